@@ -1,0 +1,2 @@
+//! The command `fuseline`.
+fn main() {}
