@@ -1,0 +1,73 @@
+//! How a stage says that it could not do its work.
+
+use std::fmt;
+
+/// Whose fault a failure is; it decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The input data, or an option that only the data can judge, is wrong (exit code 2).
+    Data,
+    /// The work itself failed: a plugin, the disk, numerics (exit code 1).
+    Failed,
+    /// The stage was asked to stop and did.
+    Cancelled,
+}
+
+/// Why an action failed, in words for the person who wrote the workflow.
+#[derive(Debug)]
+pub struct StageError {
+    /// Whose fault it is.
+    pub class: Class,
+    /// A lower-case fragment: what is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The option under `with:` that the message is about, as a dotted path (`id.column`).
+    pub option: Option<String>,
+}
+
+impl StageError {
+    /// The input data is wrong, or an option does not fit it.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self { class: Class::Data, message: message.into(), hint: None, option: None }
+    }
+
+    /// The work failed though the input was fine.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { class: Class::Failed, ..Self::data(message) }
+    }
+
+    /// Points the message at an option under `with:` (`id.column`).
+    #[must_use]
+    pub fn at(mut self, option: impl Into<String>) -> Self {
+        self.option = Some(option.into());
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StageError {}
+
+impl From<fuseline_artifact::ArtifactError> for StageError {
+    fn from(error: fuseline_artifact::ArtifactError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<fuseline_host::HostError> for StageError {
+    fn from(error: fuseline_host::HostError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,278 @@
+//! What a stage is given and what it gives back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fuseline_artifact::{Artifact, ArtifactKind, Digest, Typed};
+use serde::Serialize;
+
+use crate::error::{Class, StageError};
+use crate::services::Services;
+
+/// One choice of values: axis and label, in the order of the stage's axes.
+pub type Point = Vec<(String, String)>;
+
+/// An artifact of a gathering port, with the coordinates that were gathered.
+pub struct Labelled<T> {
+    /// The gathered axes and their labels.
+    pub point: Point,
+    /// The artifact.
+    pub artifact: T,
+}
+
+/// Reads an artifact when a stage asks for it.
+type Load<'a> = Box<dyn Fn() -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a>;
+
+struct Member<'a> {
+    port: String,
+    point: Point,
+    load: Load<'a>,
+}
+
+/// Where everything upstream of a stage comes from, for reports.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Provenance {
+    /// Version of fuseline.
+    pub fuseline_version: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Digest of what the workflow says, comments and layout aside.
+    pub workflow_digest: String,
+    /// The seed.
+    pub seed: u64,
+    /// Parameters as resolved; paths keep their last component only, since where a file lies is not part of a result.
+    pub params: Vec<(String, String)>,
+    /// Axes with their labels.
+    pub axes: Vec<(String, Vec<String>)>,
+    /// Stages upstream: name, stage kind, number of actions.
+    pub stages: Vec<(String, String, usize)>,
+    /// Edges between stages, producer first.
+    pub edges: Vec<(String, String)>,
+    /// Artifacts that came from outside: stage and point, digest.
+    pub sources: Vec<(String, String)>,
+}
+
+/// What a stage is given. The outside comes in only through here.
+pub struct Inputs<'a> {
+    members: Vec<Member<'a>>,
+    point: Point,
+    seed: u64,
+    services: &'a Services,
+    files: Vec<(PathBuf, Digest)>,
+    provenance: Option<Arc<Provenance>>,
+    stop: Option<&'a AtomicBool>,
+}
+
+impl Inputs<'_> {
+    /// The artifact of a port that takes exactly one.
+    pub fn one<T: Typed>(&self, port: &str) -> Result<T, StageError> {
+        self.optional(port)?.ok_or_else(|| StageError::failed(format!("nothing arrived at input {port}")))
+    }
+
+    /// The artifact of a port that may be left out.
+    pub fn optional<T: Typed>(&self, port: &str) -> Result<Option<T>, StageError> {
+        let mut found = self.members.iter().filter(|member| member.port == port);
+        match (found.next(), found.next()) {
+            (None, _) => Ok(None),
+            (Some(member), None) => Ok(Some(T::from_artifact(&*(member.load)()?)?)),
+            (Some(_), Some(_)) => {
+                Err(StageError::failed(format!("more than one artifact arrived at input {port}")))
+            }
+        }
+    }
+
+    /// The artifacts of a gathering port, in the declared order of the gathered axes.
+    pub fn many<T: Typed>(&self, port: &str) -> Result<Vec<Labelled<T>>, StageError> {
+        self.members
+            .iter()
+            .filter(|member| member.port == port)
+            .map(|member| {
+                let artifact = T::from_artifact(&*(member.load)()?)?;
+                Ok(Labelled { point: member.point.clone(), artifact })
+            })
+            .collect()
+    }
+
+    /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see their point.
+    pub fn label(&self, axis: &str) -> Option<&str> {
+        self.point.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str())
+    }
+
+    /// The stage's own point. Empty unless the kind's ports say `reads_point`.
+    pub fn point(&self) -> &Point {
+        &self.point
+    }
+
+    /// The workflow's seed. A kind that asks must write it into its key.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What the outside offers: fusion rules and how to run them.
+    pub fn services(&self) -> &Services {
+        self.services
+    }
+
+    /// Where the inputs come from. Only kinds whose ports say `reads_provenance` are told.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_deref()
+    }
+
+    /// The bytes of a file that the key names; an error when they are no longer those that were keyed.
+    pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
+        let Some((_, keyed)) = self.files.iter().find(|(keyed, _)| keyed == path) else {
+            return Err(StageError::failed(format!("{} is not part of the key", path.display())));
+        };
+        let bytes = std::fs::read(path)
+            .map_err(|error| StageError::data(format!("cannot read {}: {error}", path.display())))?;
+        if Digest::of(&bytes) != *keyed {
+            return Err(StageError::data(format!("{} changed while the run was under way", path.display()))
+                .hint("run again when nothing writes to it"));
+        }
+        Ok(bytes)
+    }
+
+    /// The flag that is raised when the run is to stop; long work looks at it now and then.
+    pub fn stop_flag(&self) -> Option<&AtomicBool> {
+        self.stop
+    }
+
+    /// An error once the run is to stop.
+    pub fn keep_going(&self) -> Result<(), StageError> {
+        match self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => {
+                Err(StageError { class: Class::Cancelled, ..StageError::failed("interrupted") })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Puts [`Inputs`] together: the engine from the cache, a test from artifacts in memory.
+pub struct InputsBuilder<'a>(Inputs<'a>);
+
+impl<'a> InputsBuilder<'a> {
+    /// Inputs with nothing at any port.
+    pub fn new(services: &'a Services, seed: u64) -> Self {
+        Self(Inputs {
+            members: Vec::new(),
+            point: Point::new(),
+            seed,
+            services,
+            files: Vec::new(),
+            provenance: None,
+            stop: None,
+        })
+    }
+
+    /// An artifact at a port, read when asked for.
+    #[must_use]
+    pub fn lazy(
+        mut self,
+        port: &str,
+        point: Point,
+        load: impl Fn() -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a,
+    ) -> Self {
+        self.0.members.push(Member { port: port.to_owned(), point, load: Box::new(load) });
+        self
+    }
+
+    /// An artifact at a port.
+    pub fn artifact(self, port: &str, point: Point, artifact: impl Typed) -> Result<Self, StageError> {
+        let artifact = Arc::new(artifact.into_artifact()?);
+        Ok(self.lazy(port, point, move || Ok(artifact.clone())))
+    }
+
+    /// The stage's own point.
+    #[must_use]
+    pub fn point(mut self, point: Point) -> Self {
+        self.0.point = point;
+        self
+    }
+
+    /// The files that the key names, with their digests.
+    #[must_use]
+    pub fn files(mut self, files: Vec<(PathBuf, Digest)>) -> Self {
+        self.0.files = files;
+        self
+    }
+
+    /// Where the inputs come from.
+    #[must_use]
+    pub fn provenance(mut self, provenance: Arc<Provenance>) -> Self {
+        self.0.provenance = Some(provenance);
+        self
+    }
+
+    /// The flag that is raised when the run is to stop.
+    #[must_use]
+    pub fn stop(mut self, stop: &'a AtomicBool) -> Self {
+        self.0.stop = Some(stop);
+        self
+    }
+
+    /// The inputs.
+    pub fn build(self) -> Inputs<'a> {
+        self.0
+    }
+}
+
+/// What a stage gives back: one artifact a port.
+#[derive(Default)]
+pub struct Outputs {
+    artifacts: Vec<(String, Artifact)>,
+}
+
+impl Outputs {
+    /// Gives the artifact of an output port.
+    pub fn put(&mut self, port: &str, artifact: impl Typed) -> Result<(), StageError> {
+        if self.artifacts.iter().any(|(name, _)| name == port) {
+            return Err(StageError::failed(format!("output {port} was given twice")));
+        }
+        self.artifacts.push((port.to_owned(), artifact.into_artifact()?));
+        Ok(())
+    }
+
+    /// The artifact of a port, as a test wants to see it.
+    pub fn get<T: Typed>(&self, port: &str) -> Result<T, StageError> {
+        let (_, artifact) = self
+            .artifacts
+            .iter()
+            .find(|(name, _)| name == port)
+            .ok_or_else(|| StageError::failed(format!("output {port} was not given")))?;
+        Ok(T::from_artifact(artifact)?)
+    }
+
+    /// The artifacts in the order of the declared ports; an error when one is missing, unknown or of another kind.
+    pub(crate) fn in_order(
+        mut self,
+        declared: &[(String, ArtifactKind)],
+    ) -> Result<Vec<Artifact>, StageError> {
+        let ordered = declared
+            .iter()
+            .map(|(port, kind)| {
+                let at = self
+                    .artifacts
+                    .iter()
+                    .position(|(name, _)| name == port)
+                    .ok_or_else(|| StageError::failed(format!("output {port} was not given")))?;
+                let (_, artifact) = self.artifacts.swap_remove(at);
+                if artifact.kind != *kind {
+                    return Err(StageError::failed(format!(
+                        "output {port} should be {} and is {}",
+                        kind.name(),
+                        artifact.kind.name()
+                    )));
+                }
+                Ok(artifact)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        match self.artifacts.first() {
+            Some((port, _)) => Err(StageError::failed(format!("there is no output {port}"))),
+            None => Ok(ordered),
+        }
+    }
+}

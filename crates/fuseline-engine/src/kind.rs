@@ -1,0 +1,258 @@
+//! What a stage kind is: options, ports, key, run.
+
+use std::sync::Arc;
+
+use fuseline_artifact::ArtifactKind;
+use fuseline_workflow::{Arity, Catalogue, InputPort, KindSpec, OutputPort, Role};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::StageError;
+use crate::inputs::{Inputs, Outputs};
+use crate::key::KeyWriter;
+use crate::services::Services;
+
+/// A stage kind: the type holds the options that a workflow writes under `with:`.
+///
+/// Doc comments on its fields are the reference that users read; `deny_unknown_fields` is expected.
+pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
+    /// The name that a workflow's `uses:` gives, `family.member`.
+    const NAME: &'static str;
+    /// Raised when equal inputs may give different bytes than before, with the reason.
+    const REVISION: u32;
+    /// One sentence for the reference.
+    const SUMMARY: &'static str;
+
+    /// The typed inputs and outputs.
+    fn ports() -> Ports;
+
+    /// Writes every option into the key. Destructure `self`, so that a new option does not compile until it is keyed.
+    fn key(&self, key: &mut KeyWriter<'_>);
+
+    /// What the JSON Schema of the options cannot say: a pattern that does not compile, parameters that a rule refuses.
+    fn check(&self, _site: &mut CheckSite<'_>) {}
+
+    /// Does the work: a function of the inputs, the options and what the key names, and of nothing else.
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
+}
+
+/// Something wrong with an option that the options' JSON Schema does not see.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The option, as a dotted path under `with:`.
+    pub option: String,
+    /// A stable code, `fuseline::…`.
+    pub code: &'static str,
+    /// A lower-case fragment.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem of the general code for options.
+    pub fn new(option: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            option: option.into(),
+            code: "fuseline::option_value",
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Gives a more telling code.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Where [`StageKind::check`] reports.
+pub struct CheckSite<'a> {
+    /// What the outside offers.
+    pub services: &'a Services,
+    /// What was found so far.
+    pub problems: Vec<Problem>,
+}
+
+impl CheckSite<'_> {
+    /// Reports a problem.
+    pub fn report(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+}
+
+/// The inputs and outputs of a stage kind.
+#[derive(Default)]
+pub struct Ports {
+    inputs: Vec<InputPort>,
+    outputs: Vec<OutputPort>,
+    reads_point: bool,
+    reads_provenance: bool,
+}
+
+impl Ports {
+    /// No ports yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn input(mut self, name: &str, artifact: ArtifactKind, arity: Arity, role: Role, doc: &str) -> Self {
+        self.inputs.push(InputPort {
+            name: name.to_owned(),
+            artifact: artifact.name().to_owned(),
+            arity,
+            required: true,
+            read: true,
+            role,
+            doc: doc.to_owned(),
+        });
+        self
+    }
+
+    /// An input of exactly one artifact.
+    #[must_use]
+    pub fn one(self, name: &str, artifact: ArtifactKind, role: Role, doc: &str) -> Self {
+        self.input(name, artifact, Arity::One, role, doc)
+    }
+
+    /// An input that gathers one or more artifacts.
+    #[must_use]
+    pub fn many(self, name: &str, artifact: ArtifactKind, role: Role, doc: &str) -> Self {
+        self.input(name, artifact, Arity::Many, role, doc)
+    }
+
+    /// The last input may be left out.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        if let Some(port) = self.inputs.last_mut() {
+            port.required = false;
+        }
+        self
+    }
+
+    /// The last input belongs to the family, but this kind does not read it: it enters neither key nor leakage analysis.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        if let Some(port) = self.inputs.last_mut() {
+            port.read = false;
+            port.required = false;
+        }
+        self
+    }
+
+    /// An output. `main` is what a bare stage name means.
+    #[must_use]
+    pub fn output(mut self, name: &str, artifact: ArtifactKind, doc: &str) -> Self {
+        self.outputs.push(OutputPort {
+            name: name.to_owned(),
+            artifact: artifact.name().to_owned(),
+            doc: doc.to_owned(),
+        });
+        self
+    }
+
+    /// The stage asks at which point of its axes it stands; the point is then part of its key.
+    #[must_use]
+    pub fn reads_point(mut self) -> Self {
+        self.reads_point = true;
+        self
+    }
+
+    /// The stage asks where its inputs come from; what it is told is then part of its key.
+    #[must_use]
+    pub fn reads_provenance(mut self) -> Self {
+        self.reads_provenance = true;
+        self
+    }
+}
+
+/// A stage with its options read.
+pub trait PreparedStage: Send + Sync {
+    /// See [`StageKind::key`].
+    fn key(&self, key: &mut KeyWriter<'_>);
+    /// See [`StageKind::check`].
+    fn check(&self, site: &mut CheckSite<'_>);
+    /// See [`StageKind::run`].
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
+}
+
+impl<K: StageKind> PreparedStage for K {
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        StageKind::key(self, key);
+    }
+    fn check(&self, site: &mut CheckSite<'_>) {
+        StageKind::check(self, site);
+    }
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        StageKind::run(self, inputs, outputs)
+    }
+}
+
+type Prepare = fn(&Map<String, Value>) -> Result<Arc<dyn PreparedStage>, Problem>;
+
+/// A stage kind as the engine holds it: its description and how to read its options.
+pub struct Kind {
+    pub(crate) spec: KindSpec,
+    pub(crate) reads_point: bool,
+    pub(crate) reads_provenance: bool,
+    pub(crate) prepare: Prepare,
+}
+
+impl Kind {
+    /// The stage kind that a type describes.
+    pub fn of<K: StageKind>() -> Self {
+        let ports = K::ports();
+        Self {
+            spec: KindSpec {
+                name: K::NAME.to_owned(),
+                revision: K::REVISION,
+                summary: K::SUMMARY.to_owned(),
+                inputs: ports.inputs,
+                outputs: ports.outputs,
+                options: schemars::schema_for!(K).to_value(),
+                declared_ports: false,
+            },
+            reads_point: ports.reads_point,
+            reads_provenance: ports.reads_provenance,
+            prepare: |options| match serde_path_to_error::deserialize::<_, K>(Value::Object(options.clone())) {
+                Ok(stage) => Ok(Arc::new(stage)),
+                Err(error) => {
+                    Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
+                }
+            },
+        }
+    }
+}
+
+/// The stage kinds of one program, in the order of the catalogue.
+pub struct Kinds {
+    kinds: Vec<Kind>,
+    catalogue: Catalogue,
+}
+
+impl Kinds {
+    /// Collects stage kinds; names are expected to differ.
+    pub fn new(kinds: Vec<Kind>) -> Self {
+        let catalogue = Catalogue::new(kinds.iter().map(|kind| kind.spec.clone()).collect());
+        Self { kinds, catalogue }
+    }
+
+    /// What the workflow language needs to know of them.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Kind {
+        &self.kinds[index]
+    }
+}
