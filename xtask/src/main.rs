@@ -1,2 +1,87 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+tasks:
+  demo    build everything, plugins included, run workflows/quickstart.yaml and say where the report is
+  test    build everything and run all the tests
+  ci      formatting, clippy, documentation, then test: what a change must pass
+";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "demo" => demo(),
+        "test" => test(),
+        "ci" => ci(),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "this is the task runner's one place to say what failed")]
+            {
+                eprintln!("{error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<(), Box<dyn Error>> {
+    let root = root()?;
+    // The optimised build is the one that people keep using after the demo.
+    run(cargo(&root).args(["build", "--release", "--workspace"]))?;
+    let fuseline = target()?.join("release").join("fuseline");
+    run(Command::new(&fuseline).current_dir(&root).args(["run", "workflows/quickstart.yaml"]))?;
+    #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+    {
+        println!("\nThe report: {}", root.join("results/quickstart/report.html").display());
+        println!("The command: {}", fuseline.display());
+    }
+    Ok(())
+}
+
+fn test() -> Result<(), Box<dyn Error>> {
+    let root = root()?;
+    // The end-to-end tests run the real command with real plugins, which `cargo test` alone would not build.
+    run(cargo(&root).args(["build", "--workspace"]))?;
+    run(cargo(&root).args(["test", "--workspace"]))
+}
+
+fn ci() -> Result<(), Box<dyn Error>> {
+    let root = root()?;
+    run(cargo(&root).args(["fmt", "--all", "--check"]))?;
+    run(cargo(&root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
+    test()
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
+}
+
+fn root() -> Result<PathBuf, Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().ok_or("the task runner has no parent folder")?.to_owned())
+}
+
+/// The target folder: this program lies in `target/debug`, wherever that is.
+fn target() -> Result<PathBuf, Box<dyn Error>> {
+    let program = std::env::current_exe()?;
+    Ok(program.ancestors().nth(2).ok_or("the task runner lies in no target folder")?.to_owned())
+}
