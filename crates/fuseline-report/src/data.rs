@@ -1,0 +1,297 @@
+//! What a report is made of.
+//!
+//! Plain structs that whoever has the artifacts fills in. A value that was not measured is `None` (or an
+//! empty list), and the report then leaves out what would have needed it.
+
+use serde::{Deserialize, Serialize};
+
+/// Names the values that the axes have at one place, in the order of the axes.
+pub type Point = Vec<(String, String)>;
+
+/// Everything that one report shows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReportData {
+    /// Title of the report; empty: the workflow's name.
+    #[serde(default)]
+    pub title: String,
+    /// What was asked: the workflow with its params and seed.
+    pub asked: Asked,
+    /// Names of the axes that the findings vary along, in the declared order.
+    pub axes: Vec<String>,
+    /// Names of the modalities, in the declared order.
+    pub modalities: Vec<String>,
+    /// One row a point.
+    pub findings: Vec<FindingRow>,
+    /// Null distributions, for all points, some, or none.
+    #[serde(default)]
+    pub nulls: Vec<NullDistribution>,
+    /// How the findings were tested.
+    pub settings: Settings,
+    /// Where the findings come from.
+    pub provenance: Provenance,
+    /// How often each expert is right at each level of quality; may be empty.
+    #[serde(default)]
+    pub reliability: Vec<ReliabilityCurve>,
+    /// How the gap differs between folds, groups or other units; may be empty.
+    #[serde(default)]
+    pub spreads: Vec<Spread>,
+}
+
+/// The workflow that was run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Path of the workflow's file as the user would type it; `None`: the name with `.yaml`.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Every param with its value, as text.
+    pub params: Vec<(String, String)>,
+    /// The workflow's seed.
+    pub seed: u64,
+}
+
+/// What a condition is there for.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// A condition that the question is about.
+    #[default]
+    Native,
+    /// Quality that is known to matter: the test should see it.
+    Positive,
+    /// Quality that is known to mean nothing: the test should stay quiet.
+    Negative,
+}
+
+impl Control {
+    /// Reads the word that stands in the `control` column of findings.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "native" => Some(Self::Native),
+            "positive" => Some(Self::Positive),
+            "negative" => Some(Self::Negative),
+            _ => None,
+        }
+    }
+
+    /// The word that stands in the `control` column of findings.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Positive => "positive",
+            Self::Negative => "negative",
+        }
+    }
+}
+
+/// One row of the findings. Accuracies, gaps and rates are fractions, not per cent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FindingRow {
+    /// The axis values, in the order of [`ReportData::axes`].
+    pub point: Point,
+    /// Native condition or control.
+    pub control: Control,
+    /// Whether the quality is a function of the evidence, which a permutation holds fixed.
+    pub evidence_derived: bool,
+    /// Test examples, pooled over folds.
+    pub n_examples: u64,
+    /// Groups (subjects) among them.
+    pub n_groups: u64,
+    /// Permutations drawn.
+    pub n_permutations: u64,
+    /// Balanced accuracy under Clean-Q.
+    pub ba_clean: Option<f64>,
+    /// Mean balanced accuracy under Broken-Q.
+    pub ba_broken: Option<f64>,
+    /// Balanced accuracy of the same rule refitted without quality.
+    pub ba_without_quality: Option<f64>,
+    /// Permutation gap.
+    pub gap: Option<f64>,
+    /// Lower end of the gap's interval.
+    pub gap_low: Option<f64>,
+    /// Upper end of the gap's interval.
+    pub gap_high: Option<f64>,
+    /// One-sided permutation p-value.
+    pub p_value: Option<f64>,
+    /// The same, adjusted for the family of tests.
+    pub p_adjusted: Option<f64>,
+    /// Share of decisions that a permutation changes, on average.
+    pub flip_rate: Option<f64>,
+    /// Mean total-variation distance between the probabilities under Clean-Q and Broken-Q.
+    pub probability_shift: Option<f64>,
+    /// Standard deviation of balanced accuracy over the permutations.
+    pub null_sd: Option<f64>,
+    /// The smallest gap that this test could have detected.
+    pub detectable_gap: Option<f64>,
+    /// Whether the gap's interval lies within the equivalence margin; `None`: no margin was stated.
+    pub equivalent: Option<bool>,
+    /// Balanced accuracy of the best single expert.
+    pub ba_best_unimodal: Option<f64>,
+    /// Balanced accuracy of the oracle that picks a modality per example.
+    pub ba_oracle: Option<f64>,
+    /// Oracle minus fused decision.
+    pub headroom: Option<f64>,
+    /// AUROC of quality for "this expert is right", by modality.
+    pub alignment: Vec<(String, Option<f64>)>,
+}
+
+impl FindingRow {
+    /// Balanced accuracy gained over the same rule refitted without quality.
+    #[must_use]
+    pub fn gain(&self) -> Option<f64> {
+        Some(self.ba_clean? - self.ba_without_quality?)
+    }
+
+    /// The p-value that decides: adjusted where there is one.
+    #[must_use]
+    pub fn deciding_p(&self) -> Option<f64> {
+        self.p_adjusted.or(self.p_value)
+    }
+
+    /// The value of one axis at this row.
+    #[must_use]
+    pub fn value_of(&self, axis: &str) -> Option<&str> {
+        self.point.iter().find(|(name, _)| name == axis).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Balanced accuracy under every permutation at one point.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NullDistribution {
+    /// The point, as in the findings.
+    pub point: Point,
+    /// Balanced accuracy under Clean-Q.
+    pub clean: f64,
+    /// Balanced accuracy under Broken-Q, one value a permutation.
+    pub broken: Vec<f64>,
+}
+
+/// How the findings were tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Adjustment for the family of tests: `holm`, `benjamini_hochberg` or `none`.
+    pub adjust: String,
+    /// A gap within plus or minus this counts as none; `None`: none was stated.
+    pub equivalence_margin: Option<f64>,
+    /// Significance level.
+    pub alpha: f64,
+    /// Permutations asked for.
+    pub permutations: u64,
+    /// Permutation scheme; a findings axis named `scheme` takes precedence.
+    pub scheme: String,
+    /// Resamples of the cluster bootstrap.
+    pub bootstrap_resamples: u64,
+    /// Coverage of the intervals.
+    pub confidence: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            adjust: "holm".to_owned(),
+            equivalence_margin: None,
+            alpha: 0.05,
+            permutations: 1000,
+            scheme: "joint".to_owned(),
+            bootstrap_resamples: 2000,
+            confidence: 0.95,
+        }
+    }
+}
+
+/// Where the findings come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Version of fuseline.
+    pub fuseline_version: String,
+    /// Digest of the workflow.
+    pub workflow_digest: String,
+    /// Input data: what it is, and its digest.
+    pub inputs: Vec<(String, String)>,
+    /// Fusion rules that were loaded.
+    pub plugins: Vec<PluginUsed>,
+    /// Models that were fitted and then held frozen.
+    pub models: Vec<ModelUsed>,
+    /// Stages of the workflow, in the order of its file.
+    pub stages: Vec<StageRun>,
+    /// Edges between stages, by name: producer, consumer.
+    pub edges: Vec<(String, String)>,
+}
+
+/// A fusion rule's shared library.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginUsed {
+    /// Id of the fusion rule.
+    pub id: String,
+    /// Version that the plugin states.
+    pub version: String,
+    /// Digest of the file.
+    pub digest: String,
+}
+
+/// One frozen model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUsed {
+    /// The point that it was fitted at.
+    pub point: Point,
+    /// Digest of its bytes.
+    pub digest: String,
+}
+
+/// One stage of the workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageRun {
+    /// Its name.
+    pub name: String,
+    /// Its stage kind.
+    pub kind: String,
+    /// How many actions it has.
+    pub actions: u64,
+    /// How many of them were executed in the run shown; `None` where the report does not speak of a run.
+    #[serde(default)]
+    pub executed: Option<u64>,
+}
+
+/// How often the expert of one modality is right at each level of quality.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityCurve {
+    /// The point, usually the quality.
+    pub point: Point,
+    /// The modality.
+    pub modality: String,
+    /// Bins of equal count, lowest quality first.
+    pub bins: Vec<ReliabilityBin>,
+}
+
+/// One bin of a [`ReliabilityCurve`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Mean quality in the bin.
+    pub quality: f64,
+    /// Share of examples in the bin whose expert is right.
+    pub accuracy: f64,
+    /// Examples in the bin.
+    pub n: u64,
+}
+
+/// How the gap differs between units of one sort at one point.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The point, as in the findings.
+    pub point: Point,
+    /// What a unit is: `fold`, `subject`, ...
+    pub unit: String,
+    /// Name of each unit with its gap.
+    pub gaps: Vec<(String, f64)>,
+}

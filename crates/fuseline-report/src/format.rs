@@ -1,0 +1,154 @@
+//! How numbers are written, in one place.
+//!
+//! Accuracies are per cent, differences of accuracies are percentage points (pp) with a sign; both have one
+//! decimal, and a difference below 0.1 pp has two, so that it does not read as none.
+
+use crate::data::{FindingRow, Point};
+
+/// Stands where there is no value.
+pub const NONE: &str = "–";
+
+/// A fraction as per cent, "71.4 %".
+pub fn percent(value: Option<f64>) -> String {
+    match finite(value) {
+        Some(value) => format!("{:.1}\u{a0}%", value * 100.0),
+        None => NONE.to_owned(),
+    }
+}
+
+/// A difference of fractions in percentage points without the unit, "+2.3", "−0.04", "0".
+pub fn points(value: Option<f64>) -> String {
+    let Some(value) = finite(value).map(|value| value * 100.0) else { return NONE.to_owned() };
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    let sign = if value < 0.0 { '−' } else { '+' };
+    // 0.0996 would round up to 0.10: it is one decimal's 0.1.
+    if size < 0.095 {
+        if size < 0.005 { format!("{sign}0.00") } else { format!("{sign}{size:.2}") }
+    } else {
+        format!("{sign}{size:.1}")
+    }
+}
+
+/// The same with the unit, "+2.3 pp".
+pub fn points_pp(value: Option<f64>) -> String {
+    if finite(value).is_none() { NONE.to_owned() } else { format!("{}\u{a0}pp", points(value)) }
+}
+
+/// A size in percentage points, without a sign, "2.0 pp".
+pub fn size_pp(value: f64) -> String {
+    points_pp(Some(value.abs())).trim_start_matches('+').to_owned()
+}
+
+/// A difference with its interval, "+2.3 pp [+0.4, +4.1]".
+pub fn points_interval(value: Option<f64>, low: Option<f64>, high: Option<f64>) -> String {
+    match (finite(low), finite(high)) {
+        (Some(_), Some(_)) => format!("{} [{}, {}]", points_pp(value), points(low), points(high)),
+        _ => points_pp(value),
+    }
+}
+
+/// The gap of a row with its interval.
+pub fn gap(row: &FindingRow) -> String {
+    points_interval(row.gap, row.gap_low, row.gap_high)
+}
+
+/// A p-value without its letter, "0.012", "< 0.001".
+pub fn p_number(value: Option<f64>) -> String {
+    match finite(value) {
+        None => NONE.to_owned(),
+        Some(value) if value < 0.001 => "<\u{a0}0.001".to_owned(),
+        Some(value) => format!("{value:.3}"),
+    }
+}
+
+/// A p-value, "p = 0.012", "p < 0.001".
+pub fn p_value(value: Option<f64>) -> String {
+    match finite(value) {
+        Some(value) if value >= 0.001 => format!("p\u{a0}=\u{a0}{value:.3}"),
+        other => format!("p\u{a0}{}", p_number(other)),
+    }
+}
+
+/// A number such as an AUROC, "0.731".
+pub fn plain(value: Option<f64>) -> String {
+    finite(value).map_or_else(|| NONE.to_owned(), |value| format!("{value:.3}"))
+}
+
+/// A count with thin spaces between thousands.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) && digits.len() > 4 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun, "1 condition", "3 conditions".
+pub fn counted(value: usize, noun: &str) -> String {
+    format!("{value} {noun}{}", if value == 1 { "" } else { "s" })
+}
+
+/// A point by its values alone, "lr · margin".
+pub fn point_values(point: &Point) -> String {
+    if point.is_empty() {
+        return "the only point".to_owned();
+    }
+    point.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" · ")
+}
+
+/// Joins words as English does: "a", "a and b", "a, b and c".
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// `None` for what is no number.
+pub fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_carry_a_sign_and_small_ones_do_not_read_as_none() {
+        let written =
+            [0.0231, -0.0231, 0.0, 0.0004, -0.00096, 0.00001].map(|value| points(Some(value)));
+        assert_eq!(written, ["+2.3", "−2.3", "0", "+0.04", "−0.1", "+0.00"]);
+        assert_eq!(points(Some(f64::NAN)), NONE);
+    }
+
+    #[test]
+    fn intervals_are_left_out_unless_both_ends_are_known() {
+        assert_eq!(
+            points_interval(Some(0.023), Some(0.004), Some(0.041)),
+            "+2.3\u{a0}pp [+0.4, +4.1]"
+        );
+        assert_eq!(points_interval(Some(0.023), None, Some(0.041)), "+2.3\u{a0}pp");
+    }
+
+    #[test]
+    fn p_values_never_read_as_zero() {
+        let written = [0.05, 0.001, 0.000_999].map(|value| p_value(Some(value)));
+        assert_eq!(written, ["p\u{a0}=\u{a0}0.050", "p\u{a0}=\u{a0}0.001", "p\u{a0}<\u{a0}0.001"]);
+    }
+
+    #[test]
+    fn counts_are_grouped_from_five_digits_on() {
+        assert_eq!(
+            [7, 1000, 12_345, 1_234_567].map(count).join("|"),
+            "7|1000|12\u{202f}345|1\u{202f}234\u{202f}567"
+        );
+    }
+}
