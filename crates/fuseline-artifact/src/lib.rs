@@ -1,1 +1,33 @@
-//! Under construction.
+//! Artifact kinds, their Arrow schemas, and their bytes.
+//!
+//! Knows Arrow, Parquet and digests. Knows nothing of stages, caches or YAML.
+//! Start at [`Typed`]: each kind of artifact is a struct that becomes an [`Artifact`], which becomes bytes.
+//! **Invariant:** what is encoded matches the schema of its kind, and the same table gives the same bytes.
+
+mod artifact;
+mod columns;
+mod digest;
+mod encoding;
+mod error;
+mod kind;
+mod kinds;
+#[cfg(test)]
+mod samples;
+mod schema;
+
+pub use artifact::{Artifact, Payload, Typed};
+pub use digest::{BadDigest, Digest};
+pub use error::ArtifactError;
+pub use kind::{ArtifactKind, UnknownKind};
+pub use kinds::cohort::Cohort;
+pub use kinds::evidence::Evidence;
+pub use kinds::example_effects::ExampleEffects;
+pub use kinds::features::Features;
+pub use kinds::findings::{Finding, Findings};
+pub use kinds::folds::Folds;
+pub use kinds::model::Model;
+pub use kinds::permutations::Permutations;
+pub use kinds::predictions::Predictions;
+pub use kinds::quality::{Control, Quality, UnknownControl};
+pub use kinds::report::Report;
+pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};

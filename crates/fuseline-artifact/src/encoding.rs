@@ -1,0 +1,209 @@
+//! Tables as Parquet: one way to write each, so that the same table is the same bytes.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, RecordBatch, RecordBatchReader,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Float64Type, Schema};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, Encoding};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use crate::error::ArtifactError;
+use crate::schema::{ColumnName, ColumnType, KindSchema};
+
+/// The metadata key that holds the kind.
+const KIND: &str = "kind";
+/// The metadata key that holds the version of the kind's schema.
+const VERSION: &str = "version";
+/// What a file says of its writer. Constant: a new version of the software writes the same table as the same bytes.
+const CREATED_BY: &str = "fuseline";
+/// Rows a row group: what is buffered while writing, beside the output. 64 columns of numbers make 64 MiB.
+const ROW_GROUP_ROWS: usize = 1 << 17;
+/// Rows that may be read into one batch however few bytes there are.
+const BATCH_ROWS: usize = 1 << 20;
+
+/// Writes a checked table. The same table, metadata and schema give the same bytes.
+pub(crate) fn encode(
+    table: &RecordBatch,
+    metadata: &BTreeMap<String, String>,
+    schema: &KindSchema,
+) -> Result<Vec<u8>, ArtifactError> {
+    let table = with_one_nan(table)?;
+    let options = ArrowWriterOptions::new().with_properties(properties(metadata, schema));
+    let buffer = Vec::with_capacity(4096 + table.get_array_memory_size());
+    let mut writer = ArrowWriter::try_new_with_options(buffer, table.schema(), options)?;
+    // In one call: where pages end depends on how rows are cut into calls.
+    writer.write(&table)?;
+    Ok(writer.into_inner()?)
+}
+
+fn properties(metadata: &BTreeMap<String, String>, schema: &KindSchema) -> WriterProperties {
+    let own = [(KIND, schema.kind.name().to_owned()), (VERSION, schema.version.to_string())];
+    let own = own.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value));
+    let more = metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_created_by(CREATED_BY.to_owned())
+        .set_key_value_metadata(Some(own.chain(more).collect()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(None)
+        // Measured numbers hardly shrink, and a reader without a codec is a simpler reader.
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    for column in schema.columns {
+        let ColumnName::Is(name) = column.name else { continue };
+        let path = ColumnPath::from(name);
+        properties = match column.of {
+            ColumnType::Categories => properties.set_column_dictionary_enabled(path, true),
+            ColumnType::Utf8 => {
+                properties.set_column_dictionary_enabled(path, name != "example_id")
+            }
+            ColumnType::Binary => properties
+                .set_column_encoding(path.clone(), Encoding::PLAIN)
+                .set_column_statistics_enabled(path, EnabledStatistics::None),
+            _ => properties,
+        };
+    }
+    properties.build()
+}
+
+/// The table with one bit pattern for all NaN: which one an operation gives differs between processors.
+fn with_one_nan(table: &RecordBatch) -> Result<RecordBatch, ArtifactError> {
+    let columns = table.columns().iter().map(one_nan).collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(table.schema(), columns)?)
+}
+
+fn one_nan(array: &ArrayRef) -> Result<ArrayRef, ArtifactError> {
+    match array.data_type() {
+        DataType::Float64 => {
+            let floats = array.as_primitive::<Float64Type>();
+            let odd = |value: &f64| value.is_nan() && value.to_bits() != f64::NAN.to_bits();
+            if !floats.values().iter().any(odd) {
+                return Ok(array.clone());
+            }
+            let fixed: Float64Array =
+                floats.unary(|value| if value.is_nan() { f64::NAN } else { value });
+            Ok(Arc::new(fixed))
+        }
+        DataType::FixedSizeList(item, wide) => {
+            let lists = array.as_fixed_size_list();
+            let values = one_nan(lists.values())?;
+            if Arc::ptr_eq(&values, lists.values()) {
+                return Ok(array.clone());
+            }
+            let nulls = lists.nulls().cloned();
+            Ok(Arc::new(FixedSizeListArray::try_new(item.clone(), *wide, values, nulls)?))
+        }
+        _ => Ok(array.clone()),
+    }
+}
+
+/// Reads a table and its metadata, all columns or the named ones. The kind and version are checked and left out.
+pub(crate) fn decode(
+    schema: &KindSchema,
+    bytes: Bytes,
+    columns: Option<&[&str]>,
+) -> Result<(RecordBatch, BTreeMap<String, String>), ArtifactError> {
+    // The reader is not proof against every damaged file: a panic in it is one more way of saying so.
+    catch_unwind(AssertUnwindSafe(|| read(schema, bytes, columns)))
+        .unwrap_or_else(|panic| Err(ParquetError::General(panic_text(panic.as_ref())).into()))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("the reader panicked")
+        .to_owned()
+}
+
+fn read(
+    schema: &KindSchema,
+    bytes: Bytes,
+    columns: Option<&[&str]>,
+) -> Result<(RecordBatch, BTreeMap<String, String>), ArtifactError> {
+    let size = bytes.len();
+    let file = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
+    let metadata = own_metadata(schema, &file)?;
+    let rows = usize::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX);
+    let kind = schema.kind;
+    if let Some(missing) = columns
+        .unwrap_or_default()
+        .iter()
+        .find(|column| file.schema().column_with_name(column).is_none())
+    {
+        return Err(ArtifactError::MissingColumn { kind, column: (*missing).to_owned() });
+    }
+    let mask = columns.map(|columns| {
+        let roots = file.schema().fields().iter().enumerate();
+        let roots = roots.filter(|(_, field)| columns.contains(&field.name().as_str()));
+        ProjectionMask::roots(file.parquet_schema(), roots.map(|(root, _)| root))
+    });
+    // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, file)
+        .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)));
+    if let Some(mask) = mask {
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.build()?;
+    let shape = Arc::new(Schema::new(reader.schema().fields().clone()));
+    let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
+    let table = match batches.len() {
+        1 => batches.swap_remove(0),
+        _ => concat_batches(&shape, &batches)?,
+    };
+    if table.num_rows() != rows {
+        return Err(ParquetError::General(format!(
+            "{} of {rows} rows were found",
+            table.num_rows()
+        ))
+        .into());
+    }
+    Ok((table.with_schema(shape)?, metadata))
+}
+
+fn own_metadata(
+    schema: &KindSchema,
+    file: &ArrowReaderMetadata,
+) -> Result<BTreeMap<String, String>, ArtifactError> {
+    let kind = schema.kind;
+    let entries = file.metadata().file_metadata().key_value_metadata();
+    let mut metadata: BTreeMap<String, String> = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.key != parquet::arrow::ARROW_SCHEMA_META_KEY)
+        .map(|entry| (entry.key.clone(), entry.value.clone().unwrap_or_default()))
+        .collect();
+    match metadata.remove(KIND) {
+        Some(found) if found == kind.name() => {}
+        found => {
+            let found = found.unwrap_or_else(|| "a Parquet file of no kind".to_owned());
+            return Err(ArtifactError::WrongKind { expected: kind, found });
+        }
+    }
+    match metadata.remove(VERSION) {
+        Some(found) if found == schema.version.to_string() => Ok(metadata),
+        found => {
+            let found = found.unwrap_or_else(|| "none".to_owned());
+            Err(ArtifactError::Version { kind, found, known: schema.version })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Why a table is not an artifact.
+
+use parquet::errors::ParquetError;
+use thiserror::Error;
+
+use crate::digest::BadDigest;
+use crate::kind::ArtifactKind;
+
+/// Why a table is not an artifact of a kind, or bytes are not one.
+#[derive(Debug, Error)]
+pub enum ArtifactError {
+    /// A column of the schema is not there.
+    #[error("{kind} have no column {column}")]
+    MissingColumn {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+    },
+    /// A column that the schema does not know, or at another place than it says.
+    #[error("{kind} cannot have column {column} at place {place}")]
+    UnexpectedColumn {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+        /// Where it stands, from 0.
+        place: usize,
+    },
+    /// Two columns of one name.
+    #[error("{kind} have two columns {column}")]
+    DuplicateColumn {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+    },
+    /// A column of another type.
+    #[error("column {column} of {kind} is {found}, not {expected}")]
+    ColumnType {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+        /// The type that the schema says.
+        expected: &'static str,
+        /// The type that it has.
+        found: String,
+    },
+    /// A null where none may be.
+    #[error("column {column} of {kind} has {nulls} missing values and may have none")]
+    UnexpectedNull {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+        /// How many.
+        nulls: usize,
+    },
+    /// A column that is longer or shorter than the others.
+    #[error("column {column} of {kind} has {found} values for {expected} rows")]
+    ColumnLength {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+        /// The number of rows, times the values in each.
+        expected: usize,
+        /// The number of values.
+        found: usize,
+    },
+    /// A value that the kind does not allow.
+    #[error("row {row} of {kind} has {value} in column {column}, where {expected} is expected")]
+    Value {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The column.
+        column: String,
+        /// The row, from 0.
+        row: usize,
+        /// The value as text.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// An example that stands in two rows.
+    #[error("{kind} have example_id {example_id} twice")]
+    DuplicateExample {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The example.
+        example_id: String,
+    },
+    /// Metadata that the schema asks for and the table does not have.
+    #[error("{kind} have no metadata {key}")]
+    MissingMetadata {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The key.
+        key: String,
+    },
+    /// Metadata that the schema does not know.
+    #[error("{kind} cannot have metadata {key}")]
+    UnexpectedMetadata {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The key.
+        key: String,
+    },
+    /// Metadata that cannot be read as what the schema says.
+    #[error("metadata {key} of {kind} is {value:?}, where {expected} is expected")]
+    Metadata {
+        /// The kind that was asked for.
+        kind: ArtifactKind,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// An artifact of another kind than the one asked for.
+    #[error("{expected} are expected and {found} were given")]
+    WrongKind {
+        /// The kind that was asked for.
+        expected: ArtifactKind,
+        /// What it is instead.
+        found: String,
+    },
+    /// An artifact written by a newer fuseline.
+    #[error("these {kind} are of version {found}, and this fuseline reads version {known}")]
+    Version {
+        /// The kind.
+        kind: ArtifactKind,
+        /// The version it says.
+        found: String,
+        /// The version that is understood.
+        known: u32,
+    },
+    /// More rows or bytes than the format can hold.
+    #[error("{kind} are too large: {problem}")]
+    TooLarge {
+        /// The kind.
+        kind: ArtifactKind,
+        /// What is too large.
+        problem: String,
+    },
+    /// Bytes that are not a Parquet file, or a damaged one.
+    #[error("the bytes are not a sound Parquet file")]
+    Parquet(#[from] ParquetError),
+    /// Columns that do not make a table.
+    #[error("the columns do not make a table")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// Metadata that should be a digest.
+    #[error("the metadata holds a bad digest")]
+    Digest(#[from] BadDigest),
+}

@@ -1,0 +1,130 @@
+//! The kinds of artifacts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::kinds;
+use crate::schema::KindSchema;
+
+/// What an artifact is. Ports are typed by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactKind {
+    /// One modality's raw features.
+    Features,
+    /// The examples under study, with group and label.
+    Cohort,
+    /// Which fold tests each example.
+    Folds,
+    /// An expert's class probabilities.
+    Evidence,
+    /// How reliable a modality is said to be, per example.
+    Quality,
+    /// A fitted fusion rule.
+    Model,
+    /// Fused class probabilities and decisions.
+    Predictions,
+    /// Counts of right decisions under every permutation of quality.
+    Permutations,
+    /// What permuting quality did to each example.
+    ExampleEffects,
+    /// One row of results a point.
+    Findings,
+    /// A document for people.
+    Report,
+}
+
+/// A text that names no artifact kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no artifact kind {0}")]
+pub struct UnknownKind(String);
+
+impl ArtifactKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 11] = [
+        Self::Features,
+        Self::Cohort,
+        Self::Folds,
+        Self::Evidence,
+        Self::Quality,
+        Self::Model,
+        Self::Predictions,
+        Self::Permutations,
+        Self::ExampleEffects,
+        Self::Findings,
+        Self::Report,
+    ];
+
+    /// Its name in workflows, metadata and file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Features => "features",
+            Self::Cohort => "cohort",
+            Self::Folds => "folds",
+            Self::Evidence => "evidence",
+            Self::Quality => "quality",
+            Self::Model => "model",
+            Self::Predictions => "predictions",
+            Self::Permutations => "permutations",
+            Self::ExampleEffects => "example_effects",
+            Self::Findings => "findings",
+            Self::Report => "report",
+        }
+    }
+
+    /// The schema of its table; `None` for a report, which is a document.
+    pub fn schema(self) -> Option<&'static KindSchema> {
+        match self {
+            Self::Features => Some(&kinds::features::SCHEMA),
+            Self::Cohort => Some(&kinds::cohort::SCHEMA),
+            Self::Folds => Some(&kinds::folds::SCHEMA),
+            Self::Evidence => Some(&kinds::evidence::SCHEMA),
+            Self::Quality => Some(&kinds::quality::SCHEMA),
+            Self::Model => Some(&kinds::model::SCHEMA),
+            Self::Predictions => Some(&kinds::predictions::SCHEMA),
+            Self::Permutations => Some(&kinds::permutations::SCHEMA),
+            Self::ExampleEffects => Some(&kinds::example_effects::SCHEMA),
+            Self::Findings => Some(&kinds::findings::SCHEMA),
+            Self::Report => None,
+        }
+    }
+
+    /// The version of its schema, raised whenever a reader of the last one could be misled.
+    pub fn version(self) -> u32 {
+        self.schema().map_or(1, |schema| schema.version)
+    }
+}
+
+impl fmt::Display for ArtifactKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ArtifactKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_name_in_text_in_json_and_in_its_schema() {
+        for kind in ArtifactKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("{:?}", kind.name()));
+            assert!(kind.schema().is_none_or(|schema| schema.kind == kind));
+            assert_eq!(kind.schema().is_none(), kind == ArtifactKind::Report);
+        }
+        assert!("Features".parse::<ArtifactKind>().is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! One file a kind: its schema and its struct.
+
+pub mod cohort;
+pub mod evidence;
+pub mod example_effects;
+pub mod features;
+pub mod findings;
+pub mod folds;
+pub mod model;
+pub mod permutations;
+pub mod predictions;
+pub mod quality;
+pub mod report;
+
+use crate::schema::{Column, ColumnType, MetadataKey, MetadataType};
+
+/// The column that says which example a row is of.
+const EXAMPLE_ID: Column =
+    Column::full("example_id", ColumnType::Utf8, "the example; each stands in one row");
+
+/// The metadata that names the classes.
+const CLASSES: MetadataKey = MetadataKey {
+    key: "classes",
+    of: MetadataType::Names,
+    help: "the classes, in the order of their indices",
+};

@@ -1,0 +1,69 @@
+//! One modality's raw features.
+
+use arrow::array::{Array, Float64Array, StringArray};
+
+use crate::artifact::{Artifact, Typed};
+use crate::columns::{Builder, Columns, first_duplicate};
+use crate::error::ArtifactError;
+use crate::kind::ArtifactKind;
+use crate::kinds::EXAMPLE_ID;
+use crate::schema::{Column, ColumnName, ColumnType, KindSchema};
+
+pub(crate) static SCHEMA: KindSchema = KindSchema {
+    kind: ArtifactKind::Features,
+    version: 1,
+    columns: &[
+        EXAMPLE_ID,
+        Column {
+            name: ColumnName::Begins(""),
+            of: ColumnType::Float64,
+            nullable: true,
+            help: "one column a feature; null where it was not observed",
+        },
+    ],
+    metadata: &[],
+};
+
+/// One modality's raw features. An example that has no row does not have the modality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// The example of each row.
+    pub example_id: StringArray,
+    /// Name and values of each feature. Null is missing; values that are not finite are kept.
+    pub columns: Vec<(String, Float64Array)>,
+}
+
+impl Typed for Features {
+    const KIND: ArtifactKind = ArtifactKind::Features;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        check_ids(&self.example_id)?;
+        let mut builder =
+            Builder::new(Self::KIND, self.example_id.len()).column("example_id", self.example_id);
+        for (name, values) in self.columns {
+            builder = builder.column(&name, values);
+        }
+        builder.build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::of(artifact, Self::KIND)?;
+        let example_id = columns.strings("example_id")?.clone();
+        check_ids(&example_id)?;
+        let names = columns.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
+        let columns = names
+            .map(|name| Ok((name.clone(), columns.floats(name)?.clone())))
+            .collect::<Result<_, ArtifactError>>()?;
+        Ok(Self { example_id, columns })
+    }
+}
+
+fn check_ids(ids: &StringArray) -> Result<(), ArtifactError> {
+    match first_duplicate(ids.iter().flatten()) {
+        Some(id) => Err(ArtifactError::DuplicateExample {
+            kind: ArtifactKind::Features,
+            example_id: id.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,60 @@
+//! Fused class probabilities and decisions.
+
+use crate::artifact::{Artifact, Typed};
+use crate::columns::{Builder, Columns};
+use crate::error::ArtifactError;
+use crate::kind::ArtifactKind;
+use crate::kinds::{CLASSES, EXAMPLE_ID};
+use crate::schema::{Column, ColumnType, KindSchema};
+
+pub(crate) static SCHEMA: KindSchema = KindSchema {
+    kind: ArtifactKind::Predictions,
+    version: 1,
+    columns: &[
+        EXAMPLE_ID,
+        Column::full(
+            "probabilities",
+            ColumnType::Probabilities,
+            "the fused probability of each class",
+        ),
+        Column::full("decision", ColumnType::Categories, "the class that was decided for"),
+    ],
+    metadata: &[CLASSES],
+};
+
+/// Fused class probabilities and decisions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// The example of each row.
+    pub example_id: Vec<String>,
+    /// Probabilities in row-major order: as many a row as there are classes.
+    pub probabilities: Vec<f64>,
+    /// The index of the class that was decided for.
+    pub decision: Vec<u32>,
+}
+
+impl Typed for Predictions {
+    const KIND: ArtifactKind = ArtifactKind::Predictions;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        Builder::new(Self::KIND, self.example_id.len())
+            .class_names(&self.classes)
+            .example_ids(&self.example_id)
+            .probabilities(self.probabilities, &self.classes)
+            .classes("decision", &self.decision, &self.classes)
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::of(artifact, Self::KIND)?;
+        let classes = columns.names("classes")?;
+        Ok(Self {
+            example_id: columns.example_ids()?,
+            probabilities: columns.probabilities(&classes)?,
+            decision: columns.class_indices("decision", &classes)?,
+            classes,
+        })
+    }
+}

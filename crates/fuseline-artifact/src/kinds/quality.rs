@@ -1,0 +1,141 @@
+//! How reliable a modality is said to be.
+
+use std::fmt;
+use std::str::FromStr;
+
+use arrow::array::Float64Array;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::artifact::{Artifact, Typed};
+use crate::columns::{Builder, Columns};
+use crate::error::ArtifactError;
+use crate::kind::ArtifactKind;
+use crate::kinds::EXAMPLE_ID;
+use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+
+pub(crate) static SCHEMA: KindSchema = KindSchema {
+    kind: ArtifactKind::Quality,
+    version: 1,
+    columns: &[
+        EXAMPLE_ID,
+        Column::full(
+            "quality",
+            ColumnType::Float64,
+            "how reliable the modality is said to be; more is better",
+        ),
+    ],
+    metadata: &[
+        MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality it is said of" },
+        MetadataKey {
+            key: "source",
+            of: MetadataType::Text,
+            help: "what estimated it, such as margin",
+        },
+        MetadataKey {
+            key: "control",
+            of: MetadataType::Word(Control::WORDS),
+            help: "an estimate, or a control that is known to help or not to",
+        },
+        MetadataKey {
+            key: "evidence_derived",
+            of: MetadataType::Boolean,
+            help: "whether it is a function of the evidence, so that a permutation of it makes pairs that cannot occur",
+        },
+    ],
+};
+
+/// Whether a quality is an estimate or a control.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// An estimate, as a system would use it.
+    #[default]
+    Native,
+    /// Known to tell which expert is right.
+    Positive,
+    /// Known to tell nothing.
+    Negative,
+}
+
+/// A text that names no control.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not a control: native, positive or negative is expected")]
+pub struct UnknownControl(String);
+
+impl Control {
+    const WORDS: &'static [&'static str] = &["native", "positive", "negative"];
+
+    /// Its word in metadata and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Positive => "positive",
+            Self::Negative => "negative",
+        }
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Control {
+    type Err = UnknownControl;
+
+    fn from_str(text: &str) -> Result<Self, UnknownControl> {
+        let found = [Self::Native, Self::Positive, Self::Negative].into_iter();
+        found
+            .into_iter()
+            .find(|control| control.name() == text)
+            .ok_or_else(|| UnknownControl(text.to_owned()))
+    }
+}
+
+/// How reliable a modality is said to be, per example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quality {
+    /// The modality it is said of.
+    pub modality: String,
+    /// What estimated it, such as `margin`.
+    pub source: String,
+    /// Whether it is an estimate or a control.
+    pub control: Control,
+    /// Whether it is a function of the evidence.
+    pub evidence_derived: bool,
+    /// The example of each row.
+    pub example_id: Vec<String>,
+    /// Its quality; more is better.
+    pub quality: Vec<f64>,
+}
+
+impl Typed for Quality {
+    const KIND: ArtifactKind = ArtifactKind::Quality;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        Builder::new(Self::KIND, self.example_id.len())
+            .metadata("modality", self.modality)
+            .metadata("source", self.source)
+            .metadata("control", self.control)
+            .metadata("evidence_derived", self.evidence_derived)
+            .example_ids(&self.example_id)
+            .column("quality", Float64Array::from(self.quality))
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::of(artifact, Self::KIND)?;
+        Ok(Self {
+            modality: columns.text("modality")?.to_owned(),
+            source: columns.text("source")?.to_owned(),
+            control: columns.parse("control", "native, positive or negative")?,
+            evidence_derived: columns.parse("evidence_derived", "true or false")?,
+            example_id: columns.example_ids()?,
+            quality: columns.floats("quality")?.values().to_vec(),
+        })
+    }
+}

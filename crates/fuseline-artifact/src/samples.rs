@@ -1,0 +1,148 @@
+//! One small artifact of each kind, for tests.
+
+use arrow::array::{Float64Array, StringArray};
+
+use crate::*;
+
+pub fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+pub fn features() -> Features {
+    Features {
+        example_id: StringArray::from(vec!["a", "b", "c"]),
+        columns: vec![
+            ("pitch.mean".to_owned(), Float64Array::from(vec![Some(1.5), None, Some(-0.0)])),
+            ("energy".to_owned(), Float64Array::from(vec![f64::INFINITY, 2.0, 1e-300])),
+        ],
+    }
+}
+
+pub fn cohort() -> Cohort {
+    Cohort {
+        example_id: strings(&["a", "b", "c"]),
+        group: strings(&["one", "two", "two"]),
+        label: vec![2, 0, 2],
+        classes: strings(&["rest", "never seen", "stress"]),
+    }
+}
+
+pub fn folds() -> Folds {
+    Folds { example_id: strings(&["a", "b", "c"]), fold: vec![0, 1, 1] }
+}
+
+pub fn evidence() -> Evidence {
+    Evidence {
+        modality: "audio".to_owned(),
+        classes: strings(&["rest", "stress"]),
+        example_id: strings(&["a", "c"]),
+        probabilities: vec![0.25, 0.75, 0.5, 0.5],
+    }
+}
+
+pub fn quality() -> Quality {
+    Quality {
+        modality: "audio".to_owned(),
+        source: "margin".to_owned(),
+        control: Control::Native,
+        evidence_derived: true,
+        example_id: strings(&["a", "c"]),
+        quality: vec![0.5, 0.0],
+    }
+}
+
+pub fn model() -> Model {
+    Model {
+        plugin_id: "lr".to_owned(),
+        plugin_version: "1.2.3".to_owned(),
+        plugin_digest: Digest::of(b"plugin"),
+        rows_digest: Digest::of(b"rows"),
+        modalities: strings(&["audio", "video"]),
+        classes: strings(&["rest", "stress"]),
+        bytes: vec![0, 255, 1, 0],
+    }
+}
+
+pub fn predictions() -> Predictions {
+    Predictions {
+        classes: strings(&["rest", "stress"]),
+        example_id: strings(&["a", "c"]),
+        probabilities: vec![0.25, 0.75, 0.5, 0.5],
+        decision: vec![1, 0],
+    }
+}
+
+pub fn permutations() -> Permutations {
+    Permutations {
+        classes: strings(&["rest", "stress"]),
+        model_digest: Digest::of(b"model"),
+        plugin_id: "lr".to_owned(),
+        scheme: "joint".to_owned(),
+        permutation: vec![-1, -1, 0, 0],
+        class: vec![0, 1, 0, 1],
+        n: vec![10, 12, 10, 12],
+        correct: vec![7, 9, 6, 9],
+    }
+}
+
+pub fn example_effects() -> ExampleEffects {
+    ExampleEffects {
+        permutations: 100,
+        example_id: strings(&["a", "c"]),
+        clean_correct: vec![true, false],
+        broken_correct: vec![80, 20],
+        flips: vec![20, 20],
+        probability_shift: vec![0.125, 0.0625],
+    }
+}
+
+pub fn findings() -> Findings {
+    let first = Finding {
+        point: strings(&["lr", "margin"]),
+        evidence_derived: true,
+        n_examples: 22,
+        n_groups: 5,
+        n_permutations: 100,
+        ba_clean: 0.75,
+        ba_broken: 0.5,
+        gap: 0.25,
+        p_value: 1.0 / 101.0,
+        alignment: vec![Some(0.625), None],
+        ..Finding::default()
+    };
+    let second = Finding {
+        point: strings(&["moe", "margin"]),
+        control: Control::Positive,
+        ba_without_quality: Some(0.5),
+        p_adjusted: Some(0.5),
+        equivalent: Some(false),
+        ..first.clone()
+    };
+    Findings {
+        axes: strings(&["rule", "quality"]),
+        modalities: strings(&["audio", "video"]),
+        rows: vec![first, second],
+    }
+}
+
+pub fn report() -> Report {
+    Report { media_type: "text/html".to_owned(), bytes: b"<!doctype html>".to_vec() }
+}
+
+/// One of each kind.
+pub fn all() -> Vec<Artifact> {
+    let all = [
+        features().into_artifact(),
+        cohort().into_artifact(),
+        folds().into_artifact(),
+        evidence().into_artifact(),
+        quality().into_artifact(),
+        model().into_artifact(),
+        predictions().into_artifact(),
+        permutations().into_artifact(),
+        example_effects().into_artifact(),
+        findings().into_artifact(),
+        report().into_artifact(),
+    ];
+    all.into_iter().collect::<Result<_, _>>().unwrap()
+}
