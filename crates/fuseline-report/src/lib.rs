@@ -5,10 +5,16 @@
 //! Start at [`ReportData`] and [`html`]. **Invariant:** a report asks nothing of the network and claims no more
 //! than its tests allow.
 
+mod answer;
+mod arrange;
+mod controls;
 mod data;
+mod figures;
 mod format;
 mod markup;
+mod methods;
 mod page;
+mod palette;
 mod verdict;
 
 pub use data::{
@@ -16,3 +22,13 @@ pub use data::{
     ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
 };
 pub use page::html;
+
+/// Draws every figure of the report as an SVG file of its own: name without extension, SVG in light colours.
+#[must_use]
+pub fn figures(data: &ReportData) -> Vec<(String, String)> {
+    let (answer, arrangement) = (answer::answer(data), arrange::arrange(data));
+    figures::all(data, &answer, &arrangement)
+        .iter()
+        .map(|figure| (figure.name.clone(), figure.standalone()))
+        .collect()
+}

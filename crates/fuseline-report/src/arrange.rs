@@ -1,0 +1,103 @@
+//! Puts findings of any axes into groups that can be laid out.
+
+use crate::data::{Control, FindingRow, ReportData};
+use crate::format::finite;
+
+/// Findings in groups: one a choice of values of all axes but the column axis.
+#[derive(Debug, Clone, Default)]
+pub struct Arrangement {
+    /// The axis along which the rows of a group differ.
+    pub column_axis: Option<String>,
+    /// Its values, in order of appearance.
+    pub columns: Vec<String>,
+    /// Positive controls first, then negative ones, then native conditions.
+    pub groups: Vec<Group>,
+}
+
+/// The findings that share the values of all axes but the column axis.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The values that they share.
+    pub label: String,
+    /// What they are there for: that of the first.
+    pub control: Control,
+    /// Their places in the findings.
+    pub rows: Vec<usize>,
+}
+
+/// Groups the findings: rules side by side where there is an axis of that name, else the last of several axes.
+pub fn arrange(data: &ReportData) -> Arrangement {
+    let column_axis = column_axis(data).map(str::to_owned);
+    let mut arrangement = Arrangement { column_axis, ..Arrangement::default() };
+    for (index, row) in data.findings.iter().enumerate() {
+        let label = label_without(row, arrangement.column_axis.as_deref());
+        if let Some(column) = arrangement.column_axis.as_deref().and_then(|axis| row.value_of(axis))
+            && !arrangement.columns.iter().any(|known| known == column)
+        {
+            arrangement.columns.push(column.to_owned());
+        }
+        match arrangement.groups.iter_mut().find(|g| g.label == label && g.control == row.control) {
+            Some(group) => group.rows.push(index),
+            None => {
+                arrangement.groups.push(Group { label, control: row.control, rows: vec![index] });
+            }
+        }
+    }
+    arrangement.groups.sort_by_key(|group| match group.control {
+        Control::Positive => 0,
+        Control::Negative => 1,
+        Control::Native => 2,
+    });
+    arrangement
+}
+
+/// The row's values but for one axis; a bare number is given its axis's name.
+pub fn label_without(row: &FindingRow, left_out: Option<&str>) -> String {
+    let values: Vec<String> = row
+        .point
+        .iter()
+        .filter(|(axis, _)| Some(axis.as_str()) != left_out)
+        .map(|(axis, value)| value_label(axis, value))
+        .collect();
+    values.join(" · ")
+}
+
+/// An axis value; a bare number is given its axis's name.
+pub fn value_label(axis: &str, value: &str) -> String {
+    if value.parse::<f64>().is_ok() { format!("{axis} {value}") } else { value.to_owned() }
+}
+
+/// The value of an axis as a number.
+pub fn numeric(row: &FindingRow, axis: &str) -> Option<f64> {
+    finite(row.value_of(axis).and_then(|value| value.parse().ok()))
+}
+
+/// Axes whose values are numbers throughout, three different ones at least: doses.
+pub fn numeric_axes(data: &ReportData) -> Vec<&str> {
+    let is_numeric = |axis: &&str| {
+        let mut values: Vec<f64> = Vec::new();
+        for row in &data.findings {
+            match numeric(row, axis) {
+                Some(value) if !values.contains(&value) => values.push(value),
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        values.len() >= 3
+    };
+    data.axes.iter().map(String::as_str).filter(is_numeric).collect()
+}
+
+/// The value that tells a row from the others of its group.
+pub fn column_label(row: &FindingRow, data: &ReportData) -> String {
+    let arranged_by = column_axis(data);
+    match arranged_by.and_then(|axis| Some((axis, row.value_of(axis)?))) {
+        Some((axis, value)) => value_label(axis, value),
+        None => String::new(),
+    }
+}
+
+fn column_axis(data: &ReportData) -> Option<&str> {
+    let rule = data.axes.iter().find(|axis| *axis == "rule");
+    rule.or_else(|| data.axes.last().filter(|_| data.axes.len() > 1)).map(String::as_str)
+}

@@ -1,0 +1,315 @@
+//! What every figure is drawn with.
+
+use crate::data::Control;
+use crate::markup::{Element, element, number};
+use crate::palette;
+
+/// One figure: shapes with a name, a title and a description.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// Name, unique in the report; also that of its file.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// What there is to see, for who does not see it.
+    pub description: String,
+    /// Width in pixels at 100 %.
+    pub width: f64,
+    /// Height in pixels at 100 %.
+    pub height: f64,
+    /// The shapes, back to front.
+    pub shapes: Vec<Element>,
+}
+
+impl Figure {
+    /// The figure within a page, coloured by the page.
+    pub fn inline(&self) -> Element {
+        let title = format!("{}-title", self.name);
+        let description = format!("{}-description", self.name);
+        self.svg()
+            .attr("aria-labelledby", format!("{title} {description}"))
+            .child(element("title").attr("id", title).text(self.title.clone()))
+            .child(element("desc").attr("id", description).text(self.description.clone()))
+            .children(self.shapes.iter().cloned())
+    }
+
+    /// The figure as a file of its own, in light colours, without CSS variables: few converters know them.
+    pub fn standalone(&self) -> String {
+        let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+        self.svg()
+            .attr("xmlns", "http://www.w3.org/2000/svg")
+            .child(element("title").text(self.title.clone()))
+            .child(element("desc").text(self.description.clone()))
+            .child(element("style").text(palette::light_figure_style()))
+            .child(
+                element("rect")
+                    .attr("width", "100%")
+                    .attr("height", "100%")
+                    .attr("fill", "#ffffff"),
+            )
+            .children(self.shapes.iter().cloned())
+            .write(&mut out);
+        out
+    }
+
+    fn svg(&self) -> Element {
+        element("svg")
+            .class("figure")
+            .attr("role", "img")
+            .attr("viewBox", format!("0 0 {} {}", number(self.width), number(self.height)))
+            .num("width", self.width)
+            .num("height", self.height)
+    }
+}
+
+/// Maps values to pixels.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    low: f64,
+    high: f64,
+    start: f64,
+    end: f64,
+}
+
+impl Scale {
+    /// A scale over all values, widened a little; never of zero width.
+    pub fn over(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.into_iter().filter(|value| value.is_finite()) {
+            low = low.min(value);
+            high = high.max(value);
+        }
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let width = high - low;
+        let room = if width > 0.0 { width * 0.04 } else { (low.abs() * 0.05).max(0.01) };
+        Self { low: low - room, high: high + room, start, end }
+    }
+
+    /// The pixel of a value; values outside are drawn at the edge.
+    pub fn at(&self, value: f64) -> f64 {
+        let share = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
+        self.start + share * (self.end - self.start)
+    }
+
+    /// The value at the low end.
+    pub fn low(&self) -> f64 {
+        self.low
+    }
+
+    /// The value at the high end.
+    pub fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// Round values, about `wanted` of them.
+    pub fn ticks(&self, wanted: usize) -> Vec<f64> {
+        let raw = (self.high - self.low) / wanted.max(1) as f64;
+        let mut step = 1e-9;
+        // 1, 2, 5, 10, 20, 50, ...: no logarithm, so the same on every machine.
+        'search: loop {
+            for factor in [1.0, 2.0, 5.0] {
+                if step * factor >= raw {
+                    step *= factor;
+                    break 'search;
+                }
+            }
+            step *= 10.0;
+            if step > 1e12 {
+                break;
+            }
+        }
+        let first = (self.low / step).ceil();
+        let last = (self.high / step).floor();
+        let mut ticks = Vec::new();
+        let mut index = first;
+        while index <= last && ticks.len() < 50 {
+            ticks.push(index * step);
+            index += 1.0;
+        }
+        ticks
+    }
+}
+
+/// A line.
+pub fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Element {
+    element("line").class(class).num("x1", x1).num("y1", y1).num("x2", x2).num("y2", y2)
+}
+
+/// A rectangle; a negative size becomes 0.
+pub fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) -> Element {
+    element("rect")
+        .class(class)
+        .num("x", x)
+        .num("y", y)
+        .num("width", width.max(0.0))
+        .num("height", height.max(0.0))
+}
+
+/// Where text starts from its place.
+#[derive(Debug, Clone, Copy)]
+pub enum Anchor {
+    /// Its start is there.
+    Start,
+    /// Its middle is there.
+    Middle,
+    /// Its end is there.
+    End,
+}
+
+/// Text.
+pub fn label(class: &str, anchor: Anchor, x: f64, y: f64, text: impl Into<String>) -> Element {
+    let anchor = match anchor {
+        Anchor::Start => "start",
+        Anchor::Middle => "middle",
+        Anchor::End => "end",
+    };
+    element("text").class(class).attr("text-anchor", anchor).num("x", x).num("y", y).text(text)
+}
+
+/// Text cut to a number of characters; the whole is kept as its tooltip.
+pub fn cut_label(
+    class: &str,
+    anchor: Anchor,
+    (x, y): (f64, f64),
+    text: &str,
+    most: usize,
+) -> Element {
+    if text.chars().count() <= most {
+        return label(class, anchor, x, y, text);
+    }
+    let start: String = text.chars().take(most.saturating_sub(1)).collect();
+    label(class, anchor, x, y, format!("{}…", start.trim_end())).child(element("title").text(text))
+}
+
+/// A mark whose shape tells what the condition is there for, hollow or filled, with a tooltip.
+pub fn mark(
+    control: Control,
+    class: &str,
+    filled: bool,
+    (x, y): (f64, f64),
+    tip: String,
+) -> Element {
+    let class = format!("{} {class}", if filled { "mark" } else { "mark hollow" });
+    let shape = match control {
+        Control::Native => element("circle").num("cx", x).num("cy", y).num("r", 4.5),
+        Control::Positive => {
+            let points = [(x, y - 5.5), (x + 5.5, y + 4.5), (x - 5.5, y + 4.5)];
+            element("polygon").attr("points", path_points(&points))
+        }
+        Control::Negative => rectangle("", x - 4.25, y - 4.25, 8.5, 8.5),
+    };
+    element("g").class(class).child(shape).child(element("title").text(tip))
+}
+
+/// The value of a `points` attribute.
+pub fn path_points(points: &[(f64, f64)]) -> String {
+    points
+        .iter()
+        .map(|(x, y)| format!("{},{}", number(*x), number(*y)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A legend that flows within a width; gives its shapes and its height.
+pub fn legend(
+    entries: &[(Element, String)],
+    (left, top): (f64, f64),
+    width: f64,
+) -> (Vec<Element>, f64) {
+    let (mut x, mut y) = (left, top);
+    let mut shapes = Vec::new();
+    for (swatch, text) in entries {
+        let wide = 24.0 + 6.6 * text.chars().count().min(40) as f64;
+        if x > left && x + wide > left + width {
+            x = left;
+            y += 20.0;
+        }
+        shapes.push(
+            element("g")
+                .attr("transform", format!("translate({} {})", number(x + 6.0), number(y + 8.0)))
+                .child(swatch.clone())
+                .child(cut_label("", Anchor::Start, (10.0, 4.0), text, 40)),
+        );
+        x += wide + 8.0;
+    }
+    (shapes, if entries.is_empty() { 0.0 } else { y - top + 20.0 })
+}
+
+/// The frame of a plot with its two axes of ticks.
+pub struct Frame<'a> {
+    /// Left to right.
+    pub x: Scale,
+    /// Bottom to top.
+    pub y: Scale,
+    /// What x is.
+    pub x_title: &'a str,
+    /// What y is.
+    pub y_title: &'a str,
+    /// How a tick of x is written.
+    pub x_text: &'a dyn Fn(f64) -> String,
+    /// How a tick of y is written.
+    pub y_text: &'a dyn Fn(f64) -> String,
+}
+
+impl Frame<'_> {
+    /// Gridlines, ticks and titles.
+    pub fn shapes(&self) -> Vec<Element> {
+        let (left, right) = (self.x.start, self.x.end);
+        let (bottom, top) = (self.y.start, self.y.end);
+        let mut shapes = Vec::new();
+        for tick in self.y.ticks(5) {
+            let y = self.y.at(tick);
+            shapes.push(line(if tick == 0.0 { "zero" } else { "grid" }, left, y, right, y));
+            shapes.push(label("tick", Anchor::End, left - 6.0, y + 4.0, (self.y_text)(tick)));
+        }
+        for tick in self.x.ticks(5) {
+            let x = self.x.at(tick);
+            shapes.push(line("grid", x, bottom, x, top));
+            shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, (self.x_text)(tick)));
+        }
+        shapes.push(label(
+            "axis-title",
+            Anchor::Middle,
+            (left + right) / 2.0,
+            bottom + 34.0,
+            self.x_title,
+        ));
+        shapes.push(label(
+            "axis-title",
+            Anchor::Start,
+            (left - 44.0).max(2.0),
+            top - 10.0,
+            self.y_title,
+        ));
+        shapes
+    }
+}
+
+/// A tick in percentage points, without the unit.
+pub fn tick_points(value: f64) -> String {
+    let text = number(value * 100.0);
+    text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+}
+
+/// A tick as it is.
+pub fn tick_plain(value: f64) -> String {
+    let text = number(value);
+    text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+}
+
+/// Gives the class of a control's tone word for legends.
+pub fn control_legend() -> Vec<(Element, String)> {
+    [Control::Native, Control::Positive, Control::Negative]
+        .into_iter()
+        .map(|control| {
+            let name = match control {
+                Control::Native => "native condition",
+                Control::Positive => "positive control",
+                Control::Negative => "negative control",
+            };
+            (mark(control, "neutral", true, (0.0, 0.0), name.to_owned()), name.to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! Gap and interval of every finding, against the equivalence margin.
+
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectangle, tick_points};
+use crate::answer::Answer;
+use crate::arrange::{Arrangement, Group};
+use crate::data::{Control, FindingRow, ReportData};
+use crate::format::{finite, gap, p_value, point_values, points_interval};
+use crate::markup::Element;
+use crate::verdict::significant;
+
+/// For which width it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One line a finding.
+    Wide,
+    /// Two lines a finding, for a phone.
+    Narrow,
+}
+
+struct Layout {
+    shape: Shape,
+    width: f64,
+    left: f64,
+    right: f64,
+    row: f64,
+}
+
+impl Layout {
+    fn of(shape: Shape) -> Self {
+        match shape {
+            Shape::Wide => Self { shape, width: 880.0, left: 150.0, right: 600.0, row: 24.0 },
+            Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 42.0 },
+        }
+    }
+}
+
+/// The forest plot; nothing where no finding has a gap.
+pub fn forest(
+    data: &ReportData,
+    answer: &Answer,
+    arrangement: &Arrangement,
+    shape: Shape,
+) -> Option<Figure> {
+    let layout = Layout::of(shape);
+    let margin = finite(data.settings.equivalence_margin);
+    let rows_with_gap =
+        data.findings.iter().filter(|row| finite(row.gap).is_some()).collect::<Vec<_>>();
+    if rows_with_gap.is_empty() {
+        return None;
+    }
+    let values = rows_with_gap
+        .iter()
+        .flat_map(|row| [row.gap, row.gap_low, row.gap_high])
+        .flatten()
+        .chain([0.0])
+        .chain(margin.into_iter().flat_map(|margin| [-margin, margin]));
+    let scale = Scale::over(values, layout.left, layout.right);
+
+    let mut rows = Vec::new();
+    let top = 40.0;
+    let mut y = top;
+    for group in &arrangement.groups {
+        let (shapes, height) = group_shapes(group, y, &scale, &layout, data, answer);
+        rows.extend(shapes);
+        y += height;
+    }
+    let bottom = y + 4.0;
+    let mut shapes = ground(&scale, margin, top - 12.0, bottom, shape);
+    shapes.extend(rows);
+    shapes.push(label(
+        "axis-title",
+        Anchor::Middle,
+        f64::midpoint(layout.left, layout.right),
+        bottom + 34.0,
+        "permutation gap in percentage points",
+    ));
+    Some(Figure {
+        name: match shape {
+            Shape::Wide => "gaps".to_owned(),
+            Shape::Narrow => "gaps-narrow".to_owned(),
+        },
+        title: "Permutation gap of every finding".to_owned(),
+        description: description(data),
+        width: layout.width,
+        height: bottom + 46.0,
+        shapes,
+    })
+}
+
+fn ground(scale: &Scale, margin: Option<f64>, top: f64, bottom: f64, shape: Shape) -> Vec<Element> {
+    let mut shapes = Vec::new();
+    if let Some(margin) = margin {
+        let (start, end) = (scale.at(-margin), scale.at(margin));
+        shapes.push(rectangle("band", start, top, end - start, bottom - top));
+        shapes.push(line("band-edge", start, top, start, bottom));
+        shapes.push(line("band-edge", end, top, end, bottom));
+        shapes.push(label(
+            "tick",
+            Anchor::Middle,
+            scale.at(0.0).max(60.0),
+            top - 6.0,
+            format!("margin ±{}", tick_points(margin)),
+        ));
+    }
+    for tick in scale.ticks(if shape == Shape::Wide { 8 } else { 5 }) {
+        let x = scale.at(tick);
+        shapes.push(line("grid", x, top, x, bottom));
+        shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, tick_points(tick)));
+    }
+    shapes.push(line("zero", scale.at(0.0), top, scale.at(0.0), bottom));
+    shapes
+}
+
+fn group_shapes(
+    group: &Group,
+    top: f64,
+    scale: &Scale,
+    layout: &Layout,
+    data: &ReportData,
+    answer: &Answer,
+) -> (Vec<Element>, f64) {
+    let mut shapes = Vec::new();
+    let mut y = top;
+    let title = match group.control {
+        Control::Native => group.label.clone(),
+        Control::Positive => format!("{} (positive control)", group.label),
+        Control::Negative => format!("{} (negative control)", group.label),
+    };
+    if !group.label.is_empty() {
+        shapes.push(cut_label("heading", Anchor::Start, (8.0, y + 16.0), &title, 46));
+        y += 24.0;
+    }
+    for index in &group.rows {
+        let Some(row) = data.findings.get(*index) else { continue };
+        let Some(verdict) = answer.verdicts.get(*index) else { continue };
+        let name = crate::arrange::column_label(row, data);
+        let numbers = format!(
+            "{} {}, {}",
+            verdict.reading.sign(),
+            points_interval(row.gap, row.gap_low, row.gap_high),
+            p_value(row.deciding_p())
+        );
+        let middle = match layout.shape {
+            Shape::Wide => {
+                let middle = y + layout.row / 2.0;
+                shapes.push(cut_label("", Anchor::Start, (20.0, middle + 4.0), &name, 18));
+                shapes.push(label("", Anchor::Start, layout.right + 18.0, middle + 4.0, numbers));
+                middle
+            }
+            Shape::Narrow => {
+                shapes.push(cut_label("", Anchor::Start, (12.0, y + 16.0), &name, 15));
+                shapes.push(label("small", Anchor::End, layout.right, y + 16.0, numbers));
+                y + 29.0
+            }
+        };
+        let tone = verdict.reading.tone();
+        shapes.extend(interval(row, tone, middle, scale, data, &verdict.words));
+        y += layout.row;
+    }
+    (shapes, y - top + 8.0)
+}
+
+fn interval(
+    row: &FindingRow,
+    tone: &str,
+    y: f64,
+    scale: &Scale,
+    data: &ReportData,
+    words: &str,
+) -> Vec<Element> {
+    let Some(gap) = finite(row.gap) else { return Vec::new() };
+    let mut shapes = Vec::new();
+    if let (Some(low), Some(high)) = (finite(row.gap_low), finite(row.gap_high)) {
+        let (start, end) = (scale.at(low), scale.at(high));
+        let class = format!("interval {tone}");
+        shapes.push(line(&class, start, y, end, y));
+        shapes.push(line(&class, start, y - 4.0, start, y + 4.0));
+        shapes.push(line(&class, end, y - 4.0, end, y + 4.0));
+    }
+    let tip = format!("{}: {words}", point_values(&row.point));
+    shapes.push(mark(row.control, tone, significant(row, &data.settings), (scale.at(gap), y), tip));
+    shapes
+}
+
+fn description(data: &ReportData) -> String {
+    let rows: Vec<String> = data
+        .findings
+        .iter()
+        .take(60)
+        .map(|row| {
+            format!("{}: gap {}, {}", point_values(&row.point), gap(row), p_value(row.deciding_p()))
+        })
+        .collect();
+    let rest = data.findings.len().saturating_sub(rows.len());
+    let more = if rest > 0 {
+        format!(" {rest} more are in the table of findings.")
+    } else {
+        String::new()
+    };
+    format!("{}.{more}", rows.join("; "))
+}

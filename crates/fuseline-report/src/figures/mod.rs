@@ -1,0 +1,67 @@
+//! Figures, drawn for this report.
+//!
+//! Each file draws one and returns nothing where its data are absent. Colours are classes of
+//! `assets/figure.css`, so that a page in the dark repaints them.
+
+mod alignment;
+mod canvas;
+mod forest;
+mod graph;
+mod heat;
+mod null;
+mod reliability;
+mod response;
+mod scatter;
+mod spread;
+
+pub use canvas::Figure;
+pub use forest::{Shape, forest};
+pub use null::nulls;
+
+use crate::answer::Answer;
+use crate::arrange::Arrangement;
+use crate::data::ReportData;
+
+/// One section of figures.
+pub struct FigureSet {
+    /// What it shows, as a heading.
+    pub heading: &'static str,
+    /// How to read it.
+    pub caption: String,
+    /// The figures, one or several panels.
+    pub figures: Vec<Figure>,
+}
+
+/// Every set but the forest and the null distributions, which the page places by itself; empty ones are left out.
+pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
+    let sets = [
+        response::responses(data),
+        heat::heat_maps(data),
+        scatter::scatters(data, arrangement),
+        alignment::alignments(data),
+        reliability::curves(data),
+        spread::spreads(data),
+    ];
+    sets.into_iter().filter(|set| !set.figures.is_empty()).collect()
+}
+
+/// The stages and their edges.
+pub fn graph(data: &ReportData) -> FigureSet {
+    FigureSet {
+        heading: "Stages",
+        caption: "What was run: each box is a stage with its kind and its number of actions; data flow from left to \
+                  right."
+            .to_owned(),
+        figures: graph::graph(data).into_iter().collect(),
+    }
+}
+
+/// Every figure of the report as a file of its own: name without extension, SVG.
+pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec<Figure> {
+    let mut figures: Vec<Figure> =
+        forest(data, answer, arrangement, Shape::Wide).into_iter().collect();
+    figures.extend(nulls(data, arrangement));
+    figures.extend(more(data, arrangement).into_iter().flat_map(|set| set.figures));
+    figures.extend(graph(data).figures);
+    figures
+}

@@ -1,0 +1,133 @@
+//! Headroom against gap, and against the gain over the rule without quality.
+
+use super::FigureSet;
+use super::canvas::{
+    Anchor, Figure, Frame, Scale, control_legend, label, legend, mark, tick_points,
+};
+use crate::arrange::Arrangement;
+use crate::data::{FindingRow, ReportData};
+use crate::format::{finite, point_values, points_pp};
+use crate::markup::Element;
+use crate::palette;
+use crate::verdict::significant;
+
+const WIDTH: f64 = 420.0;
+
+/// Both scatters; one is left out where its values are absent.
+pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
+    let gap = |row: &FindingRow| row.gap;
+    let figures = [
+        scatter(data, arrangement, "headroom-gap", "permutation gap (pp)", &gap),
+        scatter(
+            data,
+            arrangement,
+            "headroom-gain",
+            "gain over the rule without quality (pp)",
+            &FindingRow::gain,
+        ),
+    ];
+    FigureSet {
+        heading: "Headroom, gap and gain",
+        caption: "Headroom is what an oracle that picks the right modality for each example would add to the fused \
+                  decision. Little headroom leaves quality little to do. A point above 0 on the left and at or below \
+                  0 on the right is dependence without benefit."
+            .to_owned(),
+        figures: figures.into_iter().flatten().collect(),
+    }
+}
+
+fn scatter(
+    data: &ReportData,
+    arrangement: &Arrangement,
+    name: &str,
+    y_title: &str,
+    value: &dyn Fn(&FindingRow) -> Option<f64>,
+) -> Option<Figure> {
+    let groups = &arrangement.groups;
+    let mut points: Vec<(usize, &FindingRow, f64, f64)> = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        for row in group.rows.iter().filter_map(|index| data.findings.get(*index)) {
+            if let (Some(x), Some(y)) = (finite(row.headroom), finite(value(row))) {
+                points.push((place, row, x, y));
+            }
+        }
+    }
+    if points.is_empty() {
+        return None;
+    }
+    let (left, right, top, bottom) = (52.0, WIDTH - 12.0, 30.0, 270.0);
+    let frame = Frame {
+        x: Scale::over(points.iter().map(|point| point.2).chain([0.0]), left, right),
+        y: Scale::over(points.iter().map(|point| point.3).chain([0.0]), bottom, top),
+        x_title: "headroom (pp)",
+        y_title,
+        x_text: &tick_points,
+        y_text: &tick_points,
+    };
+    let mut shapes = frame.shapes();
+    for (place, row, x, y) in &points {
+        let tip = format!(
+            "{}: headroom {}, {} {}",
+            point_values(&row.point),
+            points_pp(Some(*x)),
+            y_title.trim_end_matches(" (pp)"),
+            points_pp(Some(*y))
+        );
+        let class = palette::series(*place, groups.len());
+        let at = (frame.x.at(*x), frame.y.at(*y));
+        shapes.push(mark(row.control, &class, significant(row, &data.settings), at, tip));
+    }
+    let (keys, height) = legend(&entries(data, arrangement), (left, bottom + 48.0), WIDTH - left);
+    shapes.extend(keys);
+    shapes.push(label(
+        "tick",
+        Anchor::Start,
+        left,
+        bottom + 48.0 + height + 10.0,
+        "filled: significant gap",
+    ));
+    Some(Figure {
+        name: name.to_owned(),
+        title: format!("Headroom against {}", y_title.trim_end_matches(" (pp)")),
+        description: points
+            .iter()
+            .take(60)
+            .map(|(_, row, x, y)| {
+                format!(
+                    "{}: {} against {}",
+                    point_values(&row.point),
+                    points_pp(Some(*x)),
+                    points_pp(Some(*y))
+                )
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
+        width: WIDTH,
+        height: bottom + 48.0 + height + 18.0,
+        shapes,
+    })
+}
+
+fn entries(data: &ReportData, arrangement: &Arrangement) -> Vec<(Element, String)> {
+    let groups = &arrangement.groups;
+    let named = groups.iter().any(|group| !group.label.is_empty());
+    if !named || palette::series(0, groups.len()) != "c0" {
+        return control_legend()
+            .into_iter()
+            .zip([crate::Control::Native, crate::Control::Positive, crate::Control::Negative])
+            .filter(|(_, control)| data.findings.iter().any(|row| row.control == *control))
+            .map(|(entry, _)| entry)
+            .collect();
+    }
+    groups
+        .iter()
+        .enumerate()
+        .map(|(place, group)| {
+            let class = palette::series(place, groups.len());
+            (
+                mark(group.control, &class, true, (0.0, 0.0), group.label.clone()),
+                group.label.clone(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,109 @@
+//! How the gap differs between folds or groups.
+
+use super::FigureSet;
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};
+use crate::data::{ReportData, Spread};
+use crate::format::{point_values, points};
+use crate::markup::element;
+
+const WIDTH: f64 = 640.0;
+const ROW: f64 = 26.0;
+
+/// One figure for each sort of unit.
+pub fn spreads(data: &ReportData) -> FigureSet {
+    let mut units: Vec<&str> = Vec::new();
+    for spread in &data.spreads {
+        if !units.contains(&spread.unit.as_str()) {
+            units.push(&spread.unit);
+        }
+    }
+    FigureSet {
+        heading: "Spread",
+        caption: "The gap in each unit alone, one dot a unit and a bar at their mean: is it the work of a few?"
+            .to_owned(),
+        figures: units
+            .iter()
+            .enumerate()
+            .filter_map(|(place, unit)| {
+                let of_unit: Vec<&Spread> =
+                    data.spreads.iter().filter(|spread| spread.unit == *unit).collect();
+                figure(place + 1, unit, &of_unit)
+            })
+            .collect(),
+    }
+}
+
+fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
+    let finite = |spread: &Spread| -> Vec<(String, f64)> {
+        spread.gaps.iter().filter(|(_, gap)| gap.is_finite()).cloned().collect()
+    };
+    let rows: Vec<(String, Vec<(String, f64)>)> = spreads
+        .iter()
+        .map(|spread| (point_values(&spread.point), finite(spread)))
+        .filter(|(_, gaps)| !gaps.is_empty())
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let values = rows.iter().flat_map(|(_, gaps)| gaps.iter().map(|(_, gap)| *gap)).chain([0.0]);
+    let scale = Scale::over(values, 190.0, WIDTH - 16.0);
+    let top = 30.0;
+    let bottom = top + ROW * rows.len() as f64;
+    let mut shapes =
+        vec![cut_label("heading", Anchor::Start, (8.0, 16.0), &format!("by {unit}"), 40)];
+    for index in (0..rows.len()).step_by(2) {
+        shapes.push(rectangle("stripe", 0.0, top + ROW * index as f64, WIDTH, ROW));
+    }
+    for tick in scale.ticks(6) {
+        shapes.push(line("grid", scale.at(tick), top, scale.at(tick), bottom));
+        shapes.push(label(
+            "tick",
+            Anchor::Middle,
+            scale.at(tick),
+            bottom + 16.0,
+            tick_points(tick),
+        ));
+    }
+    shapes.push(line("zero", scale.at(0.0), top, scale.at(0.0), bottom));
+    let mut said = Vec::new();
+    for (index, (name, gaps)) in rows.iter().enumerate() {
+        let y = top + ROW * index as f64 + ROW / 2.0;
+        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, 26));
+        let mean = gaps.iter().map(|(_, gap)| gap).sum::<f64>() / gaps.len() as f64;
+        for (order, (unit_name, gap)) in gaps.iter().enumerate() {
+            // A fixed pattern of heights, so that equal gaps stay visible.
+            let offset = [0.0, -5.0, 5.0, -2.5, 2.5][order % 5];
+            let tip = format!("{name}, {unit} {unit_name}: {} pp", points(Some(*gap)));
+            shapes.push(
+                element("circle")
+                    .class("dot c0")
+                    .num("cx", scale.at(*gap))
+                    .num("cy", y + offset)
+                    .num("r", 3.0)
+                    .child(element("title").text(tip)),
+            );
+        }
+        shapes.push(line("observed", scale.at(mean), y - 9.0, scale.at(mean), y + 9.0));
+        let below = gaps.iter().filter(|(_, gap)| *gap < 0.0).count();
+        said.push(format!(
+            "{name}: mean {} pp, {below} of {} below 0",
+            points(Some(mean)),
+            gaps.len()
+        ));
+    }
+    shapes.push(label(
+        "axis-title",
+        Anchor::Middle,
+        f64::midpoint(190.0, WIDTH - 16.0),
+        bottom + 34.0,
+        "permutation gap in percentage points",
+    ));
+    Some(Figure {
+        name: format!("spread-{place}"),
+        title: format!("Permutation gap by {unit}"),
+        description: said.join("; "),
+        width: WIDTH,
+        height: bottom + 44.0,
+        shapes,
+    })
+}

@@ -1,0 +1,242 @@
+//! The table of findings: every column, sortable and filterable where scripts run, whole where they do not.
+
+use super::{caption, scrolling, section};
+use crate::answer::Answer;
+use crate::data::{FindingRow, ReportData};
+use crate::format::{count, p_number, percent, plain, point_values, points, points_interval};
+use crate::markup::{Element, element};
+use crate::verdict::Verdict;
+
+/// A column: its heading, what it means, and its cell.
+struct Column {
+    heading: String,
+    meaning: &'static str,
+    cell: Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>,
+}
+
+fn column(
+    heading: impl Into<String>,
+    meaning: &'static str,
+    cell: impl Fn(&FindingRow) -> (String, Option<f64>) + 'static,
+) -> Column {
+    Column { heading: heading.into(), meaning, cell: Box::new(cell) }
+}
+
+fn columns(data: &ReportData) -> Vec<Column> {
+    let mut columns = vec![
+        column("gap (pp)", "permutation gap: Clean-Q minus mean Broken-Q", |row| {
+            (points_interval(row.gap, row.gap_low, row.gap_high).replace("\u{a0}pp", ""), row.gap)
+        }),
+        column("p", "one-sided permutation p-value", |row| (p_number(row.p_value), row.p_value)),
+        column("p adjusted", "adjusted for the family of tests", |row| {
+            (p_number(row.p_adjusted), row.p_adjusted)
+        }),
+        column("Clean-Q", "balanced accuracy with quality as measured", |row| {
+            (percent(row.ba_clean), row.ba_clean)
+        }),
+        column("Broken-Q", "mean balanced accuracy with quality permuted", |row| {
+            (percent(row.ba_broken), row.ba_broken)
+        }),
+        column(
+            "without quality",
+            "balanced accuracy of the same rule refitted without quality",
+            |row| (percent(row.ba_without_quality), row.ba_without_quality),
+        ),
+        column("gain (pp)", "Clean-Q minus the rule without quality", |row| {
+            (points(row.gain()), row.gain())
+        }),
+        column("best expert", "balanced accuracy of the best single expert", |row| {
+            (percent(row.ba_best_unimodal), row.ba_best_unimodal)
+        }),
+        column("oracle", "balanced accuracy when any expert being right counts", |row| {
+            (percent(row.ba_oracle), row.ba_oracle)
+        }),
+        column("headroom (pp)", "oracle minus Clean-Q", |row| (points(row.headroom), row.headroom)),
+        column("detectable (pp)", "the smallest gap that the test could have detected", |row| {
+            (points(row.detectable_gap), row.detectable_gap)
+        }),
+        column(
+            "null sd (pp)",
+            "standard deviation of balanced accuracy over permutations",
+            |row| (points(row.null_sd), row.null_sd),
+        ),
+        column("flips", "share of decisions that a permutation changes", |row| {
+            (percent(row.flip_rate), row.flip_rate)
+        }),
+        column("shift", "mean total-variation distance of the probabilities", |row| {
+            (plain(row.probability_shift), row.probability_shift)
+        }),
+    ];
+    let mut modalities: Vec<String> = Vec::new();
+    for (name, _) in data.findings.iter().flat_map(|row| &row.alignment) {
+        if !modalities.contains(name) {
+            modalities.push(name.clone());
+        }
+    }
+    for modality in modalities {
+        columns.push(column(
+            format!("alignment {modality}"),
+            "AUROC of quality for this expert being right",
+            move |row| {
+                let value =
+                    row.alignment.iter().find(|(name, _)| *name == modality).and_then(|(_, v)| *v);
+                (plain(value), value)
+            },
+        ));
+    }
+    columns.push(column("examples", "test examples", |row| {
+        (count(row.n_examples), Some(row.n_examples as f64))
+    }));
+    columns.push(column("groups", "groups (subjects) among them", |row| {
+        (count(row.n_groups), Some(row.n_groups as f64))
+    }));
+    columns.push(column("permutations", "permutations drawn", |row| {
+        (count(row.n_permutations), Some(row.n_permutations as f64))
+    }));
+    // A column without a single value says nothing.
+    columns.retain(|column| data.findings.iter().any(|row| (column.cell)(row).1.is_some()));
+    columns
+}
+
+/// The section with the table.
+pub fn findings(data: &ReportData, answer: &Answer) -> Element {
+    let columns = columns(data);
+    let head = |text: &str, meaning: &str| {
+        element("th").attr("scope", "col").attr("title", meaning).text(text)
+    };
+    let heads = data
+        .axes
+        .iter()
+        .map(|axis| head(axis, "axis"))
+        .chain([
+            head("control", "what the condition is there for"),
+            head("verdict", "what the finding shows"),
+        ])
+        .chain(columns.iter().map(|column| head(&column.heading, column.meaning).class("number")));
+    let rows = data
+        .findings
+        .iter()
+        .zip(&answer.verdicts)
+        .enumerate()
+        .map(|(index, (row, verdict))| line(index, row, verdict, data, &columns));
+    let table = element("table")
+        .class("findings")
+        .attr("id", "findings-table")
+        .child(element("thead").child(element("tr").children(heads)))
+        .child(element("tbody").children(rows));
+    section("findings", "Findings")
+        .child(caption(
+            "One row a point. Accuracies are balanced accuracies in per cent, differences are percentage points (pp).",
+        ))
+        .child(filters(data, answer))
+        .child(scrolling("Findings", table))
+        .child(glossary(&columns))
+        .child(
+            element("details")
+                .child(element("summary").text("Every verdict in words"))
+                .child(element("dl").class("verdicts").children(
+                    data.findings.iter().zip(&answer.verdicts).flat_map(|(row, verdict)| {
+                        [
+                            element("dt").text(point_values(&row.point)),
+                            element("dd").text(verdict.words.clone()),
+                        ]
+                    }),
+                )),
+        )
+}
+
+fn line(
+    index: usize,
+    row: &FindingRow,
+    verdict: &Verdict,
+    data: &ReportData,
+    columns: &[Column],
+) -> Element {
+    let mut control = element("td").text(row.control.word());
+    if row.evidence_derived {
+        control = control.child(
+            element("span")
+                .class("kind")
+                .attr("title", "this quality is a function of the evidence")
+                .text(" evidence-derived"),
+        );
+    }
+    let mut words = element("td")
+        .attr("title", verdict.words.clone())
+        .child(
+            element("span").class("sign").attr("aria-hidden", "true").text(verdict.reading.sign()),
+        )
+        .text(format!(" {}", verdict.reading.label()));
+    if verdict.beats_oracle {
+        words = words.child(element("span").class("kind").text(" beats the oracle"));
+    }
+    element("tr")
+        .attr("id", format!("finding-{}", index + 1))
+        .attr("data-control", row.control.word())
+        .attr("data-verdict", verdict.reading.label())
+        .children(data.axes.iter().enumerate().map(|(place, axis)| {
+            let cell = if place == 0 { element("th").attr("scope", "row") } else { element("td") };
+            cell.text(row.value_of(axis).unwrap_or("–"))
+        }))
+        .child(control)
+        .child(words.class(format!("tone-{}", verdict.reading.tone())))
+        .children(columns.iter().map(|column| {
+            let (text, value) = (column.cell)(row);
+            let cell = element("td").class("number").text(text);
+            match value.filter(|value| value.is_finite()) {
+                Some(value) => cell.attr("data-value", value.to_string()),
+                None => cell.attr("data-value", ""),
+            }
+        }))
+}
+
+/// Hidden until the script shows them: without it they would do nothing.
+fn filters(data: &ReportData, answer: &Answer) -> Element {
+    let mut controls: Vec<&str> = Vec::new();
+    let mut readings: Vec<&str> = Vec::new();
+    for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
+        if !controls.contains(&row.control.word()) {
+            controls.push(row.control.word());
+        }
+        if !readings.contains(&verdict.reading.label()) {
+            readings.push(verdict.reading.label());
+        }
+    }
+    let choice = |id: &str, label: &str, options: &[&str]| {
+        element("label").text(format!("{label} ")).child(
+            element("select")
+                .attr("id", id)
+                .child(element("option").attr("value", "").text("all"))
+                .children(options.iter().map(|option| element("option").text(*option))),
+        )
+    };
+    element("div")
+        .class("filters")
+        .attr("id", "filters")
+        .attr("hidden", "hidden")
+        .child(
+            element("label").text("Filter ").child(
+                element("input")
+                    .attr("id", "filter-text")
+                    .attr("type", "search")
+                    .attr("placeholder", "words, such as lr margin")
+                    .attr("autocomplete", "off"),
+            ),
+        )
+        .child(choice("filter-control", "Control", &controls))
+        .child(choice("filter-verdict", "Verdict", &readings))
+        .child(
+            element("span")
+                .attr("id", "filter-count")
+                .attr("role", "status")
+                .attr("aria-live", "polite"),
+        )
+}
+
+fn glossary(columns: &[Column]) -> Element {
+    element("details").child(element("summary").text("What the columns mean")).child(
+        element("dl").class("verdicts").children(columns.iter().flat_map(|column| {
+            [element("dt").text(column.heading.clone()), element("dd").text(column.meaning)]
+        })),
+    )
+}

@@ -1,0 +1,147 @@
+//! The answer, the controls, and the verdict of every point at a glance.
+
+use super::{scrolling, title};
+use crate::answer::Answer;
+use crate::arrange::{Arrangement, Group, column_label, value_label};
+use crate::data::{Control, ReportData};
+use crate::format::{count, gap, point_values, points_pp};
+use crate::markup::{Element, element};
+use crate::methods::QUESTION;
+use crate::verdict::Reading;
+
+/// The header of the page.
+pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Element {
+    let mut header = element("header")
+        .child(
+            element("p")
+                .class("eyebrow")
+                .text(format!("fuseline report · {}", data.asked.workflow)),
+        )
+        .child(element("h1").text(title(data)));
+    if let Some(description) = &data.asked.description {
+        header = header.child(element("p").class("lead").text(description.clone()));
+    }
+    header = header.child(answer_box(answer)).child(checks(answer));
+    if data.findings.is_empty() { header } else { header.child(grid(data, answer, arrangement)) }
+}
+
+fn answer_box(answer: &Answer) -> Element {
+    let mut answer_box = element("div")
+        .class(format!("answer tone-{}", answer.tone))
+        .child(element("p").class("question").text(QUESTION))
+        .child(element("p").class("headline").text(answer.headline.clone()));
+    if !answer.counts.is_empty() {
+        answer_box = answer_box.child(tally(&answer.counts));
+    }
+    answer_box.child(
+        element("ul")
+            .children(answer.sentences.iter().map(|sentence| element("li").text(sentence.clone()))),
+    )
+}
+
+/// How many native conditions have each reading, as chips.
+fn tally(counts: &[(Reading, usize)]) -> Element {
+    element("ul").class("tally").attr("aria-label", "Native conditions by verdict").children(
+        counts.iter().map(|(reading, number)| {
+            element("li")
+                .class(format!("chip tone-{}", reading.tone()))
+                .child(sign(*reading))
+                .child(element("b").text(count(*number as u64)))
+                .text(format!(" {}", reading.label()))
+        }),
+    )
+}
+
+/// The reading's sign, which its label repeats in words.
+fn sign(reading: Reading) -> Element {
+    element("span").class("sign").attr("aria-hidden", "true").text(reading.sign())
+}
+
+fn checks(answer: &Answer) -> Element {
+    element("div").class("checks").children(answer.checks.iter().map(|check| {
+        element("div")
+            .class(format!("check {}", check.status.word()))
+            .child(
+                element("p")
+                    .class("check-title")
+                    .child(element("b").class("status").text(check.status.word()))
+                    .text(format!(" {}", check.title)),
+            )
+            .child(element("p").text(check.words.clone()))
+    }))
+}
+
+/// The verdict of every point: groups down, columns across.
+fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Element {
+    let axis = arrangement.column_axis.clone().unwrap_or_default();
+    let columns: Vec<String> = if arrangement.column_axis.is_some() {
+        arrangement.columns.clone()
+    } else {
+        vec![String::new()]
+    };
+    let heads = columns.iter().map(|column| {
+        let text =
+            if column.is_empty() { "verdict".to_owned() } else { value_label(&axis, column) };
+        element("th").attr("scope", "col").text(text)
+    });
+    let lines = arrangement.groups.iter().map(|group| {
+        let cells = columns.iter().map(|column| {
+            let here = group.rows.iter().find(|index| {
+                column.is_empty()
+                    || data.findings.get(**index).and_then(|row| row.value_of(&axis))
+                        == Some(column)
+            });
+            here.map_or_else(
+                || element("td").class("empty").text("–"),
+                |index| cell(*index, data, answer),
+            )
+        });
+        element("tr").child(group_head(group)).children(cells)
+    });
+    let table = element("table")
+        .class("grid")
+        .child(element("caption").text("Verdict and permutation gap at every point"))
+        .child(
+            element("thead")
+                .child(element("tr").child(element("td").class("corner")).children(heads)),
+        )
+        .child(element("tbody").children(lines));
+    scrolling("Verdicts", table)
+}
+
+fn group_head(group: &Group) -> Element {
+    let name = if group.label.is_empty() { "all" } else { group.label.as_str() };
+    let head = element("th").attr("scope", "row").text(name);
+    match group.control {
+        Control::Native => head,
+        Control::Positive => head.child(element("span").class("kind").text(" positive control")),
+        Control::Negative => head.child(element("span").class("kind").text(" negative control")),
+    }
+}
+
+fn cell(index: usize, data: &ReportData, answer: &Answer) -> Element {
+    let (Some(row), Some(verdict)) = (data.findings.get(index), answer.verdicts.get(index)) else {
+        return element("td").class("empty").text("–");
+    };
+    let mut link = element("a")
+        .attr("href", format!("#finding-{}", index + 1))
+        .attr("title", format!("{}: {}", point_values(&row.point), verdict.words))
+        .child(
+            element("span")
+                .class("cell-gap")
+                .child(sign(verdict.reading))
+                .text(format!(" {}", points_pp(row.gap))),
+        )
+        .child(element("span").class("cell-label").text(verdict.reading.label()));
+    if verdict.beats_oracle {
+        let words =
+            if row.control == Control::Positive { "leaks the label" } else { "beats the oracle" };
+        link = link.child(element("span").class("cell-label strong").text(words));
+    }
+    link = link.child(element("span").class("unseen").text(format!(
+        " ({}, {})",
+        column_label(row, data),
+        gap(row)
+    )));
+    element("td").class(format!("tone-{}", verdict.reading.tone())).child(link)
+}

@@ -1,0 +1,173 @@
+//! The page: one self-contained HTML file.
+
+mod findings;
+mod first_screen;
+mod provenance;
+
+use crate::answer::answer;
+use crate::arrange::arrange;
+use crate::data::ReportData;
+use crate::figures::{self, Figure, FigureSet, Shape};
+use crate::markup::{Element, element};
+use crate::methods::{command, methods};
+use crate::palette;
+
+const STYLE: &str = include_str!("../assets/report.css");
+const SCRIPT: &str = include_str!("../assets/report.js");
+/// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it fresh.
+const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
+/// More panels than this start folded.
+const PANELS_IN_SIGHT: usize = 40;
+
+/// Writes the report as one HTML file that needs nothing else.
+///
+/// The same data gives the same bytes. Every text of the data is escaped.
+#[must_use]
+pub fn html(data: &ReportData) -> String {
+    let answer = answer(data);
+    let arrangement = arrange(data);
+    let mut sections = vec![first_screen::first_screen(data, &answer, &arrangement)];
+    let wide = figures::forest(data, &answer, &arrangement, Shape::Wide);
+    let narrow = figures::forest(data, &answer, &arrangement, Shape::Narrow);
+    if let (Some(wide), Some(narrow)) = (wide, narrow) {
+        sections.push(gaps(&wide, &narrow));
+    }
+    if !data.findings.is_empty() {
+        sections.push(findings::findings(data, &answer));
+    }
+    sections.extend(nulls(figures::nulls(data, &arrangement)));
+    sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
+    sections.push(methods_section(data));
+    sections.push(provenance::provenance(data));
+    sections.push(reproduce(data));
+
+    let mut out = "<!DOCTYPE html>\n".to_owned();
+    element("html")
+        .attr("lang", "en")
+        .child(head(data))
+        .child(
+            element("body")
+                .child(
+                    element("a").class("skip").attr("href", "#content").text("Skip to the answer"),
+                )
+                .child(element("main").attr("id", "content").children(sections))
+                .child(element("script").raw(SCRIPT)),
+        )
+        .write(&mut out);
+    out
+}
+
+/// The report's title.
+pub fn title(data: &ReportData) -> &str {
+    if data.title.is_empty() { &data.asked.workflow } else { &data.title }
+}
+
+fn head(data: &ReportData) -> Element {
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_DIGEST}'; base-uri 'none'; \
+         form-action 'none'"
+    );
+    element("head")
+        .child(element("meta").attr("charset", "utf-8"))
+        .child(
+            element("meta").attr("http-equiv", "Content-Security-Policy").attr("content", policy),
+        )
+        .child(
+            element("meta")
+                .attr("name", "viewport")
+                .attr("content", "width=device-width, initial-scale=1"),
+        )
+        .child(element("meta").attr("name", "color-scheme").attr("content", "light dark"))
+        .child(element("title").text(format!("{} – fuseline report", title(data))))
+        .child(element("style").text(palette::page_colours()).raw(palette::FIGURE_STYLE).raw(STYLE))
+}
+
+/// A section with its heading.
+fn section(id: &'static str, heading: &str) -> Element {
+    let heading_id = format!("{id}-heading");
+    element("section")
+        .attr("id", id)
+        .attr("aria-labelledby", heading_id.clone())
+        .child(element("h2").attr("id", heading_id).text(heading))
+}
+
+/// What may be wider than the screen and then scrolls by itself, with the keyboard too.
+fn scrolling(label: &str, content: Element) -> Element {
+    element("div")
+        .class("scrolling")
+        .attr("role", "region")
+        .attr("aria-label", label)
+        .attr("tabindex", "0")
+        .child(content)
+}
+
+fn gaps(wide: &Figure, narrow: &Figure) -> Element {
+    section("gaps-section", "Permutation gaps")
+        .child(caption(
+            "Each mark is the fall in balanced accuracy when quality is permuted; the line is its interval. A filled \
+             mark is significant. Triangles are positive controls, squares negative ones. The band is the margin within \
+             which a gap counts as none.",
+        ))
+        .child(element("div").class("wide-only").child(wide.inline()))
+        .child(element("div").class("narrow-only").child(narrow.inline()))
+}
+
+fn nulls(panels: Vec<Figure>) -> Option<Element> {
+    if panels.is_empty() {
+        return None;
+    }
+    let many = panels.len() > PANELS_IN_SIGHT;
+    let panels_shown =
+        element("div").class("panels small-panels").children(panels.iter().map(Figure::inline));
+    let body = if many {
+        element("details")
+            .child(element("summary").text(format!("Show all {}", panels.len())))
+            .child(panels_shown)
+    } else {
+        panels_shown
+    };
+    Some(
+        section("nulls", "Null distributions")
+            .child(caption(
+                "Balanced accuracy (%) under each permutation, as a histogram; the line is the value observed under \
+                 Clean-Q. The p-value is the unadjusted one.",
+            ))
+            .child(body),
+    )
+}
+
+fn figure_section(set: &FigureSet) -> Element {
+    element("section").child(element("h2").text(set.heading)).child(caption(&set.caption)).child(
+        element("div")
+            .class("panels")
+            .children(set.figures.iter().map(|figure| scrolling(&figure.title, figure.inline()))),
+    )
+}
+
+fn caption(text: &str) -> Element {
+    element("p").class("caption").text(text)
+}
+
+fn methods_section(data: &ReportData) -> Element {
+    section("methods", "Methods")
+        .child(caption("Ready to paste; every number is of this report."))
+        .child(element("p").class("prose").text(methods(data).join(" ")))
+}
+
+fn reproduce(data: &ReportData) -> Element {
+    section("reproduce", "How to reproduce")
+        .child(
+            element("p").class("prose").text(format!(
+                "With fuseline {}, the workflow and the input data of the digests above:",
+                data.provenance.fuseline_version
+            )),
+        )
+        .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
+        .child(element("p").class("prose").text(
+            "The same inputs, plugins and seed give the same findings bit for bit, on any machine and with any number \
+             of threads; what has not changed comes from the cache.",
+        ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Where the findings come from: params, digests, plugins, models, stages.
+
+use super::{caption, scrolling, section};
+use crate::data::ReportData;
+use crate::figures;
+use crate::format::{counted, point_values};
+use crate::markup::{Element, element};
+
+/// The section: the drawing of the stages in sight, lists folded.
+pub fn provenance(data: &ReportData) -> Element {
+    let origin = &data.provenance;
+    let mut part = section("provenance", "Provenance");
+    let stages = figures::graph(data);
+    for figure in &stages.figures {
+        part =
+            part.child(caption(&stages.caption)).child(scrolling(&figure.title, figure.inline()));
+    }
+    let asked = [
+        ("workflow".to_owned(), data.asked.workflow.clone()),
+        ("workflow digest".to_owned(), origin.workflow_digest.clone()),
+        ("fuseline".to_owned(), origin.fuseline_version.clone()),
+        ("seed".to_owned(), data.asked.seed.to_string()),
+    ];
+    let pairs = asked.into_iter().chain(data.asked.params.iter().cloned());
+    let plugins: Vec<Vec<String>> = origin
+        .plugins
+        .iter()
+        .map(|plugin| vec![plugin.id.clone(), plugin.version.clone(), plugin.digest.clone()])
+        .collect();
+    let models: Vec<Vec<String>> = origin
+        .models
+        .iter()
+        .map(|model| vec![point_values(&model.point), model.digest.clone()])
+        .collect();
+    let inputs: Vec<Vec<String>> =
+        origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
+    part.child(folded(
+        "What was asked",
+        &["name", "value"],
+        pairs.map(|(a, b)| vec![a, b]).collect(),
+    ))
+    .child(folded(&counted(inputs.len(), "input"), &["input", "digest"], inputs))
+    .child(folded(
+        &counted(plugins.len(), "plugin"),
+        &["fusion rule", "version", "digest"],
+        plugins,
+    ))
+    .child(folded(&counted(models.len(), "frozen model"), &["point", "digest"], models))
+}
+
+fn folded(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Element {
+    let heads = columns.iter().map(|column| element("th").attr("scope", "col").text(*column));
+    let lines = rows
+        .into_iter()
+        .map(|row| element("tr").children(row.into_iter().map(|text| element("td").text(text))));
+    element("details").child(element("summary").text(heading)).child(scrolling(
+        heading,
+        element("table")
+            .class("plain")
+            .child(element("thead").child(element("tr").children(heads)))
+            .child(element("tbody").children(lines)),
+    ))
+}
