@@ -121,6 +121,7 @@ pub fn findings() -> Findings {
     Findings {
         axes: strings(&["rule", "quality"]),
         modalities: strings(&["audio", "video"]),
+        settings: strings(&["adjust=holm", "alpha=0.05"]),
         rows: vec![first, second],
     }
 }

@@ -108,6 +108,8 @@ pub struct Findings {
     pub axes: Vec<String>,
     /// The modalities whose alignment is given.
     pub modalities: Vec<String>,
+    /// How the findings were tested, each as `name=value`.
+    pub settings: Vec<String>,
     /// The rows.
     pub rows: Vec<Finding>,
 }
@@ -167,14 +169,15 @@ impl Typed for Findings {
     const KIND: ArtifactKind = ArtifactKind::Findings;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        let Self { axes, modalities, rows } = &self;
+        let Self { axes, modalities, settings, rows } = &self;
         for row in rows {
             self.check_width("point", axes.len(), row.point.len())?;
             self.check_width("alignment", modalities.len(), row.alignment.len())?;
         }
         let mut builder = Builder::new(Self::KIND, rows.len())
             .names("axes", axes)
-            .names("modalities", modalities);
+            .names("modalities", modalities)
+            .names("settings", settings);
         for (at, axis) in axes.iter().enumerate() {
             let labels: Vec<_> = rows.iter().map(|row| row.point[at].clone()).collect();
             builder = builder.texts(axis, &labels);
@@ -216,6 +219,7 @@ impl Typed for Findings {
         let columns = Columns::of(artifact, Self::KIND)?;
         let axes = columns.names("axes")?;
         let modalities = columns.names("modalities")?;
+        let settings = columns.names("settings")?;
         let points = axes.iter().map(|axis| columns.texts(axis)).collect::<Result<Vec<_>, _>>()?;
         let alignments = modalities
             .iter()
@@ -272,7 +276,7 @@ impl Typed for Findings {
             })
         });
         let rows = rows.collect::<Result<_, ArtifactError>>()?;
-        Ok(Self { axes, modalities, rows })
+        Ok(Self { axes, modalities, settings, rows })
     }
 }
 
