@@ -1,1 +1,16 @@
-//! Under construction.
+//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting.
+//!
+//! Knows arrays: matrices are row-major `&[f64]` of n rows by `width` columns, labels are `&[u32]` class numbers.
+//! Knows nothing of files, stages, folds, quality or threads. Start at [`standardise::Preprocessor`],
+//! [`logistic::Logistic`], [`boosting::Boosting`] and [`lbfgs::minimise`].
+//! **Invariant:** equal inputs give equal bits on every machine: `exp` and `log` come from libm, every sum has one
+//! written order, nothing is drawn at random and nothing reads a clock.
+
+pub mod boosting;
+pub mod input;
+pub mod lbfgs;
+mod linear;
+pub mod link;
+pub mod logistic;
+pub mod standardise;
+pub mod weights;

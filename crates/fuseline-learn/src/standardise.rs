@@ -1,0 +1,129 @@
+//! Missing values to the mean, then zero mean and unit variance.
+
+use crate::input::{InputError, length, row_count};
+
+/// A standard deviation up to this share of max(1, |mean|) counts as 1: the column is constant but for rounding.
+const CONSTANT: f64 = 1e-12;
+
+/// Mean and scale of each column, fitted on the fitting rows alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preprocessor {
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Preprocessor {
+    /// Fits on n rows by `width` columns, row-major; NaN and infinite values count as missing.
+    ///
+    /// The mean of a column is that of its observed values; 0 where none is observed. The scale is the population
+    /// standard deviation (divisor n) of the column after its missing values became the mean; where it is at most
+    /// 1e-12 * max(1, |mean|) the scale is 1. These are scikit-learn's `SimpleImputer(strategy="mean")` and
+    /// `StandardScaler()` in a row, but for the wholly missing column, which scikit-learn drops.
+    ///
+    /// Errors when there are no rows, `width` does not divide the values, or a column's sum overflows.
+    pub fn fit(rows: &[f64], width: usize) -> Result<Self, InputError> {
+        let count = row_count(rows, width)?;
+        if count == 0 {
+            return Err(InputError::Empty);
+        }
+        let mut mean = vec![0.0; width];
+        let mut observed = vec![0_u64; width];
+        for row in rows.chunks_exact(width) {
+            for ((sum, seen), &value) in mean.iter_mut().zip(&mut observed).zip(row) {
+                if value.is_finite() {
+                    *sum += value;
+                    *seen += 1;
+                }
+            }
+        }
+        for (sum, &seen) in mean.iter_mut().zip(&observed) {
+            *sum /= seen.max(1) as f64;
+        }
+        // A second pass takes out what rounding left in the first mean, a third sums the squares about it.
+        let mut rest = vec![0.0; width];
+        accumulate(rows, &mean, &mut rest, |deviation| deviation);
+        for ((mean, &rest), &seen) in mean.iter_mut().zip(&rest).zip(&observed) {
+            *mean += rest / seen.max(1) as f64;
+        }
+        let mut scale = vec![0.0; width];
+        accumulate(rows, &mean, &mut scale, |deviation| deviation * deviation);
+        for (column, (scale, mean)) in scale.iter_mut().zip(&mean).enumerate() {
+            if !(mean.is_finite() && scale.is_finite()) {
+                return Err(InputError::Overflow { column });
+            }
+            let sd = (*scale / count as f64).sqrt();
+            *scale = if sd <= CONSTANT * mean.abs().max(1.0) { 1.0 } else { sd };
+        }
+        Ok(Self { mean, scale })
+    }
+
+    /// A preprocessor of known means and scales, as read back from a model.
+    ///
+    /// Errors when the lengths differ, a number is not finite, or a scale is not positive.
+    pub fn from_parts(mean: Vec<f64>, scale: Vec<f64>) -> Result<Self, InputError> {
+        length("scale", mean.len(), scale.len())?;
+        for (column, (&mean, &scale)) in mean.iter().zip(&scale).enumerate() {
+            for value in [mean, scale] {
+                if !value.is_finite() {
+                    return Err(InputError::NotFinite { row: 0, column, value });
+                }
+            }
+            if scale <= 0.0 {
+                return Err(InputError::Option { option: "scale", expected: "above 0" });
+            }
+        }
+        Ok(Self { mean, scale })
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Mean of each column: what a missing value becomes.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// What each column is divided by, above 0.
+    #[must_use]
+    pub fn scale(&self) -> &[f64] {
+        &self.scale
+    }
+
+    /// Standardises rows in place, row-major; a missing value becomes exactly 0.
+    ///
+    /// Errors when the width does not divide the values.
+    pub fn apply(&self, rows: &mut [f64]) -> Result<(), InputError> {
+        row_count(rows, self.width())?;
+        for row in rows.chunks_exact_mut(self.width()) {
+            for ((value, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
+                *value = if value.is_finite() { (*value - mean) / scale } else { 0.0 };
+            }
+        }
+        Ok(())
+    }
+
+    /// Standardised copies of the rows. Errors as [`Self::apply`].
+    pub fn transform(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
+        let mut rows = rows.to_vec();
+        self.apply(&mut rows)?;
+        Ok(rows)
+    }
+}
+
+/// Adds `term(value - mean)` of each observed value to its column's sum, in row order.
+fn accumulate(rows: &[f64], mean: &[f64], sum: &mut [f64], term: impl Fn(f64) -> f64) {
+    for row in rows.chunks_exact(mean.len()) {
+        for ((sum, mean), &value) in sum.iter_mut().zip(mean).zip(row) {
+            if value.is_finite() {
+                *sum += term(value - mean);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
