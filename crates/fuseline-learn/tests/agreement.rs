@@ -1,5 +1,8 @@
 //! The learners beside scikit-learn and scipy, on the fixtures that `tests/fixtures/make.py` wrote.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
+#![expect(clippy::print_stdout, reason = "the distances are read with --nocapture")]
+
 use std::path::Path;
 
 use fuseline_learn::boosting::{self, Boosting};
