@@ -98,6 +98,11 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             of: MetadataType::Names,
             help: "the modalities, in the order of their columns",
         },
+        MetadataKey {
+            key: "settings",
+            of: MetadataType::Names,
+            help: "how the findings were tested, each as name=value",
+        },
     ],
 };
 
