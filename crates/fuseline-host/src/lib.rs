@@ -1,1 +1,26 @@
-//! Under construction.
+//! Finds, checks and loads fusion rules.
+//!
+//! Knows files, the C ABI and the rows a rule takes. Knows nothing of stages, workflows or the cache.
+//! Start at [`PluginLibrary`]: what is on the plugin path; it gives a [`Rule`], which fits and opens models.
+//! **Invariant:** what leaves this crate as a prediction keeps the output law: finite, at least 0, each row summing to 1.
+
+mod batch;
+mod descriptor;
+mod error;
+mod isolation;
+mod library;
+mod native;
+mod params;
+mod rule;
+mod schema;
+mod stop;
+mod tag_file;
+
+pub use batch::{Batch, BatchColumns, BatchError};
+pub use descriptor::{Capabilities, Descriptor, Limits};
+pub use error::{HostError, RuleCode, RuleError};
+pub use isolation::Isolation;
+pub use library::{PluginFile, PluginLibrary};
+pub use params::{ParamProblem, Params};
+pub use rule::{OpenModel, Rule};
+pub use stop::StopSignal;

@@ -1,0 +1,343 @@
+//! The rows that a rule fits on or predicts.
+
+mod borrowed;
+mod column;
+
+pub(crate) use borrowed::BorrowedBatch;
+use column::Column;
+use thiserror::Error;
+
+/// Rows to fit on or to predict: evidence, availability and quality of all modalities side by side.
+///
+/// Buffers are 64-byte aligned and cheap to share: a clone is a batch with the same buffers.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    rows: usize,
+    modalities: Vec<String>,
+    classes: Vec<String>,
+    row_id: Column<u64>,
+    evidence: Column<f64>,
+    available: Column<u8>,
+    quality: Column<f64>,
+    embeddings: Vec<Embedding>,
+    labels: Option<Labels>,
+}
+
+#[derive(Clone, Debug)]
+struct Embedding {
+    modality: usize,
+    width: usize,
+    values: Column<f64>,
+}
+
+#[derive(Clone, Debug)]
+struct Labels {
+    label: Column<i32>,
+    weight: Column<f64>,
+}
+
+/// The columns that every batch has.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchColumns<'a> {
+    /// Tells rows apart.
+    pub row_id: &'a [u64],
+    /// rows x modalities x classes.
+    pub evidence: &'a [f64],
+    /// rows x modalities; 1 or 0.
+    pub available: &'a [u8],
+    /// rows x modalities.
+    pub quality: &'a [f64],
+}
+
+/// Why columns do not make a batch.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// A column of another length.
+    #[error("column {column} has {found} values, {expected} were expected")]
+    Length {
+        /// Its name.
+        column: String,
+        /// Values that are there.
+        found: usize,
+        /// Values that rows, modalities and classes ask for.
+        expected: usize,
+    },
+    /// Too few modalities or classes.
+    #[error("a batch has at least 1 modality and 2 classes, not {modalities} and {classes}")]
+    Shape {
+        /// How many modalities.
+        modalities: usize,
+        /// How many classes.
+        classes: usize,
+    },
+    /// A value that may not be there.
+    #[error("column {column} has {value} in row {row}{}; {expected}", of_modality(.modality))]
+    Value {
+        /// Its name.
+        column: &'static str,
+        /// The row.
+        row: usize,
+        /// The modality, for columns that have them.
+        modality: Option<String>,
+        /// As written.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// Embeddings of an unknown modality, or twice.
+    #[error("there is no place for embeddings of modality {0}")]
+    Embedding(String),
+    /// More than the rule says it takes.
+    #[error("{id} takes at most {limit} {what}, this batch has {found}")]
+    Limit {
+        /// The rule.
+        id: String,
+        /// `modalities` or `classes`.
+        what: &'static str,
+        /// As the rule says.
+        limit: usize,
+        /// As the batch has.
+        found: usize,
+    },
+    /// The rule does not take rows with unavailable modalities.
+    #[error("{id} does not take missing modalities, and {modality} is unavailable in row {row}")]
+    Missing {
+        /// The rule.
+        id: String,
+        /// The modality.
+        modality: String,
+        /// The row.
+        row: usize,
+    },
+    /// Fitting without labels.
+    #[error("a batch to fit on has labels, this one has none")]
+    NoLabels,
+    /// An index of permuted rows that does not fit.
+    #[error("the permutation index {0}")]
+    Index(String),
+}
+
+fn of_modality(modality: &Option<String>) -> String {
+    modality.as_ref().map(|name| format!(", modality {name}")).unwrap_or_default()
+}
+
+impl Batch {
+    /// A batch of these columns, copied into aligned buffers.
+    ///
+    /// Errors when a length does not fit, `available` holds anything but 0 and 1, or an available modality has evidence that is
+    /// not a finite number of at least 0, or a quality that is not finite. What stands where a modality is unavailable is taken as it is.
+    pub fn new(
+        modalities: &[String],
+        classes: &[String],
+        columns: BatchColumns<'_>,
+    ) -> Result<Self, BatchError> {
+        let batch = Self::unchecked(modalities, classes, columns)?;
+        batch.check_values()?;
+        Ok(batch)
+    }
+
+    /// As [`Batch::new`], whatever the values.
+    pub(crate) fn unchecked(
+        modalities: &[String],
+        classes: &[String],
+        columns: BatchColumns<'_>,
+    ) -> Result<Self, BatchError> {
+        let (rows, width) = (columns.row_id.len(), modalities.len());
+        if width < 1 || classes.len() < 2 {
+            return Err(BatchError::Shape { modalities: width, classes: classes.len() });
+        }
+        check_length("evidence", columns.evidence.len(), rows * width * classes.len())?;
+        check_length("available", columns.available.len(), rows * width)?;
+        check_length("quality", columns.quality.len(), rows * width)?;
+        Ok(Self {
+            rows,
+            modalities: modalities.to_vec(),
+            classes: classes.to_vec(),
+            row_id: Column::copy(columns.row_id),
+            evidence: Column::copy(columns.evidence),
+            available: Column::copy(columns.available),
+            quality: Column::copy(columns.quality),
+            embeddings: Vec::new(),
+            labels: None,
+        })
+    }
+
+    fn check_values(&self) -> Result<(), BatchError> {
+        let (width, classes) = (self.modalities.len(), self.classes.len());
+        let wrong = |column, cell: usize, value, expected| BatchError::Value {
+            column,
+            row: cell / width,
+            modality: Some(self.modalities[cell % width].clone()),
+            value,
+            expected,
+        };
+        for (cell, &available) in self.available().iter().enumerate() {
+            if available > 1 {
+                return Err(wrong("available", cell, f64::from(available), "0 or 1 is expected"));
+            }
+            if available == 0 {
+                continue;
+            }
+            let evidence = &self.evidence()[cell * classes..][..classes];
+            if let Some(&value) =
+                evidence.iter().find(|value| !(value.is_finite() && **value >= 0.0))
+            {
+                return Err(wrong(
+                    "evidence",
+                    cell,
+                    value,
+                    "a finite number of at least 0 is expected",
+                ));
+            }
+            let quality = self.quality()[cell];
+            if !quality.is_finite() {
+                return Err(wrong("quality", cell, quality, "a finite number is expected"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch with labels, from 0 to classes - 1, and their weights, above 0: what fitting needs.
+    pub fn with_labels(mut self, label: &[i32], weight: &[f64]) -> Result<Self, BatchError> {
+        check_length("label", label.len(), self.rows)?;
+        check_length("weight", weight.len(), self.rows)?;
+        let wrong = |column, row, value, expected| BatchError::Value {
+            column,
+            row,
+            modality: None,
+            value,
+            expected,
+        };
+        for (row, (&label, &weight)) in label.iter().zip(weight).enumerate() {
+            if usize::try_from(label).is_ok_and(|label| label < self.classes.len()) {
+                if !(weight.is_finite() && weight > 0.0) {
+                    return Err(wrong(
+                        "weight",
+                        row,
+                        weight,
+                        "a finite number above 0 is expected",
+                    ));
+                }
+            } else {
+                return Err(wrong(
+                    "label",
+                    row,
+                    f64::from(label),
+                    "the number of a class is expected",
+                ));
+            }
+        }
+        self.labels = Some(Labels { label: Column::copy(label), weight: Column::copy(weight) });
+        Ok(self)
+    }
+
+    /// The batch with embeddings of a modality, rows x width.
+    pub fn with_embedding(
+        mut self,
+        modality: &str,
+        width: usize,
+        values: &[f64],
+    ) -> Result<Self, BatchError> {
+        let known = self.modalities.iter().position(|name| name == modality);
+        let Some(place) =
+            known.filter(|place| self.embeddings.iter().all(|other| other.modality != *place))
+        else {
+            return Err(BatchError::Embedding(modality.to_owned()));
+        };
+        check_length(&format!("embedding_{modality}"), values.len(), self.rows * width)?;
+        self.embeddings.push(Embedding { modality: place, width, values: Column::copy(values) });
+        Ok(self)
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Names of the modalities, in the order of the evidence.
+    pub fn modalities(&self) -> &[String] {
+        &self.modalities
+    }
+
+    /// Names of the classes, in the order of the evidence.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Tells rows apart.
+    pub fn row_id(&self) -> &[u64] {
+        self.row_id.values()
+    }
+
+    /// rows x modalities x classes.
+    pub fn evidence(&self) -> &[f64] {
+        self.evidence.values()
+    }
+
+    /// rows x modalities; 1 or 0.
+    pub fn available(&self) -> &[u8] {
+        self.available.values()
+    }
+
+    /// rows x modalities.
+    pub fn quality(&self) -> &[f64] {
+        self.quality.values()
+    }
+
+    /// The labels, when there are some.
+    pub fn label(&self) -> Option<&[i32]> {
+        self.labels.as_ref().map(|labels| labels.label.values())
+    }
+
+    /// The weights, when there are labels.
+    pub fn weight(&self) -> Option<&[f64]> {
+        self.labels.as_ref().map(|labels| labels.weight.values())
+    }
+
+    /// The same rows with another quality, rows x modalities.
+    pub fn with_quality(&self, quality: &[f64]) -> Result<Self, BatchError> {
+        let batch = self.with_quality_unchecked(quality)?;
+        batch.check_values()?;
+        Ok(batch)
+    }
+
+    pub(crate) fn with_quality_unchecked(&self, quality: &[f64]) -> Result<Self, BatchError> {
+        check_length("quality", quality.len(), self.rows * self.modalities.len())?;
+        Ok(Self { quality: Column::copy(quality), ..self.clone() })
+    }
+
+    /// The rows at these places, in this order, without labels.
+    pub(crate) fn take(&self, rows: &[usize]) -> Self {
+        let (width, classes) = (self.modalities.len(), self.classes.len());
+        Self {
+            rows: rows.len(),
+            modalities: self.modalities.clone(),
+            classes: self.classes.clone(),
+            row_id: self.row_id.take(rows, 1),
+            evidence: self.evidence.take(rows, width * classes),
+            available: self.available.take(rows, width),
+            quality: self.quality.take(rows, width),
+            embeddings: self
+                .embeddings
+                .iter()
+                .map(|embedding| Embedding {
+                    values: embedding.values.take(rows, embedding.width),
+                    ..*embedding
+                })
+                .collect(),
+            labels: None,
+        }
+    }
+}
+
+fn check_length(column: &str, found: usize, expected: usize) -> Result<(), BatchError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(BatchError::Length { column: column.to_owned(), found, expected })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! What can go wrong between finding a file and reading its predictions.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use fuseline_abi as abi;
+use fuseline_artifact::Digest;
+use thiserror::Error;
+
+use crate::batch::BatchError;
+use crate::params::ParamProblem;
+
+/// Why a rule could not be found, loaded or used.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// No file on the plugin path has this id or short name.
+    #[error("there is no fusion rule {rule}{}", suggested(.suggestion, .known))]
+    UnknownRule {
+        /// What was asked for.
+        rule: String,
+        /// The short names of what there is.
+        known: Vec<String>,
+        /// The closest of them.
+        suggestion: Option<String>,
+    },
+    /// Two files have this id or short name.
+    #[error("the fusion rule {rule} is ambiguous: {} and {}", .first.display(), .second.display())]
+    AmbiguousRule {
+        /// What was asked for.
+        rule: String,
+        /// One file.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
+    /// A file that is no plugin for this machine.
+    #[error("{} is not a fusion rule: {reason}", .path.display())]
+    NotAPlugin {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Built for another ABI.
+    #[error("{} is built for ABI {}.{}, this host speaks {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    OtherAbi {
+        /// The file.
+        path: PathBuf,
+        /// Its ABI.
+        found: (u16, u16),
+    },
+    /// The file is not the one that was expected.
+    #[error("{} has changed: its digest is {found} and {expected} was expected", .path.display())]
+    DigestChanged {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        expected: Digest,
+        /// What the file has now.
+        found: Digest,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: {reason}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// The dynamic loader or the plugin's initialisation refused.
+    #[error("cannot load {}: {reason}", .path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The plugin's descriptor is not what the ABI asks for.
+    #[error("the descriptor of {id} is wrong: {reason}")]
+    Descriptor {
+        /// The rule.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A batch that breaks the canonical layout, or that the rule does not take.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// The rule gave an error.
+    #[error("{id} failed to {operation}: {error}")]
+    Rule {
+        /// The rule.
+        id: String,
+        /// `fit`, `open`, `predict`.
+        operation: &'static str,
+        /// What it said.
+        error: RuleError,
+    },
+    /// The rule's predictions break the output law.
+    #[error("{id} broke the output law in row {row}: {reason}")]
+    OutputLaw {
+        /// The rule.
+        id: String,
+        /// Row of the batch.
+        row: usize,
+        /// As "the probabilities sum to 1.2".
+        reason: String,
+    },
+    /// Parameters that the rule's schema refuses.
+    #[error("the parameters of {id} are wrong: {}", listed(.problems))]
+    Params {
+        /// The rule.
+        id: String,
+        /// Each of them.
+        problems: Vec<ParamProblem>,
+    },
+}
+
+impl HostError {
+    /// Whether the call ended because it was asked to.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Rule { error: RuleError { code: RuleCode::Cancelled, .. }, .. })
+    }
+}
+
+fn suggested(suggestion: &Option<String>, known: &[String]) -> String {
+    match suggestion {
+        Some(name) => format!("; did you mean {name}?"),
+        None if known.is_empty() => "; there is none on the plugin path".to_owned(),
+        None => format!("; there are {}", known.join(", ")),
+    }
+}
+
+fn listed(problems: &[ParamProblem]) -> String {
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// What a rule says when it fails.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct RuleError {
+    /// What kind of failure.
+    pub code: RuleCode,
+    /// The rule's words.
+    pub message: String,
+    /// The parameter that is wrong, as a path.
+    pub param: Option<String>,
+    /// The row of the batch that is wrong.
+    pub row: Option<u64>,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.words())?;
+        if let Some(param) = &self.param {
+            write!(f, ", parameter {param}")?;
+        }
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// The codes of the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleCode {
+    /// Built for another ABI.
+    Abi,
+    /// A parameter is wrong.
+    Param,
+    /// The batch or the model bytes are wrong.
+    Data,
+    /// A valid request that this rule does not serve.
+    Unsupported,
+    /// The fit did not come to an end.
+    NotConverged,
+    /// The call was asked to end.
+    Cancelled,
+    /// Out of memory.
+    OutOfMemory,
+    /// A defect of the plugin.
+    Internal,
+    /// A number that the ABI does not know.
+    Unknown(i32),
+}
+
+impl RuleCode {
+    /// The code of a number other than [`abi::OK`].
+    pub fn of(code: i32) -> Self {
+        match code {
+            abi::ERR_ABI => Self::Abi,
+            abi::ERR_PARAM => Self::Param,
+            abi::ERR_DATA => Self::Data,
+            abi::ERR_UNSUPPORTED => Self::Unsupported,
+            abi::ERR_NOT_CONVERGED => Self::NotConverged,
+            abi::ERR_CANCELLED => Self::Cancelled,
+            abi::ERR_OUT_OF_MEMORY => Self::OutOfMemory,
+            abi::ERR_INTERNAL => Self::Internal,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The number of the code.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Abi => abi::ERR_ABI,
+            Self::Param => abi::ERR_PARAM,
+            Self::Data => abi::ERR_DATA,
+            Self::Unsupported => abi::ERR_UNSUPPORTED,
+            Self::NotConverged => abi::ERR_NOT_CONVERGED,
+            Self::Cancelled => abi::ERR_CANCELLED,
+            Self::OutOfMemory => abi::ERR_OUT_OF_MEMORY,
+            Self::Internal => abi::ERR_INTERNAL,
+            Self::Unknown(other) => other,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Abi => "another ABI",
+            Self::Param => "wrong parameter",
+            Self::Data => "wrong data",
+            Self::Unsupported => "not supported",
+            Self::NotConverged => "not converged",
+            Self::Cancelled => "cancelled",
+            Self::OutOfMemory => "out of memory",
+            Self::Internal => "a defect of the plugin",
+            Self::Unknown(_) => "a code that the ABI does not know",
+        }
+    }
+}

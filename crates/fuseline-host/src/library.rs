@@ -1,0 +1,200 @@
+//! What is on the plugin path.
+
+use std::collections::BTreeMap;
+use std::env::consts::DLL_SUFFIX;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fuseline_abi as abi;
+use fuseline_artifact::Digest;
+
+use crate::error::HostError;
+use crate::isolation::Isolation;
+use crate::native::Native;
+use crate::rule::Rule;
+use crate::schema::closest;
+use crate::tag_file::{self, Found};
+
+/// A file that says it is a fusion rule for this machine. None of its code has run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginFile {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// The rule's id, from the tag.
+    pub id: String,
+    /// The ABI it is built for.
+    pub abi: (u16, u16),
+    /// Digest of the file's bytes.
+    pub digest: Digest,
+}
+
+impl PluginFile {
+    /// Reads the tag of a file. Nothing of it runs.
+    pub fn read(path: &Path) -> Result<Self, HostError> {
+        let refused = |reason: &str| HostError::NotAPlugin {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        Self::probe(path)?.ok_or_else(|| refused("it has no tag fuseline_fusion_tag"))
+    }
+
+    /// As [`PluginFile::read`]; none for a sound library that has no tag.
+    fn probe(path: &Path) -> Result<Option<Self>, HostError> {
+        let unreadable = |error: std::io::Error| HostError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        match tag_file::read(&bytes) {
+            Found::Rule { id, abi } if abi.0 == abi::ABI_MAJOR => {
+                Ok(Some(Self { path, id, abi, digest: Digest::of(&bytes) }))
+            }
+            Found::Rule { abi, .. } => Err(HostError::OtherAbi { path, found: abi }),
+            Found::Untagged => Ok(None),
+            Found::Broken(reason) => Err(HostError::NotAPlugin { path, reason }),
+        }
+    }
+
+    /// The last part of the id, by which workflows name the rule.
+    pub fn short_name(&self) -> &str {
+        self.id.rsplit('.').next().unwrap_or(&self.id)
+    }
+}
+
+/// What is on the plugin path, read once.
+#[derive(Clone, Debug)]
+pub struct PluginLibrary {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    search: Vec<PathBuf>,
+    found: OnceLock<Vec<Result<PluginFile, HostError>>>,
+    loaded: Mutex<BTreeMap<(PathBuf, Digest), Rule>>,
+}
+
+impl PluginLibrary {
+    /// The rules in these folders, which are read when they are first needed; a folder that does not exist is skipped.
+    pub fn new(search: Vec<PathBuf>) -> Self {
+        let shared = Shared { search, found: OnceLock::new(), loaded: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The folders, in order.
+    pub fn search(&self) -> &[PathBuf] {
+        &self.shared.search
+    }
+
+    /// Every rule, and every file that should be one and is not, folder by folder, by file name. No code of theirs runs.
+    pub fn list(&self) -> Vec<Result<PluginFile, HostError>> {
+        self.found().to_vec()
+    }
+
+    fn found(&self) -> &[Result<PluginFile, HostError>] {
+        self.shared.found.get_or_init(|| {
+            let mut paths = Vec::<PathBuf>::new();
+            for folder in &self.shared.search {
+                let Ok(entries) = std::fs::read_dir(folder) else { continue };
+                let mut here: Vec<_> = entries
+                    .flatten()
+                    .map(|entry| entry.path())
+                    .filter(|path| may_be_rule(path))
+                    .collect();
+                here.sort();
+                // The same folder may be on the path twice, by other names.
+                here.retain(|path| !paths.iter().any(|known| same_file(known, path)));
+                paths.append(&mut here);
+            }
+            paths.iter().filter_map(|path| PluginFile::probe(path).transpose()).collect()
+        })
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &PluginFile> {
+        self.found().iter().filter_map(|found| found.as_ref().ok())
+    }
+
+    /// The rule with this id, or with this last part of its id.
+    ///
+    /// Folders earlier on the path win over later ones for a full id; a short name that two different ids share is ambiguous.
+    pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
+        if let Some(file) = self.rules().find(|file| file.id == rule) {
+            return Ok(file.clone());
+        }
+        let mut named = self.rules().filter(|file| file.short_name() == rule);
+        let Some(first) = named.next() else { return Err(self.unknown(rule)) };
+        match named.find(|file| file.id != first.id) {
+            None => Ok(first.clone()),
+            Some(other) => Err(HostError::AmbiguousRule {
+                rule: rule.to_owned(),
+                first: first.path.clone(),
+                second: other.path.clone(),
+            }),
+        }
+    }
+
+    fn unknown(&self, rule: &str) -> HostError {
+        let mut known: Vec<_> = self.rules().map(|file| file.short_name().to_owned()).collect();
+        known.sort();
+        known.dedup();
+        let asked = rule.rsplit('.').next().unwrap_or(rule);
+        let suggestion = closest(asked, known.iter().map(String::as_str)).map(str::to_owned);
+        HostError::UnknownRule { rule: rule.to_owned(), known, suggestion }
+    }
+
+    /// The file that holds the rule with this id and has this digest, wherever on the path it is.
+    pub fn find_by_digest(&self, id: &str, digest: &Digest) -> Result<PluginFile, HostError> {
+        let mut others = None;
+        for file in self.rules().filter(|file| file.id == id) {
+            if file.digest == *digest {
+                return Ok(file.clone());
+            }
+            others.get_or_insert(file);
+        }
+        Err(match others {
+            None => self.unknown(id),
+            Some(file) => HostError::DigestChanged {
+                path: file.path.clone(),
+                expected: *digest,
+                found: file.digest,
+            },
+        })
+    }
+
+    /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of its code runs.
+    pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
+        let key = (file.path.clone(), file.digest);
+        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rule) = loaded.get(&key) {
+            return Ok(rule.clone());
+        }
+        let bytes = std::fs::read(&file.path).map_err(|error| HostError::Unreadable {
+            path: file.path.clone(),
+            reason: error.to_string(),
+        })?;
+        let found = Digest::of(&bytes);
+        if found != file.digest {
+            return Err(HostError::DigestChanged {
+                path: file.path.clone(),
+                expected: file.digest,
+                found,
+            });
+        }
+        let rule = match isolation {
+            Isolation::InProcess => Rule::new(file.clone(), Arc::new(Native::load(&file.path)?))?,
+        };
+        loaded.insert(key, rule.clone());
+        Ok(rule)
+    }
+}
+
+fn may_be_rule(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == DLL_SUFFIX.trim_start_matches('.'))
+        && path.is_file()
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    one == other
+        || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}

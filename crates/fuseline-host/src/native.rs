@@ -1,0 +1,391 @@
+//! A rule whose code runs in this process.
+#![expect(unsafe_code, reason = "calls through the C ABI")]
+
+use std::ffi::c_void;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fuseline_abi as abi;
+use serde_json::Value;
+
+use crate::batch::{Batch, BorrowedBatch};
+use crate::error::{HostError, RuleCode, RuleError};
+use crate::params::Params;
+use crate::rule::{Backend, Fault, OpenedModel, Permuted};
+use crate::stop::StopSignal;
+
+/// A model that grows beyond this is refused: 1 GiB.
+const MODEL_LIMIT: usize = 1 << 30;
+
+/// The functions of a loaded plugin. They stay valid: a plugin is never unloaded.
+#[derive(Clone, Copy)]
+struct Functions {
+    descriptor: &'static str,
+    fit: abi::Fit,
+    open: abi::Open,
+    close: abi::Close,
+    predict: abi::Predict,
+    predict_permuted: Option<abi::PredictPermuted>,
+}
+
+/// A plugin in this process.
+pub(crate) struct Native {
+    functions: Functions,
+}
+
+impl Native {
+    /// Loads a plugin by its absolute path, and initialises it.
+    pub(crate) fn load(path: &Path) -> Result<Self, HostError> {
+        let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
+        // SAFETY: running the library's constructors is what loading a plugin means; the caller chose in-process loading, or
+        // this is the worker process made for it.
+        let library = unsafe { open_library(path) }.map_err(|error| refused(error.to_string()))?;
+        // SAFETY: the symbol has this type by the ABI, which the tag says the file follows.
+        let init = unsafe { library.get::<abi::Init>(abi::INIT_SYMBOL) }
+            .map(|symbol| *symbol)
+            .map_err(|_| refused(format!("it does not export {}", abi::INIT_SYMBOL)))?;
+        // Never unloaded: the plugin may have started threads, registered handlers or given out statics.
+        std::mem::forget(library);
+
+        let mut table = abi::FusionPlugin::empty();
+        let mut error = abi::Error::new();
+        // SAFETY: host, table and error live through the call and say their sizes.
+        let code = unsafe { init(abi::ABI, &HOST.0, &mut table, &mut error) };
+        if code != abi::OK {
+            return Err(refused(rule_error(code, &error).to_string()));
+        }
+        if table.flags != 0 {
+            return Err(refused("it sets reserved flags".to_owned()));
+        }
+        functions(&table).map(|functions| Self { functions }).map_err(refused)
+    }
+}
+
+#[cfg(unix)]
+unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+    // SAFETY: as the caller's.
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
+}
+
+#[cfg(not(unix))]
+unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: as the caller's.
+    unsafe { libloading::Library::new(path) }
+}
+
+fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {
+    let missing = |name: &str| format!("its table has no {name}");
+    // SAFETY: the descriptor is static memory of the plugin, by the ABI.
+    let descriptor = unsafe { text(table.descriptor) }?;
+    let mut predict_permuted = None;
+    if let Some(get_extension) = table.get_extension {
+        // SAFETY: the id lives through the call; what comes back is null or a static struct that begins with its size.
+        let extension = unsafe {
+            get_extension(abi::FslString::new(abi::PERMUTED_PREDICT))
+                .cast::<abi::PermutedPredict>()
+                .as_ref()
+        };
+        predict_permuted = extension
+            .filter(|extension| extension.struct_size as usize >= size_of::<abi::PermutedPredict>())
+            .and_then(|extension| extension.predict_permuted);
+    }
+    Ok(Functions {
+        descriptor,
+        fit: table.fit.ok_or_else(|| missing("fit"))?,
+        open: table.open.ok_or_else(|| missing("open"))?,
+        close: table.close.ok_or_else(|| missing("close"))?,
+        predict: table.predict.ok_or_else(|| missing("predict"))?,
+        predict_permuted,
+    })
+}
+
+/// # Safety
+/// The string points to memory that is never freed or changed.
+unsafe fn text(string: abi::FslString) -> Result<&'static str, String> {
+    if string.ptr.is_null() {
+        return Err("its descriptor is null".to_owned());
+    }
+    let len = usize::try_from(string.len)
+        .ok()
+        .filter(|&len| len < 1 << 20)
+        .ok_or_else(|| "its descriptor is longer than 1 MiB".to_owned())?;
+    // SAFETY: non-null, and of this length for ever, as the caller promises.
+    let bytes = unsafe { std::slice::from_raw_parts(string.ptr.cast::<u8>(), len) };
+    str::from_utf8(bytes).map_err(|_| "its descriptor is not UTF-8".to_owned())
+}
+
+fn rule_error(code: i32, error: &abi::Error) -> RuleError {
+    let text = |buffer: &[u8]| {
+        let end = buffer.iter().position(|&byte| byte == 0).unwrap_or(buffer.len());
+        String::from_utf8_lossy(&buffer[..end]).into_owned()
+    };
+    RuleError {
+        code: RuleCode::of(code),
+        message: text(&error.message),
+        param: Some(text(&error.param)).filter(|param| !param.is_empty()),
+        row: u64::try_from(error.row).ok(),
+    }
+}
+
+/// Calls a function that gives a code and fills an error.
+fn call(function: impl FnOnce(&mut abi::Error) -> i32) -> Result<(), Fault> {
+    let mut error = abi::Error::new();
+    match function(&mut error) {
+        abi::OK => Ok(()),
+        code => Err(Fault::Rule(rule_error(code, &error))),
+    }
+}
+
+impl Backend for Native {
+    fn descriptor(&self) -> Result<String, Fault> {
+        Ok(self.functions.descriptor.to_owned())
+    }
+
+    fn fit(
+        &self,
+        batch: &Batch,
+        params: &Params,
+        seed: u64,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault> {
+        let batch = BorrowedBatch::new(batch, stop);
+        let model = Mutex::new(Vec::new());
+        let sink = abi::Sink {
+            struct_size: size_of::<abi::Sink>() as u32,
+            flags: 0,
+            context: ptr::from_ref(&model).cast_mut().cast(),
+            write: Some(sink_write),
+        };
+        let params = abi::Params {
+            struct_size: size_of::<abi::Params>() as u32,
+            flags: 0,
+            context: ptr::from_ref(params).cast(),
+            json: abi::FslString::new(params.json()),
+            get_f64: Some(get_f64),
+            get_i64: Some(get_i64),
+            get_str: Some(get_str),
+            get_bool: Some(get_bool),
+        };
+        // SAFETY: everything that is passed lives through the call and is in the layout of the ABI.
+        call(|error| unsafe { (self.functions.fit)(batch.as_ptr(), &params, seed, &sink, error) })?;
+        Ok(model.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn open(&self, model: &[u8], _stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
+        let mut opened = ptr::null_mut();
+        let len = model.len() as u64;
+        // SAFETY: the bytes and the place for the model live through the call.
+        call(|error| unsafe { (self.functions.open)(model.as_ptr(), len, &mut opened, error) })?;
+        let Some(model) = NonNull::new(opened) else {
+            return Err(Fault::Rule(RuleError {
+                code: RuleCode::Internal,
+                message: "open gave no model and no error".to_owned(),
+                param: None,
+                row: None,
+            }));
+        };
+        Ok(Arc::new(NativeModel { model, functions: self.functions }))
+    }
+}
+
+struct NativeModel {
+    model: NonNull<abi::Model>,
+    functions: Functions,
+}
+
+// SAFETY: by the ABI a model is immutable, used by many threads at once, and closed on any thread.
+unsafe impl Send for NativeModel {}
+// SAFETY: as above.
+unsafe impl Sync for NativeModel {}
+
+impl Drop for NativeModel {
+    fn drop(&mut self) {
+        // SAFETY: the model came from this plugin's open and is closed once.
+        unsafe { (self.functions.close)(self.model.as_ptr()) }
+    }
+}
+
+impl OpenedModel for NativeModel {
+    fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault> {
+        let batch = BorrowedBatch::new(batch, stop);
+        // SAFETY: the model is open, the batch lives through the call, `out` has rows x classes places.
+        call(|error| unsafe {
+            (self.functions.predict)(self.model.as_ptr(), batch.as_ptr(), out.as_mut_ptr(), error)
+        })
+    }
+
+    fn has_fast_path(&self) -> bool {
+        self.functions.predict_permuted.is_some()
+    }
+
+    fn predict_permuted(
+        &self,
+        batch: &Batch,
+        permuted: Permuted<'_>,
+        out: &mut [f64],
+        stop: &StopSignal,
+    ) -> Result<(), Fault> {
+        let Some(function) = self.functions.predict_permuted else {
+            return Err(Fault::Rule(RuleError {
+                code: RuleCode::Unsupported,
+                message: format!("there is no extension {}", abi::PERMUTED_PREDICT),
+                param: None,
+                row: None,
+            }));
+        };
+        let batch = BorrowedBatch::new(batch, stop);
+        // SAFETY: as for predict; the index has permutations x columns x rows places and `out` permutations x rows x classes, which
+        // `Permuted::fits` has checked.
+        call(|error| unsafe {
+            function(
+                self.model.as_ptr(),
+                batch.as_ptr(),
+                permuted.index.as_ptr(),
+                permuted.permutations as u64,
+                permuted.columns as u32,
+                permuted.modality_mask,
+                out.as_mut_ptr(),
+                error,
+            )
+        })
+    }
+}
+
+/// The host that every plugin in this process sees.
+struct StaticHost(abi::Host);
+
+// SAFETY: it is never written, has no context, and its functions may be called from any thread.
+unsafe impl Sync for StaticHost {}
+
+static HOST: StaticHost = StaticHost(abi::Host {
+    struct_size: size_of::<abi::Host>() as u32,
+    flags: 0,
+    context: ptr::null_mut(),
+    // Actions run in parallel; a rule that starts threads of its own would only get in their way.
+    max_threads: 1,
+    reserved: 0,
+    should_stop: Some(should_stop),
+    progress: Some(progress),
+    log: Some(log),
+});
+
+unsafe extern "C" fn should_stop(_host: *const abi::Host, call: *const c_void) -> i32 {
+    // SAFETY: by the ABI this is the `call` of a batch whose call is running, which is a StopSignal.
+    let stop = unsafe { call.cast::<StopSignal>().as_ref() };
+    i32::from(stop.is_some_and(StopSignal::is_stopped))
+}
+
+extern "C" fn progress(_host: *const abi::Host, _call: *const c_void, fraction: f64) {
+    tracing::trace!(fraction, "a fusion rule says how far it is");
+}
+
+unsafe extern "C" fn log(_host: *const abi::Host, level: i32, message: abi::FslString) {
+    if message.ptr.is_null() {
+        return;
+    }
+    let len = message.len.min(4096) as usize;
+    // SAFETY: non-null, and readable for its length during the call, by the ABI.
+    let bytes = unsafe { std::slice::from_raw_parts(message.ptr.cast::<u8>(), len) };
+    let message = String::from_utf8_lossy(bytes);
+    match level {
+        0 => tracing::error!("a fusion rule says: {message}"),
+        1 => tracing::warn!("a fusion rule says: {message}"),
+        2 => tracing::info!("a fusion rule says: {message}"),
+        _ => tracing::debug!("a fusion rule says: {message}"),
+    }
+}
+
+unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u64) -> i32 {
+    // SAFETY: the plugin passes the sink of its running fit on.
+    let Some(sink) = (unsafe { sink.as_ref() }) else { return abi::ERR_INTERNAL };
+    // SAFETY: the context is the Mutex that `fit` made, which outlives the call.
+    let Some(model) = (unsafe { sink.context.cast::<Mutex<Vec<u8>>>().as_ref() }) else {
+        return abi::ERR_INTERNAL;
+    };
+    let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(len) =
+        usize::try_from(len).ok().filter(|len| model.len().saturating_add(*len) <= MODEL_LIMIT)
+    else {
+        return abi::ERR_OUT_OF_MEMORY;
+    };
+    if len > 0 {
+        if bytes.is_null() {
+            return abi::ERR_INTERNAL;
+        }
+        // SAFETY: non-null, and readable for its length during the call, by the ABI.
+        model.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes, len) });
+    }
+    abi::OK
+}
+
+/// # Safety
+/// As the ABI says of the functions in `fsl_params`.
+unsafe fn param<T>(
+    params: *const abi::Params,
+    path: abi::FslString,
+    out: *mut T,
+    convert: impl FnOnce(&Value) -> Option<T>,
+) -> i32 {
+    // SAFETY: the plugin passes the params of its running fit on.
+    let Some(params) = (unsafe { params.as_ref() }) else { return abi::ERR_INTERNAL };
+    // SAFETY: the context is the Params that `fit` was called with, which outlive the call.
+    let Some(params) = (unsafe { params.context.cast::<Params>().as_ref() }) else {
+        return abi::ERR_INTERNAL;
+    };
+    if path.ptr.is_null() || path.len > 4096 || out.is_null() {
+        return abi::ERR_PARAM;
+    }
+    // SAFETY: non-null, and readable for its length during the call, by the ABI.
+    let path = unsafe { std::slice::from_raw_parts(path.ptr.cast::<u8>(), path.len as usize) };
+    let value = str::from_utf8(path).ok().and_then(|path| params.get(path)).and_then(convert);
+    match value {
+        Some(value) => {
+            // SAFETY: non-null, and a place for such a value, by the ABI.
+            unsafe { out.write(value) };
+            abi::OK
+        }
+        None => abi::ERR_PARAM,
+    }
+}
+
+unsafe extern "C" fn get_f64(
+    params: *const abi::Params,
+    path: abi::FslString,
+    out: *mut f64,
+) -> i32 {
+    // SAFETY: as the caller's.
+    unsafe { param(params, path, out, Value::as_f64) }
+}
+
+unsafe extern "C" fn get_i64(
+    params: *const abi::Params,
+    path: abi::FslString,
+    out: *mut i64,
+) -> i32 {
+    let convert = |value: &Value| {
+        let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
+        value.as_i64().or_else(|| value.as_f64().filter(whole).map(|number| number as i64))
+    };
+    // SAFETY: as the caller's.
+    unsafe { param(params, path, out, convert) }
+}
+
+unsafe extern "C" fn get_str(
+    params: *const abi::Params,
+    path: abi::FslString,
+    out: *mut abi::FslString,
+) -> i32 {
+    // SAFETY: as the caller's; the string lives in the params.
+    unsafe { param(params, path, out, |value| value.as_str().map(abi::FslString::new)) }
+}
+
+unsafe extern "C" fn get_bool(
+    params: *const abi::Params,
+    path: abi::FslString,
+    out: *mut i32,
+) -> i32 {
+    // SAFETY: as the caller's.
+    unsafe { param(params, path, out, |value| value.as_bool().map(i32::from)) }
+}

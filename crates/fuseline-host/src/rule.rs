@@ -1,0 +1,318 @@
+//! A loaded rule: what the rest of fuseline calls.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fuseline_artifact::Digest;
+use serde_json::{Map, Value};
+
+use crate::batch::{Batch, BatchError};
+use crate::descriptor::Descriptor;
+use crate::error::{HostError, RuleCode, RuleError};
+use crate::library::PluginFile;
+use crate::params::{ParamProblem, Params};
+use crate::schema;
+use crate::stop::StopSignal;
+
+/// Where a rule's code runs: in this process or in another.
+pub(crate) trait Backend: Send + Sync {
+    /// The descriptor's JSON.
+    fn descriptor(&self) -> Result<String, Fault>;
+    fn fit(
+        &self,
+        batch: &Batch,
+        params: &Params,
+        seed: u64,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault>;
+    fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
+}
+
+/// An opened model, where the rule's code runs.
+pub(crate) trait OpenedModel: Send + Sync {
+    fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault>;
+    /// False when the rule has no fast path.
+    fn has_fast_path(&self) -> bool;
+    fn predict_permuted(
+        &self,
+        batch: &Batch,
+        permuted: Permuted<'_>,
+        out: &mut [f64],
+        stop: &StopSignal,
+    ) -> Result<(), Fault>;
+}
+
+/// Which quality each row gets in each permutation.
+#[derive(Clone, Copy)]
+pub(crate) struct Permuted<'a> {
+    /// permutations x columns x rows.
+    pub index: &'a [u32],
+    pub permutations: usize,
+    /// 1, or as many as modalities.
+    pub columns: usize,
+    /// Bit m: the quality of modality m is permuted.
+    pub modality_mask: u64,
+}
+
+/// Why a backend's call failed.
+pub(crate) enum Fault {
+    /// The rule said so.
+    Rule(RuleError),
+}
+
+impl Fault {
+    fn of(self, id: &str, operation: &'static str) -> HostError {
+        match self {
+            Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
+        }
+    }
+}
+
+/// A loaded rule. A clone is the same rule.
+#[derive(Clone)]
+pub struct Rule {
+    shared: Arc<RuleShared>,
+}
+
+struct RuleShared {
+    file: PluginFile,
+    descriptor: Descriptor,
+    backend: Arc<dyn Backend>,
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule").field("file", &self.shared.file).finish_non_exhaustive()
+    }
+}
+
+impl Rule {
+    pub(crate) fn new(file: PluginFile, backend: Arc<dyn Backend>) -> Result<Self, HostError> {
+        let json = backend.descriptor().map_err(|fault| fault.of(&file.id, "describe itself"))?;
+        let descriptor = Descriptor::parse(&json, &file.id)
+            .map_err(|reason| HostError::Descriptor { id: file.id.clone(), reason })?;
+        Ok(Self { shared: Arc::new(RuleShared { file, descriptor, backend }) })
+    }
+
+    /// The file it was loaded from.
+    pub fn file(&self) -> &PluginFile {
+        &self.shared.file
+    }
+
+    /// What the rule says about itself.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.shared.descriptor
+    }
+
+    /// Checks parameters against the rule's schema and fills its defaults; gives every problem.
+    pub fn params(&self, given: &Map<String, Value>) -> Result<Params, Vec<ParamProblem>> {
+        schema::params(&self.shared.descriptor.params, given)
+    }
+
+    /// Fits on a batch with labels; gives the model's bytes.
+    pub fn fit(
+        &self,
+        batch: &Batch,
+        params: &Params,
+        seed: u64,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, HostError> {
+        if batch.label().is_none() {
+            return Err(BatchError::NoLabels.into());
+        }
+        self.shared.descriptor.takes(batch)?;
+        self.shared
+            .backend
+            .fit(batch, params, seed, stop)
+            .map_err(|fault| fault.of(&self.shared.file.id, "fit"))
+    }
+
+    /// Opens a model that this rule has fitted.
+    pub fn open(&self, model: &[u8]) -> Result<OpenModel, HostError> {
+        self.open_until(model, &StopSignal::new())
+    }
+
+    /// Opens a model whose calls end when the signal is given.
+    pub fn open_until(&self, model: &[u8], stop: &StopSignal) -> Result<OpenModel, HostError> {
+        let opened = self
+            .shared
+            .backend
+            .open(model, stop)
+            .map_err(|fault| fault.of(&self.shared.file.id, "open a model"))?;
+        Ok(OpenModel { rule: self.clone(), digest: Digest::of(model), opened, stop: stop.clone() })
+    }
+}
+
+/// A frozen model, ready to predict; used by many threads at once.
+#[derive(Clone)]
+pub struct OpenModel {
+    rule: Rule,
+    digest: Digest,
+    opened: Arc<dyn OpenedModel>,
+    stop: StopSignal,
+}
+
+impl fmt::Debug for OpenModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenModel").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl OpenModel {
+    /// Digest of the bytes it was opened from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The rule that fitted it.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Whether [`OpenModel::predict_permuted`] is the rule's own, and not a loop.
+    pub fn has_fast_path(&self) -> bool {
+        self.opened.has_fast_path()
+    }
+
+    /// Predicts: rows x classes probabilities that keep the output law.
+    pub fn predict(&self, batch: &Batch) -> Result<Vec<f64>, HostError> {
+        self.rule.shared.descriptor.takes(batch)?;
+        let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
+        self.predict_into(batch, &mut out)?;
+        Ok(out)
+    }
+
+    fn predict_into(&self, batch: &Batch, out: &mut [f64]) -> Result<(), HostError> {
+        self.opened.predict(batch, out, &self.stop).map_err(|fault| self.failed(fault))?;
+        self.output_law(out, batch)
+    }
+
+    /// Predicts under permuted quality: in permutation p, row i keeps its evidence and availability, and modality m, when bit m of
+    /// `modality_mask` is set, has the quality of row `index[(p * columns + c) * rows + i]`, where c = 0 when `columns` is 1 and c = m when
+    /// there are as many columns as modalities.
+    ///
+    /// `out`: permutations x rows x classes. The result equals a loop of [`OpenModel::predict`], bit for bit.
+    #[expect(clippy::too_many_arguments, reason = "the shape of the ABI's function")]
+    pub fn predict_permuted(
+        &self,
+        batch: &Batch,
+        index: &[u32],
+        permutations: usize,
+        columns: usize,
+        modality_mask: u64,
+        out: &mut [f64],
+    ) -> Result<(), HostError> {
+        self.rule.shared.descriptor.takes(batch)?;
+        let permuted = Permuted { index, permutations, columns, modality_mask };
+        permuted.fits(batch, out.len())?;
+        if self.opened.has_fast_path() {
+            self.opened
+                .predict_permuted(batch, permuted, out, &self.stop)
+                .map_err(|fault| self.failed(fault))?;
+            return self.output_law(out, batch);
+        }
+        let width = batch.rows() * batch.classes().len();
+        if width == 0 {
+            return Ok(());
+        }
+        let mut quality = vec![0.0; batch.quality().len()];
+        for (permutation, out) in out.chunks_exact_mut(width).enumerate() {
+            if self.stop.is_stopped() {
+                let error = RuleError {
+                    code: RuleCode::Cancelled,
+                    message: String::new(),
+                    param: None,
+                    row: None,
+                };
+                return Err(self.failed(Fault::Rule(error)));
+            }
+            permuted.gather(batch, permutation, &mut quality);
+            self.predict_into(&batch.with_quality_unchecked(&quality)?, out)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, fault: Fault) -> HostError {
+        fault.of(&self.rule.shared.file.id, "predict")
+    }
+
+    /// Every row finite, at least 0, its sum within 1e-9 of 1.
+    fn output_law(&self, out: &[f64], batch: &Batch) -> Result<(), HostError> {
+        let (classes, rows) = (batch.classes().len(), batch.rows());
+        for (at, row) in out.chunks_exact(classes).enumerate() {
+            let mut sum = 0.0;
+            let mut least = 0.0_f64;
+            for &probability in row {
+                sum += probability;
+                least = least.min(probability);
+            }
+            // A NaN or an infinity shows in the sum; f64::min alone would pass a NaN over.
+            if least >= 0.0 && (sum - 1.0).abs() <= 1e-9 {
+                continue;
+            }
+            let reason = match row
+                .iter()
+                .find(|probability| !(probability.is_finite() && **probability >= 0.0))
+            {
+                Some(probability) => format!("a probability is {probability}"),
+                None => format!("the probabilities sum to {sum}"),
+            };
+            return Err(HostError::OutputLaw {
+                id: self.rule.shared.file.id.clone(),
+                row: at % rows,
+                reason,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Permuted<'_> {
+    fn fits(&self, batch: &Batch, out: usize) -> Result<(), BatchError> {
+        let (rows, modalities) = (batch.rows(), batch.modalities().len());
+        if modalities > 64 {
+            return Err(BatchError::Index(format!("has 64 bits for {modalities} modalities")));
+        }
+        if self.columns != 1 && self.columns != modalities {
+            return Err(BatchError::Index(format!(
+                "has {} columns for {modalities} modalities",
+                self.columns
+            )));
+        }
+        let expected = self.permutations * self.columns * rows;
+        if self.index.len() != expected {
+            return Err(BatchError::Length {
+                column: "permutation index".to_owned(),
+                found: self.index.len(),
+                expected,
+            });
+        }
+        if let Some(row) = self.index.iter().find(|&&row| row as usize >= rows) {
+            return Err(BatchError::Index(format!("names row {row} of {rows}")));
+        }
+        let expected = self.permutations * rows * batch.classes().len();
+        if out != expected {
+            return Err(BatchError::Length { column: "output".to_owned(), found: out, expected });
+        }
+        Ok(())
+    }
+
+    /// The quality of one permutation, rows x modalities.
+    pub(crate) fn gather(&self, batch: &Batch, permutation: usize, into: &mut [f64]) {
+        let (rows, modalities) = (batch.rows(), batch.modalities().len());
+        let index = &self.index[permutation * self.columns * rows..][..self.columns * rows];
+        let quality = batch.quality();
+        for row in 0..rows {
+            for modality in 0..modalities {
+                let from = if self.modality_mask >> modality & 1 == 0 {
+                    row
+                } else if self.columns == 1 {
+                    index[row] as usize
+                } else {
+                    index[modality * rows + row] as usize
+                };
+                into[row * modalities + modality] = quality[from * modalities + modality];
+            }
+        }
+    }
+}

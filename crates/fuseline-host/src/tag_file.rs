@@ -1,0 +1,78 @@
+//! Reads a plugin's tag from its file, without running any of its code.
+
+use fuseline_abi as abi;
+use object::{Architecture, ExportTarget, NameOrOrdinal, Object, ObjectKind, ObjectSection};
+
+/// What a file is.
+pub(crate) enum Found {
+    /// A fusion rule for this machine, with the id of its tag and its ABI.
+    Rule { id: String, abi: (u16, u16) },
+    /// A sound library that is no fusion rule, as there are many.
+    Untagged,
+    /// Something that looks like a rule and cannot be one here, with the reason.
+    Broken(String),
+}
+
+/// A tag is short; what comes after this many bytes is not looked at.
+const TAG_LIMIT: usize = 4096;
+
+/// What the bytes of a library are.
+pub(crate) fn read(bytes: &[u8]) -> Found {
+    let file = match object::File::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => return Found::Broken(format!("it is not a shared library: {error}")),
+    };
+    let tag = match tag_bytes(&file) {
+        Ok(Some(tag)) => tag,
+        Ok(None) => return Found::Untagged,
+        Err(error) => return Found::Broken(format!("it is damaged: {error}")),
+    };
+    if let Some(here) = architecture_here()
+        && file.architecture() != here
+    {
+        return Found::Broken(format!(
+            "it is built for {:?}, this machine is {here:?}",
+            file.architecture()
+        ));
+    }
+    if file.kind() != ObjectKind::Dynamic {
+        return Found::Broken(format!("it is not a shared library but of kind {:?}", file.kind()));
+    }
+    match abi::Tag::parse(tag) {
+        Ok(tag) => Found::Rule { id: tag.id.to_owned(), abi: tag.abi },
+        Err(error) => Found::Broken(format!("its tag is wrong: {error}")),
+    }
+}
+
+fn tag_bytes<'f>(file: &object::File<'f>) -> object::Result<Option<&'f [u8]>> {
+    let mut address = None;
+    for export in file.exports()? {
+        let export = export?;
+        if let (NameOrOrdinal::Name(name), ExportTarget::Address { address: at }) =
+            (export.name(), export.target())
+            && name.strip_prefix(b"_").unwrap_or(name) == abi::TAG_SYMBOL.as_bytes()
+        {
+            address = Some(at);
+        }
+    }
+    let Some(address) = address else { return Ok(None) };
+    for section in file.sections() {
+        let inside =
+            address.checked_sub(section.address()).filter(|&inside| inside < section.size());
+        let Some(inside) = inside.and_then(|inside| usize::try_from(inside).ok()) else { continue };
+        if let Some(rest) = section.data()?.get(inside..) {
+            return Ok(Some(&rest[..rest.len().min(TAG_LIMIT)]));
+        }
+    }
+    Ok(Some(&[]))
+}
+
+fn architecture_here() -> Option<Architecture> {
+    if cfg!(target_arch = "x86_64") {
+        Some(Architecture::X86_64)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(Architecture::Aarch64)
+    } else {
+        None
+    }
+}
