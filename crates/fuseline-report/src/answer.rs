@@ -41,7 +41,7 @@ pub fn answer(data: &ReportData) -> Answer {
     let (headline, tone) = headline(data, &counts, native.len());
     let mut sentences: Vec<String> =
         counts.iter().map(|(reading, count)| sentence(*reading, *count, &native, data)).collect();
-    sentences.extend(cautions(&checks, &counts));
+    sentences.extend(cautions(&checks, &counts, data));
     Answer { headline, tone, sentences, counts, checks, verdicts }
 }
 
@@ -80,14 +80,19 @@ fn headline(
             "Not shown: the gaps found are of qualities computed from the evidence.".to_owned(),
             "caution",
         )
+    } else if within == total {
+        (format!("Yes, but by less than the margin, in {}.", every(total)), "no")
     } else if none == total && within > 0 {
-        (format!("By less than the margin, in {}.", every(total)), "no")
+        (format!("By no more than the margin, in {}.", every(total)), "no")
     } else if none == total {
         (format!("No, in {}.", every(total)), "no")
-    } else if none > 0 {
-        (format!("No, in {none} of {conditions}; the others stay open."), "open")
-    } else if of(Reading::Harm) > 0 {
-        ("Not to its good: quality as measured does worse than permuted quality.".to_owned(), "bad")
+    } else if none > within {
+        (format!("No, in {} of {conditions}; the others stay open.", none - within), "open")
+    } else if within > 0 {
+        (
+            format!("By less than the margin in {within} of {conditions}; the others stay open."),
+            "open",
+        )
     } else {
         ("The data cannot tell.".to_owned(), "open")
     }
@@ -138,15 +143,25 @@ fn sentence(
             range(&rows, |row| row.gap)
         ),
         Reading::Harm => format!(
-            "{conditions}: quality as measured does worse than permuted quality, by {}.",
-            range(&rows, |row| row.gap.map(|gap| -gap))
+            "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test does not test for \
+             this, and the interval is not adjusted for the number of conditions."
         ),
         Reading::CannotTell => format!(
-            "{conditions}: the data cannot tell. No gap was detected, and none is ruled out{}.",
+            "{conditions}: the data cannot tell. No gap was detected; {}{}.",
+            if data.settings.equivalence_margin.is_some() {
+                format!("the interval reaches beyond {margin}, so none is ruled out")
+            } else {
+                "no margin was stated, so its absence was not tested".to_owned()
+            },
             if rows.iter().all(|row| row.detectable_gap.is_some()) {
                 format!(
-                    "; the smallest gap the test could have detected is {}",
-                    range(&rows, |r| r.detectable_gap)
+                    ". The smallest gap that could have been detected{} is {}",
+                    if rows.iter().any(|row| row.p_adjusted.is_some()) {
+                        " before adjustment"
+                    } else {
+                        ""
+                    },
+                    range(&rows, |row| row.detectable_gap)
                 )
             } else {
                 String::new()
@@ -172,7 +187,7 @@ fn range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> St
     if low == high { high } else { format!("{} to {high}", low.trim_end_matches("\u{a0}pp")) }
 }
 
-fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)]) -> Vec<String> {
+fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData) -> Vec<String> {
     let [positive, negative] = checks;
     let mut cautions = Vec::new();
     let open = counts.iter().any(|(reading, _)| *reading == Reading::CannotTell);
@@ -189,5 +204,20 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if data.findings.iter().any(|row| out_of_reach(row, data.settings.alpha)) {
+        cautions.push(
+            "Too few permutations: even the smallest p-value that they allow stays above the level once it is adjusted. \
+             Run more."
+                .to_owned(),
+        );
+    }
     cautions
+}
+
+/// Whether no permutation did as well as Clean-Q, and yet the adjusted p-value does not reach the level.
+fn out_of_reach(row: &FindingRow, alpha: f64) -> bool {
+    let least = 1.0 / (row.n_permutations as f64 + 1.0);
+    row.n_permutations > 0
+        && row.p_value.is_some_and(|p| p <= least + 1e-12)
+        && row.p_adjusted.is_some_and(|p| p > alpha)
 }

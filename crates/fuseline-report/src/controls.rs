@@ -84,7 +84,8 @@ fn positive(rows: &Rows) -> Check {
             "The positive control moved no decision, so the test is not known to find anything."
                 .to_owned()
         }
-        (0, _) => format!("Not detected in any of {}.", counted(missed, "condition")),
+        (0, 1) => "Not detected in the one condition that reacts to quality.".to_owned(),
+        (0, _) => format!("Not detected in any of the {missed} conditions that react to quality."),
         (_, 0) => format!("Detected in {}.", all_of(tried)),
         _ => format!(
             "Detected in {detected} of {}; missed by {}.",

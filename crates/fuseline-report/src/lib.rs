@@ -32,3 +32,9 @@ pub fn figures(data: &ReportData) -> Vec<(String, String)> {
         .map(|figure| (figure.name.clone(), figure.standalone()))
         .collect()
 }
+
+#[cfg(test)]
+extern crate self as fuseline_report;
+#[cfg(test)]
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;

@@ -17,7 +17,7 @@ pub fn methods(data: &ReportData) -> Vec<String> {
          examples ({} {}, {} permutations), while evidence and availability stayed fixed.",
         listed(&schemes(data)),
         if schemes(data).len() == 1 { "scheme" } else { "schemes" },
-        span(data, |row| row.n_permutations, settings.permutations)
+        span(data, |row| row.n_permutations)
     ));
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus its mean under permuted \
@@ -58,8 +58,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
 }
 
 fn cohort(data: &ReportData) -> String {
-    let examples = span(data, |row| row.n_examples, 0);
-    let groups = span(data, |row| row.n_groups, 0);
+    let examples = span(data, |row| row.n_examples);
+    let groups = span(data, |row| row.n_groups);
     let modalities = match data.modalities.as_slice() {
         [] => String::new(),
         [one] => format!(" with one modality ({one})"),
@@ -112,9 +112,9 @@ fn schemes(data: &ReportData) -> Vec<String> {
 }
 
 /// One count, or the lowest and highest of several.
-fn span(data: &ReportData, value: impl Fn(&FindingRow) -> u64, otherwise: u64) -> String {
-    let low = data.findings.iter().map(&value).min().unwrap_or(otherwise);
-    let high = data.findings.iter().map(&value).max().unwrap_or(otherwise);
+pub fn span(data: &ReportData, value: impl Fn(&FindingRow) -> u64) -> String {
+    let low = data.findings.iter().map(&value).min().unwrap_or(0);
+    let high = data.findings.iter().map(&value).max().unwrap_or(0);
     if low == high { count(low) } else { format!("{} to {}", count(low), count(high)) }
 }
 

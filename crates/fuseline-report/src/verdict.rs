@@ -15,7 +15,7 @@ pub enum Reading {
     WithoutBenefit,
     /// A gap of a quality that is a function of the evidence, under a permutation that ignores this.
     EvidenceDerived,
-    /// The interval lies below 0: Clean-Q does worse than Broken-Q.
+    /// The interval lies below 0, as if quality did harm.
     Harm,
     /// Nothing found, and too little data to say that there is nothing.
     CannotTell,
@@ -55,8 +55,8 @@ impl Reading {
         match self {
             Self::Dependence => "dependence",
             Self::WithoutBenefit => "dependence without benefit",
-            Self::EvidenceDerived => "gap of an evidence-derived quality",
-            Self::Harm => "quality does harm",
+            Self::EvidenceDerived => "evidence-derived gap",
+            Self::Harm => "interval below 0",
             Self::CannotTell => "cannot tell",
             Self::WithinMargin => "dependence within the margin",
             Self::NoDependence => "no dependence",
@@ -207,13 +207,15 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             conditional_note(row, settings)
         ),
         Reading::EvidenceDerived => format!(
-            "A gap ({tested}) that is not yet reliance on reliability: this quality is computed from the evidence, \
-             so a plain permutation makes pairs of evidence and quality that cannot occur. {}",
+            "The gap ({}, {}) is not yet reliance on reliability: this quality is computed from the evidence, so a \
+             plain permutation makes pairs of evidence and quality that cannot occur. {}",
+            gap(row),
+            p_value(row.deciding_p()),
             conditional_words(row, data)
         ),
         Reading::Harm => format!(
-            "Quality as measured does worse than permuted quality ({tested}); the one-sided test does not test for \
-             this, the interval lies below 0."
+            "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does not test for \
+             this, and the interval is not adjusted for the number of conditions."
         ),
         Reading::CannotTell => format!("The data cannot tell ({tested}).{}", power_words(row)),
         Reading::WithinMargin => format!(
@@ -270,7 +272,12 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
 
 fn power_words(row: &FindingRow) -> String {
     finite(row.detectable_gap).map_or_else(String::new, |gap| {
-        format!(" The smallest gap that this test could have detected is {}.", size_pp(gap))
+        format!(
+            " The smallest gap that this test could have detected{} is {}.",
+            // It is calculated from the null distribution of this row alone.
+            if row.p_adjusted.is_some() { " before adjustment" } else { "" },
+            size_pp(gap)
+        )
     })
 }
 

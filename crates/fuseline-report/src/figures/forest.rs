@@ -28,8 +28,8 @@ struct Layout {
 impl Layout {
     fn of(shape: Shape) -> Self {
         match shape {
-            Shape::Wide => Self { shape, width: 880.0, left: 150.0, right: 600.0, row: 24.0 },
-            Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 42.0 },
+            Shape::Wide => Self { shape, width: 920.0, left: 196.0, right: 640.0, row: 24.0 },
+            Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 46.0 },
         }
     }
 }
@@ -150,7 +150,7 @@ fn group_shapes(
             Shape::Narrow => {
                 shapes.push(cut_label("", Anchor::Start, (12.0, y + 16.0), &name, 15));
                 shapes.push(label("small", Anchor::End, layout.right, y + 16.0, numbers));
-                y + 29.0
+                y + 30.0
             }
         };
         let tone = verdict.reading.tone();

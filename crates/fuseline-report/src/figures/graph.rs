@@ -1,88 +1,65 @@
-//! The stages and what flows between them, layered from left to right.
+//! The stages and what flows between them.
+//!
+//! One row a stage, each after what it reads. Every stage that is read has a lane, drawn from its row down to its
+//! last reader; a dot on a lane is a reading. This stays readable where boxes and arrows would cross, and on a phone.
 
-use super::canvas::{Anchor, Figure, cut_label, label, path_points};
-use crate::data::ReportData;
-use crate::format::count;
-use crate::markup::{Element, element, number};
+use super::canvas::{Anchor, Figure, cut_label, label, line, path_points};
+use crate::data::{ReportData, StageRun};
+use crate::format::{count, listed};
+use crate::markup::{Element, element};
+use crate::palette;
 
-const BOX_WIDTH: f64 = 148.0;
-const BOX_HEIGHT: f64 = 52.0;
-const COLUMN: f64 = 190.0;
-const ROW: f64 = 70.0;
+const ROW: f64 = 46.0;
+const LANE: f64 = 16.0;
+const BOX: f64 = 286.0;
+
+/// A stage's output on its way: from its row to its last reader's.
+struct Lane {
+    stage: usize,
+    readers: Vec<usize>,
+    /// 0 is next to the boxes.
+    place: usize,
+}
 
 /// The drawing; nothing without stages. Edges of unknown stages and edges that would close a cycle are not drawn.
 pub fn graph(data: &ReportData) -> Option<Figure> {
-    let stages = &data.provenance.stages;
+    let edges = known_edges(data);
+    let order = order(data.provenance.stages.len(), &edges);
+    let stages: Vec<&StageRun> =
+        order.iter().filter_map(|stage| data.provenance.stages.get(*stage)).collect();
     if stages.is_empty() {
         return None;
     }
-    let edges: Vec<(usize, usize)> = data
-        .provenance
-        .edges
+    let row_of = |stage: usize| order.iter().position(|known| *known == stage).unwrap_or(0);
+    let edges: Vec<(usize, usize)> = edges
         .iter()
-        .filter_map(|(from, to)| {
-            let place = |name: &String| stages.iter().position(|stage| stage.name == *name);
-            Some((place(from)?, place(to)?))
-        })
+        .map(|(from, to)| (row_of(*from), row_of(*to)))
+        .filter(|(a, b)| a < b)
         .collect();
-    let layers = layers(stages.len(), &edges);
-    let columns = ordered(&layers, &edges);
-    let tallest = columns.iter().map(Vec::len).max().unwrap_or(1) as f64;
-    let height = tallest * ROW + 20.0;
-    let mut places = vec![(0.0, 0.0); stages.len()];
-    for (column, members) in columns.iter().enumerate() {
-        let top = (height - members.len() as f64 * ROW) / 2.0;
-        for (row, stage) in members.iter().enumerate() {
-            if let Some(place) = places.get_mut(*stage) {
-                *place = (
-                    8.0 + column as f64 * COLUMN,
-                    top + row as f64 * ROW + (ROW - BOX_HEIGHT) / 2.0,
-                );
-            }
-        }
+    let lanes = lanes(stages.len(), &edges);
+    let left = 14.0 + LANE * lanes.iter().map(|lane| lane.place + 1).max().unwrap_or(0) as f64;
+
+    let mut shapes = Vec::new();
+    for (row, stage) in stages.iter().enumerate() {
+        shapes.extend(row_shapes(row, stage, left));
     }
-    let forward = |(from, to): &&(usize, usize)| layers[*from] < layers[*to];
-    let mut shapes: Vec<Element> = edges
-        .iter()
-        .filter(forward)
-        .flat_map(|(from, to)| arrow(places[*from], places[*to]))
-        .collect();
-    for (stage, (x, y)) in stages.iter().zip(&places) {
-        let actions = match stage.executed {
-            None => format!("{} actions", count(stage.actions)),
-            Some(executed) => format!(
-                "{} run, {} cached",
-                count(executed),
-                count(stage.actions.saturating_sub(executed))
-            ),
-        };
-        let actions = if actions == "1 actions" { "1 action".to_owned() } else { actions };
-        let frame = element("rect")
-            .class("box")
-            .num("x", *x)
-            .num("y", *y)
-            .num("width", BOX_WIDTH)
-            .num("height", BOX_HEIGHT)
-            .attr("rx", "6");
-        shapes.push(frame);
-        shapes.push(cut_label("heading", Anchor::Start, (x + 9.0, y + 17.0), &stage.name, 20));
-        shapes.push(cut_label("small muted", Anchor::Start, (x + 9.0, y + 31.0), &stage.kind, 23));
-        shapes.push(label("small", Anchor::Start, x + 9.0, y + 45.0, actions));
+    for row in 0..stages.len() {
+        shapes.extend(reading(row, &lanes, left));
+    }
+    for (index, lane) in lanes.iter().enumerate() {
+        shapes.extend(lane_shapes(index, lane, stages[lane.stage], left));
     }
     let said: Vec<String> = stages
         .iter()
         .enumerate()
-        .map(|(index, stage)| {
-            let from: Vec<String> = edges
+        .map(|(row, stage)| {
+            let read: Vec<String> = edges
                 .iter()
-                .filter(|(_, to)| *to == index)
+                .filter(|(_, to)| *to == row)
                 .map(|(from, _)| stages[*from].name.clone())
                 .collect();
-            let reads = if from.is_empty() {
-                String::new()
-            } else {
-                format!(" reads {}", crate::format::listed(&from))
-            };
+            let reads =
+                if read.is_empty() { String::new() } else { format!(" reads {}", listed(&read)) };
             format!("{} ({}){reads}", stage.name, stage.kind)
         })
         .collect();
@@ -90,88 +67,133 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
         name: "stages".to_owned(),
         title: "Stages of the workflow".to_owned(),
         description: said.join("; "),
-        width: columns.len() as f64 * COLUMN - (COLUMN - BOX_WIDTH) + 16.0,
-        height,
+        width: left + BOX + 8.0,
+        height: ROW * stages.len() as f64 + 8.0,
         shapes,
     })
 }
 
-/// The longest way to each stage, in edges; a cycle, which a checked workflow has not, ends the search.
-fn layers(stages: usize, edges: &[(usize, usize)]) -> Vec<usize> {
-    let mut layers = vec![0_usize; stages];
-    for _ in 0..stages {
-        let mut changed = false;
-        for (from, to) in edges {
-            if from != to && layers[*to] < layers[*from] + 1 && layers[*from] + 1 < stages {
-                layers[*to] = layers[*from] + 1;
-                changed = true;
-            }
-        }
-        if !changed {
-            break;
-        }
-    }
-    layers
+fn known_edges(data: &ReportData) -> Vec<(usize, usize)> {
+    let place = |name: &String| data.provenance.stages.iter().position(|s| s.name == *name);
+    let mut edges: Vec<(usize, usize)> = data
+        .provenance
+        .edges
+        .iter()
+        .filter_map(|(from, to)| Some((place(from)?, place(to)?)))
+        .collect();
+    edges.sort_unstable();
+    edges.dedup();
+    edges
 }
 
-/// The stages of each layer, ordered by the mean place of what they read, then of what reads them.
-fn ordered(layers: &[usize], edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
-    let mut columns = vec![Vec::new(); layers.iter().copied().max().unwrap_or(0) + 1];
-    for (stage, layer) in layers.iter().enumerate() {
-        columns[*layer].push(stage);
-    }
-    columns.retain(|column| !column.is_empty());
-    let mut place = vec![0.0_f64; layers.len()];
-    for sweep in 0..6 {
-        for column in &mut columns {
-            for (row, stage) in column.iter().enumerate() {
-                place[*stage] = row as f64 - column.len() as f64 / 2.0;
-            }
-        }
-        for column in &mut columns {
-            let wish = |stage: &usize| -> f64 {
-                let near: Vec<f64> = edges
-                    .iter()
-                    .filter_map(|(from, to)| match sweep % 2 == 0 {
-                        true if to == stage => Some(place[*from]),
-                        false if from == stage => Some(place[*to]),
-                        _ => None,
-                    })
-                    .collect();
-                if near.is_empty() {
-                    place[*stage]
-                } else {
-                    near.iter().sum::<f64>() / near.len() as f64
-                }
-            };
-            column.sort_by(|one, other| wish(one).total_cmp(&wish(other)));
-            for (row, stage) in column.iter().enumerate() {
-                place[*stage] = row as f64 - column.len() as f64 / 2.0;
-            }
+/// Each stage after what it reads, else in the order given; stages of a cycle, which a checked workflow has not, come last.
+fn order(stages: usize, edges: &[(usize, usize)]) -> Vec<usize> {
+    let mut order = Vec::with_capacity(stages);
+    let mut waiting: Vec<usize> = (0..stages).collect();
+    loop {
+        let next = waiting.iter().position(|stage| {
+            edges.iter().all(|(from, to)| to != stage || from == stage || order.contains(from))
+        });
+        match next {
+            Some(place) => order.push(waiting.remove(place)),
+            None => break,
         }
     }
-    columns
+    order.extend(waiting);
+    order
 }
 
-fn arrow((from_x, from_y): (f64, f64), (to_x, to_y): (f64, f64)) -> [Element; 2] {
-    let (start_x, start_y) = (from_x + BOX_WIDTH, from_y + BOX_HEIGHT / 2.0);
-    let (end_x, end_y) = (to_x - 1.0, to_y + BOX_HEIGHT / 2.0);
-    // The bend is all in the gap before the next column and the one before the end, so long edges run level.
-    let bend = (COLUMN - BOX_WIDTH) * 0.9;
-    let path = format!(
-        "M{} {}C{} {} {} {} {} {}",
-        number(start_x),
-        number(start_y),
-        number(start_x + bend),
-        number(start_y),
-        number(end_x - bend - 6.0),
-        number(end_y),
-        number(end_x - 6.0),
-        number(end_y)
-    );
-    let head = [(end_x, end_y), (end_x - 7.0, end_y - 3.5), (end_x - 7.0, end_y + 3.5)];
-    [
-        element("path").class("arrow").attr("d", path),
+/// One lane for each row that is read; short ones next to the boxes, and a place is used again once it is free.
+fn lanes(rows: usize, edges: &[(usize, usize)]) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = (0..rows)
+        .map(|stage| Lane {
+            stage,
+            readers: edges.iter().filter(|(from, _)| *from == stage).map(|(_, to)| *to).collect(),
+            place: 0,
+        })
+        .filter(|lane| !lane.readers.is_empty())
+        .collect();
+    let end = |lane: &Lane| lane.readers.iter().copied().max().unwrap_or(lane.stage);
+    lanes.sort_by_key(|lane| (end(lane) - lane.stage, lane.stage));
+    let mut taken: Vec<(usize, usize, usize)> = Vec::new();
+    for lane in &mut lanes {
+        let (start, end) = (lane.stage, end(lane));
+        let free = |place: &usize| {
+            taken.iter().all(|(used, from, to)| used != place || *to < start || *from > end)
+        };
+        lane.place = (0..rows).find(free).unwrap_or(0);
+        taken.push((lane.place, start, end));
+    }
+    lanes.sort_by_key(|lane| lane.stage);
+    lanes
+}
+
+/// Where lines come in to a row and leave it.
+fn heights(row: usize) -> (f64, f64) {
+    let middle = 4.0 + ROW * row as f64 + (ROW - 6.0) / 2.0;
+    (middle - 8.0, middle + 9.0)
+}
+
+fn lane_x(place: usize, left: f64) -> f64 {
+    left - 14.0 - LANE * place as f64
+}
+
+fn row_shapes(row: usize, stage: &StageRun, left: f64) -> Vec<Element> {
+    let top = 4.0 + ROW * row as f64;
+    let actions = match stage.executed {
+        None if stage.actions == 1 => "1 action".to_owned(),
+        None => format!("{} actions", count(stage.actions)),
+        Some(executed) => format!(
+            "{} run, {} cached",
+            count(executed),
+            count(stage.actions.saturating_sub(executed))
+        ),
+    };
+    vec![
+        element("rect")
+            .class("box")
+            .num("x", left)
+            .num("y", top)
+            .num("width", BOX)
+            .num("height", ROW - 6.0)
+            .attr("rx", "6"),
+        cut_label("heading", Anchor::Start, (left + 10.0, top + 17.0), &stage.name, 24),
+        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 40),
+        label("small", Anchor::End, left + BOX - 10.0, top + 17.0, actions),
+    ]
+}
+
+/// The line on which a row reads: from the farthest lane that it reads to its box.
+fn reading(row: usize, lanes: &[Lane], left: f64) -> Vec<Element> {
+    let read = lanes.iter().filter(|lane| lane.readers.contains(&row));
+    let Some(farthest) = read.map(|lane| lane.place).max() else { return Vec::new() };
+    let (y, _) = heights(row);
+    let head = [(left, y), (left - 7.0, y - 3.5), (left - 7.0, y + 3.5)];
+    vec![
+        line("arrow", lane_x(farthest, left), y, left - 6.0, y),
         element("polygon").class("arrow-head").attr("points", path_points(&head)),
     ]
+}
+
+fn lane_shapes(index: usize, lane: &Lane, stage: &StageRun, left: f64) -> Vec<Element> {
+    let x = lane_x(lane.place, left);
+    let (_, start) = heights(lane.stage);
+    let end = lane.readers.iter().map(|row| heights(*row).0).fold(start, f64::max);
+    let class = palette::series(index % 7, 7);
+    let path = [(left, start), (x, start), (x, end)];
+    let mut shapes = vec![
+        element("polyline")
+            .class(format!("interval {class}"))
+            .attr("points", path_points(&path))
+            .child(element("title").text(stage.name.clone())),
+    ];
+    shapes.extend(lane.readers.iter().map(|row| {
+        element("circle")
+            .class(format!("mark {class}"))
+            .num("cx", x)
+            .num("cy", heights(*row).0)
+            .num("r", 3.5)
+            .child(element("title").text(stage.name.clone()))
+    }));
+    shapes
 }

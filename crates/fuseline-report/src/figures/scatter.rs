@@ -4,8 +4,8 @@ use super::FigureSet;
 use super::canvas::{
     Anchor, Figure, Frame, Scale, control_legend, label, legend, mark, tick_points,
 };
-use crate::arrange::Arrangement;
-use crate::data::{FindingRow, ReportData};
+use crate::arrange::{Arrangement, Group};
+use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{finite, point_values, points_pp};
 use crate::markup::Element;
 use crate::palette;
@@ -26,12 +26,18 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
             &FindingRow::gain,
         ),
     ];
+    let left_out = if shown(arrangement).len() < arrangement.groups.len() {
+        " Positive controls are left out: their gaps would squeeze the rest together."
+    } else {
+        ""
+    };
     FigureSet {
         heading: "Headroom, gap and gain",
-        caption: "Headroom is what an oracle that picks the right modality for each example would add to the fused \
+        caption: format!(
+            "Headroom is what an oracle that picks the right modality for each example would add to the fused \
                   decision. Little headroom leaves quality little to do. A point above 0 on the left and at or below \
-                  0 on the right is dependence without benefit."
-            .to_owned(),
+                  0 on the right is dependence without benefit.{left_out}"
+        ),
         figures: figures.into_iter().flatten().collect(),
     }
 }
@@ -43,7 +49,7 @@ fn scatter(
     y_title: &str,
     value: &dyn Fn(&FindingRow) -> Option<f64>,
 ) -> Option<Figure> {
-    let groups = &arrangement.groups;
+    let groups = &shown(arrangement);
     let mut points: Vec<(usize, &FindingRow, f64, f64)> = Vec::new();
     for (place, group) in groups.iter().enumerate() {
         for row in group.rows.iter().filter_map(|index| data.findings.get(*index)) {
@@ -57,7 +63,7 @@ fn scatter(
     }
     let (left, right, top, bottom) = (52.0, WIDTH - 12.0, 30.0, 270.0);
     let frame = Frame {
-        x: Scale::over(points.iter().map(|point| point.2).chain([0.0]), left, right),
+        x: Scale::over(points.iter().map(|point| point.2), left, right),
         y: Scale::over(points.iter().map(|point| point.3).chain([0.0]), bottom, top),
         x_title: "headroom (pp)",
         y_title,
@@ -77,7 +83,7 @@ fn scatter(
         let at = (frame.x.at(*x), frame.y.at(*y));
         shapes.push(mark(row.control, &class, significant(row, &data.settings), at, tip));
     }
-    let (keys, height) = legend(&entries(data, arrangement), (left, bottom + 48.0), WIDTH - left);
+    let (keys, height) = legend(&entries(data, groups), (left, bottom + 48.0), WIDTH - left);
     shapes.extend(keys);
     shapes.push(label(
         "tick",
@@ -108,13 +114,23 @@ fn scatter(
     })
 }
 
-fn entries(data: &ReportData, arrangement: &Arrangement) -> Vec<(Element, String)> {
-    let groups = &arrangement.groups;
+/// All but the positive controls, whose gaps would squeeze the rest together; these only where there is nothing else.
+fn shown(arrangement: &Arrangement) -> Vec<Group> {
+    let rest: Vec<Group> = arrangement
+        .groups
+        .iter()
+        .filter(|group| group.control != Control::Positive)
+        .cloned()
+        .collect();
+    if rest.is_empty() { arrangement.groups.clone() } else { rest }
+}
+
+fn entries(data: &ReportData, groups: &[Group]) -> Vec<(Element, String)> {
     let named = groups.iter().any(|group| !group.label.is_empty());
     if !named || palette::series(0, groups.len()) != "c0" {
         return control_legend()
             .into_iter()
-            .zip([crate::Control::Native, crate::Control::Positive, crate::Control::Negative])
+            .zip([Control::Native, Control::Positive, Control::Negative])
             .filter(|(_, control)| data.findings.iter().any(|row| row.control == *control))
             .map(|(entry, _)| entry)
             .collect();

@@ -6,7 +6,7 @@ use crate::data::{ReportData, Spread};
 use crate::format::{point_values, points};
 use crate::markup::element;
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 680.0;
 const ROW: f64 = 26.0;
 
 /// One figure for each sort of unit.
@@ -46,7 +46,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
         return None;
     }
     let values = rows.iter().flat_map(|(_, gaps)| gaps.iter().map(|(_, gap)| *gap)).chain([0.0]);
-    let scale = Scale::over(values, 190.0, WIDTH - 16.0);
+    let scale = Scale::over(values, 230.0, WIDTH - 16.0);
     let top = 30.0;
     let bottom = top + ROW * rows.len() as f64;
     let mut shapes =
@@ -68,7 +68,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     let mut said = Vec::new();
     for (index, (name, gaps)) in rows.iter().enumerate() {
         let y = top + ROW * index as f64 + ROW / 2.0;
-        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, 26));
+        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, 32));
         let mean = gaps.iter().map(|(_, gap)| gap).sum::<f64>() / gaps.len() as f64;
         for (order, (unit_name, gap)) in gaps.iter().enumerate() {
             // A fixed pattern of heights, so that equal gaps stay visible.
@@ -94,7 +94,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     shapes.push(label(
         "axis-title",
         Anchor::Middle,
-        f64::midpoint(190.0, WIDTH - 16.0),
+        f64::midpoint(230.0, WIDTH - 16.0),
         bottom + 34.0,
         "permutation gap in percentage points",
     ));

@@ -1,10 +1,11 @@
 //! The table of findings: every column, sortable and filterable where scripts run, whole where they do not.
 
-use super::{caption, scrolling, section};
+use super::{Section, caption, scrolling, section};
 use crate::answer::Answer;
 use crate::data::{FindingRow, ReportData};
 use crate::format::{count, p_number, percent, plain, point_values, points, points_interval};
 use crate::markup::{Element, element};
+use crate::methods::span;
 use crate::verdict::Verdict;
 
 /// A column: its heading, what it means, and its cell.
@@ -84,22 +85,26 @@ fn columns(data: &ReportData) -> Vec<Column> {
             },
         ));
     }
-    columns.push(column("examples", "test examples", |row| {
-        (count(row.n_examples), Some(row.n_examples as f64))
-    }));
-    columns.push(column("groups", "groups (subjects) among them", |row| {
-        (count(row.n_groups), Some(row.n_groups as f64))
-    }));
-    columns.push(column("permutations", "permutations drawn", |row| {
-        (count(row.n_permutations), Some(row.n_permutations as f64))
-    }));
+    let counts: [(&str, &'static str, fn(&FindingRow) -> u64); 3] = [
+        ("examples", "test examples", |row| row.n_examples),
+        ("groups", "groups (subjects) among them", |row| row.n_groups),
+        ("permutations", "permutations drawn", |row| row.n_permutations),
+    ];
+    for (heading, meaning, value) in counts {
+        // The caption says what is the same in every row.
+        if data.findings.iter().any(|row| Some(value(row)) != data.findings.first().map(value)) {
+            columns.push(column(heading, meaning, move |row| {
+                (count(value(row)), Some(value(row) as f64))
+            }));
+        }
+    }
     // A column without a single value says nothing.
     columns.retain(|column| data.findings.iter().any(|row| (column.cell)(row).1.is_some()));
     columns
 }
 
 /// The section with the table.
-pub fn findings(data: &ReportData, answer: &Answer) -> Element {
+pub fn findings(data: &ReportData, answer: &Answer) -> Section {
     let columns = columns(data);
     let head = |text: &str, meaning: &str| {
         element("th").attr("scope", "col").attr("title", meaning).text(text)
@@ -124,10 +129,14 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Element {
         .attr("id", "findings-table")
         .child(element("thead").child(element("tr").children(heads)))
         .child(element("tbody").children(rows));
-    section("findings", "Findings")
-        .child(caption(
-            "One row a point. Accuracies are balanced accuracies in per cent, differences are percentage points (pp).",
-        ))
+    section("Findings")
+        .child(caption(&format!(
+            "One row a point: {} test examples of {} groups, {} permutations. Accuracies are balanced accuracies in \
+             per cent, differences are percentage points (pp).",
+            span(data, |row| row.n_examples),
+            span(data, |row| row.n_groups),
+            span(data, |row| row.n_permutations),
+        )))
         .child(filters(data, answer))
         .child(scrolling("Findings", table))
         .child(glossary(&columns))

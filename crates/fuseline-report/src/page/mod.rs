@@ -26,7 +26,7 @@ const PANELS_IN_SIGHT: usize = 40;
 pub fn html(data: &ReportData) -> String {
     let answer = answer(data);
     let arrangement = arrange(data);
-    let mut sections = vec![first_screen::first_screen(data, &answer, &arrangement)];
+    let mut sections = Vec::new();
     let wide = figures::forest(data, &answer, &arrangement, Shape::Wide);
     let narrow = figures::forest(data, &answer, &arrangement, Shape::Narrow);
     if let (Some(wide), Some(narrow)) = (wide, narrow) {
@@ -40,6 +40,8 @@ pub fn html(data: &ReportData) -> String {
     sections.push(methods_section(data));
     sections.push(provenance::provenance(data));
     sections.push(reproduce(data));
+    let first_screen =
+        first_screen::first_screen(data, &answer, &arrangement).child(contents(&sections));
 
     let mut out = "<!DOCTYPE html>\n".to_owned();
     element("html")
@@ -50,7 +52,12 @@ pub fn html(data: &ReportData) -> String {
                 .child(
                     element("a").class("skip").attr("href", "#content").text("Skip to the answer"),
                 )
-                .child(element("main").attr("id", "content").children(sections))
+                .child(
+                    element("main")
+                        .attr("id", "content")
+                        .child(first_screen)
+                        .children(sections.iter().map(Section::element)),
+                )
                 .child(element("script").raw(SCRIPT)),
         )
         .write(&mut out);
@@ -82,13 +89,50 @@ fn head(data: &ReportData) -> Element {
         .child(element("style").text(palette::page_colours()).raw(palette::FIGURE_STYLE).raw(STYLE))
 }
 
-/// A section with its heading.
-fn section(id: &'static str, heading: &str) -> Element {
-    let heading_id = format!("{id}-heading");
-    element("section")
-        .attr("id", id)
-        .attr("aria-labelledby", heading_id.clone())
-        .child(element("h2").attr("id", heading_id).text(heading))
+/// A part of the page with its heading.
+struct Section {
+    heading: &'static str,
+    content: Vec<Element>,
+}
+
+/// Starts a section.
+fn section(heading: &'static str) -> Section {
+    Section { heading, content: Vec::new() }
+}
+
+impl Section {
+    fn child(mut self, child: Element) -> Self {
+        self.content.push(child);
+        self
+    }
+
+    /// The heading in the form of an id.
+    fn id(&self) -> String {
+        self.heading
+            .to_lowercase()
+            .chars()
+            .map(|character| if character.is_alphanumeric() { character } else { '-' })
+            .collect()
+    }
+
+    fn element(&self) -> Element {
+        let heading_id = format!("{}-heading", self.id());
+        element("section")
+            .attr("id", self.id())
+            .attr("aria-labelledby", heading_id.clone())
+            .child(element("h2").attr("id", heading_id).text(self.heading))
+            .children(self.content.iter().cloned())
+    }
+}
+
+/// Links to the sections.
+fn contents(sections: &[Section]) -> Element {
+    element("nav").attr("aria-label", "Contents").child(element("ul").children(
+        sections.iter().map(|section| {
+            let link = element("a").attr("href", format!("#{}", section.id()));
+            element("li").child(link.text(section.heading))
+        }),
+    ))
 }
 
 /// What may be wider than the screen and then scrolls by itself, with the keyboard too.
@@ -101,8 +145,8 @@ fn scrolling(label: &str, content: Element) -> Element {
         .child(content)
 }
 
-fn gaps(wide: &Figure, narrow: &Figure) -> Element {
-    section("gaps-section", "Permutation gaps")
+fn gaps(wide: &Figure, narrow: &Figure) -> Section {
+    section("Permutation gaps")
         .child(caption(
             "Each mark is the fall in balanced accuracy when quality is permuted; the line is its interval. A filled \
              mark is significant. Triangles are positive controls, squares negative ones. The band is the margin within \
@@ -112,7 +156,7 @@ fn gaps(wide: &Figure, narrow: &Figure) -> Element {
         .child(element("div").class("narrow-only").child(narrow.inline()))
 }
 
-fn nulls(panels: Vec<Figure>) -> Option<Element> {
+fn nulls(panels: Vec<Figure>) -> Option<Section> {
     if panels.is_empty() {
         return None;
     }
@@ -127,7 +171,7 @@ fn nulls(panels: Vec<Figure>) -> Option<Element> {
         panels_shown
     };
     Some(
-        section("nulls", "Null distributions")
+        section("Null distributions")
             .child(caption(
                 "Balanced accuracy (%) under each permutation, as a histogram; the line is the value observed under \
                  Clean-Q. The p-value is the unadjusted one.",
@@ -136,8 +180,8 @@ fn nulls(panels: Vec<Figure>) -> Option<Element> {
     )
 }
 
-fn figure_section(set: &FigureSet) -> Element {
-    element("section").child(element("h2").text(set.heading)).child(caption(&set.caption)).child(
+fn figure_section(set: &FigureSet) -> Section {
+    section(set.heading).child(caption(&set.caption)).child(
         element("div")
             .class("panels")
             .children(set.figures.iter().map(|figure| scrolling(&figure.title, figure.inline()))),
@@ -148,14 +192,14 @@ fn caption(text: &str) -> Element {
     element("p").class("caption").text(text)
 }
 
-fn methods_section(data: &ReportData) -> Element {
-    section("methods", "Methods")
+fn methods_section(data: &ReportData) -> Section {
+    section("Methods")
         .child(caption("Ready to paste; every number is of this report."))
         .child(element("p").class("prose").text(methods(data).join(" ")))
 }
 
-fn reproduce(data: &ReportData) -> Element {
-    section("reproduce", "How to reproduce")
+fn reproduce(data: &ReportData) -> Section {
+    section("How to reproduce")
         .child(
             element("p").class("prose").text(format!(
                 "With fuseline {}, the workflow and the input data of the digests above:",

@@ -1,15 +1,15 @@
 //! Where the findings come from: params, digests, plugins, models, stages.
 
-use super::{caption, scrolling, section};
+use super::{Section, caption, scrolling, section};
 use crate::data::ReportData;
 use crate::figures;
 use crate::format::{counted, point_values};
 use crate::markup::{Element, element};
 
 /// The section: the drawing of the stages in sight, lists folded.
-pub fn provenance(data: &ReportData) -> Element {
+pub fn provenance(data: &ReportData) -> Section {
     let origin = &data.provenance;
-    let mut part = section("provenance", "Provenance");
+    let mut part = section("Provenance");
     let stages = figures::graph(data);
     for figure in &stages.figures {
         part =

@@ -1,1 +1,260 @@
+use super::*;
+use crate::answer::answer;
+use crate::data::Point;
 
+fn native() -> FindingRow {
+    FindingRow {
+        point: vec![("rule".to_owned(), "lr".to_owned()), ("quality".to_owned(), "snr".to_owned())],
+        gap: Some(0.031),
+        gap_low: Some(0.012),
+        gap_high: Some(0.049),
+        p_value: Some(0.000_999),
+        p_adjusted: Some(0.012),
+        ba_clean: Some(0.741),
+        ba_without_quality: Some(0.720),
+        ba_oracle: Some(0.87),
+        flip_rate: Some(0.08),
+        detectable_gap: Some(0.015),
+        equivalent: Some(false),
+        ..FindingRow::default()
+    }
+}
+
+fn nothing_found() -> FindingRow {
+    FindingRow {
+        gap: Some(0.004),
+        gap_low: Some(-0.021),
+        gap_high: Some(0.03),
+        p_value: Some(0.34),
+        p_adjusted: Some(1.0),
+        ..native()
+    }
+}
+
+fn unmoved_row() -> FindingRow {
+    FindingRow {
+        gap: Some(0.0),
+        gap_low: Some(0.0),
+        gap_high: Some(0.0),
+        p_value: Some(1.0),
+        p_adjusted: Some(1.0),
+        flip_rate: Some(0.0),
+        ..native()
+    }
+}
+
+fn report(findings: Vec<FindingRow>) -> ReportData {
+    ReportData {
+        axes: vec!["rule".to_owned(), "quality".to_owned()],
+        findings,
+        settings: Settings { equivalence_margin: Some(0.02), ..Settings::default() },
+        ..ReportData::default()
+    }
+}
+
+fn scheme_row(scheme: &str, row: FindingRow) -> FindingRow {
+    let mut point: Point = row.point.clone();
+    point.push(("scheme".to_owned(), scheme.to_owned()));
+    FindingRow { point, evidence_derived: true, ..row }
+}
+
+/// Every case that the words must tell apart, as: name, findings of which the first is read.
+fn cases() -> Vec<(&'static str, Vec<FindingRow>)> {
+    let leaking = FindingRow { ba_clean: Some(0.91), control: Control::Positive, ..native() };
+    let small = FindingRow { equivalent: Some(true), gap_high: Some(0.018), ..nothing_found() };
+    let alarm = FindingRow { control: Control::Negative, p_value: Some(0.04), ..nothing_found() };
+    vec![
+        ("gap and gain", vec![native()]),
+        (
+            "gap and a gain below the margin",
+            vec![FindingRow { ba_without_quality: Some(0.73), ..native() }],
+        ),
+        ("gap, never refitted", vec![FindingRow { ba_without_quality: None, ..native() }]),
+        ("gap, no gain", vec![FindingRow { ba_without_quality: Some(0.741), ..native() }]),
+        ("gap, a loss", vec![FindingRow { ba_without_quality: Some(0.75), ..native() }]),
+        (
+            "gap of a native rule that beats the oracle",
+            vec![FindingRow { ba_oracle: Some(0.73), ..native() }],
+        ),
+        (
+            "gap, evidence-derived, joint only",
+            vec![FindingRow { evidence_derived: true, ..native() }],
+        ),
+        (
+            "gap, evidence-derived, stays under conditional",
+            vec![scheme_row("joint", native()), scheme_row("conditional", native())],
+        ),
+        (
+            "gap, evidence-derived, gone under conditional",
+            vec![scheme_row("joint", native()), scheme_row("conditional", nothing_found())],
+        ),
+        ("the conditional row itself", vec![scheme_row("conditional", native())]),
+        (
+            "significant before adjustment only",
+            vec![FindingRow { p_adjusted: Some(0.09), ..native() }],
+        ),
+        ("nothing found", vec![nothing_found()]),
+        (
+            "nothing found, power unknown",
+            vec![FindingRow { detectable_gap: None, ..nothing_found() }],
+        ),
+        ("nothing found, equivalent", vec![small.clone()]),
+        ("found, equivalent", vec![FindingRow { equivalent: Some(true), ..native() }]),
+        ("unmoved, equivalent", vec![FindingRow { equivalent: Some(true), ..unmoved_row() }]),
+        ("unmoved, no margin stated", vec![FindingRow { equivalent: None, ..unmoved_row() }]),
+        (
+            "below 0",
+            vec![FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() }],
+        ),
+        ("no p-value", vec![FindingRow { p_value: None, p_adjusted: None, ..native() }]),
+        ("no gap", vec![FindingRow { gap: Some(f64::NAN), ..native() }]),
+        ("positive control seen", vec![FindingRow { control: Control::Positive, ..native() }]),
+        ("positive control leaks", vec![leaking]),
+        (
+            "positive control missed",
+            vec![FindingRow { control: Control::Positive, ..nothing_found() }],
+        ),
+        (
+            "positive control unmoved",
+            vec![FindingRow { control: Control::Positive, ..unmoved_row() }],
+        ),
+        (
+            "negative control quiet",
+            vec![FindingRow { control: Control::Negative, ..nothing_found() }],
+        ),
+        ("negative control alarms before adjustment", vec![alarm]),
+        (
+            "negative control unmoved",
+            vec![FindingRow { control: Control::Negative, ..unmoved_row() }],
+        ),
+    ]
+}
+
+#[test]
+fn every_case_has_its_own_words() {
+    let text: Vec<String> = cases()
+        .into_iter()
+        .map(|(name, findings)| {
+            let data = report(findings);
+            let verdict = verdict(&data.findings[0], &data);
+            format!(
+                "{name}\n  {} {}\n  {}",
+                verdict.reading.sign(),
+                verdict.reading.label(),
+                verdict.words
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn no_dependence_is_said_only_where_equivalence_holds() {
+    for (name, findings) in cases() {
+        let data = report(findings);
+        let row = &data.findings[0];
+        let verdict = verdict(row, &data);
+        if row.equivalent != Some(true) {
+            assert!(verdict.reading != Reading::NoDependence, "{name}");
+            assert!(
+                !verdict.words.to_lowercase().contains("no dependence"),
+                "{name}: {}",
+                verdict.words
+            );
+        }
+    }
+}
+
+#[test]
+fn the_answer_of_all_findings_claims_no_more_than_its_parts() {
+    let control = |control: Control, row: FindingRow| FindingRow { control, ..row };
+    let flagged = || FindingRow { evidence_derived: true, ..native() };
+    let equal = || FindingRow { equivalent: Some(true), ..nothing_found() };
+    let harm = || FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() };
+    let useless = || FindingRow { ba_without_quality: Some(0.75), ..native() };
+    let sane =
+        || vec![control(Control::Positive, native()), control(Control::Negative, nothing_found())];
+    let with = |rows: Vec<FindingRow>| [sane(), rows].concat();
+    let cases: Vec<(&str, Vec<FindingRow>)> = vec![
+        ("no findings", vec![]),
+        ("controls only", sane()),
+        ("one of three depends", with(vec![native(), nothing_found(), equal()])),
+        ("all depend", with(vec![native(), native()])),
+        ("dependence without benefit alone", with(vec![useless(), nothing_found()])),
+        ("evidence-derived gaps alone", with(vec![flagged(), equal()])),
+        ("all equivalent", with(vec![equal(), equal(), equal()])),
+        ("the one is equivalent", with(vec![equal()])),
+        (
+            "found and not found, all within the margin",
+            with(vec![FindingRow { equivalent: Some(true), ..native() }, equal()]),
+        ),
+        (
+            "too few permutations",
+            with(vec![FindingRow {
+                p_adjusted: Some(0.06),
+                n_permutations: 1000,
+                p_value: Some(1.0 / 1001.0),
+                ..native()
+            }]),
+        ),
+        (
+            "found but within the margin",
+            with(vec![FindingRow { equivalent: Some(true), ..native() }]),
+        ),
+        ("some equivalent", with(vec![equal(), nothing_found()])),
+        ("nothing known", with(vec![nothing_found(), nothing_found()])),
+        ("harm", with(vec![harm(), nothing_found()])),
+        ("not tested", with(vec![FindingRow { p_value: None, p_adjusted: None, ..native() }])),
+        ("no controls", vec![native()]),
+        (
+            "positive control missed",
+            vec![control(Control::Positive, nothing_found()), nothing_found()],
+        ),
+        (
+            "positive control missed by some",
+            vec![
+                control(Control::Positive, nothing_found()),
+                control(Control::Positive, native()),
+                control(Control::Positive, unmoved_row()),
+                nothing_found(),
+            ],
+        ),
+        (
+            "controls that move nothing",
+            vec![
+                control(Control::Positive, unmoved_row()),
+                control(Control::Negative, unmoved_row()),
+                native(),
+            ],
+        ),
+        (
+            "two alarms of three",
+            vec![
+                control(Control::Negative, native()),
+                control(Control::Negative, native()),
+                control(Control::Negative, nothing_found()),
+                native(),
+            ],
+        ),
+    ];
+    let text: Vec<String> = cases
+        .into_iter()
+        .map(|(name, findings)| {
+            let answer = answer(&report(findings));
+            let lines: Vec<String> = answer
+                .sentences
+                .iter()
+                .cloned()
+                .chain(
+                    answer
+                        .checks
+                        .iter()
+                        .map(|check| format!("[{}] {}", check.status.word(), check.words)),
+                )
+                .map(|line| format!("  - {line}"))
+                .collect();
+            format!("{name}: {}\n{}", answer.headline, lines.join("\n"))
+        })
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
