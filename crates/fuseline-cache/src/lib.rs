@@ -1,1 +1,21 @@
-//! Under construction.
+//! Content-addressed storage of artifacts, and the records of the actions that made them.
+//!
+//! Knows digests, bytes, leases and garbage collection. Knows nothing of stages, axes or YAML.
+//! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lock outlives its process.
+//! The layout, the promises and the reasons are in `docs/design/cache.md`.
+
+mod cache;
+mod error;
+mod key;
+mod layout;
+mod lease;
+mod record;
+mod runs;
+mod store;
+
+pub use cache::Cache;
+pub use error::CacheError;
+pub use key::ActionKey;
+pub use lease::Lease;
+pub use record::{ActionRecord, BadRecord, OutputRecord};
+pub use store::{Entry, LocalStore, Stat, Store};

@@ -1,0 +1,215 @@
+//! Objects and action records.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use fuseline_artifact::Digest;
+
+use crate::error::CacheError;
+use crate::key::ActionKey;
+use crate::layout::{DAMAGED, DOOMED, Layout, TEMPORARY, with_end};
+use crate::lease::Lease;
+use crate::record::ActionRecord;
+use crate::store::{LocalStore, Stat, Store};
+
+/// How old the time of a record may be before a reader renews it. See [`crate::gc`].
+pub(crate) const TOUCH_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long what was written may stay in memory alone while more is written.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// A content-addressed store of artifacts and the records of the actions that made them.
+///
+/// Any number of caches, in any number of processes, may be open on one folder.
+#[derive(Debug)]
+pub struct Cache {
+    pub(crate) layout: Layout,
+    pub(crate) store: Arc<dyn Store>,
+    /// Held until the cache is dropped: they say that the runs of this process are alive.
+    pub(crate) live: Mutex<Vec<Lease>>,
+    /// Since when something is written and perhaps not on the disk.
+    dirty: Mutex<Option<Instant>>,
+}
+
+impl Cache {
+    /// Opens the cache in a folder, and makes it when there is none.
+    ///
+    /// A cache that cannot be written can be opened and read all the same.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, CacheError> {
+        Self::open_on(Arc::new(LocalStore), folder.as_ref())
+    }
+
+    /// Opens a cache on a store of one's own.
+    pub fn open_on(store: Arc<dyn Store>, folder: &Path) -> Result<Self, CacheError> {
+        let layout = Layout::new(folder);
+        layout.prepare(&*store)?;
+        Ok(Self { layout, store, live: Mutex::default(), dirty: Mutex::default() })
+    }
+
+    /// The folder of the cache.
+    pub fn folder(&self) -> &Path {
+        &self.layout.root
+    }
+
+    /// Stores bytes under their digest. When it returns, a reader gets exactly these bytes.
+    pub fn put_object(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
+        let digest = Digest::of(bytes);
+        let path = self.layout.object(&digest);
+        // Touched before it is read: a collection that is about to remove it sees that it is wanted. What has lost its
+        // name meanwhile, is of another length or damaged is written again.
+        let there = self.store.stat(&path).is_ok_and(|stat| stat.size == bytes.len() as u64)
+            && self.store.touch(&path).is_ok()
+            && self.store.read(&path).is_ok_and(|(found, _)| found == bytes);
+        if !there {
+            self.publish(&path, bytes)?;
+        }
+        Ok(digest)
+    }
+
+    /// The bytes of an object: whole and checked against their digest, or none.
+    ///
+    /// A damaged object is an error that names it, and is set aside so that the next run makes it again.
+    pub fn get_object(&self, digest: &Digest) -> Result<Option<Bytes>, CacheError> {
+        let path = self.layout.object(digest);
+        let doomed = with_end(&path, DOOMED);
+        // A collection may have it between two names: under the one, then the other, then perhaps the first again.
+        for path in [&path, &doomed, &path] {
+            match self.store.read(path) {
+                Ok((bytes, _)) if Digest::of(&bytes) == *digest => return Ok(Some(bytes.into())),
+                Ok(_) => {
+                    let path = self.set_aside(path);
+                    return Err(CacheError::Damaged { digest: *digest, path });
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(CacheError::read(path)(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an object of this length is there. Its bytes are not looked at.
+    pub fn has_object(&self, digest: &Digest, size: u64) -> bool {
+        let stat = self.store.stat(&self.layout.object(digest));
+        stat.is_ok_and(|stat| stat.size == size)
+    }
+
+    /// The record of an action, or none. A damaged record is set aside and counts as none.
+    pub fn get_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        let path = self.layout.action(key.digest());
+        let (bytes, stat) = match self.store.read(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(CacheError::read(&path)(error)),
+        };
+        match ActionRecord::decode(key, &bytes) {
+            Ok(record) if self.renew(&path, &stat) => Ok(Some(record)),
+            // A collection took it away while it was read.
+            Ok(_) => Ok(None),
+            Err(problem) => {
+                let aside = self.set_aside(&path);
+                let aside = aside.display();
+                tracing::warn!(%key, %problem, %aside, "a damaged action record was set aside");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps the record of an action. Its objects must have been put before.
+    pub fn put_action(&self, key: &ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
+        self.publish(&self.layout.action(key.digest()), &record.encode(key))?;
+        self.flush_if_due()
+    }
+
+    /// Brings everything that this process has put to the disk.
+    ///
+    /// It happens by itself about once a second while records are written, and when the cache is dropped.
+    pub fn flush(&self) -> Result<(), CacheError> {
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        if dirty.is_some() {
+            self.flush_now()?;
+            *dirty = None;
+        }
+        Ok(())
+    }
+
+    fn flush_if_due(&self) -> Result<(), CacheError> {
+        // Who finds it locked leaves it to the one that flushes.
+        let Ok(mut dirty) = self.dirty.try_lock() else { return Ok(()) };
+        if dirty.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
+            self.flush_now()?;
+            *dirty = None;
+        }
+        Ok(())
+    }
+
+    fn flush_now(&self) -> Result<(), CacheError> {
+        self.store.flush(&self.layout.root).map_err(CacheError::write(&self.layout.root))
+    }
+
+    /// Writes a file whole or not at all: under another name in the same folder, then by rename.
+    pub(crate) fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+        let temporary = self.write_temporary(path, bytes).map_err(CacheError::write(path))?;
+        if let Err(error) = self.store.rename(&temporary, path) {
+            // The error that matters is the first one.
+            let _ = self.store.remove(&temporary);
+            return Err(CacheError::write(path)(error));
+        }
+        if let Ok(mut dirty) = self.dirty.try_lock() {
+            dirty.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn write_temporary(&self, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!(".{}-{count}{TEMPORARY}", std::process::id());
+            let temporary = path.with_file_name(name);
+            match self.store.create(&temporary, bytes) {
+                Ok(()) => return Ok(temporary),
+                // Left by a process of the same number, perhaps on another machine.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
+                    Some(folder) if self.store.stat(folder).is_err() => {
+                        self.store.create_folder(folder)?;
+                    }
+                    _ => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes a damaged file out of the way. Where it is then.
+    pub(crate) fn set_aside(&self, path: &Path) -> PathBuf {
+        let aside = with_end(path, DAMAGED);
+        match self.store.rename(path, &aside) {
+            Ok(()) => aside,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a damaged file cannot be set aside");
+                path.to_owned()
+            }
+        }
+    }
+
+    /// Renews the time of a record that is used again. False when it is gone.
+    fn renew(&self, path: &Path, stat: &Stat) -> bool {
+        let old =
+            SystemTime::now().duration_since(stat.modified).is_ok_and(|age| age >= TOUCH_AFTER);
+        // A cache that cannot be written cannot be collected either, not by this user.
+        !old || !self.store.touch(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "the cache could not be brought to the disk");
+        }
+    }
+}

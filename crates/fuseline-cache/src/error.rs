@@ -1,0 +1,106 @@
+//! What can go wrong with a cache.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use fuseline_artifact::Digest;
+use thiserror::Error;
+
+/// What can go wrong with a cache. None of these loses what was in it.
+#[derive(Debug, Error)]
+pub enum CacheError {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing may be written here.
+    #[error("the cache cannot be written: {} is read-only for this user", path.display())]
+    ReadOnly {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no room left.
+    #[error("there is no space left for {}; `fuseline cache gc` makes some", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder is a cache that a newer fuseline has made.
+    #[error("{} is a cache of format {found}; this fuseline knows up to {known}", path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// The format it says.
+        found: u64,
+        /// The newest format that is understood.
+        known: u64,
+    },
+    /// The folder's `format` file is not one.
+    #[error("{} does not say which format the cache has; move it away to begin a new cache", path.display())]
+    NotACache {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An object whose bytes are not those of its name. It was set aside, so that the next run makes it again.
+    #[error("object {digest} is damaged and was set aside as {}; the next run makes it again", path.display())]
+    Damaged {
+        /// Its name.
+        digest: Digest,
+        /// Where it is now.
+        path: PathBuf,
+    },
+    /// The remembered keys of a workflow cannot be read.
+    #[error("{} is damaged", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A name that cannot be the name of a file.
+    #[error("{name:?} cannot be the name of a run or of its file")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// The filesystem cannot lock files, so two runs could not share this cache.
+    #[error("the filesystem of {} cannot lock files", path.display())]
+    NoLocks {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                Self::ReadOnly { path, source }
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path, source },
+            _ => Self::Write { path, source },
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Leases: the right to execute an action, held by the kernel for a process.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::cache::Cache;
+use crate::error::CacheError;
+use crate::key::ActionKey;
+
+/// The right to execute an action. It ends when it is dropped, or when the process does.
+///
+/// It is a lock that the kernel holds on a file in `leases/`. The file alone means nothing: one that a dead process has
+/// left is taken over at once.
+#[derive(Debug)]
+pub struct Lease {
+    file: File,
+    path: PathBuf,
+}
+
+impl Cache {
+    /// The lease of an action, or none when another holds it. Does not wait.
+    pub fn try_lease(&self, key: &ActionKey) -> Result<Option<Lease>, CacheError> {
+        Lease::acquire(&self.layout.leases.join(key.to_string()), false)
+    }
+
+    /// The lease of an action. Waits as long as another holds it.
+    pub fn lease(&self, key: &ActionKey) -> Result<Lease, CacheError> {
+        let path = self.layout.leases.join(key.to_string());
+        loop {
+            if let Some(lease) = Lease::acquire(&path, true)? {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// Who holds the lease of an action, for people: a process and its machine. None when nobody does.
+    pub fn lease_holder(&self, key: &ActionKey) -> Option<String> {
+        let path = self.layout.leases.join(key.to_string());
+        let holder = fs::read_to_string(&path).ok()?;
+        is_held(&path).then(|| holder.trim_end().to_owned())
+    }
+}
+
+impl Lease {
+    /// Takes the lease in a file. None when another has it, or, after waiting, had it and removed the file.
+    pub(crate) fn acquire(path: &Path, wait: bool) -> Result<Option<Self>, CacheError> {
+        loop {
+            let options =
+                File::options().create(true).truncate(false).write(true).read(true).open(path);
+            let file = match options {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let folder = path.parent().unwrap_or(path);
+                    fs::create_dir_all(folder).map_err(CacheError::write(folder))?;
+                    continue;
+                }
+                Err(error) => return Err(CacheError::write(path)(error)),
+            };
+            let locked =
+                if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
+            match locked {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {
+                    continue;
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(CacheError::NoLocks { path: path.to_owned(), source });
+                }
+            }
+            // Whoever held it may have removed the file since it was opened: then this lock guards nothing.
+            if !is_at(&file, path) {
+                continue;
+            }
+            let lease = Self { file, path: path.to_owned() };
+            lease.write_holder().map_err(CacheError::write(path))?;
+            return Ok(Some(lease));
+        }
+    }
+
+    fn write_holder(&self) -> io::Result<()> {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        self.file.set_len(0)?;
+        writeln!(&self.file, "process {} on {host}", std::process::id())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Before the lock is given back: who opens the file afterwards makes a new one. Left behind, it does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the file that is open is the one that has this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// Whether a living process holds the lease in a file.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    // Shared, so that two that ask at once do not take each other for holders.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}

@@ -1,0 +1,120 @@
+//! The folders of runs, and the keys of each workflow's last run.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use fuseline_artifact::Digest;
+
+use crate::cache::Cache;
+use crate::error::CacheError;
+use crate::key::ActionKey;
+use crate::lease::Lease;
+
+/// How the lease files of runs begin; those of actions are bare keys.
+pub(crate) const RUN_LEASE: &str = "run-";
+
+impl Cache {
+    /// Makes the folder of a new run, and says that the run is alive for as long as this cache is open.
+    ///
+    /// Ids are expected to sort by time. An id that is taken is an error.
+    pub fn new_run(&self, id: &str) -> Result<PathBuf, CacheError> {
+        let folder = self.run_folder(id)?;
+        let lease = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+        // First the lease: a collection that does not see it yet cannot remove what this run has not looked up yet.
+        let Some(lease) = Lease::acquire(&lease, false)? else {
+            return Err(taken(&folder));
+        };
+        if self.store.stat(&folder).is_ok() {
+            return Err(taken(&folder));
+        }
+        self.store.create_folder(&folder).map_err(CacheError::write(&folder))?;
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
+        Ok(folder)
+    }
+
+    /// The folder that holds the folders of the runs.
+    pub fn runs_folder(&self) -> &Path {
+        &self.layout.runs
+    }
+
+    /// The ids of the runs that are kept, in order.
+    pub fn runs(&self) -> Result<Vec<String>, CacheError> {
+        let entries = match self.store.list(&self.layout.runs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(CacheError::read(&self.layout.runs)(error)),
+        };
+        Ok(entries.into_iter().filter(|entry| entry.stat.folder).map(|entry| entry.name).collect())
+    }
+
+    /// Writes a file into the folder of a run: whole or not at all.
+    pub fn write_run_file(&self, id: &str, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
+        self.publish(&self.run_file(id, name)?, bytes)
+    }
+
+    /// A file from the folder of a run, or none.
+    pub fn read_run_file(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        self.read_if_there(&self.run_file(id, name)?)
+    }
+
+    /// Remembers the keys of a workflow's actions, so that the next plan can say what changed.
+    pub fn remember(
+        &self,
+        workflow: &str,
+        keys: &BTreeMap<String, ActionKey>,
+    ) -> Result<(), CacheError> {
+        let path = self.memory(workflow);
+        let text =
+            serde_json::to_vec(keys).map_err(|error| CacheError::write(&path)(error.into()))?;
+        self.publish(&path, &text)
+    }
+
+    /// The keys that were remembered last for a workflow; empty when there are none.
+    pub fn remembered(&self, workflow: &str) -> Result<BTreeMap<String, ActionKey>, CacheError> {
+        let path = self.memory(workflow);
+        match self.read_if_there(&path)? {
+            None => Ok(BTreeMap::new()),
+            Some(text) => {
+                serde_json::from_slice(&text).map_err(|_| CacheError::Unreadable { path })
+            }
+        }
+    }
+
+    /// The name of a workflow may be any text, so its file is named by the text's digest.
+    fn memory(&self, workflow: &str) -> PathBuf {
+        self.layout.workflows.join(format!("{}.json", Digest::of(workflow)))
+    }
+
+    pub(crate) fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>, CacheError> {
+        match self.store.read(path) {
+            Ok((bytes, _)) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CacheError::read(path)(error)),
+        }
+    }
+
+    fn run_folder(&self, id: &str) -> Result<PathBuf, CacheError> {
+        check_name(id)?;
+        Ok(self.layout.runs.join(id))
+    }
+
+    fn run_file(&self, id: &str, name: &str) -> Result<PathBuf, CacheError> {
+        check_name(name)?;
+        Ok(self.run_folder(id)?.join(name))
+    }
+}
+
+fn taken(folder: &Path) -> CacheError {
+    CacheError::write(folder)(ErrorKind::AlreadyExists.into())
+}
+
+/// A name that stays within its folder.
+fn check_name(name: &str) -> Result<(), CacheError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || name.len() > 128 || !name.chars().all(plain) {
+        return Err(CacheError::BadName { name: name.to_owned() });
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The few things that a cache asks of a filesystem.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+
+/// The few things that a cache asks of a filesystem. Tests put faults behind it.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// All of a file, and what is known of it.
+    fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)>;
+    /// A file, to read bit by bit.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
+    /// What is known of a file.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// Writes a file that is not there yet.
+    fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Gives a file another name, replacing the one that had it. Others see the old or the new, nothing between.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder with all that is in it.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes the file as young as now. By name: a file that has lost its name meanwhile is not found.
+    fn touch(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder and those above it.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// What is in a folder, by name in order.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Brings to the disk what was written under a folder before.
+    fn flush(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Stat {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was written or touched last.
+    pub modified: SystemTime,
+    /// Whether it is a folder.
+    pub folder: bool,
+}
+
+/// A file or folder in a folder.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name. A name that is no UTF-8 is not one of the cache's and is left out of lists.
+    pub name: String,
+    /// What is known of it.
+    pub stat: Stat,
+}
+
+/// The filesystem of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalStore;
+
+impl From<fs::Metadata> for Stat {
+    fn from(metadata: fs::Metadata) -> Self {
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        Self { size: metadata.len(), modified, folder: metadata.is_dir() }
+    }
+}
+
+impl Store for LocalStore {
+    fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)> {
+        let mut file = File::open(path)?;
+        let stat = Stat::from(file.metadata()?);
+        let mut bytes = Vec::new();
+        // A size that is false must be an error and not the end of the process.
+        bytes.try_reserve_exact(usize::try_from(stat.size).unwrap_or(usize::MAX))?;
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes, stat))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        fs::metadata(path).map(Stat::from)
+    }
+
+    fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::create_new(path)?;
+        let written = file.write_all(bytes);
+        // Where `flush` cannot bring a whole filesystem to the disk, each file goes there by itself.
+        #[cfg(not(target_os = "linux"))]
+        let written = written.and_then(|()| file.sync_all());
+        if written.is_err() {
+            drop(file);
+            let _ = fs::remove_file(path);
+        }
+        written
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn touch(&self, path: &Path) -> io::Result<()> {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match fs::metadata(entry.path()) {
+                Ok(metadata) => entries.push(Entry { name, stat: metadata.into() }),
+                // Another process has removed it since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn flush(&self, folder: &Path) -> io::Result<()> {
+        let folder = File::open(folder)?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&folder)?;
+        #[cfg(not(target_os = "linux"))]
+        folder.sync_all()?;
+        Ok(())
+    }
+}
