@@ -1,1 +1,50 @@
-//! Under construction.
+//! The built-in stage kinds, one file each.
+//!
+//! Knows what loading, splitting, experts, quality, fusion, the diagnostic, reports and simulations do with artifacts.
+//! Knows nothing of YAML, caches or plans: the engine calls a kind with its inputs and keeps what comes out.
+//! Start at [`kinds`]. **Invariant:** a kind reads nothing but its inputs, its options and what its key names.
+
+mod batch;
+pub mod cohort;
+pub mod diagnose;
+pub mod expert;
+pub mod fusion;
+pub mod load;
+mod pattern;
+mod pool;
+pub mod quality;
+pub mod report;
+mod rows;
+pub mod simulate;
+pub mod split;
+mod stop;
+#[cfg(test)]
+mod testing;
+
+use fuseline_engine::{Kind, Kinds};
+
+/// Every built-in stage kind, in the order of the reference.
+pub fn kinds() -> Kinds {
+    Kinds::new(vec![
+        Kind::of::<load::csv::LoadCsv>(),
+        Kind::of::<simulate::cohort::SimulateCohort>(),
+        Kind::of::<simulate::features::SimulateFeatures>(),
+        Kind::of::<cohort::define::DefineCohort>(),
+        Kind::of::<split::group_kfold::GroupKFold>(),
+        Kind::of::<expert::logistic::LogisticExpert>(),
+        Kind::of::<quality::margin::Margin>(),
+        Kind::of::<quality::entropy::Entropy>(),
+        Kind::of::<quality::missingness::Missingness>(),
+        Kind::of::<quality::in_distribution::InDistribution>(),
+        Kind::of::<quality::column::QualityColumn>(),
+        Kind::of::<quality::constant::Constant>(),
+        Kind::of::<quality::aligned::Aligned>(),
+        Kind::of::<quality::random::Random>(),
+        Kind::of::<fusion::fit::Fit>(),
+        Kind::of::<fusion::predict::Predict>(),
+        Kind::of::<diagnose::permute_quality::PermuteQuality>(),
+        //Kind::of::<diagnose::summarize::Summarize>(),
+        Kind::of::<diagnose::family::Family>(),
+        Kind::of::<report::html::Html>(),
+    ])
+}

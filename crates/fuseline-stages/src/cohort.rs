@@ -1,0 +1,3 @@
+//! `cohort.*`: which examples are studied, in which groups, with which labels.
+
+pub mod define;

@@ -1,0 +1,195 @@
+//! `diagnose.family`: what can only be said of all findings together.
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{ArtifactKind, Control, Finding, Findings};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,
+};
+use fuseline_stats::multiple;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Collects findings and adds what needs all of them.
+///
+/// Native conditions, positive controls and negative controls are three families, and p-values are adjusted within
+/// each: a control asks whether the test works and not the study's question, so adding a control must not change what
+/// is said of the native conditions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// How p-values are adjusted for being many.
+    #[serde(default)]
+    adjust: Adjust,
+    /// A gap counts as none when its whole interval lies within plus or minus this, as a fraction (0.02 is 2 percentage
+    /// points). With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
+    /// equivalent when it is left out.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    equivalence_margin: Option<f64>,
+    /// Which label of which axis stands for working without quality, such as `{ quality: constant }`: each finding then
+    /// gets the balanced accuracy of the same rule refitted so.
+    #[serde(default)]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    without_quality: Option<BTreeMap<String, String>>,
+}
+
+/// How p-values are adjusted for being many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Adjust {
+    /// Holm: bounds the chance of one or more false alarms.
+    #[default]
+    Holm,
+    /// Benjamini-Hochberg: bounds the expected share of false alarms among the alarms.
+    BenjaminiHochberg,
+    /// Not at all.
+    None,
+}
+
+impl Adjust {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Holm => "holm",
+            Self::BenjaminiHochberg => "benjamini_hochberg",
+            Self::None => "none",
+        }
+    }
+}
+
+impl StageKind for Family {
+    const NAME: &'static str = "diagnose.family";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many("findings", ArtifactKind::Findings, Role::Neutral, "The findings of every point.")
+            .output(
+                "findings",
+                ArtifactKind::Findings,
+                "All rows, in the declared order of the axes.",
+            )
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { adjust, equivalence_margin, without_quality } = self;
+        key.field("adjust", adjust);
+        key.field("equivalence_margin", equivalence_margin);
+        key.field("without_quality", without_quality);
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.without_quality.as_ref().is_some_and(|reference| reference.len() != 1) {
+            site.report(Problem::new("without_quality", "one axis with one label is needed"));
+        }
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let mut all = collect(inputs.many("findings")?)?;
+        self.adjust(&mut all.rows)?;
+        if let Some(margin) = self.equivalence_margin {
+            for row in &mut all.rows {
+                row.equivalent = Some(-margin < row.gap_low && row.gap_high < margin);
+            }
+        }
+        if let Some((axis, label)) = self.without_quality.iter().flatten().next() {
+            compare_without_quality(&mut all, axis, label)?;
+        }
+        all.settings.push(format!("adjust={}", self.adjust.name()));
+        if let Some(margin) = self.equivalence_margin {
+            all.settings.push(format!("equivalence_margin={margin}"));
+        }
+        outputs.put("findings", all)
+    }
+}
+
+impl Family {
+    fn adjust(&self, rows: &mut [Finding]) -> Result<(), StageError> {
+        for control in [Control::Native, Control::Positive, Control::Negative] {
+            let family: Vec<usize> =
+                (0..rows.len()).filter(|&row| rows[row].control == control).collect();
+            if family.is_empty() {
+                continue;
+            }
+            let p_values: Vec<f64> = family.iter().map(|&row| rows[row].p_value).collect();
+            let adjusted = match self.adjust {
+                Adjust::Holm => multiple::holm(&p_values),
+                Adjust::BenjaminiHochberg => multiple::benjamini_hochberg(&p_values),
+                Adjust::None => Ok(p_values),
+            }
+            .map_err(|error| StageError::failed(error.to_string()))?;
+            for (row, adjusted) in family.into_iter().zip(adjusted) {
+                rows[row].p_adjusted = Some(adjusted);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One table of all rows; an error when the tables do not have the same columns, or a point comes twice.
+fn collect(tables: Vec<Labelled<Findings>>) -> Result<Findings, StageError> {
+    let mut tables = tables.into_iter().map(|labelled| labelled.artifact);
+    let Some(mut all) = tables.next() else {
+        return Err(StageError::failed("nothing arrived at input findings"));
+    };
+    for table in tables {
+        for (what, first, other) in [
+            ("axes", &all.axes, &table.axes),
+            ("modalities", &all.modalities, &table.modalities),
+            ("settings", &all.settings, &table.settings),
+        ] {
+            if first != other {
+                return Err(StageError::data(format!(
+                    "the findings do not have the same {what}: {} and {}",
+                    first.join(", "),
+                    other.join(", ")
+                )));
+            }
+        }
+        all.rows.extend(table.rows);
+    }
+    let mut seen = BTreeMap::new();
+    for (number, row) in all.rows.iter().enumerate() {
+        if seen.insert(&row.point, number).is_some() {
+            return Err(StageError::data(format!("two findings are of {}", row.point.join(", "))));
+        }
+    }
+    Ok(all)
+}
+
+/// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label alone. The reference gets
+/// its own; a row whose reference was not run gets none.
+fn compare_without_quality(all: &mut Findings, axis: &str, label: &str) -> Result<(), StageError> {
+    let option = format!("without_quality.{axis}");
+    let Some(at) = all.axes.iter().position(|name| name == axis) else {
+        return Err(StageError::data(format!("the findings have no axis {axis}"))
+            .at("without_quality")
+            .hint(format!("their axes are {}", all.axes.join(", "))));
+    };
+    let reference: BTreeMap<Vec<String>, f64> = all
+        .rows
+        .iter()
+        .filter(|row| row.point[at] == label)
+        .map(|row| (row.point.clone(), row.ba_clean))
+        .collect();
+    if reference.is_empty() {
+        let mut labels: Vec<&str> = all.rows.iter().map(|row| row.point[at].as_str()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        return Err(StageError::data(format!("no finding has {axis} {label}"))
+            .at(option)
+            .hint(format!("its labels are {}", labels.join(", "))));
+    }
+    for row in &mut all.rows {
+        let mut point = row.point.clone();
+        label.clone_into(&mut point[at]);
+        row.ba_without_quality = reference.get(&point).copied();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

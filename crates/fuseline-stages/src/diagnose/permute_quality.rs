@@ -1,0 +1,211 @@
+//! `diagnose.permute_quality`: Clean-Q against Broken-Q, the model frozen.
+
+use fuseline_artifact::{ArtifactKind, Cohort, Digest, Model, Permutations};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+};
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Fusable;
+use crate::diagnose::broken::Broken;
+use crate::diagnose::tally::Tally;
+use crate::fusion;
+
+/// Asks a frozen model again and again, with quality permuted across the test examples; evidence and availability stay.
+///
+/// The permutations are drawn from the workflow's seed, the scheme, the test rows and their own number, so that every
+/// rule and every quality sees the same ones. The model is proven frozen: its digest, and what it says under Clean-Q,
+/// are the same before the first permutation and after the last.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermuteQuality {
+    /// How many permutations. The interventions `modality_swap` and `constant` are few by nature and do not look at it.
+    #[serde(default = "thousand")]
+    #[schemars(range(min = 1))]
+    permutations: u32,
+    /// How quality is broken.
+    #[serde(default)]
+    scheme: Scheme,
+    /// Only for `conditional`: into how many strata of equal size the test examples are cut by the confidence of the
+    /// evidence, which is the mean of the available experts' largest probabilities.
+    #[serde(default = "four")]
+    #[schemars(range(min = 1))]
+    strata: u32,
+    /// Whose quality is broken; that of every modality when left out.
+    #[serde(default)]
+    modalities: Option<Vec<String>>,
+}
+
+/// How quality is broken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// The qualities of an example move together, among examples with the same available modalities.
+    #[default]
+    Joint,
+    /// Each modality's quality moves on its own, among the examples that have the modality.
+    PerModality,
+    /// As `joint`, within groups only.
+    WithinGroup,
+    /// As `joint`, among examples of like confidence only: what remains is not explained by the evidence itself.
+    Conditional,
+    /// As `joint`, and no example keeps its own quality where there is another to take it from.
+    Derangement,
+    /// Within each example, every modality takes the quality of another: each cyclic shift once.
+    ModalitySwap,
+    /// Every example takes the mean quality of its modality.
+    Constant,
+}
+
+impl Scheme {
+    /// As written in a workflow.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Joint => "joint",
+            Self::PerModality => "per_modality",
+            Self::WithinGroup => "within_group",
+            Self::Conditional => "conditional",
+            Self::Derangement => "derangement",
+            Self::ModalitySwap => "modality_swap",
+            Self::Constant => "constant",
+        }
+    }
+}
+
+fn thousand() -> u32 {
+    1000
+}
+
+fn four() -> u32 {
+    4
+}
+
+impl StageKind for PermuteQuality {
+    const NAME: &'static str = "diagnose.permute_quality";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .one("model", ArtifactKind::Model, Role::Apply, "The frozen fusion rule.")
+            .many("evidence", ArtifactKind::Evidence, Role::Apply, "Test evidence, one a modality.")
+            .many("quality", ArtifactKind::Quality, Role::Apply, "Test quality, one a modality.")
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples with group and label.",
+            )
+            .output(
+                "permutations",
+                ArtifactKind::Permutations,
+                "Right decisions by class under every permutation; -1 is Clean-Q.",
+            )
+            .output(
+                "effects",
+                ArtifactKind::ExampleEffects,
+                "What the permutations did to each example.",
+            )
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { permutations, scheme, strata, modalities } = self;
+        key.field("permutations", permutations);
+        key.field("scheme", scheme);
+        key.field("strata", strata);
+        key.field("modalities", modalities);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.modalities.as_ref().is_some_and(Vec::is_empty) {
+            site.report(Problem::new("modalities", "at least one modality is needed"));
+        }
+        if i32::try_from(self.permutations).is_err() {
+            site.report(Problem::new(
+                "permutations",
+                "at most 2147483647 permutations are possible",
+            ));
+        }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        fusion::applied(flow, &["permutations", "effects"]);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let model: Model = inputs.one("model")?;
+        let cohort: Cohort = inputs.one("cohort")?;
+        let fusable = Fusable::gather(inputs, &cohort)?;
+        fusion::fits(&model, &fusable)?;
+        let frozen = model.model_digest();
+        let opened = fusion::open(inputs, &model)?;
+        let batch = fusable.batch()?;
+        let labels = fusable.labels(&cohort);
+
+        let clean = opened.predict(&batch)?;
+        let broken = self.broken(inputs.seed(), &fusable, &cohort)?;
+        let tally = Tally::new(&labels, &clean, cohort.classes.len()).count(
+            &opened,
+            &batch,
+            &broken,
+            || inputs.keep_going(),
+        )?;
+
+        let after = opened.predict(&batch)?;
+        let same =
+            clean.iter().zip(&after).all(|(clean, after)| clean.to_bits() == after.to_bits());
+        if model.model_digest() != frozen || opened.digest() != frozen || !same {
+            return Err(StageError::failed(format!(
+                "the model of {} changed while it was asked: it is not frozen",
+                model.plugin_id
+            )));
+        }
+        outputs.put("effects", tally.effects(fusable.example_ids(&cohort)))?;
+        outputs.put("permutations", self.permutations(&model, frozen, &tally))
+    }
+}
+
+impl PermuteQuality {
+    fn broken(&self, seed: u64, fusable: &Fusable, cohort: &Cohort) -> Result<Broken, StageError> {
+        let every = fusable.modalities.len();
+        let mut chosen = vec![self.modalities.is_none(); every];
+        for name in self.modalities.iter().flatten() {
+            let at =
+                fusable.modalities.iter().position(|known| known == name).ok_or_else(|| {
+                    StageError::data(format!("there is no modality {name}"))
+                        .at("modalities")
+                        .hint(format!("the modalities are {}", fusable.modalities.join(", ")))
+                })?;
+            chosen[at] = true;
+        }
+        Broken::new(self.scheme, self.permutations, self.strata, seed, fusable, cohort, &chosen)
+    }
+
+    fn permutations(&self, model: &Model, frozen: Digest, tally: &Tally) -> Permutations {
+        let classes = model.classes.len();
+        let variants = tally.correct.len() / classes;
+        let each = |column: &dyn Fn(usize, usize) -> i64| -> Vec<i64> {
+            (0..variants)
+                .flat_map(|row| (0..classes).map(move |class| (row, class)))
+                .map(|(row, class)| column(row, class))
+                .collect()
+        };
+        Permutations {
+            classes: model.classes.clone(),
+            model_digest: frozen,
+            plugin_id: model.plugin_id.clone(),
+            scheme: self.scheme.name().to_owned(),
+            permutation: (-1..)
+                .take(variants)
+                .flat_map(|row| std::iter::repeat_n(row, classes))
+                .collect(),
+            class: (0..variants).flat_map(|_| 0..classes as u32).collect(),
+            n: each(&|_, class| tally.rows_of_class[class]),
+            correct: each(&|row, class| tally.correct[row * classes + class]),
+        }
+    }
+}

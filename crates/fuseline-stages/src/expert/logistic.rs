@@ -1,0 +1,117 @@
+//! `expert.logistic`: logistic regression with an L2 penalty.
+
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_learn::logistic::{Logistic, Options};
+use fuseline_learn::standardise::Preprocessor;
+use fuseline_learn::weights;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::expert::{Setup, Training};
+
+/// Fits a logistic regression on one modality and gives its class probabilities.
+///
+/// Missing and infinite values become the mean of the observed ones, then each feature gets zero mean and unit variance;
+/// both are fitted on the fitting rows alone. The loss is |w|^2 / 2 + c * sum of weighted log losses, with a free
+/// intercept; more than two classes share a softmax. Training rows get out-of-fold evidence over the inner folds, test
+/// rows get that of an expert fitted on all training rows. An example that is absent from the features gets none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogisticExpert {
+    /// The fold whose examples are tested; the others are trained on.
+    test_fold: i32,
+    /// Over how many folds the training rows get their out-of-fold evidence.
+    #[serde(default = "four")]
+    #[schemars(range(min = 2))]
+    inner_folds: u32,
+    /// Weight of the losses against the penalty.
+    #[serde(default = "one")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    c: f64,
+    /// How rows are weighted.
+    #[serde(default)]
+    class_weight: ClassWeight,
+    /// Name of the modality; the label of the axis `modality` when left out.
+    #[serde(default)]
+    modality: Option<String>,
+    /// Columns that the expert must not see.
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+/// How rows are weighted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeight {
+    /// So that the classes count alike.
+    #[default]
+    Balanced,
+    /// All rows alike.
+    None,
+}
+
+fn four() -> u32 {
+    4
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl StageKind for LogisticExpert {
+    const NAME: &'static str = "expert.logistic";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Logistic regression with an L2 penalty, out of fold for the training rows.";
+
+    fn ports() -> Ports {
+        super::ports()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { test_fold, inner_folds, c, class_weight, modality, exclude } = self;
+        key.field("test_fold", test_fold);
+        key.field("inner_folds", inner_folds);
+        key.field("c", c);
+        key.field("class_weight", class_weight);
+        key.field("modality", modality);
+        key.field("exclude", exclude);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow, self.test_fold);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let setup = Setup {
+            test_fold: self.test_fold,
+            inner_folds: self.inner_folds,
+            modality: self.modality.as_deref(),
+            exclude: &self.exclude,
+        };
+        super::run(inputs, outputs, &setup, |training, ask| self.predict(training, ask))
+    }
+}
+
+impl LogisticExpert {
+    fn predict(&self, training: &Training<'_>, mut ask: Vec<f64>) -> Result<Vec<f64>, StageError> {
+        let failed = |error: &dyn std::error::Error| StageError::failed(error.to_string());
+        let Training { width, labels, classes, .. } = *training;
+        let scale = Preprocessor::fit(&training.features, width).map_err(|error| failed(&error))?;
+        let rows = scale.transform(&training.features).map_err(|error| failed(&error))?;
+        let weights = match self.class_weight {
+            ClassWeight::Balanced => {
+                weights::balanced(labels, classes).map_err(|error| failed(&error))?
+            }
+            ClassWeight::None => vec![1.0; labels.len()],
+        };
+        let options = Options { c: self.c, ..Options::default() };
+        let model = Logistic::fit(&rows, width, labels, &weights, classes, &options)
+            .map_err(|error| failed(&error))?;
+        scale.apply(&mut ask).map_err(|error| failed(&error))?;
+        model.predict_proba(&ask).map_err(|error| failed(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

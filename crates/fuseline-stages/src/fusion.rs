@@ -1,0 +1,49 @@
+//! `fusion.*`: fitting a fusion rule, and asking the frozen model.
+
+use fuseline_artifact::Model;
+use fuseline_engine::{Inputs, RowFlow, StageError};
+use fuseline_host::OpenModel;
+
+use crate::batch::Fusable;
+
+pub mod fit;
+pub mod predict;
+
+/// Opens a model with the very plugin that fitted it.
+pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, StageError> {
+    let services = inputs.services();
+    let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest)?;
+    let rule = services.plugins.load(&file, services.isolation)?;
+    Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
+}
+
+/// The leakage guard of every stage that applies a model to evidence and quality.
+pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
+    flow.apply("model", "evidence");
+    flow.apply("model", "quality");
+    flow.same_rows("evidence", "quality");
+    flow.no_control("evidence");
+    let (model, evidence, quality) =
+        (flow.input("model"), flow.input("evidence"), flow.input("quality"));
+    let shaped_by = model.shaped_by.union(evidence.shaped_by).union(quality.shaped_by);
+    for output in outputs {
+        flow.output(output, evidence.holds, shaped_by).control = model.control || quality.control;
+    }
+}
+
+/// An error when a model was fitted on other modalities or classes than it is asked about.
+pub(crate) fn fits(model: &Model, fusable: &Fusable) -> Result<(), StageError> {
+    for (what, fitted, asked) in [
+        ("modalities", &model.modalities, &fusable.modalities),
+        ("classes", &model.classes, &fusable.classes),
+    ] {
+        if fitted != asked {
+            return Err(StageError::data(format!(
+                "the model was fitted on the {what} {} and is asked about {}",
+                fitted.join(", "),
+                asked.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}

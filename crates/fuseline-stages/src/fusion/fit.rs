@@ -1,0 +1,130 @@
+//! `fusion.fit`: fits a fusion rule; the model is frozen bytes.
+
+use fuseline_artifact::{ArtifactKind, Cohort, Model};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
+};
+use fuseline_learn::weights;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::batch::Fusable;
+use crate::expert::all_classes;
+use crate::rows::rows_digest;
+
+/// Fits a fusion rule on evidence, availability, quality and labels.
+///
+/// Rows are weighted so that the classes count alike: n / (classes * rows of the row's class).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fit {
+    /// The rule: a plugin's full id, or the last part of it (`weighted_mean`).
+    rule: String,
+    /// The rule's own parameters; `fuseline plugin inspect` shows them.
+    #[serde(default)]
+    params: Map<String, Value>,
+}
+
+impl StageKind for Fit {
+    const NAME: &'static str = "fusion.fit";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Fits a fusion rule on evidence, availability, quality and labels.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many(
+                "evidence",
+                ArtifactKind::Evidence,
+                Role::Fit,
+                "Out-of-fold evidence, one a modality.",
+            )
+            .many(
+                "quality",
+                ArtifactKind::Quality,
+                Role::Fit,
+                "Quality of the same rows, one a modality.",
+            )
+            .one("cohort", ArtifactKind::Cohort, Role::Fit, "The examples with their labels.")
+            .output("model", ArtifactKind::Model, "The fitted rule, frozen.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { rule, params } = self;
+        key.rule("rule", rule);
+        key.field("params", params);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        let services = site.services;
+        // A rule that is not there is reported where the key is written.
+        let Ok(file) = services.plugins.find(&self.rule) else { return };
+        match services.plugins.load(&file, services.isolation) {
+            Err(error) => site.report(Problem::new("rule", error.to_string())),
+            Ok(rule) => {
+                for problem in rule.params(&self.params).err().into_iter().flatten() {
+                    let option = match problem.path.as_str() {
+                        "" => "params".to_owned(),
+                        path => format!("params.{path}"),
+                    };
+                    let mut reported = Problem::new(option, problem.message);
+                    reported.hint = problem.hint;
+                    site.report(reported);
+                }
+            }
+        }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let (evidence, quality) = (flow.input("evidence"), flow.input("quality"));
+        flow.fit("evidence", evidence.holds);
+        flow.fit("quality", quality.holds);
+        flow.same_rows("evidence", "quality");
+        flow.no_control("evidence");
+        let shaped_by =
+            evidence.holds.union(evidence.shaped_by).union(quality.holds).union(quality.shaped_by);
+        flow.output("model", Rows::None, shaped_by).control = quality.control;
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let fusable = Fusable::gather(inputs, &cohort)?;
+        let labels = fusable.labels(&cohort);
+        all_classes(&labels, &cohort.classes).map_err(|class| {
+            StageError::data(format!("no training example is of class {class}"))
+                .hint("use fewer folds")
+        })?;
+        let weights = weights::balanced(&labels, cohort.classes.len())
+            .map_err(|error| StageError::failed(error.to_string()))?;
+        let batch = fusable.training_batch(&labels, &weights)?;
+
+        let services = inputs.services();
+        let file = services.plugins.find(&self.rule)?;
+        let rule = services.plugins.load(&file, services.isolation)?;
+        let params = rule.params(&self.params).map_err(|problems| {
+            let words: Vec<_> = problems
+                .iter()
+                .map(|problem| format!("{} {}", problem.path, problem.message))
+                .collect();
+            StageError::data(words.join("; ")).at("params")
+        })?;
+        let bytes = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
+        let descriptor = rule.descriptor();
+        outputs.put(
+            "model",
+            Model {
+                plugin_id: descriptor.id.clone(),
+                plugin_version: descriptor.version.clone(),
+                plugin_digest: file.digest,
+                rows_digest: rows_digest(&fusable.example_ids(&cohort)),
+                modalities: fusable.modalities,
+                classes: fusable.classes,
+                bytes,
+            },
+        )
+    }
+}

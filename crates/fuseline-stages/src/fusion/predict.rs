@@ -1,0 +1,64 @@
+//! `fusion.predict`: what a frozen model says.
+
+use fuseline_artifact::{ArtifactKind, Cohort, Model, Predictions};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::batch::Fusable;
+use crate::rows::decision;
+
+/// Asks a frozen model about evidence, availability and quality.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Predict {}
+
+impl StageKind for Predict {
+    const NAME: &'static str = "fusion.predict";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Class probabilities and decisions of a frozen fusion rule.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .one("model", ArtifactKind::Model, Role::Apply, "The fitted rule.")
+            .many("evidence", ArtifactKind::Evidence, Role::Apply, "Evidence, one a modality.")
+            .many(
+                "quality",
+                ArtifactKind::Quality,
+                Role::Apply,
+                "Quality of the same rows, one a modality.",
+            )
+            .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples, for their order.")
+            .output("predictions", ArtifactKind::Predictions, "Probabilities and decisions.")
+    }
+
+    fn key(&self, _: &mut KeyWriter<'_>) {
+        let Self {} = self;
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::applied(flow, &["predictions"]);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let model: Model = inputs.one("model")?;
+        let cohort: Cohort = inputs.one("cohort")?;
+        let fusable = Fusable::gather(inputs, &cohort)?;
+        super::fits(&model, &fusable)?;
+        let probabilities = super::open(inputs, &model)?.predict(&fusable.batch()?)?;
+        let decision = probabilities
+            .chunks_exact(fusable.classes.len())
+            .map(|row| decision(row) as u32)
+            .collect();
+        outputs.put(
+            "predictions",
+            Predictions {
+                example_id: fusable.example_ids(&cohort),
+                classes: fusable.classes,
+                probabilities,
+                decision,
+            },
+        )
+    }
+}

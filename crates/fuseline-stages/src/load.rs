@@ -1,0 +1,3 @@
+//! `load.*`: files become features.
+
+pub mod csv;

@@ -1,0 +1,69 @@
+//! `quality.aligned`: quality that knows whether the expert is right, the positive control.
+
+use fuseline_artifact::{Cohort, Control};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::quality::{Source, each_row, noise, put};
+use crate::rows::{cohort_rows, decision};
+
+/// How much noise covers the truth.
+const NOISE: f64 = 0.25;
+
+/// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd 0.25: the positive
+/// control.
+///
+/// It reads the labels of the test rows, so nothing that it shapes may be read as a native condition. It is not marked
+/// as evidence-derived: given the evidence it still varies with the label.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Aligned {
+    /// How strongly quality follows whether the expert is right; 0 is noise alone.
+    #[serde(default = "full")]
+    alpha: f64,
+}
+
+fn full() -> f64 {
+    1.0
+}
+
+impl StageKind for Aligned {
+    const NAME: &'static str = "quality.aligned";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Whether the expert is right, plus noise: the positive control, which reads labels.";
+
+    fn ports() -> Ports {
+        super::ports(&["evidence_train", "evidence_test", "cohort"])
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { alpha } = self;
+        key.field("alpha", alpha);
+        key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        flow.pass("evidence_train", "train").control = true;
+        flow.pass("evidence_test", "test").control = true;
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let place = cohort.rows_by_id();
+        let source =
+            Source { name: "aligned", control: Control::Positive, evidence_derived: false };
+        put(inputs, outputs, &source, |evidence| {
+            let labels = cohort_rows(evidence, &place)?.into_iter().map(|row| cohort.label[row]);
+            Ok(each_row(evidence)
+                .zip(labels)
+                .zip(noise(inputs.seed(), Self::NAME, evidence))
+                .map(|((probabilities, label), noise)| {
+                    let right = decision(probabilities) == label as usize;
+                    f64::from(u8::from(right)) * self.alpha + NOISE * noise
+                })
+                .collect())
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! `quality.random`: noise, the negative control.
+
+use fuseline_artifact::Control;
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::quality::{Source, noise, put};
+
+/// Quality is standard normal noise: the negative control.
+///
+/// Each example has its own stream, drawn from the seed, the modality and the example_id, so that its noise is the same
+/// in every fold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Random {}
+
+impl StageKind for Random {
+    const NAME: &'static str = "quality.random";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Standard normal noise: the negative control.";
+
+    fn ports() -> Ports {
+        super::ports(&["evidence_train", "evidence_test"])
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self {} = self;
+        key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
+        put(inputs, outputs, &source, |evidence| {
+            Ok(noise(inputs.seed(), Self::NAME, evidence).collect())
+        })
+    }
+}

@@ -1,0 +1,182 @@
+use std::collections::BTreeMap;
+
+use arrow::array::{Float64Array, StringArray};
+use fuseline_artifact::Features;
+use fuseline_engine::StageKind;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{cohort, evidence, message, run};
+
+const TRAIN: [(&str, f64); 3] = [("a", 0.9), ("b", 0.5), ("c", 0.2)];
+const TEST: [(&str, f64); 2] = [("d", 0.25), ("e", 1.0)];
+
+fn features() -> Features {
+    Features {
+        example_id: StringArray::from_iter_values(["a", "b", "c", "d", "e"]),
+        columns: vec![
+            ("x".to_owned(), Float64Array::from(vec![Some(1.0), Some(3.0), None, Some(5.0), None])),
+            ("y".to_owned(), Float64Array::from(vec![0.0, 0.0, 0.0, 2.0, f64::INFINITY])),
+            ("quality".to_owned(), Float64Array::from(vec![0.1, 0.2, 0.3, 0.4, 0.5])),
+        ],
+    }
+}
+
+fn run_quality<K: StageKind>(options: Value, seed: u64) -> Result<[Quality; 2], StageError> {
+    let rows: Vec<_> = [("a", 1), ("b", 0), ("c", 1), ("d", 0), ("e", 1)]
+        .map(|(id, label)| (id.to_owned(), id.to_owned(), label))
+        .into();
+    let outputs = run::<K>(options, seed, &[], |inputs| {
+        inputs
+            .artifact("evidence_train", vec![], evidence("audio", &TRAIN))?
+            .artifact("evidence_test", vec![], evidence("audio", &TEST))?
+            .artifact("features", vec![], features())?
+            .artifact("cohort", vec![], cohort(&rows))
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+fn close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn margin_is_the_first_choice_ahead_of_the_second_and_is_evidence_derived() {
+    let [train, test] = run_quality::<margin::Margin>(json!({}), 1).unwrap();
+    close(&train.quality, &[0.8, 0.0, 0.6]);
+    close(&test.quality, &[0.5, 1.0]);
+    assert!(train.evidence_derived && test.evidence_derived);
+    assert_eq!((train.control, train.modality.as_str()), (Control::Native, "audio"));
+    assert_eq!(test.example_id, ["d", "e"]);
+}
+
+#[test]
+fn entropy_is_zero_for_equal_probabilities_and_one_for_certainty() {
+    let [train, test] = run_quality::<entropy::Entropy>(json!({}), 1).unwrap();
+    // scipy: 1 - entropy([0.1, 0.9]) / log(2), and so on.
+    close(&train.quality, &[0.531004406410718, 0.0, 0.278071905112637]);
+    close(&test.quality, &[0.188721875540867, 1.0]);
+    assert!(test.evidence_derived);
+}
+
+#[test]
+fn missingness_is_the_share_of_observed_features() {
+    let options = json!({ "exclude": ["quality"] });
+    let [train, test] = run_quality::<missingness::Missingness>(options, 1).unwrap();
+    close(&train.quality, &[1.0, 1.0, 0.5]);
+    close(&test.quality, &[1.0, 0.0]);
+    assert!(!train.evidence_derived);
+}
+
+#[test]
+fn in_distribution_uses_mean_and_sd_of_the_training_rows_and_observed_features_only() {
+    let options = json!({ "exclude": ["quality"] });
+    let error = run_quality::<in_distribution::InDistribution>(options, 1).unwrap_err();
+    assert_eq!(error.message, "example e has no observed feature in modality audio");
+
+    let [train, test] = run_quality::<in_distribution::InDistribution>(json!({}), 1).unwrap();
+    // x: mean 2, sd of (1, 3, 2) is sqrt(2/3); y is constant, so its sd counts as 1; quality: mean 0.2, sd sqrt(0.02/3).
+    let (sx, sq) = ((2.0_f64 / 3.0).sqrt(), (0.02_f64 / 3.0).sqrt());
+    close(&train.quality, &[-(1.0 / sx + 0.1 / sq) / 3.0, -(1.0 / sx) / 3.0, -(0.1 / sq) / 2.0]);
+    close(&test.quality, &[-(3.0 / sx + 2.0 + 0.2 / sq) / 3.0, -0.3 / sq]);
+}
+
+#[test]
+fn a_measured_column_is_native_quality() {
+    let [train, test] = run_quality::<column::QualityColumn>(json!({}), 1).unwrap();
+    close(&train.quality, &[0.1, 0.2, 0.3]);
+    close(&test.quality, &[0.4, 0.5]);
+    assert_eq!((train.control, train.evidence_derived), (Control::Native, false));
+}
+
+#[test]
+fn a_measured_column_with_gaps_needs_a_fill_value() {
+    let options = json!({ "column": "x" });
+    let error = run_quality::<column::QualityColumn>(options, 1).unwrap_err();
+    assert_eq!(error.message, "column x of modality audio has no value for example c");
+    let options = json!({ "column": "x", "fill": -1.0 });
+    let [train, test] = run_quality::<column::QualityColumn>(options, 1).unwrap();
+    close(&train.quality, &[1.0, 3.0, -1.0]);
+    close(&test.quality, &[5.0, -1.0]);
+    let error = run_quality::<column::QualityColumn>(json!({ "column": "qualty" }), 1).unwrap_err();
+    assert_eq!(message(&error), "the features have no column qualty; did you mean quality");
+}
+
+#[test]
+fn constant_and_random_are_negative_controls_and_aligned_is_the_positive_one() {
+    let [train, _] = run_quality::<constant::Constant>(json!({}), 1).unwrap();
+    close(&train.quality, &[1.0, 1.0, 1.0]);
+    assert_eq!(train.control, Control::Negative);
+    let [train, _] = run_quality::<random::Random>(json!({}), 1).unwrap();
+    assert_eq!(train.control, Control::Negative);
+    let [train, _] = run_quality::<aligned::Aligned>(json!({}), 1).unwrap();
+    assert_eq!((train.control, train.evidence_derived), (Control::Positive, false));
+}
+
+#[test]
+fn aligned_is_the_same_noise_whatever_alpha_plus_alpha_where_the_expert_is_right() {
+    let [noise, noise_test] = run_quality::<aligned::Aligned>(json!({ "alpha": 0.0 }), 1).unwrap();
+    let [full, full_test] = run_quality::<aligned::Aligned>(json!({ "alpha": 2.0 }), 1).unwrap();
+    let signal = |full: &Quality, noise: &Quality| -> Vec<f64> {
+        full.quality.iter().zip(&noise.quality).map(|(full, noise)| full - noise).collect()
+    };
+    // Decisions: a stress (right), b rest by the tie (right), c rest (wrong); d rest (right), e stress (right).
+    close(&signal(&full, &noise), &[2.0, 2.0, 0.0]);
+    close(&signal(&full_test, &noise_test), &[2.0, 2.0]);
+}
+
+#[test]
+fn noise_belongs_to_the_example_and_differs_between_seeds_modalities_and_purposes() {
+    let of = |seed, purpose, modality: &str, ids: &[(&str, f64)]| -> BTreeMap<String, u64> {
+        let evidence = evidence(modality, ids);
+        let noise = noise(seed, purpose, &evidence).map(f64::to_bits);
+        evidence.example_id.iter().cloned().zip(noise).collect()
+    };
+    let one = of(1, "p", "audio", &[("a", 0.5), ("b", 0.5)]);
+    let other = of(1, "p", "audio", &[("b", 0.1), ("c", 0.1), ("a", 0.1)]);
+    assert_eq!(
+        (one["a"], one["b"]),
+        (other["a"], other["b"]),
+        "neither order nor neighbours matter"
+    );
+    assert_ne!(one["a"], one["b"]);
+    for different in [
+        of(2, "p", "audio", &[("a", 0.5)]),
+        of(1, "q", "audio", &[("a", 0.5)]),
+        of(1, "p", "video", &[("a", 0.5)]),
+    ] {
+        assert_ne!(different["a"], one["a"]);
+    }
+}
+
+#[test]
+fn noise_is_standard_normal() {
+    let ids: Vec<String> = (0..20_000).map(|row| format!("e{row}")).collect();
+    let rows: Vec<_> = ids.iter().map(|id| (id.as_str(), 0.5)).collect();
+    let evidence = evidence("audio", &rows);
+    let noise: Vec<f64> = noise(3, "p", &evidence).collect();
+    let mean = noise.iter().sum::<f64>() / 20_000.0;
+    let variance =
+        noise.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / 20_000.0;
+    // Four standard errors of mean and variance.
+    assert!(mean.abs() < 4.0 / 141.0, "{mean}");
+    assert!((variance - 1.0).abs() < 4.0 * 1.42 / 141.0, "{variance}");
+}
+
+#[test]
+fn evidence_of_examples_that_the_features_lack_is_refused() {
+    let outputs = run::<missingness::Missingness>(json!({}), 1, &[], |inputs| {
+        inputs
+            .artifact("evidence_train", vec![], evidence("audio", &[("z", 0.5)]))?
+            .artifact("evidence_test", vec![], evidence("audio", &TEST))?
+            .artifact("features", vec![], features())
+    });
+    let error = outputs.err().unwrap();
+    assert_eq!(
+        error.message,
+        "example z has evidence of modality audio and is not in the features"
+    );
+}

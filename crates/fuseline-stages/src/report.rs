@@ -1,0 +1,3 @@
+//! `report.*`: findings for people.
+
+pub mod html;

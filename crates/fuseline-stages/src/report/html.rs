@@ -1,0 +1,200 @@
+//! `report.html`: one self-contained file.
+
+use fuseline_artifact::{ArtifactKind, Control, Finding, Findings, Permutations, Report};
+use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind};
+use fuseline_report::{self as report, ReportData};
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::pool::Pooled;
+
+/// Writes the report: what was asked, the verdict in words, tables, figures, and where every number comes from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Html {
+    /// The title; the workflow's name when left out.
+    #[serde(default)]
+    title: Option<String>,
+}
+
+impl StageKind for Html {
+    const NAME: &'static str = "report.html";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "One self-contained HTML file with verdict, tables, figures and provenance.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
+            .many(
+                "permutations",
+                ArtifactKind::Permutations,
+                Role::Neutral,
+                "The permutation counts, for the figures of the null distributions.",
+            )
+            .optional()
+            .output("report", ArtifactKind::Report, "The report.")
+            .reads_provenance()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { title } = self;
+        key.field("title", title);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let findings: Findings = inputs.one("findings")?;
+        let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
+        let data = self.data(inputs, &findings, &permutations)?;
+        let bytes = report::html(&data).into_bytes();
+        outputs.put("report", Report { media_type: "text/html".to_owned(), bytes })
+    }
+}
+
+impl Html {
+    fn data(
+        &self,
+        inputs: &Inputs<'_>,
+        findings: &Findings,
+        permutations: &[Labelled<Permutations>],
+    ) -> Result<ReportData, StageError> {
+        let provenance = inputs.provenance().cloned().ok_or_else(|| {
+            StageError::failed("the stage was not told where its inputs come from")
+        })?;
+        Ok(ReportData {
+            title: self.title.clone().unwrap_or_default(),
+            axes: findings.axes.clone(),
+            modalities: findings.modalities.clone(),
+            findings: findings.rows.iter().map(|row| finding(findings, row)).collect(),
+            nulls: nulls(findings, permutations)?,
+            settings: settings(findings, permutations),
+            asked: report::Asked {
+                workflow: provenance.workflow,
+                description: provenance.description,
+                file: None,
+                params: provenance.params,
+                seed: provenance.seed,
+            },
+            provenance: report::Provenance {
+                fuseline_version: provenance.fuseline_version,
+                workflow_digest: provenance.workflow_digest,
+                inputs: provenance.sources,
+                plugins: provenance
+                    .plugins
+                    .into_iter()
+                    .map(|(id, digest)| report::PluginUsed { id, digest, version: String::new() })
+                    .collect(),
+                models: permutations
+                    .iter()
+                    .map(|labelled| report::ModelUsed {
+                        point: labelled.point.clone(),
+                        digest: labelled.artifact.model_digest.to_string(),
+                    })
+                    .collect(),
+                stages: provenance
+                    .stages
+                    .into_iter()
+                    .map(|(name, kind, actions)| report::StageRun {
+                        name,
+                        kind,
+                        actions: actions as u64,
+                        executed: None,
+                    })
+                    .collect(),
+                edges: provenance.edges,
+            },
+            ..ReportData::default()
+        })
+    }
+}
+
+/// The point of a finding, with the names of its axes.
+fn point_of(findings: &Findings, row: &Finding) -> Point {
+    findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect()
+}
+
+fn finding(findings: &Findings, row: &Finding) -> report::FindingRow {
+    report::FindingRow {
+        point: point_of(findings, row),
+        control: match row.control {
+            Control::Native => report::Control::Native,
+            Control::Positive => report::Control::Positive,
+            Control::Negative => report::Control::Negative,
+        },
+        evidence_derived: row.evidence_derived,
+        n_examples: row.n_examples.unsigned_abs(),
+        n_groups: row.n_groups.unsigned_abs(),
+        n_permutations: row.n_permutations.unsigned_abs(),
+        ba_clean: Some(row.ba_clean),
+        ba_broken: Some(row.ba_broken),
+        ba_without_quality: row.ba_without_quality,
+        gap: Some(row.gap),
+        gap_low: Some(row.gap_low),
+        gap_high: Some(row.gap_high),
+        p_value: Some(row.p_value),
+        p_adjusted: row.p_adjusted,
+        flip_rate: Some(row.flip_rate),
+        probability_shift: Some(row.probability_shift),
+        null_sd: Some(row.null_sd),
+        detectable_gap: Some(row.detectable_gap),
+        equivalent: row.equivalent,
+        ba_best_unimodal: Some(row.ba_best_unimodal),
+        ba_oracle: Some(row.ba_oracle),
+        headroom: Some(row.headroom),
+        alignment: findings.modalities.iter().cloned().zip(row.alignment.iter().copied()).collect(),
+    }
+}
+
+/// The null distribution of each finding that the permutations speak of, pooled over the axes that findings lack.
+fn nulls(
+    findings: &Findings,
+    permutations: &[Labelled<Permutations>],
+) -> Result<Vec<report::NullDistribution>, StageError> {
+    let mut nulls = Vec::new();
+    for row in &findings.rows {
+        let point = point_of(findings, row);
+        let parts: Vec<&Permutations> = permutations
+            .iter()
+            .filter(|labelled| {
+                let place = |axis| labelled.point.iter().find(|(name, _)| name == axis);
+                point.iter().all(|(axis, label)| place(axis).is_some_and(|(_, at)| at == label))
+            })
+            .map(|labelled| &labelled.artifact)
+            .collect();
+        if !parts.is_empty() {
+            let Pooled { clean, broken, .. } = Pooled::of(parts)?;
+            nulls.push(report::NullDistribution { point, clean, broken });
+        }
+    }
+    Ok(nulls)
+}
+
+/// How the findings were tested, as they say themselves.
+fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> report::Settings {
+    let text = |name: &str| {
+        findings.settings.iter().find_map(|setting| {
+            let (known, value) = setting.split_once('=')?;
+            (known == name).then_some(value)
+        })
+    };
+    let number = |name: &str| text(name).and_then(|value| value.parse::<f64>().ok());
+    let default = report::Settings::default();
+    report::Settings {
+        adjust: text("adjust").unwrap_or("none").to_owned(),
+        equivalence_margin: number("equivalence_margin"),
+        alpha: number("alpha").unwrap_or(default.alpha),
+        permutations: findings
+            .rows
+            .iter()
+            .map(|row| row.n_permutations.unsigned_abs())
+            .max()
+            .unwrap_or_default(),
+        scheme: text("scheme")
+            .or_else(|| permutations.first().map(|labelled| labelled.artifact.scheme.as_str()))
+            .unwrap_or_default()
+            .to_owned(),
+        bootstrap_resamples: number("bootstrap").map_or(default.bootstrap_resamples, |n| n as u64),
+        confidence: number("confidence").unwrap_or(default.confidence),
+    }
+}

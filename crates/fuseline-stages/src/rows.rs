@@ -1,0 +1,126 @@
+//! Finding rows by example_id, and features as matrices.
+
+use std::collections::BTreeMap;
+
+use arrow::array::Array;
+use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds};
+use fuseline_engine::StageError;
+
+/// Where each example_id stands.
+pub(crate) type RowOf<'a> = BTreeMap<&'a str, usize>;
+
+/// Where each example_id stands.
+pub(crate) fn row_of<'a>(ids: impl IntoIterator<Item = &'a str>) -> RowOf<'a> {
+    ids.into_iter().zip(0..).collect()
+}
+
+/// The fold of each row of a cohort.
+pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, StageError> {
+    let place = row_of(folds.example_id.iter().map(String::as_str));
+    cohort
+        .example_id
+        .iter()
+        .map(|id| {
+            let at = place.get(id.as_str());
+            at.map(|&at| folds.fold[at]).ok_or_else(|| {
+                StageError::data(format!("example {id} of the cohort is in no fold"))
+            })
+        })
+        .collect()
+}
+
+/// The row of the cohort in which each row of evidence stands.
+pub(crate) fn cohort_rows(
+    evidence: &Evidence,
+    place: &RowOf<'_>,
+) -> Result<Vec<usize>, StageError> {
+    evidence
+        .example_id
+        .iter()
+        .map(|id| {
+            place.get(id.as_str()).copied().ok_or_else(|| {
+                StageError::data(format!(
+                    "example {id} has evidence of modality {} and is not in the cohort",
+                    evidence.modality
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Features by row, of the columns that are wanted: row-major, a missing value as NaN.
+pub(crate) struct Matrix {
+    pub values: Vec<f64>,
+    pub width: usize,
+}
+
+impl Matrix {
+    /// All rows of the features, without the named columns.
+    pub fn of(features: &Features, without: &[String]) -> Result<Self, StageError> {
+        if let Some(unknown) =
+            without.iter().find(|name| features.columns.iter().all(|(column, _)| column != *name))
+        {
+            return Err(no_column(features, unknown).at("exclude"));
+        }
+        let columns: Vec<_> = features
+            .columns
+            .iter()
+            .filter(|(name, _)| !without.contains(name))
+            .map(|(_, column)| column)
+            .collect();
+        let (rows, width) = (features.example_id.len(), columns.len());
+        let mut values = vec![f64::NAN; rows * width];
+        for (at, column) in columns.iter().enumerate() {
+            for (row, value) in column.iter().enumerate() {
+                if let Some(value) = value {
+                    values[row * width + at] = value;
+                }
+            }
+        }
+        Ok(Self { values, width })
+    }
+
+    pub fn row(&self, row: usize) -> &[f64] {
+        &self.values[row * self.width..][..self.width]
+    }
+
+    /// Some rows, in the order given.
+    pub fn gather(&self, rows: &[usize]) -> Vec<f64> {
+        let mut gathered = Vec::with_capacity(rows.len() * self.width);
+        for &row in rows {
+            gathered.extend_from_slice(self.row(row));
+        }
+        gathered
+    }
+}
+
+/// What to say when features lack a column.
+pub(crate) fn no_column(features: &Features, wanted: &str) -> StageError {
+    let names = features.columns.iter().map(|(name, _)| name.as_str());
+    let hint = match crate::pattern::closest(wanted, names.clone()) {
+        Some(name) => format!("did you mean {name}"),
+        None => format!("its columns begin {}", names.take(8).collect::<Vec<_>>().join(", ")),
+    };
+    StageError::data(format!("the features have no column {wanted}")).hint(hint)
+}
+
+/// The index of the largest probability; the lowest index wins a tie.
+pub(crate) fn decision(probabilities: &[f64]) -> usize {
+    let mut best = 0;
+    for (class, probability) in probabilities.iter().enumerate().skip(1) {
+        if *probability > probabilities[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+/// The digest of a set of rows: their example_ids in the cohort's order, each behind its length.
+pub(crate) fn rows_digest(example_ids: &[String]) -> Digest {
+    let mut bytes = Vec::new();
+    for id in example_ids {
+        bytes.extend_from_slice(&(id.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(id.as_bytes());
+    }
+    Digest::of(&bytes)
+}

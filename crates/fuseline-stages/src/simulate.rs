@@ -1,0 +1,4 @@
+//! `simulate.*`: cohorts and features with a known truth.
+
+pub mod cohort;
+pub mod features;

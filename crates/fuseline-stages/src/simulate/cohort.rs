@@ -1,0 +1,109 @@
+//! `simulate.cohort`: examples in groups, with labels drawn from the seed.
+
+use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_stats::streams::Stream;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Makes up a cohort: examples in groups of equal size, labels drawn from the workflow's seed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SimulateCohort {
+    /// How many examples.
+    #[schemars(range(min = 1))]
+    examples: u32,
+    /// How many groups; their sizes differ by one at most.
+    #[schemars(range(min = 1))]
+    groups: u32,
+    /// Class names, in order.
+    #[serde(default = "rest_and_stress")]
+    #[schemars(length(min = 2))]
+    classes: Vec<String>,
+    /// How common each class is, in the order of the classes; alike when left out. Only the ratios count.
+    #[serde(default)]
+    shares: Option<Vec<f64>>,
+}
+
+fn rest_and_stress() -> Vec<String> {
+    vec!["rest".to_owned(), "stress".to_owned()]
+}
+
+impl StageKind for SimulateCohort {
+    const NAME: &'static str = "simulate.cohort";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Makes up examples in groups, with labels drawn from the seed.";
+
+    fn ports() -> Ports {
+        Ports::new().output("cohort", ArtifactKind::Cohort, "The examples, with group and label.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { examples, groups, classes, shares } = self;
+        key.field("examples", examples);
+        key.field("groups", groups);
+        key.field("classes", classes);
+        key.field("shares", shares);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.groups > self.examples {
+            site.report(Problem::new("groups", "there are more groups than examples"));
+        }
+        if let Some(shares) = &self.shares {
+            if shares.len() != self.classes.len() {
+                let message = format!("{} shares for {} classes", shares.len(), self.classes.len());
+                site.report(Problem::new("shares", message));
+            }
+            if shares.iter().any(|share| !(share.is_finite() && *share > 0.0)) {
+                site.report(Problem::new("shares", "every share must be above 0"));
+            }
+        }
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let equal = vec![1.0; self.classes.len()];
+        let shares = self.shares.as_deref().unwrap_or(&equal);
+        let total: f64 = shares.iter().sum();
+        let digits = |count: u32| count.to_string().len();
+        let (group_digits, example_digits) = (digits(self.groups), digits(self.examples));
+
+        let mut cohort = Cohort {
+            example_id: Vec::new(),
+            group: Vec::new(),
+            label: Vec::new(),
+            classes: self.classes.clone(),
+        };
+        let mut number = 0_u32;
+        for group in 0..self.groups {
+            let name = format!("g{group:0group_digits$}");
+            let size = self.examples / self.groups + u32::from(group < self.examples % self.groups);
+            for _ in 0..size {
+                let example_id = format!("{name}_e{number:0example_digits$}");
+                let draw =
+                    Stream::new(inputs.seed(), Self::NAME).with(example_id.as_bytes()).uniform();
+                cohort.label.push(class_at(shares, draw * total));
+                cohort.group.push(name.clone());
+                cohort.example_id.push(example_id);
+                number += 1;
+            }
+        }
+        outputs.put("cohort", cohort)
+    }
+}
+
+/// The class in whose part of the shares, laid end to end, a place falls.
+fn class_at(shares: &[f64], place: f64) -> u32 {
+    let mut end = 0.0;
+    let mut class = 0;
+    for share in &shares[..shares.len() - 1] {
+        end += share;
+        if place < end {
+            break;
+        }
+        class += 1;
+    }
+    class
+}

@@ -1,0 +1,68 @@
+//! What the tests of stage kinds share: small artifacts, and running a kind on artifacts in memory.
+
+use fuseline_artifact::{Cohort, Evidence, Quality};
+use fuseline_engine::services::FileDigests;
+use fuseline_engine::{Inputs, InputsBuilder, Outputs, Services, StageError, StageKind};
+use fuseline_host::{Isolation, PluginLibrary};
+use serde_json::Value;
+
+/// Runs a stage kind with options as a workflow gives them.
+pub(crate) fn run<K: StageKind>(
+    options: Value,
+    seed: u64,
+    point: &[(&str, &str)],
+    give: impl for<'a> FnOnce(InputsBuilder<'a>) -> Result<InputsBuilder<'a>, StageError>,
+) -> Result<Outputs, StageError> {
+    let stage: K = serde_json::from_value(options).unwrap();
+    let services = Services {
+        plugins: PluginLibrary::new(Vec::new()),
+        isolation: Isolation::InProcess,
+        files: FileDigests::default(),
+    };
+    let point =
+        point.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
+    let inputs: Inputs<'_> = give(InputsBuilder::new(&services, seed).point(point))?.build();
+    let mut outputs = Outputs::default();
+    stage.run(&inputs, &mut outputs)?;
+    Ok(outputs)
+}
+
+/// A cohort of rows (example_id, group, label) with the classes `rest` and `stress`.
+pub(crate) fn cohort(rows: &[(String, String, u32)]) -> Cohort {
+    Cohort {
+        example_id: rows.iter().map(|(id, _, _)| id.clone()).collect(),
+        group: rows.iter().map(|(_, group, _)| group.clone()).collect(),
+        label: rows.iter().map(|(_, _, label)| *label).collect(),
+        classes: vec!["rest".to_owned(), "stress".to_owned()],
+    }
+}
+
+/// Evidence of two classes: example_id and the probability of the second.
+pub(crate) fn evidence(modality: &str, rows: &[(&str, f64)]) -> Evidence {
+    Evidence {
+        modality: modality.to_owned(),
+        classes: vec!["rest".to_owned(), "stress".to_owned()],
+        example_id: rows.iter().map(|(id, _)| (*id).to_owned()).collect(),
+        probabilities: rows.iter().flat_map(|(_, stress)| [1.0 - stress, *stress]).collect(),
+    }
+}
+
+/// Native quality.
+pub(crate) fn quality(modality: &str, rows: &[(&str, f64)]) -> Quality {
+    Quality {
+        modality: modality.to_owned(),
+        source: "made up".to_owned(),
+        control: fuseline_artifact::Control::Native,
+        evidence_derived: false,
+        example_id: rows.iter().map(|(id, _)| (*id).to_owned()).collect(),
+        quality: rows.iter().map(|(_, quality)| *quality).collect(),
+    }
+}
+
+/// The message of an error, with its hint.
+pub(crate) fn message(error: &StageError) -> String {
+    match &error.hint {
+        Some(hint) => format!("{}; {hint}", error.message),
+        None => error.message.clone(),
+    }
+}
