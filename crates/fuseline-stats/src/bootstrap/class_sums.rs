@@ -1,0 +1,94 @@
+//! Balanced accuracy of a resample, from sums that each group made once.
+
+use thiserror::Error;
+
+/// Why rows cannot be summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ClassSumsError {
+    /// A slice has the wrong length.
+    #[error("{what}: {found} values where {expected} were expected")]
+    Length {
+        /// Which slice.
+        what: &'static str,
+        /// The number of rows.
+        expected: usize,
+        /// The length found.
+        found: usize,
+    },
+    /// A group or label is out of range.
+    #[error("row {row}: {what} {value} is not below {limit}")]
+    Range {
+        /// Group or label.
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// The value.
+        value: u32,
+        /// The number of groups or classes.
+        limit: usize,
+    },
+}
+
+/// Rows, and rows decided right, by group and class: what a balanced accuracy needs, in O(groups * classes).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassSums {
+    classes: usize,
+    /// (rows, right) by group and class.
+    sums: Vec<(f64, f64)>,
+}
+
+impl ClassSums {
+    /// Sums n rows: `correct` is 1 where the decision is right and 0 where not, or the share of permutations under
+    /// which it is right.
+    ///
+    /// Balanced accuracy is linear in these shares, so the balanced accuracy of their sums is the mean of those of the
+    /// permutations. Errors when lengths differ, or a group or label is out of range.
+    pub fn of(
+        group: &[u32],
+        groups: usize,
+        labels: &[u32],
+        classes: usize,
+        correct: &[f64],
+    ) -> Result<Self, ClassSumsError> {
+        let expected = labels.len();
+        for (what, found) in [("group", group.len()), ("correct", correct.len())] {
+            if found != expected {
+                return Err(ClassSumsError::Length { what, expected, found });
+            }
+        }
+        let mut sums = vec![(0.0, 0.0); groups * classes];
+        for (row, ((&group, &label), &correct)) in group.iter().zip(labels).zip(correct).enumerate()
+        {
+            for (what, value, limit) in [("group", group, groups), ("label", label, classes)] {
+                if value as usize >= limit {
+                    return Err(ClassSumsError::Range { what, row, value, limit });
+                }
+            }
+            let (rows, right) = &mut sums[group as usize * classes + label as usize];
+            *rows += 1.0;
+            *right += correct;
+        }
+        Ok(Self { classes, sums })
+    }
+
+    /// Balanced accuracy of the sample in which group g occurs `multiplicity[g]` times.
+    ///
+    /// A class without rows in the sample is left out of the mean of recalls; without any row the value is NaN.
+    #[must_use]
+    pub fn balanced_accuracy(&self, multiplicity: &[u32]) -> f64 {
+        let (mut sum, mut present) = (0.0, 0_u32);
+        for class in 0..self.classes {
+            let (mut rows, mut right) = (0.0, 0.0);
+            for (&times, sums) in multiplicity.iter().zip(self.sums.chunks_exact(self.classes)) {
+                let times = f64::from(times);
+                rows += times * sums[class].0;
+                right += times * sums[class].1;
+            }
+            if rows > 0.0 {
+                sum += right / rows;
+                present += 1;
+            }
+        }
+        sum / f64::from(present)
+    }
+}

@@ -1,0 +1,213 @@
+//! How much better a choice among the modalities could have been.
+
+use crate::metrics::{MetricError, auroc, balanced_accuracy, spearman};
+
+/// Whether each modality's expert is right, row by row.
+#[derive(Debug, Clone, Copy)]
+pub struct Experts<'a> {
+    /// Number of modalities.
+    pub modalities: usize,
+    /// n rows by modalities, row-major: whether the modality is there.
+    pub available: &'a [bool],
+    /// n rows by modalities, row-major: whether its expert is right; not read where it is unavailable.
+    pub correct: &'a [bool],
+    /// The n labels, class numbers below `classes`.
+    pub labels: &'a [u32],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Experts<'_> {
+    fn check(&self) -> Result<(), MetricError> {
+        let expected = self.labels.len() * self.modalities;
+        for (what, found) in [("available", self.available.len()), ("correct", self.correct.len())]
+        {
+            if found != expected {
+                return Err(MetricError::Length { what, expected, found });
+            }
+        }
+        if self.labels.is_empty() || self.modalities == 0 {
+            return Err(MetricError::Empty);
+        }
+        Ok(())
+    }
+
+    /// Whether modality m of each row is there and right.
+    fn right(&self, modality: usize) -> impl Iterator<Item = bool> {
+        let there = self.available.iter().skip(modality).step_by(self.modalities);
+        let right = self.correct.iter().skip(modality).step_by(self.modalities);
+        there.zip(right).map(|(there, right)| *there && *right)
+    }
+
+    /// Whether any available modality is right, row by row: the oracle's decisions. Errors when a length is wrong or
+    /// there are no rows.
+    pub fn oracle(&self) -> Result<Vec<bool>, MetricError> {
+        self.check()?;
+        let rows = self.available.chunks(self.modalities).zip(self.correct.chunks(self.modalities));
+        Ok(rows
+            .map(|(there, right)| there.iter().zip(right).any(|(there, right)| *there && *right))
+            .collect())
+    }
+
+    /// Balanced accuracy of each modality on its own. A row where it is unavailable counts as wrong: alone it has no
+    /// answer there. Errors as [`Self::oracle`], and when a label is no class.
+    pub fn unimodal(&self) -> Result<Vec<f64>, MetricError> {
+        self.check()?;
+        (0..self.modalities)
+            .map(|modality| {
+                let right: Vec<bool> = self.right(modality).collect();
+                balanced_accuracy_of(self.labels, self.classes, &right)
+            })
+            .collect()
+    }
+
+    /// The modality of the largest balanced accuracy on its own, the first of equals, with that accuracy.
+    pub fn best_unimodal(&self) -> Result<(usize, f64), MetricError> {
+        let mut best = (0, f64::NEG_INFINITY);
+        for (modality, accuracy) in self.unimodal()?.into_iter().enumerate() {
+            if accuracy > best.1 {
+                best = (modality, accuracy);
+            }
+        }
+        Ok(best)
+    }
+
+    /// What a perfect choice among the modalities would add to a fused decision.
+    ///
+    /// `fused`: n, whether the fused decision is right. Errors as [`Self::unimodal`], and when the length differs.
+    pub fn headroom(&self, fused: &[bool]) -> Result<Headroom, MetricError> {
+        let oracle = self.oracle()?;
+        let of = |right: &[bool]| balanced_accuracy_of(self.labels, self.classes, right);
+        let (oracle_accuracy, fused_accuracy) = (of(&oracle)?, of(fused)?);
+        let missed =
+            oracle.iter().zip(fused).filter(|(oracle, fused)| **oracle && !**fused).count();
+        let beyond =
+            oracle.iter().zip(fused).filter(|(oracle, fused)| !**oracle && **fused).count();
+        let rows = self.labels.len() as f64;
+        Ok(Headroom {
+            oracle: oracle_accuracy,
+            headroom: oracle_accuracy - fused_accuracy,
+            regret: missed as f64 / rows,
+            beyond_oracle: beyond as f64 / rows,
+        })
+    }
+
+    /// How well quality predicts that the expert of each modality is right, over the rows where it is available.
+    ///
+    /// `quality`: n rows by modalities, row-major. A measure that is undefined (the expert is always right or always
+    /// wrong there, quality is constant) is none. Errors as [`Self::oracle`], when the length differs or a quality
+    /// that counts is NaN.
+    pub fn alignment(&self, quality: &[f64]) -> Result<Vec<Alignment>, MetricError> {
+        self.check()?;
+        self.check_quality(quality)?;
+        let defined = |value: Result<f64, MetricError>| match value {
+            Ok(value) => Ok(Some(value)),
+            Err(MetricError::Undefined { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        (0..self.modalities)
+            .map(|modality| {
+                let there = (modality..quality.len()).step_by(self.modalities);
+                let there: Vec<usize> = there.filter(|&at| self.available[at]).collect();
+                let right: Vec<bool> = there.iter().map(|&at| self.correct[at]).collect();
+                let own: Vec<f64> = there.iter().map(|&at| quality[at]).collect();
+                let as_number: Vec<f64> =
+                    right.iter().map(|&right| f64::from(u8::from(right))).collect();
+                Ok(Alignment {
+                    auroc: defined(auroc(&own, &right))?,
+                    spearman: defined(spearman(&own, &as_number))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Where available modalities disagree about being right, how often that of the highest quality is.
+    ///
+    /// `quality`: n rows by modalities, row-major. Equal highest qualities share the row. None when no row is
+    /// discordant. Errors as [`Self::alignment`].
+    pub fn selection_accuracy(&self, quality: &[f64]) -> Result<Option<f64>, MetricError> {
+        self.check()?;
+        self.check_quality(quality)?;
+        let (mut sum, mut rows) = (0.0, 0_u64);
+        for row in 0..self.labels.len() {
+            let places = row * self.modalities..(row + 1) * self.modalities;
+            let there: Vec<usize> = places.filter(|&at| self.available[at]).collect();
+            let right = there.iter().filter(|&&at| self.correct[at]).count();
+            if right == 0 || right == there.len() {
+                continue;
+            }
+            let top = there.iter().map(|&at| quality[at]).fold(f64::NEG_INFINITY, f64::max);
+            let chosen = || there.iter().filter(|&&at| quality[at] >= top);
+            sum +=
+                chosen().filter(|&&at| self.correct[at]).count() as f64 / chosen().count() as f64;
+            rows += 1;
+        }
+        Ok((rows > 0).then(|| sum / rows as f64))
+    }
+
+    fn check_quality(&self, quality: &[f64]) -> Result<(), MetricError> {
+        let (expected, found) = (self.available.len(), quality.len());
+        if expected != found {
+            return Err(MetricError::Length { what: "quality", expected, found });
+        }
+        match quality
+            .iter()
+            .zip(self.available)
+            .position(|(quality, &there)| there && quality.is_nan())
+        {
+            Some(at) => Err(MetricError::NotANumber { row: at / self.modalities }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// See [`Experts::headroom`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Headroom {
+    /// Balanced accuracy of the per-example oracle.
+    pub oracle: f64,
+    /// That less the fused decision's; negative when the fused decision beats the oracle.
+    pub headroom: f64,
+    /// Share of rows where some available modality is right and the fused decision is not.
+    pub regret: f64,
+    /// Share of rows where the fused decision is right and no available modality is: beyond any routing.
+    pub beyond_oracle: f64,
+}
+
+/// See [`Experts::alignment`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Alignment {
+    /// AUROC of quality for the expert being right, ties half.
+    pub auroc: Option<f64>,
+    /// Spearman correlation of quality with the expert being right.
+    pub spearman: Option<f64>,
+}
+
+/// Balanced accuracy of decisions of which is known whether they are right.
+///
+/// Errors when a length is wrong, a label is no class, or there are no rows.
+pub fn balanced_accuracy_of(
+    labels: &[u32],
+    classes: usize,
+    right: &[bool],
+) -> Result<f64, MetricError> {
+    if labels.len() != right.len() {
+        return Err(MetricError::Length {
+            what: "right",
+            expected: labels.len(),
+            found: right.len(),
+        });
+    }
+    let (mut rows, mut correct) = (vec![0; classes], vec![0; classes]);
+    for (row, (&label, &right)) in labels.iter().zip(right).enumerate() {
+        if label as usize >= classes {
+            return Err(MetricError::Class { what: "label", row, value: label, classes });
+        }
+        rows[label as usize] += 1;
+        correct[label as usize] += u64::from(right);
+    }
+    balanced_accuracy(&rows, &correct)
+}
+
+#[cfg(test)]
+mod tests;

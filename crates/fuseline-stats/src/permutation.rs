@@ -1,0 +1,331 @@
+//! Which row's quality each row gets under Broken-Q.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::streams::Stream;
+
+mod strata;
+
+pub use strata::confidence_strata;
+
+/// How rows of quality are permuted across test examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scheme {
+    /// A row's qualities move together, among the rows with the same modalities available.
+    Joint,
+    /// Each modality's quality moves on its own, among the rows where that modality is available.
+    PerModality,
+    /// As joint, within the row's group.
+    WithinGroup,
+    /// As joint, within the row's stratum of evidence confidence.
+    Conditional,
+    /// As joint, and no row keeps its own quality, but for a row that is alone with its availability.
+    Derangement,
+}
+
+impl Scheme {
+    /// All schemes, in the order of the documentation.
+    pub const ALL: [Self; 5] =
+        [Self::Joint, Self::PerModality, Self::WithinGroup, Self::Conditional, Self::Derangement];
+
+    /// The name in workflows, which is also part of the stream.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Joint => "joint",
+            Self::PerModality => "per_modality",
+            Self::WithinGroup => "within_group",
+            Self::Conditional => "conditional",
+            Self::Derangement => "derangement",
+        }
+    }
+}
+
+/// What may be done to quality: a permutation across examples, or one of two other breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Intervention {
+    /// Quality moves across examples: see [`Permuter`].
+    Permutation(Scheme),
+    /// Within each example quality moves across its available modalities: see [`modality_swap`].
+    ModalitySwap,
+    /// Each modality's quality is its mean over the rows where it is available: see [`constant`].
+    Constant,
+}
+
+impl Intervention {
+    /// The name in workflows.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Permutation(scheme) => scheme.name(),
+            Self::ModalitySwap => "modality_swap",
+            Self::Constant => "constant",
+        }
+    }
+
+    /// The intervention of a name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let permutations = Scheme::ALL.into_iter().map(Self::Permutation);
+        permutations.chain([Self::ModalitySwap, Self::Constant]).find(|it| it.name() == name)
+    }
+
+    /// Whether a second draw can differ from the first.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        self != Self::Constant
+    }
+}
+
+/// Why rows cannot be permuted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PermutationError {
+    /// A slice has the wrong length.
+    #[error("{what}: {found} values where {expected} were expected")]
+    Length {
+        /// Which slice.
+        what: &'static str,
+        /// The length that the other arguments ask for.
+        expected: usize,
+        /// The length found.
+        found: usize,
+    },
+    /// The scheme needs what the rows do not tell.
+    #[error("the scheme {} needs {needed}", scheme.name())]
+    Missing {
+        /// The scheme.
+        scheme: Scheme,
+        /// What it needs.
+        needed: &'static str,
+    },
+    /// Availability has no columns, or too many.
+    #[error("{modalities} modalities are not between 1 and 64")]
+    Modalities {
+        /// Number of modalities.
+        modalities: usize,
+    },
+    /// More rows than an index can name.
+    #[error("more than 2^32 rows")]
+    TooManyRows,
+}
+
+/// The test rows that quality is permuted across.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Number of modalities.
+    pub modalities: usize,
+    /// n rows by modalities, row-major: whether the modality is there.
+    pub available: &'a [bool],
+    /// The group of each row, for [`Scheme::WithinGroup`].
+    pub group: Option<&'a [u32]>,
+    /// The stratum of each row, for [`Scheme::Conditional`]: see [`confidence_strata`].
+    pub stratum: Option<&'a [u32]>,
+    /// Digest of the rows' identity: part of the stream, so that equal rows see equal permutations.
+    pub digest: &'a [u8],
+}
+
+impl Rows<'_> {
+    fn count(&self) -> Result<usize, PermutationError> {
+        let modalities = self.modalities;
+        if !(1..=64).contains(&modalities) {
+            return Err(PermutationError::Modalities { modalities });
+        }
+        let found = self.available.len();
+        let count = found / modalities;
+        if count * modalities != found {
+            let expected = (count + 1) * modalities;
+            return Err(PermutationError::Length { what: "available", expected, found });
+        }
+        if u32::try_from(count).is_err() {
+            return Err(PermutationError::TooManyRows);
+        }
+        Ok(count)
+    }
+}
+
+/// Draws the permutations of one scheme over one set of rows, any of them at any time.
+#[derive(Debug, Clone)]
+pub struct Permuter {
+    scheme: Scheme,
+    count: usize,
+    /// Rows that exchange their quality, by column; ordered by their first row, rows ascending.
+    strata: Vec<Vec<Vec<u32>>>,
+    stream: Stream,
+}
+
+impl Permuter {
+    /// Sorts the rows into strata that exchange quality among themselves.
+    ///
+    /// Permutation j of a scheme is a function of the seed, the scheme, `rows.digest` and j, and of which rows share a
+    /// stratum; how groups and strata are numbered does not matter. Errors when a length is wrong, or the scheme needs
+    /// groups or strata and there are none.
+    pub fn new(scheme: Scheme, rows: &Rows<'_>, seed: u64) -> Result<Self, PermutationError> {
+        let count = rows.count()?;
+        let inner = match scheme {
+            Scheme::WithinGroup => Some(("groups", rows.group)),
+            Scheme::Conditional => Some(("strata of confidence", rows.stratum)),
+            Scheme::Joint | Scheme::PerModality | Scheme::Derangement => None,
+        };
+        let inner = match inner {
+            Some((needed, None)) => return Err(PermutationError::Missing { scheme, needed }),
+            Some((what, Some(found))) if found.len() != count => {
+                return Err(PermutationError::Length { what, expected: count, found: found.len() });
+            }
+            Some((_, found)) => found,
+            None => None,
+        };
+        let strata = if scheme == Scheme::PerModality {
+            let of = |modality| {
+                let own = rows.available.iter().skip(modality).step_by(rows.modalities);
+                let there = (0_u32..).zip(own).filter(|&(_, available)| *available);
+                Vec::from([there.map(|(row, _)| row).collect()])
+            };
+            (0..rows.modalities).map(of).collect()
+        } else {
+            let pattern =
+                |row: &[bool]| row.iter().fold(0_u64, |bits, &bit| bits << 1 | u64::from(bit));
+            let inner = (0..count).map(|row| inner.map_or(0, |inner| inner[row]));
+            Vec::from([together(rows.available.chunks(rows.modalities).map(pattern).zip(inner))])
+        };
+        let stream =
+            Stream::new(seed, "permutation").with(scheme.name().as_bytes()).with(rows.digest);
+        Ok(Self { scheme, count, strata, stream })
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.count
+    }
+
+    /// Index vectors a permutation: 1 when a row's qualities move together, else one a modality.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.strata.len()
+    }
+
+    /// How many rows have another row to exchange quality with, in the column where they are most.
+    ///
+    /// A scheme that can move few rows has little power: a gap of 0 then says nothing.
+    #[must_use]
+    pub fn movable_rows(&self) -> usize {
+        let movable = |strata: &Vec<Vec<u32>>| {
+            strata.iter().map(Vec::len).filter(|&rows| rows > 1).sum::<usize>()
+        };
+        self.strata.iter().map(movable).max().unwrap_or(0)
+    }
+
+    /// Permutation `number`: at `[column * rows + i]` the row whose quality row i gets.
+    ///
+    /// Rows where a modality is unavailable keep their own index in its column.
+    #[must_use]
+    pub fn draw(&self, number: u64) -> Vec<u32> {
+        let mut index = vec![0; self.columns() * self.count];
+        self.draw_into(number, &mut index);
+        index
+    }
+
+    /// [`Self::draw`] into a slice of columns * rows; what lies beyond its end is left out.
+    pub fn draw_into(&self, number: u64, index: &mut [u32]) {
+        let stream = self.stream.clone().with_u64(number);
+        let columns = index.chunks_mut(self.count.max(1)).zip(&self.strata);
+        let mut shuffled = Vec::new();
+        for (column, (index, strata)) in (0_u64..).zip(columns) {
+            let mut stream = stream.clone().with_u64(column);
+            for (own, row) in index.iter_mut().zip(0_u32..) {
+                *own = row;
+            }
+            for rows in strata {
+                shuffled.clone_from(rows);
+                stream.shuffle(&mut shuffled);
+                if self.scheme == Scheme::Derangement && rows.len() > 1 {
+                    // One shuffle in e moves every row: those that do are all equally likely.
+                    while rows.iter().zip(&shuffled).any(|(own, other)| own == other) {
+                        stream.shuffle(&mut shuffled);
+                    }
+                }
+                for (&row, &other) in rows.iter().zip(&shuffled) {
+                    if let Some(own) = index.get_mut(row as usize) {
+                        *own = other;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of equal key, ordered by their first row.
+fn together<K: Ord>(keys: impl Iterator<Item = K>) -> Vec<Vec<u32>> {
+    let mut place: BTreeMap<K, usize> = BTreeMap::new();
+    let mut strata: Vec<Vec<u32>> = Vec::new();
+    for (row, key) in (0_u32..).zip(keys) {
+        let at = *place.entry(key).or_insert(strata.len());
+        match strata.get_mut(at) {
+            Some(rows) => rows.push(row),
+            None => strata.push(vec![row]),
+        }
+    }
+    strata
+}
+
+/// Quality after each row's available modalities have exchanged theirs at random: draw `number`.
+///
+/// `quality`: n rows by modalities, row-major. Every order of a row's available modalities is equally likely,
+/// independently by row, so the set of a row's qualities stays and which modality each speaks of is lost. Errors when
+/// the lengths differ.
+pub fn modality_swap(
+    quality: &[f64],
+    rows: &Rows<'_>,
+    seed: u64,
+    number: u64,
+) -> Result<Vec<f64>, PermutationError> {
+    check_quality(quality, rows)?;
+    let mut stream = Stream::new(seed, "permutation")
+        .with(Intervention::ModalitySwap.name().as_bytes())
+        .with(rows.digest)
+        .with_u64(number);
+    let mut swapped = quality.to_vec();
+    let mut own = Vec::new();
+    for (row, available) in
+        swapped.chunks_mut(rows.modalities).zip(rows.available.chunks(rows.modalities))
+    {
+        let there = || available.iter().enumerate().filter(|(_, there)| **there).map(|(at, _)| at);
+        own.clear();
+        own.extend(there().map(|at| row[at]));
+        stream.shuffle(&mut own);
+        for (at, &quality) in there().zip(&own) {
+            row[at] = quality;
+        }
+    }
+    Ok(swapped)
+}
+
+/// Quality with each modality's replaced by its mean over the rows where it is available, summed in row order.
+///
+/// `quality`: n rows by modalities, row-major; where a modality is unavailable the value stays. Errors when the lengths
+/// differ.
+pub fn constant(quality: &[f64], rows: &Rows<'_>) -> Result<Vec<f64>, PermutationError> {
+    check_quality(quality, rows)?;
+    let mut levelled = quality.to_vec();
+    for modality in 0..rows.modalities {
+        let own = |at: &usize| rows.available[*at];
+        let places = || (modality..quality.len()).step_by(rows.modalities).filter(own);
+        let sum: f64 = places().map(|at| quality[at]).sum();
+        let mean = sum / places().count().max(1) as f64;
+        places().for_each(|at| levelled[at] = mean);
+    }
+    Ok(levelled)
+}
+
+fn check_quality(quality: &[f64], rows: &Rows<'_>) -> Result<(), PermutationError> {
+    let expected = rows.count()? * rows.modalities;
+    if quality.len() == expected {
+        return Ok(());
+    }
+    Err(PermutationError::Length { what: "quality", expected, found: quality.len() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The permutation test of the gap between Clean-Q and Broken-Q.
+
+use thiserror::Error;
+
+/// Broken values up to this far below the clean one count as ties: sums of counts differ by rounding alone.
+pub const TIE: f64 = 1e-12;
+
+/// Why there is no test.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+pub enum PermutationTestError {
+    /// There is no permutation.
+    #[error("there are no permutations")]
+    Empty,
+    /// A value is NaN or infinite.
+    #[error("the value of permutation {permutation} is not finite")]
+    NotFinite {
+        /// The permutation; -1 is Clean-Q.
+        permutation: i64,
+    },
+    /// The level is outside 0 to 1.
+    #[error("the level {alpha} is not between 0 and 1")]
+    Level {
+        /// The level.
+        alpha: f64,
+    },
+}
+
+/// What the permutations say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PermutationTest {
+    /// The value under Clean-Q.
+    pub clean: f64,
+    /// Mean value under Broken-Q.
+    pub broken: f64,
+    /// clean - broken.
+    pub gap: f64,
+    /// Number of permutations, m.
+    pub permutations: usize,
+    /// Permutations whose value is at least the clean one, up to [`TIE`]: b.
+    pub at_least: usize,
+    /// (b + 1) / (m + 1).
+    pub p_value: f64,
+    /// Standard deviation of the values under Broken-Q, divisor m - 1; none for a single permutation.
+    pub null_sd: Option<f64>,
+}
+
+/// One-sided permutation test, p = (b + 1) / (m + 1) (Phipson and Smyth 2010).
+///
+/// `clean`: the statistic as measured, larger is better. `broken`: the statistic under each of m permutations. b counts
+/// broken >= clean - 1e-12. Errors when `broken` is empty or a value is not finite.
+pub fn permutation_test(
+    clean: f64,
+    broken: &[f64],
+) -> Result<PermutationTest, PermutationTestError> {
+    let mean = mean(broken)?;
+    if !clean.is_finite() {
+        return Err(PermutationTestError::NotFinite { permutation: -1 });
+    }
+    let permutations = broken.len();
+    let at_least = broken.iter().filter(|&&value| value >= clean - TIE).count();
+    let squares: f64 = broken.iter().map(|value| (value - mean) * (value - mean)).sum();
+    Ok(PermutationTest {
+        clean,
+        broken: mean,
+        gap: clean - mean,
+        permutations,
+        at_least,
+        p_value: p_value(at_least, permutations),
+        null_sd: (permutations > 1).then(|| (squares / (permutations - 1) as f64).sqrt()),
+    })
+}
+
+/// The gap above which this test would have given p <= alpha, had the permutations been the same.
+///
+/// With k the largest b for which (b + 1) / (m + 1) <= alpha, it is the k-th (from 0) largest broken value less their
+/// mean: a clean value that lies above it by more than 1e-12 leaves at most k broken values at or above itself. None
+/// when m permutations cannot give p <= alpha. Errors as [`permutation_test`], and when alpha is not between 0 and 1.
+pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, PermutationTestError> {
+    let mean = mean(broken)?;
+    if !(alpha > 0.0 && alpha < 1.0) {
+        return Err(PermutationTestError::Level { alpha });
+    }
+    let mut descending = broken.to_vec();
+    descending.sort_by(|a, b| b.total_cmp(a));
+    let allowed = (0..broken.len()).take_while(|&b| p_value(b, broken.len()) <= alpha).last();
+    Ok(allowed.map(|b| descending[b] - mean))
+}
+
+fn p_value(at_least: usize, permutations: usize) -> f64 {
+    (at_least + 1) as f64 / (permutations + 1) as f64
+}
+
+/// The mean of finite values, in order; equal values have exactly their own value as mean.
+fn mean(broken: &[f64]) -> Result<f64, PermutationTestError> {
+    let Some(&first) = broken.first() else { return Err(PermutationTestError::Empty) };
+    if let Some((permutation, _)) = (0_i64..).zip(broken).find(|(_, value)| !value.is_finite()) {
+        return Err(PermutationTestError::NotFinite { permutation });
+    }
+    Ok(first + broken.iter().map(|value| value - first).sum::<f64>() / broken.len() as f64)
+}
+
+#[cfg(test)]
+mod tests;

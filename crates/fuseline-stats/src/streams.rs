@@ -1,0 +1,88 @@
+//! Streams of random numbers, named by what they are for.
+//!
+//! A stream is ChaCha20 (zero nonce, 64-bit counter from 0) under a key that is the blake3 hash of the stream's parts:
+//! each part is written as its length (u64, little-endian) and its bytes. The parts are `fuseline.stream/1`, the seed
+//! (u64, little-endian), the purpose, and whatever [`Stream::with`] added. So any implementation can draw the same
+//! numbers, and no draw depends on how many others were made, in which order or in which thread.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// A stream of random numbers: a function of its parts and of how many numbers it gave.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    parts: blake3::Hasher,
+    generator: Option<ChaCha20Rng>,
+}
+
+impl Stream {
+    /// The stream of a seed for a purpose, such as the name of a stage kind.
+    #[must_use]
+    pub fn new(seed: u64, purpose: &str) -> Self {
+        Self { parts: blake3::Hasher::new(), generator: None }
+            .with(b"fuseline.stream/1")
+            .with_u64(seed)
+            .with(purpose.as_bytes())
+    }
+
+    /// The stream of one more part. It starts anew: what was drawn before does not matter.
+    #[must_use]
+    pub fn with(mut self, part: &[u8]) -> Self {
+        self.parts.update(&(part.len() as u64).to_le_bytes());
+        self.parts.update(part);
+        self.generator = None;
+        self
+    }
+
+    /// [`Self::with`] the eight little-endian bytes of a number.
+    #[must_use]
+    pub fn with_u64(self, part: u64) -> Self {
+        self.with(&part.to_le_bytes())
+    }
+
+    /// The next 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        let parts = &self.parts;
+        self.generator
+            .get_or_insert_with(|| ChaCha20Rng::from_seed(*parts.finalize().as_bytes()))
+            .next_u64()
+    }
+
+    /// Uniform in [0, 1): the upper 53 bits of one draw, times 2^-53.
+    pub fn uniform(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
+    }
+
+    /// Standard normal, from two uniforms u and v: sqrt(-2 ln(1 - u)) cos(2 pi v) (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
+        radius * libm::cos(2.0 * std::f64::consts::PI * self.uniform())
+    }
+
+    /// Uniform in 0..n, without bias: the upper half of draw * n, drawn again where that favours some (Lemire 2019).
+    ///
+    /// An n of 0 counts as 1.
+    pub fn below(&mut self, n: u64) -> u64 {
+        let n = n.max(1);
+        let refused_below = n.wrapping_neg() % n;
+        loop {
+            let product = u128::from(self.next_u64()) * u128::from(n);
+            #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+            if product as u64 >= refused_below {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place down).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            #[expect(clippy::cast_possible_truncation, reason = "a number below a usize is one")]
+            let other = self.below(last as u64 + 1) as usize;
+            items.swap(last, other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
