@@ -4,5 +4,5 @@ mod broken;
 mod experts;
 pub mod family;
 pub mod permute_quality;
-//pub mod summarize;
+pub mod summarize;
 mod tally;

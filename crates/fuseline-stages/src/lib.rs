@@ -43,7 +43,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<fusion::fit::Fit>(),
         Kind::of::<fusion::predict::Predict>(),
         Kind::of::<diagnose::permute_quality::PermuteQuality>(),
-        //Kind::of::<diagnose::summarize::Summarize>(),
+        Kind::of::<diagnose::summarize::Summarize>(),
         Kind::of::<diagnose::family::Family>(),
         Kind::of::<report::html::Html>(),
     ])

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::Permutations;
 use fuseline_engine::StageError;
+use fuseline_stats::metrics::balanced_accuracy;
 
 /// Balanced accuracy under Clean-Q and under every permutation, from counts pooled over folds.
 pub(crate) struct Pooled {
@@ -15,11 +16,17 @@ pub(crate) struct Pooled {
     pub scheme: String,
 }
 
-/// Correct decisions and rows of one class.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    n: i64,
-    correct: i64,
+/// Rows and right decisions by class.
+struct Counts {
+    rows: Vec<u64>,
+    correct: Vec<u64>,
+}
+
+impl Counts {
+    fn balanced_accuracy(&self) -> Result<f64, StageError> {
+        balanced_accuracy(&self.rows, &self.correct)
+            .map_err(|error| StageError::data(error.to_string()))
+    }
 }
 
 impl Pooled {
@@ -29,8 +36,7 @@ impl Pooled {
         let Some(first) = parts.peek().copied() else {
             return Err(StageError::failed("nothing arrived at input permutations"));
         };
-        let mut table = BTreeMap::<i32, Vec<Count>>::new();
-        let mut folds = 0;
+        let mut table = BTreeMap::<i32, Counts>::new();
         for part in parts {
             if part.classes != first.classes
                 || part.scheme != first.scheme
@@ -42,41 +48,26 @@ impl Pooled {
                 )
                 .hint("pool over folds only: the stage must run over every other axis"));
             }
-            folds += 1;
             for (row, &permutation) in part.permutation.iter().enumerate() {
-                let counts = table
-                    .entry(permutation)
-                    .or_insert_with(|| vec![Count::default(); part.classes.len()]);
-                let count = &mut counts[part.class[row] as usize];
-                count.n += part.n[row];
-                count.correct += part.correct[row];
+                let counts = table.entry(permutation).or_insert_with(|| Counts {
+                    rows: vec![0; part.classes.len()],
+                    correct: vec![0; part.classes.len()],
+                });
+                let class = part.class[row] as usize;
+                counts.rows[class] += part.n[row].unsigned_abs();
+                counts.correct[class] += part.correct[row].unsigned_abs();
             }
         }
         let clean = table
             .remove(&-1)
             .ok_or_else(|| StageError::data("the permutations hold no row -1, which is Clean-Q"))?;
-        if !table.keys().copied().eq(0..table.len() as i32) || table.is_empty() {
+        if table.is_empty() || !table.keys().copied().eq((0..).take(table.len())) {
             return Err(StageError::data("the permutations are not numbered from 0 without a gap"));
         }
-        tracing::debug!(folds, permutations = table.len(), "pooled");
         Ok(Self {
-            clean: balanced_accuracy(&clean),
+            clean: clean.balanced_accuracy()?,
+            broken: table.values().map(Counts::balanced_accuracy).collect::<Result<_, _>>()?,
             scheme: first.scheme.clone(),
-            broken: table.values().map(|counts| balanced_accuracy(counts)).collect(),
         })
     }
-}
-
-/// Mean recall of the classes that have rows.
-fn balanced_accuracy(counts: &[Count]) -> f64 {
-    let recalls = counts
-        .iter()
-        .filter(|count| count.n > 0)
-        .map(|count| count.correct as f64 / count.n as f64);
-    let (mut sum, mut classes) = (0.0, 0.0);
-    for recall in recalls {
-        sum += recall;
-        classes += 1.0;
-    }
-    sum / classes
 }

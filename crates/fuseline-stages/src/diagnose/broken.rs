@@ -6,62 +6,100 @@ use std::ops::Range;
 use fuseline_artifact::Cohort;
 use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
-use fuseline_stats::permutation::{self, Context};
+use fuseline_stats::evidence::confidence;
+use fuseline_stats::permutation::{self, Intervention, Permuter, Rows, Scheme};
 
 use crate::batch::Fusable;
-use crate::diagnose::permute_quality::Scheme;
 use crate::rows::rows_digest;
+
+/// How quality is to be broken.
+pub(crate) struct Plan<'a> {
+    pub intervention: Intervention,
+    pub permutations: u32,
+    /// Into how many bins the confidence of each modality is cut.
+    pub bins: u32,
+    pub seed: u64,
+    /// For each modality, whether its quality is broken.
+    pub chosen: &'a [bool],
+}
 
 /// Every broken quality that a model is asked about.
 pub(crate) enum Broken {
     /// Quality taken from other rows.
-    Permuted { permutations: u32, columns: usize, mask: u64, draw: Box<Draw> },
+    Permuted { permutations: u32, mask: u64, permuter: Permuter },
     /// Quality replaced: rows x modalities each time.
     Replaced(Vec<Vec<f64>>),
 }
 
-/// What an index of rows is drawn from.
-pub(crate) struct Draw {
-    scheme: permutation::Scheme,
-    context: Context,
-    seed: u64,
-    rows: [u8; 32],
-}
-
 impl Broken {
-    /// Prepares the scheme. `chosen`: for each modality, whether its quality is broken.
-    pub fn new(
-        scheme: Scheme,
-        permutations: u32,
-        strata: u32,
-        seed: u64,
-        fusable: &Fusable,
-        cohort: &Cohort,
-        chosen: &[bool],
-    ) -> Result<Self, StageError> {
-        let scheme = match scheme {
-            Scheme::Joint => permutation::Scheme::Joint,
-            Scheme::PerModality => permutation::Scheme::PerModality,
-            Scheme::WithinGroup => permutation::Scheme::WithinGroup,
-            Scheme::Conditional => permutation::Scheme::Conditional,
-            Scheme::Derangement => permutation::Scheme::Derangement,
-            Scheme::ModalitySwap => return Ok(Self::Replaced(swapped(fusable, chosen))),
-            Scheme::Constant => return Ok(Self::Replaced(vec![constant(fusable, chosen)])),
+    /// Prepares what a plan asks for; an error when it can break nothing.
+    pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
+        let refused = |error: permutation::PermutationError| StageError::data(error.to_string());
+        let digest = rows_digest(&fusable.example_ids(cohort));
+        let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
+        let group = groups(fusable, cohort);
+        let mut rows = Rows {
+            modalities: plan.chosen.len(),
+            available: &available,
+            group: Some(&group),
+            stratum: None,
+            digest: digest.as_bytes(),
         };
-        if chosen.len() > 64 {
-            return Err(StageError::failed("at most 64 modalities can be permuted"));
+        match plan.intervention {
+            Intervention::Permutation(scheme) => {
+                let stratum = match scheme {
+                    Scheme::Conditional => Some(
+                        permutation::confidence_strata(&confidences(fusable), &rows, plan.bins)
+                            .map_err(refused)?,
+                    ),
+                    _ => None,
+                };
+                rows.stratum = stratum.as_deref();
+                let permuter = Permuter::new(scheme, &rows, plan.seed).map_err(refused)?;
+                let movable = permuter.movable_rows();
+                tracing::info!(
+                    scheme = scheme.name(),
+                    movable,
+                    rows = permuter.rows(),
+                    "permuting quality"
+                );
+                if movable == 0 {
+                    return Err(StageError::data(format!(
+                        "the scheme {} can move the quality of no test example",
+                        scheme.name()
+                    ))
+                    .at("scheme")
+                    .hint("every example is alone with its modalities, group or stratum: use joint, or fewer bins"));
+                }
+                let bits = plan.chosen.iter().zip(0..);
+                let mask = bits.map(|(&chosen, bit)| u64::from(chosen) << bit).sum();
+                Ok(Self::Permuted { permutations: plan.permutations, mask, permuter })
+            }
+            Intervention::ModalitySwap | Intervention::Constant => {
+                // What is not chosen is left alone, as if it were not there.
+                let open: Vec<bool> = available
+                    .iter()
+                    .zip(plan.chosen.iter().cycle())
+                    .map(|(there, chosen)| *there && *chosen)
+                    .collect();
+                rows.available = &open;
+                let replaced = if plan.intervention == Intervention::Constant {
+                    permutation::constant(&fusable.quality, &rows).map(|quality| vec![quality])
+                } else {
+                    (0..plan.permutations)
+                        .map(|number| {
+                            permutation::modality_swap(
+                                &fusable.quality,
+                                &rows,
+                                plan.seed,
+                                number.into(),
+                            )
+                        })
+                        .collect()
+                };
+                Ok(Self::Replaced(replaced.map_err(refused)?))
+            }
         }
-        let mask = chosen.iter().zip(0..).map(|(&chosen, bit)| u64::from(chosen) << bit).sum();
-        let context = Context {
-            modalities: chosen.len(),
-            available: fusable.available.clone(),
-            group: groups(fusable, cohort),
-            stratum: confidence_strata(fusable, strata),
-        };
-        let rows = *rows_digest(&fusable.example_ids(cohort)).as_bytes();
-        let columns = permutation::columns(scheme, chosen.len());
-        let draw = Box::new(Draw { scheme, context, seed, rows });
-        Ok(Self::Permuted { permutations, columns, mask, draw })
     }
 
     /// How many there are.
@@ -81,18 +119,14 @@ impl Broken {
         out: &mut [f64],
     ) -> Result<(), StageError> {
         match self {
-            Self::Permuted { columns, mask, draw, .. } => {
-                let mut index = Vec::with_capacity(which.len() * columns * batch.rows());
-                for permutation in which.clone() {
-                    index.extend(permutation::index(
-                        draw.scheme,
-                        &draw.context,
-                        draw.seed,
-                        &draw.rows,
-                        permutation.into(),
-                    ));
+            Self::Permuted { mask, permuter, .. } => {
+                let columns = permuter.columns();
+                let each = columns * permuter.rows();
+                let mut index = vec![0; which.len() * each];
+                for (number, index) in which.clone().zip(index.chunks_exact_mut(each)) {
+                    permuter.draw_into(number.into(), index);
                 }
-                model.predict_permuted(batch, &index, which.len(), *columns, *mask, out)?;
+                model.predict_permuted(batch, &index, which.len(), columns, *mask, out)?;
             }
             Self::Replaced(qualities) => {
                 let width = batch.rows() * batch.classes().len();
@@ -122,72 +156,9 @@ fn groups(fusable: &Fusable, cohort: &Cohort) -> Vec<u32> {
         .collect()
 }
 
-/// The stratum of each row: rows ranked by the mean of the available experts' largest probabilities, cut evenly.
-fn confidence_strata(fusable: &Fusable, strata: u32) -> Vec<u32> {
-    let (classes, modalities) = (fusable.classes.len(), fusable.modalities.len());
-    let confidence: Vec<f64> = (0..fusable.len())
-        .map(|row| {
-            let (mut sum, mut available) = (0.0, 0.0);
-            for cell in row * modalities..(row + 1) * modalities {
-                if fusable.available[cell] == 1 {
-                    let probabilities = &fusable.evidence[cell * classes..][..classes];
-                    sum += probabilities.iter().copied().fold(0.0, f64::max);
-                    available += 1.0;
-                }
-            }
-            sum / available
-        })
-        .collect();
-    let mut ranked: Vec<usize> = (0..confidence.len()).collect();
-    ranked.sort_by(|&a, &b| confidence[a].total_cmp(&confidence[b]).then(a.cmp(&b)));
-    let mut stratum = vec![0; ranked.len()];
-    for (rank, row) in ranked.iter().enumerate() {
-        stratum[*row] = (rank as u64 * u64::from(strata) / ranked.len() as u64) as u32;
-    }
-    stratum
-}
-
-/// Each cyclic shift of the qualities among the chosen modalities that a row has.
-fn swapped(fusable: &Fusable, chosen: &[bool]) -> Vec<Vec<f64>> {
-    let modalities = chosen.len();
-    let most = chosen.iter().filter(|chosen| **chosen).count();
-    (1..most.max(2))
-        .map(|shift| {
-            let mut quality = fusable.quality.clone();
-            for row in 0..fusable.len() {
-                let cells: Vec<usize> = (0..modalities)
-                    .filter(|&modality| chosen[modality])
-                    .map(|modality| row * modalities + modality)
-                    .filter(|&cell| fusable.available[cell] == 1)
-                    .collect();
-                for (at, &cell) in cells.iter().enumerate() {
-                    quality[cell] = fusable.quality[cells[(at + shift) % cells.len()]];
-                }
-            }
-            quality
-        })
-        .collect()
-}
-
-/// The mean quality of each chosen modality, for every row that has it.
-fn constant(fusable: &Fusable, chosen: &[bool]) -> Vec<f64> {
-    let mut quality = fusable.quality.clone();
-    for modality in (0..chosen.len()).filter(|&modality| chosen[modality]) {
-        let cells = || {
-            (modality..fusable.quality.len())
-                .step_by(chosen.len())
-                .filter(|&cell| fusable.available[cell] == 1)
-        };
-        let (mut sum, mut available) = (0.0, 0.0);
-        for cell in cells() {
-            sum += fusable.quality[cell];
-            available += 1.0;
-        }
-        for cell in cells() {
-            quality[cell] = sum / available;
-        }
-    }
-    quality
+/// The largest probability of each row and modality.
+fn confidences(fusable: &Fusable) -> Vec<f64> {
+    fusable.evidence.chunks_exact(fusable.classes.len()).map(confidence).collect()
 }
 
 #[cfg(test)]

@@ -2,110 +2,124 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{Cohort, Control, Evidence, Quality};
+use fuseline_artifact::{Cohort, Control, Evidence, ExampleEffects, Quality};
 use fuseline_engine::{Labelled, StageError};
+use fuseline_stats::headroom::Experts;
 
-use crate::rows::{cohort_rows, decision, row_of};
+use crate::rows::{cohort_rows, decision};
 
-/// One modality's expert on the tested examples.
-pub(crate) struct Expert {
-    pub modality: String,
-    /// For each tested example, whether the expert is right; `None` where the modality is unavailable.
-    pub right: Vec<Option<bool>>,
-    /// For each tested example, its quality where the modality is available.
-    pub quality: Vec<Option<f64>>,
+/// Every modality's expert on the tested examples.
+pub(crate) struct Pooled {
+    pub modalities: Vec<String>,
+    pub labels: Vec<u32>,
+    pub classes: usize,
+    /// tested examples x modalities: whether the modality is there.
+    pub available: Vec<bool>,
+    /// tested examples x modalities: whether its expert is right.
+    pub correct: Vec<bool>,
+    /// tested examples x modalities.
+    pub quality: Vec<f64>,
 }
 
-/// Pools evidence and quality over folds. `tested`: the row of the cohort of each tested example, each once.
-///
-/// Errors when evidence is of an example that was not tested, comes twice, or lacks its quality.
-pub(crate) fn pool(
-    evidence: &[Labelled<Evidence>],
-    quality: &[Labelled<Quality>],
-    cohort: &Cohort,
-    tested: &[usize],
-) -> Result<Vec<Expert>, StageError> {
-    let place = cohort.rows_by_id();
-    let tested_at: BTreeMap<usize, usize> = tested.iter().copied().zip(0..).collect();
-    let mut experts = Vec::<Expert>::new();
-    for labelled in evidence {
-        let evidence = &labelled.artifact;
-        let at = match experts.iter().position(|expert| expert.modality == evidence.modality) {
-            Some(at) => at,
-            None => {
-                experts.push(Expert {
-                    modality: evidence.modality.clone(),
-                    right: vec![None; tested.len()],
-                    quality: vec![None; tested.len()],
-                });
-                experts.len() - 1
+impl Pooled {
+    /// Pools evidence and quality over folds. `tested`: the row of the cohort of each tested example, each once.
+    ///
+    /// Errors when evidence is of an example that was not tested, comes twice, or lacks its quality.
+    pub fn of(
+        evidence: &[Labelled<Evidence>],
+        quality: &[Labelled<Quality>],
+        cohort: &Cohort,
+        tested: &[usize],
+    ) -> Result<Self, StageError> {
+        let mut modalities = Vec::<String>::new();
+        for labelled in evidence {
+            if !modalities.contains(&labelled.artifact.modality) {
+                modalities.push(labelled.artifact.modality.clone());
             }
+        }
+        let cells = tested.len() * modalities.len();
+        let mut pooled = Self {
+            labels: tested.iter().map(|&row| cohort.label[row]).collect(),
+            classes: cohort.classes.len(),
+            available: vec![false; cells],
+            correct: vec![false; cells],
+            quality: vec![f64::NAN; cells],
+            modalities,
         };
-        let rows = cohort_rows(evidence, &place)?;
-        for ((row, id), probabilities) in rows
-            .iter()
-            .zip(&evidence.example_id)
-            .zip(evidence.probabilities.chunks_exact(evidence.classes.len()))
-        {
-            let Some(&tested) = tested_at.get(row) else {
-                return Err(StageError::data(format!(
-                    "example {id} has test evidence of modality {} and was not tested",
-                    evidence.modality
+        let place = cohort.rows_by_id();
+        let tested_at: BTreeMap<usize, usize> = tested.iter().copied().zip(0..).collect();
+        for labelled in evidence {
+            pooled.add_evidence(&labelled.artifact, cohort, &place, &tested_at)?;
+        }
+        for labelled in quality {
+            let quality = &labelled.artifact;
+            let modality = pooled.modality(&quality.modality).ok_or_else(|| {
+                StageError::data(format!(
+                    "there is quality of modality {} but no evidence",
+                    quality.modality
                 ))
-                .hint("effects and evidence must come from the same folds"));
-            };
-            let right = decision(probabilities) == cohort.label[*row] as usize;
-            if experts[at].right[tested].replace(right).is_some() {
-                return Err(StageError::data(format!(
-                    "example {id} has test evidence of modality {} twice",
-                    evidence.modality
-                )));
+            })?;
+            for (id, value) in quality.example_id.iter().zip(&quality.quality) {
+                let row = place.get(id.as_str()).and_then(|row| tested_at.get(row));
+                if let Some(&row) = row {
+                    pooled.quality[row * pooled.modalities.len() + modality] = *value;
+                }
             }
         }
-    }
-    for labelled in quality {
-        let quality = &labelled.artifact;
-        let Some(expert) = experts.iter_mut().find(|expert| expert.modality == quality.modality)
-        else {
-            return Err(StageError::data(format!(
-                "there is quality of modality {} but no evidence",
-                quality.modality
-            )));
-        };
-        for (id, value) in quality.example_id.iter().zip(&quality.quality) {
-            let row = place.get(id.as_str()).and_then(|row| tested_at.get(row));
-            if let Some(&row) = row {
-                expert.quality[row] = Some(*value);
-            }
-        }
-    }
-    for expert in &experts {
-        let lacking = expert
-            .right
-            .iter()
-            .zip(&expert.quality)
-            .position(|(right, quality)| right.is_some() && quality.is_none());
-        if let Some(row) = lacking {
-            return Err(StageError::data(format!(
+        let lacking =
+            (0..cells).find(|&cell| pooled.available[cell] && pooled.quality[cell].is_nan());
+        match lacking {
+            None => Ok(pooled),
+            Some(cell) => Err(StageError::data(format!(
                 "example {} has evidence but no quality in modality {}",
-                cohort.example_id[tested[row]], expert.modality
-            )));
+                cohort.example_id[tested[cell / pooled.modalities.len()]],
+                pooled.modalities[cell % pooled.modalities.len()]
+            ))),
         }
     }
-    Ok(experts)
-}
 
-impl Expert {
-    /// Quality and whether the expert is right, of the examples that have the modality.
-    pub fn aligned(&self) -> (Vec<f64>, Vec<bool>) {
-        let pairs = self.quality.iter().zip(&self.right);
-        pairs.filter_map(|(quality, right)| Some(((*quality)?, (*right)?))).unzip()
+    fn add_evidence(
+        &mut self,
+        evidence: &Evidence,
+        cohort: &Cohort,
+        place: &BTreeMap<&str, usize>,
+        tested_at: &BTreeMap<usize, usize>,
+    ) -> Result<(), StageError> {
+        let refused = |id: &str, what: &str| {
+            StageError::data(format!(
+                "example {id} has test evidence of modality {} {what}",
+                evidence.modality
+            ))
+            .hint("effects, evidence and quality must come from the same folds, each example from one")
+        };
+        let Some(modality) = self.modality(&evidence.modality) else { return Ok(()) };
+        let rows = cohort_rows(evidence, place)?;
+        let probabilities = evidence.probabilities.chunks_exact(evidence.classes.len());
+        for ((row, id), probabilities) in rows.iter().zip(&evidence.example_id).zip(probabilities) {
+            let tested = tested_at.get(row).ok_or_else(|| refused(id, "and was not tested"))?;
+            let cell = tested * self.modalities.len() + modality;
+            if std::mem::replace(&mut self.available[cell], true) {
+                return Err(refused(id, "twice"));
+            }
+            self.correct[cell] = decision(probabilities) == cohort.label[*row] as usize;
+        }
+        Ok(())
     }
-}
 
-/// For each tested example, whether any available modality is right.
-pub(crate) fn oracle(experts: &[Expert], tested: usize) -> Vec<bool> {
-    (0..tested).map(|row| experts.iter().any(|expert| expert.right[row] == Some(true))).collect()
+    fn modality(&self, name: &str) -> Option<usize> {
+        self.modalities.iter().position(|modality| modality == name)
+    }
+
+    /// As the statistics take it.
+    pub fn experts(&self) -> Experts<'_> {
+        Experts {
+            modalities: self.modalities.len(),
+            available: &self.available,
+            correct: &self.correct,
+            labels: &self.labels,
+            classes: self.classes,
+        }
+    }
 }
 
 /// What all the qualities say of themselves; an error when they disagree.
@@ -124,21 +138,63 @@ pub(crate) fn nature(quality: &[Labelled<Quality>]) -> Result<(Control, bool), S
     Ok(first)
 }
 
-/// The row of the cohort of each example; an error when one is unknown or comes twice.
-pub(crate) fn rows_once<'i>(
-    ids: impl Iterator<Item = &'i String> + Clone,
-    cohort: &Cohort,
-) -> Result<Vec<usize>, StageError> {
-    let count = ids.clone().count();
-    if row_of(ids.clone().map(String::as_str)).len() != count {
-        return Err(StageError::data("an example was tested twice")
-            .hint("pool over folds only: the stage must run over every other axis"));
+/// What the permutations did to the tested examples, pooled over folds.
+pub(crate) struct Tested {
+    /// The row of the cohort of each tested example.
+    pub rows: Vec<usize>,
+    /// Whether the decision under Clean-Q is right.
+    pub clean: Vec<bool>,
+    /// The share of permutations under which it is.
+    pub broken: Vec<f64>,
+    /// The share of decisions that a permutation changes, over all tested examples.
+    pub flip_rate: f64,
+    /// The mean total-variation distance, over all tested examples.
+    pub probability_shift: f64,
+}
+
+impl Tested {
+    /// Pools the effects of all folds; an error when an example was tested twice or with other permutations.
+    pub fn of(
+        effects: &[Labelled<ExampleEffects>],
+        cohort: &Cohort,
+        permutations: usize,
+    ) -> Result<Self, StageError> {
+        let place = cohort.rows_by_id();
+        let mut tested = Self {
+            rows: Vec::new(),
+            clean: Vec::new(),
+            broken: Vec::new(),
+            flip_rate: 0.0,
+            probability_shift: 0.0,
+        };
+        let mut seen = vec![false; cohort.len()];
+        let (mut flips, mut shift) = (0_i64, 0.0);
+        for labelled in effects {
+            let effects = &labelled.artifact;
+            if effects.permutations as usize != permutations {
+                return Err(StageError::data(format!(
+                    "the effects count {} permutations and the permutations are {permutations}",
+                    effects.permutations
+                )));
+            }
+            for (at, id) in effects.example_id.iter().enumerate() {
+                let row = *place.get(id.as_str()).ok_or_else(|| {
+                    StageError::data(format!("example {id} was tested and is not in the cohort"))
+                })?;
+                if std::mem::replace(&mut seen[row], true) {
+                    return Err(StageError::data(format!("example {id} was tested twice"))
+                        .hint("pool over folds only: the stage must run over every other axis"));
+                }
+                tested.rows.push(row);
+                tested.clean.push(effects.clean_correct[at]);
+                tested.broken.push(effects.broken_correct[at] as f64 / permutations as f64);
+                flips += effects.flips[at];
+                shift += effects.probability_shift[at];
+            }
+        }
+        let examples = tested.rows.len() as f64;
+        tested.flip_rate = flips as f64 / (permutations as f64 * examples);
+        tested.probability_shift = shift / examples;
+        Ok(tested)
     }
-    let place = cohort.rows_by_id();
-    ids.map(|id| {
-        place.get(id.as_str()).copied().ok_or_else(|| {
-            StageError::data(format!("example {id} was tested and is not in the cohort"))
-        })
-    })
-    .collect()
 }

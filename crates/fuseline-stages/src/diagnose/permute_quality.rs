@@ -4,12 +4,13 @@ use fuseline_artifact::{ArtifactKind, Cohort, Digest, Model, Permutations};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
 };
+use fuseline_stats::permutation::{self, Intervention};
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Fusable;
-use crate::diagnose::broken::Broken;
+use crate::diagnose::broken::{self, Broken};
 use crate::diagnose::tally::Tally;
 use crate::fusion;
 
@@ -21,18 +22,18 @@ use crate::fusion;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermuteQuality {
-    /// How many permutations. The interventions `modality_swap` and `constant` are few by nature and do not look at it.
+    /// How many permutations. `constant` has a single outcome and does not look at it.
     #[serde(default = "thousand")]
     #[schemars(range(min = 1))]
     permutations: u32,
     /// How quality is broken.
     #[serde(default)]
     scheme: Scheme,
-    /// Only for `conditional`: into how many strata of equal size the test examples are cut by the confidence of the
-    /// evidence, which is the mean of the available experts' largest probabilities.
-    #[serde(default = "four")]
+    /// Only for `conditional`: into how many bins of equal size each expert's confidence, its largest probability, is
+    /// cut. Examples exchange quality when their bins agree in every modality.
+    #[serde(default = "three")]
     #[schemars(range(min = 1))]
-    strata: u32,
+    bins: u32,
     /// Whose quality is broken; that of every modality when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
@@ -53,23 +54,22 @@ pub enum Scheme {
     Conditional,
     /// As `joint`, and no example keeps its own quality where there is another to take it from.
     Derangement,
-    /// Within each example, every modality takes the quality of another: each cyclic shift once.
+    /// Within each example, the available modalities exchange their qualities in a random order.
     ModalitySwap,
-    /// Every example takes the mean quality of its modality.
+    /// Every example takes the mean quality of its modality: one outcome, so no p-value below 0.5.
     Constant,
 }
 
-impl Scheme {
-    /// As written in a workflow.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Joint => "joint",
-            Self::PerModality => "per_modality",
-            Self::WithinGroup => "within_group",
-            Self::Conditional => "conditional",
-            Self::Derangement => "derangement",
-            Self::ModalitySwap => "modality_swap",
-            Self::Constant => "constant",
+impl From<Scheme> for Intervention {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Joint => Self::Permutation(permutation::Scheme::Joint),
+            Scheme::PerModality => Self::Permutation(permutation::Scheme::PerModality),
+            Scheme::WithinGroup => Self::Permutation(permutation::Scheme::WithinGroup),
+            Scheme::Conditional => Self::Permutation(permutation::Scheme::Conditional),
+            Scheme::Derangement => Self::Permutation(permutation::Scheme::Derangement),
+            Scheme::ModalitySwap => Self::ModalitySwap,
+            Scheme::Constant => Self::Constant,
         }
     }
 }
@@ -78,8 +78,8 @@ fn thousand() -> u32 {
     1000
 }
 
-fn four() -> u32 {
-    4
+fn three() -> u32 {
+    3
 }
 
 impl StageKind for PermuteQuality {
@@ -112,10 +112,10 @@ impl StageKind for PermuteQuality {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { permutations, scheme, strata, modalities } = self;
+        let Self { permutations, scheme, bins, modalities } = self;
         key.field("permutations", permutations);
         key.field("scheme", scheme);
-        key.field("strata", strata);
+        key.field("bins", bins);
         key.field("modalities", modalities);
         key.seed();
     }
@@ -182,7 +182,14 @@ impl PermuteQuality {
                 })?;
             chosen[at] = true;
         }
-        Broken::new(self.scheme, self.permutations, self.strata, seed, fusable, cohort, &chosen)
+        let plan = broken::Plan {
+            intervention: self.scheme.into(),
+            permutations: self.permutations,
+            bins: self.bins,
+            seed,
+            chosen: &chosen,
+        };
+        Broken::new(&plan, fusable, cohort)
     }
 
     fn permutations(&self, model: &Model, frozen: Digest, tally: &Tally) -> Permutations {
@@ -198,7 +205,7 @@ impl PermuteQuality {
             classes: model.classes.clone(),
             model_digest: frozen,
             plugin_id: model.plugin_id.clone(),
-            scheme: self.scheme.name().to_owned(),
+            scheme: Intervention::from(self.scheme).name().to_owned(),
             permutation: (-1..)
                 .take(variants)
                 .flat_map(|row| std::iter::repeat_n(row, classes))

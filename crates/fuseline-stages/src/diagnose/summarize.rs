@@ -1,15 +1,20 @@
 //! `diagnose.summarize`: the finding of one point.
 
+use std::collections::BTreeMap;
+
 use fuseline_artifact::{
     ArtifactKind, Cohort, Evidence, ExampleEffects, Finding, Findings, Permutations, Quality,
 };
 use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
+use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::permutation_test::{detectable_gap, permutation_test};
+use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::experts::{self, Expert};
-use crate::pool::Pooled;
+use crate::diagnose::experts::{self, Tested};
+use crate::pool;
 
 /// Pools folds and modalities into one row: balanced accuracies, the permutation gap with its interval and p-value,
 /// headroom and alignment.
@@ -62,7 +67,8 @@ fn five_percent() -> f64 {
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
     const REVISION: u32 = 1;
-    const SUMMARY: &'static str = "One finding a point: the permutation gap and what is needed to read it.";
+    const SUMMARY: &'static str =
+        "One finding a point: the permutation gap and what is needed to read it.";
 
     fn ports() -> Ports {
         Ports::new()
@@ -80,7 +86,12 @@ impl StageKind for Summarize {
                 Role::Neutral,
                 "Test quality, one a fold and modality, for alignment.",
             )
-            .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples with group and label.")
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples with group and label.",
+            )
             .output("findings", ArtifactKind::Findings, "One row.")
             .reads_point()
     }
@@ -102,26 +113,53 @@ impl StageKind for Summarize {
         let quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
         let (control, evidence_derived) = experts::nature(&quality)?;
 
-        let pooled = Pooled::of(permutations.iter().map(|labelled| &labelled.artifact))?;
-        let tested = Tested::of(&effects, &cohort, pooled.broken.len())?;
-        let experts = experts::pool(&evidence, &quality, &cohort, &tested.rows)?;
+        let counts = pool::Pooled::of(permutations.iter().map(|labelled| &labelled.artifact))?;
+        let tested = Tested::of(&effects, &cohort, counts.broken.len())?;
+        let experts = experts::Pooled::of(&evidence, &quality, &cohort, &tested.rows)?;
+
+        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+        let test =
+            permutation_test(counts.clean, &counts.broken).map_err(|error| failed(&error))?;
+        let detectable =
+            detectable_gap(&counts.broken, self.alpha).map_err(|error| failed(&error))?;
+        let of = experts.experts();
+        let (_, best) = of.best_unimodal().map_err(|error| failed(&error))?;
+        let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
+        let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
+        let (groups, interval) = self.interval(&tested, &experts, &cohort, inputs.seed())?;
 
         let finding = Finding {
             point: inputs.point().iter().map(|(_, label)| label.clone()).collect(),
             control,
             evidence_derived,
             n_examples: tested.rows.len() as i64,
-            n_permutations: pooled.broken.len() as i64,
-            ..Finding::default()
+            n_groups: groups as i64,
+            n_permutations: test.permutations as i64,
+            ba_clean: test.clean,
+            ba_broken: test.broken,
+            ba_without_quality: None,
+            gap: test.gap,
+            gap_low: interval.low,
+            gap_high: interval.high,
+            p_value: test.p_value,
+            p_adjusted: None,
+            flip_rate: tested.flip_rate,
+            probability_shift: tested.probability_shift,
+            null_sd: test.null_sd.unwrap_or(f64::NAN),
+            detectable_gap: detectable.unwrap_or(f64::NAN),
+            equivalent: None,
+            ba_best_unimodal: best,
+            ba_oracle: headroom.oracle,
+            headroom: headroom.headroom,
+            alignment: alignment.into_iter().map(|of| of.auroc).collect(),
         };
-        let finding = self.statistics(finding, &pooled, &tested, &experts, inputs.seed())?;
         outputs.put(
             "findings",
             Findings {
                 axes: inputs.point().iter().map(|(axis, _)| axis.clone()).collect(),
-                modalities: experts.into_iter().map(|expert| expert.modality).collect(),
+                modalities: experts.modalities,
                 settings: vec![
-                    format!("scheme={}", pooled.scheme),
+                    format!("scheme={}", counts.scheme),
                     format!("bootstrap={}", self.bootstrap),
                     format!("confidence={}", self.confidence),
                     format!("interval={}", self.interval.name()),
@@ -130,6 +168,55 @@ impl StageKind for Summarize {
                 rows: vec![finding],
             },
         )
+    }
+}
+
+impl Summarize {
+    /// The number of groups, and the interval of the gap from resamples of groups: both balanced accuracies of a gap come
+    /// from the same resample.
+    fn interval(
+        &self,
+        tested: &Tested,
+        experts: &experts::Pooled,
+        cohort: &Cohort,
+        seed: u64,
+    ) -> Result<(usize, Interval), StageError> {
+        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+        let mut numbers: BTreeMap<&str, u32> =
+            tested.rows.iter().map(|&row| (cohort.group[row].as_str(), 0)).collect();
+        for (number, of) in (0..).zip(numbers.values_mut()) {
+            *of = number;
+        }
+        let groups = numbers.len();
+        let group: Vec<u32> =
+            tested.rows.iter().map(|&row| numbers[cohort.group[row].as_str()]).collect();
+        let sums = |correct: &[f64]| {
+            ClassSums::of(&group, groups, &experts.labels, experts.classes, correct)
+                .map_err(|error| failed(&error))
+        };
+        let right: Vec<f64> =
+            tested.clean.iter().map(|right| f64::from(u8::from(*right))).collect();
+        let (clean, broken) = (sums(&right)?, sums(&tested.broken)?);
+        let stream = Stream::new(seed, Self::NAME);
+        let resampled = cluster_bootstrap(
+            groups,
+            self.bootstrap as usize,
+            &stream,
+            1,
+            |multiplicity, values| {
+                values[0] =
+                    clean.balanced_accuracy(multiplicity) - broken.balanced_accuracy(multiplicity);
+            },
+        )
+        .map_err(|error| failed(&error))?;
+        let [gap] = resampled.as_slice() else {
+            return Err(StageError::failed("the bootstrap gave no statistic"));
+        };
+        let interval = match self.interval {
+            IntervalKind::Percentile => gap.percentile(self.confidence),
+            IntervalKind::Bca => gap.bca(self.confidence),
+        };
+        Ok((groups, interval.map_err(|error| failed(&error))?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use fuseline_artifact::Control;
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_stats::evidence::certainty;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,17 +35,6 @@ impl StageKind for Entropy {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "entropy", control: Control::Native, evidence_derived: true };
-        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(entropy).collect()))
+        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(certainty).collect()))
     }
-}
-
-/// 1 - H(p) / ln K, with 0 ln 0 = 0.
-fn entropy(probabilities: &[f64]) -> f64 {
-    let mut entropy = 0.0;
-    for &probability in probabilities {
-        if probability > 0.0 {
-            entropy -= probability * libm::log(probability);
-        }
-    }
-    1.0 - entropy / libm::log(probabilities.len() as f64)
 }

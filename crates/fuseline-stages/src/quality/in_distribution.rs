@@ -3,6 +3,7 @@
 use fuseline_artifact::{Control, Evidence, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use fuseline_learn::standardise::Preprocessor;
+use fuseline_stats::evidence::in_distribution;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -55,7 +56,7 @@ impl StageKind for InDistribution {
         put(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
             let quality = rows.iter().zip(&evidence.example_id).map(|(&row, id)| {
-                closeness(matrix.row(row), scale.mean(), scale.scale()).ok_or_else(|| {
+                in_distribution(matrix.row(row), scale.mean(), scale.scale()).ok_or_else(|| {
                     StageError::data(format!(
                         "example {id} has no observed feature in modality {}",
                         evidence.modality
@@ -66,17 +67,4 @@ impl StageKind for InDistribution {
             quality.collect()
         })
     }
-}
-
-/// Minus the mean over the observed features of |z|; nothing when none is observed.
-fn closeness(row: &[f64], mean: &[f64], sd: &[f64]) -> Option<f64> {
-    let mut sum = 0.0;
-    let mut observed = 0_u32;
-    for ((value, mean), sd) in row.iter().zip(mean).zip(sd) {
-        if value.is_finite() {
-            sum += ((value - mean) / sd).abs();
-            observed += 1;
-        }
-    }
-    (observed > 0).then(|| -sum / f64::from(observed))
 }

@@ -2,6 +2,7 @@
 
 use fuseline_artifact::Control;
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_stats::evidence::margin;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -36,17 +37,4 @@ impl StageKind for Margin {
         let source = Source { name: "margin", control: Control::Native, evidence_derived: true };
         put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(margin).collect()))
     }
-}
-
-/// The largest probability minus the second largest.
-fn margin(probabilities: &[f64]) -> f64 {
-    let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-    for &probability in probabilities {
-        if probability > first {
-            (first, second) = (probability, first);
-        } else if probability > second {
-            second = probability;
-        }
-    }
-    first - second
 }

@@ -2,14 +2,15 @@
 
 use fuseline_artifact::{Control, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_stats::evidence::observed_share;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::quality::{Source, put, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is the share of the modality's features that are observed: neither missing nor infinite.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Missingness {
     /// Columns that do not count.
@@ -45,8 +46,4 @@ impl StageKind for Missingness {
             Ok(rows.into_iter().map(|row| observed_share(matrix.row(row))).collect())
         })
     }
-}
-
-fn observed_share(row: &[f64]) -> f64 {
-    row.iter().filter(|value| value.is_finite()).count() as f64 / row.len().max(1) as f64
 }

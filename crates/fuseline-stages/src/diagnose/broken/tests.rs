@@ -12,25 +12,61 @@ fn fusable() -> Fusable {
     }
 }
 
-#[test]
-fn a_swap_shifts_quality_among_the_modalities_that_a_row_has() {
-    assert_eq!(swapped(&fusable(), &[true, true]), [[2.0, 1.0, 4.0, 3.0, 5.0, 0.0]]);
+fn broken(intervention: &str, chosen: &[bool], permutations: u32) -> Result<Broken, StageError> {
+    let rows: Vec<_> = ["a", "b", "c"].map(|id| (id.to_owned(), id.to_owned(), 0)).into();
+    let plan = Plan {
+        intervention: Intervention::named(intervention).unwrap(),
+        permutations,
+        bins: 2,
+        seed: 1,
+        chosen,
+    };
+    Broken::new(&plan, &fusable(), &crate::testing::cohort(&rows))
+}
+
+fn replaced(intervention: &str, chosen: &[bool]) -> Vec<Vec<f64>> {
+    match broken(intervention, chosen, 20).unwrap() {
+        Broken::Replaced(qualities) => qualities,
+        Broken::Permuted { .. } => panic!("quality is replaced, not permuted"),
+    }
 }
 
 #[test]
-fn a_swap_of_one_modality_alone_changes_nothing() {
-    assert_eq!(swapped(&fusable(), &[true, false]), [fusable().quality]);
+fn constant_is_a_single_outcome_and_leaves_alone_what_was_not_chosen() {
+    assert_eq!(replaced("constant", &[true, true]), [[3.0, 3.0, 3.0, 3.0, 3.0, 0.0]]);
+    assert_eq!(replaced("constant", &[false, true]), [[1.0, 3.0, 3.0, 3.0, 5.0, 0.0]]);
 }
 
 #[test]
-fn constant_is_the_mean_of_the_rows_that_have_the_modality() {
-    assert_eq!(constant(&fusable(), &[true, true]), [3.0, 3.0, 3.0, 3.0, 3.0, 0.0]);
-    assert_eq!(constant(&fusable(), &[false, true]), [1.0, 3.0, 3.0, 3.0, 5.0, 0.0]);
+fn a_swap_stays_within_the_row_and_needs_two_chosen_modalities() {
+    let swapped = replaced("modality_swap", &[true, true]);
+    assert_eq!(swapped.len(), 20);
+    for quality in &swapped {
+        let mut first = quality[..2].to_vec();
+        first.sort_by(f64::total_cmp);
+        assert_eq!(first, [1.0, 2.0]);
+        assert_eq!(quality[4..], [5.0, 0.0]);
+    }
+    assert!(swapped.iter().any(|quality| quality[..2] == [2.0, 1.0]));
+    assert!(
+        replaced("modality_swap", &[true, false])
+            .iter()
+            .all(|quality| *quality == fusable().quality)
+    );
 }
 
 #[test]
-fn strata_cut_the_rows_evenly_by_confidence() {
-    // Confidence: (0.5 + 0.6) / 2, (0.9 + 0.5) / 2, 0.7; the tie goes to the earlier row.
-    assert_eq!(confidence_strata(&fusable(), 3), [0, 1, 2]);
-    assert_eq!(confidence_strata(&fusable(), 1), [0, 0, 0]);
+fn a_scheme_that_can_move_nothing_is_refused_instead_of_finding_no_gap() {
+    let error = broken("within_group", &[true, true], 20).err().unwrap();
+    assert_eq!(error.message, "the scheme within_group can move the quality of no test example");
+}
+
+#[test]
+fn only_the_chosen_modalities_are_masked_in() {
+    let Broken::Permuted { mask, permuter, .. } = broken("joint", &[false, true], 20).unwrap()
+    else {
+        panic!("joint permutes");
+    };
+    assert_eq!(mask, 0b10);
+    assert_eq!((permuter.columns(), permuter.movable_rows()), (1, 2));
 }
