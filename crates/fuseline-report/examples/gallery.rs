@@ -1,5 +1,7 @@
 //! Writes the reports of the tests into a folder, to be looked at: `cargo run --example gallery -- FOLDER`.
 
+#![expect(clippy::unwrap_used, reason = "made-up data of the tests, known to be whole")]
+
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
 
@@ -9,6 +11,8 @@ fn main() -> std::io::Result<()> {
     for (name, data) in fixture::gallery() {
         std::fs::create_dir_all(folder.join(name))?;
         std::fs::write(folder.join(name).join("report.html"), fuseline_report::html(&data))?;
+        std::fs::write(folder.join(name).join("report.md"), fuseline_report::markdown(&data))?;
+        std::fs::write(folder.join(name).join("report.tex"), fuseline_report::latex(&data))?;
         for (figure, svg) in fuseline_report::figures(&data) {
             std::fs::write(folder.join(name).join(format!("{figure}.svg")), svg)?;
         }

@@ -211,6 +211,19 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
                 .to_owned(),
         );
     }
+    let unadjusted = data
+        .findings
+        .iter()
+        .filter(|row| row.p_value.is_some() && row.p_adjusted.is_none())
+        .count();
+    if unadjusted > 1 {
+        cautions.push(format!(
+            "p-values are not adjusted for the number of tests: of {unadjusted}, about {:.0} would fall below {} by \
+             chance alone.",
+            (unadjusted as f64 * data.settings.alpha).max(1.0),
+            data.settings.alpha
+        ));
+    }
     cautions
 }
 

@@ -1,7 +1,7 @@
 //! Puts findings of any axes into groups that can be laid out.
 
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::finite;
+use crate::format::{finite, value_label};
 
 /// Findings in groups: one a choice of values of all axes but the column axis.
 #[derive(Debug, Clone, Default)]
@@ -62,11 +62,6 @@ pub fn label_without(row: &FindingRow, left_out: Option<&str>) -> String {
     values.join(" · ")
 }
 
-/// An axis value; a bare number is given its axis's name.
-pub fn value_label(axis: &str, value: &str) -> String {
-    if value.parse::<f64>().is_ok() { format!("{axis} {value}") } else { value.to_owned() }
-}
-
 /// The value of an axis as a number.
 pub fn numeric(row: &FindingRow, axis: &str) -> Option<f64> {
     finite(row.value_of(axis).and_then(|value| value.parse().ok()))
@@ -99,5 +94,7 @@ pub fn column_label(row: &FindingRow, data: &ReportData) -> String {
 
 fn column_axis(data: &ReportData) -> Option<&str> {
     let rule = data.axes.iter().find(|axis| *axis == "rule");
-    rule.or_else(|| data.axes.last().filter(|_| data.axes.len() > 1)).map(String::as_str)
+    rule.or_else(|| data.axes.last().filter(|_| data.axes.len() > 1))
+        .map(String::as_str)
+        .filter(|axis| data.findings.iter().all(|row| row.value_of(axis).is_some()))
 }

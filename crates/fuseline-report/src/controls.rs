@@ -1,5 +1,6 @@
 //! Do the controls say that the test works?
 
+use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, listed, point_values};
 use crate::verdict::{Reading, Verdict};
@@ -66,6 +67,25 @@ fn named(rows: &Rows, wanted: impl Fn(&Verdict) -> bool) -> String {
     listed(&names)
 }
 
+/// The axes that give the strength of a positive control.
+const STRENGTH: [&str; 2] = ["alpha", "strength"];
+
+/// Of a control at several strengths, the rows at the strongest and its name: a weak one may well go unseen.
+fn strongest<'a>(rows: &Rows<'a>) -> (Vec<(&'a FindingRow, &'a Verdict)>, Option<String>) {
+    let axis = STRENGTH.into_iter().find(|axis| {
+        rows.iter().all(|(row, _)| numeric(row, axis).is_some())
+            && rows.iter().any(|(row, _)| {
+                numeric(row, axis) != rows.first().and_then(|(first, _)| numeric(first, axis))
+            })
+    });
+    let Some(axis) = axis else { return (rows.to_vec(), None) };
+    let most =
+        rows.iter().filter_map(|(row, _)| numeric(row, axis)).fold(f64::NEG_INFINITY, f64::max);
+    let kept: Vec<_> =
+        rows.iter().filter(|(row, _)| numeric(row, axis) == Some(most)).copied().collect();
+    (kept, Some(format!("{axis} {most}")))
+}
+
 fn positive(rows: &Rows) -> Check {
     let title = "Positive control: is quality seen where it matters?";
     if rows.is_empty() {
@@ -75,6 +95,8 @@ fn positive(rows: &Rows) -> Check {
                 .to_owned();
         return Check { title, status: Status::Absent, words };
     }
+    let (rows, strength) = strongest(rows);
+    let rows = rows.as_slice();
     let (detected, missed) = (count(rows, Reading::Detected), count(rows, Reading::Missed));
     let (unmoved, leaks) =
         (count(rows, Reading::Unmoved), rows.iter().filter(|(_, v)| v.beats_oracle).count());
@@ -93,6 +115,10 @@ fn positive(rows: &Rows) -> Check {
             named(rows, |v| v.reading == Reading::Missed)
         ),
     };
+    if let Some(strength) = strength {
+        words =
+            format!("At its strongest ({strength}): {}{}", words[..1].to_lowercase(), &words[1..]);
+    }
     if unmoved > 0 && tried > 0 {
         words.push_str(&format!(
             " Not one decision changed for {}: {} to quality.",

@@ -95,12 +95,17 @@ pub fn counted(value: usize, noun: &str) -> String {
     format!("{value} {noun}{}", if value == 1 { "" } else { "s" })
 }
 
-/// A point by its values alone, "lr · margin".
+/// A point by its values, "lr · margin · alpha 0.5".
 pub fn point_values(point: &Point) -> String {
     if point.is_empty() {
         return "the only point".to_owned();
     }
-    point.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" · ")
+    point.iter().map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
+}
+
+/// An axis value; a bare number is given its axis's name.
+pub fn value_label(axis: &str, value: &str) -> String {
+    if value.parse::<f64>().is_ok() { format!("{axis} {value}") } else { value.to_owned() }
 }
 
 /// Joins words as English does: "a", "a and b", "a, b and c".

@@ -2,7 +2,7 @@
 //!
 //! Knows findings, what may be said of them, and how to draw them. Knows nothing of artifacts, files or clocks:
 //! data in, text out, and the same data gives the same bytes.
-//! Start at [`ReportData`] and [`html`]. **Invariant:** a report asks nothing of the network and claims no more
+//! Start at [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other forms. **Invariant:** a report asks nothing of the network and claims no more
 //! than its tests allow.
 
 mod answer;
@@ -11,6 +11,8 @@ mod controls;
 mod data;
 mod figures;
 mod format;
+mod latex;
+mod markdown;
 mod markup;
 mod methods;
 mod page;
@@ -21,6 +23,8 @@ pub use data::{
     Asked, Control, FindingRow, ModelUsed, NullDistribution, PluginUsed, Point, Provenance,
     ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
 };
+pub use latex::latex;
+pub use markdown::markdown;
 pub use page::html;
 
 /// Draws every figure of the report as an SVG file of its own: name without extension, SVG in light colours.

@@ -208,10 +208,13 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         ),
         Reading::EvidenceDerived => format!(
             "The gap ({}, {}) is not yet reliance on reliability: this quality is computed from the evidence, so a \
-             plain permutation makes pairs of evidence and quality that cannot occur. {}",
+             plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
             gap(row),
             p_value(row.deciding_p()),
-            conditional_words(row, data)
+            conditional_words(row, data),
+            finite(row.gain()).map_or_else(String::new, |gain| {
+                format!(" Against the same rule refitted without quality: {}.", points_pp(Some(gain)))
+            })
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does not test for \

@@ -4,9 +4,8 @@ use super::FigureSet;
 use super::canvas::{
     Anchor, Figure, Scale, cut_label, label, legend, line, mark, rectangle, tick_plain,
 };
-use crate::arrange::value_label;
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, plain};
+use crate::format::{finite, plain, value_label};
 use crate::palette;
 
 const WIDTH: f64 = 640.0;

@@ -2,30 +2,53 @@
 
 use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};
 use crate::arrange::Arrangement;
-use crate::data::{NullDistribution, ReportData};
+use crate::data::{NullDistribution, Point, ReportData};
 use crate::format::{count, p_value, percent, point_values};
 use crate::markup::Element;
 
 const WIDTH: f64 = 240.0;
-const HEIGHT: f64 = 132.0;
-const TOP: f64 = 40.0;
-const BASE: f64 = 106.0;
-const BINS: usize = 28;
+/// Height of the bars.
+const TALL: f64 = 66.0;
+/// More characters than this take a second line.
+const LINE: usize = 32;
+/// Odd, so that a single value stands in the middle.
+const BINS: usize = 27;
 
 /// One panel a point, in the order of the groups; points without a null distribution have none.
 pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
+    let nulls: Vec<(&NullDistribution, Option<f64>)> = arrangement
+        .groups
+        .iter()
+        .flat_map(|group| &group.rows)
+        .filter_map(|index| data.findings.get(*index))
+        .filter_map(|row| {
+            Some((data.nulls.iter().find(|null| null.point == row.point)?, row.p_value))
+        })
+        .collect();
+    let longest = nulls.iter().map(|(null, _)| point_values(&null.point).chars().count()).max();
+    let lines = if longest > Some(LINE) { 2 } else { 1 };
     let mut figures = Vec::new();
-    for index in arrangement.groups.iter().flat_map(|group| &group.rows) {
-        let Some(row) = data.findings.get(*index) else { continue };
-        let Some(null) = data.nulls.iter().find(|null| null.point == row.point) else { continue };
-        if let Some(figure) = panel(figures.len() + 1, null, row.p_value) {
-            figures.push(figure);
-        }
+    for (null, p) in nulls {
+        figures.extend(panel(figures.len() + 1, null, p, lines));
     }
     figures
 }
 
-fn panel(number: usize, null: &NullDistribution, p: Option<f64>) -> Option<Figure> {
+/// A heading on one line or two, broken between values.
+fn heading(point: &Point, lines: usize) -> Vec<Element> {
+    let text = point_values(point);
+    let fits = |end: &usize| text[..*end].chars().count() <= LINE;
+    let ends = text.match_indices(" · ").map(|(start, _)| start).filter(fits);
+    match ends.max().filter(|_| lines > 1 && text.chars().count() > LINE) {
+        Some(end) => vec![
+            cut_label("heading", Anchor::Start, (8.0, 15.0), &text[..end], LINE),
+            cut_label("heading", Anchor::Start, (8.0, 30.0), &text[end + " · ".len()..], LINE),
+        ],
+        None => vec![cut_label("heading", Anchor::Start, (8.0, 15.0), &text, LINE)],
+    }
+}
+
+fn panel(number: usize, null: &NullDistribution, p: Option<f64>, lines: usize) -> Option<Figure> {
     let broken: Vec<f64> = null.broken.iter().copied().filter(|value| value.is_finite()).collect();
     if broken.is_empty() || !null.clean.is_finite() {
         return None;
@@ -33,26 +56,27 @@ fn panel(number: usize, null: &NullDistribution, p: Option<f64>) -> Option<Figur
     let scale = Scale::over(broken.iter().copied().chain([null.clean]), 12.0, WIDTH - 12.0);
     let mean = broken.iter().sum::<f64>() / broken.len() as f64;
     let at_least = broken.iter().filter(|value| **value >= null.clean - 1e-12).count();
-    let mut shapes =
-        vec![cut_label("heading", Anchor::Start, (8.0, 15.0), &point_values(&null.point), 32)];
-    shapes.extend(bars(&broken, &scale));
-    shapes.push(line("zero", 12.0, BASE, WIDTH - 12.0, BASE));
+    let top = 25.0 + 15.0 * lines as f64;
+    let base = top + TALL;
+    let mut shapes = heading(&null.point, lines);
+    shapes.extend(bars(&broken, &scale, base));
+    shapes.push(line("zero", 12.0, base, WIDTH - 12.0, base));
     for tick in scale.ticks(3) {
-        shapes.push(line("zero", scale.at(tick), BASE, scale.at(tick), BASE + 4.0));
-        shapes.push(label("tick", Anchor::Middle, scale.at(tick), BASE + 17.0, tick_points(tick)));
+        shapes.push(line("zero", scale.at(tick), base, scale.at(tick), base + 4.0));
+        shapes.push(label("tick", Anchor::Middle, scale.at(tick), base + 17.0, tick_points(tick)));
     }
     let x = scale.at(null.clean);
-    shapes.push(line("observed", x, TOP - 4.0, x, BASE));
+    shapes.push(line("observed", x, top - 4.0, x, base));
     let (anchor, offset) = if x > WIDTH / 2.0 { (Anchor::End, 4.0) } else { (Anchor::Start, -4.0) };
     shapes.push(label(
         "small observed-text",
         anchor,
         x + offset,
-        TOP - 9.0,
+        top - 9.0,
         percent(Some(null.clean)),
     ));
     let side = if x > WIDTH / 2.0 { (Anchor::Start, 8.0) } else { (Anchor::End, WIDTH - 8.0) };
-    shapes.push(label("small muted", side.0, side.1, TOP - 9.0, p_value(p)));
+    shapes.push(label("small muted", side.0, side.1, top - 9.0, p_value(p)));
     Some(Figure {
         name: format!("null-{number}"),
         title: format!("Null distribution: {}", point_values(&null.point)),
@@ -65,12 +89,12 @@ fn panel(number: usize, null: &NullDistribution, p: Option<f64>) -> Option<Figur
             count(at_least as u64)
         ),
         width: WIDTH,
-        height: HEIGHT,
+        height: base + 26.0,
         shapes,
     })
 }
 
-fn bars(broken: &[f64], scale: &Scale) -> Vec<Element> {
+fn bars(broken: &[f64], scale: &Scale, base: f64) -> Vec<Element> {
     let width = (scale.high() - scale.low()) / BINS as f64;
     let mut heights = [0_usize; BINS];
     for value in broken {
@@ -86,8 +110,8 @@ fn bars(broken: &[f64], scale: &Scale) -> Vec<Element> {
         .enumerate()
         .filter(|(_, height)| **height > 0)
         .map(|(bin, height)| {
-            let tall = (*height as f64 / most * (BASE - TOP)).max(1.0);
-            rectangle("bar", 12.0 + bin as f64 * step, BASE - tall, step - 0.75, tall)
+            let tall = (*height as f64 / most * TALL).max(1.0);
+            rectangle("bar", 12.0 + bin as f64 * step, base - tall, step - 0.75, tall)
         })
         .collect()
 }

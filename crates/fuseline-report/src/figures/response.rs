@@ -4,14 +4,14 @@ use super::FigureSet;
 use super::canvas::{
     Anchor, Figure, Frame, Scale, label, legend, line, mark, path_points, tick_plain, tick_points,
 };
-use crate::arrange::{numeric, numeric_axes, value_label};
+use crate::arrange::{numeric, numeric_axes};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, gap, p_value, point_values, points};
+use crate::format::{finite, gap, p_value, point_values, points, value_label};
 use crate::markup::element;
 use crate::palette;
 use crate::verdict::significant;
 
-const WIDTH: f64 = 560.0;
+const WIDTH: f64 = 530.0;
 
 /// One panel an axis of numbers and choice of the axes that are neither it nor the rule.
 pub fn responses(data: &ReportData) -> FigureSet {
@@ -92,7 +92,9 @@ fn panel(
     let mut entries = Vec::new();
     for (place, (name, points)) in curves.iter().enumerate() {
         let class = palette::series(place, curves.len());
-        let place_of = |dose: f64, value: f64| (frame.x.at(dose), frame.y.at(value));
+        // Side by side, so that intervals at one dose do not cover each other.
+        let aside = 3.0 * (place as f64 - (curves.len() - 1) as f64 / 2.0).clamp(-5.0, 5.0);
+        let place_of = |dose: f64, value: f64| (frame.x.at(dose) + aside, frame.y.at(value));
         let path: Vec<(f64, f64)> = points
             .iter()
             .filter_map(|(dose, row)| Some(place_of(*dose, finite(row.gap)?)))
@@ -100,14 +102,12 @@ fn panel(
         shapes.push(
             element("polyline").class(format!("curve {class}")).attr("points", path_points(&path)),
         );
-        // Side by side, so that intervals at one dose do not cover each other.
-        let aside = 4.0 * (place as f64 - (curves.len() - 1) as f64 / 2.0).clamp(-5.0, 5.0);
         for (dose, row) in points {
             let Some(value) = finite(row.gap) else { continue };
             let (x, y) = place_of(*dose, value);
             if let (Some(low), Some(high)) = (finite(row.gap_low), finite(row.gap_high)) {
                 let class = format!("curve {class}");
-                shapes.push(line(&class, x + aside, frame.y.at(low), x + aside, frame.y.at(high)));
+                shapes.push(line(&class, x, frame.y.at(low), x, frame.y.at(high)));
             }
             let tip = format!(
                 "{}: gap {}, {}",
@@ -115,7 +115,8 @@ fn panel(
                 gap(row),
                 p_value(row.deciding_p())
             );
-            shapes.push(mark(row.control, &class, significant(row, &data.settings), (x, y), tip));
+            let filled = significant(row, &data.settings);
+            shapes.push(mark(row.control, &class, filled, (x, y), tip));
         }
         entries.push((mark(Control::Native, &class, true, (0.0, 0.0), name.clone()), name.clone()));
     }

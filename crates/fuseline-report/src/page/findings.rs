@@ -8,11 +8,16 @@ use crate::markup::{Element, element};
 use crate::methods::span;
 use crate::verdict::Verdict;
 
+/// Writes a cell: its text, and the value to sort by.
+type Cell = Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>;
+/// A count of a row.
+type Count = fn(&FindingRow) -> u64;
+
 /// A column: its heading, what it means, and its cell.
 struct Column {
     heading: String,
     meaning: &'static str,
-    cell: Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>,
+    cell: Cell,
 }
 
 fn column(
@@ -85,7 +90,7 @@ fn columns(data: &ReportData) -> Vec<Column> {
             },
         ));
     }
-    let counts: [(&str, &'static str, fn(&FindingRow) -> u64); 3] = [
+    let counts: [(&str, &'static str, Count); 3] = [
         ("examples", "test examples", |row| row.n_examples),
         ("groups", "groups (subjects) among them", |row| row.n_groups),
         ("permutations", "permutations drawn", |row| row.n_permutations),

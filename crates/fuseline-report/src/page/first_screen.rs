@@ -2,12 +2,15 @@
 
 use super::{scrolling, title};
 use crate::answer::Answer;
-use crate::arrange::{Arrangement, Group, column_label, value_label};
+use crate::arrange::{Arrangement, Group, column_label};
 use crate::data::{Control, ReportData};
-use crate::format::{count, gap, point_values, points_pp};
+use crate::format::{count, gap, point_values, points_pp, value_label};
 use crate::markup::{Element, element};
 use crate::methods::QUESTION;
 use crate::verdict::Reading;
+
+/// A longer grid starts folded: what follows is easier to read.
+const LINES_IN_SIGHT: usize = 24;
 
 /// The header of the page.
 pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Element {
@@ -86,15 +89,12 @@ fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Elemen
     });
     let lines = arrangement.groups.iter().map(|group| {
         let cells = columns.iter().map(|column| {
-            let here = group.rows.iter().find(|index| {
+            let here = group.rows.iter().filter(|index| {
                 column.is_empty()
                     || data.findings.get(**index).and_then(|row| row.value_of(&axis))
                         == Some(column)
             });
-            here.map_or_else(
-                || element("td").class("empty").text("–"),
-                |index| cell(*index, data, answer),
-            )
+            cell(&here.copied().collect::<Vec<_>>(), data, answer)
         });
         element("tr").child(group_head(group)).children(cells)
     });
@@ -106,7 +106,16 @@ fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Elemen
                 .child(element("tr").child(element("td").class("corner")).children(heads)),
         )
         .child(element("tbody").children(lines));
-    scrolling("Verdicts", table)
+    let table = scrolling("Verdicts", table);
+    if arrangement.groups.len() <= LINES_IN_SIGHT {
+        return table;
+    }
+    element("details")
+        .child(
+            element("summary")
+                .text(format!("Verdict and permutation gap at all {} points", data.findings.len())),
+        )
+        .child(table)
 }
 
 fn group_head(group: &Group) -> Element {
@@ -119,10 +128,21 @@ fn group_head(group: &Group) -> Element {
     }
 }
 
-fn cell(index: usize, data: &ReportData, answer: &Answer) -> Element {
-    let (Some(row), Some(verdict)) = (data.findings.get(index), answer.verdicts.get(index)) else {
-        return element("td").class("empty").text("–");
-    };
+/// The cell of the findings at one place: one of them, unless their points say too little.
+fn cell(indices: &[usize], data: &ReportData, answer: &Answer) -> Element {
+    let links: Vec<(Element, &str)> =
+        indices.iter().filter_map(|index| link(*index, data, answer)).collect();
+    match links.first() {
+        None => element("td").class("empty").text("–"),
+        Some((_, tone)) => element("td")
+            .class(format!("tone-{tone}"))
+            .children(links.iter().map(|(link, _)| link.clone())),
+    }
+}
+
+/// A finding's verdict in short, which leads to its row, and the class that colours it.
+fn link(index: usize, data: &ReportData, answer: &Answer) -> Option<(Element, &'static str)> {
+    let (row, verdict) = (data.findings.get(index)?, answer.verdicts.get(index)?);
     let mut link = element("a")
         .attr("href", format!("#finding-{}", index + 1))
         .attr("title", format!("{}: {}", point_values(&row.point), verdict.words))
@@ -138,10 +158,6 @@ fn cell(index: usize, data: &ReportData, answer: &Answer) -> Element {
             if row.control == Control::Positive { "leaks the label" } else { "beats the oracle" };
         link = link.child(element("span").class("cell-label strong").text(words));
     }
-    link = link.child(element("span").class("unseen").text(format!(
-        " ({}, {})",
-        column_label(row, data),
-        gap(row)
-    )));
-    element("td").class(format!("tone-{}", verdict.reading.tone())).child(link)
+    let more = format!(" ({}, {})", column_label(row, data), gap(row));
+    Some((link.child(element("span").class("unseen").text(more)), verdict.reading.tone()))
 }

@@ -1,0 +1,138 @@
+//! The findings as a booktabs table, and the methods paragraph, for a paper.
+
+use crate::answer::{Answer, answer};
+use crate::arrange::{arrange, column_label};
+use crate::data::{Control, FindingRow, ReportData};
+use crate::format::{p_number, percent, points};
+use crate::methods::methods;
+use crate::page::title;
+
+/// More rows than this do not fit one page.
+const ROWS_ON_A_PAGE: usize = 45;
+
+/// Writes the findings and the methods as LaTeX to `\input`; the first lines name the packages it needs.
+#[must_use]
+pub fn latex(data: &ReportData) -> String {
+    let long = data.findings.len() > ROWS_ON_A_PAGE;
+    let mut out = format!(
+        "% {}\n% In the preamble: \\usepackage{{booktabs{}}}\n\n",
+        comment(title(data)),
+        if long { ",longtable" } else { "" }
+    );
+    if !data.findings.is_empty() {
+        out.push_str(&table(data, &answer(data), long));
+    }
+    out.push_str(&format!("\n{}\n", escape(&methods(data).join(" "))));
+    out
+}
+
+fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
+    let caption = format!(
+        "{} BA: balanced accuracy in per cent under Clean-Q; w/o: of the same rule refitted without quality; gap: \
+         permutation gap in percentage points with its {} interval; $p$: one-sided, {}.",
+        escape(&answer.headline),
+        escape(&percent(Some(data.settings.confidence)).replace(".0", "")),
+        if data.findings.iter().any(|row| row.p_adjusted.is_some()) {
+            "adjusted"
+        } else {
+            "not adjusted"
+        }
+    );
+    let head = "\\toprule\n & BA & w/o & gap & interval & $p$ & verdict \\\\\n\\midrule\n";
+    let columns = "{@{}lrrrlrl@{}}";
+    let body = body(data, answer);
+    if long {
+        format!(
+            "\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
+             \\bottomrule\n\\endfoot\n{body}\\end{{longtable}}\n"
+        )
+    } else {
+        format!(
+            "\\begin{{table}}\n\\centering\\small\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
+             \\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+        )
+    }
+}
+
+/// The rows in the groups of the report's figures, controls first.
+fn body(data: &ReportData, answer: &Answer) -> String {
+    let mut out = String::new();
+    for (place, group) in arrange(data).groups.iter().enumerate() {
+        if place > 0 {
+            out.push_str("\\addlinespace\n");
+        }
+        let control = match group.control {
+            Control::Native => "",
+            Control::Positive => " (positive control)",
+            Control::Negative => " (negative control)",
+        };
+        out.push_str(&format!(
+            "\\multicolumn{{7}}{{@{{}}l}}{{\\emph{{{}{control}}}}} \\\\\n",
+            escape(if group.label.is_empty() { "all" } else { &group.label })
+        ));
+        for index in &group.rows {
+            if let (Some(row), Some(verdict)) =
+                (data.findings.get(*index), answer.verdicts.get(*index))
+            {
+                out.push_str(&line(row, verdict.reading.label(), data));
+            }
+        }
+    }
+    out
+}
+
+fn line(row: &FindingRow, label: &str, data: &ReportData) -> String {
+    let interval = match (row.gap_low, row.gap_high) {
+        (Some(_), Some(_)) => format!("[{}, {}]", points(row.gap_low), points(row.gap_high)),
+        _ => String::new(),
+    };
+    let cells = [
+        format!("\\quad {}", escape(&column_label(row, data))),
+        escape(percent(row.ba_clean).trim_end_matches("\u{a0}%")),
+        escape(percent(row.ba_without_quality).trim_end_matches("\u{a0}%")),
+        escape(&points(row.gap)),
+        escape(&interval),
+        escape(&p_number(row.deciding_p())),
+        escape(label),
+    ];
+    format!("{} \\\\\n", cells.join(" & "))
+}
+
+/// Text that LaTeX sets as it is.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\textbackslash{}"),
+            '{' | '}' | '$' | '&' | '#' | '_' | '%' => {
+                out.push('\\');
+                out.push(character);
+            }
+            '^' => out.push_str("\\textasciicircum{}"),
+            '~' => out.push_str("\\textasciitilde{}"),
+            '<' => out.push_str("$<$"),
+            '>' => out.push_str("$>$"),
+            '±' => out.push_str("$\\pm$"),
+            '·' => out.push_str("$\\cdot$"),
+            // A bracket after a line's end would be read as its option.
+            '[' => out.push_str("{[}"),
+            ']' => out.push_str("{]}"),
+            '"' => out.push_str("\\textquotedbl{}"),
+            '−' => out.push_str("$-$"),
+            '–' => out.push_str("--"),
+            '\u{a0}' => out.push('~'),
+            '\u{202f}' => out.push_str("\\,"),
+            control if control.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Text that stays within a comment.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The report as Markdown: the answer, the table, the methods, and where it comes from.
+
+use crate::answer::answer;
+use crate::data::ReportData;
+use crate::format::{gap, p_number, percent, points};
+use crate::methods::{QUESTION, command, methods};
+use crate::page::title;
+
+/// Writes the report as GitHub-flavoured Markdown, without figures.
+#[must_use]
+pub fn markdown(data: &ReportData) -> String {
+    let answer = answer(data);
+    let mut out = format!("# {}\n\n", escape(title(data)));
+    if let Some(description) = &data.asked.description {
+        out.push_str(&format!("{}\n\n", escape(description)));
+    }
+    out.push_str(&format!("**{QUESTION}** {}\n\n", escape(&answer.headline)));
+    for sentence in &answer.sentences {
+        out.push_str(&format!("- {}\n", escape(sentence)));
+    }
+    out.push_str("\n## Controls\n\n");
+    for check in &answer.checks {
+        out.push_str(&format!(
+            "- **{}** ({}) {}\n",
+            check.title,
+            check.status.word(),
+            escape(&check.words)
+        ));
+    }
+    if !data.findings.is_empty() {
+        out.push_str("\n## Findings\n\n");
+        let heads = data.axes.iter().map(String::as_str).chain([
+            "control",
+            "verdict",
+            "gap",
+            "p",
+            "p adjusted",
+            "Clean-Q",
+            "Broken-Q",
+            "gain (pp)",
+            "headroom (pp)",
+        ]);
+        let heads: Vec<String> = heads.map(escape).collect();
+        out.push_str(&table_row(&heads));
+        let numbers = 7;
+        let rules: Vec<String> = (0..heads.len())
+            .map(|place| if place + numbers < heads.len() { "---" } else { "---:" }.to_owned())
+            .collect();
+        out.push_str(&table_row(&rules));
+        for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
+            let axes = data.axes.iter().map(|axis| escape(row.value_of(axis).unwrap_or("–")));
+            let values = [
+                row.control.word().to_owned(),
+                format!("{} {}", verdict.reading.sign(), verdict.reading.label()),
+                gap(row),
+                p_number(row.p_value),
+                p_number(row.p_adjusted),
+                percent(row.ba_clean),
+                percent(row.ba_broken),
+                points(row.gain()),
+                points(row.headroom),
+            ];
+            let cells: Vec<String> = axes.chain(values.iter().map(|value| escape(value))).collect();
+            out.push_str(&table_row(&cells));
+        }
+    }
+    out.push_str(&format!("\n## Methods\n\n{}\n", escape(&methods(data).join(" "))));
+    out.push_str(&provenance(data));
+    out
+}
+
+fn provenance(data: &ReportData) -> String {
+    let origin = &data.provenance;
+    let mut out = "\n## Provenance\n\n".to_owned();
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            out.push_str(&format!("- {}: {}\n", escape(name), code(value)));
+        }
+    };
+    line("workflow", &origin.workflow_digest);
+    for (name, digest) in &origin.inputs {
+        line(&format!("input {name}"), digest);
+    }
+    for plugin in &origin.plugins {
+        line(&format!("plugin {} {}", plugin.id, plugin.version), &plugin.digest);
+    }
+    out.push_str("\n## How to reproduce\n\n");
+    let command = command(data);
+    // A fence that the command does not hold.
+    let mut fence = "```".to_owned();
+    while command.contains(&fence) {
+        fence.push('`');
+    }
+    out.push_str(&format!("{fence}sh\n{command}\n{fence}\n"));
+    out
+}
+
+fn table_row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// Text that Markdown reads as text, on one line.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        match character {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '&' => {
+                out.push('\\');
+                out.push(character);
+            }
+            control if control.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Text as a code span, whatever backticks it holds.
+fn code(text: &str) -> String {
+    let text: String =
+        text.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+    let mut fence = "`".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    if fence.len() == 1 { format!("`{text}`") } else { format!("{fence} {text} {fence}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_answer_the_table_and_the_methods_are_in_it() {
+        insta::assert_snapshot!(markdown(&fixture::stressid()));
+    }
+
+    #[test]
+    fn names_stay_text_and_table_rows_keep_their_cells() {
+        let text = markdown(&fixture::awkward());
+        let (prose, _) = text.split_once("## How to reproduce").unwrap();
+        assert!(!prose.contains("<script>"));
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+        assert_eq!(rows.len(), 2 + 3);
+        for row in rows {
+            let bars = row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count();
+            assert_eq!(bars, 2 + 9 + 1, "{row}");
+        }
+    }
+}

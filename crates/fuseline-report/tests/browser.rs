@@ -1,0 +1,200 @@
+//! The report in a real browser, where Chromium is installed: what people see, and that no request leaves the file.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod devtools;
+mod fixture;
+
+use devtools::{Browser, Page};
+use serde_json::Value;
+
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn skipped() {
+    eprintln!("skipped: chromium is not installed");
+}
+
+/// Opens every report of the gallery in turn; nothing happens where there is no browser.
+fn in_browser(story: impl Fn(&str, &mut Page)) {
+    let Some(mut browser) = Browser::start() else {
+        return skipped();
+    };
+    for (name, data) in fixture::gallery() {
+        let mut page = browser.open(&fuseline_report::html(&data));
+        story(name, &mut page);
+    }
+}
+
+/// Opens the StressID report alone.
+fn on_stressid(story: impl Fn(&mut Page)) {
+    match Browser::start() {
+        Some(mut browser) => story(&mut browser.open(&fuseline_report::html(&fixture::stressid()))),
+        None => skipped(),
+    }
+}
+
+fn text(page: &mut Page, script: &str) -> String {
+    match page.evaluate(script) {
+        Value::String(text) => text,
+        other => panic!("{script}: {other}"),
+    }
+}
+
+fn number(page: &mut Page, script: &str) -> f64 {
+    page.evaluate(script).as_f64().unwrap_or_else(|| panic!("{script} gave no number"))
+}
+
+#[test]
+fn no_request_leaves_the_file_and_the_console_stays_empty() {
+    in_browser(|name, page| {
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })");
+        assert_eq!(page.complaints(), Vec::<String>::new(), "{name}");
+        let requests = page.requests();
+        assert_eq!(requests.len(), 1, "{name}: {requests:?}");
+    });
+}
+
+/// Faults of the figures in sight: empty ones, shapes outside the frame, texts on top of each other.
+const FIGURE_FAULTS: &str = "
+(() => {
+  const faults = [];
+  for (const figure of document.querySelectorAll('svg')) {
+    if (!figure.checkVisibility()) { continue; }
+    const title = figure.querySelector('title').textContent;
+    const frame = figure.getBoundingClientRect();
+    if (frame.width < 50 || frame.height < 40) { faults.push(title + ' is empty'); continue; }
+    for (const shape of figure.querySelectorAll('rect,circle,line,polyline,polygon,path,text')) {
+      const box = shape.getBoundingClientRect();
+      if (box.left < frame.left - 3 || box.right > frame.right + 3 || box.top < frame.top - 3 || box.bottom > frame.bottom + 3) {
+        faults.push(title + ' leaves its frame: ' + shape.outerHTML.slice(0, 160));
+      }
+    }
+    const texts = Array.from(figure.querySelectorAll('text')).map(t => [t.textContent, t.getBoundingClientRect()]);
+    texts.sort((a, b) => a[1].top - b[1].top);
+    texts.forEach(([one, a], index) => {
+      for (let next = index + 1; next < texts.length; next++) {
+        const [other, b] = texts[next];
+        if (b.top > a.bottom - 4) { break; }
+        if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1) {
+          faults.push(title + ': ' + one + ' covers ' + other);
+        }
+      }
+    });
+  }
+  return faults.slice(0, 20).join('\\n');
+})()";
+
+#[test]
+fn every_figure_has_a_size_keeps_its_shapes_in_its_frame_and_its_texts_apart() {
+    in_browser(|name, page| {
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })");
+        assert_eq!(text(page, FIGURE_FAULTS), "", "{name}");
+        page.resize(390, 844);
+        assert_eq!(text(page, FIGURE_FAULTS), "", "{name} on a phone");
+    });
+}
+
+#[test]
+fn the_look_at_figures_sees_what_is_wrong_with_them() {
+    on_stressid(|page| {
+        let faults = |page: &mut Page, harm: &str| {
+            page.evaluate(harm);
+            text(page, FIGURE_FAULTS)
+        };
+        let style = "document.head.appendChild(document.createElement('style')).textContent = ";
+        let large =
+            faults(page, &format!("{style}'.figure text {{ font-size: 40px !important }}'"));
+        assert!(large.contains("covers") && large.contains("leaves its frame"), "{large}");
+        let empty = faults(page, &format!("{style}'.figure {{ height: 10px !important }}'"));
+        assert!(empty.contains("is empty"), "{empty}");
+    });
+}
+
+#[test]
+fn nothing_but_marked_regions_is_wider_than_a_phone() {
+    in_browser(|name, page| {
+        page.resize(390, 844);
+        let (wide, screen) = (
+            number(page, "document.documentElement.scrollWidth"),
+            number(page, "document.documentElement.clientWidth"),
+        );
+        assert!(wide <= screen, "{name}: {wide} > {screen}");
+    });
+}
+
+#[test]
+fn a_click_on_a_heading_sorts_and_the_second_turns_it_round() {
+    on_stressid(|page| {
+        let column = "Array.from(document.querySelectorAll('#findings-table thead th')).find(h => h.textContent === 'gap (pp)')";
+        let values = "Array.from(document.querySelectorAll('#findings-table tbody tr')).map(r => Number(r.cells[4].dataset.value)).join()";
+        let start = text(page, values);
+        let parse =
+            |text: String| -> Vec<f64> { text.split(',').map(|v| v.parse().unwrap()).collect() };
+        page.evaluate(&format!("{column}.querySelector('button').click()"));
+        let down = parse(text(page, values));
+        assert!(down.is_sorted_by(|a, b| a >= b), "{down:?}");
+        assert_eq!(text(page, &format!("{column}.getAttribute('aria-sort')")), "descending");
+        page.evaluate(&format!("{column}.querySelector('button').click()"));
+        let up = parse(text(page, values));
+        assert!(up.is_sorted(), "{up:?}");
+        page.evaluate(&format!("{column}.querySelector('button').click()"));
+        assert_eq!(text(page, values), start);
+    });
+}
+
+#[test]
+fn filters_keep_the_rows_that_fit_and_say_how_many() {
+    on_stressid(|page| {
+        let shown = "Array.from(document.querySelectorAll('#findings-table tbody tr')).filter(r => !r.hidden).map(r => r.id).join()";
+        page.evaluate(
+            "{ const f = document.getElementById('filter-text'); f.value = 'lr MARGIN'; f.dispatchEvent(new Event('input')); }",
+        );
+        assert_eq!(text(page, shown), "finding-13");
+        assert_eq!(
+            text(page, "document.getElementById('filter-count').textContent"),
+            "1 of 30 rows"
+        );
+        page.evaluate(
+            "{ const f = document.getElementById('filter-text'); f.value = ''; f.dispatchEvent(new Event('input'));
+               const c = document.getElementById('filter-control'); c.value = 'positive'; c.dispatchEvent(new Event('input')); }",
+        );
+        assert_eq!(
+            text(page, "document.getElementById('filter-count').textContent"),
+            "5 of 30 rows"
+        );
+        // A link from the grid to a hidden row shows it again.
+        page.evaluate("document.querySelector('a[href=\"#finding-13\"]').click()");
+        page.settle();
+        assert_eq!(
+            text(page, "document.getElementById('filter-count').textContent"),
+            "30 of 30 rows"
+        );
+    });
+}
+
+#[test]
+fn the_dark_scheme_repaints_page_and_figures() {
+    on_stressid(|page| {
+        let colours = "getComputedStyle(document.documentElement).backgroundColor + getComputedStyle(document.querySelector('svg text.heading')).fill";
+        let light = text(page, colours);
+        page.prefer_dark();
+        let dark = text(page, colours);
+        assert_eq!(
+            (light.as_str(), dark.as_str()),
+            ("rgb(255, 255, 255)rgb(26, 29, 33)", "rgb(20, 23, 28)rgb(232, 234, 237)")
+        );
+    });
+}
+
+#[test]
+fn every_link_and_button_has_a_name_and_what_scrolls_is_in_reach_of_the_keyboard() {
+    in_browser(|name, page| {
+        let faults = text(
+            page,
+            "Array.from(document.querySelectorAll('a,button,input,select,[role=region]')).filter(e => {
+               const name = (e.getAttribute('aria-label') || e.textContent || e.closest('label')?.textContent || '').trim();
+               return name === '' || e.tabIndex < 0;
+             }).map(e => e.outerHTML.slice(0, 120)).join('\\n')",
+        );
+        assert_eq!(faults, "", "{name}");
+    });
+}
