@@ -1,8 +1,8 @@
 //! Objects and action records.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +11,7 @@ use fuseline_artifact::Digest;
 
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::layout::{DAMAGED, DOOMED, Layout, TEMPORARY, with_end};
+use crate::layout::{DAMAGED, DOOMED, Layout, temporary_beside, with_end};
 use crate::lease::Lease;
 use crate::record::ActionRecord;
 use crate::store::{LocalStore, Stat, Store};
@@ -31,8 +31,10 @@ pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     /// Held until the cache is dropped: they say that the runs of this process are alive.
     pub(crate) live: Mutex<Vec<Lease>>,
-    /// Since when something is written and perhaps not on the disk.
-    dirty: Mutex<Option<Instant>>,
+    /// Whether something is written and perhaps not on the disk.
+    dirty: AtomicBool,
+    /// When everything was brought to the disk last.
+    flushed: Mutex<Instant>,
 }
 
 impl Cache {
@@ -47,7 +49,13 @@ impl Cache {
     pub fn open_on(store: Arc<dyn Store>, folder: &Path) -> Result<Self, CacheError> {
         let layout = Layout::new(folder);
         layout.prepare(&*store)?;
-        Ok(Self { layout, store, live: Mutex::default(), dirty: Mutex::default() })
+        Ok(Self {
+            layout,
+            store,
+            live: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            flushed: Mutex::new(Instant::now()),
+        })
     }
 
     /// The folder of the cache.
@@ -63,7 +71,7 @@ impl Cache {
         // name meanwhile, is of another length or damaged is written again.
         let there = self.store.stat(&path).is_ok_and(|stat| stat.size == bytes.len() as u64)
             && self.store.touch(&path).is_ok()
-            && self.store.read(&path).is_ok_and(|(found, _)| found == bytes);
+            && self.store.open(&path).and_then(|file| holds(file, bytes)).unwrap_or(false);
         if !there {
             self.publish(&path, bytes)?;
         }
@@ -128,26 +136,29 @@ impl Cache {
     ///
     /// It happens by itself about once a second while records are written, and when the cache is dropped.
     pub fn flush(&self) -> Result<(), CacheError> {
-        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
-        if dirty.is_some() {
-            self.flush_now()?;
-            *dirty = None;
-        }
-        Ok(())
+        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flush_now(&mut flushed)
     }
 
     fn flush_if_due(&self) -> Result<(), CacheError> {
         // Who finds it locked leaves it to the one that flushes.
-        let Ok(mut dirty) = self.dirty.try_lock() else { return Ok(()) };
-        if dirty.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
-            self.flush_now()?;
-            *dirty = None;
+        match self.flushed.try_lock() {
+            Ok(mut flushed) if flushed.elapsed() >= FLUSH_AFTER => self.flush_now(&mut flushed),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn flush_now(&self) -> Result<(), CacheError> {
-        self.store.flush(&self.layout.root).map_err(CacheError::write(&self.layout.root))
+    fn flush_now(&self, flushed: &mut Instant) -> Result<(), CacheError> {
+        // Taken down before: what is written meanwhile raises it again.
+        if self.dirty.swap(false, Ordering::AcqRel) {
+            let root = &self.layout.root;
+            self.store.flush(root).map_err(|error| {
+                self.dirty.store(true, Ordering::Release);
+                CacheError::write(root)(error)
+            })?;
+        }
+        *flushed = Instant::now();
+        Ok(())
     }
 
     /// Writes a file whole or not at all: under another name in the same folder, then by rename.
@@ -158,18 +169,13 @@ impl Cache {
             let _ = self.store.remove(&temporary);
             return Err(CacheError::write(path)(error));
         }
-        if let Ok(mut dirty) = self.dirty.try_lock() {
-            dirty.get_or_insert_with(Instant::now);
-        }
+        self.dirty.store(true, Ordering::Release);
         Ok(())
     }
 
     fn write_temporary(&self, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!(".{}-{count}{TEMPORARY}", std::process::id());
-            let temporary = path.with_file_name(name);
+            let temporary = temporary_beside(path);
             match self.store.create(&temporary, bytes) {
                 Ok(()) => return Ok(temporary),
                 // Left by a process of the same number, perhaps on another machine.
@@ -203,6 +209,20 @@ impl Cache {
             SystemTime::now().duration_since(stat.modified).is_ok_and(|age| age >= TOUCH_AFTER);
         // A cache that cannot be written cannot be collected either, not by this user.
         !old || !self.store.touch(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+}
+
+/// Whether a file holds exactly these bytes.
+fn holds(mut file: impl Read, bytes: &[u8]) -> io::Result<bool> {
+    let mut buffer = vec![0; bytes.len().clamp(1, 1 << 16)];
+    let mut rest = bytes;
+    loop {
+        let read = file.read(&mut buffer)?;
+        match rest.split_at_checked(read) {
+            Some(([], [])) => return Ok(true),
+            Some((expected, after)) if read > 0 && *expected == buffer[..read] => rest = after,
+            _ => return Ok(false),
+        }
     }
 }
 

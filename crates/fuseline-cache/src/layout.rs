@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fuseline_artifact::Digest;
 use serde_json::{Value, json};
@@ -87,9 +88,8 @@ impl Layout {
             write(".gitignore", b"*\n")?;
         }
         // Last, and by rename: a cache that has a format has all the rest.
-        let temporary = self.root.join(format!(".{}-format{TEMPORARY}", std::process::id()));
+        let temporary = temporary_beside(format);
         let text = format!("{}\n", json!({ FORMAT_KEY: FORMAT }));
-        let _ = store.remove(&temporary);
         store.create(&temporary, text.as_bytes()).map_err(CacheError::write(&temporary))?;
         store.rename(&temporary, format).map_err(CacheError::write(format))
     }
@@ -112,6 +112,13 @@ fn sharded(folder: &Path, digest: &Digest) -> PathBuf {
     path.push(shard);
     path.push(rest);
     path
+}
+
+/// A name in the same folder that no file of this process had before.
+pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{}-{count}{TEMPORARY}", std::process::id()))
 }
 
 /// The path with something at the end of its name.

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::error::CacheError;
@@ -78,6 +79,21 @@ impl Lease {
             lease.write_holder().map_err(CacheError::write(path))?;
             return Ok(Some(lease));
         }
+    }
+
+    /// Takes the lease in a file. None when another keeps it: who only asks whether it is held has it for a moment.
+    pub(crate) fn acquire_soon(path: &Path) -> Result<Option<Self>, CacheError> {
+        for _ in 0..100 {
+            if let Some(lease) = Self::acquire(path, false)? {
+                return Ok(Some(lease));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn write_holder(&self) -> io::Result<()> {

@@ -6,16 +6,27 @@
 
 mod cache;
 mod error;
+mod gc;
 mod key;
 mod layout;
 mod lease;
 mod record;
 mod runs;
+mod status;
 mod store;
+mod verify;
+
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod tests;
 
 pub use cache::Cache;
 pub use error::CacheError;
+pub use gc::{GcOptions, GcReport};
 pub use key::ActionKey;
 pub use lease::Lease;
 pub use record::{ActionRecord, BadRecord, OutputRecord};
+pub use status::CacheStatus;
 pub use store::{Entry, LocalStore, Stat, Store};
+pub use verify::{MissingObject, SetAside, VerifyReport};

@@ -23,9 +23,7 @@ impl Cache {
         let folder = self.run_folder(id)?;
         let lease = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
         // First the lease: a collection that does not see it yet cannot remove what this run has not looked up yet.
-        let Some(lease) = Lease::acquire(&lease, false)? else {
-            return Err(taken(&folder));
-        };
+        let Some(lease) = Lease::acquire_soon(&lease)? else { return Err(taken(&folder)) };
         if self.store.stat(&folder).is_ok() {
             return Err(taken(&folder));
         }

@@ -1,0 +1,393 @@
+//! Garbage collection, safe beside running runs.
+//!
+//! A record is kept when a kept run or a pin names it, or when it was written or used lately; an object is kept when a
+//! kept record names it, a pin does, or it was written or used lately. *Lately* reaches back beyond the start of
+//! everything that holds a lease, so that what a living run has seen is still there when it comes to need it.
+//!
+//! What is to go is first given another name, then everything that could have changed meanwhile is looked at again, and
+//! only then it is removed. The argument is written out in `docs/design/cache.md`.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fuseline_artifact::Digest;
+
+use crate::cache::{Cache, TOUCH_AFTER};
+use crate::error::CacheError;
+use crate::key::ActionKey;
+use crate::layout::{DAMAGED, DOOMED, TEMPORARY, with_end};
+use crate::lease::{Lease, is_held};
+use crate::record::ActionRecord;
+use crate::runs::RUN_LEASE;
+use crate::store::{Entry, Stat};
+
+/// What a garbage collection keeps.
+#[derive(Debug, Clone)]
+pub struct GcOptions {
+    /// How many of the latest runs are kept, with all that they reach.
+    pub keep_runs: usize,
+    /// How long everything is kept that was written or used.
+    pub grace: Duration,
+    /// Digests of objects and action keys that are kept, with all that they reach.
+    pub pins: Vec<Digest>,
+    /// Say what would go, and remove nothing.
+    pub dry_run: bool,
+}
+
+impl Default for GcOptions {
+    /// Twenty runs and one day.
+    fn default() -> Self {
+        Self {
+            keep_runs: 20,
+            grace: Duration::from_secs(24 * 3600),
+            pins: Vec::new(),
+            dry_run: false,
+        }
+    }
+}
+
+/// What a garbage collection removed, or would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Objects removed.
+    pub objects: usize,
+    /// Action records removed.
+    pub records: usize,
+    /// Run folders removed.
+    pub runs: usize,
+    /// Other files removed: what killed processes were writing, and damaged files set aside.
+    pub debris: usize,
+    /// Bytes removed.
+    pub bytes: u64,
+    /// Objects kept.
+    pub kept_objects: usize,
+    /// Bytes of the objects kept.
+    pub kept_bytes: u64,
+    /// Actions and runs that were alive meanwhile.
+    pub alive: usize,
+}
+
+/// A file that may go.
+struct Candidate {
+    digest: Digest,
+    path: PathBuf,
+    stat: Stat,
+}
+
+impl Cache {
+    /// Removes what no kept run, no pin and nothing of late reaches. Safe beside running runs and other collections.
+    pub fn gc(&self, options: &GcOptions) -> Result<GcReport, CacheError> {
+        // Two collections would only be in each other's way.
+        let only = match options.dry_run {
+            true => None,
+            false => loop {
+                if let Some(lease) = Lease::acquire(&self.layout.leases.join("gc"), true)? {
+                    break Some(lease);
+                }
+            },
+        };
+        // The time of a file that was just written: the clock of the filesystem is not that of this machine.
+        let written = only.as_ref().and_then(|lease| self.store.stat(lease.path()).ok());
+        let now = written.map_or_else(SystemTime::now, |stat| stat.modified);
+        let mut report = GcReport::default();
+        if !options.dry_run {
+            self.remove_dead_leases()?;
+        }
+        let alive = self.alive()?;
+        report.alive = alive.len();
+        let cutoff = Cutoff { before: now.checked_sub(options.grace), now }.spare(&alive);
+
+        let mut roots = Roots { pins: options.pins.iter().copied().collect(), ..Roots::default() };
+        self.collect_runs(options, &cutoff, &mut roots, &mut report)?;
+        self.collect_memory(&mut roots)?;
+
+        // Records first: which objects are reached depends on which records stay.
+        let mut doomed = Vec::new();
+        let mut reached = roots.pins.clone();
+        for file in self.files(&self.layout.actions, options, &cutoff, &mut report)? {
+            let rooted = roots.reached.contains(&file.digest) || roots.pins.contains(&file.digest);
+            if rooted || !cutoff.passes(&file.stat) {
+                self.reach(&file, &mut reached);
+            } else {
+                doomed.push(file);
+            }
+        }
+        let mut removed = self.doom(doomed, options, &cutoff)?;
+        // A run that began since may have seen a record before it lost its name. What it has seen gets the name back.
+        let cutoff = match options.dry_run {
+            true => cutoff,
+            false => cutoff.spare(&self.alive()?),
+        };
+        removed.retain(|file| !self.reprieve(file, &cutoff, options, &mut reached));
+        // Nobody sees these records until their objects are gone: no run can come to rely on them.
+        let (remembered, removed): (Vec<_>, Vec<_>) =
+            removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
+        for file in &removed {
+            self.bury(file, options)?;
+            report.bytes += file.stat.size;
+        }
+        report.records = removed.len();
+
+        let mut doomed = Vec::new();
+        for file in self.files(&self.layout.objects, options, &cutoff, &mut report)? {
+            if reached.contains(&file.digest) || !cutoff.passes(&file.stat) {
+                report.kept_objects += 1;
+                report.kept_bytes += file.stat.size;
+            } else {
+                doomed.push(file);
+            }
+        }
+        // Between its new name and its end an object can still be read; see `get_object`.
+        for file in self.doom(doomed, options, &cutoff)? {
+            self.bury(&file, options)?;
+            report.objects += 1;
+            report.bytes += file.stat.size;
+        }
+        if !options.dry_run {
+            remembered.iter().for_each(|file| self.restore(file));
+        }
+        Ok(report)
+    }
+
+    /// When everything that is alive began: the times of the lease files that are held.
+    fn alive(&self) -> Result<Vec<SystemTime>, CacheError> {
+        let entries = self.list(&self.layout.leases)?;
+        let held = entries
+            .into_iter()
+            .filter(|entry| entry.name != "gc" && is_held(&self.layout.leases.join(&entry.name)));
+        Ok(held.map(|entry| entry.stat.modified).collect())
+    }
+
+    /// Removes the lease files that killed processes have left. They do no harm, but there may be many.
+    fn remove_dead_leases(&self) -> Result<(), CacheError> {
+        for entry in self.list(&self.layout.leases)?.iter().filter(|entry| entry.name != "gc") {
+            // Who takes a lease and gives it back removes the file.
+            drop(Lease::acquire(&self.layout.leases.join(&entry.name), false)?);
+        }
+        Ok(())
+    }
+
+    /// Removes runs that are neither among the latest, nor young, nor alive; the others' digests are roots.
+    fn collect_runs(
+        &self,
+        options: &GcOptions,
+        cutoff: &Cutoff,
+        roots: &mut Roots,
+        report: &mut GcReport,
+    ) -> Result<(), CacheError> {
+        let runs = self.runs()?;
+        let surplus = runs.len().saturating_sub(options.keep_runs);
+        for (place, id) in runs.iter().enumerate() {
+            let folder = self.layout.runs.join(id);
+            let lease = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+            let stat = match self.store.stat(&folder) {
+                Ok(stat) => stat,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(CacheError::read(&folder)(error)),
+            };
+            if place < surplus && cutoff.passes(&stat) && !is_held(&lease) {
+                report.runs += 1;
+                if !options.dry_run {
+                    self.store.remove_folder(&folder).map_err(CacheError::write(&folder))?;
+                }
+                continue;
+            }
+            for entry in self.list(&folder)?.iter().filter(|entry| entry.name.ends_with(".json")) {
+                let text = self.read_if_there(&folder.join(&entry.name))?;
+                digests_in(&text.unwrap_or_default(), &mut roots.reached);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that explain what changed since a workflow's last run are kept, for that alone.
+    fn collect_memory(&self, roots: &mut Roots) -> Result<(), CacheError> {
+        for entry in self.list(&self.layout.workflows)? {
+            let text = self.read_if_there(&self.layout.workflows.join(&entry.name))?;
+            digests_in(&text.unwrap_or_default(), &mut roots.remembered);
+        }
+        Ok(())
+    }
+
+    /// The files of objects or records. Debris is removed on the way.
+    fn files(
+        &self,
+        folder: &Path,
+        options: &GcOptions,
+        cutoff: &Cutoff,
+        report: &mut GcReport,
+    ) -> Result<Vec<Candidate>, CacheError> {
+        let mut files = Vec::new();
+        for shard in self.list(folder)?.into_iter().filter(|entry| entry.stat.folder) {
+            let folder = folder.join(&shard.name);
+            for entry in self.list(&folder)? {
+                let path = folder.join(&entry.name);
+                if let Ok(digest) = format!("{}{}", shard.name, entry.name).parse() {
+                    files.push(Candidate { digest, path, stat: entry.stat });
+                } else if let Some(name) = entry.name.strip_suffix(DOOMED) {
+                    // A killed collection has left it. It gets its name back, and stands the same trial as the others.
+                    let original = folder.join(name);
+                    if options.dry_run || self.store.stat(&original).is_ok() {
+                        self.remove_debris(&path, &entry, options, report)?;
+                    } else if let Ok(digest) = format!("{}{name}", shard.name).parse() {
+                        self.store
+                            .rename(&path, &original)
+                            .map_err(CacheError::write(&original))?;
+                        files.push(Candidate { digest, path: original, stat: entry.stat });
+                    }
+                } else if entry.name.ends_with(DAMAGED)
+                    || entry.name.ends_with(TEMPORARY) && cutoff.passes(&entry.stat)
+                {
+                    self.remove_debris(&path, &entry, options, report)?;
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    fn remove_debris(
+        &self,
+        path: &Path,
+        entry: &Entry,
+        options: &GcOptions,
+        report: &mut GcReport,
+    ) -> Result<(), CacheError> {
+        report.debris += 1;
+        report.bytes += entry.stat.size;
+        if options.dry_run { Ok(()) } else { self.remove_if_there(path) }
+    }
+
+    /// Adds the objects of a record that stays. An unreadable one reaches nothing; `verify` finds it.
+    fn reach(&self, file: &Candidate, reached: &mut BTreeSet<Digest>) {
+        let Ok((bytes, _)) = self.store.read(&file.path) else { return };
+        let key = ActionKey::from(file.digest);
+        let Ok(record) = ActionRecord::decode(&key, &bytes) else { return };
+        reached.extend(record.outputs.iter().map(|output| output.digest));
+    }
+
+    /// Gives files the name of what is to go. One that was used since it was listed gets its own name back at once.
+    fn doom(
+        &self,
+        files: Vec<Candidate>,
+        options: &GcOptions,
+        cutoff: &Cutoff,
+    ) -> Result<Vec<Candidate>, CacheError> {
+        if options.dry_run {
+            return Ok(files);
+        }
+        let mut doomed = Vec::with_capacity(files.len());
+        for file in files {
+            let aside = with_end(&file.path, DOOMED);
+            match self.store.rename(&file.path, &aside) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(CacheError::write(&file.path)(error)),
+            }
+            match self.store.stat(&aside) {
+                Ok(stat) if cutoff.passes(&stat) => doomed.push(file),
+                _ => self.restore(&file),
+            }
+        }
+        Ok(doomed)
+    }
+
+    /// Whether a record that has lost its name gets it back, because a run may have seen it.
+    fn reprieve(
+        &self,
+        file: &Candidate,
+        cutoff: &Cutoff,
+        options: &GcOptions,
+        reached: &mut BTreeSet<Digest>,
+    ) -> bool {
+        if options.dry_run {
+            return false;
+        }
+        let stat = self.store.stat(&with_end(&file.path, DOOMED));
+        if stat.is_ok_and(|stat| cutoff.passes(&stat)) {
+            return false;
+        }
+        self.restore(file);
+        self.reach(file, reached);
+        true
+    }
+
+    fn restore(&self, file: &Candidate) {
+        let aside = with_end(&file.path, DOOMED);
+        // Where it fails, the next collection tries again.
+        let _ = match self.store.stat(&file.path) {
+            Ok(_) => self.store.remove(&aside),
+            Err(_) => self.store.rename(&aside, &file.path),
+        };
+    }
+
+    fn bury(&self, file: &Candidate, options: &GcOptions) -> Result<(), CacheError> {
+        if options.dry_run { Ok(()) } else { self.remove_if_there(&with_end(&file.path, DOOMED)) }
+    }
+
+    fn remove_if_there(&self, path: &Path) -> Result<(), CacheError> {
+        match self.store.remove(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(CacheError::write(path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn list(&self, folder: &Path) -> Result<Vec<Entry>, CacheError> {
+        match self.store.list(folder) {
+            Ok(entries) => Ok(entries),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(CacheError::read(folder)(error)),
+        }
+    }
+}
+
+/// What is kept for its own sake.
+#[derive(Default)]
+struct Roots {
+    /// Digests that the kept runs name: of actions, with their objects.
+    reached: BTreeSet<Digest>,
+    /// Keys of which the record alone is kept.
+    remembered: BTreeSet<Digest>,
+    /// What the caller names: actions or objects.
+    pins: BTreeSet<Digest>,
+}
+
+/// Which files are too young to go.
+struct Cutoff {
+    /// What was written or used from here on stays; everything, when there is no such time.
+    before: Option<SystemTime>,
+    now: SystemTime,
+}
+
+impl Cutoff {
+    /// Keeps all that something alive may have seen. Its reading renews times only so often.
+    fn spare(self, alive: &[SystemTime]) -> Self {
+        let before = alive.iter().fold(self.before, |before, began| {
+            // Something that began in the future: the clock was set back, and no age can be told.
+            if *began > self.now + TOUCH_AFTER {
+                return None;
+            }
+            before.and_then(|before| Some(before.min(began.checked_sub(2 * TOUCH_AFTER)?)))
+        });
+        Self { before, ..self }
+    }
+
+    /// Whether a file is old enough to go.
+    fn passes(&self, stat: &Stat) -> bool {
+        self.before.is_some_and(|before| stat.modified < before)
+    }
+}
+
+/// Every run of exactly 64 hexadecimal digits: what a run names, whatever the form of its files.
+fn digests_in(text: &[u8], found: &mut BTreeSet<Digest>) {
+    let words = text.split(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let digests =
+        words.filter(|word| word.len() == 64).filter_map(|word| std::str::from_utf8(word).ok());
+    found.extend(digests.filter_map(|word| word.parse::<Digest>().ok()));
+}
+
+#[cfg(test)]
+mod tests;

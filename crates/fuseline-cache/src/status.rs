@@ -1,0 +1,67 @@
+//! How much there is.
+
+use std::path::Path;
+
+use crate::cache::Cache;
+use crate::error::CacheError;
+use crate::layout::DAMAGED;
+use crate::lease::is_held;
+use crate::runs::RUN_LEASE;
+
+/// How much there is in a cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Objects.
+    pub objects: usize,
+    /// Their bytes.
+    pub object_bytes: u64,
+    /// Action records.
+    pub records: usize,
+    /// Their bytes.
+    pub record_bytes: u64,
+    /// Runs that are kept.
+    pub runs: usize,
+    /// Runs that are going on.
+    pub runs_alive: usize,
+    /// Actions that are being executed.
+    pub actions_alive: usize,
+    /// Damaged files that were set aside.
+    pub damaged: usize,
+}
+
+impl Cache {
+    /// Counts what there is. Reads names and lengths only.
+    pub fn status(&self) -> Result<CacheStatus, CacheError> {
+        let mut status = CacheStatus { runs: self.runs()?.len(), ..CacheStatus::default() };
+        let objects = self.count(&self.layout.objects, &mut status.damaged)?;
+        let records = self.count(&self.layout.actions, &mut status.damaged)?;
+        (status.objects, status.object_bytes) = objects;
+        (status.records, status.record_bytes) = records;
+        for lease in self.list(&self.layout.leases)? {
+            if lease.name == "gc" || !is_held(&self.layout.leases.join(&lease.name)) {
+                continue;
+            }
+            if lease.name.starts_with(RUN_LEASE) {
+                status.runs_alive += 1;
+            } else {
+                status.actions_alive += 1;
+            }
+        }
+        Ok(status)
+    }
+
+    fn count(&self, folder: &Path, damaged: &mut usize) -> Result<(usize, u64), CacheError> {
+        let (mut files, mut bytes) = (0, 0);
+        for shard in self.list(folder)?.iter().filter(|entry| entry.stat.folder) {
+            for entry in self.list(&folder.join(&shard.name))? {
+                if entry.name.ends_with(DAMAGED) {
+                    *damaged += 1;
+                } else if shard.name.len() + entry.name.len() == 64 {
+                    files += 1;
+                    bytes += entry.stat.size;
+                }
+            }
+        }
+        Ok((files, bytes))
+    }
+}

@@ -1,0 +1,328 @@
+//! What a cache promises, as stories.
+
+mod faults;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
+
+use fuseline_artifact::Digest;
+use tempfile::TempDir;
+
+use crate::*;
+
+pub fn key(name: &str) -> ActionKey {
+    ActionKey::from(Digest::of(name))
+}
+
+/// What an action named so makes.
+pub fn output_of(name: &str) -> Vec<u8> {
+    format!("the output of {name}\n").repeat(50).into_bytes()
+}
+
+/// Executes an action: its object, then its record.
+pub fn execute(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
+    let bytes = output_of(name);
+    let digest = cache.put_object(&bytes)?;
+    let output = OutputRecord {
+        port: "main".to_owned(),
+        kind: "evidence".to_owned(),
+        digest,
+        size: bytes.len() as u64,
+        media_type: None,
+    };
+    let record = ActionRecord {
+        outputs: vec![output],
+        key_text: vec![("name".to_owned(), name.to_owned())],
+        seconds: 0.5,
+    };
+    cache.put_action(&key(name), &record)?;
+    Ok(record)
+}
+
+/// Whether a plan would call the action cached.
+pub fn is_cached(cache: &Cache, name: &str) -> bool {
+    let record = cache.get_action(&key(name)).unwrap();
+    record.is_some_and(|record| {
+        record.outputs.iter().all(|output| cache.has_object(&output.digest, output.size))
+    })
+}
+
+pub fn object_path(cache: &Cache, name: &str) -> PathBuf {
+    cache.layout.object(&Digest::of(output_of(name)))
+}
+
+pub fn record_path(cache: &Cache, name: &str) -> PathBuf {
+    cache.layout.action(key(name).digest())
+}
+
+/// Makes every file of a folder old.
+pub fn age(folder: &Path, by: Duration) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            age(&path, by);
+        }
+        let file = fs::File::open(&path).unwrap();
+        file.set_modified(SystemTime::now() - by).unwrap();
+    }
+}
+
+fn open() -> (TempDir, Cache) {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path().join("cache")).unwrap();
+    (folder, cache)
+}
+
+#[test]
+fn what_is_put_comes_back_and_what_was_not_is_none() {
+    let (_folder, cache) = open();
+    for bytes in [&b""[..], b"a", &[7; 100_000]] {
+        let digest = cache.put_object(bytes).unwrap();
+        assert_eq!(digest, Digest::of(bytes));
+        assert_eq!(cache.put_object(bytes).unwrap(), digest);
+        assert_eq!(cache.get_object(&digest).unwrap().unwrap(), bytes);
+        assert!(cache.has_object(&digest, bytes.len() as u64));
+        assert!(!cache.has_object(&digest, bytes.len() as u64 + 1));
+    }
+    assert_eq!(cache.get_object(&Digest::of(b"never put")).unwrap(), None);
+    assert_eq!(cache.get_action(&key("never executed")).unwrap(), None);
+    let record = execute(&cache, "one").unwrap();
+    assert_eq!(cache.get_action(&key("one")).unwrap(), Some(record));
+}
+
+#[test]
+fn a_cache_opened_again_has_what_it_had() {
+    let (folder, cache) = open();
+    execute(&cache, "one").unwrap();
+    drop(cache);
+    let cache = Cache::open(folder.path().join("cache")).unwrap();
+    assert!(is_cached(&cache, "one"));
+    assert!(cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn a_cache_of_a_newer_format_is_refused_in_words() {
+    let (folder, cache) = open();
+    let root = cache.folder().to_owned();
+    drop(cache);
+    fs::write(root.join("format"), "{\"fuseline-cache\":2}\n").unwrap();
+    let error = Cache::open(&root).unwrap_err();
+    assert!(matches!(error, CacheError::Newer { found: 2, known: 1, .. }), "{error}");
+    for text in ["", "{}", "\0\0\0", "{\"fuseline-cache\":\"1\"}"] {
+        fs::write(root.join("format"), text).unwrap();
+        assert!(matches!(Cache::open(&root), Err(CacheError::NotACache { .. })), "{text:?}");
+    }
+    drop(folder);
+}
+
+#[test]
+fn a_folder_that_was_there_keeps_its_files_visible_to_git() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("README.md"), "mine").unwrap();
+    Cache::open(folder.path()).unwrap();
+    assert!(!folder.path().join(".gitignore").exists());
+    assert_eq!(fs::read(folder.path().join("README.md")).unwrap(), b"mine");
+    let new = folder.path().join("new");
+    Cache::open(&new).unwrap();
+    assert_eq!(fs::read(new.join(".gitignore")).unwrap(), b"*\n");
+    assert!(
+        fs::read(new.join("CACHEDIR.TAG"))
+            .unwrap()
+            .starts_with(b"Signature: 8a477f597d28d172789f06886806bc55")
+    );
+}
+
+#[test]
+fn a_cache_lives_on_any_path() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = TempDir::new().unwrap();
+    let real = folder.path().join("real");
+    fs::create_dir(&real).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let not_text = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    for path in [folder.path().join("with spaces and 'quotes'"), link, not_text] {
+        let cache = Cache::open(&path).unwrap();
+        execute(&cache, "one").unwrap();
+        let lease = cache.try_lease(&key("one")).unwrap().unwrap();
+        assert!(cache.try_lease(&key("one")).unwrap().is_none());
+        drop(lease);
+        cache.new_run("1").unwrap();
+        cache.write_run_file("1", "manifest.json", key("one").to_string().as_bytes()).unwrap();
+        assert!(is_cached(&cache, "one"), "{}", path.display());
+        assert!(cache.verify().unwrap().is_sound());
+        cache.gc(&GcOptions::default()).unwrap();
+        assert!(is_cached(&cache, "one"));
+    }
+    assert!(real.join("objects").is_dir());
+}
+
+#[test]
+fn a_folder_of_objects_on_another_disk_is_written_to_by_rename_within_it() {
+    let (folder, cache) = open();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(cache.folder().join("objects"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, cache.folder().join("objects")).unwrap();
+    execute(&cache, "one").unwrap();
+    assert!(is_cached(&cache, "one"));
+    // No temporary file was anywhere but beside its target.
+    assert!(cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn a_damaged_object_is_named_set_aside_and_made_again() {
+    let (_folder, cache) = open();
+    execute(&cache, "one").unwrap();
+    let path = object_path(&cache, "one");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    assert!(is_cached(&cache, "one"), "its length is right, so that only reading finds it");
+    let digest = Digest::of(output_of("one"));
+    let error = cache.get_object(&digest).unwrap_err();
+    assert!(error.to_string().contains(&digest.to_string()), "{error}");
+    assert!(!is_cached(&cache, "one"));
+    assert_eq!(cache.get_object(&digest).unwrap(), None);
+    execute(&cache, "one").unwrap();
+    assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("one"));
+    assert_eq!(cache.status().unwrap().damaged, 1);
+}
+
+#[test]
+fn putting_an_object_again_mends_a_damaged_one() {
+    let (_folder, cache) = open();
+    execute(&cache, "one").unwrap();
+    let path = object_path(&cache, "one");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let digest = cache.put_object(&output_of("one")).unwrap();
+    assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("one"));
+}
+
+#[test]
+fn verify_names_what_is_damaged_and_what_is_missing_and_the_next_run_makes_it_again() {
+    let (_folder, cache) = open();
+    for name in ["whole", "flipped", "cut", "gone", "record"] {
+        execute(&cache, name).unwrap();
+    }
+    let mut bytes = output_of("flipped");
+    bytes[0] ^= 1;
+    fs::write(object_path(&cache, "flipped"), bytes).unwrap();
+    fs::write(object_path(&cache, "cut"), &output_of("cut")[..7]).unwrap();
+    fs::remove_file(object_path(&cache, "gone")).unwrap();
+    fs::write(record_path(&cache, "record"), "nonsense").unwrap();
+
+    let report = cache.verify().unwrap();
+    assert!(!report.is_sound());
+    assert_eq!((report.objects, report.records), (4, 5));
+    let named = |found: &[SetAside]| found.iter().map(|found| found.digest).collect::<Vec<_>>();
+    let mut objects = vec![Digest::of(output_of("flipped")), Digest::of(output_of("cut"))];
+    objects.sort();
+    assert_eq!(named(&report.damaged_objects), objects);
+    assert_eq!(named(&report.damaged_records), [*key("record").digest()]);
+    let mut missing = vec![key("flipped"), key("cut"), key("gone")];
+    missing.sort();
+    assert_eq!(report.missing.iter().map(|missing| missing.key).collect::<Vec<_>>(), missing);
+
+    for name in ["whole", "flipped", "cut", "gone", "record"] {
+        assert_eq!(is_cached(&cache, name), name == "whole", "{name}");
+        execute(&cache, name).unwrap();
+    }
+    assert!(cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn the_keys_of_the_last_run_are_remembered_per_workflow() {
+    let (_folder, cache) = open();
+    assert!(cache.remembered("none").unwrap().is_empty());
+    let keys = |name: &str| BTreeMap::from([("stage[fold=0]".to_owned(), key(name))]);
+    cache.remember("a/b ../c\n", &keys("one")).unwrap();
+    cache.remember("other", &keys("two")).unwrap();
+    cache.remember("a/b ../c\n", &keys("three")).unwrap();
+    assert_eq!(cache.remembered("a/b ../c\n").unwrap(), keys("three"));
+    assert_eq!(cache.remembered("other").unwrap(), keys("two"));
+}
+
+#[test]
+fn run_files_stay_within_their_folder() {
+    let (_folder, cache) = open();
+    let folder = cache.new_run("0001").unwrap();
+    assert!(folder.is_dir());
+    cache.write_run_file("0001", "manifest.json", b"{}").unwrap();
+    assert_eq!(cache.read_run_file("0001", "manifest.json").unwrap().unwrap(), b"{}");
+    assert_eq!(cache.read_run_file("0001", "none").unwrap(), None);
+    assert_eq!(cache.runs().unwrap(), ["0001"]);
+    assert!(cache.new_run("0001").is_err(), "an id is given once");
+    for bad in ["", ".", "..", "../x", "a/b", "/etc", ".hidden", "a\0b", &"x".repeat(200)] {
+        assert!(matches!(cache.new_run(bad), Err(CacheError::BadName { .. })), "{bad:?}");
+        assert!(cache.write_run_file("0001", bad, b"").is_err(), "{bad:?}");
+        assert!(cache.read_run_file(bad, "manifest.json").is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn status_counts_what_there_is() {
+    let (_folder, cache) = open();
+    assert_eq!(cache.status().unwrap(), CacheStatus::default());
+    execute(&cache, "one").unwrap();
+    execute(&cache, "two").unwrap();
+    cache.new_run("1").unwrap();
+    let lease = cache.try_lease(&key("three")).unwrap();
+    let status = cache.status().unwrap();
+    assert_eq!((status.objects, status.records, status.runs), (2, 2, 1));
+    assert_eq!(status.object_bytes, (output_of("one").len() + output_of("two").len()) as u64);
+    assert_eq!((status.runs_alive, status.actions_alive), (1, 1));
+    drop(lease);
+    assert_eq!(cache.status().unwrap().actions_alive, 0);
+}
+
+#[test]
+fn many_threads_on_one_cache_never_see_anything_but_whole_objects() {
+    let (_folder, cache) = open();
+    let barrier = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (cache, barrier) = (&cache, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for action in 0..100 {
+                    // Each thread in its own order, all on the same actions.
+                    let name = format!("action {}", (action * (2 * thread + 1)) % 100);
+                    let record = match cache.get_action(&key(&name)).unwrap() {
+                        Some(record) => record,
+                        None => execute(cache, &name).unwrap(),
+                    };
+                    let bytes = cache.get_object(&record.outputs[0].digest).unwrap();
+                    assert_eq!(bytes.unwrap(), output_of(&name));
+                }
+            });
+        }
+    });
+    let report = cache.verify().unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!((report.objects, report.records), (100, 100));
+}
+
+#[test]
+fn a_lease_is_had_by_one_at_a_time_and_given_back_when_dropped() {
+    let (_folder, cache) = open();
+    let inside = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let lease = cache.lease(&key("one")).unwrap();
+                    assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    assert_eq!(inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst), 1);
+                    drop(lease);
+                }
+            });
+        }
+    });
+    assert!(fs::read_dir(cache.folder().join("leases")).unwrap().next().is_none());
+}
