@@ -1,1 +1,40 @@
-//! Under construction.
+//! YAML text to a checked workflow.
+//!
+//! Knows the workflow language: params, axes, stages, references, expressions, and how stages join over axes. Knows of
+//! stage kinds what a [`Catalogue`] says, and nothing of artifacts, caches or execution. Reads no file but by the loader
+//! that it is given.
+//! Start at [`check`]; [`Workflow`] is what it gives, [`Diagnostic`] what it finds.
+//! **Invariant:** there is a [`Workflow`] exactly when no [`Diagnostic`] is an error, and every mistake that does not
+//! hide behind another is found in one go.
+
+mod axes;
+mod catalogue;
+mod check;
+pub mod codes;
+mod diagnostic;
+mod digest;
+mod document;
+mod expression;
+mod files;
+mod limits;
+mod names;
+mod options;
+mod order;
+mod outputs;
+mod params;
+mod reference;
+mod stage;
+mod workflow;
+mod yaml;
+
+pub use catalogue::{Arity, Catalogue, InputPort, KindSpec, OutputPort, Role};
+pub use check::{Checked, Overrides, ParamsFile, Source, check};
+pub use diagnostic::{Code, Diagnostic, Related, Severity, sort};
+pub use document::LANGUAGE_VERSION;
+pub use expression::{FunctionDoc, functions};
+pub use files::{FileId, Files, LineColumn, Place};
+pub use limits::Limits;
+pub use workflow::{
+    Actions, Axis, AxisPoint, DeclaredPorts, Execution, Groups, Input, InputSource, Isolation,
+    NO_GROUP, OptionPlaces, Stage, StagePlaces, Variant, Workflow, WorkflowOutput,
+};

@@ -1,0 +1,138 @@
+//! What the language must know of stage kinds.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::names;
+
+/// How many artifacts an input port takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly one.
+    One,
+    /// One or more; an axis that only the producer has is gathered.
+    Many,
+}
+
+/// What a stage kind does with the rows of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It learns from them.
+    Fit,
+    /// It applies something learnt to them.
+    Apply,
+    /// Neither.
+    Neutral,
+}
+
+/// A typed input of a stage kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputPort {
+    /// The key under `inputs:`.
+    pub name: String,
+    /// The artifact kind that it takes.
+    pub artifact: String,
+    /// One artifact, or many.
+    pub arity: Arity,
+    /// Whether a stage must give it.
+    pub required: bool,
+    /// Whether this kind reads it; a port of its family that it does not read makes no edge.
+    pub read: bool,
+    /// What happens with its rows.
+    pub role: Role,
+    /// A sentence for the reference.
+    pub doc: String,
+}
+
+/// A typed output of a stage kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPort {
+    /// The name in `stage.name`; `main` is what a bare stage name means.
+    pub name: String,
+    /// The artifact kind that it gives.
+    pub artifact: String,
+    /// A sentence for the reference.
+    pub doc: String,
+}
+
+/// A stage kind, as far as the language is concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindSpec {
+    /// What `uses:` gives, `family.member`.
+    pub name: String,
+    /// Raised when equal inputs may give different bytes than before.
+    pub revision: u32,
+    /// One sentence for the reference.
+    pub summary: String,
+    /// The inputs, in order.
+    pub inputs: Vec<InputPort>,
+    /// The outputs, in order.
+    pub outputs: Vec<OutputPort>,
+    /// JSON Schema (draft 2020-12) of `with:`.
+    pub options: Value,
+    /// Whether a stage declares its own ports, under `inputs` and `outputs` of its `with:`.
+    pub declared_ports: bool,
+}
+
+impl KindSpec {
+    /// The part of the name before the first dot.
+    pub fn family(&self) -> &str {
+        self.name.split_once('.').map_or(self.name.as_str(), |(family, _)| family)
+    }
+}
+
+/// The stage kinds of one program. Their order is kept: a kind's index identifies it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalogue {
+    kinds: Vec<KindSpec>,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl Catalogue {
+    /// Collects stage kinds; of two with one name, the later is found by name.
+    pub fn new(kinds: Vec<KindSpec>) -> Self {
+        let by_name = kinds.iter().enumerate().map(|(index, kind)| (kind.name.clone(), index));
+        Self { by_name: by_name.collect(), kinds }
+    }
+
+    /// All kinds, in order.
+    pub fn kinds(&self) -> &[KindSpec] {
+        &self.kinds
+    }
+
+    /// A kind by name.
+    pub fn get(&self, name: &str) -> Option<&KindSpec> {
+        self.index(name).map(|index| &self.kinds[index])
+    }
+
+    /// The index of a kind.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// The name that was likely meant.
+    pub fn suggest(&self, name: &str) -> Option<&str> {
+        names::suggest(name, self.names())
+    }
+
+    /// The kinds of one family, sorted by name.
+    pub fn family<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a KindSpec> {
+        self.by_name.values().map(|index| &self.kinds[*index]).filter(move |k| k.family() == family)
+    }
+
+    /// The artifact kinds that any port speaks of, sorted.
+    pub(crate) fn artifacts(&self) -> Vec<&str> {
+        let inputs = self.kinds.iter().flat_map(|kind| &kind.inputs).map(|port| &port.artifact);
+        let outputs = self.kinds.iter().flat_map(|kind| &kind.outputs).map(|port| &port.artifact);
+        let mut artifacts: Vec<_> = inputs.chain(outputs).map(String::as_str).collect();
+        artifacts.sort_unstable();
+        artifacts.dedup();
+        artifacts
+    }
+}

@@ -1,0 +1,348 @@
+//! From text to a checked workflow, or to everything that is wrong with it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::axes;
+use crate::catalogue::Catalogue;
+use crate::codes;
+use crate::diagnostic::{self, Diagnostic};
+use crate::digest::digest;
+use crate::document::{self, Document, absolute};
+use crate::expression::{Environment, ParamView, Scope, Template, Work, has_expression};
+use crate::files::{Files, Place};
+use crate::limits::Limits;
+use crate::names;
+use crate::order;
+use crate::outputs;
+use crate::params;
+use crate::stage::execution;
+use crate::stage::expand::{World, expand};
+use crate::stage::join::Stages;
+use crate::stage::{self, ports};
+use crate::workflow::{Stage, StagePlaces, Workflow, WorkflowOutput};
+use crate::yaml::Node;
+
+/// A workflow file.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Its path, absolute or relative to the working directory.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// What is given from outside of the workflow file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--set` arguments, in order: name and text. The last one of a name counts.
+    pub set: Vec<(String, String)>,
+    /// A file of params; `--set` goes before it.
+    pub params_file: Option<ParamsFile>,
+    /// The folder that relative paths of the command line are relative to; absolute.
+    pub working_dir: PathBuf,
+}
+
+/// A YAML file that maps params to values.
+#[derive(Debug, Clone)]
+pub struct ParamsFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// What checking a workflow gives.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The workflow, exactly when no diagnostic is an error.
+    pub workflow: Option<Workflow>,
+    /// Everything that was found, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that diagnostics point into.
+    pub files: Files,
+}
+
+/// Checks a workflow and expands it. `loader` reads the files that `include:` names; nothing else is read.
+pub fn check(
+    source: Source<'_>,
+    catalogue: &Catalogue,
+    overrides: &Overrides,
+    limits: &Limits,
+    loader: &dyn Fn(&Path) -> io::Result<String>,
+) -> Checked {
+    let mut files = Files::default();
+    let mut found = Vec::new();
+    let file = files.add(source.path, source.text);
+    let path = absolute(&overrides.working_dir, source.path);
+    let reader = document::Reader::new(&mut files, limits, loader, &mut found);
+    let mut workflow = reader.read(file, &path).and_then(|document| {
+        let params = params::read(&document.params, overrides, limits, &mut files, &mut found);
+        let checker = Checker { document, path, params, catalogue, limits, files: &files };
+        checker.check(&mut found)
+    });
+    diagnostic::sort(&mut found);
+    if found.iter().any(Diagnostic::is_error) {
+        workflow = None;
+    }
+    Checked { workflow, diagnostics: found, files }
+}
+
+struct Checker<'a> {
+    document: Document,
+    path: PathBuf,
+    params: Vec<params::Param>,
+    catalogue: &'a Catalogue,
+    limits: &'a Limits,
+    files: &'a Files,
+}
+
+impl Checker<'_> {
+    /// The workflow, if nothing that it consists of has a mistake.
+    fn check(self, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
+        let Self { document, path, params, catalogue, limits, files } = &self;
+        let views = params::views(params);
+        let values: Vec<_> = params.iter().map(|param| param.value.clone()).collect();
+        let mut used = BTreeSet::new();
+        let mut work = Work::new(limits.max_work, limits.max_actions);
+
+        let given = axes::Given { params: &views, values: &values, limits, files };
+        let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);
+        let axis_names: Vec<_> = axes.iter().map(|axis| axis.name.clone()).collect();
+        let written: Vec<_> = document
+            .stages
+            .iter()
+            .map(|definition| stage::read(definition, &axis_names, files, found))
+            .collect();
+
+        let edges = order::edges(&written);
+        let before = found.len();
+        order::cycles(&written, &edges, found);
+        let cyclic = found.len() > before;
+
+        let world = World {
+            catalogue,
+            limits,
+            files,
+            params: &views,
+            values: &values,
+            axes: &axes,
+            views: &axis_views,
+        };
+        let mut actions_left = limits.max_actions;
+        let expanded: Vec<_> = written
+            .iter()
+            .map(|stage| expand(stage, &world, &mut used, &mut work, &mut actions_left, found))
+            .collect();
+        for (stage, expanded) in written.iter().zip(&expanded) {
+            ports::check(stage, expanded, catalogue, found);
+        }
+        let stages = Stages { written: &written, expanded: &expanded };
+        let joined: Vec<_> =
+            (0..written.len()).map(|stage| stages.join(stage, &world, found)).collect();
+
+        let mut given_out = Vec::new();
+        let mut targets = Vec::new();
+        for output in outputs::read(document.outputs.as_deref().unwrap_or_default(), files, found) {
+            let Some(resolved) = stages.resolve(&output.reference, &world, found) else {
+                targets
+                    .extend(written.iter().position(|stage| stage.name == output.reference.stage));
+                continue;
+            };
+            targets.push(resolved.stage);
+            let action = stages.single(&output.reference, &resolved, &world, found);
+            if let (Some(file), Some(action)) = (output.file, action) {
+                given_out.push((
+                    file,
+                    resolved.stage,
+                    resolved.output,
+                    action,
+                    output.reference.place,
+                ));
+            }
+        }
+
+        let mut root =
+            Root { views: &views, values: &values, used: &mut used, work: &mut work, files };
+        let name = document.name.as_ref().and_then(|node| workflow_name(node, found));
+        let description =
+            document.description.as_ref().and_then(|node| node.text("`description`", found));
+        let seed = document.seed.as_ref().map_or(Some(0), |node| root.seed(node, found));
+        let plugins: Vec<_> = document
+            .plugins
+            .iter()
+            .filter_map(|(node, folder)| root.path(node, folder, found))
+            .collect();
+        let isolation =
+            document.isolation.as_ref().and_then(|node| execution::isolation(node, found));
+
+        self.unused(&used, &written, &edges, &targets, found);
+        if cyclic || found.iter().any(Diagnostic::is_error) {
+            return None;
+        }
+
+        let order = order::topological(written.len(), &edges);
+        let mut place_of = vec![0; order.len()];
+        for (place, stage) in order.iter().enumerate() {
+            place_of[*stage] = place;
+        }
+        let mut parts: Vec<_> = written.into_iter().zip(expanded).zip(joined).map(Some).collect();
+        let mut ordered = Vec::with_capacity(order.len());
+        for stage in order {
+            let ((written, expanded), mut inputs) = parts[stage].take()?;
+            for source in inputs.iter_mut().flat_map(|input| &mut input.sources) {
+                source.stage = place_of[source.stage];
+            }
+            let outputs = expanded.outputs(catalogue)?.to_vec();
+            ordered.push(Stage {
+                name: written.name,
+                description: written.description,
+                over: written.over?,
+                actions: expanded.actions?,
+                variants: expanded.variants.into_iter().collect::<Option<_>>()?,
+                inputs,
+                outputs,
+                execution: written.execution,
+                places: StagePlaces {
+                    name: written.name_place,
+                    uses: written.uses?.place,
+                    over: written.over_place,
+                    filter: written.filter.map(|node| node.place),
+                },
+            });
+        }
+        let output = |(file, stage, output, action, place): (PathBuf, usize, usize, u32, Place)| {
+            WorkflowOutput { file, stage: place_of[stage], output, action, place }
+        };
+        Some(Workflow {
+            name: name?,
+            description: description.map(str::to_owned),
+            seed: seed?,
+            params: params
+                .iter()
+                .map(|param| Some((param.name.clone(), param.value.clone()?)))
+                .collect::<Option<_>>()?,
+            axes,
+            stages: ordered,
+            outputs: given_out.into_iter().map(output).collect(),
+            plugins,
+            isolation,
+            digest: digest(document),
+            path: path.clone(),
+        })
+    }
+
+    /// Warns of what has no effect. Pieces of an included file may stay unused: they are there for others too.
+    fn unused(
+        &self,
+        used: &BTreeSet<usize>,
+        written: &[stage::WrittenStage],
+        edges: &[order::Edge<'_>],
+        targets: &[usize],
+        found: &mut Vec<Diagnostic>,
+    ) {
+        // A stage that could not be understood may use anything.
+        let understood = written.iter().all(|stage| stage.over.is_some() && stage.uses.is_some());
+        for (index, param) in self.params.iter().enumerate() {
+            if understood && !param.included && !used.contains(&index) {
+                let message = format!("nothing uses the param `{}`", param.name);
+                found.push(
+                    Diagnostic::warning(codes::UNUSED_PARAM, &param.place, message).hint(format!(
+                        "use it as `${{{{ params.{} }}}}`, or remove it",
+                        param.name
+                    )),
+                );
+            }
+        }
+        for (index, axis) in self.document.axes.iter().enumerate() {
+            let runs = written
+                .iter()
+                .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index)));
+            if understood && !axis.included && !runs {
+                let message = format!("no stage runs over the axis `{}`", axis.name);
+                found.push(
+                    Diagnostic::warning(codes::UNUSED_AXIS, &axis.name_place, message)
+                        .hint("name it in the `over` of a stage, or remove it".to_owned()),
+                );
+            }
+        }
+        if self.document.outputs.is_none() {
+            return;
+        }
+        let leads = order::leads_to(targets, written.len(), edges);
+        for (stage, leads) in written.iter().zip(leads) {
+            if !leads && !stage.included {
+                let message = format!("no output comes from the stage `{}`", stage.name);
+                found.push(
+                    Diagnostic::warning(codes::UNUSED_STAGE, &stage.name_place, message)
+                        .hint("name it in `inputs` or `outputs`, or remove it".to_owned()),
+                );
+            }
+        }
+    }
+}
+
+fn workflow_name<'n>(node: &'n Node, found: &mut Vec<Diagnostic>) -> Option<String> {
+    let text: &'n str = node.text("`name`", found)?;
+    if names::is_name(text) {
+        return Some(text.to_owned());
+    }
+    let message = format!("`{}` cannot name a workflow", names::short(text));
+    found.push(
+        Diagnostic::error(codes::BAD_NAME, &node.place, message).hint(
+            "start with a letter; go on with letters, digits, `_` and `-`: it names a folder"
+                .to_owned(),
+        ),
+    );
+    None
+}
+
+/// Values outside of stages, which see params alone.
+struct Root<'a> {
+    views: &'a [ParamView],
+    values: &'a [Option<Value>],
+    used: &'a mut BTreeSet<usize>,
+    work: &'a mut Work,
+    files: &'a Files,
+}
+
+impl Root<'_> {
+    fn value(&mut self, node: &Node, found: &mut Vec<Diagnostic>) -> Option<Value> {
+        if !node.scalar().is_some_and(|scalar| has_expression(&scalar.text)) {
+            return node.to_value(found);
+        }
+        let mut scope = Scope { params: self.views, axes: &[], over: None, used: self.used };
+        let template = Template::read(node, &mut scope, self.files, found)?;
+        let mut environment =
+            Environment { params: self.values, axes: &[], coords: &[], work: self.work };
+        match template.evaluate(&mut environment) {
+            Ok(value) => Some(value),
+            Err(mistake) => {
+                found.push(mistake.diagnostic(node, self.files));
+                None
+            }
+        }
+    }
+
+    fn seed(&mut self, node: &Node, found: &mut Vec<Diagnostic>) -> Option<u64> {
+        let value = self.value(node, found)?;
+        let seed = value.as_u64();
+        if seed.is_none() {
+            found.push(node.not_a("`seed`", "a whole number from 0"));
+        }
+        seed
+    }
+
+    fn path(&mut self, node: &Node, folder: &Path, found: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+        match self.value(node, found)? {
+            Value::String(text) if !text.is_empty() => Some(absolute(folder, Path::new(&text))),
+            _ => {
+                found.push(node.not_a("a plugin", "a path"));
+                None
+            }
+        }
+    }
+}

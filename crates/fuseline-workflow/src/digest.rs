@@ -1,0 +1,109 @@
+//! A digest of what a workflow says, whatever it looks like.
+
+use crate::document::Document;
+use crate::yaml::{Data, Node, plain_value};
+
+/// Raised when the canonical form changes.
+const FORM: &[u8] = b"fuseline workflow 1\n";
+
+/// blake3 of the canonical form of all sections, included ones as if they were written in place.
+///
+/// The order of axes and their points matters, and so does the order within an option, because both reach results. The
+/// order of params, stages, ports, outputs and of the keys of a stage or an option list does not.
+pub(crate) fn digest(document: &Document) -> [u8; 32] {
+    let mut form = Form { hasher: blake3::Hasher::new() };
+    form.hasher.update(FORM);
+    let single = [
+        ("name", &document.name),
+        ("description", &document.description),
+        ("seed", &document.seed),
+        ("isolation", &document.isolation),
+    ];
+    for (name, node) in single {
+        form.text(name);
+        match node {
+            Some(node) => form.node(node, 0),
+            None => form.mark(b'-'),
+        }
+    }
+    for (name, section, sorted_levels) in [
+        ("params", &document.params, 1),
+        ("axes", &document.axes, 0),
+        ("stages", &document.stages, 2),
+    ] {
+        let mut items: Vec<_> = section.iter().collect();
+        if name != "axes" {
+            items.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        form.text(name);
+        form.count(b'm', items.len());
+        for item in items {
+            form.text(&item.name);
+            form.node(&item.value, sorted_levels);
+        }
+    }
+    form.text("outputs");
+    let mut outputs: Vec<_> = document.outputs.iter().flatten().collect();
+    outputs.sort_by(|a, b| a.key.cmp(&b.key));
+    form.count(if document.outputs.is_some() { b'm' } else { b'-' }, outputs.len());
+    for output in outputs {
+        form.text(&output.key);
+        form.node(&output.value, 0);
+    }
+    form.text("plugins");
+    form.count(b'l', document.plugins.len());
+    for (plugin, _) in &document.plugins {
+        form.node(plugin, 0);
+    }
+    *form.hasher.finalize().as_bytes()
+}
+
+struct Form {
+    hasher: blake3::Hasher,
+}
+
+impl Form {
+    fn mark(&mut self, mark: u8) {
+        self.hasher.update(&[mark]);
+    }
+
+    fn count(&mut self, mark: u8, count: usize) {
+        self.mark(mark);
+        self.hasher.update(&(count as u64).to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(b't', text.len());
+        self.hasher.update(text.as_bytes());
+    }
+
+    /// A value; the keys of so many outer levels of mappings are sorted.
+    fn node(&mut self, node: &Node, sorted_levels: usize) {
+        match &node.data {
+            Data::Scalar(scalar) => match plain_value(scalar) {
+                Ok(value) => {
+                    self.mark(b'v');
+                    self.text(&value.to_string());
+                }
+                Err(_) => self.text(&scalar.text),
+            },
+            Data::Sequence(items) => {
+                self.count(b'l', items.len());
+                for item in items {
+                    self.node(item, 0);
+                }
+            }
+            Data::Mapping(entries) => {
+                let mut entries: Vec<_> = entries.iter().collect();
+                if sorted_levels > 0 {
+                    entries.sort_by(|a, b| a.key.cmp(&b.key));
+                }
+                self.count(b'm', entries.len());
+                for entry in entries {
+                    self.text(&entry.key);
+                    self.node(&entry.value, sorted_levels.saturating_sub(1));
+                }
+            }
+        }
+    }
+}

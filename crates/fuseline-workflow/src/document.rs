@@ -1,0 +1,318 @@
+//! The sections of a workflow file and of the files that it includes, before anything in them is understood.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::files::{FileId, Files, Place};
+use crate::limits::Limits;
+use crate::names;
+use crate::yaml::{self, Entry, Node};
+
+/// What is written under one name, and where the file stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub name: String,
+    pub name_place: Place,
+    pub value: Node,
+    /// The folder that relative paths in it are relative to.
+    pub folder: PathBuf,
+    /// Whether it comes from an included file: such pieces may stay unused.
+    pub included: bool,
+}
+
+/// All sections. What is missing or misshapen has been reported, and is empty here.
+#[derive(Debug, Default)]
+pub(crate) struct Document {
+    pub name: Option<Node>,
+    pub description: Option<Node>,
+    pub seed: Option<Node>,
+    pub params: Vec<Definition>,
+    pub axes: Vec<Definition>,
+    pub stages: Vec<Definition>,
+    /// `None` when there is no such section.
+    pub outputs: Option<Vec<Entry>>,
+    pub plugins: Vec<(Node, PathBuf)>,
+    pub isolation: Option<Node>,
+}
+
+/// Reads a file by its path.
+pub(crate) type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// The version of the language.
+pub const LANGUAGE_VERSION: u64 = 1;
+
+const ROOT_KEYS: [&str; 11] = [
+    "fuseline",
+    "name",
+    "description",
+    "seed",
+    "include",
+    "params",
+    "axes",
+    "stages",
+    "outputs",
+    "plugins",
+    "isolation",
+];
+const INCLUDED_KEYS: [&str; 5] = ["fuseline", "include", "params", "axes", "stages"];
+
+/// Reads the sections of a workflow file and of everything that it includes.
+pub(crate) struct Reader<'a> {
+    pub files: &'a mut Files,
+    pub limits: &'a Limits,
+    pub loader: Loader<'a>,
+    pub found: &'a mut Vec<Diagnostic>,
+    document: Document,
+    /// The files that are being read, from the workflow inwards, then those that were read.
+    open: Vec<PathBuf>,
+    done: Vec<PathBuf>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(
+        files: &'a mut Files,
+        limits: &'a Limits,
+        loader: Loader<'a>,
+        found: &'a mut Vec<Diagnostic>,
+    ) -> Self {
+        let (open, done) = (Vec::new(), Vec::new());
+        Self { files, limits, loader, found, document: Document::default(), open, done }
+    }
+
+    /// Reads the workflow; `path` is absolute. `None` when nothing can be said about its sections.
+    pub fn read(mut self, file: FileId, path: &Path) -> Option<Document> {
+        self.file(file, path, false)?;
+        Some(self.document)
+    }
+
+    fn file(&mut self, file: FileId, path: &Path, included: bool) -> Option<()> {
+        let root = yaml::parse(file, self.files, self.limits, self.found)?;
+        let what = if included { "an included file" } else { "a workflow" };
+        let entries = root.mapping(what, self.found)?;
+        let known = if included { &INCLUDED_KEYS[..] } else { &ROOT_KEYS[..] };
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            let whole = ROOT_KEYS.contains(&entry.key.as_str());
+            self.found.push(if whole {
+                let message = format!("`{}` has no meaning in an included file", entry.key);
+                Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message)
+                    .hint(format!("an included file has {}", names::list(&INCLUDED_KEYS[1..])))
+            } else {
+                unknown_key(entry, what, known)
+            });
+        }
+        let get = |key: &str| entries.iter().find(|entry| entry.key == key);
+        self.version(get("fuseline"), &root, included);
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.open.push(path.to_owned());
+        if let Some(entry) = get("include") {
+            self.include(&entry.value, &folder);
+        }
+        self.open.pop();
+        self.done.push(path.to_owned());
+        for (key, section) in [("params", 0), ("axes", 1), ("stages", 2)] {
+            let Some(entry) = get(key) else { continue };
+            if entry.value.is_null() {
+                continue;
+            }
+            let Some(definitions) = entry.value.mapping(&format!("`{key}`"), self.found) else {
+                continue;
+            };
+            for entry in definitions {
+                self.define(section, entry, &folder, included);
+            }
+        }
+        if included {
+            return Some(());
+        }
+        if get("name").is_none() {
+            let place = get("fuseline").map_or(&root.place, |entry| &entry.key_place);
+            self.found.push(
+                missing_key("a workflow", "name", place)
+                    .hint("`name: my_experiment` names the folder of its results".to_owned()),
+            );
+        }
+        if self.document.stages.is_empty() {
+            let place = get("stages").map_or(&root.place, |entry| &entry.key_place);
+            let place =
+                get("name").filter(|_| get("stages").is_none()).map_or(place, |e| &e.key_place);
+            let diagnostic = match get("stages") {
+                Some(_) => Diagnostic::error(codes::MISSING_KEY, place, "there is no stage"),
+                None => missing_key("a workflow", "stages", place),
+            };
+            self.found.push(diagnostic);
+        }
+        let value = |key: &str| get(key).map(|entry| entry.value.clone());
+        self.document.name = value("name");
+        self.document.description = value("description");
+        self.document.seed = value("seed");
+        self.document.isolation = value("isolation");
+        if let Some(outputs) = get("outputs").filter(|entry| !entry.value.is_null()) {
+            let entries = outputs.value.mapping("`outputs`", self.found);
+            self.document.outputs = Some(entries.map(<[Entry]>::to_vec).unwrap_or_default());
+        }
+        if let Some(plugins) = get("plugins").filter(|entry| !entry.value.is_null()) {
+            let items = plugins.value.sequence("`plugins`", self.found).unwrap_or_default();
+            self.document.plugins =
+                items.iter().map(|item| (item.clone(), folder.clone())).collect();
+        }
+        Some(())
+    }
+
+    fn version(&mut self, entry: Option<&Entry>, root: &Node, included: bool) {
+        let Some(entry) = entry else {
+            let start = root.place.span.start;
+            let place = Place::new(root.place.file, start..start);
+            if !included {
+                let message = "the version of the language is missing";
+                self.found.push(
+                    Diagnostic::error(codes::VERSION, &place, message)
+                        .hint("start the file with `fuseline: 1`".to_owned()),
+                );
+            }
+            return;
+        };
+        let text = entry.value.scalar().map(|scalar| scalar.text.as_str());
+        if text == Some("1") {
+            return;
+        }
+        let (message, hint) = match text.and_then(|text| text.parse::<f64>().ok()) {
+            Some(version) if version > LANGUAGE_VERSION as f64 => (
+                format!("this program knows version 1 of the language, not {version}"),
+                "a newer fuseline is needed",
+            ),
+            _ => (
+                format!("the version must be 1, not {}", entry.value.describe()),
+                "write `fuseline: 1`",
+            ),
+        };
+        self.found.push(
+            Diagnostic::error(codes::VERSION, &entry.value.place, message).hint(hint.to_owned()),
+        );
+    }
+
+    fn include(&mut self, value: &Node, folder: &Path) {
+        let Some(items) = value.sequence("`include`", self.found) else { return };
+        for item in items {
+            let Some(text) = item.text("an included file", self.found) else { continue };
+            let path = absolute(folder, Path::new(text));
+            let refuse = |message: String| Diagnostic::error(codes::INCLUDE, &item.place, message);
+            if self.open.contains(&path) {
+                let message = format!("{text} includes itself, directly or by way of others");
+                self.found.push(refuse(message));
+            } else if self.done.contains(&path) {
+                // Two pieces may share a third one.
+            } else if self.open.len() + self.done.len() >= self.limits.max_files {
+                let message = format!("more than {} files are included", self.limits.max_files);
+                self.found.push(Diagnostic::error(codes::LIMIT, &item.place, message));
+            } else {
+                match (self.loader)(&path) {
+                    Ok(text) => {
+                        let file = self.files.add(path.clone(), text);
+                        self.file(file, &path, true);
+                    }
+                    Err(error) => {
+                        let message = format!("cannot read {}: {error}", path.display());
+                        let hint = "paths are relative to the file that includes".to_owned();
+                        self.found.push(refuse(message).hint(hint));
+                    }
+                }
+            }
+        }
+    }
+
+    fn define(&mut self, section: usize, entry: &Entry, folder: &Path, included: bool) {
+        let (list, what, valid): (_, _, fn(&str) -> bool) = match section {
+            0 => (&mut self.document.params, "param", names::is_identifier),
+            1 => (&mut self.document.axes, "axis", names::is_identifier),
+            _ => (&mut self.document.stages, "stage", names::is_name),
+        };
+        let reserved = section == 1 && RESERVED.contains(&entry.key.as_str());
+        if !valid(&entry.key) || reserved {
+            let shown = names::short(&entry.key);
+            let message = match reserved {
+                true => format!("`{shown}` has a meaning in expressions and cannot name an axis"),
+                false => format!("`{shown}` cannot name a {what}"),
+            };
+            let hint = match section {
+                0 | 1 => "start with a letter; go on with letters, digits and `_`",
+                _ => "start with a letter; go on with letters, digits, `_` and `-`",
+            };
+            self.found.push(
+                Diagnostic::error(codes::BAD_NAME, &entry.key_place, message).hint(hint.to_owned()),
+            );
+        }
+        if let Some(first) = list.iter().find(|definition| definition.name == entry.key) {
+            let message = format!("the {what} `{}` is defined twice", entry.key);
+            let path = self.files.path(first.name_place.file).display();
+            let said = format!("first defined here, in {path}");
+            self.found.push(
+                Diagnostic::error(codes::DUPLICATE_NAME, &entry.key_place, message)
+                    .related(&first.name_place, said),
+            );
+            return;
+        }
+        list.push(Definition {
+            name: entry.key.clone(),
+            name_place: entry.key_place.clone(),
+            value: entry.value.clone(),
+            folder: folder.to_owned(),
+            included,
+        });
+    }
+}
+
+/// Words that mean something else in an expression.
+const RESERVED: [&str; 13] = [
+    "params", "and", "or", "not", "in", "if", "else", "true", "false", "null", "True", "False",
+    "None",
+];
+
+/// The diagnostic for a key that has no meaning in its place.
+pub(crate) fn unknown_key(entry: &Entry, what: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("{what} has no key `{}`", names::short(&entry.key));
+    let hint = names::hint(&entry.key, "key", known.iter().copied());
+    Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(hint)
+}
+
+/// The diagnostic for a key that is not there.
+pub(crate) fn missing_key(what: &str, key: &str, place: &Place) -> Diagnostic {
+    Diagnostic::error(codes::MISSING_KEY, place, format!("{what} needs the key `{key}`"))
+}
+
+/// A path made absolute from a folder, without asking the file system: `..` takes the last folder away.
+pub(crate) fn absolute(folder: &Path, path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for component in folder.join(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if matches!(whole.components().next_back(), Some(Component::Normal(_))) {
+                    whole.pop();
+                } else if !whole.has_root() {
+                    whole.push("..");
+                }
+            }
+            other => whole.push(other),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_by_their_words_alone() {
+        let join = |folder: &str, path: &str| {
+            absolute(Path::new(folder), Path::new(path)).to_string_lossy().into_owned()
+        };
+        assert_eq!(join("/a/b", "c.csv"), "/a/b/c.csv");
+        assert_eq!(join("/a/b", "../c.csv"), "/a/c.csv");
+        assert_eq!(join("/a/b", "/c/./d"), "/c/d");
+        assert_eq!(join("/a", "../../c"), "/c");
+        assert_eq!(join("a", "../../c"), "../c");
+    }
+}

@@ -1,0 +1,256 @@
+//! `${{ }}`: typed, pure expressions over params and axes.
+//!
+//! A text that is one expression keeps the expression's type; expressions within a text are formatted. They are read
+//! ([`parse`](parser)), checked without values ([`check`](resolve)), and then evaluated for each combination of the
+//! axes that they mention.
+
+mod evaluate;
+mod functions;
+mod lexer;
+mod parser;
+mod resolve;
+mod types;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use serde_json::Value;
+
+use crate::codes;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::files::Files;
+use crate::yaml::{Node, content_place, plain_value};
+
+pub use functions::{FunctionDoc, functions};
+
+pub(crate) use evaluate::{Environment, Work, format_value};
+pub(crate) use resolve::{AxisView, ParamView, Scope};
+pub(crate) use types::Type;
+
+/// An expression with the bytes of the text that it covers.
+#[derive(Debug, Clone)]
+pub(crate) struct Expr {
+    pub span: Range<usize>,
+    pub kind: ExprKind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum ExprKind {
+    Literal(Value),
+    /// A name that is not resolved yet.
+    Name(String),
+    /// A param, as an index.
+    Param(usize),
+    /// The label of an axis's point.
+    AxisLabel(usize),
+    /// The value of a scalar axis.
+    AxisValue(usize),
+    /// A field of a mapping axis.
+    AxisField(usize, String),
+    List(Vec<Expr>),
+    Unary(Unary, Box<Expr>),
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    Conditional {
+        condition: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Box<Expr>,
+    },
+    Index(Box<Expr>, Box<Expr>),
+    Field(Box<Expr>, String, Range<usize>),
+    Call {
+        name: String,
+        name_span: Range<usize>,
+        arguments: Vec<Expr>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unary {
+    Not,
+    Minus,
+    Plus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Or,
+    And,
+    Equal,
+    Unequal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+    NotIn,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    FloorDivide,
+    Remainder,
+}
+
+impl Binary {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Or => "or",
+            Self::And => "and",
+            Self::Equal => "==",
+            Self::Unequal => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::In => "in",
+            Self::NotIn => "not in",
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::FloorDivide => "//",
+            Self::Remainder => "%",
+        }
+    }
+}
+
+/// A mistake in an expression, at bytes of the text that it stands in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mistake {
+    pub code: Code,
+    pub span: Range<usize>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Mistake {
+    pub fn new(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { code, span: span.clone(), message: message.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    pub fn diagnostic(self, node: &Node, files: &Files) -> Diagnostic {
+        let place = content_place(node, self.span, files);
+        Diagnostic::error(self.code, &place, self.message).hint(self.hint)
+    }
+}
+
+/// A scalar of the workflow in which expressions have a meaning.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    body: Body,
+    /// The axes that it mentions.
+    pub axes: BTreeSet<usize>,
+    /// What it gives, as far as that is known without values.
+    pub gives: Type,
+}
+
+#[derive(Debug, Clone)]
+enum Body {
+    Constant(Value),
+    Whole(Expr),
+    Text(Vec<Part>),
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(String),
+    Expression(Expr),
+}
+
+/// Whether a text has an expression in it.
+pub(crate) fn has_expression(text: &str) -> bool {
+    text.contains("${{")
+}
+
+impl Template {
+    /// Reads and checks a scalar. `None` when it has mistakes, which are reported, or when it depends on something that
+    /// has.
+    pub fn read(
+        node: &Node,
+        scope: &mut Scope<'_>,
+        files: &Files,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let scalar = node.scalar()?;
+        if !has_expression(&scalar.text) {
+            return match plain_value(scalar) {
+                Ok(value) => Some(Self {
+                    gives: Type::of(&value),
+                    body: Body::Constant(value),
+                    axes: BTreeSet::new(),
+                }),
+                Err(problem) => {
+                    found.push(problem.diagnostic(&node.place));
+                    None
+                }
+            };
+        }
+        let mut parts = match parser::parse_text(&scalar.text) {
+            Ok(parts) => parts,
+            Err(mistake) => {
+                found.push(mistake.diagnostic(node, files));
+                return None;
+            }
+        };
+        let mut mistakes = Vec::new();
+        let mut axes = BTreeSet::new();
+        let mut sound = true;
+        let mut gives = Type::Text;
+        for part in &mut parts {
+            if let Part::Expression(expression) = part {
+                let mut resolver = resolve::Resolver::new(scope, &mut mistakes, &mut axes);
+                gives = resolver.resolve(expression);
+                sound &= !resolver.poisoned;
+            }
+        }
+        sound &= mistakes.is_empty();
+        found.extend(mistakes.into_iter().map(|mistake| mistake.diagnostic(node, files)));
+        let body = match parts.as_slice() {
+            [Part::Expression(whole)] => Body::Whole(whole.clone()),
+            _ => {
+                gives = Type::Text;
+                Body::Text(parts)
+            }
+        };
+        sound.then_some(Self { body, axes, gives })
+    }
+
+    /// Whether it has no expression in it.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.body, Body::Constant(_))
+    }
+
+    /// The value at one combination of the axes.
+    pub fn evaluate(&self, environment: &mut Environment<'_>) -> Result<Value, Mistake> {
+        match &self.body {
+            Body::Constant(value) => Ok(value.clone()),
+            Body::Whole(expression) => Ok(environment.evaluate(expression)?.into_owned()),
+            Body::Text(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        Part::Text(part) => text.push_str(part),
+                        Part::Expression(expression) => {
+                            let value = environment.evaluate(expression)?;
+                            text.push_str(&format_value(&value).ok_or_else(|| {
+                                let what = crate::yaml::describe(&value);
+                                Mistake::new(
+                                    codes::EXPRESSION_TYPE,
+                                    &expression.span,
+                                    format!("{what} cannot be written into a text"),
+                                )
+                                .hint("join a list with join(list, \",\")".to_owned())
+                            })?);
+                        }
+                    }
+                }
+                Ok(Value::String(text))
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Values of expressions.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde_json::{Number, Value};
+
+use super::{Binary, Expr, ExprKind, Mistake, Unary, functions};
+use crate::codes;
+use crate::workflow::Axis;
+
+/// What all expressions together may still do, so that no workflow keeps the check busy for long.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    left: usize,
+    longest: usize,
+}
+
+impl Work {
+    /// `work`: elements that may be visited. `longest`: elements that a list may have.
+    pub fn new(work: usize, longest: usize) -> Self {
+        Self { left: work, longest }
+    }
+
+    pub(super) fn spend(&mut self, elements: usize) -> Result<(), String> {
+        self.left = self.left.checked_sub(elements).ok_or("the expressions do too much work")?;
+        Ok(())
+    }
+
+    pub(super) fn list(&mut self, elements: usize) -> Result<(), String> {
+        if elements > self.longest {
+            return Err(format!(
+                "a list of {elements} elements is longer than {}; raise that with --max-actions",
+                self.longest
+            ));
+        }
+        self.spend(elements)
+    }
+}
+
+/// The values that names have at one combination of the axes.
+pub(crate) struct Environment<'a> {
+    /// By param; `None` for one with a mistake, which no expression that is evaluated mentions.
+    pub params: &'a [Option<Value>],
+    pub axes: &'a [Axis],
+    /// By axis, the index of the point; only those that the expression mentions are looked at.
+    pub coords: &'a [u32],
+    pub work: &'a mut Work,
+}
+
+const NULL: Value = Value::Null;
+
+impl<'a> Environment<'a> {
+    fn point(&self, axis: usize) -> Option<&'a crate::workflow::AxisPoint> {
+        self.axes.get(axis)?.points.get(*self.coords.get(axis)? as usize)
+    }
+
+    /// The value of a resolved expression.
+    pub(super) fn evaluate<'e>(&mut self, expr: &'e Expr) -> Result<Cow<'e, Value>, Mistake>
+    where
+        'a: 'e,
+    {
+        let value = |message: String| Mistake::new(codes::EXPRESSION_VALUE, &expr.span, message);
+        self.work.spend(1).map_err(|message| Mistake::new(codes::LIMIT, &expr.span, message))?;
+        match &expr.kind {
+            ExprKind::Literal(value) => Ok(Cow::Borrowed(value)),
+            ExprKind::Name(_) => Ok(Cow::Owned(NULL)),
+            ExprKind::Param(index) => {
+                let param = self.params.get(*index).and_then(Option::as_ref);
+                Ok(param.map_or(Cow::Owned(NULL), Cow::Borrowed))
+            }
+            ExprKind::AxisValue(axis) => {
+                Ok(self.point(*axis).map_or(Cow::Owned(NULL), |point| Cow::Borrowed(&point.value)))
+            }
+            ExprKind::AxisLabel(axis) => {
+                let label = self.point(*axis).map(|point| Value::String(point.label.clone()));
+                Ok(Cow::Owned(label.unwrap_or(NULL)))
+            }
+            ExprKind::AxisField(axis, field) => {
+                let field = self.point(*axis).and_then(|point| point.value.get(field));
+                Ok(field.map_or(Cow::Owned(NULL), Cow::Borrowed))
+            }
+            ExprKind::List(items) => {
+                let values = items.iter().map(|item| Ok(self.evaluate(item)?.into_owned()));
+                Ok(Cow::Owned(Value::Array(values.collect::<Result<_, _>>()?)))
+            }
+            ExprKind::Unary(operator, operand) => {
+                let found = self.evaluate(operand)?;
+                match operator {
+                    Unary::Not => Ok(Cow::Owned(Value::Bool(!truth(&found, operand)?))),
+                    Unary::Plus => number(&found, operand).map(|_| found),
+                    Unary::Minus => {
+                        let negated = Num::Int(0).subtract(number(&found, operand)?);
+                        Ok(Cow::Owned(negated.and_then(Num::value).map_err(value)?))
+                    }
+                }
+            }
+            ExprKind::Binary(operator, left, right) => self.binary(*operator, left, right, expr),
+            ExprKind::Conditional { condition, then, otherwise } => {
+                let found = self.evaluate(condition)?;
+                if truth(&found, condition)? {
+                    self.evaluate(then)
+                } else {
+                    self.evaluate(otherwise)
+                }
+            }
+            ExprKind::Index(base, index) => {
+                let base = self.evaluate(base)?;
+                let index = self.evaluate(index)?;
+                at(base, &index).map_err(value)
+            }
+            ExprKind::Field(base, field, span) => {
+                let base = self.evaluate(base)?;
+                let known = base.get(field).cloned();
+                known.map(Cow::Owned).ok_or_else(|| {
+                    let what = crate::yaml::describe(&base);
+                    let message = format!("{what} has no field `{field}`");
+                    Mistake::new(codes::UNKNOWN_FIELD, span, message)
+                })
+            }
+            ExprKind::Call { name, arguments, .. } => {
+                let values =
+                    arguments.iter().map(|a| self.evaluate(a)).collect::<Result<Vec<_>, _>>()?;
+                // A call of an unknown function was reported and is never evaluated.
+                let Some(function) = functions::get(name) else { return Ok(Cow::Owned(NULL)) };
+                function.call(&values, self.work).map(Cow::Owned).map_err(|(argument, message)| {
+                    match argument {
+                        Some(place) => {
+                            let span = &arguments[place].span;
+                            Mistake::new(codes::EXPRESSION_TYPE, span, message)
+                        }
+                        None => value(message),
+                    }
+                })
+            }
+        }
+    }
+
+    fn binary<'e>(
+        &mut self,
+        operator: Binary,
+        left: &'e Expr,
+        right: &'e Expr,
+        whole: &Expr,
+    ) -> Result<Cow<'e, Value>, Mistake>
+    where
+        'a: 'e,
+    {
+        let a = self.evaluate(left)?;
+        // What a condition decides is not asked further: `n > 0 and 1 / n > 2`.
+        match operator {
+            Binary::And if !truth(&a, left)? => return Ok(a),
+            Binary::Or if truth(&a, left)? => return Ok(a),
+            Binary::And | Binary::Or => {
+                let b = self.evaluate(right)?;
+                truth(&b, right)?;
+                return Ok(b);
+            }
+            _ => {}
+        }
+        let b = self.evaluate(right)?;
+        let type_mistake =
+            |message: String| Mistake::new(codes::EXPRESSION_TYPE, &whole.span, message);
+        let truth = |flag: bool| Ok(Cow::Owned(Value::Bool(flag)));
+        match operator {
+            Binary::Equal | Binary::Unequal => {
+                let comparable = a.is_null() || b.is_null() || same_sort(&a, &b);
+                if !comparable {
+                    let (a, b) = (crate::yaml::describe(&a), crate::yaml::describe(&b));
+                    return Err(type_mistake(format!("{a} never equals {b}")));
+                }
+                truth(equal(&a, &b) == (operator == Binary::Equal))
+            }
+            Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => {
+                let order = compare(&a, &b).map_err(type_mistake)?;
+                truth(match operator {
+                    Binary::Less => order == Ordering::Less,
+                    Binary::LessOrEqual => order != Ordering::Greater,
+                    Binary::Greater => order == Ordering::Greater,
+                    _ => order != Ordering::Less,
+                })
+            }
+            Binary::In | Binary::NotIn => {
+                let found = match (&*a, &*b) {
+                    (a, Value::Array(items)) => {
+                        let limit = |message| Mistake::new(codes::LIMIT, &whole.span, message);
+                        self.work.spend(items.len()).map_err(limit)?;
+                        items.iter().any(|item| equal(a, item))
+                    }
+                    (Value::String(a), Value::String(b)) => b.contains(a.as_str()),
+                    (Value::String(a), Value::Object(fields)) => fields.contains_key(a),
+                    (a, b) => {
+                        let (a, b) = (crate::yaml::describe(a), crate::yaml::describe(b));
+                        return Err(type_mistake(format!("{a} cannot be looked for in {b}")));
+                    }
+                };
+                truth(found == (operator == Binary::In))
+            }
+            Binary::Add if a.is_string() && b.is_string() => {
+                let text = [a.as_str(), b.as_str()].into_iter().flatten().collect::<String>();
+                Ok(Cow::Owned(Value::String(text)))
+            }
+            Binary::Add if a.is_array() && b.is_array() => {
+                let items = [&a, &b].into_iter().filter_map(|list| list.as_array()).flatten();
+                let items: Vec<_> = items.cloned().collect();
+                let limit = |message| Mistake::new(codes::LIMIT, &whole.span, message);
+                self.work.list(items.len()).map_err(limit)?;
+                Ok(Cow::Owned(Value::Array(items)))
+            }
+            _ => {
+                let (Some(x), Some(y)) = (Num::of(&a), Num::of(&b)) else {
+                    let (a, b) = (crate::yaml::describe(&a), crate::yaml::describe(&b));
+                    let symbol = operator.symbol();
+                    return Err(type_mistake(format!("`{symbol}` cannot take {a} and {b}")));
+                };
+                let result = match operator {
+                    Binary::Add => x.add(y),
+                    Binary::Subtract => x.subtract(y),
+                    Binary::Multiply => x.multiply(y),
+                    Binary::Divide => x.divide(y),
+                    Binary::FloorDivide => x.floor_divide(y),
+                    _ => x.remainder(y),
+                };
+                let value = |message| Mistake::new(codes::EXPRESSION_VALUE, &whole.span, message);
+                Ok(Cow::Owned(result.and_then(Num::value).map_err(value)?))
+            }
+        }
+    }
+}
+
+fn truth(value: &Value, expr: &Expr) -> Result<bool, Mistake> {
+    value.as_bool().ok_or_else(|| {
+        let message =
+            format!("a condition must be true or false, not {}", crate::yaml::describe(value));
+        Mistake::new(codes::EXPRESSION_TYPE, &expr.span, message)
+    })
+}
+
+fn number(value: &Value, expr: &Expr) -> Result<Num, Mistake> {
+    Num::of(value).ok_or_else(|| {
+        let message = format!("only a number has a sign, not {}", crate::yaml::describe(value));
+        Mistake::new(codes::EXPRESSION_TYPE, &expr.span, message)
+    })
+}
+
+/// The element of a list or a text, counted from 0, or from the end when negative; the value of a key.
+fn at<'e>(base: Cow<'e, Value>, index: &Value) -> Result<Cow<'e, Value>, String> {
+    let place = |length: usize| {
+        let index = index.as_i64().ok_or("an index must be a whole number")?;
+        let from_start =
+            if index < 0 { index.checked_add_unsigned(length as u64) } else { Some(index) };
+        let place = from_start.and_then(|index| usize::try_from(index).ok());
+        place
+            .filter(|place| *place < length)
+            .ok_or(format!("there is no element {index} of {length}"))
+    };
+    match base {
+        Cow::Borrowed(Value::Array(items)) => {
+            place(items.len()).map(|at| Cow::Borrowed(&items[at]))
+        }
+        Cow::Owned(Value::Array(mut items)) => {
+            place(items.len()).map(|at| Cow::Owned(items.swap_remove(at)))
+        }
+        base => match &*base {
+            Value::String(text) => {
+                let at = place(text.chars().count())?;
+                Ok(Cow::Owned(text.chars().skip(at).take(1).collect::<String>().into()))
+            }
+            Value::Object(fields) => {
+                let key = index.as_str().ok_or("a key must be text")?;
+                let known = fields.get(key).cloned();
+                known.map(Cow::Owned).ok_or_else(|| format!("there is no key `{key}`"))
+            }
+            other => Err(format!("{} cannot be indexed", crate::yaml::describe(other))),
+        },
+    }
+}
+
+fn same_sort(a: &Value, b: &Value) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+/// Whether two values are equal; a whole number equals the same float.
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Number(_), Value::Number(_)) => matches!(compare(a, b), Ok(Ordering::Equal)),
+        _ => a == b,
+    }
+}
+
+/// The order of two numbers or two texts.
+pub(super) fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
+    let order = match (a, b) {
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        _ => match (Num::of(a), Num::of(b)) {
+            (Some(Num::Int(a)), Some(Num::Int(b))) => Some(a.cmp(&b)),
+            (Some(a), Some(b)) => a.float().partial_cmp(&b.float()),
+            _ => None,
+        },
+    };
+    order.ok_or_else(|| {
+        let (a, b) = (crate::yaml::describe(a), crate::yaml::describe(b));
+        format!("{a} and {b} have no order")
+    })
+}
+
+/// A value as it stands in a text; `None` for lists and mappings.
+pub(crate) fn format_value(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A number: whole, or a float.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Num {
+    Int(i64),
+    Float(f64),
+}
+
+impl Num {
+    pub fn of(value: &Value) -> Option<Self> {
+        let number = value.as_number()?;
+        number.as_i64().map(Self::Int).or_else(|| number.as_f64().map(Self::Float))
+    }
+
+    pub fn float(self) -> f64 {
+        match self {
+            Self::Int(number) => number as f64,
+            Self::Float(number) => number,
+        }
+    }
+
+    pub fn value(self) -> Result<Value, String> {
+        match self {
+            Self::Int(number) => Ok(Value::from(number)),
+            Self::Float(number) => Number::from_f64(number)
+                .map(Value::Number)
+                .ok_or("the result is not finite".to_owned()),
+        }
+    }
+
+    fn apply(
+        self,
+        other: Self,
+        whole: fn(i64, i64) -> Option<i64>,
+        float: fn(f64, f64) -> f64,
+    ) -> Result<Self, String> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => {
+                whole(a, b).map(Self::Int).ok_or("the result does not fit into 64 bits".to_owned())
+            }
+            (a, b) => Ok(Self::Float(float(a.float(), b.float()))),
+        }
+    }
+
+    pub fn add(self, other: Self) -> Result<Self, String> {
+        self.apply(other, i64::checked_add, |a, b| a + b)
+    }
+
+    fn subtract(self, other: Self) -> Result<Self, String> {
+        self.apply(other, i64::checked_sub, |a, b| a - b)
+    }
+
+    fn multiply(self, other: Self) -> Result<Self, String> {
+        self.apply(other, i64::checked_mul, |a, b| a * b)
+    }
+
+    fn nonzero(self) -> Result<Self, String> {
+        if self.float() == 0.0 { Err("this divides by zero".to_owned()) } else { Ok(self) }
+    }
+
+    fn divide(self, other: Self) -> Result<Self, String> {
+        Ok(Self::Float(self.float() / other.nonzero()?.float()))
+    }
+
+    /// Rounds towards minus infinity.
+    fn floor_divide(self, other: Self) -> Result<Self, String> {
+        let floor = |a: i64, b: i64| {
+            let quotient = a.checked_div(b)?;
+            Some(if a % b != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
+        };
+        self.apply(other.nonzero()?, floor, |a, b| (a / b).floor())
+    }
+
+    /// Has the sign of the divisor.
+    fn remainder(self, other: Self) -> Result<Self, String> {
+        let remainder = |a: i64, b: i64| {
+            let rest = a.checked_rem(b)?;
+            Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+        };
+        self.apply(other.nonzero()?, remainder, |a, b| a - b * (a / b).floor())
+    }
+}

@@ -1,0 +1,31 @@
+//! How large a workflow may be.
+
+/// Bounds on what a workflow may ask for, so that a slip or a hostile file ends in a diagnostic and not in a full memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Actions of the whole workflow, and points of one axis or combinations of one stage. Raised by `--max-actions`.
+    pub max_actions: usize,
+    /// Bytes of one text.
+    pub max_text: usize,
+    /// Values of one text, aliases expanded.
+    pub max_values: usize,
+    /// How deep lists and mappings may nest, and how deep expressions may.
+    pub max_depth: usize,
+    /// Files that `include:` may reach.
+    pub max_files: usize,
+    /// Elements that all expressions together may visit.
+    pub max_work: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_actions: 1_000_000,
+            max_text: 2 << 20,
+            max_values: 200_000,
+            max_depth: 48,
+            max_files: 64,
+            max_work: 50_000_000,
+        }
+    }
+}

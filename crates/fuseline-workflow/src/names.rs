@@ -1,0 +1,95 @@
+//! Names, and what was likely meant by a misspelt one.
+
+/// Whether a text can name a param or an axis: what an expression can spell.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    is_name(text) && !text.contains('-')
+}
+
+/// Whether a text can name a workflow, a stage or a port.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// The closest of some names, if it is close enough to have been meant.
+pub(crate) fn suggest<'a>(
+    written: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let lower = written.to_lowercase();
+    let reach = match written.chars().count() {
+        0..=2 => 1,
+        3..=5 => 2,
+        n => n / 3 + 1,
+    };
+    names
+        .into_iter()
+        .filter(|name| *name != written)
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= reach && *distance < name.chars().count())
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// A hint for an unknown name: the closest, or all when they are few.
+pub(crate) fn hint<'a>(
+    written: &str,
+    what: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let names: Vec<&str> = names.into_iter().collect();
+    if let Some(near) = suggest(written, names.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    match names.as_slice() {
+        [] => None,
+        [only] => Some(format!("the only {what} is `{only}`")),
+        few if few.len() <= 12 => Some(format!("{} are {}", plural(what), list(few))),
+        many => {
+            Some(format!("{} are {}, … ({} in all)", plural(what), list(&many[..8]), many.len()))
+        }
+    }
+}
+
+/// Names in backticks with commas.
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    quoted.join(", ")
+}
+
+fn plural(what: &str) -> String {
+    match what.strip_suffix("axis") {
+        Some(before) => format!("{before}axes"),
+        None => format!("{what}s"),
+    }
+}
+
+/// A text cut to a length that fits into a message.
+pub(crate) fn short(text: &str) -> String {
+    let line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(41).collect();
+    match line.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_suggested_and_a_stranger_is_not() {
+        let kinds = ["quality.margin", "quality.entropy", "load.csv"];
+        assert_eq!(suggest("quality.margn", kinds), Some("quality.margin"));
+        assert_eq!(suggest("Load.CSV", kinds), Some("load.csv"));
+        assert_eq!(suggest("report.html", kinds), None);
+        assert_eq!(suggest("a", ["b"]), None, "one letter for another is no slip");
+    }
+
+    #[test]
+    fn names_have_no_dots_brackets_or_spaces() {
+        assert!(is_name("in_distribution") && is_name("fold-2") && is_name("R"));
+        assert!(!is_name("") && !is_name("a.b") && !is_name("2a") && !is_name("a b"));
+    }
+}

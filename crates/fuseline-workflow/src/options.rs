@@ -1,0 +1,419 @@
+//! Options against the JSON Schema of their stage kind, for the part of JSON Schema that typed options need.
+//!
+//! `$ref`, `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`, `anyOf`,
+//! `oneOf`, `allOf`, bounds of numbers, lengths, `pattern`, and the format `path`. Other words are passed over.
+
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::codes;
+use crate::diagnostic::Code;
+use crate::names;
+use crate::params::path_value;
+use crate::yaml::describe;
+
+/// Something wrong with an option.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OptionProblem {
+    /// The dotted path under `with:`; empty for the whole.
+    pub path: String,
+    /// Whether the key is wrong, not its value.
+    pub at_key: bool,
+    pub code: Code,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Everything wrong with the options of a stage kind.
+pub(crate) fn check(
+    kind: &str,
+    schema: &Value,
+    options: &Map<String, Value>,
+) -> Vec<OptionProblem> {
+    let mut walker = Walker { kind, root: schema, problems: Vec::new() };
+    walker.object(schema, options, "");
+    walker.problems
+}
+
+/// Makes the options of format `path` absolute; the options have been checked.
+pub(crate) fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: &Path) {
+    let mut whole = Value::Object(std::mem::take(options));
+    let walker = Walker { kind: "", root: schema, problems: Vec::new() };
+    walker.paths(schema, &mut whole, folder, 0);
+    if let Value::Object(whole) = whole {
+        *options = whole;
+    }
+}
+
+/// Whether any option of a schema is a path.
+pub(crate) fn has_paths(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            fields.get("format").is_some_and(|format| format == "path")
+                || fields.values().any(has_paths)
+        }
+        Value::Array(items) => items.iter().any(has_paths),
+        _ => false,
+    }
+}
+
+/// References within a schema are followed this often before they count as a circle.
+const MAX_REFERENCES: usize = 32;
+
+struct Walker<'a> {
+    kind: &'a str,
+    root: &'a Value,
+    problems: Vec<OptionProblem>,
+}
+
+impl<'a> Walker<'a> {
+    fn problem(&mut self, path: &str, code: Code, message: String) -> &mut OptionProblem {
+        let path = path.to_owned();
+        self.problems.push(OptionProblem { path, at_key: false, code, message, hint: None });
+        let last = self.problems.len() - 1;
+        &mut self.problems[last]
+    }
+
+    /// What a path is called in a message.
+    fn subject(&self, path: &str) -> String {
+        format!("`{}`", if path.is_empty() { self.kind } else { path })
+    }
+
+    /// The schema behind references.
+    fn follow<'s>(&self, mut schema: &'s Value) -> &'s Value
+    where
+        'a: 's,
+    {
+        for _ in 0..MAX_REFERENCES {
+            let target = schema.get("$ref").and_then(Value::as_str);
+            let pointer = target.and_then(|target| target.strip_prefix('#'));
+            match pointer.and_then(|pointer| self.root.pointer(pointer)) {
+                Some(target) => schema = target,
+                None => break,
+            }
+        }
+        schema
+    }
+
+    fn value(&mut self, schema: &Value, value: &Value, path: &str) {
+        let root = self.root;
+        let reference = schema.get("$ref").is_some();
+        let target = if reference { self.follow(schema).clone() } else { Value::Null };
+        let schema = if reference { &target } else { schema };
+        debug_assert!(root.is_object() || root.is_boolean());
+        if let Some(allowed) = allowed(self, schema) {
+            if !allowed.iter().any(|one| one == value) {
+                self.not_allowed(&allowed, value, path);
+            }
+            return;
+        }
+        if let Some(types) = types(schema)
+            && !types.iter().any(|name| is_type(value, name))
+        {
+            let wanted = in_words(&types);
+            self.wrong_type(&wanted, value, path);
+            return;
+        }
+        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            self.value(part, value, path);
+        }
+        let branches = ["anyOf", "oneOf"].iter().find_map(|word| schema.get(*word)?.as_array());
+        if let Some(branches) = branches {
+            self.branches(branches, value, path);
+        }
+        match value {
+            Value::Object(fields) => self.object(schema, fields, path),
+            Value::Array(items) => self.list(schema, items, path),
+            Value::Number(number) => self.number(schema, number, path),
+            Value::String(text) => self.text(schema, text, path),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn wrong_type(&mut self, wanted: &str, value: &Value, path: &str) {
+        let subject = self.subject(path);
+        let message = format!("{subject} must be {wanted}, not {}", describe(value));
+        let hint = match value {
+            Value::Number(_) | Value::Bool(_) if wanted.contains("text") => {
+                Some(format!("quote it: \"{value}\""))
+            }
+            Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
+                Some(format!("write {text} without quotes"))
+            }
+            _ => None,
+        };
+        self.problem(path, codes::OPTION_TYPE, message).hint = hint;
+    }
+
+    fn not_allowed(&mut self, allowed: &[Value], value: &Value, path: &str) {
+        let texts: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+        let subject = self.subject(path);
+        match value {
+            Value::String(text) => {
+                let message = format!("{subject} cannot be `{}`", names::short(text));
+                let hint = names::hint(text, "value", texts);
+                self.problem(path, codes::OPTION_VALUE, message).hint = hint;
+            }
+            _ => {
+                let all: Vec<_> = allowed
+                    .iter()
+                    .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
+                    .collect();
+                let message = format!(
+                    "{subject} must be one of {}, not {}",
+                    names::list(&all),
+                    describe(value)
+                );
+                self.problem(path, codes::OPTION_TYPE, message);
+            }
+        }
+    }
+
+    /// One of several schemas must accept the value; the closest says what is wrong.
+    fn branches(&mut self, branches: &[Value], value: &Value, path: &str) {
+        let mut best: Option<(usize, Vec<OptionProblem>)> = None;
+        let mut wanted = Vec::new();
+        for branch in branches {
+            let mut walker = Walker { kind: self.kind, root: self.root, problems: Vec::new() };
+            walker.value(branch, value, path);
+            if walker.problems.is_empty() {
+                return;
+            }
+            let schema = self.follow(branch);
+            let fits =
+                types(schema).is_none_or(|types| types.iter().any(|name| is_type(value, name)));
+            wanted.extend(types(schema).unwrap_or_default());
+            if !fits {
+                continue;
+            }
+            // A branch whose distinguishing constant agrees is the one that was meant.
+            let agrees =
+                discriminators(schema).any(|(name, constant)| value.get(name) == Some(constant));
+            let distance = walker.problems.len() * 2 + if agrees { 0 } else { 1000 };
+            if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                best = Some((distance, walker.problems));
+            }
+        }
+        match best {
+            Some((_, problems)) => self.problems.extend(problems),
+            None => {
+                wanted.dedup();
+                let wanted = in_words(&wanted);
+                self.wrong_type(&wanted, value, path);
+            }
+        }
+    }
+
+    fn object(&mut self, schema: &Value, fields: &Map<String, Value>, path: &str) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let others = schema.get("additionalProperties");
+        for (name, value) in fields {
+            let inner = join(path, name);
+            match (properties.and_then(|known| known.get(name)), others) {
+                (Some(known), _) => self.value(known, value, &inner),
+                (None, Some(Value::Bool(false))) => {
+                    let known = properties.into_iter().flatten().map(|(name, _)| name.as_str());
+                    let hint = names::hint(name, "option", known);
+                    let message =
+                        format!("{} has no option `{}`", self.subject(path), names::short(name));
+                    let problem = self.problem(&inner, codes::UNKNOWN_OPTION, message);
+                    problem.at_key = true;
+                    problem.hint = hint;
+                }
+                (None, Some(others)) if others.is_object() => self.value(others, value, &inner),
+                (None, _) => {}
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        for name in required.filter_map(Value::as_str) {
+            if !fields.contains_key(name) {
+                let message = format!("{} needs the option `{name}`", self.subject(path));
+                let doc =
+                    properties.and_then(|known| known.get(name)?.get("description")?.as_str());
+                let hint = doc.and_then(|doc| doc.lines().next()).map(str::to_owned);
+                let problem = self.problem(path, codes::MISSING_OPTION, message);
+                problem.at_key = true;
+                problem.hint = hint;
+            }
+        }
+        self.bound(schema, "minProperties", fields.len() as f64, "entries", path);
+        self.bound(schema, "maxProperties", fields.len() as f64, "entries", path);
+    }
+
+    fn list(&mut self, schema: &Value, items: &[Value], path: &str) {
+        let first = schema.get("prefixItems").and_then(Value::as_array);
+        for (place, item) in items.iter().enumerate() {
+            let known = first.and_then(|first| first.get(place)).or(schema.get("items"));
+            if let Some(known) = known.filter(|known| known.is_object()) {
+                self.value(known, item, &join(path, &place.to_string()));
+            }
+        }
+        self.bound(schema, "minItems", items.len() as f64, "elements", path);
+        self.bound(schema, "maxItems", items.len() as f64, "elements", path);
+        let unique = schema.get("uniqueItems").is_some_and(|unique| unique == true);
+        if unique
+            && let Some(place) = (1..items.len()).find(|at| items[..*at].contains(&items[*at]))
+        {
+            let message = format!("{} has {} twice", self.subject(path), describe(&items[place]));
+            self.problem(&join(path, &place.to_string()), codes::OPTION_VALUE, message);
+        }
+    }
+
+    /// A bound on the size of something, by the word of JSON Schema.
+    fn bound(&mut self, schema: &Value, word: &str, size: f64, of: &str, path: &str) {
+        let Some(bound) = schema.get(word).and_then(Value::as_f64) else { return };
+        let (broken, side) = match word.starts_with("min") {
+            true => (size < bound, "at least"),
+            false => (size > bound, "at most"),
+        };
+        if broken {
+            let message =
+                format!("{} must have {side} {bound} {of}, not {size}", self.subject(path));
+            self.problem(path, codes::OPTION_VALUE, message);
+        }
+    }
+
+    fn number(&mut self, schema: &Value, number: &serde_json::Number, path: &str) {
+        let Some(value) = number.as_f64() else { return };
+        for (word, holds, side) in [
+            ("minimum", (|a, b| a >= b) as fn(f64, f64) -> bool, "at least"),
+            ("maximum", |a, b| a <= b, "at most"),
+            ("exclusiveMinimum", |a, b| a > b, "more than"),
+            ("exclusiveMaximum", |a, b| a < b, "less than"),
+        ] {
+            let Some(bound) = schema.get(word).and_then(Value::as_f64) else { continue };
+            if !holds(value, bound) {
+                let message =
+                    format!("{} must be {side} {bound}, not {number}", self.subject(path));
+                self.problem(path, codes::OPTION_VALUE, message);
+            }
+        }
+    }
+
+    fn text(&mut self, schema: &Value, text: &str, path: &str) {
+        let length = text.chars().count() as f64;
+        self.bound(schema, "minLength", length, "characters", path);
+        self.bound(schema, "maxLength", length, "characters", path);
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        if let Some(pattern) = pattern
+            && let Ok(regex) = Regex::new(pattern)
+            && !regex.is_match(text)
+        {
+            let message = format!(
+                "{} must match the pattern {pattern}, unlike \"{}\"",
+                self.subject(path),
+                names::short(text)
+            );
+            self.problem(path, codes::OPTION_VALUE, message);
+        }
+    }
+
+    fn paths(&self, schema: &Value, value: &mut Value, folder: &Path, depth: usize) {
+        if depth > 2 * MAX_REFERENCES {
+            return;
+        }
+        let schema = self.follow(schema);
+        if let Value::String(path) = value
+            && schema.get("format").is_some_and(|format| format == "path")
+        {
+            *value = path_value(folder, path);
+            return;
+        }
+        for word in ["anyOf", "oneOf", "allOf"] {
+            for branch in schema.get(word).and_then(Value::as_array).into_iter().flatten() {
+                let mut walker = Walker { kind: "", root: self.root, problems: Vec::new() };
+                walker.value(branch, value, "");
+                if walker.problems.is_empty() {
+                    self.paths(branch, value, folder, depth + 1);
+                }
+            }
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut() {
+                    let known = schema.get("properties").and_then(|known| known.get(name));
+                    if let Some(known) = known.or(schema.get("additionalProperties")) {
+                        self.paths(known, value, folder, depth + 1);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    if let Some(known) = schema.get("items") {
+                        self.paths(known, item, folder, depth + 1);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The values of an enumeration, which may be written as `enum`, `const`, or as branches of these.
+fn allowed(walker: &Walker<'_>, schema: &Value) -> Option<Vec<Value>> {
+    if let Some(constant) = schema.get("const") {
+        return Some(vec![constant.clone()]);
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return Some(values.clone());
+    }
+    let branches = schema.get("oneOf").or(schema.get("anyOf"))?.as_array()?;
+    let values = branches.iter().map(|branch| allowed(walker, walker.follow(branch)));
+    Some(values.collect::<Option<Vec<_>>>()?.concat())
+}
+
+fn types(schema: &Value) -> Option<Vec<&str>> {
+    match schema.get("type")? {
+        Value::String(name) => Some(vec![name]),
+        Value::Array(names) => Some(names.iter().filter_map(Value::as_str).collect()),
+        _ => None,
+    }
+}
+
+fn is_type(value: &Value, name: &str) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    }
+}
+
+fn in_words(types: &[&str]) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for name in types {
+        let word = match *name {
+            "boolean" => "true or false",
+            "integer" => "a whole number",
+            "number" => "a number",
+            "string" => "text",
+            "array" => "a list",
+            "object" => "a mapping",
+            _ => continue,
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    match words.split_last() {
+        None => "left out".to_owned(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+    }
+}
+
+/// The constants by which branches of mappings are told apart.
+fn discriminators(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, schema)| Some((name, schema.get("const")?)))
+}

@@ -1,0 +1,192 @@
+//! Stages: what is written, and what it expands to.
+
+pub(crate) mod execution;
+pub(crate) mod expand;
+pub(crate) mod join;
+pub(crate) mod ports;
+
+use std::path::PathBuf;
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::document::{Definition, missing_key, unknown_key};
+use crate::files::{Files, Place};
+use crate::names;
+use crate::reference::{self, Reference};
+use crate::workflow::Execution;
+use crate::yaml::{Data, Node};
+
+pub(crate) const KEYS: [&str; 11] = [
+    "uses",
+    "description",
+    "over",
+    "where",
+    "inputs",
+    "with",
+    "retries",
+    "timeout",
+    "resources",
+    "cache",
+    "isolation",
+];
+
+/// A stage as written, its parts understood one by one.
+#[derive(Debug)]
+pub(crate) struct WrittenStage {
+    pub name: String,
+    pub name_place: Place,
+    pub included: bool,
+    pub folder: PathBuf,
+    pub description: Option<String>,
+    pub uses: Option<Node>,
+    /// The axes in declared order; `None` when `over:` has a mistake.
+    pub over: Option<Vec<usize>>,
+    pub over_place: Option<Place>,
+    pub filter: Option<Node>,
+    pub inputs: Vec<WrittenInput>,
+    /// Whether every reference of `inputs:` was understood.
+    pub with: Option<Node>,
+    /// The key `with`, for what is missing there.
+    pub with_key: Option<Place>,
+    pub execution: Execution,
+}
+
+/// An input as written. References that were not understood have been reported and are not here.
+#[derive(Debug)]
+pub(crate) struct WrittenInput {
+    pub port: String,
+    pub place: Place,
+    pub references: Vec<Reference>,
+    /// Whether the value is a list of references.
+    pub listed: bool,
+}
+
+/// Reads what is written of a stage; `axes` are the names of all axes.
+pub(crate) fn read(
+    definition: &Definition,
+    axes: &[String],
+    files: &Files,
+    found: &mut Vec<Diagnostic>,
+) -> WrittenStage {
+    let mut stage = WrittenStage {
+        name: definition.name.clone(),
+        name_place: definition.name_place.clone(),
+        included: definition.included,
+        folder: definition.folder.clone(),
+        description: None,
+        uses: None,
+        over: Some(Vec::new()),
+        over_place: None,
+        filter: None,
+        inputs: Vec::new(),
+        with: None,
+        with_key: None,
+        execution: Execution::default(),
+    };
+    let what = format!("the stage `{}`", names::short(&stage.name));
+    if definition.value.is_null() {
+        found.push(missing_key(&what, "uses", &stage.name_place));
+        return stage;
+    }
+    let Some(entries) = definition.value.mapping(&what, found) else { return stage };
+    for entry in entries {
+        let value = &entry.value;
+        match entry.key.as_str() {
+            "uses" => stage.uses = value.text("`uses`", found).map(|_| value.clone()),
+            "description" => {
+                stage.description = value.text("`description`", found).map(str::to_owned);
+            }
+            "over" if !value.is_null() => {
+                stage.over = over(value, axes, found);
+                stage.over_place = Some(value.place.clone());
+            }
+            "where" if !value.is_null() => stage.filter = Some(value.clone()),
+            "inputs" if !value.is_null() => stage.inputs = inputs(value, files, found),
+            "with" => {
+                stage.with_key = Some(entry.key_place.clone());
+                if !value.is_null() {
+                    stage.with = value.mapping("`with`", found).map(|_| value.clone());
+                }
+            }
+            "over" | "where" | "inputs" => {}
+            "retries" => execution::retries(value, &mut stage.execution, found),
+            "timeout" => execution::timeout(value, &mut stage.execution, found),
+            "resources" => execution::resources(value, &mut stage.execution, found),
+            "cache" => execution::cache(value, &mut stage.execution, found),
+            "isolation" => stage.execution.isolation = execution::isolation(value, found),
+            _ => found.push(unknown_key(entry, "a stage", &KEYS)),
+        }
+    }
+    if !entries.iter().any(|entry| entry.key == "uses") {
+        let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
+        found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
+    }
+    stage
+}
+
+fn over(node: &Node, axes: &[String], found: &mut Vec<Diagnostic>) -> Option<Vec<usize>> {
+    if let Some(scalar) = node.scalar() {
+        let hint = format!("over: [{}]", names::short(&scalar.text));
+        found.push(node.not_a("`over`", "a list of axes").hint(hint));
+        return None;
+    }
+    let items = node.sequence("`over`", found)?;
+    let mut over: Vec<(usize, &Place)> = Vec::new();
+    let mut whole = true;
+    for item in items {
+        let Some(name) = item.text("an axis", found) else {
+            whole = false;
+            continue;
+        };
+        let Some(axis) = axes.iter().position(|axis| axis == name) else {
+            whole = false;
+            let hint = names::hint(name, "axis", axes.iter().map(String::as_str))
+                .unwrap_or_else(|| "declare it under `axes:`".to_owned());
+            let message = format!("there is no axis `{}`", names::short(name));
+            found.push(Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message).hint(hint));
+            continue;
+        };
+        match over.iter().find(|(known, _)| *known == axis) {
+            Some((_, first)) => found.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_KEY,
+                    &item.place,
+                    format!("the axis `{name}` is given twice"),
+                )
+                .related(first, "first given here"),
+            ),
+            None => over.push((axis, &item.place)),
+        }
+    }
+    let mut over: Vec<_> = over.into_iter().map(|(axis, _)| axis).collect();
+    // The order of `over` has no meaning: points run in declared order of the axes.
+    over.sort_unstable();
+    whole.then_some(over)
+}
+
+fn inputs(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Vec<WrittenInput> {
+    let entries = node.mapping("`inputs`", found).unwrap_or_default();
+    let input = |entry: &crate::yaml::Entry| {
+        let items = match &entry.value.data {
+            Data::Sequence(items) => items.as_slice(),
+            _ => std::slice::from_ref(&entry.value),
+        };
+        if items.is_empty() {
+            let message = format!("the input `{}` is an empty list", names::short(&entry.key));
+            found.push(
+                Diagnostic::error(codes::MISSING_INPUT, &entry.value.place, message)
+                    .hint("name a stage, or leave the input out".to_owned()),
+            );
+        }
+        WrittenInput {
+            port: entry.key.clone(),
+            place: entry.key_place.clone(),
+            references: items
+                .iter()
+                .filter_map(|item| reference::read(item, files, found))
+                .collect(),
+            listed: items.len() > 1,
+        }
+    };
+    entries.iter().map(input).collect()
+}

@@ -1,0 +1,478 @@
+//! From references to edges: match what is shared, gather what the producer has alone, broadcast the rest.
+
+use std::collections::BTreeSet;
+
+use super::WrittenStage;
+use super::expand::{Expanded, Table, World, written_point};
+use crate::catalogue::{Arity, InputPort, OutputPort};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::names;
+use crate::reference::Reference;
+use crate::workflow::{Actions, Groups, Input, InputSource, NO_GROUP};
+
+/// All stages as far as they are understood, in the order written.
+pub(crate) struct Stages<'a> {
+    pub written: &'a [WrittenStage],
+    pub expanded: &'a [Expanded],
+}
+
+/// A reference whose stage, output and points exist.
+pub(crate) struct Resolved<'a> {
+    pub stage: usize,
+    pub output: usize,
+    pub port: &'a OutputPort,
+    /// The points that a selection leaves, by axis.
+    selected: Vec<(usize, Vec<u32>)>,
+}
+
+impl<'a> Stages<'a> {
+    /// The stage that a reference names; reports it when there is none.
+    pub fn stage(&self, reference: &Reference, found: &mut Vec<Diagnostic>) -> Option<usize> {
+        let stage = self.written.iter().position(|stage| stage.name == reference.stage);
+        if stage.is_none() {
+            let names = self.written.iter().map(|stage| stage.name.as_str());
+            let hint = names::hint(&reference.stage, "stage", names);
+            let message = format!("there is no stage `{}`", reference.stage);
+            found.push(
+                Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message).hint(hint),
+            );
+        }
+        stage
+    }
+
+    /// Resolves a reference; `None` when it has a mistake or its stage is not understood.
+    pub fn resolve(
+        &self,
+        reference: &Reference,
+        world: &World<'a>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Resolved<'a>> {
+        let stage = self.stage(reference, found)?;
+        let selected = self.selected(reference, stage, world, found);
+        let outputs = self.expanded[stage].outputs(world.catalogue)?;
+        let output = match &reference.port {
+            Some((name, place)) => {
+                let output = outputs.iter().position(|port| port.name == *name);
+                if output.is_none() {
+                    let message = format!("the stage `{}` has no output `{name}`", reference.stage);
+                    let hint =
+                        names::hint(name, "output", outputs.iter().map(|port| port.name.as_str()));
+                    found.push(Diagnostic::error(codes::UNKNOWN_OUTPUT, place, message).hint(hint));
+                }
+                output?
+            }
+            None if outputs.len() == 1 => 0,
+            None => {
+                let main = outputs.iter().position(|port| port.name == "main");
+                if main.is_none() {
+                    let message = match outputs {
+                        [] => format!("the stage `{}` has no output", reference.stage),
+                        _ => format!("the stage `{}` has several outputs", reference.stage),
+                    };
+                    let full: Vec<_> = outputs
+                        .iter()
+                        .map(|port| format!("{}.{}", reference.stage, port.name))
+                        .collect();
+                    let hint =
+                        (!full.is_empty()).then(|| format!("say which: {}", names::list(&full)));
+                    found.push(
+                        Diagnostic::error(codes::UNKNOWN_OUTPUT, &reference.stage_place, message)
+                            .hint(hint),
+                    );
+                }
+                main?
+            }
+        };
+        Some(Resolved { stage, output, port: &outputs[output], selected: selected? })
+    }
+
+    /// The points of a selection.
+    fn selected(
+        &self,
+        reference: &Reference,
+        stage: usize,
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Vec<(usize, Vec<u32>)>> {
+        let over = self.written[stage].over.as_deref()?;
+        let mut selected = Vec::new();
+        let mut whole = true;
+        for selection in &reference.selections {
+            let name = &selection.axis;
+            let Some(axis) = over.iter().copied().find(|axis| world.axes[*axis].name == *name)
+            else {
+                whole = false;
+                let exists = world.axes.iter().any(|axis| axis.name == *name);
+                let message = match exists {
+                    true => format!("the stage `{}` does not run over `{name}`", reference.stage),
+                    false => format!("there is no axis `{name}`"),
+                };
+                let names = over.iter().map(|axis| world.axes[*axis].name.as_str());
+                let hint = names::hint(name, "axis", names);
+                found.push(
+                    Diagnostic::error(codes::UNKNOWN_AXIS, &selection.axis_place, message)
+                        .hint(hint),
+                );
+                continue;
+            };
+            let points = &world.axes[axis].points;
+            if points.is_empty() {
+                whole = false;
+                continue;
+            }
+            let mut chosen = Vec::new();
+            for (label, place) in &selection.labels {
+                match points.iter().position(|point| point.label == *label) {
+                    Some(point) => chosen.push(point as u32),
+                    None => {
+                        whole = false;
+                        let message =
+                            format!("the axis `{name}` has no point `{}`", names::short(label));
+                        let labels = points.iter().map(|point| point.label.as_str());
+                        let hint = names::hint(label, "point", labels);
+                        found.push(
+                            Diagnostic::error(codes::UNKNOWN_POINT, place, message).hint(hint),
+                        );
+                    }
+                }
+            }
+            chosen.sort_unstable();
+            chosen.dedup();
+            selected.push((axis, chosen));
+        }
+        whole.then_some(selected)
+    }
+
+    /// The inputs of a stage, joined; what has mistakes is reported and left out.
+    pub fn join(
+        &self,
+        consumer: usize,
+        world: &World<'a>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Vec<Input> {
+        let written = &self.written[consumer];
+        let mut inputs = Vec::new();
+        for input in &written.inputs {
+            let ports = self.ports(consumer, &input.port, world);
+            let mut sources = Vec::new();
+            for reference in &input.references {
+                let Some(resolved) = self.resolve(reference, world, found) else { continue };
+                let before = found.len();
+                self.check_type(consumer, reference, &resolved, &ports, world, found);
+                self.check_arity(consumer, reference, &resolved, &ports, world, found);
+                if found.len() == before
+                    && let Some(source) =
+                        self.source(consumer, &input.port, reference, &resolved, world, found)
+                {
+                    sources.push(source);
+                }
+            }
+            if input.listed
+                && let Some((kind, port)) = ports.iter().find(|(_, port)| port.arity == Arity::One)
+            {
+                let name = &world.catalogue.kinds()[*kind].name;
+                let message =
+                    format!("the input `{}` of `{name}` takes one artifact, not a list", port.name);
+                found.push(Diagnostic::error(codes::PORT_ARITY, &input.place, message));
+            }
+            inputs.push(Input { port: input.port.clone(), place: input.place.clone(), sources });
+        }
+        inputs
+    }
+
+    /// The port of a name, in each kind of a stage that has it.
+    fn ports(&self, stage: usize, name: &str, world: &World<'a>) -> Vec<(usize, &'a InputPort)> {
+        let expanded = &self.expanded[stage];
+        let port = |kind: &usize| {
+            let ports = expanded.inputs(*kind, world.catalogue)?;
+            Some((*kind, ports.iter().find(|port| port.name == name)?))
+        };
+        expanded.kinds.iter().filter_map(port).collect()
+    }
+
+    fn check_type(
+        &self,
+        consumer: usize,
+        reference: &Reference,
+        resolved: &Resolved<'_>,
+        ports: &[(usize, &InputPort)],
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let wrong = ports.iter().find(|(_, port)| port.artifact != resolved.port.artifact);
+        let Some((kind, port)) = wrong else { return };
+        let name = &world.catalogue.kinds()[*kind].name;
+        let message = format!(
+            "the input `{}` of `{name}` takes {}, and `{}.{}` is {}",
+            port.name, port.artifact, reference.stage, resolved.port.name, resolved.port.artifact
+        );
+        // A stage that gives what is wanted is likely the one that was meant.
+        let mut fitting = Vec::new();
+        for (stage, written) in
+            self.written.iter().enumerate().filter(|(stage, _)| *stage != consumer)
+        {
+            let outputs = self.expanded[stage].outputs(world.catalogue).unwrap_or_default();
+            for output in outputs.iter().filter(|output| output.artifact == port.artifact) {
+                fitting.push(match outputs.len() {
+                    1 => written.name.clone(),
+                    _ => format!("{}.{}", written.name, output.name),
+                });
+            }
+        }
+        fitting.truncate(4);
+        let hint = match fitting.as_slice() {
+            [] => format!("no stage gives {}", port.artifact),
+            some => format!("{} comes from {}", port.artifact, names::list(some)),
+        };
+        found.push(Diagnostic::error(codes::PORT_TYPE, &reference.place, message).hint(hint));
+    }
+
+    /// The producer's axes that its consumer matches, and those that arrive together.
+    fn split(
+        &self,
+        consumer: Option<usize>,
+        resolved: &Resolved<'_>,
+    ) -> (BTreeSet<usize>, Vec<usize>) {
+        let over = self.written[resolved.stage].over.as_deref().unwrap_or_default();
+        let shared =
+            consumer.and_then(|stage| self.written[stage].over.as_deref()).unwrap_or_default();
+        // A selection takes the place of a match.
+        let is_selected =
+            |axis: &usize| resolved.selected.iter().any(|(selected, _)| selected == axis);
+        let matched: BTreeSet<usize> = over
+            .iter()
+            .copied()
+            .filter(|axis| shared.contains(axis) && !is_selected(axis))
+            .collect();
+        let gathered = over.iter().copied().filter(|axis| !matched.contains(axis)).collect();
+        (matched, gathered)
+    }
+
+    fn check_arity(
+        &self,
+        consumer: usize,
+        reference: &Reference,
+        resolved: &Resolved<'_>,
+        ports: &[(usize, &InputPort)],
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let Some((kind, port)) = ports.iter().find(|(_, port)| port.arity == Arity::One) else {
+            return;
+        };
+        let name = &world.catalogue.kinds()[*kind].name;
+        let subject = format!("the input `{}` of `{name}` takes one artifact", port.name);
+        if let Some(diagnostic) = self.many(Some(consumer), reference, resolved, world, &subject) {
+            found.push(diagnostic);
+        }
+    }
+
+    /// The diagnostic for a reference to many actions where one is wanted.
+    fn many(
+        &self,
+        consumer: Option<usize>,
+        reference: &Reference,
+        resolved: &Resolved<'_>,
+        world: &World<'_>,
+        subject: &str,
+    ) -> Option<Diagnostic> {
+        let (_, gathered) = self.split(consumer, resolved);
+        let chosen = |axis: usize| resolved.selected.iter().find(|(selected, _)| *selected == axis);
+        let open: Vec<usize> = gathered
+            .into_iter()
+            .filter(|axis| chosen(*axis).is_none_or(|(_, points)| points.len() > 1))
+            .collect();
+        let first = *open.first()?;
+        let axis_names: Vec<_> = open.iter().map(|axis| world.axes[*axis].name.as_str()).collect();
+        let message = format!(
+            "{subject}, and `{}` gives one for each point of {}",
+            reference.stage,
+            names::list(&axis_names)
+        );
+        let port = reference.port.as_ref().map_or(String::new(), |(port, _)| format!(".{port}"));
+        let picks: Vec<_> = open
+            .iter()
+            .map(|axis| {
+                let axis = &world.axes[*axis];
+                let label = axis.points.first().map_or("…", |point| point.label.as_str());
+                format!("{}={label}", axis.name)
+            })
+            .collect();
+        let pick = format!("`{}{port}[{}]`", reference.stage, picks.join(", "));
+        let hint = match chosen(first) {
+            Some(_) => "select one point".to_owned(),
+            None if consumer.is_some() => {
+                format!("add {} to `over`, or pick a point: {pick}", names::list(&axis_names))
+            }
+            None => format!("pick a point: {pick}"),
+        };
+        let mut diagnostic =
+            Diagnostic::error(codes::PORT_ARITY, &reference.place, message).hint(hint);
+        if let Some(place) = &self.written[resolved.stage].over_place {
+            diagnostic =
+                diagnostic.related(place, format!("`{}` runs over them here", reference.stage));
+        }
+        Some(diagnostic)
+    }
+
+    /// The one action that an output of the workflow names.
+    pub fn single(
+        &self,
+        reference: &Reference,
+        resolved: &Resolved<'_>,
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<u32> {
+        let subject = "an output is one artifact";
+        if let Some(diagnostic) = self.many(None, reference, resolved, world, subject) {
+            found.push(diagnostic);
+            return None;
+        }
+        let producer = self.expanded[resolved.stage].actions.as_ref()?;
+        let over = self.written[resolved.stage].over.as_deref()?;
+        let action = (0..producer.len())
+            .find(|action| passes(over, producer.coords(*action), &resolved.selected));
+        if action.is_none() {
+            let message = format!("`where` dropped this point of the stage `{}`", reference.stage);
+            let mut diagnostic = Diagnostic::error(codes::DROPPED_POINT, &reference.place, message);
+            if let Some(filter) = &self.written[resolved.stage].filter {
+                diagnostic = diagnostic.related(&filter.place, "dropped here");
+            }
+            found.push(diagnostic);
+        }
+        action.map(|action| action as u32)
+    }
+
+    /// The sets of producers, and which of them each action of the consumer gets.
+    fn source(
+        &self,
+        consumer: usize,
+        port: &str,
+        reference: &Reference,
+        resolved: &Resolved<'_>,
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<InputSource> {
+        let (matched, gathered_axes) = self.split(Some(consumer), resolved);
+        let producer = self.expanded[resolved.stage].actions.as_ref()?;
+        let actions = self.expanded[consumer].actions.as_ref()?;
+        let producer_over = self.written[resolved.stage].over.as_deref()?;
+        let consumer_over = self.written[consumer].over.as_deref()?;
+        let (groups, group_of_slot) =
+            group(producer, producer_over, &matched, &resolved.selected, world);
+        let table = Table::new(consumer_over, &matched, world.axes);
+        let reads: Vec<bool> = self.expanded[consumer]
+            .variants
+            .iter()
+            .map(|variant| {
+                variant.as_ref().is_some_and(|variant| {
+                    let ports = self.expanded[consumer].inputs(variant.kind, world.catalogue);
+                    ports.is_some_and(|ports| ports.iter().any(|p| p.name == port && p.read))
+                })
+            })
+            .collect();
+        let mut group_of = Vec::with_capacity(actions.len());
+        let mut dropped: Option<(usize, usize)> = None;
+        for action in 0..actions.len() {
+            if !reads[actions.variant(action)] {
+                group_of.push(NO_GROUP);
+                continue;
+            }
+            let group = group_of_slot[table.slot(actions.coords(action))];
+            if group == NO_GROUP {
+                dropped = Some(dropped.map_or((action, 1), |(first, count)| (first, count + 1)));
+            }
+            group_of.push(group);
+        }
+        if let Some((first, count)) = dropped {
+            let at =
+                written_point(consumer_over, actions.coords(first), world.axes, Some(&matched));
+            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            let at = if at.is_empty() {
+                "the points selected".to_owned()
+            } else {
+                format!("{at}{more}")
+            };
+            let message = format!("`{}` has no action for {at}", reference.stage);
+            let mut diagnostic = Diagnostic::error(codes::DROPPED_POINT, &reference.place, message)
+                .hint(format!(
+                    "give `{}` the same `where`, or select points that exist",
+                    self.written[consumer].name
+                ));
+            if let Some(filter) = &self.written[resolved.stage].filter {
+                diagnostic = diagnostic.related(&filter.place, "dropped here");
+            }
+            let asked = &self.written[consumer];
+            if let Some(place) =
+                asked.filter.as_ref().map(|f| &f.place).or(asked.over_place.as_ref())
+            {
+                diagnostic = diagnostic.related(place, "asked for here");
+            }
+            found.push(diagnostic);
+            return None;
+        }
+        Some(InputSource {
+            stage: resolved.stage,
+            output: resolved.output,
+            gathered_axes,
+            groups,
+            group_of,
+            place: reference.place.clone(),
+        })
+    }
+}
+
+/// Whether a point is among those selected.
+fn passes(over: &[usize], coords: &[u32], selected: &[(usize, Vec<u32>)]) -> bool {
+    selected.iter().all(|(axis, chosen)| {
+        let at = over.iter().position(|known| known == axis);
+        at.is_some_and(|at| chosen.binary_search(&coords[at]).is_ok())
+    })
+}
+
+/// Groups a producer's actions by the axes that are matched: the groups, and the group of each combination of the
+/// matched axes. Linear in the actions.
+fn group(
+    producer: &Actions,
+    over: &[usize],
+    matched: &BTreeSet<usize>,
+    selected: &[(usize, Vec<u32>)],
+    world: &World<'_>,
+) -> (Groups, Vec<u32>) {
+    let table = Table::new(over, matched, world.axes);
+    let mut group_of_slot = vec![NO_GROUP; table.size];
+    let mut sizes: Vec<u32> = Vec::new();
+    let mut group_of_action = Vec::with_capacity(producer.len());
+    for action in 0..producer.len() {
+        let coords = producer.coords(action);
+        if !passes(over, coords, selected) {
+            group_of_action.push(NO_GROUP);
+            continue;
+        }
+        let group = &mut group_of_slot[table.slot(coords)];
+        if *group == NO_GROUP {
+            *group = sizes.len() as u32;
+            sizes.push(0);
+        }
+        sizes[*group as usize] += 1;
+        group_of_action.push(*group);
+    }
+    let mut offsets = Vec::with_capacity(sizes.len() + 1);
+    let mut end = 0;
+    offsets.push(0);
+    for size in &sizes {
+        end += size;
+        offsets.push(end);
+    }
+    let mut next = offsets.clone();
+    let mut members = vec![0; end as usize];
+    for (action, group) in
+        group_of_action.iter().enumerate().filter(|(_, group)| **group != NO_GROUP)
+    {
+        let at = &mut next[*group as usize];
+        members[*at as usize] = action as u32;
+        *at += 1;
+    }
+    (Groups { offsets, members }, group_of_slot)
+}

@@ -1,0 +1,145 @@
+//! Which ports a stage has, and whether it is given the inputs that it needs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::WrittenStage;
+use super::expand::Expanded;
+use crate::catalogue::{Arity, Catalogue, InputPort, OutputPort, Role};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::names;
+use crate::workflow::{DeclaredPorts, OptionPlaces};
+
+/// Reads the ports that a stage declares in its options: `inputs: { name: { artifact, role, many } }` and
+/// `outputs: { name: { artifact } }`. The options have been checked against their schema.
+pub(crate) fn declared(
+    options: &Map<String, Value>,
+    catalogue: &Catalogue,
+    places: &OptionPlaces,
+    found: &mut Vec<Diagnostic>,
+) -> DeclaredPorts {
+    let artifacts = catalogue.artifacts();
+    let mut read = |section: &str| {
+        let ports = options.get(section).and_then(Value::as_object).into_iter().flatten();
+        let mut list = Vec::new();
+        for (name, port) in ports {
+            let artifact = port.get("artifact").and_then(Value::as_str).unwrap_or_default();
+            let path = format!("{section}.{name}");
+            if !names::is_name(name) {
+                let message = format!("`{}` cannot name a port", names::short(name));
+                found.push(Diagnostic::error(codes::BAD_NAME, &places.key_place(&path), message));
+            }
+            if !artifacts.is_empty() && !artifacts.contains(&artifact) {
+                let place = places.place(&format!("{path}.artifact"));
+                let message = format!("there is no artifact kind `{}`", names::short(artifact));
+                let hint = names::hint(artifact, "artifact kind", artifacts.iter().copied());
+                found.push(Diagnostic::error(codes::OPTION_VALUE, &place, message).hint(hint));
+            }
+            list.push((name.clone(), artifact.to_owned(), port.clone()));
+        }
+        list
+    };
+    let inputs = read("inputs").into_iter().map(|(name, artifact, port)| {
+        let role = match port.get("role").and_then(Value::as_str) {
+            Some("fit") => Role::Fit,
+            Some("apply") => Role::Apply,
+            _ => Role::Neutral,
+        };
+        let many = port.get("many").and_then(Value::as_bool).unwrap_or(false);
+        let arity = if many { Arity::Many } else { Arity::One };
+        let doc = String::new();
+        InputPort { name, artifact, arity, required: true, read: true, role, doc }
+    });
+    let inputs = inputs.collect();
+    let outputs = read("outputs").into_iter().map(|(name, artifact, _)| {
+        let doc = String::new();
+        OutputPort { name, artifact, doc }
+    });
+    DeclaredPorts { inputs, outputs: outputs.collect() }
+}
+
+impl Expanded {
+    /// The inputs of one of the stage's kinds; `None` when they depend on options with mistakes.
+    pub fn inputs<'a>(&'a self, kind: usize, catalogue: &'a Catalogue) -> Option<&'a [InputPort]> {
+        let spec = &catalogue.kinds()[kind];
+        match spec.declared_ports {
+            true => self.declared.get(&kind).map(|ports| ports.inputs.as_slice()),
+            false => Some(&spec.inputs),
+        }
+    }
+
+    fn outputs_of<'a>(&'a self, kind: usize, catalogue: &'a Catalogue) -> Option<&'a [OutputPort]> {
+        let spec = &catalogue.kinds()[kind];
+        match spec.declared_ports {
+            true => self.declared.get(&kind).map(|ports| ports.outputs.as_slice()),
+            false => Some(&spec.outputs),
+        }
+    }
+
+    /// The outputs that all kinds of the stage share; `None` when they are not known.
+    pub fn outputs<'a>(&'a self, catalogue: &'a Catalogue) -> Option<&'a [OutputPort]> {
+        self.outputs_of(*self.kinds.first()?, catalogue)
+    }
+}
+
+/// Checks that the kinds of a stage share their outputs, and that each gets its inputs.
+pub(crate) fn check(
+    stage: &WrittenStage,
+    expanded: &Expanded,
+    catalogue: &Catalogue,
+    found: &mut Vec<Diagnostic>,
+) {
+    let name = |kind: usize| catalogue.kinds()[kind].name.as_str();
+    let uses = stage.uses.as_ref().map_or(&stage.name_place, |node| &node.place);
+    if let Some(&first) = expanded.kinds.first() {
+        for &other in &expanded.kinds[1..] {
+            let (a, b) =
+                (expanded.outputs_of(first, catalogue), expanded.outputs_of(other, catalogue));
+            let (Some(a), Some(b)) = (a, b) else { continue };
+            let same = a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.name == b.name && a.artifact == b.artifact);
+            if !same {
+                let message =
+                    format!("`{}` and `{}` have different outputs", name(first), name(other));
+                found.push(Diagnostic::error(codes::MIXED_KINDS, uses, message).hint(
+                    "one stage uses kinds of one family; give each family its own stage".to_owned(),
+                ));
+                break;
+            }
+        }
+    }
+    // What several kinds of one stage have in common is said once, of the first.
+    let mut said = BTreeMap::new();
+    for &kind in &expanded.kinds {
+        let Some(ports) = expanded.inputs(kind, catalogue) else { continue };
+        for input in &stage.inputs {
+            if !ports.iter().any(|port| port.name == input.port)
+                && said.insert(("unknown", input.port.clone()), ()).is_none()
+            {
+                let message =
+                    format!("`{}` has no input `{}`", name(kind), names::short(&input.port));
+                let hint =
+                    names::hint(&input.port, "input", ports.iter().map(|port| port.name.as_str()))
+                        .unwrap_or_else(|| "it has no inputs".to_owned());
+                found
+                    .push(Diagnostic::error(codes::UNKNOWN_PORT, &input.place, message).hint(hint));
+            }
+        }
+        for port in ports.iter().filter(|port| port.required && port.read) {
+            if !stage.inputs.iter().any(|input| input.port == port.name)
+                && said.insert(("missing", port.name.clone()), ()).is_none()
+            {
+                let message = format!("`{}` needs the input `{}`", name(kind), port.name);
+                let many = if port.arity == Arity::Many { ", one or more" } else { "" };
+                let doc =
+                    if port.doc.is_empty() { String::new() } else { format!(": {}", port.doc) };
+                found.push(
+                    Diagnostic::error(codes::MISSING_INPUT, &stage.name_place, message)
+                        .hint(format!("it takes {}{many}{doc}", port.artifact)),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! A checked workflow, fully expanded: stages at all points of their axes, joined.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::catalogue::{InputPort, OutputPort};
+use crate::files::Place;
+
+/// A workflow without mistakes.
+#[derive(Debug, Clone)]
+pub struct Workflow {
+    /// What `name:` says.
+    pub name: String,
+    /// What `description:` says.
+    pub description: Option<String>,
+    /// The seed of everything random; 0 when the workflow gives none.
+    pub seed: u64,
+    /// The params with their values, in declared order; paths are absolute.
+    pub params: Vec<(String, Value)>,
+    /// The axes, in declared order.
+    pub axes: Vec<Axis>,
+    /// The stages, producers before consumers, otherwise in declared order.
+    pub stages: Vec<Stage>,
+    /// The files to give out, in declared order.
+    pub outputs: Vec<WorkflowOutput>,
+    /// Folders and files to search for plugins, absolute.
+    pub plugins: Vec<PathBuf>,
+    /// How plugins run, unless a stage says otherwise.
+    pub isolation: Option<Isolation>,
+    /// blake3 of what the files say, without comments, layout, quoting, and the order of keys where it means nothing.
+    /// It does not depend on `--set`, `--params` or the folder, nor on which parts are included from other files.
+    pub digest: [u8; 32],
+    /// The file, absolute.
+    pub path: PathBuf,
+}
+
+/// A named dimension.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Its name.
+    pub name: String,
+    /// Its points, in declared order; labels differ.
+    pub points: Vec<AxisPoint>,
+    /// Where its name is written.
+    pub place: Place,
+}
+
+/// One choice of an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AxisPoint {
+    /// How it is written in messages, selections and tables.
+    pub label: String,
+    /// A scalar, or the fields of a point of a mapping axis.
+    pub value: Value,
+}
+
+/// A file that a workflow gives out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowOutput {
+    /// Relative to the folder of results.
+    pub file: PathBuf,
+    /// The stage, as an index.
+    pub stage: usize,
+    /// The stage's output port, as an index.
+    pub output: usize,
+    /// The stage's action.
+    pub action: u32,
+    /// Where the reference is written.
+    pub place: Place,
+}
+
+/// How plugins are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a process of their own.
+    Worker,
+    /// In this process: faster, and a crash takes the run with it.
+    InProcess,
+}
+
+/// A named step at all points of its axes.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// What `description:` says.
+    pub description: Option<String>,
+    /// The axes it runs over, as indices, in declared order of the axes.
+    pub over: Vec<usize>,
+    /// One for each point that `where:` leaves.
+    pub actions: Actions,
+    /// What its actions do, one for each combination of kind and options.
+    pub variants: Vec<Variant>,
+    /// The inputs it is given, in the order written.
+    pub inputs: Vec<Input>,
+    /// The outputs, the same for all its variants.
+    pub outputs: Vec<OutputPort>,
+    /// How it is executed; no part of what it computes.
+    pub execution: Execution,
+    /// Where its parts are written.
+    pub places: StagePlaces,
+}
+
+/// The actions of a stage, compactly.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Actions {
+    pub(crate) axes: usize,
+    pub(crate) coords: Vec<u32>,
+    pub(crate) variants: Vec<u32>,
+}
+
+impl Actions {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.variants.len()
+    }
+
+    /// Whether `where:` left none.
+    pub fn is_empty(&self) -> bool {
+        self.variants.is_empty()
+    }
+
+    /// The point of an action: an index into the points of each axis of [`Stage::over`].
+    pub fn coords(&self, action: usize) -> &[u32] {
+        &self.coords[action * self.axes..(action + 1) * self.axes]
+    }
+
+    /// The variant of an action, an index into [`Stage::variants`].
+    pub fn variant(&self, action: usize) -> usize {
+        self.variants[action] as usize
+    }
+}
+
+/// A stage kind with its options.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Its index in the catalogue.
+    pub kind: usize,
+    /// `with:` with expressions evaluated and paths made absolute; nothing is filled in.
+    pub options: Arc<Map<String, Value>>,
+    /// Where the options are written.
+    pub places: Arc<OptionPlaces>,
+    /// The ports that the stage declares for itself, where the kind asks for that.
+    pub declared: Option<Arc<DeclaredPorts>>,
+}
+
+/// Ports that a stage declares in its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredPorts {
+    /// The inputs, in the order written.
+    pub inputs: Vec<InputPort>,
+    /// The outputs, in the order written.
+    pub outputs: Vec<OutputPort>,
+}
+
+/// Where options are written.
+#[derive(Debug, Clone)]
+pub struct OptionPlaces {
+    /// Dotted path to the places of its key and its value.
+    pub(crate) places: BTreeMap<String, (Place, Place)>,
+    /// Where `with:` is, or else `uses:`.
+    pub(crate) whole: Place,
+}
+
+impl OptionPlaces {
+    /// The place of an option's value by its dotted path (`id.column`, `classes.rest[0]`), or of the nearest option
+    /// around it.
+    pub fn place(&self, path: &str) -> Place {
+        self.nearest(path).map_or(&self.whole, |(_, value)| value).clone()
+    }
+
+    /// The place of an option's key, or of the nearest option around it.
+    pub fn key_place(&self, path: &str) -> Place {
+        self.nearest(path).map_or(&self.whole, |(key, _)| key).clone()
+    }
+
+    fn nearest(&self, path: &str) -> Option<&(Place, Place)> {
+        let path = path.replace('[', ".").replace(']', "");
+        let mut path = path.as_str();
+        loop {
+            if let Some(found) = self.places.get(path) {
+                return Some(found);
+            }
+            path = path.rsplit_once('.')?.0;
+        }
+    }
+}
+
+/// An input that a stage is given.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The port.
+    pub port: String,
+    /// Where the port's name is written.
+    pub place: Place,
+    /// What arrives: usually one source; several are taken one after the other.
+    pub sources: Vec<InputSource>,
+}
+
+/// One producer of an input, for all actions of the consumer.
+#[derive(Debug, Clone)]
+pub struct InputSource {
+    /// The producer, as an index of a stage.
+    pub stage: usize,
+    /// The producer's output port, as an index.
+    pub output: usize,
+    /// The producer's axes that are not matched, as indices of axes: the points along them arrive together.
+    pub gathered_axes: Vec<usize>,
+    /// Sets of actions of the producer.
+    pub groups: Groups,
+    /// For each action of the consumer its set, or [`NO_GROUP`] when the action's kind does not read the port.
+    pub group_of: Vec<u32>,
+    /// Where the reference is written.
+    pub place: Place,
+}
+
+/// No set of producers: the port is not read.
+pub const NO_GROUP: u32 = u32::MAX;
+
+/// Sets of a producer's actions, shared by all consumers that see the same ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// Where each set begins in `members`, and the end of the last.
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) members: Vec<u32>,
+}
+
+impl Groups {
+    /// How many sets there are.
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The producer's actions in one set, in declared order of the points.
+    pub fn get(&self, group: u32) -> &[u32] {
+        let group = group as usize;
+        &self.members[self.offsets[group] as usize..self.offsets[group + 1] as usize]
+    }
+}
+
+/// How a stage is executed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// How often a failed action is tried again.
+    pub retries: u32,
+    /// How long one try may take.
+    pub timeout: Option<Duration>,
+    /// How many processors one action uses.
+    pub cpu: Option<f64>,
+    /// How many bytes one action needs.
+    pub memory: Option<u64>,
+    /// Whether results may be taken from the cache.
+    pub cache: bool,
+    /// How plugins run in this stage.
+    pub isolation: Option<Isolation>,
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        Self { retries: 0, timeout: None, cpu: None, memory: None, cache: true, isolation: None }
+    }
+}
+
+/// Where the parts of a stage are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagePlaces {
+    /// The stage's name.
+    pub name: Place,
+    /// The value of `uses:`.
+    pub uses: Place,
+    /// The value of `over:`.
+    pub over: Option<Place>,
+    /// The value of `where:`.
+    pub filter: Option<Place>,
+}
