@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use fuseline_artifact::Digest;
+
 /// Whose fault a failure is; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -24,12 +26,14 @@ pub struct StageError {
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,
+    /// The input artifact that is damaged or gone, when that is why: it can be made again.
+    pub lost: Option<Digest>,
 }
 
 impl StageError {
     /// The input data is wrong, or an option does not fit it.
     pub fn data(message: impl Into<String>) -> Self {
-        Self { class: Class::Data, message: message.into(), hint: None, option: None }
+        Self { class: Class::Data, message: message.into(), hint: None, option: None, lost: None }
     }
 
     /// The work failed though the input was fine.
@@ -41,6 +45,13 @@ impl StageError {
     #[must_use]
     pub fn at(mut self, option: impl Into<String>) -> Self {
         self.option = Some(option.into());
+        self
+    }
+
+    /// Says which input artifact is damaged or gone.
+    #[must_use]
+    pub(crate) fn lost(mut self, digest: Digest) -> Self {
+        self.lost = Some(digest);
         self
     }
 

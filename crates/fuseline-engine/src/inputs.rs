@@ -53,6 +53,8 @@ pub struct Provenance {
     pub edges: Vec<(String, String)>,
     /// Artifacts that came from outside: stage and point, digest.
     pub sources: Vec<(String, String)>,
+    /// Plugins that took part: id, digest; each once.
+    pub plugins: Vec<(String, String)>,
 }
 
 /// What a stage is given. The outside comes in only through here.
@@ -63,7 +65,7 @@ pub struct Inputs<'a> {
     services: &'a Services,
     files: Vec<(PathBuf, Digest)>,
     provenance: Option<Arc<Provenance>>,
-    stop: Option<&'a AtomicBool>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Inputs<'_> {
@@ -136,13 +138,13 @@ impl Inputs<'_> {
     }
 
     /// The flag that is raised when the run is to stop; long work looks at it now and then.
-    pub fn stop_flag(&self) -> Option<&AtomicBool> {
-        self.stop
+    pub fn stop_flag(&self) -> Option<&Arc<AtomicBool>> {
+        self.stop.as_ref()
     }
 
     /// An error once the run is to stop.
     pub fn keep_going(&self) -> Result<(), StageError> {
-        match self.stop {
+        match &self.stop {
             Some(stop) if stop.load(Ordering::Relaxed) => {
                 Err(StageError { class: Class::Cancelled, ..StageError::failed("interrupted") })
             }
@@ -209,7 +211,7 @@ impl<'a> InputsBuilder<'a> {
 
     /// The flag that is raised when the run is to stop.
     #[must_use]
-    pub fn stop(mut self, stop: &'a AtomicBool) -> Self {
+    pub fn stop(mut self, stop: Arc<AtomicBool>) -> Self {
         self.0.stop = Some(stop);
         self
     }

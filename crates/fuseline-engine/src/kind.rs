@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
 use crate::key::KeyWriter;
+use crate::rows::RowFlow;
 use crate::services::Services;
 
 /// A stage kind: the type holds the options that a workflow writes under `with:`.
@@ -32,6 +33,10 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
 
     /// What the JSON Schema of the options cannot say: a pattern that does not compile, parameters that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
+
+    /// Which rows the outputs hold and what shaped them, and whether the inputs are a leak. By default an output holds
+    /// what the inputs hold, and was shaped by what shaped them.
+    fn rows(&self, _flow: &mut RowFlow<'_>) {}
 
     /// Does the work: a function of the inputs, the options and what the key names, and of nothing else.
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
@@ -182,6 +187,8 @@ pub trait PreparedStage: Send + Sync {
     fn key(&self, key: &mut KeyWriter<'_>);
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
+    /// See [`StageKind::rows`].
+    fn rows(&self, flow: &mut RowFlow<'_>);
     /// See [`StageKind::run`].
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
 }
@@ -192,6 +199,9 @@ impl<K: StageKind> PreparedStage for K {
     }
     fn check(&self, site: &mut CheckSite<'_>) {
         StageKind::check(self, site);
+    }
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        StageKind::rows(self, flow);
     }
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         StageKind::run(self, inputs, outputs)
@@ -234,6 +244,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The output ports with their artifact kinds.
+    pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
+        // Ports are declared with artifact kinds, so every name is that of one.
+        let ports = self.spec.outputs.iter();
+        ports
+            .filter_map(|port| Some((port.name.clone(), port.artifact.parse().ok()?)))
+            .collect()
+    }
+}
+
 /// The stage kinds of one program, in the order of the catalogue.
 pub struct Kinds {
     kinds: Vec<Kind>,
@@ -250,6 +271,11 @@ impl Kinds {
     /// What the workflow language needs to know of them.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// The kind of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Kind> {
+        self.kinds.iter().find(|kind| kind.spec.name == name)
     }
 
     pub(crate) fn get(&self, index: usize) -> &Kind {

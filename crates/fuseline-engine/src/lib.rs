@@ -6,13 +6,36 @@
 //! **Invariant:** an action's outputs are a function of the fields of its key, and of nothing else.
 
 pub mod error;
+pub mod events;
+pub mod execute;
+mod explain;
+pub mod foresee;
 pub mod inputs;
+pub mod job;
 pub mod key;
 pub mod kind;
+pub mod plan;
+mod plan_builder;
+mod provenance;
+mod leakage;
+mod resolve;
+pub mod rows;
+pub mod run_record;
 pub mod services;
 
-pub use error::StageError;
+pub use error::{Class, StageError};
+pub use events::Event;
+pub use execute::{
+    ActionFailure, ActionState, ExecuteError, Outcome, Remembered, RunOptions, execute,
+};
+pub use foresee::{Foreseen, foresee};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
+pub use job::{Executor, Job, LocalExecutor};
 pub use key::KeyWriter;
-pub use kind::{CheckSite, Kind, Kinds, Ports, StageKind};
+pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
+pub use plan::{ActionId, Plan};
+pub use plan_builder::Depth;
+pub use provenance::site;
+pub use rows::{Fold, Leak, RowFlow, RowState, Rows};
+pub use run_record::{RecordError, RunRecord, remembered};
 pub use services::Services;

@@ -1,0 +1,80 @@
+//! What happens during a run, as one linear stream: the log on disk and the progress display are both fed from it.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// The run began.
+    RunStarted {
+        /// Its id.
+        run: String,
+        /// The workflow's name.
+        workflow: String,
+        /// Stages and their numbers of actions, in order.
+        stages: Vec<(String, usize)>,
+    },
+    /// An action's outputs were found in the cache.
+    Cached {
+        /// The stage.
+        stage: String,
+        /// How many of its actions, since this was last said.
+        actions: usize,
+    },
+    /// Another run is executing the same action; this one waits for it.
+    Waiting {
+        /// `stage[axis=label]`.
+        action: String,
+    },
+    /// An action started.
+    Started {
+        /// `stage[axis=label]`.
+        action: String,
+        /// Its stage.
+        stage: String,
+        /// Why it was not reused.
+        reason: String,
+    },
+    /// An action is done and its outputs are in the cache.
+    Finished {
+        /// `stage[axis=label]`.
+        action: String,
+        /// Its stage.
+        stage: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// An action failed.
+    Failed {
+        /// `stage[axis=label]`.
+        action: String,
+        /// Its stage.
+        stage: String,
+        /// Why.
+        message: String,
+    },
+    /// An action failed and is tried again.
+    Retrying {
+        /// `stage[axis=label]`.
+        action: String,
+        /// Why it failed.
+        message: String,
+        /// How long until then.
+        seconds: f64,
+    },
+    /// Actions that were not tried, because one that they need failed or the run was stopped.
+    Skipped {
+        /// The stage.
+        stage: String,
+        /// How many of its actions.
+        actions: usize,
+    },
+    /// The run ended.
+    RunFinished {
+        /// `ok`, `failed` or `interrupted`.
+        status: String,
+        /// Seconds since it began.
+        seconds: f64,
+    },
+}

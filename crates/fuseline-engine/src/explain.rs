@@ -1,0 +1,85 @@
+//! Why an action runs: the first field of its key that differs from last time.
+
+use fuseline_cache::{ActionKey, ActionRecord, Cache};
+
+use crate::key::Field;
+
+/// Says why an action is not cached, from the fields of its key now and those of its last execution.
+pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
+    let Some(last) = last else { return "never executed".to_owned() };
+    first_difference(&last.key_text, now)
+        .unwrap_or_else(|| "its record is missing from the cache".to_owned())
+}
+
+/// The last record of an action, by the key remembered for it.
+pub(crate) fn last_record(cache: &Cache, key: Option<&ActionKey>) -> Option<ActionRecord> {
+    cache.get_action(key?).ok().flatten()
+}
+
+fn first_difference(last: &[Field], now: &[Field]) -> Option<String> {
+    let value = |fields: &[Field], name: &str| {
+        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    };
+    for (name, new) in now {
+        match value(last, name) {
+            Some(old) if old == *new => {}
+            Some(old) => return Some(changed(name, &old, new)),
+            None => return Some(format!("{name} is new")),
+        }
+    }
+    let gone = last.iter().find(|(name, _)| value(now, name).is_none())?;
+    Some(format!("{} is gone", gone.0))
+}
+
+fn changed(name: &str, old: &str, new: &str) -> String {
+    if let Some(port) = name.strip_prefix("inputs.") {
+        return format!("input {port} changed ({} -> {})", short(old), short(new));
+    }
+    match name {
+        "kind" => format!("stage kind {old} -> {new}"),
+        "revision" => format!("stage kind revision {old} -> {new}"),
+        "plugin" => format!("plugin changed ({} -> {})", short(old), short(new)),
+        "provenance" => "where its inputs come from changed".to_owned(),
+        _ => match (old.strip_prefix("file "), new.strip_prefix("file ")) {
+            (Some(old), Some(new)) => {
+                format!("{name}: file content changed ({} -> {})", short(old), short(new))
+            }
+            _ => format!("{name} {old} -> {new}"),
+        },
+    }
+}
+
+/// Enough of a digest to tell two apart.
+fn short(digest: &str) -> &str {
+    digest.get(..8).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(of: &[(&str, &str)]) -> Vec<Field> {
+        of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_first_changed_field_is_named_with_both_values() {
+        let last = ActionRecord { key_text: fields(&[("kind", "a.b"), ("with.seed", "1")]), ..Default::default() };
+        let now = fields(&[("kind", "a.b"), ("with.seed", "2")]);
+        assert_eq!(reason(&now, Some(&last)), "with.seed 1 -> 2");
+    }
+
+    #[test]
+    fn a_field_that_came_or_went_is_named() {
+        let last = ActionRecord { key_text: fields(&[("kind", "a.b")]), ..Default::default() };
+        let now = fields(&[("kind", "a.b"), ("seed", "2")]);
+        assert_eq!(reason(&now, Some(&last)), "seed is new");
+        let last = ActionRecord { key_text: now, ..Default::default() };
+        assert_eq!(reason(&fields(&[("kind", "a.b")]), Some(&last)), "seed is gone");
+    }
+
+    #[test]
+    fn an_action_without_a_past_was_never_executed() {
+        assert_eq!(reason(&[], None), "never executed");
+    }
+}

@@ -1,0 +1,172 @@
+//! One resolved action: all that is needed to run it, and nothing of the workflow.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use fuseline_artifact::{Artifact, ArtifactKind, Digest};
+use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, OutputRecord};
+use serde_json::{Map, Value};
+
+use crate::error::StageError;
+use crate::inputs::{InputsBuilder, Outputs, Point, Provenance};
+use crate::key::Field;
+use crate::kind::Kinds;
+use crate::resolve::Given;
+use crate::services::Services;
+
+/// One resolved action.
+pub struct Job {
+    /// Its key.
+    pub key: ActionKey,
+    /// The name of its stage kind.
+    pub kind: String,
+    /// What the workflow says under `with:`, resolved.
+    pub options: Arc<Map<String, Value>>,
+    /// The workflow's seed.
+    pub seed: u64,
+    /// Its point, when its kind reads it.
+    pub point: Point,
+    /// The files that its key names.
+    pub files: Vec<(PathBuf, Digest)>,
+    /// Where its inputs come from, when its kind reads that.
+    pub provenance: Option<Arc<Provenance>>,
+    pub(crate) inputs: Vec<Given>,
+    /// The fields of its key.
+    pub(crate) fields: Vec<Field>,
+}
+
+/// Runs one resolved action to its record in the cache.
+pub trait Executor: Sync {
+    /// Runs the action; its outputs and its record are in the cache when this returns.
+    fn execute(&self, job: &Job) -> Result<ActionRecord, StageError>;
+}
+
+/// Runs actions in this process.
+pub struct LocalExecutor<'a> {
+    kinds: &'a Kinds,
+    services: &'a Services,
+    cache: &'a Cache,
+    recent: Recent,
+}
+
+impl<'a> LocalExecutor<'a> {
+    /// An executor over a cache.
+    pub fn new(kinds: &'a Kinds, services: &'a Services, cache: &'a Cache) -> Self {
+        Self { kinds, services, cache, recent: Recent::default() }
+    }
+
+    fn load(&self, given: &Given) -> Result<Arc<Artifact>, StageError> {
+        if let Some(artifact) = self.recent.get(&given.digest) {
+            return Ok(artifact);
+        }
+        let missing = || {
+            StageError::failed(format!("object {} is missing from the cache", given.digest))
+                .hint("`fuseline cache verify` finds what else is; the next run makes it again")
+                .lost(given.digest)
+        };
+        let bytes = self
+            .cache
+            .get_object(&given.digest)
+            .map_err(|error| StageError::from(error).lost(given.digest))?
+            .ok_or_else(missing)?;
+        let size = bytes.len();
+        let artifact = Arc::new(Artifact::decode(given.kind, None, bytes)?);
+        self.recent.put(given.digest, artifact.clone(), size);
+        Ok(artifact)
+    }
+}
+
+impl Executor for LocalExecutor<'_> {
+    fn execute(&self, job: &Job) -> Result<ActionRecord, StageError> {
+        let started = Instant::now();
+        let kind = self
+            .kinds
+            .named(&job.kind)
+            .ok_or_else(|| StageError::failed(format!("there is no stage kind {}", job.kind)))?;
+        let stage = (kind.prepare)(&job.options)
+            .map_err(|problem| StageError::failed(problem.message).at(problem.option))?;
+        let mut inputs = InputsBuilder::new(self.services, job.seed)
+            .point(job.point.clone())
+            .files(job.files.clone());
+        if let Some(provenance) = &job.provenance {
+            inputs = inputs.provenance(provenance.clone());
+        }
+        for given in &job.inputs {
+            inputs = inputs.lazy(&given.port, given.point.clone(), || self.load(given));
+        }
+        let inputs = inputs.build();
+        let mut outputs = Outputs::default();
+        catch_unwind(AssertUnwindSafe(|| stage.run(&inputs, &mut outputs)))
+            .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
+        let ports = kind.output_ports();
+        let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
+        for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
+            let bytes = artifact.encode()?;
+            let digest = self.cache.put_object(&bytes)?;
+            let media_type = artifact.media_type().map(str::to_owned);
+            record.outputs.push(OutputRecord {
+                port: port.clone(),
+                kind: kind.name().to_owned(),
+                digest,
+                size: bytes.len() as u64,
+                media_type,
+            });
+            if *kind != ArtifactKind::Report {
+                self.recent.put(digest, Arc::new(artifact), bytes.len());
+            }
+        }
+        record.seconds = started.elapsed().as_secs_f64();
+        self.cache.put_action(&job.key, &record)?;
+        Ok(record)
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned());
+    StageError::failed(format!("the stage panicked: {text}"))
+        .hint("this is a defect of the stage kind, not of the workflow; please report it")
+}
+
+impl From<CacheError> for StageError {
+    fn from(error: CacheError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// The artifacts used last, so that what one action made need not be decoded for each that reads it.
+#[derive(Default)]
+struct Recent {
+    held: Mutex<(VecDeque<(Digest, Arc<Artifact>, usize)>, usize)>,
+}
+
+/// How many encoded bytes are held at most. An artifact larger than this is read each time.
+const RECENT_BYTES: usize = 256 << 20;
+
+impl Recent {
+    fn get(&self, digest: &Digest) -> Option<Arc<Artifact>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // Newest first: what was just made is what is read next.
+        held.0.iter().rev().find(|(known, ..)| known == digest).map(|(_, held, _)| held.clone())
+    }
+
+    fn put(&self, digest: Digest, artifact: Arc<Artifact>, size: usize) {
+        if size > RECENT_BYTES || self.get(&digest).is_some() {
+            return;
+        }
+        let mut guard = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (queue, bytes) = &mut *guard;
+        queue.push_back((digest, artifact, size));
+        *bytes += size;
+        while *bytes > RECENT_BYTES || queue.len() > 512 {
+            let Some((_, _, size)) = queue.pop_front() else { break };
+            *bytes -= size;
+        }
+    }
+}

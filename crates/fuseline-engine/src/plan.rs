@@ -1,0 +1,213 @@
+//! The graph of actions of one invocation.
+//!
+//! Immutable once built; `plan_builder` is its only mutator. Node `i` of the graph is action `i`; the nodes after the
+//! last action are gathers: sets of producers that several actions consume alike, so that an all-to-all join of n
+//! producers and m consumers costs n + m edges and not n * m.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fuseline_artifact::{ArtifactKind, Digest};
+use fuseline_workflow::{InputSource, Stage, Workflow};
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::inputs::Point;
+use crate::key::Field;
+use crate::kind::{Kinds, PreparedStage};
+
+/// An action's number in its plan.
+pub type ActionId = u32;
+
+/// The graph of actions of one invocation.
+pub struct Plan<'a> {
+    pub(crate) workflow: &'a Workflow,
+    pub(crate) kinds: &'a Kinds,
+    pub(crate) stages: Vec<PlannedStage>,
+    pub(crate) graph: DiGraph<(), (), ActionId>,
+    pub(crate) actions: ActionId,
+    /// Outputs of all actions together.
+    pub(crate) outputs: usize,
+}
+
+/// One stage of the plan.
+pub(crate) struct PlannedStage {
+    /// The first of its actions; the others follow.
+    pub first: ActionId,
+    /// Where the outputs of its first action stand in the table of digests.
+    pub first_output: usize,
+    /// Its output ports.
+    pub outputs: Arc<[(String, ArtifactKind)]>,
+    pub variants: Vec<PlannedVariant>,
+    /// Whether this invocation wants the stage (`--only` may leave it out).
+    pub wanted: bool,
+}
+
+/// A stage with one choice of options: what its actions share.
+pub(crate) struct PlannedVariant {
+    pub kind: usize,
+    pub stage: Arc<dyn PreparedStage>,
+    /// The digest of a key, fed with everything that the actions share.
+    pub key: blake3::Hasher,
+    /// The same as text.
+    pub fields: Vec<Field>,
+    pub files: Vec<(PathBuf, Digest)>,
+    /// The inputs that the kind reads, in the kind's order.
+    pub inputs: Vec<PlannedInput>,
+}
+
+/// An input that a stage kind reads.
+#[derive(Clone)]
+pub(crate) struct PlannedInput {
+    pub port: String,
+    /// The name of its field in a key.
+    pub field: String,
+    /// Which of the stage's inputs it is.
+    pub input: usize,
+    /// Whether the port gathers.
+    pub many: bool,
+}
+
+/// A producer of one input of an action.
+pub(crate) struct Producer<'a> {
+    pub source: &'a InputSource,
+    pub action: ActionId,
+    /// Its index within its stage.
+    pub index: u32,
+}
+
+impl<'a> Plan<'a> {
+    /// The workflow.
+    pub fn workflow(&self) -> &'a Workflow {
+        self.workflow
+    }
+
+    /// How many actions there are.
+    pub fn len(&self) -> usize {
+        self.actions as usize
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.actions == 0
+    }
+
+    /// The actions of a stage.
+    pub fn actions_of(&self, stage: usize) -> std::ops::Range<ActionId> {
+        let end = self.stages.get(stage + 1).map_or(self.actions, |next| next.first);
+        self.stages[stage].first..end
+    }
+
+    /// The stage of an action, and the action's index within it.
+    pub fn stage_of(&self, action: ActionId) -> (usize, usize) {
+        let stage = self.stages.partition_point(|stage| stage.first <= action) - 1;
+        (stage, (action - self.stages[stage].first) as usize)
+    }
+
+    /// Whether this invocation wants the action.
+    pub fn wants(&self, action: ActionId) -> bool {
+        self.stages[self.stage_of(action).0].wanted
+    }
+
+    /// How many actions this invocation wants.
+    pub fn wanted(&self) -> usize {
+        let wanted = (0..self.stages.len()).filter(|&stage| self.stages[stage].wanted);
+        wanted.map(|stage| self.actions_of(stage).len()).sum()
+    }
+
+    /// The actions whose outputs an action reads, in order.
+    pub fn needs(&self, action: ActionId) -> Vec<ActionId> {
+        let (stage, index) = self.stage_of(action);
+        let inputs = self.variant(stage, index).inputs.iter();
+        inputs
+            .flat_map(|input| self.producers(stage, index, input.input))
+            .map(|producer| producer.action)
+            .collect()
+    }
+
+    /// The point of an action: axis and label.
+    pub fn point(&self, action: ActionId) -> Point {
+        let (stage, index) = self.stage_of(action);
+        let stage = &self.workflow.stages[stage];
+        self.labels(stage, index, &stage.over)
+    }
+
+    /// The stage kind of an action, by name.
+    pub fn kind_name(&self, action: ActionId) -> &str {
+        let (stage, index) = self.stage_of(action);
+        let variant = &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)];
+        &self.kinds.get(variant.kind).spec.name
+    }
+
+    /// What the keys of actions with an action's options share, as text.
+    pub(crate) fn fields_of(&self, action: ActionId) -> &[Field] {
+        let (stage, index) = self.stage_of(action);
+        &self.variant(stage, index).fields
+    }
+
+    pub(crate) fn variant(&self, stage: usize, index: usize) -> &PlannedVariant {
+        &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)]
+    }
+
+    /// Labels of some of a stage's axes at one of its actions.
+    pub(crate) fn labels(&self, stage: &Stage, index: usize, axes: &[usize]) -> Point {
+        let coords = stage.actions.coords(index);
+        stage
+            .over
+            .iter()
+            .zip(coords)
+            .filter(|(axis, _)| axes.contains(axis))
+            .map(|(&axis, &coord)| {
+                let axis = &self.workflow.axes[axis];
+                (axis.name.clone(), axis.points[coord as usize].label.clone())
+            })
+            .collect()
+    }
+
+    /// The producers of one input of an action, in order.
+    pub(crate) fn producers(
+        &self,
+        stage: usize,
+        index: usize,
+        input: usize,
+    ) -> impl Iterator<Item = Producer<'a>> + '_ {
+        self.workflow.stages[stage].inputs[input].sources.iter().flat_map(move |source| {
+            let group = source.group_of[index];
+            let members = if group == u32::MAX { &[] } else { source.groups.get(group) };
+            let first = self.stages[source.stage].first;
+            members.iter().map(move |&index| Producer { source, action: first + index, index })
+        })
+    }
+
+    /// Where the digest of an action's output stands in the table of digests.
+    pub(crate) fn output_slot(&self, action: ActionId, output: usize) -> usize {
+        let (stage, index) = self.stage_of(action);
+        let stage = &self.stages[stage];
+        stage.first_output + index * stage.outputs.len() + output
+    }
+
+    /// The nodes that wait for this one.
+    pub(crate) fn dependents(&self, node: ActionId) -> impl Iterator<Item = ActionId> + '_ {
+        self.graph.neighbors(NodeIndex::new(node as usize)).map(|node| node.index() as ActionId)
+    }
+
+    /// For every node, how many it waits for.
+    pub(crate) fn pending(&self) -> Vec<u32> {
+        let mut pending = vec![0; self.graph.node_count()];
+        for edge in self.graph.raw_edges() {
+            pending[edge.target().index()] += 1;
+        }
+        pending
+    }
+
+    /// Everything upstream of an action, itself included, as a mark for each node.
+    pub(crate) fn upstream(&self, action: ActionId) -> Vec<bool> {
+        let mut marked = vec![false; self.graph.node_count()];
+        let mut stack = vec![NodeIndex::<ActionId>::new(action as usize)];
+        while let Some(node) = stack.pop() {
+            if !std::mem::replace(&mut marked[node.index()], true) {
+                stack.extend(self.graph.neighbors_directed(node, petgraph::Direction::Incoming));
+            }
+        }
+        marked
+    }
+}

@@ -1,0 +1,176 @@
+//! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions into a graph.
+
+use fuseline_workflow::{Code, Diagnostic, Severity, Stage, Variant, Workflow};
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::key::{ENCODING, KeyWriter, hash_field};
+use crate::kind::{CheckSite, Kind, Kinds, Problem};
+use crate::leakage;
+use crate::plan::{ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
+use crate::services::Services;
+
+/// How far building goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything that can be said without reading source files through: for `check`.
+    Check,
+    /// Ready to look actions up and to run them.
+    Key,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans a checked workflow. `only`: stages to restrict the plan to, with what they need; empty means all.
+    ///
+    /// Errors are diagnostics, each at its place, all of them at once.
+    pub fn build(
+        workflow: &'a Workflow,
+        kinds: &'a Kinds,
+        services: &Services,
+        depth: Depth,
+        only: &[usize],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let wanted = wanted(workflow, only);
+        let mut diagnostics = Vec::new();
+        let (mut actions, mut outputs) = (0, 0);
+        let mut stages = Vec::with_capacity(workflow.stages.len());
+        for (stage, wanted) in workflow.stages.iter().zip(wanted) {
+            let mut variants = Vec::with_capacity(stage.variants.len());
+            for variant in &stage.variants {
+                match prepare(workflow, stage, variant, kinds, services, depth) {
+                    Ok(variant) => variants.push(variant),
+                    Err(problems) => diagnostics.extend(
+                        problems.into_iter().map(|problem| diagnostic(variant, problem)),
+                    ),
+                }
+            }
+            let ports = stage.variants.first().map_or_else(Vec::new, |variant| kinds.get(variant.kind).output_ports());
+            let width = ports.len();
+            stages.push(PlannedStage {
+                first: actions,
+                first_output: outputs,
+                outputs: ports.into(),
+                variants,
+                wanted,
+            });
+            actions += stage.actions.len() as ActionId;
+            outputs += stage.actions.len() * width;
+        }
+        if !diagnostics.is_empty() {
+            diagnostics.dedup_by(|a, b| a.place == b.place && a.message == b.message);
+            return Err(diagnostics);
+        }
+        let graph = join(workflow, &stages, actions);
+        let plan = Self { workflow, kinds, stages, graph, actions, outputs };
+        let leaks = leakage::guard(&plan);
+        if leaks.is_empty() { Ok(plan) } else { Err(leaks) }
+    }
+}
+
+/// Marks the stages of `only` and everything they need; all when `only` is empty.
+fn wanted(workflow: &Workflow, only: &[usize]) -> Vec<bool> {
+    let mut wanted = vec![only.is_empty(); workflow.stages.len()];
+    for &stage in only {
+        wanted[stage] = true;
+    }
+    // Stages are in topological order, so one pass from the end reaches every ancestor.
+    for stage in (0..workflow.stages.len()).rev().filter(|_| !only.is_empty()) {
+        if wanted[stage] {
+            for source in workflow.stages[stage].inputs.iter().flat_map(|input| &input.sources) {
+                wanted[source.stage] = true;
+            }
+        }
+    }
+    wanted
+}
+
+fn prepare(
+    workflow: &Workflow,
+    stage: &Stage,
+    variant: &Variant,
+    kinds: &Kinds,
+    services: &Services,
+    depth: Depth,
+) -> Result<PlannedVariant, Vec<Problem>> {
+    let kind: &Kind = kinds.get(variant.kind);
+    let prepared = (kind.prepare)(&variant.options).map_err(|problem| vec![problem])?;
+    let mut site = CheckSite { services, problems: Vec::new() };
+    prepared.check(&mut site);
+    let mut writer = KeyWriter::new(services, workflow.seed, depth == Depth::Check);
+    prepared.key(&mut writer);
+    let part = writer.finish();
+    let mut problems = site.problems;
+    problems.extend(part.problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut fields = vec![
+        ("kind".to_owned(), kind.spec.name.clone()),
+        ("revision".to_owned(), kind.spec.revision.to_string()),
+    ];
+    fields.extend(part.fields);
+    let mut key = blake3::Hasher::new();
+    key.update(ENCODING);
+    for (name, value) in &fields {
+        hash_field(&mut key, name, value);
+    }
+    let read = kind.spec.inputs.iter().filter(|port| port.read);
+    let inputs = read
+        .filter_map(|port| {
+            let input = stage.inputs.iter().position(|input| input.port == port.name)?;
+            let many = port.arity == fuseline_workflow::Arity::Many;
+            let field = format!("inputs.{}", port.name);
+            Some(PlannedInput { port: port.name.clone(), field, input, many })
+        })
+        .collect();
+    Ok(PlannedVariant { kind: variant.kind, stage: prepared, key, fields, files: part.files, inputs })
+}
+
+fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
+    Diagnostic {
+        code: Code(problem.code),
+        severity: Severity::Error,
+        message: problem.message,
+        place: variant.places.place(&problem.option),
+        label: None,
+        hint: problem.hint,
+        related: Vec::new(),
+    }
+}
+
+/// The graph: an edge from each producer to its consumer, by way of a gather where a set of producers is shared.
+fn join(workflow: &Workflow, stages: &[PlannedStage], actions: ActionId) -> DiGraph<(), (), ActionId> {
+    let mut graph = DiGraph::with_capacity(actions as usize, actions as usize);
+    for _ in 0..actions {
+        graph.add_node(());
+    }
+    let node = |action: ActionId| NodeIndex::new(action as usize);
+    for (stage, planned) in workflow.stages.iter().zip(stages) {
+        for source in stage.inputs.iter().flat_map(|input| &input.sources) {
+            let producer = stages[source.stage].first;
+            let mut gathers = vec![None; source.groups.len()];
+            for (index, &group) in source.group_of.iter().enumerate() {
+                if group == u32::MAX {
+                    continue;
+                }
+                let consumer = node(planned.first + index as ActionId);
+                match source.groups.get(group) {
+                    [] => {}
+                    [only] => {
+                        graph.add_edge(node(producer + only), consumer, ());
+                    }
+                    members => {
+                        let gather = *gathers[group as usize].get_or_insert_with(|| {
+                            let gather = graph.add_node(());
+                            for member in members {
+                                graph.add_edge(node(producer + member), gather, ());
+                            }
+                            gather
+                        });
+                        graph.add_edge(gather, consumer, ());
+                    }
+                }
+            }
+        }
+    }
+    graph
+}

@@ -1,0 +1,97 @@
+//! Where the inputs of a report come from.
+
+use fuseline_artifact::Digest;
+
+use crate::inputs::{Point, Provenance};
+use crate::key::Field;
+use crate::plan::ActionId;
+use crate::resolve::Resolver;
+
+/// Collects what is upstream of an action. Linear in what is upstream.
+pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
+    let plan = resolver.plan;
+    let workflow = plan.workflow;
+    let upstream = plan.upstream(action);
+    let mut provenance = Provenance {
+        fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
+        workflow: workflow.name.clone(),
+        description: workflow.description.clone(),
+        workflow_digest: Digest::from(workflow.digest).to_string(),
+        seed: workflow.seed,
+        params: workflow.params.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        axes: workflow
+            .axes
+            .iter()
+            .map(|axis| {
+                let labels = axis.points.iter().map(|point| point.label.clone()).collect();
+                (axis.name.clone(), labels)
+            })
+            .collect(),
+        ..Provenance::default()
+    };
+    for (number, stage) in workflow.stages.iter().enumerate() {
+        let actions: Vec<_> =
+            plan.actions_of(number).filter(|&action| upstream[action as usize]).collect();
+        let Some(&first) = actions.first() else { continue };
+        let kind = plan.kind_name(first);
+        for &action in &actions {
+            provenance.plugins.extend(plugin(plan.fields_of(action)));
+        }
+        let same = actions.iter().all(|&action| plan.kind_name(action) == kind);
+        let family = kind.split_once('.').map_or(kind, |(family, _)| family);
+        let kind = if same { kind.to_owned() } else { format!("{family}.*") };
+        provenance.stages.push((stage.name.clone(), kind, actions.len()));
+        for source in stage.inputs.iter().flat_map(|input| &input.sources) {
+            let edge = (workflow.stages[source.stage].name.clone(), stage.name.clone());
+            if !provenance.edges.contains(&edge) {
+                provenance.edges.push(edge);
+            }
+        }
+        if stage.inputs.is_empty() {
+            for action in actions {
+                if let Some(digest) = resolver.digest(action, 0) {
+                    let site = site(&stage.name, &plan.point(action));
+                    provenance.sources.push((site, digest.to_string()));
+                }
+            }
+        }
+    }
+    provenance.plugins.sort();
+    provenance.plugins.dedup();
+    provenance
+}
+
+/// The plugin that a key names: the field before the digest gives its id.
+fn plugin(fields: &[Field]) -> Option<(String, String)> {
+    let at = fields.iter().position(|(name, _)| name == "plugin")?;
+    let (_, id) = fields.get(at.checked_sub(1)?)?;
+    Some((id.clone(), fields[at].1.clone()))
+}
+
+/// The digest under which provenance enters a key.
+pub(crate) fn digest(provenance: &Provenance) -> Digest {
+    // Plain structs of strings and numbers always serialise.
+    Digest::of(&serde_json::to_vec(provenance).unwrap_or_default())
+}
+
+/// `stage[axis=label,axis=label]`.
+pub fn site(stage: &str, point: &Point) -> String {
+    if point.is_empty() {
+        return stage.to_owned();
+    }
+    let coordinates: Vec<_> = point.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
+    format!("{stage}[{}]", coordinates.join(","))
+}
+
+/// A parameter for people. A path keeps its last component only: where a file lies is not part of a result.
+fn text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => match std::path::Path::new(text) {
+            path if path.is_absolute() => {
+                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+            _ => text.clone(),
+        },
+        other => other.to_string(),
+    }
+}
