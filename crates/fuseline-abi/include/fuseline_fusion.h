@@ -244,8 +244,9 @@ typedef struct fsl_fusion_plugin {
 
 /* A fast path. For each permutation p, row i is predicted from its own evidence and availability, and for every modality m
  * whose bit (1 << m) is set in modality_mask from the quality of row index[(p * columns + c) * rows + i], where c = 0 if columns
- * is 1 (all modalities move together) and c = m if columns is M. `out` takes permutations * rows * K probabilities. The result
- * equals, bit for bit, a loop of predict over batches with the quality so gathered. A plugin without it is looped by the host. */
+ * is 1 (all modalities move together) and c = m if columns is M. Where modality m is unavailable in the row it comes from, that
+ * quality is 0. `out` takes permutations * rows * K probabilities. The result equals, bit for bit, a loop of predict over batches
+ * with the quality so gathered. A plugin without it is looped by the host. */
 typedef struct fsl_permuted_predict {
   uint32_t struct_size;
   uint32_t flags;

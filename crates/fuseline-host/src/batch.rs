@@ -126,7 +126,7 @@ impl Batch {
     /// A batch of these columns, copied into aligned buffers.
     ///
     /// Errors when a length does not fit, `available` holds anything but 0 and 1, or an available modality has evidence that is
-    /// not a finite number of at least 0, or a quality that is not finite. What stands where a modality is unavailable is taken as it is.
+    /// not a row of probabilities (finite, at least 0, within 1e-6 of the sum 1), or a quality that is not finite. What stands where a modality is unavailable is taken as it is.
     pub fn new(
         modalities: &[String],
         classes: &[String],
@@ -188,6 +188,15 @@ impl Batch {
                     cell,
                     value,
                     "a finite number of at least 0 is expected",
+                ));
+            }
+            let sum: f64 = evidence.iter().sum();
+            if (sum - 1.0).abs() > 1e-6 {
+                return Err(wrong(
+                    "evidence",
+                    cell,
+                    sum,
+                    "probabilities that sum to 1 are expected",
                 ));
             }
             let quality = self.quality()[cell];

@@ -189,10 +189,9 @@ impl OpenModel {
 
     /// Predicts under permuted quality: in permutation p, row i keeps its evidence and availability, and modality m, when bit m of
     /// `modality_mask` is set, has the quality of row `index[(p * columns + c) * rows + i]`, where c = 0 when `columns` is 1 and c = m when
-    /// there are as many columns as modalities.
+    /// there are as many columns as modalities; where the modality is unavailable in the row it comes from, that quality is 0.
     ///
     /// `out`: permutations x rows x classes. The result equals a loop of [`OpenModel::predict`], bit for bit.
-    #[expect(clippy::too_many_arguments, reason = "the shape of the ABI's function")]
     pub fn predict_permuted(
         &self,
         batch: &Batch,
@@ -311,7 +310,9 @@ impl Permuted<'_> {
                 } else {
                     index[modality * rows + row] as usize
                 };
-                into[row * modalities + modality] = quality[from * modalities + modality];
+                let from = from * modalities + modality;
+                into[row * modalities + modality] =
+                    if batch.available()[from] == 0 { 0.0 } else { quality[from] };
             }
         }
     }

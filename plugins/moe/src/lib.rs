@@ -1,1 +1,211 @@
-//! The fusion rule `moe`.
+//! The fusion rule `moe`: a mixture of the experts, weighted by a gate that sees quality and evidence.
+//!
+//! The gate's input x = \[Q, P\] is standardised on the training rows (as for the rule `lr`; a modality's columns are 0 where it is unavailable). For the available
+//! modalities m, with evidence P_mk:
+//!
+//! g = W x + b,  w_m = exp(g_m) / sum over available m' of exp(g_m'),  p_k = sum_m w_m P_mk
+//!
+//! The fit minimises sum_i s_i (-ln p_iy) + (|W|^2 + |b|^2) / 2, with the weights s_i of the batch and y the label, from W = 0, b = 0 by L-BFGS; p below
+//! 1e-300 counts as 1e-300. Rows without any modality do not count in the fit, and are predicted as the weighted share of each class in the
+//! training rows. Quality beyond +-1e100 counts as +-1e100.
+//!
+//! Source: Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3(1), 1991, with frozen experts.
+
+use fuseline_learn::lbfgs::{self, Outcome};
+use fuseline_learn::standardise::Preprocessor;
+use fuseline_plugin::{
+    Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
+    Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
+};
+
+mod fit;
+
+/// The gate on its input as it is: the standardisation is folded into weights and intercepts.
+#[derive(Debug)]
+pub struct Moe {
+    /// Modalities x columns of the gate's input.
+    weights: Vec<f64>,
+    /// One a modality.
+    intercepts: Vec<f64>,
+    prior: Vec<f64>,
+}
+
+/// The gate's input: the quality of each modality, then its evidence, modality-major; 0 where unavailable.
+fn gate_input(batch: &Batch<'_>) -> Vec<f64> {
+    let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+    let quality = Quality::by_modality(batch);
+    let width = gate_width(modalities, classes);
+    let mut inputs = vec![0.0; rows * width];
+    for (row, x) in inputs.chunks_exact_mut(width).enumerate() {
+        let (own_quality, evidence) = x.split_at_mut(modalities);
+        for modality in (0..modalities).filter(|&modality| batch.is_available(row, modality)) {
+            own_quality[modality] = quality[modality * rows + row];
+            evidence[modality * classes..][..classes]
+                .copy_from_slice(batch.evidence_of(row, modality));
+        }
+    }
+    inputs
+}
+
+fn gate_width(modalities: usize, classes: usize) -> usize {
+    modalities * (classes + 1)
+}
+
+impl FusionRule for Moe {
+    const ID: &'static str = "org.fuseline.moe";
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(
+            "mixture of experts",
+            env!("CARGO_PKG_VERSION"),
+            env!("CARGO_PKG_LICENSE"),
+            "The evidence weighted by a softmax gate that sees quality and evidence.",
+        )
+        .param(Param::number("penalty", 1.0, "weight of the penalty on the gate").above(0.0))
+    }
+
+    fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
+        let (modalities, width) =
+            (batch.modalities(), gate_width(batch.modalities(), batch.classes()));
+        let mut inputs = gate_input(batch);
+        let data = |error: &dyn std::error::Error| RuleError::data(error.to_string());
+        let preprocessor = Preprocessor::fit(&inputs, width).map_err(|error| data(&error))?;
+        preprocessor.apply(&mut inputs).map_err(|error| data(&error))?;
+        let objective = fit::Objective::new(batch, &inputs, params.f64("penalty")?);
+        let mut stopped = false;
+        let start = vec![0.0; modalities * (width + 1)];
+        let minimum = lbfgs::minimise(start, &lbfgs::Options::default(), |point, gradient| {
+            stopped = stopped || batch.should_stop();
+            if stopped {
+                // A flat function: the search ends at once.
+                gradient.fill(0.0);
+                return 0.0;
+            }
+            objective.value(point, gradient)
+        })
+        .map_err(|error| data(&error))?;
+        if stopped {
+            return Err(RuleError::cancelled());
+        }
+        if minimum.outcome == Outcome::IterationLimit {
+            return Err(RuleError::not_converged(format!(
+                "after {} steps the gradient is still {:e}",
+                minimum.iterations, minimum.gradient
+            )));
+        }
+        let (weights, intercepts) = minimum.point.split_at(modalities * width);
+        let (mut weights, mut intercepts) = (weights.to_vec(), intercepts.to_vec());
+        for (weights, intercept) in weights.chunks_exact_mut(width).zip(&mut intercepts) {
+            for (column, weight) in weights.iter_mut().enumerate() {
+                *weight /= preprocessor.scale()[column];
+                *intercept -= *weight * preprocessor.mean()[column];
+            }
+        }
+        Ok(Self { weights, intercepts, prior: batch.prior() })
+    }
+
+    fn write(&self, model: &mut ModelWriter) {
+        model.f64s(&self.weights);
+        model.f64s(&self.intercepts);
+        model.f64s(&self.prior);
+    }
+
+    fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
+        let (modalities, classes) = (shape.modalities.len(), shape.classes.len());
+        Ok(Self {
+            weights: model.f64s(modalities * gate_width(modalities, classes))?,
+            intercepts: model.f64s(modalities)?,
+            prior: model.f64s(classes)?,
+        })
+    }
+
+    fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
+        self.predict_permuted(batch, &Quality::as_measured(), probabilities)
+    }
+}
+
+impl Moe {
+    /// What evidence alone adds to each modality's gate: modalities x rows.
+    fn base(&self, batch: &Batch<'_>) -> Vec<f64> {
+        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+        let width = gate_width(modalities, classes);
+        let mut base = vec![0.0; modalities * rows];
+        for (gate, base) in base.chunks_exact_mut(rows).enumerate() {
+            let weights = &self.weights[gate * width + modalities..(gate + 1) * width];
+            for (row, base) in base.iter_mut().enumerate() {
+                *base = self.intercepts[gate];
+                for modality in
+                    (0..modalities).filter(|&modality| batch.is_available(row, modality))
+                {
+                    let weights = &weights[modality * classes..][..classes];
+                    for (weight, probability) in
+                        weights.iter().zip(batch.evidence_of(row, modality))
+                    {
+                        *base += weight * probability;
+                    }
+                }
+            }
+        }
+        base
+    }
+}
+
+impl PermutedPredict for Moe {
+    fn predict_permuted(
+        &self,
+        batch: &Batch<'_>,
+        quality: &Quality<'_>,
+        probabilities: &mut [f64],
+    ) -> Result<(), RuleError> {
+        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+        if rows == 0 {
+            return Ok(());
+        }
+        let width = gate_width(modalities, classes);
+        let base = self.base(batch);
+        let measured = Quality::by_modality(batch);
+        let mut gates = vec![0.0; modalities * rows];
+        let mut permuted = vec![0.0; rows];
+        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
+            batch.go_on()?;
+            gates.copy_from_slice(&base);
+            for modality in 0..modalities {
+                let measured = &measured[modality * rows..][..rows];
+                let source = quality.source(batch, permutation, modality);
+                for (row, permuted) in permuted.iter_mut().enumerate() {
+                    let from = source.map_or(row, |source| source[row] as usize);
+                    *permuted =
+                        if batch.is_available(row, modality) { measured[from] } else { 0.0 };
+                }
+                for (gate, gates) in gates.chunks_exact_mut(rows).enumerate() {
+                    let weight = self.weights[gate * width + modality];
+                    for (score, q) in gates.iter_mut().zip(&permuted) {
+                        *score += weight * q;
+                    }
+                }
+            }
+            for (row, out) in out.chunks_exact_mut(classes).enumerate() {
+                let available =
+                    || (0..modalities).filter(|&modality| batch.is_available(row, modality));
+                let top =
+                    available().map(|m| gates[m * rows + row]).fold(f64::NEG_INFINITY, f64::max);
+                out.fill(0.0);
+                for modality in available() {
+                    let weight = libm::exp(gates[modality * rows + row] - top);
+                    for (sum, probability) in out.iter_mut().zip(batch.evidence_of(row, modality)) {
+                        *sum += weight * probability;
+                    }
+                }
+                let total: f64 = out.iter().sum();
+                if total > 0.0 {
+                    out.iter_mut().for_each(|probability| *probability /= total);
+                } else {
+                    out.copy_from_slice(&self.prior);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+export_fusion_rule!(Moe, permuted_predict);

@@ -1,0 +1,287 @@
+//! Rows, as a rule sees them.
+#![expect(unsafe_code, reason = "reads the structs of the ABI")]
+
+use std::ffi::CStr;
+use std::ops::Deref;
+
+use fuseline_abi as abi;
+
+use crate::error::RuleError;
+use crate::export::host;
+
+/// Rows to predict: evidence, availability and quality of all modalities side by side.
+///
+/// Where a modality is unavailable, its evidence and quality are unspecified and must not influence anything; where it is available
+/// they are finite, which has been checked.
+#[derive(Clone)]
+pub struct Batch<'a> {
+    rows: usize,
+    modalities: usize,
+    classes: usize,
+    row_id: &'a [u64],
+    evidence: &'a [f64],
+    available: &'a [u8],
+    quality: &'a [f64],
+    raw: &'a abi::Batch,
+}
+
+/// Rows to fit on: a [`Batch`] with labels and weights.
+#[derive(Clone)]
+pub struct TrainingBatch<'a> {
+    batch: Batch<'a>,
+    label: &'a [i32],
+    weight: &'a [f64],
+}
+
+impl<'a> Batch<'a> {
+    /// # Safety
+    /// The batch and all that it points to is in the canonical layout and lives for `'a`.
+    pub(crate) unsafe fn new(raw: *const abi::Batch) -> Result<Self, RuleError> {
+        // SAFETY: as the caller promises.
+        let raw = unsafe { raw.as_ref() }.ok_or_else(|| RuleError::data("the batch is null"))?;
+        if (raw.struct_size as usize) < size_of::<abi::Batch>() || raw.flags != 0 {
+            return Err(RuleError::of_code(abi::ERR_ABI, "the batch is of another ABI"));
+        }
+        let (rows, modalities, classes) =
+            (raw.rows as usize, raw.modalities as usize, raw.classes as usize);
+        if modalities < 1 || classes < 2 {
+            return Err(RuleError::data("a batch has at least 1 modality and 2 classes"));
+        }
+        // SAFETY: the columns have these types and lengths in the canonical layout.
+        let batch = unsafe {
+            Self {
+                rows,
+                modalities,
+                classes,
+                row_id: required(raw, c"row_id", rows)?,
+                evidence: required(raw, c"evidence", rows * modalities * classes)?,
+                available: required(raw, c"available", rows * modalities)?,
+                quality: required(raw, c"quality", rows * modalities)?,
+                raw,
+            }
+        };
+        batch.check_values()?;
+        Ok(batch)
+    }
+
+    fn check_values(&self) -> Result<(), RuleError> {
+        for (cell, &available) in self.available.iter().enumerate() {
+            if available == 0 {
+                continue;
+            }
+            let evidence = &self.evidence[cell * self.classes..][..self.classes];
+            if !evidence.iter().all(|value| value.is_finite()) {
+                return Err(self.wrong("evidence", cell));
+            }
+            if !self.quality[cell].is_finite() {
+                return Err(self.wrong("quality", cell));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, what: &str, cell: usize) -> RuleError {
+        let name = self.modality_name(cell % self.modalities);
+        RuleError::data(format!("{what} of modality {name} is not finite"))
+            .at_row(cell / self.modalities)
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many modalities.
+    pub fn modalities(&self) -> usize {
+        self.modalities
+    }
+
+    /// How many classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Tells rows apart; not a feature.
+    pub fn row_id(&self) -> &'a [u64] {
+        self.row_id
+    }
+
+    /// Row i, modality m, class k is at `[(i * modalities + m) * classes + k]`.
+    pub fn evidence(&self) -> &'a [f64] {
+        self.evidence
+    }
+
+    /// Row i, modality m is at `[i * modalities + m]`; 1 or 0.
+    pub fn available(&self) -> &'a [u8] {
+        self.available
+    }
+
+    /// Row i, modality m is at `[i * modalities + m]`.
+    pub fn quality(&self) -> &'a [f64] {
+        self.quality
+    }
+
+    /// Whether the modality is there in this row.
+    pub fn is_available(&self, row: usize, modality: usize) -> bool {
+        self.available[row * self.modalities + modality] != 0
+    }
+
+    /// The class probabilities of a modality in this row.
+    pub fn evidence_of(&self, row: usize, modality: usize) -> &'a [f64] {
+        &self.evidence[(row * self.modalities + modality) * self.classes..][..self.classes]
+    }
+
+    /// The embedding of a modality, rows x width, with its width.
+    pub fn embedding(&self, modality: usize) -> Option<(usize, &'a [f64])> {
+        let name = format!("embedding_{}\0", self.modality_name(modality));
+        let name = CStr::from_bytes_until_nul(name.as_bytes()).ok()?;
+        // SAFETY: the batch is in the canonical layout, as `new` was promised.
+        unsafe {
+            let place = place(self.raw, name)?;
+            let format = CStr::from_ptr((**(*self.raw.schema).children.add(place)).format);
+            let width: usize = format.to_str().ok()?.strip_prefix("+w:")?.parse().ok()?;
+            values(self.raw, name, self.rows * width).map(|values| (width, values))
+        }
+    }
+
+    /// The name of a modality.
+    pub fn modality_name(&self, modality: usize) -> &'a str {
+        assert!(modality < self.modalities, "modality {modality} of {}", self.modalities);
+        // SAFETY: there are as many names as modalities.
+        unsafe { text(&*self.raw.modality_names.add(modality)) }
+    }
+
+    /// The name of a class.
+    pub fn class_name(&self, class: usize) -> &'a str {
+        assert!(class < self.classes, "class {class} of {}", self.classes);
+        // SAFETY: there are as many names as classes.
+        unsafe { text(&*self.raw.class_names.add(class)) }
+    }
+
+    /// Whether the host asks the call to end; to be asked at least every 100 ms of work.
+    pub fn should_stop(&self) -> bool {
+        // SAFETY: the host's struct lives as long as the plugin; the call is this batch's own.
+        unsafe {
+            host().is_some_and(|host| {
+                host.should_stop.is_some_and(|should_stop| should_stop(host, self.raw.call) != 0)
+            })
+        }
+    }
+
+    /// An error when the host asks the call to end.
+    pub fn go_on(&self) -> Result<(), RuleError> {
+        if self.should_stop() { Err(RuleError::cancelled()) } else { Ok(()) }
+    }
+}
+
+impl<'a> TrainingBatch<'a> {
+    /// # Safety
+    /// As [`Batch::new`].
+    pub(crate) unsafe fn new(raw: *const abi::Batch) -> Result<Self, RuleError> {
+        // SAFETY: as the caller promises.
+        let batch = unsafe { Batch::new(raw) }?;
+        // SAFETY: the columns have these types and lengths in the canonical layout.
+        let (label, weight) = unsafe {
+            (
+                required(batch.raw, c"label", batch.rows)?,
+                required(batch.raw, c"weight", batch.rows)?,
+            )
+        };
+        let training = Self { batch, label, weight };
+        for row in 0..training.rows() {
+            let label = usize::try_from(training.label[row]).ok();
+            if label.is_none_or(|label| label >= training.classes()) {
+                return Err(RuleError::data("the label is not the number of a class").at_row(row));
+            }
+            if !(training.weight[row].is_finite() && training.weight[row] > 0.0) {
+                return Err(
+                    RuleError::data("the weight is not a finite number above 0").at_row(row)
+                );
+            }
+        }
+        Ok(training)
+    }
+
+    /// The labels: numbers of classes.
+    pub fn label(&self) -> &'a [i32] {
+        self.label
+    }
+
+    /// The weights: above 0.
+    pub fn weight(&self) -> &'a [f64] {
+        self.weight
+    }
+
+    /// The weighted share of each class; the same for all when there are no rows.
+    pub fn prior(&self) -> Vec<f64> {
+        let mut prior = vec![0.0; self.classes()];
+        for (&label, &weight) in self.label.iter().zip(self.weight) {
+            prior[label as usize] += weight;
+        }
+        let total: f64 = prior.iter().sum();
+        if total > 0.0 {
+            prior.iter_mut().for_each(|share| *share /= total);
+        } else {
+            prior.fill(1.0 / self.classes() as f64);
+        }
+        prior
+    }
+}
+
+impl<'a> Deref for TrainingBatch<'a> {
+    type Target = Batch<'a>;
+
+    fn deref(&self) -> &Batch<'a> {
+        &self.batch
+    }
+}
+
+/// # Safety
+/// As [`values`].
+unsafe fn required<'a, T>(
+    batch: &'a abi::Batch,
+    name: &CStr,
+    len: usize,
+) -> Result<&'a [T], RuleError> {
+    // SAFETY: as the caller promises.
+    unsafe { values(batch, name, len) }.ok_or_else(|| {
+        RuleError::data(format!("the batch has no column {}", name.to_string_lossy()))
+    })
+}
+
+/// # Safety
+/// The batch is in the canonical layout, and the column of this name, if there is one, has `len` values of type `T`.
+unsafe fn values<'a, T>(batch: &'a abi::Batch, name: &CStr, len: usize) -> Option<&'a [T]> {
+    // SAFETY: children are valid structs; a column of lists has one child, and values lie in the second buffer.
+    unsafe {
+        let mut column = &**(*batch.array).children.add(place(batch, name)?);
+        if column.n_children == 1 {
+            column = &**column.children;
+        }
+        Some(std::slice::from_raw_parts((*column.buffers.add(1)).cast::<T>(), len))
+    }
+}
+
+/// The place of a column among the children.
+///
+/// # Safety
+/// The batch is in the canonical layout.
+unsafe fn place(batch: &abi::Batch, name: &CStr) -> Option<usize> {
+    // SAFETY: there are n_children children with NUL-terminated names.
+    unsafe {
+        let schema = &*batch.schema;
+        (0..schema.n_children as usize)
+            .find(|&at| CStr::from_ptr((**schema.children.add(at)).name) == name)
+    }
+}
+
+/// # Safety
+/// The string is UTF-8 and lives for `'a`.
+unsafe fn text<'a>(string: &abi::FslString) -> &'a str {
+    if string.len == 0 {
+        return "";
+    }
+    // SAFETY: as the caller promises.
+    let bytes = unsafe { std::slice::from_raw_parts(string.ptr.cast::<u8>(), string.len as usize) };
+    str::from_utf8(bytes).unwrap_or("?")
+}

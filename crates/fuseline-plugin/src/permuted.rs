@@ -1,0 +1,65 @@
+//! Which quality each row gets.
+
+use crate::batch::Batch;
+
+/// Which quality each row gets, in each of some permutations.
+#[derive(Clone, Copy, Debug)]
+pub struct Quality<'a> {
+    index: &'a [u32],
+    permutations: usize,
+    columns: usize,
+    modality_mask: u64,
+}
+
+impl<'a> Quality<'a> {
+    /// One permutation in which every row has its own quality: what [`crate::FusionRule::predict`] means.
+    pub fn as_measured() -> Self {
+        Self { index: &[], permutations: 1, columns: 1, modality_mask: 0 }
+    }
+
+    pub(crate) fn permuted(
+        index: &'a [u32],
+        permutations: usize,
+        columns: usize,
+        modality_mask: u64,
+    ) -> Self {
+        Self { index, permutations, columns, modality_mask }
+    }
+
+    /// How many permutations.
+    pub fn permutations(&self) -> usize {
+        self.permutations
+    }
+
+    /// From which rows a modality takes its quality in a permutation; none when every row keeps its own.
+    pub fn source(
+        &self,
+        batch: &Batch<'_>,
+        permutation: usize,
+        modality: usize,
+    ) -> Option<&'a [u32]> {
+        if self.modality_mask >> modality & 1 == 0 {
+            return None;
+        }
+        let column = if self.columns == 1 { 0 } else { modality };
+        let rows = batch.rows();
+        Some(&self.index[(permutation * self.columns + column) * rows..][..rows])
+    }
+
+    /// The quality, modality by modality: modality m, row i is at `[m * rows + i]`; 0 where the modality is unavailable.
+    ///
+    /// Values beyond +-1e100 are taken as +-1e100, so that squares and products stay finite.
+    pub fn by_modality(batch: &Batch<'_>) -> Vec<f64> {
+        let (rows, modalities) = (batch.rows(), batch.modalities());
+        let mut quality = vec![0.0; rows * modalities];
+        for row in 0..rows {
+            for modality in 0..modalities {
+                let cell = row * modalities + modality;
+                if batch.available()[cell] != 0 {
+                    quality[modality * rows + row] = batch.quality()[cell].clamp(-1e100, 1e100);
+                }
+            }
+        }
+        quality
+    }
+}
