@@ -114,7 +114,8 @@ impl Cache {
                 doomed.push(file);
             }
         }
-        let mut removed = self.doom(doomed, options, &cutoff)?;
+        let (mut removed, used) = self.doom(doomed, options, &cutoff)?;
+        used.iter().for_each(|file| self.reach(file, &mut reached));
         // A run that began since may have seen a record before it lost its name. What it has seen gets the name back.
         let cutoff = match options.dry_run {
             true => cutoff,
@@ -140,7 +141,10 @@ impl Cache {
             }
         }
         // Between its new name and its end an object can still be read; see `get_object`.
-        for file in self.doom(doomed, options, &cutoff)? {
+        let (removed, used) = self.doom(doomed, options, &cutoff)?;
+        report.kept_objects += used.len();
+        report.kept_bytes += used.iter().map(|file| file.stat.size).sum::<u64>();
+        for file in removed {
             self.bury(&file, options)?;
             report.objects += 1;
             report.bytes += file.stat.size;
@@ -267,17 +271,18 @@ impl Cache {
         reached.extend(record.outputs.iter().map(|output| output.digest));
     }
 
-    /// Gives files the name of what is to go. One that was used since it was listed gets its own name back at once.
+    /// Gives files the name of what is to go. One that was used since it was listed gets its own name back at once;
+    /// these come second.
     fn doom(
         &self,
         files: Vec<Candidate>,
         options: &GcOptions,
         cutoff: &Cutoff,
-    ) -> Result<Vec<Candidate>, CacheError> {
+    ) -> Result<(Vec<Candidate>, Vec<Candidate>), CacheError> {
         if options.dry_run {
-            return Ok(files);
+            return Ok((files, Vec::new()));
         }
-        let mut doomed = Vec::with_capacity(files.len());
+        let (mut doomed, mut used) = (Vec::with_capacity(files.len()), Vec::new());
         for file in files {
             let aside = with_end(&file.path, DOOMED);
             match self.store.rename(&file.path, &aside) {
@@ -287,10 +292,13 @@ impl Cache {
             }
             match self.store.stat(&aside) {
                 Ok(stat) if cutoff.passes(&stat) => doomed.push(file),
-                _ => self.restore(&file),
+                _ => {
+                    self.restore(&file);
+                    used.push(file);
+                }
             }
         }
-        Ok(doomed)
+        Ok((doomed, used))
     }
 
     /// Whether a record that has lost its name gets it back, because a run may have seen it.
