@@ -23,6 +23,7 @@ mod order;
 mod outputs;
 mod params;
 mod reference;
+pub mod schema;
 mod stage;
 mod workflow;
 mod yaml;

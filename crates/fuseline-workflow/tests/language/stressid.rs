@@ -1,8 +1,6 @@
 //! The workflow of the paper's diagnostic, expanded.
 
-mod fixture;
-
-use fixture::{cases, check_text, render};
+use crate::fixture::{cases, check_text, render};
 use fuseline_workflow::{NO_GROUP, Stage, Workflow};
 use serde_json::json;
 

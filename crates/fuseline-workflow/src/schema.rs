@@ -1,0 +1,347 @@
+//! The JSON Schema of workflow files, from the catalogue, for editors and independent validators.
+//!
+//! It refuses less than [`check`](crate::check()): references, axes and types of expressions are beyond a schema.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalogue::{Arity, Catalogue, KindSpec};
+use crate::params;
+use crate::stage::execution::ISOLATIONS;
+
+/// Any text with an expression in it.
+const EXPRESSION: &str = r"\$\{\{";
+const IDENTIFIER: &str = "^[A-Za-z][A-Za-z0-9_]*$";
+const NAME: &str = "^[A-Za-z][A-Za-z0-9_-]*$";
+
+/// The schema (draft 2020-12) of a workflow that may use the kinds of a catalogue.
+pub fn workflow_schema(catalogue: &Catalogue) -> Value {
+    let mut definitions = Map::new();
+    definitions.insert(
+        "expression".to_owned(),
+        json!({
+            "type": "string",
+            "pattern": EXPRESSION,
+            "description": "A text with an expression ${{ … }} over params and axes.",
+        }),
+    );
+    definitions.insert("reference".to_owned(), reference());
+    definitions.insert("param".to_owned(), param());
+    definitions.insert("axis".to_owned(), axis());
+    definitions.insert("stage".to_owned(), stage(catalogue));
+    for kind in catalogue.kinds() {
+        let (options, inner) = options(kind);
+        definitions.insert(format!("with.{}", kind.name), options);
+        for (name, definition) in inner {
+            definitions.insert(format!("with.{}.{name}", kind.name), definition);
+        }
+    }
+    let isolation = isolation("How plugins run, unless a stage says otherwise.");
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fuseline workflow",
+        "description": "A workflow: params, axes, stages and outputs.",
+        "type": "object",
+        "required": ["fuseline", "name", "stages"],
+        "additionalProperties": false,
+        "properties": {
+            "fuseline": { "const": 1, "description": "The version of the language." },
+            "name": {
+                "type": "string",
+                "pattern": NAME,
+                "description": "The name of the workflow, and of the folder of its results.",
+            },
+            "description": { "type": "string", "description": "What the workflow is for." },
+            "seed": or_expression(json!({
+                "type": "integer",
+                "minimum": 0,
+                "default": 0,
+                "description": "The seed of everything random.",
+            })),
+            "include": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "Files whose params, axes and stages are taken in; relative to this file.",
+            },
+            "params": named(IDENTIFIER, "param", "What may be set from outside, by --set or --params."),
+            "axes": named(IDENTIFIER, "axis", "Named dimensions that stages run over."),
+            "stages": named(NAME, "stage", "The steps; what one gives another is said by `inputs`."),
+            "outputs": {
+                "type": ["object", "null"],
+                "additionalProperties": { "$ref": "#/$defs/reference" },
+                "description": "Files to give out, each with a reference to an output of one action.",
+            },
+            "plugins": {
+                "type": ["array", "null"],
+                "items": { "type": "string" },
+                "description": "Folders and files to search for plugins; relative to this file.",
+            },
+            "isolation": isolation,
+        },
+        "$defs": definitions,
+    })
+}
+
+fn named(pattern: &str, definition: &str, description: &str) -> Value {
+    json!({
+        "type": ["object", "null"],
+        "propertyNames": { "pattern": pattern },
+        "additionalProperties": { "$ref": format!("#/$defs/{definition}") },
+        "description": description,
+    })
+}
+
+fn isolation(description: &str) -> Value {
+    let names: Vec<_> = ISOLATIONS.iter().map(|(name, _)| *name).collect();
+    json!({ "enum": names, "description": description })
+}
+
+fn reference() -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"^\s*[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)?\s*(\[.*\]\s*)?$",
+        "description": "stage, stage.port, or stage.port[axis=point|point].",
+    })
+}
+
+fn param() -> Value {
+    let types: Vec<_> = params::TYPES.iter().map(|(name, _)| *name).collect();
+    let scalar = json!({ "type": ["string", "number", "boolean"] });
+    json!({
+        "description": "A default, which gives the type, or a declaration.",
+        "anyOf": [
+            { "type": ["string", "number", "boolean", "array"] },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "anyOf": [{ "required": ["type"] }, { "required": ["default"] }],
+                "properties": {
+                    "type": { "enum": types, "description": "The type of the value." },
+                    "default": { "type": ["string", "number", "boolean", "array"], "description": "The value when none is given." },
+                    "help": { "type": "string", "description": "What the param is for." },
+                    "choices": { "type": "array", "minItems": 1, "items": scalar, "description": "The values allowed." },
+                    "min": { "type": "number", "description": "The smallest value, or length of a list." },
+                    "max": { "type": "number", "description": "The largest value, or length of a list." },
+                },
+            },
+        ],
+    })
+}
+
+fn axis() -> Value {
+    json!({
+        "description": "A list of scalars, an expression that gives one, or points with fields.",
+        "anyOf": [
+            { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+            { "$ref": "#/$defs/expression" },
+            {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {
+                    "type": ["object", "null"],
+                    "propertyNames": { "pattern": IDENTIFIER },
+                    "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+                },
+            },
+        ],
+    })
+}
+
+fn stage(catalogue: &Catalogue) -> Value {
+    let kinds = catalogue.kinds().iter();
+    let mut uses: Vec<Value> =
+        kinds.map(|kind| json!({ "const": kind.name, "description": kind.summary })).collect();
+    uses.push(json!({ "$ref": "#/$defs/expression" }));
+    let references = json!({
+        "anyOf": [
+            { "$ref": "#/$defs/reference" },
+            { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/reference" } },
+        ],
+    });
+    json!({
+        "type": "object",
+        "required": ["uses"],
+        "additionalProperties": false,
+        "properties": {
+            "uses": { "anyOf": uses, "description": "The stage kind." },
+            "description": { "type": "string", "description": "What the stage is for." },
+            "over": {
+                "type": ["array", "null"],
+                "items": { "type": "string", "pattern": IDENTIFIER },
+                "uniqueItems": true,
+                "description": "The axes that the stage runs over: one action for each point.",
+            },
+            "where": {
+                "$ref": "#/$defs/expression",
+                "description": "Keeps the points for which it is true.",
+            },
+            "inputs": {
+                "type": ["object", "null"],
+                "additionalProperties": references,
+                "description": "For each port a reference, or a list of them.",
+            },
+            "with": { "type": ["object", "null"], "description": "The options of the stage kind." },
+            "retries": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 100,
+                "description": "How often a failed action is tried again.",
+            },
+            "timeout": {
+                "anyOf": [
+                    { "type": "number", "exclusiveMinimum": 0 },
+                    { "type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)\s*$" },
+                ],
+                "description": "How long one try may take: 90s, 10min, 2h; a number counts seconds.",
+            },
+            "resources": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "cpu": {
+                        "type": "number",
+                        "exclusiveMinimum": 0,
+                        "description": "How many processors one action uses.",
+                    },
+                    "memory": {
+                        "type": "string",
+                        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
+                        "description": "How much memory one action needs: 512 MiB, 4 GB.",
+                    },
+                },
+                "description": "What one action needs.",
+            },
+            "cache": {
+                "type": "boolean",
+                "default": true,
+                "description": "Whether results may be taken from the cache.",
+            },
+            "isolation": isolation("How plugins run in this stage."),
+        },
+        "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
+    })
+}
+
+/// What follows from using a kind.
+fn rules(kind: &KindSpec) -> Value {
+    let mut then = Map::new();
+    let mut properties = Map::new();
+    let with = format!("#/$defs/with.{}", kind.name);
+    properties.insert("with".to_owned(), json!({ "$ref": with }));
+    let mut required = Vec::new();
+    let has_required = |schema: &Value| {
+        schema.get("required").and_then(Value::as_array).is_some_and(|names| !names.is_empty())
+    };
+    if has_required(&kind.options) {
+        required.push("with");
+    }
+    if !kind.declared_ports {
+        let mut ports = Map::new();
+        for port in &kind.inputs {
+            let many = if port.arity == Arity::Many { ", one or more" } else { "" };
+            let read = if port.read { "" } else { " Not read by this kind." };
+            let description = format!("{}{many}. {}{read}", port.artifact, port.doc);
+            ports.insert(port.name.clone(), json!({ "description": description }));
+        }
+        let needed: Vec<_> = kind.inputs.iter().filter(|port| port.required && port.read).collect();
+        if !needed.is_empty() {
+            required.push("inputs");
+        }
+        let names: Vec<_> = needed.iter().map(|port| port.name.as_str()).collect();
+        let inputs = json!({ "properties": ports, "required": names, "propertyNames": {
+            "enum": kind.inputs.iter().map(|port| port.name.as_str()).collect::<Vec<_>>(),
+        }});
+        // A kind without inputs may still be given an empty section.
+        properties.insert(
+            "inputs".to_owned(),
+            if kind.inputs.is_empty() { json!({ "maxProperties": 0 }) } else { inputs },
+        );
+    }
+    then.insert("properties".to_owned(), Value::Object(properties));
+    if !required.is_empty() {
+        then.insert("required".to_owned(), json!(required));
+    }
+    json!({
+        "if": { "properties": { "uses": { "const": kind.name } }, "required": ["uses"] },
+        "then": then,
+    })
+}
+
+/// The options of a kind with room for expressions, and the definitions that they refer to.
+fn options(kind: &KindSpec) -> (Value, Map<String, Value>) {
+    let prefix = format!("#/$defs/with.{}.", kind.name);
+    let mut options = admit(&kind.options, &prefix);
+    let mut inner = Map::new();
+    if let Value::Object(fields) = &mut options {
+        for word in ["$schema", "title", "$id"] {
+            fields.shift_remove(word);
+        }
+        if let Some(Value::Object(definitions)) = fields.shift_remove("$defs") {
+            inner = definitions;
+        }
+        let needs = fields.get("required").and_then(Value::as_array).is_some_and(|r| !r.is_empty());
+        if !needs && fields.get("type").is_some_and(|name| name == "object") {
+            fields.insert("type".to_owned(), json!(["object", "null"]));
+        }
+    }
+    (options, inner)
+}
+
+/// A schema in which every value may also be an expression; references are renamed.
+fn admit(schema: &Value, prefix: &str) -> Value {
+    let Value::Object(fields) = schema else { return schema.clone() };
+    let mut admitted = Map::new();
+    for (word, value) in fields {
+        let value = match (word.as_str(), value) {
+            ("$ref", Value::String(target)) => {
+                Value::String(target.replacen("#/$defs/", prefix, 1))
+            }
+            // Formats of numbers and paths mean nothing to other programs.
+            ("format", _) => continue,
+            ("properties", Value::Object(properties)) => Value::Object(
+                properties
+                    .iter()
+                    .map(|(name, value)| (name.clone(), or_expression(admit(value, prefix))))
+                    .collect(),
+            ),
+            ("$defs", Value::Object(definitions)) => Value::Object(
+                definitions
+                    .iter()
+                    .map(|(name, value)| (name.clone(), admit(value, prefix)))
+                    .collect(),
+            ),
+            ("items" | "additionalProperties", value @ Value::Object(_)) => {
+                or_expression(admit(value, prefix))
+            }
+            ("prefixItems", Value::Array(items)) => {
+                items.iter().map(|item| or_expression(admit(item, prefix))).collect()
+            }
+            ("anyOf" | "oneOf" | "allOf", Value::Array(branches)) => {
+                branches.iter().map(|branch| admit(branch, prefix)).collect()
+            }
+            (_, value) => value.clone(),
+        };
+        admitted.insert(word.clone(), value);
+    }
+    Value::Object(admitted)
+}
+
+/// A schema that accepts an expression beside what it accepted; words for the reader stay outside.
+fn or_expression(schema: Value) -> Value {
+    let Value::Object(mut fields) = schema else { return schema };
+    let free_text = fields.get("type").is_some_and(|name| name == "string")
+        && !["enum", "const", "pattern", "minLength", "maxLength"]
+            .iter()
+            .any(|word| fields.contains_key(*word));
+    if free_text || fields.is_empty() {
+        return Value::Object(fields);
+    }
+    let mut outer = Map::new();
+    for word in ["title", "description", "default", "examples"] {
+        if let Some(value) = fields.shift_remove(word) {
+            outer.insert(word.to_owned(), value);
+        }
+    }
+    let branches = json!([Value::Object(fields), { "$ref": "#/$defs/expression" }]);
+    outer.insert("anyOf".to_owned(), branches);
+    Value::Object(outer)
+}
