@@ -1,1 +1,72 @@
+use super::*;
 
+const YES: bool = true;
+const NO: bool = false;
+
+/// Six rows of two modalities; the second is missing in rows 2 and 5, where it would have been right.
+fn experts() -> Experts<'static> {
+    Experts {
+        modalities: 2,
+        available: &[YES, YES, YES, YES, YES, NO, YES, YES, YES, YES, YES, NO],
+        correct: &[YES, NO, NO, YES, NO, YES, NO, NO, YES, YES, YES, YES],
+        labels: &[0, 0, 0, 1, 1, 1],
+        classes: 2,
+    }
+}
+
+#[test]
+fn the_oracle_is_right_where_any_available_modality_is() {
+    assert_eq!(experts().oracle(), Ok(vec![YES, YES, NO, NO, YES, YES]));
+}
+
+#[test]
+fn a_modality_alone_is_wrong_where_it_is_unavailable() {
+    let expected = [(1.0 / 3.0 + 2.0 / 3.0) / 2.0, (1.0 / 3.0 + 1.0 / 3.0) / 2.0];
+    assert_eq!(experts().unimodal(), Ok(expected.to_vec()));
+    assert_eq!(experts().best_unimodal(), Ok((0, 0.5)));
+}
+
+#[test]
+fn headroom_regret_and_what_no_routing_explains() {
+    let found = experts().headroom(&[YES, NO, YES, NO, NO, YES]).unwrap();
+    assert_eq!(
+        (found.oracle, found.regret, found.beyond_oracle),
+        (2.0 / 3.0, 2.0 / 6.0, 1.0 / 6.0)
+    );
+    assert_eq!(found.headroom, 2.0 / 3.0 - (2.0 / 3.0 + 1.0 / 3.0) / 2.0);
+    let all_right = experts().headroom(&[YES; 6]).unwrap();
+    assert!(all_right.headroom < 0.0, "a decision that beats the oracle has no headroom");
+}
+
+#[test]
+fn alignment_is_over_the_rows_where_the_modality_is_available() {
+    let quality = [0.9, 0.1, 0.2, 0.8, 0.3, f64::NAN, 0.1, 0.3, 0.8, 0.9, 0.7, f64::NAN];
+    let found = experts().alignment(&quality).unwrap();
+    assert_eq!(found[0].auroc, Some(1.0));
+    assert_eq!(found[1].auroc, Some(1.0));
+    assert!(found[0].spearman.unwrap() > 0.8);
+    let flat = experts().alignment(&[1.0; 12]).unwrap();
+    assert_eq!(flat[0], Alignment { auroc: Some(0.5), spearman: None });
+}
+
+#[test]
+fn selection_is_judged_where_modalities_disagree() {
+    // Rows 0 and 1 are discordant.
+    let mut quality = [0.5; 12];
+    (quality[0], quality[1], quality[2], quality[3]) = (0.9, 0.1, 0.9, 0.1);
+    assert_eq!(experts().selection_accuracy(&quality), Ok(Some(0.5)));
+    assert_eq!(experts().selection_accuracy(&[0.5; 12]), Ok(Some(0.5)));
+    quality[3] = 1.0;
+    assert_eq!(experts().selection_accuracy(&quality), Ok(Some(1.0)));
+    let agreed = Experts { correct: &[YES; 12], ..experts() };
+    assert_eq!(agreed.selection_accuracy(&quality), Ok(None));
+}
+
+#[test]
+fn shapes_are_checked() {
+    assert!(experts().headroom(&[YES; 5]).is_err());
+    assert!(experts().alignment(&[0.0; 11]).is_err());
+    assert!(experts().alignment(&[f64::NAN; 12]).is_err());
+    assert!(Experts { available: &[YES; 11], ..experts() }.oracle().is_err());
+    assert!(Experts { classes: 1, ..experts() }.unimodal().is_err());
+}

@@ -81,5 +81,5 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
     if along_x == 0.0 || along_y == 0.0 {
         return Err(MetricError::Undefined { metric: "Spearman", reason: "a side is constant" });
     }
-    Ok((across / (along_x.sqrt() * along_y.sqrt())).clamp(-1.0, 1.0))
+    Ok((across / (along_x * along_y).sqrt()).clamp(-1.0, 1.0))
 }

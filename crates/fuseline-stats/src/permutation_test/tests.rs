@@ -1,1 +1,52 @@
+use super::*;
 
+#[test]
+fn ties_up_to_rounding_count_against_the_claim() {
+    let test = permutation_test(0.3, &[0.1 + 0.2 - 4e-13, 0.1, 0.2]).unwrap();
+    assert_eq!((test.at_least, test.p_value), (1, 0.5));
+    assert_eq!(permutation_test(0.3, &[0.3 - 1e-11, 0.1, 0.2]).unwrap().at_least, 0);
+}
+
+#[test]
+fn a_rule_that_ignores_quality_has_a_gap_of_exactly_zero() {
+    let test = permutation_test(0.7, &[0.7; 1000]).unwrap();
+    assert_eq!((test.gap, test.p_value, test.null_sd), (0.0, 1.0, Some(0.0)));
+}
+
+#[test]
+fn one_permutation_has_no_standard_deviation() {
+    let test = permutation_test(0.7, &[0.5]).unwrap();
+    assert_eq!((test.p_value, test.null_sd), (0.5, None));
+}
+
+#[test]
+fn the_detectable_gap_is_where_p_crosses_alpha() {
+    let broken: Vec<f64> = (0..99).map(|i| f64::from(i * 37 % 99) / 99.0).collect();
+    for alpha in [0.01, 0.05, 0.1, 0.5] {
+        let gap = detectable_gap(&broken, alpha).unwrap().unwrap();
+        let mean = permutation_test(0.0, &broken).unwrap().broken;
+        let above = permutation_test(mean + gap + 1e-9, &broken).unwrap();
+        assert!(above.p_value <= alpha, "{alpha}: {}", above.p_value);
+        let at = permutation_test(mean + gap, &broken).unwrap();
+        assert!(at.p_value > alpha, "{alpha}: {}", at.p_value);
+    }
+}
+
+#[test]
+fn nineteen_permutations_can_show_one_in_twenty_and_eighteen_cannot() {
+    assert!(detectable_gap(&[0.5; 19], 0.05).unwrap().is_some());
+    assert_eq!(detectable_gap(&[0.5; 18], 0.05), Ok(None));
+}
+
+#[test]
+fn what_cannot_be_tested_is_refused() {
+    assert_eq!(permutation_test(0.5, &[]), Err(PermutationTestError::Empty));
+    let nan = [0.5, f64::NAN];
+    assert_eq!(
+        permutation_test(0.5, &nan),
+        Err(PermutationTestError::NotFinite { permutation: 1 })
+    );
+    let error = permutation_test(f64::NAN, &[0.5]);
+    assert_eq!(error, Err(PermutationTestError::NotFinite { permutation: -1 }));
+    assert_eq!(detectable_gap(&[0.5], 1.0), Err(PermutationTestError::Level { alpha: 1.0 }));
+}
