@@ -20,7 +20,8 @@ pub fn percent(value: Option<f64>) -> String {
 pub fn points(value: Option<f64>) -> String {
     let Some(value) = finite(value).map(|value| value * 100.0) else { return NONE.to_owned() };
     let size = value.abs();
-    if size == 0.0 {
+    // The last bits of a sum are no difference.
+    if size <= 1e-10 {
         return "0".to_owned();
     }
     let sign = if value < 0.0 { '−' } else { '+' };
@@ -128,9 +129,9 @@ mod tests {
 
     #[test]
     fn differences_carry_a_sign_and_small_ones_do_not_read_as_none() {
-        let written =
-            [0.0231, -0.0231, 0.0, 0.0004, -0.00096, 0.00001].map(|value| points(Some(value)));
-        assert_eq!(written, ["+2.3", "−2.3", "0", "+0.04", "−0.1", "+0.00"]);
+        let written = [0.0231, -0.0231, 0.0, 1e-14, 0.0004, -0.00096, 0.00001]
+            .map(|value| points(Some(value)));
+        assert_eq!(written, ["+2.3", "−2.3", "0", "0", "+0.04", "−0.1", "+0.00"]);
         assert_eq!(points(Some(f64::NAN)), NONE);
     }
 

@@ -43,12 +43,12 @@ fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
     let body = body(data, answer);
     if long {
         format!(
-            "\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
-             \\bottomrule\n\\endfoot\n{body}\\end{{longtable}}\n"
+            "{{\\small\\setlength{{\\tabcolsep}}{{4pt}}\n\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
+             \\bottomrule\n\\endfoot\n{body}\\end{{longtable}}}}\n"
         )
     } else {
         format!(
-            "\\begin{{table}}\n\\centering\\small\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
+            "\\begin{{table}}[t]\n\\centering\\small\\setlength{{\\tabcolsep}}{{4pt}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
              \\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
         )
     }

@@ -80,7 +80,7 @@ const FIGURE_FAULTS: &str = "
       }
     });
   }
-  return faults.slice(0, 20).join('\\n');
+  return faults.slice(0, 500).join('\\n');
 })()";
 
 #[test]

@@ -11,12 +11,14 @@ use crate::markup::element;
 use crate::palette;
 use crate::verdict::significant;
 
-const WIDTH: f64 = 530.0;
+const WIDTH: f64 = 520.0;
 
 /// One panel an axis of numbers and choice of the axes that are neither it nor the rule.
 pub fn responses(data: &ReportData) -> FigureSet {
     let mut figures = Vec::new();
-    for axis in numeric_axes(data) {
+    let axes = numeric_axes(data);
+    // Two such axes are a heat map's.
+    for axis in axes.iter().copied().filter(|_| axes.len() != 2) {
         for (title, rows) in panels(data, axis) {
             figures.extend(panel(data, axis, &title, &rows, figures.len() + 1));
         }
@@ -118,7 +120,8 @@ fn panel(
             let filled = significant(row, &data.settings);
             shapes.push(mark(row.control, &class, filled, (x, y), tip));
         }
-        entries.push((mark(Control::Native, &class, true, (0.0, 0.0), name.clone()), name.clone()));
+        let control = points.first().map_or(Control::Native, |(_, row)| row.control);
+        entries.push((mark(control, &class, true, (0.0, 0.0), name.clone()), name.clone()));
     }
     let (keys, height) = legend(&entries, (left, bottom + 46.0), WIDTH - left);
     shapes.extend(keys);

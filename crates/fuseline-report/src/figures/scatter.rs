@@ -26,6 +26,12 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
             &FindingRow::gain,
         ),
     ];
+    let figures: Vec<Figure> = figures.into_iter().flatten().collect();
+    let both = if figures.len() == 2 {
+        " A point above 0 in the first and at or below 0 in the second is dependence without benefit."
+    } else {
+        ""
+    };
     let left_out = if shown(arrangement).len() < arrangement.groups.len() {
         " Positive controls are left out: their gaps would squeeze the rest together."
     } else {
@@ -35,10 +41,9 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
         heading: "Headroom, gap and gain",
         caption: format!(
             "Headroom is what an oracle that picks the right modality for each example would add to the fused \
-                  decision. Little headroom leaves quality little to do. A point above 0 on the left and at or below \
-                  0 on the right is dependence without benefit.{left_out}"
+                  decision. Little headroom leaves quality little to do.{both}{left_out}"
         ),
-        figures: figures.into_iter().flatten().collect(),
+        figures,
     }
 }
 

@@ -25,7 +25,10 @@ pub fn provenance(data: &ReportData) -> Section {
     let plugins: Vec<Vec<String>> = origin
         .plugins
         .iter()
-        .map(|plugin| vec![plugin.id.clone(), plugin.version.clone(), plugin.digest.clone()])
+        .map(|plugin| {
+            let version = if plugin.version.is_empty() { "–" } else { plugin.version.as_str() };
+            vec![plugin.id.clone(), version.to_owned(), plugin.digest.clone()]
+        })
         .collect();
     let models: Vec<Vec<String>> = origin
         .models

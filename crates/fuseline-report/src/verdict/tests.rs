@@ -33,7 +33,7 @@ fn nothing_found() -> FindingRow {
 
 fn unmoved_row() -> FindingRow {
     FindingRow {
-        gap: Some(0.0),
+        gap: Some(1.2e-14),
         gap_low: Some(0.0),
         gap_high: Some(0.0),
         p_value: Some(1.0),
