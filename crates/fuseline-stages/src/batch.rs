@@ -155,11 +155,6 @@ impl Fusable {
             .map_err(|error| StageError::data(error.to_string()))
     }
 
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// The labels of the rows.
     pub fn labels(&self, cohort: &Cohort) -> Vec<u32> {
         self.rows.iter().map(|&row| cohort.label[row]).collect()

@@ -157,7 +157,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     folds.fold[3] = 2;
     assert_eq!(
         refused(options(), (features, cohort, folds)),
-        "group g1 is on both sides of the split: e03 is a training example and e04 is a test example; \
+        "group g1 is on both sides of the split: e03 is a training example and e05 is a test example; \
          split by group, for example with split.group_kfold"
     );
     let (features, mut cohort, folds) = small();
