@@ -1,4 +1,4 @@
-//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting.
+//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting, calibration.
 //!
 //! Knows arrays: matrices are row-major `&[f64]` of n rows by `width` columns, labels are `&[u32]` class numbers.
 //! Knows nothing of files, stages, folds, quality or threads. Start at [`standardise::Preprocessor`],
@@ -7,6 +7,7 @@
 //! written order, nothing is drawn at random and nothing reads a clock.
 
 pub mod boosting;
+pub mod calibration;
 pub mod input;
 pub mod lbfgs;
 mod linear;

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use fuseline_learn::boosting::{self, Boosting};
+use fuseline_learn::calibration::{Isotonic, Temperature};
 use fuseline_learn::lbfgs;
 use fuseline_learn::logistic::{self, Logistic};
 use fuseline_learn::standardise::Preprocessor;
@@ -179,4 +180,28 @@ fn lbfgs_agrees_with_scipy_on_the_gate_of_a_mixture_of_experts() {
     assert_eq!(found.outcome, lbfgs::Outcome::Converged);
     assert_close("point", &found.point, &point, 1e-6);
     assert_close("value", &[found.value], &[value], 1e-12);
+}
+
+#[derive(Deserialize)]
+struct Calibration {
+    probabilities: Vec<f64>,
+    labels: Vec<u32>,
+    weights: Vec<f64>,
+    temperature: f64,
+    scores: Vec<f64>,
+    targets: Vec<f64>,
+    score_weights: Vec<f64>,
+    at: Vec<f64>,
+    values: Vec<f64>,
+}
+
+#[test]
+fn calibration_agrees_with_scipy_and_scikit_learn() {
+    let case: Calibration = fixture("calibration.json");
+    let fitted = Temperature::fit(&case.probabilities, &case.labels, &case.weights, 3).unwrap();
+    // scipy minimises the loss itself, which is flat within the root of the rounding.
+    assert_close("temperature", &[fitted.temperature()], &[case.temperature], 1e-6);
+    let fitted = Isotonic::fit(&case.scores, &case.targets, &case.score_weights).unwrap();
+    let values: Vec<f64> = case.at.iter().map(|&at| fitted.value(at)).collect();
+    assert_close("isotonic", &values, &case.values, 1e-13);
 }

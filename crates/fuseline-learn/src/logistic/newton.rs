@@ -9,8 +9,9 @@ use crate::input::Labelled;
 use crate::linear::{add_scaled, dot, max_abs};
 use crate::link;
 
-/// Residual of a Newton system, against its right-hand side, at which its solution is good enough.
-const SYSTEM: f64 = 1e-6;
+/// Residual of a Newton system, against its right-hand side, at which its solution is good enough: the gradient against
+/// its scale, within these bounds, so that early steps are cheap and late ones still converge quadratically.
+const SYSTEM: (f64, f64) = (1e-6, 0.1);
 /// A gradient that rounding keeps from the tolerance is accepted below this times its scale.
 const FLOOR: f64 = 1e-8;
 /// Halvings of a step before values count as no longer falling.
@@ -44,7 +45,9 @@ pub(super) fn minimise(data: &Labelled<'_>, options: &Options) -> Result<Vec<f64
             break;
         }
         let step = if iterations < options.max_iterations {
-            let direction = direction(data, &shape, &weights, &losses.probabilities, &gradient);
+            let share = (steepness / scale).clamp(SYSTEM.0, SYSTEM.1);
+            let direction =
+                direction(data, &shape, &weights, &losses.probabilities, &gradient, share);
             line_search(data, &weights, &parameters, &gradient, &losses, &scores, &direction)
                 .map(|step| (step, direction))
         } else {
@@ -168,13 +171,15 @@ fn hessian_times(
     product
 }
 
-/// Minus the inverse Hessian times the gradient, by preconditioned conjugate gradients.
+/// Minus the inverse Hessian times the gradient, by preconditioned conjugate gradients, to a residual of that share of
+/// the gradient.
 fn direction(
     data: &Labelled<'_>,
     shape: &Shape,
     weights: &[f64],
     probabilities: &[f64],
     gradient: &[f64],
+    share: f64,
 ) -> Vec<f64> {
     let (blocks, size) = (data.blocks(), data.width + 1);
     let factored: Vec<Block> = (0..blocks)
@@ -196,7 +201,7 @@ fn direction(
         solved
     };
     let mut residual: Vec<f64> = gradient.iter().map(|component| -component).collect();
-    let wanted = SYSTEM * dot(&residual, &residual).sqrt();
+    let wanted = share * dot(&residual, &residual).sqrt();
     let mut conditioned = precondition(&residual);
     let mut search = conditioned.clone();
     let mut product = dot(&residual, &conditioned);
