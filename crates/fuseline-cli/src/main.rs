@@ -1,2 +1,36 @@
 //! The command `fuseline`.
-fn main() {}
+//!
+//! Knows arguments, terminals and exit codes: one file a command in `commands/`. Decides nothing about workflows.
+//! **Invariant:** results go to stdout, everything else to stderr, and both only through [`print`].
+
+mod args;
+mod commands;
+mod deliver;
+mod exit;
+mod print;
+mod progress;
+mod render;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, everything else is a mistake in the arguments.
+            let code = if error.use_stderr() { exit::Exit::Wrong } else { exit::Exit::Done };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match print::start_log(&args.global).and_then(|()| commands::run(&args)) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            render::failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+/// Declarative workflows for multimodal fusion studies.
+#[derive(Parser)]
+#[command(
+    name = "fuseline",
+    version,
+    about,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  fuseline init my-study                     start a new experiment
+  fuseline check workflow.yaml               find every mistake before anything runs
+  fuseline run workflow.yaml --set data=DIR  run it; what did not change is reused
+  fuseline stages expert.logistic            look a stage kind up"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Arguments)]
+pub struct Global {
+    /// Log filter for stderr, such as `info` or `fuseline_engine=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "FUSELINE_LOG")]
+    pub log: Option<String>,
+    /// Say only what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say a line for every action
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// What a command does.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a workflow; what did not change is reused from the cache
+    Run(Run),
+    /// Say what would run, what is cached, and why
+    Plan(Plan),
+    /// Find every mistake in a workflow, before anything runs
+    Check(Check),
+    /// Draw the graph of a workflow
+    Graph(Graph),
+    /// The reference of stage kinds
+    Stages(Stages),
+    /// Fusion-rule plugins
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Print the JSON Schema of workflow files, for editors
+    Schema,
+}
+
+/// A workflow and its parameters.
+#[derive(Arguments)]
+pub struct WorkflowArgs {
+    /// The workflow file
+    pub workflow: PathBuf,
+    /// Set a parameter; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Read parameters from a YAML file
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// Add a folder to the plugin path; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub plugin_path: Vec<PathBuf>,
+    /// Refuse a plan with more actions than this
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub max_actions: usize,
+}
+
+/// Where the cache is.
+#[derive(Arguments)]
+pub struct CacheArgs {
+    /// The cache folder
+    #[arg(long, value_name = "DIR", env = "FUSELINE_CACHE", default_value = "cache")]
+    pub cache: PathBuf,
+}
+
+/// Arguments of `run`.
+#[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline run workflows/quickstart.yaml
+  fuseline run workflows/stressid.yaml --set data=../shared/data/stressid -j 2
+  fuseline run workflow.yaml --only features,cohort --format json
+
+Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are wrong; 130 interrupted.")]
+pub struct Run {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Run only these stages and what they need
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// How many actions run at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// After a failure, go on with what does not depend on it
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Where the outputs go [default: results/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `plan`.
+#[derive(Arguments)]
+pub struct Plan {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Plan only these stages and what they need
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// How the plan is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `check`.
+#[derive(Arguments)]
+pub struct Check {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    /// How diagnostics are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `graph`.
+#[derive(Arguments)]
+pub struct Graph {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    /// The language of the drawing
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// One node an action instead of one a stage
+    #[arg(long)]
+    pub expand: bool,
+}
+
+/// Arguments of `stages`.
+#[derive(Arguments)]
+pub struct Stages {
+    /// A stage kind, such as `expert.logistic`
+    pub kind: Option<String>,
+}
+
+/// What to do with plugins.
+#[derive(Subcommand)]
+pub enum Plugin {
+    /// List the fusion rules on the plugin path
+    List {
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+        /// How the list is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+/// For people or for programs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object
+    Json,
+}
+
+/// The language of a drawing.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GraphFormat {
+    /// Graphviz
+    #[default]
+    Dot,
+    /// Mermaid, as GitHub and Jupyter draw it
+    Mermaid,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,25 @@
+//! One file a command.
+
+mod check;
+mod graph;
+mod plan;
+mod plugin;
+mod run;
+// mod schema;
+mod stages;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+
+/// Runs the command that the arguments name.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::Run(of) => run::run(of, &args.global),
+        Command::Plan(of) => plan::run(of),
+        Command::Check(of) => check::run(of),
+        Command::Graph(of) => graph::run(of),
+        Command::Stages(of) => stages::run(of),
+        Command::Plugin(of) => plugin::run(of),
+        Command::Schema => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,131 @@
+//! `fuseline stages`: the reference of stage kinds, from the same source as the checks and the schema.
+
+use fuseline_workflow::{Arity, KindSpec, Role};
+use serde_json::Value;
+
+use crate::args::Stages;
+use crate::exit::{Exit, Failure};
+use crate::print;
+
+pub fn run(args: &Stages) -> Result<Exit, Failure> {
+    let kinds = fuseline_stages::kinds();
+    let catalogue = kinds.catalogue();
+    match &args.kind {
+        None => {
+            let names: Vec<_> = catalogue.names().map(str::to_owned).collect();
+            let width = names.iter().map(String::len).max().unwrap_or(0);
+            let lines = names.iter().filter_map(|name| {
+                Some(format!("{name:width$}  {}\n", catalogue.get(name)?.summary))
+            });
+            print::result(lines.collect::<String>());
+        }
+        Some(name) => match catalogue.get(name) {
+            Some(kind) => print::result(reference(kind)),
+            None => {
+                let failure = Failure::wrong(format!("there is no stage kind {name}"));
+                return Err(match catalogue.suggest(name) {
+                    Some(near) => failure.hint(format!("did you mean {near}?")),
+                    None => failure.hint("`fuseline stages` lists them"),
+                });
+            }
+        },
+    }
+    Ok(Exit::Done)
+}
+
+/// Everything that a workflow author needs to know of one stage kind.
+fn reference(kind: &KindSpec) -> String {
+    let mut text = format!("{}\n\n{}\n", kind.name, kind.summary);
+    if !kind.inputs.is_empty() {
+        text += "\ninputs:\n";
+        for port in kind.inputs.iter().filter(|port| port.read) {
+            let many = if port.arity == Arity::Many { ", one or more" } else { "" };
+            let optional = if port.required { "" } else { ", optional" };
+            let role = match port.role {
+                Role::Fit => ", fitted on",
+                Role::Apply => ", applied to",
+                Role::Neutral => "",
+            };
+            text += &format!("  {}: {}{many}{optional}{role}\n", port.name, port.artifact);
+            text += &paragraph(&port.doc);
+        }
+        let unread: Vec<_> =
+            kind.inputs.iter().filter(|port| !port.read).map(|port| port.name.as_str()).collect();
+        if !unread.is_empty() {
+            text += &format!("  accepted for the family, not read: {}\n", unread.join(", "));
+        }
+    }
+    if !kind.outputs.is_empty() {
+        text += "\noutputs:\n";
+        for port in &kind.outputs {
+            text += &format!("  {}: {}\n{}", port.name, port.artifact, paragraph(&port.doc));
+        }
+    }
+    text + &options(&kind.options)
+}
+
+fn options(schema: &Value) -> String {
+    let Some(properties) = schema["properties"].as_object().filter(|all| !all.is_empty()) else {
+        return String::new();
+    };
+    let required: Vec<_> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut text = "\noptions (under with:):\n".to_owned();
+    for (name, option) in properties {
+        text += &format!("  {name}: {}", type_name(option, schema));
+        match option.get("default") {
+            Some(default) if !default.is_null() => text += &format!(" = {default}"),
+            _ if required.contains(&name.as_str()) => text += ", required",
+            _ => {}
+        }
+        text.push('\n');
+        text += &paragraph(option["description"].as_str().unwrap_or_default());
+    }
+    text
+}
+
+/// A type of the options' JSON Schema in words.
+fn type_name(option: &Value, root: &Value) -> String {
+    if let Some(target) = option["$ref"].as_str() {
+        let pointer = target.trim_start_matches('#');
+        return root.pointer(pointer).map_or_else(|| "any".to_owned(), |of| type_name(of, root));
+    }
+    if let Some(values) = option["enum"].as_array() {
+        return values.iter().map(word).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(value) = option.get("const") {
+        return word(value);
+    }
+    for alternatives in ["oneOf", "anyOf"] {
+        if let Some(alternatives) = option[alternatives].as_array() {
+            let names = alternatives.iter().map(|of| type_name(of, root));
+            return names.filter(|name| name != "null").collect::<Vec<_>>().join(" | ");
+        }
+    }
+    let plain = |name: &str| match (name, option["format"].as_str()) {
+        ("string", Some("path")) => "path".to_owned(),
+        ("integer", _) => "int".to_owned(),
+        ("number", _) => "float".to_owned(),
+        ("boolean", _) => "bool".to_owned(),
+        ("array", _) => format!("list of {}", type_name(&option["items"], root)),
+        ("object", _) => "mapping".to_owned(),
+        (name, _) => name.to_owned(),
+    };
+    match &option["type"] {
+        Value::String(name) => plain(name),
+        Value::Array(names) => {
+            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            names.map(plain).collect::<Vec<_>>().join(" | ")
+        }
+        _ => "any".to_owned(),
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A documentation text, indented.
+fn paragraph(doc: &str) -> String {
+    doc.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("      {}\n", line.trim())).collect()
+}

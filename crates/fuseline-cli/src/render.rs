@@ -1,0 +1,144 @@
+//! Diagnostics for people (the source line, underlined) and for programs.
+
+use std::fmt::{self, Write as _};
+
+use fuseline_workflow::{Diagnostic, Files, Place, Severity};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode, SpanContents,
+};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::print;
+
+/// Writes diagnostics to stderr, each with its source line and the place underlined.
+pub fn diagnostics(found: &[Diagnostic], files: &Files) {
+    let theme = if print::is_rich() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
+    for diagnostic in found {
+        let mut text = String::new();
+        let shown = Shown::new(diagnostic, files);
+        // Writing to a string does not fail.
+        let _ = handler.render_report(&mut text, &shown);
+        let _ = write!(text, "{}", elsewhere(diagnostic, files));
+        print::note(text.trim_end());
+    }
+}
+
+/// One diagnostic as JSON: lines and columns count from 1, columns in characters.
+pub fn json(diagnostic: &Diagnostic, files: &Files) -> Value {
+    let mut value = place(&diagnostic.place, files);
+    value["code"] = diagnostic.code.to_string().into();
+    value["severity"] = severity(diagnostic.severity).into();
+    value["message"] = diagnostic.message.clone().into();
+    value["hint"] = diagnostic.hint.clone().into();
+    let related = diagnostic.related.iter().map(|related| {
+        let mut value = place(&related.place, files);
+        value["message"] = related.message.clone().into();
+        value
+    });
+    value["related"] = related.collect();
+    value
+}
+
+fn place(place: &Place, files: &Files) -> Value {
+    let (start, end) = (files.line_column(place), files.end_line_column(place));
+    json!({
+        "file": files.path(place.file).display().to_string(),
+        "line": start.line,
+        "column": start.column,
+        "end_line": end.line,
+        "end_column": end.column,
+    })
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// Writes why a command could not do what it was asked.
+pub fn failure(failure: &Failure) {
+    print::note(format!("error: {}", failure.message));
+    if let Some(hint) = &failure.hint {
+        print::note(format!("  help: {hint}"));
+    }
+}
+
+/// Related places in other files, which one drawing cannot hold.
+fn elsewhere(diagnostic: &Diagnostic, files: &Files) -> String {
+    let others = diagnostic.related.iter().filter(|of| of.place.file != diagnostic.place.file);
+    others
+        .map(|of| {
+            let start = files.line_column(&of.place);
+            let file = files.path(of.place.file).display();
+            format!("  {file}:{}:{}: {}\n", start.line, start.column, of.message)
+        })
+        .collect()
+}
+
+/// A diagnostic as miette draws it.
+#[derive(Debug)]
+struct Shown<'a> {
+    diagnostic: &'a Diagnostic,
+    source: NamedSource<String>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(diagnostic: &'a Diagnostic, files: &Files) -> Self {
+        let file = diagnostic.place.file;
+        let name = files.path(file).display().to_string();
+        let mut labels = vec![LabeledSpan::new_primary_with_span(
+            diagnostic.label.clone(),
+            diagnostic.place.span.clone(),
+        )];
+        let here = diagnostic.related.iter().filter(|related| related.place.file == file);
+        labels.extend(here.map(|related| {
+            LabeledSpan::new_with_span(Some(related.message.clone()), related.place.span.clone())
+        }));
+        Self { diagnostic, source: NamedSource::new(name, files.text(file).to_owned()), labels }
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl SourceCode for Shown<'_> {
+    fn read_span<'s>(
+        &'s self,
+        span: &miette::SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'s> + 's>, MietteError> {
+        self.source.read_span(span, before, after)
+    }
+}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn code<'s>(&'s self) -> Option<Box<dyn fmt::Display + 's>> {
+        Some(Box::new(&self.diagnostic.code))
+    }
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+    fn help<'s>(&'s self) -> Option<Box<dyn fmt::Display + 's>> {
+        self.diagnostic.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+    }
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self)
+    }
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}

@@ -1,0 +1,122 @@
+//! From arguments to a checked workflow.
+
+use std::path::{Path, PathBuf};
+
+use fuseline_engine::{Depth, Kinds, Plan, Services};
+use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_workflow::{Checked, Diagnostic, Limits, Overrides, ParamsFile, Source, Workflow};
+
+use crate::args::WorkflowArgs;
+use crate::exit::{Exit, Failure};
+use crate::render;
+
+/// A workflow file that has been read and checked by the language; it may still have mistakes.
+pub struct Session {
+    /// The stage kinds.
+    pub kinds: Kinds,
+    /// What the language found.
+    pub checked: Checked,
+    /// Fusion rules and files.
+    pub services: Services,
+}
+
+impl Session {
+    /// Reads and checks the workflow that the arguments name.
+    pub fn open(args: &WorkflowArgs) -> Result<Self, Failure> {
+        let kinds = fuseline_stages::kinds();
+        let text = read(&args.workflow)?;
+        let working_dir = std::env::current_dir()
+            .map_err(|error| Failure::wrong(format!("there is no working directory: {error}")))?;
+        let params_file = match &args.params {
+            Some(path) => Some(ParamsFile { path: path.clone(), text: read(path)? }),
+            None => None,
+        };
+        let overrides = Overrides { set: args.set.clone(), params_file, working_dir };
+        let limits = Limits { max_actions: args.max_actions, ..Limits::default() };
+        let source = Source { path: &args.workflow, text: &text };
+        let load = |path: &Path| std::fs::read_to_string(path);
+        let checked = fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
+        let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
+        let services = Services {
+            plugins: PluginLibrary::new(plugin_path(&args.plugin_path, declared)),
+            isolation: Isolation::InProcess,
+            files: Default::default(),
+        };
+        Ok(Self { kinds, checked, services })
+    }
+
+    /// The plan of a workflow without mistakes; warnings are shown. With mistakes, all of them are shown and it ends.
+    pub fn plan<'s>(&'s self, depth: Depth, only: &[String]) -> Result<Plan<'s>, Failure> {
+        let (plan, diagnostics) = self.try_plan(depth, only)?;
+        render::diagnostics(&diagnostics, &self.checked.files);
+        plan.ok_or_else(|| {
+            let errors = diagnostics.iter().filter(|found| found.is_error()).count();
+            Failure {
+                exit: Exit::Wrong,
+                message: match errors {
+                    1 => "the workflow has 1 error".to_owned(),
+                    n => format!("the workflow has {n} errors"),
+                },
+                hint: None,
+            }
+        })
+    }
+
+    /// The plan, unless there are mistakes, and everything that was found, sorted by place.
+    pub fn try_plan<'s>(
+        &'s self,
+        depth: Depth,
+        only: &[String],
+    ) -> Result<(Option<Plan<'s>>, Vec<Diagnostic>), Failure> {
+        let mut diagnostics = self.checked.diagnostics.clone();
+        let Some(workflow) = &self.checked.workflow else { return Ok((None, diagnostics)) };
+        let only = stages_named(workflow, only)?;
+        match Plan::build(workflow, &self.kinds, &self.services, depth, &only) {
+            Ok(plan) => Ok((Some(plan), diagnostics)),
+            Err(found) => {
+                diagnostics.extend(found);
+                fuseline_workflow::sort(&mut diagnostics);
+                Ok((None, diagnostics))
+            }
+        }
+    }
+}
+
+/// Stages by name, as `--only` gives them.
+fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Failure> {
+    names
+        .iter()
+        .map(|name| {
+            workflow.stages.iter().position(|stage| stage.name == *name).ok_or_else(|| {
+                let names: Vec<_> =
+                    workflow.stages.iter().map(|stage| stage.name.as_str()).collect();
+                Failure::wrong(format!("there is no stage {name}"))
+                    .hint(format!("the stages are {}", names.join(", ")))
+            })
+        })
+        .collect()
+}
+
+/// The folders that are searched for plugins, in order.
+pub fn plugin_path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
+    let mut path = arguments.to_vec();
+    if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
+        path.extend(std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()));
+    }
+    path.extend_from_slice(declared);
+    if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        path.push(beside.join("plugins"));
+        path.push(beside.to_owned());
+    }
+    path
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::wrong(format!("{} is not UTF-8: byte {at} does not fit", path.display()))
+            .hint("save the file as UTF-8")
+    })
+}

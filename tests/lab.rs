@@ -1,0 +1,138 @@
+//! A laboratory for stories: the real command in a temporary folder.
+//!
+//! Knows how to run `fuseline` and read what it says. Knows nothing of its insides.
+//! Start at [`Lab`]. The command must have been built (`cargo build --workspace`), plugins included.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A temporary folder with workflows in it.
+pub struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self { folder: TempDir::new().expect("a temporary folder can be made") }
+    }
+
+    /// A folder with one file, `workflow.yaml`.
+    pub fn with_workflow(text: &str) -> Self {
+        let lab = Self::new();
+        lab.write("workflow.yaml", text);
+        lab
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, relative: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("folders can be made");
+        fs::write(path, text).expect("a file can be written");
+    }
+
+    /// Reads a file.
+    pub fn read(&self, relative: &str) -> Vec<u8> {
+        fs::read(self.path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
+    }
+
+    /// Replaces text in a file; the text must be there.
+    pub fn edit(&self, relative: &str, from: &str, to: &str) {
+        let text = String::from_utf8(self.read(relative)).expect("the file is UTF-8");
+        assert!(text.contains(from), "{relative} does not contain {from:?}");
+        self.write(relative, text.replace(from, to));
+    }
+
+    /// The command, to run in the folder.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(fuseline());
+        command.current_dir(self.folder.path()).args(arguments);
+        for variable in ["FUSELINE_LOG", "FUSELINE_CACHE", "FUSELINE_PLUGIN_PATH"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs the command in the folder.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        Ran(self.command(arguments).output().expect("fuseline can be started; `cargo build --workspace` makes it"))
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A command that has ended.
+pub struct Ran(pub Output);
+
+impl Ran {
+    /// Its exit code; it must have one.
+    pub fn code(&self) -> i32 {
+        self.0.status.code().expect("it was not killed")
+    }
+
+    /// What it printed to stdout.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    /// What it printed to stderr.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    /// The JSON object that it printed to stdout, after success.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        self.success();
+        serde_json::from_str(&self.stdout()).expect("stdout is one JSON object")
+    }
+
+    /// Expects exit code 0.
+    #[track_caller]
+    pub fn success(&self) -> &Self {
+        self.exits(0)
+    }
+
+    /// Expects an exit code.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.code(), code, "stdout: {}\nstderr: {}", self.stdout(), self.stderr());
+        self
+    }
+}
+
+/// The command: test programs lie in `target/PROFILE/deps`, it lies one folder up.
+pub fn fuseline() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its program");
+    let profile = test.ancestors().nth(2).expect("a test lies in a target folder");
+    profile.join(format!("fuseline{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The project's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the project").to_owned()
+}
+
+/// A folder of real data beside the project, or `None`, said aloud, where it is absent.
+pub fn real_data(name: &str) -> Option<PathBuf> {
+    let folder = root().parent()?.join("shared/data").join(name);
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: there is no {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}

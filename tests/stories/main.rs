@@ -1,0 +1,2 @@
+//! Stories of the real command.
+mod study;
