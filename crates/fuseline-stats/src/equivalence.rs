@@ -19,3 +19,6 @@ pub fn confidence(alpha: f64) -> f64 {
 pub fn within(interval: &Interval, margin: f64) -> bool {
     -margin < interval.low && interval.high < margin
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::streams::Stream;
 
 #[test]
 fn ties_up_to_rounding_count_against_the_claim() {
@@ -49,4 +50,19 @@ fn what_cannot_be_tested_is_refused() {
     let error = permutation_test(f64::NAN, &[0.5]);
     assert_eq!(error, Err(PermutationTestError::NotFinite { permutation: -1 }));
     assert_eq!(detectable_gap(&[0.5], 1.0), Err(PermutationTestError::Level { alpha: 1.0 }));
+}
+
+#[test]
+fn exchangeable_values_are_called_a_gap_as_often_as_the_level_allows() {
+    let mut stream = Stream::new(1, "exchangeable");
+    let tests = 4_000;
+    let mut found = [0_i32; 2];
+    for _ in 0..tests {
+        let values: Vec<f64> = (0..100).map(|_| stream.normal()).collect();
+        let p_value = permutation_test(values[0], &values[1..]).unwrap().p_value;
+        found[0] += i32::from(p_value <= 0.05);
+        found[1] += i32::from(p_value <= 0.10);
+    }
+    // 99 permutations hold both levels exactly: 200 and 400, within 3.3 binomial sd.
+    assert!((found[0] - 200).abs() <= 46 && (found[1] - 400).abs() <= 63, "{found:?}");
 }
