@@ -18,7 +18,9 @@ impl Preprocessor {
     /// The mean of a column is that of its observed values; 0 where none is observed. The scale is the population
     /// standard deviation (divisor n) of the column after its missing values became the mean; where it is at most
     /// 1e-12 * max(1, |mean|) the scale is 1. These are scikit-learn's `SimpleImputer(strategy="mean")` and
-    /// `StandardScaler()` in a row, but for the wholly missing column, which scikit-learn drops.
+    /// `StandardScaler()` in a row, with two differences: it drops a wholly missing column, and it blows up a column
+    /// that holds nothing but rounding errors about 0 (the mean of a signal that was centred before, say 1e-17) to unit
+    /// variance, where this one leaves it as small as it is.
     ///
     /// Errors when there are no rows, `width` does not divide the values, or a column's sum overflows.
     pub fn fit(rows: &[f64], width: usize) -> Result<Self, InputError> {

@@ -52,3 +52,9 @@ fn parts_make_the_same_preprocessor_or_are_refused() {
     assert!(Preprocessor::from_parts(vec![f64::NAN], vec![1.0]).is_err());
     assert!(Preprocessor::from_parts(vec![0.0], vec![1.0, 1.0]).is_err());
 }
+
+#[test]
+fn rounding_errors_about_zero_are_not_blown_up() {
+    let fitted = Preprocessor::fit(&[3e-17, -2e-17, 1e-16], 1).unwrap();
+    assert_eq!(fitted.scale(), [1.0]);
+}
