@@ -218,32 +218,61 @@ impl Reader<'_> {
         valid
     }
 
-    /// Every point needs every field.
+    /// Every point needs every field; one that most points lack is the stranger, not they.
     fn fields_agree(
         &mut self,
         points: &[AxisPoint],
         places: &[Place],
         types: &[(String, Vec<Type>)],
     ) -> bool {
-        let mut agree = true;
+        let mut found = Vec::new();
+        let common: Vec<&str> = types
+            .iter()
+            .filter(|(_, types)| types.len() * 2 >= points.len())
+            .map(|(field, _)| field.as_str())
+            .collect();
         for (point, place) in points.iter().zip(places) {
-            for (field, _) in types {
-                if point.value.get(field).is_some() {
-                    continue;
-                }
-                agree = false;
-                let with = points.iter().zip(places).find(|(p, _)| p.value.get(field).is_some());
+            let has = |field: &str| point.value.get(field).is_some();
+            let mut lacking: Vec<_> = common.iter().copied().filter(|field| !has(field)).collect();
+            let strangers = types.iter().map(|(field, _)| field.as_str());
+            for stranger in strangers.filter(|field| has(field) && !common.contains(field)) {
+                let near = names::suggest(stranger, lacking.iter().copied());
+                let message = format!(
+                    "the point `{}` has the field `{stranger}`, which others lack",
+                    point.label
+                );
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "all points of an axis carry the same fields".to_owned(),
+                };
+                let place = self.field_place(&point.label, stranger).unwrap_or(place);
+                found.push(Diagnostic::error(codes::AXIS_FIELDS, place, message).hint(hint));
+                lacking.retain(|field| Some(*field) != near);
+            }
+            for field in lacking {
                 let message = format!("the point `{}` lacks the field `{field}`", point.label);
                 let mut diagnostic = Diagnostic::error(codes::AXIS_FIELDS, place, message)
                     .hint("all points of an axis carry the same fields".to_owned());
-                if let Some((other, other_place)) = with {
-                    diagnostic =
-                        diagnostic.related(other_place, format!("`{}` has it", other.label));
+                let other = points.iter().find(|other| other.value.get(field).is_some());
+                if let Some(other) = other
+                    && let Some(place) = self.field_place(&other.label, field)
+                {
+                    diagnostic = diagnostic.related(place, format!("`{}` has it", other.label));
                 }
-                self.found.push(diagnostic);
+                found.push(diagnostic);
             }
         }
+        let agree = found.is_empty();
+        self.found.extend(found);
         agree
+    }
+
+    /// Where the key of a point's field is written.
+    fn field_place(&self, label: &str, field: &str) -> Option<&Place> {
+        let Data::Mapping(points) = &self.definition.value.data else { return None };
+        let point = points.iter().find(|point| point.key == label)?;
+        let Data::Mapping(fields) = &point.value.data else { return None };
+        fields.iter().find(|entry| entry.key == field).map(|entry| &entry.key_place)
     }
 
     fn label(&mut self, label: &str, place: &Place) -> bool {

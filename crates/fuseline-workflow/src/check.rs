@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::axes;
 use crate::catalogue::Catalogue;
 use crate::codes;
-use crate::diagnostic::{self, Diagnostic};
+use crate::diagnostic::{self, Code, Diagnostic};
 use crate::digest::digest;
 use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, ParamView, Scope, Template, Work, has_expression};
@@ -244,10 +244,25 @@ impl Checker<'_> {
         targets: &[usize],
         found: &mut Vec<Diagnostic>,
     ) {
-        // A stage that could not be understood may use anything.
-        let understood = written.iter().all(|stage| stage.over.is_some() && stage.uses.is_some());
+        // What is misspelt, or could not be read, may have been meant to use it.
+        let hidden = |codes: &[Code], found: &[Diagnostic]| {
+            found.iter().any(|found| codes.contains(&found.code))
+        };
+        let names = [
+            codes::UNKNOWN_PARAM,
+            codes::UNKNOWN_NAME,
+            codes::EXPRESSION_SYNTAX,
+            codes::EXPRESSION_PLACE,
+            codes::UNKNOWN_KEY,
+        ];
+        let params_hidden = hidden(&names, found);
+        let axes_hidden = written.iter().any(|stage| stage.over.is_none())
+            || hidden(&[codes::UNKNOWN_KEY, codes::BAD_NAME], found);
+        let references = [codes::UNKNOWN_STAGE, codes::REFERENCE_SYNTAX, codes::UNKNOWN_KEY];
+        let stages_hidden = hidden(&references, found);
         for (index, param) in self.params.iter().enumerate() {
-            if understood && !param.included && !used.contains(&index) {
+            let sound = param.value.is_some() && !params_hidden;
+            if sound && !param.included && !used.contains(&index) {
                 let message = format!("nothing uses the param `{}`", param.name);
                 found.push(
                     Diagnostic::warning(codes::UNUSED_PARAM, &param.place, message).hint(format!(
@@ -261,7 +276,7 @@ impl Checker<'_> {
             let runs = written
                 .iter()
                 .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index)));
-            if understood && !axis.included && !runs {
+            if !axes_hidden && !axis.included && !runs {
                 let message = format!("no stage runs over the axis `{}`", axis.name);
                 found.push(
                     Diagnostic::warning(codes::UNUSED_AXIS, &axis.name_place, message)
@@ -269,7 +284,7 @@ impl Checker<'_> {
                 );
             }
         }
-        if self.document.outputs.is_none() {
+        if self.document.outputs.is_none() || stages_hidden {
             return;
         }
         let leads = order::leads_to(targets, written.len(), edges);

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
 use crate::limits::Limits;
 use crate::names;
@@ -126,22 +127,26 @@ impl<'a> Reader<'a> {
         if included {
             return Some(());
         }
-        if get("name").is_none() {
-            let place = get("fuseline").map_or(&root.place, |entry| &entry.key_place);
+        let start = root.place.span.start;
+        let start = Place::new(file, start..start);
+        let first = get("fuseline").map_or(&start, |entry| &entry.key_place);
+        if get("name").is_none() && !is_misspelt("name", entries, known) {
+            let place = first;
             self.found.push(
                 missing_key("a workflow", "name", place)
                     .hint("`name: my_experiment` names the folder of its results".to_owned()),
             );
         }
-        if self.document.stages.is_empty() {
-            let place = get("stages").map_or(&root.place, |entry| &entry.key_place);
-            let place =
-                get("name").filter(|_| get("stages").is_none()).map_or(place, |e| &e.key_place);
-            let diagnostic = match get("stages") {
-                Some(_) => Diagnostic::error(codes::MISSING_KEY, place, "there is no stage"),
-                None => missing_key("a workflow", "stages", place),
-            };
-            self.found.push(diagnostic);
+        match get("stages") {
+            Some(entry) if self.document.stages.is_empty() => self.found.push(Diagnostic::error(
+                codes::MISSING_KEY,
+                &entry.key_place,
+                "there is no stage",
+            )),
+            None if !is_misspelt("stages", entries, known) => {
+                self.found.push(missing_key("a workflow", "stages", first));
+            }
+            _ => {}
         }
         let value = |key: &str| get(key).map(|entry| entry.value.clone());
         self.document.name = value("name");
@@ -150,7 +155,7 @@ impl<'a> Reader<'a> {
         self.document.isolation = value("isolation");
         if let Some(outputs) = get("outputs").filter(|entry| !entry.value.is_null()) {
             let entries = outputs.value.mapping("`outputs`", self.found);
-            self.document.outputs = Some(entries.map(<[Entry]>::to_vec).unwrap_or_default());
+            self.document.outputs = entries.map(<[Entry]>::to_vec);
         }
         if let Some(plugins) = get("plugins").filter(|entry| !entry.value.is_null()) {
             let items = plugins.value.sequence("`plugins`", self.found).unwrap_or_default();
@@ -196,6 +201,11 @@ impl<'a> Reader<'a> {
         let Some(items) = value.sequence("`include`", self.found) else { return };
         for item in items {
             let Some(text) = item.text("an included file", self.found) else { continue };
+            if has_expression(text) {
+                let message = "an included file cannot depend on an expression";
+                self.found.push(Diagnostic::error(codes::EXPRESSION_PLACE, &item.place, message));
+                continue;
+            }
             let path = absolute(folder, Path::new(text));
             let refuse = |message: String| Diagnostic::error(codes::INCLUDE, &item.place, message);
             if self.open.contains(&path) {
@@ -228,12 +238,14 @@ impl<'a> Reader<'a> {
             1 => (&mut self.document.axes, "axis", names::is_identifier),
             _ => (&mut self.document.stages, "stage", names::is_name),
         };
+        let article = if section == 1 { "an" } else { "a" };
         let reserved = section == 1 && RESERVED.contains(&entry.key.as_str());
         if !valid(&entry.key) || reserved {
             let shown = names::short(&entry.key);
             let message = match reserved {
                 true => format!("`{shown}` has a meaning in expressions and cannot name an axis"),
-                false => format!("`{shown}` cannot name a {what}"),
+                false if shown.is_empty() => format!("an empty text cannot name {article} {what}"),
+                false => format!("`{shown}` cannot name {article} {what}"),
             };
             let hint = match section {
                 0 | 1 => "start with a letter; go on with letters, digits and `_`",
@@ -274,6 +286,12 @@ pub(crate) fn unknown_key(entry: &Entry, what: &str, known: &[&str]) -> Diagnost
     let message = format!("{what} has no key `{}`", names::short(&entry.key));
     let hint = names::hint(&entry.key, "key", known.iter().copied());
     Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(hint)
+}
+
+/// Whether a key that is not there is likely another one, misspelt, which is reported already.
+pub(crate) fn is_misspelt(key: &str, entries: &[Entry], known: &[&str]) -> bool {
+    let unknown = entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
+    unknown.into_iter().any(|entry| names::suggest(&entry.key, known.iter().copied()) == Some(key))
 }
 
 /// The diagnostic for a key that is not there.

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::codes;
 use crate::diagnostic::Code;
+use crate::expression::has_expression;
 use crate::names;
 use crate::params::path_value;
-use crate::yaml::describe;
+use crate::yaml::{Data, Node, describe, plain_value};
 
 /// Something wrong with an option.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,22 @@ pub(crate) fn has_paths(schema: &Value) -> bool {
     }
 }
 
+/// Stands for a value that is not known, in the skeleton of options that could not be evaluated.
+const UNKNOWN: &str = "\u{0}unknown";
+
+/// Options without the values of expressions, for what can be said without them.
+pub(crate) fn skeleton(node: &Node) -> Value {
+    match &node.data {
+        Data::Scalar(scalar) if has_expression(&scalar.text) => Value::from(UNKNOWN),
+        Data::Scalar(scalar) => plain_value(scalar).unwrap_or_else(|_| Value::from(UNKNOWN)),
+        Data::Sequence(items) => items.iter().map(skeleton).collect(),
+        Data::Mapping(entries) => {
+            let entries = entries.iter().map(|entry| (entry.key.clone(), skeleton(&entry.value)));
+            Value::Object(entries.collect())
+        }
+    }
+}
+
 /// References within a schema are followed this often before they count as a circle.
 const MAX_REFERENCES: usize = 32;
 
@@ -98,11 +115,12 @@ impl<'a> Walker<'a> {
     }
 
     fn value(&mut self, schema: &Value, value: &Value, path: &str) {
-        let root = self.root;
+        if value == UNKNOWN {
+            return;
+        }
         let reference = schema.get("$ref").is_some();
         let target = if reference { self.follow(schema).clone() } else { Value::Null };
         let schema = if reference { &target } else { schema };
-        debug_assert!(root.is_object() || root.is_boolean());
         if let Some(allowed) = allowed(self, schema) {
             if !allowed.iter().any(|one| one == value) {
                 self.not_allowed(&allowed, value, path);
@@ -140,6 +158,11 @@ impl<'a> Walker<'a> {
                 Some(format!("quote it: \"{value}\""))
             }
             Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
+                Some(format!("write {text} without quotes"))
+            }
+            Value::String(text)
+                if (text == "true" || text == "false") && wanted.contains("true") =>
+            {
                 Some(format!("write {text} without quotes"))
             }
             _ => None,
@@ -238,8 +261,8 @@ impl<'a> Walker<'a> {
                 problem.hint = hint;
             }
         }
-        self.bound(schema, "minProperties", fields.len() as f64, "entries", path);
-        self.bound(schema, "maxProperties", fields.len() as f64, "entries", path);
+        self.bound(schema, "minProperties", fields.len() as f64, ("entry", "entries"), path);
+        self.bound(schema, "maxProperties", fields.len() as f64, ("entry", "entries"), path);
     }
 
     fn list(&mut self, schema: &Value, items: &[Value], path: &str) {
@@ -250,8 +273,8 @@ impl<'a> Walker<'a> {
                 self.value(known, item, &join(path, &place.to_string()));
             }
         }
-        self.bound(schema, "minItems", items.len() as f64, "elements", path);
-        self.bound(schema, "maxItems", items.len() as f64, "elements", path);
+        self.bound(schema, "minItems", items.len() as f64, ("element", "elements"), path);
+        self.bound(schema, "maxItems", items.len() as f64, ("element", "elements"), path);
         let unique = schema.get("uniqueItems").is_some_and(|unique| unique == true);
         if unique
             && let Some(place) = (1..items.len()).find(|at| items[..*at].contains(&items[*at]))
@@ -262,13 +285,21 @@ impl<'a> Walker<'a> {
     }
 
     /// A bound on the size of something, by the word of JSON Schema.
-    fn bound(&mut self, schema: &Value, word: &str, size: f64, of: &str, path: &str) {
+    fn bound(
+        &mut self,
+        schema: &Value,
+        word: &str,
+        size: f64,
+        (of, plural): (&str, &str),
+        path: &str,
+    ) {
         let Some(bound) = schema.get(word).and_then(Value::as_f64) else { return };
         let (broken, side) = match word.starts_with("min") {
             true => (size < bound, "at least"),
             false => (size > bound, "at most"),
         };
         if broken {
+            let of = if bound == 1.0 { of } else { plural };
             let message =
                 format!("{} must have {side} {bound} {of}, not {size}", self.subject(path));
             self.problem(path, codes::OPTION_VALUE, message);
@@ -294,8 +325,8 @@ impl<'a> Walker<'a> {
 
     fn text(&mut self, schema: &Value, text: &str, path: &str) {
         let length = text.chars().count() as f64;
-        self.bound(schema, "minLength", length, "characters", path);
-        self.bound(schema, "maxLength", length, "characters", path);
+        self.bound(schema, "minLength", length, ("character", "characters"), path);
+        self.bound(schema, "maxLength", length, ("character", "characters"), path);
         let pattern = schema.get("pattern").and_then(Value::as_str);
         if let Some(pattern) = pattern
             && let Ok(regex) = Regex::new(pattern)

@@ -342,12 +342,12 @@ impl Param {
                     false => format!("[{trimmed}]"),
                 };
                 let file = files.add("--set", bracketed);
-                match yaml::parse(file, files, limits, found) {
-                    Some(node) => match node.to_value(found) {
-                        Some(value) => value,
-                        None => return,
-                    },
-                    None => return,
+                let mut unread = Vec::new();
+                let node = yaml::parse(file, files, limits, &mut unread);
+                match node.and_then(|node| node.to_value(&mut unread)) {
+                    Some(value) => value,
+                    // What is wrong with it is told at the argument itself.
+                    None => Value::String(text.to_owned()),
                 }
             }
         };
@@ -368,6 +368,7 @@ impl Param {
                 (ParamType::String | ParamType::Path, Value::Number(_) | Value::Bool(_)) => {
                     Some(format!("quote it: \"{value}\""))
                 }
+                (ParamType::List, _) => Some("write [a, b]".to_owned()),
                 _ => None,
             };
             found.push(refuse(message).hint(quote));

@@ -27,6 +27,16 @@ pub(crate) struct Selection {
     pub labels: Vec<(String, Place)>,
 }
 
+impl Reference {
+    /// The output as written, without selections.
+    pub fn output(&self) -> String {
+        match &self.port {
+            Some((port, _)) => format!("{}.{port}", self.stage),
+            None => self.stage.clone(),
+        }
+    }
+}
+
 /// Reads a reference; reports what is wrong with it.
 pub(crate) fn read(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Option<Reference> {
     let text = node.text("a reference", found)?;

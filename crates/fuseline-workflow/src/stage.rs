@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Definition, missing_key, unknown_key};
+use crate::document::{Definition, is_misspelt, missing_key, unknown_key};
 use crate::files::{Files, Place};
 use crate::names;
 use crate::reference::{self, Reference};
@@ -44,7 +44,6 @@ pub(crate) struct WrittenStage {
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
     pub inputs: Vec<WrittenInput>,
-    /// Whether every reference of `inputs:` was understood.
     pub with: Option<Node>,
     /// The key `with`, for what is missing there.
     pub with_key: Option<Place>,
@@ -117,7 +116,7 @@ pub(crate) fn read(
             _ => found.push(unknown_key(entry, "a stage", &KEYS)),
         }
     }
-    if !entries.iter().any(|entry| entry.key == "uses") {
+    if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", entries, &KEYS) {
         let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
         found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
     }

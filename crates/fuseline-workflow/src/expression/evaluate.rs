@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use serde_json::{Number, Value};
 
 use super::{Binary, Expr, ExprKind, Mistake, Unary, functions};
 use crate::codes;
+use crate::diagnostic::Code;
 use crate::workflow::Axis;
 
 /// What all expressions together may still do, so that no workflow keeps the check busy for long.
@@ -22,19 +24,49 @@ impl Work {
         Self { left: work, longest }
     }
 
-    pub(super) fn spend(&mut self, elements: usize) -> Result<(), String> {
-        self.left = self.left.checked_sub(elements).ok_or("the expressions do too much work")?;
+    pub(super) fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
+        let message = "the expressions of this workflow do too much work";
+        self.left = self.left.checked_sub(elements).ok_or_else(|| Refusal::limit(message))?;
         Ok(())
     }
 
-    pub(super) fn list(&mut self, elements: usize) -> Result<(), String> {
+    pub(super) fn list(&mut self, elements: usize) -> Result<(), Refusal> {
         if elements > self.longest {
-            return Err(format!(
-                "a list of {elements} elements is longer than {}; raise that with --max-actions",
-                self.longest
-            ));
+            let longest = self.longest;
+            return Err(Refusal::limit(format!(
+                "a list of {elements} elements is longer than {longest}; --max-actions {elements} raises the limit"
+            )));
         }
         self.spend(elements)
+    }
+}
+
+/// Why there is no value, in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    message: String,
+    code: Code,
+}
+
+impl Refusal {
+    fn limit(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: codes::LIMIT }
+    }
+
+    pub fn at(self, span: &Range<usize>) -> Mistake {
+        Mistake::new(self.code, span, self.message)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self { message, code: codes::EXPRESSION_VALUE }
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(message: &str) -> Self {
+        Self::from(message.to_owned())
     }
 }
 
@@ -61,7 +93,7 @@ impl<'a> Environment<'a> {
         'a: 'e,
     {
         let value = |message: String| Mistake::new(codes::EXPRESSION_VALUE, &expr.span, message);
-        self.work.spend(1).map_err(|message| Mistake::new(codes::LIMIT, &expr.span, message))?;
+        self.work.spend(1).map_err(|refusal| refusal.at(&expr.span))?;
         match &expr.kind {
             ExprKind::Literal(value) => Ok(Cow::Borrowed(value)),
             ExprKind::Name(_) => Ok(Cow::Owned(NULL)),
@@ -123,15 +155,14 @@ impl<'a> Environment<'a> {
                     arguments.iter().map(|a| self.evaluate(a)).collect::<Result<Vec<_>, _>>()?;
                 // A call of an unknown function was reported and is never evaluated.
                 let Some(function) = functions::get(name) else { return Ok(Cow::Owned(NULL)) };
-                function.call(&values, self.work).map(Cow::Owned).map_err(|(argument, message)| {
-                    match argument {
-                        Some(place) => {
-                            let span = &arguments[place].span;
-                            Mistake::new(codes::EXPRESSION_TYPE, span, message)
-                        }
-                        None => value(message),
+                for (place, value) in values.iter().enumerate() {
+                    if let Some(message) = function.refuses(place, value) {
+                        let span = &arguments[place].span;
+                        return Err(Mistake::new(codes::EXPRESSION_TYPE, span, message));
                     }
-                })
+                }
+                let result = function.call(&values, self.work);
+                result.map(Cow::Owned).map_err(|refusal| refusal.at(&expr.span))
             }
         }
     }
@@ -183,8 +214,7 @@ impl<'a> Environment<'a> {
             Binary::In | Binary::NotIn => {
                 let found = match (&*a, &*b) {
                     (a, Value::Array(items)) => {
-                        let limit = |message| Mistake::new(codes::LIMIT, &whole.span, message);
-                        self.work.spend(items.len()).map_err(limit)?;
+                        self.work.spend(items.len()).map_err(|refusal| refusal.at(&whole.span))?;
                         items.iter().any(|item| equal(a, item))
                     }
                     (Value::String(a), Value::String(b)) => b.contains(a.as_str()),
@@ -203,8 +233,7 @@ impl<'a> Environment<'a> {
             Binary::Add if a.is_array() && b.is_array() => {
                 let items = [&a, &b].into_iter().filter_map(|list| list.as_array()).flatten();
                 let items: Vec<_> = items.cloned().collect();
-                let limit = |message| Mistake::new(codes::LIMIT, &whole.span, message);
-                self.work.list(items.len()).map_err(limit)?;
+                self.work.list(items.len()).map_err(|refusal| refusal.at(&whole.span))?;
                 Ok(Cow::Owned(Value::Array(items)))
             }
             _ => {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Number, Value};
 
-use super::evaluate::{Num, Work, compare, equal, format_value};
+use super::evaluate::{Num, Refusal, Work, compare, equal, format_value};
 use super::types::Type;
 
 /// A function of the expression language, for the reference.
@@ -62,7 +62,7 @@ impl Takes {
 }
 
 type Arguments<'a> = [Cow<'a, Value>];
-type Apply = fn(&Arguments<'_>, &mut Work) -> Result<Value, String>;
+type Apply = fn(&Arguments<'_>, &mut Work) -> Result<Value, Refusal>;
 
 pub(super) struct Function {
     name: &'static str,
@@ -89,20 +89,16 @@ impl Function {
         (self.gives)(types)
     }
 
-    /// Calls it with as many arguments as it takes. The error says which argument, if it is one's fault.
-    pub fn call(
-        &self,
-        arguments: &Arguments<'_>,
-        work: &mut Work,
-    ) -> Result<Value, (Option<usize>, String)> {
-        for (place, argument) in arguments.iter().enumerate() {
-            let takes = self.takes(place);
-            if !takes.takes(argument) {
-                let found = crate::yaml::describe(argument);
-                return Err((Some(place), takes.refusal(self.name, place, &found)));
-            }
-        }
-        (self.apply)(arguments, work).map_err(|message| (None, message))
+    /// Why an argument is not taken, if it is not.
+    pub fn refuses(&self, place: usize, argument: &Value) -> Option<String> {
+        let takes = self.takes(place);
+        let found = || crate::yaml::describe(argument);
+        (!takes.takes(argument)).then(|| takes.refusal(self.name, place, &found()))
+    }
+
+    /// Calls it with as many arguments as it takes, none of which it refuses.
+    pub fn call(&self, arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
+        (self.apply)(arguments, work)
     }
 }
 
@@ -174,7 +170,7 @@ const FUNCTIONS: &[Function] = &[
         Ok(stem.unwrap_or(name).into())
     }),
     function!("str", "str(value)", "The value as text.", [Scalar], 1, text, |a, _| {
-        format_value(&a[0]).map(Value::String).ok_or_else(|| "`str` takes a scalar".to_owned())
+        format_value(&a[0]).map(Value::String).ok_or_else(|| "`str` takes a scalar".into())
     }),
     function!("sum", "sum(list)", "The sum of numbers; 0 for an empty list.", [NumberOrList], 1, |_| Type::Number, sum),
     function!("unique", "unique(list)", "The list without repetitions, first ones kept.", [List], 1, same, unique),
@@ -227,34 +223,32 @@ fn basename(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-fn to_int(number: f64) -> Result<Value, String> {
+fn to_int(number: f64) -> Result<Value, Refusal> {
     // Every float in this range is a whole number that i64 holds.
     if (-9.2e18..=9.2e18).contains(&number) {
         return Ok(Value::from(number as i64));
     }
-    Err(format!("{number} is too large for a whole number"))
+    Err(format!("{number} is too large for a whole number").into())
 }
 
-fn abs(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
+fn abs(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     match number(&arguments[0]) {
-        Num::Int(number) => {
-            number.checked_abs().map(Value::from).ok_or("it is too large".to_owned())
-        }
-        Num::Float(number) => Num::Float(number.abs()).value(),
+        Num::Int(number) => number.checked_abs().map(Value::from).ok_or("it is too large".into()),
+        Num::Float(number) => Ok(Num::Float(number.abs()).value()?),
     }
 }
 
-fn to_float(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
+fn to_float(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     let parsed = match &*arguments[0] {
         Value::String(text) => text.trim().parse::<f64>().ok(),
         Value::Number(number) => number.as_f64(),
         _ => None,
     };
     let parsed = parsed.and_then(Number::from_f64).map(Value::Number);
-    parsed.ok_or_else(|| format!("{} is no number", crate::yaml::describe(&arguments[0])))
+    parsed.ok_or_else(|| format!("{} is no number", crate::yaml::describe(&arguments[0])).into())
 }
 
-fn int_of(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
+fn int_of(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     match &*arguments[0] {
         Value::String(text) => text.trim().parse::<i64>().map(Value::from).ok(),
         Value::Bool(flag) => Some(Value::from(i64::from(*flag))),
@@ -266,10 +260,10 @@ fn int_of(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
         }
         _ => None,
     }
-    .ok_or_else(|| format!("{} is no whole number", crate::yaml::describe(&arguments[0])))
+    .ok_or_else(|| format!("{} is no whole number", crate::yaml::describe(&arguments[0])).into())
 }
 
-fn join(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn join(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let (items, separator) = (items(&arguments[0]), string(&arguments[1]));
     let mut text = String::new();
     for (place, item) in items.iter().enumerate() {
@@ -283,7 +277,7 @@ fn join(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
     Ok(text.into())
 }
 
-fn len(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
+fn len(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     Ok(match &*arguments[0] {
         Value::Array(items) => items.len(),
         Value::Object(fields) => fields.len(),
@@ -292,10 +286,10 @@ fn len(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
     .into())
 }
 
-fn extreme(arguments: &Arguments<'_>, work: &mut Work, largest: bool) -> Result<Value, String> {
+fn extreme(arguments: &Arguments<'_>, work: &mut Work, largest: bool) -> Result<Value, Refusal> {
     let values: Vec<&Value> = match arguments {
         [only] if only.is_array() => items(only).iter().collect(),
-        [_] => return Err("one argument must be a list".to_owned()),
+        [_] => return Err("one argument must be a list".into()),
         several => several.iter().map(AsRef::as_ref).collect(),
     };
     work.spend(values.len())?;
@@ -311,7 +305,7 @@ fn extreme(arguments: &Arguments<'_>, work: &mut Work, largest: bool) -> Result<
     Ok(best.clone())
 }
 
-fn range(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn range(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let whole = |place: usize| arguments.get(place).and_then(|value| value.as_i64());
     let (start, end) = match arguments.len() {
         1 => (Some(0), whole(0)),
@@ -319,10 +313,10 @@ fn range(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
     };
     let step = if arguments.len() == 3 { whole(2) } else { Some(1) };
     let (Some(start), Some(end), Some(step)) = (start, end, step) else {
-        return Err("a bound of the range is too large".to_owned());
+        return Err("a bound of the range is too large".into());
     };
     if step == 0 {
-        return Err("the step of a range cannot be 0".to_owned());
+        return Err("the step of a range cannot be 0".into());
     }
     let distance = if step > 0 {
         i128::from(end) - i128::from(start)
@@ -335,16 +329,16 @@ fn range(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
     Ok((0..count as i64).map(|index| Value::from(start + index * step)).collect())
 }
 
-fn replace(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn replace(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let (text, old, new) = (string(&arguments[0]), string(&arguments[1]), string(&arguments[2]));
     if old.is_empty() {
-        return Err("an empty text cannot be replaced".to_owned());
+        return Err("an empty text cannot be replaced".into());
     }
     work.spend(text.len() + text.matches(old).count() * new.len())?;
     Ok(text.replace(old, new).into())
 }
 
-fn round(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
+fn round(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     let number = number(&arguments[0]);
     let Some(digits) = arguments.get(1) else {
         return match number {
@@ -357,10 +351,11 @@ fn round(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, String> {
     // Powers of ten up to 10^22 are exact.
     let scale = (0..digits).fold(1.0, |scale, _| scale * 10.0);
     let scaled = number.float() * scale;
-    Num::Float(if scaled.is_finite() { scaled.round() / scale } else { number.float() }).value()
+    Ok(Num::Float(if scaled.is_finite() { scaled.round() / scale } else { number.float() })
+        .value()?)
 }
 
-fn sorted(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn sorted(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let mut items = items(&arguments[0]).to_vec();
     work.spend(items.len())?;
     let mut refusal = None;
@@ -376,19 +371,19 @@ fn sorted(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
             std::cmp::Ordering::Equal
         })
     });
-    refusal.map_or(Ok(Value::Array(items)), Err)
+    refusal.map_or(Ok(Value::Array(items)), |message| Err(message.into()))
 }
 
-fn split(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn split(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let (text, separator) = (string(&arguments[0]), string(&arguments[1]));
     if separator.is_empty() {
-        return Err("the separator of `split` cannot be empty".to_owned());
+        return Err("the separator of `split` cannot be empty".into());
     }
     work.spend(text.len())?;
     Ok(text.split(separator).map(Value::from).collect())
 }
 
-fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let single = std::slice::from_ref(&*arguments[0]);
     let items = if arguments[0].is_array() { items(&arguments[0]) } else { single };
     work.spend(items.len())?;
@@ -397,10 +392,10 @@ fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
         let item = Num::of(item).ok_or("`sum` takes a list of numbers")?;
         total = total.add(item)?;
     }
-    total.value()
+    Ok(total.value()?)
 }
 
-fn unique(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, String> {
+fn unique(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let mut kept: Vec<Value> = Vec::new();
     for item in items(&arguments[0]) {
         work.spend(1 + kept.len())?;

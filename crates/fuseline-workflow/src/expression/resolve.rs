@@ -284,6 +284,7 @@ impl<'a, 's> Resolver<'a, 's> {
                 (1, 1) => "1 argument".to_owned(),
                 (low, high) if low == high => format!("{low} arguments"),
                 (low, usize::MAX) => format!("at least {low} arguments"),
+                (low, high) if high == low + 1 => format!("{low} or {high} arguments"),
                 (low, high) => format!("{low} to {high} arguments"),
             };
             let message = format!("`{name}` takes {takes}, not {}", types.len());

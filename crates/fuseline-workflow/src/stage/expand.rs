@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{WrittenStage, ports};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, KindSpec};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{
@@ -35,8 +35,6 @@ pub(crate) struct World<'a> {
 pub(crate) struct Expanded {
     /// `None` when its points are not known.
     pub actions: Option<Actions>,
-    /// Whether every variant is sound.
-    pub sound: bool,
     /// Those that could be made; `None` for others.
     pub variants: Vec<Option<Variant>>,
     /// The distinct kinds, as far as known.
@@ -89,14 +87,14 @@ pub(crate) fn expand(
     {
         expanded.kinds.push(kind);
     }
-    let filter = match filter {
-        Some(None) => return expanded,
-        Some(Some(filter)) => Some(filter),
-        None => None,
+    let points = match &filter {
+        Some(None) => None,
+        _ if !known => None,
+        Some(Some(filter)) => points(stage, Some(filter), world, work, actions_left, found),
+        None => points(stage, None, world, work, actions_left, found),
     };
-    let Some(points) =
-        known.then(|| points(stage, filter.as_ref(), world, work, actions_left, found)).flatten()
-    else {
+    let Some(points) = points else {
+        check_skeleton(stage, &expanded.kinds, world, found);
         return expanded;
     };
     // Options that could not be read leave the kinds and the joins to be checked.
@@ -111,6 +109,7 @@ pub(crate) fn expand(
         uses: (&uses, uses_node),
         with: with.as_ref(),
         readable,
+        kinds: BTreeSet::new(),
         places: Arc::new(option_places(stage)),
         paths: BTreeMap::new(),
         declared: BTreeMap::new(),
@@ -122,14 +121,11 @@ pub(crate) fn expand(
     }
     let (variants, of_action) = maker.variants(&points, over, &mentioned, work);
     maker.report(variants.len(), found);
-    expanded.sound = readable && variants.iter().all(Option::is_some);
-    for variant in variants.iter().flatten() {
-        if !expanded.kinds.contains(&variant.kind) {
-            expanded.kinds.push(variant.kind);
-        }
+    expanded.kinds = maker.kinds.into_iter().collect();
+    expanded.declared = maker.declared;
+    if !readable {
+        check_skeleton(stage, &expanded.kinds, world, found);
     }
-    let declared = maker.declared.into_iter();
-    expanded.declared = declared.filter_map(|(kind, ports)| Some((kind, ports?))).collect();
     expanded.actions = Some(Actions { axes: over.len(), coords: points, variants: of_action });
     expanded.variants = variants;
     expanded
@@ -301,7 +297,9 @@ fn points(
                         Ok(kept) => *verdicts[slot].insert(kept),
                         Err(mistake) => {
                             let at = written_point(over, &point, world.axes, None);
-                            found.push(mistake.diagnostic(filter.node, world.files).label(at));
+                            let mut diagnostic = mistake.diagnostic(filter.node, world.files);
+                            diagnostic.label = (!at.is_empty()).then(|| format!("at {at}"));
+                            found.push(diagnostic);
                             return None;
                         }
                     }
@@ -415,6 +413,40 @@ fn collect_places(node: &Node, path: &str, places: &mut BTreeMap<String, (Place,
     }
 }
 
+fn check_options(
+    kind: &KindSpec,
+    options: &Map<String, Value>,
+    places: &OptionPlaces,
+    found: &mut Vec<Diagnostic>,
+) {
+    for problem in options::check(&kind.name, &kind.options, options) {
+        let place = match problem.at_key {
+            true => places.key_place(&problem.path),
+            false => places.place(&problem.path),
+        };
+        found.push(Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint));
+    }
+}
+
+/// What can be said of options whose expressions have no values.
+fn check_skeleton(
+    stage: &WrittenStage,
+    kinds: &[usize],
+    world: &World<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let options = match stage.with.as_ref().map(options::skeleton) {
+        Some(Value::Object(options)) => options,
+        // What is no mapping was reported, and nothing is known of its options.
+        _ if stage.with_key.is_some() => return,
+        _ => Map::new(),
+    };
+    let places = option_places(stage);
+    for kind in kinds {
+        check_options(&world.catalogue.kinds()[*kind], &options, &places, found);
+    }
+}
+
 /// The kind that `uses:` gives at one combination.
 fn resolve_kind(
     uses: &Template,
@@ -470,8 +502,10 @@ struct VariantMaker<'a, 'n> {
     places: Arc<OptionPlaces>,
     /// By kind, whether any option is a path.
     paths: BTreeMap<usize, bool>,
+    /// The kinds that were resolved.
+    kinds: BTreeSet<usize>,
     /// By kind, the ports that the stage declares for itself.
-    declared: BTreeMap<usize, Option<Arc<DeclaredPorts>>>,
+    declared: BTreeMap<usize, Arc<DeclaredPorts>>,
     repeated: BTreeMap<(crate::files::FileId, usize, usize, &'static str, String), Repeated>,
 }
 
@@ -520,6 +554,7 @@ impl VariantMaker<'_, '_> {
     ) -> Option<Variant> {
         let world = self.world;
         let kind = resolve_kind(self.uses.0, self.uses.1, world, environment, found)?;
+        self.kinds.insert(kind);
         let spec = &world.catalogue.kinds()[kind];
         let mut mistakes = Vec::new();
         let value = self.with.map(|with| with.evaluate(environment, &mut mistakes));
@@ -528,15 +563,7 @@ impl VariantMaker<'_, '_> {
             _ => Map::new(),
         };
         if self.readable && mistakes.is_empty() {
-            for problem in options::check(&spec.name, &spec.options, &options) {
-                let place = match problem.at_key {
-                    true => self.places.key_place(&problem.path),
-                    false => self.places.place(&problem.path),
-                };
-                found.push(
-                    Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint),
-                );
-            }
+            check_options(spec, &options, &self.places, found);
         }
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),
@@ -546,18 +573,20 @@ impl VariantMaker<'_, '_> {
         if has_paths && found.is_empty() {
             options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
         }
-        let places = &self.places;
-        let declared = self.declared.entry(kind).or_insert_with(|| {
-            let usable = spec.declared_ports && self.readable && found.is_empty();
-            usable.then(|| Arc::new(ports::declared(&options, world.catalogue, places, found)))
-        });
-        Some(Variant {
-            kind,
-            options: Arc::new(options),
-            places: Arc::clone(&self.places),
-            declared: declared.clone(),
-        })
-        .filter(|_| found.is_empty() || !self.readable)
+        let mut declared = None;
+        if spec.declared_ports && self.readable {
+            let ports = ports::declared(&options, world.catalogue, &self.places, found);
+            if found.is_empty() {
+                let first = self.declared.entry(kind).or_insert_with(|| Arc::new(ports.clone()));
+                if **first != ports {
+                    let message = "the ports of a stage must be the same at all its points";
+                    found.push(Diagnostic::error(codes::MIXED_KINDS, &self.places.whole, message));
+                }
+                declared = Some(Arc::clone(first));
+            }
+        }
+        let (options, places) = (Arc::new(options), Arc::clone(&self.places));
+        (self.readable && found.is_empty()).then_some(Variant { kind, options, places, declared })
     }
 
     fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
@@ -566,7 +595,9 @@ impl VariantMaker<'_, '_> {
             // Wrong values differ from point to point, and one of them is enough to see; missing options stand at one
             // place, and are told apart by their words.
             let words = match diagnostic.code {
-                codes::MISSING_OPTION | codes::UNKNOWN_OPTION => diagnostic.message.clone(),
+                codes::MISSING_OPTION | codes::UNKNOWN_OPTION | codes::UNKNOWN_KIND => {
+                    diagnostic.message.clone()
+                }
                 _ => String::new(),
             };
             self.repeated

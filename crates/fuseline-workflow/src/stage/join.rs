@@ -160,7 +160,9 @@ impl<'a> Stages<'a> {
                 let Some(resolved) = self.resolve(reference, world, found) else { continue };
                 let before = found.len();
                 self.check_type(consumer, reference, &resolved, &ports, world, found);
-                self.check_arity(consumer, reference, &resolved, &ports, world, found);
+                if found.len() == before {
+                    self.check_arity(consumer, reference, &resolved, &ports, world, found);
+                }
                 if found.len() == before
                     && let Some(source) =
                         self.source(consumer, &input.port, reference, &resolved, world, found)
@@ -204,8 +206,11 @@ impl<'a> Stages<'a> {
         let Some((kind, port)) = wrong else { return };
         let name = &world.catalogue.kinds()[*kind].name;
         let message = format!(
-            "the input `{}` of `{name}` takes {}, and `{}.{}` is {}",
-            port.name, port.artifact, reference.stage, resolved.port.name, resolved.port.artifact
+            "the input `{}` of `{name}` takes {}, and `{}` gives {}",
+            port.name,
+            port.artifact,
+            reference.output(),
+            resolved.port.artifact
         );
         // A stage that gives what is wanted is likely the one that was meant.
         let mut fitting = Vec::new();
@@ -388,18 +393,18 @@ impl<'a> Stages<'a> {
         if let Some((first, count)) = dropped {
             let at =
                 written_point(consumer_over, actions.coords(first), world.axes, Some(&matched));
-            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-            let at = if at.is_empty() {
-                "the points selected".to_owned()
+            let (at, hint) = if at.is_empty() {
+                ("the points selected".to_owned(), "select points that exist".to_owned())
             } else {
-                format!("{at}{more}")
+                let name = &self.written[consumer].name;
+                let more =
+                    if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+                let hint = format!("give `{name}` the same `where`, or select points that exist");
+                (format!("{at}{more}"), hint)
             };
             let message = format!("`{}` has no action for {at}", reference.stage);
-            let mut diagnostic = Diagnostic::error(codes::DROPPED_POINT, &reference.place, message)
-                .hint(format!(
-                    "give `{}` the same `where`, or select points that exist",
-                    self.written[consumer].name
-                ));
+            let mut diagnostic =
+                Diagnostic::error(codes::DROPPED_POINT, &reference.place, message).hint(hint);
             if let Some(filter) = &self.written[resolved.stage].filter {
                 diagnostic = diagnostic.related(&filter.place, "dropped here");
             }

@@ -71,7 +71,7 @@ pub(crate) fn plain_value(scalar: &Scalar) -> Result<Value, ScalarProblem> {
     let out_of_range = || ScalarProblem::OutOfRange(text.to_owned());
     if digits(unsigned) {
         if unsigned.len() > 1 && unsigned.starts_with('0') {
-            return ambiguous("octal, or has lost its zeros,", None);
+            return ambiguous("octal", None);
         }
         let plain = text.strip_prefix('+').unwrap_or(text);
         let signed = plain.parse::<i64>().map(Value::from);
@@ -128,9 +128,10 @@ pub(crate) fn content_place(node: &Node, content: Range<usize>, files: &Files) -
 /// Walks the source and the text side by side up to a byte of the text.
 fn locate(source: &str, scalar: &Scalar, until: usize) -> Option<usize> {
     let mut at = match scalar.style {
-        Style::Plain => 0,
         Style::SingleQuoted | Style::DoubleQuoted => 1,
-        Style::Block => source.find('\n').map_or(0, |newline| newline + 1),
+        Style::Plain => 0,
+        // The place of a block starts behind its `|` or `>`.
+        Style::Block => 0,
     };
     for (offset, wanted) in scalar.text.char_indices() {
         loop {
