@@ -37,7 +37,8 @@ impl Lab {
     /// Writes a file.
     pub fn write(&self, relative: &str, text: impl AsRef<[u8]>) {
         let path = self.path(relative);
-        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("folders can be made");
+        fs::create_dir_all(path.parent().expect("a file has a folder"))
+            .expect("folders can be made");
         fs::write(path, text).expect("a file can be written");
     }
 
@@ -65,7 +66,10 @@ impl Lab {
 
     /// Runs the command in the folder.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
-        Ran(self.command(arguments).output().expect("fuseline can be started; `cargo build --workspace` makes it"))
+        Ran(self
+            .command(arguments)
+            .output()
+            .expect("fuseline can be started; `cargo build --workspace` makes it"))
     }
 }
 

@@ -10,7 +10,8 @@ use fuseline_tests::{Lab, Ran, real_data, root};
 fn run(lab: &Lab, data: &Path, more: &[&str]) -> Ran {
     let workflow = root().join("workflows/stressid.yaml");
     let data = format!("data={}", data.display());
-    let mut arguments = vec!["run", workflow.to_str().expect("UTF-8"), "--set", &data, "--format", "json"];
+    let mut arguments =
+        vec!["run", workflow.to_str().expect("UTF-8"), "--set", &data, "--format", "json"];
     // Few permutations: the numbers that are held fixed here do not depend on how many there are.
     arguments.extend(["--set", "permutations=199"]);
     arguments.extend(more);
@@ -18,17 +19,20 @@ fn run(lab: &Lab, data: &Path, more: &[&str]) -> Ran {
 }
 
 fn findings(bytes: Vec<u8>) -> RecordBatch {
-    let artifact = Artifact::decode(ArtifactKind::Findings, None, bytes).expect("findings are whole");
+    let artifact =
+        Artifact::decode(ArtifactKind::Findings, None, bytes).expect("findings are whole");
     artifact.table(ArtifactKind::Findings).expect("findings are a table").clone()
 }
 
 fn numbers(table: &RecordBatch, column: &str) -> Vec<f64> {
-    let column = table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
+    let column =
+        table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
     column.as_primitive::<Float64Type>().values().to_vec()
 }
 
 fn words(table: &RecordBatch, column: &str) -> Vec<String> {
-    let column = table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
+    let column =
+        table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
     let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).expect("text");
     let column = column.as_string::<i32>();
     (0..column.len()).map(|row| column.value(row).to_owned()).collect()
@@ -67,7 +71,9 @@ fn the_findings_are_those_of_an_independent_calculation() {
     let (rules, qualities) = (words(&table, "rule"), words(&table, "quality"));
     let clean = numbers(&table, "ba_clean");
     let at = |rule: &str, quality: &str| {
-        (0..rules.len()).find(|&row| rules[row] == rule && qualities[row] == quality).expect("the point is there")
+        (0..rules.len())
+            .find(|&row| rules[row] == rule && qualities[row] == quality)
+            .expect("the point is there")
     };
     // scikit-learn 1.9 and scipy 1.17 on the same features; see docs/method.md for the definitions.
     for (rule, quality, expected) in [
@@ -83,7 +89,10 @@ fn the_findings_are_those_of_an_independent_calculation() {
         ("moe", "constant", 0.6915064579489316),
     ] {
         let found = clean[at(rule, quality)];
-        assert!((found - expected).abs() < 1e-9, "{rule} with {quality}: {found}, expected {expected}");
+        assert!(
+            (found - expected).abs() < 1e-9,
+            "{rule} with {quality}: {found}, expected {expected}"
+        );
     }
     for row in 0..rules.len() {
         assert!((numbers(&table, "ba_oracle")[row] - 0.8615856199035772).abs() < 1e-9);

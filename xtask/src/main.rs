@@ -24,7 +24,10 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "this is the task runner's one place to say what failed")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "this is the task runner's one place to say what failed"
+            )]
             {
                 eprintln!("{error}");
             }

@@ -18,7 +18,8 @@ pub fn object(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Failure
         Failure::failed(format!("object {digest} vanished from the cache"))
             .hint("run again to make it again")
     })?;
-    file(path, &bytes).map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
+    file(path, &bytes)
+        .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Writes a file by way of a temporary one beside it and a rename.

@@ -23,7 +23,8 @@ impl Progress {
     /// A display for a run of so many actions.
     pub fn new(global: &Global, total: usize) -> Self {
         let bar = (print::is_rich() && !global.quiet && global.log.is_none()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            let bar =
+                ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             // The template is fixed, so it parses; were it not to, the default is shown.
             if let Ok(style) = ProgressStyle::with_template(
                 "{bar:24.cyan/blue} {pos}/{len} actions, {eta} left  {wide_msg:.dim}",
@@ -94,7 +95,10 @@ impl Progress {
             }
             // A pipe gets a line for every tenth of the work.
             None if !self.verbose && self.crossed_a_tenth(event) => {
-                self.line(&format!("{}/{} actions, {} of them cached", self.done, self.total, self.cached));
+                self.line(&format!(
+                    "{}/{} actions, {} of them cached",
+                    self.done, self.total, self.cached
+                ));
             }
             None => {}
         }

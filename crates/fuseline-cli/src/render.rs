@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 
 use fuseline_workflow::{Diagnostic, Files, Place, Severity};
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode, SpanContents,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode,
+    SpanContents,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,11 @@ use crate::print;
 
 /// Writes diagnostics to stderr, each with its source line and the place underlined.
 pub fn diagnostics(found: &[Diagnostic], files: &Files) {
-    let theme = if print::is_rich() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let theme = if print::is_rich() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
     let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
     for diagnostic in found {
         let mut text = String::new();

@@ -35,7 +35,8 @@ impl Session {
         let limits = Limits { max_actions: args.max_actions, ..Limits::default() };
         let source = Source { path: &args.workflow, text: &text };
         let load = |path: &Path| std::fs::read_to_string(path);
-        let checked = fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
+        let checked =
+            fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
         let services = Services {
             plugins: PluginLibrary::new(plugin_path(&args.plugin_path, declared)),
@@ -101,7 +102,9 @@ fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Fai
 pub fn plugin_path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
     let mut path = arguments.to_vec();
     if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
-        path.extend(std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()));
+        path.extend(
+            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()),
+        );
     }
     path.extend_from_slice(declared);
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {

@@ -209,7 +209,11 @@ fn work(executor: &dyn Executor, ready: Ready, sender: &Sender<Done>) {
     let result = executor.execute(&ready.job);
     drop(ready.lease);
     // The coordinator outlives the scope's threads; should it be gone, nobody needs the answer.
-    let _ = sender.send(Done { action: ready.action, result, seconds: started.elapsed().as_secs_f64() });
+    let _ = sender.send(Done {
+        action: ready.action,
+        result,
+        seconds: started.elapsed().as_secs_f64(),
+    });
 }
 
 struct Coordinator<'r, 'p, 'a> {
@@ -282,8 +286,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Whether nothing new may start.
     fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-            || (!self.options.keep_going && !self.failures.is_empty())
+        self.stop.load(Ordering::Relaxed) || (!self.options.keep_going && !self.failures.is_empty())
     }
 
     /// Looks up every action whose inputs are known.
@@ -396,7 +399,9 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.resolver.key(action, Some(&mut fields));
         let site = self.site(action);
         let reason = match found {
-            Lookup::ObjectMissing(port, digest) => format!("object {digest} of output {port} is missing or damaged"),
+            Lookup::ObjectMissing(port, digest) => {
+                format!("object {digest} of output {port} is missing or damaged")
+            }
             Lookup::Cached(_) => "its stage says cache: false".to_owned(),
             Lookup::Unknown => {
                 let remembered = self.remembered.get_or_insert_with(self.remember);
@@ -480,7 +485,10 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         let attempts = self.attempts.entry(action).or_default();
         *attempts += 1;
         let attempts = *attempts;
-        if error.class != Class::Failed || attempts > self.execution(action).retries || self.stopping() {
+        if error.class != Class::Failed
+            || attempts > self.execution(action).retries
+            || self.stopping()
+        {
             return false;
         }
         let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(10));

@@ -64,7 +64,10 @@ mod tests {
 
     #[test]
     fn the_first_changed_field_is_named_with_both_values() {
-        let last = ActionRecord { key_text: fields(&[("kind", "a.b"), ("with.seed", "1")]), ..Default::default() };
+        let last = ActionRecord {
+            key_text: fields(&[("kind", "a.b"), ("with.seed", "1")]),
+            ..Default::default()
+        };
         let now = fields(&[("kind", "a.b"), ("with.seed", "2")]);
         assert_eq!(reason(&now, Some(&last)), "with.seed 1 -> 2");
     }

@@ -71,7 +71,8 @@ pub struct Inputs<'a> {
 impl Inputs<'_> {
     /// The artifact of a port that takes exactly one.
     pub fn one<T: Typed>(&self, port: &str) -> Result<T, StageError> {
-        self.optional(port)?.ok_or_else(|| StageError::failed(format!("nothing arrived at input {port}")))
+        self.optional(port)?
+            .ok_or_else(|| StageError::failed(format!("nothing arrived at input {port}")))
     }
 
     /// The artifact of a port that may be left out.
@@ -128,11 +129,15 @@ impl Inputs<'_> {
         let Some((_, keyed)) = self.files.iter().find(|(keyed, _)| keyed == path) else {
             return Err(StageError::failed(format!("{} is not part of the key", path.display())));
         };
-        let bytes = std::fs::read(path)
-            .map_err(|error| StageError::data(format!("cannot read {}: {error}", path.display())))?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            StageError::data(format!("cannot read {}: {error}", path.display()))
+        })?;
         if Digest::of(&bytes) != *keyed {
-            return Err(StageError::data(format!("{} changed while the run was under way", path.display()))
-                .hint("run again when nothing writes to it"));
+            return Err(StageError::data(format!(
+                "{} changed while the run was under way",
+                path.display()
+            ))
+            .hint("run again when nothing writes to it"));
         }
         Ok(bytes)
     }
@@ -183,7 +188,12 @@ impl<'a> InputsBuilder<'a> {
     }
 
     /// An artifact at a port.
-    pub fn artifact(self, port: &str, point: Point, artifact: impl Typed) -> Result<Self, StageError> {
+    pub fn artifact(
+        self,
+        port: &str,
+        point: Point,
+        artifact: impl Typed,
+    ) -> Result<Self, StageError> {
         let artifact = Arc::new(artifact.into_artifact()?);
         Ok(self.lazy(port, point, move || Ok(artifact.clone())))
     }
@@ -256,11 +266,10 @@ impl Outputs {
         let ordered = declared
             .iter()
             .map(|(port, kind)| {
-                let at = self
-                    .artifacts
-                    .iter()
-                    .position(|(name, _)| name == port)
-                    .ok_or_else(|| StageError::failed(format!("output {port} was not given")))?;
+                let at =
+                    self.artifacts.iter().position(|(name, _)| name == port).ok_or_else(|| {
+                        StageError::failed(format!("output {port} was not given"))
+                    })?;
                 let (_, artifact) = self.artifacts.swap_remove(at);
                 if artifact.kind != *kind {
                     return Err(StageError::failed(format!(

@@ -111,7 +111,14 @@ impl Ports {
         Self::default()
     }
 
-    fn input(mut self, name: &str, artifact: ArtifactKind, arity: Arity, role: Role, doc: &str) -> Self {
+    fn input(
+        mut self,
+        name: &str,
+        artifact: ArtifactKind,
+        arity: Arity,
+        role: Role,
+        doc: &str,
+    ) -> Self {
         self.inputs.push(InputPort {
             name: name.to_owned(),
             artifact: artifact.name().to_owned(),
@@ -234,7 +241,9 @@ impl Kind {
             },
             reads_point: ports.reads_point,
             reads_provenance: ports.reads_provenance,
-            prepare: |options| match serde_path_to_error::deserialize::<_, K>(Value::Object(options.clone())) {
+            prepare: |options| match serde_path_to_error::deserialize::<_, K>(Value::Object(
+                options.clone(),
+            )) {
                 Ok(stage) => Ok(Arc::new(stage)),
                 Err(error) => {
                     Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
@@ -249,9 +258,7 @@ impl Kind {
     pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
         // Ports are declared with artifact kinds, so every name is that of one.
         let ports = self.spec.outputs.iter();
-        ports
-            .filter_map(|port| Some((port.name.clone(), port.artifact.parse().ok()?)))
-            .collect()
+        ports.filter_map(|port| Some((port.name.clone(), port.artifact.parse().ok()?))).collect()
     }
 }
 

@@ -13,7 +13,8 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut states = vec![RowState::of(Rows::None); plan.outputs];
     // One summary for each shared group of producers.
     let mut shared: BTreeMap<(usize, usize, usize, u32), RowState> = BTreeMap::new();
-    let mut found: BTreeMap<(usize, &'static str, String), (Leak, ActionId, usize)> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, &'static str, String), (Leak, ActionId, usize)> =
+        BTreeMap::new();
     for action in 0..plan.actions {
         let (stage, index) = plan.stage_of(action);
         let variant = plan.variant(stage, index);
@@ -32,12 +33,16 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
                     splits.push((input.port.as_str(), first + only));
                 }
                 let summarise = || {
-                    let slots = members.iter().map(|member| plan.output_slot(first + member, source.output));
+                    let slots = members
+                        .iter()
+                        .map(|member| plan.output_slot(first + member, source.output));
                     slots.map(|slot| states[slot]).fold(RowState::of(Rows::None), RowState::and)
                 };
                 whole = whole.and(match members {
                     [_] => summarise(),
-                    _ => *shared.entry((stage, input.input, number, group)).or_insert_with(summarise),
+                    _ => {
+                        *shared.entry((stage, input.input, number, group)).or_insert_with(summarise)
+                    }
                 });
             }
             inputs.push((input.port.as_str(), whole));
@@ -80,7 +85,12 @@ fn diagnostic(plan: &Plan<'_>, leak: Leak, action: ActionId, times: usize) -> Di
     Diagnostic {
         code: Code(leak.code),
         severity: Severity::Error,
-        message: format!("{} {}{others} (path: {})", name(plan, action), leak.message, names.join(" -> ")),
+        message: format!(
+            "{} {}{others} (path: {})",
+            name(plan, action),
+            leak.message,
+            names.join(" -> ")
+        ),
         place: place.clone(),
         label: None,
         hint: Some(leak.hint.to_owned()),

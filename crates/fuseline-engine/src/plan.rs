@@ -134,7 +134,8 @@ impl<'a> Plan<'a> {
     /// The stage kind of an action, by name.
     pub fn kind_name(&self, action: ActionId) -> &str {
         let (stage, index) = self.stage_of(action);
-        let variant = &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)];
+        let variant =
+            &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)];
         &self.kinds.get(variant.kind).spec.name
     }
 

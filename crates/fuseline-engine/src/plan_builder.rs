@@ -38,12 +38,14 @@ impl<'a> Plan<'a> {
             for variant in &stage.variants {
                 match prepare(workflow, stage, variant, kinds, services, depth) {
                     Ok(variant) => variants.push(variant),
-                    Err(problems) => diagnostics.extend(
-                        problems.into_iter().map(|problem| diagnostic(variant, problem)),
-                    ),
+                    Err(problems) => diagnostics
+                        .extend(problems.into_iter().map(|problem| diagnostic(variant, problem))),
                 }
             }
-            let ports = stage.variants.first().map_or_else(Vec::new, |variant| kinds.get(variant.kind).output_ports());
+            let ports = stage
+                .variants
+                .first()
+                .map_or_else(Vec::new, |variant| kinds.get(variant.kind).output_ports());
             let width = ports.len();
             stages.push(PlannedStage {
                 first: actions,
@@ -122,7 +124,14 @@ fn prepare(
             Some(PlannedInput { port: port.name.clone(), field, input, many })
         })
         .collect();
-    Ok(PlannedVariant { kind: variant.kind, stage: prepared, key, fields, files: part.files, inputs })
+    Ok(PlannedVariant {
+        kind: variant.kind,
+        stage: prepared,
+        key,
+        fields,
+        files: part.files,
+        inputs,
+    })
 }
 
 fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
@@ -138,7 +147,11 @@ fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
 }
 
 /// The graph: an edge from each producer to its consumer, by way of a gather where a set of producers is shared.
-fn join(workflow: &Workflow, stages: &[PlannedStage], actions: ActionId) -> DiGraph<(), (), ActionId> {
+fn join(
+    workflow: &Workflow,
+    stages: &[PlannedStage],
+    actions: ActionId,
+) -> DiGraph<(), (), ActionId> {
     let mut graph = DiGraph::with_capacity(actions as usize, actions as usize);
     for _ in 0..actions {
         graph.add_node(());

@@ -220,20 +220,14 @@ impl<'a> RowFlow<'a> {
             self.leak(
                 "fuseline::leak_model_saw_rows",
                 model,
-                format!(
-                    "applies a model shaped by {} to {}",
-                    model_state.shaped_by, rows.holds
-                ),
+                format!("applies a model shaped by {} to {}", model_state.shaped_by, rows.holds),
                 "match the fold: the model of a fold may only see that fold's test rows",
             );
         } else if rows.in_fold || rows.shaped_by.overlaps(rows.holds) {
             self.leak(
                 "fuseline::leak_in_fold",
                 port,
-                format!(
-                    "tests on {} with evidence that {} shaped",
-                    rows.holds, rows.shaped_by
-                ),
+                format!("tests on {} with evidence that {} shaped", rows.holds, rows.shaped_by),
                 "use evidence for held-out rows: an expert's output test",
             );
         }

@@ -42,12 +42,15 @@ impl<'a> RunRecord<'a> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_at = since.as_secs();
         // Sorts by time, and tells apart runs of one instant by their process.
-        let id = format!("{:010}{:09}-{}", since.as_secs(), since.subsec_nanos(), std::process::id());
+        let id =
+            format!("{:010}{:09}-{}", since.as_secs(), since.subsec_nanos(), std::process::id());
         let folder = cache.new_run(&id)?;
         let events = BufWriter::new(std::fs::File::create(folder.join("events.jsonl"))?);
-        let mut record = Self { cache, id, started: Instant::now(), started_at, events, lost: None };
+        let mut record =
+            Self { cache, id, started: Instant::now(), started_at, events, lost: None };
         let stages = plan.workflow().stages.iter().enumerate();
-        let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number).len()));
+        let stages =
+            stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number).len()));
         record.note(&Event::RunStarted {
             run: record.id.clone(),
             workflow: plan.workflow().name.clone(),
@@ -102,8 +105,14 @@ impl<'a> RunRecord<'a> {
             let (stage, _) = plan.stage_of(of);
             let site = site(&workflow.stages[stage].name, &plan.point(of));
             let state = outcome.states[action];
-            actions.push(json!([site, state.name(), outcome.keys[action].map(|key| key.to_string())]));
-            if let (ActionState::Done | ActionState::Cached, Some(key)) = (state, outcome.keys[action]) {
+            actions.push(json!([
+                site,
+                state.name(),
+                outcome.keys[action].map(|key| key.to_string())
+            ]));
+            if let (ActionState::Done | ActionState::Cached, Some(key)) =
+                (state, outcome.keys[action])
+            {
                 remembered.insert(site, key);
             }
         }

@@ -13,8 +13,10 @@ pub fn run(args: &Check) -> Result<Exit, Failure> {
     let (plan, diagnostics) = session.try_plan(Depth::Check, &[])?;
     match args.format {
         Format::Json => {
-            let found: Vec<_> =
-                diagnostics.iter().map(|found| render::json(found, &session.checked.files)).collect();
+            let found: Vec<_> = diagnostics
+                .iter()
+                .map(|found| render::json(found, &session.checked.files))
+                .collect();
             print::json(&json!({ "ok": plan.is_some(), "diagnostics": found }));
         }
         Format::Human => {

@@ -57,7 +57,9 @@ fn actions(plan: &Plan<'_>) -> Drawing {
         site(&plan.workflow().stages[stage].name, &plan.point(action))
     });
     let mut edges: Vec<_> = (0..count)
-        .flat_map(|action| plan.needs(action).into_iter().map(move |from| (from as usize, action as usize)))
+        .flat_map(|action| {
+            plan.needs(action).into_iter().map(move |from| (from as usize, action as usize))
+        })
         .collect();
     edges.sort_unstable();
     edges.dedup();

@@ -5,7 +5,7 @@ mod graph;
 mod plan;
 mod plugin;
 mod run;
-// mod schema;
+mod schema;
 mod stages;
 
 use crate::args::{Args, Command};
@@ -20,6 +20,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Graph(of) => graph::run(of),
         Command::Stages(of) => stages::run(of),
         Command::Plugin(of) => plugin::run(of),
-        Command::Schema => Ok(Exit::Done),
+        Command::Schema => schema::run(),
     }
 }

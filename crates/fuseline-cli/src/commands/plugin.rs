@@ -41,7 +41,12 @@ fn list(folders: &[std::path::PathBuf], format: Format) -> Result<Exit, Failure>
     let width = found.iter().map(|plugin| plugin.id.len()).max().unwrap_or(0);
     for plugin in &found {
         let digest = plugin.digest.to_string();
-        print::result(format!("{:width$}  {}  {}", plugin.id, &digest[..12], plugin.path.display()));
+        print::result(format!(
+            "{:width$}  {}  {}",
+            plugin.id,
+            &digest[..12],
+            plugin.path.display()
+        ));
     }
     for error in &broken {
         print::note(format!("warning: {error}"));

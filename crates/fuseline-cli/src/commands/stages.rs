@@ -127,5 +127,8 @@ fn word(value: &Value) -> String {
 
 /// A documentation text, indented.
 fn paragraph(doc: &str) -> String {
-    doc.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("      {}\n", line.trim())).collect()
+    doc.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| format!("      {}\n", line.trim()))
+        .collect()
 }
