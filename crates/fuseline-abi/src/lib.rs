@@ -11,7 +11,7 @@ mod arrow;
 mod tag;
 
 pub use arrow::{ArrowArray, ArrowSchema};
-pub use tag::{TAG_MAGIC, Tag, TagError, tag, tag_len};
+pub use tag::{TAG_MAGIC, Tag, TagError, is_id, tag, tag_len};
 
 /// Raised when existing plugins no longer fit.
 pub const ABI_MAJOR: u16 = 1;

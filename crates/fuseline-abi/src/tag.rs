@@ -97,7 +97,7 @@ impl<'t> Tag<'t> {
 }
 
 /// Whether this is a reverse domain name of at least two parts.
-fn is_id(id: &str) -> bool {
+pub fn is_id(id: &str) -> bool {
     id.contains('.')
         && id.split('.').all(|part| {
             !part.is_empty()

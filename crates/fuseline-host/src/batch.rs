@@ -2,8 +2,11 @@
 
 mod borrowed;
 mod column;
+mod wire;
 
 pub(crate) use borrowed::BorrowedBatch;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use column::Column;
 use thiserror::Error;
 
@@ -12,6 +15,8 @@ use thiserror::Error;
 /// Buffers are 64-byte aligned and cheap to share: a clone is a batch with the same buffers.
 #[derive(Clone, Debug)]
 pub struct Batch {
+    /// The same for batches with the same content, and for no others in this process.
+    identity: u64,
     rows: usize,
     modalities: Vec<String>,
     classes: Vec<String>,
@@ -151,6 +156,7 @@ impl Batch {
         check_length("available", columns.available.len(), rows * width)?;
         check_length("quality", columns.quality.len(), rows * width)?;
         Ok(Self {
+            identity: new_identity(),
             rows,
             modalities: modalities.to_vec(),
             classes: classes.to_vec(),
@@ -237,6 +243,7 @@ impl Batch {
                 ));
             }
         }
+        self.identity = new_identity();
         self.labels = Some(Labels { label: Column::copy(label), weight: Column::copy(weight) });
         Ok(self)
     }
@@ -255,8 +262,14 @@ impl Batch {
             return Err(BatchError::Embedding(modality.to_owned()));
         };
         check_length(&format!("embedding_{modality}"), values.len(), self.rows * width)?;
+        self.identity = new_identity();
         self.embeddings.push(Embedding { modality: place, width, values: Column::copy(values) });
         Ok(self)
+    }
+
+    /// The same for batches with the same content, and for no others in this process.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// How many rows.
@@ -311,15 +324,21 @@ impl Batch {
         Ok(batch)
     }
 
-    pub(crate) fn with_quality_unchecked(&self, quality: &[f64]) -> Result<Self, BatchError> {
+    fn with_quality_unchecked(&self, quality: &[f64]) -> Result<Self, BatchError> {
         check_length("quality", quality.len(), self.rows * self.modalities.len())?;
-        Ok(Self { quality: Column::copy(quality), ..self.clone() })
+        Ok(self.with_gathered_quality(quality))
+    }
+
+    /// The same rows with quality of the same length that comes from these rows.
+    pub(crate) fn with_gathered_quality(&self, quality: &[f64]) -> Self {
+        Self { identity: new_identity(), quality: Column::copy(quality), ..self.clone() }
     }
 
     /// The rows at these places, in this order, without labels.
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
         let (width, classes) = (self.modalities.len(), self.classes.len());
         Self {
+            identity: new_identity(),
             rows: rows.len(),
             modalities: self.modalities.clone(),
             classes: self.classes.clone(),
@@ -338,6 +357,11 @@ impl Batch {
             labels: None,
         }
     }
+}
+
+fn new_identity() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn check_length(column: &str, found: usize, expected: usize) -> Result<(), BatchError> {

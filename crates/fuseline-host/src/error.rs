@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::batch::BatchError;
 use crate::params::ParamProblem;
+#[cfg(unix)]
+use crate::worker::WorkerFailure;
 
 /// Why a rule could not be found, loaded or used.
 #[derive(Clone, Debug, Error)]
@@ -96,6 +98,17 @@ pub enum HostError {
         operation: &'static str,
         /// What it said.
         error: RuleError,
+    },
+    /// The process that runs the rule failed; it is not used again.
+    #[cfg(unix)]
+    #[error("{id} failed to {operation}: {failure}")]
+    Worker {
+        /// The rule.
+        id: String,
+        /// `load`, `fit`, `open a model`, `predict`.
+        operation: &'static str,
+        /// How.
+        failure: WorkerFailure,
     },
     /// The rule's predictions break the output law.
     #[error("{id} broke the output law in row {row}: {reason}")]

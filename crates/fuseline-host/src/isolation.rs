@@ -3,7 +3,9 @@
 /// Where a rule runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// In this process: fast, and a defect of the plugin is a defect of the process.
+    /// In a process of its own: a crash, a hang or an endless allocation is an error of one call.
     #[default]
+    Worker,
+    /// In this process: fast, and a defect of the plugin is a defect of the process. Scripts cannot run so.
     InProcess,
 }

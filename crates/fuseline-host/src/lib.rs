@@ -13,14 +13,17 @@ mod native;
 mod params;
 mod rule;
 mod schema;
+mod script;
 mod stop;
 mod tag_file;
+#[cfg(unix)]
+pub mod worker;
 
 pub use batch::{Batch, BatchColumns, BatchError};
 pub use descriptor::{Capabilities, Descriptor, Limits};
 pub use error::{HostError, RuleCode, RuleError};
 pub use isolation::Isolation;
-pub use library::{PluginFile, PluginLibrary};
+pub use library::{PluginFile, PluginForm, PluginLibrary};
 pub use params::{ParamProblem, Params};
 pub use rule::{OpenModel, Rule};
 pub use stop::StopSignal;

@@ -13,7 +13,10 @@ use crate::isolation::Isolation;
 use crate::native::Native;
 use crate::rule::Rule;
 use crate::schema::closest;
+use crate::script::{self, Head};
 use crate::tag_file::{self, Found};
+#[cfg(unix)]
+use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram};
 
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +25,21 @@ pub struct PluginFile {
     pub path: PathBuf,
     /// The rule's id, from the tag.
     pub id: String,
-    /// The ABI it is built for.
+    /// The ABI it is built for; for a script, the worker protocol it speaks.
     pub abi: (u16, u16),
+    /// What kind of file it is.
+    pub form: PluginForm,
     /// Digest of the file's bytes.
     pub digest: Digest,
+}
+
+/// What kind of file a plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginForm {
+    /// A shared library that follows the C ABI.
+    Library,
+    /// A script that speaks the worker protocol.
+    Script,
 }
 
 impl PluginFile {
@@ -46,9 +60,19 @@ impl PluginFile {
         };
         let path = std::path::absolute(path).map_err(unreadable)?;
         let bytes = std::fs::read(&path).map_err(unreadable)?;
+        match script::read(&bytes) {
+            Head::Rule { id, protocol } => {
+                let (abi, form) = ((protocol, 0), PluginForm::Script);
+                return Ok(Some(Self { path, id, abi, form, digest: Digest::of(&bytes) }));
+            }
+            Head::Broken(reason) => return Err(HostError::NotAPlugin { path, reason }),
+            Head::Nothing if bytes.starts_with(b"#!") => return Ok(None),
+            Head::Nothing => {}
+        }
         match tag_file::read(&bytes) {
             Found::Rule { id, abi } if abi.0 == abi::ABI_MAJOR => {
-                Ok(Some(Self { path, id, abi, digest: Digest::of(&bytes) }))
+                let form = PluginForm::Library;
+                Ok(Some(Self { path, id, abi, form, digest: Digest::of(&bytes) }))
             }
             Found::Rule { abi, .. } => Err(HostError::OtherAbi { path, found: abi }),
             Found::Untagged => Ok(None),
@@ -71,15 +95,31 @@ pub struct PluginLibrary {
 #[derive(Debug)]
 struct Shared {
     search: Vec<PathBuf>,
+    #[cfg(unix)]
+    workers: OnceLock<(WorkerProgram, WorkerLimits)>,
     found: OnceLock<Vec<Result<PluginFile, HostError>>>,
-    loaded: Mutex<BTreeMap<(PathBuf, Digest), Rule>>,
+    loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
 }
 
 impl PluginLibrary {
     /// The rules in these folders, which are read when they are first needed; a folder that does not exist is skipped.
     pub fn new(search: Vec<PathBuf>) -> Self {
-        let shared = Shared { search, found: OnceLock::new(), loaded: Mutex::default() };
+        let shared = Shared {
+            search,
+            #[cfg(unix)]
+            workers: OnceLock::new(),
+            found: OnceLock::new(),
+            loaded: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// With workers that are started so, and may use so much. By default this program itself is started, which must call
+    /// [`crate::worker::run_if_asked`]. Nothing changes once a worker has been started.
+    #[cfg(unix)]
+    pub fn with_workers(self, program: WorkerProgram, limits: WorkerLimits) -> Self {
+        let _ = self.shared.workers.set((program, limits));
+        self
     }
 
     /// The folders, in order.
@@ -162,9 +202,31 @@ impl PluginLibrary {
         })
     }
 
+    #[cfg(unix)]
+    fn load_in_worker(&self, file: &PluginFile) -> Result<Rule, HostError> {
+        let refused = |reason: String| HostError::Load { path: file.path.clone(), reason };
+        let (program, limits) = match self.shared.workers.get() {
+            Some(workers) => workers.clone(),
+            None => {
+                let this = WorkerProgram::this().map_err(|error| refused(error.to_string()))?;
+                (this, WorkerLimits::default())
+            }
+        };
+        let backend = WorkerBackend::start(&file.path, program, limits).map_err(|failure| {
+            HostError::Worker { id: file.id.clone(), operation: "load", failure }
+        })?;
+        Rule::new(file.clone(), Arc::new(backend))
+    }
+
+    #[cfg(not(unix))]
+    fn load_in_worker(&self, file: &PluginFile) -> Result<Rule, HostError> {
+        let reason = "worker processes are not supported on this system".to_owned();
+        Err(HostError::Load { path: file.path.clone(), reason })
+    }
+
     /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of its code runs.
     pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
-        let key = (file.path.clone(), file.digest);
+        let key = (file.path.clone(), file.digest, isolation == Isolation::Worker);
         let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rule) = loaded.get(&key) {
             return Ok(rule.clone());
@@ -182,15 +244,25 @@ impl PluginLibrary {
             });
         }
         let rule = match isolation {
+            Isolation::InProcess if file.form == PluginForm::Script => {
+                return Err(HostError::Load {
+                    path: file.path.clone(),
+                    reason: "a script cannot run in this process, only in a worker".to_owned(),
+                });
+            }
             Isolation::InProcess => Rule::new(file.clone(), Arc::new(Native::load(&file.path)?))?,
+            Isolation::Worker => self.load_in_worker(file)?,
         };
         loaded.insert(key, rule.clone());
         Ok(rule)
     }
 }
 
+/// Libraries, and scripts in the languages in which one would write a rule.
 fn may_be_rule(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == DLL_SUFFIX.trim_start_matches('.'))
+    let library = DLL_SUFFIX.trim_start_matches('.');
+    path.extension()
+        .is_some_and(|extension| [library, "py", "R", "jl"].iter().any(|known| extension == *known))
         && path.is_file()
 }
 

@@ -35,6 +35,10 @@ pub(crate) struct Native {
 }
 
 impl Native {
+    pub(crate) fn has_fast_path(&self) -> bool {
+        self.functions.predict_permuted.is_some()
+    }
+
     /// Loads a plugin by its absolute path, and initialises it.
     pub(crate) fn load(path: &Path) -> Result<Self, HostError> {
         let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
@@ -218,6 +222,10 @@ impl OpenedModel for NativeModel {
 
     fn has_fast_path(&self) -> bool {
         self.functions.predict_permuted.is_some()
+    }
+
+    fn permutes(&self) -> bool {
+        self.has_fast_path()
     }
 
     fn predict_permuted(

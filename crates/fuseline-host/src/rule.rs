@@ -13,6 +13,8 @@ use crate::library::PluginFile;
 use crate::params::{ParamProblem, Params};
 use crate::schema;
 use crate::stop::StopSignal;
+#[cfg(unix)]
+use crate::worker::WorkerFailure;
 
 /// Where a rule's code runs: in this process or in another.
 pub(crate) trait Backend: Send + Sync {
@@ -31,8 +33,10 @@ pub(crate) trait Backend: Send + Sync {
 /// An opened model, where the rule's code runs.
 pub(crate) trait OpenedModel: Send + Sync {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault>;
-    /// False when the rule has no fast path.
+    /// Whether the rule itself has a fast path.
     fn has_fast_path(&self) -> bool;
+    /// Whether `predict_permuted` can be called, be it a fast path or a loop over there.
+    fn permutes(&self) -> bool;
     fn predict_permuted(
         &self,
         batch: &Batch,
@@ -58,12 +62,17 @@ pub(crate) struct Permuted<'a> {
 pub(crate) enum Fault {
     /// The rule said so.
     Rule(RuleError),
+    /// The process that runs the rule failed.
+    #[cfg(unix)]
+    Worker(WorkerFailure),
 }
 
 impl Fault {
     fn of(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
+            #[cfg(unix)]
+            Self::Worker(failure) => HostError::Worker { id: id.to_owned(), operation, failure },
         }
     }
 }
@@ -178,13 +187,9 @@ impl OpenModel {
     pub fn predict(&self, batch: &Batch) -> Result<Vec<f64>, HostError> {
         self.rule.shared.descriptor.takes(batch)?;
         let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
-        self.predict_into(batch, &mut out)?;
+        self.opened.predict(batch, &mut out, &self.stop).map_err(|fault| self.failed(fault))?;
+        self.output_law(&out, batch)?;
         Ok(out)
-    }
-
-    fn predict_into(&self, batch: &Batch, out: &mut [f64]) -> Result<(), HostError> {
-        self.opened.predict(batch, out, &self.stop).map_err(|fault| self.failed(fault))?;
-        self.output_law(out, batch)
     }
 
     /// Predicts under permuted quality: in permutation p, row i keeps its evidence and availability, and modality m, when bit m of
@@ -204,31 +209,13 @@ impl OpenModel {
         self.rule.shared.descriptor.takes(batch)?;
         let permuted = Permuted { index, permutations, columns, modality_mask };
         permuted.fits(batch, out.len())?;
-        if self.opened.has_fast_path() {
-            self.opened
-                .predict_permuted(batch, permuted, out, &self.stop)
-                .map_err(|fault| self.failed(fault))?;
-            return self.output_law(out, batch);
+        if self.opened.permutes() {
+            self.opened.predict_permuted(batch, permuted, out, &self.stop)
+        } else {
+            looped(&*self.opened, batch, permuted, out, &self.stop)
         }
-        let width = batch.rows() * batch.classes().len();
-        if width == 0 {
-            return Ok(());
-        }
-        let mut quality = vec![0.0; batch.quality().len()];
-        for (permutation, out) in out.chunks_exact_mut(width).enumerate() {
-            if self.stop.is_stopped() {
-                let error = RuleError {
-                    code: RuleCode::Cancelled,
-                    message: String::new(),
-                    param: None,
-                    row: None,
-                };
-                return Err(self.failed(Fault::Rule(error)));
-            }
-            permuted.gather(batch, permutation, &mut quality);
-            self.predict_into(&batch.with_quality_unchecked(&quality)?, out)?;
-        }
-        Ok(())
+        .map_err(|fault| self.failed(fault))?;
+        self.output_law(out, batch)
     }
 
     fn failed(&self, fault: Fault) -> HostError {
@@ -266,8 +253,36 @@ impl OpenModel {
     }
 }
 
+/// Permuted prediction as a loop of predict over gathered quality.
+pub(crate) fn looped(
+    model: &dyn OpenedModel,
+    batch: &Batch,
+    permuted: Permuted<'_>,
+    out: &mut [f64],
+    stop: &StopSignal,
+) -> Result<(), Fault> {
+    let width = batch.rows() * batch.classes().len();
+    if width == 0 {
+        return Ok(());
+    }
+    let mut quality = vec![0.0; batch.quality().len()];
+    for (permutation, out) in out.chunks_exact_mut(width).enumerate() {
+        if stop.is_stopped() {
+            return Err(Fault::Rule(RuleError {
+                code: RuleCode::Cancelled,
+                message: String::new(),
+                param: None,
+                row: None,
+            }));
+        }
+        permuted.gather(batch, permutation, &mut quality);
+        model.predict(&batch.with_gathered_quality(&quality), out, stop)?;
+    }
+    Ok(())
+}
+
 impl Permuted<'_> {
-    fn fits(&self, batch: &Batch, out: usize) -> Result<(), BatchError> {
+    pub(crate) fn fits(&self, batch: &Batch, out: usize) -> Result<(), BatchError> {
         let (rows, modalities) = (batch.rows(), batch.modalities().len());
         if modalities > 64 {
             return Err(BatchError::Index(format!("has 64 bits for {modalities} modalities")));

@@ -18,6 +18,12 @@ impl StopSignal {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Takes the signal back, for the next call.
+    #[cfg(unix)]
+    pub(crate) fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the signal has been given.
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)

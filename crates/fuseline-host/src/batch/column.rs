@@ -34,6 +34,23 @@ impl<T: ArrowNativeType> Column<T> {
         Self { buffer: buffer.into(), values: PhantomData }
     }
 
+    /// Takes a buffer that Arrow has read; it is copied only when it is not aligned as the ABI asks for, or longer than it should be.
+    pub fn of_buffer(buffer: Buffer, len: usize) -> Option<Self> {
+        let bytes = len * size_of::<T>();
+        if buffer.len() < bytes {
+            return None;
+        }
+        if (buffer.as_ptr() as usize).is_multiple_of(64) && buffer.len() == bytes && len > 0 {
+            return Some(Self { buffer, values: PhantomData });
+        }
+        Some(Self::filled(len, |copy| copy.extend_from_slice(&buffer.as_slice()[..bytes])))
+    }
+
+    /// The buffer, shared.
+    pub fn buffer(&self) -> Buffer {
+        self.buffer.clone()
+    }
+
     pub fn values(&self) -> &[T] {
         self.buffer.typed_data()
     }

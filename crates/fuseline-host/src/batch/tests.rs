@@ -73,3 +73,39 @@ fn rows_are_taken_in_the_order_asked_for() {
     assert_eq!(part.quality(), [3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(part.available(), [1, 0, 1, 1, 1, 0]);
 }
+
+#[test]
+fn a_batch_crosses_to_another_process_unchanged_and_aligned() {
+    let values: Vec<f64> = (0..6).map(f64::from).collect();
+    for rows in [0, 1, 3] {
+        let evidence = [0.25, 0.75].repeat(2 * rows);
+        let row_id: Vec<u64> = (7..7 + rows as u64).collect();
+        let columns = BatchColumns {
+            row_id: &row_id,
+            evidence: &evidence,
+            available: &vec![1; 2 * rows],
+            quality: &values[..2 * rows],
+        };
+        let batch = Batch::new(&names(&["face", "voice"]), &names(&["no", "yes"]), columns)
+            .unwrap()
+            .with_embedding("voice", 2, &values[..2 * rows])
+            .unwrap()
+            .with_labels(&vec![1; rows], &vec![0.5; rows])
+            .unwrap();
+        let stream = batch.to_stream().unwrap();
+        let mut bytes = arrow::buffer::MutableBuffer::with_capacity(stream.len());
+        bytes.extend_from_slice(&stream);
+        let read = Batch::of_stream(bytes).unwrap();
+        assert_eq!(read.modalities(), batch.modalities());
+        assert_eq!(read.classes(), batch.classes());
+        assert_eq!(read.row_id(), batch.row_id());
+        assert_eq!(read.evidence(), batch.evidence());
+        assert_eq!(read.available(), batch.available());
+        assert_eq!(read.quality(), batch.quality());
+        assert_eq!(read.label(), batch.label());
+        assert_eq!(read.weight(), batch.weight());
+        assert_eq!(read.embeddings[0].values.values(), batch.embeddings[0].values.values());
+        assert_eq!(read.evidence().as_ptr() as usize % 64, 0);
+        assert_eq!(read.quality().as_ptr() as usize % 64, 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! Rules that run in a process of their own.
+//!
+//! The host starts the worker with a socket as its standard input, and sends two files of shared memory over it: one to read from, one to write
+//! to. Small frames on the socket say what is to be done with them; `docs/design/worker-protocol.md` is the specification, and a rule
+//! in any language can be a program that follows it. A worker serves many calls, one at a time; after any failure it is ended and not used again.
+
+mod client;
+mod frame;
+mod region;
+mod sandbox;
+mod server;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) use client::WorkerBackend;
+pub use client::WorkerFailure;
+
+/// The first argument of the program that runs as a worker.
+pub const WORKER_ARGUMENT: &str = "plugin-worker";
+
+/// What a worker may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Bytes of memory (data segment) that the worker may ask for.
+    pub memory: u64,
+    /// How long one call may take.
+    pub call: Duration,
+    /// How long loading may take.
+    pub load: Duration,
+    /// How long a call may go on after it was asked to stop.
+    pub grace: Duration,
+    /// Whether files and network are closed to the worker, where the kernel can do that.
+    pub sandbox: bool,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self {
+            memory: 4 << 30,
+            call: Duration::from_secs(3600),
+            load: Duration::from_secs(30),
+            grace: Duration::from_secs(1),
+            sandbox: true,
+        }
+    }
+}
+
+/// How a worker is started: a program that calls [`run_if_asked`] first of all.
+#[derive(Clone, Debug)]
+pub struct WorkerProgram {
+    /// The program.
+    pub program: PathBuf,
+    /// What comes before the worker's own arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl WorkerProgram {
+    /// This program itself.
+    pub fn this() -> std::io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, arguments: vec![WORKER_ARGUMENT.into()] })
+    }
+}
+
+/// Runs as a worker when the first argument says so; else gives nothing back and has done nothing.
+///
+/// To be called at the very beginning of `main`: `plugin-worker FILE MEMORY SANDBOX` is how the host starts its workers.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != WORKER_ARGUMENT {
+        return None;
+    }
+    Some(server::run(&arguments.collect::<Vec<_>>()))
+}

@@ -1,0 +1,96 @@
+//! Hostile plugins: each is compiled, and costs one call and a clear message.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Rows, defaults};
+use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
+use fuseline_host::{HostError, Isolation, PluginLibrary, StopSignal};
+
+fn worker() -> WorkerProgram {
+    WorkerProgram {
+        program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
+        arguments: vec![WORKER_ARGUMENT.into()],
+    }
+}
+
+fn limits() -> WorkerLimits {
+    WorkerLimits {
+        memory: 512 << 20,
+        call: Duration::from_secs(2),
+        load: Duration::from_secs(2),
+        ..WorkerLimits::default()
+    }
+}
+
+/// Compiles a hostile plugin into a folder of its own.
+fn compile(source: &Path) -> PathBuf {
+    let name = source.file_stem().unwrap().to_str().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("cc")
+        .args(["-std=gnu11", "-O0", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .arg(here.join("../fuseline-abi/include"))
+        .arg("-I")
+        .arg(here.join("tests/hostile"))
+        .arg("-o")
+        .arg(folder.join("hostile.so"))
+        .arg(source)
+        .output()
+        .expect("a C compiler is needed for this test");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    folder
+}
+
+/// Everything that a study does with a rule.
+fn study(folder: &Path) -> Result<(), HostError> {
+    let library = PluginLibrary::new(vec![folder.to_owned()]).with_workers(worker(), limits());
+    let file = library.list().remove(0)?;
+    let rule = library.load(&file, Isolation::Worker)?;
+    let rows = Rows::new(40, 3, 2, 5);
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new())?;
+    let model = rule.open(&model)?;
+    let first = model.predict(&rows.batch())?;
+    assert_eq!(first, model.predict(&rows.batch())?);
+    let index: Vec<u32> = (0..40).rev().collect();
+    let mut out = vec![0.0; 80];
+    model.predict_permuted(&rows.batch(), &index, 1, 1, u64::MAX, &mut out)
+}
+
+#[test]
+fn every_hostile_plugin_costs_one_call_and_a_clear_message() {
+    let mut sources: Vec<_> =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+            .collect();
+    sources.sort();
+    assert!(sources.len() > 30);
+    let mut wrong = Vec::new();
+    for source in &sources {
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(source).unwrap();
+        let expected = text.lines().next().unwrap().strip_prefix("// expect: ").unwrap();
+        let seen = match study(&compile(source)) {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        println!("{name}: {seen}");
+        let right = if expected == "ok" {
+            seen == "ok"
+        } else {
+            seen.contains(&expected.replace("\\\"", "\""))
+        };
+        if !right {
+            wrong.push(format!("{name}: expected {expected:?}, saw {seen:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!Path::new("/tmp/fuseline-hostile-was-here").exists());
+}

@@ -1,0 +1,3 @@
+// expect: SIGFPE
+#define BEFORE_FIT { volatile int zero = 0; zero = 7 / zero; }
+#include "rule.h"

@@ -1,0 +1,3 @@
+// expect: open gave no model and no error
+#define BEFORE_OPEN if (len > 0) return FSL_OK;
+#include "rule.h"

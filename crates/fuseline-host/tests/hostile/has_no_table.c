@@ -1,0 +1,3 @@
+// expect: failed to load: 
+#define BEFORE_INIT if (out != NULL) return FSL_OK;
+#include "rule.h"

@@ -1,0 +1,3 @@
+// expect: failed to load: it did not answer within
+#define BEFORE_INIT for (volatile int i = 0;; i++) {}
+#include "rule.h"

@@ -1,0 +1,3 @@
+// expect: failed to fit: its process was killed by SIGSEGV
+#define BEFORE_FIT *(volatile int *)8 = 1;
+#include "rule.h"

@@ -1,0 +1,3 @@
+// expect: failed to load: its process was killed by SIGSEGV
+#define BEFORE_INIT *(volatile int *)8 = 1;
+#include "rule.h"

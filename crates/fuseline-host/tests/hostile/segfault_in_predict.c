@@ -1,0 +1,3 @@
+// expect: failed to predict: its process was killed by SIGSEGV
+#define BEFORE_PREDICT *(volatile int *)8 = 1;
+#include "rule.h"

@@ -1,0 +1,2 @@
+// expect: ok
+#include "rule.h"

@@ -1,0 +1,3 @@
+// expect: ok
+#define BEFORE_PREDICT *(double *)(uintptr_t)evidence = 0.25;
+#include "rule.h"

@@ -1,0 +1,119 @@
+//! Rules in a process of their own.
+#![cfg(unix)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Numbers, RULES, Rows, defaults, plugin_folder, rule, shuffled};
+use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
+use fuseline_host::{HostError, Isolation, PluginLibrary, Rule, RuleCode, StopSignal};
+
+fn isolated(name: &str) -> Rule {
+    let program = WorkerProgram {
+        program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
+        arguments: vec![WORKER_ARGUMENT.into()],
+    };
+    let library =
+        PluginLibrary::new(vec![plugin_folder()]).with_workers(program, WorkerLimits::default());
+    library.load(&library.find(name).unwrap(), Isolation::Worker).unwrap()
+}
+
+#[test]
+fn a_worker_gives_the_same_bytes_as_this_process() {
+    for name in RULES {
+        let (here, there) = (rule(name), isolated(name));
+        assert_eq!(here.descriptor(), there.descriptor());
+        let rows = Rows::new(120, 3, 2, 41);
+        let params = defaults(&here);
+        let model = here.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
+        assert_eq!(
+            there.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap(),
+            model,
+            "{name}"
+        );
+        let (here, there) = (here.open(&model).unwrap(), there.open(&model).unwrap());
+        assert_eq!(here.has_fast_path(), there.has_fast_path());
+        let test = Rows::new(70, 3, 2, 43).batch();
+        assert_eq!(here.predict(&test).unwrap(), there.predict(&test).unwrap(), "{name}");
+        let mut numbers = Numbers::new(3);
+        let index: Vec<u32> = (0..4).flat_map(|_| shuffled(70, &mut numbers)).collect();
+        let (mut one, mut other) = (vec![0.0; 560], vec![1.0; 560]);
+        here.predict_permuted(&test, &index, 4, 1, u64::MAX, &mut one).unwrap();
+        there.predict_permuted(&test, &index, 4, 1, u64::MAX, &mut other).unwrap();
+        assert_eq!(one, other, "{name}");
+    }
+}
+
+#[test]
+fn one_worker_serves_several_models_and_batches() {
+    let rule = isolated("lr");
+    let params = defaults(&rule);
+    let models: Vec<_> = (0..3)
+        .map(|seed| {
+            let rows = Rows::new(60, 2, 2, seed);
+            rule.open(&rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap()).unwrap()
+        })
+        .collect();
+    let batches: Vec<_> = (10..12).map(|seed| Rows::new(30, 2, 2, seed).batch()).collect();
+    let first: Vec<_> = models
+        .iter()
+        .flat_map(|model| batches.iter().map(|batch| model.predict(batch).unwrap()))
+        .collect();
+    let again: Vec<_> = models
+        .iter()
+        .flat_map(|model| batches.iter().map(|batch| model.predict(batch).unwrap()))
+        .collect();
+    assert_eq!(first, again);
+    assert_ne!(first[0], first[2]);
+}
+
+#[test]
+fn calls_from_many_threads_are_served_by_many_workers() {
+    let rule = isolated("weighted_mean");
+    let rows = Rows::new(60, 3, 2, 9);
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    let model = Arc::new(rule.open(&model).unwrap());
+    let expected = model.predict(&rows.batch()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    assert_eq!(model.predict(&rows.batch()).unwrap(), expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_error_of_the_rule_leaves_the_worker_alive() {
+    let rule = isolated("hgb");
+    let error = rule.open(b"rubbish").unwrap_err();
+    assert!(matches!(error, HostError::Rule { error, .. } if error.code == RuleCode::Data));
+    let rows = Rows::new(60, 2, 2, 9);
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
+}
+
+#[test]
+fn a_stop_ends_a_running_fit_within_a_second() {
+    let rule = isolated("hgb");
+    let mut given = serde_json::Map::new();
+    given.insert("rounds".to_owned(), 10_000.into());
+    given.insert("min_rows_per_leaf".to_owned(), 1.into());
+    let params = rule.params(&given).unwrap();
+    let rows = Rows::new(4000, 3, 4, 1).training();
+    let stop = StopSignal::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            stop.stop();
+        });
+        let begun = Instant::now();
+        let error = rule.fit(&rows, &params, 1, &stop).unwrap_err();
+        assert!(error.is_cancelled(), "{error}");
+        assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+    });
+}
