@@ -6,3 +6,6 @@ pub mod family;
 pub mod permute_quality;
 pub mod summarize;
 mod tally;
+
+#[cfg(test)]
+mod tests;

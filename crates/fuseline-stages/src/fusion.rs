@@ -47,3 +47,6 @@ pub(crate) fn fits(model: &Model, fusable: &Fusable) -> Result<(), StageError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,16 @@ use fuseline_engine::{Inputs, InputsBuilder, Outputs, Services, StageError, Stag
 use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::Value;
 
+/// Services that know the fusion rules beside the test's own executable.
+pub(crate) fn services() -> Services {
+    let executable = std::env::current_exe().unwrap();
+    Services {
+        plugins: PluginLibrary::new(vec![executable.parent().unwrap().to_owned()]),
+        isolation: Isolation::InProcess,
+        files: FileDigests::default(),
+    }
+}
+
 /// Runs a stage kind with options as a workflow gives them.
 pub(crate) fn run<K: StageKind>(
     options: Value,
@@ -14,11 +24,7 @@ pub(crate) fn run<K: StageKind>(
     give: impl for<'a> FnOnce(InputsBuilder<'a>) -> Result<InputsBuilder<'a>, StageError>,
 ) -> Result<Outputs, StageError> {
     let stage: K = serde_json::from_value(options).unwrap();
-    let services = Services {
-        plugins: PluginLibrary::new(Vec::new()),
-        isolation: Isolation::InProcess,
-        files: FileDigests::default(),
-    };
+    let services = services();
     let point =
         point.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
     let inputs: Inputs<'_> = give(InputsBuilder::new(&services, seed).point(point))?.build();

@@ -145,8 +145,10 @@ impl StageKind for Summarize {
             p_adjusted: None,
             flip_rate: tested.flip_rate,
             probability_shift: tested.probability_shift,
+            // A single outcome has no spread to tell of.
             null_sd: test.null_sd.unwrap_or(f64::NAN),
-            detectable_gap: detectable.unwrap_or(f64::NAN),
+            // So few permutations cannot reach the level, whatever the gap.
+            detectable_gap: detectable.unwrap_or(f64::INFINITY),
             equivalent: None,
             ba_best_unimodal: best,
             ba_oracle: headroom.oracle,
