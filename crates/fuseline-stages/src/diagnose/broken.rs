@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use fuseline_artifact::Cohort;
+use fuseline_artifact::{Cohort, Digest};
 use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::evidence::confidence;
@@ -26,15 +26,43 @@ pub(crate) struct Plan<'a> {
 /// Every broken quality that a model is asked about.
 pub(crate) enum Broken {
     /// Quality taken from other rows.
-    Permuted { permutations: u32, mask: u64, permuter: Permuter },
-    /// Quality replaced: rows x modalities each time.
-    Replaced(Vec<Vec<f64>>),
+    Permuted { permutations: u32, mask: u64, permuter: Box<Permuter> },
+    /// Quality exchanged within rows, drawn anew when it is asked for.
+    Swapped { permutations: u32, swap: Swap },
+    /// Quality replaced once: rows x modalities.
+    Replaced(Vec<f64>),
+}
+
+/// What an exchange within rows is drawn from.
+pub(crate) struct Swap {
+    quality: Vec<f64>,
+    /// rows x modalities: what may be exchanged.
+    open: Vec<bool>,
+    modalities: usize,
+    digest: Digest,
+    seed: u64,
+}
+
+impl Swap {
+    fn draw(&self, number: u32) -> Result<Vec<f64>, StageError> {
+        let rows = Rows {
+            modalities: self.modalities,
+            available: &self.open,
+            group: None,
+            stratum: None,
+            digest: self.digest.as_bytes(),
+        };
+        permutation::modality_swap(&self.quality, &rows, self.seed, number.into()).map_err(refused)
+    }
+}
+
+fn refused(error: permutation::PermutationError) -> StageError {
+    StageError::data(error.to_string())
 }
 
 impl Broken {
     /// Prepares what a plan asks for; an error when it can break nothing.
     pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
-        let refused = |error: permutation::PermutationError| StageError::data(error.to_string());
         let digest = rows_digest(&fusable.example_ids(cohort));
         let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
         let group = groups(fusable, cohort);
@@ -73,7 +101,11 @@ impl Broken {
                 }
                 let bits = plan.chosen.iter().zip(0..);
                 let mask = bits.map(|(&chosen, bit)| u64::from(chosen) << bit).sum();
-                Ok(Self::Permuted { permutations: plan.permutations, mask, permuter })
+                Ok(Self::Permuted {
+                    permutations: plan.permutations,
+                    mask,
+                    permuter: Box::new(permuter),
+                })
             }
             Intervention::ModalitySwap | Intervention::Constant => {
                 // What is not chosen is left alone, as if it were not there.
@@ -82,22 +114,19 @@ impl Broken {
                     .zip(plan.chosen.iter().cycle())
                     .map(|(there, chosen)| *there && *chosen)
                     .collect();
-                rows.available = &open;
-                let replaced = if plan.intervention == Intervention::Constant {
-                    permutation::constant(&fusable.quality, &rows).map(|quality| vec![quality])
-                } else {
-                    (0..plan.permutations)
-                        .map(|number| {
-                            permutation::modality_swap(
-                                &fusable.quality,
-                                &rows,
-                                plan.seed,
-                                number.into(),
-                            )
-                        })
-                        .collect()
+                if plan.intervention == Intervention::Constant {
+                    rows.available = &open;
+                    let level = permutation::constant(&fusable.quality, &rows);
+                    return Ok(Self::Replaced(level.map_err(refused)?));
+                }
+                let swap = Swap {
+                    quality: fusable.quality.clone(),
+                    open,
+                    modalities: plan.chosen.len(),
+                    digest,
+                    seed: plan.seed,
                 };
-                Ok(Self::Replaced(replaced.map_err(refused)?))
+                Ok(Self::Swapped { permutations: plan.permutations, swap })
             }
         }
     }
@@ -105,8 +134,10 @@ impl Broken {
     /// How many there are.
     pub fn len(&self) -> u32 {
         match self {
-            Self::Permuted { permutations, .. } => *permutations,
-            Self::Replaced(qualities) => qualities.len() as u32,
+            Self::Permuted { permutations, .. } | Self::Swapped { permutations, .. } => {
+                *permutations
+            }
+            Self::Replaced(_) => 1,
         }
     }
 
@@ -128,19 +159,29 @@ impl Broken {
                 }
                 model.predict_permuted(batch, &index, which.len(), columns, *mask, out)?;
             }
-            Self::Replaced(qualities) => {
+            Self::Swapped { swap, .. } => {
                 let width = batch.rows() * batch.classes().len();
-                let which = which.start as usize..which.end as usize;
-                for (quality, out) in qualities[which].iter().zip(out.chunks_exact_mut(width)) {
-                    let batch = batch
-                        .with_quality(quality)
-                        .map_err(|error| StageError::failed(error.to_string()))?;
-                    out.copy_from_slice(&model.predict(&batch)?);
+                for (number, out) in which.zip(out.chunks_exact_mut(width)) {
+                    ask(model, batch, &swap.draw(number)?, out)?;
                 }
             }
+            Self::Replaced(quality) => ask(model, batch, quality, out)?,
         }
         Ok(())
     }
+}
+
+/// Asks the model about the same rows with another quality.
+fn ask(
+    model: &OpenModel,
+    batch: &Batch,
+    quality: &[f64],
+    out: &mut [f64],
+) -> Result<(), StageError> {
+    let batch =
+        batch.with_quality(quality).map_err(|error| StageError::failed(error.to_string()))?;
+    out.copy_from_slice(&model.predict(&batch)?);
+    Ok(())
 }
 
 /// The number of each row's group.

@@ -21,9 +21,9 @@ fn study() -> Study {
         .map(|row| (format!("e{row:02}"), format!("g{}", row / 4), u32::from(row % 3 == 0)))
         .collect();
     let of = |shift: usize| {
-        let good = |row: usize| (row + shift) % 2 == 0;
+        let good = |row: usize| (row + shift).is_multiple_of(2);
         let stress = |row: usize| {
-            let towards = if good(row) == (row % 3 == 0) { 0.7 } else { 0.3 };
+            let towards = if good(row) == row.is_multiple_of(3) { 0.7 } else { 0.3 };
             towards + (row * 7 % 11) as f64 / 100.0
         };
         let high = |row: usize| f64::from(u8::from(good(row))) + (row * 5 % 13) as f64 / 26.0;

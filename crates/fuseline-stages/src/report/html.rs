@@ -198,3 +198,6 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
         confidence: number("confidence").unwrap_or(default.confidence),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,10 @@ fn broken(intervention: &str, chosen: &[bool], permutations: u32) -> Result<Brok
 
 fn replaced(intervention: &str, chosen: &[bool]) -> Vec<Vec<f64>> {
     match broken(intervention, chosen, 20).unwrap() {
-        Broken::Replaced(qualities) => qualities,
+        Broken::Replaced(quality) => vec![quality],
+        Broken::Swapped { permutations, swap } => {
+            (0..permutations).map(|number| swap.draw(number).unwrap()).collect()
+        }
         Broken::Permuted { .. } => panic!("quality is replaced, not permuted"),
     }
 }

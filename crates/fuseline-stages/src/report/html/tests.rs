@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use fuseline_artifact::Digest;
+use fuseline_engine::{InputsBuilder, Outputs, Provenance};
+
+use super::*;
+use crate::testing::services;
+
+fn findings() -> Findings {
+    let row = |rule: &str, gap: f64| Finding {
+        point: vec![rule.to_owned()],
+        n_permutations: 2,
+        gap,
+        p_value: 1.0 / 3.0,
+        null_sd: f64::NAN,
+        detectable_gap: f64::INFINITY,
+        alignment: vec![Some(0.5)],
+        ..Finding::default()
+    };
+    Findings {
+        axes: vec!["rule".to_owned()],
+        modalities: vec!["audio".to_owned()],
+        settings: ["scheme=joint", "alpha=0.1", "bootstrap=50", "confidence=0.9", "adjust=none"]
+            .map(str::to_owned)
+            .into(),
+        rows: vec![row("lr", 0.25), row("moe", 0.0)],
+    }
+}
+
+/// Permutations of a rule in a fold: two of four right under Clean-Q, `broken` of them after.
+fn permutations(rule: &str, fold: &str, broken: i64) -> Labelled<Permutations> {
+    let point = [("rule", rule), ("fold", fold)];
+    Labelled {
+        point: point.map(|(axis, label)| (axis.to_owned(), label.to_owned())).into(),
+        artifact: Permutations {
+            classes: vec!["rest".to_owned(), "stress".to_owned()],
+            model_digest: Digest::of(rule.as_bytes()),
+            plugin_id: "org.example.rule".to_owned(),
+            scheme: "joint".to_owned(),
+            permutation: vec![-1, -1, 0, 0, 1, 1],
+            class: vec![0, 1, 0, 1, 0, 1],
+            n: vec![2; 6],
+            correct: vec![1, 1, broken, 0, 0, 0],
+        },
+    }
+}
+
+#[test]
+fn null_distributions_pool_the_folds_of_their_own_finding() {
+    let parts =
+        [permutations("lr", "0", 1), permutations("lr", "1", 2), permutations("moe", "0", 0)];
+    let nulls = nulls(&findings(), &parts).unwrap();
+    assert_eq!(nulls.len(), 2);
+    assert_eq!(nulls[0].point, [("rule".to_owned(), "lr".to_owned())]);
+    // lr: 3 of 4 rest and no stress right in permutation 0.
+    assert_eq!((nulls[0].clean, &nulls[0].broken[..]), (0.5, &[0.375, 0.0][..]));
+    assert_eq!(nulls[1].broken, [0.0, 0.0]);
+}
+
+#[test]
+fn settings_are_those_that_the_findings_carry() {
+    let settings = settings(&findings(), &[]);
+    assert_eq!((settings.adjust.as_str(), settings.alpha), ("none", 0.1));
+    assert_eq!((settings.bootstrap_resamples, settings.confidence), (50, 0.9));
+    assert_eq!((settings.permutations, settings.equivalence_margin), (2, None));
+}
+
+#[test]
+fn the_report_names_what_was_asked_and_where_it_comes_from() {
+    let services = services();
+    let provenance = Provenance {
+        workflow: "outage-study".to_owned(),
+        plugins: vec![("org.example.rule".to_owned(), "0123abcd".to_owned())],
+        ..Provenance::default()
+    };
+    let of = permutations("lr", "0", 1);
+    let inputs = InputsBuilder::new(&services, 1)
+        .provenance(Arc::new(provenance))
+        .artifact("findings", vec![], findings())
+        .and_then(|inputs| inputs.artifact("permutations", of.point, of.artifact))
+        .unwrap()
+        .build();
+    let mut outputs = Outputs::default();
+    Html { title: None }.run(&inputs, &mut outputs).unwrap();
+    let report: Report = outputs.get("report").unwrap();
+    assert_eq!(report.media_type, "text/html");
+    let html = String::from_utf8(report.bytes).unwrap();
+    for text in ["outage-study", "org.example.rule", "0123abcd", "moe"] {
+        assert!(html.contains(text), "{text} is missing");
+    }
+    assert!(!html.contains("NaN") && !html.contains("inf "));
+}
