@@ -307,7 +307,7 @@ impl<'a> Columns<'a> {
                 found: self.rows() * wide,
             });
         }
-        let start = lists.value_offset_at(0) as usize;
+        let start = lists.value_offset_at(0);
         let values = lists.values().as_primitive::<Float64Type>().values();
         Ok(values[start..start + self.rows() * wide].to_vec())
     }

@@ -42,8 +42,9 @@ pub(crate) fn encode(
     metadata: &BTreeMap<String, String>,
     schema: &KindSchema,
 ) -> Result<Vec<u8>, ArtifactError> {
-    let table = with_one_nan(table)?;
-    let options = ArrowWriterOptions::new().with_properties(properties(metadata, schema));
+    let entries = entries(metadata, schema);
+    let table = with_one_nan(table, &entries)?;
+    let options = ArrowWriterOptions::new().with_properties(properties(&entries, schema));
     let buffer = Vec::with_capacity(4096 + table.get_array_memory_size());
     let mut writer = ArrowWriter::try_new_with_options(buffer, table.schema(), options)?;
     // In one call: where pages end depends on how rows are cut into calls.
@@ -51,14 +52,19 @@ pub(crate) fn encode(
     Ok(writer.into_inner()?)
 }
 
-fn properties(metadata: &BTreeMap<String, String>, schema: &KindSchema) -> WriterProperties {
+/// All that the file says of the table: the kind and its version first.
+fn entries(metadata: &BTreeMap<String, String>, schema: &KindSchema) -> Vec<(String, String)> {
     let own = [(KIND, schema.kind.name().to_owned()), (VERSION, schema.version.to_string())];
-    let own = own.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value));
-    let more = metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+    own.chain(metadata.clone()).collect()
+}
+
+fn properties(entries: &[(String, String)], schema: &KindSchema) -> WriterProperties {
+    let entries = entries.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_created_by(CREATED_BY.to_owned())
-        .set_key_value_metadata(Some(own.chain(more).collect()))
+        .set_key_value_metadata(Some(entries.collect()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(None)
         // Measured numbers hardly shrink, and a reader without a codec is a simpler reader.
@@ -83,10 +89,17 @@ fn properties(metadata: &BTreeMap<String, String>, schema: &KindSchema) -> Write
     properties.build()
 }
 
-/// The table with one bit pattern for all NaN: which one an operation gives differs between processors.
-fn with_one_nan(table: &RecordBatch) -> Result<RecordBatch, ArtifactError> {
+/// The table with one bit pattern for all NaN, since which one an operation gives differs between processors.
+///
+/// Its schema says what the file says: readers of Arrow look there and not at the file's own metadata.
+fn with_one_nan(
+    table: &RecordBatch,
+    entries: &[(String, String)],
+) -> Result<RecordBatch, ArtifactError> {
+    let metadata: BTreeMap<_, _> = entries.iter().cloned().collect();
+    let schema = Schema::new_with_metadata(table.schema_ref().fields().clone(), metadata);
     let columns = table.columns().iter().map(one_nan).collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(table.schema(), columns)?)
+    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
 }
 
 fn one_nan(array: &ArrayRef) -> Result<ArrayRef, ArtifactError> {
