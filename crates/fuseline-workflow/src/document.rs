@@ -93,16 +93,20 @@ impl<'a> Reader<'a> {
         let what = if included { "an included file" } else { "a workflow" };
         let entries = root.mapping(what, self.found)?;
         let known = if included { &INCLUDED_KEYS[..] } else { &ROOT_KEYS[..] };
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let whole = ROOT_KEYS.contains(&entry.key.as_str());
-            self.found.push(if whole {
+        let mut meaningful = known.to_vec();
+        for entry in
+            entries.iter().filter(|entry| included && ROOT_KEYS.contains(&entry.key.as_str()))
+        {
+            if !known.contains(&entry.key.as_str()) {
+                meaningful.push(&entry.key);
                 let message = format!("`{}` has no meaning in an included file", entry.key);
-                Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message)
-                    .hint(format!("an included file has {}", names::list(&INCLUDED_KEYS[1..])))
-            } else {
-                unknown_key(entry, what, known)
-            });
+                self.found
+                    .push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(
+                        format!("an included file has {}", names::list(&INCLUDED_KEYS[1..])),
+                    ));
+            }
         }
+        unknown_keys(entries, what, &meaningful, self.found);
         let get = |key: &str| entries.iter().find(|entry| entry.key == key);
         self.version(get("fuseline"), &root, included);
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -281,17 +285,35 @@ const RESERVED: [&str; 13] = [
     "None",
 ];
 
-/// The diagnostic for a key that has no meaning in its place.
-pub(crate) fn unknown_key(entry: &Entry, what: &str, known: &[&str]) -> Diagnostic {
-    let message = format!("{what} has no key `{}`", names::short(&entry.key));
-    let hint = names::hint(&entry.key, "key", known.iter().copied());
-    Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(hint)
+/// Keys of one mapping that are reported; more than that is not a slip.
+const MAX_UNKNOWN: usize = 20;
+
+/// Reports the keys that have no meaning in their place.
+pub(crate) fn unknown_keys(
+    entries: &[Entry],
+    what: &str,
+    known: &[&str],
+    found: &mut Vec<Diagnostic>,
+) {
+    let unknown: Vec<_> =
+        entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).collect();
+    for entry in unknown.iter().take(MAX_UNKNOWN) {
+        let message = format!("{what} has no key `{}`", names::short(&entry.key));
+        let hint = names::hint(&entry.key, "key", known.iter().copied());
+        found.push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(hint));
+    }
+    if let Some(next) = unknown.get(MAX_UNKNOWN) {
+        let message = format!("and {} more such keys", unknown.len() - MAX_UNKNOWN);
+        found.push(Diagnostic::error(codes::UNKNOWN_KEY, &next.key_place, message));
+    }
 }
 
 /// Whether a key that is not there is likely another one, misspelt, which is reported already.
 pub(crate) fn is_misspelt(key: &str, entries: &[Entry], known: &[&str]) -> bool {
     let unknown = entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
-    unknown.into_iter().any(|entry| names::suggest(&entry.key, known.iter().copied()) == Some(key))
+    unknown
+        .take(MAX_UNKNOWN)
+        .any(|entry| names::suggest(&entry.key, known.iter().copied()) == Some(key))
 }
 
 /// The diagnostic for a key that is not there.

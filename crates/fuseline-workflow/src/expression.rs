@@ -7,6 +7,7 @@
 mod evaluate;
 mod functions;
 mod lexer;
+mod number;
 mod parser;
 mod resolve;
 mod types;

@@ -17,7 +17,10 @@ pub(crate) fn suggest<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let lower = written.to_lowercase();
-    let reach = match written.chars().count() {
+    let length = written.chars().count();
+    let reach = match length {
+        // Nobody misspells at that length, and the distance of long texts takes long to find.
+        100.. => return None,
         0..=2 => 1,
         3..=5 => 2,
         n => n / 3 + 1,
@@ -25,6 +28,8 @@ pub(crate) fn suggest<'a>(
     names
         .into_iter()
         .filter(|name| *name != written)
+        // The distance is at least the difference of lengths, which is cheap to find.
+        .filter(|name| name.chars().count().abs_diff(length) <= reach)
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= reach && *distance < name.chars().count())
         .min()

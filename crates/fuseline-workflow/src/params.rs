@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::Overrides;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Definition, absolute, unknown_key};
+use crate::document::{Definition, absolute, unknown_keys};
 use crate::expression::{ParamView, Type, has_expression};
 use crate::files::{Files, Place};
 use crate::limits::Limits;
@@ -189,9 +189,7 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
         }
         return param;
     };
-    for entry in entries.iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
-        found.push(unknown_key(entry, "a param", &KEYS));
-    }
+    unknown_keys(entries, "a param", &KEYS, found);
     let get = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
     if let Some(help) = get("help") {
         help.text("`help`", found);

@@ -64,7 +64,13 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
             },
             "params": named(IDENTIFIER, "param", "What may be set from outside, by --set or --params."),
             "axes": named(IDENTIFIER, "axis", "Named dimensions that stages run over."),
-            "stages": named(NAME, "stage", "The steps; what one gives another is said by `inputs`."),
+            "stages": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": NAME },
+                "additionalProperties": { "$ref": "#/$defs/stage" },
+                "description": "The steps; what one gives another is said by `inputs`.",
+            },
             "outputs": {
                 "type": ["object", "null"],
                 "additionalProperties": { "$ref": "#/$defs/reference" },

@@ -1,15 +1,19 @@
 //! Stages: what is written, and what it expands to.
 
+mod compiled;
 pub(crate) mod execution;
 pub(crate) mod expand;
 pub(crate) mod join;
+mod points;
 pub(crate) mod ports;
+mod resolve;
+mod variants;
 
 use std::path::PathBuf;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Definition, is_misspelt, missing_key, unknown_key};
+use crate::document::{Definition, is_misspelt, missing_key, unknown_keys};
 use crate::files::{Files, Place};
 use crate::names;
 use crate::reference::{self, Reference};
@@ -88,6 +92,7 @@ pub(crate) fn read(
         return stage;
     }
     let Some(entries) = definition.value.mapping(&what, found) else { return stage };
+    unknown_keys(entries, "a stage", &KEYS, found);
     for entry in entries {
         let value = &entry.value;
         match entry.key.as_str() {
@@ -107,13 +112,12 @@ pub(crate) fn read(
                     stage.with = value.mapping("`with`", found).map(|_| value.clone());
                 }
             }
-            "over" | "where" | "inputs" => {}
             "retries" => execution::retries(value, &mut stage.execution, found),
             "timeout" => execution::timeout(value, &mut stage.execution, found),
             "resources" => execution::resources(value, &mut stage.execution, found),
             "cache" => execution::cache(value, &mut stage.execution, found),
             "isolation" => stage.execution.isolation = execution::isolation(value, found),
-            _ => found.push(unknown_key(entry, "a stage", &KEYS)),
+            _ => {}
         }
     }
     if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", entries, &KEYS) {

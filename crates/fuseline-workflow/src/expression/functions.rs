@@ -1,11 +1,13 @@
 //! The functions that expressions can call: pure, and the same everywhere.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use serde_json::{Number, Value};
 
-use super::evaluate::{Num, Refusal, Work, compare, equal, format_value};
+use super::evaluate::{Refusal, Work, compare, format_value};
+use super::number::Num;
 use super::types::Type;
 
 /// A function of the expression language, for the reference.
@@ -396,12 +398,16 @@ fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
 }
 
 fn unique(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
-    let mut kept: Vec<Value> = Vec::new();
-    for item in items(&arguments[0]) {
-        work.spend(1 + kept.len())?;
-        if !kept.iter().any(|known| equal(known, item)) {
-            kept.push(item.clone());
-        }
-    }
-    Ok(Value::Array(kept))
+    let items = items(&arguments[0]);
+    work.spend(items.len())?;
+    let mut seen = BTreeSet::new();
+    // Equal values are written alike, once whole floats are written as whole numbers.
+    let written = |item: &Value| match Num::of(item) {
+        Some(Num::Float(float)) => to_int(float)
+            .ok()
+            .filter(|whole| whole.as_i64().is_some_and(|whole| whole as f64 == float))
+            .map_or_else(|| item.to_string(), |whole| whole.to_string()),
+        _ => item.to_string(),
+    };
+    Ok(items.iter().filter(|item| seen.insert(written(item))).cloned().collect())
 }

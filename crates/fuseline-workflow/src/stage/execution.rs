@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::unknown_key;
+use crate::document::unknown_keys;
 use crate::names;
 use crate::workflow::{Execution, Isolation};
 use crate::yaml::Node;
@@ -64,7 +64,9 @@ pub(super) fn timeout(node: &Node, execution: &mut Execution, found: &mut Vec<Di
 }
 
 pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
-    for entry in node.mapping("`resources`", found).unwrap_or_default() {
+    let entries = node.mapping("`resources`", found).unwrap_or_default();
+    unknown_keys(entries, "`resources`", &RESOURCES, found);
+    for entry in entries {
         match entry.key.as_str() {
             "cpu" => {
                 let Some(value) = value(&entry.value, found) else { continue };
@@ -100,7 +102,7 @@ pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<
                     }
                 }
             }
-            _ => found.push(unknown_key(entry, "`resources`", &RESOURCES)),
+            _ => {}
         }
     }
 }

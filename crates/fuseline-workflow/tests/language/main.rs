@@ -1,4 +1,5 @@
 //! The workflow language from the outside: texts in, diagnostics and expanded workflows out.
+#![expect(clippy::expect_used, reason = "what these helpers expect is part of the test")]
 
 mod expressions;
 mod faulty;

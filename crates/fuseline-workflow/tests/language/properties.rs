@@ -161,7 +161,7 @@ fn hostile_texts_end_soon() {
         format!("{head}\"${{{{ {}1 }}}}\"", "not ".repeat(100_000)),
         format!("{head}${{{{ range(9223372036854775807) }}}}"),
         format!("{head}${{{{ range(-9223372036854775807, 9223372036854775807) }}}}"),
-        format!("{head}${{{{ {} }}}}", vec!["len(join(range(1000000), 'x'))"; 8].join(" + ")),
+        format!("{head}${{{{ {} }}}}", ["len(join(range(1000000), 'x'))"; 8].join(" + ")),
         format!("{head}${{{{ unique(range(1000000)) }}}}"),
         "fuseline: 1\nname: t\naxes:\n  a: ${{ range(1000) }}\n  b: ${{ range(1000) }}\nstages:\n  a: { uses: simulate.features, over: [a, b], where: \"${{ sum(range(1000000)) > a + b }}\" }\n".to_owned(),
         "a\n".repeat(1_000_000),

@@ -1,0 +1,143 @@
+//! From a reference to the stage, the output and the points that it names.
+
+use super::WrittenStage;
+use super::expand::{Expanded, World};
+use crate::catalogue::OutputPort;
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::names;
+use crate::reference::Reference;
+
+/// All stages as far as they are understood, in the order written.
+pub(crate) struct Stages<'a> {
+    pub written: &'a [WrittenStage],
+    pub expanded: &'a [Expanded],
+}
+
+/// A reference whose stage, output and points exist.
+pub(crate) struct Resolved<'a> {
+    pub stage: usize,
+    pub output: usize,
+    pub port: &'a OutputPort,
+    /// The points that a selection leaves, by axis.
+    pub selected: Vec<(usize, Vec<u32>)>,
+}
+
+impl<'a> Stages<'a> {
+    /// The stage that a reference names; reports it when there is none.
+    pub fn stage(&self, reference: &Reference, found: &mut Vec<Diagnostic>) -> Option<usize> {
+        let stage = self.written.iter().position(|stage| stage.name == reference.stage);
+        if stage.is_none() {
+            let names = self.written.iter().map(|stage| stage.name.as_str());
+            let hint = names::hint(&reference.stage, "stage", names);
+            let message = format!("there is no stage `{}`", reference.stage);
+            found.push(
+                Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message).hint(hint),
+            );
+        }
+        stage
+    }
+
+    /// Resolves a reference; `None` when it has a mistake or its stage is not understood.
+    pub fn resolve(
+        &self,
+        reference: &Reference,
+        world: &World<'a>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Resolved<'a>> {
+        let stage = self.stage(reference, found)?;
+        let selected = self.selected(reference, stage, world, found);
+        let outputs = self.expanded[stage].outputs(world.catalogue)?;
+        let output = match &reference.port {
+            Some((name, place)) => {
+                let output = outputs.iter().position(|port| port.name == *name);
+                if output.is_none() {
+                    let message = format!("the stage `{}` has no output `{name}`", reference.stage);
+                    let hint =
+                        names::hint(name, "output", outputs.iter().map(|port| port.name.as_str()));
+                    found.push(Diagnostic::error(codes::UNKNOWN_OUTPUT, place, message).hint(hint));
+                }
+                output?
+            }
+            None if outputs.len() == 1 => 0,
+            None => {
+                let main = outputs.iter().position(|port| port.name == "main");
+                if main.is_none() {
+                    let message = match outputs {
+                        [] => format!("the stage `{}` has no output", reference.stage),
+                        _ => format!("the stage `{}` has several outputs", reference.stage),
+                    };
+                    let full: Vec<_> = outputs
+                        .iter()
+                        .map(|port| format!("{}.{}", reference.stage, port.name))
+                        .collect();
+                    let hint =
+                        (!full.is_empty()).then(|| format!("say which: {}", names::list(&full)));
+                    found.push(
+                        Diagnostic::error(codes::UNKNOWN_OUTPUT, &reference.stage_place, message)
+                            .hint(hint),
+                    );
+                }
+                main?
+            }
+        };
+        Some(Resolved { stage, output, port: &outputs[output], selected: selected? })
+    }
+
+    /// The points of a selection.
+    fn selected(
+        &self,
+        reference: &Reference,
+        stage: usize,
+        world: &World<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Vec<(usize, Vec<u32>)>> {
+        let over = self.written[stage].over.as_deref()?;
+        let mut selected = Vec::new();
+        let mut whole = true;
+        for selection in &reference.selections {
+            let name = &selection.axis;
+            let Some(axis) = over.iter().copied().find(|axis| world.axes[*axis].name == *name)
+            else {
+                whole = false;
+                let exists = world.axes.iter().any(|axis| axis.name == *name);
+                let message = match exists {
+                    true => format!("the stage `{}` does not run over `{name}`", reference.stage),
+                    false => format!("there is no axis `{name}`"),
+                };
+                let names = over.iter().map(|axis| world.axes[*axis].name.as_str());
+                let hint = names::hint(name, "axis", names);
+                found.push(
+                    Diagnostic::error(codes::UNKNOWN_AXIS, &selection.axis_place, message)
+                        .hint(hint),
+                );
+                continue;
+            };
+            let points = &world.axes[axis].points;
+            if points.is_empty() {
+                whole = false;
+                continue;
+            }
+            let mut chosen = Vec::new();
+            for (label, place) in &selection.labels {
+                match points.iter().position(|point| point.label == *label) {
+                    Some(point) => chosen.push(point as u32),
+                    None => {
+                        whole = false;
+                        let message =
+                            format!("the axis `{name}` has no point `{}`", names::short(label));
+                        let labels = points.iter().map(|point| point.label.as_str());
+                        let hint = names::hint(label, "point", labels);
+                        found.push(
+                            Diagnostic::error(codes::UNKNOWN_POINT, place, message).hint(hint),
+                        );
+                    }
+                }
+            }
+            chosen.sort_unstable();
+            chosen.dedup();
+            selected.push((axis, chosen));
+        }
+        whole.then_some(selected)
+    }
+}

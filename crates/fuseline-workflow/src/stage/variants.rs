@@ -1,0 +1,257 @@
+//! What the actions of a stage do: a kind with options for each combination of the axes that they mention.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::compiled::{Compiled, option_places};
+use super::expand::World;
+use super::points::{Table, written_point};
+use super::{WrittenStage, ports};
+use crate::catalogue::KindSpec;
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::expression::{Environment, Template, Work};
+use crate::files::FileId;
+use crate::options;
+use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
+use crate::yaml::{Node, describe};
+
+/// An environment without axes, for what mentions none.
+pub(super) fn constant_environment<'a>(world: &World<'a>, work: &'a mut Work) -> Environment<'a> {
+    Environment { params: world.values, axes: world.axes, coords: &[], work }
+}
+
+fn check_options(
+    kind: &KindSpec,
+    options: &Map<String, Value>,
+    places: &OptionPlaces,
+    found: &mut Vec<Diagnostic>,
+) {
+    for problem in options::check(&kind.name, &kind.options, options) {
+        let place = match problem.at_key {
+            true => places.key_place(&problem.path),
+            false => places.place(&problem.path),
+        };
+        found.push(Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint));
+    }
+}
+
+/// What can be said of options whose expressions have no values.
+pub(super) fn check_skeleton(
+    stage: &WrittenStage,
+    kinds: &[usize],
+    world: &World<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let options = match stage.with.as_ref().map(options::skeleton) {
+        Some(Value::Object(options)) => options,
+        // What is no mapping was reported, and nothing is known of its options.
+        _ if stage.with_key.is_some() => return,
+        _ => Map::new(),
+    };
+    let places = option_places(stage);
+    for kind in kinds {
+        check_options(&world.catalogue.kinds()[*kind], &options, &places, found);
+    }
+}
+
+/// The kind that `uses:` gives at one combination.
+pub(super) fn resolve_kind(
+    uses: &Template,
+    node: &Node,
+    world: &World<'_>,
+    environment: &mut Environment<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<usize> {
+    let name = match uses.evaluate(environment) {
+        Ok(Value::String(name)) => name,
+        Ok(other) => {
+            let message = format!("`uses` must name a stage kind, not be {}", describe(&other));
+            found.push(Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message));
+            return None;
+        }
+        Err(mistake) => {
+            found.push(mistake.diagnostic(node, world.files));
+            return None;
+        }
+    };
+    let kind = world.catalogue.index(&name);
+    if kind.is_none() {
+        let message = format!("there is no stage kind `{}`", crate::names::short(&name));
+        let family = name.split_once('.').map_or(name.as_str(), |(family, _)| family);
+        let members: Vec<_> =
+            world.catalogue.family(family).map(|kind| kind.name.as_str()).collect();
+        let hint = match (world.catalogue.suggest(&name), members.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, false) => {
+                format!("the kinds of this family are {}", crate::names::list(&members))
+            }
+            (None, true) => "`fuseline stages` lists them".to_owned(),
+        };
+        found.push(Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message).hint(hint));
+    }
+    kind
+}
+
+/// The same diagnostic at several points of a stage.
+struct Repeated {
+    diagnostic: Diagnostic,
+    first: String,
+    count: usize,
+}
+
+/// Makes the variants of one stage.
+pub(super) struct VariantMaker<'a, 'n> {
+    stage: &'a WrittenStage,
+    world: &'a World<'a>,
+    uses: (&'a Template, &'a Node),
+    with: Option<&'a Compiled<'n>>,
+    /// Whether the options could be read; if not, kinds alone are resolved.
+    readable: bool,
+    /// The kinds that were resolved.
+    pub kinds: BTreeSet<usize>,
+    /// By kind, the ports that the stage declares for itself.
+    pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
+    places: Arc<OptionPlaces>,
+    /// By kind, whether any option is a path.
+    paths: BTreeMap<usize, bool>,
+    repeated: BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>,
+}
+
+impl<'a, 'n> VariantMaker<'a, 'n> {
+    pub fn new(
+        stage: &'a WrittenStage,
+        world: &'a World<'a>,
+        uses: (&'a Template, &'a Node),
+        with: Option<&'a Compiled<'n>>,
+        readable: bool,
+    ) -> Self {
+        Self {
+            stage,
+            world,
+            uses,
+            with,
+            readable,
+            kinds: BTreeSet::new(),
+            declared: BTreeMap::new(),
+            places: Arc::new(option_places(stage)),
+            paths: BTreeMap::new(),
+            repeated: BTreeMap::new(),
+        }
+    }
+
+    /// A variant for each combination of the mentioned axes, and the variant of each action.
+    pub(super) fn variants(
+        &mut self,
+        points: &[u32],
+        over: &[usize],
+        mentioned: &BTreeSet<usize>,
+        work: &mut Work,
+    ) -> (Vec<Option<Variant>>, Vec<u32>) {
+        let table = Table::new(over, mentioned, self.world.axes);
+        let mut known = vec![u32::MAX; table.size];
+        let mut variants = Vec::new();
+        let count = if over.is_empty() { 1 } else { points.len() / over.len() };
+        let mut of_action = Vec::with_capacity(count);
+        let mut by_axis = vec![u32::MAX; self.world.axes.len()];
+        for action in 0..count {
+            let point = &points[action * over.len()..(action + 1) * over.len()];
+            let slot = &mut known[table.slot(point)];
+            if *slot == u32::MAX {
+                *slot = variants.len() as u32;
+                for (axis, coord) in over.iter().zip(point) {
+                    by_axis[*axis] = *coord;
+                }
+                let world = self.world;
+                let mut environment =
+                    Environment { params: world.values, axes: world.axes, coords: &by_axis, work };
+                let mut found = Vec::new();
+                variants.push(self.variant(&mut environment, &mut found));
+                if !found.is_empty() {
+                    let at = written_point(over, point, world.axes, Some(mentioned));
+                    self.note(found, &at);
+                }
+            }
+            of_action.push(*slot);
+        }
+        (variants, of_action)
+    }
+
+    fn variant(
+        &mut self,
+        environment: &mut Environment<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Variant> {
+        let world = self.world;
+        let kind = resolve_kind(self.uses.0, self.uses.1, world, environment, found)?;
+        self.kinds.insert(kind);
+        let spec = &world.catalogue.kinds()[kind];
+        let mut mistakes = Vec::new();
+        let value = self.with.map(|with| with.evaluate(environment, &mut mistakes));
+        let mut options = match value {
+            Some(Value::Object(options)) => options,
+            _ => Map::new(),
+        };
+        if self.readable && mistakes.is_empty() {
+            check_options(spec, &options, &self.places, found);
+        }
+        found.extend(
+            mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),
+        );
+        let has_paths =
+            *self.paths.entry(kind).or_insert_with(|| options::has_paths(&spec.options));
+        if has_paths && found.is_empty() {
+            options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
+        }
+        let mut declared = None;
+        if spec.declared_ports && self.readable {
+            let ports = ports::declared(&options, world.catalogue, &self.places, found);
+            if found.is_empty() {
+                let first = self.declared.entry(kind).or_insert_with(|| Arc::new(ports.clone()));
+                if **first != ports {
+                    let message = "the ports of a stage must be the same at all its points";
+                    found.push(Diagnostic::error(codes::MIXED_KINDS, &self.places.whole, message));
+                }
+                declared = Some(Arc::clone(first));
+            }
+        }
+        let (options, places) = (Arc::new(options), Arc::clone(&self.places));
+        (self.readable && found.is_empty()).then_some(Variant { kind, options, places, declared })
+    }
+
+    fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
+        for diagnostic in found {
+            let (file, start, end) = diagnostic.place.order();
+            // Wrong values differ from point to point, and one of them is enough to see; missing options stand at one
+            // place, and are told apart by their words.
+            let words = match diagnostic.code {
+                codes::MISSING_OPTION | codes::UNKNOWN_OPTION | codes::UNKNOWN_KIND => {
+                    diagnostic.message.clone()
+                }
+                _ => String::new(),
+            };
+            self.repeated
+                .entry((file, start, end, diagnostic.code.0, words))
+                .and_modify(|repeated| repeated.count += 1)
+                .or_insert_with(|| Repeated { diagnostic, first: at.to_owned(), count: 1 });
+        }
+    }
+
+    /// Says everything once, and where it holds when it does not hold everywhere.
+    pub(super) fn report(&mut self, variants: usize, found: &mut Vec<Diagnostic>) {
+        for Repeated { mut diagnostic, first, count } in
+            std::mem::take(&mut self.repeated).into_values()
+        {
+            if count < variants && !first.is_empty() {
+                diagnostic.label = Some(match count - 1 {
+                    0 => format!("at {first}"),
+                    more => format!("at {first} and {more} more"),
+                });
+            }
+            found.push(diagnostic);
+        }
+    }
+}
