@@ -66,7 +66,8 @@ impl PluginFile {
                 return Ok(Some(Self { path, id, abi, form, digest: Digest::of(&bytes) }));
             }
             Head::Broken(reason) => return Err(HostError::NotAPlugin { path, reason }),
-            Head::Nothing if bytes.starts_with(b"#!") => return Ok(None),
+            // A script, or a module of one, that is no rule.
+            Head::Nothing if !is_library(&path) && !bytes.starts_with(b"\x7fELF") => return Ok(None),
             Head::Nothing => {}
         }
         match tag_file::read(&bytes) {
@@ -260,10 +261,12 @@ impl PluginLibrary {
 
 /// Libraries, and scripts in the languages in which one would write a rule.
 fn may_be_rule(path: &Path) -> bool {
-    let library = DLL_SUFFIX.trim_start_matches('.');
-    path.extension()
-        .is_some_and(|extension| [library, "py", "R", "jl"].iter().any(|known| extension == *known))
-        && path.is_file()
+    let script = ["py", "R", "jl"].iter().any(|known| path.extension().is_some_and(|own| own == *known));
+    (script || is_library(path)) && path.is_file()
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == DLL_SUFFIX.trim_start_matches('.'))
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
