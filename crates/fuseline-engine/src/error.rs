@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fuseline_artifact::Digest;
+use fuseline_workflow::Code;
 
 /// Whose fault a failure is; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct StageError {
     pub class: Class,
     /// A lower-case fragment: what is wrong.
     pub message: String,
+    /// A more telling code than that of its class.
+    pub code: Option<Code>,
     /// What to do about it.
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
@@ -33,12 +36,26 @@ pub struct StageError {
 impl StageError {
     /// The input data is wrong, or an option does not fit it.
     pub fn data(message: impl Into<String>) -> Self {
-        Self { class: Class::Data, message: message.into(), hint: None, option: None, lost: None }
+        Self {
+            class: Class::Data,
+            message: message.into(),
+            code: None,
+            hint: None,
+            option: None,
+            lost: None,
+        }
     }
 
     /// The work failed though the input was fine.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { class: Class::Failed, ..Self::data(message) }
+    }
+
+    /// Gives a more telling code than that of its class.
+    #[must_use]
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Points the message at an option under `with:` (`id.column`).

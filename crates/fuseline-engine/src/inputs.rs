@@ -99,6 +99,16 @@ impl Inputs<'_> {
             .collect()
     }
 
+    /// The artifacts of a port as they are, whatever their kind.
+    pub fn raw(&self, port: &str) -> Result<Vec<Labelled<Arc<Artifact>>>, StageError> {
+        let members = self.members.iter().filter(|member| member.port == port);
+        members
+            .map(|member| {
+                Ok(Labelled { point: member.point.clone(), artifact: (member.load)()? })
+            })
+            .collect()
+    }
+
     /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see their point.
     pub fn label(&self, axis: &str) -> Option<&str> {
         self.point.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str())
@@ -241,10 +251,15 @@ pub struct Outputs {
 impl Outputs {
     /// Gives the artifact of an output port.
     pub fn put(&mut self, port: &str, artifact: impl Typed) -> Result<(), StageError> {
+        self.put_raw(port, artifact.into_artifact()?)
+    }
+
+    /// Gives an artifact of any kind; it is checked against the port's kind and that kind's schema when it is kept.
+    pub fn put_raw(&mut self, port: &str, artifact: Artifact) -> Result<(), StageError> {
         if self.artifacts.iter().any(|(name, _)| name == port) {
             return Err(StageError::failed(format!("output {port} was given twice")));
         }
-        self.artifacts.push((port.to_owned(), artifact.into_artifact()?));
+        self.artifacts.push((port.to_owned(), artifact));
         Ok(())
     }
 

@@ -101,7 +101,7 @@ impl Executor for LocalExecutor<'_> {
         let mut outputs = Outputs::default();
         catch_unwind(AssertUnwindSafe(|| stage.run(&inputs, &mut outputs)))
             .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
-        let ports = kind.output_ports();
+        let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
             let bytes = artifact.encode()?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use serde::Serialize;
 
+use crate::codes;
 use crate::kind::Problem;
 use crate::services::Services;
 
@@ -70,7 +71,7 @@ impl<'a> KeyWriter<'a> {
             }
             Err(error) => self.problems.push(
                 Problem::new(name, format!("cannot read {}: {error}", path.display()))
-                    .code("fuseline::missing_file")
+                    .code(codes::MISSING_FILE)
                     .hint("a relative path in the workflow is relative to the workflow's folder, one given with --set to the working directory"),
             ),
         }
@@ -84,7 +85,7 @@ impl<'a> KeyWriter<'a> {
                 self.fields.push(("plugin".to_owned(), file.digest.to_string()));
             }
             Err(error) => self.problems.push(
-                Problem::new(name, error.to_string()).code("fuseline::unknown_rule").hint(
+                Problem::new(name, error.to_string()).code(codes::UNKNOWN_RULE).hint(
                     "`fuseline plugin list` shows the rules on the plugin path; add a folder with --plugin-path",
                 ),
             ),

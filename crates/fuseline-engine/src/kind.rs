@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fuseline_artifact::ArtifactKind;
-use fuseline_workflow::{Arity, Catalogue, InputPort, KindSpec, OutputPort, Role};
+use fuseline_workflow::{Arity, Catalogue, Code, InputPort, KindSpec, OutputPort, Role};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -34,6 +34,11 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
     /// What the JSON Schema of the options cannot say: a pattern that does not compile, parameters that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
 
+    /// The outputs, of a kind whose stages declare their own ports ([`Ports::declared`]), in the order written.
+    fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
+        None
+    }
+
     /// Which rows the outputs hold and what shaped them, and whether the inputs are a leak. By default an output holds
     /// what the inputs hold, and was shaped by what shaped them.
     fn rows(&self, _flow: &mut RowFlow<'_>) {}
@@ -48,7 +53,7 @@ pub struct Problem {
     /// The option, as a dotted path under `with:`.
     pub option: String,
     /// A stable code, `fuseline::…`.
-    pub code: &'static str,
+    pub code: Code,
     /// A lower-case fragment.
     pub message: String,
     /// What to do.
@@ -60,7 +65,7 @@ impl Problem {
     pub fn new(option: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             option: option.into(),
-            code: "fuseline::option_value",
+            code: fuseline_workflow::codes::OPTION_VALUE,
             message: message.into(),
             hint: None,
         }
@@ -68,7 +73,7 @@ impl Problem {
 
     /// Gives a more telling code.
     #[must_use]
-    pub fn code(mut self, code: &'static str) -> Self {
+    pub fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
@@ -103,6 +108,7 @@ pub struct Ports {
     outputs: Vec<OutputPort>,
     reads_point: bool,
     reads_provenance: bool,
+    declared: bool,
 }
 
 impl Ports {
@@ -173,6 +179,13 @@ impl Ports {
         self
     }
 
+    /// Each stage declares its own ports, under `inputs` and `outputs` of its options.
+    #[must_use]
+    pub fn declared(mut self) -> Self {
+        self.declared = true;
+        self
+    }
+
     /// The stage asks at which point of its axes it stands; the point is then part of its key.
     #[must_use]
     pub fn reads_point(mut self) -> Self {
@@ -192,6 +205,8 @@ impl Ports {
 pub trait PreparedStage: Send + Sync {
     /// See [`StageKind::key`].
     fn key(&self, key: &mut KeyWriter<'_>);
+    /// See [`StageKind::declared_outputs`].
+    fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>>;
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
     /// See [`StageKind::rows`].
@@ -203,6 +218,9 @@ pub trait PreparedStage: Send + Sync {
 impl<K: StageKind> PreparedStage for K {
     fn key(&self, key: &mut KeyWriter<'_>) {
         StageKind::key(self, key);
+    }
+    fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
+        StageKind::declared_outputs(self)
     }
     fn check(&self, site: &mut CheckSite<'_>) {
         StageKind::check(self, site);
@@ -237,7 +255,7 @@ impl Kind {
                 inputs: ports.inputs,
                 outputs: ports.outputs,
                 options: schemars::schema_for!(K).to_value(),
-                declared_ports: false,
+                declared_ports: ports.declared,
             },
             reads_point: ports.reads_point,
             reads_provenance: ports.reads_provenance,
@@ -254,7 +272,7 @@ impl Kind {
 }
 
 impl Kind {
-    /// The output ports with their artifact kinds.
+    /// The output ports with their artifact kinds, unless stages of this kind declare their own.
     pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
         // Ports are declared with artifact kinds, so every name is that of one.
         let ports = self.spec.outputs.iter();

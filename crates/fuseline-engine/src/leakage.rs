@@ -13,7 +13,7 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut states = vec![RowState::of(Rows::None); plan.outputs];
     // One summary for each shared group of producers.
     let mut shared: BTreeMap<(usize, usize, usize, u32), RowState> = BTreeMap::new();
-    let mut found: BTreeMap<(usize, &'static str, String), (Leak, ActionId, usize)> =
+    let mut found: BTreeMap<(usize, Code, String), (Leak, ActionId, usize)> =
         BTreeMap::new();
     for action in 0..plan.actions {
         let (stage, index) = plan.stage_of(action);
@@ -83,7 +83,7 @@ fn diagnostic(plan: &Plan<'_>, leak: Leak, action: ActionId, times: usize) -> Di
     let mut related: Vec<_> = related.collect();
     related.dedup_by(|a, b| a.place == b.place);
     Diagnostic {
-        code: Code(leak.code),
+        code: leak.code,
         severity: Severity::Error,
         message: format!(
             "{} {}{others} (path: {})",

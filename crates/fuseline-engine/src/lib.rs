@@ -5,6 +5,7 @@
 //! Start at [`StageKind`] to write a stage kind, at [`Plan`] to follow a run.
 //! **Invariant:** an action's outputs are a function of the fields of its key, and of nothing else.
 
+pub mod codes;
 pub mod error;
 pub mod events;
 pub mod execute;

@@ -1,6 +1,6 @@
 //! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions into a graph.
 
-use fuseline_workflow::{Code, Diagnostic, Severity, Stage, Variant, Workflow};
+use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::key::{ENCODING, KeyWriter, hash_field};
@@ -42,10 +42,12 @@ impl<'a> Plan<'a> {
                         .extend(problems.into_iter().map(|problem| diagnostic(variant, problem))),
                 }
             }
-            let ports = stage
-                .variants
-                .first()
-                .map_or_else(Vec::new, |variant| kinds.get(variant.kind).output_ports());
+            // Ports are declared with artifact kinds, so every name is that of one.
+            let ports: Vec<_> = stage
+                .outputs
+                .iter()
+                .filter_map(|port| Some((port.name.clone(), port.artifact.parse().ok()?)))
+                .collect();
             let width = ports.len();
             stages.push(PlannedStage {
                 first: actions,
@@ -115,8 +117,10 @@ fn prepare(
     for (name, value) in &fields {
         hash_field(&mut key, name, value);
     }
-    let read = kind.spec.inputs.iter().filter(|port| port.read);
-    let inputs = read
+    let ports = variant.declared.as_ref().map_or(&kind.spec.inputs, |declared| &declared.inputs);
+    let inputs = ports
+        .iter()
+        .filter(|port| port.read)
         .filter_map(|port| {
             let input = stage.inputs.iter().position(|input| input.port == port.name)?;
             let many = port.arity == fuseline_workflow::Arity::Many;
@@ -136,7 +140,7 @@ fn prepare(
 
 fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
     Diagnostic {
-        code: Code(problem.code),
+        code: problem.code,
         severity: Severity::Error,
         message: problem.message,
         place: variant.places.place(&problem.option),

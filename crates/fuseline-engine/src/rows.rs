@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use fuseline_workflow::Code;
+
+use crate::codes;
 use crate::plan::ActionId;
 
 /// A set of examples, by what it is called.
@@ -111,7 +114,7 @@ impl RowState {
 #[derive(Debug, Clone)]
 pub struct Leak {
     /// A stable code, `fuseline::leak_…`.
-    pub code: &'static str,
+    pub code: Code,
     /// The input through which it comes.
     pub port: String,
     /// A lower-case fragment.
@@ -128,7 +131,7 @@ pub struct RowFlow<'a> {
     inputs: &'a [(&'a str, RowState)],
     splits: &'a [(&'a str, ActionId)],
     /// What each output holds; outputs that are not named hold what the inputs hold.
-    pub(crate) outputs: Vec<(&'static str, RowState)>,
+    pub(crate) outputs: Vec<(String, RowState)>,
     pub(crate) leaks: Vec<Leak>,
 }
 
@@ -160,24 +163,24 @@ impl<'a> RowFlow<'a> {
     }
 
     /// Says what an output holds and which rows shaped it, here and before.
-    pub fn output(&mut self, port: &'static str, holds: Rows, shaped_by: Rows) -> &mut RowState {
+    pub fn output(&mut self, port: &str, holds: Rows, shaped_by: Rows) -> &mut RowState {
         let origin = (shaped_by != Rows::None).then_some(self.action);
         let state = RowState { shaped_by, origin, ..RowState::of(holds) };
-        self.outputs.push((port, state));
+        self.outputs.push((port.to_owned(), state));
         let last = self.outputs.len() - 1;
         &mut self.outputs[last].1
     }
 
     /// Passes an input's rows on to an output.
-    pub fn pass(&mut self, from: &str, to: &'static str) -> &mut RowState {
+    pub fn pass(&mut self, from: &str, to: &str) -> &mut RowState {
         let state = self.input(from);
-        self.outputs.push((to, state));
+        self.outputs.push((to.to_owned(), state));
         let last = self.outputs.len() - 1;
         &mut self.outputs[last].1
     }
 
     /// Reports a leak.
-    pub fn leak(&mut self, code: &'static str, port: &str, message: String, hint: &'static str) {
+    pub fn leak(&mut self, code: Code, port: &str, message: String, hint: &'static str) {
         let origin = self.input(port).origin;
         self.leaks.push(Leak { code, port: port.to_owned(), message, hint, origin });
     }
@@ -187,21 +190,21 @@ impl<'a> RowFlow<'a> {
         let state = self.input(port);
         if matches!(rows, Rows::Test(_)) {
             self.leak(
-                "fuseline::leak_fit_on_test",
+                codes::LEAK_FIT_ON_TEST,
                 port,
                 format!("fits on {rows}, the rows that are held out for testing"),
                 "fit on the output for training rows, usually named train",
             );
         } else if state.in_fold {
             self.leak(
-                "fuseline::leak_in_fold",
+                codes::LEAK_IN_FOLD,
                 port,
                 "fits on evidence for rows whose own labels shaped it".to_owned(),
                 "use out-of-fold evidence: an expert's output train",
             );
         } else if state.shaped_by.overlaps(rows.held_out()) {
             self.leak(
-                "fuseline::leak_shaped_by_test",
+                codes::LEAK_SHAPED_BY_TEST,
                 port,
                 format!(
                     "fits on {rows}, but what arrives was shaped by {}, which overlaps {}",
@@ -218,16 +221,36 @@ impl<'a> RowFlow<'a> {
         let (model_state, rows) = (self.input(model), self.input(port));
         if model_state.shaped_by.overlaps(rows.holds) {
             self.leak(
-                "fuseline::leak_model_saw_rows",
+                codes::LEAK_MODEL_SAW_ROWS,
                 model,
                 format!("applies a model shaped by {} to {}", model_state.shaped_by, rows.holds),
                 "match the fold: the model of a fold may only see that fold's test rows",
             );
         } else if rows.in_fold || rows.shaped_by.overlaps(rows.holds) {
             self.leak(
-                "fuseline::leak_in_fold",
+                codes::LEAK_IN_FOLD,
                 port,
                 format!("tests on {} with evidence that {} shaped", rows.holds, rows.shaped_by),
+                "use evidence for held-out rows: an expert's output test",
+            );
+        }
+    }
+
+    /// The stage applies what it learnt itself, from `learnt`, to the rows `asked` of what arrives at `port`.
+    pub fn apply_own(&mut self, learnt: Rows, port: &str, asked: Rows) {
+        let state = self.input(port);
+        if learnt.overlaps(asked) {
+            self.leak(
+                codes::LEAK_MODEL_SAW_ROWS,
+                port,
+                format!("learns from {learnt} and applies that to {asked}"),
+                "say `test_fold` and give it the folds, so that it learns from training rows alone",
+            );
+        } else if learnt != Rows::None && (state.in_fold || state.shaped_by.overlaps(asked)) {
+            self.leak(
+                codes::LEAK_IN_FOLD,
+                port,
+                format!("tests on {asked} with an input that {} shaped", state.shaped_by),
                 "use evidence for held-out rows: an expert's output test",
             );
         }
@@ -238,7 +261,7 @@ impl<'a> RowFlow<'a> {
         let (a, b) = (self.input(one).holds, self.input(other).holds);
         if a != b && a != Rows::None && b != Rows::None {
             self.leak(
-                "fuseline::leak_rows_differ",
+                codes::LEAK_ROWS_DIFFER,
                 other,
                 format!("{one} holds {a} and {other} holds {b}"),
                 "match the folds and take both from the same side of the split",
@@ -250,7 +273,7 @@ impl<'a> RowFlow<'a> {
     pub fn no_control(&mut self, port: &str) {
         if self.input(port).control {
             self.leak(
-                "fuseline::leak_control",
+                codes::LEAK_CONTROL,
                 port,
                 "a control that reads the labels of test rows reaches a native condition".to_owned(),
                 "controls may only be the quality of a fusion rule, with the whole point marked as a control",

@@ -2,12 +2,14 @@
 
 use crate::diagnostic::Code;
 
+/// A module of codes: a constant for each, whose documentation is its explanation, and `all()`.
+#[macro_export]
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal;)+) => {
-        $($(#[doc = $doc])+ pub const $name: Code = Code($code);)+
+        $($(#[doc = $doc])+ pub const $name: $crate::Code = $crate::Code($code);)+
 
-        /// Every code of the workflow language with its explanation, sorted by code.
-        pub fn all() -> Vec<(Code, &'static str)> {
+        /// Every code of this module with its explanation, sorted by code.
+        pub fn all() -> Vec<($crate::Code, &'static str)> {
             let mut all = vec![$(($name, concat!($($doc, "\n"),+).trim_ascii())),+];
             all.sort_unstable_by_key(|(code, _)| *code);
             all

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionState, Class, Depth, LocalExecutor, Outcome, Plan, RunOptions, RunRecord, execute,
+    ActionState, Class, Depth, LocalExecutor, Outcome, Plan, RunOptions, RunRecord, codes, execute,
     remembered, site,
 };
-use fuseline_workflow::{Code, Diagnostic, Severity};
+use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
@@ -95,9 +95,9 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
         let variant = &stage.variants[stage.actions.variant(index)];
         let error = &failure.error;
         Diagnostic {
-            code: Code(match error.class {
-                Class::Data => "fuseline::data",
-                Class::Failed | Class::Cancelled => "fuseline::action_failed",
+            code: error.code.unwrap_or(match error.class {
+                Class::Data => codes::DATA,
+                Class::Failed | Class::Cancelled => codes::ACTION_FAILED,
             }),
             severity: Severity::Error,
             message: format!(

@@ -1,0 +1,46 @@
+//! The codes of what the engine finds, each with an explanation.
+
+fuseline_workflow::codes! {
+    /// A stage fits on the rows that are held out for testing, so that it would be tested on what it learnt by heart. Fit
+    /// on the output for training rows, usually named `train`.
+    LEAK_FIT_ON_TEST = "fuseline::leak_fit_on_test";
+    /// A stage fits on, or tests with, evidence for rows whose own labels shaped it. Such evidence is better than any that
+    /// a new example will get: a rule fitted on it trusts the experts too much, and a test on it flatters. Use out-of-fold
+    /// evidence for fitting (an expert's output `train`) and held-out evidence for testing (`test`). A `command` that gives
+    /// evidence for rows that it learns from says `out_of_fold: true` when each row's evidence comes from a fit without it.
+    LEAK_IN_FOLD = "fuseline::leak_in_fold";
+    /// A stage fits on training rows, but something upstream was shaped by rows that are held out: scaling, selection or
+    /// imputation fitted on all rows is the usual reason. Fit each preprocessing step inside the fold.
+    LEAK_SHAPED_BY_TEST = "fuseline::leak_shaped_by_test";
+    /// A model is asked about rows that it was fitted on, or that something it was fitted on was fitted on: the model of
+    /// another fold, or one that learnt from all rows. When this is found while running, the example_ids are those of the
+    /// data: the message names one.
+    LEAK_MODEL_SAW_ROWS = "fuseline::leak_model_saw_rows";
+    /// Two inputs that belong together hold different rows, such as evidence of the training rows with quality of the test
+    /// rows, or of two folds.
+    LEAK_ROWS_DIFFER = "fuseline::leak_rows_differ";
+    /// A positive control reads the labels of test rows on purpose. What it shapes may be the quality of a fusion rule,
+    /// whose whole point is then marked as a control; it may not be evidence, features, or anything else of a native
+    /// condition.
+    LEAK_CONTROL = "fuseline::leak_control";
+    /// A group (a person, a session) stands on both sides of a split. Examples of one group resemble each other, so a
+    /// model that saw one of them is not tested by another. Split by group, for example with `split.group_kfold`.
+    LEAK_GROUP = "fuseline::leak_group";
+    /// A program gave rows that its stage does not declare: rows of the other side of the split, of another input, or of
+    /// no input at all. The rows that a stage says it gives are what the guard reasons with before anything runs.
+    LEAK_UNDECLARED_ROWS = "fuseline::leak_undeclared_rows";
+    /// One example_id stands for more than one row. Its rows could fall on both sides of a split, or carry different
+    /// labels. Give each example an example_id of its own.
+    LEAK_DUPLICATE_EXAMPLE = "fuseline::leak_duplicate_example";
+    /// A file that a stage reads is not there, or cannot be read. A relative path in the workflow is relative to the
+    /// workflow's folder, one given with `--set` to the working directory.
+    MISSING_FILE = "fuseline::missing_file";
+    /// No plugin on the plugin path has the fusion rule, or it cannot be loaded. `fuseline plugin list` shows the rules.
+    UNKNOWN_RULE = "fuseline::unknown_rule";
+    /// The input data of an action are not what its stage can work with; the message says which example, column or value.
+    /// The command ends with exit code 2.
+    DATA = "fuseline::data";
+    /// An action failed though its input was fine: a plugin, a program, the disk, a calculation that did not converge. The
+    /// command ends with exit code 1. What does not depend on the action can still run with `--keep-going`.
+    ACTION_FAILED = "fuseline::action_failed";
+}
