@@ -100,13 +100,13 @@ impl Reader<'_> {
             );
             return None;
         }
-        if points.len() > self.given.limits.max_actions {
-            let max = self.given.limits.max_actions;
+        if points.len() > self.given.limits.max_list() {
+            let max = self.given.limits.max_list();
             let message =
                 format!("the axis `{name}` has {} points; at most {max} are allowed", points.len());
             self.found.push(
                 Diagnostic::error(codes::LIMIT, &node.place, message)
-                    .hint(format!("raise the limit with --max-actions {}", points.len())),
+                    .hint(format!("raise the limit with --max-actions {}", 10 * points.len())),
             );
             return None;
         }

@@ -107,7 +107,7 @@ impl Checker<'_> {
         let views = params::views(params);
         let values: Vec<_> = params.iter().map(|param| param.value.clone()).collect();
         let mut used = BTreeSet::new();
-        let mut work = Work::new(limits.max_work, limits.max_actions);
+        let mut work = Work::new(limits.max_work(), limits.max_list());
 
         let given = axes::Given { params: &views, values: &values, limits, files };
         let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);

@@ -1,7 +1,5 @@
 //! The codes of diagnostics, each with an explanation.
 
-use crate::diagnostic::Code;
-
 /// A module of codes: a constant for each, whose documentation is its explanation, and `all()`.
 #[macro_export]
 macro_rules! codes {

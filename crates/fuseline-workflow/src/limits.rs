@@ -3,7 +3,8 @@
 /// Bounds on what a workflow may ask for, so that a slip or a hostile file ends in a diagnostic and not in a full memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Actions of the whole workflow, and points of one axis or combinations of one stage. Raised by `--max-actions`.
+    /// Actions of the whole workflow, and combinations of one stage before `where:`. Raised by `--max-actions`, which
+    /// raises the points of one axis and the work of expressions in proportion.
     pub max_actions: usize,
     /// Bytes of one text.
     pub max_text: usize,
@@ -13,8 +14,18 @@ pub struct Limits {
     pub max_depth: usize,
     /// Files that `include:` may reach.
     pub max_files: usize,
-    /// Elements that all expressions together may visit.
-    pub max_work: usize,
+}
+
+impl Limits {
+    /// Points of one axis, and elements of one list.
+    pub fn max_list(&self) -> usize {
+        self.max_actions / 10
+    }
+
+    /// Steps that all expressions together may take.
+    pub fn max_work(&self) -> usize {
+        self.max_actions.saturating_mul(50)
+    }
 }
 
 impl Default for Limits {
@@ -25,7 +36,6 @@ impl Default for Limits {
             max_values: 200_000,
             max_depth: 48,
             max_files: 64,
-            max_work: 50_000_000,
         }
     }
 }

@@ -20,25 +20,33 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// `work`: elements that may be visited. `longest`: elements that a list may have.
-    pub fn new(work: usize, longest: usize) -> Self {
-        Self { left: work, longest }
+    /// `steps` that may be taken. `longest`: elements that a list may have.
+    pub fn new(steps: usize, longest: usize) -> Self {
+        Self { left: steps, longest }
     }
 
-    pub(super) fn spend(&mut self, elements: usize) -> Result<(), Refusal> {
-        let message = "the expressions of this workflow do too much work";
-        self.left = self.left.checked_sub(elements).ok_or_else(|| Refusal::limit(message))?;
+    fn step(&mut self) -> Result<(), Refusal> {
+        let message =
+            "the expressions of this workflow take too long; --max-actions raises the limit";
+        self.left = self.left.checked_sub(1).ok_or_else(|| Refusal::limit(message))?;
         Ok(())
     }
 
+    /// Visiting elements or bytes counts for several steps: a step of an expression that has neither is cheap.
+    pub(super) fn visit(&mut self, elements: usize) -> Result<(), Refusal> {
+        self.left = self.left.saturating_sub(elements.saturating_mul(4));
+        self.step()
+    }
+
+    /// Making a list counts for more, since it takes memory too.
     pub(super) fn list(&mut self, elements: usize) -> Result<(), Refusal> {
         if elements > self.longest {
-            let longest = self.longest;
+            let (longest, enough) = (self.longest, elements.saturating_mul(10));
             return Err(Refusal::limit(format!(
-                "a list of {elements} elements is longer than {longest}; --max-actions {elements} raises the limit"
+                "a list of {elements} elements is longer than {longest}; --max-actions {enough} raises the limit"
             )));
         }
-        self.spend(elements)
+        self.visit(elements.saturating_mul(2))
     }
 }
 
@@ -94,7 +102,7 @@ impl<'a> Environment<'a> {
         'a: 'e,
     {
         let value = |message: String| Mistake::new(codes::EXPRESSION_VALUE, &expr.span, message);
-        self.work.spend(1).map_err(|refusal| refusal.at(&expr.span))?;
+        self.work.step().map_err(|refusal| refusal.at(&expr.span))?;
         match &expr.kind {
             ExprKind::Literal(value) => Ok(Cow::Borrowed(value)),
             ExprKind::Name(_) => Ok(Cow::Owned(NULL)),
@@ -215,7 +223,7 @@ impl<'a> Environment<'a> {
             Binary::In | Binary::NotIn => {
                 let found = match (&*a, &*b) {
                     (a, Value::Array(items)) => {
-                        self.work.spend(items.len()).map_err(|refusal| refusal.at(&whole.span))?;
+                        self.work.visit(items.len()).map_err(|refusal| refusal.at(&whole.span))?;
                         items.iter().any(|item| equal(a, item))
                     }
                     (Value::String(a), Value::String(b)) => b.contains(a.as_str()),

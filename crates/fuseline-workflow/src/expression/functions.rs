@@ -157,7 +157,7 @@ const FUNCTIONS: &[Function] = &[
     function!("replace", "replace(text, old, new)", "The text with every `old` replaced.", [Text, Text, Text], 3, text, replace),
     function!("reversed", "reversed(list)", "The list from its end.", [List], 1, same, |a, w| {
         let items = items(&a[0]);
-        w.spend(items.len())?;
+        w.visit(items.len())?;
         Ok(items.iter().rev().cloned().collect())
     }),
     function!("round", "round(number) or round(number, digits)", "The nearest whole number, halves away from zero; or with so many digits.", [Takes::Number, Int], 1, |types| if types.len() == 1 { Type::Int } else { Type::Float }, round),
@@ -273,7 +273,7 @@ fn join(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
             text.push_str(separator);
         }
         let item = format_value(item).ok_or("`join` takes a list of scalars")?;
-        work.spend(1 + item.len() + separator.len())?;
+        work.visit(1 + item.len() + separator.len())?;
         text.push_str(&item);
     }
     Ok(text.into())
@@ -294,7 +294,7 @@ fn extreme(arguments: &Arguments<'_>, work: &mut Work, largest: bool) -> Result<
         [_] => return Err("one argument must be a list".into()),
         several => several.iter().map(AsRef::as_ref).collect(),
     };
-    work.spend(values.len())?;
+    work.visit(values.len())?;
     let mut values = values.into_iter();
     let mut best = values.next().ok_or("an empty list has no smallest or largest element")?;
     compare(best, best)?;
@@ -336,7 +336,7 @@ fn replace(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal>
     if old.is_empty() {
         return Err("an empty text cannot be replaced".into());
     }
-    work.spend(text.len() + text.matches(old).count() * new.len())?;
+    work.visit(text.len() + text.matches(old).count() * new.len())?;
     Ok(text.replace(old, new).into())
 }
 
@@ -359,7 +359,7 @@ fn round(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
 
 fn sorted(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let mut items = items(&arguments[0]).to_vec();
-    work.spend(items.len())?;
+    work.visit(items.len())?;
     let mut refusal = None;
     if let Some(first) = items.first() {
         // All must compare with one of them, else the order would not be one.
@@ -381,14 +381,14 @@ fn split(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     if separator.is_empty() {
         return Err("the separator of `split` cannot be empty".into());
     }
-    work.spend(text.len())?;
+    work.visit(text.len())?;
     Ok(text.split(separator).map(Value::from).collect())
 }
 
 fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let single = std::slice::from_ref(&*arguments[0]);
     let items = if arguments[0].is_array() { items(&arguments[0]) } else { single };
-    work.spend(items.len())?;
+    work.visit(items.len())?;
     let mut total = Num::Int(0);
     for item in items {
         let item = Num::of(item).ok_or("`sum` takes a list of numbers")?;
@@ -399,7 +399,7 @@ fn sum(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
 
 fn unique(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
     let items = items(&arguments[0]);
-    work.spend(items.len())?;
+    work.visit(items.len())?;
     let mut seen = BTreeSet::new();
     // Equal values are written alike, once whole floats are written as whole numbers.
     let written = |item: &Value| match Num::of(item) {
