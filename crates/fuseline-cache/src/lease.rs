@@ -99,7 +99,11 @@ impl Lease {
     fn write_holder(&self) -> io::Result<()> {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
-        self.file.set_len(0)?;
+        // Only where there is something: a file that was ever cut is flushed to the disk when it is closed, on ext4,
+        // which takes longer than a small action.
+        if self.file.metadata()?.len() > 0 {
+            self.file.set_len(0)?;
+        }
         writeln!(&self.file, "process {} on {host}", std::process::id())
     }
 }
