@@ -9,6 +9,7 @@ pub mod cohort;
 pub mod diagnose;
 pub mod expert;
 pub mod fusion;
+pub mod intervene;
 pub mod load;
 mod pattern;
 mod pool;
@@ -31,6 +32,8 @@ pub fn kinds() -> Kinds {
         Kind::of::<simulate::features::SimulateFeatures>(),
         Kind::of::<cohort::define::DefineCohort>(),
         Kind::of::<split::group_kfold::GroupKFold>(),
+        Kind::of::<intervene::degrade::Degrade>(),
+        Kind::of::<intervene::outage::Outage>(),
         Kind::of::<expert::logistic::LogisticExpert>(),
         Kind::of::<quality::margin::Margin>(),
         Kind::of::<quality::entropy::Entropy>(),

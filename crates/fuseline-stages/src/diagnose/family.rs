@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Native conditions, positive controls and negative controls are three families, and p-values are adjusted within
 /// each: a control asks whether the test works and not the study's question, so adding a control must not change what
-/// is said of the native conditions.
+/// is said of the native conditions. Findings under several permutation schemes may meet here when an axis tells them
+/// apart.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
@@ -29,6 +30,10 @@ pub struct Family {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     equivalence_margin: Option<f64>,
+    /// Axes that part the findings into families of their own, such as `[scheme]`: p-values are adjusted within each of
+    /// their labels. Left out, one family holds every label. Say it before looking at the results.
+    #[serde(default)]
+    families: Vec<String>,
     /// Which label of which axis stands for working without quality, such as `{ quality: constant }`: each finding then
     /// gets the balanced accuracy of the same rule refitted so.
     #[serde(default)]
@@ -61,7 +66,7 @@ impl Adjust {
 
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // p-values may be adjusted within labels; several schemes may meet
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
     fn ports() -> Ports {
@@ -75,9 +80,10 @@ impl StageKind for Family {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { adjust, equivalence_margin, without_quality } = self;
+        let Self { adjust, equivalence_margin, families, without_quality } = self;
         key.field("adjust", adjust);
         key.field("equivalence_margin", equivalence_margin);
+        key.field("families", families);
         key.field("without_quality", without_quality);
     }
 
@@ -89,7 +95,7 @@ impl StageKind for Family {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let mut all = collect(inputs.many("findings")?)?;
-        self.adjust(&mut all.rows)?;
+        self.adjust(&mut all)?;
         if let Some(margin) = self.equivalence_margin {
             for row in &mut all.rows {
                 row.equivalent = Some(-margin < row.gap_low && row.gap_high < margin);
@@ -99,6 +105,9 @@ impl StageKind for Family {
             compare_without_quality(&mut all, axis, label)?;
         }
         all.settings.push(format!("adjust={}", self.adjust.name()));
+        if !self.families.is_empty() {
+            all.settings.push(format!("families={}", self.families.join(",")));
+        }
         if let Some(margin) = self.equivalence_margin {
             all.settings.push(format!("equivalence_margin={margin}"));
         }
@@ -107,14 +116,20 @@ impl StageKind for Family {
 }
 
 impl Family {
-    fn adjust(&self, rows: &mut [Finding]) -> Result<(), StageError> {
-        for control in [Control::Native, Control::Positive, Control::Negative] {
-            let family: Vec<usize> =
-                (0..rows.len()).filter(|&row| rows[row].control == control).collect();
-            if family.is_empty() {
-                continue;
-            }
-            let p_values: Vec<f64> = family.iter().map(|&row| rows[row].p_value).collect();
+    fn adjust(&self, all: &mut Findings) -> Result<(), StageError> {
+        let parting = self
+            .families
+            .iter()
+            .map(|axis| axis_of(all, axis).map_err(|error| error.at("families")))
+            .collect::<Result<Vec<usize>, _>>()?;
+        let mut families = BTreeMap::<(Control, Vec<&str>), Vec<usize>>::new();
+        for (number, row) in all.rows.iter().enumerate() {
+            let labels = parting.iter().map(|&axis| row.point[axis].as_str()).collect();
+            families.entry((row.control, labels)).or_default().push(number);
+        }
+        let families: Vec<Vec<usize>> = families.into_values().collect();
+        for family in families {
+            let p_values: Vec<f64> = family.iter().map(|&row| all.rows[row].p_value).collect();
             let adjusted = match self.adjust {
                 Adjust::Holm => multiple::holm(&p_values),
                 Adjust::BenjaminiHochberg => multiple::benjamini_hochberg(&p_values),
@@ -122,11 +137,19 @@ impl Family {
             }
             .map_err(|error| StageError::failed(error.to_string()))?;
             for (row, adjusted) in family.into_iter().zip(adjusted) {
-                rows[row].p_adjusted = Some(adjusted);
+                all.rows[row].p_adjusted = Some(adjusted);
             }
         }
         Ok(())
     }
+}
+
+/// Where an axis stands in the points of findings.
+fn axis_of(findings: &Findings, axis: &str) -> Result<usize, StageError> {
+    findings.axes.iter().position(|name| name == axis).ok_or_else(|| {
+        StageError::data(format!("the findings have no axis {axis}"))
+            .hint(format!("their axes are {}", findings.axes.join(", ")))
+    })
 }
 
 /// One table of all rows; an error when the tables do not have the same columns, or a point comes twice.
@@ -135,7 +158,8 @@ fn collect(tables: Vec<Labelled<Findings>>) -> Result<Findings, StageError> {
     let Some(mut all) = tables.next() else {
         return Err(StageError::failed("nothing arrived at input findings"));
     };
-    for table in tables {
+    for mut table in tables {
+        pool_scheme(&mut all.settings, &mut table.settings);
         for (what, first, other) in [
             ("axes", &all.axes, &table.axes),
             ("modalities", &all.modalities, &table.modalities),
@@ -160,15 +184,24 @@ fn collect(tables: Vec<Labelled<Findings>>) -> Result<Findings, StageError> {
     Ok(all)
 }
 
+/// Findings of several schemes meet in one table: its settings then name them all, and an axis tells which row is of which.
+fn pool_scheme(all: &mut [String], other: &mut [String]) {
+    let of = |settings: &[String]| settings.iter().position(|text| text.starts_with("scheme="));
+    if let (Some(known), Some(new)) = (of(all), of(other)) {
+        let scheme = other[new].trim_start_matches("scheme=").to_owned();
+        let schemes = all[known].trim_start_matches("scheme=");
+        if schemes.split(',').all(|known| known != scheme) {
+            all[known] = format!("scheme={schemes},{scheme}");
+        }
+        other[new].clone_from(&all[known]);
+    }
+}
+
 /// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label alone. The reference gets
 /// its own; a row whose reference was not run gets none.
 fn compare_without_quality(all: &mut Findings, axis: &str, label: &str) -> Result<(), StageError> {
     let option = format!("without_quality.{axis}");
-    let Some(at) = all.axes.iter().position(|name| name == axis) else {
-        return Err(StageError::data(format!("the findings have no axis {axis}"))
-            .at("without_quality")
-            .hint(format!("their axes are {}", all.axes.join(", "))));
-    };
+    let at = axis_of(all, axis).map_err(|error| error.at("without_quality"))?;
     let reference: BTreeMap<Vec<String>, f64> = all
         .rows
         .iter()

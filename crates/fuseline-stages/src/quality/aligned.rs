@@ -1,7 +1,9 @@
 //! `quality.aligned`: quality that knows whether the expert is right, the positive control.
 
 use fuseline_artifact::{Cohort, Control};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +24,9 @@ pub struct Aligned {
     /// How strongly quality follows whether the expert is right; 0 is noise alone.
     #[serde(default = "full")]
     alpha: f64,
+    /// The modalities whose quality follows the truth; that of the others is noise alone. All of them when left out.
+    #[serde(default)]
+    modalities: Option<Vec<String>>,
 }
 
 fn full() -> f64 {
@@ -39,9 +44,16 @@ impl StageKind for Aligned {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { alpha } = self;
+        let Self { alpha, modalities } = self;
         key.field("alpha", alpha);
+        key.field("modalities", modalities);
         key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if !self.alpha.is_finite() {
+            site.report(Problem::new("alpha", "a finite number is needed"));
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -56,12 +68,15 @@ impl StageKind for Aligned {
             Source { name: "aligned", control: Control::Positive, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let labels = cohort_rows(evidence, &place)?.into_iter().map(|row| cohort.label[row]);
+            let told =
+                self.modalities.as_ref().is_none_or(|told| told.contains(&evidence.modality));
+            let alpha = if told { self.alpha } else { 0.0 };
             Ok(each_row(evidence)
                 .zip(labels)
                 .zip(noise(inputs.seed(), Self::NAME, evidence))
                 .map(|((probabilities, label), noise)| {
                     let right = decision(probabilities) == label as usize;
-                    f64::from(u8::from(right)) * self.alpha + NOISE * noise
+                    f64::from(u8::from(right)) * alpha + NOISE * noise
                 })
                 .collect())
         })

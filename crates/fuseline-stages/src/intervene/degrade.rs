@@ -1,0 +1,218 @@
+//! `intervene.degrade`: the features of test examples get worse.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, Float64Array};
+use fuseline_artifact::{ArtifactKind, Cohort, Features, Folds};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, Rows, StageError, StageKind,
+};
+use fuseline_stats::streams::Stream;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::expert::modality;
+use crate::intervene::hit;
+use crate::rows::{fold_of_rows, no_column, row_of};
+
+/// Makes the features of the test rows of one fold worse; those of the training rows stay as they are, so that an expert
+/// fitted on them is the expert of the intact study.
+///
+/// Severities are in standard deviations of each feature over the training rows, except for `dropout`. Missing values
+/// stay missing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Degrade {
+    /// The fold whose examples are tested; they alone are degraded.
+    test_fold: i32,
+    /// What happens to a feature.
+    #[serde(default)]
+    by: By,
+    /// How bad it is; 0 leaves the features as they are.
+    #[schemars(range(min = 0.0))]
+    severity: f64,
+    /// Modalities that are degraded; all of them when left out.
+    #[serde(default)]
+    modalities: Option<Vec<String>>,
+    /// Columns that stay as they are, such as one that is the quality.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Name of the modality; the label of the axis `modality` when left out.
+    #[serde(default)]
+    modality: Option<String>,
+}
+
+/// What happens to a feature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Normal noise of `severity` standard deviations is added to each value.
+    #[default]
+    Noise,
+    /// A share `severity` of the values goes missing, each on its own.
+    Dropout,
+    /// Each feature of a group moves away in a direction of its own, from nothing at the group's first example to
+    /// `severity` standard deviations (root mean square) at its last, in the order of the cohort.
+    Drift,
+}
+
+impl StageKind for Degrade {
+    const NAME: &'static str = "intervene.degrade";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "The features of test examples get worse: noise, dropout or drift, at a stated severity.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .one("features", ArtifactKind::Features, Role::Fit, "The features of one modality.")
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples, for groups and their order.",
+            )
+            .one(
+                "folds",
+                ArtifactKind::Folds,
+                Role::Neutral,
+                "The fold in which each example is tested.",
+            )
+            .output("features", ArtifactKind::Features, "The same, with worse test rows.")
+            .reads_point()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { test_fold, by, severity, modalities, exclude, modality } = self;
+        key.field("test_fold", test_fold);
+        key.field("by", by);
+        key.field("severity", severity);
+        key.field("modalities", modalities);
+        key.field("exclude", exclude);
+        key.field("modality", modality);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.by == By::Dropout && self.severity > 1.0 {
+            site.report(Problem::new("severity", "a share of values lies between 0 and 1"));
+        }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let fold = flow.fold("folds", self.test_fold.into());
+        flow.fit("features", Rows::Train(fold));
+        let features = flow.input("features");
+        let shaped_by = features.shaped_by.union(Rows::Train(fold));
+        flow.output("features", features.holds, shaped_by).control = features.control;
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let mut features: Features = inputs.one("features")?;
+        let modality = modality(self.modality.as_deref(), inputs);
+        if let Some(unknown) = self
+            .exclude
+            .iter()
+            .find(|name| features.columns.iter().all(|(known, _)| known != *name))
+        {
+            return Err(no_column(&features, unknown).at("exclude"));
+        }
+        if self.severity == 0.0 || !hit(self.modalities.as_ref(), &modality) {
+            return outputs.put("features", features);
+        }
+        let cohort: Cohort = inputs.one("cohort")?;
+        let fold = fold_of_rows(&cohort, &inputs.one::<Folds>("folds")?)?;
+        let (test, train) = self.sides(&features, &cohort, &fold)?;
+        for (name, values) in &mut features.columns {
+            if !self.exclude.contains(name) {
+                *values = self.worse(name, values, &test, &train, inputs.seed(), &modality);
+            }
+        }
+        outputs.put("features", features)
+    }
+}
+
+/// A test row: where it stands in the features, and how far into its group it is, from 0 to 1.
+struct TestRow<'c> {
+    row: usize,
+    id: &'c str,
+    group: &'c str,
+    elapsed: f64,
+}
+
+impl Degrade {
+    /// The test rows, and the places of the training rows in the features.
+    fn sides<'c>(
+        &self,
+        features: &Features,
+        cohort: &'c Cohort,
+        fold: &[i32],
+    ) -> Result<(Vec<TestRow<'c>>, Vec<usize>), StageError> {
+        let place = row_of(features.example_id.iter().flatten());
+        let mut size = BTreeMap::<&str, u32>::new();
+        for group in &cohort.group {
+            *size.entry(group).or_default() += 1;
+        }
+        let mut passed = BTreeMap::<&str, u32>::new();
+        let (mut test, mut train) = (Vec::new(), Vec::new());
+        for (at, (id, group)) in cohort.example_id.iter().zip(&cohort.group).enumerate() {
+            let passed = passed.entry(group).or_default();
+            let last = size.get(group.as_str()).map_or(1, |size| size.saturating_sub(1).max(1));
+            let elapsed = f64::from(*passed) / f64::from(last);
+            *passed += 1;
+            match place.get(id.as_str()) {
+                Some(&row) if fold[at] == self.test_fold => {
+                    test.push(TestRow { row, id, group, elapsed });
+                }
+                Some(&row) => train.push(row),
+                None => {}
+            }
+        }
+        if test.is_empty() {
+            return Err(StageError::data(format!(
+                "no example is tested in fold {}",
+                self.test_fold
+            ))
+            .at("test_fold"));
+        }
+        Ok((test, train))
+    }
+
+    fn worse(
+        &self,
+        name: &str,
+        values: &Float64Array,
+        test: &[TestRow<'_>],
+        train: &[usize],
+        seed: u64,
+        modality: &str,
+    ) -> Float64Array {
+        let stream = |of: &str| {
+            Stream::new(seed, Self::NAME)
+                .with(modality.as_bytes())
+                .with(name.as_bytes())
+                .with(of.as_bytes())
+        };
+        let size = self.severity * spread(values, train);
+        let mut worse: Vec<Option<f64>> = values.iter().collect();
+        for TestRow { row, id, group, elapsed } in test {
+            worse[*row] = worse[*row].and_then(|value| match self.by {
+                By::Noise => Some(value + size * stream(id).normal()),
+                By::Dropout => (stream(id).uniform() >= self.severity).then_some(value),
+                By::Drift => Some(value + size * elapsed * stream(group).normal()),
+            });
+        }
+        worse.into()
+    }
+}
+
+/// Population standard deviation of the finite values of some rows; 0 when there are none.
+fn spread(values: &Float64Array, rows: &[usize]) -> f64 {
+    let observed = || {
+        let there = rows.iter().filter(|&&row| values.is_valid(row)).map(|&row| values.value(row));
+        there.filter(|value| value.is_finite())
+    };
+    let count = observed().count().max(1) as f64;
+    let mean = observed().sum::<f64>() / count;
+    (observed().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt()
+}
