@@ -334,7 +334,29 @@ impl Batch {
         Self { identity: new_identity(), quality: Column::copy(quality), ..self.clone() }
     }
 
+    /// The same batch with each of its buffers made anew from its bytes, of the same length and aligned to 64 bytes.
+    #[cfg(unix)]
+    pub(crate) fn with_buffers(
+        &self,
+        mut make: impl FnMut(&[u8]) -> arrow::buffer::Buffer,
+    ) -> Self {
+        let mut batch = self.clone();
+        batch.row_id.remake(&mut make);
+        batch.evidence.remake(&mut make);
+        batch.available.remake(&mut make);
+        batch.quality.remake(&mut make);
+        for embedding in &mut batch.embeddings {
+            embedding.values.remake(&mut make);
+        }
+        if let Some(labels) = &mut batch.labels {
+            labels.label.remake(&mut make);
+            labels.weight.remake(&mut make);
+        }
+        batch
+    }
+
     /// The rows at these places, in this order, without labels.
+    #[cfg(unix)]
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
         let (width, classes) = (self.modalities.len(), self.classes.len());
         Self {

@@ -5,6 +5,8 @@
 //! **Invariant:** what leaves this crate as a prediction keeps the output law: finite, at least 0, each row summing to 1.
 
 mod batch;
+#[cfg(unix)]
+pub mod check;
 mod descriptor;
 mod error;
 mod isolation;

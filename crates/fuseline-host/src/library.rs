@@ -67,7 +67,9 @@ impl PluginFile {
             }
             Head::Broken(reason) => return Err(HostError::NotAPlugin { path, reason }),
             // A script, or a module of one, that is no rule.
-            Head::Nothing if !is_library(&path) && !bytes.starts_with(b"\x7fELF") => return Ok(None),
+            Head::Nothing if !is_library(&path) && !bytes.starts_with(b"\x7fELF") => {
+                return Ok(None);
+            }
             Head::Nothing => {}
         }
         match tag_file::read(&bytes) {
@@ -261,7 +263,8 @@ impl PluginLibrary {
 
 /// Libraries, and scripts in the languages in which one would write a rule.
 fn may_be_rule(path: &Path) -> bool {
-    let script = ["py", "R", "jl"].iter().any(|known| path.extension().is_some_and(|own| own == *known));
+    let script =
+        ["py", "R", "jl"].iter().any(|known| path.extension().is_some_and(|own| own == *known));
     (script || is_library(path)) && path.is_file()
 }
 

@@ -42,20 +42,11 @@ impl Native {
     /// Loads a plugin by its absolute path, and initialises it.
     pub(crate) fn load(path: &Path) -> Result<Self, HostError> {
         let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
-        // SAFETY: running the library's constructors is what loading a plugin means; the caller chose in-process loading, or
-        // this is the worker process made for it.
-        let library = unsafe { open_library(path) }.map_err(|error| refused(error.to_string()))?;
-        // SAFETY: the symbol has this type by the ABI, which the tag says the file follows.
-        let init = unsafe { library.get::<abi::Init>(abi::INIT_SYMBOL) }
-            .map(|symbol| *symbol)
-            .map_err(|_| refused(format!("it does not export {}", abi::INIT_SYMBOL)))?;
-        // Never unloaded: the plugin may have started threads, registered handlers or given out statics.
-        std::mem::forget(library);
-
+        let init = load_init(path)?;
         let mut table = abi::FusionPlugin::empty();
         let mut error = abi::Error::new();
         // SAFETY: host, table and error live through the call and say their sizes.
-        let code = unsafe { init(abi::ABI, &HOST.0, &mut table, &mut error) };
+        let code = unsafe { init(abi::ABI, HOST_STRUCT.get(), &mut table, &mut error) };
         if code != abi::OK {
             return Err(refused(rule_error(code, &error).to_string()));
         }
@@ -64,6 +55,21 @@ impl Native {
         }
         functions(&table).map(|functions| Self { functions }).map_err(refused)
     }
+}
+
+/// Loads a plugin by its absolute path and gives its entry point, not yet called. It is never unloaded.
+pub(crate) fn load_init(path: &Path) -> Result<abi::Init, HostError> {
+    let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
+    // SAFETY: running the library's constructors is what loading a plugin means; the caller chose in-process loading, or
+    // this is the worker process made for it.
+    let library = unsafe { open_library(path) }.map_err(|error| refused(error.to_string()))?;
+    // SAFETY: the symbol has this type by the ABI, which the tag says the file follows.
+    let init = unsafe { library.get::<abi::Init>(abi::INIT_SYMBOL) }
+        .map(|symbol| *symbol)
+        .map_err(|_| refused(format!("it does not export {}", abi::INIT_SYMBOL)))?;
+    // Never unloaded: the plugin may have started threads, registered handlers or given out statics.
+    std::mem::forget(library);
+    Ok(init)
 }
 
 #[cfg(unix)]
@@ -262,12 +268,19 @@ impl OpenedModel for NativeModel {
 }
 
 /// The host that every plugin in this process sees.
-struct StaticHost(abi::Host);
+pub(crate) struct StaticHost(abi::Host);
+
+impl StaticHost {
+    /// As plugins get it.
+    pub(crate) fn get(&self) -> *const abi::Host {
+        &self.0
+    }
+}
 
 // SAFETY: it is never written, has no context, and its functions may be called from any thread.
 unsafe impl Sync for StaticHost {}
 
-static HOST: StaticHost = StaticHost(abi::Host {
+pub(crate) static HOST_STRUCT: StaticHost = StaticHost(abi::Host {
     struct_size: size_of::<abi::Host>() as u32,
     flags: 0,
     context: ptr::null_mut(),

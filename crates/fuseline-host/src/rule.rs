@@ -218,6 +218,24 @@ impl OpenModel {
         self.output_law(out, batch)
     }
 
+    /// What the fast path must equal: a loop of [`OpenModel::predict`].
+    #[cfg(unix)]
+    pub(crate) fn looped(
+        &self,
+        batch: &Batch,
+        index: &[u32],
+        permutations: usize,
+        columns: usize,
+        modality_mask: u64,
+    ) -> Result<Vec<f64>, HostError> {
+        let permuted = Permuted { index, permutations, columns, modality_mask };
+        let mut out = vec![f64::NAN; permutations * batch.rows() * batch.classes().len()];
+        permuted.fits(batch, out.len())?;
+        looped(&*self.opened, batch, permuted, &mut out, &self.stop)
+            .map_err(|fault| self.failed(fault))?;
+        Ok(out)
+    }
+
     fn failed(&self, fault: Fault) -> HostError {
         fault.of(&self.rule.shared.file.id, "predict")
     }

@@ -44,6 +44,22 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
     }
 }
 
+/// The names of the symbols that a library exports; none when it cannot be read.
+///
+/// Weak ones do not count: C++ makes them of every template of its library, and they clash with nothing.
+pub(crate) fn exports(bytes: &[u8]) -> Vec<String> {
+    let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
+    let Ok(exports) = file.exports() else { return Vec::new() };
+    exports
+        .flatten()
+        .filter(|export| !export.is_weak())
+        .filter_map(|export| match export.name() {
+            NameOrOrdinal::Name(name) => Some(String::from_utf8_lossy(name).into_owned()),
+            NameOrOrdinal::Ordinal(_) => None,
+        })
+        .collect()
+}
+
 fn tag_bytes<'f>(file: &object::File<'f>) -> object::Result<Option<&'f [u8]>> {
     let mut address = None;
     for export in file.exports()? {

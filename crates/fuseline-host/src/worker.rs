@@ -17,6 +17,8 @@ use std::time::Duration;
 
 pub(crate) use client::WorkerBackend;
 pub use client::WorkerFailure;
+pub(crate) use client::how_it_ended;
+pub(crate) use sandbox::flush_c_streams;
 
 /// The first argument of the program that runs as a worker.
 pub const WORKER_ARGUMENT: &str = "plugin-worker";

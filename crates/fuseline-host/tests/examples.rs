@@ -19,7 +19,8 @@ fn load(folder: &Path, name: &str) -> Rule {
         program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
         arguments: vec![WORKER_ARGUMENT.into()],
     };
-    let library = PluginLibrary::new(vec![folder.to_owned()]).with_workers(program, WorkerLimits::default());
+    let library =
+        PluginLibrary::new(vec![folder.to_owned()]).with_workers(program, WorkerLimits::default());
     library.load(&library.find(name).unwrap(), Isolation::Worker).unwrap()
 }
 
@@ -29,7 +30,17 @@ fn compiled(compiler: &str, standard: &str, source: &str, name: &str) -> Rule {
     std::fs::create_dir_all(&folder).unwrap();
     let output = Command::new(compiler)
         .arg(format!("-std={standard}"))
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-I",
+        ])
         .arg(root().join("crates/fuseline-abi/include"))
         .arg("-o")
         .arg(folder.join(format!("{name}.so")))
@@ -69,9 +80,9 @@ fn the_rule_in_c_works() {
     let rule = compiled("cc", "c99", "c/best_modality.c", "best_modality");
     let rows = Rows::new(90, 3, 3, 47);
     for (row, out) in exercise(&rule).chunks_exact(3).enumerate() {
-        let best = (0..3)
-            .filter(|m| rows.available[row * 3 + m] == 1)
-            .max_by(|one, other| rows.quality[row * 3 + one].total_cmp(&rows.quality[row * 3 + other]));
+        let best = (0..3).filter(|m| rows.available[row * 3 + m] == 1).max_by(|one, other| {
+            rows.quality[row * 3 + one].total_cmp(&rows.quality[row * 3 + other])
+        });
         let Some(best) = best else { continue };
         for (found, expected) in out.iter().zip(&rows.evidence[(row * 3 + best) * 3..][..3]) {
             assert!((found - expected).abs() < 1e-12);

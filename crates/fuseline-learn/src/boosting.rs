@@ -119,6 +119,21 @@ impl Boosting {
         classes: usize,
         options: &Options,
     ) -> Result<Self, InputError> {
+        let fitted = Self::fit_while(rows, width, labels, weights, classes, options, &mut || true)?;
+        // Nobody asked it to stop: there is a model.
+        fitted.ok_or(InputError::Empty)
+    }
+
+    /// As [`Self::fit`]; `go_on` is asked before each tree, and false ends the fit without a model.
+    pub fn fit_while(
+        rows: &[f64],
+        width: usize,
+        labels: &[u32],
+        weights: &[f64],
+        classes: usize,
+        options: &Options,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Self>, InputError> {
         let data = Labelled::new(rows, width, labels, weights, classes)?;
         options.check()?;
         if u32::try_from(rows.len()).is_err() {
@@ -142,11 +157,14 @@ impl Boosting {
             for (raw, derivatives) in
                 raw.chunks_exact_mut(count).zip(derivatives.chunks_exact(count))
             {
+                if !go_on() {
+                    return Ok(None);
+                }
                 let tree = grower.grow(derivatives, raw, &mut model.nodes, &mut model.values);
                 model.trees.push(tree);
             }
         }
-        Ok(model)
+        Ok(Some(model))
     }
 
     /// A model of known parts, as read back from a model. `baseline` has one number a block.

@@ -32,6 +32,9 @@ pub enum LogisticError {
     /// The input cannot be fitted.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Stopped,
     /// The gradient did not become small enough.
     #[error(
         "not converged after {iterations} steps: the gradient is {gradient:e}, {wanted:e} was wanted"
@@ -76,13 +79,26 @@ impl Logistic {
         classes: usize,
         options: &Options,
     ) -> Result<Self, LogisticError> {
+        Self::fit_while(rows, width, labels, weights, classes, options, &mut || true)
+    }
+
+    /// As [`Self::fit`]; `go_on` is asked before each step, and false ends the fit with [`LogisticError::Stopped`].
+    pub fn fit_while(
+        rows: &[f64],
+        width: usize,
+        labels: &[u32],
+        weights: &[f64],
+        classes: usize,
+        options: &Options,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Self, LogisticError> {
         let data = Labelled::new(rows, width, labels, weights, classes)?;
         if !(options.c > 0.0 && options.c.is_finite()) {
             return Err(
                 InputError::Option { option: "c", expected: "a finite number above 0" }.into()
             );
         }
-        let parameters = newton::minimise(&data, options)?;
+        let parameters = newton::minimise(&data, options, go_on)?;
         let mut coefficients = Vec::with_capacity(data.blocks() * width);
         let mut intercepts = Vec::with_capacity(data.blocks());
         for block in parameters.chunks_exact(width + 1) {

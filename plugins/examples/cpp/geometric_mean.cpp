@@ -12,7 +12,6 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
-#include <string>
 #include <vector>
 
 FSL_TAG("org.example.geometric_mean")
@@ -54,7 +53,9 @@ struct Model : fsl_model {
 
 struct Failure : std::runtime_error {
   std::int32_t code;
-  Failure(std::int32_t code_, const std::string &message) : std::runtime_error(message), code(code_) {}
+  const char *param;
+  Failure(std::int32_t code_, const char *message, const char *param_ = "")
+      : std::runtime_error(message), code(code_), param(param_) {}
 };
 
 // No exception crosses the border.
@@ -64,7 +65,7 @@ std::int32_t guarded(fsl_error *err, Body body) noexcept {
     body();
     return FSL_OK;
   } catch (const Failure &failure) {
-    return fsl_fail(err, failure.code, -1, "", failure.what());
+    return fsl_fail(err, failure.code, -1, failure.param, failure.what());
   } catch (const std::bad_alloc &) {
     return fsl_fail(err, FSL_ERR_OUT_OF_MEMORY, -1, "", "out of memory");
   } catch (const std::exception &exception) {
@@ -80,7 +81,7 @@ std::int32_t fit(const fsl_batch *batch, const fsl_params *params, std::uint64_t
     std::memcpy(bytes.name, magic, sizeof bytes.name);
     bytes.modalities = batch->modalities;
     bytes.classes = batch->classes;
-    if (params->get_f64(params, fsl_str("floor"), &bytes.floor) != FSL_OK) throw Failure(FSL_ERR_PARAM, "floor is missing");
+    if (params->get_f64(params, fsl_str("floor"), &bytes.floor) != FSL_OK) throw Failure(FSL_ERR_PARAM, "a number is expected", "floor");
     bytes.check = checksum(bytes);
     const auto code = sink->write(sink, reinterpret_cast<const std::uint8_t *>(&bytes), sizeof bytes);
     if (code != FSL_OK) throw Failure(code, "the host did not take the model");

@@ -50,15 +50,17 @@ impl FusionRule for Hgb {
             min_rows_per_leaf: params.count("min_rows_per_leaf")?,
             ..Options::default()
         };
-        let boosting = Boosting::fit(
+        let boosting = Boosting::fit_while(
             &design.rows(batch),
             design.width(),
             &labels,
             batch.weight(),
             batch.classes(),
             &options,
+            &mut || !batch.should_stop(),
         )
-        .map_err(|error| RuleError::data(error.to_string()))?;
+        .map_err(|error| RuleError::data(error.to_string()))?
+        .ok_or_else(RuleError::cancelled)?;
         Ok(Self { boosting, prior: batch.prior() })
     }
 

@@ -52,12 +52,20 @@ impl FusionRule for Lr {
         preprocessor.apply(&mut rows).map_err(|error| data(&error))?;
         let labels: Vec<u32> = batch.label().iter().map(|&label| label as u32).collect();
         let options = Options { c: params.f64("c")?, ..Options::default() };
-        let fitted =
-            Logistic::fit(&rows, width, &labels, batch.weight(), batch.classes(), &options)
-                .map_err(|error| match error {
-                    LogisticError::Input(error) => data(&error),
-                    error => RuleError::not_converged(error.to_string()),
-                })?;
+        let fitted = Logistic::fit_while(
+            &rows,
+            width,
+            &labels,
+            batch.weight(),
+            batch.classes(),
+            &options,
+            &mut || !batch.should_stop(),
+        )
+        .map_err(|error| match error {
+            LogisticError::Input(error) => data(&error),
+            LogisticError::Stopped => RuleError::cancelled(),
+            error => RuleError::not_converged(error.to_string()),
+        })?;
         let mut coefficients = fitted.coefficients().to_vec();
         let mut intercepts = fitted.intercepts().to_vec();
         for (block, intercept) in coefficients.chunks_exact_mut(width).zip(&mut intercepts) {

@@ -46,6 +46,12 @@ impl<T: ArrowNativeType> Column<T> {
         Some(Self::filled(len, |copy| copy.extend_from_slice(&buffer.as_slice()[..bytes])))
     }
 
+    /// Puts another buffer with the same bytes in place.
+    #[cfg(unix)]
+    pub fn remake(&mut self, make: &mut impl FnMut(&[u8]) -> Buffer) {
+        self.buffer = make(self.buffer.as_slice());
+    }
+
     /// The buffer, shared.
     pub fn buffer(&self) -> Buffer {
         self.buffer.clone()

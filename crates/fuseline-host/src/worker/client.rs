@@ -546,7 +546,8 @@ fn drain(mut stream: impl Read, mut take: impl FnMut(&[u8])) -> bool {
     }
 }
 
-fn how_it_ended(status: ExitStatus, memory: u64) -> String {
+/// The end of a process in words.
+pub(crate) fn how_it_ended(status: ExitStatus, memory: u64) -> String {
     match (status.code(), status.signal()) {
         (Some(LOST_HOST), _) => "its connection to the host was closed".to_owned(),
         (Some(code), _) => format!("its process exited with code {code} before it answered"),

@@ -24,12 +24,21 @@ use crate::worker::frame::{self, PROTOCOL, Reply, Request};
 use crate::worker::region::Region;
 use crate::worker::sandbox;
 
-/// Runs as a worker: `FILE MEMORY SANDBOX`.
+/// Runs as a worker: `FILE MEMORY SANDBOX`, or, to run one probe of the plugin check, `FILE MEMORY SANDBOX PROBE`.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let [file, memory, confined] = arguments else { return ExitCode::from(2) };
+    let [file, memory, confined, probe @ ..] = arguments else { return ExitCode::from(2) };
     let memory = memory.to_str().and_then(|text| text.parse().ok());
     let confined = confined == "1";
     let (file, Some(memory)) = (Path::new(file), memory) else { return ExitCode::from(2) };
+    if let [name] = probe {
+        if sandbox::limit(memory).is_err() {
+            return ExitCode::from(2);
+        }
+        if confined {
+            sandbox::confine(file, false);
+        }
+        return crate::check::probe::run(file, &name.to_string_lossy());
+    }
     match serve(file, memory, confined) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,7 @@
 /* A well-behaved mean over the available modalities, with places where a hostile plugin does otherwise. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "fuseline_fusion.h"
 
 #include <stdio.h>
@@ -50,7 +52,10 @@ static int32_t fit(const fsl_batch *batch, const fsl_params *params, uint64_t se
 static int32_t open_model(const uint8_t *bytes, uint64_t len, fsl_model **model, fsl_error *err) {
   (void)bytes;
   BEFORE_OPEN
-  if (len != strlen(MODEL)) return fsl_fail(err, FSL_ERR_DATA, -1, "", "these bytes are not a model of this rule");
+#ifndef ANY_MODEL
+  if (len != strlen(MODEL) || memcmp(bytes, MODEL, len) != 0) return fsl_fail(err, FSL_ERR_DATA, -1, "", "these bytes are not a model of this rule");
+#endif
+  (void)len, (void)err;
   *model = &the_model;
   return FSL_OK;
 }

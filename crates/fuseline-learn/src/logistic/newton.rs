@@ -26,7 +26,13 @@ struct Losses {
 }
 
 /// Coefficients and intercept of each block, one after the other, at the minimum.
-pub(super) fn minimise(data: &Labelled<'_>, options: &Options) -> Result<Vec<f64>, LogisticError> {
+///
+/// `go_on` is asked before each step; false ends the search with an error.
+pub(super) fn minimise(
+    data: &Labelled<'_>,
+    options: &Options,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Vec<f64>, LogisticError> {
     let (blocks, size) = (data.blocks(), data.width + 1);
     let shape = Shape::of(data);
     let weights: Vec<f64> = data.weights.iter().map(|weight| options.c * weight).collect();
@@ -34,6 +40,9 @@ pub(super) fn minimise(data: &Labelled<'_>, options: &Options) -> Result<Vec<f64
     let mut scale = 1.0;
     let mut iterations = 0;
     loop {
+        if !go_on() {
+            return Err(LogisticError::Stopped);
+        }
         let scores = scores(data, &parameters);
         let losses = losses(data, &weights, &scores);
         let gradient = gradient(data, &weights, &losses.probabilities, &parameters);

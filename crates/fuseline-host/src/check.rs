@@ -1,0 +1,201 @@
+//! Does a plugin keep the ABI's promises? One line a check.
+//!
+//! Each check has a worker of its own, so that a crash in one says nothing about the next. What a check finds is what the plugin did on made-up rows: a pass is
+//! evidence, not proof.
+
+mod contract;
+mod models;
+mod predictions;
+pub(crate) mod probe;
+mod rows;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::HostError;
+use crate::isolation::Isolation;
+use crate::library::{PluginFile, PluginForm, PluginLibrary};
+use crate::params::Params;
+use crate::rule::Rule;
+use crate::stop::StopSignal;
+use crate::worker::{WorkerLimits, WorkerProgram};
+
+/// What all checks of a file found.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    /// The file.
+    pub file: PathBuf,
+    /// In the order in which they ran.
+    pub checks: Vec<Check>,
+}
+
+/// What one check found.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What is promised, in words.
+    pub promise: &'static str,
+    /// Whether it is kept.
+    pub verdict: Verdict,
+}
+
+/// Whether a promise is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    Pass,
+    /// It is broken, and how.
+    Fail(String),
+    /// It was not checked, and why.
+    Skipped(String),
+}
+
+impl CheckReport {
+    /// Whether no promise is broken.
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|check| !matches!(check.verdict, Verdict::Fail(_)))
+    }
+
+    /// The report as one JSON object.
+    pub fn to_json(&self) -> Value {
+        let checks: Vec<_> = self
+            .checks
+            .iter()
+            .map(|check| {
+                let (verdict, reason) = match &check.verdict {
+                    Verdict::Pass => ("pass", None),
+                    Verdict::Fail(reason) => ("fail", Some(reason)),
+                    Verdict::Skipped(reason) => ("skipped", Some(reason)),
+                };
+                json!({ "promise": check.promise, "verdict": verdict, "reason": reason })
+            })
+            .collect();
+        json!({ "file": self.file.display().to_string(), "passed": self.passed(), "checks": checks })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Verdict::Pass => write!(f, "pass     {}", self.promise),
+            Verdict::Fail(reason) => write!(f, "FAIL     {}: {reason}", self.promise),
+            Verdict::Skipped(reason) => write!(f, "skipped  {}: {reason}", self.promise),
+        }
+    }
+}
+
+/// Checks a file; `program` is how workers are started.
+pub fn check(path: &Path, program: &WorkerProgram) -> CheckReport {
+    let mut checks = Vec::new();
+    let file = match PluginFile::read(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let verdict = Verdict::Fail(error.to_string());
+            checks.push(Check { promise: "the tag is readable without loading the file", verdict });
+            return CheckReport { file: path.to_owned(), checks };
+        }
+    };
+    checks.push(Check {
+        promise: "the tag is readable without loading the file",
+        verdict: Verdict::Pass,
+    });
+    let subject = Subject { file, program: program.clone() };
+    for (promise, body) in contract::CHECKS.iter().chain(models::CHECKS).chain(predictions::CHECKS)
+    {
+        let verdict = match body(&subject) {
+            Ok(()) => Verdict::Pass,
+            Err(Broken::Promise(reason)) => Verdict::Fail(reason),
+            Err(Broken::Nothing(reason)) => Verdict::Skipped(reason),
+        };
+        let unusable = *promise == contract::LOADS && matches!(verdict, Verdict::Fail(_));
+        checks.push(Check { promise, verdict });
+        if unusable {
+            // Every other check would say the same again.
+            break;
+        }
+    }
+    CheckReport { file: path.to_owned(), checks }
+}
+
+/// A check: its promise, and how it is tried.
+type Try = (&'static str, fn(&Subject) -> Result<(), Broken>);
+
+/// Why a check did not pass.
+enum Broken {
+    /// The promise is broken.
+    Promise(String),
+    /// Nothing was checked.
+    Nothing(String),
+}
+
+impl From<HostError> for Broken {
+    fn from(error: HostError) -> Self {
+        Self::Promise(error.to_string())
+    }
+}
+
+fn broken<T>(reason: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken::Promise(reason.into()))
+}
+
+fn skipped<T>(reason: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken::Nothing(reason.into()))
+}
+
+fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken::Promise(reason())) }
+}
+
+/// The plugin that is checked.
+struct Subject {
+    file: PluginFile,
+    program: WorkerProgram,
+}
+
+impl Subject {
+    /// The rule in a worker of its own.
+    fn fresh(&self) -> Result<Rule, Broken> {
+        let limits = WorkerLimits { call: Duration::from_secs(120), ..WorkerLimits::default() };
+        let library = PluginLibrary::new(Vec::new()).with_workers(self.program.clone(), limits);
+        Ok(library.load(&self.file, Isolation::Worker)?)
+    }
+
+    fn is_script(&self) -> bool {
+        self.file.form == PluginForm::Script
+    }
+
+    /// A probe that runs inside a worker's process, beside the plugin.
+    fn probe(&self, name: &str) -> Result<(), Broken> {
+        if self.is_script() {
+            return skipped("a script has no C functions");
+        }
+        match probe::in_worker(&self.file.path, &self.program, name) {
+            probe::Answer::Pass => Ok(()),
+            probe::Answer::Fail(reason) => broken(reason),
+            probe::Answer::Skipped(reason) => skipped(reason),
+        }
+    }
+}
+
+/// The rule's defaults. Required parameters, which only a person can give, end the check.
+fn defaults(rule: &Rule) -> Result<Params, Broken> {
+    rule.params(&serde_json::Map::new()).or_else(|problems| {
+        let names: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        skipped(format!("parameters without defaults: {}", names.join(", ")))
+    })
+}
+
+fn fit(rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {
+    Ok(rule.fit(&rows.training(), &defaults(rule)?, 1, &StopSignal::new())?)
+}
+
+/// How a worker or a plugin may fail when it is given something wrong: in words, with its process alive.
+fn refusal<T>(result: Result<T, HostError>, what: &str) -> Result<(), Broken> {
+    match result {
+        Ok(_) => broken(format!("{what} is taken without an error")),
+        Err(HostError::Rule { .. } | HostError::Batch(_)) => Ok(()),
+        Err(error) => broken(format!("{what}: {error}")),
+    }
+}

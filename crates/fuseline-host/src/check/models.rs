@@ -1,0 +1,142 @@
+//! Fitting, and the bytes of models.
+
+use std::time::{Duration, Instant};
+
+use super::rows::{Numbers, Rows};
+use super::{Broken, Subject, Try, broken, defaults, ensure, fit, refusal, skipped};
+use crate::error::HostError;
+use crate::stop::StopSignal;
+
+pub(super) const CHECKS: &[Try] = &[
+    ("fitting twice gives the same bytes, also in two processes", same_bytes),
+    ("fitting in another locale gives the same bytes", |subject| subject.probe("locale")),
+    ("a model opens in another process and predicts the same", other_process),
+    ("truncated, flipped and empty models are refused", damaged),
+    ("what stands where a modality is unavailable does not change the model", garbage),
+    ("it fits on 1 modality and on many modalities and classes", shapes),
+    ("a stop is obeyed within 1 s", stops),
+    ("200 times opening and closing leak nothing", |subject| subject.probe("leaks")),
+    ("with random labels it predicts no better than chance", chance),
+];
+
+fn same_bytes(subject: &Subject) -> Result<(), Broken> {
+    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 1);
+    let rule = subject.fresh()?;
+    let model = fit(&rule, &rows)?;
+    ensure(fit(&rule, &rows)? == model, || {
+        "the same process gives other bytes the second time".to_owned()
+    })?;
+    ensure(fit(&subject.fresh()?, &rows)? == model, || {
+        "another process gives other bytes".to_owned()
+    })
+}
+
+pub(super) fn accepts_missing(subject: &Subject) -> Result<bool, Broken> {
+    Ok(subject.fresh()?.descriptor().capabilities.accepts_missing)
+}
+
+fn other_process(subject: &Subject) -> Result<(), Broken> {
+    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 2);
+    let rule = subject.fresh()?;
+    let model = fit(&rule, &rows)?;
+    let here = rule.open(&model)?.predict(&rows.batch())?;
+    let there = subject.fresh()?.open(&model)?.predict(&rows.batch())?;
+    ensure(here == there, || "another process predicts otherwise".to_owned())
+}
+
+fn damaged(subject: &Subject) -> Result<(), Broken> {
+    let rule = subject.fresh()?;
+    let model = fit(&rule, &Rows::new(120, 2, 2, false, 3))?;
+    if model.is_empty() {
+        return skipped("the model has no bytes");
+    }
+    refusal(rule.open(&[]), "an empty model")?;
+    for len in [1, model.len() / 2, model.len() - 1]
+        .into_iter()
+        .filter(|&len| len < model.len() && len > 0)
+    {
+        refusal(
+            rule.open(&model[..len]),
+            &format!("a model cut to {len} of {} bytes", model.len()),
+        )?;
+    }
+    let mut numbers = Numbers::new(4);
+    for _ in 0..32 {
+        let bit = numbers.below(model.len() * 8);
+        let mut flipped = model.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        refusal(rule.open(&flipped), &format!("a model with bit {bit} flipped"))?;
+    }
+    Ok(())
+}
+
+fn garbage(subject: &Subject) -> Result<(), Broken> {
+    if !accepts_missing(subject)? {
+        return skipped("it does not take missing modalities");
+    }
+    let rule = subject.fresh()?;
+    let mut rows = Rows::new(120, 3, 2, true, 5);
+    let model = fit(&rule, &rows)?;
+    super::predictions::spoil_unavailable(&mut rows);
+    ensure(fit(&rule, &rows)? == model, || "the model's bytes change".to_owned())
+}
+
+/// More than this would test the patience of the author of a slow rule.
+const MANY: (usize, usize) = (12, 8);
+
+fn shapes(subject: &Subject) -> Result<(), Broken> {
+    let rule = subject.fresh()?;
+    let limits = rule.descriptor().limits;
+    let (modalities, classes) = (limits.modalities.min(MANY.0), limits.classes.min(MANY.1));
+    for (modalities, classes) in [(1, 2), (modalities, 2), (2.min(limits.modalities), classes)] {
+        let rows = Rows::new(30 * classes, modalities, classes, false, 6);
+        let model = fit(&rule, &rows)?;
+        rule.open(&model)?.predict(&rows.batch())?;
+    }
+    Ok(())
+}
+
+fn stops(subject: &Subject) -> Result<(), Broken> {
+    let rule = subject.fresh()?;
+    let params = defaults(&rule)?;
+    let rows = Rows::new(20_000, 3, 4.min(rule.descriptor().limits.classes), false, 7).training();
+    let stop = StopSignal::new();
+    let (asked, outcome) = std::thread::scope(|scope| {
+        let running = scope.spawn(|| rule.fit(&rows, &params, 1, &stop));
+        std::thread::sleep(Duration::from_millis(100));
+        stop.stop();
+        let asked = Instant::now();
+        (asked, running.join())
+    });
+    let took = asked.elapsed();
+    match outcome {
+        Ok(Err(error)) if !error.is_cancelled() => broken(error.to_string()),
+        Ok(Err(HostError::Rule { error, .. })) if error.message.contains("was killed") => {
+            broken("it went on for 1 s after it was asked to stop, and was killed")
+        }
+        Ok(_) => {
+            ensure(took < Duration::from_millis(1500), || format!("it ended only after {took:?}"))
+        }
+        Err(_) => broken("the fit panicked"),
+    }
+}
+
+/// Labels that nothing can know, held-out rows with the row_ids of the training rows: a rule that is right about them has seen the labels elsewhere.
+fn chance(subject: &Subject) -> Result<(), Broken> {
+    let rule = subject.fresh()?;
+    let count = 400;
+    let mut training = Rows::new(count, 2, 2, false, 8);
+    let mut numbers = Numbers::new(9);
+    for label in &mut training.label {
+        *label = numbers.below(2) as i32;
+    }
+    let model = fit(&rule, &training)?;
+    let held_out = Rows::new(count, 2, 2, false, 10);
+    let out = rule.open(&model)?.predict(&held_out.batch())?;
+    let decided = out.chunks_exact(2).zip(&training.label);
+    let right =
+        decided.filter(|(row, label)| row[**label as usize] > row[1 - **label as usize]).count();
+    // Five standard deviations of a fair coin.
+    let surplus = (right as f64 - count as f64 / 2.0).abs() / (count as f64 / 4.0).sqrt();
+    ensure(surplus < 5.0, || format!("{right} of {count} labels that it cannot know are right"))
+}

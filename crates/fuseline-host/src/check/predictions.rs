@@ -1,0 +1,173 @@
+//! Predictions.
+
+use super::models::accepts_missing;
+use super::rows::{Numbers, Rows};
+use super::{Broken, Subject, Try, broken, ensure, fit, skipped};
+use crate::error::HostError;
+use crate::rule::OpenModel;
+
+pub(super) const CHECKS: &[Try] = &[
+    ("extreme evidence and quality keep the output law", extremes),
+    ("batches split and rows reordered give the same rows", splits),
+    ("what stands where a modality is unavailable does not change predictions", garbage),
+    ("rows without any modality keep the output law", all_missing),
+    ("a quality that is not a number is refused or harmless", nan_quality),
+    ("no rows give no predictions", no_rows),
+    ("permuted prediction equals a loop of predict, bit for bit", fast_path),
+    ("quality changes predictions exactly when the descriptor says so", uses_quality),
+    ("8 threads predict alike on one model", |subject| subject.probe("threads")),
+    ("inputs are only read, and nothing behind them", |subject| subject.probe("guarded")),
+    ("locale and rounding mode are left as they were found", |subject| subject.probe("state")),
+];
+
+fn opened(subject: &Subject, missing: bool) -> Result<OpenModel, Broken> {
+    let rule = subject.fresh()?;
+    let model = fit(&rule, &Rows::new(160, 3, 2, missing, 11))?;
+    Ok(rule.open(&model)?)
+}
+
+fn extremes(subject: &Subject) -> Result<(), Broken> {
+    let model = opened(subject, false)?;
+    let mut rows = Rows::new(64, 3, 2, false, 12);
+    let values = [f64::MAX, f64::MIN, 0.0, -0.0, f64::MIN_POSITIVE, 5e-324, 1e100, -1e308];
+    for (cell, quality) in rows.quality.iter_mut().enumerate() {
+        *quality = values[cell % values.len()];
+    }
+    let pairs =
+        [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [5e-324, 1.0], [1.0 - f64::EPSILON, f64::EPSILON]];
+    for (cell, evidence) in rows.evidence.chunks_exact_mut(2).enumerate() {
+        evidence.copy_from_slice(&pairs[cell % pairs.len()]);
+    }
+    model.predict(&rows.batch())?;
+    Ok(())
+}
+
+fn splits(subject: &Subject) -> Result<(), Broken> {
+    let missing = accepts_missing(subject)?;
+    let model = opened(subject, missing)?;
+    if !model.rule().descriptor().capabilities.row_independent {
+        return skipped("the descriptor says that rows depend on each other");
+    }
+    let batch = Rows::new(61, 3, 2, missing, 13).batch();
+    let whole = model.predict(&batch)?;
+    for size in [1, 7] {
+        let mut joined = Vec::new();
+        let rows: Vec<_> = (0..batch.rows()).collect();
+        for part in rows.chunks(size) {
+            joined.extend(model.predict(&batch.take(part))?);
+        }
+        ensure(joined == whole, || format!("batches of {size} give other probabilities"))?;
+    }
+    let order = Numbers::new(14).order(batch.rows());
+    let reordered = model.predict(&batch.take(&order))?;
+    let same =
+        order.iter().zip(reordered.chunks_exact(2)).all(|(row, out)| *out == whole[row * 2..][..2]);
+    ensure(same, || "another order of rows gives other probabilities".to_owned())
+}
+
+/// Puts what nobody may look at where a modality is unavailable.
+pub(super) fn spoil_unavailable(rows: &mut Rows) {
+    let classes = rows.classes.len();
+    for cell in (0..rows.available.len()).filter(|&cell| rows.available[cell] == 0) {
+        rows.quality[cell] = f64::NAN;
+        let evidence = &mut rows.evidence[cell * classes..][..classes];
+        evidence.fill(f64::NEG_INFINITY);
+        evidence[0] = 1e300;
+    }
+}
+
+fn garbage(subject: &Subject) -> Result<(), Broken> {
+    if !accepts_missing(subject)? {
+        return skipped("it does not take missing modalities");
+    }
+    let model = opened(subject, true)?;
+    let mut rows = Rows::new(61, 3, 2, true, 15);
+    let clean = model.predict(&rows.batch())?;
+    spoil_unavailable(&mut rows);
+    ensure(model.predict(&rows.batch())? == clean, || "the probabilities change".to_owned())
+}
+
+fn all_missing(subject: &Subject) -> Result<(), Broken> {
+    if !accepts_missing(subject)? {
+        return skipped("it does not take missing modalities");
+    }
+    let model = opened(subject, true)?;
+    let mut rows = Rows::new(8, 3, 2, true, 16);
+    rows.available.fill(0);
+    model.predict(&rows.batch())?;
+    Ok(())
+}
+
+fn nan_quality(subject: &Subject) -> Result<(), Broken> {
+    let model = opened(subject, false)?;
+    let mut rows = Rows::new(8, 3, 2, false, 17);
+    rows.quality[4] = f64::NAN;
+    match model.predict(&rows.batch()) {
+        Ok(_) | Err(HostError::Rule { .. }) => Ok(()),
+        Err(error) => broken(error.to_string()),
+    }
+}
+
+fn no_rows(subject: &Subject) -> Result<(), Broken> {
+    let model = opened(subject, false)?;
+    model.predict(&Rows::new(0, 3, 2, false, 18).batch())?;
+    Ok(())
+}
+
+fn fast_path(subject: &Subject) -> Result<(), Broken> {
+    let missing = accepts_missing(subject)?;
+    let model = opened(subject, missing)?;
+    if !model.has_fast_path() {
+        return skipped("it has no fast path; the host loops");
+    }
+    let batch = Rows::new(61, 3, 2, missing, 19).batch();
+    let (rows, width) = (batch.rows(), batch.rows() * 2);
+    let mut numbers = Numbers::new(20);
+    for (columns, mask) in [(1, u64::MAX), (3, u64::MAX), (3, 0b10)] {
+        let permutations = 4;
+        let index: Vec<u32> = (0..permutations * columns)
+            .flat_map(|_| numbers.order(rows))
+            .map(|row| row as u32)
+            .collect();
+        let mut fast = vec![0.0; permutations * width];
+        model.predict_permuted(&batch, &index, permutations, columns, mask, &mut fast)?;
+        let slow = model.looped(&batch, &index, permutations, columns, mask)?;
+        let differs =
+            fast.iter().zip(&slow).position(|(fast, slow)| fast.to_bits() != slow.to_bits());
+        if let Some(at) = differs {
+            return broken(format!(
+                "permutation {}, row {}: {} is not {}",
+                at / width,
+                at % width / 2,
+                fast[at],
+                slow[at]
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn uses_quality(subject: &Subject) -> Result<(), Broken> {
+    let model = opened(subject, false)?;
+    let rows = Rows::new(61, 3, 2, false, 21);
+    let clean = model.predict(&rows.batch())?;
+    let mut changed = false;
+    for scale in [-1.0, 10.0, 0.0] {
+        let mut other = rows.clone();
+        other
+            .quality
+            .iter_mut()
+            .enumerate()
+            .for_each(|(cell, q)| *q *= if cell % 2 == 0 { scale } else { 1.0 });
+        changed |= model.predict(&other.batch())? != clean;
+    }
+    match (changed, model.rule().descriptor().capabilities.uses_quality) {
+        (true, false) => {
+            broken("it says that it does not use quality, and predictions change with it")
+        }
+        (false, true) => {
+            broken("it says that it uses quality, and predictions do not change with it")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,353 @@
+//! Checks that look at a plugin from beside it, in a worker's own process.
+#![expect(unsafe_code, reason = "calls the plugin's functions directly, and guards memory pages")]
+
+mod guarded;
+
+use std::ffi::CStr;
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use fuseline_abi as abi;
+
+use super::rows::Rows;
+use crate::batch::Batch;
+use crate::descriptor::Descriptor;
+use crate::native::{HOST_STRUCT, Native, load_init};
+use crate::params::Params;
+use crate::rule::{Backend, Fault};
+use crate::schema;
+use crate::stop::StopSignal;
+use crate::worker::{WorkerLimits, WorkerProgram};
+
+/// What a probe says.
+pub(crate) enum Answer {
+    /// Nothing speaks against the promise.
+    Pass,
+    /// It is broken.
+    Fail(String),
+    /// It was not checked.
+    Skipped(String),
+}
+
+/// Exit codes of a probing process; the reason is on standard error.
+const FAILED: u8 = 1;
+const SKIPPED: u8 = 77;
+
+/// Longer than this, a probe hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs a probe in a worker's process.
+pub(crate) fn in_worker(file: &Path, program: &WorkerProgram, name: &str) -> Answer {
+    let limits = WorkerLimits::default();
+    let child = Command::new(&program.program)
+        .args(&program.arguments)
+        .arg(file)
+        .args([&limits.memory.to_string(), "1", name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            return Answer::Skipped(format!("a worker process could not be started: {error}"));
+        }
+    };
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Answer::Fail(format!("it did not end within {PATIENCE:?}"));
+            }
+        }
+    };
+    let read = |stream: Option<&mut dyn Read>| {
+        let mut text = Vec::new();
+        if let Some(stream) = stream {
+            let _ = stream.take(4096).read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).trim().to_owned()
+    };
+    let printed = read(child.stdout.as_mut().map(|stream| stream as &mut dyn Read));
+    let words = read(child.stderr.as_mut().map(|stream| stream as &mut dyn Read));
+    match status.code() {
+        Some(0) if printed.is_empty() => Answer::Pass,
+        Some(0) => Answer::Fail(format!("it wrote to standard output: {printed:?}")),
+        Some(code) if code == i32::from(SKIPPED) => Answer::Skipped(words),
+        Some(code) if code == i32::from(FAILED) => Answer::Fail(words),
+        _ => {
+            Answer::Fail(format!("{} {words}", crate::worker::how_it_ended(status, limits.memory)))
+        }
+    }
+}
+
+/// Why a probe did not pass.
+enum Finding {
+    Broken(String),
+    Nothing(String),
+}
+
+impl From<Fault> for Finding {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Rule(error) => Self::Broken(error.to_string()),
+            Fault::Worker(failure) => Self::Broken(failure.to_string()),
+        }
+    }
+}
+
+impl From<String> for Finding {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+fn ensure(holds: bool, reason: &str) -> Result<(), Finding> {
+    if holds { Ok(()) } else { Err(Finding::Broken(reason.to_owned())) }
+}
+
+/// Runs one probe in this process, which is a worker's.
+pub(crate) fn run(file: &Path, name: &str) -> ExitCode {
+    let result = match name {
+        "other_major" => other_major(file),
+        "small_structs" => small_structs(file),
+        "init_twice" => init_twice(file),
+        "locale" => locale(file),
+        "leaks" => leaks(file),
+        "threads" => threads(file),
+        "guarded" => guarded::probe(file),
+        "state" => state(file),
+        _ => Err(Finding::Nothing(format!("there is no probe {name}"))),
+    };
+    crate::worker::flush_c_streams();
+    let (code, reason) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Finding::Broken(reason)) => (FAILED, reason),
+        Err(Finding::Nothing(reason)) => (SKIPPED, reason),
+    };
+    let _ = writeln!(io::stderr(), "{reason}");
+    ExitCode::from(code)
+}
+
+fn other_major(file: &Path) -> Result<(), Finding> {
+    let init = load_init(file).map_err(|error| error.to_string())?;
+    for major in [0, u32::from(abi::ABI_MAJOR) + 1] {
+        let (mut table, mut error) = (abi::FusionPlugin::empty(), abi::Error::new());
+        // SAFETY: host, table and error live through the call and say their sizes.
+        let code = unsafe { init(major << 16, HOST_STRUCT.get(), &mut table, &mut error) };
+        ensure(
+            code == abi::ERR_ABI,
+            &format!("ABI {major}.0 gives code {code}, not {}", abi::ERR_ABI),
+        )?;
+        ensure(error.message[0] != 0, "the refusal has no words")?;
+    }
+    Ok(())
+}
+
+fn small_structs(file: &Path) -> Result<(), Finding> {
+    const CANARY: u8 = 0xA5;
+    const KNOWN: usize = 32; // size and flags, descriptor, fit
+    let init = load_init(file).map_err(|error| error.to_string())?;
+
+    let mut table = [CANARY as u64 * 0x0101_0101_0101_0101; 32];
+    table[0] = KNOWN as u64;
+    let mut error = abi::Error::new();
+    // SAFETY: the table is as large as it says, and larger; the others live through the call.
+    let code = unsafe { init(abi::ABI, HOST_STRUCT.get(), table.as_mut_ptr().cast(), &mut error) };
+    ensure(code == abi::OK, "a table of 32 bytes is refused")?;
+    ensure(
+        table[KNOWN / 8..].iter().all(|word| word.to_ne_bytes() == [CANARY; 8]),
+        "it writes behind a table of 32 bytes",
+    )?;
+    ensure(table[0] as u32 == KNOWN as u32, "it changes the table's struct_size")?;
+
+    let mut error = [CANARY; 1176];
+    error[..8].copy_from_slice(&16_u64.to_le_bytes());
+    let mut table = abi::FusionPlugin::empty();
+    // SAFETY: as above; the buffer is larger than the size it gives.
+    let code = unsafe {
+        init(
+            (u32::from(abi::ABI_MAJOR) + 1) << 16,
+            HOST_STRUCT.get(),
+            &mut table,
+            error.as_mut_ptr().cast(),
+        )
+    };
+    ensure(code == abi::ERR_ABI, "another major is not refused")?;
+    ensure(
+        error[16..].iter().all(|&byte| byte == CANARY),
+        "it writes behind an fsl_error of 16 bytes",
+    )
+}
+
+fn init_twice(file: &Path) -> Result<(), Finding> {
+    let init = load_init(file).map_err(|error| error.to_string())?;
+    let once = move || -> Result<[u64; 8], String> {
+        let (mut table, mut error) = (abi::FusionPlugin::empty(), abi::Error::new());
+        // SAFETY: host, table and error live through the call and say their sizes.
+        let code = unsafe { init(abi::ABI, HOST_STRUCT.get(), &mut table, &mut error) };
+        if code != abi::OK {
+            return Err(format!("it gives code {code}"));
+        }
+        // SAFETY: the table is 64 bytes of numbers and pointers.
+        Ok(unsafe { std::mem::transmute::<abi::FusionPlugin, [u64; 8]>(table) })
+    };
+    let first = once()?;
+    for _ in 0..20 {
+        let tables = std::thread::scope(|scope| {
+            let running = [scope.spawn(once), scope.spawn(once)];
+            running.map(|thread| thread.join().unwrap_or_else(|_| Err("it panicked".to_owned())))
+        });
+        for table in tables {
+            ensure(table? == first, "it gives another table the second time")?;
+        }
+    }
+    Ok(())
+}
+
+/// What fits and predicts in this process.
+struct Bench {
+    native: Native,
+    params: Params,
+    missing: bool,
+}
+
+impl Bench {
+    fn new(file: &Path) -> Result<Self, Finding> {
+        let native = Native::load(file).map_err(|error| error.to_string())?;
+        let json = native.descriptor()?;
+        let id = serde_json::from_str::<Descriptor>(&json).map_err(|error| error.to_string())?;
+        let params = schema::params(&id.params, &serde_json::Map::new())
+            .map_err(|_| Finding::Nothing("it has parameters without defaults".to_owned()))?;
+        Ok(Self { native, params, missing: id.capabilities.accepts_missing })
+    }
+
+    fn rows(&self, seed: u64) -> Rows {
+        Rows::new(64, 3, 2, self.missing, seed)
+    }
+
+    fn fit(&self, batch: &Batch) -> Result<Vec<u8>, Finding> {
+        Ok(self.native.fit(batch, &self.params, 1, &StopSignal::new())?)
+    }
+
+    fn predict(&self, model: &[u8], batch: &Batch) -> Result<Vec<f64>, Finding> {
+        let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
+        let stop = StopSignal::new();
+        self.native.open(model, &stop)?.predict(batch, &mut out, &stop)?;
+        Ok(out)
+    }
+}
+
+/// Sets a locale that writes a comma where C writes a point.
+fn set_comma_locale() -> bool {
+    let names: [&CStr; 6] = [
+        c"de_DE.UTF-8",
+        c"de_DE.utf8",
+        c"fr_FR.UTF-8",
+        c"fr_FR.utf8",
+        c"pt_BR.UTF-8",
+        c"ru_RU.UTF-8",
+    ];
+    names.iter().any(|name| {
+        // SAFETY: a NUL-terminated name; this process has no other threads that read the locale now.
+        !unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) }.is_null()
+    })
+}
+
+fn locale(file: &Path) -> Result<(), Finding> {
+    let bench = Bench::new(file)?;
+    let batch = bench.rows(1).training();
+    let model = bench.fit(&batch)?;
+    if !set_comma_locale() {
+        return Err(Finding::Nothing("no locale with a decimal comma is installed".to_owned()));
+    }
+    ensure(bench.fit(&batch)? == model, "the model's bytes differ")?;
+    bench.predict(&model, &batch)?;
+    Ok(())
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn heap_in_use() -> Option<usize> {
+    // SAFETY: asks the allocator for its counts.
+    Some(unsafe { libc::mallinfo2() }.uordblks)
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn heap_in_use() -> Option<usize> {
+    None
+}
+
+fn count(folder: &str) -> usize {
+    std::fs::read_dir(folder).map_or(0, |entries| entries.count())
+}
+
+fn leaks(file: &Path) -> Result<(), Finding> {
+    let bench = Bench::new(file)?;
+    let batch = bench.rows(2).training();
+    let model = bench.fit(&batch)?;
+    let cycle = || -> Result<(), Finding> { bench.predict(&model, &batch).map(drop) };
+    for _ in 0..20 {
+        cycle()?;
+    }
+    let before = heap_in_use()
+        .ok_or_else(|| Finding::Nothing("the C library does not count its heap".to_owned()))?;
+    let (files, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
+    for _ in 0..200 {
+        cycle()?;
+    }
+    let after = heap_in_use().unwrap_or(before);
+    ensure(count("/proc/self/fd") == files, "file descriptors are left open")?;
+    ensure(count("/proc/self/task") == threads, "threads are left running")?;
+    let grown = after.saturating_sub(before);
+    // A byte for every cycle would be 200; caches of the C library move a little.
+    ensure(grown < 4096, &format!("the heap has grown by {grown} bytes in 200 cycles"))
+}
+
+fn threads(file: &Path) -> Result<(), Finding> {
+    let bench = Bench::new(file)?;
+    let batch = bench.rows(3).training();
+    let stop = StopSignal::new();
+    let model = bench.native.open(&bench.fit(&batch)?, &stop)?;
+    let predict = || {
+        let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
+        model.predict(&batch, &mut out, &stop).is_ok().then_some(out)
+    };
+    let expected = predict();
+    let alike = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| (0..50).all(|_| predict() == expected))).collect();
+        running.into_iter().all(|thread| thread.join().unwrap_or(false))
+    });
+    ensure(expected.is_some() && alike, "threads get other probabilities than one alone")
+}
+
+unsafe extern "C" {
+    fn fegetround() -> i32;
+}
+
+fn state(file: &Path) -> Result<(), Finding> {
+    let bench = Bench::new(file)?;
+    let batch = bench.rows(4).training();
+    let look = || {
+        // SAFETY: asks for the locale's name, which is copied at once, and for the rounding mode.
+        unsafe {
+            let name = libc::setlocale(libc::LC_ALL, ptr::null());
+            let name = if name.is_null() { None } else { Some(CStr::from_ptr(name).to_owned()) };
+            (name, fegetround(), std::hint::black_box(f64::MIN_POSITIVE) / 2.0 > 0.0)
+        }
+    };
+    let before = look();
+    let model = bench.fit(&batch)?;
+    bench.predict(&model, &batch)?;
+    let after = look();
+    ensure(before.0 == after.0, "it changes the locale")?;
+    ensure(before.1 == after.1, "it changes the rounding mode")?;
+    ensure(before.2 == after.2, "it changes how subnormal numbers are treated")
+}

@@ -1,0 +1,117 @@
+//! The plugin check: what keeps its promises passes, and what breaks one is told which.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{RULES, library};
+use fuseline_host::check::{CheckReport, Verdict, check};
+use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram};
+
+fn run(path: &Path) -> CheckReport {
+    let program = WorkerProgram {
+        program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
+        arguments: vec![WORKER_ARGUMENT.into()],
+    };
+    check(path, &program)
+}
+
+fn lines(report: &CheckReport) -> String {
+    report.checks.iter().map(|check| format!("{check}\n")).collect()
+}
+
+/// Skips that a sound plugin may have here.
+const EXCUSED: [&str; 3] = ["locale", "fast path", "C functions"];
+
+fn passes(path: &Path) {
+    let report = run(path);
+    assert!(report.passed(), "{}\n{}", path.display(), lines(&report));
+    for check in &report.checks {
+        if let Verdict::Skipped(reason) = &check.verdict {
+            assert!(EXCUSED.iter().any(|excuse| reason.contains(excuse)), "{check}");
+        }
+    }
+    assert!(report.checks.len() > 25);
+}
+
+#[test]
+fn the_rules_in_the_box_keep_every_promise() {
+    for name in RULES {
+        passes(&library().find(name).unwrap().path);
+    }
+}
+
+fn compile(compiler: &str, source: &Path) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("checked");
+    std::fs::create_dir_all(&folder).unwrap();
+    let plugin = folder.join(source.file_stem().unwrap()).with_extension("so");
+    let output = Command::new(compiler)
+        .args(["-O1", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .arg(here.join("../fuseline-abi/include"))
+        .arg("-o")
+        .arg(&plugin)
+        .arg(source)
+        .arg("-lm")
+        .output()
+        .expect("a compiler is needed for this test");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    plugin
+}
+
+#[test]
+fn the_examples_in_c_and_cpp_keep_every_promise() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples");
+    passes(&compile("cc", &examples.join("c/best_modality.c")));
+    passes(&compile("c++", &examples.join("cpp/geometric_mean.cpp")));
+}
+
+#[test]
+fn every_broken_promise_is_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/checked");
+    let mut sources: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    sources.sort();
+    assert!(sources.len() >= 20);
+    let mut missed = Vec::new();
+    for source in &sources {
+        let text = std::fs::read_to_string(source).unwrap();
+        let promise = text.lines().next().unwrap().strip_prefix("// breaks: ").unwrap();
+        let report = run(&compile("cc", source));
+        let told = report.checks.iter().any(|check| {
+            check.promise.starts_with(promise) && matches!(check.verdict, Verdict::Fail(_))
+        });
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        for check in report.checks.iter().filter(|check| matches!(check.verdict, Verdict::Fail(_)))
+        {
+            println!("{name}: {check}");
+        }
+        if !told {
+            missed.push(format!("{name} should break {promise:?}:\n{}", lines(&report)));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_is_no_plugin_is_told_without_running_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let lr = std::fs::read(library().find("lr").unwrap().path).unwrap();
+    // The same file for another architecture, by its ELF header alone.
+    let mut other = lr.clone();
+    other[18..20].copy_from_slice(&183_u16.to_le_bytes());
+    for (name, bytes, reason) in [
+        ("text.so", b"not a library".to_vec(), "it is not a shared library"),
+        ("empty.so", vec![], "it is not a shared library"),
+        ("cut.so", lr[..lr.len() / 2].to_vec(), "is not a fusion rule"),
+        ("arm.so", other, "it is built for Aarch64, this machine is X86_64"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let report = run(&path);
+        assert!(!report.passed());
+        assert!(lines(&report).contains(reason), "{name}: {}", lines(&report));
+    }
+}
