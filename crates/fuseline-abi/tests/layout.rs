@@ -1,4 +1,5 @@
 //! The header and its mirror have the same layout.
+#![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! The examples in other languages, as their authors would use them.
+#![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -46,7 +47,7 @@ fn compiled(compiler: &str, standard: &str, source: &str, name: &str) -> Rule {
         .arg(folder.join(format!("{name}.so")))
         .arg(root().join("plugins/examples").join(source))
         .output()
-        .expect("a compiler is needed for this test");
+        .unwrap_or_else(|error| panic!("a compiler is needed for this test: {error}"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     load(&folder, name)
 }

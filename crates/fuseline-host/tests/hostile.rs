@@ -1,4 +1,5 @@
 //! Hostile plugins: each is compiled, and costs one call and a clear message.
+#![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -42,7 +43,7 @@ fn compile(source: &Path) -> PathBuf {
         .arg(folder.join("hostile.so"))
         .arg(source)
         .output()
-        .expect("a C compiler is needed for this test");
+        .unwrap_or_else(|error| panic!("a compiler is needed for this test: {error}"));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     folder
 }

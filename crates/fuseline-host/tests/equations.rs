@@ -1,0 +1,54 @@
+//! The rules in the box against independent calculations by numpy, scipy and scikit-learn (tests/fixtures/rules.py).
+#![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
+
+mod common;
+
+use common::{Rows, defaults, rule};
+use fuseline_host::StopSignal;
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn rows(case: &Value, part: &str) -> Rows {
+    let part = &case[part];
+    let names = |what: &str, count: &Value| -> Vec<String> {
+        (0..count.as_u64().unwrap()).map(|at| format!("{what}{at}")).collect()
+    };
+    let label: Vec<i32> = numbers(&part["label"]).iter().map(|label| *label as i32).collect();
+    Rows {
+        modalities: names("modality", &case["modalities"]),
+        classes: names("class", &case["classes"]),
+        row_id: (0..label.len() as u64).collect(),
+        evidence: numbers(&part["evidence"]),
+        available: numbers(&part["available"]).iter().map(|value| *value as u8).collect(),
+        quality: numbers(&part["quality"]),
+        weight: vec![1.0; label.len()],
+        label,
+    }
+}
+
+#[test]
+fn predictions_agree_with_independent_calculations() {
+    let cases: Value = serde_json::from_str(include_str!("fixtures/rules.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let mut train = rows(case, "train");
+        train.weight = numbers(&case["weight"]);
+        for (name, expected) in case["expected"].as_object().unwrap() {
+            let rule = rule(name);
+            let model =
+                rule.fit(&train.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+            let out = rule.open(&model).unwrap().predict(&rows(case, "test").batch()).unwrap();
+            let expected = numbers(expected);
+            assert_eq!(out.len(), expected.len());
+            let worst = out
+                .iter()
+                .zip(&expected)
+                .map(|(one, other)| (one - other).abs())
+                .fold(0.0, f64::max);
+            println!("{name}: largest difference {worst:e}");
+            assert!(worst < 1e-6, "{name}: {worst:e}");
+        }
+    }
+}
