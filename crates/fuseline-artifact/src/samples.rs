@@ -57,6 +57,7 @@ pub fn model() -> Model {
         plugin_version: "1.2.3".to_owned(),
         plugin_digest: Digest::of(b"plugin"),
         rows_digest: Digest::of(b"rows"),
+        fitted_on: FittedOn::examples(["a", "c"]),
         modalities: strings(&["audio", "video"]),
         classes: strings(&["rest", "stress"]),
         bytes: vec![0, 255, 1, 0],

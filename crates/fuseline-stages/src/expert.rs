@@ -3,13 +3,12 @@
 //! What all experts share lives here: which rows they are fitted on and which they are asked about. A member of the
 //! family brings only its way to fit and predict.
 
-use std::collections::BTreeMap;
-
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Folds};
 use fuseline_engine::{Inputs, Outputs, Ports, RowFlow, Rows, StageError};
 use fuseline_workflow::Role;
 use rayon::prelude::*;
 
+use crate::guard::groups_apart;
 use crate::rows::{Matrix, fold_of_rows, row_of};
 use crate::split::fold_by_rank;
 
@@ -202,22 +201,6 @@ impl Sides {
         }
         Ok(rows)
     }
-}
-
-/// An error when a group stands on both sides of the split.
-fn groups_apart(cohort: &Cohort, train: &[usize], test: &[usize]) -> Result<(), StageError> {
-    let tested: BTreeMap<&str, usize> =
-        test.iter().map(|&row| (cohort.group[row].as_str(), row)).collect();
-    for &row in train {
-        if let Some(&other) = tested.get(cohort.group[row].as_str()) {
-            return Err(StageError::data(format!(
-                "group {} is on both sides of the split: {} is a training example and {} is a test example",
-                cohort.group[row], cohort.example_id[row], cohort.example_id[other]
-            ))
-            .hint("split by group, for example with split.group_kfold"));
-        }
-    }
-    Ok(())
 }
 
 /// An error with the class's name when a class has no row.

@@ -6,9 +6,11 @@
 
 mod batch;
 pub mod cohort;
+pub mod command;
 pub mod diagnose;
 pub mod expert;
 pub mod fusion;
+mod guard;
 pub mod intervene;
 pub mod load;
 mod pattern;
@@ -49,5 +51,6 @@ pub fn kinds() -> Kinds {
         Kind::of::<diagnose::summarize::Summarize>(),
         Kind::of::<diagnose::family::Family>(),
         Kind::of::<report::html::Html>(),
+        Kind::of::<command::Command>(),
     ])
 }

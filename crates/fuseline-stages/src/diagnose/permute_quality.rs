@@ -13,6 +13,7 @@ use crate::batch::Fusable;
 use crate::diagnose::broken::{self, Broken};
 use crate::diagnose::tally::Tally;
 use crate::fusion;
+use crate::guard;
 
 /// Asks a frozen model again and again, with quality permuted across the test examples; evidence and availability stay.
 ///
@@ -141,6 +142,7 @@ impl StageKind for PermuteQuality {
         let cohort: Cohort = inputs.one("cohort")?;
         let fusable = Fusable::gather(inputs, &cohort)?;
         fusion::fits(&model, &fusable)?;
+        guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
         let batch = fusable.batch()?;

@@ -1,6 +1,6 @@
 //! `fusion.fit`: fits a fusion rule; the model is frozen bytes.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Model};
+use fuseline_artifact::{ArtifactKind, Cohort, FittedOn, Model};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
@@ -30,7 +30,8 @@ pub struct Fit {
 
 impl StageKind for Fit {
     const NAME: &'static str = "fusion.fit";
-    const REVISION: u32 = 1;
+    // 2: the model says which rows it was fitted on.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Fits a fusion rule on evidence, availability, quality and labels.";
 
@@ -113,6 +114,7 @@ impl StageKind for Fit {
             StageError::data(words.join("; ")).at("params")
         })?;
         let bytes = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
+        let fitted_on = fusable.example_ids(&cohort);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",
@@ -120,7 +122,8 @@ impl StageKind for Fit {
                 plugin_id: descriptor.id.clone(),
                 plugin_version: descriptor.version.clone(),
                 plugin_digest: file.digest,
-                rows_digest: rows_digest(&fusable.example_ids(&cohort)),
+                rows_digest: rows_digest(&fitted_on),
+                fitted_on: FittedOn::examples(fitted_on.iter().map(String::as_str)),
                 modalities: fusable.modalities,
                 classes: fusable.classes,
                 bytes,

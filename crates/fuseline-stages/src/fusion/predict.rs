@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::batch::Fusable;
+use crate::guard;
 use crate::rows::decision;
 
 /// Asks a frozen model about evidence, availability and quality.
@@ -46,6 +47,7 @@ impl StageKind for Predict {
         let cohort: Cohort = inputs.one("cohort")?;
         let fusable = Fusable::gather(inputs, &cohort)?;
         super::fits(&model, &fusable)?;
+        guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let probabilities = super::open(inputs, &model)?.predict(&fusable.batch()?)?;
         let decision = probabilities
             .chunks_exact(fusable.classes.len())

@@ -1,4 +1,4 @@
-use fuseline_artifact::{Cohort, Evidence, Predictions, Quality};
+use fuseline_artifact::{Cohort, Evidence, FittedOn, Predictions, Quality};
 use fuseline_engine::{CheckSite, Outputs, StageKind};
 use serde_json::{Value, json};
 
@@ -40,8 +40,16 @@ fn fit(
     .get("model")
 }
 
-fn predict(model: Model) -> Result<Outputs, StageError> {
-    let (cohort, evidence, quality) = study();
+/// Asks a model about the study as though it had been fitted on other people.
+fn predict(mut model: Model) -> Result<Outputs, StageError> {
+    model.fitted_on = FittedOn::default();
+    ask(model, study())
+}
+
+fn ask(
+    model: Model,
+    (cohort, evidence, quality): (Cohort, Vec<Evidence>, Vec<Quality>),
+) -> Result<Outputs, StageError> {
     run::<predict::Predict>(json!({}), 7, &[], |mut inputs| {
         inputs = inputs.artifact("model", vec![], model)?.artifact("cohort", vec![], cohort)?;
         for (evidence, quality) in evidence.into_iter().zip(quality) {
@@ -147,4 +155,37 @@ fn parameters_that_a_rule_refuses_are_found_before_anything_runs() {
     StageKind::check(&stage, &mut site);
     assert_eq!(site.problems.len(), 1);
     assert!(site.problems[0].option.starts_with("params"), "{}", site.problems[0].option);
+}
+
+#[test]
+fn a_model_is_not_asked_about_rows_that_it_was_fitted_on() {
+    let model = fit(json!({ "rule": "mean" }), study()).unwrap();
+    let error = ask(model, study()).map(drop).unwrap_err();
+    assert_eq!(error.code, Some(fuseline_engine::codes::LEAK_MODEL_SAW_ROWS));
+    assert!(error.message.contains("example a"), "{error}");
+}
+
+#[test]
+fn a_model_is_not_asked_about_people_whom_it_was_fitted_on() {
+    let (mut cohort, mut evidence, mut quality) = study();
+    let train = (cohort.clone(), evidence.clone(), quality.clone());
+    let model = fit(json!({ "rule": "mean" }), train).unwrap();
+    // New recordings of people, one of whom was trained on; the cohort knows all recordings.
+    for number in 0..6 {
+        cohort.example_id.push(format!("new {}", cohort.example_id[number]));
+        cohort.group.push(if number == 2 { "c".to_owned() } else { format!("new {number}") });
+        cohort.label.push(cohort.label[number]);
+    }
+    let renamed = |ids: &mut Vec<String>| {
+        for id in ids {
+            *id = format!("new {id}");
+        }
+    };
+    for modality in 0..2 {
+        renamed(&mut evidence[modality].example_id);
+        renamed(&mut quality[modality].example_id);
+    }
+    let error = ask(model, (cohort, evidence, quality)).map(drop).unwrap_err();
+    assert_eq!(error.code, Some(fuseline_engine::codes::LEAK_GROUP));
+    assert!(error.message.contains("group c is on both sides"), "{error}");
 }

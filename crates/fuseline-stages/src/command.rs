@@ -1,0 +1,358 @@
+//! `command`: a program in any language, exchanging Parquet by path.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use fuseline_artifact::ArtifactKind;
+use fuseline_engine::{
+    CheckSite, Fold, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, Rows, StageError,
+    StageKind,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+mod conform;
+mod process;
+mod task;
+
+/// Runs a program in a fresh folder: it reads `task.json` and the Parquet files that it names, and writes the Parquet
+/// files that it names.
+///
+/// The program is given the rows that the roles of its inputs permit and no others, so that it cannot learn from rows
+/// that it must not see: with `test_fold`, an input of role `fit` holds the training rows alone, and one of role `apply`
+/// the test rows alone. An input of role `neutral` is whole, and is taken to shape everything that the program gives.
+/// Nothing of the environment is visible but PATH and what `env` says; relative paths see only what `files` names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program and its arguments, such as `[python3, expert.py]`. No shell is in between.
+    #[schemars(length(min = 1))]
+    run: Vec<String>,
+    /// Files that the program needs, itself included when it is a script. They are copied into its folder under their
+    /// own names, and their content is part of the key.
+    #[serde(default)]
+    #[schemars(with = "Vec<FilePath>")]
+    files: Vec<PathBuf>,
+    /// The inputs, by name, as they stand under the stage's `inputs:`.
+    #[serde(default)]
+    inputs: Declared<InputPort>,
+    /// The outputs, by name. `main` is what a bare stage name means.
+    outputs: Declared<OutputPort>,
+    /// The fold whose rows are tested; the inputs then hold an artifact of kind folds.
+    #[serde(default)]
+    test_fold: Option<i32>,
+    /// What the program is told, as JSON, under `params` of `task.json`.
+    #[serde(default)]
+    params: Map<String, Value>,
+    /// Environment variables.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Raise it when the program may answer differently though no file of `files` changed: another interpreter, another
+    /// version of a library.
+    #[serde(default = "one")]
+    revision: u32,
+}
+
+/// A path, for the schema: `files` are made absolute as every path is.
+#[derive(JsonSchema)]
+#[serde(transparent)]
+struct FilePath(
+    #[schemars(extend("format" = "path"))]
+    #[expect(dead_code, reason = "only its schema is used")]
+    String,
+);
+
+fn one() -> u32 {
+    1
+}
+
+/// An input that the stage declares.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct InputPort {
+    /// Its artifact kind.
+    #[schemars(with = "String", extend("enum" = artifact_kinds()))]
+    artifact: ArtifactKind,
+    /// What the program does with its rows: `fit` learns from them, `apply` answers each row by itself, `neutral` may do
+    /// anything.
+    #[serde(default)]
+    role: InputRole,
+    /// Whether it gathers several artifacts.
+    #[serde(default)]
+    many: bool,
+}
+
+/// What a program does with the rows of an input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum InputRole {
+    /// It learns from them.
+    Fit,
+    /// It answers each of them by itself, with what it learnt or without.
+    Apply,
+    /// Anything.
+    #[default]
+    Neutral,
+}
+
+/// An output that the stage declares.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OutputPort {
+    /// Its artifact kind.
+    #[schemars(with = "String", extend("enum" = artifact_kinds()))]
+    artifact: ArtifactKind,
+    /// The input whose rows it holds, or some of them; those of all inputs together when left out.
+    #[serde(default)]
+    rows_of: Option<String>,
+    /// Whether what it says of a row comes from a fit without that row, though the program learns from the row elsewhere.
+    #[serde(default)]
+    out_of_fold: bool,
+    /// What is said of the whole table, such as `modality` of evidence. What can be told from the inputs may be left out.
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    /// Of a report: what its bytes are, such as `text/html`.
+    #[serde(default)]
+    media_type: Option<String>,
+}
+
+fn artifact_kinds() -> Vec<&'static str> {
+    ArtifactKind::ALL.iter().map(|kind| kind.name()).collect()
+}
+
+/// Ports by name, in the order written.
+#[derive(Debug, Clone)]
+struct Declared<T>(Vec<(String, T)>);
+
+impl<T> Default for Declared<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Declared<T> {
+    fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, port)| port)
+    }
+}
+
+impl<T: Serialize> Serialize for Declared<T> {
+    /// A list, since the order of ports is part of what they are.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Declared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
+            type Value = Declared<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names to ports")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Declared<T>, A::Error> {
+                let mut ports = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    ports.push(entry);
+                }
+                Ok(Declared(ports))
+            }
+        }
+        deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Declared<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}s", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
+    }
+}
+
+impl StageKind for Command {
+    const NAME: &'static str = "command";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "A program in any language, exchanging Parquet files.";
+
+    fn ports() -> Ports {
+        Ports::new().declared().reads_point()
+    }
+
+    fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
+        let ports = self.outputs.0.iter();
+        Some(ports.map(|(name, port)| (name.clone(), port.artifact)).collect())
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { run, files, inputs, outputs, test_fold, params, env, revision } = self;
+        key.field("run", run);
+        for (number, file) in files.iter().enumerate() {
+            key.field(&format!("files.{number}.name"), &name_of(file));
+            key.file(&format!("files.{number}"), file);
+        }
+        key.field("inputs", inputs);
+        key.field("outputs", outputs);
+        key.field("test_fold", test_fold);
+        key.field("params", params);
+        key.field("env", env);
+        key.field("revision", revision);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        let folds = self.inputs.0.iter().filter(|(_, port)| port.artifact == ArtifactKind::Folds);
+        match (self.test_fold, folds.count()) {
+            (Some(_), 0) => site.report(
+                Problem::new("test_fold", "`test_fold` needs an input of kind folds")
+                    .hint("declare it: `folds: { artifact: folds }`"),
+            ),
+            (Some(_), 2..) => {
+                site.report(Problem::new("inputs", "only one input may be of kind folds"));
+            }
+            _ => {}
+        }
+        if self.outputs.0.is_empty() {
+            site.report(Problem::new("outputs", "at least one output is needed"));
+        }
+        for (name, port) in &self.outputs.0 {
+            let at = |option: &str| format!("outputs.{name}.{option}");
+            if let Some(of) = &port.rows_of
+                && self.inputs.get(of).is_none()
+            {
+                let names: Vec<_> = self.inputs.0.iter().map(|(name, _)| name.as_str()).collect();
+                site.report(
+                    Problem::new(at("rows_of"), format!("there is no input `{of}`"))
+                        .hint(format!("the inputs are {}", names.join(", "))),
+                );
+            }
+            if port.artifact == ArtifactKind::Model {
+                site.report(
+                    Problem::new(at("artifact"), "a program cannot give a model").hint(
+                        "a model belongs to the plugin that fitted it; give evidence, quality or predictions",
+                    ),
+                );
+            }
+            if (port.artifact == ArtifactKind::Report) != port.media_type.is_some() {
+                site.report(Problem::new(
+                    at("media_type"),
+                    "a report needs a `media_type`, and nothing else has one",
+                ));
+            }
+        }
+        let mut names = BTreeSet::from(["task.json", "inputs", "outputs"].map(str::to_owned));
+        for (number, file) in self.files.iter().enumerate() {
+            let name = name_of(file);
+            if !names.insert(name.clone()) {
+                let message = format!("the name {name} is taken in the program's folder");
+                site.report(Problem::new(format!("files.{number}"), message));
+            }
+        }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let fold = self.fold(flow);
+        let (mut shaped_by, mut learnt) = (Rows::None, Rows::None);
+        let (mut control, mut in_fold) = (false, false);
+        for (name, port) in &self.inputs.0 {
+            let state = flow.input(name);
+            control |= state.control;
+            in_fold |= state.in_fold;
+            shaped_by = shaped_by.union(state.shaped_by);
+            if !matches!(port.artifact, ArtifactKind::Quality | ArtifactKind::Findings)
+                && is_per_example(port.artifact)
+            {
+                flow.no_control(name);
+            }
+            match port.role {
+                InputRole::Fit => {
+                    let rows = self.sees(flow, fold, name);
+                    flow.fit(name, rows);
+                    learnt = learnt.union(rows);
+                }
+                InputRole::Neutral if port.artifact != ArtifactKind::Folds => {
+                    learnt = learnt.union(state.holds);
+                }
+                InputRole::Neutral | InputRole::Apply => {}
+            }
+        }
+        for (name, _) in self.inputs.0.iter().filter(|(_, port)| port.role == InputRole::Apply) {
+            let asked = self.sees(flow, fold, name);
+            flow.apply_own(learnt, name, asked);
+        }
+        for (name, port) in &self.outputs.0 {
+            let holds = match &port.rows_of {
+                Some(of) => self.sees(flow, fold, of),
+                None => self
+                    .inputs
+                    .0
+                    .iter()
+                    .map(|(name, _)| self.sees(flow, fold, name))
+                    .fold(Rows::None, Rows::union),
+            };
+            let own_labels = learnt.overlaps(holds) && !port.out_of_fold;
+            let says_of_rows = matches!(
+                port.artifact,
+                ArtifactKind::Evidence | ArtifactKind::Quality | ArtifactKind::Predictions
+            );
+            let state = flow.output(name, holds, shaped_by.union(learnt));
+            state.in_fold = in_fold || (says_of_rows && own_labels);
+            state.control = control
+                || port.metadata.get("control").is_some_and(|control| control == "positive");
+        }
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        task::run(self, inputs, outputs)
+    }
+}
+
+impl Command {
+    fn folds_port(&self) -> Option<&str> {
+        let mut ports = self.inputs.0.iter();
+        ports.find(|(_, port)| port.artifact == ArtifactKind::Folds).map(|(name, _)| name.as_str())
+    }
+
+    fn fold(&self, flow: &RowFlow<'_>) -> Option<Fold> {
+        Some(flow.fold(self.folds_port()?, self.test_fold?.into()))
+    }
+
+    /// The rows of an input that the program is given.
+    fn sees(&self, flow: &RowFlow<'_>, fold: Option<Fold>, name: &str) -> Rows {
+        let holds = flow.input(name).holds;
+        let Some(port) = self.inputs.get(name) else { return Rows::None };
+        match (fold, port.role, holds) {
+            (Some(fold), InputRole::Fit, Rows::All) => Rows::Train(fold),
+            (Some(fold), InputRole::Apply, Rows::All) => Rows::Test(fold),
+            _ => holds,
+        }
+    }
+}
+
+/// Whether rows of this kind stand for examples.
+fn is_per_example(kind: ArtifactKind) -> bool {
+    kind.schema().is_some_and(|schema| {
+        schema
+            .columns
+            .iter()
+            .any(|column| matches!(column.name, fuseline_artifact::ColumnName::Is("example_id")))
+    })
+}
+
+/// The last part of a path.
+fn name_of(file: &std::path::Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

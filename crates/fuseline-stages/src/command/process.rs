@@ -1,0 +1,112 @@
+//! Starting a program, waiting for it, and ending it with all that it started.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use fuseline_engine::{Inputs, StageError};
+
+/// How often a running program is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// How much of the end of its stderr an error shows.
+const SHOWN: u64 = 4096;
+
+/// Runs a program in a folder until it ends or the run is to stop; an error unless it ends well.
+pub(super) fn run(
+    argv: &[String],
+    folder: &Path,
+    env: &BTreeMap<String, String>,
+    inputs: &Inputs<'_>,
+) -> Result<(), StageError> {
+    let name = argv.first().map(String::as_str).unwrap_or_default();
+    let io = |error: std::io::Error| StageError::failed(format!("cannot run {name}: {error}"));
+    let log = folder.join(".log");
+    let mut said = File::options()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .open(&log)
+        .map_err(io)?;
+    let mut command = Command::new(name);
+    command
+        .args(&argv[1..])
+        .current_dir(folder)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs([("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
+        .envs([("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1")])
+        .env("HOME", folder)
+        .env("TMPDIR", folder)
+        .envs(env)
+        .stdin(Stdio::null())
+        .stdout(said.try_clone().map_err(io)?)
+        .stderr(said.try_clone().map_err(io)?);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(|error| {
+        StageError::data(format!("cannot start {name}: {error}"))
+            .at("run")
+            .hint("a program is looked for on PATH; a script of your own belongs under `files`, and is started as [python3, script.py] or [./script]")
+    })?;
+    let ended = wait(&mut child, inputs);
+    // What the program left behind must not outlive the action.
+    end(&mut child);
+    let ended = ended?;
+    let text = tail(&mut said).map_err(io)?;
+    if ended.success() {
+        if !text.is_empty() {
+            tracing::info!(program = name, "{text}");
+        }
+        return Ok(());
+    }
+    let how = match ended.code() {
+        Some(code) => format!("{name} ended with exit code {code}"),
+        None => format!("{name} was killed ({ended})"),
+    };
+    let said = match text.is_empty() {
+        true => "it said nothing".to_owned(),
+        false => format!("it said:\n{text}"),
+    };
+    Err(StageError::failed(format!("{how}; {said}")).at("run"))
+}
+
+fn wait(child: &mut Child, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) => inputs.keep_going()?,
+            Err(error) => {
+                return Err(StageError::failed(format!("cannot wait for the program: {error}")));
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Ends the program and everything of its process group; that it has ended already is no error.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn tail(file: &mut File) -> std::io::Result<String> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(SHOWN)))?;
+    let mut bytes = Vec::new();
+    file.take(SHOWN).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim();
+    // A first line that was cut says less than none.
+    Ok(match (length > SHOWN, text.split_once('\n')) {
+        (true, Some((_, rest))) => format!("...\n{rest}"),
+        _ => text.to_owned(),
+    })
+}

@@ -1,0 +1,275 @@
+//! One run of a program: what it is given, and what it gives back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
+use fuseline_artifact::{Artifact, ArtifactKind, Cohort, Folds, Payload, Report, Typed};
+use fuseline_engine::{Inputs, Labelled, Outputs, StageError, codes};
+use serde_json::{Map, Value, json};
+
+use super::conform::{self, Known};
+use super::{Command, InputRole, is_per_example, name_of, process};
+use crate::guard::groups_apart;
+use crate::rows::fold_of_rows;
+
+/// What arrives at an input, cut to what the program may see.
+struct Given<'a> {
+    name: &'a str,
+    artifacts: Vec<Labelled<Artifact>>,
+}
+
+pub(super) fn run(
+    stage: &Command,
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+) -> Result<(), StageError> {
+    let io = |error: std::io::Error| {
+        StageError::failed(format!("the program's folder cannot be made: {error}"))
+    };
+    let folder = tempfile::Builder::new().prefix("fuseline-").tempdir().map_err(io)?;
+    let folder = folder.path();
+    for name in ["inputs", "outputs"] {
+        std::fs::create_dir(folder.join(name)).map_err(io)?;
+    }
+    for file in &stage.files {
+        let copy = folder.join(name_of(file));
+        std::fs::write(&copy, inputs.read_file(file)?).map_err(io)?;
+        // A script stays executable.
+        let permissions = std::fs::metadata(file).map_err(io)?.permissions();
+        std::fs::set_permissions(&copy, permissions).map_err(io)?;
+    }
+    let given = given(stage, inputs)?;
+    let task = task(stage, inputs, &given, folder)?;
+    std::fs::write(folder.join("task.json"), format!("{task:#}\n")).map_err(io)?;
+    process::run(&stage.run, folder, &stage.env, inputs)?;
+
+    let known = Known::of(given.iter().flat_map(|given| &given.artifacts), inputs.point());
+    for (name, port) in &stage.outputs.0 {
+        let path = folder.join(output_path(name, port.artifact));
+        let bytes = std::fs::read(&path).map_err(|error| {
+            StageError::failed(format!(
+                "the program ended and did not write output {name}: {error}"
+            ))
+            .at(format!("outputs.{name}"))
+            .hint(format!("write it to {}", output_path(name, port.artifact)))
+        })?;
+        if let Some(media_type) = &port.media_type {
+            outputs.put(name, Report { media_type: media_type.clone(), bytes })?;
+            continue;
+        }
+        let at = |error: StageError| error.at(format!("outputs.{name}"));
+        let artifact = conform::read(port.artifact, bytes, &port.metadata, &known)
+            .map_err(|error| at(prefixed(name, error)))?;
+        if is_per_example(port.artifact) {
+            only_declared(stage, name, &artifact, &given).map_err(at)?;
+        }
+        outputs.put_raw(name, artifact)?;
+    }
+    Ok(())
+}
+
+fn prefixed(name: &str, error: StageError) -> StageError {
+    StageError { message: format!("output {name}: {}", error.message), ..error }
+}
+
+/// Reads the inputs and cuts each to the rows that its role permits.
+fn given<'a>(stage: &'a Command, inputs: &Inputs<'_>) -> Result<Vec<Given<'a>>, StageError> {
+    let fold_of: Option<BTreeMap<String, i32>> = match (stage.folds_port(), stage.test_fold) {
+        (Some(port), Some(test)) => {
+            let folds: Folds = inputs.one(port)?;
+            sides_apart(stage, inputs, &folds, test)?;
+            Some(folds.example_id.into_iter().zip(folds.fold).collect())
+        }
+        _ => None,
+    };
+    let permitted = |role: InputRole, id: &str| match (&fold_of, role) {
+        (Some(fold_of), InputRole::Fit) => {
+            fold_of.get(id).is_some_and(|fold| Some(*fold) != stage.test_fold)
+        }
+        (Some(fold_of), InputRole::Apply) => {
+            fold_of.get(id).is_some_and(|fold| Some(*fold) == stage.test_fold)
+        }
+        _ => true,
+    };
+    let read = |name: &'a str, port: &super::InputPort| {
+        let mut artifacts = Vec::new();
+        for Labelled { point, artifact } in inputs.raw(name)? {
+            let mut artifact = Arc::unwrap_or_clone(artifact);
+            if let Payload::Table(table) = &artifact.payload
+                && is_per_example(artifact.kind)
+            {
+                let kept: BooleanArray =
+                    ids(table)?.iter().map(|id| Some(permitted(port.role, id?))).collect();
+                let table = filter_record_batch(table, &kept)
+                    .map_err(|error| StageError::failed(error.to_string()))?;
+                if table.num_rows() == 0 {
+                    let role = if port.role == InputRole::Fit { "training" } else { "test" };
+                    return Err(StageError::data(format!("input {name} has no {role} row"))
+                        .at(format!("inputs.{name}")));
+                }
+                artifact.payload = Payload::Table(table);
+            }
+            artifacts.push(Labelled { point, artifact });
+        }
+        Ok(Given { name, artifacts })
+    };
+    stage.inputs.0.iter().map(|(name, port)| read(name, port)).collect()
+}
+
+/// An error when a group of a cohort among the inputs stands on both sides of the fold.
+fn sides_apart(
+    stage: &Command,
+    inputs: &Inputs<'_>,
+    folds: &Folds,
+    test: i32,
+) -> Result<(), StageError> {
+    let cohorts = stage.inputs.0.iter().filter(|(_, port)| port.artifact == ArtifactKind::Cohort);
+    for (name, _) in cohorts {
+        for cohort in inputs.many::<Cohort>(name)? {
+            let cohort = cohort.artifact;
+            let fold = fold_of_rows(&cohort, folds)?;
+            let (tested, trained): (Vec<usize>, Vec<usize>) =
+                (0..fold.len()).partition(|&row| fold[row] == test);
+            if tested.is_empty() {
+                return Err(StageError::data(format!("no example is tested in fold {test}"))
+                    .at("test_fold"));
+            }
+            groups_apart(&cohort, &trained, &tested)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the inputs and says where they are.
+fn task(
+    stage: &Command,
+    inputs: &Inputs<'_>,
+    given: &[Given<'_>],
+    folder: &Path,
+) -> Result<Value, StageError> {
+    let mut told = Map::new();
+    for (port, given) in stage.inputs.0.iter().map(|(_, port)| port).zip(given) {
+        let mut each = Vec::new();
+        for (number, Labelled { point, artifact }) in given.artifacts.iter().enumerate() {
+            let suffix = if artifact.media_type().is_some() { "" } else { ".parquet" };
+            let path = match port.many {
+                true => format!("inputs/{}.{number}{suffix}", given.name),
+                false => format!("inputs/{}{suffix}", given.name),
+            };
+            std::fs::write(folder.join(&path), artifact.encode()?).map_err(|error| {
+                StageError::failed(format!("input {} cannot be written: {error}", given.name))
+            })?;
+            let point: Map<String, Value> =
+                point.iter().map(|(axis, label)| (axis.clone(), label.clone().into())).collect();
+            let metadata: Map<String, Value> = artifact
+                .metadata
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone().into()))
+                .collect();
+            each.push(json!({
+                "path": path, "artifact": port.artifact, "point": point, "metadata": metadata,
+            }));
+        }
+        let value = if port.many { Value::Array(each) } else { each.pop().unwrap_or_default() };
+        told.insert(given.name.to_owned(), value);
+    }
+    let outputs: Map<String, Value> = stage
+        .outputs
+        .0
+        .iter()
+        .map(|(name, port)| {
+            let path = output_path(name, port.artifact);
+            (name.clone(), json!({ "path": path, "artifact": port.artifact }))
+        })
+        .collect();
+    let point: Map<String, Value> =
+        inputs.point().iter().map(|(axis, label)| (axis.clone(), label.clone().into())).collect();
+    Ok(json!({
+        "inputs": told,
+        "outputs": outputs,
+        "params": stage.params,
+        "test_fold": stage.test_fold,
+        "point": point,
+        "seed": inputs.seed(),
+    }))
+}
+
+fn output_path(name: &str, kind: ArtifactKind) -> String {
+    match kind {
+        ArtifactKind::Report => format!("outputs/{name}"),
+        _ => format!("outputs/{name}.parquet"),
+    }
+}
+
+/// An error when an output holds a row twice, or one that its stage does not declare.
+fn only_declared(
+    stage: &Command,
+    name: &str,
+    artifact: &Artifact,
+    given: &[Given<'_>],
+) -> Result<(), StageError> {
+    let Payload::Table(table) = &artifact.payload else { return Ok(()) };
+    let rows_of = stage.outputs.get(name).and_then(|port| port.rows_of.as_deref());
+    let mut declared = BTreeSet::new();
+    let mut any = false;
+    for given in given.iter().filter(|given| rows_of.is_none_or(|of| of == given.name)) {
+        for Labelled { artifact, .. } in &given.artifacts {
+            if let Payload::Table(table) = &artifact.payload
+                && is_per_example(artifact.kind)
+            {
+                any = true;
+                declared.extend(ids(table)?.iter().flatten().map(str::to_owned));
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for id in ids(table)?.iter().flatten() {
+        if !seen.insert(id) {
+            return Err(StageError::data(format!(
+                "output {name} has example {id} in more than one row"
+            ))
+            .code(codes::LEAK_DUPLICATE_EXAMPLE)
+            .hint("give each example one row, and different examples different example_ids"));
+        }
+        // A program without inputs of examples makes them.
+        if any && !declared.contains(id) {
+            let of = rows_of.map_or_else(|| "any input".to_owned(), |of| format!("input {of}"));
+            return Err(StageError::data(format!(
+                "output {name} has example {id}, which is not in what {of} gave the program"
+            ))
+            .code(codes::LEAK_UNDECLARED_ROWS)
+            .hint("give the rows that `rows_of` declares and no others"));
+        }
+    }
+    Ok(())
+}
+
+fn ids(table: &RecordBatch) -> Result<&StringArray, StageError> {
+    let column = table.column_by_name("example_id");
+    column
+        .filter(|column| column.data_type() == &arrow::datatypes::DataType::Utf8)
+        .map(|column| column.as_string::<i32>())
+        .ok_or_else(|| StageError::failed("a table of examples has no column example_id"))
+}
+
+/// Reads an artifact through its type, which checks its values.
+pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
+    fn of<T: Typed>(artifact: &Artifact) -> Result<(), StageError> {
+        T::from_artifact(artifact).map(drop).map_err(|error| StageError::data(error.to_string()))
+    }
+    match artifact.kind {
+        ArtifactKind::Features => of::<fuseline_artifact::Features>(artifact),
+        ArtifactKind::Cohort => of::<Cohort>(artifact),
+        ArtifactKind::Folds => of::<Folds>(artifact),
+        ArtifactKind::Evidence => of::<fuseline_artifact::Evidence>(artifact),
+        ArtifactKind::Quality => of::<fuseline_artifact::Quality>(artifact),
+        ArtifactKind::Predictions => of::<fuseline_artifact::Predictions>(artifact),
+        ArtifactKind::Permutations => of::<fuseline_artifact::Permutations>(artifact),
+        ArtifactKind::ExampleEffects => of::<fuseline_artifact::ExampleEffects>(artifact),
+        ArtifactKind::Findings => of::<fuseline_artifact::Findings>(artifact),
+        ArtifactKind::Model | ArtifactKind::Report => Ok(()),
+    }
+}
