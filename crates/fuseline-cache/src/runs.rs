@@ -80,6 +80,21 @@ impl Cache {
         }
     }
 
+    /// Keeps what may be lost at any time, such as a memo of digests. Written whole or not at all.
+    pub fn write_memo(&self, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
+        self.publish(&self.memo(name)?, bytes)
+    }
+
+    /// What was kept so, or none.
+    pub fn read_memo(&self, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        self.read_if_there(&self.memo(name)?)
+    }
+
+    fn memo(&self, name: &str) -> Result<PathBuf, CacheError> {
+        check_name(name)?;
+        Ok(self.layout.workflows.join(format!("{name}.memo")))
+    }
+
     /// The name of a workflow may be any text, so its file is named by the text's digest.
     fn memory(&self, workflow: &str) -> PathBuf {
         self.layout.workflows.join(format!("{}.json", Digest::of(workflow)))

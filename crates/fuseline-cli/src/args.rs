@@ -55,6 +55,14 @@ pub enum Command {
     /// Fusion-rule plugins
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Past runs: list them, look at one, compare two
+    #[command(subcommand)]
+    Runs(Runs),
+    /// The cache: what is in it, whether it is sound, and clearing it up
+    #[command(subcommand)]
+    Cache(Cache),
+    /// Execute one action that a run has written down, without its workflow
+    Exec(Exec),
     /// Print the JSON Schema of workflow files, for editors
     Schema,
 }
@@ -106,6 +114,9 @@ pub struct Run {
     /// How many actions run at once [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
+    /// How much memory the running actions may ask for together, by their `resources` [default: all that there is]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
@@ -176,6 +187,103 @@ pub enum Plugin {
     },
 }
 
+/// What to do with past runs.
+#[derive(Subcommand)]
+pub enum Runs {
+    /// List the runs that the cache keeps, the latest last
+    List {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How the list is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// What a run did: its parameters, and every action that it executed, with why and how long
+    Show {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// The run: its id, the beginning of it, or `latest`
+        run: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// What differs between two runs: which actions, why, and how the findings moved
+    Diff {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// The earlier run: its id, the beginning of it, `latest`, or `latest~1` for the one before
+        before: String,
+        /// The later run
+        after: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+/// What to do with the cache.
+#[derive(Subcommand)]
+pub enum Cache {
+    /// How much there is
+    Status {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Read every object and record; damaged ones are set aside and made again by the next run
+    Verify {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove what no kept run and no pin reaches; safe beside running runs
+    Gc {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How many of the latest runs are kept
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        keep_runs: usize,
+        /// Keep everything that was written or used within this many hours
+        #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+        grace: f64,
+        /// Keep this object or action; may be given more than once
+        #[arg(long, value_name = "DIGEST")]
+        pin: Vec<fuseline_artifact::Digest>,
+        /// Say what would go, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+/// Arguments of `exec`.
+#[derive(Arguments)]
+#[command(after_help = "\
+A run writes every action that it executes into its folder in the cache. `exec` reads one of them and executes it on the
+same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format json` has the keys.")]
+pub struct Exec {
+    /// The key of the action
+    pub key: fuseline_cache::ActionKey,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Add a folder to the plugin path; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub plugin_path: Vec<PathBuf>,
+    /// Execute it though its outputs are in the cache
+    #[arg(long)]
+    pub again: bool,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// For people or for programs.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -200,5 +308,28 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// A number of bytes with a unit, as `resources: { memory }` takes it.
+fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim().to_lowercase().as_str() {
+        "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        "tib" => 1_099_511_627_776.0,
+        _ => return Err("expected an amount such as 512MiB or 4GB".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number * factor <= 1e18 => Ok((number * factor) as u64),
+        _ => Err("expected an amount such as 512MiB or 4GB".to_owned()),
     }
 }

@@ -59,6 +59,9 @@ impl Failure {
 
 impl From<fuseline_cache::CacheError> for Failure {
     fn from(error: fuseline_cache::CacheError) -> Self {
-        Self::failed(error)
+        match std::error::Error::source(&error) {
+            Some(source) => Self::failed(format!("{error}: {source}")),
+            None => Self::failed(error),
+        }
     }
 }

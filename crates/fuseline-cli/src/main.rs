@@ -3,6 +3,8 @@
 //! Knows arguments, terminals and exit codes: one file a command in `commands/`. Decides nothing about workflows.
 //! **Invariant:** results go to stdout, everything else to stderr, and both only through [`print`].
 
+mod action_log;
+mod amount;
 mod args;
 mod commands;
 mod deliver;

@@ -2,8 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::action_log::ActionLog;
 use crate::args::Global;
 use crate::exit::Failure;
 
@@ -37,17 +41,21 @@ pub fn is_rich() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Starts the log on stderr.
+/// Starts the log on stderr, when it is asked for, and that of the actions of a run.
 pub fn start_log(global: &Global) -> Result<(), Failure> {
-    let Some(filter) = &global.log else { return Ok(()) };
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::wrong(format!("the log filter does not parse: {error}"))
-            .hint("a level such as `info`, or `fuseline_engine=debug`; see --log and FUSELINE_LOG")
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(is_rich())
-        .init();
+    let filter = match &global.log {
+        Some(filter) => Some(EnvFilter::try_new(filter).map_err(|error| {
+            Failure::wrong(format!("the log filter does not parse: {error}")).hint(
+                "a level such as `info`, or `fuseline_engine=debug`; see --log and FUSELINE_LOG",
+            )
+        })?),
+        None => None,
+    };
+    let stderr = filter.map(|filter| {
+        let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_rich());
+        layer.with_filter(filter)
+    });
+    let actions = ActionLog.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(stderr).with(actions).init();
     Ok(())
 }

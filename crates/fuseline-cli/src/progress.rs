@@ -48,8 +48,26 @@ impl Progress {
                     self.line(&format!("{stage}: {actions} cached"));
                 }
             }
-            Event::Waiting { action } => {
-                self.line(&format!("{action}: another run is executing it; waiting"));
+            Event::Waiting { action, holder } => {
+                let holder = holder.as_deref().unwrap_or("another run");
+                self.line(&format!("{action}: {holder} is executing it; waiting"));
+            }
+            Event::TakenOver { action } => {
+                self.line(&format!("{action}: the other run did not finish it; taking over"));
+            }
+            Event::Remaking { action, producer, digest } => {
+                self.running.retain(|running| running != action);
+                self.line(&format!(
+                    "{action}: its input {digest} is damaged or gone; {producer} makes it again"
+                ));
+            }
+            Event::TimedOut { action, seconds } => {
+                self.line(&format!("{action}: takes longer than {seconds} s; stopping it"));
+            }
+            Event::Stopping { running } => {
+                self.line(&format!(
+                    "Interrupted. Finishing what is in flight ({running} actions); once more stops at once."
+                ));
             }
             Event::Started { action, reason, .. } => {
                 self.running.push(action.clone());

@@ -26,6 +26,22 @@ pub enum Event {
     Waiting {
         /// `stage[axis=label]`.
         action: String,
+        /// The process that executes it and its machine, when it says so.
+        holder: Option<String>,
+    },
+    /// The other run ended without finishing the action that this one waited for; this one executes it.
+    TakenOver {
+        /// `stage[axis=label]`.
+        action: String,
+    },
+    /// An input of an action is damaged or gone, and what made it runs again first.
+    Remaking {
+        /// `stage[axis=label]` of the action that needs it.
+        action: String,
+        /// `stage[axis=label]` of the action that makes it.
+        producer: String,
+        /// The object's digest.
+        digest: String,
     },
     /// An action started.
     Started {
@@ -43,6 +59,15 @@ pub enum Event {
         /// Its stage.
         stage: String,
         /// How long it took.
+        seconds: f64,
+        /// The processor time of the thread that executed it, where that is known.
+        cpu_seconds: Option<f64>,
+    },
+    /// An action took longer than its stage's timeout and was asked to stop.
+    TimedOut {
+        /// `stage[axis=label]`.
+        action: String,
+        /// The timeout.
         seconds: f64,
     },
     /// An action failed.
@@ -69,6 +94,11 @@ pub enum Event {
         stage: String,
         /// How many of its actions.
         actions: usize,
+    },
+    /// The run was told to stop: what is in flight is finished, nothing new is started.
+    Stopping {
+        /// How many actions are in flight.
+        running: usize,
     },
     /// The run ended.
     RunFinished {

@@ -16,7 +16,8 @@ pub(crate) fn last_record(cache: &Cache, key: Option<&ActionKey>) -> Option<Acti
     cache.get_action(key?).ok().flatten()
 }
 
-fn first_difference(last: &[Field], now: &[Field]) -> Option<String> {
+/// The first field that came, went or has another value, in words.
+pub(crate) fn first_difference(last: &[Field], now: &[Field]) -> Option<String> {
     let value = |fields: &[Field], name: &str| {
         fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Typed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, StageError};
 use crate::services::Services;
@@ -31,7 +31,8 @@ struct Member<'a> {
 }
 
 /// Where everything upstream of a stage comes from, for reports.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// Version of fuseline.
     pub fuseline_version: String,
@@ -103,9 +104,7 @@ impl Inputs<'_> {
     pub fn raw(&self, port: &str) -> Result<Vec<Labelled<Arc<Artifact>>>, StageError> {
         let members = self.members.iter().filter(|member| member.port == port);
         members
-            .map(|member| {
-                Ok(Labelled { point: member.point.clone(), artifact: (member.load)()? })
-            })
+            .map(|member| Ok(Labelled { point: member.point.clone(), artifact: (member.load)()? }))
             .collect()
     }
 

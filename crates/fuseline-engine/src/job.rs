@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest};
 use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, OutputRecord};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::StageError;
@@ -18,9 +20,13 @@ use crate::resolve::Given;
 use crate::services::Services;
 
 /// One resolved action.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Job {
     /// Its key.
     pub key: ActionKey,
+    /// `stage[axis=label]`, for people.
+    pub site: String,
     /// The name of its stage kind.
     pub kind: String,
     /// What the workflow says under `with:`, resolved.
@@ -40,8 +46,18 @@ pub struct Job {
 
 /// Runs one resolved action to its record in the cache.
 pub trait Executor: Sync {
-    /// Runs the action; its outputs and its record are in the cache when this returns.
-    fn execute(&self, job: &Job) -> Result<ActionRecord, StageError>;
+    /// Runs the action; its outputs and its record are in the cache when this returns. Once `stop` is raised the result
+    /// is not wanted any more.
+    fn execute(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError>;
+}
+
+/// An action that was executed.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its record, as it is in the cache.
+    pub record: ActionRecord,
+    /// The processor time of the thread that executed it; of work that it shared with other threads only its part.
+    pub cpu_seconds: Option<f64>,
 }
 
 /// Runs actions in this process.
@@ -80,8 +96,14 @@ impl<'a> LocalExecutor<'a> {
 }
 
 impl Executor for LocalExecutor<'_> {
-    fn execute(&self, job: &Job) -> Result<ActionRecord, StageError> {
-        let started = Instant::now();
+    fn execute(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError> {
+        tracing::info_span!("action", site = %job.site).in_scope(|| self.run(job, stop))
+    }
+}
+
+impl LocalExecutor<'_> {
+    fn run(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError> {
+        let (started, cpu) = (Instant::now(), thread_seconds());
         let kind = self
             .kinds
             .named(&job.kind)
@@ -90,6 +112,7 @@ impl Executor for LocalExecutor<'_> {
             .map_err(|problem| StageError::failed(problem.message).at(problem.option))?;
         let mut inputs = InputsBuilder::new(self.services, job.seed)
             .point(job.point.clone())
+            .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {
             inputs = inputs.provenance(provenance.clone());
@@ -101,6 +124,8 @@ impl Executor for LocalExecutor<'_> {
         let mut outputs = Outputs::default();
         catch_unwind(AssertUnwindSafe(|| stage.run(&inputs, &mut outputs)))
             .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
+        // Nobody is to find in the cache what was given up.
+        inputs.keep_going()?;
         let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
@@ -120,8 +145,19 @@ impl Executor for LocalExecutor<'_> {
         }
         record.seconds = started.elapsed().as_secs_f64();
         self.cache.put_action(&job.key, &record)?;
-        Ok(record)
+        Ok(Executed { record, cpu_seconds: cpu.zip(thread_seconds()).map(|(from, to)| to - from) })
     }
+}
+
+/// The processor time that this thread has used so far.
+fn thread_seconds() -> Option<f64> {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
@@ -136,7 +172,11 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
 
 impl From<CacheError> for StageError {
     fn from(error: CacheError) -> Self {
-        Self::failed(error.to_string())
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        match source {
+            Some(source) => Self::failed(format!("{error}: {source}")),
+            None => Self::failed(error.to_string()),
+        }
     }
 }
 

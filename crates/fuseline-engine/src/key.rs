@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
+use fuseline_cache::ActionKey;
 use serde::Serialize;
 
 use crate::codes;
@@ -20,10 +21,27 @@ pub type Field = (String, String);
 
 /// Feeds one field into a key's digest: both texts, each behind its length.
 pub fn hash_field(hasher: &mut blake3::Hasher, name: &str, value: &str) {
+    encode_field(name, value, &mut |bytes| {
+        hasher.update(bytes);
+    });
+}
+
+/// The encoding of one field, piece by piece.
+fn encode_field(name: &str, value: &str, sink: &mut impl FnMut(&[u8])) {
     for text in [name, value] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
+        sink(&(text.len() as u64).to_le_bytes());
+        sink(text.as_bytes());
     }
+}
+
+/// The key that a list of fields gives.
+pub(crate) fn key_of(fields: &[Field]) -> ActionKey {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(ENCODING);
+    for (name, value) in fields {
+        hash_field(&mut hasher, name, value);
+    }
+    ActionKey::from(Digest::from(*hasher.finalize().as_bytes()))
 }
 
 /// Where a stage kind writes what its results depend on, besides its inputs.
@@ -108,3 +126,6 @@ pub(crate) struct KeyPart {
     pub files: Vec<(PathBuf, Digest)>,
     pub problems: Vec<Problem>,
 }
+
+#[cfg(test)]
+mod tests;

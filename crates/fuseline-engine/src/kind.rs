@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
-use crate::key::KeyWriter;
+use crate::key::{Field, KeyWriter};
 use crate::rows::RowFlow;
 use crate::services::Services;
 
@@ -272,6 +272,14 @@ impl Kind {
 }
 
 impl Kind {
+    /// The fields of every key of this kind, before its options.
+    pub(crate) fn own_fields(&self) -> Vec<Field> {
+        vec![
+            ("kind".to_owned(), self.spec.name.clone()),
+            ("revision".to_owned(), self.spec.revision.to_string()),
+        ]
+    }
+
     /// The output ports with their artifact kinds, unless stages of this kind declare their own.
     pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
         // Ports are declared with artifact kinds, so every name is that of one.

@@ -6,16 +6,21 @@
 //! **Invariant:** an action's outputs are a function of the fields of its key, and of nothing else.
 
 pub mod codes;
+pub mod compare;
+mod coordinator;
 pub mod error;
 pub mod events;
 pub mod execute;
 mod explain;
+pub mod files;
 pub mod foresee;
 pub mod inputs;
 pub mod job;
+pub mod job_log;
 pub mod key;
 pub mod kind;
 mod leakage;
+pub mod manifest;
 pub mod plan;
 mod plan_builder;
 mod provenance;
@@ -24,19 +29,23 @@ pub mod rows;
 pub mod run_record;
 pub mod services;
 
+pub use compare::{Change, Comparison, Moved, compare};
 pub use error::{Class, StageError};
 pub use events::Event;
 pub use execute::{
-    ActionFailure, ActionState, ExecuteError, Outcome, Remembered, RunOptions, execute,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Remembered, RunOptions, execute,
 };
+pub use files::FileDigests;
 pub use foresee::{Foreseen, foresee};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
-pub use job::{Executor, Job, LocalExecutor};
+pub use job::{Executed, Executor, Job, LocalExecutor};
+pub use job_log::{Logged, find_job};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
+pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};
 pub use plan::{ActionId, Plan};
 pub use plan_builder::Depth;
 pub use provenance::site;
 pub use rows::{Fold, Leak, RowFlow, RowState, Rows};
-pub use run_record::{RecordError, RunRecord, remembered};
+pub use run_record::{RecordError, RunRecord, peak_memory, remembered};
 pub use services::Services;

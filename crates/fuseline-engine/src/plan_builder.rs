@@ -107,10 +107,7 @@ fn prepare(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut fields = vec![
-        ("kind".to_owned(), kind.spec.name.clone()),
-        ("revision".to_owned(), kind.spec.revision.to_string()),
-    ];
+    let mut fields = kind.own_fields();
     fields.extend(part.fields);
     let mut key = blake3::Hasher::new();
     key.update(ENCODING);

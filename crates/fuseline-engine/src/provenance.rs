@@ -62,7 +62,7 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
 }
 
 /// The plugin that a key names: the field before the digest gives its id.
-fn plugin(fields: &[Field]) -> Option<(String, String)> {
+pub(crate) fn plugin(fields: &[Field]) -> Option<(String, String)> {
     let at = fields.iter().position(|(name, _)| name == "plugin")?;
     let (_, id) = fields.get(at.checked_sub(1)?)?;
     Some((id.clone(), fields[at].1.clone()))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError};
+use serde::{Deserialize, Serialize};
 
 use crate::inputs::{Point, Provenance};
 use crate::key::{Field, hash_field};
@@ -11,7 +12,8 @@ use crate::plan::{ActionId, Plan, PlannedInput};
 use crate::provenance;
 
 /// An artifact that an action reads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Given {
     pub port: String,
     pub point: Point,

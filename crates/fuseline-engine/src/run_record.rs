@@ -1,18 +1,18 @@
 //! What is kept of a run: an event log while it goes on, a manifest when it ends.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, CacheError};
 use serde::Serialize;
-use serde_json::json;
 use thiserror::Error;
 
 use crate::events::Event;
 use crate::execute::{ActionState, Outcome, Remembered};
+use crate::manifest::{FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestStage};
 use crate::plan::{ActionId, Plan};
-use crate::provenance::site;
+use crate::provenance::{plugin, site};
 
 /// The record of one run, in `cache/runs/ID/`.
 pub struct RunRecord<'a> {
@@ -20,7 +20,7 @@ pub struct RunRecord<'a> {
     id: String,
     started: Instant,
     started_at: u64,
-    events: BufWriter<std::fs::File>,
+    events: std::fs::File,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the work.
     lost: Option<io::Error>,
 }
@@ -45,7 +45,7 @@ impl<'a> RunRecord<'a> {
         let id =
             format!("{:010}{:09}-{}", since.as_secs(), since.subsec_nanos(), std::process::id());
         let folder = cache.new_run(&id)?;
-        let events = BufWriter::new(std::fs::File::create(folder.join("events.jsonl"))?);
+        let events = std::fs::File::create(folder.join("events.jsonl"))?;
         let mut record =
             Self { cache, id, started: Instant::now(), started_at, events, lost: None };
         let stages = plan.workflow().stages.iter().enumerate();
@@ -73,9 +73,10 @@ impl<'a> RunRecord<'a> {
             event: &'a Event,
         }
         let line = Line { milliseconds: self.started.elapsed().as_millis(), event };
-        let written = serde_json::to_writer(&mut self.events, &line)
+        // One call a line: what a killed run leaves ends with a whole line, or with one torn.
+        let written = serde_json::to_string(&line)
             .map_err(io::Error::from)
-            .and_then(|()| self.events.write_all(b"\n"));
+            .and_then(|line| self.events.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {
             self.lost.get_or_insert(error);
         }
@@ -93,48 +94,87 @@ impl<'a> RunRecord<'a> {
             seconds: self.started.elapsed().as_secs_f64(),
         };
         self.note(&end);
-        self.events.flush()?;
         if let Some(lost) = self.lost.take() {
             return Err(lost.into());
         }
-        let workflow = plan.workflow();
-        let mut remembered = Remembered::new();
-        let mut actions = Vec::new();
-        for action in (0..plan.len()).filter(|&action| plan.wants(action as ActionId)) {
-            let of = action as ActionId;
-            let (stage, _) = plan.stage_of(of);
-            let site = site(&workflow.stages[stage].name, &plan.point(of));
-            let state = outcome.states[action];
-            actions.push(json!([
-                site,
-                state.name(),
-                outcome.keys[action].map(|key| key.to_string())
-            ]));
-            if let (ActionState::Done | ActionState::Cached, Some(key)) =
-                (state, outcome.keys[action])
-            {
-                remembered.insert(site, key);
-            }
-        }
-        let manifest = json!({
-            "format": 1,
-            "run": self.id,
-            "fuseline_version": env!("CARGO_PKG_VERSION"),
-            "workflow": workflow.name,
-            "workflow_digest": Digest::from(workflow.digest).to_string(),
-            "params": workflow.params.iter().cloned().collect::<serde_json::Map<_, _>>(),
-            "seed": workflow.seed,
-            "status": status,
-            "started_at": self.started_at,
-            "seconds": self.started.elapsed().as_secs_f64(),
-            "actions": actions,
-        });
-        self.cache.write_run_file(&self.id, "manifest.json", manifest.to_string().as_bytes())?;
+        let manifest = self.manifest(plan, outcome, status);
+        let text = serde_json::to_vec(&manifest).map_err(io::Error::from)?;
+        self.cache.write_run_file(&self.id, FILE, &text)?;
         if outcome.count(ActionState::Done) > 0 {
-            self.cache.remember(&workflow.name, &remembered)?;
+            let known = manifest.actions.iter().filter(|action| !action.outputs.is_empty());
+            let remembered: Remembered =
+                known.filter_map(|action| Some((action.action.clone(), action.key?))).collect();
+            self.cache.remember(&plan.workflow().name, &remembered)?;
         }
         Ok(end)
     }
+
+    fn manifest(&self, plan: &Plan<'_>, outcome: &Outcome, status: &str) -> Manifest {
+        let workflow = plan.workflow();
+        let mut plugins = Vec::new();
+        let mut actions = Vec::new();
+        for of in (0..plan.len()).map(|action| action as ActionId).filter(|&of| plan.wants(of)) {
+            let found = plugin(plan.fields_of(of));
+            plugins.extend(found.and_then(|(id, digest)| Some((id, digest.parse().ok()?))));
+            actions.push(action(plan, outcome, of));
+        }
+        plugins.sort();
+        plugins.dedup();
+        let stages = workflow.stages.iter().enumerate().map(|(number, stage)| ManifestStage {
+            name: stage.name.clone(),
+            outputs: plan.stages[number]
+                .outputs
+                .iter()
+                .map(|(port, kind)| (port.clone(), kind.name().to_owned()))
+                .collect(),
+        });
+        Manifest {
+            format: MANIFEST_FORMAT,
+            run: self.id.clone(),
+            fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
+            workflow: workflow.name.clone(),
+            workflow_digest: Digest::from(workflow.digest),
+            params: workflow.params.iter().cloned().collect(),
+            seed: workflow.seed,
+            status: status.to_owned(),
+            started_at: self.started_at,
+            seconds: self.started.elapsed().as_secs_f64(),
+            peak_memory: peak_memory(),
+            plugins,
+            stages: stages.collect(),
+            actions,
+        }
+    }
+}
+
+fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId) -> ManifestAction {
+    let (stage, _) = plan.stage_of(of);
+    let state = outcome.states[of as usize];
+    let known = matches!(state, ActionState::Done | ActionState::Cached);
+    let outputs = plan.stages[stage].outputs.len();
+    let executed = outcome.executed.get(&of);
+    let failure = outcome.failures.iter().find(|failure| failure.action == of);
+    ManifestAction {
+        stage,
+        action: site(&plan.workflow().stages[stage].name, &plan.point(of)),
+        state: state.name().to_owned(),
+        key: outcome.keys[of as usize],
+        outputs: (0..if known { outputs } else { 0 })
+            .filter_map(|output| outcome.output(plan, of, output))
+            .collect(),
+        reason: executed.map(|executed| executed.reason.clone()),
+        attempts: executed.map(|executed| executed.attempts).filter(|&attempts| attempts > 1),
+        seconds: executed.map(|executed| executed.seconds),
+        cpu_seconds: executed.and_then(|executed| executed.cpu_seconds),
+        error: failure.map(|failure| failure.error.message.clone()),
+    }
+}
+
+/// The most memory that this process has had at once, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The keys of the last runs of a workflow. Nothing, when there are none or they cannot be read: they only explain.

@@ -1,10 +1,13 @@
 //! One file a command.
 
+mod cache;
 mod check;
+mod exec;
 mod graph;
 mod plan;
 mod plugin;
 mod run;
+mod runs;
 mod schema;
 mod stages;
 
@@ -20,6 +23,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Graph(of) => graph::run(of),
         Command::Stages(of) => stages::run(of),
         Command::Plugin(of) => plugin::run(of),
+        Command::Runs(of) => runs::run(of),
+        Command::Cache(of) => cache::run(of),
+        Command::Exec(of) => exec::run(of),
         Command::Schema => schema::run(),
     }
 }

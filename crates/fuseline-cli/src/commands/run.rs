@@ -5,23 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionState, Class, Depth, LocalExecutor, Outcome, Plan, RunOptions, RunRecord, codes, execute,
-    remembered, site,
+    ActionState, Class, Depth, LocalExecutor, Logged, Outcome, Plan, RunOptions, RunRecord, codes,
+    execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
+use crate::commands::cache::remembered_files;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{deliver, print, render};
+use crate::{action_log, deliver, print, render};
 
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
-    let session = Session::open(&args.workflow)?;
+    let mut session = Session::open(&args.workflow)?;
+    session.services.files = remembered_files(&args.cache);
     let plan = session.plan(Depth::Key, &args.only)?;
     let cache = Cache::open(&args.cache.cache)?;
     let stop = interruptible()?;
@@ -29,31 +32,46 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let options = RunOptions {
         jobs: args.jobs.map_or(cores, usize::from),
         keep_going: args.keep_going,
-        memory: None,
+        memory: args.memory.or_else(all_memory),
     };
     let mut record = RunRecord::begin(&cache, &plan).map_err(Failure::failed)?;
+    if let Err(error) = session.services.files.remember(&cache) {
+        // Without the memo the next run reads the files again, and that is all.
+        tracing::warn!(%error, "the memo of file digests was not kept");
+    }
+    action_log::begin(&cache.runs_folder().join(record.id()));
     let mut progress = Progress::new(global, plan.wanted());
     let executor = LocalExecutor::new(&session.kinds, &session.services, &cache);
+    let executor = Logged::new(&cache, record.id(), &executor).map_err(Failure::failed)?;
     let name = plan.workflow().name.clone();
-    let outcome = execute(
-        &plan,
-        &cache,
-        &executor,
-        &|| remembered(&cache, &name),
-        options,
-        &stop,
-        &mut |event| {
-            progress.show(&event);
-            record.note(&event);
-        },
-    )
-    .map_err(Failure::failed)?;
+    let mut round = || {
+        execute(
+            &plan,
+            &cache,
+            &executor,
+            &|| remembered(&cache, &name),
+            options,
+            &stop,
+            &mut |event| {
+                progress.show(&event);
+                record.note(&event);
+            },
+        )
+        .map_err(Failure::failed)
+    };
+    let mut outcome = round()?;
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
+    let mut outputs = deliver_outputs(&plan, &outcome, &cache, &folder);
+    if outputs.is_err() && damaged_outputs(&plan, &outcome, &cache) {
+        // Found when it was to be delivered, and set aside: what made it runs again.
+        outcome = round()?.after(outcome);
+        outputs = deliver_outputs(&plan, &outcome, &cache, &folder);
+    }
     let end = record.finish(&plan, &outcome).map_err(Failure::failed)?;
     progress.show(&end);
 
     render::diagnostics(&failures(&plan, &outcome), &session.checked.files);
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
-    let outputs = outputs(&plan, &outcome, &cache, &folder)?;
+    let outputs = outputs?;
     let count = |state| outcome.count(state);
     let summary = json!({
         "run": record.id(),
@@ -114,20 +132,38 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
     outcome.failures.iter().map(of).collect()
 }
 
+/// The memory of the machine, where the system tells.
+fn all_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The digests of the outputs that were reached, with the names of their files.
+fn reached<'p>(plan: &'p Plan<'_>, outcome: &Outcome) -> impl Iterator<Item = (&'p Path, Digest)> {
+    plan.workflow().outputs.iter().filter_map(move |output| {
+        let action = plan.actions_of(output.stage).start + output.action;
+        Some((output.file.as_path(), outcome.output(plan, action, output.output)?))
+    })
+}
+
+/// Whether an output that was reached is not there any more.
+fn damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
+    reached(plan, outcome).any(|(_, digest)| !matches!(cache.get_object(&digest), Ok(Some(_))))
+}
+
 /// Writes the outputs that were reached; file name to path.
-fn outputs(
+fn deliver_outputs(
     plan: &Plan<'_>,
     outcome: &Outcome,
     cache: &Cache,
     folder: &Path,
 ) -> Result<Map<String, Value>, Failure> {
     let mut written = Map::new();
-    for output in &plan.workflow().outputs {
-        let action = plan.actions_of(output.stage).start + output.action;
-        let Some(digest) = outcome.output(plan, action, output.output) else { continue };
-        let path: PathBuf = folder.join(&output.file);
+    for (file, digest) in reached(plan, outcome) {
+        let path: PathBuf = folder.join(file);
         deliver::object(cache, &digest, &path)?;
-        written.insert(output.file.display().to_string(), path.display().to_string().into());
+        written.insert(file.display().to_string(), path.display().to_string().into());
     }
     Ok(written)
 }

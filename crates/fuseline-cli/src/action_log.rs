@@ -1,0 +1,81 @@
+//! What stages and fusion rules say while an action is executed: a line each in `cache/runs/ID/actions.log`.
+
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Where the lines of the run that goes on are written.
+static FILE: Mutex<Option<File>> = Mutex::new(None);
+
+/// Begins the log of a run in its folder.
+pub fn begin(folder: &Path) {
+    match File::create(folder.join("actions.log")) {
+        Ok(file) => *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file),
+        Err(error) => tracing::warn!(%error, "the log of the actions cannot be written"),
+    }
+}
+
+/// Writes what is said within an action's span.
+pub struct ActionLog;
+
+/// The action of a span.
+struct Site(String);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ActionLog {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if attributes.metadata().name() == "action"
+            && let Some(span) = context.span(id)
+        {
+            let mut text = Text { of: "site", found: String::new(), others: String::new() };
+            attributes.record(&mut text);
+            span.extensions_mut().insert(Site(text.found));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(scope) = context.event_scope(event) else { return };
+        let Some(site) = scope
+            .into_iter()
+            .find_map(|span| span.extensions().get::<Site>().map(|site| site.0.clone()))
+        else {
+            return;
+        };
+        let mut text = Text { of: "message", found: String::new(), others: String::new() };
+        event.record(&mut text);
+        let level = event.metadata().level().as_str().to_lowercase();
+        let message = format!("{}{}", text.found, text.others);
+        let line = json!({ "action": site, "level": level, "message": message });
+        if let Some(file) = FILE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            // A line that cannot be written must not stop the work.
+            let _ = file.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+}
+
+/// One field as text, and the others behind it.
+struct Text {
+    of: &'static str,
+    found: String,
+    others: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string does not fail.
+        let _ = match field.name() == self.of {
+            true => write!(self.found, "{value:?}"),
+            false => write!(self.others, " {}={value:?}", field.name()),
+        };
+    }
+}

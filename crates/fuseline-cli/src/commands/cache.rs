@@ -1,0 +1,172 @@
+//! `fuseline cache`: how much there is, whether it is sound, and clearing it up.
+
+use std::time::Duration;
+
+use fuseline_artifact::Digest;
+use fuseline_cache::{Cache, GcOptions};
+use fuseline_engine::FileDigests;
+use serde_json::json;
+
+use crate::args::{self, CacheArgs, Format};
+use crate::exit::{Exit, Failure};
+use crate::{amount, print};
+
+pub fn run(args: &args::Cache) -> Result<Exit, Failure> {
+    match args {
+        args::Cache::Status { cache, format } => status(&existing(cache)?, *format),
+        args::Cache::Verify { cache, format } => verify(&existing(cache)?, *format),
+        args::Cache::Gc { cache, keep_runs, grace, pin, dry_run, format } => {
+            let options = GcOptions {
+                keep_runs: *keep_runs,
+                grace: Duration::try_from_secs_f64(grace * 3600.0)
+                    .map_err(|_| Failure::wrong("--grace needs a number of hours from 0 on"))?,
+                pins: pin.clone(),
+                dry_run: *dry_run,
+            };
+            gc(&existing(cache)?, &options, *format)
+        }
+    }
+}
+
+/// The cache in a folder, which must be there: a mistyped name must not make an empty one.
+pub fn existing(args: &CacheArgs) -> Result<Cache, Failure> {
+    if !args.cache.join("format").exists() {
+        return Err(Failure::wrong(format!("there is no cache in {}", args.cache.display()))
+            .hint("--cache or FUSELINE_CACHE says where it is"));
+    }
+    Ok(Cache::open(&args.cache)?)
+}
+
+/// Digests of source files with the memo of the cache, when there is one: planning alone makes no cache.
+pub fn remembered_files(args: &CacheArgs) -> FileDigests {
+    existing(args).map_or_else(|_| FileDigests::default(), |cache| FileDigests::remembered(&cache))
+}
+
+fn status(cache: &Cache, format: Format) -> Result<Exit, Failure> {
+    let status = cache.status()?;
+    match format {
+        Format::Json => print::json(&json!({
+            "folder": cache.folder().display().to_string(),
+            "objects": status.objects,
+            "object_bytes": status.object_bytes,
+            "records": status.records,
+            "record_bytes": status.record_bytes,
+            "runs": status.runs,
+            "runs_alive": status.runs_alive,
+            "actions_alive": status.actions_alive,
+            "damaged": status.damaged,
+        })),
+        Format::Human => print::result(format!(
+            "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
+            cache.folder().display(),
+            status.objects,
+            amount::bytes(status.object_bytes),
+            status.records,
+            amount::bytes(status.record_bytes),
+            status.runs,
+            status.runs_alive,
+            status.actions_alive,
+            status.damaged,
+        )),
+    }
+    Ok(Exit::Done)
+}
+
+/// Exit code 1 when anything is damaged or missing.
+fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
+    let report = cache.verify()?;
+    match format {
+        Format::Json => {
+            let aside = |of: &fuseline_cache::SetAside| {
+                json!({
+                    "digest": of.digest.to_string(),
+                    "set_aside": of.path.display().to_string(),
+                    "problem": of.problem,
+                })
+            };
+            print::json(&json!({
+                "sound": report.is_sound(),
+                "objects": report.objects,
+                "bytes": report.bytes,
+                "records": report.records,
+                "damaged_objects": report.damaged_objects.iter().map(aside).collect::<Vec<_>>(),
+                "damaged_records": report.damaged_records.iter().map(aside).collect::<Vec<_>>(),
+                "missing": report.missing.iter().map(|of| json!({
+                    "key": of.key.to_string(),
+                    "port": of.port,
+                    "digest": of.digest.to_string(),
+                })).collect::<Vec<_>>(),
+            }));
+        }
+        Format::Human => {
+            let mut text = String::new();
+            for (what, damaged) in
+                [("object", &report.damaged_objects), ("record", &report.damaged_records)]
+            {
+                for of in damaged {
+                    text += &format!("{what} {}: {}\n", of.digest, of.problem);
+                    text += &format!("  it is now {}\n", of.path.display());
+                }
+            }
+            for of in &report.missing {
+                text += &format!("object {}: missing\n", of.digest);
+                text += &format!("  it is the output {} of action {}\n", of.port, of.key);
+            }
+            text += &format!(
+                "{} objects, {}, and {} action records read: {}\n",
+                report.objects,
+                amount::bytes(report.bytes),
+                report.records,
+                match report.is_sound() {
+                    true => "all are sound.".to_owned(),
+                    false => format!(
+                        "{} damaged, {} missing; the next run makes them again.",
+                        report.damaged_objects.len() + report.damaged_records.len(),
+                        report.missing.len()
+                    ),
+                }
+            );
+            print::result(text);
+        }
+    }
+    Ok(if report.is_sound() { Exit::Done } else { Exit::ActionFailed })
+}
+
+fn gc(cache: &Cache, options: &GcOptions, format: Format) -> Result<Exit, Failure> {
+    let report = cache.gc(options)?;
+    match format {
+        Format::Json => print::json(&json!({
+            "dry_run": options.dry_run,
+            "objects": report.objects,
+            "records": report.records,
+            "runs": report.runs,
+            "debris": report.debris,
+            "bytes": report.bytes,
+            "kept_objects": report.kept_objects,
+            "kept_bytes": report.kept_bytes,
+            "alive": report.alive,
+            "pins": options.pins.iter().map(Digest::to_string).collect::<Vec<_>>(),
+        })),
+        Format::Human => {
+            let mut text = format!(
+                "{} {} objects, {} records, {} runs and {} left-over files: {}.\nKept {} objects, {}.\n",
+                if options.dry_run { "Would remove" } else { "Removed" },
+                report.objects,
+                report.records,
+                report.runs,
+                report.debris,
+                amount::bytes(report.bytes),
+                report.kept_objects,
+                amount::bytes(report.kept_bytes),
+            );
+            if report.alive > 0 {
+                text += &format!(
+                    "{} runs and actions are going on; what they have seen was kept.\n",
+                    report.alive
+                );
+            }
+            print::result(text);
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,100 @@
+//! `fuseline exec`: executes one action that a run has written down, without its workflow.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use fuseline_cache::ActionRecord;
+use fuseline_engine::{
+    Class, Executor, FileDigests, LocalExecutor, Services, StageError, find_job, peak_memory,
+};
+use fuseline_host::{Isolation, PluginLibrary};
+use serde_json::{Value, json};
+
+use crate::args::{Exec, Format};
+use crate::commands::cache::existing;
+use crate::exit::{Exit, Failure};
+use crate::print;
+use crate::session::plugin_path;
+
+pub fn run(args: &Exec) -> Result<Exit, Failure> {
+    let cache = existing(&args.cache)?;
+    let job = find_job(&cache, &args.key)?.ok_or_else(|| {
+        Failure::wrong(format!("no run that the cache keeps has written action {} down", args.key))
+            .hint("a run writes an action down when it starts to execute it")
+    })?;
+    let kinds = fuseline_stages::kinds();
+    let services = Services {
+        plugins: PluginLibrary::new(plugin_path(&args.plugin_path, &[])),
+        isolation: Isolation::InProcess,
+        files: FileDigests::default(),
+    };
+    job.check(&kinds, &services).map_err(|error| failure(&job.site, error))?;
+    // Waits while another executes the same action; after that it may be there.
+    let lease = cache.lease(&job.key)?;
+    let there = cache.get_action(&job.key)?.filter(|record| {
+        record.outputs.iter().all(|output| cache.has_object(&output.digest, output.size))
+    });
+    let (status, record, seconds, cpu_seconds) = match there {
+        Some(record) if !args.again => ("cached", record, None, None),
+        _ => {
+            let started = Instant::now();
+            let executor = LocalExecutor::new(&kinds, &services, &cache);
+            let stop = Arc::new(AtomicBool::new(false));
+            let executed =
+                executor.execute(&job, &stop).map_err(|error| failure(&job.site, error))?;
+            let seconds = Some(started.elapsed().as_secs_f64());
+            ("executed", executed.record, seconds, executed.cpu_seconds)
+        }
+    };
+    drop(lease);
+    cache.flush()?;
+    match args.format {
+        Format::Json => print::json(&json!({
+            "key": job.key.to_string(),
+            "action": job.site,
+            "status": status,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "peak_memory": peak_memory(),
+            "outputs": outputs(&record),
+        })),
+        Format::Human => {
+            let mut text = match seconds {
+                Some(seconds) => format!("{}: executed in {seconds:.2} s\n", job.site),
+                None => format!("{}: cached\n", job.site),
+            };
+            for output in &record.outputs {
+                text += &format!("  {}  {}\n", output.port, output.digest);
+            }
+            print::result(text);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn outputs(record: &ActionRecord) -> Vec<Value> {
+    let outputs = record.outputs.iter();
+    outputs
+        .map(|output| {
+            json!({
+                "port": output.port,
+                "kind": output.kind,
+                "digest": output.digest.to_string(),
+                "bytes": output.size,
+            })
+        })
+        .collect()
+}
+
+fn failure(site: &str, error: StageError) -> Failure {
+    let message = format!("{site}: {error}");
+    let failure = match error.class {
+        Class::Data => Failure::wrong(message),
+        Class::Failed | Class::Cancelled => Failure::failed(message),
+    };
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,239 @@
+//! `fuseline runs`: past runs, one of them, or what differs between two.
+
+use std::collections::BTreeMap;
+
+use fuseline_cache::Cache;
+use fuseline_engine::{Comparison, Manifest, ManifestError, compare};
+use serde_json::{Value, json};
+
+use crate::args::{Format, Runs};
+use crate::commands::cache::existing;
+use crate::exit::{Exit, Failure};
+use crate::{amount, print};
+
+pub fn run(args: &Runs) -> Result<Exit, Failure> {
+    match args {
+        Runs::List { cache, format } => list(&existing(cache)?, *format),
+        Runs::Show { cache, run, format } => show(&manifest(&existing(cache)?, run)?, *format),
+        Runs::Diff { cache, before, after, format } => {
+            let cache = existing(cache)?;
+            let (before, after) = (manifest(&cache, before)?, manifest(&cache, after)?);
+            diff(&before, &after, &compare(&cache, &before, &after)?, *format)
+        }
+    }
+}
+
+/// The manifest of the run that a text names.
+fn manifest(cache: &Cache, name: &str) -> Result<Manifest, Failure> {
+    Manifest::of(cache, &named(&cache.runs()?, name)?).map_err(|error| match error {
+        ManifestError::Cache(error) => error.into(),
+        other => Failure::wrong(other.to_string()),
+    })
+}
+
+/// The id that a text names: itself, the only one that begins so, `latest`, or `latest~N`.
+fn named(runs: &[String], name: &str) -> Result<String, Failure> {
+    let back = match name.strip_prefix("latest") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix('~').and_then(|back| back.parse::<usize>().ok()),
+        None => None,
+    };
+    if let Some(back) = back {
+        let at = runs.len().checked_sub(back + 1);
+        let run = at.and_then(|at| runs.get(at)).cloned();
+        return run
+            .ok_or_else(|| Failure::wrong(format!("the cache keeps {} runs only", runs.len())));
+    }
+    let mut found = runs.iter().filter(|run| run.starts_with(name));
+    match (found.next(), found.next()) {
+        (Some(run), None) => Ok(run.clone()),
+        (Some(run), Some(_)) if run == name => Ok(run.clone()),
+        (Some(_), Some(_)) => Err(Failure::wrong(format!("more than one run begins with {name}"))),
+        (None, _) => Err(Failure::wrong(format!("there is no run {name}"))
+            .hint("`fuseline runs list` shows them")),
+    }
+}
+
+fn list(cache: &Cache, format: Format) -> Result<Exit, Failure> {
+    let mut rows = Vec::new();
+    for run in cache.runs()? {
+        let value = match Manifest::of(cache, &run) {
+            Ok(manifest) => summary(&manifest),
+            Err(ManifestError::Cache(error)) => return Err(error.into()),
+            // Still going on, killed, or damaged: the id begins with the seconds since 1970.
+            Err(error) => json!({
+                "run": run,
+                "status": match error {
+                    ManifestError::Missing { .. } => "unfinished",
+                    _ => "unreadable",
+                },
+                "started_at": run.get(..10).and_then(|seconds| seconds.parse::<u64>().ok()),
+            }),
+        };
+        rows.push(value);
+    }
+    match format {
+        Format::Json => print::json(&json!({ "runs": rows })),
+        Format::Human if rows.is_empty() => print::note("There is no run in the cache."),
+        Format::Human => {
+            let lines = rows.iter().map(|row| {
+                let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+                let began = row["started_at"].as_u64().map(amount::time).unwrap_or_default();
+                let counts = match row["actions"].as_u64() {
+                    Some(actions) => format!(
+                        "{actions} actions, {} executed, {:.1} s",
+                        row["executed"],
+                        row["seconds"].as_f64().unwrap_or_default()
+                    ),
+                    None => String::new(),
+                };
+                let line = format!(
+                    "{}  {began}  {:<11}  {}  {counts}",
+                    text("run"),
+                    text("status"),
+                    text("workflow")
+                );
+                line.trim_end().to_owned() + "\n"
+            });
+            print::result(lines.collect::<String>());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn summary(manifest: &Manifest) -> Value {
+    json!({
+        "run": manifest.run,
+        "workflow": manifest.workflow,
+        "status": manifest.status,
+        "started_at": manifest.started_at,
+        "seconds": manifest.seconds,
+        "actions": manifest.actions.len(),
+        "executed": manifest.count("done") + manifest.count("failed"),
+        "cached": manifest.count("cached"),
+        "failed": manifest.count("failed"),
+        "skipped": manifest.count("skipped"),
+    })
+}
+
+fn show(manifest: &Manifest, format: Format) -> Result<Exit, Failure> {
+    if format == Format::Json {
+        print::json(&serde_json::to_value(manifest).map_err(Failure::failed)?);
+        return Ok(Exit::Done);
+    }
+    let mut text = format!(
+        "run {}\n  {} {}, {}, {:.1} s{}\n  fuseline {}, workflow digest {}, seed {}\n",
+        manifest.run,
+        manifest.workflow,
+        manifest.status,
+        amount::time(manifest.started_at),
+        manifest.seconds,
+        match manifest.peak_memory {
+            Some(bytes) => format!(", at most {} of memory", amount::bytes(bytes)),
+            None => String::new(),
+        },
+        manifest.fuseline_version,
+        manifest.workflow_digest.short(),
+        manifest.seed,
+    );
+    for (name, value) in &manifest.params {
+        text += &format!("  {name} = {value}\n");
+    }
+    for (id, digest) in &manifest.plugins {
+        text += &format!("  {id} {}\n", digest.short());
+    }
+    text += "\n";
+    for action in manifest.actions.iter().filter(|action| action.state != "cached") {
+        text += &format!("{:<8} {}", action.state, action.action);
+        if let Some(seconds) = action.seconds {
+            text += &format!("  {seconds:.3} s");
+        }
+        if let Some(reason) = &action.reason {
+            text += &format!("  because: {reason}");
+        }
+        if let Some(error) = &action.error {
+            text += &format!("  {error}");
+        }
+        text += "\n";
+    }
+    text += &format!("{} actions cached.\n", manifest.count("cached"));
+    print::result(text);
+    Ok(Exit::Done)
+}
+
+fn diff(
+    before: &Manifest,
+    after: &Manifest,
+    found: &Comparison,
+    format: Format,
+) -> Result<Exit, Failure> {
+    if format == Format::Json {
+        let mut value = serde_json::to_value(found).map_err(Failure::failed)?;
+        value["before"] = before.run.clone().into();
+        value["after"] = after.run.clone().into();
+        print::json(&value);
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    for (name, before, after) in &found.settings {
+        text += &format!("{name}: {} -> {}\n", value(before), value(after));
+    }
+    // A line for each reason of a stage, in the order of the plan.
+    let mut groups: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    let mut at: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for change in &found.changed {
+        let outputs = match change.same_outputs {
+            Some(true) => "same outputs",
+            Some(false) => "other outputs",
+            None => "not in both",
+        };
+        let reason = format!("{outputs}: {}", change.reason);
+        let group = *at.entry((&change.stage, reason.clone())).or_insert_with(|| {
+            groups.push((&change.stage, reason, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].2.push(&change.action);
+    }
+    for (stage, reason, actions) in &groups {
+        match actions[..] {
+            [action] => text += &format!("{action}: {reason}\n"),
+            _ => text += &format!("{stage}: {} actions, {reason}\n", actions.len()),
+        }
+    }
+    for action in &found.gone {
+        text += &format!("{action}: only before\n");
+    }
+    for action in &found.new {
+        text += &format!("{action}: only after\n");
+    }
+    for moved in &found.findings {
+        let point: Vec<_> =
+            moved.point.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
+        text += &format!("{}[{}]\n", moved.stage, point.join(","));
+        for (column, before, after) in &moved.columns {
+            text += &format!("  {column}: {} -> {}\n", value(before), value(after));
+        }
+    }
+    text += &format!(
+        "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings moved.\n",
+        found.same,
+        found.changed.len(),
+        found.gone.len(),
+        found.new.len(),
+        found.findings.len()
+    );
+    print::result(text);
+    Ok(Exit::Done)
+}
+
+/// A value for people: numbers with as many digits as they are looked at for.
+fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            format!("{:.6}", number.as_f64().unwrap_or_default())
+        }
+        other => other.to_string(),
+    }
+}

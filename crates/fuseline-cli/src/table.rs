@@ -1,0 +1,227 @@
+//! Artifacts as tables: for people, for spreadsheets, for programs.
+//!
+//! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches. **Invariant:** no form but the
+//! one for people rounds a number.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
+use arrow::error::ArrowError;
+use fuseline_artifact::{Artifact, ArtifactError, ArtifactKind, Payload};
+use serde_json::{Map, Number, Value};
+
+pub mod human;
+
+/// A table whose columns are texts, numbers, truth values or bytes.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Lists and categories are spelt out.
+    batch: RecordBatch,
+}
+
+/// The forms that a table can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Comma-separated values, one line a row.
+    Csv,
+    /// A list of objects, one line a row.
+    Json,
+    /// Parquet.
+    Parquet,
+}
+
+impl Form {
+    /// The form that a file's name asks for.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// One value as text or number.
+enum Cell {
+    Missing,
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Truth(bool),
+}
+
+impl Table {
+    /// The table of an artifact; `None` for a document.
+    pub fn of(artifact: &Artifact) -> Result<Option<Self>, ArrowError> {
+        let Payload::Table(table) = &artifact.payload else { return Ok(None) };
+        let classes: Vec<String> = artifact
+            .metadata
+            .get("classes")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, column) in table.schema().fields().iter().zip(table.columns()) {
+            spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        Ok(Some(Self { batch }))
+    }
+
+    /// Reads the table of a stored artifact; `None` for a document.
+    pub fn decode(kind: ArtifactKind, bytes: &[u8]) -> Result<Option<Self>, ArtifactError> {
+        let artifact = Artifact::decode(kind, None, bytes.to_vec())?;
+        Ok(Self::of(&artifact)?)
+    }
+
+    /// Puts the coordinates of a point before the columns; a column of the same name says it already.
+    pub fn at(self, point: &[(String, String)]) -> Result<Self, ArrowError> {
+        let rows = self.batch.num_rows();
+        let schema = self.batch.schema();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (axis, label) in point {
+            if schema.field_with_name(axis).is_err() {
+                fields.push(Field::new(axis, DataType::Utf8, false));
+                columns.push(Arc::new(StringArray::from(vec![label.as_str(); rows])) as ArrayRef);
+            }
+        }
+        fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
+        columns.extend(self.batch.columns().iter().cloned());
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
+    }
+
+    /// Tables one under the other; `None` when they do not have the same columns.
+    pub fn stack(tables: Vec<Self>) -> Result<Option<Self>, ArrowError> {
+        let Some(first) = tables.first() else { return Ok(None) };
+        let schema = first.batch.schema();
+        if tables.iter().any(|table| table.batch.schema() != schema) {
+            return Ok(None);
+        }
+        let batch = concat_batches(&schema, tables.iter().map(|table| &table.batch))?;
+        Ok(Some(Self { batch }))
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        self.batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// The bytes of the table in a form.
+    pub fn write(&self, form: Form) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        match form {
+            Form::Csv => self.csv(),
+            Form::Json => Ok(self.json()?),
+            Form::Parquet => {
+                let mut bytes = Vec::new();
+                let schema = self.batch.schema();
+                let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, schema, None)?;
+                writer.write(&self.batch)?;
+                writer.close()?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Numbers in the fewest digits that give the same number again; a missing value is empty.
+    fn csv(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.names())?;
+        for row in 0..self.rows() {
+            let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
+                Cell::Missing => String::new(),
+                Cell::Text(text) => text,
+                Cell::Integer(number) => number.to_string(),
+                Cell::Float(number) => format!("{number:?}"),
+                Cell::Truth(truth) => truth.to_string(),
+            });
+            writer.write_record(cells)?;
+        }
+        Ok(writer.into_inner()?)
+    }
+
+    /// JSON has no infinity and no NaN: they are null, as missing values are.
+    fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let names = self.names();
+        let mut bytes = b"[".to_vec();
+        for row in 0..self.rows() {
+            let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
+                Cell::Missing => Value::Null,
+                Cell::Text(text) => text.into(),
+                Cell::Integer(number) => number.into(),
+                Cell::Float(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
+                Cell::Truth(truth) => truth.into(),
+            });
+            let object: Map<String, Value> = names.iter().cloned().zip(cells).collect();
+            bytes.extend(if row == 0 { &b"\n"[..] } else { &b",\n"[..] });
+            serde_json::to_writer(&mut bytes, &object)?;
+        }
+        bytes.extend(b"\n]\n");
+        Ok(bytes)
+    }
+}
+
+/// A column as plain ones: a list becomes a column for each of its places, a category its name.
+fn spell_out(
+    name: &str,
+    column: &ArrayRef,
+    classes: &[String],
+    fields: &mut Vec<Field>,
+    columns: &mut Vec<ArrayRef>,
+) -> Result<(), ArrowError> {
+    match column.data_type() {
+        DataType::FixedSizeList(item, width) => {
+            let lists = column.as_fixed_size_list();
+            let width = *width as usize;
+            for place in 0..width {
+                let of = classes.get(place).cloned().unwrap_or_else(|| place.to_string());
+                let rows = (0..lists.len()).map(|row| (row * width + place) as u32);
+                let picked: arrow::array::UInt32Array = rows.collect();
+                let values = arrow::compute::take(lists.values(), &picked, None)?;
+                fields.push(Field::new(format!("{name}_{of}"), item.data_type().clone(), true));
+                columns.push(values);
+            }
+        }
+        plain => {
+            let plain = match plain {
+                DataType::Dictionary(..) => DataType::Utf8,
+                DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt32 => {
+                    DataType::Int64
+                }
+                other => other.clone(),
+            };
+            fields.push(Field::new(name, plain.clone(), true));
+            columns.push(cast(column, &plain)?);
+        }
+    }
+    Ok(())
+}
+
+fn cell(column: &ArrayRef, row: usize) -> Cell {
+    if column.is_null(row) {
+        return Cell::Missing;
+    }
+    match column.data_type() {
+        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Int64 => Cell::Integer(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Cell::Float(column.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => Cell::Truth(column.as_boolean().value(row)),
+        DataType::Binary => {
+            let bytes = column.as_binary::<i32>().value(row);
+            Cell::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+        // No artifact kind has a column of another type; arrow itself knows how to write one.
+        _ => arrow::util::display::array_value_to_string(column, row)
+            .map_or(Cell::Missing, Cell::Text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+
+use arrow::array::{BooleanArray, DictionaryArray, FixedSizeListArray, Float64Array};
+use arrow::datatypes::Int32Type;
+
+use super::*;
+
+fn evidence() -> Table {
+    let ids = StringArray::from(vec!["a,1", "b \"2\"", "c"]);
+    let labels: DictionaryArray<Int32Type> = ["rest", "stress", "rest"].into_iter().collect();
+    let lists = FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(
+        [[0.25, 0.75], [1e-7, 1.0], [0.5, 0.5]].map(|row| Some(row.map(Some))),
+        2,
+    );
+    let shift = Float64Array::from(vec![Some(0.1), None, Some(f64::INFINITY)]);
+    let right = BooleanArray::from(vec![Some(true), Some(false), None]);
+    let table = RecordBatch::try_from_iter_with_nullable([
+        ("example_id", Arc::new(ids) as ArrayRef, false),
+        ("label", Arc::new(labels), false),
+        ("probabilities", Arc::new(lists), false),
+        ("shift", Arc::new(shift), true),
+        ("right", Arc::new(right), true),
+    ]);
+    let artifact = Artifact {
+        kind: ArtifactKind::Evidence,
+        payload: Payload::Table(table.unwrap()),
+        metadata: BTreeMap::from([("classes".to_owned(), r#"["rest","stress"]"#.to_owned())]),
+    };
+    Table::of(&artifact).unwrap().unwrap()
+}
+
+fn text(table: &Table, form: Form) -> String {
+    String::from_utf8(table.write(form).unwrap()).unwrap()
+}
+
+#[test]
+fn csv_quotes_texts_spells_out_lists_and_rounds_nothing() {
+    insta::assert_snapshot!(text(&evidence(), Form::Csv), @r#"
+    example_id,label,probabilities_rest,probabilities_stress,shift,right
+    "a,1",rest,0.25,0.75,0.1,true
+    "b ""2""",stress,1e-7,1.0,,false
+    c,rest,0.5,0.5,inf,
+    "#);
+}
+
+#[test]
+fn json_is_a_list_of_objects() {
+    let rows: Value = serde_json::from_str(&text(&evidence(), Form::Json)).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    assert_eq!(rows[1]["probabilities_rest"], 1e-7);
+    assert_eq!((&rows[1]["shift"], &rows[2]["shift"]), (&Value::Null, &Value::Null));
+    assert_eq!((&rows[0]["right"], &rows[2]["right"]), (&Value::Bool(true), &Value::Null));
+    let empty = Table { batch: evidence().batch.slice(0, 0) };
+    assert_eq!(serde_json::from_str::<Value>(&text(&empty, Form::Json)).unwrap(), Value::Array(vec![]));
+}
+
+#[test]
+fn people_see_aligned_columns_the_ends_of_long_tables_and_what_is_left_out() {
+    let whole = evidence().human(10, 10, None);
+    assert_eq!(whole.left_out, "");
+    insta::assert_snapshot!(whole.text, @r#"
+    example_id  label   probabilities_rest  probabilities_stress  shift  right
+    a,1         rest                  0.25                  0.75    0.1  yes
+    b "2"       stress            1.000e-7                  1.00      ·  no
+    c           rest                  0.50                  0.50    inf  ·
+    "#);
+    let cut = evidence().human(2, 4, Some(40));
+    assert_eq!(cut.left_out, "1 of 3 rows and 2 of 6 columns");
+    insta::assert_snapshot!(cut.text, @r"
+    example_id  label  probabilities_rest
+    a,1         rest                 0.25
+    …           …                       …
+    c           rest                 0.50
+
+    probabilities_stress
+                    0.75
+                       …
+                    0.50
+    ");
+}
+
+#[test]
+fn points_become_columns_unless_the_table_says_them_already() {
+    let point = [("fold", "1"), ("label", "x")].map(|(axis, at)| (axis.to_owned(), at.to_owned()));
+    let one = evidence().at(&point).unwrap();
+    assert_eq!(one.names()[..3], ["fold", "example_id", "label"]);
+    let both = Table::stack(vec![one.clone(), one.clone()]).unwrap().unwrap();
+    assert_eq!(both.rows(), 6);
+    assert!(Table::stack(vec![one, evidence()]).unwrap().is_none());
+}

@@ -1,0 +1,165 @@
+//! Digests of source files, with a memo of them that outlives the run.
+//!
+//! A file counts by its bytes. The memo says which digest a file had when its identity, size, time of change and time of
+//! change of its metadata were these; a file that still has all of them is not read again. That is only safe if a later
+//! edit must show in one of them, so a file is remembered only once it has been left alone for [`SETTLED`]: far longer
+//! than the clock of any filesystem stands still between two edits, and than a mapped page stays unwritten. Anything
+//! changed since then has a later time of change of its metadata, which no program can set back.
+//! **Invariant:** no time enters a key; the memo can only save reading.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fuseline_artifact::Digest;
+use fuseline_cache::{Cache, CacheError};
+use serde::{Deserialize, Serialize};
+
+/// How long a file must have been left alone before its digest is remembered.
+pub const SETTLED: Duration = Duration::from_secs(60);
+
+/// The name of the memo in a cache.
+const MEMO: &str = "files";
+
+/// Digests of source files, by content. A file is read once a run, however many actions use it.
+#[derive(Default)]
+pub struct FileDigests {
+    known: Mutex<BTreeMap<PathBuf, Digest>>,
+    memo: Mutex<Memo>,
+}
+
+/// What is remembered, by absolute path.
+#[derive(Debug, Default)]
+struct Memo {
+    entries: BTreeMap<String, Entry>,
+    changed: bool,
+}
+
+/// What a file looked like when it had a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    looks: Looks,
+    digest: Digest,
+}
+
+/// All that the system says of a file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Looks {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Of the content: seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Of the metadata: seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl FileDigests {
+    /// Digests with the memo of a cache. A memo that is damaged or cannot be read counts as empty.
+    pub fn remembered(cache: &Cache) -> Self {
+        let bytes = cache.read_memo(MEMO).ok().flatten().unwrap_or_default();
+        let entries = decode(&bytes).unwrap_or_default();
+        Self { memo: Mutex::new(Memo { entries, changed: false }), ..Self::default() }
+    }
+
+    /// Keeps the memo in a cache, when there is something new in it.
+    pub fn remember(&self, cache: &Cache) -> Result<(), CacheError> {
+        let mut memo = self.memo();
+        if std::mem::take(&mut memo.changed) {
+            cache.write_memo(MEMO, &encode(&memo.entries))?;
+        }
+        Ok(())
+    }
+
+    /// The digest of the file's bytes, read once.
+    pub fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = known().get(path) {
+            return Ok(*digest);
+        }
+        let digest = self.look_up(path, SystemTime::now())?;
+        known().insert(path.to_owned(), digest);
+        Ok(digest)
+    }
+
+    /// An error unless the path names a file that can be opened.
+    pub fn exists(&self, path: &Path) -> io::Result<()> {
+        let metadata = File::open(path)?.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
+        Ok(())
+    }
+
+    fn look_up(&self, path: &Path, now: SystemTime) -> io::Result<Digest> {
+        let file = File::open(path)?;
+        let before = Looks::of(&file.metadata()?);
+        // A path that is no text is not remembered; its file is read.
+        let name = std::path::absolute(path)?.to_str().map(str::to_owned);
+        if let Some(entry) = name.as_ref().and_then(|name| self.memo().entries.get(name).cloned())
+            && Some(entry.looks) == before
+        {
+            return Ok(entry.digest);
+        }
+        let digest = Digest::of_reader(&file)?;
+        let after = Looks::of(&file.metadata()?);
+        if let (Some(name), Some(looks)) = (name, before)
+            && before == after
+            && looks.has_settled(now)
+        {
+            let mut memo = self.memo();
+            memo.entries.insert(name, Entry { looks, digest });
+            memo.changed = true;
+        }
+        Ok(digest)
+    }
+
+    fn memo(&self) -> MutexGuard<'_, Memo> {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Looks {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    /// Where the system does not tell when metadata changed, nothing is remembered.
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Option<Self> {
+        None
+    }
+
+    /// Whether the file has been left alone for long enough. One from the future has not.
+    fn has_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let latest = self.modified.0.max(self.changed.0);
+        now.saturating_sub(latest) > SETTLED.as_secs() as i64
+    }
+}
+
+/// The memo behind the digest of its bytes: a flipped bit in it must not become the digest of a file.
+fn encode(entries: &BTreeMap<String, Entry>) -> Vec<u8> {
+    // Maps of strings and numbers always serialise.
+    let json = serde_json::to_vec(entries).unwrap_or_default();
+    [Digest::of(&json).as_bytes(), json.as_slice()].concat()
+}
+
+fn decode(bytes: &[u8]) -> Option<BTreeMap<String, Entry>> {
+    let (digest, json) = bytes.split_first_chunk::<32>()?;
+    (Digest::of(json).as_bytes() == digest).then(|| serde_json::from_slice(json).ok())?
+}
+
+#[cfg(test)]
+mod tests;

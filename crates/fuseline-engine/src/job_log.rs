@@ -1,0 +1,119 @@
+//! The jobs of a run, beside its manifest, so that one can be executed again without the workflow.
+//!
+//! `cache/runs/ID/jobs` has a line a job: its key, the digest of what follows, and the job as JSON. A damaged line is
+//! no job, and neither is one whose fields do not give its key.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fuseline_artifact::Digest;
+use fuseline_cache::{ActionKey, Cache, CacheError};
+
+use crate::error::StageError;
+use crate::explain::first_difference;
+use crate::job::{Executed, Executor, Job};
+use crate::key::{KeyWriter, key_of};
+use crate::kind::Kinds;
+use crate::services::Services;
+
+const FILE: &str = "jobs";
+
+/// An executor that writes every job down before another executes it.
+pub struct Logged<'a> {
+    executor: &'a dyn Executor,
+    file: Mutex<File>,
+}
+
+impl<'a> Logged<'a> {
+    /// Writes the jobs of a run into its folder.
+    pub fn new(cache: &Cache, run: &str, executor: &'a dyn Executor) -> io::Result<Self> {
+        let file = File::create(cache.runs_folder().join(run).join(FILE))?;
+        Ok(Self { executor, file: Mutex::new(file) })
+    }
+
+    fn write(&self, job: &Job) -> io::Result<()> {
+        let json = serde_json::to_string(job)?;
+        let line = format!("{} {} {json}\n", job.key, Digest::of(&json));
+        // One call a line, so that a killed run leaves whole lines and at most one torn.
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+    }
+}
+
+impl Executor for Logged<'_> {
+    fn execute(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError> {
+        if let Err(error) = self.write(job) {
+            // Without the line the job cannot be executed apart; the run can go on.
+            tracing::warn!(%error, action = %job.site, "the job could not be written down");
+        }
+        self.executor.execute(job, stop)
+    }
+}
+
+/// The job of a key, from the latest run that has it.
+pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheError> {
+    let wanted = key.to_string();
+    for run in cache.runs()?.iter().rev() {
+        let Ok(file) = File::open(cache.runs_folder().join(run).join(FILE)) else { continue };
+        for line in BufReader::new(file).split(b'\n') {
+            let Ok(line) = line else { break };
+            if line.starts_with(wanted.as_bytes())
+                && let Some(job) = read_line(&line)
+                && job.key == *key
+            {
+                return Ok(Some(job));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The job of a line; none when the line is damaged.
+fn read_line(line: &[u8]) -> Option<Job> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (_, rest) = line.split_once(' ')?;
+    let (digest, json) = rest.split_once(' ')?;
+    if digest.parse() != Ok(Digest::of(json)) {
+        return None;
+    }
+    let job: Job = serde_json::from_str(json).ok()?;
+    (key_of(&job.fields) == job.key).then_some(job)
+}
+
+impl Job {
+    /// An error unless this program, with the plugins and files that it finds, gives the job the same key: elsewhere
+    /// the same job could give other results, and they must not be stored under this key.
+    pub fn check(&self, kinds: &Kinds, services: &Services) -> Result<(), StageError> {
+        let kind = kinds
+            .named(&self.kind)
+            .ok_or_else(|| StageError::data(format!("there is no stage kind {}", self.kind)))?;
+        let stage = (kind.prepare)(&self.options)
+            .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
+        let mut writer = KeyWriter::new(services, self.seed, false);
+        stage.key(&mut writer);
+        let part = writer.finish();
+        if let Some(problem) = part.problems.into_iter().next() {
+            let error = StageError::data(problem.message).at(problem.option);
+            return Err(match problem.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
+        }
+        let mut now = kind.own_fields();
+        now.extend(part.fields);
+        // What comes after is the point and the inputs, which the job itself holds.
+        let then = self.fields.get(..now.len()).unwrap_or(&self.fields);
+        match first_difference(then, &now) {
+            None if then == now => Ok(()),
+            difference => Err(StageError::data(format!(
+                "here the action is another: {}",
+                difference.unwrap_or_else(|| "its options are written otherwise".to_owned())
+            ))
+            .hint("execute it with the fuseline, the plugins and the files of the run that wrote it down")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! What a run leaves behind when it ends: `cache/runs/ID/manifest.json`.
+
+use fuseline_artifact::Digest;
+use fuseline_cache::{ActionKey, Cache, CacheError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// The form of manifests that is written, and the only one that is read.
+pub const MANIFEST_FORMAT: u32 = 2;
+
+/// The name of its file in the folder of a run.
+pub(crate) const FILE: &str = "manifest.json";
+
+/// What a run leaves behind when it ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The form of the manifest.
+    pub format: u32,
+    /// The run's id.
+    pub run: String,
+    /// The version of fuseline.
+    pub fuseline_version: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The digest of what the workflow says.
+    pub workflow_digest: Digest,
+    /// Parameters as resolved.
+    pub params: Map<String, Value>,
+    /// The workflow's seed.
+    pub seed: u64,
+    /// `ok`, `failed` or `interrupted`.
+    pub status: String,
+    /// When it began, in seconds since 1970.
+    pub started_at: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The most memory that the process had at once, in bytes, where that is known.
+    pub peak_memory: Option<u64>,
+    /// The fusion rules that took part: id and digest, each once.
+    pub plugins: Vec<(String, Digest)>,
+    /// The stages, in order.
+    pub stages: Vec<ManifestStage>,
+    /// The actions that the run wanted, in the plan's order.
+    pub actions: Vec<ManifestAction>,
+}
+
+/// A stage in a manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestStage {
+    /// Its name.
+    pub name: String,
+    /// Its outputs: port and artifact kind, in the order of [`ManifestAction::outputs`].
+    pub outputs: Vec<(String, String)>,
+}
+
+/// An action in a manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestAction {
+    /// Which of the manifest's stages it is of.
+    pub stage: usize,
+    /// `stage[axis=label]`.
+    pub action: String,
+    /// Its last state, by [`crate::ActionState::name`].
+    pub state: String,
+    /// Its key, when its inputs were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ActionKey>,
+    /// The digests of its outputs, when they were known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Digest>,
+    /// Why it was executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How often it was tried, when more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// How long its execution took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The processor time of the thread that executed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A manifest that cannot be had.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// The cache cannot be read, or the id cannot be one.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// There is no such run, or it has no manifest: it goes on, or it was killed.
+    #[error("run {run} has no manifest: it goes on, was killed, or never was")]
+    Missing {
+        /// The run.
+        run: String,
+    },
+    /// The file is damaged.
+    #[error("the manifest of run {run} cannot be read: {problem}")]
+    Damaged {
+        /// The run.
+        run: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another version of fuseline wrote it in another form.
+    #[error(
+        "the manifest of run {run} has form {found}; this fuseline reads form {MANIFEST_FORMAT}"
+    )]
+    OtherForm {
+        /// The run.
+        run: String,
+        /// The form that it says.
+        found: u64,
+    },
+}
+
+impl Manifest {
+    /// The manifest of a run.
+    pub fn of(cache: &Cache, run: &str) -> Result<Self, ManifestError> {
+        let missing = || ManifestError::Missing { run: run.to_owned() };
+        Self::decode(run, &cache.read_run_file(run, FILE)?.ok_or_else(missing)?)
+    }
+
+    /// Reads the bytes of a manifest. Never panics, whatever they are.
+    pub fn decode(run: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u64,
+        }
+        let damaged = |error: serde_json::Error| ManifestError::Damaged {
+            run: run.to_owned(),
+            problem: error.to_string(),
+        };
+        let Form { format } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if format != u64::from(MANIFEST_FORMAT) {
+            return Err(ManifestError::OtherForm { run: run.to_owned(), found: format });
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+
+    /// How many actions ended in a state.
+    pub fn count(&self, state: &str) -> usize {
+        self.actions.iter().filter(|action| action.state == state).count()
+    }
+}
+
+#[cfg(test)]
+mod tests;
