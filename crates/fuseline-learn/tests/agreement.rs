@@ -7,6 +7,7 @@ use std::path::Path;
 
 use fuseline_learn::boosting::{self, Boosting};
 use fuseline_learn::calibration::{Isotonic, Temperature};
+use fuseline_learn::forest::{self, Forest};
 use fuseline_learn::lbfgs;
 use fuseline_learn::logistic::{self, Logistic};
 use fuseline_learn::standardise::Preprocessor;
@@ -204,4 +205,89 @@ fn calibration_agrees_with_scipy_and_scikit_learn() {
     let fitted = Isotonic::fit(&case.scores, &case.targets, &case.score_weights).unwrap();
     let values: Vec<f64> = case.at.iter().map(|&at| fitted.value(at)).collect();
     assert_close("isotonic", &values, &case.values, 1e-13);
+}
+
+#[derive(Deserialize)]
+struct Forests {
+    trees: Vec<TreeCase>,
+    forest: ForestCase,
+}
+
+#[derive(Deserialize)]
+struct TreeCase {
+    name: String,
+    width: usize,
+    classes: usize,
+    min_rows_per_leaf: usize,
+    max_depth: usize,
+    rows: Vec<f64>,
+    labels: Vec<u32>,
+    weights: Vec<f64>,
+    held_out: Vec<f64>,
+    leaves: usize,
+    probabilities: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct ForestCase {
+    width: usize,
+    classes: usize,
+    trees: usize,
+    rows: Vec<f64>,
+    labels: Vec<u32>,
+    weights: Vec<f64>,
+    held_out: Vec<f64>,
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+}
+
+/// A stream of random numbers for each tree (splitmix64).
+fn draws(tree: usize) -> impl FnMut(usize) -> usize {
+    let mut state = (tree as u64).wrapping_mul(0xd134_2543_de82_ef95);
+    move |bound| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
+    }
+}
+
+#[test]
+fn trees_agree_with_scikit_learn() {
+    for case in fixture::<Forests>("forest.json").trees {
+        let options = forest::Options {
+            trees: 1,
+            columns_per_split: case.width,
+            min_rows_per_leaf: case.min_rows_per_leaf,
+            max_depth: case.max_depth,
+            bootstrap: false,
+        };
+        let TreeCase { rows, labels, weights, .. } = &case;
+        let found =
+            Forest::fit(rows, case.width, labels, weights, case.classes, &options, draws).unwrap();
+        assert_eq!(found.leaves(), [case.leaves], "{}", case.name);
+        let probabilities = found.predict_proba(&case.held_out).unwrap();
+        assert_close(&case.name, &probabilities, &case.probabilities, 1e-12);
+    }
+}
+
+#[test]
+fn a_forest_differs_from_those_of_scikit_learn_as_they_differ_among_each_other() {
+    let case = fixture::<Forests>("forest.json").forest;
+    let options = forest::Options { trees: case.trees, ..forest::Options::default() };
+    let ForestCase { rows, labels, weights, .. } = &case;
+    let found =
+        Forest::fit(rows, case.width, labels, weights, case.classes, &options, draws).unwrap();
+    let found = found.predict_proba(&case.held_out).unwrap();
+    let z: Vec<f64> = found
+        .iter()
+        .zip(&case.mean)
+        .zip(&case.sd)
+        .map(|((found, mean), sd)| (found - mean) / sd.max(0.004))
+        .collect();
+    let square = z.iter().map(|z| z * z).sum::<f64>() / z.len() as f64;
+    let worst = z.iter().fold(0.0_f64, |worst, z| worst.max(z.abs()));
+    println!("forest: mean square of z {square:.2}, largest {worst:.1}");
+    assert!(square < 2.0 && worst < 5.0, "mean square {square}, largest {worst}");
 }
