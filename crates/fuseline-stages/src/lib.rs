@@ -51,6 +51,8 @@ pub fn kinds() -> Kinds {
         Kind::of::<diagnose::summarize::Summarize>(),
         Kind::of::<diagnose::family::Family>(),
         Kind::of::<report::html::Html>(),
+        Kind::of::<report::markdown::Markdown>(),
+        Kind::of::<report::latex::Latex>(),
         Kind::of::<command::Command>(),
     ])
 }

@@ -25,17 +25,7 @@ impl StageKind for Html {
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
     fn ports() -> Ports {
-        Ports::new()
-            .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
-            .many(
-                "permutations",
-                ArtifactKind::Permutations,
-                Role::Neutral,
-                "The permutation counts, for the figures of the null distributions.",
-            )
-            .optional()
-            .output("report", ArtifactKind::Report, "The report.")
-            .reads_provenance()
+        ports()
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -44,69 +34,78 @@ impl StageKind for Html {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let findings: Findings = inputs.one("findings")?;
-        let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
-        let data = self.data(inputs, &findings, &permutations)?;
-        let bytes = report::html(&data).into_bytes();
+        let bytes = report::html(&data(self.title.as_deref(), inputs)?).into_bytes();
         outputs.put("report", Report { media_type: "text/html".to_owned(), bytes })
     }
 }
 
-impl Html {
-    fn data(
-        &self,
-        inputs: &Inputs<'_>,
-        findings: &Findings,
-        permutations: &[Labelled<Permutations>],
-    ) -> Result<ReportData, StageError> {
-        let provenance = inputs.provenance().cloned().ok_or_else(|| {
-            StageError::failed("the stage was not told where its inputs come from")
-        })?;
-        Ok(ReportData {
-            title: self.title.clone().unwrap_or_default(),
-            axes: findings.axes.clone(),
-            modalities: findings.modalities.clone(),
-            findings: findings.rows.iter().map(|row| finding(findings, row)).collect(),
-            nulls: nulls(findings, permutations)?,
-            settings: settings(findings, permutations),
-            asked: report::Asked {
-                workflow: provenance.workflow,
-                description: provenance.description,
-                file: None,
-                params: provenance.params,
-                seed: provenance.seed,
-            },
-            provenance: report::Provenance {
-                fuseline_version: provenance.fuseline_version,
-                workflow_digest: provenance.workflow_digest,
-                inputs: provenance.sources,
-                plugins: provenance
-                    .plugins
-                    .into_iter()
-                    .map(|(id, digest)| report::PluginUsed { id, digest, version: String::new() })
-                    .collect(),
-                models: permutations
-                    .iter()
-                    .map(|labelled| report::ModelUsed {
-                        point: labelled.point.clone(),
-                        digest: labelled.artifact.model_digest.to_string(),
-                    })
-                    .collect(),
-                stages: provenance
-                    .stages
-                    .into_iter()
-                    .map(|(name, kind, actions)| report::StageRun {
-                        name,
-                        kind,
-                        actions: actions as u64,
-                        executed: None,
-                    })
-                    .collect(),
-                edges: provenance.edges,
-            },
-            ..ReportData::default()
-        })
-    }
+/// The ports that every form of the report has.
+pub(crate) fn ports() -> Ports {
+    Ports::new()
+        .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
+        .many(
+            "permutations",
+            ArtifactKind::Permutations,
+            Role::Neutral,
+            "The permutation counts, for the figures of the null distributions.",
+        )
+        .optional()
+        .output("report", ArtifactKind::Report, "The report.")
+        .reads_provenance()
+}
+
+/// What a report shows, from the inputs of its stage; the same for every form of it.
+pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, StageError> {
+    let findings: Findings = inputs.one("findings")?;
+    let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
+    let provenance = inputs
+        .provenance()
+        .cloned()
+        .ok_or_else(|| StageError::failed("the stage was not told where its inputs come from"))?;
+    Ok(ReportData {
+        title: title.unwrap_or_default().to_owned(),
+        axes: findings.axes.clone(),
+        modalities: findings.modalities.clone(),
+        findings: findings.rows.iter().map(|row| finding(&findings, row)).collect(),
+        nulls: nulls(&findings, &permutations)?,
+        settings: settings(&findings, &permutations),
+        asked: report::Asked {
+            workflow: provenance.workflow,
+            description: provenance.description,
+            file: None,
+            params: provenance.params,
+            seed: provenance.seed,
+        },
+        provenance: report::Provenance {
+            fuseline_version: provenance.fuseline_version,
+            workflow_digest: provenance.workflow_digest,
+            inputs: provenance.sources,
+            plugins: provenance
+                .plugins
+                .into_iter()
+                .map(|(id, digest)| report::PluginUsed { id, digest, version: String::new() })
+                .collect(),
+            models: permutations
+                .iter()
+                .map(|labelled| report::ModelUsed {
+                    point: labelled.point.clone(),
+                    digest: labelled.artifact.model_digest.to_string(),
+                })
+                .collect(),
+            stages: provenance
+                .stages
+                .into_iter()
+                .map(|(name, kind, actions)| report::StageRun {
+                    name,
+                    kind,
+                    actions: actions as u64,
+                    executed: None,
+                })
+                .collect(),
+            edges: provenance.edges,
+        },
+        ..ReportData::default()
+    })
 }
 
 /// The point of a finding, with the names of its axes.

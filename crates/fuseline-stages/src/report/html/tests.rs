@@ -4,6 +4,8 @@ use fuseline_artifact::Digest;
 use fuseline_engine::{InputsBuilder, Outputs, Provenance};
 
 use super::*;
+use crate::report::latex::Latex;
+use crate::report::markdown::Markdown;
 use crate::testing::services;
 
 fn findings() -> Findings {
@@ -65,6 +67,14 @@ fn settings_are_those_that_the_findings_carry() {
     assert_eq!((settings.permutations, settings.equivalence_margin), (2, None));
 }
 
+/// The report in the form of another stage kind.
+fn run_as<K: StageKind>(inputs: &Inputs<'_>) -> Report {
+    let kind: K = serde_json::from_str("{}").unwrap();
+    let mut outputs = Outputs::default();
+    kind.run(inputs, &mut outputs).unwrap();
+    outputs.get("report").unwrap()
+}
+
 #[test]
 fn the_report_names_what_was_asked_and_where_it_comes_from() {
     let services = services();
@@ -83,6 +93,15 @@ fn the_report_names_what_was_asked_and_where_it_comes_from() {
     let mut outputs = Outputs::default();
     Html { title: None }.run(&inputs, &mut outputs).unwrap();
     let report: Report = outputs.get("report").unwrap();
+    for (kind, media_type, title) in [
+        (run_as::<Markdown> as fn(&Inputs<'_>) -> Report, "text/markdown", "# outage-study"),
+        (run_as::<Latex>, "text/x-tex", "% outage-study"),
+    ] {
+        let other = kind(&inputs);
+        assert_eq!(other.media_type, media_type);
+        let text = String::from_utf8(other.bytes).unwrap();
+        assert!(text.starts_with(title) && text.contains("moe"), "{text}");
+    }
     assert_eq!(report.media_type, "text/html");
     let html = String::from_utf8(report.bytes).unwrap();
     for text in ["outage-study", "org.example.rule", "0123abcd", "moe"] {

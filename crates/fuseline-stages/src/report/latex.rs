@@ -1,0 +1,38 @@
+//! `report.latex`: the findings as a booktabs table and the methods paragraph, for a paper.
+
+use fuseline_artifact::Report;
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::html::{data, ports};
+
+/// Writes the findings as a booktabs table, and the methods paragraph, as LaTeX to `\input`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latex {
+    /// The title; the workflow's name when left out.
+    #[serde(default)]
+    title: Option<String>,
+}
+
+impl StageKind for Latex {
+    const NAME: &'static str = "report.latex";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "The findings as a booktabs table and the methods paragraph, for a paper.";
+
+    fn ports() -> Ports {
+        ports()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { title } = self;
+        key.field("title", title);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let bytes = fuseline_report::latex(&data(self.title.as_deref(), inputs)?).into_bytes();
+        outputs.put("report", Report { media_type: "text/x-tex".to_owned(), bytes })
+    }
+}
