@@ -11,9 +11,12 @@ use crate::rows::row_of;
 
 pub mod aligned;
 pub mod column;
+pub mod conformal_set_size;
 pub mod constant;
+pub mod ensemble_variance;
 pub mod entropy;
 pub mod in_distribution;
+pub mod mahalanobis;
 pub mod margin;
 pub mod missingness;
 pub mod random;
@@ -45,6 +48,16 @@ pub(crate) fn ports(reads: &[&str]) -> Ports {
 pub(crate) fn rows(flow: &mut RowFlow<'_>) {
     flow.pass("evidence_train", "train");
     flow.pass("evidence_test", "test");
+}
+
+/// As [`rows`], and what arrives at `port` is fitted on, on the training rows.
+pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
+    let fitted = flow.input("evidence_train").holds;
+    flow.fit(port, fitted);
+    for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
+        let state = flow.input(input);
+        flow.output(output, state.holds, state.shaped_by.union(fitted)).control = state.control;
+    }
 }
 
 /// What every member says of itself.

@@ -53,5 +53,23 @@ pub fn observed_share(row: &[f64]) -> f64 {
     observed as f64 / row.len().max(1) as f64
 }
 
+/// The threshold of a split-conformal prediction set (Vovk, Gammerman and Shafer 2005; the score of Sadinle, Lei and
+/// Wasserman 2019): the ceil((n + 1) * coverage)-th smallest of n scores 1 - p(label); infinite when n is too small.
+#[must_use]
+pub fn conformal_threshold(scores: &[f64], coverage: f64) -> f64 {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let wanted = ((scores.len() + 1) as f64 * coverage).ceil().max(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
+    sorted.get(wanted as usize - 1).copied().unwrap_or(f64::INFINITY)
+}
+
+/// How many classes have 1 - p of at most the threshold; at least one, as a decision names one.
+#[must_use]
+pub fn conformal_set_size(probabilities: &[f64], threshold: f64) -> u32 {
+    let inside = probabilities.iter().filter(|&&probability| 1.0 - probability <= threshold);
+    inside.fold(0, |size, _| size + 1).max(1)
+}
+
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub mod bootstrap;
 pub mod equivalence;
 pub mod evidence;
 pub mod headroom;
+pub mod mahalanobis;
 pub mod metrics;
 pub mod multiple;
 pub mod normal;

@@ -67,7 +67,7 @@ pub enum MetricError {
 }
 
 /// Fails unless `found` is `expected`.
-fn length(what: &'static str, expected: usize, found: usize) -> Result<(), MetricError> {
+pub(crate) fn length(what: &'static str, expected: usize, found: usize) -> Result<(), MetricError> {
     if expected == found { Ok(()) } else { Err(MetricError::Length { what, expected, found }) }
 }
 

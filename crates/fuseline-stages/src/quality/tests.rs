@@ -180,3 +180,75 @@ fn evidence_of_examples_that_the_features_lack_is_refused() {
         "example z has evidence of modality audio and is not in the features"
     );
 }
+
+#[test]
+fn conformal_sets_are_calibrated_on_other_groups_and_are_evidence_derived() {
+    // Scores 1 - p(label) of a, b, c: 0.1, 0.5, 0.8; each a group of its own. ceil(4 * 0.5) = 2nd of three for test rows,
+    // ceil(3 * 0.5) = 2nd of the two others for training rows.
+    let [train, test] =
+        run_quality::<conformal_set_size::ConformalSetSize>(json!({ "coverage": 0.5 }), 1).unwrap();
+    assert!(train.evidence_derived && test.evidence_derived);
+    // a: threshold 0.8, 1 - p = 0.1 and 0.9; b: threshold 0.8, 0.5 twice; c: threshold 0.5, 0.8 and 0.2.
+    assert_eq!(train.quality, [-1.0, -2.0, -1.0]);
+    assert_eq!(test.quality, [-1.0, -1.0]);
+    let [train, test] =
+        run_quality::<conformal_set_size::ConformalSetSize>(json!({ "coverage": 0.99 }), 1)
+            .unwrap();
+    assert_eq!(train.quality, [-2.0; 3], "too few rows to promise so much: every class");
+    assert_eq!(test.quality, [-2.0; 2]);
+}
+
+#[test]
+fn mahalanobis_is_a_distance_from_the_training_rows_in_their_own_metric() {
+    let [train, test] =
+        run_quality::<mahalanobis::Mahalanobis>(json!({ "exclude": ["y", "quality"] }), 1).unwrap();
+    assert!(!train.evidence_derived);
+    // x of the training rows: 1, 3, missing; mean 2. One column of unit variance over three rows, one of them the mean:
+    // what is imputed is at distance 0, and 5 is three times as far as 1 and 3.
+    assert_eq!(train.quality[2], 0.0);
+    close(&[train.quality[1], test.quality[0]], &[train.quality[0], 3.0 * train.quality[0]]);
+    assert_eq!(test.quality[1], 0.0);
+}
+
+/// 24 groups of 5; `x` tells the label, but for the test row `odd`, which is far on the wrong side of everything known.
+fn ensemble(options: Value) -> Result<[Quality; 2], StageError> {
+    let ids: Vec<String> = (0..120).map(|row| format!("e{row:03}")).collect();
+    let rows = ids
+        .iter()
+        .enumerate()
+        .map(|(row, id)| (id.clone(), format!("g{:02}", row / 5), u32::from(row % 3 == 0)));
+    let rows: Vec<_> = rows.collect();
+    let column =
+        |of: &dyn Fn(usize) -> f64| (0..120).map(|row| Some(of(row))).collect::<Float64Array>();
+    let features = Features {
+        example_id: StringArray::from_iter_values(&ids),
+        columns: vec![
+            (
+                "x".to_owned(),
+                column(&|row| if row % 3 == 0 { 1.0 } else { -1.0 } + (row % 7) as f64 / 3.0),
+            ),
+            ("y".to_owned(), column(&|row| if row == 100 { 40.0 } else { (row % 5) as f64 / 5.0 })),
+        ],
+    };
+    let of = |range: std::ops::Range<usize>| -> Vec<(&str, f64)> {
+        range.map(|row| (ids[row].as_str(), 0.5)).collect()
+    };
+    let outputs = run::<ensemble_variance::EnsembleVariance>(options, 3, &[], |inputs| {
+        inputs
+            .artifact("evidence_train", vec![], evidence("audio", &of(0..100)))?
+            .artifact("evidence_test", vec![], evidence("audio", &of(100..120)))?
+            .artifact("features", vec![], features)?
+            .artifact("cohort", vec![], cohort(&rows))
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+#[test]
+fn an_ensemble_disagrees_most_where_no_training_row_was() {
+    let [train, test] = ensemble(json!({ "members": 12 })).unwrap();
+    assert!(!train.evidence_derived);
+    assert!(train.quality.iter().chain(&test.quality).all(|quality| *quality < 0.0));
+    let (odd, others) = test.quality.split_first().unwrap();
+    assert!(others.iter().all(|other| odd < other), "{odd} against {others:?}");
+    assert_ne!(train.quality, ensemble(json!({ "members": 16 })).unwrap()[0].quality);
+}

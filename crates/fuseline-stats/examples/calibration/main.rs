@@ -1,0 +1,85 @@
+//! The calibration table of `docs/method.md`: `cargo run -p fuseline-stats --example calibration [SEEDS]`.
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(clippy::unwrap_used, reason = "the simulated studies are well formed")]
+
+mod study;
+
+use fuseline_stats::permutation::Scheme;
+use study::{Design, Quality, coverage, rejections, true_gap};
+
+fn main() {
+    let seeds = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(2000);
+    let percent = |count: u64| format!("{:.1} %", 100.0 * count as f64 / seeds as f64);
+    let base = Design {
+        examples: 200,
+        groups: 40,
+        clustering: 0.2,
+        quality: Quality::Aligned(0.0),
+        label_by_group: false,
+    };
+
+    println!("Type-I error, {seeds} seeds, 200 examples in 40 groups, 199 permutations\n");
+    println!("| quality | labels | scheme | p <= 0.05 | p <= 0.10 |\n|---|---|---|---|---|");
+    let (noise, half) = (Quality::Aligned(0.0), Quality::Clustered(0.5));
+    for (name, quality, label_by_group, scheme) in [
+        ("noise", noise, false, Scheme::Joint),
+        ("noise", noise, false, Scheme::PerModality),
+        ("noise", noise, false, Scheme::WithinGroup),
+        ("noise", noise, false, Scheme::Conditional),
+        ("noise", noise, false, Scheme::Derangement),
+        ("noise, half of its variance between groups", half, false, Scheme::Joint),
+        ("noise, half of its variance between groups", half, false, Scheme::WithinGroup),
+        ("noise, half of its variance between groups", half, true, Scheme::Joint),
+        ("noise, half of its variance between groups", half, true, Scheme::WithinGroup),
+        ("the expert's own margin", Quality::Margin, false, Scheme::Joint),
+        ("the expert's own margin", Quality::Margin, false, Scheme::Conditional),
+    ] {
+        let design = Design { quality, label_by_group, ..base };
+        let counts = rejections(&design, scheme, 199, seeds, &[0.05, 0.10]);
+        let (labels, scheme) =
+            (if label_by_group { "by group" } else { "by example" }, scheme.name());
+        println!(
+            "| {name} | {labels} | {scheme} | {} | {} |",
+            percent(counts[0]),
+            percent(counts[1])
+        );
+    }
+
+    let sizes = [100, 200, 400, 800];
+    println!("\nPower at p <= 0.05, joint, 5 examples a group\n");
+    println!(
+        "| alpha | true gap | n = 100 | n = 200 | n = 400 | n = 800 |\n|---|---|---|---|---|---|"
+    );
+    for alpha in [0.0, 0.25, 0.5, 1.0, 2.0] {
+        let design = Design { quality: Quality::Aligned(alpha), ..base };
+        let cells: Vec<String> = sizes
+            .iter()
+            .map(|&examples| {
+                let design = Design { examples, groups: examples / 5, ..design };
+                percent(rejections(&design, Scheme::Joint, 199, seeds / 2, &[0.05])[0] * 2)
+            })
+            .collect();
+        println!("| {alpha} | {:.3} | {} |", true_gap(&design), cells.join(" | "));
+    }
+
+    println!("\nIntervals of confidence 0.95, 5 examples a group, 1000 resamples of groups\n");
+    println!(
+        "| alpha | groups | true gap | percentile | BCa | equivalence at a margin of the true gap |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for alpha in [0.0, 1.0] {
+        let design = Design { quality: Quality::Aligned(alpha), ..base };
+        let truth = if alpha == 0.0 { 0.0 } else { true_gap(&design) };
+        for groups in [10, 20, 40, 80] {
+            let design = Design { examples: 5 * groups, groups, ..design };
+            let found = coverage(&design, truth, seeds, 0.95);
+            let wrong = if alpha == 0.0 { "-".to_owned() } else { percent(found.equivalent) };
+            println!(
+                "| {alpha} | {groups} | {:.3} | {} | {} | {wrong} |",
+                found.truth,
+                percent(found.holds[0]),
+                percent(found.holds[1])
+            );
+        }
+    }
+}

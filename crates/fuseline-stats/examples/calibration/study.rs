@@ -1,0 +1,225 @@
+//! One simulated study whose truth is known: experts, a fusion rule that weighs by quality, the diagnostic.
+
+use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
+use fuseline_stats::evidence::{confidence, margin};
+use fuseline_stats::metrics::{balanced_accuracy, decision};
+use fuseline_stats::permutation::{Permuter, Rows, Scheme, confidence_strata};
+use fuseline_stats::permutation_test::{PermutationTest, permutation_test};
+use fuseline_stats::streams::Stream;
+
+/// Distance of the class means of each expert's score, in sd of its noise.
+const STRENGTHS: [f64; MODALITIES] = [1.4, 1.0, 0.8];
+/// Number of modalities.
+pub const MODALITIES: usize = 3;
+
+/// What quality is made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Quality {
+    /// Standard normal noise, plus this times whether the expert is right; 0 is the null.
+    Aligned(f64),
+    /// Noise whose groups differ, with this share of its variance between groups: unrelated to what is right.
+    Clustered(f64),
+    /// The margin of the expert's own probabilities: a function of what a permutation holds fixed.
+    Margin,
+}
+
+/// How a study is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Design {
+    /// Examples.
+    pub examples: usize,
+    /// Groups of equal size.
+    pub groups: usize,
+    /// Share of the variance of an expert's error that is between groups.
+    pub clustering: f64,
+    /// What quality is made of.
+    pub quality: Quality,
+    /// Whether all examples of a group have the same label, as when a person has a diagnosis.
+    pub label_by_group: bool,
+}
+
+/// One drawn study.
+pub struct Study {
+    labels: Vec<u32>,
+    group: Vec<u32>,
+    groups: usize,
+    /// examples x modalities: probability of class 1.
+    evidence: Vec<f64>,
+    /// examples x modalities: what each modality weighs, before normalising: exp(quality).
+    weight: Vec<f64>,
+    seed: u64,
+}
+
+impl Study {
+    /// Draws the study of a seed.
+    pub fn draw(design: &Design, seed: u64) -> Self {
+        let mut stream = Stream::new(seed, "calibration");
+        let mut offsets =
+            |count: usize| -> Vec<f64> { (0..count).map(|_| stream.normal()).collect() };
+        let error_of_group = offsets(design.groups * MODALITIES);
+        let quality_of_group = offsets(design.groups * MODALITIES);
+        let mut study = Self {
+            labels: Vec::with_capacity(design.examples),
+            group: Vec::with_capacity(design.examples),
+            groups: design.groups,
+            evidence: Vec::with_capacity(design.examples * MODALITIES),
+            weight: Vec::with_capacity(design.examples * MODALITIES),
+            seed,
+        };
+        let (between, within) = (design.clustering.sqrt(), (1.0 - design.clustering).sqrt());
+        for row in 0..design.examples {
+            let group = row * design.groups / design.examples;
+            let drawn = u32::from(stream.uniform() < 0.5);
+            let label = if design.label_by_group { group as u32 % 2 } else { drawn };
+            study.labels.push(label);
+            study.group.push(group as u32);
+            for (modality, strength) in STRENGTHS.iter().enumerate() {
+                let at = group * MODALITIES + modality;
+                let side = if label == 1 { 0.5 } else { -0.5 };
+                let error = between * error_of_group[at] + within * stream.normal();
+                // The log odds of a normal score whose class means are `strength` apart.
+                let odds = strength * (side * strength + error);
+                let probability = 1.0 / (1.0 + libm::exp(-odds));
+                let noise = stream.normal();
+                let right = (odds > 0.0) == (label == 1);
+                let quality = match design.quality {
+                    Quality::Aligned(alpha) => noise + alpha * f64::from(u8::from(right)),
+                    Quality::Clustered(share) => {
+                        share.sqrt() * quality_of_group[at] + (1.0 - share).sqrt() * noise
+                    }
+                    Quality::Margin => 4.0 * margin(&[1.0 - probability, probability]),
+                };
+                study.evidence.push(probability);
+                study.weight.push(libm::exp(quality));
+            }
+        }
+        study
+    }
+
+    fn rows<'a>(&'a self, available: &'a [bool], stratum: Option<&'a [u32]>) -> Rows<'a> {
+        Rows { modalities: MODALITIES, available, group: Some(&self.group), stratum, digest: b"" }
+    }
+
+    /// Whether each decision is right when row i takes the quality of row `index[i]`.
+    fn right(&self, index: impl Iterator<Item = usize>) -> Vec<bool> {
+        let rows = self.evidence.chunks_exact(MODALITIES).zip(index).zip(&self.labels);
+        rows.map(|((evidence, from), &label)| {
+            let weight = &self.weight[from * MODALITIES..][..MODALITIES];
+            let total: f64 = weight.iter().sum();
+            let sum: f64 = evidence.iter().zip(weight).map(|(p, w)| p * w).sum();
+            let fused = sum / total;
+            decision(&[1.0 - fused, fused]) == label
+        })
+        .collect()
+    }
+
+    fn balanced_accuracy(&self, right: &[bool]) -> f64 {
+        let (mut rows, mut correct) = ([0, 0], [0, 0]);
+        for (&label, &right) in self.labels.iter().zip(right) {
+            rows[label as usize] += 1;
+            correct[label as usize] += u64::from(right);
+        }
+        balanced_accuracy(&rows, &correct).unwrap()
+    }
+
+    /// The permutation test, and for each row whether it is right under Clean-Q and how often under Broken-Q.
+    pub fn test(
+        &self,
+        scheme: Scheme,
+        permutations: u32,
+    ) -> (PermutationTest, Vec<bool>, Vec<f64>) {
+        let available = vec![true; self.evidence.len()];
+        let confidences: Vec<f64> =
+            self.evidence.iter().map(|&p| confidence(&[1.0 - p, p])).collect();
+        let plain = self.rows(&available, None);
+        let stratum = confidence_strata(&confidences, &plain, 3).unwrap();
+        let rows = self.rows(&available, Some(&stratum));
+        let permuter = Permuter::new(scheme, &rows, self.seed).unwrap();
+        let clean = self.right(0..self.labels.len());
+        let mut share = vec![0.0; self.labels.len()];
+        let broken: Vec<f64> = (0..u64::from(permutations))
+            .map(|number| {
+                let index = permuter.draw(number);
+                let right = self.right(index.iter().map(|&row| row as usize));
+                for (share, right) in share.iter_mut().zip(&right) {
+                    *share += f64::from(u8::from(*right)) / f64::from(permutations);
+                }
+                self.balanced_accuracy(&right)
+            })
+            .collect();
+        let test = permutation_test(self.balanced_accuracy(&clean), &broken).unwrap();
+        (test, clean, share)
+    }
+
+    /// The resampled gap, whole groups at a time.
+    pub fn resample(&self, clean: &[bool], broken: &[f64], resamples: usize) -> Resampled {
+        let sums = |correct: &[f64]| {
+            ClassSums::of(&self.group, self.groups, &self.labels, 2, correct).unwrap()
+        };
+        let clean: Vec<f64> = clean.iter().map(|&right| f64::from(u8::from(right))).collect();
+        let (clean, broken) = (sums(&clean), sums(broken));
+        let stream = Stream::new(self.seed, "calibration.bootstrap");
+        let mut gaps = cluster_bootstrap(self.groups, resamples, &stream, 1, |times, values| {
+            values[0] = clean.balanced_accuracy(times) - broken.balanced_accuracy(times);
+        })
+        .unwrap();
+        gaps.remove(0)
+    }
+}
+
+/// Share of seeds at which the test of `design` gives p <= each level.
+pub fn rejections(
+    design: &Design,
+    scheme: Scheme,
+    permutations: u32,
+    seeds: u64,
+    levels: &[f64],
+) -> Vec<u64> {
+    let mut counts = vec![0; levels.len()];
+    for seed in 0..seeds {
+        let p = Study::draw(design, seed).test(scheme, permutations).0.p_value;
+        for (count, level) in counts.iter_mut().zip(levels) {
+            *count += u64::from(p <= *level);
+        }
+    }
+    counts
+}
+
+/// The gap of a population: one study so large that its sampling error is below 0.001.
+pub fn true_gap(design: &Design) -> f64 {
+    let large = Design { examples: 1_000_000, groups: 40_000, ..*design };
+    Study::draw(&large, u64::MAX).test(Scheme::Joint, 1).0.gap
+}
+
+/// How often each kind of interval holds the true gap, and how often the percentile one lies within plus or minus it.
+pub struct Coverage {
+    /// The true gap.
+    pub truth: f64,
+    /// Intervals (percentile, BCa) that hold it.
+    pub holds: [u64; 2],
+    /// Claims of equivalence at a margin that is the true gap: each is wrong.
+    pub equivalent: u64,
+}
+
+/// Draws `seeds` studies and their intervals of a confidence.
+pub fn coverage(design: &Design, truth: f64, seeds: u64, confidence: f64) -> Coverage {
+    let mut coverage = Coverage { truth, holds: [0, 0], equivalent: 0 };
+    for seed in 0..seeds {
+        let study = Study::draw(design, seed);
+        let (_, clean, broken) = study.test(Scheme::Joint, 99);
+        let gap = study.resample(&clean, &broken, 1000);
+        let holds = |interval: Interval| u64::from(interval.low <= truth && truth <= interval.high);
+        let percentile = gap.percentile(confidence).unwrap();
+        coverage.holds[0] += holds(percentile);
+        coverage.holds[1] += holds(gap.bca(confidence).unwrap());
+        coverage.equivalent += u64::from(fuseline_stats::equivalence::within(&percentile, truth));
+    }
+    coverage
+}
+
+/// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal approximation).
+pub fn binomial_range(chance: f64, trials: u64) -> (f64, f64) {
+    let trials = trials as f64;
+    let half = 3.29 * (trials * chance * (1.0 - chance)).sqrt();
+    (trials * chance - half, trials * chance + half)
+}
