@@ -62,6 +62,18 @@ pub enum HostError {
         /// What the file has now.
         found: Digest,
     },
+    /// The lock names another digest.
+    #[error("{id} is locked to the digest {locked}, and {} has {found}; `fuseline plugin lock` accepts the change", .path.display())]
+    Locked {
+        /// The rule.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// As the lock says.
+        locked: Digest,
+        /// As the file has.
+        found: Digest,
+    },
     /// A file could not be read.
     #[error("cannot read {}: {reason}", .path.display())]
     Unreadable {

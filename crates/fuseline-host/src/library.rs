@@ -10,6 +10,7 @@ use fuseline_artifact::Digest;
 
 use crate::error::HostError;
 use crate::isolation::Isolation;
+use crate::lock::Lock;
 use crate::native::Native;
 use crate::rule::Rule;
 use crate::schema::closest;
@@ -100,6 +101,7 @@ struct Shared {
     search: Vec<PathBuf>,
     #[cfg(unix)]
     workers: OnceLock<(WorkerProgram, WorkerLimits)>,
+    lock: OnceLock<Lock>,
     found: OnceLock<Vec<Result<PluginFile, HostError>>>,
     loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
 }
@@ -111,6 +113,7 @@ impl PluginLibrary {
             search,
             #[cfg(unix)]
             workers: OnceLock::new(),
+            lock: OnceLock::new(),
             found: OnceLock::new(),
             loaded: Mutex::default(),
         };
@@ -123,6 +126,18 @@ impl PluginLibrary {
     pub fn with_workers(self, program: WorkerProgram, limits: WorkerLimits) -> Self {
         let _ = self.shared.workers.set((program, limits));
         self
+    }
+
+    /// With a lock: a rule whose file has another digest than the lock says is not given by [`PluginLibrary::find`] and not loaded. The first
+    /// lock counts.
+    pub fn with_lock(self, lock: Lock) -> Self {
+        let _ = self.shared.lock.set(lock);
+        self
+    }
+
+    fn admitted(&self, file: &PluginFile) -> Result<PluginFile, HostError> {
+        self.shared.lock.get().map_or(Ok(()), |lock| lock.admits(file))?;
+        Ok(file.clone())
     }
 
     /// The folders, in order.
@@ -163,12 +178,12 @@ impl PluginLibrary {
     /// Folders earlier on the path win over later ones for a full id; a short name that two different ids share is ambiguous.
     pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
         if let Some(file) = self.rules().find(|file| file.id == rule) {
-            return Ok(file.clone());
+            return self.admitted(file);
         }
         let mut named = self.rules().filter(|file| file.short_name() == rule);
         let Some(first) = named.next() else { return Err(self.unknown(rule)) };
         match named.find(|file| file.id != first.id) {
-            None => Ok(first.clone()),
+            None => self.admitted(first),
             Some(other) => Err(HostError::AmbiguousRule {
                 rule: rule.to_owned(),
                 first: first.path.clone(),
@@ -229,6 +244,7 @@ impl PluginLibrary {
 
     /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of its code runs.
     pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
+        self.admitted(file)?;
         let key = (file.path.clone(), file.digest, isolation == Isolation::Worker);
         let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rule) = loaded.get(&key) {

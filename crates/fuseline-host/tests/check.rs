@@ -9,6 +9,7 @@ use std::process::Command;
 
 use common::{RULES, library};
 use fuseline_host::check::{CheckReport, Verdict, check};
+use fuseline_host::scaffold::{Language, new_rule};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram};
 
 fn run(path: &Path) -> CheckReport {
@@ -24,7 +25,7 @@ fn lines(report: &CheckReport) -> String {
 }
 
 /// Skips that a sound plugin may have here.
-const EXCUSED: [&str; 3] = ["locale", "fast path", "C functions"];
+const EXCUSED: [&str; 4] = ["locale", "fast path", "C functions", "exports no symbols"];
 
 fn passes(path: &Path) {
     let report = run(path);
@@ -67,6 +68,38 @@ fn the_examples_in_c_and_cpp_keep_every_promise() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples");
     passes(&compile("cc", &examples.join("c/best_modality.c")));
     passes(&compile("c++", &examples.join("cpp/geometric_mean.cpp")));
+}
+
+#[test]
+fn a_new_rule_keeps_every_promise_as_it_is_in_each_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuseline-plugin");
+    let c = new_rule(folder.path(), "my_first", Language::C, &kit).unwrap();
+    passes(&compile("cc", &c[0]));
+
+    let rust = new_rule(folder.path(), "my_second", Language::Rust, &kit).unwrap();
+    let project = rust[1].parent().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
+    let output = Command::new(env!("CARGO"))
+        .current_dir(project)
+        .args(["build", "--quiet", "--offline", "--target-dir"])
+        .arg(&target)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    passes(&target.join("debug/libmy_second.so"));
+
+    let python = new_rule(folder.path(), "my_third", Language::Python, &kit).unwrap();
+    let can =
+        Command::new("/usr/bin/env").args(["python3", "-c", "import numpy, pyarrow"]).output();
+    if can.is_ok_and(|output| output.status.success()) {
+        passes(&python[0]);
+    } else {
+        eprintln!("SKIPPED: python3 with numpy and pyarrow is not on the PATH");
+    }
+    let again = new_rule(folder.path(), "my_first", Language::C, &kit).unwrap_err();
+    assert!(again.to_string().ends_with("my_first is there already"));
+    assert!(new_rule(folder.path(), "My-Rule", Language::C, &kit).is_err());
 }
 
 #[test]

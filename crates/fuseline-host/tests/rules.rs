@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Numbers, RULES, Rows, defaults, library, rule, shuffled};
-use fuseline_host::{HostError, Isolation, RuleCode, StopSignal};
+use fuseline_host::{HostError, Isolation, Lock, RuleCode, StopSignal};
 
 const SHAPES: [(usize, usize, usize); 4] = [(240, 3, 2), (150, 2, 4), (90, 1, 2), (60, 5, 3)];
 
@@ -245,4 +245,25 @@ fn a_file_that_has_changed_is_not_loaded() {
     std::fs::write(&path, bytes).unwrap();
     let error = library.load(&file, Isolation::InProcess).unwrap_err();
     assert!(matches!(error, HostError::DigestChanged { expected, .. } if expected == file.digest));
+}
+
+#[test]
+fn a_plugin_that_is_not_as_locked_is_refused_with_both_digests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fuseline.lock");
+    let mean = library().find("mean").unwrap();
+    std::fs::write(&path, Lock::of([&mean]).text()).unwrap();
+    let lock = Lock::read(&path).unwrap().unwrap();
+    assert_eq!(lock, Lock::of([&mean]));
+    assert_eq!(library().with_lock(lock).find("mean").unwrap(), mean);
+
+    let moe = library().find("moe").unwrap().digest;
+    let changed = Lock::of([&fuseline_host::PluginFile { digest: moe, ..mean.clone() }]);
+    let error = library().with_lock(changed.clone()).find("mean").unwrap_err().to_string();
+    assert!(
+        error.contains(&moe.to_string()) && error.contains(&mean.digest.to_string()),
+        "{error}"
+    );
+    assert!(library().with_lock(changed).load(&mean, Isolation::InProcess).is_err());
+    assert!(Lock::read(&folder.path().join("absent.lock")).unwrap().is_none());
 }

@@ -10,7 +10,7 @@ A rule is an executable file `my_rule.py`, dropped into a folder on the plugin p
         id = "org.example.my_rule"
         name, version, licence, summary = "my rule", "1.0.0", "MIT", "What it does, in one line."
 
-        def fit(self, batch, params, seed):      # -> bytes: the model
+        def fit(self, batch, params, seed):      # -> bytes: the model; a seal is added, and checked before open
             return b""
         def open(self, model):                   # -> anything that predict can use
             return None
@@ -23,6 +23,7 @@ The same inputs must give the same bytes: take all randomness from `seed`, and d
 docs/design/worker-protocol.md.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -130,6 +131,14 @@ class Rule:
         }
 
 
+SEAL = 32
+
+
+def _seal(model):
+    """What is put behind a model, so that damaged bytes are known."""
+    return hashlib.sha256(model).digest()
+
+
 class _Server:
     def __init__(self, rule, connection, source, target):
         self.rule, self.connection, self.source, self.target = rule, connection, source, target
@@ -142,7 +151,8 @@ class _Server:
         return self.batch
 
     def give(self, data):
-        view, at = memoryview(data).cast("B"), 0
+        data = data.tobytes() if isinstance(data, np.ndarray) else data
+        view, at = memoryview(data), 0
         while at < len(view):
             at += os.pwrite(self.target, view[at:], at)
         return {"status": "ok", "bytes": len(view)}
@@ -158,9 +168,13 @@ class _Server:
         op = request["op"]
         if op == "fit":
             batch = self.take_batch(request["batch_bytes"])
-            return self.give(self.rule.fit(batch, request["params"], request["seed"]))
+            model = self.rule.fit(batch, request["params"], request["seed"])
+            return self.give(model + _seal(model))
         if op == "open":
-            model = os.pread(self.source, request["model_bytes"], 0)
+            sealed = os.pread(self.source, request["model_bytes"], 0)
+            model, seal = sealed[:-SEAL], sealed[-SEAL:]
+            if seal != _seal(model):
+                raise RuleError("these bytes are not a model of this rule, or are damaged")
             try:
                 self.models[request["model"]] = self.rule.open(model)
             except RuleError:
