@@ -9,9 +9,9 @@ pub mod cohort;
 pub mod command;
 pub mod diagnose;
 pub mod expert;
+pub mod intervene;
 pub mod fusion;
 mod guard;
-pub mod intervene;
 pub mod load;
 mod pattern;
 mod pool;
@@ -30,6 +30,10 @@ use fuseline_engine::{Kind, Kinds};
 pub fn kinds() -> Kinds {
     Kinds::new(vec![
         Kind::of::<load::csv::LoadCsv>(),
+        Kind::of::<load::parquet::LoadParquet>(),
+        Kind::of::<load::jsonl::LoadJsonl>(),
+        Kind::of::<load::npz::LoadNpz>(),
+        Kind::of::<load::csd::LoadCsd>(),
         Kind::of::<simulate::cohort::SimulateCohort>(),
         Kind::of::<simulate::features::SimulateFeatures>(),
         Kind::of::<cohort::define::DefineCohort>(),

@@ -1,8 +1,7 @@
 //! `cohort.define`: joins features and reads groups and labels from the example_ids.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::PathBuf;
 
 use arrow::array::Array;
 use fuseline_artifact::{ArtifactKind, Cohort, Features};
@@ -11,22 +10,27 @@ use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,
 };
 use fuseline_workflow::Role;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Deserializer, MapAccess, Visitor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pattern::Pattern;
+use super::label::{Label, Labelling};
+use super::side::Side;
+use crate::load::reading::Id;
+use crate::pattern::{Column, Pattern};
 
 /// Says which examples are studied, in which groups, with which labels.
 ///
-/// An example whose label text is in no class is left out; the log says how many. The rest is ordered by example_id, in
-/// code-point order, and that order is the order of everything after.
+/// An example without a label, or whose label text is in no class, is left out; the log says how many. The rest is
+/// ordered by example_id, in code-point order, and that order is the order of everything after.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineCohort {
     /// Which examples to keep.
     #[serde(default)]
     require: Require,
+    /// A file beside the features, from which labels or groups are read.
+    #[serde(default)]
+    table: Option<LabelTable>,
     /// What belongs together and is never split, such as the recordings of one person. Each example alone when left out.
     #[serde(default)]
     group: Option<Group>,
@@ -45,67 +49,33 @@ pub enum Require {
     Any,
 }
 
-/// The group of each example.
+/// A file beside the features: csv, tsv, jsonl or parquet, by the ending of its name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LabelTable {
+    /// The file.
+    #[schemars(extend("format" = "path"))]
+    path: PathBuf,
+    /// Where the example_id stands.
+    id: Id,
+}
+
+/// The group of each example: a part of its example_id, or a column of the table.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    /// Which part of the example_id names the group.
-    pattern: Pattern,
-}
-
-/// The label of each example.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Label {
-    /// Which part of the example_id is the label text.
-    pattern: Pattern,
-    /// The classes, in order, each with its label texts.
-    classes: Classes,
-}
-
-/// Class names with their label texts, in the order in which they were written.
-#[derive(Debug, Serialize)]
-struct Classes(Vec<(String, Vec<String>)>);
-
-impl<'de> Deserialize<'de> for Classes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ClassesVisitor;
-        impl<'de> Visitor<'de> for ClassesVisitor {
-            type Value = Classes;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of class names to lists of label texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Classes, A::Error> {
-                let mut classes = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    classes.push(entry);
-                }
-                Ok(Classes(classes))
-            }
-        }
-        deserializer.deserialize_map(ClassesVisitor)
-    }
-}
-
-impl JsonSchema for Classes {
-    fn schema_name() -> Cow<'static, str> {
-        "Classes".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = BTreeMap::<String, Vec<String>>::json_schema(generator);
-        schema.insert("minProperties".to_owned(), 2.into());
-        schema
-    }
+    /// Which part of the example_id, or of the column's text, names the group.
+    #[serde(default)]
+    pattern: Option<Pattern>,
+    /// The column of the table that names the group.
+    #[serde(default)]
+    column: Option<Column>,
 }
 
 impl StageKind for DefineCohort {
     const NAME: &'static str = "cohort.define";
     const REVISION: u32 = 1;
-    const SUMMARY: &'static str =
-        "Joins the modalities' examples and reads each one's group and label from its example_id.";
+    const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and label from its id or a table.";
 
     fn ports() -> Ports {
         Ports::new()
@@ -119,33 +89,52 @@ impl StageKind for DefineCohort {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { require, group, label } = self;
+        let Self { require, table, group, label } = self;
         key.field("require", require);
+        if let Some(LabelTable { path, id }) = table {
+            key.file("table.path", path);
+            // The ending of the name says how the file is read.
+            key.field("table.format", &path.extension().map(|ending| ending.to_string_lossy()));
+            key.field("table.id", id);
+        }
         key.field("group", group);
         key.field("label", label);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        let classes = &self.label.classes.0;
-        if classes.len() < 2 {
-            site.report(Problem::new("label.classes", "at least two classes are needed"));
+        for problem in self.label.problems() {
+            site.report(problem);
         }
-        let mut owner = BTreeMap::new();
-        for (class, texts) in classes {
-            for text in texts {
-                if let Some(other) = owner.insert(text, class) {
-                    let option = format!("label.classes.{class}");
-                    let message = format!("the label text {text} is in class {other} too");
-                    site.report(Problem::new(option, message));
-                }
+        let group_column = self.group.as_ref().and_then(|group| group.column.as_ref());
+        for (option, column) in
+            [("label.column", self.label.column.as_ref()), ("group.column", group_column)]
+        {
+            if column.is_some() && self.table.is_none() {
+                site.report(
+                    Problem::new(option, "there is no table to take the column from")
+                        .hint("table: { path: labels.csv, id: { column: 0 } }"),
+                );
             }
+        }
+        if self
+            .group
+            .as_ref()
+            .is_some_and(|group| group.pattern.is_none() && group.column.is_none())
+        {
+            site.report(Problem::new("group", "neither pattern nor column says what the group is"));
         }
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let features: Vec<Labelled<Features>> = inputs.many("features")?;
         let ids = self.join(&features)?;
-        outputs.put("cohort", self.define(&ids)?)
+        let side = match &self.table {
+            Some(LabelTable { path, id }) => {
+                Some(Side::new(id, crate::load::table::open(path, inputs.read_file(path)?)?)?)
+            }
+            None => None,
+        };
+        outputs.put("cohort", self.define(&ids, side.as_ref())?)
     }
 }
 
@@ -185,42 +174,28 @@ impl DefineCohort {
         Ok(ids)
     }
 
-    fn define(&self, ids: &[&str]) -> Result<Cohort, StageError> {
-        let class_of: BTreeMap<&str, u32> = self
-            .label
-            .classes
-            .0
-            .iter()
-            .zip(0..)
-            .flat_map(|((_, texts), class)| texts.iter().map(move |text| (text.as_str(), class)))
-            .collect();
-        let classes: Vec<String> =
-            self.label.classes.0.iter().map(|(name, _)| name.clone()).collect();
+    fn define(&self, ids: &[&str], side: Option<&Side>) -> Result<Cohort, StageError> {
+        let ids = match side {
+            Some(side) => side.keep(ids)?,
+            None => ids.to_vec(),
+        };
+        let Labelling { classes, label, left_out } = self.label.of(&ids, side)?;
         let mut cohort =
             Cohort { example_id: Vec::new(), group: Vec::new(), label: Vec::new(), classes };
-        let mut unused = BTreeMap::<&str, usize>::new();
-        for &id in ids {
-            let text = matched(&self.label.pattern, id, "label.pattern")?;
-            let Some(&class) = class_of.get(text) else {
-                *unused.entry(text).or_default() += 1;
-                continue;
-            };
-            let group = match &self.group {
-                Some(group) => matched(&group.pattern, id, "group.pattern")?,
-                None => id,
-            };
+        for (&id, label) in ids.iter().zip(label) {
+            let Some(class) = label else { continue };
             cohort.example_id.push(id.to_owned());
-            cohort.group.push(group.to_owned());
+            cohort.group.push(self.group_of(id, side)?);
             cohort.label.push(class);
         }
-        for (text, examples) in &unused {
+        for (text, examples) in &left_out {
             tracing::info!(label = text, examples, "left out examples whose label is in no class");
         }
         for (class, name) in (0..).zip(&cohort.classes) {
             if !cohort.label.contains(&class) {
-                let seen: Vec<_> = unused.keys().take(8).copied().collect();
+                let seen: Vec<_> = left_out.keys().take(8).map(String::as_str).collect();
                 let mut error = StageError::data(format!("no example is of class {name}"))
-                    .at(format!("label.classes.{name}"));
+                    .at(self.label.option_of_class(name));
                 if !seen.is_empty() {
                     error = error.hint(format!("label texts in no class: {}", seen.join(", ")));
                 }
@@ -229,12 +204,35 @@ impl DefineCohort {
         }
         Ok(cohort)
     }
+
+    fn group_of(&self, id: &str, side: Option<&Side>) -> Result<String, StageError> {
+        let Some(Group { pattern, column }) = &self.group else { return Ok(id.to_owned()) };
+        let column = match (column, side) {
+            (Some(column), Some(side)) => {
+                Some(side.text(id, column, "group.column")?.ok_or_else(|| {
+                    StageError::data(format!("the group of {id} is empty")).at("group.column")
+                })?)
+            }
+            _ => None,
+        };
+        let text = column.as_deref().unwrap_or(id);
+        match pattern {
+            Some(pattern) => matched(pattern, text, "group.pattern").map(str::to_owned),
+            None => Ok(text.to_owned()),
+        }
+    }
 }
 
-fn matched<'t>(pattern: &Pattern, id: &'t str, option: &str) -> Result<&'t str, StageError> {
-    pattern.first_group(id).ok_or_else(|| {
+/// What the pattern's first group matches; an error that names the text when it does not.
+pub(super) fn matched<'t>(
+    pattern: &Pattern,
+    text: &'t str,
+    option: &str,
+) -> Result<&'t str, StageError> {
+    pattern.first_group(text).ok_or_else(|| {
+        let what = if option.starts_with("label.column") { "label" } else { "example_id" };
         StageError::data(format!(
-            "the pattern {} does not match the example_id {id}",
+            "the pattern {} does not match the {what} {text}",
             pattern.as_str()
         ))
         .at(option)

@@ -35,7 +35,7 @@ fn two_modalities() -> Vec<Labelled<Features>> {
 fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
     let stage = stage(json!({}));
     let features = two_modalities();
-    let cohort = stage.define(&stage.join(&features).unwrap()).unwrap();
+    let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
     assert_eq!(cohort.example_id, ["a_Stroop", "b_Math", "b_Reading"]);
     assert_eq!(cohort.group, ["a", "b", "b"]);
     assert_eq!(
@@ -50,14 +50,14 @@ fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
 fn any_keeps_what_at_least_one_modality_has() {
     let stage = stage(json!({ "require": "any" }));
     let features = two_modalities();
-    let cohort = stage.define(&stage.join(&features).unwrap()).unwrap();
+    let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
     assert_eq!(cohort.example_id, ["a_Stroop", "b_Math", "b_Reading", "c_Reading"]);
 }
 
 #[test]
 fn without_a_group_each_example_stands_alone() {
     let stage = stage(json!({ "group": null }));
-    let cohort = stage.define(&["b_Math", "b_Reading"]).unwrap();
+    let cohort = stage.define(&["b_Math", "b_Reading"], None).unwrap();
     assert_eq!(cohort.group, cohort.example_id);
 }
 
@@ -76,7 +76,7 @@ fn an_empty_join_says_what_each_modality_has() {
 
 #[test]
 fn a_class_without_examples_is_an_error_that_lists_the_unused_label_texts() {
-    let error = stage(json!({})).define(&["a_Math", "a_Relax"]).unwrap_err();
+    let error = stage(json!({})).define(&["a_Math", "a_Relax"], None).unwrap_err();
     assert_eq!(error.message, "no example is of class rest");
     assert_eq!(error.hint.as_deref(), Some("label texts in no class: Relax"));
     assert_eq!(error.option.as_deref(), Some("label.classes.rest"));
@@ -84,7 +84,150 @@ fn a_class_without_examples_is_an_error_that_lists_the_unused_label_texts() {
 
 #[test]
 fn an_example_id_that_a_pattern_does_not_match_is_named() {
-    let error = stage(json!({})).define(&["aMath"]).unwrap_err();
+    let error = stage(json!({})).define(&["aMath"], None).unwrap_err();
     assert_eq!(error.message, "the pattern _([^_.]+) does not match the example_id aMath");
     assert_eq!(error.option.as_deref(), Some("label.pattern"));
+}
+
+const TABLE: &str = "video,score,emotion,who\na,0.5,happy,p1\nb,-1,sad,p1\nc,0.25,happy,p2\nd,,angry,p2\ne,2,sad,p3\n";
+
+/// Defines a cohort of the videos a to f with the labels of a table.
+fn from_table(label: Value) -> Result<Cohort, StageError> {
+    let options = json!({
+        "table": { "path": "/data/labels.csv", "id": { "column": "video" } },
+        "group": { "column": "who" },
+        "label": label,
+    });
+    let stage: DefineCohort = serde_json::from_value(options).unwrap();
+    assert!(stage.label.problems().is_empty());
+    let table = crate::load::table::open(
+        std::path::Path::new("/data/labels.csv"),
+        TABLE.as_bytes().to_vec(),
+    )?;
+    let side = Side::new(&stage.table.as_ref().unwrap().id, table)?;
+    stage.define(&["a", "b", "c", "d", "e", "f"], Some(&side))
+}
+
+#[test]
+fn a_threshold_cuts_a_column_and_ties_go_where_they_are_told() {
+    let cut = |ties| {
+        let cut = json!({ "at": [0.0, 0.5], "classes": ["low", "middle", "high"], "ties": ties });
+        from_table(json!({ "column": "score", "threshold": cut })).unwrap()
+    };
+    let above = cut("above");
+    assert_eq!(above.example_id, ["a", "b", "c", "e"], "d has no score, f is not in the table");
+    assert_eq!(above.group, ["p1", "p1", "p2", "p3"]);
+    assert_eq!(above.classes, ["low", "middle", "high"]);
+    assert_eq!(above.label, [2, 0, 1, 2]);
+    assert_eq!(cut("below").label, [1, 0, 1, 2]);
+}
+
+#[test]
+fn a_median_split_halves_the_cohort() {
+    let cut = json!({ "at": [0.5], "classes": ["below", "above"] });
+    let cohort = from_table(json!({ "column": "score", "quantile": cut })).unwrap();
+    // The median of -1, 0.25, 0.5 and 2 is 0.375.
+    assert_eq!(cohort.label, [1, 0, 0, 1]);
+}
+
+#[test]
+fn texts_of_a_column_are_classes_or_are_mapped_to_them() {
+    let plain = from_table(json!({ "column": "emotion" })).unwrap();
+    assert_eq!(plain.classes, ["angry", "happy", "sad"]);
+    assert_eq!(plain.label, [1, 2, 1, 0, 2]);
+    let classes = json!({ "negative": ["sad", "angry"], "positive": ["happy"] });
+    let mapped = from_table(json!({ "column": "emotion", "classes": classes })).unwrap();
+    assert_eq!(mapped.label, [1, 0, 1, 0, 0]);
+    let pattern = json!({ "column": "emotion", "pattern": "^(.)" });
+    assert_eq!(from_table(pattern).unwrap().classes, ["a", "h", "s"]);
+}
+
+#[test]
+fn a_class_above_every_value_is_an_error_at_the_cut() {
+    let cut = json!({ "at": [9.0], "classes": ["low", "high"] });
+    let error = from_table(json!({ "column": "score", "threshold": cut })).unwrap_err();
+    assert_eq!(error.message, "no example is of class high");
+    assert_eq!(error.option.as_deref(), Some("label.threshold.at"));
+}
+
+#[test]
+fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
+    let cut = json!({ "at": [0.4, 0.41], "classes": ["a", "b", "c"] });
+    let table = "id,x\na,1\nb,1\nc,1\nd,2\n";
+    let table =
+        crate::load::table::open(std::path::Path::new("t.csv"), table.as_bytes().to_vec()).unwrap();
+    let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
+    let side = Side::new(&id, table).unwrap();
+    let label: Label = serde_json::from_value(json!({ "column": "x", "quantile": cut })).unwrap();
+    let error = label.of(&["a", "b", "c", "d"], Some(&side)).err().unwrap();
+    assert_eq!(
+        error.message,
+        "the quantiles [0.4, 0.41] of the 4 labels do not differ: [1.0, 1.0]"
+    );
+
+    let cut = json!({ "at": [0.5], "classes": ["low", "high"] });
+    let error = from_table(json!({ "column": "emotion", "threshold": cut })).unwrap_err();
+    assert_eq!(
+        error.message,
+        "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number"
+    );
+    assert_eq!(error.option.as_deref(), Some("label.column"));
+}
+
+#[test]
+fn a_table_without_any_of_the_examples_says_what_both_have() {
+    let options = json!({
+        "table": { "path": "/data/labels.csv", "id": { "column": "emotion", "pattern": "^(...)" } },
+        "label": { "column": "score" },
+    });
+    let stage: DefineCohort = serde_json::from_value(options).unwrap();
+    let open = |text: &str| {
+        crate::load::table::open(std::path::Path::new("labels.csv"), text.as_bytes().to_vec())
+            .unwrap()
+    };
+    let id = &stage.table.as_ref().unwrap().id;
+    let error = Side::new(id, open(TABLE)).err().unwrap();
+    assert_eq!(error.message, "lines 2 and 4 of labels.csv are both hap");
+    let side = Side::new(id, open("emotion,score\nhappy,1\n")).unwrap();
+    let error = stage.define(&["a", "b"], Some(&side)).unwrap_err();
+    assert_eq!(error.message, "no example of the features is in labels.csv");
+    assert_eq!(
+        error.hint.as_deref(),
+        Some(
+            "compare the example_ids: the features have 2, such as a; the table has 1, such as hap"
+        )
+    );
+}
+
+#[test]
+fn options_that_contradict_each_other_are_found_before_anything_runs() {
+    let problems = |label: Value| -> Vec<String> {
+        let label: Label = serde_json::from_value(label).unwrap();
+        label.problems().into_iter().map(|problem| problem.message).collect()
+    };
+    let cut = json!({ "at": [2.0, 1.0], "classes": ["a", "a"] });
+    assert_eq!(
+        problems(json!({ "column": "x", "quantile": cut })),
+        [
+            "2 cuts make 3 classes",
+            "two classes have one name",
+            "the cuts must ascend",
+            "a quantile lies between 0 and 1"
+        ]
+    );
+    assert_eq!(
+        problems(json!({})),
+        [
+            "neither pattern nor column says what the label is",
+            "classes are needed: which label text is in which"
+        ]
+    );
+    let both = json!({ "column": "x", "classes": { "a": ["1"], "b": ["1"] }, "threshold": { "at": [0.5], "classes": ["a", "b"] } });
+    assert_eq!(
+        problems(both),
+        [
+            "classes, threshold and quantile exclude each other",
+            "the label text 1 is in class a too"
+        ]
+    );
 }

@@ -1,0 +1,285 @@
+//! How labels are read: from the example_id or a column, as texts or as numbers that are cut.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use fuseline_engine::StageError;
+use fuseline_engine::kind::Problem;
+use fuseline_stats::quantile;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::define::matched;
+use super::side::Side;
+use crate::pattern::{Column, Pattern};
+
+/// The label of each example: a text that is in a class, or a number that is cut into classes.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Label {
+    /// Which part of the example_id, or of the column's text, is the label text.
+    #[serde(default)]
+    pub pattern: Option<Pattern>,
+    /// The column of the table in which the label stands.
+    #[serde(default)]
+    pub column: Option<Column>,
+    /// The classes, in order, each with its label texts. Each label text of the column is a class of its own, in
+    /// code-point order, when this is left out.
+    #[serde(default)]
+    classes: Option<Classes>,
+    /// Cuts the number in the column at given values.
+    #[serde(default)]
+    threshold: Option<Cut>,
+    /// Cuts the number in the column at quantiles of the whole cohort: [0.5] is a median split. The classes are a part of
+    /// what is studied, not something that is fitted, and so they are defined before any split into folds.
+    #[serde(default)]
+    quantile: Option<Cut>,
+}
+
+/// Where numbers are cut into classes.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Cut {
+    /// Where to cut, ascending.
+    #[schemars(length(min = 1))]
+    at: Vec<f64>,
+    /// Names of the classes, from the lowest values to the highest: one more than there are cuts.
+    classes: Vec<String>,
+    /// To which side a value goes that equals a cut.
+    #[serde(default)]
+    ties: Ties,
+}
+
+/// To which side a value goes that equals a cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Ties {
+    /// To the class above.
+    #[default]
+    Above,
+    /// To the class below.
+    Below,
+}
+
+/// Class names with their label texts, in the order in which they were written.
+#[derive(Debug, Serialize)]
+struct Classes(Vec<(String, Vec<String>)>);
+
+impl<'de> Deserialize<'de> for Classes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ClassesVisitor;
+        impl<'de> Visitor<'de> for ClassesVisitor {
+            type Value = Classes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of class names to lists of label texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Classes, A::Error> {
+                let mut classes = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    classes.push(entry);
+                }
+                Ok(Classes(classes))
+            }
+        }
+        deserializer.deserialize_map(ClassesVisitor)
+    }
+}
+
+impl JsonSchema for Classes {
+    fn schema_name() -> Cow<'static, str> {
+        "Classes".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = BTreeMap::<String, Vec<String>>::json_schema(generator);
+        schema.insert("minProperties".to_owned(), 2.into());
+        schema
+    }
+}
+
+/// The class of each example, and the label texts that are in none, with how often each was met.
+pub(super) struct Labelling {
+    pub classes: Vec<String>,
+    pub label: Vec<Option<u32>>,
+    pub left_out: BTreeMap<String, usize>,
+}
+
+impl Label {
+    /// What is wrong with the options, whatever the data.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.pattern.is_none() && self.column.is_none() {
+            problems
+                .push(Problem::new("label", "neither pattern nor column says what the label is"));
+        }
+        let ways = [self.classes.is_some(), self.threshold.is_some(), self.quantile.is_some()];
+        if ways.iter().filter(|way| **way).count() > 1 {
+            let message = "classes, threshold and quantile exclude each other";
+            problems.push(Problem::new("label", message));
+        }
+        if self.column.is_none() && !ways[0] {
+            problems
+                .push(Problem::new("label", "classes are needed: which label text is in which"));
+        }
+        for (option, cut) in [("threshold", &self.threshold), ("quantile", &self.quantile)] {
+            let Some(cut) = cut else { continue };
+            let option = |field: &str| format!("label.{option}.{field}");
+            if self.pattern.is_some() || self.column.is_none() {
+                problems
+                    .push(Problem::new(option("at"), "only a column without a pattern can be cut"));
+            }
+            if cut.classes.len() != cut.at.len() + 1 {
+                let wanted = cut.at.len() + 1;
+                let message = format!("{} cuts make {wanted} classes", cut.at.len());
+                problems.push(Problem::new(option("classes"), message));
+            }
+            if cut.classes.iter().collect::<BTreeSet<_>>().len() != cut.classes.len() {
+                problems.push(Problem::new(option("classes"), "two classes have one name"));
+            }
+            if cut.at.windows(2).any(|pair| pair[0] >= pair[1]) {
+                problems.push(Problem::new(option("at"), "the cuts must ascend"));
+            }
+        }
+        if let Some(cut) = &self.quantile
+            && cut.at.iter().any(|share| !(*share > 0.0 && *share < 1.0))
+        {
+            problems.push(Problem::new("label.quantile.at", "a quantile lies between 0 and 1"));
+        }
+        let classes = self.classes.as_ref().map(|classes| classes.0.as_slice()).unwrap_or_default();
+        if self.classes.is_some() && classes.len() < 2 {
+            problems.push(Problem::new("label.classes", "at least two classes are needed"));
+        }
+        let mut owner = BTreeMap::new();
+        for (class, texts) in classes {
+            for text in texts {
+                if let Some(other) = owner.insert(text, class) {
+                    let option = format!("label.classes.{class}");
+                    let message = format!("the label text {text} is in class {other} too");
+                    problems.push(Problem::new(option, message));
+                }
+            }
+        }
+        problems
+    }
+
+    /// The option that speaks of a class.
+    pub fn option_of_class(&self, class: &str) -> String {
+        match (&self.threshold, &self.quantile) {
+            (Some(_), _) => "label.threshold.at".to_owned(),
+            (_, Some(_)) => "label.quantile.at".to_owned(),
+            _ => format!("label.classes.{class}"),
+        }
+    }
+
+    /// Labels the examples.
+    pub fn of(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
+        match (&self.threshold, &self.quantile) {
+            (Some(cut), _) => {
+                let values = self.numbers(ids, side)?;
+                Ok(labelling(cut, &cut.at, &values))
+            }
+            (_, Some(cut)) => {
+                let values = self.numbers(ids, side)?;
+                let mut sorted: Vec<f64> = values.iter().flatten().copied().collect();
+                sorted.sort_by(f64::total_cmp);
+                let at: Vec<f64> = cut
+                    .at
+                    .iter()
+                    .filter_map(|&share| quantile::of_sorted(&sorted, share))
+                    .collect();
+                tracing::info!(?at, examples = sorted.len(), "cut labels at quantiles");
+                if at.len() < cut.at.len() || at.windows(2).any(|pair| pair[0] >= pair[1]) {
+                    return Err(StageError::data(format!(
+                        "the quantiles {:?} of the {} labels do not differ: {at:?}",
+                        cut.at,
+                        sorted.len()
+                    ))
+                    .at("label.quantile.at"));
+                }
+                Ok(labelling(cut, &at, &values))
+            }
+            _ => self.by_text(ids, side),
+        }
+    }
+
+    fn numbers(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<Option<f64>>, StageError> {
+        let (Some(column), Some(side)) = (&self.column, side) else { return Ok(Vec::new()) };
+        ids.iter()
+            .map(|id| {
+                Ok(side.number(id, column, "label.column")?.filter(|value| value.is_finite()))
+            })
+            .collect()
+    }
+
+    fn by_text(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
+        let texts = ids.iter().map(|&id| self.text(id, side)).collect::<Result<Vec<_>, _>>()?;
+        let classes: Vec<(String, Vec<String>)> = match &self.classes {
+            Some(classes) => classes.0.clone(),
+            None => {
+                let distinct: BTreeSet<&String> = texts.iter().flatten().collect();
+                if distinct.len() < 2 {
+                    return Err(StageError::data("the label has fewer than two values").at("label"));
+                }
+                distinct.into_iter().map(|text| (text.clone(), vec![text.clone()])).collect()
+            }
+        };
+        let class_of: BTreeMap<&str, u32> = classes
+            .iter()
+            .zip(0..)
+            .flat_map(|((_, texts), class)| texts.iter().map(move |text| (text.as_str(), class)))
+            .collect();
+        let mut left_out = BTreeMap::new();
+        let label = texts
+            .into_iter()
+            .map(|text| {
+                let text = text.unwrap_or_default();
+                let class = class_of.get(text.as_str()).copied();
+                if class.is_none() {
+                    let text = if text.is_empty() { "(none)".to_owned() } else { text };
+                    *left_out.entry(text).or_default() += 1;
+                }
+                class
+            })
+            .collect();
+        let classes = classes.into_iter().map(|(name, _)| name).collect();
+        Ok(Labelling { classes, label, left_out })
+    }
+
+    fn text(&self, id: &str, side: Option<&Side>) -> Result<Option<String>, StageError> {
+        let from_column = match (&self.column, side) {
+            (Some(column), Some(side)) => match side.text(id, column, "label.column")? {
+                Some(text) => Some(text),
+                None => return Ok(None),
+            },
+            _ => None,
+        };
+        let text = from_column.as_deref().unwrap_or(id);
+        match &self.pattern {
+            Some(pattern) => {
+                matched(pattern, text, "label.pattern").map(|text| Some(text.to_owned()))
+            }
+            None => Ok(Some(text.to_owned())),
+        }
+    }
+}
+
+/// The class of each number: as many cuts as lie below it.
+fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
+    let class = |value: f64| {
+        at.iter()
+            .filter(|&&at| match cut.ties {
+                Ties::Above => value >= at,
+                Ties::Below => value > at,
+            })
+            .map(|_| 1)
+            .sum()
+    };
+    let missing = values.iter().filter(|value| value.is_none()).count();
+    let left_out = (missing > 0).then(|| ("(none)".to_owned(), missing)).into_iter().collect();
+    let label = values.iter().map(|value| value.map(class)).collect();
+    Labelling { classes: cut.classes.clone(), label, left_out }
+}

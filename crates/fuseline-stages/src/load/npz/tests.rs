@@ -1,0 +1,112 @@
+use arrow::array::Array;
+use serde_json::{Value, json};
+
+use super::*;
+
+const FILE: &[u8] = include_bytes!("../../../tests/fixtures/load/arrays.npz");
+
+fn read(array: &str, options: Value) -> Result<Features, StageError> {
+    let mut all = json!({ "path": "/data/arrays.npz", "id": { "array": "ids" }, "features": { "array": array } });
+    for (name, value) in options.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let stage: LoadNpz = serde_json::from_value(all).unwrap();
+    stage.read(FILE.to_vec())
+}
+
+fn refused(array: &str, options: Value) -> String {
+    crate::testing::message(&read(array, options).unwrap_err())
+}
+
+/// What numpy holds, in the order of the sorted ids.
+fn expected() -> Vec<Option<f64>> {
+    let file: Value =
+        serde_json::from_str(include_str!("../../../tests/fixtures/load/arrays.json")).unwrap();
+    let x: Vec<Option<f64>> = file["x"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value.as_str().map(|text| text.parse().unwrap()))
+        .collect();
+    // s1, s10, s2_é, s3
+    [1, 2, 0, 3].iter().flat_map(|row| x[row * 3..][..3].to_vec()).collect()
+}
+
+fn values(features: &Features) -> Vec<Option<f64>> {
+    let rows = features.example_id.len();
+    (0..rows)
+        .flat_map(|row| {
+            features
+                .columns
+                .iter()
+                .map(move |(_, column)| column.is_valid(row).then(|| column.value(row)))
+        })
+        .collect()
+}
+
+#[test]
+fn arrays_of_every_layout_are_what_numpy_says() {
+    for (array, tolerance) in [("x", 0.0), ("rows", 0.0), ("big", 1e-7), ("half", 1e-3)] {
+        let features = read(array, json!({})).unwrap();
+        let ids: Vec<_> = features.example_id.iter().flatten().collect();
+        assert_eq!(ids, ["s1", "s10", "s2_é", "s3"]);
+        for (found, expected) in values(&features).iter().zip(expected()) {
+            match (found, expected) {
+                (Some(found), Some(expected)) if expected.is_finite() => {
+                    assert!((found - expected).abs() <= tolerance * expected.abs(), "{array}");
+                }
+                (found, expected) => assert_eq!(*found, expected, "{array}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn names_and_ids_may_be_bytes_and_whole_numbers() {
+    let options = json!({
+        "id": { "array": "numbers" },
+        "features": { "array": "x", "names": "names" },
+        "columns": { "include": ["alpha", "gamma"] },
+    });
+    let features = read("x", options).unwrap();
+    let ids: Vec<_> = features.example_id.iter().flatten().collect();
+    assert_eq!(ids, ["100", "12", "3", "7"]);
+    let names: Vec<_> = features.columns.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["alpha", "gamma"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_in_words() {
+    assert_eq!(
+        refused("y", json!({})),
+        "arrays.npz has no array y; its arrays are big, cube, half, ids, names, numbers, objects, rows, x"
+    );
+    assert_eq!(
+        refused("objects", json!({})),
+        "array objects of arrays.npz cannot be read: it holds Python objects; save it as numbers or text, without pickle"
+    );
+    assert_eq!(
+        refused("cube", json!({})),
+        "array cube of arrays.npz has 3 dimensions where 2 are wanted"
+    );
+    assert_eq!(refused("ids", json!({})), "array ids of arrays.npz holds text, not numbers");
+    assert_eq!(
+        refused("x", json!({ "id": { "array": "names" } })),
+        "array names of arrays.npz holds 3 ids and array x has 4 rows"
+    );
+    assert_eq!(
+        refused("x", json!({ "features": { "array": "x", "names": "ids" } })),
+        "array x of arrays.npz has 3 features and 4 names"
+    );
+}
+
+#[test]
+fn a_header_that_promises_more_than_there_is_is_refused() {
+    let header =
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 99999999999), }\n";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend(header.as_bytes());
+    assert_eq!(npy::read(&bytes).unwrap_err(), "it is too large");
+    assert_eq!(npy::read(b"PK").unwrap_err(), "it is no numpy array, or is cut short");
+}

@@ -1,0 +1,172 @@
+//! `load.parquet`: a Parquet file becomes features.
+
+use std::path::PathBuf;
+
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+use fuseline_artifact::Features;
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
+use super::table::{Cells, Table, file_name};
+
+/// Reads numeric features from a Parquet file, one row an example.
+///
+/// Numbers of every width, truth values (0 and 1) and text that reads as numbers are features; null and NaN are missing.
+/// A column of lists becomes one feature for each place, `name.0`, `name.1`, ..., which is how embeddings are read; its
+/// lists must be equally long. Files compressed with snappy, gzip, lz4 or zstd, or not at all, are read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadParquet {
+    /// The file.
+    #[schemars(extend("format" = "path"))]
+    path: PathBuf,
+    /// Where the example_id stands.
+    id: Id,
+    /// Which columns become features; all but the one of the id when left out.
+    #[serde(default)]
+    columns: Chosen,
+    /// For a table with one row for each example and feature: where name and value stand. Features are sorted by name.
+    #[serde(default)]
+    long: Option<Long>,
+    /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
+    #[serde(default)]
+    pool: Vec<Pool>,
+    /// What becomes of infinite values. The log says how many there were.
+    #[serde(default)]
+    non_finite: NonFinite,
+}
+
+impl StageKind for LoadParquet {
+    const NAME: &'static str = "load.parquet";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Reads features from a Parquet file, one row an example.";
+
+    fn ports() -> Ports {
+        super::ports()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { path, id, columns, long, pool, non_finite } = self;
+        key.file("path", path);
+        key.field("id", id);
+        key.field("columns", columns);
+        key.field("long", long);
+        key.field("pool", pool);
+        key.field("non_finite", non_finite);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let bytes = inputs.read_file(&self.path)?;
+        outputs.put("features", self.read(bytes)?)
+    }
+}
+
+impl LoadParquet {
+    fn read(&self, bytes: Vec<u8>) -> Result<Features, StageError> {
+        let table = table(file_name(&self.path), bytes)?;
+        let Self { id, columns, long, pool, non_finite, .. } = self;
+        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
+    }
+}
+
+/// The rows of a Parquet file.
+pub(crate) fn table(file: String, bytes: Vec<u8>) -> Result<Table, StageError> {
+    let unreadable = |error: &dyn std::error::Error| {
+        StageError::data(format!("{file} cannot be read as Parquet: {error}")).at("path")
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
+        .map_err(|error| unreadable(&error))?;
+    let schema = builder.schema().clone();
+    let batches = builder
+        .build()
+        .map_err(|error| unreadable(&error))?
+        .collect::<Result<Vec<RecordBatch>, _>>()
+        .map_err(|error| unreadable(&error))?;
+    let whole = concat_batches(&schema, &batches).map_err(|error| unreadable(&error))?;
+    let (mut names, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in whole.schema().fields().iter().zip(whole.columns()) {
+        for (name, column) in plain(&file, field.name(), column)? {
+            names.push(name);
+            columns.push(column);
+        }
+    }
+    if columns.is_empty() {
+        return Err(StageError::data(format!("{file} has no columns")).at("path"));
+    }
+    Ok(Table { file, names, lines: None, cells: Cells::Arrow(columns) })
+}
+
+/// A column as 64-bit numbers or text; a column of lists as one column for each place.
+fn plain(file: &str, name: &str, column: &ArrayRef) -> Result<Vec<(String, ArrayRef)>, StageError> {
+    use DataType::{
+        Boolean, Decimal128, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16,
+        Int32, Int64, LargeList, LargeUtf8, List, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+    };
+    let failed = |error: arrow::error::ArrowError| {
+        StageError::data(format!("column {name} of {file} cannot be read: {error}")).at("path")
+    };
+    let to = |wanted| Ok(vec![(name.to_owned(), cast(column, wanted).map_err(failed)?)]);
+    match column.data_type() {
+        Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => to(&Int64),
+        Float16 | Float32 | Float64 | Decimal128(..) => to(&Float64),
+        UInt64 | Utf8 | LargeUtf8 | Utf8View => to(&Utf8),
+        Dictionary(_, values) => plain(file, name, &cast(column, values).map_err(failed)?),
+        FixedSizeList(..) | List(_) => {
+            let item = match column.data_type() {
+                FixedSizeList(item, _) | List(item) => item.clone(),
+                _ => return Ok(vec![(name.to_owned(), column.clone())]),
+            };
+            places(file, name, &cast(column, &LargeList(item)).map_err(failed)?)
+        }
+        LargeList(_) => places(file, name, column),
+        _ => Ok(vec![(name.to_owned(), column.clone())]),
+    }
+}
+
+/// One column for each place of a column of equally long lists.
+fn places(
+    file: &str,
+    name: &str,
+    column: &ArrayRef,
+) -> Result<Vec<(String, ArrayRef)>, StageError> {
+    let lists = column.as_list::<i64>();
+    if !lists.value_type().is_numeric() {
+        return Ok(vec![(name.to_owned(), column.clone())]);
+    }
+    let there: Vec<usize> = (0..lists.len()).filter(|&row| lists.is_valid(row)).collect();
+    let Some(&first) = there.first() else { return Ok(Vec::new()) };
+    let length = lists.value_length(first);
+    if let Some(&other) = there.iter().find(|&&row| lists.value_length(row) != length) {
+        return Err(StageError::data(format!(
+            "column {name} of {file} holds lists of {length} values in row {} and of {} in row {}",
+            first + 1,
+            lists.value_length(other),
+            other + 1
+        ))
+        .at("path")
+        .hint(format!("leave the column out with columns: {{ exclude: [{name}] }}")));
+    }
+    let offsets = lists.value_offsets();
+    (0..length)
+        .map(|place| {
+            let at: arrow::array::Int64Array = (0..lists.len())
+                .map(|row| lists.is_valid(row).then_some(offsets[row] + place))
+                .collect();
+            let values = arrow::compute::take(lists.values(), &at, None)
+                .and_then(|values| cast(&values, &DataType::Float64))
+                .map_err(|error| {
+                    StageError::data(format!("column {name} of {file} cannot be read: {error}"))
+                })?;
+            Ok((format!("{name}.{place}"), values))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! A table, whatever the format of the file that holds it.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use ::csv::StringRecord;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use fuseline_engine::StageError;
+use serde_json::Value;
+
+use crate::pattern::{Column, closest};
+
+/// Rows and columns of a file.
+pub(crate) struct Table {
+    /// The file's own name: where it lies says nothing about what is wrong in it.
+    pub file: String,
+    /// Names of the columns.
+    pub names: Vec<String>,
+    /// The line in which each row begins, for a file of lines; rows of other files are counted from 1.
+    pub lines: Option<Vec<u64>>,
+    pub cells: Cells,
+}
+
+/// The cells, as the format gives them.
+pub(crate) enum Cells {
+    /// Rows of text.
+    Text(Vec<StringRecord>),
+    /// Columns of numbers, whole numbers or text; others are there and cannot be read.
+    Arrow(Vec<ArrayRef>),
+    /// Rows of JSON values; a row may end early.
+    Json(Vec<Vec<Value>>),
+    /// One column of ids, then numbers row by row.
+    Matrix { ids: Vec<String>, values: Vec<f64> },
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell<'t> {
+    Missing,
+    Number(f64),
+    Whole(i64),
+    Text(Cow<'t, str>),
+    /// Something that is neither a number nor text, by the name of its type.
+    Other(String),
+}
+
+impl Table {
+    pub fn rows(&self) -> usize {
+        match &self.cells {
+            Cells::Text(rows) => rows.len(),
+            Cells::Arrow(columns) => columns.first().map_or(0, Array::len),
+            Cells::Json(rows) => rows.len(),
+            Cells::Matrix { ids, .. } => ids.len(),
+        }
+    }
+
+    pub fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        match &self.cells {
+            Cells::Text(rows) => match rows[row][column].trim() {
+                text if is_missing(text) => Cell::Missing,
+                text => Cell::Text(Cow::Borrowed(text)),
+            },
+            Cells::Arrow(columns) => arrow_cell(&columns[column], row),
+            Cells::Json(rows) => rows[row].get(column).map_or(Cell::Missing, json_cell),
+            Cells::Matrix { ids, .. } if column == 0 => Cell::Text(Cow::Borrowed(&ids[row])),
+            Cells::Matrix { values, .. } => {
+                let value = values[row * (self.names.len() - 1) + column - 1];
+                if value.is_nan() { Cell::Missing } else { Cell::Number(value) }
+            }
+        }
+    }
+
+    /// The cell as text, a whole number without a point; `None` when missing.
+    pub fn text(&self, row: usize, column: usize) -> Result<Option<Cow<'_, str>>, StageError> {
+        Ok(match self.cell(row, column) {
+            // An id may read NA; only an empty cell of text is no text.
+            Cell::Missing => match &self.cells {
+                Cells::Text(rows) => {
+                    let text = rows[row][column].trim();
+                    (!text.is_empty()).then_some(Cow::Borrowed(text))
+                }
+                _ => None,
+            },
+            Cell::Number(value) => Some(Cow::Owned(value.to_string())),
+            Cell::Whole(value) => Some(Cow::Owned(value.to_string())),
+            Cell::Text(text) => Some(text),
+            Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
+        })
+    }
+
+    /// The cell as a number; `None` when missing or NaN.
+    pub fn number(&self, row: usize, column: usize) -> Result<Option<f64>, StageError> {
+        let value = match self.cell(row, column) {
+            Cell::Missing => return Ok(None),
+            Cell::Number(value) => value,
+            #[expect(clippy::cast_precision_loss, reason = "a feature of more than 53 bits is rounded")]
+            Cell::Whole(value) => value as f64,
+            Cell::Text(text) => text.parse().map_err(|_| {
+                StageError::data(format!(
+                    "{text:?} in {}, column {} ({}) of {} is not a number",
+                    self.place(row),
+                    column + 1,
+                    self.names[column],
+                    self.file
+                ))
+                .at("path")
+                .hint(format!(
+                    "leave the column out with columns: {{ exclude: [{}] }}, or write a missing value as an empty cell",
+                    self.names[column]
+                ))
+            })?,
+            Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
+        };
+        Ok((!value.is_nan()).then_some(value))
+    }
+
+    fn unreadable(&self, row: usize, column: usize, of: &str) -> StageError {
+        StageError::data(format!(
+            "column {} of {} holds {of} in {}, not numbers or text",
+            self.names[column],
+            self.file,
+            self.place(row)
+        ))
+        .at("path")
+        .hint(format!("leave the column out with columns: {{ exclude: [{}] }}", self.names[column]))
+    }
+
+    /// `line 3`, or `row 3`.
+    pub fn place(&self, row: usize) -> String {
+        match &self.lines {
+            Some(lines) => format!("line {}", lines[row]),
+            None => format!("row {}", row + 1),
+        }
+    }
+
+    /// `lines 3 and 5`, or `rows 3 and 5`.
+    pub fn places(&self, row: usize, other: usize) -> String {
+        match &self.lines {
+            Some(lines) => format!("lines {} and {}", lines[row], lines[other]),
+            None => format!("rows {} and {}", row + 1, other + 1),
+        }
+    }
+
+    /// The place of a column that an option names.
+    pub fn column(&self, wanted: &Column, option: &str) -> Result<usize, StageError> {
+        let found = match wanted {
+            Column::Place(place) => (*place < self.names.len()).then_some(*place),
+            Column::Name(wanted) => self.names.iter().position(|name| name == wanted),
+        };
+        found.ok_or_else(|| self.no_column(&wanted.to_string()).at(option))
+    }
+
+    /// What to say when a column is not there.
+    pub fn no_column(&self, wanted: &str) -> StageError {
+        let hint = match closest(wanted, self.names.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean {name}"),
+            None => {
+                let first: Vec<_> = self.names.iter().take(8).map(String::as_str).collect();
+                format!("its {} columns begin {}", self.names.len(), first.join(", "))
+            }
+        };
+        StageError::data(format!("{} has no column {wanted}", self.file)).hint(hint)
+    }
+}
+
+fn is_missing(cell: &str) -> bool {
+    ["", "na", "n/a", "nan", "null", "none"].iter().any(|text| cell.eq_ignore_ascii_case(text))
+}
+
+fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
+    if column.is_null(row) {
+        return Cell::Missing;
+    }
+    match column.data_type() {
+        DataType::Float64 => match column.as_primitive::<Float64Type>().value(row) {
+            value if value.is_nan() => Cell::Missing,
+            value => Cell::Number(value),
+        },
+        DataType::Int64 => Cell::Whole(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Utf8 => Cell::Text(Cow::Borrowed(column.as_string::<i32>().value(row))),
+        other => Cell::Other(other.to_string()),
+    }
+}
+
+fn json_cell(value: &Value) -> Cell<'_> {
+    match value {
+        Value::Null => Cell::Missing,
+        Value::Bool(value) => Cell::Whole((*value).into()),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Cell::Whole(whole),
+            (None, Some(value)) => Cell::Number(value),
+            (None, None) => Cell::Other("a number out of range".to_owned()),
+        },
+        // JSON has no NaN and no infinities, so that writers put them down as text.
+        Value::String(text) if is_missing(text.trim()) => Cell::Missing,
+        Value::String(text) => Cell::Text(Cow::Borrowed(text.trim())),
+        Value::Array(_) => Cell::Other("a list".to_owned()),
+        Value::Object(_) => Cell::Other("an object".to_owned()),
+    }
+}
+
+/// The file's own name.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet.
+pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Table, StageError> {
+    let file = file_name(path);
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("csv" | "txt") => super::csv::table(file, &bytes, ',', true),
+        Some("tsv") => super::csv::table(file, &bytes, '\t', true),
+        Some("jsonl" | "ndjson") => super::jsonl::table(file, &bytes),
+        Some("parquet") => super::parquet::table(file, bytes),
+        _ => Err(StageError::data(format!("{file} is no table that can be read here"))
+            .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),
+    }
+}
