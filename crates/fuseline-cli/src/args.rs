@@ -1,8 +1,12 @@
 //! The arguments.
 
+mod look;
+
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+pub use look::{Completions, Man, Report, Show};
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]
@@ -63,8 +67,16 @@ pub enum Command {
     Cache(Cache),
     /// Execute one action that a run has written down, without its workflow
     Exec(Exec),
+    /// Print an artifact as a table, or write it to a file
+    Show(Show),
+    /// Write the report of a past run again, and everything for a paper or a deposit
+    Report(Report),
     /// Print the JSON Schema of workflow files, for editors
     Schema,
+    /// Print what a shell needs to complete the command line
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    Man(Man),
 }
 
 /// A workflow and its parameters.

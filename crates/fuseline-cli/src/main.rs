@@ -7,12 +7,17 @@ mod action_log;
 mod amount;
 mod args;
 mod commands;
+mod context;
+mod crate_metadata;
 mod deliver;
 mod exit;
 mod print;
 mod progress;
 mod render;
+mod selection;
 mod session;
+mod suggest;
+mod table;
 
 use std::process::ExitCode;
 

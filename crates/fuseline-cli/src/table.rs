@@ -10,8 +10,14 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
-use fuseline_artifact::{Artifact, ArtifactError, ArtifactKind, Payload};
+use bytes::Bytes;
+use fuseline_artifact::{Artifact, Payload};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Number, Value};
+use thiserror::Error;
+
+use crate::exit::Failure;
 
 pub mod human;
 
@@ -45,6 +51,29 @@ impl Form {
     }
 }
 
+/// A table that cannot be read or written.
+#[derive(Debug, Error)]
+pub enum TableError {
+    /// Its columns do not go together.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    /// It cannot be read or written as Parquet.
+    #[error(transparent)]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// It cannot be written as CSV.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// It cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Self {
+        Self::failed(format!("the table cannot be read or written: {error}"))
+    }
+}
+
 /// One value as text or number.
 enum Cell {
     Missing,
@@ -56,29 +85,37 @@ enum Cell {
 
 impl Table {
     /// The table of an artifact; `None` for a document.
-    pub fn of(artifact: &Artifact) -> Result<Option<Self>, ArrowError> {
+    pub fn of(artifact: &Artifact) -> Result<Option<Self>, TableError> {
         let Payload::Table(table) = &artifact.payload else { return Ok(None) };
-        let classes: Vec<String> = artifact
-            .metadata
-            .get("classes")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
+        let classes = artifact.metadata.get("classes");
+        Self::new(table, classes.map(String::as_str)).map(Some)
+    }
+
+    /// The table in the bytes of a Parquet file; `None` when they are something else.
+    pub fn parquet(bytes: &[u8]) -> Result<Option<Self>, TableError> {
+        if !bytes.starts_with(b"PAR1") {
+            return Ok(None);
+        }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))?;
+        let schema = reader.schema().clone();
+        let batches = reader.build()?.collect::<Result<Vec<_>, _>>()?;
+        let batch = concat_batches(&schema, &batches)?;
+        let classes = schema.metadata().get("classes");
+        Self::new(&batch, classes.map(String::as_str)).map(Some)
+    }
+
+    fn new(table: &RecordBatch, classes: Option<&str>) -> Result<Self, TableError> {
+        let classes: Vec<String> =
+            classes.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in table.schema().fields().iter().zip(table.columns()) {
             spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
         }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        Ok(Some(Self { batch }))
-    }
-
-    /// Reads the table of a stored artifact; `None` for a document.
-    pub fn decode(kind: ArtifactKind, bytes: &[u8]) -> Result<Option<Self>, ArtifactError> {
-        let artifact = Artifact::decode(kind, None, bytes.to_vec())?;
-        Ok(Self::of(&artifact)?)
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
     }
 
     /// Puts the coordinates of a point before the columns; a column of the same name says it already.
-    pub fn at(self, point: &[(String, String)]) -> Result<Self, ArrowError> {
+    pub fn at(self, point: &[(String, String)]) -> Result<Self, TableError> {
         let rows = self.batch.num_rows();
         let schema = self.batch.schema();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
@@ -94,7 +131,7 @@ impl Table {
     }
 
     /// Tables one under the other; `None` when they do not have the same columns.
-    pub fn stack(tables: Vec<Self>) -> Result<Option<Self>, ArrowError> {
+    pub fn stack(tables: Vec<Self>) -> Result<Option<Self>, TableError> {
         let Some(first) = tables.first() else { return Ok(None) };
         let schema = first.batch.schema();
         if tables.iter().any(|table| table.batch.schema() != schema) {
@@ -115,14 +152,14 @@ impl Table {
     }
 
     /// The bytes of the table in a form.
-    pub fn write(&self, form: Form) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    pub fn write(&self, form: Form) -> Result<Vec<u8>, TableError> {
         match form {
             Form::Csv => self.csv(),
-            Form::Json => Ok(self.json()?),
+            Form::Json => self.json(),
             Form::Parquet => {
                 let mut bytes = Vec::new();
                 let schema = self.batch.schema();
-                let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, schema, None)?;
+                let mut writer = ArrowWriter::try_new(&mut bytes, schema, None)?;
                 writer.write(&self.batch)?;
                 writer.close()?;
                 Ok(bytes)
@@ -131,7 +168,7 @@ impl Table {
     }
 
     /// Numbers in the fewest digits that give the same number again; a missing value is empty.
-    fn csv(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.names())?;
         for row in 0..self.rows() {
@@ -144,11 +181,11 @@ impl Table {
             });
             writer.write_record(cells)?;
         }
-        Ok(writer.into_inner()?)
+        writer.into_inner().map_err(|error| csv::Error::from(error.into_error()).into())
     }
 
     /// JSON has no infinity and no NaN: they are null, as missing values are.
-    fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+    fn json(&self) -> Result<Vec<u8>, TableError> {
         let names = self.names();
         let mut bytes = b"[".to_vec();
         for row in 0..self.rows() {
@@ -175,7 +212,7 @@ fn spell_out(
     classes: &[String],
     fields: &mut Vec<Field>,
     columns: &mut Vec<ArrayRef>,
-) -> Result<(), ArrowError> {
+) -> Result<(), TableError> {
     match column.data_type() {
         DataType::FixedSizeList(item, width) => {
             let lists = column.as_fixed_size_list();

@@ -2,13 +2,17 @@
 
 mod cache;
 mod check;
+mod completions;
 mod exec;
 mod graph;
+mod man;
 mod plan;
 mod plugin;
+mod report;
 mod run;
 mod runs;
 mod schema;
+mod show;
 mod stages;
 
 use crate::args::{Args, Command};
@@ -26,6 +30,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Runs(of) => runs::run(of),
         Command::Cache(of) => cache::run(of),
         Command::Exec(of) => exec::run(of),
+        Command::Show(of) => show::run(of),
+        Command::Report(of) => report::run(of),
         Command::Schema => schema::run(),
+        Command::Completions(of) => completions::run(of),
+        Command::Man(of) => man::run(of),
     }
 }

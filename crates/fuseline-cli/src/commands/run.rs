@@ -19,7 +19,7 @@ use crate::commands::cache::remembered_files;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{action_log, deliver, print, render};
+use crate::{action_log, context, deliver, print, render};
 
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
@@ -67,6 +67,14 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         outcome = round()?.after(outcome);
         outputs = deliver_outputs(&plan, &outcome, &cache, &folder);
     }
+    context::keep(
+        &cache,
+        record.id(),
+        &args.workflow.workflow,
+        &session.checked.files,
+        &plan,
+        &outcome,
+    )?;
     let end = record.finish(&plan, &outcome).map_err(Failure::failed)?;
     progress.show(&end);
 

@@ -24,7 +24,7 @@ pub fn run(args: &Runs) -> Result<Exit, Failure> {
 }
 
 /// The manifest of the run that a text names.
-fn manifest(cache: &Cache, name: &str) -> Result<Manifest, Failure> {
+pub fn manifest(cache: &Cache, name: &str) -> Result<Manifest, Failure> {
     Manifest::of(cache, &named(&cache.runs()?, name)?).map_err(|error| match error {
         ManifestError::Cache(error) => error.into(),
         other => Failure::wrong(other.to_string()),

@@ -1,0 +1,39 @@
+//! `fuseline man`: manual pages, from the same source as `--help`.
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+
+use crate::args::{self, Args};
+use crate::exit::{Exit, Failure};
+use crate::{deliver, print};
+
+pub fn run(args: &args::Man) -> Result<Exit, Failure> {
+    let command = Args::command();
+    let Some(folder) = &args.out else {
+        print::result(String::from_utf8_lossy(&page(&command)?));
+        return Ok(Exit::Done);
+    };
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    for (name, command) in pages("fuseline", &command) {
+        let path = folder.join(format!("{name}.1"));
+        deliver::to(&path, &page(&command.display_name(name))?)?;
+        print::result(path.display().to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// A command and all below it, with the names of their pages.
+fn pages(name: &str, command: &Command) -> Vec<(String, Command)> {
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let below = below.flat_map(|below| pages(&format!("{name}-{}", below.get_name()), below));
+    std::iter::once((name.to_owned(), command.clone())).chain(below).collect()
+}
+
+fn page(command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    Man::new(command.clone())
+        .render(&mut page)
+        .map_err(|error| Failure::failed(format!("cannot write a manual page: {error}")))?;
+    Ok(page)
+}

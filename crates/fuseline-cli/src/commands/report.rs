@@ -1,0 +1,151 @@
+//! `fuseline report`: the report of a past run, and what a paper or a deposit needs. Executes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fuseline_artifact::Artifact;
+use fuseline_cache::Cache;
+use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
+use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_report::ReportData;
+
+use crate::args::Report;
+use crate::commands::cache::existing;
+use crate::commands::runs;
+use crate::context::{Context, ReportInputs};
+use crate::exit::{Exit, Failure};
+use crate::table::{Form, Table};
+use crate::{crate_metadata, deliver, print};
+
+pub fn run(args: &Report) -> Result<Exit, Failure> {
+    let cache = existing(&args.cache)?;
+    let manifest = runs::manifest(&cache, &args.run)?;
+    let context = Context::of(&cache, &manifest.run)?;
+    let folder = match (&args.ro_crate, &args.out) {
+        (Some(folder), _) | (None, Some(folder)) => folder.clone(),
+        (None, None) => Path::new("results").join(&manifest.workflow).join("report"),
+    };
+    let mut files = Files { folder: &folder, written: Vec::new() };
+    if args.ro_crate.is_some() {
+        deposit(&cache, &manifest, &context, &mut files)?;
+    }
+    match &context.report {
+        Some(report) => write_report(&cache, &manifest, &context, report, &mut files)?,
+        None if args.ro_crate.is_none() => {
+            return Err(Failure::wrong(format!(
+                "the workflow {} has no report, or the run {} did not reach it",
+                manifest.workflow, manifest.run
+            ))
+            .hint("a stage that uses report.html, report.markdown or report.latex makes one"));
+        }
+        None => {}
+    }
+    if args.ro_crate.is_some() {
+        let license = args.license.as_deref();
+        let text = crate_metadata::text(&manifest, &context, license, &files.written)?;
+        files.write("ro-crate-metadata.json", text.as_bytes())?;
+    }
+    for (path, _) in &files.written {
+        print::result(folder.join(path).display().to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// What is written below a folder: path and size in bytes.
+struct Files<'a> {
+    folder: &'a Path,
+    written: Vec<(PathBuf, u64)>,
+}
+
+impl Files<'_> {
+    fn write(&mut self, path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Failure> {
+        deliver::to(&self.folder.join(&path), bytes)?;
+        self.note(path)
+    }
+
+    fn note(&mut self, path: impl AsRef<Path>) -> Result<(), Failure> {
+        let size = std::fs::metadata(self.folder.join(&path)).map_err(Failure::failed)?.len();
+        self.written.push((path.as_ref().to_owned(), size));
+        Ok(())
+    }
+}
+
+/// The workflow's texts, the outputs and the manifest.
+fn deposit(
+    cache: &Cache,
+    manifest: &Manifest,
+    context: &Context,
+    files: &mut Files<'_>,
+) -> Result<(), Failure> {
+    for (name, text) in &context.texts {
+        files.write(Path::new("workflow").join(name), text.as_bytes())?;
+    }
+    for output in &context.outputs {
+        let path = Path::new("outputs").join(&output.file);
+        deliver::object(cache, &output.digest, &files.folder.join(&path))?;
+        files.note(path)?;
+    }
+    let manifest = serde_json::to_vec_pretty(manifest).map_err(Failure::failed)?;
+    files.write("manifest.json", &manifest)
+}
+
+/// Every form of the report, its figures, and the findings.
+fn write_report(
+    cache: &Cache,
+    manifest: &Manifest,
+    context: &Context,
+    report: &ReportInputs,
+    files: &mut Files<'_>,
+) -> Result<(), Failure> {
+    let data = data(cache, manifest, context, report)?;
+    files.write("report.html", fuseline_report::html(&data).as_bytes())?;
+    files.write("report.md", fuseline_report::markdown(&data).as_bytes())?;
+    files.write("report.tex", fuseline_report::latex(&data).as_bytes())?;
+    for (name, svg) in fuseline_report::figures(&data) {
+        files.write(Path::new("figures").join(format!("{name}.svg")), svg.as_bytes())?;
+    }
+    for given in report.given.iter().filter(|given| given.port == "findings") {
+        let bytes = deliver::read(cache, &given.digest)?;
+        files.write("findings.parquet", &bytes)?;
+        if let Some(table) = Table::parquet(&bytes)? {
+            files.write("findings.csv", &table.write(Form::Csv)?)?;
+            files.write("findings.json", &table.write(Form::Json)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the report shows, with how much of each stage the run executed.
+fn data(
+    cache: &Cache,
+    manifest: &Manifest,
+    context: &Context,
+    report: &ReportInputs,
+) -> Result<ReportData, Failure> {
+    let services = Services {
+        plugins: PluginLibrary::new(Vec::new()),
+        isolation: Isolation::InProcess,
+        files: Default::default(),
+    };
+    let mut inputs = InputsBuilder::new(&services, manifest.seed)
+        .provenance(Arc::new(context.provenance(manifest)));
+    for given in &report.given {
+        let load = move || {
+            let read = deliver::read(cache, &given.digest);
+            let bytes = read.map_err(|failure| StageError::failed(failure.message))?;
+            Ok(Arc::new(Artifact::decode(given.kind, None, bytes)?))
+        };
+        inputs = inputs.lazy(&given.port, given.point.clone(), load);
+    }
+    let inputs: Inputs<'_> = inputs.build();
+    let mut data =
+        fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Failure::failed)?;
+    data.asked.file = Some(context.file.clone());
+    for shown in &mut data.provenance.stages {
+        let of_stage = manifest.actions.iter().filter(|action| {
+            manifest.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)
+        });
+        shown.executed = Some(of_stage.filter(|action| action.state == "done").count() as u64);
+    }
+    Ok(data)
+}

@@ -1,0 +1,214 @@
+//! `fuseline show`: an artifact as a table, or as a file. Executes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fuseline_artifact::{Artifact, ArtifactKind, Payload};
+use fuseline_cache::Cache;
+use fuseline_engine::{
+    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, RunOptions, StageError,
+    execute, site,
+};
+use fuseline_workflow::Workflow;
+
+use crate::args::{Format, Show};
+use crate::commands::cache::{existing, remembered_files};
+use crate::exit::{Exit, Failure};
+use crate::selection::Selection;
+use crate::session::Session;
+use crate::table::{Form, Table};
+use crate::{deliver, print, suggest};
+
+/// More columns than this are not read by people.
+const COLUMNS: usize = 60;
+
+pub fn run(args: &Show) -> Result<Exit, Failure> {
+    let wrong = |problem| Failure::wrong(format!("{}: {problem}", args.output));
+    let selection: Selection = args.output.parse().map_err(|problem: String| {
+        wrong(problem).hint("such as findings, permute.effects or 'fusion[rule=lr|moe, fold=0]'")
+    })?;
+    let mut session = Session::open(&args.workflow)?;
+    session.services.files = remembered_files(&args.cache);
+    if let Some(workflow) = &session.checked.workflow {
+        check(&selection, workflow)?;
+    }
+    let plan = session.plan(Depth::Key, std::slice::from_ref(&selection.stage))?;
+    let cache = existing(&args.cache)?;
+    let (stage, output) = check(&selection, plan.workflow())?;
+    let planned = &plan.workflow().stages[stage];
+    let picked: Vec<ActionId> =
+        plan.actions_of(stage).filter(|&action| selection.takes(&plan.point(action))).collect();
+    if picked.is_empty() {
+        return Err(wrong("the stage has no action at such a point".to_owned()));
+    }
+    let port = &planned.outputs[output];
+    let kind: ArtifactKind = port.artifact.parse().map_err(Failure::failed)?;
+    let outcome = what_is_cached(&plan, &cache)?;
+    let mut artifacts = Vec::with_capacity(picked.len());
+    for &action in &picked {
+        let point = plan.point(action);
+        let digest = outcome.output(&plan, action, output).ok_or_else(|| {
+            Failure::wrong(format!("{} is not in the cache", site(&planned.name, &point))).hint(
+                format!(
+                    "`fuseline run {} --only {}` makes it",
+                    args.workflow.workflow.display(),
+                    planned.name
+                ),
+            )
+        })?;
+        let bytes = deliver::read(&cache, &digest)?;
+        artifacts.push((point, Artifact::decode(kind, None, bytes).map_err(Failure::failed)?));
+    }
+    if let [(_, artifact)] = artifacts.as_slice()
+        && let Payload::Bytes { bytes, .. } = &artifact.payload
+    {
+        return document(args, bytes);
+    }
+    // The axes that the selection leaves open tell the rows apart.
+    let mut tables = Vec::with_capacity(artifacts.len());
+    for (mut point, artifact) in artifacts {
+        point.retain(|(axis, _)| !selection.pins(axis));
+        let table = Table::of(&artifact)?.ok_or_else(|| {
+            wrong("these are several documents".to_owned()).hint("pick one with [axis=point, ...]")
+        })?;
+        tables.push(table.at(&point)?);
+    }
+    let table = Table::stack(tables)?.ok_or_else(|| {
+        wrong("the tables at these points have different columns".to_owned())
+            .hint(format!("pick points with [axis=point]; its axes are {}", axes(&plan, stage)))
+    })?;
+    if let Some(path) = &args.export {
+        let form = Form::of(path).ok_or_else(|| {
+            Failure::wrong(format!("{} says no form", path.display()))
+                .hint("end its name with .csv, .json or .parquet")
+        })?;
+        deliver::table_to(&table, form, path)?;
+        print::result(path.display().to_string());
+        return Ok(Exit::Done);
+    }
+    match args.format {
+        Format::Json => {
+            print::result(String::from_utf8_lossy(&table.write(Form::Json)?));
+        }
+        Format::Human => {
+            let rows = if args.rows == 0 { usize::MAX } else { args.rows };
+            let shown = table.human(rows, COLUMNS, width());
+            print::note(format!(
+                "{}: {kind}, {} rows, {} columns, {} of {} actions",
+                args.output,
+                table.rows(),
+                table.names().len(),
+                picked.len(),
+                planned.actions.len()
+            ));
+            print::result(&shown.text);
+            if !shown.left_out.is_empty() {
+                print::note(format!(
+                    "{} not shown: --rows 0 for all rows, --export FILE for everything",
+                    shown.left_out
+                ));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The stage and its output that a selection names; its axes and points must be there too.
+fn check(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize), Failure> {
+    let unknown = |what: &str, name: &str, hint: Option<String>| {
+        let failure = Failure::wrong(format!("there is no {what} {name}"));
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    };
+    let name = &selection.stage;
+    let stage = workflow.stages.iter().position(|stage| stage.name == *name).ok_or_else(|| {
+        let names = workflow.stages.iter().map(|stage| stage.name.as_str());
+        unknown("stage", name, suggest::hint(name, "stage", names))
+    })?;
+    let of = &workflow.stages[stage];
+    let ports = || of.outputs.iter().map(|port| port.name.as_str());
+    let output = match (&selection.port, of.outputs.len()) {
+        (Some(port), _) => ports().position(|name| name == port).ok_or_else(|| {
+            let what = format!("output of {name} called");
+            unknown(&what, port, suggest::hint(port, "output", ports()))
+        })?,
+        (None, 1) => 0,
+        (None, _) => ports().position(|port| port == "main").ok_or_else(|| {
+            let ports: Vec<_> = ports().map(|port| format!("{name}.{port}")).collect();
+            Failure::wrong(format!("{name} has several outputs"))
+                .hint(format!("name one: {}", ports.join(", ")))
+        })?,
+    };
+    for (axis, labels) in &selection.points {
+        let axes = || of.over.iter().map(|&axis| &workflow.axes[axis]);
+        let found = axes().find(|known| known.name == *axis).ok_or_else(|| {
+            let names = axes().map(|axis| axis.name.as_str());
+            unknown(&format!("axis of {name} called"), axis, suggest::hint(axis, "axis", names))
+        })?;
+        for label in labels {
+            let points = || found.points.iter().map(|point| point.label.as_str());
+            if !points().any(|point| point == label) {
+                let what = format!("point of {axis} called");
+                return Err(unknown(&what, label, suggest::hint(label, "point", points())));
+            }
+        }
+    }
+    Ok((stage, output))
+}
+
+fn axes(plan: &Plan<'_>, stage: usize) -> String {
+    let over = plan.workflow().stages[stage].over.iter();
+    over.map(|&axis| plan.workflow().axes[axis].name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Looks everything up and executes nothing.
+fn what_is_cached(plan: &Plan<'_>, cache: &Cache) -> Result<Outcome, Failure> {
+    struct Nothing;
+    impl Executor for Nothing {
+        fn execute(&self, job: &Job, _: &Arc<AtomicBool>) -> Result<Executed, StageError> {
+            // Of the data's class: such a failure is not tried again.
+            Err(StageError::data(format!("{} is not in the cache", job.site)))
+        }
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let observe = &mut |event: Event| {
+        // Another run is making it; this one does not wait.
+        if matches!(event, Event::Waiting { .. }) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let options = RunOptions { jobs: 1, keep_going: true, memory: None };
+    let nothing = Default::default;
+    execute(plan, cache, &Nothing, &nothing, options, &stop, observe).map_err(Failure::failed)
+}
+
+/// The width of the terminal that stdout is, or what COLUMNS says; a pipe has none.
+fn width() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    said.or_else(|| {
+        let size = terminal_size::terminal_size_of(std::io::stdout());
+        size.map(|(width, _)| usize::from(width.0))
+    })
+}
+
+/// A document goes out as it is.
+fn document(args: &Show, bytes: &[u8]) -> Result<Exit, Failure> {
+    match (&args.export, std::str::from_utf8(bytes)) {
+        (Some(path), _) => {
+            deliver::to(path, bytes)?;
+            print::result(path.display().to_string());
+        }
+        (None, Ok(text)) => print::result(text),
+        (None, Err(_)) => {
+            return Err(Failure::wrong(format!(
+                "{} is a document of {} bytes that is not text",
+                args.output,
+                bytes.len()
+            ))
+            .hint("--export FILE writes it to a file"));
+        }
+    }
+    Ok(Exit::Done)
+}
