@@ -1,2 +1,3 @@
 //! Stories of the real command.
+mod leaks;
 mod study;

@@ -13,8 +13,7 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut states = vec![RowState::of(Rows::None); plan.outputs];
     // One summary for each shared group of producers.
     let mut shared: BTreeMap<(usize, usize, usize, u32), RowState> = BTreeMap::new();
-    let mut found: BTreeMap<(usize, Code, String), (Leak, ActionId, usize)> =
-        BTreeMap::new();
+    let mut found: BTreeMap<(usize, Code, String), (Leak, ActionId, usize)> = BTreeMap::new();
     for action in 0..plan.actions {
         let (stage, index) = plan.stage_of(action);
         let variant = plan.variant(stage, index);
@@ -49,12 +48,23 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
         }
         let mut flow = RowFlow::new(action, &inputs, &splits);
         variant.stage.rows(&mut flow);
+        let leaks = std::mem::take(&mut flow.leaks);
+        if !leaks.is_empty() {
+            // What follows from a leak is no mistake of its own: from here on it is as if it had not been there.
+            for leak in &leaks {
+                for (_, state) in inputs.iter_mut().filter(|(port, _)| *port == leak.port) {
+                    *state = state.without(leak.code);
+                }
+            }
+            flow = RowFlow::new(action, &inputs, &splits);
+            variant.stage.rows(&mut flow);
+        }
         let passed = if inputs.is_empty() { RowState::of(Rows::All) } else { flow.all_inputs() };
         for (output, (port, _)) in plan.stages[stage].outputs.iter().enumerate() {
             let said = flow.outputs.iter().find(|(name, _)| name == port);
             states[plan.output_slot(action, output)] = said.map_or(passed, |(_, state)| *state);
         }
-        for leak in flow.leaks {
+        for leak in leaks {
             let key = (stage, leak.code, leak.port.clone());
             found.entry(key).and_modify(|(.., times)| *times += 1).or_insert((leak, action, 1));
         }
@@ -74,6 +84,7 @@ fn diagnostic(plan: &Plan<'_>, leak: Leak, action: ActionId, times: usize) -> Di
     let names: Vec<_> = path.iter().map(|&action| name(plan, action)).collect();
     let others = match times {
         1 => String::new(),
+        2 => ", and so does 1 more of its actions".to_owned(),
         n => format!(", and so do {} more of its actions", n - 1),
     };
     let related = path.iter().filter(|&&of| of != action).map(|&of| Related {

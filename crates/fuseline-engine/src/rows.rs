@@ -55,6 +55,18 @@ impl Rows {
         }
     }
 
+    /// Words for where the numbers of two folds say nothing, since their splits differ.
+    fn of_another_split(self, other: Self) -> &'static str {
+        match (self, other) {
+            (Self::Train(one) | Self::Test(one), Self::Train(other) | Self::Test(other))
+                if one.split != other.split =>
+            {
+                " of another split"
+            }
+            _ => "",
+        }
+    }
+
     /// The rows that a stage fitted on these must not have seen.
     pub fn held_out(self) -> Self {
         match self {
@@ -95,6 +107,14 @@ impl RowState {
     /// Rows that nothing shaped.
     pub fn of(holds: Rows) -> Self {
         Self { holds, shaped_by: Rows::None, in_fold: false, control: false, origin: None }
+    }
+
+    /// What would arrive if it were not for a leak: nothing, or the rows without what shaped them.
+    #[must_use]
+    pub(crate) fn without(self, leak: Code) -> Self {
+        let is_of_shape =
+            [codes::LEAK_IN_FOLD, codes::LEAK_SHAPED_BY_TEST, codes::LEAK_CONTROL].contains(&leak);
+        Self::of(if is_of_shape { self.holds } else { Rows::None })
     }
 
     /// Both together.
@@ -207,8 +227,9 @@ impl<'a> RowFlow<'a> {
                 codes::LEAK_SHAPED_BY_TEST,
                 port,
                 format!(
-                    "fits on {rows}, but what arrives was shaped by {}, which overlaps {}",
+                    "fits on {rows}, but what arrives was shaped by {}{}, which overlaps {}",
                     state.shaped_by,
+                    rows.of_another_split(state.shaped_by),
                     rows.held_out()
                 ),
                 "fit each preprocessing step inside the fold, on its training rows alone",
@@ -223,7 +244,12 @@ impl<'a> RowFlow<'a> {
             self.leak(
                 codes::LEAK_MODEL_SAW_ROWS,
                 model,
-                format!("applies a model shaped by {} to {}", model_state.shaped_by, rows.holds),
+                format!(
+                    "applies a model shaped by {} to {}{}",
+                    model_state.shaped_by,
+                    rows.holds,
+                    model_state.shaped_by.of_another_split(rows.holds)
+                ),
                 "match the fold: the model of a fold may only see that fold's test rows",
             );
         } else if rows.in_fold || rows.shaped_by.overlaps(rows.holds) {
@@ -263,7 +289,7 @@ impl<'a> RowFlow<'a> {
             self.leak(
                 codes::LEAK_ROWS_DIFFER,
                 other,
-                format!("{one} holds {a} and {other} holds {b}"),
+                format!("takes {one} of {a} and {other} of {b}{}", a.of_another_split(b)),
                 "match the folds and take both from the same side of the split",
             );
         }
@@ -275,7 +301,7 @@ impl<'a> RowFlow<'a> {
             self.leak(
                 codes::LEAK_CONTROL,
                 port,
-                "a control that reads the labels of test rows reaches a native condition".to_owned(),
+                "takes what a control made of the labels of test rows into a native condition".to_owned(),
                 "controls may only be the quality of a fusion rule, with the whole point marked as a control",
             );
         }

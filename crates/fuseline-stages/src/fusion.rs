@@ -1,7 +1,7 @@
 //! `fusion.*`: fitting a fusion rule, and asking the frozen model.
 
 use fuseline_artifact::Model;
-use fuseline_engine::{Inputs, RowFlow, StageError};
+use fuseline_engine::{Inputs, RowFlow, StageError, codes};
 use fuseline_host::OpenModel;
 
 use crate::batch::Fusable;
@@ -25,6 +25,14 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
     flow.no_control("evidence");
     let (model, evidence, quality) =
         (flow.input("model"), flow.input("evidence"), flow.input("quality"));
+    if model.control && !quality.control {
+        flow.leak(
+            codes::LEAK_CONTROL,
+            "model",
+            "asks a model that was fitted with a control under a quality that is none: the point would count as native".to_owned(),
+            "match the quality: the model and the quality it is asked under come from the same point",
+        );
+    }
     let shaped_by = model.shaped_by.union(evidence.shaped_by).union(quality.shaped_by);
     for output in outputs {
         flow.output(output, evidence.holds, shaped_by).control = model.control || quality.control;

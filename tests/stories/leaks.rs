@@ -1,0 +1,127 @@
+//! The leakage guard against a corpus: leaks, each refused for its own reason, and look-alikes that pass.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use fuseline_tests::{Lab, root};
+use serde_json::Value;
+
+/// The cases of a folder with their texts, sorted.
+fn cases(folder: &str) -> Vec<(PathBuf, String)> {
+    let folder = root().join("tests/cases/leaks").join(folder);
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a case can be read");
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Line and code of every error that `check` finds.
+fn errors(lab: &Lab, path: &PathBuf) -> (i32, BTreeSet<(usize, String)>) {
+    let ran = lab.run(["check".as_ref(), path.as_os_str(), "--format=json".as_ref()]);
+    let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
+    let errors = found["diagnostics"].as_array().expect("a list").iter();
+    let errors = errors.filter(|found| found["severity"] == "error").map(|found| {
+        let line = found["line"].as_u64().expect("a line");
+        (line as usize, found["code"].as_str().expect("a code").to_owned())
+    });
+    (ran.code(), errors.collect())
+}
+
+/// Line and code of every `# <- CODE, CODE`.
+fn expected(text: &str) -> BTreeSet<(usize, String)> {
+    text.lines()
+        .zip(1..)
+        .filter_map(|(line, number)| Some((line.split_once("# <- ")?.1, number)))
+        .flat_map(|(codes, number)| codes.split(", ").map(move |code| (number, code.to_owned())))
+        .collect()
+}
+
+/// What a comment line `# name: value` says.
+fn comment<'t>(text: &'t str, name: &str) -> &'t str {
+    let start = format!("# {name}: ");
+    text.lines()
+        .find_map(|line| line.strip_prefix(&start))
+        .unwrap_or_else(|| panic!("no line begins {start:?}"))
+}
+
+#[test]
+fn every_leak_that_the_plan_shows_is_refused_at_its_place_for_its_own_reason() {
+    let lab = Lab::new();
+    let cases = cases("refused");
+    assert!(cases.len() >= 25, "{} leaks", cases.len());
+    for (path, text) in &cases {
+        let expected = expected(text);
+        assert!(!expected.is_empty(), "{} expects nothing", path.display());
+        let (code, found) = errors(&lab, path);
+        assert_eq!((code, found), (2, expected), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_leak_that_only_the_data_shows_passes_the_check_and_stops_the_run() {
+    let lab = Lab::new();
+    let cases = cases("refused_while_running");
+    assert!(cases.len() >= 7, "{} leaks", cases.len());
+    for (path, text) in &cases {
+        let (code, found) = errors(&lab, path);
+        assert_eq!((code, found), (0, BTreeSet::new()), "{}", path.display());
+        let ran = lab.run(["run".as_ref(), path.as_os_str(), "--format=json".as_ref()]);
+        ran.exits(2);
+        let said = ran.stderr().split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in [comment(text, "code"), comment(text, "says")] {
+            assert!(said.contains(wanted), "{}: no {wanted:?} in {said}", path.display());
+        }
+        let stage = comment(text, "stage");
+        assert!(said.contains(&format!("× {stage}")), "{}: not at {stage}", path.display());
+        assert!(!lab.path("results").exists(), "{} gave out results", path.display());
+    }
+}
+
+#[test]
+fn legal_look_alikes_pass() {
+    let lab = Lab::new();
+    let cases = cases("legal");
+    assert!(cases.len() >= 15, "{} look-alikes", cases.len());
+    for (path, text) in &cases {
+        assert!(!text.contains("# <-"), "{} expects an error", path.display());
+        let (code, found) = errors(&lab, path);
+        assert_eq!((code, found), (0, BTreeSet::new()), "{}", path.display());
+    }
+}
+
+#[test]
+fn legal_look_alikes_that_need_no_other_program_run() {
+    let lab = Lab::new();
+    let mut ran = 0;
+    for (path, text) in cases("legal") {
+        if !text.contains("uses: command") {
+            lab.run(["run".as_ref(), path.as_os_str(), "--format=json".as_ref()]).success();
+            ran += 1;
+        }
+    }
+    assert!(ran >= 9, "{ran} ran");
+}
+
+#[test]
+fn the_message_of_a_leak_tells_the_way_it_takes() {
+    let lab = Lab::new();
+    let case = root().join("tests/cases/leaks/refused/scaled_on_all_rows.yaml");
+    let ran = lab.run(["check".as_ref(), case.as_os_str(), "--format=json".as_ref()]);
+    let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
+    assert_eq!(
+        found["diagnostics"][0]["message"],
+        "expert[modality=audio,fold=0] fits on train(fold 0), but what arrives was shaped by all rows, which overlaps \
+         test(fold 0), and so do 5 more of its actions (path: scaled[modality=audio] -> expert[modality=audio,fold=0])"
+    );
+    assert_eq!(
+        found["diagnostics"][0]["related"][0]["message"],
+        "the leak comes through scaled[modality=audio]"
+    );
+}
