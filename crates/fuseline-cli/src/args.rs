@@ -93,6 +93,9 @@ pub struct WorkflowArgs {
     /// Add a folder to the plugin path; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
+    /// How fusion rules run, whatever the workflow says [default: worker]
+    #[arg(long, value_enum)]
+    pub isolation: Option<Isolation>,
     /// Refuse a plan with more actions than this
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub max_actions: usize,
@@ -197,6 +200,71 @@ pub enum Plugin {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Show what a rule says of itself: parameters, limits, capabilities
+    Inspect {
+        /// A plugin's file, or a rule's name on the plugin path
+        rule: String,
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Hold a plugin against every promise of the ABI; each check runs in a process of its own
+    Check {
+        /// The plugin's file
+        file: PathBuf,
+        /// How the checks are printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Begin a fusion rule, in a folder of its own
+    New {
+        /// The rule's name: a letter, then letters, digits and _, all lower-case
+        name: String,
+        /// The language
+        #[arg(long = "lang", value_name = "LANGUAGE", value_enum)]
+        language: Language,
+        /// Where the crate fuseline-plugin lies, for Rust [default: where this command was built]
+        #[arg(long, value_name = "DIR")]
+        kit: Option<PathBuf>,
+    },
+    /// Pin the digests of the plugins on the plugin path in fuseline.lock
+    Lock {
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+    },
+}
+
+/// The languages in which a rule can be begun.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// With the kit, no unsafe code
+    Rust,
+    /// With the header alone
+    C,
+    /// With numpy and pyarrow, in a process of its own
+    Python,
+}
+
+/// How fusion rules run.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a process of their own: a crash costs one action
+    Worker,
+    /// In this process: faster, and a crash takes the run with it
+    InProcess,
+}
+
+impl From<Isolation> for fuseline_host::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Worker => Self::Worker,
+            Isolation::InProcess => Self::InProcess,
+        }
+    }
 }
 
 /// What to do with past runs.

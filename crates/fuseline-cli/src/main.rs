@@ -11,6 +11,7 @@ mod context;
 mod crate_metadata;
 mod deliver;
 mod exit;
+mod plugins;
 mod print;
 mod progress;
 mod render;
@@ -24,6 +25,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = fuseline_host::worker::run_if_asked() {
+        return code;
+    }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

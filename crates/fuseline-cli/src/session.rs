@@ -1,14 +1,14 @@
 //! From arguments to a checked workflow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fuseline_engine::{Depth, Kinds, Plan, Services};
-use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_host::Isolation;
 use fuseline_workflow::{Checked, Diagnostic, Limits, Overrides, ParamsFile, Source, Workflow};
 
 use crate::args::WorkflowArgs;
 use crate::exit::{Exit, Failure};
-use crate::render;
+use crate::{plugins, render};
 
 /// A workflow file that has been read and checked by the language; it may still have mistakes.
 pub struct Session {
@@ -38,11 +38,15 @@ impl Session {
         let checked =
             fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
-        let services = Services {
-            plugins: PluginLibrary::new(plugin_path(&args.plugin_path, declared)),
-            isolation: Isolation::InProcess,
-            files: Default::default(),
-        };
+        let isolation = args.isolation.map(Into::into).or_else(|| {
+            checked.workflow.as_ref()?.isolation.map(|isolation| match isolation {
+                fuseline_workflow::Isolation::Worker => Isolation::Worker,
+                fuseline_workflow::Isolation::InProcess => Isolation::InProcess,
+            })
+        });
+        let folder = args.workflow.parent().unwrap_or(Path::new("."));
+        let path = plugins::path(&args.plugin_path, declared);
+        let services = plugins::services(path, isolation, folder)?;
         Ok(Self { kinds, checked, services })
     }
 
@@ -96,22 +100,6 @@ fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Fai
             })
         })
         .collect()
-}
-
-/// The folders that are searched for plugins, in order.
-pub fn plugin_path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
-    let mut path = arguments.to_vec();
-    if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
-        path.extend(
-            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()),
-        );
-    }
-    path.extend_from_slice(declared);
-    if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
-        path.push(beside.join("plugins"));
-        path.push(beside.to_owned());
-    }
-    path
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

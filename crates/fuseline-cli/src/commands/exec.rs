@@ -6,16 +6,14 @@ use std::time::Instant;
 
 use fuseline_cache::ActionRecord;
 use fuseline_engine::{
-    Class, Executor, FileDigests, LocalExecutor, Services, StageError, find_job, peak_memory,
+    Class, Executor, LocalExecutor, StageError, find_job, peak_memory,
 };
-use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::{Value, json};
 
 use crate::args::{Exec, Format};
 use crate::commands::cache::existing;
 use crate::exit::{Exit, Failure};
-use crate::print;
-use crate::session::plugin_path;
+use crate::{plugins, print};
 
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
     let cache = existing(&args.cache)?;
@@ -24,11 +22,8 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
             .hint("a run writes an action down when it starts to execute it")
     })?;
     let kinds = fuseline_stages::kinds();
-    let services = Services {
-        plugins: PluginLibrary::new(plugin_path(&args.plugin_path, &[])),
-        isolation: Isolation::InProcess,
-        files: FileDigests::default(),
-    };
+    let here = std::path::Path::new(".");
+    let services = plugins::services(plugins::path(&args.plugin_path, &[]), None, here)?;
     job.check(&kinds, &services).map_err(|error| failure(&job.site, error))?;
     // Waits while another executes the same action; after that it may be there.
     let lease = cache.lease(&job.key)?;

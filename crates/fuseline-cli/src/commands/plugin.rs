@@ -1,52 +1,39 @@
-//! `fuseline plugin`: the fusion rules on the plugin path.
+//! `fuseline plugin`: lists, inspects, checks, begins and pins fusion rules.
 
-use fuseline_host::PluginLibrary;
-use serde_json::json;
+use std::path::{Path, PathBuf};
 
-use crate::args::{Format, Plugin};
+use fuseline_host::check::check as check_file;
+use fuseline_host::scaffold::new_rule;
+use fuseline_host::{Isolation, Lock, PluginFile, PluginLibrary};
+use serde_json::{Value, json};
+
+use crate::args::{Format, Language, Plugin};
 use crate::exit::{Exit, Failure};
-use crate::print;
-use crate::session::plugin_path;
+use crate::plugins::{self, LOCK_FILE};
+use crate::{deliver, print};
 
 pub fn run(args: &Plugin) -> Result<Exit, Failure> {
     match args {
         Plugin::List { plugin_path, format } => list(plugin_path, *format),
+        Plugin::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
+        Plugin::Check { file, format } => check(file, *format),
+        Plugin::New { name, language, kit } => new(name, *language, kit.as_deref()),
+        Plugin::Lock { plugin_path } => lock(plugin_path),
     }
 }
 
-fn list(folders: &[std::path::PathBuf], format: Format) -> Result<Exit, Failure> {
-    let path = plugin_path(folders, &[]);
-    let (mut found, mut broken) = (Vec::new(), Vec::new());
-    for plugin in PluginLibrary::new(path.clone()).list() {
-        match plugin {
-            Ok(plugin) => found.push(plugin),
-            Err(error) => broken.push(error.to_string()),
-        }
-    }
+fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
+    let path = plugins::path(folders, &[]);
+    let (found, broken) = on_path(path.clone());
     if format == Format::Json {
-        let found: Vec<_> = found
-            .iter()
-            .map(|plugin| {
-                json!({
-                    "id": plugin.id,
-                    "abi": format!("{}.{}", plugin.abi.0, plugin.abi.1),
-                    "digest": plugin.digest.to_string(),
-                    "path": plugin.path.display().to_string(),
-                })
-            })
-            .collect();
+        let found: Vec<_> = found.iter().map(file_json).collect();
         print::json(&json!({ "plugins": found, "broken": broken }));
         return Ok(Exit::Done);
     }
     let width = found.iter().map(|plugin| plugin.id.len()).max().unwrap_or(0);
     for plugin in &found {
-        let digest = plugin.digest.to_string();
-        print::result(format!(
-            "{:width$}  {}  {}",
-            plugin.id,
-            &digest[..12],
-            plugin.path.display()
-        ));
+        let digest = plugin.digest.short();
+        print::result(format!("{:width$}  {digest}  {}", plugin.id, plugin.path.display()));
     }
     for error in &broken {
         print::note(format!("warning: {error}"));
@@ -57,5 +44,134 @@ fn list(folders: &[std::path::PathBuf], format: Format) -> Result<Exit, Failure>
             print::note(format!("  {}", folder.display()));
         }
     }
+    Ok(Exit::Done)
+}
+
+/// The plugins in some folders, and what is wrong with the others.
+fn on_path(path: Vec<PathBuf>) -> (Vec<PluginFile>, Vec<String>) {
+    let (mut found, mut broken) = (Vec::new(), Vec::new());
+    for plugin in PluginLibrary::new(path).list() {
+        match plugin {
+            Ok(plugin) => found.push(plugin),
+            Err(error) => broken.push(error.to_string()),
+        }
+    }
+    (found, broken)
+}
+
+fn file_json(plugin: &PluginFile) -> Value {
+    json!({
+        "id": plugin.id,
+        "abi": format!("{}.{}", plugin.abi.0, plugin.abi.1),
+        "digest": plugin.digest.to_string(),
+        "path": plugin.path.display().to_string(),
+    })
+}
+
+/// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
+fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
+    let here = Path::new(".");
+    let services = plugins::services(plugins::path(folders, &[]), None, here)?;
+    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let file = match Path::new(rule) {
+        path if path.is_file() => PluginFile::read(path),
+        _ => services.plugins.find(rule),
+    };
+    let file = file.map_err(wrong)?;
+    let loaded = services.plugins.load(&file, Isolation::Worker).map_err(wrong)?;
+    let descriptor = loaded.descriptor();
+    if format == Format::Json {
+        let mut value = file_json(&file);
+        value["descriptor"] = serde_json::to_value(descriptor).map_err(Failure::failed)?;
+        print::json(&value);
+        return Ok(Exit::Done);
+    }
+    let capabilities = &descriptor.capabilities;
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let mut text = format!(
+        "{} {}: {}\n{}\n\nfile     {}\ndigest   {}\nABI      {}.{}\nlicence  {}\n\
+         uses quality: {}; rows independent: {}; takes missing modalities: {}; takes embeddings: {}\n\
+         at most {} modalities and {} classes\n",
+        descriptor.id,
+        descriptor.version,
+        descriptor.name,
+        descriptor.summary,
+        file.path.display(),
+        file.digest,
+        file.abi.0,
+        file.abi.1,
+        descriptor.licence,
+        yes(capabilities.uses_quality),
+        yes(capabilities.row_independent),
+        yes(capabilities.accepts_missing),
+        yes(capabilities.accepts_embeddings),
+        descriptor.limits.modalities,
+        descriptor.limits.classes,
+    );
+    let params = descriptor.params["properties"].as_object();
+    for (number, (name, param)) in params.into_iter().flatten().enumerate() {
+        if number == 0 {
+            text += "\nparams (under with: params:):\n";
+        }
+        let kind = param["type"].as_str().unwrap_or("any");
+        text += &format!("  {name}: {kind}");
+        if let Some(default) = param.get("default") {
+            text += &format!(" = {default}");
+        }
+        text += &format!("\n      {}\n", param["description"].as_str().unwrap_or_default());
+    }
+    print::result(text);
+    Ok(Exit::Done)
+}
+
+/// Holds a file against every promise of the ABI.
+fn check(file: &Path, format: Format) -> Result<Exit, Failure> {
+    if !file.is_file() {
+        return Err(Failure::wrong(format!("there is no file {}", file.display())));
+    }
+    let report = check_file(file, &plugins::program()?);
+    if format == Format::Json {
+        print::json(&report.to_json());
+    } else {
+        for check in &report.checks {
+            print::result(check.to_string());
+        }
+        print::result(match report.passed() {
+            true => "Every promise that could be checked is kept.",
+            false => "The plugin breaks a promise of the ABI.",
+        });
+    }
+    Ok(if report.passed() { Exit::Done } else { Exit::ActionFailed })
+}
+
+/// Begins a rule in a folder of its own.
+fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failure> {
+    let kit = kit.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuseline-plugin"),
+        Path::to_owned,
+    );
+    let language = match language {
+        Language::Rust => fuseline_host::scaffold::Language::Rust,
+        Language::C => fuseline_host::scaffold::Language::C,
+        Language::Python => fuseline_host::scaffold::Language::Python,
+    };
+    let files = new_rule(Path::new("."), name, language, &kit)
+        .map_err(|error| Failure::wrong(error.to_string()))?;
+    for file in files {
+        print::result(file.display().to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// Pins what is on the plugin path, in the working directory.
+fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
+    let (found, broken) = on_path(plugins::path(folders, &[]));
+    if let Some(error) = broken.first() {
+        return Err(Failure::wrong(error.clone()).hint("take the file off the plugin path first"));
+    }
+    let text = Lock::of(&found).text();
+    deliver::file(Path::new(LOCK_FILE), text.as_bytes())
+        .map_err(|error| Failure::failed(format!("cannot write {LOCK_FILE}: {error}")))?;
+    print::result(format!("{LOCK_FILE} pins {} plugins.", found.len()));
     Ok(Exit::Done)
 }

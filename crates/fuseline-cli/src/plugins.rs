@@ -1,0 +1,62 @@
+//! Where fusion rules are found, how they are isolated, and what `fuseline.lock` pins.
+
+use std::path::{Path, PathBuf};
+
+use fuseline_engine::{FileDigests, Services};
+use fuseline_host::worker::{WorkerLimits, WorkerProgram};
+use fuseline_host::{Isolation, Lock, PluginLibrary};
+
+use crate::exit::Failure;
+
+/// The file that pins the digests of plugins.
+pub const LOCK_FILE: &str = "fuseline.lock";
+
+/// The folders that are searched for plugins, in order.
+pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
+    let mut path = arguments.to_vec();
+    if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
+        path.extend(
+            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()),
+        );
+    }
+    path.extend_from_slice(declared);
+    if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        path.push(beside.join("plugins"));
+        path.push(beside.to_owned());
+    }
+    path
+}
+
+/// What stages are offered: the rules on a path, as the lock nearest to `near` admits them, isolated as asked.
+///
+/// `near`: the folder of the workflow, or the working directory where there is none.
+pub fn services(
+    path: Vec<PathBuf>,
+    isolation: Option<Isolation>,
+    near: &Path,
+) -> Result<Services, Failure> {
+    let mut plugins = PluginLibrary::new(path).with_workers(program()?, WorkerLimits::default());
+    if let Some(file) = nearest_lock(near)
+        && let Some(lock) =
+            Lock::read(&file).map_err(|error| Failure::wrong(error.to_string()).hint(RELOCK))?
+    {
+        plugins = plugins.with_lock(lock);
+    }
+    let isolation = isolation.unwrap_or(Isolation::Worker);
+    Ok(Services { plugins, isolation, files: FileDigests::default() })
+}
+
+/// What to do about a lock.
+const RELOCK: &str = "`fuseline plugin lock` writes it again";
+
+/// How workers are started: this program, which turns into one when its first argument says so.
+pub fn program() -> Result<WorkerProgram, Failure> {
+    WorkerProgram::this()
+        .map_err(|error| Failure::failed(format!("cannot find the program of this command: {error}")))
+}
+
+/// The lock file in a folder or the nearest one above it.
+fn nearest_lock(folder: &Path) -> Option<PathBuf> {
+    let folder = std::path::absolute(folder).ok()?;
+    folder.ancestors().map(|folder| folder.join(LOCK_FILE)).find(|file| file.is_file())
+}
