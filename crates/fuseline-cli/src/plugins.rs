@@ -42,7 +42,6 @@ pub fn services(
     {
         plugins = plugins.with_lock(lock);
     }
-    let isolation = isolation.unwrap_or(Isolation::Worker);
     Ok(Services { plugins, isolation, files: FileDigests::default() })
 }
 
@@ -51,8 +50,9 @@ const RELOCK: &str = "`fuseline plugin lock` writes it again";
 
 /// How workers are started: this program, which turns into one when its first argument says so.
 pub fn program() -> Result<WorkerProgram, Failure> {
-    WorkerProgram::this()
-        .map_err(|error| Failure::failed(format!("cannot find the program of this command: {error}")))
+    WorkerProgram::this().map_err(|error| {
+        Failure::failed(format!("cannot find the program of this command: {error}"))
+    })
 }
 
 /// The lock file in a folder or the nearest one above it.

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use fuseline_engine::{Depth, Kinds, Plan, Services};
-use fuseline_host::Isolation;
 use fuseline_workflow::{Checked, Diagnostic, Limits, Overrides, ParamsFile, Source, Workflow};
 
 use crate::args::WorkflowArgs;
-use crate::exit::{Exit, Failure};
-use crate::{plugins, render};
+use crate::exit::Failure;
+use crate::{plugins, render, suggest};
 
 /// A workflow file that has been read and checked by the language; it may still have mistakes.
 pub struct Session {
@@ -38,12 +37,7 @@ impl Session {
         let checked =
             fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
-        let isolation = args.isolation.map(Into::into).or_else(|| {
-            checked.workflow.as_ref()?.isolation.map(|isolation| match isolation {
-                fuseline_workflow::Isolation::Worker => Isolation::Worker,
-                fuseline_workflow::Isolation::InProcess => Isolation::InProcess,
-            })
-        });
+        let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
         let path = plugins::path(&args.plugin_path, declared);
         let services = plugins::services(path, isolation, folder)?;
@@ -54,17 +48,7 @@ impl Session {
     pub fn plan<'s>(&'s self, depth: Depth, only: &[String]) -> Result<Plan<'s>, Failure> {
         let (plan, diagnostics) = self.try_plan(depth, only)?;
         render::diagnostics(&diagnostics, &self.checked.files);
-        plan.ok_or_else(|| {
-            let errors = diagnostics.iter().filter(|found| found.is_error()).count();
-            Failure {
-                exit: Exit::Wrong,
-                message: match errors {
-                    1 => "the workflow has 1 error".to_owned(),
-                    n => format!("the workflow has {n} errors"),
-                },
-                hint: None,
-            }
-        })
+        plan.ok_or_else(|| Failure::wrong(format!("the workflow has {}", errors(&diagnostics))))
     }
 
     /// The plan, unless there are mistakes, and everything that was found, sorted by place.
@@ -87,16 +71,23 @@ impl Session {
     }
 }
 
+/// How many errors there are, in words.
+pub fn errors(found: &[Diagnostic]) -> String {
+    match found.iter().filter(|found| found.is_error()).count() {
+        1 => "1 error".to_owned(),
+        n => format!("{n} errors"),
+    }
+}
+
 /// Stages by name, as `--only` gives them.
 fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Failure> {
     names
         .iter()
         .map(|name| {
-            workflow.stages.iter().position(|stage| stage.name == *name).ok_or_else(|| {
-                let names: Vec<_> =
-                    workflow.stages.iter().map(|stage| stage.name.as_str()).collect();
-                Failure::wrong(format!("there is no stage {name}"))
-                    .hint(format!("the stages are {}", names.join(", ")))
+            let names = || workflow.stages.iter().map(|stage| stage.name.as_str());
+            names().position(|known| known == name).ok_or_else(|| {
+                let failure = Failure::wrong(format!("there is no stage {name}"));
+                Failure { hint: suggest::hint(name, "stage", names()), ..failure }
             })
         })
         .collect()

@@ -340,6 +340,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             seed: workflow.seed,
             point: if kind.reads_point { self.plan.point(action) } else { Point::new() },
             files: variant.files.clone(),
+            isolation: self.execution(action).isolation.or(workflow.isolation).map(host_isolation),
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
             inputs: self.resolver.given(action),
             fields,
@@ -385,8 +386,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
                     Some((_, timeout)) => too_slow(timeout),
                     None => error,
                 };
-                match error.lost {
-                    Some(lost) if self.remake(action, lost) => {}
+                match error.lost.as_deref() {
+                    Some(&lost) if self.remake(action, lost) => {}
                     _ if self.retry(action, &error) => {}
                     _ => self.fail(action, error),
                 }
@@ -488,6 +489,13 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             executed: self.executed,
             digests: self.resolver.into_digests(),
         }
+    }
+}
+
+fn host_isolation(isolation: fuseline_workflow::Isolation) -> fuseline_host::Isolation {
+    match isolation {
+        fuseline_workflow::Isolation::Worker => fuseline_host::Isolation::Worker,
+        fuseline_workflow::Isolation::InProcess => fuseline_host::Isolation::InProcess,
     }
 }
 

@@ -30,7 +30,7 @@ pub struct StageError {
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,
     /// The input artifact that is damaged or gone, when that is why: it can be made again.
-    pub lost: Option<Digest>,
+    pub lost: Option<Box<Digest>>,
 }
 
 impl StageError {
@@ -68,7 +68,7 @@ impl StageError {
     /// Says which input artifact is damaged or gone.
     #[must_use]
     pub(crate) fn lost(mut self, digest: Digest) -> Self {
-        self.lost = Some(digest);
+        self.lost = Some(Box::new(digest));
         self
     }
 

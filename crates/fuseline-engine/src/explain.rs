@@ -8,12 +8,12 @@ use crate::key::Field;
 pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
     let Some(last) = last else { return "never executed".to_owned() };
     first_difference(&last.key_text, now)
-        .unwrap_or_else(|| "its record is missing from the cache".to_owned())
+        .unwrap_or_else(|| "its outputs are no longer in the cache".to_owned())
 }
 
 /// The last record of an action, by the key remembered for it.
 pub(crate) fn last_record(cache: &Cache, key: Option<&ActionKey>) -> Option<ActionRecord> {
-    cache.get_action(key?).ok().flatten()
+    cache.recall_action(key?).ok().flatten()
 }
 
 /// The first field that came, went or has another value, in words.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Typed};
+use fuseline_host::Isolation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, StageError};
@@ -67,6 +68,7 @@ pub struct Inputs<'a> {
     files: Vec<(PathBuf, Digest)>,
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
+    isolation: Option<Isolation>,
 }
 
 impl Inputs<'_> {
@@ -128,6 +130,11 @@ impl Inputs<'_> {
         self.services
     }
 
+    /// Where fusion rules run: what the invocation says goes before what the stage says.
+    pub fn isolation(&self) -> Isolation {
+        self.services.isolation.or(self.isolation).unwrap_or_default()
+    }
+
     /// Where the inputs come from. Only kinds whose ports say `reads_provenance` are told.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_deref()
@@ -181,6 +188,7 @@ impl<'a> InputsBuilder<'a> {
             files: Vec::new(),
             provenance: None,
             stop: None,
+            isolation: None,
         })
     }
 
@@ -225,6 +233,13 @@ impl<'a> InputsBuilder<'a> {
     #[must_use]
     pub fn provenance(mut self, provenance: Arc<Provenance>) -> Self {
         self.0.provenance = Some(provenance);
+        self
+    }
+
+    /// Where fusion rules run, as the stage says.
+    #[must_use]
+    pub fn isolation(mut self, isolation: Option<Isolation>) -> Self {
+        self.0.isolation = isolation;
         self
     }
 

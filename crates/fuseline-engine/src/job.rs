@@ -18,6 +18,7 @@ use crate::key::Field;
 use crate::kind::Kinds;
 use crate::resolve::Given;
 use crate::services::Services;
+use fuseline_host::Isolation;
 
 /// One resolved action.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Job {
     pub point: Point,
     /// The files that its key names.
     pub files: Vec<(PathBuf, Digest)>,
+    /// Where fusion rules run, when the stage or the workflow says so. No part of the key.
+    pub isolation: Option<Isolation>,
     /// Where its inputs come from, when its kind reads that.
     pub provenance: Option<Arc<Provenance>>,
     pub(crate) inputs: Vec<Given>,
@@ -112,6 +115,7 @@ impl LocalExecutor<'_> {
             .map_err(|problem| StageError::failed(problem.message).at(problem.option))?;
         let mut inputs = InputsBuilder::new(self.services, job.seed)
             .point(job.point.clone())
+            .isolation(job.isolation)
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {

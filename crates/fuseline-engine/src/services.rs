@@ -9,7 +9,9 @@ pub struct Services {
     /// The fusion rules on the plugin path.
     pub plugins: PluginLibrary,
     /// Whether a rule runs in a worker process or in this one.
-    pub isolation: Isolation,
+    ///
+    /// `None`: as the stage or the workflow says, and in a worker process where neither does.
+    pub isolation: Option<Isolation>,
     /// Digests of source files.
     pub files: FileDigests,
 }

@@ -1,7 +1,10 @@
 //! Where a rule runs.
 
+use serde::{Deserialize, Serialize};
+
 /// Where a rule runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// In a process of its own: a crash, a hang or an endless allocation is an error of one call.
     #[default]

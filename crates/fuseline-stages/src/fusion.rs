@@ -13,7 +13,7 @@ pub mod predict;
 pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, StageError> {
     let services = inputs.services();
     let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest)?;
-    let rule = services.plugins.load(&file, services.isolation)?;
+    let rule = services.plugins.load(&file, inputs.isolation())?;
     Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn services() -> Services {
     let executable = std::env::current_exe().unwrap();
     Services {
         plugins: PluginLibrary::new(vec![executable.parent().unwrap().to_owned()]),
-        isolation: Isolation::InProcess,
+        isolation: Some(Isolation::InProcess),
         files: FileDigests::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fuseline_artifact::Artifact;
 use fuseline_cache::Cache;
 use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
-use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_host::PluginLibrary;
 use fuseline_report::ReportData;
 
 use crate::args::Report;
@@ -124,7 +124,7 @@ fn data(
 ) -> Result<ReportData, Failure> {
     let services = Services {
         plugins: PluginLibrary::new(Vec::new()),
-        isolation: Isolation::InProcess,
+        isolation: None,
         files: Default::default(),
     };
     let mut inputs = InputsBuilder::new(&services, manifest.seed)

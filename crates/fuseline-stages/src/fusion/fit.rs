@@ -64,7 +64,7 @@ impl StageKind for Fit {
         let services = site.services;
         // A rule that is not there is reported where the key is written.
         let Ok(file) = services.plugins.find(&self.rule) else { return };
-        match services.plugins.load(&file, services.isolation) {
+        match services.plugins.load(&file, services.isolation.unwrap_or_default()) {
             Err(error) => site.report(Problem::new("rule", error.to_string())),
             Ok(rule) => {
                 for problem in rule.params(&self.params).err().into_iter().flatten() {
@@ -105,7 +105,7 @@ impl StageKind for Fit {
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
-        let rule = services.plugins.load(&file, services.isolation)?;
+        let rule = services.plugins.load(&file, inputs.isolation())?;
         let params = rule.params(&self.params).map_err(|problems| {
             let words: Vec<_> = problems
                 .iter()
