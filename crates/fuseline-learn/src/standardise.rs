@@ -108,6 +108,19 @@ impl Preprocessor {
         Ok(())
     }
 
+    /// Puts the mean in place of each missing value, row-major; the others stay as they are. Errors as [`Self::apply`].
+    pub fn impute(&self, rows: &mut [f64]) -> Result<(), InputError> {
+        row_count(rows, self.width())?;
+        for row in rows.chunks_exact_mut(self.width()) {
+            for (value, mean) in row.iter_mut().zip(&self.mean) {
+                if !value.is_finite() {
+                    *value = *mean;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Standardised copies of the rows. Errors as [`Self::apply`].
     pub fn transform(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         let mut rows = rows.to_vec();

@@ -4,20 +4,60 @@
 //! family brings only its way to fit and predict.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Folds};
-use fuseline_engine::{Inputs, Outputs, Ports, RowFlow, Rows, StageError};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, Rows, StageError};
+use fuseline_learn::weights;
 use fuseline_workflow::Role;
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use self::calibration::{Calibration, Calibrator};
 use crate::guard::groups_apart;
 use crate::rows::{Matrix, fold_of_rows, row_of};
 use crate::split::fold_by_rank;
 
+mod calibration;
+pub mod gradient_boosting;
 pub mod logistic;
+pub mod precomputed;
+pub mod random_forest;
 
-/// The ports of every expert.
+/// How rows are weighted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeight {
+    /// So that the classes count alike.
+    #[default]
+    Balanced,
+    /// All rows alike.
+    None,
+}
+
+impl ClassWeight {
+    fn of(self, labels: &[u32], classes: usize) -> Result<Vec<f64>, StageError> {
+        match self {
+            Self::Balanced => weights::balanced(labels, classes).map_err(failed),
+            Self::None => Ok(vec![1.0; labels.len()]),
+        }
+    }
+}
+
+/// The ports of every expert that is fitted.
 pub(crate) fn ports() -> Ports {
-    Ports::new()
-        .one("features", ArtifactKind::Features, Role::Fit, "The features of one modality.")
+    ports_of(true)
+}
+
+/// The ports of every expert, whether or not it reads the features.
+pub(crate) fn ports_of(reads_features: bool) -> Ports {
+    let ports = Ports::new().one(
+        "features",
+        ArtifactKind::Features,
+        Role::Fit,
+        "The features of one modality.",
+    );
+    let ports = if reads_features { ports } else { ports.unread() };
+    ports
         .one("cohort", ArtifactKind::Cohort, Role::Fit, "The examples with group and label.")
         .one(
             "folds",
@@ -42,6 +82,18 @@ pub(crate) struct Setup<'a> {
     pub modality: Option<&'a str>,
     /// Columns of the features that the expert must not see.
     pub exclude: &'a [String],
+    pub class_weight: ClassWeight,
+    pub calibration: Calibration,
+}
+
+impl Setup<'_> {
+    /// Reports what the options' schema does not see.
+    pub fn check(&self, site: &mut CheckSite<'_>) {
+        if self.calibration != Calibration::None && self.inner_folds < 3 {
+            let message = "calibration needs three inner folds: to fit, to calibrate and to be asked";
+            site.report(Problem::new("inner_folds", message));
+        }
+    }
 }
 
 /// Rows to fit on: features row-major with missing values as NaN.
@@ -49,7 +101,15 @@ pub(crate) struct Training<'a> {
     pub features: Vec<f64>,
     pub width: usize,
     pub labels: &'a [u32],
+    pub weights: &'a [f64],
     pub classes: usize,
+    /// The inner folds that are left out: a name for this fit among the others of the stage.
+    pub left_out: &'a [u32],
+}
+
+/// What a learner says is a failure of the work, not of the data.
+pub(crate) fn failed(error: impl std::error::Error) -> StageError {
+    StageError::failed(error.to_string())
 }
 
 /// The leakage guard of every expert: it is fitted on the training rows of its fold, out of fold for those themselves.
@@ -70,7 +130,9 @@ pub(crate) fn modality(given: Option<&str>, inputs: &Inputs<'_>) -> String {
 /// Fits and predicts out of fold for the training rows, and once more on all of them for the test rows.
 ///
 /// The inner folds are those of the sorted groups of all training rows of the cohort, so that they are the same for every
-/// modality. An example that is absent from the features gets no evidence.
+/// modality. An example that is absent from the features gets no evidence. A calibration is fitted on out-of-fold
+/// evidence: for the test rows on that of all training rows, for an inner fold on that of the other inner folds, from
+/// experts that have not seen the inner fold either.
 pub(crate) fn run(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
@@ -85,60 +147,113 @@ pub(crate) fn run(
         return Err(StageError::data("no feature is left to fit on").at("exclude"));
     }
     let modality = modality(setup.modality, inputs);
-
-    // The last part is the whole: fitted on all training rows, asked about the test rows.
-    let parts: Vec<_> = (0..=setup.inner_folds).collect();
-    let answers = parts
-        .par_iter()
-        .map(|&part| {
-            inputs.keep_going()?;
-            let (fit, ask): (Vec<_>, Vec<_>) = if part == setup.inner_folds {
-                (rows.train.iter().collect(), rows.test.iter().collect())
-            } else {
-                rows.train.iter().partition(|row| row.inner != part)
-            };
-            let ask: Vec<usize> = ask.iter().map(|row| row.features).collect();
-            if ask.is_empty() {
-                return Ok(Vec::new());
-            }
-            let labels: Vec<u32> = fit.iter().map(|row| cohort.label[row.cohort]).collect();
-            all_classes(&labels, &cohort.classes).map_err(|class| {
-                let place = if part == setup.inner_folds {
-                    format!("fold {}", setup.test_fold)
-                } else {
-                    format!("fold {}, inner fold {part}", setup.test_fold)
-                };
-                StageError::data(format!(
-                    "no training example of class {class} in {place} of modality {modality}"
-                ))
-                .hint("use fewer folds, or fewer inner_folds")
-            })?;
-            let fit: Vec<usize> = fit.iter().map(|row| row.features).collect();
-            let training = Training {
-                features: matrix.gather(&fit),
-                width: matrix.width,
-                labels: &labels,
-                classes: cohort.classes.len(),
-            };
-            predict(&training, matrix.gather(&ask))
-        })
-        .collect::<Result<Vec<_>, StageError>>()?;
-
     let classes = cohort.classes.len();
+
+    let answer = |left_out: Vec<u32>| -> Result<Answer, StageError> {
+        inputs.keep_going()?;
+        let (fit, asked): (Vec<usize>, Vec<usize>) = (0..rows.train.len())
+            .partition(|&row| !left_out.contains(&rows.train[row].inner));
+        // Nothing left out: fitted on all training rows, asked about the test rows.
+        let ask: Vec<usize> = match left_out[..] {
+            [] => rows.test.iter().map(|row| row.features).collect(),
+            _ => asked.iter().map(|&row| rows.train[row].features).collect(),
+        };
+        if ask.is_empty() {
+            return Ok(Answer { left_out, asked, probabilities: Vec::new() });
+        }
+        let labels: Vec<u32> = fit.iter().map(|&row| cohort.label[rows.train[row].cohort]).collect();
+        all_classes(&labels, &cohort.classes).map_err(|class| {
+            let place = match left_out[..] {
+                [] => format!("fold {}", setup.test_fold),
+                [inner] => format!("fold {}, inner fold {inner}", setup.test_fold),
+                _ => format!("fold {}, inner folds {left_out:?}", setup.test_fold),
+            };
+            StageError::data(format!(
+                "no training example of class {class} in {place} of modality {modality}"
+            ))
+            .hint("use fewer folds, or fewer inner_folds, or split.stratified_group_kfold")
+        })?;
+        let fit: Vec<usize> = fit.iter().map(|&row| rows.train[row].features).collect();
+        let training = Training {
+            features: matrix.gather(&fit),
+            width: matrix.width,
+            labels: &labels,
+            weights: &setup.class_weight.of(&labels, classes)?,
+            classes,
+            left_out: &left_out,
+        };
+        let probabilities = predict(&training, matrix.gather(&ask))?;
+        Ok(Answer { left_out, asked, probabilities })
+    };
+    let mut parts: Vec<Vec<u32>> = vec![vec![]];
+    parts.extend((0..setup.inner_folds).map(|inner| vec![inner]));
+    if setup.calibration != Calibration::None {
+        parts.extend((0..setup.inner_folds).flat_map(|a| (0..a).map(move |b| vec![b, a])));
+    }
+    let mut answers =
+        parts.into_par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
+
+    let mut test = std::mem::take(&mut answers[0].probabilities);
+    let mut train = vec![0.0; rows.train.len() * classes];
+    for answer in &answers[1..=setup.inner_folds as usize] {
+        answer.put(&mut train, classes, |_| true);
+    }
+    if setup.calibration != Calibration::None {
+        let labels: Vec<u32> = rows.train.iter().map(|row| cohort.label[row.cohort]).collect();
+        let calibrator = |evidence: &[f64], among: &dyn Fn(&Row) -> bool| {
+            let known: Vec<usize> =
+                (0..rows.train.len()).filter(|&row| among(&rows.train[row])).collect();
+            let labels: Vec<u32> = known.iter().map(|&row| labels[row]).collect();
+            let evidence: Vec<f64> =
+                known.iter().flat_map(|&row| &evidence[row * classes..][..classes]).copied().collect();
+            let weights = setup.class_weight.of(&labels, classes)?;
+            Calibrator::fit(setup.calibration, &evidence, &labels, &weights, &cohort.classes)
+        };
+        calibrator(&train, &|_| true)?.apply(&mut test, classes);
+        let plain = train.clone();
+        for inner in 0..setup.inner_folds {
+            // Evidence of the other inner folds, from experts that have not seen this one.
+            let mut apart = plain.clone();
+            for answer in &answers[setup.inner_folds as usize + 1..] {
+                if answer.left_out.contains(&inner) {
+                    answer.put(&mut apart, classes, |row| rows.train[row].inner != inner);
+                }
+            }
+            let calibrator = calibrator(&apart, &|row| row.inner != inner)?;
+            for (row, evidence) in rows.train.iter().zip(train.chunks_exact_mut(classes)) {
+                if row.inner == inner {
+                    calibrator.apply(evidence, classes);
+                }
+            }
+        }
+    }
     let evidence = |rows: &[Row], probabilities| Evidence {
         modality: modality.clone(),
         classes: cohort.classes.clone(),
         example_id: rows.iter().map(|row| cohort.example_id[row.cohort].clone()).collect(),
         probabilities,
     };
-    let mut next: Vec<_> = answers.iter().map(|answer| answer.chunks_exact(classes)).collect();
-    let mut train = Vec::with_capacity(rows.train.len() * classes);
-    for row in &rows.train {
-        train.extend(next[row.inner as usize].next().into_iter().flatten());
-    }
     outputs.put("train", evidence(&rows.train, train))?;
-    let test = answers.last().cloned().unwrap_or_default();
     outputs.put("test", evidence(&rows.test, test))
+}
+
+/// What an expert says that was fitted without some inner folds.
+struct Answer {
+    left_out: Vec<u32>,
+    /// The training rows that it was asked about.
+    asked: Vec<usize>,
+    probabilities: Vec<f64>,
+}
+
+impl Answer {
+    /// Puts the evidence of some rows in their places.
+    fn put(&self, evidence: &mut [f64], classes: usize, among: impl Fn(usize) -> bool) {
+        for (&row, probabilities) in self.asked.iter().zip(self.probabilities.chunks_exact(classes)) {
+            if among(row) {
+                evidence[row * classes..][..classes].copy_from_slice(probabilities);
+            }
+        }
+    }
 }
 
 /// A row of the cohort that the features have too.
@@ -165,13 +280,7 @@ impl Sides {
         let (test, train): (Vec<usize>, Vec<usize>) =
             (0..fold.len()).partition(|&row| fold[row] == setup.test_fold);
         if test.is_empty() {
-            let last = fold.iter().max().copied().unwrap_or_default();
-            return Err(StageError::data(format!(
-                "no example is tested in fold {}",
-                setup.test_fold
-            ))
-            .at("test_fold")
-            .hint(format!("the folds are 0 to {last}")));
+            return Err(no_test_rows(setup.test_fold, &fold));
         }
         groups_apart(cohort, &train, &test)?;
         let groups = train.iter().map(|&row| cohort.group[row].as_str());
@@ -201,6 +310,14 @@ impl Sides {
         }
         Ok(rows)
     }
+}
+
+/// What to say when no example is tested in a fold.
+pub(crate) fn no_test_rows(test_fold: i32, fold: &[i32]) -> StageError {
+    let last = fold.iter().max().copied().unwrap_or_default();
+    StageError::data(format!("no example is tested in fold {test_fold}"))
+        .at("test_fold")
+        .hint(format!("the folds are 0 to {last}"))
 }
 
 /// An error with the class's name when a class has no row.

@@ -9,9 +9,9 @@ pub mod cohort;
 pub mod command;
 pub mod diagnose;
 pub mod expert;
-pub mod intervene;
 pub mod fusion;
 mod guard;
+pub mod intervene;
 pub mod load;
 mod pattern;
 mod pool;
@@ -38,9 +38,15 @@ pub fn kinds() -> Kinds {
         Kind::of::<simulate::features::SimulateFeatures>(),
         Kind::of::<cohort::define::DefineCohort>(),
         Kind::of::<split::group_kfold::GroupKFold>(),
+        Kind::of::<split::stratified_group_kfold::StratifiedGroupKFold>(),
+        Kind::of::<split::leave_one_group_out::LeaveOneGroupOut>(),
+        Kind::of::<split::predefined::Predefined>(),
         Kind::of::<intervene::degrade::Degrade>(),
         Kind::of::<intervene::outage::Outage>(),
         Kind::of::<expert::logistic::LogisticExpert>(),
+        Kind::of::<expert::gradient_boosting::BoostingExpert>(),
+        Kind::of::<expert::random_forest::ForestExpert>(),
+        Kind::of::<expert::precomputed::PrecomputedExpert>(),
         Kind::of::<quality::margin::Margin>(),
         Kind::of::<quality::entropy::Entropy>(),
         Kind::of::<quality::missingness::Missingness>(),

@@ -2,7 +2,54 @@
 
 use std::collections::BTreeMap;
 
+use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_engine::{Ports, StageError};
+use fuseline_workflow::Role;
+
 pub mod group_kfold;
+pub mod leave_one_group_out;
+pub mod predefined;
+pub mod stratified_group_kfold;
+
+/// The ports of every split.
+fn ports() -> Ports {
+    Ports::new()
+        .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples and their groups.")
+        .output("folds", ArtifactKind::Folds, "The fold in which each example is tested.")
+}
+
+/// An error when a fold leaves a class without a training example; a word in the log when it tests none of a class.
+fn all_classes_on_both_sides(cohort: &Cohort, fold: &[u32]) -> Result<(), StageError> {
+    let classes = cohort.classes.len();
+    let folds = fold.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut tested = vec![0_usize; folds * classes];
+    let mut whole = vec![0_usize; classes];
+    for (&fold, &label) in fold.iter().zip(&cohort.label) {
+        tested[fold as usize * classes + label as usize] += 1;
+        whole[label as usize] += 1;
+    }
+    for (fold, tested) in tested.chunks_exact(classes).enumerate() {
+        for ((class, &tested), &whole) in cohort.classes.iter().zip(tested).zip(&whole) {
+            if tested == whole {
+                return Err(StageError::data(format!(
+                    "all examples of class {class} are tested in fold {fold}: none is left to train on"
+                ))
+                .hint("split.stratified_group_kfold spreads the classes; a class in one group alone cannot be learned"));
+            }
+            if tested == 0 {
+                tracing::warn!(fold, class, "the fold tests no example of the class");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What to say when there are fewer groups than folds.
+fn too_few_groups(folds: u32, groups: usize) -> StageError {
+    StageError::data(format!("{folds} folds of {groups} groups: some would be empty"))
+        .at("folds")
+        .hint(format!("at most {groups} folds are possible"))
+}
 
 /// The fold of each row: groups sorted by code point, the group of rank r in fold r mod `folds`.
 ///

@@ -58,3 +58,13 @@ fn rounding_errors_about_zero_are_not_blown_up() {
     let fitted = Preprocessor::fit(&[3e-17, -2e-17, 1e-16], 1).unwrap();
     assert_eq!(fitted.scale(), [1.0]);
 }
+
+#[test]
+fn imputing_puts_the_mean_where_a_value_is_missing_and_changes_nothing_else() {
+    let rows = [1.0, f64::NAN, 3.0, 4.0, f64::NEG_INFINITY, 8.0];
+    let fill = Preprocessor::fit(&rows, 2).unwrap();
+    let mut filled = rows;
+    fill.impute(&mut filled).unwrap();
+    assert_eq!(filled, [1.0, 6.0, 3.0, 4.0, 2.0, 8.0]);
+    assert!(fill.impute(&mut [1.0]).is_err());
+}

@@ -1,13 +1,15 @@
 //! `expert.logistic`: logistic regression with an L2 penalty.
 
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_learn::logistic::{Logistic, Options};
 use fuseline_learn::standardise::Preprocessor;
-use fuseline_learn::weights;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::expert::{Setup, Training};
+use super::calibration::Calibration;
+use super::{ClassWeight, Setup, Training, failed};
 
 /// Fits a logistic regression on one modality and gives its class probabilities.
 ///
@@ -31,23 +33,15 @@ pub struct LogisticExpert {
     /// How rows are weighted.
     #[serde(default)]
     class_weight: ClassWeight,
+    /// How evidence is calibrated.
+    #[serde(default)]
+    calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
     /// Columns that the expert must not see.
     #[serde(default)]
     exclude: Vec<String>,
-}
-
-/// How rows are weighted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassWeight {
-    /// So that the classes count alike.
-    #[default]
-    Balanced,
-    /// All rows alike.
-    None,
 }
 
 fn four() -> u32 {
@@ -69,13 +63,18 @@ impl StageKind for LogisticExpert {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { test_fold, inner_folds, c, class_weight, modality, exclude } = self;
+        let Self { test_fold, inner_folds, c, class_weight, calibration, modality, exclude } = self;
         key.field("test_fold", test_fold);
         key.field("inner_folds", inner_folds);
         key.field("c", c);
         key.field("class_weight", class_weight);
+        key.field("calibration", calibration);
         key.field("modality", modality);
         key.field("exclude", exclude);
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        self.setup().check(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -83,33 +82,31 @@ impl StageKind for LogisticExpert {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let setup = Setup {
-            test_fold: self.test_fold,
-            inner_folds: self.inner_folds,
-            modality: self.modality.as_deref(),
-            exclude: &self.exclude,
-        };
-        super::run(inputs, outputs, &setup, |training, ask| self.predict(training, ask))
+        super::run(inputs, outputs, &self.setup(), |training, ask| self.predict(training, ask))
     }
 }
 
 impl LogisticExpert {
+    fn setup(&self) -> Setup<'_> {
+        Setup {
+            test_fold: self.test_fold,
+            inner_folds: self.inner_folds,
+            modality: self.modality.as_deref(),
+            exclude: &self.exclude,
+            class_weight: self.class_weight,
+            calibration: self.calibration,
+        }
+    }
+
     fn predict(&self, training: &Training<'_>, mut ask: Vec<f64>) -> Result<Vec<f64>, StageError> {
-        let failed = |error: &dyn std::error::Error| StageError::failed(error.to_string());
-        let Training { width, labels, classes, .. } = *training;
-        let scale = Preprocessor::fit(&training.features, width).map_err(|error| failed(&error))?;
-        let rows = scale.transform(&training.features).map_err(|error| failed(&error))?;
-        let weights = match self.class_weight {
-            ClassWeight::Balanced => {
-                weights::balanced(labels, classes).map_err(|error| failed(&error))?
-            }
-            ClassWeight::None => vec![1.0; labels.len()],
-        };
+        let Training { width, labels, weights, classes, .. } = *training;
+        let scale = Preprocessor::fit(&training.features, width).map_err(failed)?;
+        let rows = scale.transform(&training.features).map_err(failed)?;
         let options = Options { c: self.c, ..Options::default() };
-        let model = Logistic::fit(&rows, width, labels, &weights, classes, &options)
-            .map_err(|error| failed(&error))?;
-        scale.apply(&mut ask).map_err(|error| failed(&error))?;
-        model.predict_proba(&ask).map_err(|error| failed(&error))
+        let model =
+            Logistic::fit(&rows, width, labels, weights, classes, &options).map_err(failed)?;
+        scale.apply(&mut ask).map_err(failed)?;
+        model.predict_proba(&ask).map_err(failed)
     }
 }
 

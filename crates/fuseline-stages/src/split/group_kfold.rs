@@ -1,9 +1,9 @@
 //! `split.group_kfold`: folds that never split a group.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Folds};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_artifact::{Cohort, Folds};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use fuseline_stats::streams::Stream;
-use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,6 +19,9 @@ pub struct GroupKFold {
     /// Whether the groups are put in an order drawn from the workflow's seed first.
     #[serde(default)]
     shuffle: bool,
+    /// Which of several shuffled splits this is: an axis over it repeats the study on other folds.
+    #[serde(default)]
+    repeat: u32,
 }
 
 impl StageKind for GroupKFold {
@@ -28,17 +31,25 @@ impl StageKind for GroupKFold {
         "Divides the groups of a cohort into folds; no group is ever split.";
 
     fn ports() -> Ports {
-        Ports::new()
-            .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples and their groups.")
-            .output("folds", ArtifactKind::Folds, "The fold in which each example is tested.")
+        super::ports()
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { folds, shuffle } = self;
+        let Self { folds, shuffle, repeat } = self;
         key.field("folds", folds);
         key.field("shuffle", shuffle);
+        key.field("repeat", repeat);
         if *shuffle {
             key.seed();
+        }
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.repeat > 0 && !self.shuffle {
+            site.report(
+                Problem::new("repeat", "without shuffle every repeat is the same split")
+                    .hint("set shuffle: true"),
+            );
         }
     }
 
@@ -47,20 +58,20 @@ impl StageKind for GroupKFold {
         let fold =
             super::fold_by_rank(cohort.group.iter().map(String::as_str), self.folds, |groups| {
                 if self.shuffle {
-                    Stream::new(inputs.seed(), Self::NAME).shuffle(groups);
+                    stream(inputs.seed(), Self::NAME, self.repeat).shuffle(groups);
                 }
             })
-            .map_err(|groups| {
-                StageError::data(format!(
-                    "{} folds of {groups} groups: some would be empty",
-                    self.folds
-                ))
-                .at("folds")
-                .hint(format!("at most {groups} folds are possible"))
-            })?;
+            .map_err(|groups| super::too_few_groups(self.folds, groups))?;
+        super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();
         outputs.put("folds", Folds { example_id: cohort.example_id, fold })
     }
+}
+
+/// The random numbers of a repeat. The first has those that a split without repeats has.
+pub(super) fn stream(seed: u64, kind: &str, repeat: u32) -> Stream {
+    let stream = Stream::new(seed, kind);
+    if repeat == 0 { stream } else { stream.with_u64(repeat.into()) }
 }
 
 #[cfg(test)]

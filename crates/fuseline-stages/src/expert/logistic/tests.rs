@@ -167,7 +167,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     assert_eq!(
         refused(options(), (features, cohort, folds)),
         "no training example of class stress in fold 1, inner fold 0 of modality audio; \
-         use fewer folds, or fewer inner_folds"
+         use fewer folds, or fewer inner_folds, or split.stratified_group_kfold"
     );
 }
 

@@ -1,0 +1,180 @@
+//! `expert.precomputed`: class probabilities that were made elsewhere.
+
+use std::path::PathBuf;
+
+use fuseline_artifact::{Cohort, Evidence};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::guard::groups_apart;
+use crate::load::reading::{Id, twice};
+use crate::load::table::{Table, open};
+use crate::pattern::Column;
+use crate::rows::fold_of_rows;
+
+/// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
+///
+/// Without `fold` the model must never have seen the cohort (one that was trained on other data), and a row serves every
+/// fold. With `fold` the table holds the evidence of each fold's own models, a row for each example and fold: test rows
+/// from a model that was fitted on the other folds, training rows out of fold. What nobody can check here is that this is
+/// so: the plan takes it as said. Rows of examples outside the cohort are passed over; an example that is absent from
+/// the table gets no evidence.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrecomputedExpert {
+    /// The file: csv, tsv, jsonl or parquet, by the ending of its name.
+    #[schemars(extend("format" = "path"))]
+    path: PathBuf,
+    /// Where the example_id stands.
+    id: Id,
+    /// The columns of the probabilities, in the order of the cohort's classes. They must sum to 1 within 1e-6 in each row,
+    /// and are scaled to do so exactly.
+    #[schemars(length(min = 2))]
+    probabilities: Vec<Column>,
+    /// The column that says to which fold's models a row belongs.
+    #[serde(default)]
+    fold: Option<Column>,
+    /// The fold whose examples are tested.
+    test_fold: i32,
+    /// Name of the modality; the label of the axis `modality` when left out.
+    #[serde(default)]
+    modality: Option<String>,
+}
+
+impl StageKind for PrecomputedExpert {
+    const NAME: &'static str = "expert.precomputed";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
+
+    fn ports() -> Ports {
+        super::ports_of(false)
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { path, id, probabilities, fold, test_fold, modality } = self;
+        key.file("path", path);
+        // The ending of the name says how the file is read.
+        key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
+        key.field("id", id);
+        key.field("probabilities", probabilities);
+        key.field("fold", fold);
+        key.field("test_fold", test_fold);
+        key.field("modality", modality);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let fold = flow.fold("folds", self.test_fold.into());
+        let shaped_by = if self.fold.is_some() { Rows::Train(fold) } else { Rows::External };
+        flow.output("train", Rows::Train(fold), shaped_by);
+        flow.output("test", Rows::Test(fold), shaped_by);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
+        let (test, train): (Vec<usize>, Vec<usize>) =
+            (0..fold.len()).partition(|&row| fold[row] == self.test_fold);
+        if test.is_empty() {
+            return Err(super::no_test_rows(self.test_fold, &fold));
+        }
+        groups_apart(&cohort, &train, &test)?;
+        let table = open(&self.path, inputs.read_file(&self.path)?)?;
+        let found = self.evidence(&table, &cohort)?;
+        let modality = super::modality(self.modality.as_deref(), inputs);
+        let mut sides = [(&train, "train"), (&test, "test")].into_iter().map(|(rows, port)| {
+            let there: Vec<_> =
+                rows.iter().filter_map(|&row| Some((row, found[row].as_deref()?))).collect();
+            if there.is_empty() {
+                return Err(StageError::data(format!(
+                    "{} has evidence for none of the {} {port} examples of fold {}",
+                    table.file,
+                    rows.len(),
+                    self.test_fold
+                ))
+                .at("id")
+                .hint("compare the example_ids, and the folds, of the table and the cohort"));
+            }
+            let evidence = Evidence {
+                modality: modality.clone(),
+                classes: cohort.classes.clone(),
+                example_id: there.iter().map(|(row, _)| cohort.example_id[*row].clone()).collect(),
+                probabilities: there.iter().flat_map(|(_, p)| p.iter().copied()).collect(),
+            };
+            outputs.put(port, evidence)
+        });
+        sides.try_for_each(|side| side)
+    }
+}
+
+impl PrecomputedExpert {
+    /// The evidence of each row of the cohort, where the table has it.
+    fn evidence(
+        &self,
+        table: &Table,
+        cohort: &Cohort,
+    ) -> Result<Vec<Option<Vec<f64>>>, StageError> {
+        let id = table.column(&self.id.column, "id.column")?;
+        let columns = self
+            .probabilities
+            .iter()
+            .map(|column| table.column(column, "probabilities"))
+            .collect::<Result<Vec<_>, _>>()?;
+        if columns.len() != cohort.classes.len() {
+            return Err(StageError::data(format!(
+                "{} columns of probabilities for {} classes: {}",
+                columns.len(),
+                cohort.classes.len(),
+                cohort.classes.join(", ")
+            ))
+            .at("probabilities"));
+        }
+        let fold = self.fold.as_ref().map(|column| table.column(column, "fold")).transpose()?;
+        let place = cohort.rows_by_id();
+        let mut found = vec![None; cohort.len()];
+        let mut first = vec![0; cohort.len()];
+        for row in 0..table.rows() {
+            if let Some(fold) = fold
+                && table.number(row, fold)? != Some(f64::from(self.test_fold))
+            {
+                continue;
+            }
+            let example = self.id.of(table, row, id)?;
+            let Some(&at) = place.get(example.as_str()) else { continue };
+            if found[at].is_some() {
+                let mut error = twice(table, first[at], row, &example);
+                error.hint = Some(match fold {
+                    Some(_) => "each example may stand in one row of a fold only".to_owned(),
+                    None => "where each fold has evidence of its own, say which column is the fold"
+                        .to_owned(),
+                });
+                return Err(error);
+            }
+            found[at] = Some(probabilities(table, row, &columns)?);
+            first[at] = row;
+        }
+        Ok(found)
+    }
+}
+
+/// The probabilities in a row, which must be some.
+fn probabilities(table: &Table, row: usize, columns: &[usize]) -> Result<Vec<f64>, StageError> {
+    let values = columns
+        .iter()
+        .map(|&column| Ok(table.number(row, column)?.unwrap_or(f64::NAN)))
+        .collect::<Result<Vec<f64>, StageError>>()?;
+    let sum: f64 = values.iter().sum();
+    let sound = values.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() <= 1e-6;
+    if !sound {
+        return Err(StageError::data(format!(
+            "{values:?} in {} of {} are no probabilities: each must lie in 0 to 1 and all sum to 1",
+            table.place(row),
+            table.file
+        ))
+        .at("probabilities"));
+    }
+    Ok(values.into_iter().map(|p| p / sum).collect())
+}
+
+#[cfg(test)]
+mod tests;

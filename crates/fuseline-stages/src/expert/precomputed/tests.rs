@@ -1,0 +1,79 @@
+use std::path::PathBuf;
+
+use fuseline_artifact::{Digest, Folds};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{cohort, message, run};
+
+/// Six examples of three groups, two of them tested in fold 0.
+fn expert(more: Value, text: &str) -> Result<[Evidence; 2], StageError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("evidence.csv");
+    std::fs::write(&path, text).unwrap();
+    let mut options = json!({
+        "path": path, "id": { "column": "id" }, "probabilities": ["rest", "stress"], "test_fold": 0,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        options[name] = value.clone();
+    }
+    let rows: Vec<_> =
+        (0..6).map(|row| (format!("e{row}"), format!("g{}", row / 2), row % 2)).collect();
+    let cohort = cohort(&rows);
+    let folds = Folds { example_id: cohort.example_id.clone(), fold: vec![0, 0, 1, 1, 1, 1] };
+    let digest = Digest::of(text.as_bytes());
+    let outputs = run::<PrecomputedExpert>(options, 1, &[("modality", "audio")], |inputs| {
+        inputs.files(vec![(path, digest)]).artifact("cohort", vec![], cohort)?.artifact(
+            "folds",
+            vec![],
+            folds,
+        )
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+#[test]
+fn rows_are_put_in_the_order_of_the_cohort_and_on_their_side_of_the_split() {
+    let text = "id,stress,rest\ne5,0.25,0.75\ne0,1,0\nelsewhere,0.5,0.5\ne3,0.5,0.5\n";
+    let [train, test] = expert(json!({}), text).unwrap();
+    assert_eq!(train.modality, "audio");
+    assert_eq!(
+        (train.example_id, train.probabilities),
+        (vec!["e3".into(), "e5".into()], vec![0.5, 0.5, 0.75, 0.25])
+    );
+    assert_eq!((test.example_id, test.probabilities), (vec!["e0".into()], vec![0.0, 1.0]));
+}
+
+#[test]
+fn with_a_fold_column_only_the_rows_of_the_tested_fold_count() {
+    let text = "id,rest,stress,fold\ne0,0.1,0.9,0\ne2,0.2,0.8,0\ne0,0.3,0.7,1\ne2,0.4,0.6,1\n";
+    let [train, test] = expert(json!({ "fold": "fold" }), text).unwrap();
+    assert_eq!((train.probabilities, test.probabilities), (vec![0.2, 0.8], vec![0.1, 0.9]));
+    assert_eq!(
+        message(&expert(json!({}), text).unwrap_err()),
+        "lines 2 and 4 of evidence.csv are both e0; \
+         where each fold has evidence of its own, say which column is the fold"
+    );
+}
+
+#[test]
+fn what_are_no_probabilities_is_refused() {
+    for row in ["e0,0.5,0.6", "e0,1.5,-0.5", "e0,,1"] {
+        let error = expert(json!({}), &format!("id,rest,stress\n{row}\n")).unwrap_err();
+        assert!(
+            error.message.contains("in line 2 of evidence.csv are no probabilities"),
+            "{error}"
+        );
+    }
+    let error =
+        expert(json!({ "probabilities": ["rest", "stress", "rest"] }), "id,rest,stress\ne0,1,0\n");
+    assert_eq!(
+        error.unwrap_err().message,
+        "3 columns of probabilities for 2 classes: rest, stress"
+    );
+    let error = expert(json!({}), "id,rest,stress\ne0,1,0\n").unwrap_err();
+    assert_eq!(
+        error.message,
+        "evidence.csv has evidence for none of the 4 train examples of fold 0"
+    );
+}

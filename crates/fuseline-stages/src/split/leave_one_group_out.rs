@@ -1,0 +1,57 @@
+//! `split.leave_one_group_out`: each group is a fold.
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{Cohort, Folds};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Tests each group in a fold of its own: the group of rank r in code-point order in fold r.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveOneGroupOut {
+    /// How many groups the cohort has, so that the axis of folds is known before anything runs: `range(53)` for 53.
+    #[schemars(range(min = 2))]
+    groups: u32,
+}
+
+impl StageKind for LeaveOneGroupOut {
+    const NAME: &'static str = "split.leave_one_group_out";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Tests each group of a cohort in a fold of its own.";
+
+    fn ports() -> Ports {
+        super::ports()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { groups } = self;
+        key.field("groups", groups);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let mut fold_of: BTreeMap<&str, u32> =
+            cohort.group.iter().map(|group| (group.as_str(), 0)).collect();
+        if fold_of.len() != self.groups as usize {
+            let found = fold_of.len();
+            return Err(StageError::data(format!(
+                "the cohort has {found} groups, not {}",
+                self.groups
+            ))
+            .at("groups")
+            .hint(format!("write groups: {found}, and an axis of folds that is range({found})")));
+        }
+        for (of, fold) in fold_of.values_mut().zip(0..) {
+            *of = fold;
+        }
+        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group.as_str()]).collect();
+        super::all_classes_on_both_sides(&cohort, &fold)?;
+        let fold = fold.into_iter().map(u32::cast_signed).collect();
+        outputs.put("folds", Folds { example_id: cohort.example_id, fold })
+    }
+}
+
+#[cfg(test)]
+mod tests;
