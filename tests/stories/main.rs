@@ -1,3 +1,6 @@
 //! Stories of the real command.
+mod concurrency;
+mod faults;
 mod leaks;
+mod results;
 mod study;

@@ -13,11 +13,9 @@ pub use look::{Completions, Man, Report, Show};
 #[command(
     name = "fuseline",
     version,
-    about,
     propagate_version = true,
     after_help = "\
 Examples:
-  fuseline init my-study                     start a new experiment
   fuseline check workflow.yaml               find every mistake before anything runs
   fuseline run workflow.yaml --set data=DIR  run it; what did not change is reused
   fuseline stages expert.logistic            look a stage kind up"
@@ -33,13 +31,20 @@ pub struct Args {
 #[derive(Arguments)]
 pub struct Global {
     /// Log filter for stderr, such as `info` or `fuseline_engine=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "FUSELINE_LOG")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Everywhere",
+        value_name = "FILTER",
+        env = "FUSELINE_LOG",
+        hide_env_values = true
+    )]
     pub log: Option<String>,
     /// Say only what went wrong
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, help_heading = "Everywhere", conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say a line for every action
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub verbose: bool,
 }
 
@@ -72,6 +77,9 @@ pub enum Command {
     /// Write the report of a past run again, and everything for a paper or a deposit
     Report(Report),
     /// Print the JSON Schema of workflow files, for editors
+    #[command(after_help = "\
+Examples:
+  fuseline schema > workflow.schema.json")]
     Schema,
     /// Print what a shell needs to complete the command line
     Completions(Completions),
@@ -105,7 +113,13 @@ pub struct WorkflowArgs {
 #[derive(Arguments)]
 pub struct CacheArgs {
     /// The cache folder
-    #[arg(long, value_name = "DIR", env = "FUSELINE_CACHE", default_value = "cache")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FUSELINE_CACHE",
+        hide_env_values = true,
+        default_value = "cache"
+    )]
     pub cache: PathBuf,
 }
 
@@ -114,7 +128,7 @@ pub struct CacheArgs {
 #[command(after_help = "\
 Examples:
   fuseline run workflows/quickstart.yaml
-  fuseline run workflows/stressid.yaml --set data=../shared/data/stressid -j 2
+  fuseline run workflows/stressid.yaml --set data=path/to/stressid -j 2
   fuseline run workflow.yaml --only features,cohort --format json
 
 Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are wrong; 130 interrupted.")]
@@ -145,6 +159,11 @@ pub struct Run {
 
 /// Arguments of `plan`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline plan workflow.yaml
+  fuseline plan workflow.yaml --set permutations=500   what a change would cost
+  fuseline plan workflow.yaml --format json | jq '.actions[] | select(.status == \"run\")'")]
 pub struct Plan {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
@@ -160,6 +179,10 @@ pub struct Plan {
 
 /// Arguments of `check`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline check workflow.yaml
+  fuseline check workflow.yaml --format json           for editors and continuous integration")]
 pub struct Check {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
@@ -170,6 +193,11 @@ pub struct Check {
 
 /// Arguments of `graph`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline graph workflow.yaml | dot -Tsvg > graph.svg
+  fuseline graph workflow.yaml --format mermaid        for GitHub and Jupyter
+  fuseline graph workflow.yaml --expand                one node an action")]
 pub struct Graph {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
@@ -183,6 +211,10 @@ pub struct Graph {
 
 /// Arguments of `stages`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline stages                                      all of them
+  fuseline stages expert.logistic                      ports, options and defaults of one")]
 pub struct Stages {
     /// A stage kind, such as `expert.logistic`
     pub kind: Option<String>,
@@ -192,6 +224,10 @@ pub struct Stages {
 #[derive(Subcommand)]
 pub enum Plugin {
     /// List the fusion rules on the plugin path
+    #[command(after_help = "\
+Examples:
+  fuseline plugin list
+  fuseline plugin list --plugin-path ./my-rules --format json")]
     List {
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
@@ -201,6 +237,10 @@ pub enum Plugin {
         format: Format,
     },
     /// Show what a rule says of itself: parameters, limits, capabilities
+    #[command(after_help = "\
+Examples:
+  fuseline plugin inspect moe                          a rule on the plugin path
+  fuseline plugin inspect ./libmy_rule.so --format json")]
     Inspect {
         /// A plugin's file, or a rule's name on the plugin path
         rule: String,
@@ -212,6 +252,9 @@ pub enum Plugin {
         format: Format,
     },
     /// Hold a plugin against every promise of the ABI; each check runs in a process of its own
+    #[command(after_help = "\
+Examples:
+  fuseline plugin check ./libmy_rule.so")]
     Check {
         /// The plugin's file
         file: PathBuf,
@@ -220,6 +263,9 @@ pub enum Plugin {
         format: Format,
     },
     /// Begin a fusion rule, in a folder of its own
+    #[command(after_help = "\
+Examples:
+  fuseline plugin new my_rule --lang python")]
     New {
         /// The rule's name: a letter, then letters, digits and _, all lower-case
         name: String,
@@ -231,6 +277,10 @@ pub enum Plugin {
         kit: Option<PathBuf>,
     },
     /// Pin the digests of the plugins on the plugin path in fuseline.lock
+    #[command(after_help = "\
+Examples:
+  fuseline plugin lock
+  fuseline plugin lock --plugin-path ./my-rules")]
     Lock {
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
@@ -271,6 +321,10 @@ impl From<Isolation> for fuseline_host::Isolation {
 #[derive(Subcommand)]
 pub enum Runs {
     /// List the runs that the cache keeps, the latest last
+    #[command(after_help = "\
+Examples:
+  fuseline runs list
+  fuseline runs list --format json | jq '.runs[-1].seconds'")]
     List {
         #[command(flatten)]
         cache: CacheArgs,
@@ -279,6 +333,10 @@ pub enum Runs {
         format: Format,
     },
     /// What a run did: its parameters, and every action that it executed, with why and how long
+    #[command(after_help = "\
+Examples:
+  fuseline runs show latest
+  fuseline runs show 1750 --format json                the run whose id begins so")]
     Show {
         #[command(flatten)]
         cache: CacheArgs,
@@ -289,6 +347,9 @@ pub enum Runs {
         format: Format,
     },
     /// What differs between two runs: which actions, why, and how the findings moved
+    #[command(after_help = "\
+Examples:
+  fuseline runs diff latest~1 latest")]
     Diff {
         #[command(flatten)]
         cache: CacheArgs,
@@ -306,6 +367,10 @@ pub enum Runs {
 #[derive(Subcommand)]
 pub enum Cache {
     /// How much there is
+    #[command(after_help = "\
+Examples:
+  fuseline cache status
+  fuseline cache status --cache /scratch/cache --format json")]
     Status {
         #[command(flatten)]
         cache: CacheArgs,
@@ -314,6 +379,9 @@ pub enum Cache {
         format: Format,
     },
     /// Read every object and record; damaged ones are set aside and made again by the next run
+    #[command(after_help = "\
+Examples:
+  fuseline cache verify")]
     Verify {
         #[command(flatten)]
         cache: CacheArgs,
@@ -322,6 +390,10 @@ pub enum Cache {
         format: Format,
     },
     /// Remove what no kept run and no pin reaches; safe beside running runs
+    #[command(after_help = "\
+Examples:
+  fuseline cache gc --dry-run                          what would go
+  fuseline cache gc --keep-runs 5 --grace 1")]
     Gc {
         #[command(flatten)]
         cache: CacheArgs,
@@ -347,7 +419,10 @@ pub enum Cache {
 #[derive(Arguments)]
 #[command(after_help = "\
 A run writes every action that it executes into its folder in the cache. `exec` reads one of them and executes it on the
-same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format json` has the keys.")]
+same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format json` has the keys.
+
+Examples:
+  fuseline exec 3f9a... --cache /scratch/cache")]
 pub struct Exec {
     /// The key of the action
     pub key: fuseline_cache::ActionKey,
@@ -413,3 +488,6 @@ fn size(text: &str) -> Result<u64, String> {
         _ => Err("expected an amount such as 512MiB or 4GB".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

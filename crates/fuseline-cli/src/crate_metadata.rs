@@ -9,14 +9,17 @@ use crate::amount;
 use crate::context::Context;
 use crate::exit::Failure;
 
+/// The file that says what the crate is about.
+pub const README: &str = "README.md";
+
 const CONTEXT: &str = "https://w3id.org/ro/crate/1.1/context";
-const TERMS: &str = "https://w3id.org/ro/terms/workflow-run/context";
 /// The profiles that the crate follows, with their names and versions.
 const PROFILES: [(&str, &str, &str); 3] = [
     ("https://w3id.org/ro/wfrun/process/0.5", "Process Run Crate", "0.5"),
     ("https://w3id.org/ro/wfrun/workflow/0.5", "Workflow Run Crate", "0.5"),
     ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate", "1.0"),
 ];
+const BIOSCHEMAS: &str = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE";
 const FUSELINE: &str = "#fuseline";
 const LANGUAGE: &str = "#workflow-language";
 
@@ -65,13 +68,14 @@ pub fn text(
             "conformsTo": PROFILES.map(|(profile, ..)| json!({ "@id": profile })),
             "mainEntity": { "@id": workflow },
             "hasPart": parts.collect::<Vec<_>>(),
-            "mentions": [{ "@id": "#run" }],
+            "mentions": { "@id": "#run" },
         }),
         json!({
             "@id": workflow,
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "name": manifest.workflow,
             "description": about,
+            "conformsTo": { "@id": BIOSCHEMAS },
             "encodingFormat": "application/yaml",
             "version": manifest.workflow_digest.to_string(),
             "programmingLanguage": { "@id": LANGUAGE },
@@ -123,7 +127,7 @@ pub fn text(
     graph.extend(params);
     graph.extend(formal);
     graph.extend(plugins);
-    let text = json!({ "@context": [CONTEXT, TERMS], "@graph": graph });
+    let text = json!({ "@context": CONTEXT, "@graph": graph });
     Ok(format!("{text:#}\n"))
 }
 
@@ -169,7 +173,7 @@ fn file(path: &Path, size: u64) -> Value {
     let shown = path.display().to_string();
     let (format, about) = match path.extension().and_then(|end| end.to_str()) {
         Some("html") => ("text/html", "The report"),
-        Some("md") => ("text/markdown", "The report as Markdown"),
+        Some("md") => ("text/markdown", "What was found, in words, and how"),
         Some("tex") => ("text/x-tex", "The findings as a LaTeX table, and the methods"),
         Some("svg") => ("image/svg+xml", "A figure of the report"),
         Some("parquet") => ("application/vnd.apache.parquet", "A table"),
@@ -181,14 +185,18 @@ fn file(path: &Path, size: u64) -> Value {
         Some("json") => ("application/json", "A table"),
         _ => ("application/octet-stream", "An output of the workflow"),
     };
-    json!({
+    let mut file = json!({
         "@id": id(path),
         "@type": "File",
         "name": shown,
         "description": about,
         "encodingFormat": format,
         "contentSize": size.to_string(),
-    })
+    });
+    if shown == README {
+        file["about"] = json!({ "@id": "./" });
+    }
+    file
 }
 
 /// Without a licence nobody may use the results, and a deposit should say so.

@@ -13,7 +13,10 @@ pub fn hint<'a>(
             (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name)
         })
         .min()
-        .filter(|(distance, _)| *distance <= written.chars().count() / 3 + 1);
+        .filter(|(distance, name)| {
+            let length = written.chars().count().min(name.chars().count());
+            *distance <= length / 3 + 1 && *distance < length
+        });
     match (near, names.as_slice()) {
         (Some((_, near)), _) => Some(format!("did you mean `{near}`?")),
         (None, []) => None,
@@ -35,6 +38,7 @@ mod tests {
             Some("there are: features, cohort, findings")
         );
         assert_eq!(hint("zzz", "port", ["main"]).as_deref(), Some("the only port is `main`"));
+        assert_eq!(hint("9", "point", ["0", "1"]).as_deref(), Some("there are: 0, 1"));
         assert_eq!(hint("zzz", "port", []), None);
     }
 }

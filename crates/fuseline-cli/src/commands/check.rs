@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::args::{Check, Format};
 use crate::exit::{Exit, Failure};
-use crate::session::Session;
+use crate::session::{Session, errors};
 use crate::{print, render};
 
 pub fn run(args: &Check) -> Result<Exit, Failure> {
@@ -28,10 +28,7 @@ pub fn run(args: &Check) -> Result<Exit, Failure> {
                     plan.workflow().stages.len(),
                     plan.len()
                 )),
-                None => print::note(format!(
-                    "{workflow} has {} errors.",
-                    diagnostics.iter().filter(|found| found.is_error()).count()
-                )),
+                None => print::note(format!("{workflow} has {}.", errors(&diagnostics))),
             }
         }
     }

@@ -5,9 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fuseline_cache::ActionRecord;
-use fuseline_engine::{
-    Class, Executor, LocalExecutor, StageError, find_job, peak_memory,
-};
+use fuseline_engine::{Class, Executor, LocalExecutor, StageError, find_job, peak_memory};
 use serde_json::{Value, json};
 
 use crate::args::{Exec, Format};

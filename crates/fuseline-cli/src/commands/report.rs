@@ -13,6 +13,7 @@ use crate::args::Report;
 use crate::commands::cache::existing;
 use crate::commands::runs;
 use crate::context::{Context, ReportInputs};
+use crate::crate_metadata::README;
 use crate::exit::{Exit, Failure};
 use crate::table::{Form, Table};
 use crate::{crate_metadata, deliver, print};
@@ -30,7 +31,11 @@ pub fn run(args: &Report) -> Result<Exit, Failure> {
         deposit(&cache, &manifest, &context, &mut files)?;
     }
     match &context.report {
-        Some(report) => write_report(&cache, &manifest, &context, report, &mut files)?,
+        Some(report) => {
+            let markdown = if args.ro_crate.is_some() { README } else { "report.md" };
+            write_report(&data(&cache, &manifest, &context, report)?, markdown, &mut files)?;
+            write_findings(&cache, report, &mut files)?;
+        }
         None if args.ro_crate.is_none() => {
             return Err(Failure::wrong(format!(
                 "the workflow {} has no report, or the run {} did not reach it",
@@ -89,21 +94,23 @@ fn deposit(
     files.write("manifest.json", &manifest)
 }
 
-/// Every form of the report, its figures, and the findings.
-fn write_report(
+/// Every form of the report, and its figures.
+fn write_report(data: &ReportData, markdown: &str, files: &mut Files<'_>) -> Result<(), Failure> {
+    files.write("report.html", fuseline_report::html(data).as_bytes())?;
+    files.write(markdown, fuseline_report::markdown(data).as_bytes())?;
+    files.write("report.tex", fuseline_report::latex(data).as_bytes())?;
+    for (name, svg) in fuseline_report::figures(data) {
+        files.write(Path::new("figures").join(format!("{name}.svg")), svg.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The findings that the report is about.
+fn write_findings(
     cache: &Cache,
-    manifest: &Manifest,
-    context: &Context,
     report: &ReportInputs,
     files: &mut Files<'_>,
 ) -> Result<(), Failure> {
-    let data = data(cache, manifest, context, report)?;
-    files.write("report.html", fuseline_report::html(&data).as_bytes())?;
-    files.write("report.md", fuseline_report::markdown(&data).as_bytes())?;
-    files.write("report.tex", fuseline_report::latex(&data).as_bytes())?;
-    for (name, svg) in fuseline_report::figures(&data) {
-        files.write(Path::new("figures").join(format!("{name}.svg")), svg.as_bytes())?;
-    }
     for given in report.given.iter().filter(|given| given.port == "findings") {
         let bytes = deliver::read(cache, &given.digest)?;
         files.write("findings.parquet", &bytes)?;

@@ -115,12 +115,9 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
 
 /// The stage and its output that a selection names; its axes and points must be there too.
 fn check(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize), Failure> {
-    let unknown = |what: &str, name: &str, hint: Option<String>| {
-        let failure = Failure::wrong(format!("there is no {what} {name}"));
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+    let unknown = |what: &str, name: &str, hint: Option<String>| Failure {
+        hint,
+        ..Failure::wrong(format!("there is no {what} {name}"))
     };
     let name = &selection.stage;
     let stage = workflow.stages.iter().position(|stage| stage.name == *name).ok_or_else(|| {

@@ -34,7 +34,9 @@ impl Table {
         let mut text = String::new();
         let mut rest = &blocks[..];
         while !rest.is_empty() {
-            let mut used = 0;
+            // Later blocks begin with what names the rows.
+            let keys = if text.is_empty() { &[][..] } else { keys(&blocks, width) };
+            let mut used: usize = keys.iter().map(|key| key.width + SPACE).sum();
             let fits = |block: &&Block| {
                 used += block.width + SPACE;
                 width.is_none_or(|width| used <= width + SPACE)
@@ -44,7 +46,7 @@ impl Table {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text += &lines(now);
+            text += &lines(&keys.iter().chain(now).collect::<Vec<_>>());
             rest = later;
         }
         let mut left_out = Vec::new();
@@ -93,7 +95,15 @@ struct Block {
     right: bool,
 }
 
-fn lines(blocks: &[Block]) -> String {
+/// The texts at the beginning that name a row, two at most, unless they leave no room for anything else.
+fn keys(blocks: &[Block], width: Option<usize>) -> &[Block] {
+    let keys = blocks.iter().take(2).take_while(|block| !block.right).count();
+    let keys = &blocks[..keys];
+    let used: usize = keys.iter().map(|key| key.width + SPACE).sum();
+    if width.is_some_and(|width| used > width / 2) { &[] } else { keys }
+}
+
+fn lines(blocks: &[&Block]) -> String {
     let count = blocks.first().map_or(0, |block| block.texts.len());
     let line = |row: usize| {
         let cells = blocks.iter().map(|Block { texts, width, right }| {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{BooleanArray, DictionaryArray, FixedSizeListArray, Float64Array};
 use arrow::datatypes::Int32Type;
+use fuseline_artifact::ArtifactKind;
 
 use super::*;
 
@@ -67,7 +68,7 @@ fn people_see_aligned_columns_the_ends_of_long_tables_and_what_is_left_out() {
     b "2"       stress            1.000e-7                  1.00      ·  no
     c           rest                  0.50                  0.50    inf  ·
     "#);
-    let cut = evidence().human(2, 4, Some(40));
+    let cut = evidence().human(2, 4, Some(44));
     assert_eq!(cut.left_out, "1 of 3 rows and 2 of 6 columns");
     insta::assert_snapshot!(cut.text, @r"
     example_id  label  probabilities_rest
@@ -75,10 +76,10 @@ fn people_see_aligned_columns_the_ends_of_long_tables_and_what_is_left_out() {
     …           …                       …
     c           rest                 0.50
 
-    probabilities_stress
-                    0.75
-                       …
-                    0.50
+    example_id  label  probabilities_stress
+    a,1         rest                   0.75
+    …           …                         …
+    c           rest                   0.50
     ");
 }
 

@@ -1,0 +1,237 @@
+//! Looking at results: show, export, reports of past runs, deposits.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use fuseline_tests::{Lab, Ran, root};
+use serde_json::Value;
+
+/// A small simulated study with every form of output.
+fn lab() -> Lab {
+    let text = std::fs::read_to_string(root().join("workflows/quickstart.yaml")).expect("readable");
+    let lab = Lab::with_workflow(&text);
+    lab.edit(
+        "workflow.yaml",
+        "outputs:\n",
+        "outputs:\n  findings.csv: findings\n  findings.json: findings\n  report.md: markdown\n  report.tex: latex\n",
+    );
+    let report = "  report:\n    uses: report.html\n";
+    let text = String::from_utf8(lab.read("workflow.yaml")).expect("UTF-8");
+    let (_, stage) = text.split_once(report).expect("the quickstart has a report");
+    let inputs = stage.lines().next().expect("with inputs");
+    let others = ["markdown", "latex"]
+        .map(|form| format!("  {form}:\n    uses: report.{form}\n{inputs}\n"))
+        .concat();
+    lab.edit("workflow.yaml", report, &format!("{others}{report}"));
+    lab
+}
+
+/// Runs it with few permutations.
+fn run(lab: &Lab) -> Value {
+    lab.run(["run", "workflow.yaml", "--set", "permutations=19", "--format", "json"]).json()
+}
+
+/// Runs a command about the same workflow.
+fn show(lab: &Lab, more: &[&str]) -> Ran {
+    let mut arguments = vec!["show", "workflow.yaml", "--set", "permutations=19"];
+    arguments.extend(more);
+    lab.run(arguments)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+#[test]
+fn findings_come_as_parquet_csv_and_json_with_the_same_numbers() {
+    let lab = lab();
+    let name = run(&lab)["outputs"]["findings.csv"].as_str().expect("a path").to_owned();
+    let folder = name.strip_suffix("/findings.csv").expect("in the folder of results");
+    let rows: Value =
+        serde_json::from_slice(&lab.read(&format!("{folder}/findings.json"))).expect("JSON");
+    let csv = text(lab.read(&name));
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().expect("a head").split(',').collect();
+    let gap = names.iter().position(|name| *name == "gap").expect("a gap");
+    let rows = rows.as_array().expect("a list");
+    assert!(!rows.is_empty());
+    for (line, row) in lines.by_ref().zip(rows) {
+        let cell: f64 = line.split(',').nth(gap).expect("a cell").parse().expect("a number");
+        assert_eq!(Some(cell), row["gap"].as_f64());
+    }
+    assert_eq!(lines.next(), None);
+    assert!(text(lab.read(&format!("{folder}/report.md"))).starts_with("# "));
+    assert!(text(lab.read(&format!("{folder}/report.tex"))).contains("\\toprule"));
+}
+
+#[test]
+fn an_artifact_is_shown_exported_and_never_computed() {
+    let lab = lab();
+    show(&lab, &["findings"]).exits(2);
+    run(&lab);
+    let human = show(&lab, &["findings", "--rows", "0"]);
+    let json = show(&lab, &["findings", "--format", "json"]).json();
+    let rows = json.as_array().expect("a list").len();
+    assert_eq!(human.success().stdout().lines().count(), 1 + rows);
+    show(&lab, &["findings", "--export", "out/f.parquet"]).success();
+    show(&lab, &["findings", "--export", "out/f.csv"]).success();
+    assert!(lab.read("out/f.parquet").starts_with(b"PAR1"));
+    assert_eq!(text(lab.read("out/f.csv")).lines().count(), 1 + rows);
+    assert!(show(&lab, &["report"]).success().stdout().starts_with("<!DOCTYPE html>"));
+    show(&lab, &["findings", "--export", "out/f.xlsx"]).exits(2);
+
+    // What another parameter would give was never made, and is not made now.
+    let other = lab.run(["show", "workflow.yaml", "findings", "--set", "permutations=20"]);
+    assert!(other.exits(2).stderr().contains("findings is not in the cache"), "{}", other.stderr());
+    let runs = lab.run(["runs", "list", "--format", "json"]).json();
+    assert_eq!(runs["runs"].as_array().expect("a list").len(), 1);
+}
+
+#[test]
+fn a_mistyped_name_is_answered_with_what_was_meant() {
+    let lab = lab();
+    run(&lab);
+    for (written, meant) in [
+        ("findngs", "`findings`"),
+        ("expert.tset[fold=0]", "`test`"),
+        ("expert.test[fld=0]", "`fold`"),
+    ] {
+        let answer = show(&lab, &[written]);
+        assert!(answer.exits(2).stderr().contains(meant), "{written}: {}", answer.stderr());
+    }
+    let only = lab.run(["run", "workflow.yaml", "--only", "cohrt"]);
+    assert!(only.exits(2).stderr().contains("did you mean `cohort`?"), "{}", only.stderr());
+    let command = lab.run(["shwo", "workflow.yaml"]);
+    assert!(command.exits(2).stderr().contains("'show'"), "{}", command.stderr());
+}
+
+#[test]
+fn the_report_of_a_past_run_is_written_again_without_its_workflow() {
+    let lab = lab();
+    run(&lab);
+    let first = lab.run(["show", "workflow.yaml", "--set", "permutations=19", "report"]).stdout();
+    std::fs::remove_file(lab.path("workflow.yaml")).expect("it was there");
+    let before = lab.run(["cache", "status", "--format", "json"]).json();
+    lab.run(["report", "latest", "--out", "again"]).success();
+    assert_eq!(lab.run(["cache", "status", "--format", "json"]).json(), before);
+    let again = text(lab.read("again/report.html"));
+    // All but what only a past run can say: how much of each stage was executed, and the file's name.
+    let answer = |html: &str| {
+        let (_, from) = html.split_once("<h1").expect("a title");
+        from.split_once("Provenance</h2>").expect("provenance").0.to_owned()
+    };
+    assert_eq!(answer(&again), answer(&first));
+    assert!(again.contains("workflow.yaml"));
+    for file in ["report.md", "report.tex", "figures/gaps.svg", "findings.csv", "findings.json"] {
+        assert!(!lab.read(&format!("again/{file}")).is_empty(), "{file}");
+    }
+    lab.run(["report", "9"]).exits(2);
+}
+
+#[test]
+fn a_deposit_describes_every_file_that_it_holds_and_no_other() {
+    let lab = lab();
+    run(&lab);
+    lab.run(["report", "--ro-crate", "deposit", "--license", "CC-BY-4.0"]).success();
+    let metadata: Value =
+        serde_json::from_slice(&lab.read("deposit/ro-crate-metadata.json")).expect("JSON");
+    let graph = metadata["@graph"].as_array().expect("a graph");
+    let entity = |id: &str| graph.iter().find(|entity| entity["@id"] == id);
+    let mut held = Vec::new();
+    let mut folders = vec![lab.path("deposit")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let relative = path.strip_prefix(lab.path("deposit")).expect("below");
+                held.push(relative.to_str().expect("UTF-8").to_owned());
+            }
+        }
+    }
+    held.retain(|path| path != "ro-crate-metadata.json");
+    held.sort();
+    let root = entity("./").expect("the root");
+    assert_eq!(root["license"], "CC-BY-4.0");
+    let parts = root["hasPart"].as_array().expect("parts").iter();
+    let mut parts: Vec<_> = parts.map(|part| part["@id"].as_str().expect("an id")).collect();
+    parts.sort_unstable();
+    assert_eq!(parts, held);
+    for path in &held {
+        let size = entity(path).expect("described")["contentSize"].as_str().map(str::to_owned);
+        // The workflow's own entity is about more than its bytes.
+        let expected = lab.read(&format!("deposit/{path}")).len().to_string();
+        assert!(size.is_none_or(|size| size == expected), "{path}");
+    }
+    // Nothing is referred to that is not described, but for the outside.
+    let mut ids = Vec::new();
+    collect(&metadata["@graph"], &mut ids);
+    for id in ids.iter().filter(|id| !id.starts_with("http")) {
+        assert!(entity(id).is_some(), "{id} is not described");
+    }
+    assert_eq!(entity("#run").expect("the run")["endTime"].as_str().map(str::len), Some(20));
+}
+
+/// Every `@id` that is a reference.
+fn collect(value: &Value, ids: &mut Vec<String>) {
+    match value {
+        Value::Object(object) if object.len() == 1 && object.contains_key("@id") => {
+            ids.push(object["@id"].as_str().expect("a text").to_owned());
+        }
+        Value::Object(object) => object.values().for_each(|value| collect(value, ids)),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, ids)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let lab = lab();
+    let mut child = lab
+        .command(["schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // One byte of a text that is longer than a pipe holds.
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("it writes");
+    drop(stdout);
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn quiet_says_nothing_verbose_says_every_action_and_no_pipe_gets_colours() {
+    let lab = lab();
+    let with = |more: &str| {
+        let arguments = ["run", "workflow.yaml", "--set", "permutations=19", "--only", "cohort", more];
+        lab.run(arguments)
+    };
+    let verbose = with("--verbose");
+    assert!(verbose.success().stderr().contains("cohort: started"), "{}", verbose.stderr());
+    let quiet = with("--quiet");
+    assert_eq!((quiet.success().stdout(), quiet.stderr()), (String::new(), String::new()));
+    let faulty = lab.run(["run", "workflow.yaml", "--set", "nothing=1"]);
+    assert!(!faulty.exits(2).stderr().contains('\u{1b}'));
+    assert!(faulty.stderr().contains("has 1 error\n"), "{}", faulty.stderr());
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let lab = Lab::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = lab.run(["completions", shell]);
+        for word in ["show", "ro-crate", "export"] {
+            assert!(script.success().stdout().contains(word), "{shell} does not know {word}");
+        }
+    }
+    let pages = lab.run(["man", "--out", "man1"]);
+    let pages = pages.success().stdout();
+    assert!(pages.contains("man1/fuseline-runs-diff.1"), "{pages}");
+    for page in pages.lines() {
+        let page = text(lab.read(page));
+        assert!(page.contains(".TH fuseline") && page.contains("SYNOPSIS"), "{page}");
+    }
+}
