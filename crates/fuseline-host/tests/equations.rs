@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Rows, defaults, rule};
-use fuseline_host::StopSignal;
+use fuseline_host::{Batch, StopSignal};
 use serde_json::Value;
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -29,6 +29,16 @@ fn rows(case: &Value, part: &str) -> Rows {
     }
 }
 
+/// The batch, with the embedding of the first modality where the case has one.
+fn embedded(batch: Batch, case: &Value, part: &str) -> Batch {
+    match case.get("embedding") {
+        Some(embedding) => {
+            batch.with_embedding("modality0", 2, &numbers(&embedding[part])).unwrap()
+        }
+        None => batch,
+    }
+}
+
 #[test]
 fn predictions_agree_with_independent_calculations() {
     let cases: Value = serde_json::from_str(include_str!("fixtures/rules.json")).unwrap();
@@ -37,9 +47,10 @@ fn predictions_agree_with_independent_calculations() {
         train.weight = numbers(&case["weight"]);
         for (name, expected) in case["expected"].as_object().unwrap() {
             let rule = rule(name);
-            let model =
-                rule.fit(&train.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
-            let out = rule.open(&model).unwrap().predict(&rows(case, "test").batch()).unwrap();
+            let training = embedded(train.training(), case, "train");
+            let model = rule.fit(&training, &defaults(&rule), 1, &StopSignal::new()).unwrap();
+            let test = embedded(rows(case, "test").batch(), case, "test");
+            let out = rule.open(&model).unwrap().predict(&test).unwrap();
             let expected = numbers(expected);
             assert_eq!(out.len(), expected.len());
             let worst = out

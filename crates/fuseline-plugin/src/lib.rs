@@ -52,6 +52,7 @@ mod model;
 mod params;
 mod permuted;
 mod rule;
+mod standard_quality;
 
 pub use batch::{Batch, TrainingBatch};
 pub use descriptor::{Descriptor, Param};
@@ -61,6 +62,7 @@ pub use model::{ModelReader, ModelWriter, Shape};
 pub use params::Params;
 pub use permuted::Quality;
 pub use rule::{FusionRule, PermutedPredict};
+pub use standard_quality::StandardQuality;
 
 /// What the macro's expansion uses; not for authors.
 #[doc(hidden)]

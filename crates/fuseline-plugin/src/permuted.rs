@@ -1,6 +1,8 @@
 //! Which quality each row gets.
 
 use crate::batch::Batch;
+use crate::error::RuleError;
+use crate::rule::FusionRule;
 
 /// Which quality each row gets, in each of some permutations.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,23 @@ impl<'a> Quality<'a> {
         let column = if self.columns == 1 { 0 } else { modality };
         let rows = batch.rows();
         Some(&self.index[(permutation * self.columns + column) * rows..][..rows])
+    }
+
+    /// The fast path of a rule that does not read quality: every permutation predicts the same.
+    pub fn predict_once(
+        &self,
+        rule: &impl FusionRule,
+        batch: &Batch<'_>,
+        probabilities: &mut [f64],
+    ) -> Result<(), RuleError> {
+        let width = batch.rows() * batch.classes();
+        if width == 0 || self.permutations == 0 {
+            return Ok(());
+        }
+        let (first, others) = probabilities.split_at_mut(width);
+        rule.predict(batch, first)?;
+        others.chunks_exact_mut(width).for_each(|out| out.copy_from_slice(first));
+        Ok(())
     }
 
     /// The quality, modality by modality: modality m, row i is at `[m * rows + i]`; 0 where the modality is unavailable.

@@ -70,15 +70,7 @@ impl PermutedPredict for Mean {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        let width = batch.rows() * batch.classes();
-        if width == 0 || quality.permutations() == 0 {
-            return Ok(());
-        }
-        // Quality is not read: every permutation predicts the same.
-        let (first, others) = probabilities.split_at_mut(width);
-        self.predict(batch, first)?;
-        others.chunks_exact_mut(width).for_each(|out| out.copy_from_slice(first));
-        Ok(())
+        quality.predict_once(self, batch, probabilities)
     }
 }
 

@@ -12,14 +12,13 @@
 
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
-    RuleError, Shape, TrainingBatch, export_fusion_rule,
+    RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
 };
 
 /// How quality is standardised, and what is predicted where nothing is available.
 #[derive(Debug)]
 pub struct WeightedMean {
-    mean: Vec<f64>,
-    scale: Vec<f64>,
+    quality: StandardQuality,
     prior: Vec<f64>,
 }
 
@@ -36,30 +35,17 @@ impl FusionRule for WeightedMean {
     }
 
     fn fit(batch: &TrainingBatch<'_>, _: &Params<'_>, _: u64) -> Result<Self, RuleError> {
-        let rows = batch.rows();
-        let quality = Quality::by_modality(batch);
-        let (mean, scale) = (0..batch.modalities())
-            .map(|modality| {
-                let own = &quality[modality * rows..][..rows];
-                let seen = || {
-                    (0..rows).filter(|&row| batch.is_available(row, modality)).map(|row| own[row])
-                };
-                standardisation(seen)
-            })
-            .unzip();
-        Ok(Self { mean, scale, prior: batch.prior() })
+        Ok(Self { quality: StandardQuality::fit(batch), prior: batch.prior() })
     }
 
     fn write(&self, model: &mut ModelWriter) {
-        model.f64s(&self.mean);
-        model.f64s(&self.scale);
+        self.quality.write(model);
         model.f64s(&self.prior);
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
         Ok(Self {
-            mean: model.f64s(shape.modalities.len())?,
-            scale: model.f64s(shape.modalities.len())?,
+            quality: StandardQuality::read(model, shape.modalities.len())?,
             prior: model.f64s(shape.classes.len())?,
         })
     }
@@ -67,18 +53,6 @@ impl FusionRule for WeightedMean {
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
     }
-}
-
-/// Mean and scale of the values; 0 and 1 when there are none.
-fn standardisation<I: Iterator<Item = f64>>(values: impl Fn() -> I) -> (f64, f64) {
-    let count = values().count() as f64;
-    if count == 0.0 {
-        return (0.0, 1.0);
-    }
-    let mean = values().sum::<f64>() / count;
-    let variance = values().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
-    let sd = variance.sqrt();
-    (mean, if sd <= 1e-12 * mean.abs().max(1.0) { 1.0 } else { sd })
 }
 
 /// Scores beyond this have no exponential that is sure to stay finite in a sum of products.
@@ -96,10 +70,7 @@ impl PermutedPredict for WeightedMean {
             return Ok(());
         }
         // By modality: z, and exp(z), once for all permutations; infinite where a row needs the largest subtracted first.
-        let mut scores = Quality::by_modality(batch);
-        for (modality, own) in scores.chunks_exact_mut(rows).enumerate() {
-            own.iter_mut().for_each(|q| *q = (*q - self.mean[modality]) / self.scale[modality]);
-        }
+        let scores = self.quality.by_modality(batch);
         let weight = |&z: &f64| if z.abs() <= PLAIN { libm::exp(z) } else { f64::INFINITY };
         let weights: Vec<f64> = scores.iter().map(weight).collect();
 

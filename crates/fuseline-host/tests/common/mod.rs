@@ -11,7 +11,17 @@ use std::path::PathBuf;
 use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginLibrary, Rule};
 
 /// The rules in the box.
-pub const RULES: [&str; 5] = ["mean", "weighted_mean", "lr", "hgb", "moe"];
+pub const RULES: [&str; 9] = [
+    "mean",
+    "weighted_mean",
+    "product",
+    "max_confidence",
+    "dempster_shafer",
+    "attention",
+    "lr",
+    "hgb",
+    "moe",
+];
 
 /// The folder into which cargo puts the plugins that this crate's tests depend on.
 pub fn plugin_folder() -> PathBuf {
