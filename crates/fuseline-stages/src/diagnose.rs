@@ -1,9 +1,13 @@
 //! `diagnose.*`: does the fused decision use quality?
 
 mod broken;
+pub mod calibration;
+pub mod compare;
 mod experts;
 pub mod family;
+pub mod metrics;
 pub mod permute_quality;
+pub mod routing;
 pub mod summarize;
 mod tally;
 

@@ -21,6 +21,7 @@ mod rows;
 pub mod simulate;
 pub mod split;
 mod stop;
+mod table;
 #[cfg(test)]
 mod testing;
 
@@ -63,6 +64,11 @@ pub fn kinds() -> Kinds {
         Kind::of::<diagnose::permute_quality::PermuteQuality>(),
         Kind::of::<diagnose::summarize::Summarize>(),
         Kind::of::<diagnose::family::Family>(),
+        Kind::of::<diagnose::calibration::Calibration>(),
+        Kind::of::<diagnose::compare::Compare>(),
+        Kind::of::<diagnose::metrics::Metrics>(),
+        Kind::of::<diagnose::routing::Routing>(),
+        Kind::of::<report::table::JoinTables>(),
         Kind::of::<report::html::Html>(),
         Kind::of::<report::markdown::Markdown>(),
         Kind::of::<report::latex::Latex>(),

@@ -1,7 +1,9 @@
 //! `report.*`: findings for people.
 
+mod curves;
 pub mod html;
 pub mod latex;
 pub mod markdown;
+pub mod table;
 
 pub use html::data;

@@ -7,6 +7,7 @@
 //! [`streams::Stream`] that is named by what it is for, `exp`, `log` and their kin come from libm, and every sum has
 //! one written order.
 
+pub mod binomial;
 pub mod bootstrap;
 pub mod equivalence;
 pub mod evidence;
@@ -18,4 +19,5 @@ pub mod normal;
 pub mod permutation;
 pub mod permutation_test;
 pub mod quantile;
+pub mod reliability;
 pub mod streams;

@@ -70,6 +70,23 @@ pub fn permutation_test(
     })
 }
 
+/// Two-sided permutation p-value of a difference that was taken under the same permutations.
+///
+/// The share of all m + 1 values, the clean one among them, that lie at least as far from their common mean as the clean
+/// one. The centre treats all values alike, so the level holds whenever they are exchangeable. Errors as
+/// [`permutation_test`].
+pub fn two_sided(clean: f64, broken: &[f64]) -> Result<f64, PermutationTestError> {
+    let broken_mean = mean(broken)?;
+    if !clean.is_finite() {
+        return Err(PermutationTestError::NotFinite { permutation: -1 });
+    }
+    let all = (broken.len() + 1) as f64;
+    let centre = broken_mean + (clean - broken_mean) / all;
+    let own = (clean - centre).abs() - TIE;
+    let far = broken.iter().filter(|value| (*value - centre).abs() >= own).count();
+    Ok((far + 1) as f64 / all)
+}
+
 /// The gap above which this test would have given p <= alpha, had the permutations been the same.
 ///
 /// With k the largest b for which (b + 1) / (m + 1) <= alpha, it is the k-th (from 0) largest broken value less their

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{ArtifactKind, Control, Finding, Findings};
+use fuseline_artifact::{ArtifactKind, Control, Findings};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::pool::Pooled;
+use crate::report::curves;
 
 /// Writes the report: what was asked, the verdict in words, tables, figures, and where every number comes from.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,7 +21,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // reliability curves, gaps by fold, versions of plugins
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -50,6 +51,27 @@ pub(crate) fn ports() -> Ports {
             "The permutation counts, for the figures of the null distributions.",
         )
         .optional()
+        .many(
+            "evidence",
+            ArtifactKind::Evidence,
+            Role::Neutral,
+            "Test evidence, for the reliability curves.",
+        )
+        .optional()
+        .many(
+            "quality",
+            ArtifactKind::Quality,
+            Role::Neutral,
+            "Test quality, for the reliability curves.",
+        )
+        .optional()
+        .one(
+            "cohort",
+            ArtifactKind::Cohort,
+            Role::Neutral,
+            "The examples, for the reliability curves.",
+        )
+        .optional()
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -62,6 +84,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         .provenance()
         .cloned()
         .ok_or_else(|| StageError::failed("the stage was not told where its inputs come from"))?;
+    let plugins = curves::plugins(inputs, &provenance)?;
     Ok(ReportData {
         title: title.unwrap_or_default().to_owned(),
         axes: findings.axes.clone(),
@@ -80,11 +103,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             fuseline_version: provenance.fuseline_version,
             workflow_digest: provenance.workflow_digest,
             inputs: provenance.sources,
-            plugins: provenance
-                .plugins
-                .into_iter()
-                .map(|(id, digest)| report::PluginUsed { id, digest, version: String::new() })
-                .collect(),
+            plugins,
             models: permutations
                 .iter()
                 .map(|labelled| report::ModelUsed {
@@ -104,7 +123,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
                 .collect(),
             edges: provenance.edges,
         },
-        ..ReportData::default()
+        reliability: curves::reliability(inputs, &findings)?,
+        spreads: curves::spreads(&findings, &permutations)?,
     })
 }
 

@@ -24,6 +24,10 @@ pub struct SimulateCohort {
     /// How common each class is, in the order of the classes; alike when left out. Only the ratios count.
     #[serde(default)]
     shares: Option<Vec<f64>>,
+    /// Number of the replicate: cohorts of different replicates have different example_ids and are drawn independently,
+    /// and so is all that is drawn for their examples.
+    #[serde(default)]
+    replicate: u32,
 }
 
 fn rest_and_stress() -> Vec<String> {
@@ -40,11 +44,12 @@ impl StageKind for SimulateCohort {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { examples, groups, classes, shares } = self;
+        let Self { examples, groups, classes, shares, replicate } = self;
         key.field("examples", examples);
         key.field("groups", groups);
         key.field("classes", classes);
         key.field("shares", shares);
+        key.field("replicate", replicate);
         key.seed();
     }
 
@@ -78,7 +83,10 @@ impl StageKind for SimulateCohort {
         };
         let mut number = 0_u32;
         for group in 0..self.groups {
-            let name = format!("g{group:0group_digits$}");
+            let name = match self.replicate {
+                0 => format!("g{group:0group_digits$}"),
+                replicate => format!("r{replicate}_g{group:0group_digits$}"),
+            };
             let size = self.examples / self.groups + u32::from(group < self.examples % self.groups);
             for _ in 0..size {
                 let example_id = format!("{name}_e{number:0example_digits$}");

@@ -66,3 +66,12 @@ fn exchangeable_values_are_called_a_gap_as_often_as_the_level_allows() {
     // 99 permutations hold both levels exactly: 200 and 400, within 3.3 binomial sd.
     assert!((found[0] - 200).abs() <= 46 && (found[1] - 400).abs() <= 63, "{found:?}");
 }
+
+#[test]
+fn a_two_sided_value_counts_both_tails_around_the_common_mean() {
+    // Mean of all: 0; as far as 4: -4 and 4 itself.
+    assert_eq!(two_sided(4.0, &[-4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
+    assert_eq!(two_sided(-4.0, &[4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
+    assert_eq!(two_sided(0.0, &[0.0; 9]), Ok(1.0), "what never differs is no difference");
+    assert_eq!(two_sided(1.0, &[]), Err(PermutationTestError::Empty));
+}

@@ -1,3 +1,4 @@
+use fuseline_artifact::Finding;
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,0 +1,187 @@
+//! `diagnose.calibration`: does the test keep its level, and what does it find, over many simulated studies?
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{ArtifactKind, Finding, Findings};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, Problem, StageError, StageKind,
+};
+use fuseline_stats::binomial::clopper_pearson;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::table::{Table, number};
+
+/// Counts over replicates of a simulated study how often the unadjusted p-value is at most each level.
+///
+/// Under a null, where quality has nothing to do with what is right, that is the type-I error; elsewhere it is the power.
+/// Each share comes with its exact 95 % binomial interval (Clopper and Pearson), the mean gap, and the share of the
+/// replicates whose interval holds that mean, which stands for the true gap.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The axis of the replicates.
+    #[serde(default = "replicate")]
+    replicates: String,
+    /// Levels of the test.
+    #[serde(default = "levels")]
+    #[schemars(length(min = 1))]
+    levels: Vec<f64>,
+}
+
+fn replicate() -> String {
+    "replicate".to_owned()
+}
+
+fn levels() -> Vec<f64> {
+    vec![0.05, 0.1]
+}
+
+impl StageKind for Calibration {
+    const NAME: &'static str = "diagnose.calibration";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Type-I error, power and coverage over replicates of a simulated study.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many(
+                "findings",
+                ArtifactKind::Findings,
+                Role::Neutral,
+                "The findings of every replicate.",
+            )
+            .output("table", ArtifactKind::Report, "CSV: one row a point and level.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { replicates, levels } = self;
+        key.field("replicates", replicates);
+        key.field("levels", levels);
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.levels.iter().any(|level| !(*level > 0.0 && *level < 1.0)) {
+            site.report(Problem::new("levels", "a level lies between 0 and 1"));
+        }
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let tables: Vec<Labelled<Findings>> = inputs.many("findings")?;
+        let tables = tables.into_iter().map(|labelled| labelled.artifact);
+        let mut axes: Option<Vec<String>> = None;
+        let mut places: Vec<Vec<String>> = Vec::new();
+        let mut at = BTreeMap::<Vec<String>, Vec<Finding>>::new();
+        for table in tables {
+            let replicate =
+                table.axes.iter().position(|axis| *axis == self.replicates).ok_or_else(|| {
+                    StageError::data(format!("the findings have no axis {}", self.replicates))
+                        .at("replicates")
+                        .hint(format!("their axes are {}", table.axes.join(", ")))
+                })?;
+            let mut others = table.axes;
+            others.remove(replicate);
+            if *axes.get_or_insert_with(|| others.clone()) != others {
+                return Err(StageError::data("the findings do not have the same axes"));
+            }
+            for row in table.rows {
+                let mut place = row.point.clone();
+                place.remove(replicate);
+                if !at.contains_key(&place) {
+                    places.push(place.clone());
+                }
+                at.entry(place).or_default().push(row);
+            }
+        }
+        let columns = [
+            "level",
+            "replicates",
+            "rejected",
+            "share",
+            "share_low",
+            "share_high",
+            "mean_gap",
+            "interval_holds_mean",
+        ];
+        let axes = axes.unwrap_or_default();
+        let mut table = Table::new(axes.iter().map(String::as_str).chain(columns))?;
+        for place in places {
+            let Some(rows) = at.get(&place) else { continue };
+            let count = rows.len() as f64;
+            let mean = rows.iter().map(|row| row.gap).sum::<f64>() / count;
+            let holds =
+                rows.iter().filter(|row| row.gap_low <= mean && mean <= row.gap_high).count();
+            for &level in &self.levels {
+                let rejected = rows.iter().filter(|row| row.p_value <= level).count();
+                let (low, high) = clopper_pearson(rejected as u64, rows.len() as u64, 0.95);
+                let numbers = [
+                    level,
+                    count,
+                    rejected as f64,
+                    rejected as f64 / count,
+                    low,
+                    high,
+                    mean,
+                    holds as f64 / count,
+                ];
+                table.row(place.iter().cloned().chain(numbers.map(number)))?;
+            }
+        }
+        outputs.put("table", table.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fuseline_artifact::Report;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{message, run};
+
+    fn table(options: serde_json::Value) -> Result<String, StageError> {
+        let finding = |replicate: usize, effect: &str, p_value: f64| Findings {
+            axes: vec!["replicate".to_owned(), "effect".to_owned()],
+            modalities: Vec::new(),
+            settings: Vec::new(),
+            rows: vec![Finding {
+                point: vec![replicate.to_string(), effect.to_owned()],
+                p_value,
+                gap: p_value,
+                gap_low: 0.2,
+                gap_high: 0.6,
+                ..Finding::default()
+            }],
+        };
+        let outputs = run::<Calibration>(options, 1, &[], |mut inputs| {
+            for (replicate, p_value) in [0.05, 0.06, 0.5, 0.9].into_iter().enumerate() {
+                inputs = inputs
+                    .artifact("findings", vec![], finding(replicate, "none", p_value))?
+                    .artifact("findings", vec![], finding(replicate, "large", 0.01))?;
+            }
+            Ok(inputs)
+        })?;
+        Ok(String::from_utf8(outputs.get::<Report>("table")?.bytes).unwrap())
+    }
+
+    #[test]
+    fn shares_are_counted_by_point_and_level_and_a_p_value_at_the_level_rejects() {
+        let table = table(json!({ "levels": [0.05] })).unwrap();
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows[0][..5], ["effect", "level", "replicates", "rejected", "share"]);
+        assert_eq!(rows[1][..5], ["none", "0.05", "4", "1", "0.25"]);
+        assert_eq!(rows[2][..5], ["large", "0.05", "4", "4", "1"]);
+        // The mean gap of the first, 0.3775, lies within all intervals; that of the second, 0.01, in none.
+        assert_eq!([rows[1][8], rows[2][8]], ["1", "0"]);
+    }
+
+    #[test]
+    fn an_axis_that_is_not_there_is_named() {
+        let error = table(json!({ "replicates": "seed" })).unwrap_err();
+        assert_eq!(
+            message(&error),
+            "the findings have no axis seed; their axes are replicate, effect"
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! `diagnose.compare`: does one rule, or one quality, depend more on quality than another?
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Permutations};
+use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind};
+use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::multiple;
+use fuseline_stats::permutation_test::{permutation_test, two_sided};
+use fuseline_stats::streams::Stream;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::diagnose::experts::Tested;
+use crate::pool;
+use crate::table::{Table, number};
+
+/// Compares the permutation gaps, and the Clean-Q balanced accuracies, of every two labels of an axis, all else equal.
+///
+/// Both sides saw the same permutations and are resampled together, so what is compared is paired. The interval is of the
+/// difference of the two gaps, from resamples of groups. The p-value is the two-sided permutation value of the difference
+/// under the hypothesis that neither side uses quality; where both do, read the interval. P-values are adjusted by Holm
+/// over the table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// The axis whose labels are compared, such as `rule`.
+    axis: String,
+    /// Axes that are pooled.
+    #[serde(default = "fold")]
+    pool: Vec<String>,
+    /// Resamples of whole groups for the intervals.
+    #[serde(default = "two_thousand")]
+    #[schemars(range(min = 2))]
+    bootstrap: u32,
+    /// Confidence of the intervals.
+    #[serde(default = "ninety_five")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    confidence: f64,
+}
+
+fn fold() -> Vec<String> {
+    vec!["fold".to_owned()]
+}
+
+fn two_thousand() -> u32 {
+    2000
+}
+
+fn ninety_five() -> f64 {
+    0.95
+}
+
+impl StageKind for Compare {
+    const NAME: &'static str = "diagnose.compare";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Pairs of rules, or of qualities, compared under the same permutations and resamples.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many(
+                "permutations",
+                ArtifactKind::Permutations,
+                Role::Neutral,
+                "Counts of all points and folds.",
+            )
+            .many(
+                "effects",
+                ArtifactKind::ExampleEffects,
+                Role::Neutral,
+                "Effects of all points and folds.",
+            )
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples with group and label.",
+            )
+            .output("table", ArtifactKind::Report, "CSV: one row a pair.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { axis, pool, bootstrap, confidence } = self;
+        key.field("axis", axis);
+        key.field("pool", pool);
+        key.field("bootstrap", bootstrap);
+        key.field("confidence", confidence);
+        key.seed();
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let conditions = self.conditions(inputs, &cohort)?;
+        let mut rows = Vec::new();
+        for (at, first) in conditions.iter().enumerate() {
+            for second in &conditions[at + 1..] {
+                if first.others(&self.axis) == second.others(&self.axis) {
+                    inputs.keep_going()?;
+                    rows.push((first, second, self.pair(first, second, &cohort, inputs.seed())?));
+                }
+            }
+        }
+        if rows.is_empty() {
+            return Err(StageError::data(format!(
+                "no two points differ in the axis {} alone",
+                self.axis
+            ))
+            .at("axis"));
+        }
+        let p_values: Vec<f64> = rows.iter().map(|(_, _, pair)| pair.p_value).collect();
+        let adjusted =
+            multiple::holm(&p_values).map_err(|error| StageError::failed(error.to_string()))?;
+        let others = conditions[0].others(&self.axis);
+        let columns = [
+            "first",
+            "second",
+            "gap_first",
+            "gap_second",
+            "difference",
+            "low",
+            "high",
+            "p_value",
+            "p_adjusted",
+            "ba_first",
+            "ba_second",
+            "ba_difference",
+            "ba_low",
+            "ba_high",
+        ];
+        let mut table = Table::new(others.iter().map(|(axis, _)| axis.as_str()).chain(columns))?;
+        for ((first, second, pair), adjusted) in rows.iter().zip(adjusted) {
+            let mut cells: Vec<String> =
+                first.others(&self.axis).into_iter().map(|(_, label)| label.clone()).collect();
+            cells.extend([first.label(&self.axis), second.label(&self.axis)]);
+            cells.extend(
+                [
+                    first.gap,
+                    second.gap,
+                    first.gap - second.gap,
+                    pair.gap.low,
+                    pair.gap.high,
+                    pair.p_value,
+                    adjusted,
+                    first.counts.clean,
+                    second.counts.clean,
+                    first.counts.clean - second.counts.clean,
+                    pair.clean.low,
+                    pair.clean.high,
+                ]
+                .map(number),
+            );
+            table.row(cells)?;
+        }
+        outputs.put("table", table.finish()?)
+    }
+}
+
+/// One point, pooled.
+struct Condition {
+    point: Point,
+    counts: pool::Pooled,
+    /// The row of the cohort of each tested example, with whether it is right under Clean-Q and how often under Broken-Q.
+    tested: BTreeMap<usize, [f64; 2]>,
+    gap: f64,
+}
+
+impl Condition {
+    fn others(&self, axis: &str) -> Vec<&(String, String)> {
+        self.point.iter().filter(|(name, _)| name != axis).collect()
+    }
+
+    fn label(&self, axis: &str) -> String {
+        let found = self.point.iter().find(|(name, _)| name == axis);
+        found.map(|(_, label)| label.clone()).unwrap_or_default()
+    }
+}
+
+/// What two conditions say together.
+struct Pair {
+    p_value: f64,
+    gap: Interval,
+    clean: Interval,
+}
+
+impl Compare {
+    /// The points in the order in which they arrived, without the pooled axes.
+    fn conditions(
+        &self,
+        inputs: &Inputs<'_>,
+        cohort: &Cohort,
+    ) -> Result<Vec<Condition>, StageError> {
+        let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
+        let mut effects: Vec<Labelled<ExampleEffects>> = inputs.many("effects")?;
+        let here = |point: &Point| -> Point {
+            point.iter().filter(|(axis, _)| !self.pool.contains(axis)).cloned().collect()
+        };
+        let mut points: Vec<Point> = Vec::new();
+        for labelled in &permutations {
+            let point = here(&labelled.point);
+            if !point.iter().any(|(axis, _)| *axis == self.axis) {
+                return Err(StageError::data(format!(
+                    "the permutations have no axis {}",
+                    self.axis
+                ))
+                .at("axis"));
+            }
+            if !points.contains(&point) {
+                points.push(point);
+            }
+        }
+        points
+            .into_iter()
+            .map(|point| {
+                let parts = permutations.iter().filter(|labelled| here(&labelled.point) == point);
+                let counts = pool::Pooled::of(parts.map(|labelled| &labelled.artifact))?;
+                let (own, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut effects)
+                    .into_iter()
+                    .partition(|labelled| here(&labelled.point) == point);
+                effects = rest;
+                let found = Tested::of(&own, cohort, counts.broken.len())?;
+                let right = found.clean.iter().map(|right| f64::from(u8::from(*right)));
+                let each = right.zip(&found.broken).map(|(clean, broken)| [clean, *broken]);
+                let tested = found.rows.iter().copied().zip(each).collect();
+                let gap = permutation_test(counts.clean, &counts.broken)
+                    .map_err(|error| StageError::data(error.to_string()))?
+                    .gap;
+                Ok(Condition { point, counts, tested, gap })
+            })
+            .collect()
+    }
+
+    fn pair(
+        &self,
+        first: &Condition,
+        second: &Condition,
+        cohort: &Cohort,
+        seed: u64,
+    ) -> Result<Pair, StageError> {
+        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+        if !first.tested.keys().eq(second.tested.keys())
+            || first.counts.broken.len() != second.counts.broken.len()
+        {
+            return Err(StageError::data(format!(
+                "{} and {} were not tested on the same examples with the same permutations",
+                first.label(&self.axis),
+                second.label(&self.axis)
+            )));
+        }
+        let both = first.counts.broken.iter().zip(&second.counts.broken);
+        let differences: Vec<f64> = both.map(|(first, second)| first - second).collect();
+        let p_value = two_sided(first.counts.clean - second.counts.clean, &differences)
+            .map_err(|error| failed(&error))?;
+
+        let mut numbers: BTreeMap<&str, u32> =
+            first.tested.keys().map(|&row| (cohort.group[row].as_str(), 0)).collect();
+        for (number, of) in (0..).zip(numbers.values_mut()) {
+            *of = number;
+        }
+        let group: Vec<u32> =
+            first.tested.keys().map(|&row| numbers[cohort.group[row].as_str()]).collect();
+        let labels: Vec<u32> = first.tested.keys().map(|&row| cohort.label[row]).collect();
+        let sums = |of: &Condition, side: usize| {
+            let correct: Vec<f64> = of.tested.values().map(|each| each[side]).collect();
+            ClassSums::of(&group, numbers.len(), &labels, cohort.classes.len(), &correct)
+                .map_err(|error| failed(&error))
+        };
+        let (clean, broken) =
+            ([sums(first, 0)?, sums(second, 0)?], [sums(first, 1)?, sums(second, 1)?]);
+        let stream = Stream::new(seed, Self::NAME);
+        let resampled = cluster_bootstrap(
+            numbers.len(),
+            self.bootstrap as usize,
+            &stream,
+            2,
+            |times, values| {
+                let difference = |sides: &[ClassSums; 2]| {
+                    sides[0].balanced_accuracy(times) - sides[1].balanced_accuracy(times)
+                };
+                values[1] = difference(&clean);
+                values[0] = values[1] - difference(&broken);
+            },
+        )
+        .map_err(|error| failed(&error))?;
+        let [gap, clean] = resampled.as_slice() else {
+            return Err(StageError::failed("the bootstrap gave no statistics"));
+        };
+        let of = |resampled: &fuseline_stats::bootstrap::Resampled| {
+            resampled.percentile(self.confidence).map_err(|error| failed(&error))
+        };
+        Ok(Pair { p_value, gap: of(gap)?, clean: of(clean)? })
+    }
+}

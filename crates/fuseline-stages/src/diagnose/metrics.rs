@@ -1,0 +1,270 @@
+//! `diagnose.metrics`: Clean-Q against Broken-Q in other measures than balanced accuracy.
+
+use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Model, Quality};
+use fuseline_engine::{
+    Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, Rows, StageError, StageKind,
+};
+use fuseline_host::{Batch, OpenModel};
+use fuseline_stats::metrics::{self, Confusion, MetricError};
+use fuseline_stats::permutation::Intervention;
+use fuseline_stats::permutation_test::permutation_test;
+use fuseline_workflow::Role;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::batch::Fusable;
+use crate::diagnose::broken::{Broken, Plan};
+use crate::diagnose::permute_quality::Scheme;
+use crate::table::{Table, number};
+use crate::{fusion, guard};
+
+/// Macro-F1, log loss, Brier score and AUROC beside balanced accuracy, each under Clean-Q and Broken-Q, of the pooled
+/// predictions of all folds.
+///
+/// The permutations are those of `diagnose.permute_quality` with the same options, so its balanced accuracy appears here
+/// again. A gap is positive where Clean-Q is better, also for log loss and Brier score, of which less is better. The
+/// p-values are not adjusted: the measures tell of one question from several sides. AUROC pools the scores of all folds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// How many permutations.
+    #[serde(default = "thousand")]
+    #[schemars(range(min = 1))]
+    permutations: u32,
+    /// How quality is broken.
+    #[serde(default)]
+    scheme: Scheme,
+    /// Only for `conditional`: into how many bins each expert's confidence is cut.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1))]
+    bins: u32,
+}
+
+fn thousand() -> u32 {
+    1000
+}
+
+fn three() -> u32 {
+    3
+}
+
+/// Name, and whether more is better.
+const MEASURES: [(&str, bool); 5] = [
+    ("balanced_accuracy", true),
+    ("macro_f1", true),
+    ("auroc", true),
+    ("log_loss", false),
+    ("brier", false),
+];
+
+impl StageKind for Metrics {
+    const NAME: &'static str = "diagnose.metrics";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many("model", ArtifactKind::Model, Role::Apply, "The frozen rules, one a fold.")
+            .many(
+                "evidence",
+                ArtifactKind::Evidence,
+                Role::Apply,
+                "Test evidence, one a fold and modality.",
+            )
+            .many(
+                "quality",
+                ArtifactKind::Quality,
+                Role::Apply,
+                "Test quality, one a fold and modality.",
+            )
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples with group and label.",
+            )
+            .output("table", ArtifactKind::Report, "CSV: one row a measure.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { permutations, scheme, bins } = self;
+        key.field("permutations", permutations);
+        key.field("scheme", scheme);
+        key.field("bins", bins);
+        key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        // Folds arrive together, so that names alone cannot tell whose model meets whose rows; the example_ids do, at run
+        // time.
+        flow.same_rows("evidence", "quality");
+        flow.no_control("evidence");
+        let all = flow.all_inputs();
+        flow.output("table", Rows::All, all.shaped_by).control = all.control;
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let folds = self.folds(inputs, &cohort)?;
+        let labels: Vec<u32> = folds.iter().flat_map(|fold| fold.labels.iter().copied()).collect();
+        let classes = cohort.classes.len();
+        let clean = folds
+            .iter()
+            .map(|fold| Ok(fold.model.predict(&fold.batch)?))
+            .collect::<Result<Vec<_>, StageError>>()?;
+        let clean = measures(&clean.concat(), &labels, classes)?;
+        let count = folds.first().map_or(0, |fold| fold.broken.len());
+        let size = ((1 << 19) / (labels.len() * classes).max(1)).clamp(1, 64) as u32;
+        let starts: Vec<u32> = (0..count).step_by(size as usize).collect();
+        let broken: Vec<[f64; MEASURES.len()]> = starts
+            .into_par_iter()
+            .map(|start| {
+                inputs.keep_going()?;
+                let end = count.min(start + size);
+                let each = folds
+                    .iter()
+                    .map(|fold| fold.broken(start..end, classes))
+                    .collect::<Result<Vec<_>, _>>()?;
+                (0..(end - start) as usize)
+                    .map(|number| {
+                        let rows = folds.iter().zip(&each).flat_map(|(fold, each)| {
+                            let width = fold.labels.len() * classes;
+                            each[number * width..][..width].iter().copied()
+                        });
+                        measures(&rows.collect::<Vec<f64>>(), &labels, classes)
+                    })
+                    .collect()
+            })
+            .collect::<Result<Vec<Vec<_>>, StageError>>()?
+            .concat();
+
+        let mut table = Table::new([
+            "metric",
+            "better",
+            "clean",
+            "broken",
+            "gap",
+            "null_sd",
+            "p_value",
+            "permutations",
+            "scheme",
+        ])?;
+        for (at, (name, more)) in MEASURES.into_iter().enumerate() {
+            let side = if more { 1.0 } else { -1.0 };
+            let null: Vec<f64> = broken.iter().map(|measures| side * measures[at]).collect();
+            let test = permutation_test(side * clean[at], &null);
+            let [gap, null_sd, p] = match &test {
+                Ok(test) => [test.gap, test.null_sd.unwrap_or(f64::NAN), test.p_value],
+                // A measure that these rows do not have.
+                Err(_) => [f64::NAN; 3],
+            };
+            let mean = test.map_or(f64::NAN, |test| side * test.broken);
+            table.row([
+                name.to_owned(),
+                if more { "higher" } else { "lower" }.to_owned(),
+                number(clean[at]),
+                number(mean),
+                number(gap),
+                number(null_sd),
+                number(p),
+                count.to_string(),
+                Intervention::from(self.scheme).name().to_owned(),
+            ])?;
+        }
+        outputs.put("table", table.finish()?)
+    }
+}
+
+/// A fold's frozen model with the rows that it is asked about.
+struct Fold {
+    model: OpenModel,
+    batch: Batch,
+    labels: Vec<u32>,
+    broken: Broken,
+}
+
+impl Fold {
+    /// Some permutations x rows x classes.
+    fn broken(&self, which: std::ops::Range<u32>, classes: usize) -> Result<Vec<f64>, StageError> {
+        let mut out = vec![0.0; which.len() * self.labels.len() * classes];
+        self.broken.predict(&self.model, &self.batch, which, &mut out)?;
+        Ok(out)
+    }
+}
+
+impl Metrics {
+    fn folds(&self, inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Vec<Fold>, StageError> {
+        let mut evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
+        let mut quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
+        let mut tested = vec![false; cohort.len()];
+        let models: Vec<Labelled<Model>> = inputs.many("model")?;
+        models
+            .into_iter()
+            .map(|Labelled { point, artifact: model }| {
+                let own_evidence = take(&mut evidence, &point);
+                let own_quality = take(&mut quality, &point);
+                let fusable = Fusable::of(&own_evidence, &own_quality, cohort)?;
+                fusion::fits(&model, &fusable)?;
+                guard::not_fitted_on(&model, cohort, &fusable.rows)?;
+                for &row in &fusable.rows {
+                    if std::mem::replace(&mut tested[row], true) {
+                        return Err(StageError::data(format!(
+                            "example {} was tested twice",
+                            cohort.example_id[row]
+                        ))
+                        .hint("gather folds only: the stage must run over every other axis"));
+                    }
+                }
+                let chosen = vec![true; fusable.modalities.len()];
+                let plan = Plan {
+                    intervention: self.scheme.into(),
+                    permutations: self.permutations,
+                    bins: self.bins,
+                    seed: inputs.seed(),
+                    chosen: &chosen,
+                };
+                Ok(Fold {
+                    model: fusion::open(inputs, &model)?,
+                    batch: fusable.batch()?,
+                    labels: fusable.labels(cohort),
+                    broken: Broken::new(&plan, &fusable, cohort)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Takes out what stands at a point: it agrees in every axis of the point.
+fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
+    let (own, rest) = std::mem::take(all)
+        .into_iter()
+        .partition(|labelled| point.iter().all(|place| labelled.point.contains(place)));
+    *all = rest;
+    own
+}
+
+/// The measures of pooled rows x classes, in the order of [`MEASURES`]; NaN where one is undefined.
+fn measures(
+    probabilities: &[f64],
+    labels: &[u32],
+    classes: usize,
+) -> Result<[f64; MEASURES.len()], StageError> {
+    let of = || -> Result<[f64; MEASURES.len()], MetricError> {
+        let confusion =
+            Confusion::of(labels, &metrics::decisions(probabilities, classes)?, classes)?;
+        let auroc = match metrics::auroc_one_against_rest(probabilities, labels, classes) {
+            Err(MetricError::Undefined { .. }) => f64::NAN,
+            found => found?,
+        };
+        Ok([
+            confusion.balanced_accuracy()?,
+            confusion.macro_f1()?,
+            auroc,
+            metrics::log_loss(probabilities, labels)?,
+            metrics::brier(probabilities, labels)?,
+        ])
+    };
+    of().map_err(|error| StageError::data(error.to_string()))
+}

@@ -1,0 +1,108 @@
+//! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice would be worth.
+
+use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects};
+use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
+use fuseline_stats::headroom::balanced_accuracy_of;
+use fuseline_stats::metrics::MetricError;
+use fuseline_workflow::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::diagnose::experts::{Pooled, Tested};
+use crate::table::{Table, number};
+
+/// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert, of the oracle and of
+/// always believing the expert of the highest quality; routing regret; and selection accuracy.
+///
+/// Routing regret is the share of examples where some available expert is right and the fused decision is not; beyond the
+/// oracle, the share where the fused decision is right and no expert is. Selection accuracy looks at the examples whose
+/// experts disagree about being right, and says how often the expert of the highest quality is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Routing {}
+
+impl StageKind for Routing {
+    const NAME: &'static str = "diagnose.routing";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str =
+        "Oracle, routing regret, selection accuracy and alignment, as a table.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many("effects", ArtifactKind::ExampleEffects, Role::Neutral, "Effects, one a fold.")
+            .many(
+                "evidence",
+                ArtifactKind::Evidence,
+                Role::Neutral,
+                "Test evidence, one a fold and modality.",
+            )
+            .many(
+                "quality",
+                ArtifactKind::Quality,
+                Role::Neutral,
+                "Test quality, one a fold and modality.",
+            )
+            .one(
+                "cohort",
+                ArtifactKind::Cohort,
+                Role::Neutral,
+                "The examples with group and label.",
+            )
+            .output("table", ArtifactKind::Report, "CSV: one row a measure and modality.")
+    }
+
+    fn key(&self, _: &mut KeyWriter<'_>) {
+        let Self {} = self;
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let effects: Vec<Labelled<ExampleEffects>> = inputs.many("effects")?;
+        let permutations = effects.first().map_or(0, |first| first.artifact.permutations as usize);
+        let tested = Tested::of(&effects, &cohort, permutations)?;
+        let pooled =
+            Pooled::of(&inputs.many("evidence")?, &inputs.many("quality")?, &cohort, &tested.rows)?;
+        let failed = |error: MetricError| StageError::data(error.to_string());
+        let experts = pooled.experts();
+        let headroom = experts.headroom(&tested.clean).map_err(failed)?;
+        let routed = routed(&pooled);
+        let accuracy = |right: &[bool]| balanced_accuracy_of(&pooled.labels, pooled.classes, right);
+        let mut table = Table::new(["measure", "modality", "value"])?;
+        let mut add = |measure: &str, modality: &str, value: f64| {
+            table.row([measure, modality, &number(value)])
+        };
+        add("ba_fused", "", accuracy(&tested.clean).map_err(failed)?)?;
+        add("ba_oracle", "", headroom.oracle)?;
+        add("ba_highest_quality", "", accuracy(&routed).map_err(failed)?)?;
+        add("headroom", "", headroom.headroom)?;
+        add("routing_regret", "", headroom.regret)?;
+        add("beyond_oracle", "", headroom.beyond_oracle)?;
+        let selection = experts.selection_accuracy(&pooled.quality).map_err(failed)?;
+        add("selection_accuracy", "", selection.unwrap_or(f64::NAN))?;
+        let alignment = experts.alignment(&pooled.quality).map_err(failed)?;
+        let unimodal = experts.unimodal().map_err(failed)?;
+        for ((modality, alone), alignment) in pooled.modalities.iter().zip(unimodal).zip(alignment)
+        {
+            add("ba_unimodal", modality, alone)?;
+            add("alignment_auroc", modality, alignment.auroc.unwrap_or(f64::NAN))?;
+            add("alignment_spearman", modality, alignment.spearman.unwrap_or(f64::NAN))?;
+        }
+        outputs.put("table", table.finish()?)
+    }
+}
+
+/// Whether the available expert of the highest quality is right; the first of equals.
+fn routed(pooled: &Pooled) -> Vec<bool> {
+    let width = pooled.modalities.len();
+    (0..pooled.labels.len())
+        .map(|row| {
+            let mut best: Option<usize> = None;
+            for cell in (row * width..(row + 1) * width).filter(|&cell| pooled.available[cell]) {
+                if best.is_none_or(|best| pooled.quality[cell] > pooled.quality[best]) {
+                    best = Some(cell);
+                }
+            }
+            best.is_some_and(|cell| pooled.correct[cell])
+        })
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! What a report can draw when its stage is given more than findings: reliability curves, and gaps by fold.
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{Cohort, Digest, Evidence, Finding, Findings, Permutations, Quality};
+use fuseline_engine::{Inputs, Labelled, Point, Provenance, StageError};
+use fuseline_report as report;
+use fuseline_stats::reliability::reliability_curve;
+
+use crate::pool::Pooled;
+use crate::rows::{cohort_rows, decision, row_of};
+
+/// Bins of a reliability curve.
+const BINS: usize = 10;
+
+/// Where a curve belongs, with quality and whether the expert is right, example by example.
+type Curve = ((Point, String), Vec<f64>, Vec<bool>);
+
+/// How often each expert is right at each level of quality: one curve a modality and point of the quality, pooled over the
+/// axes that the findings lack. None unless evidence, quality and cohort arrived.
+pub(crate) fn reliability(
+    inputs: &Inputs<'_>,
+    findings: &Findings,
+) -> Result<Vec<report::ReliabilityCurve>, StageError> {
+    let evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
+    let quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
+    let Some(cohort) = inputs.optional::<Cohort>("cohort")? else { return Ok(Vec::new()) };
+    let place = cohort.rows_by_id();
+    let mut curves = Vec::<Curve>::new();
+    for Labelled { point, artifact: quality } in &quality {
+        let here: Point =
+            point.iter().filter(|(axis, _)| findings.axes.contains(axis)).cloned().collect();
+        let key = (here, quality.modality.clone());
+        let slot = curves.iter().position(|(known, _, _)| *known == key).unwrap_or_else(|| {
+            curves.push((key, Vec::new(), Vec::new()));
+            curves.len() - 1
+        });
+        let (_, values, right) = &mut curves[slot];
+        let at = row_of(quality.example_id.iter().map(String::as_str));
+        let own = evidence.iter().filter(|labelled| {
+            labelled.artifact.modality == quality.modality && agree(&labelled.point, point)
+        });
+        for Labelled { artifact: evidence, .. } in own {
+            let rows = cohort_rows(evidence, &place)?;
+            let each = evidence.example_id.iter().zip(rows).zip(crate::quality::each_row(evidence));
+            for ((id, row), probabilities) in each {
+                if let Some(&at) = at.get(id.as_str()) {
+                    values.push(quality.quality[at]);
+                    right.push(decision(probabilities) == cohort.label[row] as usize);
+                }
+            }
+        }
+    }
+    let curve = |((point, modality), values, right): Curve| {
+        let bins = reliability_curve(&values, &right, BINS)
+            .map_err(|error| StageError::data(error.to_string()))?;
+        let bins = bins.into_iter().map(|bin| report::ReliabilityBin {
+            quality: bin.quality,
+            accuracy: bin.accuracy,
+            n: bin.rows as u64,
+        });
+        Ok(report::ReliabilityCurve { point, modality, bins: bins.collect() })
+    };
+    curves.into_iter().map(curve).collect()
+}
+
+/// Whether two points agree in every axis that both have.
+fn agree(one: &Point, other: &Point) -> bool {
+    one.iter().all(|(axis, label)| {
+        other.iter().find(|(known, _)| known == axis).is_none_or(|(_, also)| also == label)
+    })
+}
+
+/// The gap of each part of a finding, such as each fold, where the permutations have exactly one more axis.
+pub(crate) fn spreads(
+    findings: &Findings,
+    permutations: &[Labelled<Permutations>],
+) -> Result<Vec<report::Spread>, StageError> {
+    let mut parts = BTreeMap::<(Vec<&str>, &str), Vec<(String, f64)>>::new();
+    for Labelled { point, artifact } in permutations {
+        let mut more = point.iter().filter(|(axis, _)| !findings.axes.contains(axis));
+        let (Some((unit, name)), None) = (more.next(), more.next()) else { continue };
+        let label = |axis: &String| {
+            point.iter().find(|(known, _)| known == axis).map(|(_, label)| label.as_str())
+        };
+        let here: Option<Vec<&str>> = findings.axes.iter().map(label).collect();
+        let Some(here) = here else { continue };
+        let Pooled { clean, broken, .. } = Pooled::of([artifact])?;
+        let gap = clean - broken.iter().sum::<f64>() / broken.len() as f64;
+        parts.entry((here, unit)).or_default().push((name.clone(), gap));
+    }
+    let mut spreads = Vec::new();
+    for Finding { point, .. } in &findings.rows {
+        let here: Vec<&str> = point.iter().map(String::as_str).collect();
+        for ((_, unit), gaps) in parts.iter().filter(|((place, _), _)| *place == here) {
+            spreads.push(report::Spread {
+                point: findings.axes.iter().cloned().zip(point.iter().cloned()).collect(),
+                unit: (*unit).to_owned(),
+                gaps: gaps.clone(),
+            });
+        }
+    }
+    Ok(spreads)
+}
+
+/// The plugins that took part, with the version that each states.
+pub(crate) fn plugins(
+    inputs: &Inputs<'_>,
+    provenance: &Provenance,
+) -> Result<Vec<report::PluginUsed>, StageError> {
+    let library = &inputs.services().plugins;
+    let of = |(id, digest): &(String, String)| {
+        let version = match digest.parse::<Digest>() {
+            Ok(known) => {
+                let file = library.find_by_digest(id, &known)?;
+                library.load(&file, inputs.isolation())?.descriptor().version.clone()
+            }
+            Err(_) => String::new(),
+        };
+        Ok(report::PluginUsed { id: id.clone(), digest: digest.clone(), version })
+    };
+    provenance.plugins.iter().map(of).collect()
+}

@@ -1,0 +1,205 @@
+//! The diagnostic on made-up studies whose truth is known.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Float64Type;
+use fuseline_artifact::{Artifact, ArtifactKind};
+use fuseline_tests::{Lab, root};
+
+/// Runs a workflow of the box; its results are in `out`.
+fn run(workflow: &str, sets: &[&str]) -> Lab {
+    let lab = Lab::new();
+    let path = root().join("workflows").join(workflow);
+    let mut arguments = vec!["run", path.to_str().expect("UTF-8"), "--out", "out", "--quiet"];
+    arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+    lab.run(arguments).success();
+    lab
+}
+
+/// A findings table: texts of the axes and numbers of the rest, by column.
+struct Findings(RecordBatch);
+
+impl Findings {
+    fn read(lab: &Lab) -> Self {
+        let bytes = lab.read("out/findings.parquet");
+        let artifact =
+            Artifact::decode(ArtifactKind::Findings, None, bytes).expect("findings are whole");
+        Self(artifact.table(ArtifactKind::Findings).expect("findings are a table").clone())
+    }
+
+    fn text(&self, column: &str, row: usize) -> String {
+        let column = self.0.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
+        let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).expect("text");
+        column.as_string::<i32>().value(row).to_owned()
+    }
+
+    fn number(&self, column: &str, row: usize) -> f64 {
+        let column = self.0.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
+        column.as_primitive::<Float64Type>().value(row)
+    }
+
+    /// The row of a point.
+    fn at(&self, point: &[(&str, &str)]) -> usize {
+        let here = |row: &usize| point.iter().all(|(axis, label)| self.text(axis, *row) == *label);
+        let mut rows = (0..self.0.num_rows()).filter(here);
+        let row = rows.next().unwrap_or_else(|| panic!("no finding at {point:?}"));
+        assert!(rows.next().is_none(), "several findings at {point:?}");
+        row
+    }
+}
+
+/// The rows of a CSV without quoted cells, by column.
+fn csv(lab: &Lab, file: &str) -> Vec<BTreeMap<String, String>> {
+    let text = String::from_utf8(lab.read(file)).expect("UTF-8");
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
+    let columns: Vec<String> = lines.next().expect("a header").collect();
+    lines.map(|line| columns.iter().cloned().zip(line).collect()).collect()
+}
+
+#[test]
+fn the_tables_beside_the_findings_agree_with_them() {
+    let lab = run("quickstart.yaml", &["permutations=60", "examples=240"]);
+    let findings = Findings::read(&lab);
+    let number = |row: &BTreeMap<String, String>, column: &str| -> f64 {
+        row[column].parse().unwrap_or_else(|_| panic!("{column}: {}", row[column]))
+    };
+    let finding = |row: &BTreeMap<String, String>| {
+        let point = ["fidelity", "quality", "rule"].map(|axis| (axis, row[axis].as_str()));
+        findings.at(&point)
+    };
+    let metrics = csv(&lab, "out/metrics.csv");
+    assert_eq!(metrics.len(), 32 * 5);
+    for row in metrics.iter().filter(|row| row["metric"] == "balanced_accuracy") {
+        for (column, of) in
+            [("clean", "ba_clean"), ("broken", "ba_broken"), ("gap", "gap"), ("p_value", "p_value")]
+        {
+            let expected = findings.number(of, finding(row));
+            assert!((number(row, column) - expected).abs() < 1e-12, "{column} of {row:?}");
+        }
+    }
+    // Quality that is worth something lowers log loss and Brier score, and their gaps say so with the sign of the others.
+    let used = metrics.iter().filter(|row| {
+        row["fidelity"] == "0.9" && row["quality"] == "column" && row["rule"] == "weighted_mean"
+    });
+    for row in used {
+        assert!(number(row, "gap") > 0.0 && number(row, "p_value") < 0.05, "{row:?}");
+        let lower = row["better"] == "lower";
+        assert_eq!(number(row, "clean") < number(row, "broken"), lower, "{row:?}");
+    }
+    let routing = csv(&lab, "out/routing.csv");
+    for row in &routing {
+        let at = finding(row);
+        let expected = match row["measure"].as_str() {
+            "ba_fused" => findings.number("ba_clean", at),
+            "ba_oracle" => findings.number("ba_oracle", at),
+            "headroom" => findings.number("headroom", at),
+            "alignment_auroc" if row["quality"] != "constant" => {
+                findings.number(&format!("alignment_{}", row["modality"]), at)
+            }
+            _ => continue,
+        };
+        assert!((number(row, "value") - expected).abs() < 1e-12, "{row:?}");
+    }
+    let rules = csv(&lab, "out/rules.csv");
+    assert_eq!(rules.len(), 2 * 4 * 6, "four rules make six pairs at every quality and fidelity");
+    for row in &rules {
+        let gap = |rule: &str| {
+            let point =
+                [("fidelity", &*row["fidelity"]), ("quality", &*row["quality"]), ("rule", rule)];
+            findings.number("gap", findings.at(&point))
+        };
+        let expected = gap(&row["first"]) - gap(&row["second"]);
+        assert!((number(row, "difference") - expected).abs() < 1e-12, "{row:?}");
+        assert!(number(row, "low") <= expected && expected <= number(row, "high"), "{row:?}");
+    }
+}
+
+#[test]
+fn the_dose_response_rises_under_both_schemes_side_by_side() {
+    let lab = run("dose_response.yaml", &["permutations=60", "examples=240"]);
+    let findings = Findings::read(&lab);
+    for scheme in ["joint", "conditional"] {
+        let gap = |told: &str, alpha: &str, rule: &str| {
+            let point = [("told", told), ("alpha", alpha), ("scheme", scheme), ("rule", rule)];
+            findings.number("gap", findings.at(&point))
+        };
+        for rule in ["weighted_mean", "lr", "moe"] {
+            assert!(
+                gap("every", "1.0", rule) > gap("every", "0.0", rule) + 0.03,
+                "{rule} {scheme}"
+            );
+            assert!(gap("every", "1.0", rule) > gap("audio", "1.0", rule), "{rule} {scheme}");
+        }
+        assert!(gap("every", "1.0", "mean").abs() < 1e-12, "the mean does not look at quality");
+    }
+}
+
+#[test]
+fn outages_and_degradations_cross_and_the_intact_corner_is_the_plain_study() {
+    let lab = run("outage.yaml", &["permutations=20", "examples=120", "folds=2"]);
+    let findings = Findings::read(&lab);
+    assert_eq!(findings.0.num_rows(), 3 * 4 * 4 * 4);
+    let accuracy = |outage: &str, degradation: &str| {
+        let point = [
+            ("outage", outage),
+            ("degradation", degradation),
+            ("quality", "constant"),
+            ("rule", "mean"),
+        ];
+        let row = findings.at(&point);
+        let examples = findings.0.column_by_name("n_examples").expect("a column");
+        let examples = examples.as_primitive::<arrow::datatypes::Int64Type>().value(row);
+        assert_eq!(examples, 120, "one modality is always spared, so all are tested");
+        findings.number("ba_clean", row)
+    };
+    let intact = accuracy("none", "none");
+    for hit in [accuracy("random", "none"), accuracy("none", "noise"), accuracy("burst", "drift")] {
+        assert!(hit < intact, "{hit} is not below {intact}");
+    }
+}
+
+#[test]
+fn every_scheme_is_a_label_of_an_axis() {
+    let text = String::from_utf8(
+        std::fs::read(root().join("workflows/dose_response.yaml")).expect("the workflow is there"),
+    )
+    .expect("UTF-8");
+    let schemes =
+        "[joint, per_modality, within_group, conditional, derangement, modality_swap, constant]";
+    let text = text
+        .replace("scheme: [joint, conditional]", &format!("scheme: {schemes}"))
+        .replace("alpha: [0.0, 0.1, 0.25, 0.5, 1.0]", "alpha: [0.0, 1.0]")
+        .replace("rule: [mean, weighted_mean, lr, moe]", "rule: [weighted_mean]");
+    let lab = Lab::with_workflow(&text);
+    let sets = ["--set", "permutations=60", "--set", "examples=240", "--out", "out", "--quiet"];
+    lab.run([&["run", "workflow.yaml"][..], &sets].concat()).success();
+    let findings = Findings::read(&lab);
+    for scheme in schemes.trim_matches(['[', ']']).split(", ") {
+        let point = [("told", "every"), ("alpha", "1.0"), ("scheme", scheme)];
+        let row = findings.at(&point);
+        assert!(findings.number("gap", row) > 0.0, "{scheme}");
+        let p = findings.number("p_value", row);
+        if scheme == "constant" {
+            assert!(p >= 0.5, "one outcome cannot be significant: {p}");
+        } else {
+            assert!(p < 0.05, "{scheme}: {p}");
+        }
+    }
+}
+
+#[test]
+fn the_validation_counts_rejections_over_replicates() {
+    let lab = run("validation.yaml", &["replicates=12", "permutations=39"]);
+    let table = csv(&lab, "out/calibration.csv");
+    let share = |fidelity: &str, level: &str| -> f64 {
+        let row = table
+            .iter()
+            .find(|row| row["fidelity"] == fidelity && row["level"] == level)
+            .expect("the point is there");
+        assert_eq!(row["replicates"], "12");
+        row["share"].parse().expect("a number")
+    };
+    assert!(share("1.0", "0.05") > share("0.0", "0.05") + 0.3, "power against level");
+    assert!(share("0.0", "0.05") <= share("0.0", "0.1"));
+}
