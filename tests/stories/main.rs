@@ -1,7 +1,5 @@
 //! Stories of the real command.
-mod concurrency;
 mod diagnostic;
-mod faults;
 mod leaks;
 mod results;
 mod study;

@@ -18,7 +18,7 @@ fn lab() -> Lab {
     let report = "  report:\n    uses: report.html\n";
     let text = String::from_utf8(lab.read("workflow.yaml")).expect("UTF-8");
     let (_, stage) = text.split_once(report).expect("the quickstart has a report");
-    let inputs = stage.lines().next().expect("with inputs");
+    let inputs = stage.split("\n\n").next().expect("with inputs");
     let others = ["markdown", "latex"]
         .map(|form| format!("  {form}:\n    uses: report.{form}\n{inputs}\n"))
         .concat();
@@ -206,7 +206,8 @@ fn a_reader_that_goes_away_is_no_error() {
 fn quiet_says_nothing_verbose_says_every_action_and_no_pipe_gets_colours() {
     let lab = lab();
     let with = |more: &str| {
-        let arguments = ["run", "workflow.yaml", "--set", "permutations=19", "--only", "cohort", more];
+        let arguments =
+            ["run", "workflow.yaml", "--set", "permutations=19", "--only", "cohort", more];
         lab.run(arguments)
     };
     let verbose = with("--verbose");
