@@ -6,6 +6,9 @@ use crate::figures;
 use crate::format::{counted, point_values};
 use crate::markup::{Element, element};
 
+/// Longer lists are left out on paper: nobody types digests over, and the file has them.
+const ROWS_ON_PAPER: usize = 40;
+
 /// The section: the drawing of the stages in sight, lists folded.
 pub fn provenance(data: &ReportData) -> Section {
     let origin = &data.provenance;
@@ -53,10 +56,12 @@ pub fn provenance(data: &ReportData) -> Section {
 
 fn folded(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Element {
     let heads = columns.iter().map(|column| element("th").attr("scope", "col").text(*column));
+    let long = rows.len() > ROWS_ON_PAPER;
     let lines = rows
         .into_iter()
         .map(|row| element("tr").children(row.into_iter().map(|text| element("td").text(text))));
-    element("details").child(element("summary").text(heading)).child(scrolling(
+    let details = if long { element("details").class("long") } else { element("details") };
+    details.child(element("summary").text(heading)).child(scrolling(
         heading,
         element("table")
             .class("plain")
