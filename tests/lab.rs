@@ -3,6 +3,14 @@
 //! Knows how to run `fuseline` and read what it says. Knows nothing of its insides.
 //! Start at [`Lab`]. The command must have been built (`cargo build --workspace`), plugins included.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "stories are tests, and this is their code: what fails, fails aloud"
+)]
+
+pub mod kills;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,11 +127,12 @@ impl Ran {
     }
 }
 
-/// The command: test programs lie in `target/PROFILE/deps`, it lies one folder up.
+/// The command: it lies in `target/PROFILE` as programs do, or one folder above the programs of tests.
 pub fn fuseline() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its program");
-    let profile = test.ancestors().nth(2).expect("a test lies in a target folder");
-    profile.join(format!("fuseline{}", std::env::consts::EXE_SUFFIX))
+    let name = format!("fuseline{}", std::env::consts::EXE_SUFFIX);
+    let program = std::env::current_exe().expect("a program knows itself");
+    let mut folders = program.ancestors().skip(1).take(2).map(|folder| folder.join(&name));
+    folders.find(|path| path.is_file()).expect("`cargo build --workspace` has made fuseline")
 }
 
 /// The project's root folder.

@@ -1,5 +1,10 @@
 //! Stories of the real command.
+
+#![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
+
+mod concurrency;
 mod diagnostic;
+mod faults;
 mod leaks;
 mod results;
 mod study;

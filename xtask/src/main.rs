@@ -1,5 +1,7 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
+mod soak;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -10,6 +12,7 @@ usage: cargo xtask TASK
 tasks:
   demo    build everything, plugins included, run workflows/quickstart.yaml and say where the report is
   test    build everything and run all the tests
+  soak    build everything, kill runs at random moments and compare every byte: [KILLS, default 200] [SEED]
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";
 
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "demo" => demo(),
         "test" => test(),
+        "soak" => soak(),
         "ci" => ci(),
         _ => Err(USAGE.into()),
     };
@@ -55,6 +59,14 @@ fn test() -> Result<(), Box<dyn Error>> {
     // The end-to-end tests run the real command with real plugins, which `cargo test` alone would not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
     run(cargo(&root).args(["test", "--workspace"]))
+}
+
+fn soak() -> Result<(), Box<dyn Error>> {
+    let mut numbers = std::env::args().skip(2);
+    let kills = numbers.next().map_or(Ok(200), |number| number.parse())?;
+    let seed = numbers.next().map_or(Ok(20_260_624), |number| number.parse())?;
+    run(cargo(&root()?).args(["build", "--workspace"]))?;
+    soak::run(kills, seed)
 }
 
 fn ci() -> Result<(), Box<dyn Error>> {

@@ -11,7 +11,7 @@ use fuseline_artifact::Digest;
 
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::layout::{DAMAGED, DOOMED, Layout, temporary_beside, with_end};
+use crate::layout::{DAMAGED, DOOMED, FADED, Layout, temporary_beside, with_end};
 use crate::lease::Lease;
 use crate::record::ActionRecord;
 use crate::store::{LocalStore, Stat, Store};
@@ -124,6 +124,17 @@ impl Cache {
                 Ok(None)
             }
         }
+    }
+
+    /// The record of an action even when its objects were collected: it says what the action was, and not that its
+    /// outputs are there.
+    pub fn recall_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        if let Some(record) = self.get_action(key)? {
+            return Ok(Some(record));
+        }
+        let faded = with_end(&self.layout.action(key.digest()), FADED);
+        let bytes = self.read_if_there(&faded)?;
+        Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
     }
 
     /// Keeps the record of an action. Its objects must have been put before.

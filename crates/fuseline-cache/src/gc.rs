@@ -17,7 +17,7 @@ use fuseline_artifact::Digest;
 use crate::cache::{Cache, TOUCH_AFTER};
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::layout::{DAMAGED, DOOMED, TEMPORARY, with_end};
+use crate::layout::{DAMAGED, DOOMED, FADED, TEMPORARY, with_end};
 use crate::lease::{Lease, is_held};
 use crate::record::ActionRecord;
 use crate::runs::RUN_LEASE;
@@ -106,7 +106,9 @@ impl Cache {
         // Records first: which objects are reached depends on which records stay.
         let mut doomed = Vec::new();
         let mut reached = roots.pins.clone();
-        for file in self.files(&self.layout.actions, options, &cutoff, &mut report)? {
+        for file in
+            self.files(&self.layout.actions, options, &cutoff, &roots.remembered, &mut report)?
+        {
             let rooted = roots.reached.contains(&file.digest) || roots.pins.contains(&file.digest);
             if rooted || !cutoff.passes(&file.stat) {
                 self.reach(&file, &mut reached);
@@ -122,7 +124,7 @@ impl Cache {
             false => cutoff.spare(&self.alive()?),
         };
         removed.retain(|file| !self.reprieve(file, &cutoff, options, &mut reached));
-        // Nobody sees these records until their objects are gone: no run can come to rely on them.
+        // Nobody relies on these records any more: they fade to what explains.
         let (remembered, removed): (Vec<_>, Vec<_>) =
             removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
         for file in &removed {
@@ -132,7 +134,9 @@ impl Cache {
         report.records = removed.len();
 
         let mut doomed = Vec::new();
-        for file in self.files(&self.layout.objects, options, &cutoff, &mut report)? {
+        for file in
+            self.files(&self.layout.objects, options, &cutoff, &roots.remembered, &mut report)?
+        {
             if reached.contains(&file.digest) || !cutoff.passes(&file.stat) {
                 report.kept_objects += 1;
                 report.kept_bytes += file.stat.size;
@@ -150,7 +154,7 @@ impl Cache {
             report.bytes += file.stat.size;
         }
         if !options.dry_run {
-            remembered.iter().for_each(|file| self.restore(file));
+            remembered.iter().for_each(|file| self.fade(file));
         }
         Ok(report)
     }
@@ -221,6 +225,7 @@ impl Cache {
         folder: &Path,
         options: &GcOptions,
         cutoff: &Cutoff,
+        remembered: &BTreeSet<Digest>,
         report: &mut GcReport,
     ) -> Result<Vec<Candidate>, CacheError> {
         let mut files = Vec::new();
@@ -240,6 +245,13 @@ impl Cache {
                             .rename(&path, &original)
                             .map_err(CacheError::write(&original))?;
                         files.push(Candidate { digest, path: original, stat: entry.stat });
+                    }
+                } else if let Some(name) = entry.name.strip_suffix(FADED) {
+                    let explains = format!("{}{name}", shard.name)
+                        .parse()
+                        .is_ok_and(|digest| remembered.contains(&digest));
+                    if !explains || self.store.stat(&folder.join(name)).is_ok() {
+                        self.remove_debris(&path, &entry, options, report)?;
                     }
                 } else if entry.name.ends_with(DAMAGED)
                     || entry.name.ends_with(TEMPORARY) && cutoff.passes(&entry.stat)
@@ -319,6 +331,12 @@ impl Cache {
         self.restore(file);
         self.reach(file, reached);
         true
+    }
+
+    /// Gives a doomed record the name under which it only explains.
+    fn fade(&self, file: &Candidate) {
+        // Where it fails, an explanation is lost.
+        let _ = self.store.rename(&with_end(&file.path, DOOMED), &with_end(&file.path, FADED));
     }
 
     fn restore(&self, file: &Candidate) {

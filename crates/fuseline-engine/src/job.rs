@@ -187,8 +187,11 @@ impl From<CacheError> for StageError {
 /// The artifacts used last, so that what one action made need not be decoded for each that reads it.
 #[derive(Default)]
 struct Recent {
-    held: Mutex<(VecDeque<(Digest, Arc<Artifact>, usize)>, usize)>,
+    held: Mutex<(VecDeque<Held>, usize)>,
 }
+
+/// An artifact with its digest and its size when encoded.
+type Held = (Digest, Arc<Artifact>, usize);
 
 /// How many encoded bytes are held at most. An artifact larger than this is read each time.
 const RECENT_BYTES: usize = 256 << 20;

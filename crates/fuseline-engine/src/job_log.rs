@@ -114,6 +114,3 @@ impl Job {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

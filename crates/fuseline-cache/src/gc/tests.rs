@@ -140,9 +140,15 @@ fn the_record_that_explains_what_changed_outlives_its_objects() {
     age(folder.path(), LONG);
     cache.gc(&keep_runs(0)).unwrap();
     assert!(cached(&cache).is_empty());
-    let record = cache.get_action(&key("none")).unwrap().unwrap();
-    assert_eq!(record.key_text[0].1, "none");
-    assert!(!is_cached(&cache, "none"));
+    let recalled = || cache.recall_action(&key("none")).unwrap();
+    assert_eq!(recalled().unwrap().key_text[0].1, "none");
+    assert_eq!(cache.get_action(&key("none")).unwrap(), None, "nobody relies on it");
+    assert!(cache.verify().unwrap().is_sound(), "and its objects are not missed");
+    cache.gc(&keep_runs(0)).unwrap();
+    assert!(recalled().is_some());
+    cache.remember("workflow", &Default::default()).unwrap();
+    cache.gc(&keep_runs(0)).unwrap();
+    assert_eq!(recalled(), None, "what explains nothing goes");
 }
 
 #[test]

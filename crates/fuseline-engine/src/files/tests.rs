@@ -1,1 +1,100 @@
+use std::fs;
+use std::time::UNIX_EPOCH;
+
 use super::*;
+
+struct Source {
+    folder: tempfile::TempDir,
+    files: FileDigests,
+}
+
+impl Source {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("data.csv"), text).unwrap();
+        Self { folder, files: FileDigests::default() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("data.csv")
+    }
+
+    /// The digest at a time, as a later run with the same memo would find it.
+    fn digest_after(&self, seconds: u64) -> Digest {
+        self.files.look_up(&self.path(), SystemTime::now() + Duration::from_secs(seconds)).unwrap()
+    }
+
+    fn remembered(&self) -> usize {
+        self.files.memo().entries.len()
+    }
+
+    /// Makes the memo say something else, so that it shows when it is believed.
+    fn falsify(&self) {
+        for entry in self.files.memo().entries.values_mut() {
+            entry.digest = Digest::of("the memo was believed");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changed_lately_is_not_remembered() {
+    let source = Source::new("one");
+    for seconds in [0, 1, SETTLED.as_secs()] {
+        assert_eq!(source.digest_after(seconds), Digest::of("one"));
+        assert_eq!(source.remembered(), 0, "{seconds} s after it was written");
+    }
+}
+
+#[test]
+fn a_file_that_was_left_alone_is_not_read_again() {
+    let source = Source::new("one");
+    assert_eq!(source.digest_after(120), Digest::of("one"));
+    assert_eq!(source.remembered(), 1);
+    source.falsify();
+    assert_eq!(source.digest_after(240), Digest::of("the memo was believed"));
+}
+
+#[test]
+fn an_edit_of_the_same_size_is_seen_even_when_its_time_is_set_back() {
+    let source = Source::new("one");
+    source.digest_after(120);
+    source.falsify();
+    let before = fs::metadata(source.path()).unwrap().modified().unwrap();
+    fs::write(source.path(), "two").unwrap();
+    File::options().append(true).open(source.path()).unwrap().set_modified(before).unwrap();
+    assert_eq!(fs::metadata(source.path()).unwrap().modified().unwrap(), before);
+    assert_eq!(source.digest_after(240), Digest::of("two"));
+}
+
+#[test]
+fn another_file_under_the_same_name_is_seen() {
+    let source = Source::new("one");
+    source.digest_after(120);
+    source.falsify();
+    let other = source.folder.path().join("other");
+    fs::write(&other, "two").unwrap();
+    fs::rename(&other, source.path()).unwrap();
+    assert_eq!(source.digest_after(240), Digest::of("two"));
+}
+
+#[test]
+fn with_a_clock_that_was_set_back_nothing_is_remembered() {
+    let source = Source::new("one");
+    assert_eq!(source.files.look_up(&source.path(), UNIX_EPOCH).unwrap(), Digest::of("one"));
+    assert_eq!(source.remembered(), 0);
+}
+
+#[test]
+fn the_memo_outlives_the_run_and_a_flipped_bit_in_it_empties_it() {
+    let source = Source::new("one");
+    source.digest_after(120);
+    let cache = Cache::open(source.folder.path().join("cache")).unwrap();
+    source.files.remember(&cache).unwrap();
+    assert_eq!(FileDigests::remembered(&cache).memo().entries, source.files.memo().entries);
+    let bytes = cache.read_memo(MEMO).unwrap().unwrap();
+    for bit in (0..bytes.len() * 8).step_by(7) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(decode(&flipped), None, "bit {bit}");
+    }
+}
