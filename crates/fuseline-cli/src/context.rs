@@ -6,7 +6,7 @@ use std::path::Path;
 use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::Cache;
 use fuseline_engine::inputs::Point;
-use fuseline_engine::{ActionId, Manifest, Outcome, Plan, Provenance, site};
+use fuseline_engine::{ActionId, Outcome, Plan, Provenance, site};
 use fuseline_workflow::{Files, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -105,12 +105,6 @@ impl Context {
         let context: Self = serde_json::from_slice(&bytes)
             .map_err(|error| wrong(&format!("is damaged: {error}")))?;
         if context.format == FORMAT { Ok(context) } else { Err(wrong("has another form")) }
-    }
-
-    /// Where the report comes from, with the plugins that the manifest names.
-    pub fn provenance(&self, manifest: &Manifest) -> Provenance {
-        let plugins = manifest.plugins.iter().map(|(id, digest)| (id.clone(), digest.to_string()));
-        Provenance { plugins: plugins.collect(), ..self.provenance.clone() }
     }
 }
 

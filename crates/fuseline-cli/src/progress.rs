@@ -1,5 +1,6 @@
 //! Progress of a run: bars in a terminal, plain lines in a pipe.
 
+use std::fmt;
 use std::time::Duration;
 
 use fuseline_engine::Event;
@@ -16,7 +17,16 @@ pub struct Progress {
     done: usize,
     cached: usize,
     total: usize,
-    running: Vec<String>,
+    stages: Vec<Stage>,
+}
+
+/// How far the actions of one stage are.
+struct Stage {
+    name: String,
+    total: usize,
+    cached: usize,
+    run: usize,
+    running: usize,
 }
 
 impl Progress {
@@ -35,7 +45,7 @@ impl Progress {
             bar
         });
         let (quiet, verbose) = (global.quiet, global.verbose);
-        Self { bar, quiet, verbose, done: 0, cached: 0, total, running: Vec::new() }
+        Self { bar, quiet, verbose, done: 0, cached: 0, total, stages: Vec::new() }
     }
 
     /// Shows one event.
@@ -44,6 +54,7 @@ impl Progress {
             Event::Cached { stage, actions } => {
                 self.done += actions;
                 self.cached += actions;
+                self.count(stage, |of| of.cached += actions);
                 if self.verbose {
                     self.line(&format!("{stage}: {actions} cached"));
                 }
@@ -56,7 +67,7 @@ impl Progress {
                 self.line(&format!("{action}: the other run did not finish it; taking over"));
             }
             Event::Remaking { action, producer, digest } => {
-                self.running.retain(|running| running != action);
+                self.count(action, |of| of.running = of.running.saturating_sub(1));
                 self.line(&format!(
                     "{action}: its input {digest} is damaged or gone; {producer} makes it again"
                 ));
@@ -70,31 +81,39 @@ impl Progress {
                 ));
             }
             Event::Started { action, reason, .. } => {
-                self.running.push(action.clone());
+                self.count(action, |of| of.running += 1);
                 if self.verbose {
                     self.line(&format!("{action}: started, {reason}"));
                 }
             }
             Event::Finished { action, seconds, .. } => {
-                self.running.retain(|running| running != action);
+                self.count(action, Stage::executed);
                 self.done += 1;
                 if self.verbose {
                     self.line(&format!("{action}: done in {seconds:.2} s"));
                 }
             }
             Event::Failed { action, message, .. } => {
-                self.running.retain(|running| running != action);
+                self.count(action, Stage::executed);
                 self.done += 1;
                 self.line(&format!("{action}: failed: {message}"));
             }
             Event::Retrying { action, message, seconds } => {
-                self.running.retain(|running| running != action);
+                self.count(action, |of| of.running = of.running.saturating_sub(1));
                 self.line(&format!("{action}: failed: {message}; trying again in {seconds:.1} s"));
             }
             Event::Skipped { stage, actions } => {
                 self.line(&format!("{stage}: {actions} skipped"));
             }
             Event::RunStarted { stages, .. } => {
+                let of = |(name, total): &(String, usize)| Stage {
+                    name: name.clone(),
+                    total: *total,
+                    cached: 0,
+                    run: 0,
+                    running: 0,
+                };
+                self.stages = stages.iter().map(of).collect();
                 if self.bar.is_none() {
                     let stages = stages.len();
                     self.line(&format!("{stages} stages, {} actions", self.total));
@@ -109,7 +128,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.done as u64);
-                bar.set_message(self.running.join(", "));
+                bar.set_message(self.in_flight());
             }
             // A pipe gets a line for every tenth of the work.
             None if !self.verbose && self.crossed_a_tenth(event) => {
@@ -120,6 +139,20 @@ impl Progress {
             }
             None => {}
         }
+    }
+
+    /// Changes the counts of a stage, given its name or one of its actions.
+    fn count(&mut self, of: &str, change: impl FnOnce(&mut Stage)) {
+        let name = of.split('[').next().unwrap_or(of);
+        if let Some(stage) = self.stages.iter_mut().find(|stage| stage.name == name) {
+            change(stage);
+        }
+    }
+
+    /// The stages that are being executed: `fusion 75: 60 cached, 12 run, 3 running`.
+    fn in_flight(&self) -> String {
+        let running = self.stages.iter().filter(|stage| stage.running > 0);
+        running.map(Stage::to_string).collect::<Vec<_>>().join("; ")
     }
 
     fn crossed_a_tenth(&self, event: &Event) -> bool {
@@ -138,5 +171,59 @@ impl Progress {
             Some(bar) => bar.println(text),
             None => print::note(text),
         }
+    }
+}
+
+impl Stage {
+    fn executed(&mut self) {
+        self.running = self.running.saturating_sub(1);
+        self.run += 1;
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, total, .. } = self;
+        write!(f, "{name} {total}:")?;
+        let counts = [(self.cached, "cached"), (self.run, "run"), (self.running, "running")];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts.map(|(count, what)| format!(" {count} {what}")).collect();
+        f.write_str(&counts.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_shown_by_their_stages() {
+        let global = Global { log: None, quiet: true, verbose: false };
+        let mut progress = Progress::new(&global, 80);
+        let fusion = || "fusion".to_owned();
+        let action = |fold: u8| format!("fusion[fold={fold}]");
+        progress.show(&Event::RunStarted {
+            run: "1".to_owned(),
+            workflow: "study".to_owned(),
+            stages: vec![("cohort".to_owned(), 1), (fusion(), 75)],
+        });
+        assert_eq!(progress.in_flight(), "");
+        progress.show(&Event::Cached { stage: fusion(), actions: 60 });
+        for fold in 0..3 {
+            let reason = "new".to_owned();
+            progress.show(&Event::Started { action: action(fold), stage: fusion(), reason });
+        }
+        progress.show(&Event::Finished {
+            action: action(0),
+            stage: fusion(),
+            seconds: 1.0,
+            cpu_seconds: None,
+        });
+        progress.show(&Event::Retrying {
+            action: action(1),
+            message: "busy".to_owned(),
+            seconds: 1.0,
+        });
+        assert_eq!(progress.in_flight(), "fusion 75: 60 cached, 1 run, 1 running");
     }
 }

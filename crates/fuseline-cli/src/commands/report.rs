@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fuseline_artifact::Artifact;
+use fuseline_artifact::{Artifact, ArtifactKind, Model, Typed as _};
 use fuseline_cache::Cache;
 use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
 use fuseline_host::PluginLibrary;
-use fuseline_report::ReportData;
+use fuseline_report::{PluginUsed, ReportData};
 
 use crate::args::Report;
 use crate::commands::cache::existing;
@@ -135,7 +135,7 @@ fn data(
         files: Default::default(),
     };
     let mut inputs = InputsBuilder::new(&services, manifest.seed)
-        .provenance(Arc::new(context.provenance(manifest)));
+        .provenance(Arc::new(context.provenance.clone()));
     for given in &report.given {
         let load = move || {
             let read = deliver::read(cache, &given.digest);
@@ -148,6 +148,7 @@ fn data(
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Failure::failed)?;
     data.asked.file = Some(context.file.clone());
+    data.provenance.plugins = plugins(cache, manifest)?;
     for shown in &mut data.provenance.stages {
         let of_stage = manifest.actions.iter().filter(|action| {
             manifest.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)
@@ -155,4 +156,35 @@ fn data(
         shown.executed = Some(of_stage.filter(|action| action.state == "done").count() as u64);
     }
     Ok(data)
+}
+
+/// The plugins of the run. Their versions are in the models that they wrote, so that none has to be loaded.
+fn plugins(cache: &Cache, manifest: &Manifest) -> Result<Vec<PluginUsed>, Failure> {
+    let used = manifest.plugins.iter().map(|(id, digest)| PluginUsed {
+        id: id.clone(),
+        digest: digest.to_string(),
+        version: String::new(),
+    });
+    let mut used: Vec<_> = used.collect();
+    for action in &manifest.actions {
+        if used.iter().all(|plugin| !plugin.version.is_empty()) {
+            break;
+        }
+        let outputs = manifest.stages.get(action.stage).map_or(&[][..], |stage| &stage.outputs);
+        for ((_, kind), digest) in outputs.iter().zip(&action.outputs) {
+            if kind != ArtifactKind::Model.name() {
+                continue;
+            }
+            let bytes = deliver::read(cache, digest)?;
+            let model = Artifact::decode(ArtifactKind::Model, None, bytes)
+                .and_then(|artifact| Model::from_artifact(&artifact))
+                .map_err(Failure::failed)?;
+            let digest = model.plugin_digest.to_string();
+            let of = used.iter_mut().find(|of| (&of.id, &of.digest) == (&model.plugin_id, &digest));
+            if let Some(plugin) = of {
+                plugin.version = model.plugin_version;
+            }
+        }
+    }
+    Ok(used)
 }
