@@ -5,6 +5,8 @@
 mod concurrency;
 mod diagnostic;
 mod faults;
+mod language;
 mod leaks;
 mod results;
 mod study;
+mod tutorial;

@@ -51,12 +51,16 @@ pub struct Global {
 /// What a command does.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Start a new experiment: a workflow that runs at once, to be changed
+    Init(Init),
     /// Run a workflow; what did not change is reused from the cache
     Run(Run),
     /// Say what would run, what is cached, and why
     Plan(Plan),
     /// Find every mistake in a workflow, before anything runs
     Check(Check),
+    /// Say at length what a diagnostic's code means; without a code, list them
+    Explain(Explain),
     /// Draw the graph of a workflow
     Graph(Graph),
     /// The reference of stage kinds
@@ -188,7 +192,22 @@ pub struct Check {
     pub workflow: WorkflowArgs,
     /// How diagnostics are printed
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: CheckFormat,
+}
+
+/// Arguments of `explain`.
+#[derive(Arguments)]
+pub struct Explain {
+    /// The code, such as `port_type` or `fuseline::port_type`
+    pub code: Option<String>,
+}
+
+/// Arguments of `init`.
+#[derive(Arguments)]
+pub struct Init {
+    /// The folder to start in; made when it is not there
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
 }
 
 /// Arguments of `graph`.
@@ -201,6 +220,8 @@ Examples:
 pub struct Graph {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// The language of the drawing
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
@@ -449,11 +470,25 @@ pub enum Format {
     Json,
 }
 
+/// For people, for programs, or for code review.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, which code review shows beside the lines
+    Sarif,
+}
+
 /// The language of a drawing.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GraphFormat {
-    /// Graphviz
+    /// A picture for browsers and papers
     #[default]
+    Svg,
+    /// Graphviz
     Dot,
     /// Mermaid, as GitHub and Jupyter draw it
     Mermaid,

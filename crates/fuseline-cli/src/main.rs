@@ -15,6 +15,7 @@ mod plugins;
 mod print;
 mod progress;
 mod render;
+mod sarif;
 mod selection;
 mod session;
 mod suggest;

@@ -24,7 +24,7 @@ pub struct StageError {
     /// A lower-case fragment: what is wrong.
     pub message: String,
     /// A more telling code than that of its class.
-    pub code: Option<Code>,
+    pub code: Option<&'static Code>,
     /// What to do about it.
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
@@ -53,7 +53,7 @@ impl StageError {
 
     /// Gives a more telling code than that of its class.
     #[must_use]
-    pub fn code(mut self, code: Code) -> Self {
+    pub fn code(mut self, code: &'static Code) -> Self {
         self.code = Some(code);
         self
     }

@@ -18,7 +18,7 @@ pub(crate) fn not_fitted_on(
             "the model was fitted on example {} and is asked about it",
             cohort.example_id[row]
         ))
-        .code(codes::LEAK_MODEL_SAW_ROWS)
+        .code(&codes::LEAK_MODEL_SAW_ROWS)
         .hint("match the fold: the model of a fold may only see that fold's test rows"));
     }
     let fitted: Vec<usize> = (0..fitted.len()).filter(|&row| fitted[row]).collect();
@@ -39,7 +39,7 @@ pub(crate) fn groups_apart(
                 "group {} is on both sides of the split: {} is a training example and {} is a test example",
                 cohort.group[row], cohort.example_id[row], cohort.example_id[other]
             ))
-            .code(codes::LEAK_GROUP)
+            .code(&codes::LEAK_GROUP)
             .hint("split by group, for example with split.group_kfold"));
         }
     }

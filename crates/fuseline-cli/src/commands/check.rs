@@ -3,23 +3,26 @@
 use fuseline_engine::Depth;
 use serde_json::json;
 
-use crate::args::{Check, Format};
+use crate::args::{Check, CheckFormat};
 use crate::exit::{Exit, Failure};
 use crate::session::{Session, errors};
-use crate::{print, render};
+use crate::{print, render, sarif};
 
 pub fn run(args: &Check) -> Result<Exit, Failure> {
     let session = Session::open(&args.workflow)?;
     let (plan, diagnostics) = session.try_plan(Depth::Check, &[])?;
     match args.format {
-        Format::Json => {
+        CheckFormat::Sarif => {
+            print::result(sarif::log(&diagnostics, &session.checked.files));
+        }
+        CheckFormat::Json => {
             let found: Vec<_> = diagnostics
                 .iter()
                 .map(|found| render::json(found, &session.checked.files))
                 .collect();
             print::json(&json!({ "ok": plan.is_some(), "diagnostics": found }));
         }
-        Format::Human => {
+        CheckFormat::Human => {
             render::diagnostics(&diagnostics, &session.checked.files);
             let workflow = args.workflow.workflow.display();
             match &plan {

@@ -2,40 +2,75 @@
 
 use std::fmt::Write as _;
 
-use fuseline_engine::{Depth, Plan, site};
+use fuseline_cache::Cache;
+use fuseline_engine::{Depth, Plan, foresee, remembered, site};
 
 use crate::args::{Graph, GraphFormat};
 use crate::exit::{Exit, Failure};
 use crate::print;
 use crate::session::Session;
 
+mod svg;
+
 pub fn run(args: &Graph) -> Result<Exit, Failure> {
     let session = Session::open(&args.workflow)?;
-    let plan = session.plan(Depth::Check, &[])?;
-    let drawing = if args.expand { actions(&plan) } else { stages(&plan) };
+    // Without a cache nothing is cached, and source files need not be read through.
+    let there = args.cache.cache.is_dir();
+    let plan = session.plan(if there { Depth::Key } else { Depth::Check }, &[])?;
+    let mut cached = vec![false; plan.len()];
+    if there {
+        let cache = Cache::open(&args.cache.cache)?;
+        let name = &plan.workflow().name;
+        for foreseen in foresee(&plan, &cache, &|| remembered(&cache, name))? {
+            cached[foreseen.action as usize] = foreseen.cached;
+        }
+    }
+    let drawing = if args.expand { actions(&plan, &cached) } else { stages(&plan, &cached) };
     print::result(match args.format {
+        GraphFormat::Svg => svg::draw(&plan.workflow().name, &drawing),
         GraphFormat::Dot => dot(&plan.workflow().name, &drawing),
         GraphFormat::Mermaid => mermaid(&drawing),
     });
     Ok(Exit::Done)
 }
 
-/// Nodes with their labels, and edges between node numbers.
+/// How much of a node is in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cached {
+    None,
+    Some,
+    All,
+}
+
+/// One stage, or one action.
+struct Node {
+    lines: Vec<String>,
+    cached: Cached,
+}
+
+/// Nodes, and edges between node numbers; producers come before consumers.
 struct Drawing {
-    nodes: Vec<String>,
+    nodes: Vec<Node>,
     edges: Vec<(usize, usize)>,
 }
 
-/// One node a stage, with its number of actions.
-fn stages(plan: &Plan<'_>) -> Drawing {
+/// One node a stage, with its number of actions and how many of them are cached.
+fn stages(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
     let stages = &plan.workflow().stages;
-    let nodes = stages
-        .iter()
-        .map(|stage| match stage.actions.len() {
-            1 => stage.name.clone(),
-            actions => format!("{}\n{actions} actions", stage.name),
-        })
-        .collect();
+    let nodes = stages.iter().enumerate().map(|(number, stage)| {
+        let actions = plan.actions_of(number);
+        let count = actions.len();
+        let cached = actions.filter(|&action| cached[action as usize]).count();
+        let plural = if count == 1 { "" } else { "s" };
+        Node {
+            lines: vec![stage.name.clone(), format!("{count} action{plural}, {cached} cached")],
+            cached: match cached {
+                0 => Cached::None,
+                all if all == count => Cached::All,
+                _ => Cached::Some,
+            },
+        }
+    });
     let mut edges: Vec<_> = stages
         .iter()
         .enumerate()
@@ -46,15 +81,17 @@ fn stages(plan: &Plan<'_>) -> Drawing {
         .collect();
     edges.sort_unstable();
     edges.dedup();
-    Drawing { nodes, edges }
+    Drawing { nodes: nodes.collect(), edges }
 }
 
 /// One node an action.
-fn actions(plan: &Plan<'_>) -> Drawing {
+fn actions(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
     let count = plan.len() as u32;
     let nodes = (0..count).map(|action| {
         let (stage, _) = plan.stage_of(action);
-        site(&plan.workflow().stages[stage].name, &plan.point(action))
+        let cached = if cached[action as usize] { Cached::All } else { Cached::None };
+        let name = site(&plan.workflow().stages[stage].name, &plan.point(action));
+        Node { lines: vec![name], cached }
     });
     let mut edges: Vec<_> = (0..count)
         .flat_map(|action| {
@@ -66,11 +103,24 @@ fn actions(plan: &Plan<'_>) -> Drawing {
     Drawing { nodes: nodes.collect(), edges }
 }
 
+/// What is cached is filled, what is partly cached is pale.
+fn fill(cached: Cached) -> &'static str {
+    match cached {
+        Cached::None => "#ffffff",
+        Cached::Some => "#eef5ee",
+        Cached::All => "#cfe6cf",
+    }
+}
+
 fn dot(name: &str, drawing: &Drawing) -> String {
-    let mut text = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quoted(name));
+    let mut text = format!(
+        "digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\"];\n",
+        quoted(name)
+    );
     // Writing to a string does not fail.
-    for (number, label) in drawing.nodes.iter().enumerate() {
-        let _ = writeln!(text, "  n{number} [label={}];", quoted(label));
+    for (number, node) in drawing.nodes.iter().enumerate() {
+        let (label, fill) = (quoted(&node.lines.join("\n")), fill(node.cached));
+        let _ = writeln!(text, "  n{number} [label={label}, fillcolor=\"{fill}\"];");
     }
     for (from, to) in &drawing.edges {
         let _ = writeln!(text, "  n{from} -> n{to};");
@@ -80,12 +130,22 @@ fn dot(name: &str, drawing: &Drawing) -> String {
 
 fn mermaid(drawing: &Drawing) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    for (number, label) in drawing.nodes.iter().enumerate() {
-        let label = label.replace('"', "#quot;").replace('\n', "<br>");
+    for (number, node) in drawing.nodes.iter().enumerate() {
+        let label = node.lines.join("\n").replace('"', "#quot;").replace('\n', "<br>");
         let _ = writeln!(text, "  n{number}[\"{label}\"]");
     }
     for (from, to) in &drawing.edges {
         let _ = writeln!(text, "  n{from} --> n{to}");
+    }
+    for (class, cached) in [("some", Cached::Some), ("all", Cached::All)] {
+        let of: Vec<String> = (0..drawing.nodes.len())
+            .filter(|&number| drawing.nodes[number].cached == cached)
+            .map(|number| format!("n{number}"))
+            .collect();
+        if !of.is_empty() {
+            let _ = writeln!(text, "  classDef {class} fill:{}", fill(cached));
+            let _ = writeln!(text, "  class {} {class}", of.join(","));
+        }
     }
     text
 }

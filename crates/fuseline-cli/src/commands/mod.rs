@@ -4,7 +4,9 @@ mod cache;
 mod check;
 mod completions;
 mod exec;
+pub mod explain;
 mod graph;
+mod init;
 mod man;
 mod plan;
 mod plugin;
@@ -21,9 +23,11 @@ use crate::exit::{Exit, Failure};
 /// Runs the command that the arguments name.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match &args.command {
+        Command::Init(of) => init::run(of),
         Command::Run(of) => run::run(of, &args.global),
         Command::Plan(of) => plan::run(of),
         Command::Check(of) => check::run(of),
+        Command::Explain(of) => explain::run(of),
         Command::Graph(of) => graph::run(of),
         Command::Stages(of) => stages::run(of),
         Command::Plugin(of) => plugin::run(of),

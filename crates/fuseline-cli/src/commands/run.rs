@@ -121,7 +121,7 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
         let variant = &stage.variants[stage.actions.variant(index)];
         let error = &failure.error;
         Diagnostic {
-            code: error.code.unwrap_or(match error.class {
+            code: error.code.copied().unwrap_or(match error.class {
                 Class::Data => codes::DATA,
                 Class::Failed | Class::Cancelled => codes::ACTION_FAILED,
             }),

@@ -4,8 +4,12 @@ use crate::exit::{Exit, Failure};
 use crate::print;
 
 pub fn run() -> Result<Exit, Failure> {
-    let kinds = fuseline_stages::kinds();
-    let schema = fuseline_workflow::schema::workflow_schema(kinds.catalogue());
-    print::result(format!("{schema:#}"));
+    print::result(text());
     Ok(Exit::Done)
+}
+
+/// The schema, with every stage kind of this program.
+pub fn text() -> String {
+    let kinds = fuseline_stages::kinds();
+    format!("{:#}\n", fuseline_workflow::schema::workflow_schema(kinds.catalogue()))
 }

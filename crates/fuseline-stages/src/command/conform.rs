@@ -260,7 +260,7 @@ fn in_order(kind: ArtifactKind, table: &RecordBatch) -> Result<RecordBatch, Stag
     {
         let id = ids.value(pair[0] as usize);
         return Err(StageError::data(format!("{kind} has example {id} in more than one row"))
-            .code(codes::LEAK_DUPLICATE_EXAMPLE)
+            .code(&codes::LEAK_DUPLICATE_EXAMPLE)
             .hint("give each example one row, and different examples different example_ids"));
     }
     take_record_batch(table, &UInt32Array::from(order))

@@ -231,7 +231,7 @@ fn only_declared(
             return Err(StageError::data(format!(
                 "output {name} has example {id} in more than one row"
             ))
-            .code(codes::LEAK_DUPLICATE_EXAMPLE)
+            .code(&codes::LEAK_DUPLICATE_EXAMPLE)
             .hint("give each example one row, and different examples different example_ids"));
         }
         // A program without inputs of examples makes them.
@@ -240,7 +240,7 @@ fn only_declared(
             return Err(StageError::data(format!(
                 "output {name} has example {id}, which is not in what {of} gave the program"
             ))
-            .code(codes::LEAK_UNDECLARED_ROWS)
+            .code(&codes::LEAK_UNDECLARED_ROWS)
             .hint("give the rows that `rows_of` declares and no others"));
         }
     }

@@ -88,7 +88,7 @@ fn rows_that_the_stage_does_not_declare_are_a_leak() {
     })
     .map(drop)
     .unwrap_err();
-    assert_eq!(error.code, Some(fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
+    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
     assert!(error.message.contains("example b"), "{error}");
 }
 
@@ -114,7 +114,7 @@ fn a_group_on_both_sides_of_its_fold_is_a_leak() {
     })
     .map(drop)
     .unwrap_err();
-    assert_eq!(error.code, Some(fuseline_engine::codes::LEAK_GROUP));
+    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_GROUP));
     assert!(error.message.contains("group ann"), "{error}");
 }
 
@@ -152,7 +152,7 @@ fn what_is_not_parquet_or_of_another_kind_is_said_in_words() {
     assert!(error.message.starts_with("output main: not Parquet"), "{error}");
     let error = write("cp inputs/folds.parquet outputs/main.parquet");
     // The column fold is a number, so folds read as features; they hold the rows of both sides.
-    assert_eq!(error.code, Some(fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
+    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
     let options = copy(
         "fit",
         json!({ "outputs": { "main": { "artifact": "evidence", "rows_of": "features" } } }),

@@ -1,0 +1,257 @@
+//! What people and editors see of the language: diagnostics in every format, explanations, graphs, the schema.
+
+use std::process::Command;
+
+use fuseline_tests::{Lab, fuseline, root};
+use serde_json::Value;
+
+const FAULTY: &str = "\
+fuseline: 1
+name: faulty
+stages:
+  cohort:
+    uses: simulate.cohort
+    with: { examples: 60, groups: twelve }
+  folds:
+    uses: split.group_kfold
+    inputs: { cohort: cohorts }
+    with: { folds: 3 }
+outputs:
+  folds.parquet: folds
+";
+
+const SMALL: &str = "\
+fuseline: 1
+name: small
+axes:
+  modality: [audio, video]
+stages:
+  cohort:
+    uses: simulate.cohort
+    with: { examples: 60, groups: 12 }
+  features:
+    uses: simulate.features
+    over: [modality]
+    inputs: { cohort: cohort }
+    with: { strength: 1.0, fidelity: 0.5 }
+  folds:
+    uses: split.group_kfold
+    inputs: { cohort: cohort }
+    with: { folds: 3 }
+outputs:
+  folds.parquet: folds
+  audio.parquet: features[modality=audio]
+";
+
+#[test]
+fn sarif_and_json_tell_the_same_mistakes_at_the_same_places() {
+    let lab = Lab::with_workflow(FAULTY);
+    let ran = lab.run(["check", "workflow.yaml", "--format", "json"]);
+    ran.exits(2);
+    let json: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    let ran = lab.run(["check", "workflow.yaml", "--format", "sarif"]);
+    ran.exits(2);
+    let sarif: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    assert_eq!(sarif["version"], "2.1.0");
+    let run = &sarif["runs"][0];
+    let (found, results) = (&json["diagnostics"], &run["results"]);
+    assert_eq!(results.as_array().map(Vec::len), found.as_array().map(Vec::len));
+    let mut codes = Vec::new();
+    for (found, result) in
+        found.as_array().expect("a list").iter().zip(results.as_array().expect("a list"))
+    {
+        assert_eq!(found["code"], result["ruleId"]);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "workflow.yaml");
+        for (ours, theirs) in [
+            ("line", "startLine"),
+            ("column", "startColumn"),
+            ("end_line", "endLine"),
+            ("end_column", "endColumn"),
+        ] {
+            assert_eq!(found[ours], place["region"][theirs], "{ours}");
+        }
+        let rule =
+            &run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().expect("a rule") as usize];
+        assert_eq!(rule["id"], result["ruleId"]);
+        codes.push(found["code"].as_str().expect("a code").to_owned());
+    }
+    assert_eq!(codes, ["fuseline::option_type", "fuseline::unknown_stage"]);
+}
+
+#[test]
+fn every_code_that_is_printed_can_be_explained() {
+    let lab = Lab::new();
+    let listed = lab.run(["explain"]).success().stdout();
+    let codes: Vec<&str> = listed.lines().filter(|line| line.starts_with("fuseline::")).collect();
+    assert!(codes.len() > 50, "{} codes", codes.len());
+    for code in &codes {
+        let text = lab.run(["explain", code]).success().stdout();
+        assert!(text.starts_with(code) && text.len() > code.len() + 30, "{text}");
+    }
+    let short = lab.run(["explain", "port_type"]).success().stdout();
+    assert_eq!(short, lab.run(["explain", "fuseline::port_type"]).stdout());
+    let wrong = lab.run(["explain", "port_typ"]);
+    wrong.exits(2);
+    assert!(wrong.stderr().contains("did you mean fuseline::port_type?"), "{}", wrong.stderr());
+}
+
+#[test]
+fn a_graph_counts_actions_and_how_many_of_them_are_cached() {
+    let lab = Lab::with_workflow(SMALL);
+    let draw = |more: &[&str]| {
+        let mut arguments = vec!["graph", "workflow.yaml"];
+        arguments.extend(more);
+        lab.run(arguments).success().stdout()
+    };
+    let mermaid = draw(&["--format", "mermaid"]);
+    assert!(mermaid.contains("[\"features<br>2 actions, 0 cached\"]"), "{mermaid}");
+    assert!(!lab.path("cache").exists(), "drawing makes no cache");
+    lab.run(["run", "workflow.yaml", "--only", "folds"]).success();
+    let dot = draw(&["--format", "dot"]);
+    assert!(dot.contains("cohort\\n1 action, 1 cached"), "{dot}");
+    assert!(dot.contains("features\\n2 actions, 0 cached"), "{dot}");
+    let svg = draw(&[]);
+    assert!(svg.starts_with("<svg ") && svg.contains(">2 actions, 0 cached</text>"), "{svg}");
+    let expanded = draw(&["--expand", "--format", "mermaid"]);
+    for action in ["cohort", "features[modality=audio]", "features[modality=video]", "folds"] {
+        assert!(expanded.contains(&format!("[\"{action}\"]")), "{expanded}");
+    }
+    assert_eq!(expanded.matches("-->").count(), 3, "{expanded}");
+}
+
+#[test]
+fn a_new_experiment_is_commented_checked_and_told_from_what_is_there() {
+    let lab = Lab::new();
+    lab.run(["init", "My Study"]).success();
+    let text = String::from_utf8(lab.read("My Study/workflow.yaml")).expect("UTF-8");
+    assert!(text.contains("\nname: my-study\n"), "{text}");
+    let comments = text.lines().filter(|line| line.trim_start().starts_with('#')).count();
+    assert!(comments >= 15, "{comments} lines of comments");
+    lab.run(["check", "My Study/workflow.yaml"]).success();
+    let schema: Value =
+        serde_json::from_slice(&lab.read("My Study/workflow.schema.json")).expect("JSON");
+    assert_eq!(schema["title"], "fuseline workflow");
+    let again = lab.run(["init", "My Study"]);
+    again.exits(2);
+    assert!(again.stderr().contains("workflow.yaml is there already"), "{}", again.stderr());
+}
+
+#[test]
+fn the_schema_in_the_tree_is_the_one_that_is_printed() {
+    let path = root().join("schemas/workflow.schema.json");
+    let printed = Lab::new().run(["schema"]).success().stdout();
+    if std::env::var_os("FUSELINE_UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, &printed).expect("the schema can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == printed, "it is stale: run this test with FUSELINE_UPDATE_SCHEMAS=1");
+}
+
+/// Validates with a program that knows nothing of fuseline: the jsonschema package of Python.
+const VALIDATE: &str = r#"
+import json, sys, yaml, jsonschema
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+for path in sys.argv[2:]:
+    errors = list(validator.iter_errors(yaml.safe_load(open(path))))
+    print("refused" if errors else "valid", path)
+"#;
+
+#[test]
+fn an_independent_validator_accepts_what_is_shipped_and_refuses_what_a_schema_can_see() {
+    let python = |arguments: &[&str]| Command::new("python3").args(arguments).output();
+    let there = python(&["-c", "import yaml, jsonschema"]).is_ok_and(|ran| ran.status.success());
+    if !there {
+        eprintln!("SKIPPED: there is no python3 with yaml and jsonschema");
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("schema.json", lab.run(["schema"]).success().stdout());
+    let mut shipped = Vec::new();
+    for folder in [
+        "workflows",
+        "examples/python_expert",
+        "tests/cases/leaks/legal",
+        "tests/cases/leaks/refused",
+    ] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("it is there") {
+            let path = entry.expect("it can be listed").path();
+            if path.extension().is_some_and(|ending| ending == "yaml") {
+                shipped.push(path);
+            }
+        }
+    }
+    let mut faulty = Vec::new();
+    for (number, (from, to)) in [
+        ("fuseline: 1", "fuseline: 2"),
+        ("stages:\n", "stage:\n"),
+        ("examples: 60", "example: 60"),
+        ("examples: 60", "examples: many"),
+        ("groups: 12", "groups: 0"),
+        ("    uses: split.group_kfold\n", ""),
+        (
+            "inputs: { cohort: cohort }\n    with: { strength",
+            "inputs: { cohorts: cohort }\n    with: { strength",
+        ),
+        ("    with: { folds: 3 }\n", ""),
+        ("over: [modality]", "over: [[modality]]"),
+        ("uses: simulate.cohort", "uses: simulate.cohrt"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(SMALL.contains(from), "{from}");
+        let name = format!("faulty{number}.yaml");
+        lab.write(&name, SMALL.replacen(from, to, 1));
+        lab.run(["check", &name]).exits(2);
+        faulty.push(lab.path(&name));
+    }
+    let mut command = Command::new("python3");
+    command.args(["-c", VALIDATE]).arg(lab.path("schema.json")).args(&shipped).args(&faulty);
+    let ran = command.output().expect("python3 can be started");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    for path in &shipped {
+        assert!(
+            said.contains(&format!("valid {}", path.display())),
+            "{} is refused",
+            path.display()
+        );
+    }
+    for path in &faulty {
+        assert!(
+            said.contains(&format!("refused {}", path.display())),
+            "{} is valid",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn an_expert_written_in_python_runs_and_is_keyed_by_its_text() {
+    let there = Command::new("python3").args(["-c", "import numpy, pyarrow"]).output();
+    if !there.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("SKIPPED: there is no python3 with numpy and pyarrow");
+        return;
+    }
+    assert!(fuseline().exists());
+    let lab = Lab::new();
+    for file in ["workflow.yaml", "expert.py"] {
+        let path = root().join("examples/python_expert").join(file);
+        lab.write(file, std::fs::read(path).expect("the example is there"));
+    }
+    let first = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
+    assert_eq!(first["executed"], first["actions"]);
+    let again = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
+    assert_eq!(again["executed"], 0);
+    // A comment changes the file, not what it answers: the program runs again and nothing after it does.
+    lab.edit("expert.py", "import json", "import json  # to read the task");
+    let edited = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
+    assert_eq!(edited["executed"], 8, "one for each modality and fold");
+    lab.edit("expert.py", "cohort = read(\"cohort\")", "raise SystemExit(\"the cohort is late\")");
+    let failed = lab.run(["run", "workflow.yaml"]);
+    failed.exits(1);
+    assert!(failed.stderr().contains("the cohort is late"), "{}", failed.stderr());
+}

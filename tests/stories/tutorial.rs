@@ -1,0 +1,83 @@
+//! The tutorial in the README, followed to the letter.
+
+use std::fs;
+use std::process::Command;
+
+use fuseline_tests::{Lab, fuseline, root};
+
+/// A block of code with the comment above it.
+struct Block {
+    comment: String,
+    language: String,
+    text: String,
+}
+
+fn blocks(section: &str) -> Vec<Block> {
+    let (mut blocks, mut comment, mut open): (Vec<Block>, String, Option<Block>) =
+        Default::default();
+    for line in section.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(language)) => {
+                let (comment, language) = (std::mem::take(&mut comment), language.to_owned());
+                open = Some(Block { comment, language, text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(block), None) => block.text += &format!("{line}\n"),
+            (None, None) => {
+                if let Some(text) = line.strip_prefix("<!-- ") {
+                    comment = text.trim_end_matches(" -->").to_owned();
+                }
+            }
+        }
+    }
+    blocks
+}
+
+#[test]
+fn a_newcomer_can_follow_the_tutorial() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let (_, section) = readme.split_once("\n## Write your own experiment\n").expect("the tutorial");
+    let section = section.split("\n## ").next().expect("a part");
+    let lab = Lab::new();
+    for file in ["voice.csv", "face.csv"] {
+        let path = root().join("examples/tutorial").join(file);
+        lab.write(&format!("examples/tutorial/{file}"), fs::read(path).expect("the data"));
+    }
+    let program = fuseline();
+    let folder = program.parent().expect("it lies in a folder");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a PATH"));
+    let blocks = blocks(section);
+    for Block { comment, language, text } in &blocks {
+        if let Some(file) = comment.strip_prefix("file: ") {
+            lab.write(file, text);
+            continue;
+        }
+        assert_eq!(language, "sh", "only files and commands are expected: {text}");
+        let (code, says) = match comment.strip_prefix("exit: ") {
+            Some(wanted) => {
+                let (code, says) = wanted.split_once(", says: ").expect("exit: N, says: TEXT");
+                (code.parse().expect("a number"), says)
+            }
+            None => (0, ""),
+        };
+        let ran = Command::new("sh")
+            .args(["-e", "-c", text])
+            .current_dir(lab.path(""))
+            .env("PATH", &path)
+            .env_remove("FUSELINE_CACHE")
+            .output()
+            .expect("there is a shell");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(code), "{text}{said}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(says), "{says:?} is not in {said}");
+    }
+    assert!(blocks.len() >= 6, "{} blocks", blocks.len());
+    assert!(lab.path("results/my-study/finding.parquet").exists());
+    assert!(lab.path("graph.svg").exists());
+    // The first workflow that `init` writes runs at once, too.
+    lab.run(["init", "my-next-study"]).success();
+    let workflow = "my-next-study/workflow.yaml";
+    lab.run(["run", workflow, "--set", "permutations=20", "--set", "examples=120"]).success();
+    assert!(lab.path("results/my-next-study/report.html").exists());
+}
