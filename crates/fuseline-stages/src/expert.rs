@@ -90,7 +90,8 @@ impl Setup<'_> {
     /// Reports what the options' schema does not see.
     pub fn check(&self, site: &mut CheckSite<'_>) {
         if self.calibration != Calibration::None && self.inner_folds < 3 {
-            let message = "calibration needs three inner folds: to fit, to calibrate and to be asked";
+            let message =
+                "calibration needs three inner folds: to fit, to calibrate and to be asked";
             site.report(Problem::new("inner_folds", message));
         }
     }
@@ -151,8 +152,8 @@ pub(crate) fn run(
 
     let answer = |left_out: Vec<u32>| -> Result<Answer, StageError> {
         inputs.keep_going()?;
-        let (fit, asked): (Vec<usize>, Vec<usize>) = (0..rows.train.len())
-            .partition(|&row| !left_out.contains(&rows.train[row].inner));
+        let (fit, asked): (Vec<usize>, Vec<usize>) =
+            (0..rows.train.len()).partition(|&row| !left_out.contains(&rows.train[row].inner));
         // Nothing left out: fitted on all training rows, asked about the test rows.
         let ask: Vec<usize> = match left_out[..] {
             [] => rows.test.iter().map(|row| row.features).collect(),
@@ -161,7 +162,8 @@ pub(crate) fn run(
         if ask.is_empty() {
             return Ok(Answer { left_out, asked, probabilities: Vec::new() });
         }
-        let labels: Vec<u32> = fit.iter().map(|&row| cohort.label[rows.train[row].cohort]).collect();
+        let labels: Vec<u32> =
+            fit.iter().map(|&row| cohort.label[rows.train[row].cohort]).collect();
         all_classes(&labels, &cohort.classes).map_err(|class| {
             let place = match left_out[..] {
                 [] => format!("fold {}", setup.test_fold),
@@ -190,8 +192,7 @@ pub(crate) fn run(
     if setup.calibration != Calibration::None {
         parts.extend((0..setup.inner_folds).flat_map(|a| (0..a).map(move |b| vec![b, a])));
     }
-    let mut answers =
-        parts.into_par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
+    let mut answers = parts.into_par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
 
     let mut test = std::mem::take(&mut answers[0].probabilities);
     let mut train = vec![0.0; rows.train.len() * classes];
@@ -204,8 +205,11 @@ pub(crate) fn run(
             let known: Vec<usize> =
                 (0..rows.train.len()).filter(|&row| among(&rows.train[row])).collect();
             let labels: Vec<u32> = known.iter().map(|&row| labels[row]).collect();
-            let evidence: Vec<f64> =
-                known.iter().flat_map(|&row| &evidence[row * classes..][..classes]).copied().collect();
+            let evidence: Vec<f64> = known
+                .iter()
+                .flat_map(|&row| &evidence[row * classes..][..classes])
+                .copied()
+                .collect();
             let weights = setup.class_weight.of(&labels, classes)?;
             Calibrator::fit(setup.calibration, &evidence, &labels, &weights, &cohort.classes)
         };
@@ -248,7 +252,8 @@ struct Answer {
 impl Answer {
     /// Puts the evidence of some rows in their places.
     fn put(&self, evidence: &mut [f64], classes: usize, among: impl Fn(usize) -> bool) {
-        for (&row, probabilities) in self.asked.iter().zip(self.probabilities.chunks_exact(classes)) {
+        for (&row, probabilities) in self.asked.iter().zip(self.probabilities.chunks_exact(classes))
+        {
             if among(row) {
                 evidence[row * classes..][..classes].copy_from_slice(probabilities);
             }
@@ -331,3 +336,6 @@ pub(crate) fn all_classes<'c>(labels: &[u32], classes: &'c [String]) -> Result<(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,3 @@ impl BoostingExpert {
         model.predict_proba(&ask).map_err(failed)
     }
 }
-
-#[cfg(test)]
-mod tests;

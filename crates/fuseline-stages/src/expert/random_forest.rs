@@ -169,6 +169,3 @@ impl ForestExpert {
         model.predict_proba(&ask).map_err(failed)
     }
 }
-
-#[cfg(test)]
-mod tests;

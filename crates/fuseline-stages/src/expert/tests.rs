@@ -1,0 +1,144 @@
+//! Experts and calibrations beside scikit-learn and scipy, on `tests/fixtures/experts.py`.
+
+use arrow::array::{Float64Array, StringArray};
+use fuseline_artifact::{Cohort, Evidence, Features, Folds};
+use fuseline_engine::{StageError, StageKind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::gradient_boosting::BoostingExpert;
+use super::logistic::LogisticExpert;
+use super::random_forest::ForestExpert;
+use crate::testing::{cohort, run};
+
+#[derive(Deserialize)]
+struct Fixture {
+    group: Vec<String>,
+    label: Vec<u32>,
+    fold: Vec<i32>,
+    columns: Vec<Vec<Option<f64>>>,
+    experts: std::collections::BTreeMap<String, Sides>,
+}
+
+#[derive(Deserialize)]
+struct Sides {
+    train: Vec<f64>,
+    test: Vec<f64>,
+}
+
+fn fixture() -> Fixture {
+    serde_json::from_str(include_str!("../../tests/fixtures/experts.json")).unwrap()
+}
+
+fn expert<K: StageKind>(
+    case: &Fixture,
+    seed: u64,
+    more: &Value,
+) -> Result<[Evidence; 2], StageError> {
+    let rows: Vec<_> = case
+        .group
+        .iter()
+        .zip(&case.label)
+        .enumerate()
+        .map(|(row, (group, label))| (format!("e{row:03}"), group.clone(), *label))
+        .collect();
+    let cohort: Cohort = cohort(&rows);
+    let columns = case.columns.iter().enumerate();
+    let features = Features {
+        example_id: StringArray::from_iter_values(&cohort.example_id),
+        columns: columns
+            .map(|(at, values)| (format!("f{at}"), Float64Array::from(values.clone())))
+            .collect(),
+    };
+    let folds = Folds { example_id: cohort.example_id.clone(), fold: case.fold.clone() };
+    let mut options = json!({ "test_fold": 1, "inner_folds": 3 });
+    for (name, value) in more.as_object().unwrap() {
+        options[name] = value.clone();
+    }
+    let outputs = run::<K>(options, seed, &[("modality", "audio")], |inputs| {
+        inputs.artifact("features", vec![], features)?.artifact("cohort", vec![], cohort)?.artifact(
+            "folds",
+            vec![],
+            folds,
+        )
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+/// Differences of the second class's probability from the fixture, training rows first.
+fn differences(case: &Fixture, name: &str, found: &[Evidence; 2]) -> Vec<f64> {
+    let expected = &case.experts[name];
+    let mut differences = Vec::new();
+    for (found, expected) in found.iter().zip([&expected.train, &expected.test]) {
+        assert_eq!(found.probabilities.len(), 2 * expected.len());
+        for (pair, expected) in found.probabilities.chunks(2).zip(expected) {
+            assert!((pair[0] + pair[1] - 1.0).abs() < 1e-12);
+            differences.push(pair[1] - expected);
+        }
+    }
+    differences
+}
+
+#[track_caller]
+fn assert_close(differences: &[f64], tolerance: f64) {
+    let worst = differences.iter().fold(0.0_f64, |worst, next| worst.max(next.abs()));
+    assert!(worst <= tolerance, "off by {worst:e}, {tolerance:e} is allowed");
+}
+
+#[test]
+fn gradient_boosting_is_that_of_scikit_learn() {
+    let case = fixture();
+    let found = expert::<BoostingExpert>(&case, 1, &json!({ "min_rows_per_leaf": 10 })).unwrap();
+    assert_close(&differences(&case, "boosting", &found), 1e-6);
+}
+
+#[test]
+fn calibrated_evidence_is_that_of_scikit_learn_and_scipy() {
+    let case = fixture();
+    for (calibration, tolerance) in [("temperature", 1e-6), ("isotonic", 1e-6)] {
+        let found =
+            expert::<LogisticExpert>(&case, 1, &json!({ "calibration": calibration })).unwrap();
+        assert_close(&differences(&case, &format!("logistic, {calibration}"), &found), tolerance);
+    }
+}
+
+#[test]
+fn a_forest_comes_close_to_the_mean_of_many_and_follows_the_seed() {
+    let case = fixture();
+    let options = json!({ "min_rows_per_leaf": 5 });
+    let found = expert::<ForestExpert>(&case, 1, &options).unwrap();
+    let differences = differences(&case, "forest", &found);
+    // One forest of 300 trees scatters by about 0.012 around the mean of ten.
+    let square = differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+    assert!(square.sqrt() < 0.02 && mean.abs() < 0.003, "rms {}, mean {mean}", square.sqrt());
+    // A share of 300 trees has a standard deviation of at most 0.029.
+    assert_close(&differences, 0.1);
+    assert_eq!(found, expert::<ForestExpert>(&case, 1, &options).unwrap());
+    assert_ne!(found, expert::<ForestExpert>(&case, 2, &options).unwrap());
+}
+
+#[test]
+fn calibrated_evidence_of_a_row_does_not_depend_on_the_labels_of_its_own_group() {
+    let case = fixture();
+    for calibration in ["temperature", "isotonic"] {
+        let options = json!({ "calibration": calibration });
+        let [train, _] = expert::<LogisticExpert>(&case, 1, &options).unwrap();
+        let mut changed = fixture();
+        let group = changed.group[changed.fold.iter().position(|fold| *fold != 1).unwrap()].clone();
+        let own: Vec<usize> = (0..240).filter(|&row| changed.group[row] == group).collect();
+        for &row in &own {
+            changed.label[row] = 1 - changed.label[row];
+        }
+        let [other, _] = expert::<LogisticExpert>(&changed, 1, &options).unwrap();
+        let mut moved = 0;
+        for (at, id) in train.example_id.iter().enumerate() {
+            let same = train.probabilities[2 * at] == other.probabilities[2 * at];
+            match own.iter().any(|row| *id == format!("e{row:03}")) {
+                true => assert!(same, "{calibration}: {id}"),
+                false => moved += usize::from(!same),
+            }
+        }
+        assert!(moved > 50, "but the labels do count for others: {moved}");
+    }
+}
