@@ -7,6 +7,7 @@ mod diagnostic;
 mod faults;
 mod language;
 mod leaks;
+mod plugins;
 mod results;
 mod study;
 mod tutorial;

@@ -96,7 +96,12 @@ fn shapes(subject: &Subject) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Three times: a machine that is busy with other things may be late, a rule that does not listen always is.
 fn stops(subject: &Subject) -> Result<(), Broken> {
+    stops_once(subject).or_else(|_| stops_once(subject)).or_else(|_| stops_once(subject))
+}
+
+fn stops_once(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let params = defaults(&rule)?;
     let rows = Rows::new(20_000, 3, 4.min(rule.descriptor().limits.classes), false, 7).training();

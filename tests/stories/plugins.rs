@@ -1,0 +1,232 @@
+//! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one. `docs/plugins.md` tells the same.
+
+#![expect(clippy::print_stderr, reason = "a story that cannot be told here says so")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use fuseline_artifact::{Artifact, ArtifactKind};
+use fuseline_tests::{Lab, Ran, root};
+
+/// A small simulated study with the rules `mean` and `my_rule`.
+fn lab() -> Lab {
+    let study = std::fs::read_to_string(root().join("tests/cases/plugins/study.yaml"));
+    Lab::with_workflow(&study.expect("the study is there"))
+}
+
+fn finish(command: &mut Command) {
+    let output = command.output().expect("it can be started");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {words}");
+}
+
+/// The command that the first lines of a new rule in C give, into a folder of its own.
+fn compile(lab: &Lab) {
+    let source = String::from_utf8(lab.read("my_rule/my_rule.c")).expect("UTF-8");
+    let line = source.lines().find(|line| line.contains("cc -std")).expect("it says how");
+    let mut words = line.trim_start_matches(" *").split_whitespace();
+    let compiler = words.next().expect("a compiler");
+    let folder = lab.path("my_rule");
+    // Written anew, as a linker does: nobody has the old file's pages.
+    let _ = std::fs::remove_file(folder.join("my_rule.so"));
+    finish(Command::new(compiler).args(words).arg("-lm").current_dir(folder));
+}
+
+fn new_rule(lab: &Lab, language: &str) {
+    lab.run(["plugin", "new", "my_rule", "--lang", language]).success();
+}
+
+fn run(lab: &Lab, more: &[&str]) -> Ran {
+    let mut arguments = vec!["run", "workflow.yaml", "--plugin-path", "my_rule"];
+    arguments.extend(["--format", "json", "--keep-going"]);
+    arguments.extend(more);
+    lab.run(arguments)
+}
+
+/// The check passes, the study runs, and the new rule has a finding with a balanced accuracy that it earned.
+fn check_and_run(lab: &Lab, plugin: &Path) {
+    let checked = lab.run(["plugin".as_ref(), "check".as_ref(), plugin.as_os_str()]);
+    checked.success();
+    assert!(checked.stdout().ends_with("Every promise that could be checked is kept.\n"));
+    assert!(!checked.stdout().contains("FAIL"), "{}", checked.stdout());
+
+    assert_eq!(run(lab, &[]).json()["status"], "ok");
+    let bytes = lab.read("results/plugins/findings.parquet");
+    let artifact = Artifact::decode(ArtifactKind::Findings, None, bytes).expect("whole");
+    let table = artifact.table(ArtifactKind::Findings).expect("a table");
+    let column = |name: &str| table.column_by_name(name).expect("the column is there");
+    let rules = cast(column("rule"), &DataType::Utf8).expect("text");
+    let rules: Vec<_> = rules.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+    assert_eq!(rules, ["mean", "my_rule"]);
+    let accuracies = column("ba_clean").as_primitive::<Float64Type>();
+    assert!(accuracies.value(1) > 0.6, "{accuracies:?}");
+    assert_eq!(run(lab, &[]).json()["executed"], 0, "the plugin's digest is in the key");
+}
+
+#[test]
+fn a_rule_in_c_comes_from_a_template_to_a_finding() {
+    let lab = lab();
+    new_rule(&lab, "c");
+    compile(&lab);
+    check_and_run(&lab, &lab.path("my_rule/my_rule.so"));
+}
+
+#[test]
+fn a_rule_in_rust_comes_from_a_template_to_a_finding() {
+    let lab = lab();
+    new_rule(&lab, "rust");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-rule");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline", "--target-dir"]).arg(&target);
+    finish(cargo.current_dir(lab.path("my_rule")));
+    let plugin = lab.path("my_rule/libmy_rule.so");
+    std::fs::copy(target.join("debug/libmy_rule.so"), &plugin).expect("cargo has built it");
+    check_and_run(&lab, &plugin);
+}
+
+#[test]
+fn a_rule_in_python_comes_from_a_template_to_a_finding() {
+    let can = Command::new("python3").args(["-c", "import numpy, pyarrow"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: python3 with numpy and pyarrow is not on the PATH");
+        return;
+    }
+    let lab = lab();
+    new_rule(&lab, "python");
+    check_and_run(&lab, &lab.path("my_rule/my_rule.py"));
+}
+
+/// A new rule in C that does something else when it is asked to fit, in a study of one fold.
+fn bad(in_fit: &str) -> Lab {
+    let lab = lab();
+    lab.edit("workflow.yaml", "fold: ${{ range(3) }}", "fold: [0]");
+    new_rule(&lab, "c");
+    lab.edit("my_rule/my_rule.c", "#include <math.h>", "#include <math.h>\n#include <stdio.h>");
+    lab.edit("my_rule/my_rule.c", "  (void)seed;", &format!("  (void)seed; {in_fit}"));
+    compile(&lab);
+    lab
+}
+
+/// One action of fifteen fails, the three that need it are not reached, the others are done, and this is said.
+fn costs_one_action(lab: &Lab, words: &[&str]) {
+    let ran = run(lab, &[]);
+    ran.exits(1);
+    let summary: serde_json::Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+    assert_eq!(summary["failed"], 1, "{summary}");
+    assert_eq!(summary["skipped"], 3, "{summary}");
+    assert_eq!(summary["executed"], 12, "{summary}");
+    let said = ran.stderr().replace("\n  │ ", " ");
+    assert!(said.contains("fusion[fold=0,rule=my_rule]"), "{said}");
+    assert!(said.contains("workflow.yaml:"), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+}
+
+#[test]
+fn a_crash_costs_one_action() {
+    costs_one_action(
+        &bad("fputs(\"about to fall\\n\", stderr); *(volatile int *)8 = 1;"),
+        &[
+            "org.example.my_rule failed to fit: its process was killed by SIGSEGV (invalid memory access)",
+            "stderr: about to fall",
+        ],
+    );
+}
+
+#[test]
+fn an_exit_costs_one_action() {
+    costs_one_action(&bad("exit(0);"), &["its process exited with code 0 before it answered"]);
+}
+
+#[test]
+fn a_rule_that_prints_costs_one_action() {
+    costs_one_action(
+        &bad("puts(\"hello\"); fflush(stdout);"),
+        &["it wrote to standard output: \"hello\""],
+    );
+}
+
+#[test]
+fn endless_allocation_costs_one_action() {
+    costs_one_action(
+        &bad("for (;;) if (malloc(1 << 30) == NULL) { fputs(\"no memory\\n\", stderr); abort(); }"),
+        &["killed by SIGABRT", "it may use 4096 MiB of memory", "stderr: no memory"],
+    );
+}
+
+#[test]
+fn an_endless_loop_costs_one_action_and_its_timeout() {
+    let lab = bad("for (;;) {}");
+    lab.edit("workflow.yaml", "    uses: fusion.fit", "    uses: fusion.fit\n    timeout: 1s");
+    let begun = Instant::now();
+    costs_one_action(&lab, &["it took longer than its timeout of 1 s"]);
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+/// The digest that the lock has for the new rule.
+fn locked(lab: &Lab) -> String {
+    let lock: serde_json::Value =
+        serde_json::from_slice(&lab.read("fuseline.lock")).expect("the lock is JSON");
+    lock["plugins"]["org.example.my_rule"].as_str().expect("it is locked").to_owned()
+}
+
+#[test]
+fn a_changed_plugin_is_refused_with_both_digests_until_it_is_locked_again() {
+    let lab = lab();
+    new_rule(&lab, "c");
+    compile(&lab);
+    lab.run(["plugin", "lock", "--plugin-path", "my_rule"]).success();
+    assert_eq!(run(&lab, &[]).json()["status"], "ok");
+    let old = locked(&lab);
+
+    lab.edit("my_rule/my_rule.c", "\\\"version\\\":\\\"1.0.0\\\"", "\\\"version\\\":\\\"1.0.1\\\"");
+    compile(&lab);
+    let ran = run(&lab, &[]);
+    ran.exits(2);
+    let said: String = ran.stderr().split_whitespace().filter(|word| *word != "│").collect();
+    assert!(said.contains(&old), "{}", ran.stderr());
+
+    lab.run(["plugin", "lock", "--plugin-path", "my_rule"]).success();
+    let new = locked(&lab);
+    assert_ne!(old, new);
+    assert!(said.contains(&new), "{}", ran.stderr());
+    assert_eq!(run(&lab, &[]).json()["status"], "ok");
+}
+
+#[test]
+fn params_that_the_rule_does_not_have_are_refused_at_their_place() {
+    let lab = lab();
+    new_rule(&lab, "c");
+    compile(&lab);
+    lab.edit(
+        "workflow.yaml",
+        "    with: { rule: \"${{ rule }}\" }",
+        "    with: { rule: my_rule, params: { smoothing: 2 } }",
+    );
+    let checked = lab.run(["check", "workflow.yaml", "--plugin-path", "my_rule"]);
+    checked.exits(2);
+    assert!(checked.stderr().contains("smoothing"), "{}", checked.stderr());
+}
+
+/// Files in the plugin's folder that are no plugins are said, and do no harm.
+#[test]
+fn a_file_that_is_no_library_is_said_and_does_no_harm() {
+    let lab = lab();
+    new_rule(&lab, "c");
+    compile(&lab);
+    lab.write("my_rule/broken.so", "not a library");
+    let listed = lab.run(["plugin", "list", "--plugin-path", "my_rule"]);
+    listed.success();
+    assert!(listed.stdout().contains("org.example.my_rule"), "{}", listed.stdout());
+    assert!(listed.stderr().contains("broken.so"), "{}", listed.stderr());
+    assert_eq!(run(&lab, &[]).json()["status"], "ok");
+    let path = lab.path("my_rule/broken.so");
+    let checked = lab.run(["plugin".as_ref(), "check".as_ref(), path.as_os_str()]);
+    checked.exits(1);
+    assert!(checked.stdout().contains("it is not a shared library"), "{}", checked.stdout());
+}
