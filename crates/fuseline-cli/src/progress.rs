@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fuseline_engine::Event;
+use fuseline_engine::{Event, Plan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Global;
@@ -30,8 +30,19 @@ struct Stage {
 }
 
 impl Progress {
-    /// A display for a run of so many actions.
-    pub fn new(global: &Global, total: usize) -> Self {
+    /// A display for a run of a plan.
+    pub fn of(global: &Global, plan: &Plan<'_>) -> Self {
+        let stages = plan.workflow().stages.iter().enumerate();
+        let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number)));
+        let wanted = stages.filter(|(_, actions)| plan.wants(actions.start));
+        Self::new(global, wanted.map(|(name, actions)| (name, actions.len())).collect())
+    }
+
+    /// A display for a run of stages with so many actions each.
+    fn new(global: &Global, stages: Vec<(String, usize)>) -> Self {
+        let total = stages.iter().map(|(_, actions)| actions).sum();
+        let of = |(name, total)| Stage { name, total, cached: 0, run: 0, running: 0 };
+        let stages = stages.into_iter().map(of).collect();
         let bar = (print::is_rich() && !global.quiet && global.log.is_none()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
@@ -45,7 +56,7 @@ impl Progress {
             bar
         });
         let (quiet, verbose) = (global.quiet, global.verbose);
-        Self { bar, quiet, verbose, done: 0, cached: 0, total, stages: Vec::new() }
+        Self { bar, quiet, verbose, done: 0, cached: 0, total, stages }
     }
 
     /// Shows one event.
@@ -105,20 +116,7 @@ impl Progress {
             Event::Skipped { stage, actions } => {
                 self.line(&format!("{stage}: {actions} skipped"));
             }
-            Event::RunStarted { stages, .. } => {
-                let of = |(name, total): &(String, usize)| Stage {
-                    name: name.clone(),
-                    total: *total,
-                    cached: 0,
-                    run: 0,
-                    running: 0,
-                };
-                self.stages = stages.iter().map(of).collect();
-                if self.bar.is_none() {
-                    let stages = stages.len();
-                    self.line(&format!("{stages} stages, {} actions", self.total));
-                }
-            }
+            Event::RunStarted { .. } => {}
             Event::RunFinished { .. } => {
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
@@ -199,14 +197,10 @@ mod tests {
     #[test]
     fn actions_are_shown_by_their_stages() {
         let global = Global { log: None, quiet: true, verbose: false };
-        let mut progress = Progress::new(&global, 80);
+        let stages = [("cohort", 1), ("fusion", 75)].map(|(name, total)| (name.to_owned(), total));
+        let mut progress = Progress::new(&global, stages.into());
         let fusion = || "fusion".to_owned();
         let action = |fold: u8| format!("fusion[fold={fold}]");
-        progress.show(&Event::RunStarted {
-            run: "1".to_owned(),
-            workflow: "study".to_owned(),
-            stages: vec![("cohort".to_owned(), 1), (fusion(), 75)],
-        });
         assert_eq!(progress.in_flight(), "");
         progress.show(&Event::Cached { stage: fusion(), actions: 60 });
         for fold in 0..3 {

@@ -40,7 +40,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         tracing::warn!(%error, "the memo of file digests was not kept");
     }
     action_log::begin(&cache.runs_folder().join(record.id()));
-    let mut progress = Progress::new(global, plan.wanted());
+    let mut progress = Progress::of(global, &plan);
     let executor = LocalExecutor::new(&session.kinds, &session.services, &cache);
     let executor = Logged::new(&cache, record.id(), &executor).map_err(Failure::failed)?;
     let name = plan.workflow().name.clone();
