@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use fuseline_artifact::{Artifact, ArtifactKind};
 use fuseline_tests::{Lab, root};
@@ -136,8 +136,11 @@ fn the_dose_response_rises_under_both_schemes_side_by_side() {
 }
 
 #[test]
-fn outages_and_degradations_cross_and_the_intact_corner_is_the_plain_study() {
-    let lab = run("outage.yaml", &["permutations=20", "examples=120", "folds=2"]);
+fn outages_and_degradations_cross_and_each_costs_accuracy_on_the_same_examples() {
+    let lab = run(
+        "outage.yaml",
+        &["permutations=20", "examples=240", "folds=2", "severity=8.0", "rate=0.6"],
+    );
     let findings = Findings::read(&lab);
     assert_eq!(findings.0.num_rows(), 3 * 4 * 4 * 4);
     let accuracy = |outage: &str, degradation: &str| {
@@ -150,12 +153,12 @@ fn outages_and_degradations_cross_and_the_intact_corner_is_the_plain_study() {
         let row = findings.at(&point);
         let examples = findings.0.column_by_name("n_examples").expect("a column");
         let examples = examples.as_primitive::<arrow::datatypes::Int64Type>().value(row);
-        assert_eq!(examples, 120, "one modality is always spared, so all are tested");
+        assert_eq!(examples, 240, "one modality is always spared, so all are tested");
         findings.number("ba_clean", row)
     };
     let intact = accuracy("none", "none");
     for hit in [accuracy("random", "none"), accuracy("none", "noise"), accuracy("burst", "drift")] {
-        assert!(hit < intact, "{hit} is not below {intact}");
+        assert!(hit < intact - 0.03, "{hit} is not well below {intact}");
     }
 }
 
