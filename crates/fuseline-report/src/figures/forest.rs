@@ -17,6 +17,9 @@ pub enum Shape {
     Narrow,
 }
 
+/// Letters of a group's heading at most.
+const HEADING: usize = 46;
+
 struct Layout {
     shape: Shape,
     width: f64,
@@ -26,9 +29,14 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(shape: Shape) -> Self {
+    /// `longest`: letters of the longest heading.
+    fn of(shape: Shape, longest: usize) -> Self {
         match shape {
-            Shape::Wide => Self { shape, width: 920.0, left: 196.0, right: 640.0, row: 24.0 },
+            // Headings of groups stay left of what is drawn.
+            Shape::Wide => {
+                let left = (16.0 + 7.0 * longest.min(HEADING) as f64).max(196.0);
+                Self { shape, width: 920.0, left, right: 640.0, row: 24.0 }
+            }
             Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 46.0 },
         }
     }
@@ -41,7 +49,8 @@ pub fn forest(
     arrangement: &Arrangement,
     shape: Shape,
 ) -> Option<Figure> {
-    let layout = Layout::of(shape);
+    let headings = arrangement.groups.iter().map(|group| title(group).chars().count());
+    let layout = Layout::of(shape, headings.max().unwrap_or(0));
     let margin = finite(data.settings.equivalence_margin);
     let rows_with_gap =
         data.findings.iter().filter(|row| finite(row.gap).is_some()).collect::<Vec<_>>();
@@ -111,6 +120,14 @@ fn ground(scale: &Scale, margin: Option<f64>, top: f64, bottom: f64, shape: Shap
     shapes
 }
 
+fn title(group: &Group) -> String {
+    match group.control {
+        Control::Native => group.label.clone(),
+        Control::Positive => format!("{} (positive control)", group.label),
+        Control::Negative => format!("{} (negative control)", group.label),
+    }
+}
+
 fn group_shapes(
     group: &Group,
     top: f64,
@@ -121,13 +138,9 @@ fn group_shapes(
 ) -> (Vec<Element>, f64) {
     let mut shapes = Vec::new();
     let mut y = top;
-    let title = match group.control {
-        Control::Native => group.label.clone(),
-        Control::Positive => format!("{} (positive control)", group.label),
-        Control::Negative => format!("{} (negative control)", group.label),
-    };
+    let title = title(group);
     if !group.label.is_empty() {
-        shapes.push(cut_label("heading", Anchor::Start, (8.0, y + 16.0), &title, 46));
+        shapes.push(cut_label("heading halo", Anchor::Start, (8.0, y + 16.0), &title, HEADING));
         y += 24.0;
     }
     for index in &group.rows {
