@@ -16,6 +16,7 @@ pub use look::{Completions, Man, Report, Show};
     propagate_version = true,
     after_help = "\
 Examples:
+  fuseline init my-study                     start a new experiment
   fuseline check workflow.yaml               find every mistake before anything runs
   fuseline run workflow.yaml --set data=DIR  run it; what did not change is reused
   fuseline stages expert.logistic            look a stage kind up"
@@ -197,6 +198,10 @@ pub struct Check {
 
 /// Arguments of `explain`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline explain                                     all of them
+  fuseline explain port_type")]
 pub struct Explain {
     /// The code, such as `port_type` or `fuseline::port_type`
     pub code: Option<String>,
@@ -204,6 +209,10 @@ pub struct Explain {
 
 /// Arguments of `init`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline init my-study
+  fuseline init                                        in this folder")]
 pub struct Init {
     /// The folder to start in; made when it is not there
     #[arg(default_value = ".")]
