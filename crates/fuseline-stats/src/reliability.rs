@@ -52,8 +52,6 @@ pub fn reliability_curve(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may")]
-
     use super::*;
 
     #[test]

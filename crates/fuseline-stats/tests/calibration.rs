@@ -5,7 +5,7 @@
 mod study;
 
 use fuseline_stats::permutation::Scheme;
-use study::{Design, Quality, binomial_range, coverage, rejections, true_gap};
+use study::{Design, Quality, coverage, rejections, true_gap};
 
 const NULL: Design = Design {
     examples: 200,
@@ -14,6 +14,13 @@ const NULL: Design = Design {
     quality: Quality::Aligned(0.0),
     label_by_group: false,
 };
+
+/// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal approximation).
+fn binomial_range(chance: f64, trials: u64) -> (f64, f64) {
+    let trials = trials as f64;
+    let half = 3.29 * (trials * chance * (1.0 - chance)).sqrt();
+    (trials * chance - half, trials * chance + half)
+}
 
 #[track_caller]
 fn within_binomial(count: u64, chance: f64, trials: u64) {

@@ -216,10 +216,3 @@ pub fn coverage(design: &Design, truth: f64, seeds: u64, confidence: f64) -> Cov
     }
     coverage
 }
-
-/// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal approximation).
-pub fn binomial_range(chance: f64, trials: u64) -> (f64, f64) {
-    let trials = trials as f64;
-    let half = 3.29 * (trials * chance * (1.0 - chance)).sqrt();
-    (trials * chance - half, trials * chance + half)
-}

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 use super::*;
 
 const ROWS: [f64; 18] =
