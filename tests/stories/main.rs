@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
 mod concurrency;
+mod data;
 mod diagnostic;
 mod faults;
 mod language;
