@@ -1,7 +1,7 @@
 //! The leakage guard against a corpus: leaks, each refused for its own reason, and look-alikes that pass.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fuseline_tests::{Lab, root};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn cases(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Line and code of every error that `check` finds.
-fn errors(lab: &Lab, path: &PathBuf) -> (i32, BTreeSet<(usize, String)>) {
+fn errors(lab: &Lab, path: &Path) -> (i32, BTreeSet<(usize, String)>) {
     let ran = lab.run(["check".as_ref(), path.as_os_str(), "--format=json".as_ref()]);
     let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
     let errors = found["diagnostics"].as_array().expect("a list").iter();

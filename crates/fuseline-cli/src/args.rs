@@ -187,7 +187,8 @@ pub struct Plan {
 #[command(after_help = "\
 Examples:
   fuseline check workflow.yaml
-  fuseline check workflow.yaml --format json           for editors and continuous integration")]
+  fuseline check workflow.yaml --format json           for editors and continuous integration
+  fuseline check workflow.yaml --format sarif          for code review")]
 pub struct Check {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
@@ -223,7 +224,8 @@ pub struct Init {
 #[derive(Arguments)]
 #[command(after_help = "\
 Examples:
-  fuseline graph workflow.yaml | dot -Tsvg > graph.svg
+  fuseline graph workflow.yaml > graph.svg
+  fuseline graph workflow.yaml --format dot | dot -Tpdf > graph.pdf
   fuseline graph workflow.yaml --format mermaid        for GitHub and Jupyter
   fuseline graph workflow.yaml --expand                one node an action")]
 pub struct Graph {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, Float64Array, StringArray};
 use fuseline_artifact::Features;
-use fuseline_engine::StageError;
+use fuseline_engine::{StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
