@@ -343,6 +343,7 @@ fn place(table: &Table, row: usize, column: usize) -> String {
 pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) -> StageError {
     StageError::data(format!("{} of {} are both {example}", table.places(earlier, row), table.file))
         .at("id")
+        .code(&codes::LEAK_DUPLICATE_EXAMPLE)
         .hint("each example_id may stand in one row only; pool: [mean, sd] makes one example of several rows")
 }
 
