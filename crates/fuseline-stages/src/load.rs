@@ -14,9 +14,5 @@ pub(crate) mod table;
 
 /// The ports of every kind that loads.
 fn ports() -> Ports {
-    Ports::new().output(
-        "features",
-        ArtifactKind::Features,
-        "The features, sorted by example_id.",
-    )
+    Ports::new().output("features", ArtifactKind::Features, "The features, sorted by example_id.")
 }
