@@ -161,7 +161,7 @@ fn parameters_that_a_rule_refuses_are_found_before_anything_runs() {
 fn a_model_is_not_asked_about_rows_that_it_was_fitted_on() {
     let model = fit(json!({ "rule": "mean" }), study()).unwrap();
     let error = ask(model, study()).map(drop).unwrap_err();
-    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_MODEL_SAW_ROWS));
+    assert_eq!(error.code, Some(&codes::LEAK_MODEL_SAW_ROWS));
     assert!(error.message.contains("example a"), "{error}");
 }
 
@@ -186,6 +186,6 @@ fn a_model_is_not_asked_about_people_whom_it_was_fitted_on() {
         renamed(&mut quality[modality].example_id);
     }
     let error = ask(model, (cohort, evidence, quality)).map(drop).unwrap_err();
-    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_GROUP));
+    assert_eq!(error.code, Some(&codes::LEAK_GROUP));
     assert!(error.message.contains("group c is on both sides"), "{error}");
 }
