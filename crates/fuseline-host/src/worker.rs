@@ -6,6 +6,7 @@
 
 mod client;
 mod frame;
+mod process;
 mod region;
 mod sandbox;
 mod server;
@@ -16,8 +17,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) use client::WorkerBackend;
-pub use client::WorkerFailure;
-pub(crate) use client::how_it_ended;
+pub use process::WorkerFailure;
+pub(crate) use process::how_it_ended;
 pub(crate) use sandbox::flush_c_streams;
 
 /// The first argument of the program that runs as a worker.

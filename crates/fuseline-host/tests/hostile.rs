@@ -87,7 +87,8 @@ fn every_hostile_plugin_costs_one_call_and_a_clear_message() {
         println!("{name}: {seen}");
         let told = match expected {
             "ok" if name == "well_behaved" => "nothing: it is as it should be".to_owned(),
-            "ok" => "nothing: it has no effect outside its process, and the predictions are right".to_owned(),
+            "ok" => "nothing: it has no effect outside its process, and the predictions are right"
+                .to_owned(),
             words => words.replace("\\\"", "\""),
         };
         rows.push([name.replace('_', " "), told]);

@@ -19,5 +19,9 @@ pub fn hold(marker: &str, head: [&str; 2], rows: &[[String; 2]]) {
         std::fs::write(&path, format!("{}{wanted}{}", &text[..begin], &text[end..])).unwrap();
         return;
     }
-    assert_eq!(&text[begin..end], wanted, "docs/plugins.md is stale: run this with FUSELINE_BLESS=1");
+    assert_eq!(
+        &text[begin..end],
+        wanted,
+        "docs/plugins.md is stale: run this with FUSELINE_BLESS=1"
+    );
 }

@@ -1,3 +1,3 @@
-// expect: its process exited with code 0 before it answered
+// expect: failed to fit: its process exited with code 0 before it answered
 #define BEFORE_FIT exit(0);
 #include "rule.h"

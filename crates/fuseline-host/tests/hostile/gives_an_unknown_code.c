@@ -1,3 +1,3 @@
-// expect: a code that the ABI does not know
+// expect: failed to fit: a code that the ABI does not know
 #define BEFORE_FIT return 77;
 #include "rule.h"

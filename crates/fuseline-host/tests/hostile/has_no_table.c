@@ -1,3 +1,3 @@
-// expect: failed to load: 
+// expect: its descriptor is null
 #define BEFORE_INIT if (out != NULL) return FSL_OK;
 #include "rule.h"

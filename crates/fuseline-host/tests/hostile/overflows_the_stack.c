@@ -1,4 +1,4 @@
-// expect: SIGSEGV
+// expect: failed to fit: its process was killed by SIGSEGV (invalid memory access)
 static int deeper(volatile int *depth) {
   volatile char room[65536];
   room[0] = (char)(*depth)++;

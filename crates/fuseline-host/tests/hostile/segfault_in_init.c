@@ -1,3 +1,3 @@
-// expect: failed to load: its process was killed by SIGSEGV
+// expect: failed to load: its process was killed by SIGSEGV (invalid memory access)
 #define BEFORE_INIT *(volatile int *)8 = 1;
 #include "rule.h"
