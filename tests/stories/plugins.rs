@@ -1,6 +1,5 @@
 //! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one. `docs/plugins.md` tells the same.
 
-#![expect(clippy::print_stderr, reason = "a story that cannot be told here says so")]
 
 use std::path::Path;
 use std::process::Command;
