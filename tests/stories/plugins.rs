@@ -1,6 +1,5 @@
 //! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one. `docs/plugins.md` tells the same.
 
-
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

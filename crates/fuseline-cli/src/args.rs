@@ -110,7 +110,7 @@ pub struct WorkflowArgs {
     #[arg(long, value_enum)]
     pub isolation: Option<Isolation>,
     /// Refuse a plan with more actions than this
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 250_000)]
     pub max_actions: usize,
 }
 
