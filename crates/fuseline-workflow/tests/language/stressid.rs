@@ -45,7 +45,7 @@ fn options_are_evaluated_with_their_types_and_absolute_paths() {
     let workflow = stressid();
     let features = stage(&workflow, "features");
     let options = &features.variants[features.actions.variant(2)].options;
-    assert_eq!(options["path"], "/work/stress/HCfeatures.csv");
+    assert_eq!(options["path"], "/study/stress/HCfeatures.csv");
     assert_eq!(options["header"], false);
     assert_eq!(stage(&workflow, "expert").variants[3].options["test_fold"], json!(3));
     assert_eq!(stage(&workflow, "fusion").variants[4].options["rule"], "moe");

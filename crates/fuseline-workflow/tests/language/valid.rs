@@ -31,7 +31,7 @@ fn everything() -> Workflow {
 fn every_part_of_a_workflow_arrives() {
     let workflow = everything();
     assert_eq!((workflow.name.as_str(), workflow.seed), ("everything", 7));
-    assert_eq!(workflow.path.to_str(), Some("/work/everything.yaml"));
+    assert_eq!(workflow.path.to_str(), Some("/study/everything.yaml"));
     assert_eq!(workflow.plugins, [std::path::PathBuf::from("/rules")]);
     assert_eq!(workflow.isolation, Some(Isolation::InProcess));
     let stage = |name: &str| workflow.stages.iter().find(|s| s.name == name).expect("the stage");
@@ -48,7 +48,7 @@ fn every_part_of_a_workflow_arrives() {
         score.variants[2].options["run"],
         json!(["python", "/scripts/score.py", "--alpha=1.0", "1.0"])
     );
-    assert_eq!(score.variants[1].options["files"], json!(["/scripts/score.py", "/work/helper.py"]));
+    assert_eq!(score.variants[1].options["files"], json!(["/scripts/score.py", "/study/helper.py"]));
     let declared = score.variants[0].declared.as_ref().expect("declared ports");
     assert_eq!((declared.inputs.len(), declared.outputs.len()), (2, 2));
     // A bare reference to a stage with several outputs is its `main`.
@@ -122,7 +122,7 @@ fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given(
     let overrides = fuseline_workflow::Overrides {
         set: vec![("b".to_owned(), "../set.csv".to_owned())],
         params_file: Some(params_file),
-        working_dir: "/work".into(),
+        working_dir: "/study".into(),
     };
     let checked = fuseline_workflow::check(
         source,
@@ -133,6 +133,6 @@ fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given(
     );
     let workflow = checked.workflow.expect("a workflow");
     let values: Vec<_> = workflow.params.iter().map(|(_, value)| value.clone()).collect();
-    assert_eq!(values, [json!("/work/settings/file.csv"), json!("/set.csv"), json!(4.0)]);
-    assert_eq!(workflow.stages[1].variants[0].options["path"], "/work/flows/here.csv");
+    assert_eq!(values, [json!("/study/settings/file.csv"), json!("/set.csv"), json!(4.0)]);
+    assert_eq!(workflow.stages[1].variants[0].options["path"], "/study/flows/here.csv");
 }
