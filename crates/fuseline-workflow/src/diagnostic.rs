@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::files::{FileId, Place};
 
-/// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](crate::codes).
+/// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](mod@crate::codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub &'static str);
 
