@@ -48,7 +48,10 @@ fn every_part_of_a_workflow_arrives() {
         score.variants[2].options["run"],
         json!(["python", "/scripts/score.py", "--alpha=1.0", "1.0"])
     );
-    assert_eq!(score.variants[1].options["files"], json!(["/scripts/score.py", "/study/helper.py"]));
+    assert_eq!(
+        score.variants[1].options["files"],
+        json!(["/scripts/score.py", "/study/helper.py"])
+    );
     let declared = score.variants[0].declared.as_ref().expect("declared ports");
     assert_eq!((declared.inputs.len(), declared.outputs.len()), (2, 2));
     // A bare reference to a stage with several outputs is its `main`.
