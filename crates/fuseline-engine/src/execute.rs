@@ -118,6 +118,17 @@ pub struct Execution {
 }
 
 impl Outcome {
+    /// The word for how the run ended, in its manifest and in what the command prints.
+    pub fn status(&self) -> &'static str {
+        if self.interrupted {
+            "interrupted"
+        } else if self.failures.is_empty() {
+            "ok"
+        } else {
+            "failed"
+        }
+    }
+
     /// How many actions are in a state.
     pub fn count(&self, state: ActionState) -> usize {
         self.states.iter().filter(|&&of| of == state).count()

@@ -84,11 +84,7 @@ impl<'a> RunRecord<'a> {
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event.
     pub fn finish(&mut self, plan: &Plan<'_>, outcome: &Outcome) -> Result<Event, RecordError> {
-        let status = match outcome {
-            Outcome { interrupted: true, .. } => "interrupted",
-            Outcome { failures, .. } if failures.is_empty() => "ok",
-            _ => "failed",
-        };
+        let status = outcome.status();
         let end = Event::RunFinished {
             status: status.to_owned(),
             seconds: self.started.elapsed().as_secs_f64(),

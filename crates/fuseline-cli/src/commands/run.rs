@@ -83,7 +83,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let count = |state| outcome.count(state);
     let summary = json!({
         "run": record.id(),
-        "status": status(&outcome),
+        "status": outcome.status(),
         "actions": plan.wanted(),
         "executed": count(ActionState::Done) + count(ActionState::Failed),
         "cached": count(ActionState::Cached),
@@ -174,16 +174,6 @@ fn deliver_outputs(
         written.insert(file.display().to_string(), path.display().to_string().into());
     }
     Ok(written)
-}
-
-fn status(outcome: &Outcome) -> &'static str {
-    if outcome.interrupted {
-        "interrupted"
-    } else if outcome.failures.is_empty() {
-        "ok"
-    } else {
-        "failed"
-    }
 }
 
 fn exit(outcome: &Outcome) -> Exit {
