@@ -15,5 +15,7 @@ pub mod lbfgs;
 mod linear;
 pub mod link;
 pub mod logistic;
+pub mod sigmoid;
 pub mod standardise;
+pub mod svm;
 pub mod weights;
