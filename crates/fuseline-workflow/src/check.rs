@@ -1,6 +1,6 @@
 //! From text to a checked workflow, or to everything that is wrong with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +102,9 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// The workflow, if nothing that it consists of has a mistake.
-    fn check(self, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
+    fn check(mut self, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
+        let digest = digest(&self.document);
+        let definitions = std::mem::take(&mut self.document.stages);
         let Self { document, path, params, catalogue, limits, files } = &self;
         let views = params::views(params);
         let values: Vec<_> = params.iter().map(|param| param.value.clone()).collect();
@@ -112,13 +114,14 @@ impl Checker<'_> {
         let given = axes::Given { params: &views, values: &values, limits, files };
         let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);
         let axis_names: Vec<_> = axes.iter().map(|axis| axis.name.clone()).collect();
-        let written: Vec<_> = document
-            .stages
-            .iter()
+        let written: Vec<_> = definitions
+            .into_iter()
             .map(|definition| stage::read(definition, &axis_names, files, found))
             .collect();
 
-        let edges = order::edges(&written);
+        let by_name: BTreeMap<_, _> =
+            written.iter().enumerate().map(|(at, stage)| (stage.name.as_str(), at)).collect();
+        let edges = order::edges(&written, &by_name);
         let before = found.len();
         order::cycles(&written, &edges, found);
         let cyclic = found.len() > before;
@@ -140,7 +143,7 @@ impl Checker<'_> {
         for (stage, expanded) in written.iter().zip(&expanded) {
             ports::check(stage, expanded, catalogue, found);
         }
-        let stages = Stages { written: &written, expanded: &expanded };
+        let stages = Stages { written: &written, expanded: &expanded, by_name: &by_name };
         let joined: Vec<_> =
             (0..written.len()).map(|stage| stages.join(stage, &world, found)).collect();
 
@@ -148,8 +151,7 @@ impl Checker<'_> {
         let mut targets = Vec::new();
         for output in outputs::read(document.outputs.as_deref().unwrap_or_default(), files, found) {
             let Some(resolved) = stages.resolve(&output.reference, &world, found) else {
-                targets
-                    .extend(written.iter().position(|stage| stage.name == output.reference.stage));
+                targets.extend(by_name.get(output.reference.stage.as_str()));
                 continue;
             };
             targets.push(resolved.stage);
@@ -230,7 +232,7 @@ impl Checker<'_> {
             outputs: given_out.into_iter().map(output).collect(),
             plugins,
             isolation,
-            digest: digest(document),
+            digest,
             path: path.clone(),
         })
     }

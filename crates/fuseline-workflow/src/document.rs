@@ -1,5 +1,6 @@
 //! The sections of a workflow file and of the files that it includes, before anything in them is understood.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +10,7 @@ use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
 use crate::limits::Limits;
 use crate::names;
-use crate::yaml::{self, Entry, Node};
+use crate::yaml::{self, Data, Entry, Node};
 
 /// What is written under one name, and where the file stands.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ const ROOT_KEYS: [&str; 11] = [
     "plugins",
     "isolation",
 ];
+/// The sections whose entries are defined by name, wherever they stand.
+const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
 const INCLUDED_KEYS: [&str; 5] = ["fuseline", "include", "params", "axes", "stages"];
 
 /// Reads the sections of a workflow file and of everything that it includes.
@@ -66,6 +69,8 @@ pub(crate) struct Reader<'a> {
     pub loader: Loader<'a>,
     pub found: &'a mut Vec<Diagnostic>,
     document: Document,
+    /// Of each section, the place of every name in its list.
+    defined: [BTreeMap<String, usize>; SECTIONS.len()],
     /// The files that are being read, from the workflow inwards, then those that were read.
     open: Vec<PathBuf>,
     done: Vec<PathBuf>,
@@ -79,7 +84,8 @@ impl<'a> Reader<'a> {
         found: &'a mut Vec<Diagnostic>,
     ) -> Self {
         let (open, done) = (Vec::new(), Vec::new());
-        Self { files, limits, loader, found, document: Document::default(), open, done }
+        let (document, defined) = Default::default();
+        Self { files, limits, loader, found, document, defined, open, done }
     }
 
     /// Reads the workflow; `path` is absolute. `None` when nothing can be said about its sections.
@@ -89,7 +95,8 @@ impl<'a> Reader<'a> {
     }
 
     fn file(&mut self, file: FileId, path: &Path, included: bool) -> Option<()> {
-        let root = yaml::parse(file, self.files, self.limits, self.found)?;
+        let mut root = yaml::parse(file, self.files, self.limits, self.found)?;
+        let sections = take_sections(&mut root);
         let what = if included { "an included file" } else { "a workflow" };
         let entries = root.mapping(what, self.found)?;
         let known = if included { &INCLUDED_KEYS[..] } else { &ROOT_KEYS[..] };
@@ -116,14 +123,11 @@ impl<'a> Reader<'a> {
         }
         self.open.pop();
         self.done.push(path.to_owned());
-        for (key, section) in [("params", 0), ("axes", 1), ("stages", 2)] {
-            let Some(entry) = get(key) else { continue };
-            if entry.value.is_null() {
-                continue;
+        for (section, definitions) in sections.into_iter().enumerate() {
+            let Some(entry) = get(SECTIONS[section]) else { continue };
+            if !entry.value.is_null() {
+                entry.value.mapping(&format!("`{}`", SECTIONS[section]), self.found);
             }
-            let Some(definitions) = entry.value.mapping(&format!("`{key}`"), self.found) else {
-                continue;
-            };
             for entry in definitions {
                 self.define(section, entry, &folder, included);
             }
@@ -236,7 +240,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn define(&mut self, section: usize, entry: &Entry, folder: &Path, included: bool) {
+    fn define(&mut self, section: usize, entry: Entry, folder: &Path, included: bool) {
         let (list, what, valid): (_, _, fn(&str) -> bool) = match section {
             0 => (&mut self.document.params, "param", names::is_identifier),
             1 => (&mut self.document.axes, "axis", names::is_identifier),
@@ -259,7 +263,8 @@ impl<'a> Reader<'a> {
                 Diagnostic::error(codes::BAD_NAME, &entry.key_place, message).hint(hint.to_owned()),
             );
         }
-        if let Some(first) = list.iter().find(|definition| definition.name == entry.key) {
+        let known = self.defined[section].get(&entry.key);
+        if let Some(first) = known.and_then(|&at| list.get(at)) {
             let message = format!("the {what} `{}` is defined twice", entry.key);
             let path = self.files.path(first.name_place.file).display();
             let said = format!("first defined here, in {path}");
@@ -269,14 +274,30 @@ impl<'a> Reader<'a> {
             );
             return;
         }
+        self.defined[section].insert(entry.key.clone(), list.len());
         list.push(Definition {
-            name: entry.key.clone(),
-            name_place: entry.key_place.clone(),
-            value: entry.value.clone(),
+            name: entry.key,
+            name_place: entry.key_place,
+            value: entry.value,
             folder: folder.to_owned(),
             included,
         });
     }
+}
+
+/// The entries of the sections; what is left of them in the tree is that they are mappings.
+fn take_sections(root: &mut Node) -> [Vec<Entry>; SECTIONS.len()] {
+    SECTIONS.map(|section| match &mut root.data {
+        Data::Mapping(entries) => entries
+            .iter_mut()
+            .filter(|entry| entry.key == section)
+            .find_map(|entry| match &mut entry.value.data {
+                Data::Mapping(definitions) => Some(std::mem::take(definitions)),
+                _ => None,
+            })
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    })
 }
 
 /// Words that mean something else in an expression.

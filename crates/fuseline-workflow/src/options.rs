@@ -118,11 +118,9 @@ impl<'a> Walker<'a> {
         if value == UNKNOWN {
             return;
         }
-        let reference = schema.get("$ref").is_some();
-        let target = if reference { self.follow(schema).clone() } else { Value::Null };
-        let schema = if reference { &target } else { schema };
+        let schema = self.follow(schema);
         if let Some(allowed) = allowed(self, schema) {
-            if !allowed.iter().any(|one| one == value) {
+            if !allowed.contains(&value) {
                 self.not_allowed(&allowed, value, path);
             }
             return;
@@ -170,8 +168,8 @@ impl<'a> Walker<'a> {
         self.problem(path, codes::OPTION_TYPE, message).hint = hint;
     }
 
-    fn not_allowed(&mut self, allowed: &[Value], value: &Value, path: &str) {
-        let texts: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+    fn not_allowed(&mut self, allowed: &[&Value], value: &Value, path: &str) {
+        let texts: Vec<_> = allowed.iter().filter_map(|one| one.as_str()).collect();
         let subject = self.subject(path);
         match value {
             Value::String(text) => {
@@ -387,12 +385,12 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// The values of an enumeration, which may be written as `enum`, `const`, or as branches of these.
-fn allowed(walker: &Walker<'_>, schema: &Value) -> Option<Vec<Value>> {
+fn allowed<'s>(walker: &Walker<'s>, schema: &'s Value) -> Option<Vec<&'s Value>> {
     if let Some(constant) = schema.get("const") {
-        return Some(vec![constant.clone()]);
+        return Some(vec![constant]);
     }
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        return Some(values.clone());
+        return Some(values.iter().collect());
     }
     let branches = schema.get("oneOf").or(schema.get("anyOf"))?.as_array()?;
     let values = branches.iter().map(|branch| allowed(walker, walker.follow(branch)));

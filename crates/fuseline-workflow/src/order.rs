@@ -1,7 +1,7 @@
 //! The graph of stages: cycles, an order in which producers come first, and what leads to no output.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -15,12 +15,15 @@ use crate::stage::WrittenStage;
 pub(crate) type Edge<'a> = (usize, usize, &'a Place);
 
 /// All references between stages that exist.
-pub(crate) fn edges(stages: &[WrittenStage]) -> Vec<Edge<'_>> {
+pub(crate) fn edges<'a>(
+    stages: &'a [WrittenStage],
+    by_name: &BTreeMap<&str, usize>,
+) -> Vec<Edge<'a>> {
     let mut edges = Vec::new();
     for (consumer, stage) in stages.iter().enumerate() {
         for reference in stage.inputs.iter().flat_map(|input| &input.references) {
-            let producer = stages.iter().position(|stage| stage.name == reference.stage);
-            edges.extend(producer.map(|producer| (producer, consumer, &reference.place)));
+            let producer = by_name.get(reference.stage.as_str());
+            edges.extend(producer.map(|producer| (*producer, consumer, &reference.place)));
         }
     }
     edges
@@ -33,15 +36,19 @@ pub(crate) fn cycles(stages: &[WrittenStage], edges: &[Edge<'_>], found: &mut Ve
         graph.add_node(());
     }
     for (producer, consumer, _) in edges {
-        graph.update_edge(NodeIndex::new(*producer), NodeIndex::new(*consumer), ());
+        graph.add_edge(NodeIndex::new(*producer), NodeIndex::new(*consumer), ());
     }
+    let own: BTreeMap<usize, &Place> = edges
+        .iter()
+        .rev()
+        .filter(|(producer, consumer, _)| producer == consumer)
+        .map(|(producer, _, place)| (*producer, *place))
+        .collect();
     for component in tarjan_scc(&graph) {
         let members: BTreeSet<usize> = component.iter().map(|node| node.index()).collect();
         let Some(&start) = members.first() else { continue };
-        let own =
-            edges.iter().find(|(producer, consumer, _)| producer == consumer && *producer == start);
         if members.len() == 1 {
-            if let Some((_, _, place)) = own {
+            if let Some(place) = own.get(&start) {
                 let message = format!("the stage `{}` reads its own output", stages[start].name);
                 found.push(Diagnostic::error(codes::CYCLE, place, message));
             }

@@ -30,9 +30,9 @@ pub(crate) fn read(
         let file = file(entry, found);
         if let Some(file) = &file {
             // `a` and `a/b` cannot both be files.
-            let clash = written
-                .iter()
-                .find(|(other, _)| file.starts_with(other) || other.starts_with(file));
+            let above = file.ancestors().filter_map(|above| written.get_key_value(above)).last();
+            let below = || written.range(file.clone()..).next();
+            let clash = above.or_else(|| below().filter(|(other, _)| other.starts_with(file)));
             if let Some((other, place)) = clash {
                 let message =
                     format!("the files {} and {} collide", other.display(), file.display());

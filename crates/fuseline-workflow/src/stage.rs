@@ -10,6 +10,7 @@ mod resolve;
 mod variants;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -18,7 +19,7 @@ use crate::files::{Files, Place};
 use crate::names;
 use crate::reference::{self, Reference};
 use crate::workflow::Execution;
-use crate::yaml::{Data, Node};
+use crate::yaml::{Data, Entry, Node};
 
 pub(crate) const KEYS: [&str; 11] = [
     "uses",
@@ -48,7 +49,7 @@ pub(crate) struct WrittenStage {
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
     pub inputs: Vec<WrittenInput>,
-    pub with: Option<Node>,
+    pub with: Option<Arc<Node>>,
     /// The key `with`, for what is missing there.
     pub with_key: Option<Place>,
     pub execution: Execution,
@@ -66,16 +67,16 @@ pub(crate) struct WrittenInput {
 
 /// Reads what is written of a stage; `axes` are the names of all axes.
 pub(crate) fn read(
-    definition: &Definition,
+    definition: Definition,
     axes: &[String],
     files: &Files,
     found: &mut Vec<Diagnostic>,
 ) -> WrittenStage {
     let mut stage = WrittenStage {
-        name: definition.name.clone(),
-        name_place: definition.name_place.clone(),
+        name: definition.name,
+        name_place: definition.name_place,
         included: definition.included,
-        folder: definition.folder.clone(),
+        folder: definition.folder,
         description: None,
         uses: None,
         over: Some(Vec::new()),
@@ -91,38 +92,43 @@ pub(crate) fn read(
         found.push(missing_key(&what, "uses", &stage.name_place));
         return stage;
     }
-    let Some(entries) = definition.value.mapping(&what, found) else { return stage };
-    unknown_keys(entries, "a stage", &KEYS, found);
-    for entry in entries {
-        let value = &entry.value;
-        match entry.key.as_str() {
-            "uses" => stage.uses = value.text("`uses`", found).map(|_| value.clone()),
+    let entries = match definition.value {
+        Node { data: Data::Mapping(entries), .. } => entries,
+        other => {
+            found.push(other.not_a(&what, "a mapping"));
+            return stage;
+        }
+    };
+    unknown_keys(&entries, "a stage", &KEYS, found);
+    if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", &entries, &KEYS) {
+        let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
+        found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
+    }
+    for Entry { key, key_place, value } in entries {
+        match key.as_str() {
+            "uses" => stage.uses = value.text("`uses`", found).is_some().then_some(value),
             "description" => {
                 stage.description = value.text("`description`", found).map(str::to_owned);
             }
             "over" if !value.is_null() => {
-                stage.over = over(value, axes, found);
-                stage.over_place = Some(value.place.clone());
+                stage.over = over(&value, axes, found);
+                stage.over_place = Some(value.place);
             }
-            "where" if !value.is_null() => stage.filter = Some(value.clone()),
-            "inputs" if !value.is_null() => stage.inputs = inputs(value, files, found),
+            "where" if !value.is_null() => stage.filter = Some(value),
+            "inputs" if !value.is_null() => stage.inputs = inputs(&value, files, found),
             "with" => {
-                stage.with_key = Some(entry.key_place.clone());
-                if !value.is_null() {
-                    stage.with = value.mapping("`with`", found).map(|_| value.clone());
+                stage.with_key = Some(key_place);
+                if !value.is_null() && value.mapping("`with`", found).is_some() {
+                    stage.with = Some(Arc::new(value));
                 }
             }
-            "retries" => execution::retries(value, &mut stage.execution, found),
-            "timeout" => execution::timeout(value, &mut stage.execution, found),
-            "resources" => execution::resources(value, &mut stage.execution, found),
-            "cache" => execution::cache(value, &mut stage.execution, found),
-            "isolation" => stage.execution.isolation = execution::isolation(value, found),
+            "retries" => execution::retries(&value, &mut stage.execution, found),
+            "timeout" => execution::timeout(&value, &mut stage.execution, found),
+            "resources" => execution::resources(&value, &mut stage.execution, found),
+            "cache" => execution::cache(&value, &mut stage.execution, found),
+            "isolation" => stage.execution.isolation = execution::isolation(&value, found),
             _ => {}
         }
-    }
-    if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", entries, &KEYS) {
-        let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
-        found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
     }
     stage
 }
@@ -169,7 +175,7 @@ fn over(node: &Node, axes: &[String], found: &mut Vec<Diagnostic>) -> Option<Vec
 
 fn inputs(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Vec<WrittenInput> {
     let entries = node.mapping("`inputs`", found).unwrap_or_default();
-    let input = |entry: &crate::yaml::Entry| {
+    let input = |entry: &Entry| {
         let items = match &entry.value.data {
             Data::Sequence(items) => items.as_slice(),
             _ => std::slice::from_ref(&entry.value),

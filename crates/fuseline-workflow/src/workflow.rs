@@ -1,6 +1,5 @@
 //! A checked workflow, fully expanded: stages at all points of their axes, joined.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{InputPort, OutputPort};
 use crate::files::Place;
+use crate::yaml::{Data, Node};
 
 /// A workflow without mistakes.
 #[derive(Debug, Clone)]
@@ -160,8 +160,8 @@ pub struct DeclaredPorts {
 /// Where options are written.
 #[derive(Debug, Clone)]
 pub struct OptionPlaces {
-    /// Dotted path to the places of its key and its value.
-    pub(crate) places: BTreeMap<String, (Place, Place)>,
+    /// What is written under `with:`.
+    pub(crate) with: Option<Arc<Node>>,
     /// Where `with:` is, or else `uses:`.
     pub(crate) whole: Place,
 }
@@ -178,14 +178,30 @@ impl OptionPlaces {
         self.nearest(path).map_or(&self.whole, |(key, _)| key).clone()
     }
 
-    fn nearest(&self, path: &str) -> Option<&(Place, Place)> {
+    /// The places of the key and the value of the innermost option on a path that is written.
+    fn nearest(&self, path: &str) -> Option<(&Place, &Place)> {
         let path = path.replace('[', ".").replace(']', "");
-        let mut path = path.as_str();
-        loop {
-            if let Some(found) = self.places.get(path) {
-                return Some(found);
-            }
-            path = path.rsplit_once('.')?.0;
+        innermost(self.with.as_deref()?, &path)
+    }
+}
+
+fn innermost<'n>(node: &'n Node, path: &str) -> Option<(&'n Place, &'n Place)> {
+    // What is left of the path behind a name, which may have dots of its own.
+    let behind = |name: &str| match path.strip_prefix(name)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('.'),
+    };
+    match &node.data {
+        Data::Scalar(_) => None,
+        Data::Sequence(items) => {
+            let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+            let item = items.get(first.parse::<usize>().ok()?)?;
+            innermost(item, rest).or(Some((&item.place, &item.place)))
+        }
+        Data::Mapping(entries) => {
+            let written = entries.iter().filter_map(|entry| Some((entry, behind(&entry.key)?)));
+            let (entry, rest) = written.max_by_key(|(entry, _)| entry.key.len())?;
+            innermost(&entry.value, rest).or(Some((&entry.key_place, &entry.value.place)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Options as read once, evaluated many times, and where they are written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::WrittenStage;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Environment, Mistake, Scope, Template, has_expression};
-use crate::files::{Files, Place};
+use crate::files::Files;
 use crate::workflow::OptionPlaces;
 use crate::yaml::{Data, Node};
 
@@ -94,32 +94,5 @@ impl Compiled<'_> {
 pub(super) fn option_places(stage: &WrittenStage) -> OptionPlaces {
     let uses = stage.uses.as_ref().map(|node| &node.place);
     let whole = stage.with_key.as_ref().or(uses).unwrap_or(&stage.name_place).clone();
-    let mut places = BTreeMap::new();
-    if let Some(with) = &stage.with {
-        collect_places(with, "", &mut places);
-    }
-    OptionPlaces { places, whole }
-}
-
-fn collect_places(node: &Node, path: &str, places: &mut BTreeMap<String, (Place, Place)>) {
-    let join =
-        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    match &node.data {
-        Data::Scalar(_) => {}
-        Data::Sequence(items) => {
-            for (index, item) in items.iter().enumerate() {
-                let path = join(&index.to_string());
-                places.insert(path.clone(), (item.place.clone(), item.place.clone()));
-                collect_places(item, &path, places);
-            }
-        }
-        Data::Mapping(entries) => {
-            for entry in entries {
-                let path = join(&entry.key);
-                let both = (entry.key_place.clone(), entry.value.place.clone());
-                places.insert(path.clone(), both);
-                collect_places(&entry.value, &path, places);
-            }
-        }
-    }
+    OptionPlaces { with: stage.with.clone(), whole }
 }

@@ -57,7 +57,8 @@ pub(crate) fn expand(
         let all: Vec<_> = (0..world.axes.len()).collect();
         scope.over = Some(&all);
         let mut unheard = Vec::new();
-        for node in [&stage.uses, &stage.with, &stage.filter].into_iter().flatten() {
+        let with = stage.with.as_deref();
+        for node in [stage.uses.as_ref(), with, stage.filter.as_ref()].into_iter().flatten() {
             compile(node, &mut scope, world.files, &mut unheard);
         }
         return Expanded::default();

@@ -1,5 +1,7 @@
 //! From a reference to the stage, the output and the points that it names.
 
+use std::collections::BTreeMap;
+
 use super::WrittenStage;
 use super::expand::{Expanded, World};
 use crate::catalogue::OutputPort;
@@ -12,6 +14,7 @@ use crate::reference::Reference;
 pub(crate) struct Stages<'a> {
     pub written: &'a [WrittenStage],
     pub expanded: &'a [Expanded],
+    pub by_name: &'a BTreeMap<&'a str, usize>,
 }
 
 /// A reference whose stage, output and points exist.
@@ -26,7 +29,7 @@ pub(crate) struct Resolved<'a> {
 impl<'a> Stages<'a> {
     /// The stage that a reference names; reports it when there is none.
     pub fn stage(&self, reference: &Reference, found: &mut Vec<Diagnostic>) -> Option<usize> {
-        let stage = self.written.iter().position(|stage| stage.name == reference.stage);
+        let stage = self.by_name.get(reference.stage.as_str()).copied();
         if stage.is_none() {
             let names = self.written.iter().map(|stage| stage.name.as_str());
             let hint = names::hint(&reference.stage, "stage", names);

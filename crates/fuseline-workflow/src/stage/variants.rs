@@ -46,7 +46,7 @@ pub(super) fn check_skeleton(
     world: &World<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
-    let options = match stage.with.as_ref().map(options::skeleton) {
+    let options = match stage.with.as_deref().map(options::skeleton) {
         Some(Value::Object(options)) => options,
         // What is no mapping was reported, and nothing is known of its options.
         _ if stage.with_key.is_some() => return,

@@ -77,7 +77,30 @@ struct Frame {
 
 enum Open {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, keys: BTreeMap<String, Place>, key: Option<(String, Place)> },
+    Mapping {
+        entries: Vec<Entry>,
+        /// Of a mapping with more than a few entries, where each key stands.
+        keys: BTreeMap<String, usize>,
+        key: Option<(String, Place)>,
+    },
+}
+
+/// As many entries are searched one by one.
+const FEW: usize = 16;
+
+/// The entry of a key among those read so far.
+fn entry_of<'e>(
+    key: &str,
+    entries: &'e [Entry],
+    keys: &mut BTreeMap<String, usize>,
+) -> Option<&'e Entry> {
+    if entries.len() < FEW {
+        return entries.iter().find(|entry| entry.key == key);
+    }
+    for (at, entry) in entries.iter().enumerate().skip(keys.len()) {
+        keys.insert(entry.key.clone(), at);
+    }
+    entries.get(*keys.get(key)?)
 }
 
 impl Builder<'_> {
@@ -256,19 +279,16 @@ impl Builder<'_> {
                 if node.place.span.is_empty() {
                     node.place = key_place.clone();
                 }
-                match keys.get(&key) {
+                match entry_of(&key, entries, keys) {
                     Some(first) => self.found.push(
                         Diagnostic::error(
                             codes::DUPLICATE_KEY,
                             &key_place,
                             format!("the key `{}` is given twice", crate::names::short(&key)),
                         )
-                        .related(first, "first given here"),
+                        .related(&first.key_place, "first given here"),
                     ),
-                    None => {
-                        keys.insert(key.clone(), key_place.clone());
-                        entries.push(Entry { key, key_place, value: node });
-                    }
+                    None => entries.push(Entry { key, key_place, value: node }),
                 }
                 true
             }
