@@ -74,6 +74,7 @@ impl Cache {
             && self.store.open(&path).and_then(|file| holds(file, bytes)).unwrap_or(false);
         if !there {
             self.publish(&path, bytes)?;
+            self.dirty.store(true, Ordering::Release);
         }
         Ok(digest)
     }
@@ -140,6 +141,7 @@ impl Cache {
     /// Keeps the record of an action. Its objects must have been put before.
     pub fn put_action(&self, key: &ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
         self.publish(&self.layout.action(key.digest()), &record.encode(key))?;
+        self.dirty.store(true, Ordering::Release);
         self.flush_if_due()
     }
 
@@ -173,6 +175,8 @@ impl Cache {
     }
 
     /// Writes a file whole or not at all: under another name in the same folder, then by rename.
+    ///
+    /// It is on the disk with the next record at the latest, or when the cache is closed after one.
     pub(crate) fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
         let temporary = self.write_temporary(path, bytes).map_err(CacheError::write(path))?;
         if let Err(error) = self.store.rename(&temporary, path) {
@@ -180,7 +184,6 @@ impl Cache {
             let _ = self.store.remove(&temporary);
             return Err(CacheError::write(path)(error));
         }
-        self.dirty.store(true, Ordering::Release);
         Ok(())
     }
 

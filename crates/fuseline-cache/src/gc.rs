@@ -94,6 +94,7 @@ impl Cache {
         let mut report = GcReport::default();
         if !options.dry_run {
             self.remove_dead_leases()?;
+            self.remove_doomed_indexes()?;
         }
         let alive = self.alive()?;
         report.alive = alive.len();
@@ -102,10 +103,11 @@ impl Cache {
         let mut roots = Roots { pins: options.pins.iter().copied().collect(), ..Roots::default() };
         self.collect_runs(options, &cutoff, &mut roots, &mut report)?;
         self.collect_memory(&mut roots)?;
+        let mut reached = roots.pins.clone();
+        self.collect_indexes(options, &cutoff, &mut roots.reached, &mut reached)?;
 
         // Records first: which objects are reached depends on which records stay.
         let mut doomed = Vec::new();
-        let mut reached = roots.pins.clone();
         for file in
             self.files(&self.layout.actions, options, &cutoff, &roots.remembered, &mut report)?
         {
@@ -123,7 +125,12 @@ impl Cache {
             true => cutoff,
             false => cutoff.spare(&self.alive()?),
         };
-        removed.retain(|file| !self.reprieve(file, &cutoff, options, &mut reached));
+        // So does what an index names that was written or used since.
+        let mut named = BTreeSet::new();
+        self.collect_indexes(options, &cutoff, &mut named, &mut reached)?;
+        removed.retain(|file| {
+            !self.reprieve(file, &cutoff, named.contains(&file.digest), options, &mut reached)
+        });
         // Nobody relies on these records any more: they fade to what explains.
         let (remembered, removed): (Vec<_>, Vec<_>) =
             removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
@@ -212,9 +219,43 @@ impl Cache {
 
     /// Records that explain what changed since a workflow's last run are kept, for that alone.
     fn collect_memory(&self, roots: &mut Roots) -> Result<(), CacheError> {
-        for entry in self.list(&self.layout.workflows)? {
+        let entries = self.list(&self.layout.workflows)?.into_iter();
+        for entry in entries.filter(|entry| entry.name.ends_with(".json")) {
             let text = self.read_if_there(&self.layout.workflows.join(&entry.name))?;
             digests_in(&text.unwrap_or_default(), &mut roots.remembered);
+        }
+        Ok(())
+    }
+
+    /// What indexes name, of actions and of objects. One that was not used lately goes: first its name, and when a run
+    /// has renewed it until then, it gets its name back.
+    fn collect_indexes(
+        &self,
+        options: &GcOptions,
+        cutoff: &Cutoff,
+        keys: &mut BTreeSet<Digest>,
+        objects: &mut BTreeSet<Digest>,
+    ) -> Result<(), CacheError> {
+        for path in self.index_paths()? {
+            let old = |path: &Path| self.store.stat(path).is_ok_and(|stat| cutoff.passes(&stat));
+            if old(&path) && options.dry_run {
+                continue;
+            }
+            if old(&path) {
+                let aside = with_end(&path, DOOMED);
+                // It may be renewed or replaced between any two of these steps; who finds no index does without.
+                let doomed = self.store.rename(&path, &aside).is_ok();
+                if !doomed || old(&aside) {
+                    self.remove_if_there(&aside)?;
+                    continue;
+                }
+                self.store.rename(&aside, &path).map_err(CacheError::write(&path))?;
+            }
+            let Some(index) = self.read_index(&path) else { continue };
+            for (key, outputs) in index.iter() {
+                keys.insert(*key.digest());
+                objects.extend(outputs.iter().map(|output| output.digest));
+            }
         }
         Ok(())
     }
@@ -318,6 +359,7 @@ impl Cache {
         &self,
         file: &Candidate,
         cutoff: &Cutoff,
+        named: bool,
         options: &GcOptions,
         reached: &mut BTreeSet<Digest>,
     ) -> bool {
@@ -325,7 +367,7 @@ impl Cache {
             return false;
         }
         let stat = self.store.stat(&with_end(&file.path, DOOMED));
-        if stat.is_ok_and(|stat| cutoff.passes(&stat)) {
+        if !named && stat.is_ok_and(|stat| cutoff.passes(&stat)) {
             return false;
         }
         self.restore(file);
@@ -352,7 +394,7 @@ impl Cache {
         if options.dry_run { Ok(()) } else { self.remove_if_there(&with_end(&file.path, DOOMED)) }
     }
 
-    fn remove_if_there(&self, path: &Path) -> Result<(), CacheError> {
+    pub(crate) fn remove_if_there(&self, path: &Path) -> Result<(), CacheError> {
         match self.store.remove(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(CacheError::write(path)(error))

@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 mod gc;
+mod index;
 mod key;
 mod layout;
 mod lease;
@@ -24,6 +25,7 @@ mod tests;
 pub use cache::Cache;
 pub use error::CacheError;
 pub use gc::{GcOptions, GcReport};
+pub use index::{Index, Made};
 pub use key::ActionKey;
 pub use lease::Lease;
 pub use record::{ActionRecord, BadRecord, OutputRecord};

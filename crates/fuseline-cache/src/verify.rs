@@ -114,6 +114,10 @@ impl Cache {
                 }
             }
         }
+        if !report.damaged_records.is_empty() {
+            // The actions are to be made again, and not to be found by what an index still says of them.
+            self.forget_indexes()?;
+        }
         Ok(report)
     }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, Lease};
+use fuseline_cache::{ActionKey, Cache, Index, Lease, Made};
 use fuseline_workflow::Execution as HowToExecute;
 
 use crate::error::{Class, StageError};
@@ -18,10 +18,9 @@ use crate::execute::{
 use crate::explain::{last_record, reason};
 use crate::inputs::Point;
 use crate::job::{Executed, Executor, Job};
-use crate::key::Field;
 use crate::plan::{ActionId, Plan};
 use crate::provenance::site;
-use crate::resolve::{Lookup, Resolver, look_up};
+use crate::resolve::{Lookup, Resolver, look_up, made};
 
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
@@ -87,6 +86,10 @@ struct Running {
 pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
+    /// What the run before used.
+    index: &'r Index,
+    /// Whether anything is not in the index.
+    has_news: bool,
     remember: &'r dyn Fn() -> Remembered,
     remembered: Option<Remembered>,
     options: RunOptions,
@@ -124,6 +127,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     pub fn new(
         plan: &'p Plan<'a>,
         cache: &'r Cache,
+        index: &'r Index,
         remember: &'r dyn Fn() -> Remembered,
         options: RunOptions,
         stop: &'r AtomicBool,
@@ -135,6 +139,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Self {
             plan,
             cache,
+            index,
+            has_news: false,
             remember,
             remembered: None,
             options,
@@ -168,6 +174,25 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     /// Whether nothing is executed and nothing is to be looked up.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty() && self.ready.is_empty()
+    }
+
+    /// Whether anything is to be executed.
+    pub fn has_work(&self) -> bool {
+        !self.queued.is_empty()
+    }
+
+    /// What the next run is to find in the index, when that is not what this one found there: what this run has
+    /// reached, and when that is not all of the plan, what was there before too.
+    pub fn news(&self) -> Option<Index> {
+        if !self.has_news {
+            return None;
+        }
+        let reached = (0..self.plan.actions)
+            .filter_map(|of| Some((self.keys[of as usize]?, self.resolver.outputs(of)?)));
+        let is_whole =
+            self.states.iter().all(|of| matches!(of, ActionState::Cached | ActionState::Done));
+        let before = self.index.iter().map(|(key, outputs)| (*key, outputs.to_vec()));
+        Some(if is_whole { reached.collect() } else { reached.chain(before).collect() })
     }
 
     /// Whether, besides, nothing is to be asked for again later.
@@ -208,14 +233,19 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
                 self.states[node as usize] = ActionState::Unwanted;
                 continue;
             }
-            let Some(key) = self.resolver.key(node, None) else {
+            let Some(key) = self.resolver.key(node) else {
                 self.fail(node, StageError::failed("an input has no digest"));
                 continue;
             };
             self.keys[node as usize] = Some(key);
             let reuse = self.execution(node).cache;
+            if reuse && let Some(outputs) = self.index.get(&key) {
+                self.reuse(node, outputs);
+                continue;
+            }
+            self.has_news = true;
             match look_up(self.cache, &key)? {
-                Lookup::Cached(record) if reuse => self.reuse(node, &record),
+                Lookup::Cached(outputs) if reuse => self.reuse(node, &outputs),
                 _ => {
                     self.states[node as usize] = ActionState::Queued;
                     self.queued.push_back(node);
@@ -229,15 +259,15 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Ok(())
     }
 
-    fn reuse(&mut self, action: ActionId, record: &ActionRecord) {
+    fn reuse(&mut self, action: ActionId, outputs: &[Made]) {
         self.states[action as usize] = ActionState::Cached;
         *self.cached.entry(self.plan.stage_of(action).0).or_default() += 1;
-        self.known(action, record);
+        self.known(action, outputs);
     }
 
     /// Takes note of an action's outputs and tells those who wait for them.
-    fn known(&mut self, action: ActionId, record: &ActionRecord) {
-        self.resolver.learn(action, record);
+    fn known(&mut self, action: ActionId, outputs: &[Made]) {
+        self.resolver.learn(action, outputs);
         match self.remaking.remove(&action) {
             Some(waiters) => self.ready.extend(waiters),
             None => self.release(action),
@@ -281,9 +311,9 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             let reuse = self.execution(action).cache;
             match look_up(self.cache, &key)? {
                 // Made by another run between the first look and the lease.
-                Lookup::Cached(record) if reuse => {
+                Lookup::Cached(outputs) if reuse => {
                     drop(lease);
-                    self.reuse(action, &record);
+                    self.reuse(action, &outputs);
                     self.settle()?;
                 }
                 found => return Ok(Some(self.start(action, key, lease, &found))),
@@ -310,8 +340,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     }
 
     fn start(&mut self, action: ActionId, key: ActionKey, lease: Lease, found: &Lookup) -> Ready {
-        let mut fields: Vec<Field> = Vec::new();
-        self.resolver.key(action, Some(&mut fields));
+        let fields = self.resolver.fields(action);
         let site = self.site(action);
         if self.waiting.remove(&action) {
             (self.observe)(Event::TakenOver { action: site.clone() });
@@ -376,7 +405,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             Ok(executed) => {
                 execution.cpu_seconds = executed.cpu_seconds;
                 self.states[action as usize] = ActionState::Done;
-                self.known(action, &executed.record);
+                self.known(action, &made(&executed.record));
                 let (stage, site) = (self.stage_name(action), self.site(action));
                 let cpu_seconds = executed.cpu_seconds;
                 (self.observe)(Event::Finished { action: site, stage, seconds, cpu_seconds });
@@ -487,7 +516,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             interrupted: self.stop.load(Ordering::Relaxed),
             keys: self.keys,
             executed: self.executed,
-            digests: self.resolver.into_digests(),
+            known: self.resolver.into_known(),
         }
     }
 }

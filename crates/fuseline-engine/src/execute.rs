@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, CacheError};
+use fuseline_cache::{ActionKey, Cache, CacheError, Made};
 use thiserror::Error;
 
 use crate::coordinator::{Coordinator, POLL, work};
@@ -100,8 +100,8 @@ pub struct Outcome {
     pub keys: Vec<Option<ActionKey>>,
     /// What is known of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
-    /// The digest of every output that is known; see [`Outcome::output`].
-    pub(crate) digests: Vec<Option<Digest>>,
+    /// Every output that is known; see [`Outcome::output`].
+    pub(crate) known: Vec<Option<Made>>,
 }
 
 /// What is known of an action that this run executed.
@@ -149,7 +149,7 @@ impl Outcome {
 
     /// The digest of one output of an action, if it was reached.
     pub fn output(&self, plan: &Plan<'_>, action: ActionId, output: usize) -> Option<Digest> {
-        self.digests[plan.output_slot(action, output)]
+        self.known[plan.output_slot(action, output)].map(|made| made.digest)
     }
 }
 
@@ -177,10 +177,31 @@ pub fn execute(
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, ExecuteError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs.max(1)).build()?;
+    let index = cache.index(&plan.workflow().name);
+    let mut run = Coordinator::new(plan, cache, &index, remembered, options, stop, observe);
+    run.settle()?;
+    if run.has_work() {
+        // Threads are started only for what is executed.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs.max(1)).build()?;
+        drive(&pool, executor, &mut run)?;
+    }
+    if let Some(news) = run.news()
+        && let Err(error) = cache.write_index(&plan.workflow().name, &index, &news)
+    {
+        // Without the index the next run reads the records, and that is all.
+        tracing::warn!(%error, "the index of the workflow was not kept");
+    }
+    Ok(run.outcome())
+}
+
+/// Executes what is to be executed, and looks up what follows.
+fn drive(
+    pool: &rayon::ThreadPool,
+    executor: &dyn Executor,
+    run: &mut Coordinator<'_, '_, '_>,
+) -> Result<(), ExecuteError> {
     pool.in_place_scope(|scope| {
         let (sender, receiver) = channel();
-        let mut run = Coordinator::new(plan, cache, remembered, options, stop, observe);
         loop {
             run.settle()?;
             while let Some(ready) = run.next_to_start()? {
@@ -200,7 +221,7 @@ pub fn execute(
             }
             run.watch();
         }
-        Ok(run.outcome())
+        Ok(())
     })
 }
 

@@ -28,13 +28,14 @@ pub fn foresee(
     remember: &dyn Fn() -> Remembered,
 ) -> Result<Vec<Foreseen>, CacheError> {
     let mut resolver = Resolver::new(plan);
+    let known = cache.index(&plan.workflow().name);
     let mut remembered: Option<Remembered> = None;
     let mut foreseen = Vec::with_capacity(plan.len());
     // Stages are in topological order, and so are their actions.
     for action in (0..plan.actions).filter(|&action| plan.wants(action)) {
         let (stage, index) = plan.stage_of(action);
         let planned = &plan.workflow().stages[stage];
-        let Some(key) = resolver.key(action, None) else {
+        let Some(key) = resolver.key(action) else {
             let waits_for = plan
                 .variant(stage, index)
                 .inputs
@@ -46,9 +47,16 @@ pub fn foresee(
             foreseen.push(Foreseen { action, cached: false, reason });
             continue;
         };
+        if planned.execution.cache
+            && let Some(outputs) = known.get(&key)
+        {
+            resolver.learn(action, outputs);
+            foreseen.push(Foreseen { action, cached: true, reason: "cached".to_owned() });
+            continue;
+        }
         let reason = match look_up(cache, &key)? {
-            Lookup::Cached(record) if planned.execution.cache => {
-                resolver.learn(action, &record);
+            Lookup::Cached(outputs) if planned.execution.cache => {
+                resolver.learn(action, &outputs);
                 foreseen.push(Foreseen { action, cached: true, reason: "cached".to_owned() });
                 continue;
             }
@@ -57,8 +65,7 @@ pub fn foresee(
                 format!("object {digest} of output {port} is missing or damaged")
             }
             Lookup::Unknown => {
-                let mut fields = Vec::new();
-                resolver.key(action, Some(&mut fields));
+                let fields = resolver.fields(action);
                 let site = site(&planned.name, &plan.point(action));
                 let remembered = remembered.get_or_insert_with(remember);
                 reason(&fields, last_record(cache, remembered.get(&site)).as_ref())

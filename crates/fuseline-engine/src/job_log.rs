@@ -14,7 +14,7 @@ use fuseline_cache::{ActionKey, Cache, CacheError};
 use crate::error::StageError;
 use crate::explain::first_difference;
 use crate::job::{Executed, Executor, Job};
-use crate::key::{KeyWriter, key_of};
+use crate::key::{KeyWriter, key_of, owned_fields};
 use crate::kind::Kinds;
 use crate::services::Services;
 
@@ -90,7 +90,7 @@ impl Job {
             .ok_or_else(|| StageError::data(format!("there is no stage kind {}", self.kind)))?;
         let stage = (kind.prepare)(&self.options)
             .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
-        let mut writer = KeyWriter::new(services, self.seed, false);
+        let mut writer = KeyWriter::new(kind, services, self.seed, false);
         stage.key(&mut writer);
         let part = writer.finish();
         if let Some(problem) = part.problems.into_iter().next() {
@@ -100,8 +100,7 @@ impl Job {
                 None => error,
             });
         }
-        let mut now = kind.own_fields();
-        now.extend(part.fields);
+        let now = owned_fields(&part.bytes);
         // What comes after is the point and the inputs, which the job itself holds.
         let then = self.fields.get(..now.len()).unwrap_or(&self.fields);
         match first_difference(then, &now) {

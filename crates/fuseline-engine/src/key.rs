@@ -10,7 +10,7 @@ use fuseline_cache::ActionKey;
 use serde::Serialize;
 
 use crate::codes;
-use crate::kind::Problem;
+use crate::kind::{Kind, Problem};
 use crate::services::Services;
 
 /// The first bytes of every key's encoding: raised when the encoding changes, so that no old key can match.
@@ -19,29 +19,40 @@ pub const ENCODING: &[u8] = b"fuseline action key 1\n";
 /// One field of a key: a dotted name and its value as text.
 pub type Field = (String, String);
 
-/// Feeds one field into a key's digest: both texts, each behind its length.
-pub fn hash_field(hasher: &mut blake3::Hasher, name: &str, value: &str) {
-    encode_field(name, value, &mut |bytes| {
-        hasher.update(bytes);
-    });
+/// Appends one text of a field: the pieces that it is made of, behind the length of all.
+pub(crate) fn encode_text(bytes: &mut Vec<u8>, pieces: &[&str]) {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    bytes.extend((length as u64).to_le_bytes());
+    pieces.iter().for_each(|piece| bytes.extend(piece.as_bytes()));
 }
 
-/// The encoding of one field, piece by piece.
-fn encode_field(name: &str, value: &str, sink: &mut impl FnMut(&[u8])) {
-    for text in [name, value] {
-        sink(&(text.len() as u64).to_le_bytes());
-        sink(text.as_bytes());
-    }
+/// Appends one field: both texts, each behind its length.
+pub(crate) fn encode_field(bytes: &mut Vec<u8>, name: &str, value: &str) {
+    encode_text(bytes, &[name]);
+    encode_text(bytes, &[value]);
+}
+
+/// The fields of an encoding, without what every key begins with.
+pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    let mut text = move || {
+        let (length, rest) = bytes.split_first_chunk::<8>()?;
+        let (text, rest) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
+        bytes = rest;
+        std::str::from_utf8(text).ok()
+    };
+    std::iter::from_fn(move || Some((text()?, text()?)))
+}
+
+/// The same, for keeps.
+pub(crate) fn owned_fields(bytes: &[u8]) -> Vec<Field> {
+    fields(bytes).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The key that a list of fields gives.
 pub(crate) fn key_of(fields: &[Field]) -> ActionKey {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(ENCODING);
-    for (name, value) in fields {
-        hash_field(&mut hasher, name, value);
-    }
-    ActionKey::from(Digest::from(*hasher.finalize().as_bytes()))
+    let mut bytes = ENCODING.to_vec();
+    fields.iter().for_each(|(name, value)| encode_field(&mut bytes, name, value));
+    ActionKey::from(Digest::of(bytes))
 }
 
 /// Where a stage kind writes what its results depend on, besides its inputs.
@@ -50,29 +61,53 @@ pub struct KeyWriter<'a> {
     seed: u64,
     /// Look at files but do not read them through: enough to check a workflow, not to key an action.
     existence_only: bool,
-    fields: Vec<Field>,
+    bytes: Vec<u8>,
     files: Vec<(PathBuf, Digest)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> KeyWriter<'a> {
-    pub(crate) fn new(services: &'a Services, seed: u64, existence_only: bool) -> Self {
-        Self {
+    pub(crate) fn new(
+        kind: &Kind,
+        services: &'a Services,
+        seed: u64,
+        existence_only: bool,
+    ) -> Self {
+        let mut writer = Self {
             services,
             seed,
             existence_only,
-            fields: Vec::new(),
+            bytes: Vec::new(),
             files: Vec::new(),
             problems: Vec::new(),
-        }
+        };
+        writer.put("kind", &kind.spec.name);
+        writer.put("revision", &kind.spec.revision.to_string());
+        writer
     }
 
     /// An option, as its JSON text.
     pub fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        match serde_json::to_string(value) {
-            Ok(text) => self.fields.push((format!("with.{name}"), text)),
+        encode_text(&mut self.bytes, &["with.", name]);
+        // The length is put in its place when it is known.
+        let at = self.bytes.len();
+        self.bytes.extend([0; 8]);
+        match serde_json::to_writer(&mut self.bytes, value) {
+            Ok(()) => {
+                let length = (self.bytes.len() - at - 8) as u64;
+                self.bytes[at..at + 8].copy_from_slice(&length.to_le_bytes());
+            }
             Err(error) => self.problems.push(Problem::new(name, error.to_string())),
         }
+    }
+
+    fn put(&mut self, name: &str, value: &str) {
+        encode_field(&mut self.bytes, name, value);
+    }
+
+    fn with(&mut self, name: &str, value: &[&str]) {
+        encode_text(&mut self.bytes, &["with.", name]);
+        encode_text(&mut self.bytes, value);
     }
 
     /// A file that the stage reads: its content counts, its path does not.
@@ -84,7 +119,7 @@ impl<'a> KeyWriter<'a> {
         };
         match digest {
             Ok(digest) => {
-                self.fields.push((format!("with.{name}"), format!("file {digest}")));
+                self.with(name, &["file ", &digest.to_hex()]);
                 self.files.push((path.to_owned(), digest));
             }
             Err(error) => self.problems.push(
@@ -99,8 +134,8 @@ impl<'a> KeyWriter<'a> {
     pub fn rule(&mut self, name: &str, rule: &str) {
         match self.services.plugins.find(rule) {
             Ok(file) => {
-                self.fields.push((format!("with.{name}"), file.id.clone()));
-                self.fields.push(("plugin".to_owned(), file.digest.to_string()));
+                self.with(name, &[&file.id]);
+                self.put("plugin", &file.digest.to_string());
             }
             Err(error) => self.problems.push(
                 Problem::new(name, error.to_string()).code(codes::UNKNOWN_RULE).hint(
@@ -112,17 +147,18 @@ impl<'a> KeyWriter<'a> {
 
     /// The workflow's seed, for a kind that draws random numbers.
     pub fn seed(&mut self) {
-        self.fields.push(("seed".to_owned(), self.seed.to_string()));
+        self.put("seed", &self.seed.to_string());
     }
 
     pub(crate) fn finish(self) -> KeyPart {
-        KeyPart { fields: self.fields, files: self.files, problems: self.problems }
+        KeyPart { bytes: self.bytes, files: self.files, problems: self.problems }
     }
 }
 
 /// The part of a key that all actions with the same options share.
 pub(crate) struct KeyPart {
-    pub fields: Vec<Field>,
+    /// Its fields, encoded.
+    pub bytes: Vec<u8>,
     pub files: Vec<(PathBuf, Digest)>,
     pub problems: Vec<Problem>,
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
-use crate::key::{Field, KeyWriter};
+use crate::key::KeyWriter;
 use crate::rows::RowFlow;
 use crate::services::Services;
 
@@ -259,12 +259,16 @@ impl Kind {
             },
             reads_point: ports.reads_point,
             reads_provenance: ports.reads_provenance,
-            prepare: |options| match serde_path_to_error::deserialize::<_, K>(Value::Object(
-                options.clone(),
-            )) {
-                Ok(stage) => Ok(Arc::new(stage)),
-                Err(error) => {
-                    Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
+            prepare: |options| {
+                if let Ok(stage) = K::deserialize(options) {
+                    return Ok(Arc::new(stage));
+                }
+                // Once more, to say where it went wrong.
+                match serde_path_to_error::deserialize::<_, K>(options) {
+                    Ok(stage) => Ok(Arc::new(stage)),
+                    Err(error) => {
+                        Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
+                    }
                 }
             },
         }
@@ -272,14 +276,6 @@ impl Kind {
 }
 
 impl Kind {
-    /// The fields of every key of this kind, before its options.
-    pub(crate) fn own_fields(&self) -> Vec<Field> {
-        vec![
-            ("kind".to_owned(), self.spec.name.clone()),
-            ("revision".to_owned(), self.spec.revision.to_string()),
-        ]
-    }
-
     /// The output ports with their artifact kinds, unless stages of this kind declare their own.
     pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
         // Ports are declared with artifact kinds, so every name is that of one.

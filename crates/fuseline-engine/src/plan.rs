@@ -12,7 +12,6 @@ use fuseline_workflow::{InputSource, Stage, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::inputs::Point;
-use crate::key::Field;
 use crate::kind::{Kinds, PreparedStage};
 
 /// An action's number in its plan.
@@ -46,10 +45,8 @@ pub(crate) struct PlannedStage {
 pub(crate) struct PlannedVariant {
     pub kind: usize,
     pub stage: Arc<dyn PreparedStage>,
-    /// The digest of a key, fed with everything that the actions share.
-    pub key: blake3::Hasher,
-    /// The same as text.
-    pub fields: Vec<Field>,
+    /// The fields of a key that the actions share, encoded.
+    pub key: Box<[u8]>,
     pub files: Vec<(PathBuf, Digest)>,
     /// The inputs that the kind reads, in the kind's order.
     pub inputs: Vec<PlannedInput>,
@@ -59,8 +56,6 @@ pub(crate) struct PlannedVariant {
 #[derive(Clone)]
 pub(crate) struct PlannedInput {
     pub port: String,
-    /// The name of its field in a key.
-    pub field: String,
     /// Which of the stage's inputs it is.
     pub input: usize,
     /// Whether the port gathers.
@@ -139,29 +134,27 @@ impl<'a> Plan<'a> {
         &self.kinds.get(variant.kind).spec.name
     }
 
-    /// What the keys of actions with an action's options share, as text.
-    pub(crate) fn fields_of(&self, action: ActionId) -> &[Field] {
-        let (stage, index) = self.stage_of(action);
-        &self.variant(stage, index).fields
-    }
-
     pub(crate) fn variant(&self, stage: usize, index: usize) -> &PlannedVariant {
         &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)]
     }
 
     /// Labels of some of a stage's axes at one of its actions.
-    pub(crate) fn labels(&self, stage: &Stage, index: usize, axes: &[usize]) -> Point {
-        let coords = stage.actions.coords(index);
-        stage
-            .over
-            .iter()
-            .zip(coords)
-            .filter(|(axis, _)| axes.contains(axis))
-            .map(|(&axis, &coord)| {
-                let axis = &self.workflow.axes[axis];
-                (axis.name.clone(), axis.points[coord as usize].label.clone())
-            })
-            .collect()
+    pub(crate) fn labels(&self, stage: &'a Stage, index: usize, axes: &[usize]) -> Point {
+        let labels = self.coordinates(stage, index).filter(|(axis, ..)| axes.contains(axis));
+        labels.map(|(_, axis, label)| (axis.to_owned(), label.to_owned())).collect()
+    }
+
+    /// The axes of a stage, by number and name, with the labels of one of its actions.
+    pub(crate) fn coordinates(
+        &self,
+        stage: &'a Stage,
+        index: usize,
+    ) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
+        let axes = &self.workflow.axes;
+        stage.over.iter().zip(stage.actions.coords(index)).map(move |(&number, &coord)| {
+            let axis = &axes[number];
+            (number, axis.name.as_str(), axis.points[coord as usize].label.as_str())
+        })
     }
 
     /// The producers of one input of an action, in order.

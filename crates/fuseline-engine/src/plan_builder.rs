@@ -3,7 +3,7 @@
 use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::key::{ENCODING, KeyWriter, hash_field};
+use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
 use crate::leakage;
 use crate::plan::{ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
@@ -99,20 +99,13 @@ fn prepare(
     let prepared = (kind.prepare)(&variant.options).map_err(|problem| vec![problem])?;
     let mut site = CheckSite { services, problems: Vec::new() };
     prepared.check(&mut site);
-    let mut writer = KeyWriter::new(services, workflow.seed, depth == Depth::Check);
+    let mut writer = KeyWriter::new(kind, services, workflow.seed, depth == Depth::Check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;
     problems.extend(part.problems);
     if !problems.is_empty() {
         return Err(problems);
-    }
-    let mut fields = kind.own_fields();
-    fields.extend(part.fields);
-    let mut key = blake3::Hasher::new();
-    key.update(ENCODING);
-    for (name, value) in &fields {
-        hash_field(&mut key, name, value);
     }
     let ports = variant.declared.as_ref().map_or(&kind.spec.inputs, |declared| &declared.inputs);
     let inputs = ports
@@ -121,15 +114,13 @@ fn prepare(
         .filter_map(|port| {
             let input = stage.inputs.iter().position(|input| input.port == port.name)?;
             let many = port.arity == fuseline_workflow::Arity::Many;
-            let field = format!("inputs.{}", port.name);
-            Some(PlannedInput { port: port.name.clone(), field, input, many })
+            Some(PlannedInput { port: port.name.clone(), input, many })
         })
         .collect();
     Ok(PlannedVariant {
         kind: variant.kind,
         stage: prepared,
-        key,
-        fields,
+        key: part.bytes.into(),
         files: part.files,
         inputs,
     })

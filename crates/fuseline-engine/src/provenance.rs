@@ -3,8 +3,8 @@
 use fuseline_artifact::Digest;
 
 use crate::inputs::{Point, Provenance};
-use crate::key::Field;
-use crate::plan::ActionId;
+use crate::key::fields;
+use crate::plan::{ActionId, PlannedVariant};
 use crate::resolve::Resolver;
 
 /// Collects what is upstream of an action. Linear in what is upstream.
@@ -34,8 +34,12 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
             plan.actions_of(number).filter(|&action| upstream[action as usize]).collect();
         let Some(&first) = actions.first() else { continue };
         let kind = plan.kind_name(first);
+        let mut seen = vec![false; plan.stages[number].variants.len()];
         for &action in &actions {
-            provenance.plugins.extend(plugin(plan.fields_of(action)));
+            let (_, index) = plan.stage_of(action);
+            if !std::mem::replace(&mut seen[stage.actions.variant(index)], true) {
+                provenance.plugins.extend(plugin(plan.variant(number, index)));
+            }
         }
         let same = actions.iter().all(|&action| plan.kind_name(action) == kind);
         let family = kind.split_once('.').map_or(kind, |(family, _)| family);
@@ -62,10 +66,10 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
 }
 
 /// The plugin that a key names: the field before the digest gives its id.
-pub(crate) fn plugin(fields: &[Field]) -> Option<(String, String)> {
-    let at = fields.iter().position(|(name, _)| name == "plugin")?;
-    let (_, id) = fields.get(at.checked_sub(1)?)?;
-    Some((id.clone(), fields[at].1.clone()))
+pub(crate) fn plugin(variant: &PlannedVariant) -> Option<(String, String)> {
+    let mut named = fields(&variant.key).zip(fields(&variant.key).skip(1));
+    let ((_, id), (_, digest)) = named.find(|(_, (name, _))| *name == "plugin")?;
+    Some((id.to_owned(), digest.to_owned()))
 }
 
 /// The digest under which provenance enters a key.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError};
+use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Made};
 use serde::{Deserialize, Serialize};
 
 use crate::inputs::{Point, Provenance};
-use crate::key::{Field, hash_field};
+use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
 use crate::plan::{ActionId, Plan, PlannedInput};
 use crate::provenance;
 
@@ -24,10 +24,12 @@ pub(crate) struct Given {
 /// What is known of the plan's artifacts so far.
 pub(crate) struct Resolver<'p, 'a> {
     pub plan: &'p Plan<'a>,
-    /// The digest of every output, once known.
-    digests: Vec<Option<Digest>>,
+    /// Every output, once known.
+    known: Vec<Option<Made>>,
     /// The digest of every shared group of producers, once asked for: stage, input, source, group.
     groups: Vec<Vec<Vec<Vec<Option<Digest>>>>>,
+    /// Where keys are encoded.
+    bytes: Vec<u8>,
 }
 
 impl<'p, 'a> Resolver<'p, 'a> {
@@ -43,58 +45,63 @@ impl<'p, 'a> Resolver<'p, 'a> {
             });
             inputs.collect()
         });
-        Self { plan, digests: vec![None; plan.outputs], groups: groups.collect() }
+        let known = vec![None; plan.outputs];
+        Self { plan, known, groups: groups.collect(), bytes: Vec::new() }
     }
 
     /// Takes note of an action's outputs.
-    pub fn learn(&mut self, action: ActionId, record: &ActionRecord) {
-        for (output, made) in record.outputs.iter().enumerate() {
-            let slot = self.plan.output_slot(action, output);
-            self.digests[slot] = Some(made.digest);
+    pub fn learn(&mut self, action: ActionId, outputs: &[Made]) {
+        let first = self.plan.output_slot(action, 0);
+        for (known, made) in self.known[first..].iter_mut().zip(outputs) {
+            *known = Some(*made);
         }
     }
 
     /// The digest of one output of an action, if it is known.
     pub fn digest(&self, action: ActionId, output: usize) -> Option<Digest> {
-        self.digests[self.plan.output_slot(action, output)]
+        self.known[self.plan.output_slot(action, output)].map(|made| made.digest)
     }
 
     /// The key of an action whose inputs are all known; `None` when one is not.
-    ///
-    /// `fields`, when given, receives the same walk as text.
-    pub fn key(
-        &mut self,
-        action: ActionId,
-        mut fields: Option<&mut Vec<Field>>,
-    ) -> Option<ActionKey> {
+    pub fn key(&mut self, action: ActionId) -> Option<ActionKey> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.extend(ENCODING);
+        let whole = self.encode(action, &mut bytes);
+        let key = whole.map(|()| ActionKey::from(Digest::of(&bytes)));
+        self.bytes = bytes;
+        key
+    }
+
+    /// The fields of a key: the same walk, as text.
+    pub fn fields(&mut self, action: ActionId) -> Vec<Field> {
+        let mut bytes = Vec::new();
+        self.encode(action, &mut bytes);
+        owned_fields(&bytes)
+    }
+
+    fn encode(&mut self, action: ActionId, bytes: &mut Vec<u8>) -> Option<()> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let variant = plan.variant(stage, index);
         let kind = plan.kinds.get(variant.kind);
-        let mut hasher = variant.key.clone();
-        if let Some(fields) = fields.as_deref_mut() {
-            fields.extend(variant.fields.iter().cloned());
-        }
-        let mut write = |name: &str, value: &str| {
-            hash_field(&mut hasher, name, value);
-            if let Some(fields) = fields.as_deref_mut() {
-                fields.push((name.to_owned(), value.to_owned()));
-            }
-        };
+        bytes.extend(&variant.key);
         if kind.reads_point {
-            for (axis, label) in plan.point(action) {
-                write(&format!("point.{axis}"), &label);
+            for (_, axis, label) in plan.coordinates(&plan.workflow.stages[stage], index) {
+                encode_text(bytes, &["point.", axis]);
+                encode_text(bytes, &[label]);
             }
         }
         for input in &variant.inputs {
             let digest = self.input_digest(stage, index, input)?;
-            write(&input.field, &digest.to_hex());
+            encode_text(bytes, &["inputs.", &input.port]);
+            encode_text(bytes, &[&digest.to_hex()]);
         }
         if kind.reads_provenance {
             let digest = provenance::digest(&self.provenance(action));
-            write("provenance", &digest.to_hex());
+            encode_field(bytes, "provenance", &digest.to_hex());
         }
-        Some(ActionKey::from(Digest::from(*hasher.finalize().as_bytes())))
+        Some(())
     }
 
     /// One digest for everything that arrives at an input.
@@ -128,14 +135,16 @@ impl<'p, 'a> Resolver<'p, 'a> {
         let plan = self.plan;
         let stage = &plan.workflow.stages[source.stage];
         let first = plan.stages[source.stage].first;
-        let mut hasher = blake3::Hasher::new();
+        let mut bytes = Vec::new();
         for &member in source.groups.get(group) {
-            for (axis, label) in plan.labels(stage, member as usize, &source.gathered_axes) {
-                hash_field(&mut hasher, &axis, &label);
+            for (number, axis, label) in plan.coordinates(stage, member as usize) {
+                if source.gathered_axes.contains(&number) {
+                    encode_field(&mut bytes, axis, label);
+                }
             }
-            hasher.update(self.digest(first + member, source.output)?.as_bytes());
+            bytes.extend(self.digest(first + member, source.output)?.as_bytes());
         }
-        Some(Digest::from(*hasher.finalize().as_bytes()))
+        Some(Digest::of(bytes))
     }
 
     /// The artifacts that an action reads.
@@ -163,9 +172,16 @@ impl<'p, 'a> Resolver<'p, 'a> {
         given
     }
 
-    /// All digests, by output slot.
-    pub fn into_digests(self) -> Vec<Option<Digest>> {
-        self.digests
+    /// All outputs, by their places in the table.
+    pub fn into_known(self) -> Vec<Option<Made>> {
+        self.known
+    }
+
+    /// The outputs of an action, when all are known.
+    pub fn outputs(&self, action: ActionId) -> Option<Vec<Made>> {
+        let first = self.plan.output_slot(action, 0);
+        let width = self.plan.stages[self.plan.stage_of(action).0].outputs.len();
+        self.known[first..first + width].iter().copied().collect()
     }
 
     /// Where everything upstream of an action comes from.
@@ -179,14 +195,19 @@ pub(crate) fn look_up(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheErr
     let Some(record) = cache.get_action(key)? else { return Ok(Lookup::Unknown) };
     match record.outputs.iter().find(|output| !cache.has_object(&output.digest, output.size)) {
         Some(missing) => Ok(Lookup::ObjectMissing(missing.port.clone(), missing.digest)),
-        None => Ok(Lookup::Cached(record)),
+        None => Ok(Lookup::Cached(made(&record))),
     }
+}
+
+/// What a record says of the outputs.
+pub(crate) fn made(record: &ActionRecord) -> Vec<Made> {
+    record.outputs.iter().map(|output| Made { digest: output.digest, size: output.size }).collect()
 }
 
 /// What the cache says of a key.
 pub(crate) enum Lookup {
     /// Known, with all its objects.
-    Cached(ActionRecord),
+    Cached(Vec<Made>),
     /// Known, but the object of this port is missing or has another size.
     ObjectMissing(String, Digest),
     /// Never executed.

@@ -110,9 +110,11 @@ impl<'a> RunRecord<'a> {
         let mut plugins = Vec::new();
         let mut actions = Vec::new();
         for of in (0..plan.len()).map(|action| action as ActionId).filter(|&of| plan.wants(of)) {
-            let found = plugin(plan.fields_of(of));
-            plugins.extend(found.and_then(|(id, digest)| Some((id, digest.parse().ok()?))));
             actions.push(action(plan, outcome, of));
+        }
+        for stage in plan.stages.iter().filter(|stage| stage.wanted) {
+            let found = stage.variants.iter().filter_map(plugin);
+            plugins.extend(found.filter_map(|(id, digest)| Some((id, digest.parse().ok()?))));
         }
         plugins.sort();
         plugins.dedup();

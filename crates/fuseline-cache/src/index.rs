@@ -1,0 +1,231 @@
+//! What a workflow's last run used, in one file: a run in which nothing changed reads it instead of a record an action.
+//!
+//! An index only repeats what records say, and is believed less: an entry counts only while every object that it names
+//! is there with its length. `docs/design/cache.md` says how it stands with garbage collection.
+
+use std::io::ErrorKind;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use fuseline_artifact::Digest;
+
+use crate::cache::Cache;
+use crate::error::CacheError;
+use crate::key::ActionKey;
+use crate::layout::DOOMED;
+
+/// The first bytes of an index.
+const MAGIC: &[u8] = b"fuseline index 1\n";
+/// Bytes of the digest at its end.
+const CHECKSUM: usize = 32;
+/// The end of its file's name.
+pub(crate) const INDEX: &str = ".index";
+/// As many objects are worth a thread.
+const A_THREADS_WORTH: usize = 512;
+
+/// The outputs of actions by their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Index {
+    /// Sorted by key once it is complete.
+    entries: Vec<Entry>,
+    outputs: Vec<Made>,
+}
+
+/// An output of an action: what it is, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The object.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// An action, and where its outputs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    key: ActionKey,
+    first: u32,
+    outputs: u32,
+}
+
+impl Index {
+    /// The outputs of an action, in the order of its ports, if it is known.
+    pub fn get(&self, key: &ActionKey) -> Option<&[Made]> {
+        let at = self.entries.binary_search_by(|entry| entry.key.cmp(key)).ok()?;
+        Some(self.made(&self.entries[at]))
+    }
+
+    fn made(&self, entry: &Entry) -> &[Made] {
+        &self.outputs[entry.first as usize..][..entry.outputs as usize]
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every action with its outputs, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&ActionKey, &[Made])> {
+        self.entries.iter().map(|entry| (&entry.key, self.made(entry)))
+    }
+
+    fn push(&mut self, key: ActionKey, outputs: impl Iterator<Item = Made>) {
+        let first = self.outputs.len();
+        self.outputs.extend(outputs);
+        let outputs = (self.outputs.len() - first) as u32;
+        self.entries.push(Entry { key, first: first as u32, outputs });
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.entries.len() * 36 + self.outputs.len() * 40);
+        bytes.extend(MAGIC);
+        for (key, outputs) in self.iter() {
+            bytes.extend(key.digest().as_bytes());
+            bytes.extend((outputs.len() as u32).to_le_bytes());
+            for Made { digest, size } in outputs {
+                bytes.extend(digest.as_bytes());
+                bytes.extend(size.to_le_bytes());
+            }
+        }
+        let checksum = Digest::of(&bytes);
+        bytes.extend(checksum.as_bytes());
+        bytes
+    }
+
+    /// Reads an index; none when the bytes are not those of one. Never panics, whatever they are.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
+        let mut rest = body.strip_prefix(MAGIC)?;
+        if Digest::of(body).as_bytes() != checksum {
+            return None;
+        }
+        let mut index = Self::default();
+        while !rest.is_empty() {
+            let (key, tail) = rest.split_first_chunk::<32>()?;
+            let (outputs, tail) = tail.split_first_chunk::<4>()?;
+            let length = usize::try_from(u32::from_le_bytes(*outputs)).ok()?.checked_mul(40)?;
+            let (outputs, tail) = tail.split_at_checked(length)?;
+            let made = outputs.as_chunks::<40>().0.iter().filter_map(|made| {
+                let (digest, size) = made.split_first_chunk::<32>()?;
+                let size = u64::from_le_bytes(size.try_into().ok()?);
+                Some(Made { digest: Digest::from(*digest), size })
+            });
+            index.push(ActionKey::from(Digest::from(*key)), made);
+            rest = tail;
+        }
+        index.entries.is_sorted_by(|a, b| a.key < b.key).then_some(index)
+    }
+}
+
+impl FromIterator<(ActionKey, Vec<Made>)> for Index {
+    fn from_iter<I: IntoIterator<Item = (ActionKey, Vec<Made>)>>(entries: I) -> Self {
+        let mut index = Self::default();
+        for (key, outputs) in entries {
+            index.push(key, outputs.into_iter());
+        }
+        index.entries.sort_by(|a, b| a.key.cmp(&b.key));
+        index.entries.dedup_by(|a, b| a.key == b.key);
+        index
+    }
+}
+
+impl Cache {
+    /// The index of a workflow, without the actions of which an object is missing or of another length. Empty when
+    /// there is none, or none that can be believed: it saves reading records, and that is all.
+    pub fn index(&self, workflow: &str) -> Index {
+        let path = self.index_path(workflow);
+        // Renewed before it is read: a collection that is about to remove it, and with it what it names, sees that it
+        // is used. A cache that cannot be written cannot be collected either.
+        if self.store.touch(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Index::default();
+        }
+        let Ok((bytes, _)) = self.store.read(&path) else { return Index::default() };
+        let mut index = Index::decode(&bytes).unwrap_or_else(|| {
+            tracing::warn!(path = %path.display(), "a damaged index is not used");
+            Index::default()
+        });
+        let there = self.are_there(&index.outputs);
+        index.entries.retain(|entry| {
+            let made = entry.first as usize..(entry.first + entry.outputs) as usize;
+            there[made].iter().all(|there| *there)
+        });
+        index
+    }
+
+    /// Keeps the index of a workflow. Its objects and records must have been put before.
+    ///
+    /// Records of actions that the index before named, and this one does not, are renewed: they were used as lately as
+    /// that index was.
+    pub fn write_index(
+        &self,
+        workflow: &str,
+        before: &Index,
+        index: &Index,
+    ) -> Result<(), CacheError> {
+        for (key, _) in before.iter().filter(|(key, _)| index.get(key).is_none()) {
+            // A record that is gone has nothing to lose.
+            let _ = self.store.touch(&self.layout.action(key.digest()));
+        }
+        self.publish(&self.index_path(workflow), &index.encode())
+    }
+
+    /// The files of all indexes.
+    pub(crate) fn index_paths(&self) -> Result<Vec<PathBuf>, CacheError> {
+        self.workflow_files(INDEX)
+    }
+
+    /// Removes what killed collections have left of indexes.
+    pub(crate) fn remove_doomed_indexes(&self) -> Result<(), CacheError> {
+        let left = self.workflow_files(&format!("{INDEX}{DOOMED}"))?;
+        left.iter().try_for_each(|path| self.remove_if_there(path))
+    }
+
+    fn workflow_files(&self, end: &str) -> Result<Vec<PathBuf>, CacheError> {
+        let entries = self.list(&self.layout.workflows)?.into_iter();
+        let files = entries.filter(|entry| entry.name.ends_with(end));
+        Ok(files.map(|entry| self.layout.workflows.join(entry.name)).collect())
+    }
+
+    /// An index as it is, unless it is gone or damaged.
+    pub(crate) fn read_index(&self, path: &Path) -> Option<Index> {
+        Index::decode(&self.store.read(path).ok()?.0)
+    }
+
+    /// Removes all indexes, so that the next run of each workflow looks at the records themselves.
+    pub(crate) fn forget_indexes(&self) -> Result<(), CacheError> {
+        for path in self.index_paths()? {
+            self.remove_if_there(&path)?;
+        }
+        Ok(())
+    }
+
+    /// The name of a workflow may be any text, so its file is named by the text's digest.
+    fn index_path(&self, workflow: &str) -> PathBuf {
+        self.layout.workflows.join(format!("{}{INDEX}", Digest::of(workflow)))
+    }
+
+    /// Which objects are there with their lengths, asked on a few threads.
+    fn are_there(&self, objects: &[Made]) -> Vec<bool> {
+        let mut there = vec![false; objects.len()];
+        let most = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = objects.len().div_ceil(A_THREADS_WORTH).clamp(1, most);
+        let share = objects.len().div_ceil(threads).max(1);
+        let look = |(there, objects): (&mut [bool], &[Made])| {
+            for (there, object) in there.iter_mut().zip(objects) {
+                *there = self.has_object(&object.digest, object.size);
+            }
+        };
+        std::thread::scope(|scope| {
+            let mut shares = there.chunks_mut(share).zip(objects.chunks(share));
+            let own = shares.next();
+            for other in shares {
+                scope.spawn(move || look(other));
+            }
+            own.map(look);
+        });
+        there
+    }
+}
+
+#[cfg(test)]
+mod tests;

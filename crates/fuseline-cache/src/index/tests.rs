@@ -1,0 +1,167 @@
+use std::fs;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::layout::with_end;
+use crate::tests::{age, execute, is_cached, key, object_path, record_path};
+use crate::{ActionRecord, GcOptions};
+
+const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn made(record: &ActionRecord) -> Vec<Made> {
+    record.outputs.iter().map(|output| Made { digest: output.digest, size: output.size }).collect()
+}
+
+/// A cache with actions, and a workflow `w` whose index names them.
+fn indexed(names: &[&str]) -> (TempDir, Cache) {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path()).unwrap();
+    let index = names.iter().map(|name| (key(name), made(&execute(&cache, name).unwrap())));
+    cache.write_index("w", &Index::default(), &index.collect()).unwrap();
+    (folder, cache)
+}
+
+fn no_grace() -> GcOptions {
+    GcOptions { keep_runs: 0, grace: Duration::ZERO, ..GcOptions::default() }
+}
+
+#[test]
+fn an_index_gives_what_the_records_say_and_knows_no_other_action() {
+    let (_folder, cache) = indexed(&["a", "b", "c"]);
+    let index = cache.index("w");
+    for name in ["a", "b", "c"] {
+        let record = cache.get_action(&key(name)).unwrap().unwrap();
+        assert_eq!(index.get(&key(name)), Some(&made(&record)[..]), "{name}");
+    }
+    assert_eq!(index.get(&key("d")), None);
+    assert!(cache.index("another workflow").is_empty());
+}
+
+#[test]
+fn an_action_whose_object_is_missing_or_of_another_length_is_not_in_the_index() {
+    let (_folder, cache) = indexed(&["a", "b", "c"]);
+    fs::remove_file(object_path(&cache, "a")).unwrap();
+    fs::write(object_path(&cache, "b"), "shorter").unwrap();
+    let index = cache.index("w");
+    assert_eq!(index.get(&key("a")), None);
+    assert_eq!(index.get(&key("b")), None);
+    assert!(index.get(&key("c")).is_some());
+}
+
+#[test]
+fn many_objects_are_asked_for_on_several_threads_and_each_gets_its_own_answer() {
+    let names: Vec<String> =
+        (0..3 * A_THREADS_WORTH).map(|number| format!("action {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (_folder, cache) = indexed(&names);
+    for name in names.iter().step_by(7) {
+        fs::remove_file(object_path(&cache, name)).unwrap();
+    }
+    let index = cache.index("w");
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(index.get(&key(name)).is_none(), number % 7 == 0, "{name}");
+    }
+}
+
+#[test]
+fn every_truncation_and_every_flipped_bit_of_an_index_is_found() {
+    let (_folder, cache) = indexed(&["a", "b"]);
+    let whole = fs::read(cache.index_path("w")).unwrap();
+    assert!(Index::decode(&whole).is_some());
+    for length in 0..whole.len() {
+        assert_eq!(Index::decode(&whole[..length]), None, "cut to {length} bytes");
+    }
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(Index::decode(&bytes), None, "bit {bit}");
+    }
+    fs::write(cache.index_path("w"), &whole[..whole.len() / 2]).unwrap();
+    assert!(cache.index("w").is_empty());
+}
+
+proptest! {
+    #[test]
+    fn reading_an_index_never_panics_and_what_was_written_comes_back(
+        actions in proptest::collection::btree_map(any::<[u8; 32]>(), proptest::collection::vec((any::<[u8; 32]>(), any::<u64>()), 0..4), 0..20),
+        garbage in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let index: Index = actions
+            .into_iter()
+            .map(|(key, outputs)| {
+                let outputs = outputs.into_iter().map(|(digest, size)| Made { digest: digest.into(), size });
+                (ActionKey::from(Digest::from(key)), outputs.collect())
+            })
+            .collect();
+        prop_assert_eq!(Index::decode(&index.encode()), Some(index));
+        // With the right checksum behind it, so that what reads the entries is reached.
+        let body = [MAGIC, &garbage].concat();
+        let checksum = Digest::of(&body);
+        Index::decode(&[&body[..], checksum.as_bytes()].concat());
+    }
+}
+
+#[test]
+fn what_a_run_found_in_the_index_is_not_collected_while_it_lives() {
+    let (folder, cache) = indexed(&["a", "b"]);
+    execute(&cache, "in no index").unwrap();
+    age(folder.path(), LONG);
+    let run = Cache::open(folder.path()).unwrap();
+    run.new_run("1").unwrap();
+    assert!(run.index("w").get(&key("a")).is_some());
+    let report = cache.gc(&no_grace()).unwrap();
+    assert_eq!((report.records, report.objects), (1, 1), "{report:?}");
+    assert!(is_cached(&cache, "a") && is_cached(&cache, "b") && !is_cached(&cache, "in no index"));
+}
+
+#[test]
+fn an_index_that_nobody_used_lately_keeps_nothing_and_goes() {
+    let (folder, cache) = indexed(&["a", "b"]);
+    age(folder.path(), LONG);
+    let dry = cache.gc(&GcOptions { dry_run: true, ..GcOptions::default() }).unwrap();
+    assert!(cache.index_path("w").exists(), "a dry run removes nothing");
+    let report = cache.gc(&GcOptions::default()).unwrap();
+    assert_eq!((report.records, report.objects), (2, 2));
+    assert_eq!(report, dry);
+    assert!(!cache.index_path("w").exists());
+    assert!(cache.index("w").is_empty());
+}
+
+#[test]
+fn what_a_killed_collection_left_of_an_index_goes_with_the_next() {
+    let (_folder, cache) = indexed(&["a"]);
+    let left = with_end(&cache.index_path("w"), DOOMED);
+    fs::rename(cache.index_path("w"), &left).unwrap();
+    assert!(cache.index("w").is_empty());
+    cache.gc(&GcOptions::default()).unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
+fn records_that_the_next_index_leaves_out_were_used_until_then() {
+    let (folder, cache) = indexed(&["a", "b"]);
+    age(folder.path(), LONG);
+    let before = cache.index("w");
+    let only_b = [(key("b"), before.get(&key("b")).unwrap().to_vec())].into_iter().collect();
+    cache.write_index("w", &before, &only_b).unwrap();
+    let young = |name| {
+        let modified = fs::metadata(record_path(&cache, name)).unwrap().modified().unwrap();
+        modified.elapsed().is_ok_and(|age| age < Duration::from_secs(3600))
+    };
+    assert!(young("a") && !young("b"));
+    cache.gc(&GcOptions { keep_runs: 0, ..GcOptions::default() }).unwrap();
+    assert!(is_cached(&cache, "a") && is_cached(&cache, "b"));
+}
+
+#[test]
+fn after_a_damaged_record_no_index_speaks_for_it() {
+    let (_folder, cache) = indexed(&["a", "b"]);
+    assert!(cache.verify().unwrap().is_sound());
+    assert!(cache.index("w").get(&key("a")).is_some(), "a sound cache keeps its index");
+    fs::write(record_path(&cache, "a"), "no record").unwrap();
+    assert_eq!(cache.verify().unwrap().damaged_records.len(), 1);
+    assert_eq!(cache.index("w").get(&key("a")), None);
+}
