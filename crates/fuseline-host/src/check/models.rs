@@ -1,5 +1,6 @@
 //! Fitting, and the bytes of models.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::rows::{Numbers, Rows};
@@ -14,6 +15,7 @@ pub(super) const CHECKS: &[Try] = &[
     ("truncated, flipped and empty models are refused", damaged),
     ("what stands where a modality is unavailable does not change the model", garbage),
     ("it fits on 1 modality and on many modalities and classes", shapes),
+    ("it takes as many modalities and classes as it declares", limits),
     ("a stop is obeyed within 1 s", stops),
     ("200 times opening and closing leak nothing", |subject| subject.probe("leaks")),
     ("with random labels it predicts no better than chance", chance),
@@ -81,19 +83,63 @@ fn garbage(subject: &Subject) -> Result<(), Broken> {
     ensure(fit(&rule, &rows)? == model, || "the model's bytes change".to_owned())
 }
 
-/// More than this would test the patience of the author of a slow rule.
-const MANY: (usize, usize) = (12, 8);
-
 fn shapes(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let limits = rule.descriptor().limits;
-    let (modalities, classes) = (limits.modalities.min(MANY.0), limits.classes.min(MANY.1));
-    for (modalities, classes) in [(1, 2), (modalities, 2), (2.min(limits.modalities), classes)] {
+    for (modalities, classes) in
+        [(1, 2), (12.min(limits.modalities), 2), (1, 8.min(limits.classes))]
+    {
         let rows = Rows::new(30 * classes, modalities, classes, false, 6);
         let model = fit(&rule, &rows)?;
         rule.open(&model)?.predict(&rows.batch())?;
     }
     Ok(())
+}
+
+/// So long may one fit take at the declared limits. A rule may be slow there, as long as it listens.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// So many modalities and classes are tried at most, whatever is declared.
+const MOST: usize = 4096;
+
+fn limits(subject: &Subject) -> Result<(), Broken> {
+    let rule = subject.fresh()?;
+    let limits = rule.descriptor().limits;
+    let params = defaults(&rule)?;
+    let mut slow = Vec::new();
+    for (modalities, classes) in [(limits.modalities, 2), (1, limits.classes)] {
+        let (modalities, classes) = (modalities.min(MOST), classes.min(MOST));
+        let rows = Rows::new(2 * classes + 20, modalities, classes, false, 24);
+        let batch = rows.training();
+        let stop = StopSignal::new();
+        let (done, ended) = mpsc::channel::<()>();
+        let fitted = std::thread::scope(|scope| {
+            let stop = &stop;
+            scope.spawn(move || {
+                if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    stop.stop();
+                }
+            });
+            let fitted = rule.fit(&batch, &params, 1, stop);
+            drop(done);
+            fitted
+        });
+        match fitted {
+            Ok(model) => drop(rule.open(&model)?.predict(&rows.batch())?),
+            Err(error) if error.is_cancelled() => {
+                slow.push(format!("{modalities} x {classes}"));
+            }
+            Err(error) => {
+                return broken(format!("modalities x classes = {modalities} x {classes}: {error}"));
+            }
+        }
+    }
+    match slow.is_empty() {
+        true => Ok(()),
+        false => skipped(format!(
+            "fitting modalities x classes = {} takes longer than {PATIENCE:?}",
+            slow.join(" and ")
+        )),
+    }
 }
 
 /// Three times: a machine that is busy with other things may be late, a rule that does not listen always is.

@@ -2,9 +2,10 @@
 
 use super::models::accepts_missing;
 use super::rows::{Numbers, Rows};
-use super::{Broken, Subject, Try, broken, ensure, fit, skipped};
+use super::{Broken, Subject, Try, broken, defaults, ensure, fit, skipped};
 use crate::error::HostError;
 use crate::rule::OpenModel;
+use crate::stop::StopSignal;
 
 pub(super) const CHECKS: &[Try] = &[
     ("extreme evidence and quality keep the output law", extremes),
@@ -12,12 +13,16 @@ pub(super) const CHECKS: &[Try] = &[
     ("what stands where a modality is unavailable does not change predictions", garbage),
     ("rows without any modality keep the output law", all_missing),
     ("a quality that is not a number is refused or harmless", nan_quality),
+    ("values that no host should send are refused or harmless, and a panic has words", nonsense),
     ("no rows give no predictions", no_rows),
     ("permuted prediction equals a loop of predict, bit for bit", fast_path),
     ("quality changes predictions exactly when the descriptor says so", uses_quality),
     ("8 threads predict alike on one model", |subject| subject.probe("threads")),
     ("inputs are only read, and nothing behind them", |subject| subject.probe("guarded")),
     ("locale and rounding mode are left as they were found", |subject| subject.probe("state")),
+    ("it writes nothing to standard output, and leaves no files", |subject| {
+        subject.probe("traces")
+    }),
 ];
 
 fn opened(subject: &Subject, missing: bool) -> Result<OpenModel, Broken> {
@@ -105,6 +110,50 @@ fn nan_quality(subject: &Subject) -> Result<(), Broken> {
     match model.predict(&rows.batch()) {
         Ok(_) | Err(HostError::Rule { .. }) => Ok(()),
         Err(error) => broken(error.to_string()),
+    }
+}
+
+/// What makes careless code panic or throw: evidence and quality that are no numbers, weights of almost 0, a single class, one row.
+///
+/// The worker must live: it is asked something sensible afterwards.
+fn nonsense(subject: &Subject) -> Result<(), Broken> {
+    let sound = Rows::new(60, 3, 2, false, 22);
+    let rule = subject.fresh()?;
+    let model = fit(&rule, &sound)?;
+    let expected = rule.open(&model)?.predict(&sound.batch())?;
+    let spoilt = |spoil: fn(&mut Rows)| {
+        let mut rows = sound.clone();
+        spoil(&mut rows);
+        rows
+    };
+    let cases = [
+        ("evidence that is not a number", spoilt(|rows| rows.evidence.fill(f64::NAN))),
+        ("infinite evidence", spoilt(|rows| rows.evidence.fill(f64::INFINITY))),
+        ("evidence of 0", spoilt(|rows| rows.evidence.fill(0.0))),
+        ("quality that is not a number", spoilt(|rows| rows.quality.fill(f64::NAN))),
+        ("infinite quality", spoilt(|rows| rows.quality.fill(f64::NEG_INFINITY))),
+        ("weights of almost 0", spoilt(|rows| rows.weight.fill(f64::MIN_POSITIVE))),
+        ("labels of a single class", spoilt(|rows| rows.label.fill(0))),
+        ("a single row", Rows::new(1, 3, 2, false, 23)),
+    ];
+    let params = defaults(&rule)?;
+    for (what, rows) in &cases {
+        harmless(rule.fit(&rows.training(), &params, 1, &StopSignal::new()), what)?;
+        harmless(rule.open(&model)?.predict(&rows.batch()), what)?;
+    }
+    ensure(rule.open(&model)?.predict(&sound.batch())? == expected, || {
+        "afterwards it predicts otherwise".to_owned()
+    })
+}
+
+/// An answer, a refusal in words, or probabilities that break the output law as their rows do: all but the end of the process.
+fn harmless<T>(result: Result<T, HostError>, what: &str) -> Result<(), Broken> {
+    match result {
+        Ok(_) | Err(HostError::Batch(_) | HostError::OutputLaw { .. }) => Ok(()),
+        Err(HostError::Rule { error, .. }) => {
+            ensure(!error.message.is_empty(), || format!("{what}: refused without a word"))
+        }
+        Err(error) => broken(format!("{what}: {error}")),
     }
 }
 

@@ -2,13 +2,14 @@
 #![expect(unsafe_code, reason = "calls the plugin's functions directly, and guards memory pages")]
 
 mod guarded;
+mod locale;
+mod process;
 
 use std::ffi::CStr;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::ptr;
-use std::time::{Duration, Instant};
 
 use fuseline_abi as abi;
 
@@ -20,7 +21,8 @@ use crate::params::Params;
 use crate::rule::{Backend, Fault};
 use crate::schema;
 use crate::stop::StopSignal;
-use crate::worker::{WorkerLimits, WorkerProgram};
+
+pub(crate) use process::in_worker;
 
 /// What a probe says.
 pub(crate) enum Answer {
@@ -35,58 +37,6 @@ pub(crate) enum Answer {
 /// Exit codes of a probing process; the reason is on standard error.
 const FAILED: u8 = 1;
 const SKIPPED: u8 = 77;
-
-/// Longer than this, a probe hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Runs a probe in a worker's process.
-pub(crate) fn in_worker(file: &Path, program: &WorkerProgram, name: &str) -> Answer {
-    let limits = WorkerLimits::default();
-    let child = Command::new(&program.program)
-        .args(&program.arguments)
-        .arg(file)
-        .args([&limits.memory.to_string(), "1", name])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            return Answer::Skipped(format!("a worker process could not be started: {error}"));
-        }
-    };
-    let begun = Instant::now();
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Answer::Fail(format!("it did not end within {PATIENCE:?}"));
-            }
-        }
-    };
-    let read = |stream: Option<&mut dyn Read>| {
-        let mut text = Vec::new();
-        if let Some(stream) = stream {
-            let _ = stream.take(4096).read_to_end(&mut text);
-        }
-        String::from_utf8_lossy(&text).trim().to_owned()
-    };
-    let printed = read(child.stdout.as_mut().map(|stream| stream as &mut dyn Read));
-    let words = read(child.stderr.as_mut().map(|stream| stream as &mut dyn Read));
-    match status.code() {
-        Some(0) if printed.is_empty() => Answer::Pass,
-        Some(0) => Answer::Fail(format!("it wrote to standard output: {printed:?}")),
-        Some(code) if code == i32::from(SKIPPED) => Answer::Skipped(words),
-        Some(code) if code == i32::from(FAILED) => Answer::Fail(words),
-        _ => {
-            Answer::Fail(format!("{} {words}", crate::worker::how_it_ended(status, limits.memory)))
-        }
-    }
-}
 
 /// Why a probe did not pass.
 enum Finding {
@@ -119,11 +69,12 @@ pub(crate) fn run(file: &Path, name: &str) -> ExitCode {
         "other_major" => other_major(file),
         "small_structs" => small_structs(file),
         "init_twice" => init_twice(file),
-        "locale" => locale(file),
+        "locale" => locale::probe(file),
         "leaks" => leaks(file),
         "threads" => threads(file),
         "guarded" => guarded::probe(file),
         "state" => state(file),
+        "traces" => traces(file),
         _ => Err(Finding::Nothing(format!("there is no probe {name}"))),
     };
     crate::worker::flush_c_streams();
@@ -245,34 +196,6 @@ impl Bench {
     }
 }
 
-/// Sets a locale that writes a comma where C writes a point.
-fn set_comma_locale() -> bool {
-    let names: [&CStr; 6] = [
-        c"de_DE.UTF-8",
-        c"de_DE.utf8",
-        c"fr_FR.UTF-8",
-        c"fr_FR.utf8",
-        c"pt_BR.UTF-8",
-        c"ru_RU.UTF-8",
-    ];
-    names.iter().any(|name| {
-        // SAFETY: a NUL-terminated name; this process has no other threads that read the locale now.
-        !unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) }.is_null()
-    })
-}
-
-fn locale(file: &Path) -> Result<(), Finding> {
-    let bench = Bench::new(file)?;
-    let batch = bench.rows(1).training();
-    let model = bench.fit(&batch)?;
-    if !set_comma_locale() {
-        return Err(Finding::Nothing("no locale with a decimal comma is installed".to_owned()));
-    }
-    ensure(bench.fit(&batch)? == model, "the model's bytes differ")?;
-    bench.predict(&model, &batch)?;
-    Ok(())
-}
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn heap_in_use() -> Option<usize> {
     // SAFETY: asks the allocator for its counts.
@@ -308,6 +231,14 @@ fn leaks(file: &Path) -> Result<(), Finding> {
     let grown = after.saturating_sub(before);
     // A byte for every cycle would be 200; caches of the C library move a little.
     ensure(grown < 4096, &format!("the heap has grown by {grown} bytes in 200 cycles"))
+}
+
+/// The process that runs this watches its standard output and its folder.
+fn traces(file: &Path) -> Result<(), Finding> {
+    let bench = Bench::new(file)?;
+    let batch = bench.rows(6).training();
+    let model = bench.fit(&batch)?;
+    bench.predict(&model, &batch).map(drop)
 }
 
 fn threads(file: &Path) -> Result<(), Finding> {
