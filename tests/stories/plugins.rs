@@ -197,6 +197,34 @@ fn a_changed_plugin_is_refused_with_both_digests_until_it_is_locked_again() {
 }
 
 #[test]
+fn a_run_in_which_nothing_changed_starts_no_worker() {
+    let lab = lab();
+    new_rule(&lab, "c");
+    compile(&lab);
+    let log = ["--log", "fuseline_host=debug"];
+    let first = run(&lab, &log);
+    assert_eq!(first.json()["status"], "ok");
+    assert!(first.stderr().contains("a worker starts"), "{}", first.stderr());
+    let second = run(&lab, &log);
+    assert_eq!(second.json()["executed"], 0);
+    assert!(!second.stderr().contains("a worker starts"), "{}", second.stderr());
+
+    // What is remembered of another file says nothing about this one.
+    lab.edit("my_rule/my_rule.c", "\\\"version\\\":\\\"1.0.0\\\"", "\\\"version\\\":\\\"1.0.1\\\"");
+    compile(&lab);
+    let third = run(&lab, &log);
+    assert_ne!(third.json()["executed"], 0);
+    // A memo that is damaged is as good as none.
+    let mut memo = lab.read("cache/workflows/plugins.memo");
+    let middle = memo.len() / 2;
+    memo[middle] ^= 1;
+    lab.write("cache/workflows/plugins.memo", memo);
+    let fourth = run(&lab, &log);
+    assert_eq!(fourth.json()["executed"], 0);
+    assert!(fourth.stderr().contains("a worker starts"), "{}", fourth.stderr());
+}
+
+#[test]
 fn params_that_the_rule_does_not_have_are_refused_at_their_place() {
     let lab = lab();
     new_rule(&lab, "c");

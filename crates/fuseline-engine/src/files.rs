@@ -18,6 +18,8 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, CacheError};
 use serde::{Deserialize, Serialize};
 
+use crate::memo;
+
 /// How long a file must have been left alone before its digest is remembered.
 pub const SETTLED: Duration = Duration::from_secs(60);
 
@@ -60,16 +62,15 @@ struct Looks {
 impl FileDigests {
     /// Digests with the memo of a cache. A memo that is damaged or cannot be read counts as empty.
     pub fn remembered(cache: &Cache) -> Self {
-        let bytes = cache.read_memo(MEMO).ok().flatten().unwrap_or_default();
-        let entries = decode(&bytes).unwrap_or_default();
+        let entries = memo::read(cache, MEMO).unwrap_or_default();
         Self { memo: Mutex::new(Memo { entries, changed: false }), ..Self::default() }
     }
 
     /// Keeps the memo in a cache, when there is something new in it.
     pub fn remember(&self, cache: &Cache) -> Result<(), CacheError> {
-        let mut memo = self.memo();
-        if std::mem::take(&mut memo.changed) {
-            cache.write_memo(MEMO, &encode(&memo.entries))?;
+        let mut known = self.memo();
+        if std::mem::take(&mut known.changed) {
+            memo::write(cache, MEMO, &known.entries)?;
         }
         Ok(())
     }
@@ -147,18 +148,6 @@ impl Looks {
         let latest = self.modified.0.max(self.changed.0);
         now.saturating_sub(latest) > SETTLED.as_secs() as i64
     }
-}
-
-/// The memo behind the digest of its bytes: a flipped bit in it must not become the digest of a file.
-fn encode(entries: &BTreeMap<String, Entry>) -> Vec<u8> {
-    // Maps of strings and numbers always serialise.
-    let json = serde_json::to_vec(entries).unwrap_or_default();
-    [Digest::of(&json).as_bytes(), json.as_slice()].concat()
-}
-
-fn decode(bytes: &[u8]) -> Option<BTreeMap<String, Entry>> {
-    let (digest, json) = bytes.split_first_chunk::<32>()?;
-    (Digest::of(json).as_bytes() == digest).then(|| serde_json::from_slice(json).ok())?
 }
 
 #[cfg(test)]

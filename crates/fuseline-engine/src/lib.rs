@@ -21,6 +21,7 @@ pub mod key;
 pub mod kind;
 mod leakage;
 pub mod manifest;
+mod memo;
 pub mod plan;
 mod plan_builder;
 mod provenance;

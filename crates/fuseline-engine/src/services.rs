@@ -1,8 +1,14 @@
 //! What the outside offers to stages and keys.
 
-use fuseline_host::{Isolation, PluginLibrary};
+use std::collections::BTreeMap;
+
+use fuseline_artifact::Digest;
+use fuseline_cache::{Cache, CacheError};
+use fuseline_host::{Descriptor, Isolation, PluginLibrary};
+use serde::{Deserialize, Serialize};
 
 pub use crate::files::FileDigests;
+use crate::memo;
 
 /// What the outside offers to stages and keys.
 pub struct Services {
@@ -14,4 +20,37 @@ pub struct Services {
     pub isolation: Option<Isolation>,
     /// Digests of source files.
     pub files: FileDigests,
+}
+
+/// The name of the memo of plugins in a cache.
+const PLUGINS: &str = "plugins";
+
+/// What plugins said about themselves, to the host that asked.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    /// Another version may read the same words otherwise.
+    host: String,
+    descriptors: BTreeMap<Digest, Descriptor>,
+}
+
+impl Services {
+    /// Takes what earlier runs on a cache found out: digests of source files, and what plugins say about themselves, so that
+    /// a run in which nothing changed reads no file again and starts no worker.
+    pub fn recall(&mut self, cache: &Cache) {
+        self.files = FileDigests::remembered(cache);
+        let described: Option<Described> = memo::read(cache, PLUGINS);
+        if let Some(described) =
+            described.filter(|described| described.host == fuseline_host::VERSION)
+        {
+            self.plugins.recall(described.descriptors);
+        }
+    }
+
+    /// Keeps on a cache what later runs need not find out again, when there is something new.
+    pub fn remember(&self, cache: &Cache) -> Result<(), CacheError> {
+        self.files.remember(cache)?;
+        let Some(descriptors) = self.plugins.learnt() else { return Ok(()) };
+        let host = fuseline_host::VERSION.to_owned();
+        memo::write(cache, PLUGINS, &Described { host, descriptors })
+    }
 }

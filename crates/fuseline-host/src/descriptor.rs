@@ -1,9 +1,10 @@
 //! What a rule says about itself.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::batch::{Batch, BatchError};
+use crate::params::{ParamProblem, Params};
 use crate::schema;
 
 /// What a rule says about itself. Members that a later version of the ABI may add are ignored.
@@ -67,6 +68,11 @@ impl Descriptor {
         }
         schema::check_schema(&descriptor.params)?;
         Ok(descriptor)
+    }
+
+    /// Checks parameters against the schema and fills its defaults; gives every problem.
+    pub fn check_params(&self, given: &Map<String, Value>) -> Result<Params, Vec<ParamProblem>> {
+        schema::params(&self.params, given)
     }
 
     /// The last part of the id.

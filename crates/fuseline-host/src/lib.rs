@@ -32,3 +32,6 @@ pub use lock::Lock;
 pub use params::{ParamProblem, Params};
 pub use rule::{OpenModel, Rule};
 pub use stop::StopSignal;
+
+/// The version of this host.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

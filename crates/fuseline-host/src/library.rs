@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::env::consts::DLL_SUFFIX;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fuseline_abi as abi;
 use fuseline_artifact::Digest;
 
+use crate::descriptor::Descriptor;
 use crate::error::HostError;
 use crate::isolation::Isolation;
 use crate::lock::Lock;
@@ -104,6 +106,9 @@ struct Shared {
     lock: OnceLock<Lock>,
     found: OnceLock<Vec<Result<PluginFile, HostError>>>,
     loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
+    described: Mutex<BTreeMap<Digest, Descriptor>>,
+    /// Whether a rule has been loaded that was not described before.
+    has_learnt: AtomicBool,
 }
 
 impl PluginLibrary {
@@ -116,6 +121,8 @@ impl PluginLibrary {
             lock: OnceLock::new(),
             found: OnceLock::new(),
             loaded: Mutex::default(),
+            described: Mutex::default(),
+            has_learnt: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -242,11 +249,45 @@ impl PluginLibrary {
         Err(HostError::Load { path: file.path.clone(), reason })
     }
 
+    /// What files with these digests said about themselves when they were loaded: [`PluginLibrary::descriptor`] need not load them again.
+    pub fn recall(&self, descriptors: BTreeMap<Digest, Descriptor>) {
+        lock(&self.shared.described).extend(descriptors);
+    }
+
+    /// What is known of files by their digests, recalled or loaded since, when some of it has not been recalled.
+    pub fn learnt(&self) -> Option<BTreeMap<Digest, Descriptor>> {
+        let has_learnt = self.shared.has_learnt.load(Ordering::Relaxed);
+        has_learnt.then(|| lock(&self.shared.described).clone())
+    }
+
+    /// What a rule says about itself. None of its code runs when its digest is known.
+    pub fn descriptor(
+        &self,
+        file: &PluginFile,
+        isolation: Isolation,
+    ) -> Result<Descriptor, HostError> {
+        self.loadable(file, isolation)?;
+        if let Some(known) = lock(&self.shared.described).get(&file.digest) {
+            return Ok(known.clone());
+        }
+        Ok(self.load(file, isolation)?.descriptor().clone())
+    }
+
+    fn loadable(&self, file: &PluginFile, isolation: Isolation) -> Result<(), HostError> {
+        if isolation == Isolation::InProcess && file.form == PluginForm::Script {
+            return Err(HostError::Load {
+                path: file.path.clone(),
+                reason: "a script cannot run in this process, only in a worker".to_owned(),
+            });
+        }
+        self.admitted(file).map(drop)
+    }
+
     /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of its code runs.
     pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
-        self.admitted(file)?;
+        self.loadable(file, isolation)?;
         let key = (file.path.clone(), file.digest, isolation == Isolation::Worker);
-        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.shared.loaded);
         if let Some(rule) = loaded.get(&key) {
             return Ok(rule.clone());
         }
@@ -263,18 +304,20 @@ impl PluginLibrary {
             });
         }
         let rule = match isolation {
-            Isolation::InProcess if file.form == PluginForm::Script => {
-                return Err(HostError::Load {
-                    path: file.path.clone(),
-                    reason: "a script cannot run in this process, only in a worker".to_owned(),
-                });
-            }
             Isolation::InProcess => Rule::new(file.clone(), Arc::new(Native::load(&file.path)?))?,
             Isolation::Worker => self.load_in_worker(file)?,
         };
         loaded.insert(key, rule.clone());
+        let before = lock(&self.shared.described).insert(file.digest, rule.descriptor().clone());
+        if before.is_none() {
+            self.shared.has_learnt.store(true, Ordering::Relaxed);
+        }
         Ok(rule)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Libraries, and scripts in the languages in which one would write a rule.

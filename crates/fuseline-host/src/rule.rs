@@ -11,7 +11,6 @@ use crate::descriptor::Descriptor;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::library::PluginFile;
 use crate::params::{ParamProblem, Params};
-use crate::schema;
 use crate::stop::StopSignal;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
@@ -115,7 +114,7 @@ impl Rule {
 
     /// Checks parameters against the rule's schema and fills its defaults; gives every problem.
     pub fn params(&self, given: &Map<String, Value>) -> Result<Params, Vec<ParamProblem>> {
-        schema::params(&self.shared.descriptor.params, given)
+        self.shared.descriptor.check_params(given)
     }
 
     /// Fits on a batch with labels; gives the model's bytes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, GcOptions};
-use fuseline_engine::FileDigests;
+use fuseline_engine::Services;
 use serde_json::json;
 
 use crate::args::{self, CacheArgs, Format};
@@ -37,9 +37,11 @@ pub fn existing(args: &CacheArgs) -> Result<Cache, Failure> {
     Ok(Cache::open(&args.cache)?)
 }
 
-/// Digests of source files with the memo of the cache, when there is one: planning alone makes no cache.
-pub fn remembered_files(args: &CacheArgs) -> FileDigests {
-    existing(args).map_or_else(|_| FileDigests::default(), |cache| FileDigests::remembered(&cache))
+/// Takes what the cache remembers of files and plugins, when there is a cache: planning alone makes none.
+pub fn recall(services: &mut Services, args: &CacheArgs) {
+    if let Ok(cache) = existing(args) {
+        services.recall(&cache);
+    }
 }
 
 fn status(cache: &Cache, format: Format) -> Result<Exit, Failure> {

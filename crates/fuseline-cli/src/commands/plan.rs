@@ -7,14 +7,14 @@ use fuseline_engine::{Depth, Foreseen, foresee, remembered};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Plan};
-use crate::commands::cache::remembered_files;
+use crate::commands::cache::recall;
 use crate::exit::{Exit, Failure};
 use crate::print;
 use crate::session::Session;
 
 pub fn run(args: &Plan) -> Result<Exit, Failure> {
     let mut session = Session::open(&args.workflow)?;
-    session.services.files = remembered_files(&args.cache);
+    recall(&mut session.services, &args.cache);
     let plan = session.plan(Depth::Key, &args.only)?;
     let cache = Cache::open(&args.cache.cache)?;
     let name = &plan.workflow().name;

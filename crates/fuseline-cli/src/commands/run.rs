@@ -15,7 +15,7 @@ use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
-use crate::commands::cache::remembered_files;
+use crate::commands::cache::recall;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
@@ -24,7 +24,7 @@ use crate::{action_log, context, deliver, print, render};
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut session = Session::open(&args.workflow)?;
-    session.services.files = remembered_files(&args.cache);
+    recall(&mut session.services, &args.cache);
     let plan = session.plan(Depth::Key, &args.only)?;
     let cache = Cache::open(&args.cache.cache)?;
     let stop = interruptible()?;
@@ -35,9 +35,9 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         memory: args.memory.or_else(all_memory),
     };
     let mut record = RunRecord::begin(&cache, &plan).map_err(Failure::failed)?;
-    if let Err(error) = session.services.files.remember(&cache) {
-        // Without the memo the next run reads the files again, and that is all.
-        tracing::warn!(%error, "the memo of file digests was not kept");
+    if let Err(error) = session.services.remember(&cache) {
+        // Without the memos the next run reads files and asks plugins again, and that is all.
+        tracing::warn!(%error, "what is known of files and plugins was not kept");
     }
     action_log::begin(&cache.runs_folder().join(record.id()));
     let mut progress = Progress::of(global, &plan);

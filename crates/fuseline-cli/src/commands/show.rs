@@ -12,7 +12,7 @@ use fuseline_engine::{
 use fuseline_workflow::Workflow;
 
 use crate::args::{Format, Show};
-use crate::commands::cache::{existing, remembered_files};
+use crate::commands::cache::{existing, recall};
 use crate::exit::{Exit, Failure};
 use crate::selection::Selection;
 use crate::session::Session;
@@ -28,7 +28,7 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
         wrong(problem).hint("such as findings, permute.effects or 'fusion[rule=lr|moe, fold=0]'")
     })?;
     let mut session = Session::open(&args.workflow)?;
-    session.services.files = remembered_files(&args.cache);
+    recall(&mut session.services, &args.cache);
     if let Some(workflow) = &session.checked.workflow {
         check(&selection, workflow)?;
     }

@@ -95,6 +95,7 @@ fn the_memo_outlives_the_run_and_a_flipped_bit_in_it_empties_it() {
     for bit in (0..bytes.len() * 8).step_by(7) {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(decode(&flipped), None, "bit {bit}");
+        cache.write_memo(MEMO, &flipped).unwrap();
+        assert!(FileDigests::remembered(&cache).memo().entries.is_empty(), "bit {bit}");
     }
 }

@@ -80,6 +80,7 @@ impl Worker {
             reason: format!("a worker process could not be started: {error}"),
             stderr: Vec::new(),
         };
+        tracing::debug!(file = %file.display(), "a worker starts");
         let (input, output) = (Region::new().map_err(failed)?, Region::new().map_err(failed)?);
         let (mut worker, files) =
             Self::spawn(file, program, limits, input, output).map_err(failed)?;

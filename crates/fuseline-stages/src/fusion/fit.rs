@@ -64,10 +64,10 @@ impl StageKind for Fit {
         let services = site.services;
         // A rule that is not there is reported where the key is written.
         let Ok(file) = services.plugins.find(&self.rule) else { return };
-        match services.plugins.load(&file, services.isolation.unwrap_or_default()) {
+        match services.plugins.descriptor(&file, services.isolation.unwrap_or_default()) {
             Err(error) => site.report(Problem::new("rule", error.to_string())),
-            Ok(rule) => {
-                for problem in rule.params(&self.params).err().into_iter().flatten() {
+            Ok(descriptor) => {
+                for problem in descriptor.check_params(&self.params).err().into_iter().flatten() {
                     let option = match problem.path.as_str() {
                         "" => "params".to_owned(),
                         path => format!("params.{path}"),
