@@ -1,6 +1,7 @@
 //! What a run keeps beside its manifest, so that its report can be written again without its workflow and its data:
 //! `cache/runs/ID/context.json`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use fuseline_artifact::{ArtifactKind, Digest};
@@ -114,7 +115,9 @@ fn texts(workflow: &Workflow, files: &Files) -> Vec<(String, String)> {
     let stages = workflow.stages.iter().map(|stage| stage.places.name.file);
     let axes = workflow.axes.iter().map(|axis| axis.place.file);
     let folder = workflow.path.parent();
-    for file in stages.chain(axes).chain(workflow.outputs.iter().map(|of| of.place.file)) {
+    let outputs = workflow.outputs.iter().map(|of| of.place.file);
+    let mut seen = BTreeSet::new();
+    for file in stages.chain(axes).chain(outputs).filter(|file| seen.insert(*file)) {
         let path = files.path(file);
         let inside = folder.and_then(|folder| path.strip_prefix(folder).ok());
         let name = inside.map(Path::as_os_str).or(path.file_name()).unwrap_or_default();
@@ -138,6 +141,7 @@ fn provenance(plan: &Plan<'_>, outcome: &Outcome) -> Provenance {
         params: workflow.params.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
         ..Provenance::default()
     };
+    let mut joined = BTreeSet::new();
     for (number, stage) in workflow.stages.iter().enumerate() {
         let actions = plan.actions_of(number);
         if actions.is_empty() || !plan.wants(actions.start) {
@@ -149,9 +153,9 @@ fn provenance(plan: &Plan<'_>, outcome: &Outcome) -> Provenance {
         let kind = if same { kind.to_owned() } else { format!("{family}.*") };
         provenance.stages.push((stage.name.clone(), kind, actions.len()));
         for source in stage.inputs.iter().flat_map(|input| &input.sources) {
-            let edge = (workflow.stages[source.stage].name.clone(), stage.name.clone());
-            if !provenance.edges.contains(&edge) {
-                provenance.edges.push(edge);
+            if joined.insert((source.stage, number)) {
+                let from = workflow.stages[source.stage].name.clone();
+                provenance.edges.push((from, stage.name.clone()));
             }
         }
         if stage.inputs.is_empty() {

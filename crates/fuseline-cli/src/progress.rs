@@ -1,5 +1,6 @@
 //! Progress of a run: bars in a terminal, plain lines in a pipe.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Progress {
     cached: usize,
     total: usize,
     stages: Vec<Stage>,
+    /// Where each stage stands among them.
+    by_name: BTreeMap<String, usize>,
 }
 
 /// How far the actions of one stage are.
@@ -42,7 +45,7 @@ impl Progress {
     fn new(global: &Global, stages: Vec<(String, usize)>) -> Self {
         let total = stages.iter().map(|(_, actions)| actions).sum();
         let of = |(name, total)| Stage { name, total, cached: 0, run: 0, running: 0 };
-        let stages = stages.into_iter().map(of).collect();
+        let stages: Vec<_> = stages.into_iter().map(of).collect();
         let bar = (print::is_rich() && !global.quiet && global.log.is_none()).then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
@@ -56,7 +59,9 @@ impl Progress {
             bar
         });
         let (quiet, verbose) = (global.quiet, global.verbose);
-        Self { bar, quiet, verbose, done: 0, cached: 0, total, stages }
+        let by_name =
+            stages.iter().enumerate().map(|(at, stage)| (stage.name.clone(), at)).collect();
+        Self { bar, quiet, verbose, done: 0, cached: 0, total, stages, by_name }
     }
 
     /// Shows one event.
@@ -142,8 +147,8 @@ impl Progress {
     /// Changes the counts of a stage, given its name or one of its actions.
     fn count(&mut self, of: &str, change: impl FnOnce(&mut Stage)) {
         let name = of.split('[').next().unwrap_or(of);
-        if let Some(stage) = self.stages.iter_mut().find(|stage| stage.name == name) {
-            change(stage);
+        if let Some(&at) = self.by_name.get(name) {
+            change(&mut self.stages[at]);
         }
     }
 

@@ -19,7 +19,6 @@ use crate::explain::{last_record, reason};
 use crate::inputs::Point;
 use crate::job::{Executed, Executor, Job};
 use crate::plan::{ActionId, Plan};
-use crate::provenance::site;
 use crate::resolve::{Lookup, Resolver, look_up, made};
 
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
@@ -487,8 +486,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     }
 
     fn site(&self, action: ActionId) -> String {
-        let (stage, _) = self.plan.stage_of(action);
-        site(&self.plan.workflow.stages[stage].name, &self.plan.point(action))
+        self.plan.site(action)
     }
 
     /// Settles what was never reached and gives everything away.

@@ -32,20 +32,21 @@ pub(crate) fn encode_field(bytes: &mut Vec<u8>, name: &str, value: &str) {
     encode_text(bytes, &[value]);
 }
 
-/// The fields of an encoding, without what every key begins with.
-pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+/// The fields of an encoding, without what every key begins with. Both texts of each are UTF-8.
+pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut text = move || {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let (text, rest) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
         bytes = rest;
-        std::str::from_utf8(text).ok()
+        Some(text)
     };
     std::iter::from_fn(move || Some((text()?, text()?)))
 }
 
-/// The same, for keeps.
+/// The same, as text.
 pub(crate) fn owned_fields(bytes: &[u8]) -> Vec<Field> {
-    fields(bytes).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fields(bytes).map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// The key that a list of fields gives.

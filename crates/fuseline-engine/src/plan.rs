@@ -126,6 +126,20 @@ impl<'a> Plan<'a> {
         self.labels(stage, index, &stage.over)
     }
 
+    /// `stage[axis=label,axis=label]` of an action.
+    pub(crate) fn site(&self, action: ActionId) -> String {
+        let (number, index) = self.stage_of(action);
+        let stage = &self.workflow.stages[number];
+        let mut site = stage.name.clone();
+        for (at, (_, axis, label)) in self.coordinates(stage, index).enumerate() {
+            site.extend([if at == 0 { "[" } else { "," }, axis, "=", label]);
+        }
+        if !stage.over.is_empty() {
+            site.push(']');
+        }
+        site
+    }
+
     /// The stage kind of an action, by name.
     pub fn kind_name(&self, action: ActionId) -> &str {
         let (stage, index) = self.stage_of(action);

@@ -1,5 +1,7 @@
 //! Where the inputs of a report come from.
 
+use std::collections::BTreeSet;
+
 use fuseline_artifact::Digest;
 
 use crate::inputs::{Point, Provenance};
@@ -29,6 +31,7 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
             .collect(),
         ..Provenance::default()
     };
+    let mut joined = BTreeSet::new();
     for (number, stage) in workflow.stages.iter().enumerate() {
         let actions: Vec<_> =
             plan.actions_of(number).filter(|&action| upstream[action as usize]).collect();
@@ -46,9 +49,9 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
         let kind = if same { kind.to_owned() } else { format!("{family}.*") };
         provenance.stages.push((stage.name.clone(), kind, actions.len()));
         for source in stage.inputs.iter().flat_map(|input| &input.sources) {
-            let edge = (workflow.stages[source.stage].name.clone(), stage.name.clone());
-            if !provenance.edges.contains(&edge) {
-                provenance.edges.push(edge);
+            if joined.insert((source.stage, number)) {
+                let from = workflow.stages[source.stage].name.clone();
+                provenance.edges.push((from, stage.name.clone()));
             }
         }
         if stage.inputs.is_empty() {
@@ -68,8 +71,9 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
 /// The plugin that a key names: the field before the digest gives its id.
 pub(crate) fn plugin(variant: &PlannedVariant) -> Option<(String, String)> {
     let mut named = fields(&variant.key).zip(fields(&variant.key).skip(1));
-    let ((_, id), (_, digest)) = named.find(|(_, (name, _))| *name == "plugin")?;
-    Some((id.to_owned(), digest.to_owned()))
+    let ((_, id), (_, digest)) = named.find(|(_, (name, _))| *name == b"plugin")?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(id), text(digest)))
 }
 
 /// The digest under which provenance enters a key.

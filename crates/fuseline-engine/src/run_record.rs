@@ -12,7 +12,10 @@ use crate::events::Event;
 use crate::execute::{ActionState, Outcome, Remembered};
 use crate::manifest::{FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestStage};
 use crate::plan::{ActionId, Plan};
-use crate::provenance::{plugin, site};
+use crate::provenance::plugin;
+
+/// As many bytes of lines are written whatever comes next.
+const MOST_LINES: usize = 1 << 16;
 
 /// The record of one run, in `cache/runs/ID/`.
 pub struct RunRecord<'a> {
@@ -21,6 +24,8 @@ pub struct RunRecord<'a> {
     started: Instant,
     started_at: u64,
     events: std::fs::File,
+    /// Lines that are not written yet.
+    lines: Vec<u8>,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the work.
     lost: Option<io::Error>,
 }
@@ -46,8 +51,15 @@ impl<'a> RunRecord<'a> {
             format!("{:010}{:09}-{}", since.as_secs(), since.subsec_nanos(), std::process::id());
         let folder = cache.new_run(&id)?;
         let events = std::fs::File::create(folder.join("events.jsonl"))?;
-        let mut record =
-            Self { cache, id, started: Instant::now(), started_at, events, lost: None };
+        let mut record = Self {
+            cache,
+            id,
+            started: Instant::now(),
+            started_at,
+            events,
+            lines: Vec::new(),
+            lost: None,
+        };
         let stages = plan.workflow().stages.iter().enumerate();
         let stages =
             stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number).len()));
@@ -73,13 +85,20 @@ impl<'a> RunRecord<'a> {
             event: &'a Event,
         }
         let line = Line { milliseconds: self.started.elapsed().as_millis(), event };
-        // One call a line: what a killed run leaves ends with a whole line, or with one torn.
-        let written = serde_json::to_string(&line)
-            .map_err(io::Error::from)
-            .and_then(|line| self.events.write_all(format!("{line}\n").as_bytes()));
+        let written = serde_json::to_writer(&mut self.lines, &line).map_err(io::Error::from);
+        self.lines.push(b'\n');
+        // What was found in the cache is found many stages at a time, and is told with what happens next.
+        let waits = matches!(event, Event::Cached { .. }) && self.lines.len() < MOST_LINES;
+        // Whole lines in one call: what a killed run leaves ends with a whole line, or with one torn.
+        let written = written.and_then(|()| if waits { Ok(()) } else { self.write_lines() });
         if let Err(error) = written {
             self.lost.get_or_insert(error);
         }
+    }
+
+    fn write_lines(&mut self) -> io::Result<()> {
+        let lines = std::mem::take(&mut self.lines);
+        self.events.write_all(&lines)
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event.
@@ -93,25 +112,24 @@ impl<'a> RunRecord<'a> {
         if let Some(lost) = self.lost.take() {
             return Err(lost.into());
         }
-        let manifest = self.manifest(plan, outcome, status);
-        let text = serde_json::to_vec(&manifest).map_err(io::Error::from)?;
+        let head = self.manifest(plan, status);
+        let text = with_actions(&head, plan, outcome).map_err(io::Error::from)?;
         self.cache.write_run_file(&self.id, FILE, &text)?;
         if outcome.count(ActionState::Done) > 0 {
-            let known = manifest.actions.iter().filter(|action| !action.outputs.is_empty());
+            let known = (0..plan.actions).filter(|&of| {
+                matches!(outcome.states[of as usize], ActionState::Done | ActionState::Cached)
+            });
             let remembered: Remembered =
-                known.filter_map(|action| Some((action.action.clone(), action.key?))).collect();
+                known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?))).collect();
             self.cache.remember(&plan.workflow().name, &remembered)?;
         }
         Ok(end)
     }
 
-    fn manifest(&self, plan: &Plan<'_>, outcome: &Outcome, status: &str) -> Manifest {
+    /// The manifest, its actions left out.
+    fn manifest(&self, plan: &Plan<'_>, status: &str) -> Manifest {
         let workflow = plan.workflow();
         let mut plugins = Vec::new();
-        let mut actions = Vec::new();
-        for of in (0..plan.len()).map(|action| action as ActionId).filter(|&of| plan.wants(of)) {
-            actions.push(action(plan, outcome, of));
-        }
         for stage in plan.stages.iter().filter(|stage| stage.wanted) {
             let found = stage.variants.iter().filter_map(plugin);
             plugins.extend(found.filter_map(|(id, digest)| Some((id, digest.parse().ok()?))));
@@ -140,9 +158,28 @@ impl<'a> RunRecord<'a> {
             peak_memory: peak_memory(),
             plugins,
             stages: stages.collect(),
-            actions,
+            actions: Vec::new(),
         }
     }
+}
+
+/// The text of a manifest with its actions, which are never all in memory.
+fn with_actions(
+    head: &Manifest,
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = serde_json::to_vec(head)?;
+    // The list of actions comes last, and is empty.
+    text.truncate(text.len() - b"]}".len());
+    for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        serde_json::to_writer(&mut text, &action(plan, outcome, of))?;
+    }
+    text.extend(b"]}");
+    Ok(text)
 }
 
 fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId) -> ManifestAction {
@@ -151,10 +188,11 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId) -> ManifestAction {
     let known = matches!(state, ActionState::Done | ActionState::Cached);
     let outputs = plan.stages[stage].outputs.len();
     let executed = outcome.executed.get(&of);
-    let failure = outcome.failures.iter().find(|failure| failure.action == of);
+    let failure = outcome.failures.binary_search_by_key(&of, |failure| failure.action);
+    let failure = failure.ok().map(|at| &outcome.failures[at]);
     ManifestAction {
         stage,
-        action: site(&plan.workflow().stages[stage].name, &plan.point(of)),
+        action: plan.site(of),
         state: state.name().to_owned(),
         key: outcome.keys[of as usize],
         outputs: (0..if known { outputs } else { 0 })
