@@ -25,7 +25,7 @@ pub use kinds::example_effects::ExampleEffects;
 pub use kinds::features::Features;
 pub use kinds::findings::{Finding, Findings};
 pub use kinds::folds::Folds;
-pub use kinds::model::{FittedOn, Model};
+pub use kinds::model::{EmbeddingScale, FittedOn, Model};
 pub use kinds::permutations::Permutations;
 pub use kinds::predictions::Predictions;
 pub use kinds::quality::{Control, Quality, UnknownControl};

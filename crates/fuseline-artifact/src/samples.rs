@@ -60,6 +60,13 @@ pub fn model() -> Model {
         fitted_on: FittedOn::examples(["a", "c"]),
         modalities: strings(&["audio", "video"]),
         classes: strings(&["rest", "stress"]),
+        embeddings: vec![EmbeddingScale {
+            modality: "audio".to_owned(),
+            columns: strings(&["pitch", "jitter"]),
+            excluded: strings(&["quality"]),
+            mean: vec![0.1, -3.0],
+            scale: vec![1.0, 0.3],
+        }],
         bytes: vec![0, 255, 1, 0],
     }
 }

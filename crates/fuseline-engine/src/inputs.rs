@@ -15,6 +15,7 @@ use crate::services::Services;
 pub type Point = Vec<(String, String)>;
 
 /// An artifact of a gathering port, with the coordinates that were gathered.
+#[derive(Debug, Clone)]
 pub struct Labelled<T> {
     /// The gathered axes and their labels.
     pub point: Point,

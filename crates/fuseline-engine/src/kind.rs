@@ -90,6 +90,8 @@ impl Problem {
 pub struct CheckSite<'a> {
     /// What the outside offers.
     pub services: &'a Services,
+    /// The inputs that the stage names.
+    pub inputs: Vec<&'a str>,
     /// What was found so far.
     pub problems: Vec<Problem>,
 }

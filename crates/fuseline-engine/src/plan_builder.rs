@@ -97,7 +97,8 @@ fn prepare(
 ) -> Result<PlannedVariant, Vec<Problem>> {
     let kind: &Kind = kinds.get(variant.kind);
     let prepared = (kind.prepare)(&variant.options).map_err(|problem| vec![problem])?;
-    let mut site = CheckSite { services, problems: Vec::new() };
+    let named = stage.inputs.iter().map(|input| input.port.as_str()).collect();
+    let mut site = CheckSite { services, inputs: named, problems: Vec::new() };
     prepared.check(&mut site);
     let mut writer = KeyWriter::new(kind, services, workflow.seed, depth == Depth::Check);
     prepared.key(&mut writer);

@@ -22,6 +22,16 @@ pub(crate) struct Fusable {
     pub available: Vec<u8>,
     /// rows x modalities; 0 where unavailable.
     pub quality: Vec<f64>,
+    /// What rules may take besides; of some of the modalities.
+    pub embeddings: Vec<Embedded>,
+}
+
+/// One modality's embedding, standardised.
+pub(crate) struct Embedded {
+    pub modality: String,
+    pub width: usize,
+    /// rows x width; 0 where unavailable.
+    pub values: Vec<f64>,
 }
 
 impl Fusable {
@@ -78,6 +88,7 @@ impl Fusable {
             evidence: vec![0.0; cells * classes],
             available: vec![0; cells],
             quality: vec![0.0; cells],
+            embeddings: Vec::new(),
             classes: cohort.classes.clone(),
             rows,
             modalities,
@@ -143,8 +154,11 @@ impl Fusable {
             available: &self.available,
             quality: &self.quality,
         };
-        Batch::new(&self.modalities, &self.classes, columns)
-            .map_err(|error| StageError::data(error.to_string()))
+        let batch = Batch::new(&self.modalities, &self.classes, columns);
+        let whole = self.embeddings.iter().fold(batch, |batch, of| {
+            batch.and_then(|batch| batch.with_embedding(&of.modality, of.width, &of.values))
+        });
+        whole.map_err(|error| StageError::data(error.to_string()))
     }
 
     /// What a rule is fitted on.
@@ -171,7 +185,7 @@ fn cell_error(what: &str, id: &str, modality: &str) -> StageError {
 }
 
 /// The modalities in order; an error when one comes twice.
-fn each_modality_once<'m>(
+pub(crate) fn each_modality_once<'m>(
     what: &str,
     names: impl Iterator<Item = &'m str>,
 ) -> Result<Vec<String>, StageError> {

@@ -6,6 +6,7 @@ use fuseline_host::OpenModel;
 
 use crate::batch::Fusable;
 
+pub(crate) mod embeddings;
 pub mod fit;
 pub mod predict;
 
@@ -25,6 +26,7 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
     flow.no_control("evidence");
     let (model, evidence, quality) =
         (flow.input("model"), flow.input("evidence"), flow.input("quality"));
+    embeddings::applied(flow);
     if model.control && !quality.control {
         flow.leak(
             codes::LEAK_CONTROL,
@@ -33,7 +35,9 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
             "match the quality: the model and the quality it is asked under come from the same point",
         );
     }
-    let shaped_by = model.shaped_by.union(evidence.shaped_by).union(quality.shaped_by);
+    let embedded = flow.input("embeddings").shaped_by;
+    let shaped_by =
+        model.shaped_by.union(evidence.shaped_by).union(quality.shaped_by).union(embedded);
     for output in outputs {
         flow.output(output, evidence.holds, shaped_by).control = model.control || quality.control;
     }

@@ -65,7 +65,7 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "folds 1c97edf86448",
             "evidence 940ee860d0c3",
             "quality 79db22a9f7c1",
-            "model ede217a5651a",
+            "model 7b26586399d2",
             "predictions dc721af431a5",
             "permutations 5aec14d2cc78",
             "example_effects e650bae020b7",

@@ -1,6 +1,8 @@
 //! A fitted fusion rule.
 
 use arrow::array::BinaryArray;
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
@@ -12,13 +14,18 @@ use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Model,
-    version: 2,
+    version: 3,
     columns: &[
         Column::full("bytes", ColumnType::Binary, "the model as its plugin wrote it; one row"),
         Column::full(
             "fitted_on",
             ColumnType::Binary,
             "the rows it was fitted on: 16 bytes of the digest of each example_id, sorted",
+        ),
+        Column::full(
+            "embedding_scales",
+            ColumnType::Binary,
+            "what its embeddings are standardised by: means, then scales, of each in turn, as little-endian float64",
         ),
     ],
     metadata: &[
@@ -42,6 +49,11 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             key: "modalities",
             of: MetadataType::Names,
             help: "the modalities, in the order of its inputs",
+        },
+        MetadataKey {
+            key: "embeddings",
+            of: MetadataType::Text,
+            help: "JSON: of each embedding the modality, the columns, and the columns that the rule does not see",
         },
         CLASSES,
     ],
@@ -76,6 +88,21 @@ fn kept(id: &str) -> [u8; KEPT] {
     kept
 }
 
+/// One modality's embedding, as a rule was fitted on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddingScale {
+    /// The modality.
+    pub modality: String,
+    /// The columns that the rule sees, in their order.
+    pub columns: Vec<String>,
+    /// Columns that the rule does not see.
+    pub excluded: Vec<String>,
+    /// The mean of each column over the fitting rows: what a missing value becomes.
+    pub mean: Vec<f64>,
+    /// What each column is divided by.
+    pub scale: Vec<f64>,
+}
+
 /// A fitted fusion rule, frozen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -93,15 +120,60 @@ pub struct Model {
     pub modalities: Vec<String>,
     /// The names of the classes.
     pub classes: Vec<String>,
+    /// The embeddings that it takes, if any; they are frozen with it.
+    pub embeddings: Vec<EmbeddingScale>,
     /// The model as its plugin wrote it.
     pub bytes: Vec<u8>,
 }
 
 impl Model {
-    /// The digest of the bytes: what proves that the model stayed frozen.
+    /// The digest of what is frozen, which proves that the model stayed so: its bytes, and how its embeddings are
+    /// standardised where it takes any.
     pub fn model_digest(&self) -> Digest {
-        Digest::of(&self.bytes)
+        if self.embeddings.is_empty() {
+            return Digest::of(&self.bytes);
+        }
+        let names = self.embedding_names();
+        let parts = [names.into_bytes(), self.embedding_scales(), self.bytes.clone()];
+        let lengths = parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes());
+        Digest::of(&[lengths.collect(), parts.concat()].concat())
     }
+
+    fn embedding_names(&self) -> String {
+        let each = self.embeddings.iter().map(
+            |of| json!({ "modality": of.modality, "columns": of.columns, "excluded": of.excluded }),
+        );
+        serde_json::Value::Array(each.collect()).to_string()
+    }
+
+    fn embedding_scales(&self) -> Vec<u8> {
+        let values = self.embeddings.iter().flat_map(|of| of.mean.iter().chain(&of.scale));
+        values.flat_map(|value| value.to_le_bytes()).collect()
+    }
+}
+
+/// Reads the names and numbers of embeddings back; none when they do not fit together.
+fn read_embeddings(names: &str, scales: &[u8]) -> Option<Vec<EmbeddingScale>> {
+    let names: Vec<EmbeddingNames> = serde_json::from_str(names).ok()?;
+    let (values, []) = scales.as_chunks::<8>() else { return None };
+    let mut values = values.iter().map(|bytes| f64::from_le_bytes(*bytes));
+    let mut take = |count| {
+        let taken: Vec<f64> = values.by_ref().take(count).collect();
+        (taken.len() == count).then_some(taken)
+    };
+    let mut embeddings = Vec::with_capacity(names.len());
+    for EmbeddingNames { modality, columns, excluded } in names {
+        let (mean, scale) = (take(columns.len())?, take(columns.len())?);
+        embeddings.push(EmbeddingScale { modality, columns, excluded, mean, scale });
+    }
+    values.next().is_none().then_some(embeddings)
+}
+
+#[derive(Deserialize)]
+struct EmbeddingNames {
+    modality: String,
+    columns: Vec<String>,
+    excluded: Vec<String>,
 }
 
 impl Typed for Model {
@@ -112,9 +184,12 @@ impl Typed for Model {
             let problem = format!("the model has {} bytes", self.bytes.len());
             return Err(ArtifactError::TooLarge { kind: Self::KIND, problem });
         }
+        let (names, scales) = (self.embedding_names(), self.embedding_scales());
         Builder::new(Self::KIND, 1)
             .column("bytes", BinaryArray::from_vec(vec![&self.bytes]))
             .column("fitted_on", BinaryArray::from_vec(vec![&self.fitted_on.0]))
+            .column("embedding_scales", BinaryArray::from_vec(vec![&scales]))
+            .metadata("embeddings", names)
             .metadata("plugin_id", self.plugin_id)
             .metadata("plugin_version", self.plugin_version)
             .metadata("plugin_digest", self.plugin_digest)
@@ -135,7 +210,16 @@ impl Typed for Model {
                 found,
             });
         }
+        let names = columns.text("embeddings")?;
+        let scales = columns.binary("embedding_scales")?.value(0);
+        let embeddings = read_embeddings(names, scales).ok_or_else(|| ArtifactError::Metadata {
+            kind: Self::KIND,
+            key: "embeddings".to_owned(),
+            value: names.to_owned(),
+            expected: "as many columns as there are means and scales",
+        })?;
         Ok(Self {
+            embeddings,
             plugin_id: columns.text("plugin_id")?.to_owned(),
             plugin_version: columns.text("plugin_version")?.to_owned(),
             plugin_digest: columns.text("plugin_digest")?.parse()?,
@@ -160,5 +244,25 @@ mod tests {
             assert_eq!(fitted.contains(id), number % 2 == 0, "{id}");
         }
         assert!(!FittedOn::default().contains(""));
+    }
+
+    #[test]
+    fn how_embeddings_are_standardised_is_frozen_with_the_model() {
+        let mut model = crate::samples::model();
+        let digest = model.model_digest();
+        let bare = Model { embeddings: Vec::new(), ..model.clone() };
+        assert_ne!(digest, bare.model_digest());
+        assert_eq!(bare.model_digest(), Digest::of(&bare.bytes));
+        model.embeddings[0].scale[1] = f64::from_bits(model.embeddings[0].scale[1].to_bits() + 1);
+        assert_ne!(digest, model.model_digest());
+    }
+
+    #[test]
+    fn names_and_numbers_of_embeddings_that_do_not_fit_together_are_refused() {
+        let mut artifact = crate::samples::model().into_artifact().unwrap();
+        let names = r#"[{"modality": "audio", "columns": ["a"], "excluded": []}]"#;
+        artifact.metadata.insert("embeddings".to_owned(), names.to_owned());
+        let error = Model::from_artifact(&artifact).unwrap_err();
+        assert!(error.to_string().contains("as many columns"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! `diagnose.metrics`: Clean-Q against Broken-Q in other measures than balanced accuracy.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Model, Quality};
+use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, Rows, StageError, StageKind,
 };
@@ -60,7 +60,8 @@ const MEASURES: [(&str, bool); 5] = [
 
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
-    const REVISION: u32 = 1;
+    // 2: models keep how embeddings are standardised.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 
@@ -79,6 +80,8 @@ impl StageKind for Metrics {
                 Role::Apply,
                 "Test quality, one a fold and modality.",
             )
+            .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
+            .optional()
             .one(
                 "cohort",
                 ArtifactKind::Cohort,
@@ -101,6 +104,7 @@ impl StageKind for Metrics {
         // time.
         flow.same_rows("evidence", "quality");
         flow.no_control("evidence");
+        flow.no_control("embeddings");
         let all = flow.all_inputs();
         flow.output("table", Rows::All, all.shaped_by).control = all.control;
     }
@@ -198,6 +202,7 @@ impl Metrics {
     fn folds(&self, inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Vec<Fold>, StageError> {
         let mut evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
         let mut quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
+        let embeddings: Vec<Labelled<Features>> = inputs.many("embeddings")?;
         let mut tested = vec![false; cohort.len()];
         let models: Vec<Labelled<Model>> = inputs.many("model")?;
         models
@@ -205,8 +210,11 @@ impl Metrics {
             .map(|Labelled { point, artifact: model }| {
                 let own_evidence = take(&mut evidence, &point);
                 let own_quality = take(&mut quality, &point);
-                let fusable = Fusable::of(&own_evidence, &own_quality, cohort)?;
+                let mut fusable = Fusable::of(&own_evidence, &own_quality, cohort)?;
                 fusion::fits(&model, &fusable)?;
+                // Embeddings need not have an axis of the model: features are the same in every fold unless degraded.
+                let own = embeddings.iter().filter(|of| agree(&of.point, &point)).cloned();
+                fusion::embeddings::apply(&model, &own.collect::<Vec<_>>(), &mut fusable, cohort)?;
                 guard::not_fitted_on(&model, cohort, &fusable.rows)?;
                 for &row in &fusable.rows {
                     if std::mem::replace(&mut tested[row], true) {
@@ -243,6 +251,11 @@ fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
         .partition(|labelled| point.iter().all(|place| labelled.point.contains(place)));
     *all = rest;
     own
+}
+
+/// Whether two points have the same label on every axis that both have.
+fn agree(one: &Point, other: &Point) -> bool {
+    one.iter().all(|(axis, label)| other.iter().all(|(also, other)| axis != also || label == other))
 }
 
 /// The measures of pooled rows x classes, in the order of [`MEASURES`]; NaN where one is undefined.

@@ -85,7 +85,8 @@ fn three() -> u32 {
 
 impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
-    const REVISION: u32 = 1;
+    // 2: models keep how embeddings are standardised.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 
@@ -94,6 +95,8 @@ impl StageKind for PermuteQuality {
             .one("model", ArtifactKind::Model, Role::Apply, "The frozen fusion rule.")
             .many("evidence", ArtifactKind::Evidence, Role::Apply, "Test evidence, one a modality.")
             .many("quality", ArtifactKind::Quality, Role::Apply, "Test quality, one a modality.")
+            .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
+            .optional()
             .one(
                 "cohort",
                 ArtifactKind::Cohort,
@@ -140,8 +143,9 @@ impl StageKind for PermuteQuality {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
         let cohort: Cohort = inputs.one("cohort")?;
-        let fusable = Fusable::gather(inputs, &cohort)?;
+        let mut fusable = Fusable::gather(inputs, &cohort)?;
         fusion::fits(&model, &fusable)?;
+        fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable, &cohort)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
@@ -160,7 +164,7 @@ impl StageKind for PermuteQuality {
         let after = opened.predict(&batch)?;
         let same =
             clean.iter().zip(&after).all(|(clean, after)| clean.to_bits() == after.to_bits());
-        if model.model_digest() != frozen || opened.digest() != frozen || !same {
+        if model.model_digest() != frozen || opened.digest() != Digest::of(&model.bytes) || !same {
             return Err(StageError::failed(format!(
                 "the model of {} changed while it was asked: it is not frozen",
                 model.plugin_id

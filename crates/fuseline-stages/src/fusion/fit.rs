@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::embeddings;
 use crate::batch::Fusable;
 use crate::expert::all_classes;
 use crate::rows::rows_digest;
@@ -26,12 +27,16 @@ pub struct Fit {
     /// The rule's own parameters; `fuseline plugin inspect` shows them.
     #[serde(default)]
     params: Map<String, Value>,
+    /// Columns of the embeddings that the rule must not see, such as one that quality is read from: an intervention on
+    /// quality would not reach it there. An embedding without the column is left as it is.
+    #[serde(default)]
+    exclude: Vec<String>,
 }
 
 impl StageKind for Fit {
     const NAME: &'static str = "fusion.fit";
-    // 2: the model says which rows it was fitted on.
-    const REVISION: u32 = 2;
+    // 2: the model says which rows it was fitted on. 3: and how its embeddings are standardised.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "Fits a fusion rule on evidence, availability, quality and labels.";
 
@@ -49,14 +54,17 @@ impl StageKind for Fit {
                 Role::Fit,
                 "Quality of the same rows, one a modality.",
             )
+            .many("embeddings", ArtifactKind::Features, Role::Fit, embeddings::PORT)
+            .optional()
             .one("cohort", ArtifactKind::Cohort, Role::Fit, "The examples with their labels.")
             .output("model", ArtifactKind::Model, "The fitted rule, frozen.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { rule, params } = self;
+        let Self { rule, params, exclude } = self;
         key.rule("rule", rule);
         key.field("params", params);
+        key.field("exclude", exclude);
         key.seed();
     }
 
@@ -76,6 +84,14 @@ impl StageKind for Fit {
                     reported.hint = problem.hint;
                     site.report(reported);
                 }
+                if site.inputs.contains(&"embeddings")
+                    && !descriptor.capabilities.accepts_embeddings
+                {
+                    let takes_none = format!("the rule {} takes no embeddings", descriptor.id);
+                    site.report(Problem::new("rule", takes_none).hint(
+                        "leave the input embeddings out, or choose a rule that takes them, such as attention",
+                    ));
+                }
             }
         }
     }
@@ -86,14 +102,20 @@ impl StageKind for Fit {
         flow.fit("quality", quality.holds);
         flow.same_rows("evidence", "quality");
         flow.no_control("evidence");
-        let shaped_by =
-            evidence.holds.union(evidence.shaped_by).union(quality.holds).union(quality.shaped_by);
+        // Of embeddings only the rows of the evidence are looked at.
+        flow.fit("embeddings", evidence.holds);
+        flow.no_control("embeddings");
+        let embedded = flow.input("embeddings").shaped_by;
+        let shaped_by = evidence.holds.union(evidence.shaped_by).union(quality.holds);
+        let shaped_by = shaped_by.union(quality.shaped_by).union(embedded);
         flow.output("model", Rows::None, shaped_by).control = quality.control;
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let fusable = Fusable::gather(inputs, &cohort)?;
+        let mut fusable = Fusable::gather(inputs, &cohort)?;
+        let given = inputs.many("embeddings")?;
+        let scales = embeddings::fit(&given, &self.exclude, &mut fusable, &cohort)?;
         let labels = fusable.labels(&cohort);
         all_classes(&labels, &cohort.classes).map_err(|class| {
             StageError::data(format!("no training example is of class {class}"))
@@ -126,6 +148,7 @@ impl StageKind for Fit {
                 fitted_on: FittedOn::examples(fitted_on.iter().map(String::as_str)),
                 modalities: fusable.modalities,
                 classes: fusable.classes,
+                embeddings: scales,
                 bytes,
             },
         )

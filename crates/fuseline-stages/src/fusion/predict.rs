@@ -17,7 +17,8 @@ pub struct Predict {}
 
 impl StageKind for Predict {
     const NAME: &'static str = "fusion.predict";
-    const REVISION: u32 = 1;
+    // 2: models keep how embeddings are standardised.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Class probabilities and decisions of a frozen fusion rule.";
 
     fn ports() -> Ports {
@@ -30,6 +31,8 @@ impl StageKind for Predict {
                 Role::Apply,
                 "Quality of the same rows, one a modality.",
             )
+            .many("embeddings", ArtifactKind::Features, Role::Apply, super::embeddings::PORT)
+            .optional()
             .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples, for their order.")
             .output("predictions", ArtifactKind::Predictions, "Probabilities and decisions.")
     }
@@ -45,8 +48,9 @@ impl StageKind for Predict {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
         let cohort: Cohort = inputs.one("cohort")?;
-        let fusable = Fusable::gather(inputs, &cohort)?;
+        let mut fusable = Fusable::gather(inputs, &cohort)?;
         super::fits(&model, &fusable)?;
+        super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable, &cohort)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let probabilities = super::open(inputs, &model)?.predict(&fusable.batch()?)?;
         let decision = probabilities

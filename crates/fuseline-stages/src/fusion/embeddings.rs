@@ -1,0 +1,217 @@
+//! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training rows say.
+
+use fuseline_artifact::{Cohort, EmbeddingScale, Features, Model};
+use fuseline_engine::{Labelled, RowFlow, StageError};
+use fuseline_learn::standardise::Preprocessor;
+
+use crate::batch::{Embedded, Fusable, each_modality_once};
+use crate::rows::{Matrix, no_column, row_of};
+
+/// What the port `embeddings` says of itself.
+pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
+     take embeddings.";
+
+/// The leakage guard of a stage that shows a model embeddings: only the rows of the evidence are looked at.
+pub(crate) fn applied(flow: &mut RowFlow<'_>) {
+    flow.no_control("embeddings");
+    let (model, asked) = (flow.input("model").shaped_by, flow.input("evidence").holds);
+    // A model that saw the rows was reported with the evidence.
+    if !model.overlaps(asked) {
+        flow.apply_own(model, "embeddings", asked);
+    }
+}
+
+/// Puts standardised embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
+/// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1.
+pub(crate) fn fit(
+    given: &[Labelled<Features>],
+    exclude: &[String],
+    fusable: &mut Fusable,
+    cohort: &Cohort,
+) -> Result<Vec<EmbeddingScale>, StageError> {
+    let modalities = modalities(given, fusable)?;
+    if let Some(unknown) = exclude.iter().find(|name| {
+        !given.iter().any(|of| of.artifact.columns.iter().any(|(column, _)| column == *name))
+    }) {
+        let Some(first) = given.first() else {
+            return Err(
+                StageError::data("there are no embeddings to exclude columns of").at("exclude")
+            );
+        };
+        return Err(no_column(&first.artifact, unknown).at("exclude"));
+    }
+    let mut scales = Vec::with_capacity(given.len());
+    for (of, modality) in given.iter().zip(modalities) {
+        let features = &of.artifact;
+        let (excluded, columns): (Vec<_>, Vec<_>) = features
+            .columns
+            .iter()
+            .map(|(name, _)| name.clone())
+            .partition(|name| exclude.contains(name));
+        let cells = Cells::of(features, &excluded, &modality, fusable, cohort)?;
+        cells.without_quality(&columns, fusable)?;
+        let scale = Preprocessor::fit(&cells.values, columns.len()).map_err(|error| {
+            StageError::data(format!("the embedding of modality {modality}: {error}"))
+        })?;
+        let (mean, scale_of) = (scale.mean().to_vec(), scale.scale().to_vec());
+        cells.put(&scale, fusable)?;
+        scales.push(EmbeddingScale { modality, columns, excluded, mean, scale: scale_of });
+    }
+    Ok(scales)
+}
+
+/// Puts embeddings beside the evidence, standardised as the model's training rows say.
+///
+/// Errors when they are not those that the model was fitted on, by modality and by column.
+pub(crate) fn apply(
+    model: &Model,
+    given: &[Labelled<Features>],
+    fusable: &mut Fusable,
+    cohort: &Cohort,
+) -> Result<(), StageError> {
+    let modalities = modalities(given, fusable)?;
+    let fitted: Vec<&str> = model.embeddings.iter().map(|of| of.modality.as_str()).collect();
+    if modalities != fitted {
+        let list = |names: &[&str]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let asked: Vec<&str> = modalities.iter().map(String::as_str).collect();
+        return Err(StageError::data(format!(
+            "the model was fitted with embeddings of modalities: {}; and is asked with: {}",
+            list(&fitted),
+            list(&asked)
+        ))
+        .hint("give the input embeddings as the stage that fitted the model has it"));
+    }
+    for (of, known) in given.iter().zip(&model.embeddings) {
+        let names = of.artifact.columns.iter().map(|(name, _)| name);
+        let columns: Vec<&String> = names.filter(|name| !known.excluded.contains(name)).collect();
+        if !columns.iter().copied().eq(&known.columns) {
+            let first = columns.iter().zip(&known.columns).find(|(found, fitted)| *found != fitted);
+            let what = match first {
+                Some((found, fitted)) => format!("{found} stands where {fitted} was"),
+                None => format!("{} columns were {}", columns.len(), known.columns.len()),
+            };
+            return Err(StageError::data(format!(
+                "the embedding of modality {} has other columns than the model was fitted on: {what}",
+                known.modality
+            )));
+        }
+        let scale = Preprocessor::from_parts(known.mean.clone(), known.scale.clone())
+            .map_err(|error| StageError::failed(error.to_string()))?;
+        Cells::of(&of.artifact, &known.excluded, &known.modality, fusable, cohort)?
+            .put(&scale, fusable)?;
+    }
+    Ok(())
+}
+
+/// The modality of each embedding: its label on the axis `modality`.
+fn modalities(given: &[Labelled<Features>], fusable: &Fusable) -> Result<Vec<String>, StageError> {
+    let mut names = Vec::with_capacity(given.len());
+    for of in given {
+        let label = of.point.iter().find(|(axis, _)| axis == "modality");
+        let (_, name) = label.ok_or_else(|| {
+            StageError::data("an embedding does not say its modality").hint(
+                "run the stage that makes it over an axis called modality, and give all of it",
+            )
+        })?;
+        if !fusable.modalities.contains(name) {
+            return Err(StageError::data(format!(
+                "there is an embedding of modality {name} but no evidence"
+            )));
+        }
+        names.push(name.as_str());
+    }
+    each_modality_once("embeddings", names.into_iter())
+}
+
+/// The raw embedding of one modality in the rows that have it.
+struct Cells<'m> {
+    modality: &'m str,
+    /// Where the modality stands among those of the rule.
+    place: usize,
+    /// The rows that have it.
+    rows: Vec<usize>,
+    width: usize,
+    /// rows x width; NaN where missing.
+    values: Vec<f64>,
+}
+
+impl<'m> Cells<'m> {
+    fn of(
+        features: &Features,
+        excluded: &[String],
+        modality: &'m str,
+        fusable: &Fusable,
+        cohort: &Cohort,
+    ) -> Result<Self, StageError> {
+        // What is not there needs no exclusion.
+        let names = features.columns.iter().map(|(name, _)| name);
+        let excluded: Vec<_> = names.filter(|name| excluded.contains(name)).cloned().collect();
+        let matrix = Matrix::of(features, &excluded)?;
+        if matrix.width == 0 {
+            return Err(StageError::data(format!(
+                "the embedding of modality {modality} has no column"
+            ))
+            .at("exclude"));
+        }
+        let width = fusable.modalities.len();
+        let place = fusable.modalities.iter().position(|name| name == modality).unwrap_or(width);
+        let at = row_of(features.example_id.iter().flatten());
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for (row, &of_cohort) in fusable.rows.iter().enumerate() {
+            if fusable.available[row * width + place] == 0 {
+                continue;
+            }
+            let id = cohort.example_id[of_cohort].as_str();
+            let found = at.get(id).ok_or_else(|| {
+                StageError::data(format!(
+                    "example {id} has evidence but no embedding in modality {modality}"
+                ))
+            })?;
+            rows.push(row);
+            values.extend_from_slice(matrix.row(*found));
+        }
+        Ok(Self { modality, place, rows, width: matrix.width, values })
+    }
+
+    /// An error when a column is the quality itself: the rule could read there what an intervention on quality does not
+    /// reach.
+    fn without_quality(&self, columns: &[String], fusable: &Fusable) -> Result<(), StageError> {
+        let modalities = fusable.modalities.len();
+        let quality = |at: usize| fusable.quality[self.rows[at] * modalities + self.place];
+        if (1..self.rows.len()).all(|at| quality(at) == quality(0)) {
+            return Ok(());
+        }
+        let is_quality = |column: usize| {
+            (0..self.rows.len()).all(|at| self.values[at * self.width + column] == quality(at))
+        };
+        match (0..self.width).find(|&column| is_quality(column)) {
+            None => Ok(()),
+            Some(column) => Err(StageError::data(format!(
+                "column {} of the embedding of modality {} is the quality itself: an intervention on quality would \
+                 not reach it there",
+                columns[column], self.modality
+            ))
+            .at("exclude")
+            .hint(format!("say exclude: [{}]", columns[column]))),
+        }
+    }
+
+    /// Puts it beside the evidence, standardised.
+    fn put(&self, scale: &Preprocessor, fusable: &mut Fusable) -> Result<(), StageError> {
+        let standardised =
+            scale.transform(&self.values).map_err(|error| StageError::failed(error.to_string()))?;
+        let mut values = vec![0.0; fusable.rows.len() * self.width];
+        for (row, own) in self.rows.iter().zip(standardised.chunks_exact(self.width)) {
+            values[row * self.width..][..self.width].copy_from_slice(own);
+        }
+        let modality = self.modality.to_owned();
+        fusable.embeddings.push(Embedded { modality, width: self.width, values });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
