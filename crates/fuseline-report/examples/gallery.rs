@@ -13,8 +13,10 @@ fn main() -> std::io::Result<()> {
         std::fs::write(folder.join(name).join("report.html"), fuseline_report::html(&data))?;
         std::fs::write(folder.join(name).join("report.md"), fuseline_report::markdown(&data))?;
         std::fs::write(folder.join(name).join("report.tex"), fuseline_report::latex(&data))?;
-        for (figure, svg) in fuseline_report::figures(&data) {
-            std::fs::write(folder.join(name).join(format!("{figure}.svg")), svg)?;
+        for figure in fuseline_report::figures(&data) {
+            let path = folder.join(name).join(&figure.name);
+            std::fs::write(path.with_extension("svg"), figure.svg())?;
+            std::fs::write(path.with_extension("pdf"), figure.pdf())?;
         }
     }
     Ok(())

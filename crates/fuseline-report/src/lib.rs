@@ -2,8 +2,8 @@
 //!
 //! Knows findings, what may be said of them, and how to draw them. Knows nothing of artifacts, files or clocks:
 //! data in, text out, and the same data gives the same bytes.
-//! Start at [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other forms. **Invariant:** a report asks nothing of the network and claims no more
-//! than its tests allow.
+//! Start at [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other forms.
+//! **Invariant:** a report asks nothing of the network and claims no more than its tests allow.
 
 mod answer;
 mod arrange;
@@ -23,18 +23,16 @@ pub use data::{
     Asked, Control, FindingRow, ModelUsed, NullDistribution, PluginUsed, Point, Provenance,
     ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
 };
+pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use page::html;
 
-/// Draws every figure of the report as an SVG file of its own: name without extension, SVG in light colours.
+/// Draws every figure of the report that may stand in a file of its own.
 #[must_use]
-pub fn figures(data: &ReportData) -> Vec<(String, String)> {
+pub fn figures(data: &ReportData) -> Vec<Figure> {
     let (answer, arrangement) = (answer::answer(data), arrange::arrange(data));
     figures::all(data, &answer, &arrangement)
-        .iter()
-        .map(|figure| (figure.name.clone(), figure.standalone()))
-        .collect()
 }
 
 #[cfg(test)]

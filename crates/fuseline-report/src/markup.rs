@@ -72,6 +72,33 @@ impl Element {
         self
     }
 
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value of an attribute.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The elements directly in it.
+    pub fn elements(&self) -> impl Iterator<Item = &Self> {
+        self.content.iter().filter_map(|content| match content {
+            Content::Element(element) => Some(element),
+            Content::Text(_) | Content::Raw(_) => None,
+        })
+    }
+
+    /// The text directly in it.
+    pub fn own_text(&self) -> String {
+        let text = self.content.iter().filter_map(|content| match content {
+            Content::Text(text) => Some(text.as_str()),
+            Content::Element(_) | Content::Raw(_) => None,
+        });
+        text.collect()
+    }
+
     /// Writes the element.
     pub fn write(&self, out: &mut String) {
         out.push('<');

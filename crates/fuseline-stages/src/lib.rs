@@ -73,5 +73,6 @@ pub fn kinds() -> Kinds {
         Kind::of::<report::markdown::Markdown>(),
         Kind::of::<report::latex::Latex>(),
         Kind::of::<command::Command>(),
+        Kind::of::<report::figure::Figure>(),
     ])
 }

@@ -1,6 +1,7 @@
 //! `report.*`: findings for people.
 
 mod curves;
+pub mod figure;
 pub mod html;
 pub mod latex;
 pub mod markdown;

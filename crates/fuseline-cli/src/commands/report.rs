@@ -99,8 +99,10 @@ fn write_report(data: &ReportData, markdown: &str, files: &mut Files<'_>) -> Res
     files.write("report.html", fuseline_report::html(data).as_bytes())?;
     files.write(markdown, fuseline_report::markdown(data).as_bytes())?;
     files.write("report.tex", fuseline_report::latex(data).as_bytes())?;
-    for (name, svg) in fuseline_report::figures(data) {
-        files.write(Path::new("figures").join(format!("{name}.svg")), svg.as_bytes())?;
+    for figure in fuseline_report::figures(data) {
+        let path = Path::new("figures").join(&figure.name);
+        files.write(path.with_extension("svg"), figure.svg().as_bytes())?;
+        files.write(path.with_extension("pdf"), &figure.pdf())?;
     }
     Ok(())
 }

@@ -18,25 +18,26 @@ pub struct Figure {
     /// Height in pixels at 100 %.
     pub height: f64,
     /// The shapes, back to front.
-    pub shapes: Vec<Element>,
+    pub(crate) shapes: Vec<Element>,
 }
 
 impl Figure {
     /// The figure within a page, coloured by the page.
-    pub fn inline(&self) -> Element {
+    pub(crate) fn inline(&self) -> Element {
         let title = format!("{}-title", self.name);
         let description = format!("{}-description", self.name);
-        self.svg()
+        self.root()
             .attr("aria-labelledby", format!("{title} {description}"))
             .child(element("title").attr("id", title).text(self.title.clone()))
             .child(element("desc").attr("id", description).text(self.description.clone()))
             .children(self.shapes.iter().cloned())
     }
 
-    /// The figure as a file of its own, in light colours, without CSS variables: few converters know them.
-    pub fn standalone(&self) -> String {
+    /// The figure as a file of SVG, in light colours, without CSS variables: few converters know them.
+    #[must_use]
+    pub fn svg(&self) -> String {
         let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-        self.svg()
+        self.root()
             .attr("xmlns", "http://www.w3.org/2000/svg")
             .child(element("title").text(self.title.clone()))
             .child(element("desc").text(self.description.clone()))
@@ -52,7 +53,13 @@ impl Figure {
         out
     }
 
-    fn svg(&self) -> Element {
+    /// The figure as one page of PDF, in light colours, with the letters that it uses embedded.
+    #[must_use]
+    pub fn pdf(&self) -> Vec<u8> {
+        super::pdf::pdf(self)
+    }
+
+    fn root(&self) -> Element {
         element("svg")
             .class("figure")
             .attr("role", "img")

@@ -5,14 +5,17 @@
 
 mod alignment;
 mod canvas;
+mod font;
 mod forest;
 mod graph;
 mod heat;
 mod null;
+mod pdf;
 mod reliability;
 mod response;
 mod scatter;
 mod spread;
+mod style;
 
 pub use canvas::Figure;
 pub use forest::{Shape, forest};
@@ -56,7 +59,7 @@ pub fn graph(data: &ReportData) -> FigureSet {
     }
 }
 
-/// Every figure of the report as a file of its own: name without extension, SVG.
+/// Every figure of the report that may stand in a file of its own.
 pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec<Figure> {
     let mut figures: Vec<Figure> =
         forest(data, answer, arrangement, Shape::Wide).into_iter().collect();

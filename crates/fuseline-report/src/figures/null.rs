@@ -27,11 +27,25 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
         .collect();
     let longest = nulls.iter().map(|(null, _)| point_values(&null.point).chars().count()).max();
     let lines = if longest > Some(LINE) { 2 } else { 1 };
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figure> = Vec::new();
     for (null, p) in nulls {
-        figures.extend(panel(figures.len() + 1, null, p, lines));
+        let mut name = format!("null-{}", slug(&point_values(&null.point)));
+        if figures.iter().any(|figure| figure.name == name) {
+            name = format!("{name}-{}", figures.len() + 1);
+        }
+        figures.extend(panel(name, null, p, lines));
     }
     figures
+}
+
+/// A point as part of the name of a file that every system, shell and LaTeX takes: "lr-margin-alpha-0_5".
+fn slug(text: &str) -> String {
+    let plain = |letter: char| match letter {
+        '.' => '_',
+        letter if letter.is_ascii_alphanumeric() || letter == '_' => letter,
+        _ => ' ',
+    };
+    text.chars().map(plain).collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
 }
 
 /// A heading on one line or two, broken between values.
@@ -48,7 +62,7 @@ fn heading(point: &Point, lines: usize) -> Vec<Element> {
     }
 }
 
-fn panel(number: usize, null: &NullDistribution, p: Option<f64>, lines: usize) -> Option<Figure> {
+fn panel(name: String, null: &NullDistribution, p: Option<f64>, lines: usize) -> Option<Figure> {
     let broken: Vec<f64> = null.broken.iter().copied().filter(|value| value.is_finite()).collect();
     if broken.is_empty() || !null.clean.is_finite() {
         return None;
@@ -78,7 +92,7 @@ fn panel(number: usize, null: &NullDistribution, p: Option<f64>, lines: usize) -
     let side = if x > WIDTH / 2.0 { (Anchor::Start, 8.0) } else { (Anchor::End, WIDTH - 8.0) };
     shapes.push(label("small muted", side.0, side.1, top - 9.0, p_value(p)));
     Some(Figure {
-        name: format!("null-{number}"),
+        name,
         title: format!("Null distribution: {}", point_values(&null.point)),
         description: format!(
             "Balanced accuracy under {} permutations has the mean {}; observed under Clean-Q: {}. {} of the \
@@ -114,4 +128,15 @@ fn bars(broken: &[f64], scale: &Scale, base: f64) -> Vec<Element> {
             rectangle("bar", 12.0 + bin as f64 * step, base - tall, step - 0.75, tall)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_hold_nothing_that_a_shell_or_latex_minds() {
+        assert_eq!(slug("lr · margin · alpha 0.5"), "lr-margin-alpha-0_5");
+        assert_eq!(slug("</b> & 情 %"), "b");
+    }
 }

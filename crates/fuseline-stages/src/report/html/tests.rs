@@ -4,6 +4,7 @@ use fuseline_artifact::Digest;
 use fuseline_engine::{InputsBuilder, Outputs, Provenance};
 
 use super::*;
+use crate::report::figure::Figure;
 use crate::report::latex::Latex;
 use crate::report::markdown::Markdown;
 use crate::testing::services;
@@ -69,10 +70,14 @@ fn settings_are_those_that_the_findings_carry() {
 
 /// The report in the form of another stage kind.
 fn run_as<K: StageKind>(inputs: &Inputs<'_>) -> Report {
-    let kind: K = serde_json::from_str("{}").unwrap();
+    run_with::<K>("{}", inputs).unwrap()
+}
+
+fn run_with<K: StageKind>(options: &str, inputs: &Inputs<'_>) -> Result<Report, StageError> {
+    let kind: K = serde_json::from_str(options).unwrap();
     let mut outputs = Outputs::default();
-    kind.run(inputs, &mut outputs).unwrap();
-    outputs.get("report").unwrap()
+    kind.run(inputs, &mut outputs)?;
+    Ok(outputs.get("report").unwrap())
 }
 
 #[test]
@@ -108,4 +113,14 @@ fn the_report_names_what_was_asked_and_where_it_comes_from() {
         assert!(html.contains(text), "{text} is missing");
     }
     assert!(!html.contains("NaN") && !html.contains("inf "));
+
+    let figure = |options: &str| run_with::<Figure>(options, &inputs);
+    let pdf = figure(r#"{"figure": "gaps"}"#).unwrap();
+    assert_eq!((pdf.media_type.as_str(), &pdf.bytes[..5]), ("application/pdf", &b"%PDF-"[..]));
+    let svg = figure(r#"{"figure": "null-lr", "format": "svg"}"#).unwrap();
+    assert_eq!(svg.media_type, "image/svg+xml");
+    assert!(String::from_utf8(svg.bytes).unwrap().contains("Null distribution: lr"));
+    let error = figure(r#"{"figure": "gasp"}"#).unwrap_err();
+    assert_eq!(error.option.as_deref(), Some("figure"));
+    assert_eq!(error.hint.as_deref(), Some("did you mean gaps?"));
 }

@@ -1,0 +1,67 @@
+//! `report.figure`: one figure of the report as a file, for a paper.
+
+use fuseline_artifact::Report;
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::html::{data, ports};
+use crate::pattern::closest;
+
+/// Draws one figure of the report into a file of its own.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Which: `gaps` (the forest plot), `stages`, `alignment`, `heat-1`, ...: the names of the files that `fuseline report
+    /// --figures` writes.
+    figure: String,
+    /// In which form.
+    #[serde(default)]
+    format: Format,
+}
+
+/// The form of a figure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// PDF with its fonts embedded, as journals and pdfLaTeX ask for it.
+    #[default]
+    Pdf,
+    /// SVG, for pages and to edit.
+    Svg,
+}
+
+impl StageKind for Figure {
+    const NAME: &'static str = "report.figure";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "One figure of the report as PDF or SVG, for a paper.";
+
+    fn ports() -> Ports {
+        ports()
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { figure, format } = self;
+        key.field("figure", figure);
+        key.field("format", format);
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let figures = fuseline_report::figures(&data(None, inputs)?);
+        let Some(figure) = figures.iter().find(|figure| figure.name == self.figure) else {
+            let names: Vec<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+            let hint = match closest(&self.figure, names.iter().copied()) {
+                Some(name) => format!("did you mean {name}?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            let message = format!("the report has no figure {}", self.figure);
+            return Err(StageError::data(message).at("figure").hint(hint));
+        };
+        let (media_type, bytes) = match self.format {
+            Format::Pdf => ("application/pdf", figure.pdf()),
+            Format::Svg => ("image/svg+xml", figure.svg().into_bytes()),
+        };
+        outputs.put("report", Report { media_type: media_type.to_owned(), bytes })
+    }
+}
