@@ -8,6 +8,7 @@ mod diagnostic;
 mod faults;
 mod language;
 mod leaks;
+mod midfusion;
 mod plugins;
 mod results;
 mod study;
