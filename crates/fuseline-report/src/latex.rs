@@ -10,19 +10,28 @@ use crate::page::title;
 /// More rows than this do not fit one page.
 const ROWS_ON_A_PAGE: usize = 45;
 
+/// A letter that few fonts of LaTeX have: XeLaTeX and LuaLaTeX are given it, pdfLaTeX its number.
+const LETTER: &str =
+    "\\protected\\def\\fuselineletter#1#2{\\ifdefined\\Umathchar#1\\else\\texttt{U+#2}\\fi}\n\n";
+
 /// Writes the findings and the methods as LaTeX to `\input`; the first lines name the packages it needs.
 #[must_use]
 pub fn latex(data: &ReportData) -> String {
     let long = data.findings.len() > ROWS_ON_A_PAGE;
     let mut out = format!(
-        "% {}\n% In the preamble: \\usepackage{{booktabs{}}}\n\n",
+        "% {}\n% In the preamble: \\usepackage[T1]{{fontenc}}\\usepackage{{booktabs{}}}\n\
+         % The figures that `fuseline report` writes: \\includegraphics[width=\\linewidth]{{figures/gaps.pdf}} (graphicx)\n\n",
         comment(title(data)),
         if long { ",longtable" } else { "" }
     );
+    let head = out.len();
     if !data.findings.is_empty() {
         out.push_str(&table(data, &answer(data), long));
     }
     out.push_str(&format!("\n{}\n", escape(&methods(data).join(" "))));
+    if out.contains("\\fuselineletter") {
+        out.insert_str(head, LETTER);
+    }
     out
 }
 
@@ -113,6 +122,11 @@ fn escape(text: &str) -> String {
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '±' => out.push_str("$\\pm$"),
+            '×' => out.push_str("$\\times$"),
+            '≤' => out.push_str("$\\le$"),
+            '≥' => out.push_str("$\\ge$"),
+            '≈' => out.push_str("$\\approx$"),
+            '→' => out.push_str("$\\to$"),
             '·' => out.push_str("$\\cdot$"),
             // A bracket after a line's end would be read as its option.
             '[' => out.push_str("{[}"),
@@ -122,11 +136,50 @@ fn escape(text: &str) -> String {
             '–' => out.push_str("--"),
             '\u{a0}' => out.push('~'),
             '\u{202f}' => out.push_str("\\,"),
+            // Joined to their neighbours by ligatures otherwise.
+            '\'' => out.push_str("\\textquotesingle{}"),
+            '`' => out.push_str("\\textasciigrave{}"),
+            '|' => out.push_str("\\textbar{}"),
             control if control.is_control() => out.push(' '),
-            other => out.push(other),
+            // What the encoding T1 has.
+            latin
+                if latin < '\u{80}'
+                    || ('¡'..='ž').contains(&latin) && !"ĦħĸĿŀŉŦŧſ".contains(latin) =>
+            {
+                out.push(latin)
+            }
+            other => match greek(other) {
+                Some(name) => out.push_str(&format!("$\\{name}$")),
+                None => out
+                    .push_str(&format!("\\fuselineletter{{{other}}}{{{:04X}}}", u32::from(other))),
+            },
         }
     }
     out
+}
+
+/// The command of mathematics for a Greek letter.
+fn greek(letter: char) -> Option<&'static str> {
+    const SMALL: [&str; 25] = [
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+        "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "varsigma", "sigma", "tau", "upsilon",
+        "phi", "chi", "psi", "omega",
+    ];
+    match letter {
+        'ο' => None,
+        'α'..='ω' => SMALL.get(letter as usize - 'α' as usize).copied(),
+        'Γ' => Some("Gamma"),
+        'Δ' => Some("Delta"),
+        'Θ' => Some("Theta"),
+        'Λ' => Some("Lambda"),
+        'Ξ' => Some("Xi"),
+        'Π' => Some("Pi"),
+        'Σ' => Some("Sigma"),
+        'Φ' => Some("Phi"),
+        'Ψ' => Some("Psi"),
+        'Ω' => Some("Omega"),
+        _ => None,
+    }
 }
 
 /// Text that stays within a comment.
