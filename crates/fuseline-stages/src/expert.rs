@@ -12,13 +12,15 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::calibration::{Calibration, Calibrator};
+use self::calibration::{Calibrating, Calibration, Scale};
 use crate::guard::groups_apart;
 use crate::rows::{Matrix, fold_of_rows, row_of};
 use crate::split::fold_by_rank;
 
 mod calibration;
+mod external;
 pub mod gradient_boosting;
+pub mod linear_svm;
 pub mod logistic;
 pub mod precomputed;
 pub mod random_forest;
@@ -84,6 +86,8 @@ pub(crate) struct Setup<'a> {
     pub exclude: &'a [String],
     pub class_weight: ClassWeight,
     pub calibration: Calibration,
+    /// What the learner gives.
+    pub scale: Scale,
 }
 
 impl Setup<'_> {
@@ -142,7 +146,14 @@ pub(crate) fn run(
 ) -> Result<(), StageError> {
     let features: Features = inputs.one("features")?;
     let cohort: Cohort = inputs.one("cohort")?;
-    let rows = Sides::new(&features, &cohort, &inputs.one("folds")?, setup)?;
+    let place = row_of(features.example_id.iter().flatten());
+    let found = |row: usize| place.get(cohort.example_id[row].as_str()).copied();
+    let folds: Folds = inputs.one("folds")?;
+    let rows = Sides::new(&cohort, &folds, setup.test_fold, setup.inner_folds, found)?;
+    if rows.train.is_empty() {
+        return Err(StageError::data("no training example of the cohort is in the features")
+            .hint("compare the example_ids of the two"));
+    }
     let matrix = Matrix::of(&features, setup.exclude)?;
     if matrix.width == 0 {
         return Err(StageError::data("no feature is left to fit on").at("exclude"));
@@ -199,42 +210,27 @@ pub(crate) fn run(
     for answer in &answers[1..=setup.inner_folds as usize] {
         answer.put(&mut train, classes, |_| true);
     }
-    if setup.calibration != Calibration::None {
-        let labels: Vec<u32> = rows.train.iter().map(|row| cohort.label[row.cohort]).collect();
-        let calibrator = |evidence: &[f64], among: &dyn Fn(&Row) -> bool| {
-            let known: Vec<usize> =
-                (0..rows.train.len()).filter(|&row| among(&rows.train[row])).collect();
-            let labels: Vec<u32> = known.iter().map(|&row| labels[row]).collect();
-            let evidence: Vec<f64> = known
-                .iter()
-                .flat_map(|&row| &evidence[row * classes..][..classes])
-                .copied()
-                .collect();
-            let weights = setup.class_weight.of(&labels, classes)?;
-            Calibrator::fit(setup.calibration, &evidence, &labels, &weights, &cohort.classes)
-        };
-        calibrator(&train, &|_| true)?.apply(&mut test, classes);
-        let plain = train.clone();
-        for inner in 0..setup.inner_folds {
-            // Evidence of the other inner folds, from experts that have not seen this one.
-            let mut apart = plain.clone();
-            for answer in &answers[setup.inner_folds as usize + 1..] {
-                if answer.left_out.contains(&inner) {
-                    answer.put(&mut apart, classes, |row| rows.train[row].inner != inner);
-                }
-            }
-            let calibrator = calibrator(&apart, &|row| row.inner != inner)?;
-            for (row, evidence) in rows.train.iter().zip(train.chunks_exact_mut(classes)) {
-                if row.inner == inner {
-                    calibrator.apply(evidence, classes);
-                }
+    let labels: Vec<u32> = rows.train.iter().map(|row| cohort.label[row.cohort]).collect();
+    Calibrating {
+        calibration: setup.calibration,
+        scale: setup.scale,
+        class_weight: setup.class_weight,
+        rows: &rows.train,
+        labels: &labels,
+        class_names: &cohort.classes,
+        inner_folds: setup.inner_folds,
+    }
+    .calibrate(&mut train, &mut test, |inner, evidence| {
+        for answer in &answers[setup.inner_folds as usize + 1..] {
+            if answer.left_out.contains(&inner) {
+                answer.put(evidence, classes, |row| rows.train[row].inner != inner);
             }
         }
-    }
+    })?;
     let evidence = |rows: &[Row], probabilities| Evidence {
         modality: modality.clone(),
         classes: cohort.classes.clone(),
-        example_id: rows.iter().map(|row| cohort.example_id[row.cohort].clone()).collect(),
+        example_id: ids(&cohort, rows),
         probabilities,
     };
     outputs.put("train", evidence(&rows.train, train))?;
@@ -261,59 +257,64 @@ impl Answer {
     }
 }
 
-/// A row of the cohort that the features have too.
+/// A row of the cohort that the modality has too.
 struct Row {
     cohort: usize,
+    /// Where its features stand.
     features: usize,
     /// The inner fold; of no meaning for a test row.
     inner: u32,
 }
 
+/// The example_ids of some rows.
+fn ids(cohort: &Cohort, rows: &[Row]) -> Vec<String> {
+    rows.iter().map(|row| cohort.example_id[row.cohort].clone()).collect()
+}
+
+/// The rows on each side of the split that the modality has.
 struct Sides {
     train: Vec<Row>,
     test: Vec<Row>,
+    /// How many there are of each, whether or not the modality has them.
+    all: (usize, usize),
 }
 
 impl Sides {
+    /// `found` says where the features of a row of the cohort stand. Training rows are divided into `inner_folds`, unless
+    /// that is 0.
     fn new(
-        features: &Features,
         cohort: &Cohort,
         folds: &Folds,
-        setup: &Setup<'_>,
+        test_fold: i32,
+        inner_folds: u32,
+        found: impl Fn(usize) -> Option<usize>,
     ) -> Result<Self, StageError> {
         let fold = fold_of_rows(cohort, folds)?;
         let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..fold.len()).partition(|&row| fold[row] == setup.test_fold);
+            (0..fold.len()).partition(|&row| fold[row] == test_fold);
         if test.is_empty() {
-            return Err(no_test_rows(setup.test_fold, &fold));
+            return Err(no_test_rows(test_fold, &fold));
         }
         groups_apart(cohort, &train, &test)?;
         let groups = train.iter().map(|&row| cohort.group[row].as_str());
-        let inner = fold_by_rank(groups, setup.inner_folds, |_| ()).map_err(|groups| {
-            StageError::data(format!(
-                "{} inner folds of {groups} training groups: some would be empty",
-                setup.inner_folds
-            ))
-            .at("inner_folds")
-        })?;
-        let place = row_of(features.example_id.iter().flatten());
+        let inner = match inner_folds {
+            0 => vec![0; train.len()],
+            _ => fold_by_rank(groups, inner_folds, |_| ()).map_err(|groups| {
+                StageError::data(format!(
+                    "{inner_folds} inner folds of {groups} training groups: some would be empty"
+                ))
+                .at("inner_folds")
+            })?,
+        };
         let present = |row: usize, inner: u32| {
-            let features = *place.get(cohort.example_id[row].as_str())?;
-            Some(Row { cohort: row, features, inner })
+            found(row).map(|features| Row { cohort: row, features, inner })
         };
-        let rows = Self {
-            train: train
-                .iter()
-                .zip(inner)
-                .filter_map(|(&row, inner)| present(row, inner))
-                .collect(),
+        let inner_of = train.iter().zip(inner);
+        Ok(Self {
+            all: (train.len(), test.len()),
+            train: inner_of.filter_map(|(&row, inner)| present(row, inner)).collect(),
             test: test.iter().filter_map(|&row| present(row, 0)).collect(),
-        };
-        if rows.train.is_empty() {
-            return Err(StageError::data("no training example of the cohort is in the features")
-                .hint("compare the example_ids of the two"));
-        }
-        Ok(rows)
+        })
     }
 }
 

@@ -45,6 +45,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<intervene::degrade::Degrade>(),
         Kind::of::<intervene::outage::Outage>(),
         Kind::of::<expert::logistic::LogisticExpert>(),
+        Kind::of::<expert::linear_svm::LinearSvmExpert>(),
         Kind::of::<expert::gradient_boosting::BoostingExpert>(),
         Kind::of::<expert::random_forest::ForestExpert>(),
         Kind::of::<expert::precomputed::PrecomputedExpert>(),
@@ -72,7 +73,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<report::html::Html>(),
         Kind::of::<report::markdown::Markdown>(),
         Kind::of::<report::latex::Latex>(),
-        Kind::of::<command::Command>(),
         Kind::of::<report::figure::Figure>(),
+        Kind::of::<command::Command>(),
     ])
 }

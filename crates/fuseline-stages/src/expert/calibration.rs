@@ -2,10 +2,12 @@
 
 use fuseline_engine::StageError;
 use fuseline_learn::calibration::{Isotonic, Temperature};
+use fuseline_learn::link;
+use fuseline_learn::sigmoid::Sigmoid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{all_classes, failed};
+use super::{ClassWeight, Row, all_classes, failed};
 
 /// How evidence is calibrated, on out-of-fold rows only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,57 +21,171 @@ pub enum Calibration {
     /// A rising step function (Zadrozny and Elkan 2002): of the second of two classes, or of each of more classes against
     /// the others, scaled to sum to 1.
     Isotonic,
+    /// A sigmoid of the score (Platt 2000): of the decision value, or of the log odds of a probability; for the second of
+    /// two classes, or for each of more classes against the others, scaled to sum to 1.
+    Sigmoid,
 }
 
-/// A fitted calibration.
-pub(super) enum Calibrator {
-    Temperature(Temperature),
-    Isotonic(Vec<Isotonic>),
+/// What a learner gives for each row and class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Probabilities.
+    Probabilities,
+    /// Any numbers, larger for the class that is meant; those of two classes are each other's negative.
+    DecisionValues,
 }
 
-impl Calibrator {
-    /// Fits on out-of-fold evidence, row-major, with the labels and weights of its rows.
-    pub fn fit(
-        calibration: Calibration,
+/// What the rows that calibrations are fitted on have in common.
+pub(crate) struct Calibrating<'a> {
+    pub calibration: Calibration,
+    pub scale: Scale,
+    pub class_weight: ClassWeight,
+    /// The training rows.
+    pub rows: &'a [Row],
+    /// Their labels.
+    pub labels: &'a [u32],
+    pub class_names: &'a [String],
+    /// Over how many folds the training rows are divided.
+    pub inner_folds: u32,
+}
+
+impl Calibrating<'_> {
+    /// Calibrates the evidence of the training and of the test rows in place.
+    ///
+    /// For the test rows the calibration is fitted on that of all training rows; for an inner fold on that of the others,
+    /// after `apart` has put in what experts say of them that have not seen the inner fold either.
+    pub fn calibrate(
+        &self,
+        train: &mut [f64],
+        test: &mut [f64],
+        apart: impl Fn(u32, &mut [f64]),
+    ) -> Result<(), StageError> {
+        if self.calibration == Calibration::None {
+            return Ok(());
+        }
+        let classes = self.class_names.len();
+        self.fit(train, |_| true)?.apply(test, classes);
+        let plain = train.to_vec();
+        for inner in 0..self.inner_folds {
+            let mut others = plain.clone();
+            apart(inner, &mut others);
+            let calibrator = self.fit(&others, |row| row.inner != inner)?;
+            for (row, evidence) in self.rows.iter().zip(train.chunks_exact_mut(classes)) {
+                if row.inner == inner {
+                    calibrator.apply(evidence, classes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fit(
+        &self,
         evidence: &[f64],
-        labels: &[u32],
-        weights: &[f64],
-        class_names: &[String],
-    ) -> Result<Self, StageError> {
-        all_classes(labels, class_names).map_err(|class| {
+        among: impl Fn(&Row) -> bool,
+    ) -> Result<Calibrator, StageError> {
+        let classes = self.class_names.len();
+        let known = || (0..self.rows.len()).filter(|&row| among(&self.rows[row]));
+        let labels: Vec<u32> = known().map(|row| self.labels[row]).collect();
+        all_classes(&labels, self.class_names).map_err(|class| {
             StageError::data(format!("no out-of-fold example of class {class} to calibrate on"))
                 .at("calibration")
         })?;
-        let classes = class_names.len();
-        if calibration == Calibration::Isotonic {
-            let curve = |class: u32| {
-                let scores: Vec<f64> =
-                    evidence.iter().skip(class as usize).step_by(classes).copied().collect();
-                let targets: Vec<f64> =
-                    labels.iter().map(|&label| f64::from(label == class)).collect();
-                Isotonic::fit(&scores, &targets, weights).map_err(failed)
-            };
-            // The second class stands for both of two.
-            let first = if classes == 2 { 1 } else { 0 };
-            let curves = (0..).take(classes).skip(first).map(curve);
-            return Ok(Self::Isotonic(curves.collect::<Result<_, _>>()?));
+        let rows = known().map(|row| &evidence[row * classes..][..classes]);
+        let weights = self.class_weight.of(&labels, classes)?;
+        let fitted = match self.calibration {
+            Calibration::Temperature => {
+                let mut evidence = rows.flatten().copied().collect::<Vec<f64>>();
+                self.scale.to_probabilities(&mut evidence, classes);
+                let fitted = Temperature::fit(&evidence, &labels, &weights, classes);
+                Fitted::Temperature(fitted.map_err(failed)?)
+            }
+            calibration => {
+                // The second class stands for both of two.
+                let first = if classes == 2 { 1 } else { 0 };
+                let curve = |class: usize| {
+                    let own = labels.iter().map(|&label| label as usize == class);
+                    let value = rows.clone().map(|row| row[class]);
+                    Ok(match calibration {
+                        Calibration::Sigmoid => {
+                            let scores: Vec<f64> = value.map(|p| self.scale.score(p)).collect();
+                            let own: Vec<bool> = own.collect();
+                            Curve::Sigmoid(Sigmoid::fit(&scores, &own, &weights).map_err(failed)?)
+                        }
+                        _ => {
+                            let targets: Vec<f64> = own.map(f64::from).collect();
+                            let values: Vec<f64> = value.collect();
+                            let fitted = Isotonic::fit(&values, &targets, &weights);
+                            Curve::Isotonic(fitted.map_err(failed)?)
+                        }
+                    })
+                };
+                let curves = (first..classes).map(curve).collect::<Result<_, StageError>>();
+                Fitted::Curves(curves?)
+            }
+        };
+        Ok(Calibrator { scale: self.scale, fitted })
+    }
+}
+
+impl Scale {
+    /// The softmax of decision values; probabilities stay as they are.
+    fn to_probabilities(self, rows: &mut [f64], classes: usize) {
+        if self == Self::DecisionValues {
+            rows.chunks_exact_mut(classes).for_each(link::softmax);
         }
-        Temperature::fit(evidence, labels, weights, classes).map(Self::Temperature).map_err(failed)
     }
 
-    /// Calibrates evidence in place.
-    pub fn apply(&self, evidence: &mut [f64], classes: usize) {
-        let curves = match self {
-            Self::Temperature(temperature) => return temperature.apply(evidence, classes),
-            Self::Isotonic(curves) => curves,
+    /// The log odds of a probability; a decision value stays as it is.
+    fn score(self, value: f64) -> f64 {
+        match self {
+            Self::DecisionValues => value,
+            Self::Probabilities => {
+                let log = |p: f64| libm::log(p.max(f64::EPSILON));
+                log(value) - log(1.0 - value)
+            }
+        }
+    }
+}
+
+/// A fitted calibration.
+struct Calibrator {
+    scale: Scale,
+    fitted: Fitted,
+}
+
+enum Fitted {
+    Temperature(Temperature),
+    /// One for the second of two classes, or one a class.
+    Curves(Vec<Curve>),
+}
+
+enum Curve {
+    Isotonic(Isotonic),
+    Sigmoid(Sigmoid),
+}
+
+impl Calibrator {
+    /// Makes calibrated probabilities of what a learner gave, in place.
+    fn apply(&self, evidence: &mut [f64], classes: usize) {
+        let curves = match &self.fitted {
+            Fitted::Temperature(temperature) => {
+                self.scale.to_probabilities(evidence, classes);
+                return temperature.apply(evidence, classes);
+            }
+            Fitted::Curves(curves) => curves,
+        };
+        let value = |curve: &Curve, value: f64| match curve {
+            Curve::Isotonic(curve) => curve.value(value),
+            Curve::Sigmoid(curve) => curve.value(self.scale.score(value)),
         };
         for row in evidence.chunks_exact_mut(classes) {
             if let ([curve], [first, second]) = (&curves[..], &mut *row) {
-                *second = curve.value(*second);
+                *second = value(curve, *second);
                 *first = 1.0 - *second;
                 continue;
             }
-            row.iter_mut().zip(curves).for_each(|(p, curve)| *p = curve.value(*p));
+            row.iter_mut().zip(curves).for_each(|(p, curve)| *p = value(curve, *p));
             let sum: f64 = row.iter().sum();
             let uniform = 1.0 / classes as f64;
             row.iter_mut().for_each(|p| *p = if sum > 0.0 { *p / sum } else { uniform });

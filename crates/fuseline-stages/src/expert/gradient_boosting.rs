@@ -8,7 +8,7 @@ use fuseline_learn::standardise::Preprocessor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, Scale};
 use super::{ClassWeight, Setup, Training, failed};
 
 /// Fits histogram gradient boosting on one modality and gives its class probabilities.
@@ -139,6 +139,7 @@ impl BoostingExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            scale: Scale::Probabilities,
         }
     }
 

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use fuseline_artifact::{Cohort, Evidence};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind};
+use fuseline_artifact::Cohort;
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::guard::groups_apart;
+use super::ClassWeight;
+use super::calibration::Calibration;
+use super::external::External;
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, open};
 use crate::pattern::Column;
-use crate::rows::fold_of_rows;
 
 /// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
 ///
@@ -20,6 +21,10 @@ use crate::rows::fold_of_rows;
 /// from a model that was fitted on the other folds, training rows out of fold. What nobody can check here is that this is
 /// so: the plan takes it as said. Rows of examples outside the cohort are passed over; an example that is absent from
 /// the table gets no evidence.
+///
+/// A calibration is fitted on training rows alone: for the test rows on the evidence of all of them, for each inner fold of
+/// them on that of the others. Where a table with `fold` has training evidence from models that saw one another's rows,
+/// as out-of-fold evidence does, the calibration of training rows is as nested as that evidence is.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrecomputedExpert {
@@ -37,9 +42,23 @@ pub struct PrecomputedExpert {
     fold: Option<Column>,
     /// The fold whose examples are tested.
     test_fold: i32,
+    /// How evidence is calibrated.
+    #[serde(default)]
+    calibration: Calibration,
+    /// Over how many folds the training rows are divided for their calibration.
+    #[serde(default = "four")]
+    #[schemars(range(min = 2))]
+    inner_folds: u32,
+    /// How rows are weighted for the calibration.
+    #[serde(default)]
+    class_weight: ClassWeight,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
+}
+
+fn four() -> u32 {
+    4
 }
 
 impl StageKind for PrecomputedExpert {
@@ -52,7 +71,17 @@ impl StageKind for PrecomputedExpert {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, probabilities, fold, test_fold, modality } = self;
+        let Self {
+            path,
+            id,
+            probabilities,
+            fold,
+            test_fold,
+            calibration,
+            inner_folds,
+            class_weight,
+            modality,
+        } = self;
         key.file("path", path);
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
@@ -60,54 +89,44 @@ impl StageKind for PrecomputedExpert {
         key.field("probabilities", probabilities);
         key.field("fold", fold);
         key.field("test_fold", test_fold);
+        key.field("calibration", calibration);
+        if *calibration != Calibration::None {
+            key.field("inner_folds", inner_folds);
+            key.field("class_weight", class_weight);
+        }
         key.field("modality", modality);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let fold = flow.fold("folds", self.test_fold.into());
-        let shaped_by = if self.fold.is_some() { Rows::Train(fold) } else { Rows::External };
-        flow.output("train", Rows::Train(fold), shaped_by);
-        flow.output("test", Rows::Test(fold), shaped_by);
+        self.external().rows(flow, self.fold.is_some());
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..fold.len()).partition(|&row| fold[row] == self.test_fold);
-        if test.is_empty() {
-            return Err(super::no_test_rows(self.test_fold, &fold));
-        }
-        groups_apart(&cohort, &train, &test)?;
         let table = open(&self.path, inputs.read_file(&self.path)?)?;
         let found = self.evidence(&table, &cohort)?;
-        let modality = super::modality(self.modality.as_deref(), inputs);
-        let mut sides = [(&train, "train"), (&test, "test")].into_iter().map(|(rows, port)| {
-            let there: Vec<_> =
-                rows.iter().filter_map(|&row| Some((row, found[row].as_deref()?))).collect();
-            if there.is_empty() {
-                return Err(StageError::data(format!(
-                    "{} has evidence for none of the {} {port} examples of fold {}",
-                    table.file,
-                    rows.len(),
-                    self.test_fold
-                ))
-                .at("id")
-                .hint("compare the example_ids, and the folds, of the table and the cohort"));
-            }
-            let evidence = Evidence {
-                modality: modality.clone(),
-                classes: cohort.classes.clone(),
-                example_id: there.iter().map(|(row, _)| cohort.example_id[*row].clone()).collect(),
-                probabilities: there.iter().flat_map(|(_, p)| p.iter().copied()).collect(),
-            };
-            outputs.put(port, evidence)
-        });
-        sides.try_for_each(|side| side)
+        self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
+            StageError::data(format!(
+                "{} has evidence for none of the {rows} {side} examples of fold {}",
+                table.file, self.test_fold
+            ))
+            .at("id")
+            .hint("compare the example_ids, and the folds, of the table and the cohort")
+        })
     }
 }
 
 impl PrecomputedExpert {
+    fn external(&self) -> External<'_> {
+        External {
+            test_fold: self.test_fold,
+            modality: self.modality.as_deref(),
+            calibration: self.calibration,
+            inner_folds: self.inner_folds,
+            class_weight: self.class_weight,
+        }
+    }
+
     /// The evidence of each row of the cohort, where the table has it.
     fn evidence(
         &self,

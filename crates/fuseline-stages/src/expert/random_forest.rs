@@ -9,7 +9,7 @@ use fuseline_stats::streams::Stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, Scale};
 use super::{ClassWeight, Setup, Training, failed};
 
 /// Fits a random forest on one modality and gives its class probabilities.
@@ -133,6 +133,7 @@ impl ForestExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            scale: Scale::Probabilities,
         }
     }
 

@@ -1,15 +1,17 @@
 //! Experts and calibrations beside scikit-learn and scipy, on `tests/fixtures/experts.py`.
 
 use arrow::array::{Float64Array, StringArray};
-use fuseline_artifact::{Cohort, Evidence, Features, Folds};
+use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds};
 use fuseline_engine::{StageError, StageKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::gradient_boosting::BoostingExpert;
+use super::linear_svm::LinearSvmExpert;
 use super::logistic::LogisticExpert;
+use super::precomputed::PrecomputedExpert;
 use super::random_forest::ForestExpert;
-use crate::testing::{cohort, run};
+use crate::testing::{cohort, message, run};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -17,6 +19,7 @@ struct Fixture {
     label: Vec<u32>,
     fold: Vec<i32>,
     columns: Vec<Vec<Option<f64>>>,
+    external: Vec<f64>,
     experts: std::collections::BTreeMap<String, Sides>,
 }
 
@@ -30,11 +33,7 @@ fn fixture() -> Fixture {
     serde_json::from_str(include_str!("../../tests/fixtures/experts.json")).unwrap()
 }
 
-fn expert<K: StageKind>(
-    case: &Fixture,
-    seed: u64,
-    more: &Value,
-) -> Result<[Evidence; 2], StageError> {
+fn cohort_of(case: &Fixture) -> Cohort {
     let rows: Vec<_> = case
         .group
         .iter()
@@ -42,7 +41,15 @@ fn expert<K: StageKind>(
         .enumerate()
         .map(|(row, (group, label))| (format!("e{row:03}"), group.clone(), *label))
         .collect();
-    let cohort: Cohort = cohort(&rows);
+    cohort(&rows)
+}
+
+fn expert<K: StageKind>(
+    case: &Fixture,
+    seed: u64,
+    more: &Value,
+) -> Result<[Evidence; 2], StageError> {
+    let cohort = cohort_of(case);
     let columns = case.columns.iter().enumerate();
     let features = Features {
         example_id: StringArray::from_iter_values(&cohort.example_id),
@@ -95,11 +102,62 @@ fn gradient_boosting_is_that_of_scikit_learn() {
 #[test]
 fn calibrated_evidence_is_that_of_scikit_learn_and_scipy() {
     let case = fixture();
-    for (calibration, tolerance) in [("temperature", 1e-6), ("isotonic", 1e-6)] {
+    for calibration in ["temperature", "isotonic", "sigmoid"] {
         let found =
             expert::<LogisticExpert>(&case, 1, &json!({ "calibration": calibration })).unwrap();
-        assert_close(&differences(&case, &format!("logistic, {calibration}"), &found), tolerance);
+        assert_close(&differences(&case, &format!("logistic, {calibration}"), &found), 1e-6);
     }
+}
+
+#[test]
+fn support_vector_machines_are_those_of_scikit_learn_and_calibrated_on_rows_they_have_not_seen() {
+    let case = fixture();
+    let plain = expert::<LinearSvmExpert>(&case, 1, &json!({})).unwrap();
+    assert_close(&differences(&case, "svm, sigmoid", &plain), 1e-6);
+    for calibration in ["temperature", "isotonic"] {
+        let found =
+            expert::<LinearSvmExpert>(&case, 1, &json!({ "calibration": calibration })).unwrap();
+        assert_close(&differences(&case, &format!("svm, {calibration}"), &found), 1e-6);
+    }
+}
+
+/// The evidence of the fixture's external model, from a table.
+fn external(case: &Fixture, more: &Value) -> Result<[Evidence; 2], StageError> {
+    let cohort = cohort_of(case);
+    let mut text = "id,rest,stress\n".to_owned();
+    for (id, stress) in cohort.example_id.iter().zip(&case.external) {
+        text.push_str(&format!("{id},{},{stress}\n", 1.0 - stress));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("evidence.csv");
+    std::fs::write(&path, &text).unwrap();
+    let mut options = json!({
+        "path": path, "id": { "column": "id" }, "probabilities": ["rest", "stress"],
+        "test_fold": 1, "inner_folds": 3, "modality": "audio",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        options[name] = value.clone();
+    }
+    let folds = Folds { example_id: cohort.example_id.clone(), fold: case.fold.clone() };
+    let outputs = run::<PrecomputedExpert>(options, 1, &[], |inputs| {
+        let inputs = inputs.files(vec![(path, Digest::of(text.as_bytes()))]);
+        inputs.artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+#[test]
+fn evidence_from_elsewhere_is_calibrated_on_training_rows_of_other_groups() {
+    let case = fixture();
+    for calibration in ["temperature", "isotonic", "sigmoid"] {
+        let found = external(&case, &json!({ "calibration": calibration })).unwrap();
+        assert_close(&differences(&case, &format!("external, {calibration}"), &found), 1e-6);
+    }
+    // More inner folds than groups matter only to a calibration.
+    assert!(external(&case, &json!({ "inner_folds": 50 })).is_ok());
+    let many = json!({ "inner_folds": 50, "calibration": "isotonic" });
+    let expected = "50 inner folds of 36 training groups: some would be empty";
+    assert_eq!(message(&external(&case, &many).unwrap_err()), expected);
 }
 
 #[test]
@@ -121,16 +179,20 @@ fn a_forest_comes_close_to_the_mean_of_many_and_follows_the_seed() {
 #[test]
 fn calibrated_evidence_of_a_row_does_not_depend_on_the_labels_of_its_own_group() {
     let case = fixture();
-    for calibration in ["temperature", "isotonic"] {
+    for (calibration, svm) in [("temperature", false), ("isotonic", false), ("sigmoid", true)] {
         let options = json!({ "calibration": calibration });
-        let [train, _] = expert::<LogisticExpert>(&case, 1, &options).unwrap();
+        let expert = |case: &Fixture| match svm {
+            true => expert::<LinearSvmExpert>(case, 1, &options).unwrap(),
+            false => expert::<LogisticExpert>(case, 1, &options).unwrap(),
+        };
+        let [train, _] = expert(&case);
         let mut changed = fixture();
         let group = changed.group[changed.fold.iter().position(|fold| *fold != 1).unwrap()].clone();
         let own: Vec<usize> = (0..240).filter(|&row| changed.group[row] == group).collect();
         for &row in &own {
             changed.label[row] = 1 - changed.label[row];
         }
-        let [other, _] = expert::<LogisticExpert>(&changed, 1, &options).unwrap();
+        let [other, _] = expert(&changed);
         let mut moved = 0;
         for (at, id) in train.example_id.iter().enumerate() {
             let same = train.probabilities[2 * at] == other.probabilities[2 * at];

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use fuseline_artifact::{Digest, Folds};
+use fuseline_artifact::{Digest, Evidence, Folds};
 use serde_json::{Value, json};
 
 use super::*;
