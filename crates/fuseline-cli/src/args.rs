@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
-pub use look::{Completions, Man, Report, Show};
+pub use look::{Completions, FigureForm, Man, Report, Show};
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 
 const FILE: &str = "context.json";
 /// The form that is written, and the only one that is read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a run keeps beside its manifest.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ pub struct Context {
     pub provenance: Provenance,
     /// The outputs that were delivered.
     pub outputs: Vec<Delivered>,
-    /// What the report was made of, when the workflow has a report.
-    pub report: Option<ReportInputs>,
+    /// What each report was made of, in the order of the workflow; reports of the same findings are one.
+    pub reports: Vec<ReportInputs>,
 }
 
 /// An output that was delivered.
@@ -46,6 +46,8 @@ pub struct Delivered {
 /// What a report was made of.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReportInputs {
+    /// The stage, with its point where it has several.
+    pub stage: String,
     /// Its title, when the workflow gives one.
     pub title: Option<String>,
     /// The artifacts that it read.
@@ -80,16 +82,13 @@ pub fn keep(
         let digest = outcome.output(plan, action, output.output)?;
         Some(Delivered { file: output.file.display().to_string(), digest })
     });
-    let report = (0..workflow.stages.len())
-        .flat_map(|stage| plan.actions_of(stage).take(1))
-        .find(|&action| plan.wants(action) && plan.kind_name(action).starts_with("report."));
     let context = Context {
         format: FORMAT,
         file: file.display().to_string(),
         texts: texts(workflow, files),
         provenance: provenance(plan, outcome),
         outputs: outputs.collect(),
-        report: report.and_then(|action| report_inputs(plan, outcome, action)),
+        reports: reports(plan, outcome),
     };
     let text = serde_json::to_vec(&context).map_err(Failure::failed)?;
     Ok(cache.write_run_file(run, FILE, &text)?)
@@ -181,6 +180,35 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Every report of other findings. HTML, LaTeX and figures of the same ones are forms of one report: the form that reads
+/// most stands for all.
+fn reports(plan: &Plan<'_>, outcome: &Outcome) -> Vec<ReportInputs> {
+    let mut reports: Vec<ReportInputs> = Vec::new();
+    let actions = (0..plan.workflow().stages.len()).flat_map(|stage| plan.actions_of(stage));
+    let of =
+        |action: &ActionId| plan.wants(*action) && plan.kind_name(*action).starts_with("report.");
+    for found in actions.filter(of).filter_map(|action| report_inputs(plan, outcome, action)) {
+        let Some(findings) = found.findings() else { continue };
+        match reports.iter_mut().find(|known| known.findings() == Some(findings)) {
+            Some(known) => {
+                known.title = known.title.take().or(found.title);
+                if found.given.len() > known.given.len() {
+                    known.given = found.given;
+                }
+            }
+            None => reports.push(found),
+        }
+    }
+    reports
+}
+
+impl ReportInputs {
+    /// The findings that it is about.
+    fn findings(&self) -> Option<&Digest> {
+        self.given.iter().find(|given| given.port == "findings").map(|given| &given.digest)
+    }
+}
+
 /// What a report's action read; `None` when not all of it was made.
 fn report_inputs(plan: &Plan<'_>, outcome: &Outcome, action: ActionId) -> Option<ReportInputs> {
     let workflow = plan.workflow();
@@ -214,5 +242,5 @@ fn report_inputs(plan: &Plan<'_>, outcome: &Outcome, action: ActionId) -> Option
         }
     }
     let title = options.get("title").and_then(Value::as_str).map(str::to_owned);
-    Some(ReportInputs { title, given })
+    Some(ReportInputs { stage: site(&stage.name, &plan.point(action)), title, given })
 }

@@ -176,6 +176,7 @@ fn file(path: &Path, size: u64) -> Value {
         Some("md") => ("text/markdown", "What was found, in words, and how"),
         Some("tex") => ("text/x-tex", "The findings as a LaTeX table, and the methods"),
         Some("svg") => ("image/svg+xml", "A figure of the report"),
+        Some("pdf") => ("application/pdf", "A figure of the report"),
         Some("parquet") => ("application/vnd.apache.parquet", "A table"),
         Some("csv") => ("text/csv", "A table"),
         Some("yaml" | "yml") => ("application/yaml", "A part of the workflow"),

@@ -42,11 +42,14 @@ pub struct Show {
 #[command(after_help = "\
 Nothing is executed and no data file is read: all comes from what the cache keeps of the run.
 
-Writes report.html, report.md, report.tex, figures/*.svg and the findings as .parquet, .csv and .json.
+Writes report.html, report.md, report.tex, every figure as .svg and .pdf, and the findings as .parquet, .csv and .json. A
+workflow with reports of several findings has each in a folder named after its stage.
 
 Examples:
   fuseline report                            of the latest run, to results/NAME/report
   fuseline report latest~1 --out before      of the run before
+  fuseline report latest --stage summary     of one of several reports
+  fuseline report --figures paper/figures --format pdf
   fuseline report --ro-crate deposit --license https://creativecommons.org/licenses/by/4.0/")]
 pub struct Report {
     /// The run: its id, the beginning of it, `latest`, or `latest~1` for the one before
@@ -57,12 +60,30 @@ pub struct Report {
     /// Where the files go [default: results/NAME/report]
     #[arg(long, value_name = "DIR", conflicts_with = "ro_crate")]
     pub out: Option<PathBuf>,
+    /// The stage of the report, where a workflow has several
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Write the figures alone into a folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "ro_crate"])]
+    pub figures: Option<PathBuf>,
+    /// Only this form of the figures
+    #[arg(long, value_enum)]
+    pub format: Option<FigureForm>,
     /// Write a Research Object Crate (RO-Crate 1.1) instead: results, report, workflow and their metadata
     #[arg(long, value_name = "DIR")]
     pub ro_crate: Option<PathBuf>,
     /// The licence that the deposit states: its address, or words
     #[arg(long, value_name = "LICENCE", requires = "ro_crate")]
     pub license: Option<String>,
+}
+
+/// A form of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FigureForm {
+    /// To put on a page and to edit
+    Svg,
+    /// With fonts embedded, for a paper
+    Pdf,
 }
 
 /// Arguments of `completions`.

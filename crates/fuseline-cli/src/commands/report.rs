@@ -9,41 +9,45 @@ use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
 use fuseline_host::PluginLibrary;
 use fuseline_report::{PluginUsed, ReportData};
 
-use crate::args::Report;
+use crate::args::{FigureForm, Report};
 use crate::commands::cache::existing;
 use crate::commands::runs;
 use crate::context::{Context, ReportInputs};
 use crate::crate_metadata::README;
 use crate::exit::{Exit, Failure};
 use crate::table::{Form, Table};
-use crate::{crate_metadata, deliver, print};
+use crate::{crate_metadata, deliver, print, suggest};
 
 pub fn run(args: &Report) -> Result<Exit, Failure> {
     let cache = existing(&args.cache)?;
     let manifest = runs::manifest(&cache, &args.run)?;
     let context = Context::of(&cache, &manifest.run)?;
-    let folder = match (&args.ro_crate, &args.out) {
-        (Some(folder), _) | (None, Some(folder)) => folder.clone(),
-        (None, None) => Path::new("results").join(&manifest.workflow).join("report"),
+    let reports = chosen(args, &manifest, &context)?;
+    let folder = match (&args.ro_crate, &args.figures, &args.out) {
+        (Some(folder), ..) | (_, Some(folder), _) | (.., Some(folder)) => folder.clone(),
+        (None, None, None) => Path::new("results").join(&manifest.workflow).join("report"),
     };
     let mut files = Files { folder: &folder, written: Vec::new() };
     if args.ro_crate.is_some() {
         deposit(&cache, &manifest, &context, &mut files)?;
     }
-    match &context.report {
-        Some(report) => {
-            let markdown = if args.ro_crate.is_some() { README } else { "report.md" };
-            write_report(&data(&cache, &manifest, &context, report)?, markdown, &mut files)?;
-            write_findings(&cache, report, &mut files)?;
+    for report in &reports {
+        // The only report lies in the folder itself.
+        let below = if reports.len() == 1 {
+            PathBuf::new()
+        } else {
+            PathBuf::from(file_name(&report.stage))
+        };
+        let data = data(&cache, &manifest, &context, report)?;
+        if args.figures.is_some() {
+            write_figures(&data, &below, args.format, &mut files)?;
+            continue;
         }
-        None if args.ro_crate.is_none() => {
-            return Err(Failure::wrong(format!(
-                "the workflow {} has no report, or the run {} did not reach it",
-                manifest.workflow, manifest.run
-            ))
-            .hint("a stage that uses report.html, report.markdown or report.latex makes one"));
-        }
-        None => {}
+        let first = args.ro_crate.is_some()
+            && files.written.iter().all(|(path, _)| path != Path::new(README));
+        write_report(&data, &below, first, &mut files)?;
+        write_figures(&data, &below.join("figures"), args.format, &mut files)?;
+        write_findings(&cache, report, &below, &mut files)?;
     }
     if args.ro_crate.is_some() {
         let license = args.license.as_deref();
@@ -54,6 +58,43 @@ pub fn run(args: &Report) -> Result<Exit, Failure> {
         print::result(folder.join(path).display().to_string());
     }
     Ok(Exit::Done)
+}
+
+/// The reports that were asked for; a deposit may be without one.
+fn chosen<'c>(
+    args: &Report,
+    manifest: &Manifest,
+    context: &'c Context,
+) -> Result<Vec<&'c ReportInputs>, Failure> {
+    let all = || context.reports.iter();
+    if context.reports.is_empty() && args.ro_crate.is_none() {
+        return Err(Failure::wrong(format!(
+            "the workflow {} has no report, or the run {} did not reach it",
+            manifest.workflow, manifest.run
+        ))
+        .hint("a stage that uses report.html, report.markdown or report.latex makes one"));
+    }
+    let Some(stage) = &args.stage else { return Ok(all().collect()) };
+    let is = |report: &&ReportInputs| {
+        report.stage == *stage || report.stage.split('[').next() == Some(stage.as_str())
+    };
+    let found: Vec<_> = all().filter(is).collect();
+    if found.is_empty() {
+        let names = all().map(|report| report.stage.as_str());
+        let failure = Failure::wrong(format!("the run {} has no report {stage}", manifest.run));
+        return Err(match suggest::hint(stage, "report", names) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
+    }
+    Ok(found)
+}
+
+/// The name of a stage with its point as that of a folder.
+fn file_name(stage: &str) -> String {
+    let plain =
+        |letter: char| if letter.is_alphanumeric() || "_-".contains(letter) { letter } else { ' ' };
+    stage.chars().map(plain).collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
 }
 
 /// What is written below a folder: path and size in bytes.
@@ -94,15 +135,35 @@ fn deposit(
     files.write("manifest.json", &manifest)
 }
 
-/// Every form of the report, and its figures.
-fn write_report(data: &ReportData, markdown: &str, files: &mut Files<'_>) -> Result<(), Failure> {
-    files.write("report.html", fuseline_report::html(data).as_bytes())?;
+/// Every form of the report. A deposit's first Markdown is what a visitor reads first.
+fn write_report(
+    data: &ReportData,
+    below: &Path,
+    first: bool,
+    files: &mut Files<'_>,
+) -> Result<(), Failure> {
+    files.write(below.join("report.html"), fuseline_report::html(data).as_bytes())?;
+    let markdown = if first { PathBuf::from(README) } else { below.join("report.md") };
     files.write(markdown, fuseline_report::markdown(data).as_bytes())?;
-    files.write("report.tex", fuseline_report::latex(data).as_bytes())?;
+    files.write(below.join("report.tex"), fuseline_report::latex(data).as_bytes())
+}
+
+/// Every figure, in every form or in one.
+fn write_figures(
+    data: &ReportData,
+    below: &Path,
+    form: Option<FigureForm>,
+    files: &mut Files<'_>,
+) -> Result<(), Failure> {
+    let wanted = |one: FigureForm| form.is_none_or(|form| form == one);
     for figure in fuseline_report::figures(data) {
-        let path = Path::new("figures").join(&figure.name);
-        files.write(path.with_extension("svg"), figure.svg().as_bytes())?;
-        files.write(path.with_extension("pdf"), &figure.pdf())?;
+        let path = below.join(&figure.name);
+        if wanted(FigureForm::Svg) {
+            files.write(path.with_extension("svg"), figure.svg().as_bytes())?;
+        }
+        if wanted(FigureForm::Pdf) {
+            files.write(path.with_extension("pdf"), &figure.pdf())?;
+        }
     }
     Ok(())
 }
@@ -111,14 +172,15 @@ fn write_report(data: &ReportData, markdown: &str, files: &mut Files<'_>) -> Res
 fn write_findings(
     cache: &Cache,
     report: &ReportInputs,
+    below: &Path,
     files: &mut Files<'_>,
 ) -> Result<(), Failure> {
     for given in report.given.iter().filter(|given| given.port == "findings") {
         let bytes = deliver::read(cache, &given.digest)?;
-        files.write("findings.parquet", &bytes)?;
+        files.write(below.join("findings.parquet"), &bytes)?;
         if let Some(table) = Table::parquet(&bytes)? {
-            files.write("findings.csv", &table.write(Form::Csv)?)?;
-            files.write("findings.json", &table.write(Form::Json)?)?;
+            files.write(below.join("findings.csv"), &table.write(Form::Csv)?)?;
+            files.write(below.join("findings.json"), &table.write(Form::Json)?)?;
         }
     }
     Ok(())
