@@ -188,17 +188,17 @@ impl Cache {
     }
 
     fn write_temporary(&self, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+        let mut folder = path.parent();
         loop {
             let temporary = temporary_beside(path);
             match self.store.create(&temporary, bytes) {
                 Ok(()) => return Ok(temporary),
                 // Left by a process of the same number, perhaps on another machine.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
-                    Some(folder) if self.store.stat(folder).is_err() => {
-                        self.store.create_folder(folder)?;
-                    }
-                    _ => return Err(error),
+                // Another may make the folder at the same moment, which is as good.
+                Err(error) if error.kind() == ErrorKind::NotFound => match folder.take() {
+                    Some(folder) => self.store.create_folder(folder)?,
+                    None => return Err(error),
                 },
                 Err(error) => return Err(error),
             }

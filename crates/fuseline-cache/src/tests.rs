@@ -78,6 +78,26 @@ fn open() -> (TempDir, Cache) {
 }
 
 #[test]
+fn two_that_write_the_first_file_of_a_folder_at_once_both_succeed() {
+    for round in 0..50_u8 {
+        let (_folder, cache) = open();
+        let barrier = Barrier::new(4);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let (cache, barrier) = (&cache, &barrier);
+                scope.spawn(move || {
+                    let mut key = [0xab; 32];
+                    (key[1], key[2]) = (round, thread);
+                    barrier.wait();
+                    let key = ActionKey::from(Digest::from(key));
+                    cache.put_action(&key, &ActionRecord::default()).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_put_comes_back_and_what_was_not_is_none() {
     let (_folder, cache) = open();
     for bytes in [&b""[..], b"a", &[7; 100_000]] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::names;
+use crate::{names, options};
 
 /// How many artifacts an input port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +87,16 @@ impl KindSpec {
 pub struct Catalogue {
     kinds: Vec<KindSpec>,
     by_name: BTreeMap<String, usize>,
+    /// Of each kind, whether any of its options is a path.
+    has_paths: Vec<bool>,
 }
 
 impl Catalogue {
     /// Collects stage kinds; of two with one name, the later is found by name.
     pub fn new(kinds: Vec<KindSpec>) -> Self {
         let by_name = kinds.iter().enumerate().map(|(index, kind)| (kind.name.clone(), index));
-        Self { by_name: by_name.collect(), kinds }
+        let has_paths = kinds.iter().map(|kind| options::has_paths(&kind.options)).collect();
+        Self { by_name: by_name.collect(), has_paths, kinds }
     }
 
     /// All kinds, in order.
@@ -109,6 +112,11 @@ impl Catalogue {
     /// The index of a kind.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// Whether any option of a kind is a path.
+    pub(crate) fn has_paths(&self, kind: usize) -> bool {
+        self.has_paths[kind]
     }
 
     /// The names, sorted.

@@ -118,8 +118,9 @@ impl<'a> Walker<'a> {
         if value == UNKNOWN {
             return;
         }
-        let schema = self.follow(schema);
-        if let Some(allowed) = allowed(self, schema) {
+        let composed = is_composed(schema);
+        let schema = if composed { self.follow(schema) } else { schema };
+        if composed && let Some(allowed) = allowed(self, schema) {
             if !allowed.contains(&value) {
                 self.not_allowed(&allowed, value, path);
             }
@@ -132,12 +133,14 @@ impl<'a> Walker<'a> {
             self.wrong_type(&wanted, value, path);
             return;
         }
-        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            self.value(part, value, path);
-        }
-        let branches = ["anyOf", "oneOf"].iter().find_map(|word| schema.get(*word)?.as_array());
-        if let Some(branches) = branches {
-            self.branches(branches, value, path);
+        if composed {
+            for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+                self.value(part, value, path);
+            }
+            let branches = ["anyOf", "oneOf"].iter().find_map(|word| schema.get(*word)?.as_array());
+            if let Some(branches) = branches {
+                self.branches(branches, value, path);
+            }
         }
         match value {
             Value::Object(fields) => self.object(schema, fields, path),
@@ -306,14 +309,16 @@ impl<'a> Walker<'a> {
 
     fn number(&mut self, schema: &Value, number: &serde_json::Number, path: &str) {
         let Some(value) = number.as_f64() else { return };
-        for (word, holds, side) in [
-            ("minimum", (|a, b| a >= b) as fn(f64, f64) -> bool, "at least"),
-            ("maximum", |a, b| a <= b, "at most"),
-            ("exclusiveMinimum", |a, b| a > b, "more than"),
-            ("exclusiveMaximum", |a, b| a < b, "less than"),
-        ] {
-            let Some(bound) = schema.get(word).and_then(Value::as_f64) else { continue };
-            if !holds(value, bound) {
+        for (word, bound) in schema.as_object().into_iter().flatten() {
+            let (holds, side): (fn(&f64, &f64) -> bool, _) = match word.as_str() {
+                "minimum" => (f64::ge, "at least"),
+                "maximum" => (f64::le, "at most"),
+                "exclusiveMinimum" => (f64::gt, "more than"),
+                "exclusiveMaximum" => (f64::lt, "less than"),
+                _ => continue,
+            };
+            let Some(bound) = bound.as_f64() else { continue };
+            if !holds(&value, &bound) {
                 let message =
                     format!("{} must be {side} {bound}, not {number}", self.subject(path));
                 self.problem(path, codes::OPTION_VALUE, message);
@@ -395,6 +400,15 @@ fn allowed<'s>(walker: &Walker<'s>, schema: &'s Value) -> Option<Vec<&'s Value>>
     let branches = schema.get("oneOf").or(schema.get("anyOf"))?.as_array()?;
     let values = branches.iter().map(|branch| allowed(walker, walker.follow(branch)));
     Some(values.collect::<Option<Vec<_>>>()?.concat())
+}
+
+/// Whether a schema says more than a type and bounds, or says it elsewhere. Most do not, and most of the time goes into
+/// looking for words that are not there.
+fn is_composed(schema: &Value) -> bool {
+    let says = |word: &String| {
+        matches!(word.as_str(), "$ref" | "const" | "enum" | "allOf" | "anyOf" | "oneOf")
+    };
+    schema.as_object().is_some_and(|schema| schema.keys().any(says))
 }
 
 fn types(schema: &Value) -> Option<Vec<&str>> {

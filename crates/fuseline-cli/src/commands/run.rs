@@ -97,7 +97,11 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         Format::Human if !global.quiet => print::result(sentence(&summary)),
         Format::Human => {}
     }
-    Ok(exit(&outcome))
+    let exit = exit(&outcome);
+    // The process ends here: its memory goes with it, and not piece by piece.
+    std::mem::forget((outcome, plan));
+    std::mem::forget(session);
+    Ok(exit)
 }
 
 /// A flag that the first Ctrl-C raises; the second ends the process at once.

@@ -116,8 +116,6 @@ pub(super) struct VariantMaker<'a, 'n> {
     /// By kind, the ports that the stage declares for itself.
     pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
     places: Arc<OptionPlaces>,
-    /// By kind, whether any option is a path.
-    paths: BTreeMap<usize, bool>,
     repeated: BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>,
 }
 
@@ -138,7 +136,6 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             kinds: BTreeSet::new(),
             declared: BTreeMap::new(),
             places: Arc::new(option_places(stage)),
-            paths: BTreeMap::new(),
             repeated: BTreeMap::new(),
         }
     }
@@ -201,9 +198,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),
         );
-        let has_paths =
-            *self.paths.entry(kind).or_insert_with(|| options::has_paths(&spec.options));
-        if has_paths && found.is_empty() {
+        if found.is_empty() && world.catalogue.has_paths(kind) {
             options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
         }
         let mut declared = None;
