@@ -64,11 +64,12 @@ impl Stream {
     /// An n of 0 counts as 1.
     pub fn below(&mut self, n: u64) -> u64 {
         let n = n.max(1);
-        let refused_below = n.wrapping_neg() % n;
         loop {
             let product = u128::from(self.next_u64()) * u128::from(n);
             #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-            if product as u64 >= refused_below {
+            let lower = product as u64;
+            // What is refused is below n, so that the division is hardly ever needed.
+            if lower >= n || lower >= n.wrapping_neg() % n {
                 return (product >> 64) as u64;
             }
         }
