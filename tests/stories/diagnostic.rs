@@ -88,6 +88,21 @@ fn the_tables_beside_the_findings_agree_with_them() {
         assert_eq!(number(row, "clean") < number(row, "broken"), lower, "{row:?}");
     }
     let routing = csv(&lab, "out/routing.csv");
+    let measure = |name: &str, fidelity: &str| {
+        let row = routing.iter().find(|row| {
+            row["measure"] == name
+                && row["fidelity"] == fidelity
+                && row["quality"] == "column"
+                && row["rule"] == "mean"
+        });
+        number(row.unwrap_or_else(|| panic!("no {name}")), "value")
+    };
+    let router = measure("ba_router", "0.9");
+    assert!(router < measure("ba_oracle", "0.9"), "a learned router is no oracle: {router}");
+    let without = measure("ba_router_without_quality", "0.9");
+    assert!(router > without + 0.02, "a router sees worth in this quality: {router}, {without}");
+    let blind = measure("ba_router", "0.0") - measure("ba_router_without_quality", "0.0");
+    assert!(blind < 0.02, "and none in noise: {blind}");
     for row in &routing {
         let at = finding(row);
         let expected = match row["measure"].as_str() {

@@ -7,6 +7,7 @@ mod experts;
 pub mod family;
 pub mod metrics;
 pub mod permute_quality;
+mod router;
 pub mod routing;
 pub mod summarize;
 mod tally;

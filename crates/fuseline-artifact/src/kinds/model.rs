@@ -136,7 +136,7 @@ impl Model {
         let names = self.embedding_names();
         let parts = [names.into_bytes(), self.embedding_scales(), self.bytes.clone()];
         let lengths = parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes());
-        Digest::of(&[lengths.collect(), parts.concat()].concat())
+        Digest::of([lengths.collect(), parts.concat()].concat())
     }
 
     fn embedding_names(&self) -> String {

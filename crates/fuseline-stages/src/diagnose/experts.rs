@@ -17,6 +17,8 @@ pub(crate) struct Pooled {
     pub available: Vec<bool>,
     /// tested examples x modalities: whether its expert is right.
     pub correct: Vec<bool>,
+    /// tested examples x modalities x classes; 0 where unavailable.
+    pub evidence: Vec<f64>,
     /// tested examples x modalities.
     pub quality: Vec<f64>,
 }
@@ -43,6 +45,7 @@ impl Pooled {
             classes: cohort.classes.len(),
             available: vec![false; cells],
             correct: vec![false; cells],
+            evidence: vec![0.0; cells * cohort.classes.len()],
             quality: vec![f64::NAN; cells],
             modalities,
         };
@@ -93,6 +96,14 @@ impl Pooled {
             .hint("effects, evidence and quality must come from the same folds, each example from one")
         };
         let Some(modality) = self.modality(&evidence.modality) else { return Ok(()) };
+        if evidence.classes.len() != self.classes {
+            return Err(StageError::data(format!(
+                "the evidence of modality {} has {} classes and the cohort {}",
+                evidence.modality,
+                evidence.classes.len(),
+                self.classes
+            )));
+        }
         let rows = cohort_rows(evidence, place)?;
         let probabilities = evidence.probabilities.chunks_exact(evidence.classes.len());
         for ((row, id), probabilities) in rows.iter().zip(&evidence.example_id).zip(probabilities) {
@@ -101,6 +112,7 @@ impl Pooled {
             if std::mem::replace(&mut self.available[cell], true) {
                 return Err(refused(id, "twice"));
             }
+            self.evidence[cell * self.classes..][..self.classes].copy_from_slice(probabilities);
             self.correct[cell] = decision(probabilities) == cohort.label[*row] as usize;
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice would be worth.
 
 use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects};
-use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::headroom::balanced_accuracy_of;
 use fuseline_stats::metrics::MetricError;
 use fuseline_workflow::Role;
@@ -9,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnose::experts::{Pooled, Tested};
+use crate::diagnose::router;
 use crate::table::{Table, number};
 
 /// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert, of the oracle and of
@@ -17,15 +20,30 @@ use crate::table::{Table, number};
 /// Routing regret is the share of examples where some available expert is right and the fused decision is not; beyond the
 /// oracle, the share where the fused decision is right and no expert is. Selection accuracy looks at the examples whose
 /// experts disagree about being right, and says how often the expert of the highest quality is.
+///
+/// `ba_router` is the ceiling of a learned choice: a logistic router that sees evidence and quality learns from the labels
+/// of test rows of other groups which expert's decision is most likely the label, and believes that one. `ba_router_without_quality` sees evidence alone;
+/// what lies between them is what this quality is worth to a choice among the experts. Both read test labels: they are
+/// bounds to compare a fused decision with, and no condition of the study.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Routing {}
+pub struct Routing {
+    /// Over how many folds of the tested groups the router learns and chooses.
+    #[serde(default = "five")]
+    #[schemars(range(min = 2))]
+    router_folds: u32,
+}
+
+fn five() -> u32 {
+    5
+}
 
 impl StageKind for Routing {
     const NAME: &'static str = "diagnose.routing";
-    const REVISION: u32 = 1;
+    // 2: the ceiling of a learned router.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
-        "Oracle, routing regret, selection accuracy and alignment, as a table.";
+        "Oracle, a learned router, routing regret, selection accuracy and alignment, as a table.";
 
     fn ports() -> Ports {
         Ports::new()
@@ -51,8 +69,16 @@ impl StageKind for Routing {
             .output("table", ArtifactKind::Report, "CSV: one row a measure and modality.")
     }
 
-    fn key(&self, _: &mut KeyWriter<'_>) {
-        let Self {} = self;
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { router_folds } = self;
+        key.field("router_folds", router_folds);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        flow.no_control("evidence");
+        // Oracle and router read the labels of the rows that they choose for.
+        let all = flow.all_inputs();
+        flow.output("table", all.holds, all.shaped_by.union(all.holds)).control = true;
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -74,6 +100,12 @@ impl StageKind for Routing {
         add("ba_fused", "", accuracy(&tested.clean).map_err(failed)?)?;
         add("ba_oracle", "", headroom.oracle)?;
         add("ba_highest_quality", "", accuracy(&routed).map_err(failed)?)?;
+        let group: Vec<&str> = tested.rows.iter().map(|&row| cohort.group[row].as_str()).collect();
+        for (measure, sees_quality) in [("ba_router", true), ("ba_router_without_quality", false)] {
+            let right = router::routed(&pooled, &group, self.router_folds, sees_quality)?;
+            let value = right.map(|right| accuracy(&right)).transpose().map_err(failed)?;
+            add(measure, "", value.unwrap_or(f64::NAN))?;
+        }
         add("headroom", "", headroom.headroom)?;
         add("routing_regret", "", headroom.regret)?;
         add("beyond_oracle", "", headroom.beyond_oracle)?;

@@ -1,0 +1,90 @@
+//! A learned router: whom to believe, learnt from the labels of other test groups. A ceiling to look up to, no fusion rule.
+
+use std::collections::BTreeMap;
+
+use fuseline_engine::StageError;
+use fuseline_learn::logistic::{Logistic, LogisticError, Options};
+use fuseline_learn::standardise::Preprocessor;
+use fuseline_learn::weights;
+
+use crate::diagnose::experts::Pooled;
+use crate::rows::decision;
+
+/// Whether the expert that the router chooses is right, row by row; none where nothing can be learnt: the rows are of a
+/// single group, or a class is wholly in one fold.
+///
+/// `group`: of each row. The sorted groups are dealt over `folds`; for each fold a logistic regression learns the label
+/// from the rows of the others, weighted so that the classes count alike, from X = [P, A, Q, P * Q] standardised (without
+/// `sees_quality`, from [P, A]). That an expert is right is that the label is what it decides, so that the available
+/// expert whose decision is most likely the label is believed, the first of equals.
+pub(crate) fn routed(
+    pooled: &Pooled,
+    group: &[&str],
+    folds: u32,
+    sees_quality: bool,
+) -> Result<Option<Vec<bool>>, StageError> {
+    let numbers: BTreeMap<&str, usize> = group.iter().map(|name| (*name, 0)).collect();
+    let folds = (folds as usize).min(numbers.len());
+    let rank: BTreeMap<&str, usize> = numbers.keys().copied().zip(0..).collect();
+    let (modalities, classes) = (pooled.modalities.len(), pooled.classes);
+    let (x, width) = design(pooled, sees_quality);
+    let gather = |rows: &[usize]| -> Vec<f64> {
+        rows.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
+    };
+    let mut right = vec![false; group.len()];
+    for fold in 0..folds {
+        let (ask, learn): (Vec<usize>, Vec<usize>) =
+            (0..group.len()).partition(|&row| rank[group[row]] % folds == fold);
+        let labels: Vec<u32> = learn.iter().map(|&row| pooled.labels[row]).collect();
+        if (0..classes as u32).any(|class| !labels.contains(&class)) {
+            return Ok(None);
+        }
+        let fit = || {
+            let weights = weights::balanced(&labels, classes)?;
+            let known = gather(&learn);
+            let scale = Preprocessor::fit(&known, width)?;
+            let known = scale.transform(&known)?;
+            let model =
+                Logistic::fit(&known, width, &labels, &weights, classes, &Options::default())?;
+            Ok(model.predict_proba(&scale.transform(&gather(&ask))?)?)
+        };
+        let likely = fit().map_err(|error: LogisticError| StageError::failed(error.to_string()))?;
+        for (&row, likely) in ask.iter().zip(likely.chunks_exact(classes)) {
+            let mut best: Option<(usize, f64)> = None;
+            for cell in
+                (row * modalities..(row + 1) * modalities).filter(|&at| pooled.available[at])
+            {
+                let says = likely[decision(&pooled.evidence[cell * classes..][..classes])];
+                if best.is_none_or(|(_, best)| says > best) {
+                    best = Some((cell, says));
+                }
+            }
+            right[row] = best.is_some_and(|(cell, _)| pooled.correct[cell]);
+        }
+    }
+    Ok((folds > 1).then_some(right))
+}
+
+/// [P, A, Q, P * Q] or [P, A], row by row, with its width; 0 where a modality is unavailable.
+fn design(pooled: &Pooled, sees_quality: bool) -> (Vec<f64>, usize) {
+    let (modalities, classes) = (pooled.modalities.len(), pooled.classes);
+    let width = modalities * (classes + 1) * if sees_quality { 2 } else { 1 };
+    let mut x = Vec::with_capacity(pooled.labels.len() * width);
+    for row in 0..pooled.labels.len() {
+        let cells = row * modalities..(row + 1) * modalities;
+        let evidence = &pooled.evidence[cells.start * classes..cells.end * classes];
+        x.extend_from_slice(evidence);
+        x.extend(cells.clone().map(|cell| f64::from(u8::from(pooled.available[cell]))));
+        if sees_quality {
+            let quality =
+                |cell: usize| if pooled.available[cell] { pooled.quality[cell] } else { 0.0 };
+            x.extend(cells.clone().map(quality));
+            let pairs = cells.flat_map(|cell| std::iter::repeat_n(cell, classes)).zip(evidence);
+            x.extend(pairs.map(|(cell, probability)| probability * quality(cell)));
+        }
+    }
+    (x, width)
+}
+
+#[cfg(test)]
+mod tests;
