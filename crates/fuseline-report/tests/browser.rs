@@ -172,6 +172,29 @@ fn filters_keep_the_rows_that_fit_and_say_how_many() {
 }
 
 #[test]
+fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_read() {
+    in_browser(|name, page| {
+        let columns = "document.querySelectorAll('#findings-table thead th').length";
+        let on_screen = number(page, columns);
+        page.print();
+        let tables = "Array.from(document.querySelectorAll('table.findings'))";
+        let smallest = format!(
+            "Math.min(99, ...{tables}.flatMap(t => Array.from(t.querySelectorAll('th,td'))).map(c => parseFloat(getComputedStyle(c).fontSize)))"
+        );
+        // 7.5 pt.
+        assert!(number(page, &smallest) >= 10.0, "{name}");
+        let shown = format!(
+            "{tables}.flatMap(t => Array.from(t.querySelectorAll('thead th'))).filter(c => c.checkVisibility()).map(c => c.textContent)"
+        );
+        let shown = number(page, &format!("new Set({shown}).size"));
+        assert_eq!(shown, on_screen, "{name}: columns");
+        // A4 across, less its margins. Names may be as long as they like: the awkward report has only those.
+        let widest = number(page, &format!("Math.max(0, ...{tables}.map(t => t.offsetWidth))"));
+        assert!(name == "awkward" || widest <= 277.0 / 25.4 * 96.0, "{name}: {widest} px");
+    });
+}
+
+#[test]
 fn the_dark_scheme_repaints_page_and_figures() {
     on_stressid(|page| {
         let colours = "getComputedStyle(document.documentElement).backgroundColor + getComputedStyle(document.querySelector('svg text.heading')).fill";

@@ -8,6 +8,10 @@ use crate::markup::{Element, element};
 use crate::methods::span;
 use crate::verdict::Verdict;
 
+/// Columns that go beside the verdict on paper; the others follow in a table of their own, since all of them on one page
+/// would be too small to read.
+const FIRST_ON_PAPER: usize = 8;
+
 /// Writes a cell: its text, and the value to sort by.
 type Cell = Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>;
 /// A count of a row.
@@ -122,7 +126,9 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
             head("control", "what the condition is there for"),
             head("verdict", "what the finding shows"),
         ])
-        .chain(columns.iter().map(|column| head(&column.heading, column.meaning).class("number")));
+        .chain(columns.iter().enumerate().map(|(place, column)| {
+            head(&column.heading, column.meaning).class(number_class(place))
+        }));
     let rows = data
         .findings
         .iter()
@@ -143,7 +149,8 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
             span(data, |row| row.n_permutations),
         )))
         .child(filters(data, answer))
-        .child(scrolling("Findings", table))
+        .child(scrolling("Table of findings", table))
+        .child(element("div").children(more_on_paper(data, &columns)))
         .child(glossary(&columns))
         .child(
             element("details")
@@ -194,14 +201,41 @@ fn line(
         }))
         .child(control)
         .child(words.class(format!("tone-{}", verdict.reading.tone())))
-        .children(columns.iter().map(|column| {
+        .children(columns.iter().enumerate().map(|(place, column)| {
             let (text, value) = (column.cell)(row);
-            let cell = element("td").class("number").text(text);
+            let cell = element("td").class(number_class(place)).text(text);
             match value.filter(|value| value.is_finite()) {
                 Some(value) => cell.attr("data-value", value.to_string()),
                 None => cell.attr("data-value", ""),
             }
         }))
+}
+
+fn number_class(place: usize) -> &'static str {
+    if place < FIRST_ON_PAPER { "number" } else { "number later" }
+}
+
+/// The columns that the first table leaves out on paper; neither shown nor read aloud on a screen.
+fn more_on_paper(data: &ReportData, columns: &[Column]) -> Option<Element> {
+    let columns = columns.get(FIRST_ON_PAPER..).filter(|columns| !columns.is_empty())?;
+    let head = |text: &str| element("th").text(text);
+    let heads = data.axes.iter().map(|axis| head(axis));
+    let heads = heads.chain(columns.iter().map(|column| head(&column.heading).class("number")));
+    let rows = data.findings.iter().map(|row| {
+        let axes = data.axes.iter().enumerate().map(|(place, axis)| {
+            let text = row.value_of(axis).unwrap_or("–");
+            element(if place == 0 { "th" } else { "td" }).text(text)
+        });
+        let cells =
+            columns.iter().map(|column| element("td").class("number").text((column.cell)(row).0));
+        element("tr").children(axes.chain(cells))
+    });
+    Some(
+        element("table")
+            .class("findings on-paper")
+            .child(element("thead").child(element("tr").children(heads)))
+            .child(element("tbody").children(rows)),
+    )
 }
 
 /// Hidden until the script shows them: without it they would do nothing.

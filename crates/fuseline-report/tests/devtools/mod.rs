@@ -199,6 +199,13 @@ impl Page<'_> {
         self.settle();
     }
 
+    /// Lays the page out as on paper.
+    pub fn print(&mut self) {
+        self.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+        // What lies flat on A4, in pixels.
+        self.resize(1123, 794);
+    }
+
     /// Asks for the dark scheme.
     pub fn prefer_dark(&mut self) {
         let feature = json!({"name": "prefers-color-scheme", "value": "dark"});

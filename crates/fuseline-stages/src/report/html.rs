@@ -21,7 +21,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 3; // figures are named after their point
+    const REVISION: u32 = 3; // figures named after their point; the findings in two tables on paper
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
