@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Rows, defaults, rule};
+use common::{Rows, rule};
 use fuseline_host::{Batch, StopSignal};
 use serde_json::Value;
 
@@ -46,9 +46,13 @@ fn predictions_agree_with_independent_calculations() {
         let mut train = rows(case, "train");
         train.weight = numbers(&case["weight"]);
         for (name, expected) in case["expected"].as_object().unwrap() {
-            let rule = rule(name);
+            // A rule, or a rule and a parameter: `stacking calibration=isotonic`.
+            let (id, param) = name.split_once(' ').unwrap_or((name, ""));
+            let rule = rule(id);
+            let given = param.split_once('=').map(|(key, value)| (key.to_owned(), value.into()));
+            let params = rule.params(&given.into_iter().collect()).unwrap();
             let training = embedded(train.training(), case, "train");
-            let model = rule.fit(&training, &defaults(&rule), 1, &StopSignal::new()).unwrap();
+            let model = rule.fit(&training, &params, 1, &StopSignal::new()).unwrap();
             let test = embedded(rows(case, "test").batch(), case, "test");
             let out = rule.open(&model).unwrap().predict(&test).unwrap();
             let expected = numbers(expected);

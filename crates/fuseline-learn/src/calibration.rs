@@ -148,6 +148,19 @@ impl Isotonic {
         Ok(Self { x, y })
     }
 
+    /// The function through knots that are known: increasing places, and values there that never fall.
+    ///
+    /// Errors when there is none, their numbers differ, a value is not finite, or one falls.
+    pub fn from_knots(x: Vec<f64>, y: Vec<f64>) -> Result<Self, InputError> {
+        length("values", x.len(), y.len())?;
+        let finite = x.iter().chain(&y).all(|value| value.is_finite());
+        let rising = x.is_sorted_by(|a, b| a < b) && y.is_sorted();
+        if finite && rising && !x.is_empty() {
+            return Ok(Self { x, y });
+        }
+        Err(InputError::Option { option: "knots", expected: "finite, and rising" })
+    }
+
     /// The knots: increasing places, and the values there.
     #[must_use]
     pub fn knots(&self) -> (&[f64], &[f64]) {

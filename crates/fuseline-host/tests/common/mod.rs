@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginLibrary, Rule};
 
 /// The rules in the box.
-pub const RULES: [&str; 9] = [
+pub const RULES: [&str; 10] = [
     "mean",
     "weighted_mean",
     "product",
@@ -21,6 +21,7 @@ pub const RULES: [&str; 9] = [
     "lr",
     "hgb",
     "moe",
+    "stacking",
 ];
 
 /// The folder into which cargo puts the plugins that this crate's tests depend on.

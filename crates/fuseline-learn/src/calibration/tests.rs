@@ -41,6 +41,19 @@ fn neighbours_that_fall_are_pooled() {
 }
 
 #[test]
+fn a_function_is_made_again_of_its_knots() {
+    let fitted = Isotonic::fit(&[1.0, 2.0, 3.0], &[0.0, 1.0, 0.5], &[1.0; 3]).unwrap();
+    let (x, y) = fitted.knots();
+    assert_eq!(Isotonic::from_knots(x.to_vec(), y.to_vec()).unwrap(), fitted);
+    for (x, y) in
+        [(vec![], vec![]), (vec![1.0, 1.0], vec![0.0, 1.0]), (vec![1.0, 2.0], vec![1.0, 0.0])]
+    {
+        assert!(Isotonic::from_knots(x, y).is_err());
+    }
+    assert!(Isotonic::from_knots(vec![1.0], vec![f64::NAN]).is_err());
+}
+
+#[test]
 fn what_cannot_be_calibrated_is_refused() {
     assert!(Isotonic::fit(&[], &[], &[]).is_err());
     assert!(Isotonic::fit(&[1.0], &[1.0], &[0.0]).is_err());
