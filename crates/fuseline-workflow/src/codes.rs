@@ -1,5 +1,7 @@
 //! The codes of diagnostics, each with an explanation.
 
+use crate::Code;
+
 /// A module of codes: a constant for each, whose documentation is its explanation, and `all()`.
 #[macro_export]
 macro_rules! codes {
@@ -21,6 +23,41 @@ pub fn explain(code: &str) -> Option<&'static str> {
     let known = all();
     let found = known.iter().find(|(code, _)| code.0.strip_prefix("fuseline::") == Some(name));
     found.map(|(_, text)| *text)
+}
+
+/// What to do about a mistake where its diagnostic has nothing closer to say.
+pub(crate) fn advice(code: Code) -> String {
+    let text = match code {
+        DUPLICATE_KEY | DUPLICATE_NAME | DUPLICATE_POINT => "remove one of the two, or rename it",
+        YAML_SYNTAX => "mend this place first: what follows it was not read",
+        LIMIT => "say it in less, or divide the workflow into several",
+        WRONG_SHAPE => {
+            "`fuseline schema` has the shape of every part, and `fuseline init` writes an example"
+        }
+        MISSING_KEY => "add it; `fuseline init` writes an example",
+        BAD_NAME => "start with a letter; go on with letters, digits, `_` and `-`",
+        PARAM_VALUE => "the declaration under `params:` says what it takes",
+        PARAM_DECLARATION => "change the declaration under `params:` so that some value fits it",
+        AXIS_VALUE => "list scalars such as `[a, b]`, or map each point to its fields",
+        EXPRESSION_SYNTAX => "an expression reads like `${{ params.folds * 2 }}`",
+        EXPRESSION_TYPE => {
+            "`int()`, `float()` and `str()` convert, and comparisons give true or false"
+        }
+        EXPRESSION_VALUE => "change the expression, or the param or axis that it reads",
+        EXPRESSION_PLACE => "write the text itself here",
+        MISSING_OPTION | OPTION_TYPE | OPTION_VALUE => {
+            "`fuseline stages KIND` says what each option takes"
+        }
+        NO_ACTIONS | DROPPED_POINT => "let `where` keep this point",
+        PORT_ARITY => "name one output, such as `stage.port`",
+        CYCLE => "read from another stage",
+        OUTPUT_FILE => "give each output a file of its own",
+        Code(name) => {
+            let name = name.trim_start_matches("fuseline::");
+            return format!("`fuseline explain {name}` says more");
+        }
+    };
+    text.to_owned()
 }
 
 codes! {

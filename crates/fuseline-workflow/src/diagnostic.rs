@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::codes;
 use crate::files::{FileId, Place};
 
 /// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](mod@crate::codes).
@@ -112,8 +113,11 @@ impl Diagnostic {
     }
 }
 
-/// Sorts by place and drops what is said twice.
+/// Sorts by place, drops what is said twice, and gives each a hint: its own, or its code's.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    for diagnostic in diagnostics.iter_mut() {
+        diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
+    }
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));
     diagnostics.dedup_by(|a, b| a.order() == b.order());
 }

@@ -61,6 +61,9 @@ fn every_faulty_workflow_gives_exactly_its_expected_diagnostics() {
             .collect();
         let checked = check_case(&path, text);
         assert!(checked.workflow.is_none() || !checked.diagnostics.iter().any(|d| d.is_error()));
+        for found in &checked.diagnostics {
+            assert!(found.hint.is_some(), "nothing says what to do: {}", found.message);
+        }
         let found = render(&checked.diagnostics, &checked.files);
         let name = path.file_name().expect("a name").to_string_lossy();
         if found.is_empty() {
