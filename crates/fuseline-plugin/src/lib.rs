@@ -53,6 +53,8 @@ mod params;
 mod permuted;
 mod rule;
 mod standard_quality;
+pub mod tiles;
+pub mod vector;
 
 pub use batch::{Batch, TrainingBatch};
 pub use descriptor::{Descriptor, Param};

@@ -12,6 +12,7 @@
 
 use fuseline_learn::boosting::{Boosting, Node, Options, Tree};
 use fuseline_learn::link;
+use fuseline_plugin::vector::wide;
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -117,48 +118,62 @@ impl PermutedPredict for Hgb {
         }
         let design = Design::new(modalities, classes);
         let measured = Quality::by_modality(batch);
+        let permutations = probabilities.len() / (rows * classes);
+        let blocks = self.boosting.baseline().len();
         let mut pruned = Pruned::default();
         let mut x = vec![0.0; design.width()];
-        let mut scores = vec![0.0; self.boosting.baseline().len()];
-        // Row by row: what a tree decides by evidence and availability is decided once for all permutations.
+        let mut moved = vec![[0.0; LANES]; modalities];
+        let mut scores = vec![[0.0; LANES]; blocks];
+        let mut out = vec![0.0; classes];
         for row in 0..rows {
             batch.go_on()?;
-            let available = |modality: &usize| batch.is_available(row, *modality);
-            if !(0..modalities).any(|modality| available(&modality)) {
+            let available = |modality: usize| batch.is_available(row, modality);
+            if !(0..modalities).any(available) {
                 for out in probabilities.chunks_exact_mut(rows * classes) {
                     out[row * classes..][..classes].copy_from_slice(&self.prior);
                 }
                 continue;
             }
             design.fix(batch, row, &mut x);
-            for modality in 0..modalities {
-                design.vary(batch, row, modality, 0.0, &mut x);
-            }
-            let varies = |feature: u32| {
-                let feature = feature as usize;
-                feature >= design.quality(0)
-                    && (0..modalities).any(|modality| {
-                        let product = design.product(modality, 0);
-                        available(&modality)
-                            && (feature == design.quality(modality)
-                                || (product..product + classes).contains(&feature))
-                    })
+            let quality_in = |permutation: usize, modality: usize| {
+                let source = quality.source(batch, permutation, modality);
+                measured[modality * rows + source.map_or(row, |source| source[row] as usize)]
             };
-            pruned.prune(&self.boosting, &x, varies);
-            for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
+            // What a tree decides by evidence and availability is decided once for many permutations; for a few it does not pay.
+            let prunes = permutations >= WORTH_PRUNING;
+            if prunes {
                 for modality in 0..modalities {
-                    let source = quality.source(batch, permutation, modality);
-                    let from = source.map_or(row, |source| source[row] as usize);
-                    design.vary(batch, row, modality, measured[modality * rows + from], &mut x);
+                    design.vary(batch, row, modality, 0.0, &mut x);
                 }
-                scores.copy_from_slice(self.boosting.baseline());
-                pruned.add(&x, &mut scores);
-                let out = &mut out[row * classes..][..classes];
-                if let [score] = scores[..] {
-                    out.copy_from_slice(&link::binary(score));
+                pruned.prune(&self.boosting, &x, &moving(&design, classes, &x, available));
+            }
+            for first in (0..permutations).step_by(if prunes { LANES } else { 1 }) {
+                let count = if prunes { LANES.min(permutations - first) } else { 1 };
+                for (score, &baseline) in scores.iter_mut().zip(self.boosting.baseline()) {
+                    *score = [baseline; LANES];
+                }
+                if prunes {
+                    for (modality, moved) in moved.iter_mut().enumerate() {
+                        for (lane, moved) in moved.iter_mut().enumerate().take(count) {
+                            *moved = quality_in(first + lane, modality);
+                        }
+                    }
+                    wide(|| pruned.add(&moved, &mut scores));
                 } else {
-                    out.copy_from_slice(&scores);
-                    link::softmax(out);
+                    for modality in 0..modalities {
+                        design.vary(batch, row, modality, quality_in(first, modality), &mut x);
+                    }
+                    self.add(&x, &mut scores);
+                }
+                for lane in 0..count {
+                    if let [score] = &scores[..] {
+                        out.copy_from_slice(&link::binary(score[lane]));
+                    } else {
+                        out.iter_mut().zip(&scores).for_each(|(out, score)| *out = score[lane]);
+                        link::softmax(&mut out);
+                    }
+                    let at = ((first + lane) * rows + row) * classes;
+                    probabilities[at..at + classes].copy_from_slice(&out);
                 }
             }
         }
@@ -166,36 +181,84 @@ impl PermutedPredict for Hgb {
     }
 }
 
+impl Hgb {
+    /// Adds the trees' values for one row to the first lane of the scores.
+    fn add(&self, x: &[f64], scores: &mut [[f64; LANES]]) {
+        let (nodes, values) = (self.boosting.nodes(), self.boosting.values());
+        for trees in self.boosting.trees().chunks_exact(scores.len()) {
+            for (score, tree) in scores.iter_mut().zip(trees) {
+                let mut at = tree.root;
+                while nodes[at as usize].left != at {
+                    let node = &nodes[at as usize];
+                    at = node.left + u32::from(x[node.feature as usize] > node.threshold);
+                }
+                score[0] += values[at as usize];
+            }
+        }
+    }
+}
+
+/// Permutations that are looked at side by side.
+const LANES: usize = 64;
+/// From so many permutations on, the trees of a row are pruned.
+const WORTH_PRUNING: usize = 8;
+
+/// A column that moves with quality: it is the quality of the modality times a factor.
+type Moving = Option<(u32, f64)>;
+
+/// For each column of the design, how it moves; `x` holds the evidence.
+fn moving(
+    design: &Design,
+    classes: usize,
+    x: &[f64],
+    available: impl Fn(usize) -> bool,
+) -> Vec<Moving> {
+    let mut moving = vec![None; design.width()];
+    for modality in (0..design.available(0) / classes).filter(|&modality| available(modality)) {
+        moving[design.quality(modality)] = Some((modality as u32, 1.0));
+        for class in 0..classes {
+            let factor = x[design.evidence(modality, class)];
+            moving[design.product(modality, class)] = Some((modality as u32, factor));
+        }
+    }
+    moving
+}
+
 /// The trees as one row sees them: only the decisions that quality can change are left.
 #[derive(Debug, Default)]
 struct Pruned {
-    /// Where each tree begins.
-    roots: Vec<u32>,
+    /// Where each tree ends; it begins where the one before ends.
+    ends: Vec<u32>,
     nodes: Vec<Decision>,
+    /// One a node: what the trees below it give.
+    values: Vec<[f64; LANES]>,
     pending: Vec<(u32, u32)>,
 }
 
-/// A decision by a column, or, when the column is [`LEAF`], a value.
+/// A decision: right when quality times factor is above the threshold; or, when the modality is [`LEAF`], a value.
 #[derive(Clone, Copy, Debug)]
 struct Decision {
-    feature: u32,
+    modality: u32,
+    /// The node on the left, behind this one; that on the right follows it.
     left: u32,
-    /// The largest value that goes left; in a leaf, the leaf's value.
+    factor: f64,
+    /// In a leaf, its value.
     threshold: f64,
 }
 
 const LEAF: u32 = u32::MAX;
 
 impl Pruned {
-    /// Keeps the decisions by columns that vary; takes the others as `x` has them.
-    fn prune(&mut self, boosting: &Boosting, x: &[f64], varies: impl Fn(u32) -> bool) {
-        self.roots.clear();
+    /// Keeps the decisions by columns that move; takes the others as `x` has them.
+    fn prune(&mut self, boosting: &Boosting, x: &[f64], moving: &[Moving]) {
+        self.ends.clear();
         self.nodes.clear();
         let nodes = boosting.nodes();
-        let nothing = Decision { feature: LEAF, left: 0, threshold: 0.0 };
+        let nothing = Decision { modality: LEAF, left: 0, factor: 0.0, threshold: 0.0 };
+        let mut most = 0;
         for tree in boosting.trees() {
-            self.roots.push(self.nodes.len() as u32);
-            self.pending.push((tree.root, self.nodes.len() as u32));
+            let root = self.nodes.len();
+            self.pending.push((tree.root, root as u32));
             self.nodes.push(nothing);
             while let Some((mut at, to)) = self.pending.pop() {
                 self.nodes[to as usize] = loop {
@@ -203,29 +266,56 @@ impl Pruned {
                     if node.left == at {
                         break Decision { threshold: boosting.values()[at as usize], ..nothing };
                     }
-                    if varies(node.feature) {
+                    if let Some((modality, factor)) = moving[node.feature as usize] {
                         let left = self.nodes.len() as u32;
                         self.nodes.extend([nothing, nothing]);
                         self.pending.extend([(node.left, left), (node.left + 1, left + 1)]);
-                        break Decision { feature: node.feature, left, threshold: node.threshold };
+                        break Decision { modality, left, factor, threshold: node.threshold };
                     }
                     at = node.left + u32::from(x[node.feature as usize] > node.threshold);
                 };
             }
+            most = most.max(self.nodes.len() - root);
+            self.ends.push(self.nodes.len() as u32);
         }
+        self.values.resize(most, [0.0; LANES]);
     }
 
     /// Adds the trees' values to the scores, tree by tree in their order; tree t belongs to block t mod blocks.
-    fn add(&self, x: &[f64], scores: &mut [f64]) {
-        for roots in self.roots.chunks_exact(scores.len()) {
-            for (score, &root) in scores.iter_mut().zip(roots) {
-                let mut at = &self.nodes[root as usize];
-                while at.feature != LEAF {
-                    let right = u32::from(x[at.feature as usize] > at.threshold);
-                    at = &self.nodes[(at.left + right) as usize];
-                }
-                *score += at.threshold;
+    ///
+    /// Every decision is taken for all permutations, from the leaves up: no branch depends on a number.
+    #[inline(always)]
+    fn add(&mut self, quality: &[[f64; LANES]], scores: &mut [[f64; LANES]]) {
+        let (mut begin, blocks) = (0, scores.len());
+        for (tree, &end) in self.ends.iter().enumerate() {
+            let end = end as usize;
+            let score = &mut scores[tree % blocks];
+            if end - begin == 1 {
+                let value = self.nodes[begin].threshold;
+                score.iter_mut().for_each(|score| *score += value);
+                begin = end;
+                continue;
             }
+            for at in (begin..end).rev() {
+                let node = self.nodes[at];
+                let (upper, below) = self.values.split_at_mut(at - begin + 1);
+                let value = &mut upper[at - begin];
+                if node.modality == LEAF {
+                    *value = [node.threshold; LANES];
+                    continue;
+                }
+                let left = node.left as usize - at - 1;
+                let (left, right) = (&below[left], &below[left + 1]);
+                let quality = &quality[node.modality as usize];
+                for lane in 0..LANES {
+                    let goes_right = node.factor * quality[lane] > node.threshold;
+                    value[lane] = if goes_right { right[lane] } else { left[lane] };
+                }
+            }
+            for (score, value) in score.iter_mut().zip(&self.values[0]) {
+                *score += value;
+            }
+            begin = end;
         }
     }
 }

@@ -12,9 +12,10 @@
 //! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality measures as in Kryszczuk and Drygajlo,
 //! "Improving biometric verification with class-independent quality information", IET Signal Processing 3(4), 2009.
 
-use fuseline_learn::link;
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, predict_tiles, softmax};
+use fuseline_plugin::vector::exp;
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -98,47 +99,6 @@ impl FusionRule for Lr {
     }
 }
 
-/// What the scores of a batch are before quality is known: score = base + sum_m slope_m Q_m.
-struct Terms {
-    /// Blocks x rows.
-    base: Vec<f64>,
-    /// Blocks x modalities x rows; 0 where the modality is unavailable.
-    slope: Vec<f64>,
-    /// Rows without any modality.
-    empty: Vec<usize>,
-}
-
-impl Lr {
-    fn terms(&self, batch: &Batch<'_>) -> Terms {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        let design = Design::new(modalities, classes);
-        let blocks = self.intercepts.len();
-        let mut base = vec![0.0; blocks * rows];
-        let mut slope = vec![0.0; blocks * modalities * rows];
-        let of_block = self.coefficients.chunks_exact(design.width()).zip(&self.intercepts);
-        for (block, (coefficients, intercept)) in of_block.enumerate() {
-            for row in 0..rows {
-                let mut score = *intercept;
-                for modality in
-                    (0..modalities).filter(|&modality| batch.is_available(row, modality))
-                {
-                    score += coefficients[design.available(modality)];
-                    let mut rise = coefficients[design.quality(modality)];
-                    for (class, probability) in batch.evidence_of(row, modality).iter().enumerate()
-                    {
-                        score += coefficients[design.evidence(modality, class)] * probability;
-                        rise += coefficients[design.product(modality, class)] * probability;
-                    }
-                    slope[(block * modalities + modality) * rows + row] = rise;
-                }
-                base[block * rows + row] = score;
-            }
-        }
-        let available = |row| (0..modalities).any(|modality| batch.is_available(row, modality));
-        Terms { base, slope, empty: (0..rows).filter(|&row| !available(row)).collect() }
-    }
-}
-
 impl PermutedPredict for Lr {
     fn predict_permuted(
         &self,
@@ -146,54 +106,92 @@ impl PermutedPredict for Lr {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        if rows == 0 {
-            return Ok(());
-        }
-        let terms = self.terms(batch);
-        let measured = Quality::by_modality(batch);
-        let blocks = self.intercepts.len();
-        let mut scores = vec![0.0; blocks * rows];
-        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
-            batch.go_on()?;
-            scores.copy_from_slice(&terms.base);
+        predict_tiles(self, batch, quality, &Quality::by_modality(batch), probabilities)
+    }
+}
+
+/// What the scores of a tile are before quality is known: score = base + sum_m slope_m Q_m.
+pub struct Terms {
+    /// One a block.
+    base: Vec<Lane>,
+    /// Blocks x modalities; 0 where the modality is unavailable.
+    slope: Vec<Lane>,
+}
+
+impl TiledRule for Lr {
+    type Terms = Terms;
+
+    #[inline(always)]
+    fn terms(&self, tile: &Tile) -> Terms {
+        let classes = self.prior.len();
+        let modalities = self.coefficients.len() / self.intercepts.len() / (2 * (classes + 1));
+        let design = Design::new(modalities, classes);
+        let mut terms = Terms { base: Vec::new(), slope: Vec::new() };
+        let of_block = self.coefficients.chunks_exact(design.width()).zip(&self.intercepts);
+        for (coefficients, &intercept) in of_block {
+            let mut base = [intercept; TILE];
             for modality in 0..modalities {
-                let measured = &measured[modality * rows..][..rows];
-                let source = quality.source(batch, permutation, modality);
-                for (block, scores) in scores.chunks_exact_mut(rows).enumerate() {
-                    let slope = &terms.slope[(block * modalities + modality) * rows..][..rows];
-                    match source {
-                        None => {
-                            for ((score, slope), q) in scores.iter_mut().zip(slope).zip(measured) {
-                                *score += slope * q;
-                            }
-                        }
-                        Some(source) => {
-                            for ((score, slope), &from) in scores.iter_mut().zip(slope).zip(source)
-                            {
-                                *score += slope * measured[from as usize];
-                            }
-                        }
+                let mut slope = [0.0; TILE];
+                let available = tile.available(modality);
+                let (there, rise) = (
+                    coefficients[design.available(modality)],
+                    coefficients[design.quality(modality)],
+                );
+                for at in 0..TILE {
+                    base[at] += there * available[at];
+                    slope[at] = rise * available[at];
+                }
+                for class in 0..classes {
+                    let evidence = tile.evidence(modality, class);
+                    let fixed = coefficients[design.evidence(modality, class)];
+                    let rise = coefficients[design.product(modality, class)];
+                    for at in 0..TILE {
+                        base[at] += fixed * evidence[at];
+                        slope[at] += rise * evidence[at];
                     }
                 }
+                terms.slope.push(slope);
             }
-            if blocks == 1 {
-                for (out, &score) in out.chunks_exact_mut(2).zip(&scores) {
-                    out.copy_from_slice(&link::binary(score));
+            terms.base.push(base);
+        }
+        terms
+    }
+
+    #[inline(always)]
+    fn predict_tile(
+        &self,
+        _: &Tile,
+        terms: &mut Terms,
+        quality: &mut [Lane],
+        probabilities: &mut [Lane],
+    ) {
+        let modalities = quality.len();
+        for (block, out) in probabilities.iter_mut().enumerate().take(terms.base.len()) {
+            *out = terms.base[block];
+            for (slope, quality) in terms.slope[block * modalities..].iter().zip(&*quality) {
+                for at in 0..TILE {
+                    out[at] += slope[at] * quality[at];
                 }
-            } else {
-                for (row, out) in out.chunks_exact_mut(classes).enumerate() {
-                    for (block, out) in out.iter_mut().enumerate() {
-                        *out = scores[block * rows + row];
-                    }
-                    link::softmax(out);
-                }
-            }
-            for &row in &terms.empty {
-                out[row * classes..][..classes].copy_from_slice(&self.prior);
             }
         }
-        Ok(())
+        match probabilities {
+            [low, high] => {
+                for at in 0..TILE {
+                    let score = low[at];
+                    let small = exp(-score.abs());
+                    let large = 1.0 / (1.0 + small);
+                    let small = small * large;
+                    let rises = score >= 0.0;
+                    low[at] = if rises { small } else { large };
+                    high[at] = if rises { large } else { small };
+                }
+            }
+            scores => softmax(scores),
+        }
+    }
+
+    fn prior(&self) -> &[f64] {
+        &self.prior
     }
 }
 

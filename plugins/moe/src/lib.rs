@@ -13,6 +13,7 @@
 
 use fuseline_learn::lbfgs::{self, Outcome};
 use fuseline_learn::standardise::Preprocessor;
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, predict_tiles};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
     Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -124,32 +125,6 @@ impl FusionRule for Moe {
     }
 }
 
-impl Moe {
-    /// What evidence alone adds to each modality's gate: modalities x rows.
-    fn base(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        let width = gate_width(modalities, classes);
-        let mut base = vec![0.0; modalities * rows];
-        for (gate, base) in base.chunks_exact_mut(rows).enumerate() {
-            let weights = &self.weights[gate * width + modalities..(gate + 1) * width];
-            for (row, base) in base.iter_mut().enumerate() {
-                *base = self.intercepts[gate];
-                for modality in
-                    (0..modalities).filter(|&modality| batch.is_available(row, modality))
-                {
-                    let weights = &weights[modality * classes..][..classes];
-                    for (weight, probability) in
-                        weights.iter().zip(batch.evidence_of(row, modality))
-                    {
-                        *base += weight * probability;
-                    }
-                }
-            }
-        }
-        base
-    }
-}
-
 impl PermutedPredict for Moe {
     fn predict_permuted(
         &self,
@@ -157,54 +132,68 @@ impl PermutedPredict for Moe {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        if rows == 0 {
-            return Ok(());
-        }
-        let width = gate_width(modalities, classes);
-        let base = self.base(batch);
-        let measured = Quality::by_modality(batch);
-        let mut gates = vec![0.0; modalities * rows];
-        let mut permuted = vec![0.0; rows];
-        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
-            batch.go_on()?;
-            gates.copy_from_slice(&base);
-            for modality in 0..modalities {
-                let measured = &measured[modality * rows..][..rows];
-                let source = quality.source(batch, permutation, modality);
-                for (row, permuted) in permuted.iter_mut().enumerate() {
-                    let from = source.map_or(row, |source| source[row] as usize);
-                    *permuted =
-                        if batch.is_available(row, modality) { measured[from] } else { 0.0 };
-                }
-                for (gate, gates) in gates.chunks_exact_mut(rows).enumerate() {
-                    let weight = self.weights[gate * width + modality];
-                    for (score, q) in gates.iter_mut().zip(&permuted) {
-                        *score += weight * q;
+        predict_tiles(self, batch, quality, &Quality::by_modality(batch), probabilities)
+    }
+}
+
+/// What the gate's scores of a tile are before quality is known, one lane a modality.
+pub struct Terms {
+    base: Vec<Lane>,
+    /// Room for the scores.
+    scores: Vec<Lane>,
+}
+
+impl TiledRule for Moe {
+    type Terms = Terms;
+
+    #[inline(always)]
+    fn terms(&self, tile: &Tile) -> Terms {
+        let (modalities, classes) = (self.intercepts.len(), self.prior.len());
+        let gates =
+            self.weights.chunks_exact(gate_width(modalities, classes)).zip(&self.intercepts);
+        let base: Vec<Lane> = gates
+            .map(|(weights, &intercept)| {
+                let mut base = [intercept; TILE];
+                for (at_column, &weight) in weights[modalities..].iter().enumerate() {
+                    let evidence = tile.evidence(at_column / classes, at_column % classes);
+                    for at in 0..TILE {
+                        base[at] += weight * evidence[at];
                     }
                 }
+                base
+            })
+            .collect();
+        Terms { scores: base.clone(), base }
+    }
+
+    #[inline(always)]
+    fn predict_tile(
+        &self,
+        tile: &Tile,
+        terms: &mut Terms,
+        quality: &mut [Lane],
+        probabilities: &mut [Lane],
+    ) {
+        for (modality, quality) in quality.iter_mut().enumerate() {
+            let available = tile.available(modality);
+            for at in 0..TILE {
+                quality[at] *= available[at];
             }
-            for (row, out) in out.chunks_exact_mut(classes).enumerate() {
-                let available =
-                    || (0..modalities).filter(|&modality| batch.is_available(row, modality));
-                let top =
-                    available().map(|m| gates[m * rows + row]).fold(f64::NEG_INFINITY, f64::max);
-                out.fill(0.0);
-                for modality in available() {
-                    let weight = libm::exp(gates[modality * rows + row] - top);
-                    for (sum, probability) in out.iter_mut().zip(batch.evidence_of(row, modality)) {
-                        *sum += weight * probability;
-                    }
-                }
-                let total: f64 = out.iter().sum();
-                if total > 0.0 {
-                    out.iter_mut().for_each(|probability| *probability /= total);
-                } else {
-                    out.copy_from_slice(&self.prior);
+        }
+        let gates = self.weights.chunks_exact(gate_width(quality.len(), probabilities.len()));
+        for ((score, base), weights) in terms.scores.iter_mut().zip(&terms.base).zip(gates) {
+            *score = *base;
+            for (quality, &weight) in quality.iter().zip(weights) {
+                for at in 0..TILE {
+                    score[at] += weight * quality[at];
                 }
             }
         }
-        Ok(())
+        tile.mix(&mut terms.scores, probabilities);
+    }
+
+    fn prior(&self) -> &[f64] {
+        &self.prior
     }
 }
 

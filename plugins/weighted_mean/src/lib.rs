@@ -10,6 +10,7 @@
 //! Source: quality-weighted late fusion, e.g. Poh and Kittler, "A unified framework for biometric expert fusion incorporating quality
 //! measures", IEEE TPAMI 34(1), 2012; the softmax makes the weights positive on any scale of quality.
 
+use fuseline_plugin::tiles::{Lane, Tile, TiledRule, predict_tiles};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
     RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
@@ -55,9 +56,6 @@ impl FusionRule for WeightedMean {
     }
 }
 
-/// Scores beyond this have no exponential that is sure to stay finite in a sum of products.
-const PLAIN: f64 = 300.0;
-
 impl PermutedPredict for WeightedMean {
     fn predict_permuted(
         &self,
@@ -65,78 +63,28 @@ impl PermutedPredict for WeightedMean {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        if rows == 0 {
-            return Ok(());
-        }
-        // By modality: z, and exp(z), once for all permutations; infinite where a row needs the largest subtracted first.
-        let scores = self.quality.by_modality(batch);
-        let weight = |&z: &f64| if z.abs() <= PLAIN { libm::exp(z) } else { f64::INFINITY };
-        let weights: Vec<f64> = scores.iter().map(weight).collect();
-
-        let mut sources = vec![None; modalities];
-        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
-            batch.go_on()?;
-            for (modality, source) in sources.iter_mut().enumerate() {
-                *source = quality.source(batch, permutation, modality);
-            }
-            for (row, out) in out.chunks_exact_mut(classes).enumerate() {
-                out.fill(0.0);
-                for (modality, source) in sources.iter().enumerate() {
-                    if batch.is_available(row, modality) {
-                        let from = source.map_or(row, |source| source[row] as usize);
-                        let weight = weights[modality * rows + from];
-                        for (sum, probability) in
-                            out.iter_mut().zip(batch.evidence_of(row, modality))
-                        {
-                            *sum += weight * probability;
-                        }
-                    }
-                }
-                let total: f64 = out.iter().sum();
-                if total > 0.0 && total < f64::INFINITY {
-                    out.iter_mut().for_each(|probability| *probability /= total);
-                } else {
-                    self.predict_extreme(batch, row, &sources, &scores, out);
-                }
-            }
-        }
-        Ok(())
+        predict_tiles(self, batch, quality, &self.quality.by_modality(batch), probabilities)
     }
 }
 
-impl WeightedMean {
-    /// A row with scores so large that the largest must be subtracted, or without any modality.
-    #[cold]
-    fn predict_extreme(
+impl TiledRule for WeightedMean {
+    type Terms = ();
+
+    fn terms(&self, _: &Tile) {}
+
+    #[inline(always)]
+    fn predict_tile(
         &self,
-        batch: &Batch<'_>,
-        row: usize,
-        sources: &[Option<&[u32]>],
-        scores: &[f64],
-        out: &mut [f64],
+        tile: &Tile,
+        (): &mut (),
+        quality: &mut [Lane],
+        probabilities: &mut [Lane],
     ) {
-        let rows = batch.rows();
-        let available =
-            || (0..batch.modalities()).filter(|&modality| batch.is_available(row, modality));
-        let score = |modality: usize| {
-            let from = sources[modality].map_or(row, |source| source[row] as usize);
-            scores[modality * rows + from]
-        };
-        let top = available().map(score).fold(f64::NEG_INFINITY, f64::max);
-        out.fill(0.0);
-        for modality in available() {
-            let weight = libm::exp(score(modality) - top);
-            for (sum, probability) in out.iter_mut().zip(batch.evidence_of(row, modality)) {
-                *sum += weight * probability;
-            }
-        }
-        let total: f64 = out.iter().sum();
-        if total > 0.0 {
-            out.iter_mut().for_each(|probability| *probability /= total);
-        } else {
-            out.copy_from_slice(&self.prior);
-        }
+        tile.mix(quality, probabilities);
+    }
+
+    fn prior(&self) -> &[f64] {
+        &self.prior
     }
 }
 

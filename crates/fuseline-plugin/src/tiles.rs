@@ -1,0 +1,197 @@
+//! Rows in small tiles, each asked about under all permutations before the next.
+//!
+//! What a rule computes from evidence once for all permutations then stays in the memory nearest to the processor, and
+//! neighbours in memory are neighbouring rows, which are computed side by side.
+
+use crate::batch::Batch;
+use crate::error::RuleError;
+use crate::permuted::Quality;
+use crate::vector::{exp, wide};
+
+/// Rows of a tile.
+pub const TILE: usize = 64;
+
+/// One number a row of a tile; beyond the last row of a batch, of no meaning.
+pub type Lane = [f64; TILE];
+
+/// Evidence and availability of the rows of a tile; 0 where a modality is unavailable.
+#[derive(Debug)]
+pub struct Tile {
+    classes: usize,
+    evidence: Vec<Lane>,
+    available: Vec<Lane>,
+}
+
+impl Tile {
+    fn fill(&mut self, batch: &Batch<'_>, first: usize, rows: usize) {
+        self.evidence.fill([0.0; TILE]);
+        self.available.fill([0.0; TILE]);
+        for at in 0..rows {
+            for (modality, available) in self.available.iter_mut().enumerate() {
+                if batch.is_available(first + at, modality) {
+                    available[at] = 1.0;
+                    let evidence = &mut self.evidence[modality * self.classes..];
+                    for (lane, &p) in
+                        evidence.iter_mut().zip(batch.evidence_of(first + at, modality))
+                    {
+                        lane[at] = p;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The probabilities that a modality gives a class.
+    #[inline(always)]
+    pub fn evidence(&self, modality: usize, class: usize) -> &Lane {
+        &self.evidence[modality * self.classes + class]
+    }
+
+    /// 1 where a modality is available, 0 elsewhere.
+    #[inline(always)]
+    pub fn available(&self, modality: usize) -> &Lane {
+        &self.available[modality]
+    }
+
+    /// The evidence weighted by the softmax of a score a modality, over those that are available.
+    #[inline(always)]
+    pub fn mix(&self, scores: &mut [Lane], probabilities: &mut [Lane]) {
+        let mut top = [f64::NEG_INFINITY; TILE];
+        for (score, available) in scores.iter_mut().zip(&self.available) {
+            for at in 0..TILE {
+                score[at] = if available[at] > 0.0 { score[at] } else { f64::NEG_INFINITY };
+                top[at] = if score[at] > top[at] { score[at] } else { top[at] };
+            }
+        }
+        for (score, available) in scores.iter_mut().zip(&self.available) {
+            for at in 0..TILE {
+                score[at] = exp(score[at] - top[at]) * available[at];
+            }
+        }
+        let mut total = [0.0; TILE];
+        for (class, out) in probabilities.iter_mut().enumerate() {
+            let mut sum = [0.0; TILE];
+            for (modality, weight) in scores.iter().enumerate() {
+                let evidence = self.evidence(modality, class);
+                for at in 0..TILE {
+                    sum[at] += weight[at] * evidence[at];
+                }
+            }
+            for at in 0..TILE {
+                total[at] += sum[at];
+            }
+            *out = sum;
+        }
+        divide(probabilities, &total);
+    }
+}
+
+/// Divides all by the totals.
+#[inline(always)]
+fn divide(probabilities: &mut [Lane], total: &Lane) {
+    let mut share = [0.0; TILE];
+    for at in 0..TILE {
+        share[at] = 1.0 / total[at];
+    }
+    for out in probabilities {
+        for at in 0..TILE {
+            out[at] *= share[at];
+        }
+    }
+}
+
+/// Replaces a score a class by their softmax.
+#[inline(always)]
+pub fn softmax(scores: &mut [Lane]) {
+    let mut top = [f64::NEG_INFINITY; TILE];
+    for score in scores.iter() {
+        for at in 0..TILE {
+            top[at] = if score[at] > top[at] { score[at] } else { top[at] };
+        }
+    }
+    let mut total = [0.0; TILE];
+    for score in scores.iter_mut() {
+        for at in 0..TILE {
+            score[at] = exp(score[at] - top[at]);
+            total[at] += score[at];
+        }
+    }
+    divide(scores, &total);
+}
+
+/// A rule that predicts tile by tile. Its methods should be `#[inline(always)]`: see [`wide`].
+pub trait TiledRule {
+    /// What a tile's rows need once for all permutations, and room to compute in.
+    type Terms;
+
+    /// Computes it.
+    fn terms(&self, tile: &Tile) -> Self::Terms;
+
+    /// Fills one lane a class; `quality`: one lane a modality.
+    fn predict_tile(
+        &self,
+        tile: &Tile,
+        terms: &mut Self::Terms,
+        quality: &mut [Lane],
+        probabilities: &mut [Lane],
+    );
+
+    /// What is predicted for a row without any modality.
+    fn prior(&self) -> &[f64];
+}
+
+/// Fills permutations x rows x classes probabilities.
+///
+/// `values`: what moves with quality, modality by modality, such as [`Quality::by_modality`].
+pub fn predict_tiles<R: TiledRule>(
+    rule: &R,
+    batch: &Batch<'_>,
+    quality: &Quality<'_>,
+    values: &[f64],
+    probabilities: &mut [f64],
+) -> Result<(), RuleError> {
+    let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+    let mut tile = Tile {
+        classes,
+        evidence: vec![[0.0; TILE]; modalities * classes],
+        available: vec![[0.0; TILE]; modalities],
+    };
+    let mut moved = vec![[0.0; TILE]; modalities];
+    let mut lanes = vec![[0.0; TILE]; classes];
+    for first in (0..rows).step_by(TILE) {
+        batch.go_on()?;
+        let count = TILE.min(rows - first);
+        tile.fill(batch, first, count);
+        let nothing = |&at: &usize| !tile.available.iter().any(|available| available[at] > 0.0);
+        let empty: Vec<usize> = (0..count).filter(nothing).collect();
+        wide(|| {
+            let mut terms = rule.terms(&tile);
+            for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
+                for (modality, moved) in moved.iter_mut().enumerate() {
+                    let values = &values[modality * rows..][..rows];
+                    match quality.source(batch, permutation, modality) {
+                        None => moved[..count].copy_from_slice(&values[first..first + count]),
+                        Some(source) => {
+                            for (moved, &from) in
+                                moved.iter_mut().zip(&source[first..first + count])
+                            {
+                                *moved = values[from as usize];
+                            }
+                        }
+                    }
+                }
+                rule.predict_tile(&tile, &mut terms, &mut moved, &mut lanes);
+                let out = &mut out[first * classes..][..count * classes];
+                for (class, lane) in lanes.iter().enumerate() {
+                    for (out, &p) in out[class..].iter_mut().step_by(classes).zip(lane) {
+                        *out = p;
+                    }
+                }
+                for &at in &empty {
+                    out[at * classes..][..classes].copy_from_slice(rule.prior());
+                }
+            }
+        });
+    }
+    Ok(())
+}
