@@ -6,6 +6,7 @@ mod concurrency;
 mod data;
 mod diagnostic;
 mod faults;
+mod graph;
 mod language;
 mod leaks;
 mod midfusion;

@@ -1,50 +1,29 @@
 //! The thread that owns the states of all actions. See [`crate::execute`] for the states.
 
+mod finish;
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, Index, Lease, Made};
 use fuseline_workflow::Execution as HowToExecute;
 
-use crate::error::{Class, StageError};
+use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
     ActionFailure, ActionState, ExecuteError, Execution, Outcome, Remembered, RunOptions,
 };
-use crate::explain::{last_record, reason};
-use crate::inputs::Point;
 use crate::job::{Executed, Executor, Job};
 use crate::plan::{ActionId, Plan};
-use crate::resolve::{Lookup, Resolver, look_up, made};
+use crate::resolve::{Lookup, Resolver, look_up};
+use start::Resources;
 
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
-
-/// How long after its first failure an action is tried again; doubled each time.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-
-/// What actions ask for while they run.
-#[derive(Debug, Clone, Copy, Default)]
-struct Resources {
-    cpu: f64,
-    memory: u64,
-}
-
-impl Resources {
-    fn of(execution: &HowToExecute) -> Self {
-        Self { cpu: execution.cpu.unwrap_or(1.0), memory: execution.memory.unwrap_or(0) }
-    }
-
-    /// Whether more fits beside what is used. What is larger than everything there is runs alone.
-    fn fits(self, more: Self, options: &RunOptions) -> bool {
-        self.cpu + more.cpu <= options.jobs.max(1) as f64
-            && options.memory.is_none_or(|all| self.memory.saturating_add(more.memory) <= all)
-    }
-}
 
 /// An action that may start: its lease is held.
 pub(crate) struct Ready {
@@ -199,28 +178,6 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.postponed.is_empty()
     }
 
-    /// Asks actions that take too long to stop, and says once that the run was told to stop.
-    pub fn watch(&mut self) {
-        let now = Instant::now();
-        let mut late = Vec::new();
-        for (&action, running) in &mut self.running {
-            if let Some((deadline, timeout)) = running.deadline
-                && deadline <= now
-                && !std::mem::replace(&mut running.timed_out, true)
-            {
-                running.stop.store(true, Ordering::Relaxed);
-                late.push((action, timeout.as_secs_f64()));
-            }
-        }
-        for (action, seconds) in late {
-            let action = self.site(action);
-            (self.observe)(Event::TimedOut { action, seconds });
-        }
-        if self.stop.load(Ordering::Relaxed) && !std::mem::replace(&mut self.told, true) {
-            (self.observe)(Event::Stopping { running: self.running.len() });
-        }
-    }
-
     /// Looks up every action whose inputs are known.
     pub fn settle(&mut self) -> Result<(), ExecuteError> {
         while let Some(node) = self.ready.pop_front() {
@@ -283,202 +240,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
     }
 
-    /// The next action to hand to a thread, if one is free.
-    pub fn next_to_start(&mut self) -> Result<Option<Ready>, ExecuteError> {
-        if self.stopping() {
-            self.queued.clear();
-            self.postponed.clear();
-        }
-        let now = Instant::now();
-        for (action, due) in std::mem::take(&mut self.postponed) {
-            match due <= now {
-                true => self.queued.push_front(action),
-                false => self.postponed.push_back((action, due)),
-            }
-        }
-        while self.running.len() < self.options.jobs.max(1) {
-            let fits = |&action: &ActionId| {
-                self.running.is_empty() || self.used.fits(self.resources(action), &self.options)
-            };
-            let Some(at) = self.queued.iter().position(fits) else { break };
-            let Some(action) = self.queued.remove(at) else { break };
-            let Some(key) = self.keys[action as usize] else { continue };
-            let Some(lease) = self.cache.try_lease(&key)? else {
-                self.wait_for(action, &key);
-                continue;
-            };
-            let reuse = self.execution(action).cache;
-            match look_up(self.cache, &key)? {
-                // Made by another run between the first look and the lease.
-                Lookup::Cached(outputs) if reuse => {
-                    drop(lease);
-                    self.reuse(action, &outputs);
-                    self.settle()?;
-                }
-                found => return Ok(Some(self.start(action, key, lease, &found))),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Another run executes the action: asks again soon.
-    fn wait_for(&mut self, action: ActionId, key: &ActionKey) {
-        if self.waiting.insert(action) {
-            let (site, holder) = (self.site(action), self.cache.lease_holder(key));
-            (self.observe)(Event::Waiting { action: site, holder });
-        }
-        self.postponed.push_back((action, Instant::now() + POLL));
-    }
-
     fn execution(&self, action: ActionId) -> &'a HowToExecute {
         &self.plan.workflow.stages[self.plan.stage_of(action).0].execution
-    }
-
-    fn resources(&self, action: ActionId) -> Resources {
-        Resources::of(self.execution(action))
-    }
-
-    fn start(&mut self, action: ActionId, key: ActionKey, lease: Lease, found: &Lookup) -> Ready {
-        let fields = self.resolver.fields(action);
-        let site = self.site(action);
-        if self.waiting.remove(&action) {
-            (self.observe)(Event::TakenOver { action: site.clone() });
-        }
-        let reason = match found {
-            Lookup::ObjectMissing(port, digest) => {
-                format!("object {digest} of output {port} is missing or damaged")
-            }
-            Lookup::Cached(_) => "its stage says cache: false".to_owned(),
-            Lookup::Unknown => {
-                let remembered = self.remembered.get_or_insert_with(self.remember);
-                reason(&fields, last_record(self.cache, remembered.get(&site)).as_ref())
-            }
-        };
-        let (stage, index) = self.plan.stage_of(action);
-        let variant = self.plan.variant(stage, index);
-        let kind = self.plan.kinds.get(variant.kind);
-        let workflow = self.plan.workflow;
-        let job = Job {
-            key,
-            site: site.clone(),
-            kind: kind.spec.name.clone(),
-            options: workflow.stages[stage].variants[workflow.stages[stage].actions.variant(index)]
-                .options
-                .clone(),
-            seed: workflow.seed,
-            point: if kind.reads_point { self.plan.point(action) } else { Point::new() },
-            files: variant.files.clone(),
-            isolation: self.execution(action).isolation.or(workflow.isolation).map(host_isolation),
-            provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
-            inputs: self.resolver.given(action),
-            fields,
-        };
-        let resources = self.resources(action);
-        self.used.cpu += resources.cpu;
-        self.used.memory += resources.memory;
-        let execution = self.executed.entry(action).or_default();
-        execution.attempts += 1;
-        execution.reason.clone_from(&reason);
-        let flag = Arc::new(AtomicBool::new(false));
-        let timeout = self.execution(action).timeout;
-        let deadline = timeout.and_then(|of| Some((Instant::now().checked_add(of)?, of)));
-        let running = Running { stop: flag.clone(), deadline, timed_out: false };
-        self.running.insert(action, running);
-        self.states[action as usize] = ActionState::Running;
-        let stage = workflow.stages[stage].name.clone();
-        (self.observe)(Event::Started { action: site, stage, reason });
-        Ready { action, job, lease, stop: flag }
-    }
-
-    /// Takes note of an action that has ended.
-    pub fn finished(&mut self, done: Done) {
-        let Done { action, result, seconds } = done;
-        let resources = self.resources(action);
-        self.used.cpu -= resources.cpu;
-        self.used.memory -= resources.memory;
-        let running = self.running.remove(&action);
-        let timeout = running.filter(|of| of.timed_out).and_then(|of| of.deadline);
-        let execution = self.executed.entry(action).or_default();
-        execution.seconds = seconds;
-        match result {
-            Ok(executed) => {
-                execution.cpu_seconds = executed.cpu_seconds;
-                self.states[action as usize] = ActionState::Done;
-                self.known(action, &made(&executed.record));
-                let (stage, site) = (self.stage_name(action), self.site(action));
-                let cpu_seconds = executed.cpu_seconds;
-                (self.observe)(Event::Finished { action: site, stage, seconds, cpu_seconds });
-            }
-            Err(error) => {
-                let error = match timeout {
-                    Some((_, timeout)) => too_slow(timeout),
-                    None => error,
-                };
-                match error.lost.as_deref() {
-                    Some(&lost) if self.remake(action, lost) => {}
-                    _ if self.retry(action, &error) => {}
-                    _ => self.fail(action, error),
-                }
-            }
-        }
-    }
-
-    /// Queues the producer of a lost input again, and the action behind it.
-    fn remake(&mut self, action: ActionId, lost: Digest) -> bool {
-        let remakes = self.remakes.entry(action).or_default();
-        *remakes += 1;
-        // Each input may be lost once. One that is lost again and again is not lost by accident.
-        if *remakes as usize > self.plan.needs(action).len() + 2 || self.stopping() {
-            return false;
-        }
-        let Some(producer) = self.plan.needs(action).into_iter().find(|&producer| {
-            let outputs = self.plan.stages[self.plan.stage_of(producer).0].outputs.len();
-            (0..outputs).any(|output| self.resolver.digest(producer, output) == Some(lost))
-        }) else {
-            return false;
-        };
-        self.states[action as usize] = ActionState::Waiting;
-        let (site, of) = (self.site(action), self.site(producer));
-        let digest = lost.to_string();
-        (self.observe)(Event::Remaking { action: site, producer: of, digest });
-        let waiters = self.remaking.entry(producer).or_default();
-        waiters.push(action);
-        if waiters.len() == 1 {
-            self.states[producer as usize] = ActionState::Queued;
-            self.queued.push_front(producer);
-        }
-        true
-    }
-
-    /// Postpones a failed action when its stage asks for retries and it may go better next time.
-    fn retry(&mut self, action: ActionId, error: &StageError) -> bool {
-        let retries = self.retries.entry(action).or_default();
-        *retries += 1;
-        let attempts = *retries;
-        if error.class != Class::Failed
-            || attempts > self.execution(action).retries
-            || self.stopping()
-        {
-            return false;
-        }
-        let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(10));
-        self.states[action as usize] = ActionState::Queued;
-        self.postponed.push_back((action, Instant::now() + wait));
-        let (site, message) = (self.site(action), error.message.clone());
-        (self.observe)(Event::Retrying { action: site, message, seconds: wait.as_secs_f64() });
-        true
-    }
-
-    fn fail(&mut self, action: ActionId, error: StageError) {
-        if error.class == Class::Cancelled {
-            self.states[action as usize] = ActionState::Skipped;
-            return;
-        }
-        self.states[action as usize] = ActionState::Failed;
-        let (stage, site) = (self.stage_name(action), self.site(action));
-        let message = error.message.clone();
-        (self.observe)(Event::Failed { action: site, stage, message });
-        self.failures.push(ActionFailure { action, error });
     }
 
     fn stage_name(&self, action: ActionId) -> String {
@@ -517,16 +280,4 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             known: self.resolver.into_known(),
         }
     }
-}
-
-fn host_isolation(isolation: fuseline_workflow::Isolation) -> fuseline_host::Isolation {
-    match isolation {
-        fuseline_workflow::Isolation::Worker => fuseline_host::Isolation::Worker,
-        fuseline_workflow::Isolation::InProcess => fuseline_host::Isolation::InProcess,
-    }
-}
-
-fn too_slow(timeout: Duration) -> StageError {
-    StageError::failed(format!("it took longer than its timeout of {} s", timeout.as_secs_f64()))
-        .hint("raise the stage's `timeout`, or give it less to do")
 }
