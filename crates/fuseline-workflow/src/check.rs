@@ -1,6 +1,6 @@
 //! From text to a checked workflow, or to everything that is wrong with it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +119,7 @@ impl Checker<'_> {
             .map(|definition| stage::read(definition, &axis_names, files, found))
             .collect();
 
-        let by_name: HashMap<_, _> =
+        let by_name: BTreeMap<_, _> =
             written.iter().enumerate().map(|(at, stage)| (stage.name.as_str(), at)).collect();
         let edges = order::edges(&written, &by_name);
         let before = found.len();

@@ -1,6 +1,6 @@
 //! The sections of a workflow file and of the files that it includes, before anything in them is understood.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -70,7 +70,7 @@ pub(crate) struct Reader<'a> {
     pub found: &'a mut Vec<Diagnostic>,
     document: Document,
     /// Of each section, the place of every name in its list.
-    defined: [HashMap<String, usize>; SECTIONS.len()],
+    defined: [BTreeMap<String, usize>; SECTIONS.len()],
     /// The files that are being read, from the workflow inwards, then those that were read.
     open: Vec<PathBuf>,
     done: Vec<PathBuf>,

@@ -1,7 +1,7 @@
 //! The graph of stages: cycles, an order in which producers come first, and what leads to no output.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -17,7 +17,7 @@ pub(crate) type Edge<'a> = (usize, usize, &'a Place);
 /// All references between stages that exist.
 pub(crate) fn edges<'a>(
     stages: &'a [WrittenStage],
-    by_name: &HashMap<&str, usize>,
+    by_name: &BTreeMap<&str, usize>,
 ) -> Vec<Edge<'a>> {
     let mut edges = Vec::new();
     for (consumer, stage) in stages.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! From a reference to the stage, the output and the points that it names.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::WrittenStage;
 use super::expand::{Expanded, World};
@@ -14,7 +14,7 @@ use crate::reference::Reference;
 pub(crate) struct Stages<'a> {
     pub written: &'a [WrittenStage],
     pub expanded: &'a [Expanded],
-    pub by_name: &'a HashMap<&'a str, usize>,
+    pub by_name: &'a BTreeMap<&'a str, usize>,
 }
 
 /// A reference whose stage, output and points exist.

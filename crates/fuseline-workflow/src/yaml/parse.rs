@@ -1,6 +1,6 @@
 //! Events to a tree; refuses what a workflow has no use for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
@@ -80,7 +80,7 @@ enum Open {
     Mapping {
         entries: Vec<Entry>,
         /// Of a mapping with more than a few entries, where each key stands.
-        keys: HashMap<String, usize>,
+        keys: BTreeMap<String, usize>,
         key: Option<(String, Place)>,
     },
 }
@@ -92,7 +92,7 @@ const FEW: usize = 16;
 fn entry_of<'e>(
     key: &str,
     entries: &'e [Entry],
-    keys: &mut HashMap<String, usize>,
+    keys: &mut BTreeMap<String, usize>,
 ) -> Option<&'e Entry> {
     if entries.len() < FEW {
         return entries.iter().find(|entry| entry.key == key);
@@ -148,7 +148,7 @@ impl Builder<'_> {
                 }
                 Event::MappingStart(_, anchor, tag) => {
                     let open =
-                        Open::Mapping { entries: Vec::new(), keys: HashMap::new(), key: None };
+                        Open::Mapping { entries: Vec::new(), keys: BTreeMap::new(), key: None };
                     self.tag(tag.as_deref(), &span) && self.open(&place, anchor, open)
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(&place),
