@@ -181,6 +181,10 @@ pub struct NullDistribution {
 pub struct Settings {
     /// Adjustment for the family of tests: `holm`, `benjamini_hochberg` or `none`.
     pub adjust: String,
+    /// Axes whose values part the findings into families of tests, beside what a condition is there for.
+    pub families: Vec<String>,
+    /// The axis and the value that stand for working without quality; `None` where no rule was refitted so.
+    pub without_quality: Option<(String, String)>,
     /// A gap within plus or minus this counts as none; `None`: none was stated.
     pub equivalence_margin: Option<f64>,
     /// Significance level.
@@ -199,6 +203,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             adjust: "holm".to_owned(),
+            families: Vec::new(),
+            without_quality: None,
             equivalence_margin: None,
             alpha: 0.05,
             permutations: 1000,

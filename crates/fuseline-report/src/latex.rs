@@ -136,8 +136,6 @@ fn escape(text: &str) -> String {
             '–' => out.push_str("--"),
             '\u{a0}' => out.push('~'),
             '\u{202f}' => out.push_str("\\,"),
-            // Joined to their neighbours by ligatures otherwise.
-            '\'' => out.push_str("\\textquotesingle{}"),
             '`' => out.push_str("\\textasciigrave{}"),
             '|' => out.push_str("\\textbar{}"),
             control if control.is_control() => out.push(' '),

@@ -1,7 +1,7 @@
 //! The methods paragraph, from what was run, and the command that runs it again.
 
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{count, finite, listed, percent, size_pp};
+use crate::format::{count, counted, finite, listed, percent, size_pp};
 use crate::verdict::scheme;
 
 /// The question that every report answers.
@@ -13,21 +13,20 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     let mut sentences = vec![cohort(data)];
     sentences.extend(conditions(data));
     sentences.push(format!(
-        "Experts and fusion rules were fitted on training folds and then held frozen; quality was permuted across test \
-         examples ({} {}, {} permutations), while evidence and availability stayed fixed.",
-        listed(&schemes(data)),
-        if schemes(data).len() == 1 { "scheme" } else { "schemes" },
-        span(data, |row| row.n_permutations)
+        "{} and then held frozen; {} times, quality was permuted while evidence and availability stayed fixed.",
+        fitted(data),
+        span(data, |row| row.n_permutations),
     ));
+    sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus its mean under permuted \
-         quality (Broken-Q), both pooled over test folds."
+         quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
     sentences.push(format!(
         "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate as Clean-Q; {} The \
          significance level is {}.",
-        adjustment(&settings.adjust),
+        adjustment(data),
         settings.alpha
     ));
     sentences.push(format!(
@@ -44,11 +43,14 @@ pub fn methods(data: &ReportData) -> Vec<String> {
             .to_owned(),
     });
     if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
-        sentences.push(
-            "Each rule was also refitted without quality; the gain is the balanced accuracy under Clean-Q minus that of \
-             the refitted rule."
-                .to_owned(),
-        );
+        let stands_for = settings
+            .without_quality
+            .as_ref()
+            .map_or_else(String::new, |(axis, value)| format!(" ({axis} {value} stands for that)"));
+        sentences.push(format!(
+            "Each rule was also refitted without quality{stands_for}; the gain is the balanced accuracy under Clean-Q minus \
+             that of the refitted rule."
+        ));
     }
     sentences.push(format!(
         "Calculated with fuseline {}, seed {}.",
@@ -65,7 +67,38 @@ fn cohort(data: &ReportData) -> String {
         [one] => format!(" with one modality ({one})"),
         several => format!(" with {} modalities ({})", several.len(), listed(several)),
     };
-    format!("The diagnostic was run on {examples} test examples of {groups} groups{modalities}.")
+    let simulated = if any_stage(data, "simulate.") { "simulated " } else { "" };
+    format!(
+        "The permutation diagnostic of Moon et al. (arXiv 2606.26473) was run on {examples} {simulated}test examples of \
+         {groups} groups{modalities}."
+    )
+}
+
+/// Whether a stage is of a kind that begins so.
+fn any_stage(data: &ReportData, kind: &str) -> bool {
+    data.provenance.stages.iter().any(|stage| stage.kind.starts_with(kind))
+}
+
+/// What was fitted, and on what.
+fn fitted(data: &ReportData) -> String {
+    let experts = data.provenance.stages.iter().filter(|stage| stage.kind.starts_with("expert."));
+    let elsewhere = experts.clone().count() > 0
+        && experts.clone().all(|stage| stage.kind == "expert.precomputed");
+    let what = if elsewhere {
+        "Evidence came from experts that were fitted elsewhere; fusion rules were fitted on its training part"
+    } else {
+        "Experts and fusion rules were fitted on training examples alone"
+    };
+    let folds =
+        data.spreads.iter().find(|spread| spread.unit == "fold").map(|spread| spread.gaps.len());
+    match folds {
+        Some(folds) if any_stage(data, "split.group_kfold") => {
+            format!(
+                "{what}, in cross-validation over {folds} folds that keep the examples of a group together,"
+            )
+        }
+        _ => what.to_owned(),
+    }
 }
 
 fn conditions(data: &ReportData) -> Vec<String> {
@@ -90,14 +123,22 @@ fn conditions(data: &ReportData) -> Vec<String> {
     if axes.is_empty() {
         return Vec::new();
     }
-    let of = |control: Control| data.findings.iter().filter(|row| row.control == control).count();
-    vec![format!(
-        "Conditions crossed {}: {} native, {} positive and {} negative controls.",
-        listed(&axes),
-        of(Control::Native),
-        of(Control::Positive),
-        of(Control::Negative)
-    )]
+    let of = |(control, noun): (Control, &str)| match data
+        .findings
+        .iter()
+        .filter(|row| row.control == control)
+        .count()
+    {
+        0 => None,
+        many => Some(counted(many, noun)),
+    };
+    let kinds = [
+        (Control::Native, "native condition"),
+        (Control::Positive, "positive control"),
+        (Control::Negative, "negative control"),
+    ];
+    let counts: Vec<String> = kinds.into_iter().filter_map(of).collect();
+    vec![format!("Conditions crossed {}: {}.", listed(&axes), listed(&counts))]
 }
 
 fn schemes(data: &ReportData) -> Vec<String> {
@@ -118,15 +159,55 @@ pub fn span(data: &ReportData, value: impl Fn(&FindingRow) -> u64) -> String {
     if low == high { count(low) } else { format!("{} to {}", count(low), count(high)) }
 }
 
-fn adjustment(adjust: &str) -> String {
-    match adjust {
-        "holm" => "they are adjusted for the family of tests by Holm's method.".to_owned(),
-        "benjamini_hochberg" => {
-            "they are adjusted for the false discovery rate by the method of Benjamini and Hochberg.".to_owned()
+/// What a permutation scheme does, as its documentation says it.
+fn in_words(scheme: &str) -> String {
+    let what = match scheme {
+        "joint" => {
+            "the qualities of an example moved together, among examples with the same available modalities"
         }
-        "none" => "they are not adjusted for multiple testing.".to_owned(),
-        other => format!("they are adjusted for the family of tests by the method {other}."),
+        "per_modality" => {
+            "each modality's quality moved on its own, among the examples that have the modality"
+        }
+        "within_group" => "the qualities of an example moved together, within groups only",
+        "conditional" => {
+            "the qualities of an example moved together, among examples of like confidence only"
+        }
+        "derangement" => {
+            "the qualities of an example moved together, and no example kept its own where there was another to take"
+        }
+        "modality_swap" => {
+            "the available modalities of each example exchanged their qualities in a random order"
+        }
+        "constant" => "every example took the mean quality of its modality",
+        _ => return format!("The permutation scheme was {scheme}"),
+    };
+    format!("Under the {scheme} scheme, {what}")
+}
+
+fn adjustment(data: &ReportData) -> String {
+    let how = match data.settings.adjust.as_str() {
+        "holm" => "they are adjusted by Holm's method".to_owned(),
+        "benjamini_hochberg" => {
+            "they are adjusted for the false discovery rate by the method of Benjamini and Hochberg"
+                .to_owned()
+        }
+        "none" => return "they are not adjusted for multiple testing.".to_owned(),
+        other => format!("they are adjusted by the method {other}"),
+    };
+    let mut parts = Vec::new();
+    let controls = |control| data.findings.iter().any(|row| row.control == control);
+    if [Control::Native, Control::Positive, Control::Negative]
+        .into_iter()
+        .filter(|c| controls(*c))
+        .count()
+        > 1
+    {
+        parts.push("native conditions, positive controls and negative controls being families of their own".to_owned());
     }
+    if !data.settings.families.is_empty() {
+        parts.push(format!("within each {}", listed(&data.settings.families)));
+    }
+    if parts.is_empty() { format!("{how}.") } else { format!("{how}, {}.", parts.join(", ")) }
 }
 
 /// The command that runs the workflow again with the same params.
@@ -152,6 +233,56 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Spread, StageRun};
+
+    #[test]
+    fn the_methods_say_what_was_run_and_nothing_else() {
+        let mut data = ReportData::default();
+        let row = |control, scheme: &str| FindingRow {
+            control,
+            point: vec![("scheme".to_owned(), scheme.to_owned())],
+            ba_without_quality: Some(0.5),
+            ..FindingRow::default()
+        };
+        data.axes = vec!["scheme".to_owned()];
+        data.findings =
+            vec![row(Control::Positive, "joint"), row(Control::Negative, "modality_swap")];
+        data.settings.families = vec!["scheme".to_owned()];
+        data.settings.without_quality = Some(("alpha".to_owned(), "0.0".to_owned()));
+        let text = methods(&data).join(" ");
+        for said in [
+            "Experts and fusion rules were fitted on training examples alone and then held frozen",
+            "1 positive control and 1 negative control.",
+            "Under the modality_swap scheme, the available modalities of each example exchanged",
+            "negative controls being families of their own, within each scheme.",
+            "without quality (alpha 0.0 stands for that)",
+        ] {
+            assert!(text.contains(said), "{said} is not in {text}");
+        }
+        for not_so in ["simulated", "folds", "native condition,", "elsewhere"] {
+            assert!(!text.contains(not_so), "{not_so} is in {text}");
+        }
+
+        let stage = |kind: &str| StageRun { kind: kind.to_owned(), ..StageRun::default() };
+        data.provenance.stages =
+            ["simulate.cohort", "split.group_kfold", "expert.precomputed"].map(stage).into();
+        data.spreads = vec![Spread {
+            unit: "fold".to_owned(),
+            gaps: ["0", "1", "2"].map(|fold| (fold.to_owned(), 0.0)).into(),
+            ..Spread::default()
+        }];
+        data.findings.truncate(1);
+        data.settings.adjust = "none".to_owned();
+        let text = methods(&data).join(" ");
+        for said in [
+            "simulated test examples",
+            "Evidence came from experts that were fitted elsewhere",
+            "over 3 folds",
+            "they are not adjusted for multiple testing.",
+        ] {
+            assert!(text.contains(said), "{said} is not in {text}");
+        }
+    }
 
     #[test]
     fn the_command_survives_a_shell() {

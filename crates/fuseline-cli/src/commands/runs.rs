@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fuseline_cache::Cache;
-use fuseline_engine::{Comparison, Manifest, ManifestError, compare};
+use fuseline_engine::{Change, Comparison, Manifest, ManifestError, Moved, compare};
 use serde_json::{Value, json};
 
 use crate::args::{Format, Runs};
@@ -174,46 +174,22 @@ fn diff(
         print::json(&value);
         return Ok(Exit::Done);
     }
-    let mut text = String::new();
+    let began = |run: &Manifest| format!("{} of {}", run.run, amount::time(run.started_at));
+    let mut text = format!("{} -> {}\n", began(before), began(after));
     for (name, before, after) in &found.settings {
         text += &format!("{name}: {} -> {}\n", value(before), value(after));
     }
-    // A line for each reason of a stage, in the order of the plan.
-    let mut groups: Vec<(&str, String, Vec<&str>)> = Vec::new();
-    let mut at: BTreeMap<(&str, String), usize> = BTreeMap::new();
-    for change in &found.changed {
-        let outputs = match change.same_outputs {
-            Some(true) => "same outputs",
-            Some(false) => "other outputs",
-            None => "not in both",
-        };
-        let reason = format!("{outputs}: {}", change.reason);
-        let group = *at.entry((&change.stage, reason.clone())).or_insert_with(|| {
-            groups.push((&change.stage, reason, Vec::new()));
-            groups.len() - 1
-        });
-        groups[group].2.push(&change.action);
-    }
-    for (stage, reason, actions) in &groups {
-        match actions[..] {
-            [action] => text += &format!("{action}: {reason}\n"),
-            _ => text += &format!("{stage}: {} actions, {reason}\n", actions.len()),
+    text += &changes(found);
+    for (list, when) in [(&found.gone, "before"), (&found.new, "after")] {
+        if let [first, more @ ..] = list.as_slice() {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            text += &format!("only {when}: {first}{more}\n");
         }
     }
-    for action in &found.gone {
-        text += &format!("{action}: only before\n");
-    }
-    for action in &found.new {
-        text += &format!("{action}: only after\n");
-    }
-    for moved in &found.findings {
-        let point: Vec<_> =
-            moved.point.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
-        text += &format!("{}[{}]\n", moved.stage, point.join(","));
-        for (column, before, after) in &moved.columns {
-            text += &format!("  {column}: {} -> {}\n", value(before), value(after));
-        }
-    }
+    text += &moves(found);
     text += &format!(
         "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings moved.\n",
         found.same,
@@ -224,6 +200,108 @@ fn diff(
     );
     print::result(text);
     Ok(Exit::Done)
+}
+
+/// A line for each reason of a stage, in the order of the plan.
+fn changes(found: &Comparison) -> String {
+    let mut groups: Vec<(&str, String, Vec<&Change>)> = Vec::new();
+    let mut at: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for change in &found.changed {
+        let outputs = match change.same_outputs {
+            Some(true) => "same outputs",
+            Some(false) => "other outputs",
+            None => "not in both",
+        };
+        // Every action has its own digests; what changed is the same.
+        let reason = change.reason.split(" changed (").next().unwrap_or_default();
+        let key = format!("{outputs}, {reason}");
+        let group = *at.entry((&change.stage, key.clone())).or_insert_with(|| {
+            groups.push((&change.stage, key, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].2.push(change);
+    }
+    let widest = groups.iter().map(|(stage, ..)| stage.chars().count()).max().unwrap_or(0);
+    let line = |(stage, _, changes): &(&str, String, Vec<&Change>)| {
+        let Some(first) = changes.first() else { return String::new() };
+        let outputs = match first.same_outputs {
+            Some(true) => "the same outputs",
+            Some(false) => "other outputs",
+            None => "outputs that are not in both",
+        };
+        let (count, reason) = match changes.len() {
+            1 => ("1 action".to_owned(), first.reason.as_str()),
+            // The digests of one would stand for all.
+            many => {
+                (format!("{many} actions"), first.reason.split(" (").next().unwrap_or_default())
+            }
+        };
+        format!("  {stage:<widest$}  {count:>12} with {outputs}: {reason}\n")
+    };
+    let lines: String = groups.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("\nChanged\n{lines}") }
+}
+
+/// Rows of findings that are listed at most.
+const MOVED: usize = 40;
+
+/// How the findings moved: the gap and the p-value that decides, row by row; what moved alike everywhere is said once.
+fn moves(found: &Comparison) -> String {
+    let rows = found.findings.as_slice();
+    let Some(first) = rows.first() else { return String::new() };
+    let of =
+        |row: &Moved, name: &str| row.columns.iter().find(|(column, ..)| column == name).cloned();
+    let alike = |name: &str| rows.iter().all(|row| of(row, name) == of(first, name));
+    let mut text = "\nFindings\n".to_owned();
+    for (name, before, after) in
+        first.columns.iter().filter(|(name, ..)| rows.len() > 1 && alike(name))
+    {
+        text += &format!(
+            "  {name}: {} -> {} in all of the {} rows\n",
+            value(before),
+            value(after),
+            rows.len()
+        );
+    }
+    let shown = |row: &Moved, name: &str, unit: fn(f64) -> String| {
+        let (_, before, after) = of(row, name)?;
+        let side = |side: &Value| side.as_f64().map_or("none".to_owned(), unit);
+        let (before, after) = (side(&before), side(&after));
+        (before != after).then(|| format!("{before} -> {after}"))
+    };
+    let points = |gap: f64| format!("{:+.2}", gap * 100.0);
+    let p = |p: f64| format!("{p:.4}");
+    let mut lines: Vec<[String; 4]> = Vec::new();
+    for row in rows {
+        let cells =
+            [shown(row, "gap", points), shown(row, "p_value", p), shown(row, "p_adjusted", p)];
+        if cells.iter().any(Option::is_some) {
+            let [gap, p, adjusted] = cells.map(Option::unwrap_or_default);
+            let labels: Vec<&str> = row.point.iter().map(|(_, label)| label.as_str()).collect();
+            lines.push([format!("{}[{}]", row.stage, labels.join(",")), gap, p, adjusted]);
+        }
+    }
+    let hidden = lines.len().saturating_sub(MOVED);
+    lines.truncate(MOVED);
+    let elsewhere = rows.len() - lines.len() - hidden;
+    if !lines.is_empty() {
+        lines.insert(0, ["", "gap (pp)", "p", "p adjusted"].map(str::to_owned));
+    }
+    let wide =
+        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let (point, gap, p) = (wide(0), wide(1), wide(2));
+    for [at, one, two, three] in &lines {
+        let line = format!("  {at:<point$}  {one:<gap$}  {two:<p$}  {three}");
+        text += line.trim_end();
+        text += "\n";
+    }
+    if hidden > 0 {
+        text += &format!("  {hidden} more rows: --format json\n");
+    }
+    if elsewhere > 0 {
+        text += &format!("  {elsewhere} rows moved in other columns alone: --format json\n");
+    }
+    text + "\n"
 }
 
 /// A value for people: numbers with as many digits as they are looked at for.

@@ -1,12 +1,14 @@
 //! `fuseline show`: an artifact as a table, or as a file. Executes nothing.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Payload};
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, RunOptions, StageError,
+    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, Point, RunOptions, StageError,
     execute, site,
 };
 use fuseline_workflow::Workflow;
@@ -47,15 +49,9 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
     let mut artifacts = Vec::with_capacity(picked.len());
     for &action in &picked {
         let point = plan.point(action);
-        let digest = outcome.output(&plan, action, output).ok_or_else(|| {
-            Failure::wrong(format!("{} is not in the cache", site(&planned.name, &point))).hint(
-                format!(
-                    "`fuseline run {} --only {}` makes it",
-                    args.workflow.workflow.display(),
-                    planned.name
-                ),
-            )
-        })?;
+        let digest = outcome
+            .output(&plan, action, output)
+            .ok_or_else(|| missing(&plan, stage, &point, &args.workflow.workflow))?;
         let bytes = deliver::read(&cache, &digest)?;
         artifacts.push((point, Artifact::decode(kind, None, bytes).map_err(Failure::failed)?));
     }
@@ -153,6 +149,34 @@ fn check(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize), F
         }
     }
     Ok((stage, output))
+}
+
+/// Why there is nothing to show, and what to do: a stage that says `cache: false`, or one that reads from such a stage, is
+/// made by every run and found by none.
+fn missing(plan: &Plan<'_>, stage: usize, point: &Point, workflow: &Path) -> Failure {
+    let stages = &plan.workflow().stages;
+    let name = &stages[stage].name;
+    let mut above = vec![stage];
+    let mut seen = BTreeSet::new();
+    while let Some(next) = above.pop() {
+        if seen.insert(next) {
+            let sources = stages[next].inputs.iter().flat_map(|input| &input.sources);
+            above.extend(sources.map(|source| source.stage));
+        }
+    }
+    // The stage itself first, and what lies farthest up of the others.
+    let uncached =
+        Some(&stage).into_iter().chain(&seen).find(|stage| !stages[**stage].execution.cache);
+    let failure = |what: String| Failure::wrong(format!("{} {what}", site(name, point)));
+    match uncached {
+        Some(&of) if of == stage => failure("is never kept: its stage says `cache: false`".to_owned()).hint(format!(
+            "leave `cache: false` out and run once, or let every run write it: `outputs: {{ {name}.parquet: {name} }}`"
+        )),
+        Some(&of) => failure(format!("cannot be looked up: it depends on {0}, and {0} says `cache: false`", stages[of].name))
+            .hint("leave `cache: false` out there and run once, or name it under `outputs:`"),
+        None => failure("is not in the cache".to_owned())
+            .hint(format!("`fuseline run {} --only {name}` makes it", workflow.display())),
+    }
 }
 
 fn axes(plan: &Plan<'_>, stage: usize) -> String {

@@ -66,7 +66,7 @@ impl Adjust {
 
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
-    const REVISION: u32 = 2; // p-values may be adjusted within labels; several schemes may meet
+    const REVISION: u32 = 3; // says what stands for working without quality
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
     fn ports() -> Ports {
@@ -103,6 +103,7 @@ impl StageKind for Family {
         }
         if let Some((axis, label)) = self.without_quality.iter().flatten().next() {
             compare_without_quality(&mut all, axis, label)?;
+            all.settings.push(format!("without_quality={axis} {label}"));
         }
         all.settings.push(format!("adjust={}", self.adjust.name()));
         if !self.families.is_empty() {

@@ -21,7 +21,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 3; // figures named after their point; the findings in two tables on paper
+    const REVISION: u32 = 3; // figures named after their point; the findings in two tables on paper; truer methods
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -201,6 +201,11 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
     let default = report::Settings::default();
     report::Settings {
         adjust: text("adjust").unwrap_or("none").to_owned(),
+        families: text("families")
+            .map_or_else(Vec::new, |axes| axes.split(',').map(str::to_owned).collect()),
+        without_quality: text("without_quality")
+            .and_then(|of| of.split_once(' '))
+            .map(|(axis, label)| (axis.to_owned(), label.to_owned())),
         equivalence_margin: number("equivalence_margin"),
         alpha: number("alpha").unwrap_or(default.alpha),
         permutations: findings
