@@ -220,4 +220,28 @@ fn the_validation_counts_rejections_over_replicates() {
     };
     assert!(share("1.0", "0.05") > share("0.0", "0.05") + 0.3, "power against level");
     assert!(share("0.0", "0.05") <= share("0.0", "0.1"));
+    for row in &table {
+        let share = |column: &str| -> f64 { row[column].parse().expect("a number") };
+        assert!(share("share_randomised") >= share("share") - 1e-12, "ties only cost: {row:?}");
+    }
+}
+
+#[test]
+fn the_whole_path_keeps_its_level_on_nulls() {
+    // Experts, a fitted rule, permutations and findings, 150 times; the large table is in docs/method.md.
+    let lab = Lab::new();
+    let path = root().join("workflows/validation.yaml");
+    let text = std::fs::read_to_string(path).expect("the workflow is there");
+    lab.write("workflow.yaml", text.replace("fidelity: [0.0, 0.5, 1.0]", "fidelity: [0.0]"));
+    let sets = ["--set", "replicates=150", "--set", "permutations=79", "--set", "examples=72"];
+    lab.run(["run", "workflow.yaml", "--out", "out", "--quiet"].iter().chain(&sets)).success();
+    for row in csv(&lab, "out/calibration.csv") {
+        let number = |column: &str| -> f64 { row[column].parse().expect("a number") };
+        let level = number("level");
+        let half = 3.29 * (level * (1.0 - level) / 150.0).sqrt();
+        assert!((number("share") - level).abs() <= half, "within the binomial interval: {row:?}");
+        let randomised = number("share_randomised");
+        assert!((randomised - level).abs() <= half, "and so without the ties: {row:?}");
+        assert!(number("interval_holds_mean") > 0.8, "{row:?}");
+    }
 }

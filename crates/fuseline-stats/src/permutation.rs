@@ -238,6 +238,11 @@ impl Permuter {
                 *own = row;
             }
             for rows in strata {
+                if rows.len() == index.len() && self.scheme != Scheme::Derangement {
+                    // All rows, in their order: what the index holds already.
+                    stream.shuffle(index);
+                    continue;
+                }
                 shuffled.clone_from(rows);
                 stream.shuffle(&mut shuffled);
                 if self.scheme == Scheme::Derangement && rows.len() > 1 {

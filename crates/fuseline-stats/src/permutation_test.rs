@@ -103,6 +103,27 @@ pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, Permuta
     Ok(allowed.map(|b| descending[b] - mean))
 }
 
+/// The chance that the test rejects at a level when values that tie with the clean one are ordered at random.
+///
+/// [`permutation_test`] counts every tie against the clean value, which makes it conservative where the statistic takes
+/// few values. With ties ordered at random the rank of the clean value is uniform under exchangeability, so that the mean
+/// of this chance over nulls is floor(level * (m + 1)) / (m + 1) exactly (Lehmann and Romano 2005, 15.2): it tells the
+/// effect of ties apart from a wrong null. Errors as [`permutation_test`], and when the level is not between 0 and 1.
+pub fn randomised_rejection(
+    clean: f64,
+    broken: &[f64],
+    level: f64,
+) -> Result<f64, PermutationTestError> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(PermutationTestError::Level { alpha: level });
+    }
+    let test = permutation_test(clean, broken)?;
+    let above = broken.iter().filter(|&&value| value > clean + TIE).count();
+    let ties = test.at_least - above;
+    let places = (0..=ties).filter(|tie| p_value(above + tie, test.permutations) <= level).count();
+    Ok(places as f64 / (ties + 1) as f64)
+}
+
 fn p_value(at_least: usize, permutations: usize) -> f64 {
     (at_least + 1) as f64 / (permutations + 1) as f64
 }

@@ -42,10 +42,12 @@ impl Stream {
 
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
+        self.generator().next_u64()
+    }
+
+    fn generator(&mut self) -> &mut ChaCha20Rng {
         let parts = &self.parts;
-        self.generator
-            .get_or_insert_with(|| ChaCha20Rng::from_seed(*parts.finalize().as_bytes()))
-            .next_u64()
+        self.generator.get_or_insert_with(|| ChaCha20Rng::from_seed(*parts.finalize().as_bytes()))
     }
 
     /// Uniform in [0, 1): the upper 53 bits of one draw, times 2^-53.
@@ -63,24 +65,29 @@ impl Stream {
     ///
     /// An n of 0 counts as 1.
     pub fn below(&mut self, n: u64) -> u64 {
-        let n = n.max(1);
-        loop {
-            let product = u128::from(self.next_u64()) * u128::from(n);
-            #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-            let lower = product as u64;
-            // What is refused is below n, so that the division is hardly ever needed.
-            if lower >= n || lower >= n.wrapping_neg() % n {
-                return (product >> 64) as u64;
-            }
-        }
+        below(self.generator(), n)
     }
 
     /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place down).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        let generator = self.generator();
         for last in (1..items.len()).rev() {
             #[expect(clippy::cast_possible_truncation, reason = "a number below a usize is one")]
-            let other = self.below(last as u64 + 1) as usize;
+            let other = below(generator, last as u64 + 1) as usize;
             items.swap(last, other);
+        }
+    }
+}
+
+fn below(generator: &mut ChaCha20Rng, n: u64) -> u64 {
+    let n = n.max(1);
+    loop {
+        let product = u128::from(generator.next_u64()) * u128::from(n);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+        let lower = product as u64;
+        // What is refused is below n, so that the division is hardly ever needed.
+        if lower >= n || lower >= n.wrapping_neg() % n {
+            return (product >> 64) as u64;
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{ArtifactKind, Finding, Findings};
+use fuseline_artifact::{ArtifactKind, Finding, Findings, Permutations};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, Problem, StageError, StageKind,
 };
 use fuseline_stats::binomial::clopper_pearson;
+use fuseline_stats::permutation_test::randomised_rejection;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::pool::Pooled;
 use crate::table::{Table, number};
 
 /// Counts over replicates of a simulated study how often the unadjusted p-value is at most each level.
@@ -18,6 +20,9 @@ use crate::table::{Table, number};
 /// Under a null, where quality has nothing to do with what is right, that is the type-I error; elsewhere it is the power.
 /// Each share comes with its exact 95 % binomial interval (Clopper and Pearson), the mean gap, and the share of the
 /// replicates whose interval holds that mean, which stands for the true gap.
+///
+/// With `permutations`, `share_randomised` says what the share would be if values that tie with Clean-Q were ordered at
+/// random and not all counted against it: under a null that is the level, and what the share lacks to it are the ties.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -40,7 +45,8 @@ fn levels() -> Vec<f64> {
 
 impl StageKind for Calibration {
     const NAME: &'static str = "diagnose.calibration";
-    const REVISION: u32 = 1;
+    // 2: the share with ties ordered at random.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Type-I error, power and coverage over replicates of a simulated study.";
 
@@ -52,6 +58,13 @@ impl StageKind for Calibration {
                 Role::Neutral,
                 "The findings of every replicate.",
             )
+            .many(
+                "permutations",
+                ArtifactKind::Permutations,
+                Role::Neutral,
+                "The permutation counts behind the findings, to tell ties from a wrong level.",
+            )
+            .optional()
             .output("table", ArtifactKind::Report, "CSV: one row a point and level.")
     }
 
@@ -70,9 +83,11 @@ impl StageKind for Calibration {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let tables: Vec<Labelled<Findings>> = inputs.many("findings")?;
         let tables = tables.into_iter().map(|labelled| labelled.artifact);
+        let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
         let mut axes: Option<Vec<String>> = None;
         let mut places: Vec<Vec<String>> = Vec::new();
-        let mut at = BTreeMap::<Vec<String>, Vec<Finding>>::new();
+        let mut at = BTreeMap::<Vec<String>, Vec<Replicate>>::new();
+        let mut counts = Counts::default();
         for table in tables {
             let replicate =
                 table.axes.iter().position(|axis| *axis == self.replicates).ok_or_else(|| {
@@ -80,18 +95,22 @@ impl StageKind for Calibration {
                         .at("replicates")
                         .hint(format!("their axes are {}", table.axes.join(", ")))
                 })?;
+            if counts.axes.is_empty() {
+                counts = Counts::of(&table.axes, &permutations);
+            }
             let mut others = table.axes;
             others.remove(replicate);
             if *axes.get_or_insert_with(|| others.clone()) != others {
                 return Err(StageError::data("the findings do not have the same axes"));
             }
             for row in table.rows {
+                let pooled = counts.pooled(&row.point)?;
                 let mut place = row.point.clone();
                 place.remove(replicate);
                 if !at.contains_key(&place) {
                     places.push(place.clone());
                 }
-                at.entry(place).or_default().push(row);
+                at.entry(place).or_default().push(Replicate { found: row, pooled });
             }
         }
         let columns = [
@@ -103,17 +122,29 @@ impl StageKind for Calibration {
             "share_high",
             "mean_gap",
             "interval_holds_mean",
+            "share_randomised",
         ];
         let axes = axes.unwrap_or_default();
         let mut table = Table::new(axes.iter().map(String::as_str).chain(columns))?;
         for place in places {
             let Some(rows) = at.get(&place) else { continue };
             let count = rows.len() as f64;
-            let mean = rows.iter().map(|row| row.gap).sum::<f64>() / count;
-            let holds =
-                rows.iter().filter(|row| row.gap_low <= mean && mean <= row.gap_high).count();
+            let mean = rows.iter().map(|row| row.found.gap).sum::<f64>() / count;
+            let holds = rows
+                .iter()
+                .filter(|Replicate { found, .. }| found.gap_low <= mean && mean <= found.gap_high)
+                .count();
             for &level in &self.levels {
-                let rejected = rows.iter().filter(|row| row.p_value <= level).count();
+                let rejected = rows.iter().filter(|row| row.found.p_value <= level).count();
+                let randomised = rows
+                    .iter()
+                    .map(|row| {
+                        row.pooled.as_ref().map_or(Ok(f64::NAN), |of| {
+                            randomised_rejection(of.clean, &of.broken, level)
+                        })
+                    })
+                    .sum::<Result<f64, _>>()
+                    .map_err(|error| StageError::data(error.to_string()))?;
                 let (low, high) = clopper_pearson(rejected as u64, rows.len() as u64, 0.95);
                 let numbers = [
                     level,
@@ -124,11 +155,51 @@ impl StageKind for Calibration {
                     high,
                     mean,
                     holds as f64 / count,
+                    randomised / count,
                 ];
                 table.row(place.iter().cloned().chain(numbers.map(number)))?;
             }
         }
         outputs.put("table", table.finish()?)
+    }
+}
+
+/// One study.
+struct Replicate {
+    found: Finding,
+    pooled: Option<Pooled>,
+}
+
+/// Permutation counts by the point of their finding: without the axes that findings do not have.
+#[derive(Default)]
+struct Counts<'p> {
+    axes: Vec<String>,
+    of: BTreeMap<Vec<&'p str>, Vec<&'p Permutations>>,
+}
+
+impl<'p> Counts<'p> {
+    fn of(axes: &[String], permutations: &'p [Labelled<Permutations>]) -> Self {
+        let mut of = BTreeMap::<_, Vec<_>>::new();
+        for Labelled { point, artifact } in permutations {
+            let label = |axis: &String| point.iter().find(|(name, _)| name == axis);
+            let place = axes.iter().filter_map(label).map(|(_, label)| label.as_str()).collect();
+            of.entry(place).or_default().push(artifact);
+        }
+        Self { axes: axes.to_vec(), of }
+    }
+
+    fn pooled(&self, point: &[String]) -> Result<Option<Pooled>, StageError> {
+        if self.of.is_empty() {
+            return Ok(None);
+        }
+        let place: Vec<&str> = point.iter().map(String::as_str).collect();
+        let parts = self.of.get(&place).ok_or_else(|| {
+            StageError::data(format!(
+                "no permutations arrived of the finding at {}",
+                point.join(", ")
+            ))
+        })?;
+        Pooled::of(parts.iter().copied()).map(Some)
     }
 }
 
@@ -174,6 +245,43 @@ mod tests {
         assert_eq!(rows[2][..5], ["large", "0.05", "4", "4", "1"]);
         // The mean gap of the first, 0.3775, lies within all intervals; that of the second, 0.01, in none.
         assert_eq!([rows[1][8], rows[2][8]], ["1", "0"]);
+        assert_eq!([rows[1][9], rows[2][9]], ["", ""]);
+    }
+
+    #[test]
+    fn ties_are_told_apart_from_a_wrong_level() {
+        let point = |fold: &str| {
+            vec![("replicate".to_owned(), "7".to_owned()), ("fold".to_owned(), fold.to_owned())]
+        };
+        // Two folds of one row a class; pooled balanced accuracies: Clean-Q 1, Broken-Q 1, 1, 0.75, 0.75.
+        let counts = |fold: &str, correct: [i64; 5]| Permutations {
+            classes: vec!["rest".to_owned(), "stress".to_owned()],
+            model_digest: fuseline_artifact::Digest::of(fold.as_bytes()),
+            plugin_id: "lr".to_owned(),
+            scheme: "joint".to_owned(),
+            permutation: (-1..4).flat_map(|row| [row, row]).collect(),
+            class: [0, 1].repeat(5),
+            n: vec![1; 10],
+            correct: correct.iter().flat_map(|right| [1, *right]).collect(),
+        };
+        let finding = Findings {
+            axes: vec!["replicate".to_owned()],
+            modalities: Vec::new(),
+            settings: Vec::new(),
+            rows: vec![Finding { point: vec!["7".to_owned()], p_value: 0.6, ..Finding::default() }],
+        };
+        let outputs = run::<Calibration>(json!({ "levels": [0.2, 0.4] }), 1, &[], |inputs| {
+            inputs
+                .artifact("findings", vec![], finding)?
+                .artifact("permutations", point("0"), counts("0", [1, 1, 1, 0, 1]))?
+                .artifact("permutations", point("1"), counts("1", [1, 1, 1, 1, 0]))
+        });
+        let table =
+            String::from_utf8(outputs.unwrap().get::<Report>("table").unwrap().bytes).unwrap();
+        let shares: Vec<&str> =
+            table.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
+        let shares: Vec<f64> = shares.iter().map(|share| share.parse().unwrap()).collect();
+        assert_eq!(shares, [1.0 / 3.0, 2.0 / 3.0]);
     }
 
     #[test]

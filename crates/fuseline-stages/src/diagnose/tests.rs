@@ -9,6 +9,8 @@ use super::summarize::Summarize;
 use crate::fusion::fit::Fit;
 use crate::testing::{cohort, evidence, message, quality, run};
 
+mod agreement;
+
 /// Forty examples in ten groups; each expert is right where its quality is high.
 struct Study {
     cohort: Cohort,

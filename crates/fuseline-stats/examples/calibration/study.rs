@@ -4,7 +4,7 @@ use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstra
 use fuseline_stats::evidence::{confidence, margin};
 use fuseline_stats::metrics::{balanced_accuracy, decision};
 use fuseline_stats::permutation::{Permuter, Rows, Scheme, confidence_strata};
-use fuseline_stats::permutation_test::{PermutationTest, permutation_test};
+use fuseline_stats::permutation_test::{PermutationTest, permutation_test, randomised_rejection};
 use fuseline_stats::streams::Stream;
 
 /// Distance of the class means of each expert's score, in sd of its noise.
@@ -122,12 +122,8 @@ impl Study {
         balanced_accuracy(&rows, &correct).unwrap()
     }
 
-    /// The permutation test, and for each row whether it is right under Clean-Q and how often under Broken-Q.
-    pub fn test(
-        &self,
-        scheme: Scheme,
-        permutations: u32,
-    ) -> (PermutationTest, Vec<bool>, Vec<f64>) {
+    /// The permutation test under a scheme.
+    pub fn test(&self, scheme: Scheme, permutations: u32) -> Tested {
         let available = vec![true; self.evidence.len()];
         let confidences: Vec<f64> =
             self.evidence.iter().map(|&p| confidence(&[1.0 - p, p])).collect();
@@ -148,7 +144,7 @@ impl Study {
             })
             .collect();
         let test = permutation_test(self.balanced_accuracy(&clean), &broken).unwrap();
-        (test, clean, share)
+        Tested { test, values: broken, clean, share }
     }
 
     /// The resampled gap, whole groups at a time.
@@ -174,21 +170,42 @@ pub fn rejections(
     permutations: u32,
     seeds: u64,
     levels: &[f64],
-) -> Vec<u64> {
-    let mut counts = vec![0; levels.len()];
+) -> Rejections {
+    let mut found =
+        Rejections { counts: vec![0; levels.len()], randomised: vec![0.0; levels.len()] };
     for seed in 0..seeds {
-        let p = Study::draw(design, seed).test(scheme, permutations).0.p_value;
-        for (count, level) in counts.iter_mut().zip(levels) {
-            *count += u64::from(p <= *level);
+        let Tested { test, values, .. } = Study::draw(design, seed).test(scheme, permutations);
+        for (at, level) in levels.iter().enumerate() {
+            found.counts[at] += u64::from(test.p_value <= *level);
+            found.randomised[at] += randomised_rejection(test.clean, &values, *level).unwrap();
         }
     }
-    counts
+    found
+}
+
+/// See [`rejections`].
+pub struct Rejections {
+    /// Seeds that reject at each level.
+    pub counts: Vec<u64>,
+    /// As many were to be expected if ties were ordered at random and not all counted against Clean-Q.
+    pub randomised: Vec<f64>,
+}
+
+/// See [`Study::test`].
+pub struct Tested {
+    pub test: PermutationTest,
+    /// Balanced accuracy under each permutation.
+    pub values: Vec<f64>,
+    /// Whether each row is right under Clean-Q.
+    pub clean: Vec<bool>,
+    /// How often each row is right under Broken-Q.
+    pub share: Vec<f64>,
 }
 
 /// The gap of a population: one study so large that its sampling error is below 0.001.
 pub fn true_gap(design: &Design) -> f64 {
     let large = Design { examples: 1_000_000, groups: 40_000, ..*design };
-    Study::draw(&large, u64::MAX).test(Scheme::Joint, 1).0.gap
+    Study::draw(&large, u64::MAX).test(Scheme::Joint, 1).test.gap
 }
 
 /// How often each kind of interval holds the true gap, and how often the percentile one lies within plus or minus it.
@@ -206,8 +223,8 @@ pub fn coverage(design: &Design, truth: f64, seeds: u64, confidence: f64) -> Cov
     let mut coverage = Coverage { truth, holds: [0, 0], equivalent: 0 };
     for seed in 0..seeds {
         let study = Study::draw(design, seed);
-        let (_, clean, broken) = study.test(Scheme::Joint, 99);
-        let gap = study.resample(&clean, &broken, 1000);
+        let Tested { clean, share, .. } = study.test(Scheme::Joint, 99);
+        let gap = study.resample(&clean, &share, 1000);
         let holds = |interval: Interval| u64::from(interval.low <= truth && truth <= interval.high);
         let percentile = gap.percentile(confidence).unwrap();
         coverage.holds[0] += holds(percentile);

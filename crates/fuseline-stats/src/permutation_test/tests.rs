@@ -75,3 +75,23 @@ fn a_two_sided_value_counts_both_tails_around_the_common_mean() {
     assert_eq!(two_sided(0.0, &[0.0; 9]), Ok(1.0), "what never differs is no difference");
     assert_eq!(two_sided(1.0, &[]), Err(PermutationTestError::Empty));
 }
+
+#[test]
+fn with_ties_ordered_at_random_the_level_is_used_up() {
+    // Clean 2 among 2, 2, 1, 1, 1, 1, 1, 1, 1: first, second or third of ten, each alike.
+    let broken = [2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+    assert_eq!(permutation_test(2.0, &broken).unwrap().p_value, 0.3);
+    assert_eq!(randomised_rejection(2.0, &broken, 0.1), Ok(1.0 / 3.0));
+    assert_eq!(randomised_rejection(2.0, &broken, 0.2), Ok(2.0 / 3.0));
+    assert_eq!(randomised_rejection(2.0, &broken, 0.3), Ok(1.0));
+    // Whichever of the ten were the clean one: on average exactly the level.
+    let all: Vec<f64> = broken.iter().copied().chain([2.0]).collect();
+    let mean = (0..all.len()).map(|at| {
+        let mut others = all.clone();
+        let clean = others.swap_remove(at);
+        randomised_rejection(clean, &others, 0.2).unwrap()
+    });
+    assert!((mean.sum::<f64>() / all.len() as f64 - 0.2).abs() < 1e-12);
+    assert!(randomised_rejection(2.0, &broken, 1.0).is_err());
+    assert!(randomised_rejection(2.0, &[], 0.1).is_err());
+}
