@@ -22,6 +22,7 @@ mod external;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;
+pub mod onnx;
 pub mod precomputed;
 pub mod random_forest;
 

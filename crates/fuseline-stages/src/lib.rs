@@ -49,6 +49,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<expert::gradient_boosting::BoostingExpert>(),
         Kind::of::<expert::random_forest::ForestExpert>(),
         Kind::of::<expert::precomputed::PrecomputedExpert>(),
+        Kind::of::<expert::onnx::OnnxExpert>(),
         Kind::of::<quality::margin::Margin>(),
         Kind::of::<quality::entropy::Entropy>(),
         Kind::of::<quality::missingness::Missingness>(),

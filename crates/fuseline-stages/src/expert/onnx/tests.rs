@@ -1,0 +1,211 @@
+use arrow::array::{Float64Array, StringArray};
+use fuseline_artifact::{Digest, Evidence, Folds};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{message, run};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/onnx");
+
+#[derive(Deserialize)]
+struct Said {
+    rows: Vec<Vec<f64>>,
+    models: std::collections::BTreeMap<String, Vec<Vec<f64>>>,
+}
+
+fn said() -> Said {
+    serde_json::from_str(include_str!("../../../tests/fixtures/onnx/models.json")).unwrap()
+}
+
+/// The six rows of the fixture in three groups, the first two of them tested; `change` may alter the features.
+fn expert(
+    model: &str,
+    classes: &[&str],
+    more: &Value,
+    change: impl FnOnce(&mut Features),
+) -> Result<Vec<Vec<f64>>, StageError> {
+    let rows = said().rows;
+    let ids: Vec<String> = (0..rows.len()).map(|row| format!("e{row}")).collect();
+    let mut features = Features {
+        example_id: StringArray::from_iter_values(&ids),
+        columns: (0..4)
+            .map(|at| (format!("f{at}"), rows.iter().map(|row| row[at]).collect::<Float64Array>()))
+            .collect(),
+    };
+    change(&mut features);
+    let cohort = Cohort {
+        example_id: ids.clone(),
+        group: (0..6).map(|row| format!("g{}", row / 2)).collect(),
+        label: (0..6).map(|row| row % 2).collect(),
+        classes: classes.iter().map(|class| (*class).to_owned()).collect(),
+    };
+    let folds = Folds { example_id: ids, fold: vec![0, 0, 1, 1, 1, 1] };
+    let path = PathBuf::from(format!("{FOLDER}/{model}.onnx"));
+    let digest = Digest::of(std::fs::read(&path).unwrap());
+    let mut options = json!({ "path": path, "test_fold": 0, "modality": "audio" });
+    for (name, value) in more.as_object().unwrap() {
+        options[name] = value.clone();
+    }
+    let outputs = run::<OnnxExpert>(options, 1, &[], |inputs| {
+        let inputs = inputs.files(vec![(path, digest)]).artifact("features", vec![], features)?;
+        inputs.artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
+    })?;
+    let [test, train]: [Evidence; 2] = [outputs.get("test")?, outputs.get("train")?];
+    let all = [test.probabilities, train.probabilities].concat();
+    Ok(all.chunks(classes.len()).map(<[f64]>::to_vec).collect())
+}
+
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn without_the_feature_it_says_how_to_get_it() {
+    let error = expert("logistic", &["rest", "stress"], &json!({}), |_| ()).unwrap_err();
+    assert!(message(&error).contains("--features onnx"), "{}", message(&error));
+}
+
+#[cfg(feature = "onnx")]
+mod with_the_feature {
+    use super::*;
+
+    const THREE: [&str; 3] = ["rest", "stress", "talk"];
+
+    #[track_caller]
+    fn assert_close(found: &[Vec<f64>], expected: &[Vec<f64>]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let away = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(found.len() == expected.len() && away < 1e-6, "{found:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn models_of_scikit_learn_give_what_onnxruntime_says() {
+        let said = said();
+        let found = expert("logistic", &THREE[..2], &json!({}), |_| ()).unwrap();
+        assert_close(&found, &said.models["logistic"]);
+        for model in ["mlp", "forest", "scaled_logistic_zipmap"] {
+            let found = expert(model, &THREE, &json!({}), |_| ()).unwrap();
+            assert_close(&found, &said.models[model]);
+        }
+    }
+
+    #[test]
+    fn logits_of_pytorch_become_probabilities() {
+        let said = said();
+        let softmax = |row: &Vec<f64>| {
+            let sum: f64 = row.iter().map(|z| z.exp()).sum();
+            row.iter().map(|z| z.exp() / sum).collect::<Vec<f64>>()
+        };
+        let expected: Vec<_> = said.models["torch_mlp"].iter().map(softmax).collect();
+        let found = expert("torch_mlp", &THREE, &json!({ "softmax": true }), |_| ()).unwrap();
+        assert_close(&found, &expected);
+        let error = expert("torch_mlp", &THREE, &json!({}), |_| ()).unwrap_err();
+        assert!(message(&error).ends_with(
+            "which are no probabilities: each must lie in 0 to 1 and all sum to 1; \
+             softmax: true makes probabilities of logits; output names another output"
+        ));
+        // One logit stands for two classes.
+        let logistic =
+            |row: &Vec<f64>| vec![1.0 / (1.0 + row[0].exp()), 1.0 / (1.0 + (-row[0]).exp())];
+        let expected: Vec<_> = said.models["torch_one_logit"].iter().map(logistic).collect();
+        let one = json!({ "softmax": true });
+        assert_close(&expert("torch_one_logit", &THREE[..2], &one, |_| ()).unwrap(), &expected);
+    }
+
+    #[test]
+    fn features_and_classes_are_put_in_the_order_of_the_model() {
+        let expected = &said().models["mlp"];
+        let mixed = |features: &mut Features| {
+            let more = ("quality".to_owned(), Float64Array::from(vec![None; 6]));
+            features.columns.reverse();
+            features.columns.push(more);
+        };
+        let columns = json!({ "columns": ["f0", "f1", "f2", "f3"] });
+        assert_close(&expert("mlp", &THREE, &columns, mixed).unwrap(), expected);
+        let turned: Vec<Vec<f64>> = expected.iter().map(|p| vec![p[2], p[0], p[1]]).collect();
+        let classes = json!({ "classes": THREE });
+        let found = expert("mlp", &["talk", "rest", "stress"], &classes, |_| ()).unwrap();
+        assert_close(&found, &turned);
+    }
+
+    #[test]
+    fn missing_values_are_refused_or_become_what_is_said() {
+        let hole = |features: &mut Features| {
+            let values = features.columns[1].1.iter().enumerate();
+            features.columns[1].1 = values.map(|(row, value)| value.filter(|_| row != 0)).collect();
+        };
+        let error = expert("logistic", &THREE[..2], &json!({}), hole).unwrap_err();
+        assert!(message(&error).starts_with("feature f1 of example e0 is missing"));
+        let zero = expert("logistic", &THREE[..2], &json!({ "missing": "zero" }), hole).unwrap();
+        let written = |features: &mut Features| {
+            let values = features.columns[1].1.iter().enumerate();
+            features.columns[1].1 =
+                values.map(|(row, value)| if row == 0 { Some(0.0) } else { value }).collect();
+        };
+        assert_eq!(zero, expert("logistic", &THREE[..2], &json!({}), written).unwrap());
+        assert_ne!(zero, expert("logistic", &THREE[..2], &json!({}), |_| ()).unwrap());
+    }
+
+    #[test]
+    fn what_a_model_says_of_a_row_depends_on_that_row_alone() {
+        let whole = expert("mlp", &THREE, &json!({}), |_| ()).unwrap();
+        let other = expert("mlp", &THREE, &json!({}), |features| {
+            let values = features.columns[0].1.iter().enumerate();
+            features.columns[0].1 =
+                values.map(|(row, value)| value.map(|v| if row > 1 { -v } else { v })).collect();
+        });
+        let other = other.unwrap();
+        assert_eq!(whole[..2], other[..2]);
+        assert_ne!(whole[2..], other[2..]);
+    }
+
+    #[test]
+    fn models_that_do_not_fit_are_refused_in_words() {
+        let refused = |model: &str, classes: &[&str], more: Value| {
+            message(&expert(model, classes, &more, |_| ()).unwrap_err())
+        };
+        assert_eq!(
+            refused("svc", &THREE[..2], json!({})),
+            "svc.onnx has the node SVMc of type SVMClassifier, which cannot be run here; a support vector machine of \
+             scikit-learn can be fitted here by expert.linear_svm, or its probabilities brought in by expert.precomputed"
+        );
+        let boosting = refused("boosting", &THREE[..2], json!({}));
+        assert!(boosting.starts_with("boosting.onnx cannot be run here: "), "{boosting}");
+        assert!(boosting.ends_with("expert.precomputed"), "{boosting}");
+        assert_eq!(
+            refused("mlp", &THREE, json!({ "exclude": ["f3"] })),
+            "mlp.onnx takes 4 features and is given 3; columns: [...] says which, in the model's order; \
+             exclude: [...] leaves some out"
+        );
+        assert_eq!(
+            refused("mlp", &THREE[..2], json!({})),
+            "mlp.onnx gives 3 values for 2 classes: rest, stress"
+        );
+        assert_eq!(
+            refused("mlp", &THREE, json!({ "output": "logits" })),
+            "mlp.onnx has no output logits; its outputs are label, probabilities"
+        );
+        assert_eq!(
+            refused("two_inputs", &THREE[..2], json!({})),
+            "two_inputs.onnx has 2 inputs where one matrix of features is given; its inputs are a, b"
+        );
+        assert_eq!(
+            refused("batch_of_eight", &THREE[..2], json!({})),
+            "batch_of_eight.onnx takes 8 rows at a time; export it for one row, or with a first dimension that is \
+             left open"
+        );
+        assert_eq!(
+            refused("mlp", &THREE, json!({ "columns": ["f0", "f1", "f2", "g3"] })),
+            "the features have no column g3; did you mean f3"
+        );
+        assert_eq!(
+            refused("mlp", &THREE, json!({ "classes": ["rest", "stress", "sleep"] })),
+            "the model's classes rest, stress, sleep are not those of the cohort: rest, stress, talk"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_refused() {
+        let error = model::load("a.onnx", b"not a model".to_vec(), 4, None, None).err().unwrap();
+        assert!(error.message.starts_with("a.onnx "), "{error}");
+    }
+}
