@@ -141,23 +141,24 @@ impl Broken {
         }
     }
 
-    /// Asks the model about some of them. `out`: how many x rows x classes.
+    /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.
     pub fn predict(
         &self,
         model: &OpenModel,
         batch: &Batch,
         which: Range<u32>,
+        index: &mut Vec<u32>,
         out: &mut [f64],
     ) -> Result<(), StageError> {
         match self {
             Self::Permuted { mask, permuter, .. } => {
                 let columns = permuter.columns();
                 let each = columns * permuter.rows();
-                let mut index = vec![0; which.len() * each];
+                index.resize(which.len() * each, 0);
                 for (number, index) in which.clone().zip(index.chunks_exact_mut(each)) {
                     permuter.draw_into(number.into(), index);
                 }
-                model.predict_permuted(batch, &index, which.len(), columns, *mask, out)?;
+                model.predict_permuted(batch, index, which.len(), columns, *mask, out)?;
             }
             Self::Swapped { swap, .. } => {
                 let width = batch.rows() * batch.classes().len();

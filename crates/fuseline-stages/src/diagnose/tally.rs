@@ -1,5 +1,7 @@
 //! Counting what permutations do, in blocks that no number of threads can change.
 
+use std::sync::{Mutex, PoisonError};
+
 use fuseline_artifact::ExampleEffects;
 use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
@@ -8,8 +10,10 @@ use rayon::prelude::*;
 use crate::diagnose::broken::Broken;
 use crate::rows::decision;
 
-/// Predictions that one block may hold: 4 MiB of them.
-const BLOCK: usize = 1 << 19;
+/// Predictions that one block should hold: 1 MiB of them, near enough to the processor to be checked and counted.
+const BLOCK: usize = 1 << 17;
+/// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many that threads wait.
+const PERMUTATIONS: std::ops::RangeInclusive<usize> = 4..=128;
 /// Blocks that are counted side by side before they are added up; it bounds memory whatever the permutations.
 const WAVE: usize = 16;
 
@@ -17,42 +21,55 @@ const WAVE: usize = 16;
 pub(crate) struct Tally<'a> {
     labels: &'a [u32],
     clean: &'a [f64],
-    decisions: Vec<usize>,
+    decisions: Vec<u32>,
     classes: usize,
     broken: u32,
     /// Test rows of each class.
     pub rows_of_class: Vec<i64>,
     /// Right decisions by class: under Clean-Q first, then one row of classes a permutation.
     pub correct: Vec<i64>,
-    each: Vec<Each>,
+    each: Each,
 }
 
-/// What the permutations did to one row.
-#[derive(Clone, Copy, Default)]
+/// What permutations did to each row.
 struct Each {
-    correct: i64,
-    flips: i64,
-    /// Sum of total-variation distances.
-    shift: f64,
+    correct: Vec<u32>,
+    flips: Vec<u32>,
+    /// Sums of total-variation distances.
+    shift: Vec<f64>,
+}
+
+impl Each {
+    fn new(rows: usize) -> Self {
+        Self { correct: vec![0; rows], flips: vec![0; rows], shift: vec![0.0; rows] }
+    }
 }
 
 /// What the permutations of one block did.
 struct Block {
     correct: Vec<i64>,
-    each: Vec<Each>,
+    each: Each,
+}
+
+/// Room for a block, used again and again.
+#[derive(Default)]
+struct Room {
+    index: Vec<u32>,
+    predictions: Vec<f64>,
 }
 
 impl<'a> Tally<'a> {
     /// Counts Clean-Q. `clean`: rows x classes.
     pub fn new(labels: &'a [u32], clean: &'a [f64], classes: usize) -> Self {
-        let decisions: Vec<usize> = clean.chunks_exact(classes).map(decision).collect();
+        let decisions: Vec<u32> =
+            clean.chunks_exact(classes).map(|row| decision(row) as u32).collect();
         let mut rows_of_class = vec![0; classes];
         let mut correct = vec![0; classes];
         for (&label, &decision) in labels.iter().zip(&decisions) {
             rows_of_class[label as usize] += 1;
-            correct[label as usize] += i64::from(decision == label as usize);
+            correct[label as usize] += i64::from(decision == label);
         }
-        let each = vec![Each::default(); labels.len()];
+        let each = Each::new(labels.len());
         Self { labels, clean, decisions, classes, broken: 0, rows_of_class, correct, each }
     }
 
@@ -66,7 +83,9 @@ impl<'a> Tally<'a> {
         keep_going: impl Fn() -> Result<(), StageError> + Sync,
     ) -> Result<Self, StageError> {
         let width = self.labels.len() * self.classes;
-        let size = (BLOCK / width.max(1)).clamp(1, 128) as u32;
+        let size = (BLOCK / width.max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32;
+        let spare = Mutex::new(Vec::<Room>::new());
+        let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let starts: Vec<u32> = (0..broken.len()).step_by(size as usize).collect();
         for wave in starts.chunks(WAVE) {
             let blocks: Vec<Block> = wave
@@ -74,19 +93,22 @@ impl<'a> Tally<'a> {
                 .map(|&start| {
                     keep_going()?;
                     let end = broken.len().min(start + size);
-                    let mut out = vec![0.0; (end - start) as usize * width];
-                    broken.predict(model, batch, start..end, &mut out)?;
-                    Ok(self.block(&out))
+                    let mut room = rooms().pop().unwrap_or_default();
+                    room.predictions.resize((end - start) as usize * width, 0.0);
+                    let Room { index, predictions } = &mut room;
+                    broken.predict(model, batch, start..end, index, predictions)?;
+                    let block = self.block(predictions);
+                    rooms().push(room);
+                    Ok(block)
                 })
                 .collect::<Result<_, StageError>>()?;
             for block in blocks {
                 self.broken += (block.correct.len() / self.classes) as u32;
                 self.correct.extend(block.correct);
-                for (sum, add) in self.each.iter_mut().zip(block.each) {
-                    sum.correct += add.correct;
-                    sum.flips += add.flips;
-                    sum.shift += add.shift;
-                }
+                let Each { correct, flips, shift } = &mut self.each;
+                correct.iter_mut().zip(block.each.correct).for_each(|(sum, add)| *sum += add);
+                flips.iter_mut().zip(block.each.flips).for_each(|(sum, add)| *sum += add);
+                shift.iter_mut().zip(block.each.shift).for_each(|(sum, add)| *sum += add);
             }
         }
         Ok(self)
@@ -94,25 +116,44 @@ impl<'a> Tally<'a> {
 
     /// Counts the predictions of one block: permutations x rows x classes.
     fn block(&self, predictions: &[f64]) -> Block {
-        let rows = self.labels.len();
-        let permutations = predictions.chunks_exact(rows * self.classes);
-        let mut correct = vec![0; permutations.len() * self.classes];
-        let mut each = vec![Each::default(); rows];
-        for (predictions, correct) in permutations.zip(correct.chunks_exact_mut(self.classes)) {
-            let clean = self.clean.chunks_exact(self.classes);
-            let rows = predictions.chunks_exact(self.classes).zip(clean);
-            for (row, (broken, clean)) in rows.enumerate() {
-                let label = self.labels[row] as usize;
-                let decision = decision(broken);
-                let right = i64::from(decision == label);
-                correct[label] += right;
-                let each = &mut each[row];
-                each.correct += right;
-                each.flips += i64::from(decision != self.decisions[row]);
-                each.shift += total_variation(broken, clean);
+        let classes = self.classes;
+        let permutations = predictions.chunks_exact((self.labels.len() * classes).max(1));
+        let mut correct = vec![0; permutations.len() * classes];
+        let mut each = Each::new(self.labels.len());
+        for (broken, correct) in permutations.zip(correct.chunks_exact_mut(classes)) {
+            if classes == 2 {
+                // The same work, compiled for rows of two.
+                let rows = |of| <[f64]>::as_chunks::<2>(of).0.iter().map(<[f64; 2]>::as_slice);
+                self.permutation(rows(broken), rows(self.clean), correct, &mut each);
+            } else {
+                let rows = |of| <[f64]>::chunks_exact(of, classes);
+                self.permutation(rows(broken), rows(self.clean), correct, &mut each);
             }
         }
         Block { correct, each }
+    }
+
+    /// Counts one permutation, given row by row.
+    #[inline(always)]
+    fn permutation<'p>(
+        &self,
+        broken: impl Iterator<Item = &'p [f64]>,
+        clean: impl Iterator<Item = &'p [f64]>,
+        right_of_class: &mut [i64],
+        each: &mut Each,
+    ) {
+        let known = self.labels.iter().zip(&self.decisions);
+        let counts = each.correct.iter_mut().zip(&mut each.flips).zip(&mut each.shift);
+        for (((broken, clean), (&label, &before)), ((correct, flips), shift)) in
+            broken.zip(clean).zip(known).zip(counts)
+        {
+            let decision = decision(broken) as u32;
+            let right = u32::from(decision == label);
+            *correct += right;
+            *flips += u32::from(decision != before);
+            *shift += total_variation(broken, clean);
+            right_of_class[label as usize] += i64::from(right);
+        }
     }
 
     /// What the permutations did to each row.
@@ -125,11 +166,11 @@ impl<'a> Tally<'a> {
                 .decisions
                 .iter()
                 .zip(self.labels)
-                .map(|(decision, label)| *decision == *label as usize)
+                .map(|(decision, label)| decision == label)
                 .collect(),
-            broken_correct: self.each.iter().map(|each| each.correct).collect(),
-            flips: self.each.iter().map(|each| each.flips).collect(),
-            probability_shift: self.each.iter().map(|each| each.shift / permutations).collect(),
+            broken_correct: self.each.correct.iter().copied().map(i64::from).collect(),
+            flips: self.each.flips.iter().copied().map(i64::from).collect(),
+            probability_shift: self.each.shift.iter().map(|shift| shift / permutations).collect(),
         }
     }
 }
