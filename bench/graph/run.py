@@ -148,7 +148,7 @@ def measure(what, tools, options):
 
 def table(what, rows):
     print(f"\n### {MEASURES[what]}\n")
-    print("| graph | actions | tool | wall ms, median (min) | CPU ms | peak MB | fuseline's share of it |")
+    print("| graph | actions | tool | wall ms, median (min) | CPU ms | peak MB | fuseline / it |")
     print("|---|---:|---|---:|---:|---:|---:|")
     for shape, size, results in rows:
         own = statistics.median(wall for wall, _, _ in results["fuseline"])
