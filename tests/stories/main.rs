@@ -5,6 +5,7 @@
 mod concurrency;
 mod data;
 mod diagnostic;
+mod experts;
 mod faults;
 mod graph;
 mod language;

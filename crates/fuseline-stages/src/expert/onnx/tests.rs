@@ -92,8 +92,8 @@ mod with_the_feature {
     fn logits_of_pytorch_become_probabilities() {
         let said = said();
         let softmax = |row: &Vec<f64>| {
-            let sum: f64 = row.iter().map(|z| z.exp()).sum();
-            row.iter().map(|z| z.exp() / sum).collect::<Vec<f64>>()
+            let sum: f64 = row.iter().map(|z| libm::exp(*z)).sum();
+            row.iter().map(|z| libm::exp(*z) / sum).collect::<Vec<f64>>()
         };
         let expected: Vec<_> = said.models["torch_mlp"].iter().map(softmax).collect();
         let found = expert("torch_mlp", &THREE, &json!({ "softmax": true }), |_| ()).unwrap();
@@ -104,8 +104,9 @@ mod with_the_feature {
              softmax: true makes probabilities of logits; output names another output"
         ));
         // One logit stands for two classes.
-        let logistic =
-            |row: &Vec<f64>| vec![1.0 / (1.0 + row[0].exp()), 1.0 / (1.0 + (-row[0]).exp())];
+        let logistic = |row: &Vec<f64>| {
+            vec![1.0 / (1.0 + libm::exp(row[0])), 1.0 / (1.0 + libm::exp(-row[0]))]
+        };
         let expected: Vec<_> = said.models["torch_one_logit"].iter().map(logistic).collect();
         let one = json!({ "softmax": true });
         assert_close(&expert("torch_one_logit", &THREE[..2], &one, |_| ()).unwrap(), &expected);
