@@ -157,7 +157,7 @@ fn outages_and_degradations_cross_and_each_costs_accuracy_on_the_same_examples()
         &["permutations=20", "examples=240", "folds=2", "severity=8.0", "rate=0.6"],
     );
     let findings = Findings::read(&lab);
-    assert_eq!(findings.0.num_rows(), 3 * 4 * 4 * 4);
+    assert_eq!(findings.0.num_rows(), 3 * 4 * 5 * 4);
     let accuracy = |outage: &str, degradation: &str| {
         let point = [
             ("outage", outage),
@@ -175,6 +175,29 @@ fn outages_and_degradations_cross_and_each_costs_accuracy_on_the_same_examples()
     for hit in [accuracy("random", "none"), accuracy("none", "noise"), accuracy("burst", "drift")] {
         assert!(hit < intact - 0.03, "{hit} is not well below {intact}");
     }
+}
+
+#[test]
+fn outage_and_degradation_in_steps_make_a_map_whose_corner_is_worst() {
+    let lab = run("outage_grid.yaml", &["permutations=40", "examples=240", "folds=2"]);
+    let findings = Findings::read(&lab);
+    let of = |rate: &str, severity: &str, column: &str| {
+        let point = [
+            ("rate", rate),
+            ("severity", severity),
+            ("quality", "column"),
+            ("rule", "weighted_mean"),
+        ];
+        findings.number(column, findings.at(&point))
+    };
+    let intact = of("0.0", "0.0", "ba_clean");
+    for (rate, severity) in [("0.6", "0.0"), ("0.0", "4.0"), ("0.6", "4.0")] {
+        assert!(of(rate, severity, "ba_clean") < intact - 0.03, "{rate}, {severity}");
+    }
+    // Where one modality is left there is nothing to weigh: quality is worth less.
+    assert!(of("0.6", "4.0", "gap") < of("0.0", "0.0", "gap") - 0.02);
+    let report = String::from_utf8(lab.read("out/report.html")).expect("UTF-8");
+    assert!(report.contains("Two interventions at once"), "the report has the map");
 }
 
 #[test]
