@@ -9,7 +9,7 @@ use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Datatype, Hdf5File};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
 use super::table::{Cells, Table, file_name};
@@ -37,12 +37,26 @@ pub struct LoadCsd {
     #[serde(default = "mean_and_sd")]
     #[schemars(length(min = 1))]
     pool: Vec<Pool>,
+    /// What a row counts for in the mean and the sd: as much as any other, or as long as its interval lasts.
+    #[serde(default)]
+    weight: Weight,
     /// Which of the pooled features to take; all when left out.
     #[serde(default)]
     columns: Chosen,
     /// What becomes of infinite values, before pooling. The log says how many there were.
     #[serde(default = "missing")]
     non_finite: NonFinite,
+}
+
+/// What a row of a video counts for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Weight {
+    /// As much as any other.
+    #[default]
+    Rows,
+    /// As long as its interval lasts: rows of words, say, which are not alike in length.
+    Duration,
 }
 
 fn mean_and_sd() -> Vec<Pool> {
@@ -65,11 +79,14 @@ impl StageKind for LoadCsd {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, sequence, id, pool, columns, non_finite } = self;
+        let Self { path, sequence, id, pool, weight, columns, non_finite } = self;
         key.file("path", path);
         key.field("sequence", sequence);
         key.field("id", id);
         key.field("pool", pool);
+        if *weight != Weight::Rows {
+            key.field("weight", weight);
+        }
         key.field("columns", columns);
         key.field("non_finite", non_finite);
     }
@@ -101,9 +118,10 @@ impl LoadCsd {
         for (example, mut videos) in entries {
             keep_going()?;
             videos.sort_by(|a, b| a.name().cmp(b.name()));
-            let mut columns = Vec::<Vec<f64>>::new();
+            // The finite values of each feature, and what each counts for.
+            let mut columns = Vec::<(Vec<f64>, Vec<f64>)>::new();
             for video in &videos {
-                let found = Rows::read(&file, video)?;
+                let found = Rows::read(&file, video, self.weight)?;
                 if found.width == 0 {
                     continue;
                 }
@@ -119,11 +137,15 @@ impl LoadCsd {
                     }
                     Some(_) => {}
                 }
-                columns.resize(found.width, Vec::new());
-                for row in found.values.chunks_exact(found.width) {
-                    for (at, (column, &value)) in columns.iter_mut().zip(row).enumerate() {
+                columns.resize(found.width, Default::default());
+                for (row, &weight) in found.values.chunks_exact(found.width).zip(&found.weights) {
+                    for (at, ((values, weights), &value)) in columns.iter_mut().zip(row).enumerate()
+                    {
                         let place = || format!("feature {at} of video {} of {file}", video.name());
-                        column.extend(gate.admit(Some(value), place)?);
+                        if let Some(value) = gate.admit(Some(value), place)? {
+                            values.push(value);
+                            weights.push(weight);
+                        }
                     }
                 }
             }
@@ -131,10 +153,11 @@ impl LoadCsd {
                 continue;
             }
             ids.push(example);
-            for column in &columns {
-                values.extend(self.pool.iter().map(|pool| match column[..] {
-                    [] => f64::NAN,
-                    _ => pool.of(column),
+            for (column, weights) in &columns {
+                values.extend(self.pool.iter().map(|pool| match (&column[..], self.weight) {
+                    ([], _) => f64::NAN,
+                    (_, Weight::Rows) => pool.of(column),
+                    (_, Weight::Duration) => weighted(*pool, column, weights),
                 }));
             }
         }
@@ -192,14 +215,32 @@ impl LoadCsd {
     }
 }
 
+/// A pool of weighted values; least and largest do not depend on weights. Without any weight the mean is missing.
+fn weighted(pool: Pool, values: &[f64], weights: &[f64]) -> f64 {
+    let total: f64 = weights.iter().sum();
+    let mean_of = |term: &dyn Fn(f64) -> f64| {
+        values.iter().zip(weights).map(|(&value, weight)| weight * term(value)).sum::<f64>() / total
+    };
+    match pool {
+        Pool::Mean => mean_of(&|value| value),
+        Pool::Sd => {
+            let mean = mean_of(&|value| value);
+            mean_of(&|value| (value - mean) * (value - mean)).sqrt()
+        }
+        Pool::Min | Pool::Max => pool.of(values),
+    }
+}
+
 /// The rows of one video, as many as it has intervals.
 struct Rows {
     width: usize,
     values: Vec<f64>,
+    /// What each row counts for.
+    weights: Vec<f64>,
 }
 
 impl Rows {
-    fn read(file: &str, video: &Group) -> Result<Self, StageError> {
+    fn read(file: &str, video: &Group, weight: Weight) -> Result<Self, StageError> {
         let wrong = |what: String| {
             StageError::data(format!("video {} of {file} {what}", video.name())).at("path")
         };
@@ -221,10 +262,36 @@ impl Rows {
             return Err(wrong(format!("has {rows} rows of features and {spans} intervals")));
         }
         if rows == 0 {
-            return Ok(Self { width: 0, values: Vec::new() });
+            return Ok(Self { width: 0, values: Vec::new(), weights: Vec::new() });
         }
         let values = numbers(&features).map_err(|what| wrong(format!("has features {what}")))?;
-        Ok(Self { width, values })
+        let weights = match weight {
+            Weight::Rows => vec![1.0; rows],
+            Weight::Duration => {
+                let times =
+                    numbers(&intervals).map_err(|what| wrong(format!("has intervals {what}")))?;
+                let lengths: Vec<f64> =
+                    times.chunks_exact(2).map(|time| time[1] - time[0]).collect();
+                if intervals.shape().len() != 2 || lengths.len() != rows {
+                    return Err(wrong(
+                        "has intervals that are not pairs of start and end".to_owned(),
+                    ));
+                }
+                if let Some(row) =
+                    lengths.iter().position(|length| !(*length >= 0.0 && length.is_finite()))
+                {
+                    return Err(wrong(format!(
+                        "has the interval {} to {} in row {row}, which has no length",
+                        times[2 * row],
+                        times[2 * row + 1]
+                    ))
+                    .at("weight")
+                    .hint("weight: rows lets every row count alike"));
+                }
+                lengths
+            }
+        };
+        Ok(Self { width, values, weights })
     }
 }
 

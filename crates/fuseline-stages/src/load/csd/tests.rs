@@ -33,6 +33,26 @@ fn the_rows_of_a_video_are_pooled_as_numpy_pools_them() {
 }
 
 #[test]
+fn rows_count_as_long_as_they_last_where_that_is_wanted() {
+    let file = include_bytes!("../../../tests/fixtures/load/words.csd");
+    let read = |weight: &str| {
+        let options = json!({ "path": "/data/words.csd", "weight": weight });
+        let stage: LoadCsd = serde_json::from_value(options).unwrap();
+        stage.read(file.to_vec(), || Ok(())).unwrap()
+    };
+    let expected: BTreeMap<String, Vec<f64>> =
+        serde_json::from_str(include_str!("../../../tests/fixtures/load/words.json")).unwrap();
+    let features = read("duration");
+    for (row, expected) in expected.values().enumerate() {
+        for ((name, column), expected) in features.columns.iter().zip(expected) {
+            let found = column.value(row);
+            assert!((found - expected).abs() < 1e-12, "{name}: {found}, not {expected}");
+        }
+    }
+    assert_ne!(features, read("rows"));
+}
+
+#[test]
 fn segments_stay_apart_without_a_pattern_and_other_pools_can_be_chosen() {
     let features = read(json!({ "pool": ["max"], "columns": { "exclude": ["vuv.max"] } })).unwrap();
     let ids: Vec<_> = features.example_id.iter().flatten().collect();
