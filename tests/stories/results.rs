@@ -1,7 +1,9 @@
 //! Looking at results: show, export, reports of past runs, deposits.
 
+#![expect(clippy::print_stderr, reason = "a story that is left out says so")]
+
 use std::io::Read as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use fuseline_tests::{Lab, Ran, root};
 use serde_json::Value;
@@ -132,10 +134,169 @@ fn the_report_of_a_past_run_is_written_again_without_its_workflow() {
     };
     assert_eq!(answer(&again), answer(&first));
     assert!(again.contains("workflow.yaml"));
-    for file in ["report.md", "report.tex", "figures/gaps.svg", "findings.csv", "findings.json"] {
+    let written = [
+        "report.md",
+        "report.tex",
+        "figures/gaps.svg",
+        "figures/gaps.pdf",
+        "findings.csv",
+        "findings.json",
+    ];
+    for file in written {
         assert!(!lab.read(&format!("again/{file}")).is_empty(), "{file}");
     }
     lab.run(["report", "9"]).exits(2);
+}
+
+#[test]
+fn figures_come_alone_from_a_past_run_and_as_outputs_of_a_workflow() {
+    let lab = lab();
+    lab.edit(
+        "workflow.yaml",
+        "  report.md: markdown\n",
+        "  report.md: markdown\n  gaps.pdf: figure\n",
+    );
+    lab.edit(
+        "workflow.yaml",
+        "  markdown:\n    uses: report.markdown\n",
+        "  figure:\n    uses: report.figure\n    inputs: { findings: findings }\n    with: { figure: gaps }\n\n  markdown:\n    uses: report.markdown\n",
+    );
+    let path = run(&lab)["outputs"]["gaps.pdf"].as_str().expect("a path").to_owned();
+    assert!(lab.read(&path).starts_with(b"%PDF-1."));
+    lab.run(["report", "--figures", "paper", "--format", "pdf"]).success();
+    assert_eq!(lab.read("paper/gaps.pdf"), lab.read(&path));
+    for entry in std::fs::read_dir(lab.path("paper")).expect("a folder") {
+        let path = entry.expect("readable").path();
+        assert!(path.extension().is_some_and(|end| end == "pdf"), "{}", path.display());
+    }
+    lab.edit("workflow.yaml", "{ figure: gaps }", "{ figure: gasp }");
+    let failed = lab.run(["run", "workflow.yaml", "--set", "permutations=19", "--only", "figure"]);
+    assert!(failed.exits(2).stderr().contains("did you mean gaps?"), "{}", failed.stderr());
+
+    // The stage's own table, as it is, in a paper with that figure.
+    let tex = path.replace("gaps.pdf", "report.tex");
+    let paper = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs,graphicx}\\begin{document}\n\
+                 \\input{report}\\includegraphics[width=\\linewidth]{gaps.pdf}\\end{document}\n";
+    lab.write("paper/report.tex", lab.read(&tex));
+    lab.write("paper/paper.tex", paper);
+    let ran = Command::new("pdflatex")
+        .args(["-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"])
+        .current_dir(lab.path("paper"))
+        .output();
+    match ran {
+        Ok(ran) => assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout)),
+        Err(_) => eprintln!("SKIPPED: there is no pdflatex"),
+    }
+}
+
+#[test]
+fn reports_of_several_findings_have_a_folder_each_and_can_be_chosen() {
+    let lab = lab();
+    let text = text(lab.read("workflow.yaml"));
+    let (_, stage) = text.split_once("    uses: diagnose.family\n").expect("a family");
+    let family =
+        stage.split("\n\n").next().expect("with inputs").replace("adjust: holm", "adjust: none");
+    assert!(family.contains("adjust: none"), "{family}");
+    lab.edit(
+        "workflow.yaml",
+        "  markdown:\n    uses: report.markdown\n",
+        &format!(
+            "  plain:\n    uses: diagnose.family\n{family}\n\n  second:\n    uses: report.html\n    inputs: {{ findings: plain }}\n\n  markdown:\n    uses: report.markdown\n"
+        ),
+    );
+    lab.edit(
+        "workflow.yaml",
+        "  report.md: markdown\n",
+        "  report.md: markdown\n  second.html: second\n",
+    );
+    run(&lab);
+    lab.run(["report", "--out", "all"]).success();
+    let said = |path: &str| String::from_utf8(lab.read(path)).expect("UTF-8");
+    let of_first = std::fs::read_dir(lab.path("all")).expect("a folder").count();
+    assert_eq!(of_first, 2, "HTML, Markdown and LaTeX of the same findings are one report");
+    assert!(said("all/second/report.md").contains("not adjusted"));
+    lab.run(["report", "--stage", "second", "--out", "one"]).success();
+    assert_eq!(said("one/report.md"), said("all/second/report.md"));
+    let wrong = lab.run(["report", "--stage", "secnd", "--out", "none"]);
+    assert!(wrong.exits(2).stderr().contains("did you mean `second`?"), "{}", wrong.stderr());
+}
+
+#[test]
+fn a_stage_that_is_never_cached_is_not_found_and_the_answer_says_why() {
+    let lab = lab();
+    lab.edit(
+        "workflow.yaml",
+        "    uses: diagnose.family\n",
+        "    uses: diagnose.family\n    cache: false\n",
+    );
+    run(&lab);
+    for (name, why) in [
+        ("findings", "is never kept: its stage says `cache: false`"),
+        ("report", "depends on findings, and findings says `cache: false`"),
+    ] {
+        let answer = show(&lab, &[name]);
+        assert!(answer.exits(2).stderr().contains(why), "{}", answer.stderr());
+    }
+    show(&lab, &["cohort"]).success();
+}
+
+/// Runs a script in Python where the packages that it needs are there.
+fn python(needs: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
+    let program = std::env::var_os("FUSELINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let there = Command::new(&program).args(["-c", &format!("import {needs}")]).output();
+    if !there.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("SKIPPED: there is no python3 with {needs}");
+        return None;
+    }
+    let ran = Command::new(&program).args(arguments).output().expect("it was there just now");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    Some(said)
+}
+
+#[test]
+fn pandas_and_duckdb_read_every_form_of_an_export_alike() {
+    const READ: &str = "
+import sys, duckdb, pandas as pd
+parquet, csv, json = (f'{sys.argv[1]}/f.{end}' for end in ('parquet', 'csv', 'json'))
+frames = [pd.read_parquet(parquet), pd.read_csv(csv), pd.read_json(json, dtype=False), duckdb.sql(f\"from '{parquet}'\").df(),
+          duckdb.sql(f\"from read_csv('{csv}')\").df(), duckdb.sql(f\"from read_json('{json}')\").df()]
+first = frames[0]
+numbers = [c for c in first if first[c].dtype == 'float64']
+assert 'gap' in numbers and len(numbers) > 15
+for frame in frames:
+    assert list(frame.columns) == list(first.columns), frame.columns
+    assert (frame['rule'] == first['rule']).all()
+    pd.testing.assert_frame_equal(frame[numbers].astype('float64'), first[numbers], rtol=1e-14)
+print(len(first))";
+    let lab = lab();
+    run(&lab);
+    for end in ["parquet", "csv", "json"] {
+        show(&lab, &["findings", "--export", &format!("out/f.{end}")]).success();
+    }
+    let rows = python(
+        "duckdb, pandas, pyarrow",
+        &["-c".as_ref(), READ.as_ref(), lab.path("out").as_os_str()],
+    );
+    assert!(rows.is_none_or(|rows| rows.trim() == "4"), "two rules at two qualities");
+}
+
+#[test]
+fn an_independent_validator_finds_nothing_missing_in_a_deposit() {
+    let lab = lab();
+    run(&lab);
+    lab.run([
+        "report",
+        "--ro-crate",
+        "deposit",
+        "--license",
+        "https://creativecommons.org/licenses/by/4.0/",
+    ])
+    .success();
+    let script = root().join("tests/stories/data/ro_crate.py");
+    let folder = lab.path("deposit");
+    let said = python("rocrate_validator, rocrate", &[script.as_os_str(), folder.as_os_str()]);
+    assert!(said.is_none_or(|said| said.contains("passed 0 issues")));
 }
 
 #[test]
@@ -245,4 +406,21 @@ fn shells_and_manuals_know_every_command() {
         let page = text(lab.read(page));
         assert!(page.contains(".TH fuseline") && page.contains("SYNOPSIS"), "{page}");
     }
+    // The programs that they are for read them without a complaint, where they are there.
+    let reads = |program: &str, arguments: &[&str]| match Command::new(program)
+        .args(arguments)
+        .current_dir(lab.path(""))
+        .output()
+    {
+        Ok(ran) => {
+            let complaints = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success() && complaints.is_empty(), "{program}: {complaints}");
+        }
+        Err(_) => eprintln!("SKIPPED: there is no {program}"),
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        lab.write(shell, lab.run(["completions", shell]).stdout());
+        reads(shell, &["-n", shell]);
+    }
+    reads("man", &["--warnings", "-E", "UTF-8", "-l", "man1/fuseline-report.1"]);
 }

@@ -35,5 +35,14 @@ fn page(command: &Command) -> Result<Vec<u8>, Failure> {
     Man::new(command.clone())
         .render(&mut page)
         .map_err(|error| Failure::failed(format!("cannot write a manual page: {error}")))?;
-    Ok(page)
+    // The renderer leaves an empty date out, and what made the page then stands in its place.
+    let title = command.get_display_name().unwrap_or("fuseline");
+    let lines = String::from_utf8_lossy(&page).into_owned();
+    let lines = lines.lines().map(|line| match line.starts_with(".TH ") {
+        true => {
+            format!(".TH {title} 1 \"\" \"fuseline {}\" \"fuseline\"\n", env!("CARGO_PKG_VERSION"))
+        }
+        false => format!("{line}\n"),
+    });
+    Ok(lines.collect::<String>().into_bytes())
 }
