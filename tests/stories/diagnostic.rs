@@ -200,6 +200,54 @@ fn outage_and_degradation_in_steps_make_a_map_whose_corner_is_worst() {
     assert!(report.contains("Two interventions at once"), "the report has the map");
 }
 
+/// Runs a workflow of the box on StressID; `None`, said aloud, where the features are not there.
+fn run_on_stressid(workflow: &str, permutations: &str) -> Option<Findings> {
+    let data = format!("data={}", fuseline_tests::real_data("stressid")?.display());
+    let lab = run(workflow, &[&data, permutations]);
+    Some(Findings::read(&lab))
+}
+
+#[test]
+fn outages_as_they_occur_on_stressid_leave_every_control_visible() {
+    let Some(findings) = run_on_stressid("outage_stressid.yaml", "permutations=99") else { return };
+    assert_eq!(findings.0.num_rows(), 3 * 3 * 5 * 3);
+    let of = |outage: &str, quality: &str, rule: &str, column: &str| {
+        let point =
+            [("outage", outage), ("degradation", "none"), ("quality", quality), ("rule", rule)];
+        findings.number(column, findings.at(&point))
+    };
+    for outage in ["none", "random", "natural"] {
+        for rule in ["weighted_mean", "lr"] {
+            assert!(of(outage, "aligned", rule, "p_value") <= 0.05, "{outage} {rule}");
+            assert!(of(outage, "aligned", rule, "gap") > 0.05, "{outage} {rule}");
+            assert_eq!(of(outage, "constant", rule, "gap"), 0.0, "{outage} {rule}");
+        }
+    }
+    // Whoever is left to choose from less has less to gain.
+    let oracle = |outage: &str| of(outage, "constant", "mean", "ba_oracle");
+    assert!(oracle("random") < oracle("none") - 0.03, "{}", oracle("random"));
+}
+
+#[test]
+fn the_gap_of_a_margin_on_stressid_goes_among_examples_of_like_confidence() {
+    let Some(findings) = run_on_stressid("stressid_schemes.yaml", "permutations=199") else {
+        return;
+    };
+    let of = |scheme: &str, quality: &str, column: &str| {
+        let point = [("scheme", scheme), ("quality", quality), ("rule", "lr")];
+        findings.number(column, findings.at(&point))
+    };
+    assert!(of("joint", "margin", "gap") > 0.05 && of("joint", "margin", "p_value") <= 0.01);
+    assert!(of("conditional", "margin", "gap") < 0.02, "it was of pairs, not of reliability");
+    // The positive control stays: the stricter scheme still sees.
+    assert!(of("conditional", "aligned", "p_value") <= 0.01);
+    // Dependence is not benefit: beside each gap stands the same rule without quality.
+    let gain = of("joint", "margin", "ba_clean") - of("joint", "margin", "ba_without_quality");
+    assert!(gain < of("joint", "margin", "gap") - 0.03, "a gain of {gain}");
+    // A perfect control leaks the label: beyond any choice among the experts.
+    assert!(of("joint", "aligned", "ba_clean") > of("joint", "aligned", "ba_oracle"));
+}
+
 #[test]
 fn every_scheme_is_a_label_of_an_axis() {
     let text = String::from_utf8(
