@@ -188,6 +188,7 @@ fn a_changed_plugin_is_refused_with_both_digests_until_it_is_locked_again() {
     ran.exits(2);
     let said: String = ran.stderr().split_whitespace().filter(|word| *word != "│").collect();
     assert!(said.contains(&old), "{}", ran.stderr());
+    assert!(ran.stderr().contains("fuseline::locked_plugin"), "{}", ran.stderr());
 
     lab.run(["plugin", "lock", "--plugin-path", "my_rule"]).success();
     let new = locked(&lab);
@@ -222,6 +223,13 @@ fn a_run_in_which_nothing_changed_starts_no_worker() {
     let fourth = run(&lab, &log);
     assert_eq!(fourth.json()["executed"], 0);
     assert!(fourth.stderr().contains("a worker starts"), "{}", fourth.stderr());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_refused() {
+    let listed = lab().run(["plugin", "list", "--plugin-path", "my_rul"]);
+    listed.exits(2);
+    assert!(listed.stderr().contains("there is no folder my_rul"), "{}", listed.stderr());
 }
 
 #[test]

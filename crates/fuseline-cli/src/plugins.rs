@@ -11,8 +11,12 @@ use crate::exit::Failure;
 /// The file that pins the digests of plugins.
 pub const LOCK_FILE: &str = "fuseline.lock";
 
-/// The folders that are searched for plugins, in order.
-pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
+/// The folders that are searched for plugins, in order; those of the arguments must be there.
+pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    if let Some(missing) = arguments.iter().find(|folder| !folder.is_dir()) {
+        return Err(Failure::wrong(format!("there is no folder {}", missing.display()))
+            .hint("--plugin-path takes a folder with plugins in it"));
+    }
     let mut path = arguments.to_vec();
     if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
         path.extend(
@@ -24,7 +28,7 @@ pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Vec<PathBuf> {
         path.push(beside.join("plugins"));
         path.push(beside.to_owned());
     }
-    path
+    Ok(path)
 }
 
 /// What stages are offered: the rules on a path, as the lock nearest to `near` admits them, isolated as asked.

@@ -39,7 +39,7 @@ impl Session {
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
         let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
-        let path = plugins::path(&args.plugin_path, declared);
+        let path = plugins::path(&args.plugin_path, declared)?;
         let services = plugins::services(path, isolation, folder)?;
         Ok(Self { kinds, checked, services })
     }

@@ -37,6 +37,8 @@ fuseline_workflow::codes! {
     MISSING_FILE = "fuseline::missing_file";
     /// No plugin on the plugin path has the fusion rule, or it cannot be loaded. `fuseline plugin list` shows the rules.
     UNKNOWN_RULE = "fuseline::unknown_rule";
+    /// A plugin is not the one that `fuseline.lock` pins: its file has another digest. `fuseline plugin lock` accepts the change.
+    LOCKED_PLUGIN = "fuseline::locked_plugin";
     /// The input data of an action are not what its stage can work with; the message says which example, column or value.
     /// The command ends with exit code 2.
     DATA = "fuseline::data";

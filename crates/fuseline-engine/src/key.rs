@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::ActionKey;
+use fuseline_host::HostError;
 use serde::Serialize;
 
 use crate::codes;
@@ -138,11 +139,19 @@ impl<'a> KeyWriter<'a> {
                 self.with(name, &[&file.id]);
                 self.put("plugin", &file.digest.to_string());
             }
-            Err(error) => self.problems.push(
-                Problem::new(name, error.to_string()).code(codes::UNKNOWN_RULE).hint(
-                    "`fuseline plugin list` shows the rules on the plugin path; add a folder with --plugin-path",
-                ),
-            ),
+            Err(error) => {
+                let (code, hint) = match error {
+                    HostError::Locked { .. } => (
+                        codes::LOCKED_PLUGIN,
+                        "put the file back that was locked, or accept this one with `fuseline plugin lock`",
+                    ),
+                    _ => (
+                        codes::UNKNOWN_RULE,
+                        "`fuseline plugin list` shows the rules on the plugin path; add a folder with --plugin-path",
+                    ),
+                };
+                self.problems.push(Problem::new(name, error.to_string()).code(code).hint(hint));
+            }
         }
     }
 

@@ -63,7 +63,7 @@ pub enum HostError {
         found: Digest,
     },
     /// The lock names another digest.
-    #[error("{id} is locked to the digest {locked}, and {} has {found}; `fuseline plugin lock` accepts the change", .path.display())]
+    #[error("{id} is locked to the digest {locked}, and {} has {found}", .path.display())]
     Locked {
         /// The rule.
         id: String,

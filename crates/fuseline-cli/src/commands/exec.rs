@@ -21,7 +21,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
     })?;
     let kinds = fuseline_stages::kinds();
     let here = std::path::Path::new(".");
-    let services = plugins::services(plugins::path(&args.plugin_path, &[]), None, here)?;
+    let services = plugins::services(plugins::path(&args.plugin_path, &[])?, None, here)?;
     job.check(&kinds, &services).map_err(|error| failure(&job.site, error))?;
     // Waits while another executes the same action; after that it may be there.
     let lease = cache.lease(&job.key)?;

@@ -23,7 +23,7 @@ pub fn run(args: &Plugin) -> Result<Exit, Failure> {
 }
 
 fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let path = plugins::path(folders, &[]);
+    let path = plugins::path(folders, &[])?;
     let (found, broken) = on_path(path.clone());
     if format == Format::Json {
         let found: Vec<_> = found.iter().map(file_json).collect();
@@ -71,7 +71,7 @@ fn file_json(plugin: &PluginFile) -> Value {
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
     let here = Path::new(".");
-    let services = plugins::services(plugins::path(folders, &[]), None, here)?;
+    let services = plugins::services(plugins::path(folders, &[])?, None, here)?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
@@ -165,7 +165,7 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
 
 /// Pins what is on the plugin path, in the working directory.
 fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let (found, broken) = on_path(plugins::path(folders, &[]));
+    let (found, broken) = on_path(plugins::path(folders, &[])?);
     if let Some(error) = broken.first() {
         return Err(Failure::wrong(error.clone()).hint("take the file off the plugin path first"));
     }
