@@ -187,7 +187,7 @@ outputs:
     let ended = end(run);
     ended.exits(130);
     let said = ended.stderr();
-    assert!(said.contains("Finishing what is in flight (1 actions)"), "{said}");
+    assert!(said.contains("Finishing what is in flight (1 action)"), "{said}");
     let runs = lab.run(["runs", "list", "--format", "json"]).json();
     assert_eq!(runs["runs"][0]["status"], "interrupted");
     assert_eq!(runs["runs"][0]["executed"], 1);

@@ -92,8 +92,9 @@ impl Progress {
                 self.line(&format!("{action}: takes longer than {seconds} s; stopping it"));
             }
             Event::Stopping { running } => {
+                let actions = if running == 1 { "action" } else { "actions" };
                 self.line(&format!(
-                    "Interrupted. Finishing what is in flight ({running} actions); once more stops at once."
+                    "Interrupted. Finishing what is in flight ({running} {actions}); once more stops at once."
                 ));
             }
             Event::Started { action, reason, .. } => {

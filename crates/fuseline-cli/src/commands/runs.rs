@@ -50,7 +50,7 @@ fn named(runs: &[String], name: &str) -> Result<String, Failure> {
         (Some(run), Some(_)) if run == name => Ok(run.clone()),
         (Some(_), Some(_)) => Err(Failure::wrong(format!("more than one run begins with {name}"))),
         (None, _) => Err(Failure::wrong(format!("there is no run {name}"))
-            .hint("`fuseline runs list` shows them")),
+            .hint("`fuseline runs list` shows them; `latest` and `latest~1` name the last two")),
     }
 }
 
