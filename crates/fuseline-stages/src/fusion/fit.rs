@@ -102,9 +102,12 @@ impl StageKind for Fit {
         flow.fit("quality", quality.holds);
         flow.same_rows("evidence", "quality");
         flow.no_control("evidence");
-        // Of embeddings only the rows of the evidence are looked at.
-        flow.fit("embeddings", evidence.holds);
-        flow.no_control("embeddings");
+        // Of embeddings only the rows of the evidence are looked at; that those are test rows is said of the evidence.
+        if flow.input("embeddings").holds != Rows::None && !matches!(evidence.holds, Rows::Test(_))
+        {
+            flow.fit("embeddings", evidence.holds);
+            flow.no_control("embeddings");
+        }
         let embedded = flow.input("embeddings").shaped_by;
         let shaped_by = evidence.holds.union(evidence.shaped_by).union(quality.holds);
         let shaped_by = shaped_by.union(quality.shaped_by).union(embedded);
