@@ -46,12 +46,10 @@ fn table(plan: &fuseline_engine::Plan<'_>, foreseen: &[Foreseen]) -> String {
     let mut text = String::new();
     let width = plan.workflow().stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
     let mut total = (0, 0);
-    for (number, stage) in plan.workflow().stages.iter().enumerate() {
-        let of_stage: Vec<_> =
-            foreseen.iter().filter(|of| plan.stage_of(of.action).0 == number).collect();
-        if of_stage.is_empty() {
-            continue;
-        }
+    let number = |of: &Foreseen| plan.stage_of(of.action).0;
+    // They stand in the plan's order, stage by stage.
+    for of_stage in foreseen.chunk_by(|a, b| number(a) == number(b)) {
+        let stage = &plan.workflow().stages[number(&of_stage[0])];
         let cached = of_stage.iter().filter(|of| of.cached).count();
         let run = of_stage.len() - cached;
         total = (total.0 + cached, total.1 + run);
