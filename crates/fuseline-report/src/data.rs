@@ -35,6 +35,22 @@ pub struct ReportData {
     /// How the gap differs between folds, groups or other units; may be empty.
     #[serde(default)]
     pub spreads: Vec<Spread>,
+    /// How many feature values each modality lacks; may be empty.
+    #[serde(default)]
+    pub observed: Vec<Observed>,
+}
+
+/// How complete the features of one modality are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The modality, or the stage's point.
+    pub modality: String,
+    /// Its values: examples by features.
+    pub values: u64,
+    /// How many of them are missing, those included that loading made missing.
+    pub missing: u64,
+    /// How many of them are kept and not finite.
+    pub not_finite: u64,
 }
 
 /// The workflow that was run.

@@ -20,8 +20,8 @@ mod palette;
 mod verdict;
 
 pub use data::{
-    Asked, Control, FindingRow, ModelUsed, NullDistribution, PluginUsed, Point, Provenance,
-    ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
+    Asked, Control, FindingRow, ModelUsed, NullDistribution, Observed, PluginUsed, Point,
+    Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
 };
 pub use figures::Figure;
 pub use latex::latex;

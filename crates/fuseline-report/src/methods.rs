@@ -11,6 +11,7 @@ pub const QUESTION: &str = "Does the fused decision use quality?";
 pub fn methods(data: &ReportData) -> Vec<String> {
     let settings = &data.settings;
     let mut sentences = vec![cohort(data)];
+    sentences.extend(observed(data));
     sentences.extend(conditions(data));
     sentences.push(format!(
         "{} and then held frozen; {} times, quality was permuted while evidence and availability stayed fixed.",
@@ -99,6 +100,34 @@ fn fitted(data: &ReportData) -> String {
         }
         _ => what.to_owned(),
     }
+}
+
+/// How many feature values are missing or not finite, and what became of them.
+fn observed(data: &ReportData) -> Option<String> {
+    if data.observed.is_empty() {
+        return None;
+    }
+    if data.observed.iter().all(|of| of.missing + of.not_finite == 0) {
+        return Some("No feature value is missing or not finite.".to_owned());
+    }
+    let each: Vec<String> = data
+        .observed
+        .iter()
+        .map(|of| {
+            format!(
+                "{} lacks {} of {} ({}) and has {} that are not finite",
+                of.modality,
+                count(of.missing),
+                count(of.values),
+                percent(Some(of.missing as f64 / of.values.max(1) as f64)),
+                count(of.not_finite)
+            )
+        })
+        .collect();
+    Some(format!(
+        "Of the feature values, {}; experts fitted here put the mean of their fitting rows in place of both.",
+        listed(&each)
+    ))
 }
 
 fn conditions(data: &ReportData) -> Vec<String> {
@@ -282,6 +311,29 @@ mod tests {
         ] {
             assert!(text.contains(said), "{said} is not in {text}");
         }
+    }
+
+    #[test]
+    fn what_the_features_lack_is_counted_by_modality() {
+        let of = |modality: &str, missing, not_finite| crate::data::Observed {
+            modality: modality.to_owned(),
+            values: 2000,
+            missing,
+            not_finite,
+        };
+        let mut data = ReportData::default();
+        assert_eq!(observed(&data), None);
+        data.observed = vec![of("audio", 0, 0)];
+        assert_eq!(observed(&data).as_deref(), Some("No feature value is missing or not finite."));
+        data.observed.push(of("video", 30, 2));
+        assert_eq!(
+            observed(&data).as_deref(),
+            Some(
+                "Of the feature values, audio lacks 0 of 2000 (0.0\u{a0}%) and has 0 that are not finite and video lacks \
+                 30 of 2000 (1.5\u{a0}%) and has 2 that are not finite; experts fitted here put the mean of their fitting \
+                 rows in place of both."
+            )
+        );
     }
 
     #[test]

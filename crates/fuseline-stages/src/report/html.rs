@@ -1,6 +1,7 @@
 //! `report.html`: one self-contained file.
 
-use fuseline_artifact::{ArtifactKind, Control, Finding, Findings, Permutations, Report};
+use arrow::array::Array;
+use fuseline_artifact::{ArtifactKind, Control, Features, Finding, Findings, Permutations, Report};
 use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind};
 use fuseline_report::{self as report, ReportData};
 use fuseline_workflow::Role;
@@ -72,6 +73,13 @@ pub(crate) fn ports() -> Ports {
             "The examples, for the reliability curves.",
         )
         .optional()
+        .many(
+            "features",
+            ArtifactKind::Features,
+            Role::Neutral,
+            "The features, to count the values that are missing or not finite.",
+        )
+        .optional()
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -125,7 +133,30 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         },
         reliability: curves::reliability(inputs, &findings)?,
         spreads: curves::spreads(&findings, &permutations)?,
+        observed: observed(inputs)?,
     })
+}
+
+/// How many values the features lack, one line an artifact.
+fn observed(inputs: &Inputs<'_>) -> Result<Vec<report::Observed>, StageError> {
+    let features: Vec<Labelled<Features>> = inputs.many("features")?;
+    Ok(features
+        .into_iter()
+        .map(|Labelled { point, artifact }| {
+            let labels: Vec<String> = point.into_iter().map(|(_, label)| label).collect();
+            let mut of = report::Observed { modality: labels.join(" "), ..Default::default() };
+            if labels.is_empty() {
+                "the modality".clone_into(&mut of.modality);
+            }
+            for (_, column) in &artifact.columns {
+                of.values += column.len() as u64;
+                of.missing += column.null_count() as u64;
+                of.not_finite +=
+                    column.iter().flatten().filter(|value| !value.is_finite()).count() as u64;
+            }
+            of
+        })
+        .collect())
 }
 
 /// The point of a finding, with the names of its axes.

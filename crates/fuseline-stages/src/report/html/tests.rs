@@ -124,3 +124,22 @@ fn the_report_names_what_was_asked_and_where_it_comes_from() {
     assert_eq!(error.option.as_deref(), Some("figure"));
     assert_eq!(error.hint.as_deref(), Some("did you mean gaps?"));
 }
+
+#[test]
+fn values_that_the_features_lack_are_counted_as_they_are() {
+    let services = services();
+    let features = Features {
+        example_id: arrow::array::StringArray::from(vec!["a", "b", "c"]),
+        columns: vec![
+            ("f0".to_owned(), vec![Some(1.0), None, Some(f64::INFINITY)].into()),
+            ("f1".to_owned(), vec![None, None, Some(2.0)].into()),
+        ],
+    };
+    let point = vec![("modality".to_owned(), "audio".to_owned())];
+    let inputs =
+        InputsBuilder::new(&services, 1).artifact("features", point, features).unwrap().build();
+    let found = observed(&inputs).unwrap();
+    let expected =
+        report::Observed { modality: "audio".to_owned(), values: 6, missing: 3, not_finite: 1 };
+    assert_eq!(found, [expected]);
+}
