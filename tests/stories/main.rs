@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
 mod concurrency;
+mod contract;
 mod data;
 mod diagnostic;
 mod experts;

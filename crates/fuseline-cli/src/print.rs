@@ -11,7 +11,7 @@ use crate::action_log::ActionLog;
 use crate::args::Global;
 use crate::exit::Failure;
 
-/// Writes a result to stdout. A reader that went away (`| head`) ends the program quietly.
+/// Writes a result to stdout. A reader that went away (`| head`) ends the program quietly, a full disk with words.
 pub fn result(text: impl AsRef<str>) {
     let mut stdout = io::stdout().lock();
     let text = text.as_ref();
@@ -19,8 +19,13 @@ pub fn result(text: impl AsRef<str>) {
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") })
         .and_then(|()| stdout.flush());
-    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            note(format!("error: cannot write to stdout: {error}"));
+            std::process::exit(1);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub mod human;
 /// A table whose columns are texts, numbers, truth values or bytes.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Lists and categories are spelt out.
+    /// Lists and categories are spelt out, but for [`Table::typed`].
     batch: RecordBatch,
 }
 
@@ -91,6 +91,14 @@ impl Table {
         Self::new(table, classes.map(String::as_str)).map(Some)
     }
 
+    /// The table of an artifact with the types and the metadata of its columns, for Parquet; `None` for a document.
+    pub fn typed(artifact: &Artifact) -> Option<Self> {
+        let Payload::Table(table) = &artifact.payload else { return None };
+        let schema = table.schema().as_ref().clone();
+        let schema = schema.with_metadata(artifact.metadata.clone());
+        table.clone().with_schema(Arc::new(schema)).ok().map(|batch| Self { batch })
+    }
+
     /// The table in the bytes of a Parquet file; `None` when they are something else.
     pub fn parquet(bytes: &[u8]) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {
@@ -114,29 +122,40 @@ impl Table {
         Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
     }
 
-    /// Puts the coordinates of a point before the columns; a column of the same name says it already.
+    /// Puts the coordinates of a point before the columns, where no column says them already. Where a column of the same
+    /// name says something else, as that of an artifact of quality over an axis called quality, it is `axis_NAME`.
     pub fn at(self, point: &[(String, String)]) -> Result<Self, TableError> {
         let rows = self.batch.num_rows();
         let schema = self.batch.schema();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (axis, label) in point {
-            if schema.field_with_name(axis).is_err() {
-                fields.push(Field::new(axis, DataType::Utf8, false));
-                columns.push(Arc::new(StringArray::from(vec![label.as_str(); rows])) as ArrayRef);
-            }
+            let coordinates = StringArray::from(vec![label.as_str(); rows]);
+            let name = match self.batch.column_by_name(axis) {
+                None => axis.clone(),
+                Some(said) if said.as_string_opt::<i32>() == Some(&coordinates) => continue,
+                Some(_) => format!("axis_{axis}"),
+            };
+            fields.push(Field::new(name, DataType::Utf8, false));
+            columns.push(Arc::new(coordinates) as ArrayRef);
         }
         fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
         columns.extend(self.batch.columns().iter().cloned());
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
     }
 
-    /// Tables one under the other; `None` when they do not have the same columns.
+    /// Tables one under the other, with the metadata that all share; `None` when they do not have the same columns.
     pub fn stack(tables: Vec<Self>) -> Result<Option<Self>, TableError> {
         let Some(first) = tables.first() else { return Ok(None) };
         let schema = first.batch.schema();
-        if tables.iter().any(|table| table.batch.schema() != schema) {
+        let schemas = || tables.iter().map(|table| table.batch.schema());
+        if schemas().any(|other| other.fields() != schema.fields()) {
             return Ok(None);
         }
+        let mut metadata = schema.metadata().clone();
+        metadata
+            .retain(|key, value| schemas().all(|other| other.metadata().get(key) == Some(value)));
+        let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
         let batch = concat_batches(&schema, tables.iter().map(|table| &table.batch))?;
         Ok(Some(Self { batch }))
     }

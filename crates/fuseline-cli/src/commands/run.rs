@@ -61,11 +61,12 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     };
     let mut outcome = round()?;
     let folder = args.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
-    let mut outputs = deliver_outputs(&plan, &outcome, &cache, &folder);
-    if outputs.is_err() && damaged_outputs(&plan, &outcome, &cache) {
+    let mut outputs = Map::new();
+    let mut delivered = deliver_outputs(&plan, &outcome, &cache, &folder, &mut outputs);
+    if delivered.is_err() && damaged_outputs(&plan, &outcome, &cache) {
         // Found when it was to be delivered, and set aside: what made it runs again.
         outcome = round()?.after(outcome);
-        outputs = deliver_outputs(&plan, &outcome, &cache, &folder);
+        delivered = deliver_outputs(&plan, &outcome, &cache, &folder, &mut outputs);
     }
     context::keep(
         &cache,
@@ -79,11 +80,10 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     progress.show(&end);
 
     render::diagnostics(&failures(&plan, &outcome), &session.checked.files);
-    let outputs = outputs?;
     let count = |state| outcome.count(state);
     let summary = json!({
         "run": record.id(),
-        "status": outcome.status(),
+        "status": if delivered.is_ok() { outcome.status() } else { "failed" },
         "actions": plan.wanted(),
         "executed": count(ActionState::Done) + count(ActionState::Failed),
         "cached": count(ActionState::Cached),
@@ -94,9 +94,10 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     });
     match args.format {
         Format::Json => print::json(&summary),
-        Format::Human if !global.quiet => print::result(sentence(&summary)),
+        Format::Human if !global.quiet && delivered.is_ok() => print::result(sentence(&summary)),
         Format::Human => {}
     }
+    delivered?;
     let exit = exit(&outcome);
     // The process ends here: its memory goes with it, and not piece by piece.
     std::mem::forget((outcome, plan));
@@ -141,7 +142,9 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
             related: Vec::new(),
         }
     };
-    outcome.failures.iter().map(of).collect()
+    let mut found: Vec<_> = outcome.failures.iter().map(of).collect();
+    fuseline_workflow::sort(&mut found);
+    found
 }
 
 /// The memory of the machine, where the system tells.
@@ -164,20 +167,20 @@ fn damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
     reached(plan, outcome).any(|(_, digest)| !matches!(cache.get_object(&digest), Ok(Some(_))))
 }
 
-/// Writes the outputs that were reached; file name to path.
+/// Writes the outputs that were reached, and notes each that is written: file name to path.
 fn deliver_outputs(
     plan: &Plan<'_>,
     outcome: &Outcome,
     cache: &Cache,
     folder: &Path,
-) -> Result<Map<String, Value>, Failure> {
-    let mut written = Map::new();
+    written: &mut Map<String, Value>,
+) -> Result<(), Failure> {
     for (file, digest) in reached(plan, outcome) {
         let path: PathBuf = folder.join(file);
         deliver::object(cache, &digest, &path)?;
         written.insert(file.display().to_string(), path.display().to_string().into());
     }
-    Ok(written)
+    Ok(())
 }
 
 fn exit(outcome: &Outcome) -> Exit {

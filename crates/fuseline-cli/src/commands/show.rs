@@ -46,6 +46,8 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
     let port = &planned.outputs[output];
     let kind: ArtifactKind = port.artifact.parse().map_err(Failure::failed)?;
     let outcome = what_is_cached(&plan, &cache)?;
+    // An artifact is Parquet as it is; several keep their types.
+    let parquet = args.export.as_deref().and_then(Form::of) == Some(Form::Parquet);
     let mut artifacts = Vec::with_capacity(picked.len());
     for &action in &picked {
         let point = plan.point(action);
@@ -53,6 +55,11 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
             .output(&plan, action, output)
             .ok_or_else(|| missing(&plan, stage, &point, &args.workflow.workflow))?;
         let bytes = deliver::read(&cache, &digest)?;
+        if let ([_], true, Some(path)) = (picked.as_slice(), parquet, &args.export) {
+            deliver::to(path, &bytes)?;
+            print::result(path.display().to_string());
+            return Ok(Exit::Done);
+        }
         artifacts.push((point, Artifact::decode(kind, None, bytes).map_err(Failure::failed)?));
     }
     if let [(_, artifact)] = artifacts.as_slice()
@@ -64,7 +71,8 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
     let mut tables = Vec::with_capacity(artifacts.len());
     for (mut point, artifact) in artifacts {
         point.retain(|(axis, _)| !selection.pins(axis));
-        let table = Table::of(&artifact)?.ok_or_else(|| {
+        let table = if parquet { Table::typed(&artifact) } else { Table::of(&artifact)? };
+        let table = table.ok_or_else(|| {
             wrong("these are several documents".to_owned()).hint("pick one with [axis=point, ...]")
         })?;
         tables.push(table.at(&point)?);

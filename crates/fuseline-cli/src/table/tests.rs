@@ -85,10 +85,20 @@ fn people_see_aligned_columns_the_ends_of_long_tables_and_what_is_left_out() {
 
 #[test]
 fn points_become_columns_unless_the_table_says_them_already() {
-    let point = [("fold", "1"), ("label", "x")].map(|(axis, at)| (axis.to_owned(), at.to_owned()));
-    let one = evidence().at(&point).unwrap();
+    let point =
+        [("fold", "1"), ("label", "rest")].map(|(axis, at)| (axis.to_owned(), at.to_owned()));
+    let one = Table { batch: evidence().batch.slice(0, 1) }.at(&point).unwrap();
     assert_eq!(one.names()[..3], ["fold", "example_id", "label"]);
     let both = Table::stack(vec![one.clone(), one.clone()]).unwrap().unwrap();
-    assert_eq!(both.rows(), 6);
+    assert_eq!(both.rows(), 2);
     assert!(Table::stack(vec![one, evidence()]).unwrap().is_none());
+}
+
+#[test]
+fn a_point_is_told_apart_from_a_column_of_its_name_that_says_something_else() {
+    let point = |axis: &str, label: &str| [(axis.to_owned(), label.to_owned())];
+    let table = evidence().at(&point("shift", "late")).unwrap();
+    assert_eq!(table.names()[..2], ["axis_shift", "example_id"]);
+    let said = Table { batch: evidence().batch.slice(0, 1) };
+    assert_eq!(said.at(&point("label", "stress")).unwrap().names()[0], "axis_label");
 }
