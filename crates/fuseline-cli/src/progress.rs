@@ -92,7 +92,7 @@ impl Progress {
                 self.line(&format!("{action}: takes longer than {seconds} s; stopping it"));
             }
             Event::Stopping { running } => {
-                let actions = if running == 1 { "action" } else { "actions" };
+                let actions = if *running == 1 { "action" } else { "actions" };
                 self.line(&format!(
                     "Interrupted. Finishing what is in flight ({running} {actions}); once more stops at once."
                 ));
