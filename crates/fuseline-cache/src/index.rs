@@ -123,7 +123,7 @@ impl FromIterator<(ActionKey, Vec<Made>)> for Index {
         for (key, outputs) in entries {
             index.push(key, outputs.into_iter());
         }
-        index.entries.sort_by(|a, b| a.key.cmp(&b.key));
+        index.entries.sort_by_key(|entry| entry.key);
         index.entries.dedup_by(|a, b| a.key == b.key);
         index
     }
