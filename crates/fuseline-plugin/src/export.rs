@@ -321,7 +321,9 @@ unsafe extern "C" fn predict_permuted<R: PermutedPredict>(
             }
             let len = permutations * columns * batch.rows();
             let index = if len == 0 { &[] } else { std::slice::from_raw_parts(index, len) };
-            if let Some(&row) = index.iter().find(|&&row| row as usize >= batch.rows()) {
+            if let Some(row) =
+                index.iter().copied().max().filter(|&row| row as usize >= batch.rows())
+            {
                 return Err(RuleError::data(format!(
                     "the permutation names row {row}, which there is not"
                 )));
