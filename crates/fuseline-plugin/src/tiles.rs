@@ -6,7 +6,7 @@
 use crate::batch::Batch;
 use crate::error::RuleError;
 use crate::permuted::Quality;
-use crate::vector::{exp, wide};
+use crate::vector::{Work, exp, wide};
 
 /// Rows of a tile.
 pub const TILE: usize = 64;
@@ -164,34 +164,76 @@ pub fn predict_tiles<R: TiledRule>(
         tile.fill(batch, first, count);
         let nothing = |&at: &usize| !tile.available.iter().any(|available| available[at] > 0.0);
         let empty: Vec<usize> = (0..count).filter(nothing).collect();
-        wide(|| {
-            let mut terms = rule.terms(&tile);
-            for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
-                for (modality, moved) in moved.iter_mut().enumerate() {
-                    let values = &values[modality * rows..][..rows];
-                    match quality.source(batch, permutation, modality) {
-                        None => moved[..count].copy_from_slice(&values[first..first + count]),
-                        Some(source) => {
-                            for (moved, &from) in
-                                moved.iter_mut().zip(&source[first..first + count])
-                            {
-                                *moved = values[from as usize];
-                            }
+        wide(TileWork {
+            rule,
+            batch,
+            quality,
+            values,
+            tile: &tile,
+            first,
+            count,
+            empty: &empty,
+            moved: &mut moved,
+            lanes: &mut lanes,
+            probabilities: &mut *probabilities,
+        });
+    }
+    Ok(())
+}
+
+/// One tile under all permutations.
+struct TileWork<'a, R> {
+    rule: &'a R,
+    batch: &'a Batch<'a>,
+    quality: &'a Quality<'a>,
+    values: &'a [f64],
+    tile: &'a Tile,
+    first: usize,
+    count: usize,
+    /// Rows of the tile without any modality.
+    empty: &'a [usize],
+    moved: &'a mut [Lane],
+    lanes: &'a mut [Lane],
+    probabilities: &'a mut [f64],
+}
+
+impl<R: TiledRule> Work for TileWork<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { rule, batch, quality, values, tile, first, count, empty, .. } = self;
+        let (rows, classes) = (batch.rows(), batch.classes());
+        let mut terms = rule.terms(tile);
+        for (permutation, out) in self.probabilities.chunks_exact_mut(rows * classes).enumerate() {
+            for (modality, moved) in self.moved.iter_mut().enumerate() {
+                let values = &values[modality * rows..][..rows];
+                match quality.source(batch, permutation, modality) {
+                    None => moved[..count].copy_from_slice(&values[first..first + count]),
+                    Some(source) => {
+                        for (moved, &from) in moved.iter_mut().zip(&source[first..first + count]) {
+                            *moved = values[from as usize];
                         }
                     }
                 }
-                rule.predict_tile(&tile, &mut terms, &mut moved, &mut lanes);
-                let out = &mut out[first * classes..][..count * classes];
-                for (class, lane) in lanes.iter().enumerate() {
+            }
+            rule.predict_tile(tile, &mut terms, self.moved, self.lanes);
+            let out = &mut out[first * classes..][..count * classes];
+            if let [low, high] = &*self.lanes {
+                for ((out, &low), &high) in out.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high)
+                {
+                    *out = [low, high];
+                }
+            } else {
+                for (class, lane) in self.lanes.iter().enumerate() {
                     for (out, &p) in out[class..].iter_mut().step_by(classes).zip(lane) {
                         *out = p;
                     }
                 }
-                for &at in &empty {
-                    out[at * classes..][..classes].copy_from_slice(rule.prior());
-                }
             }
-        });
+            for &at in empty {
+                out[at * classes..][..classes].copy_from_slice(rule.prior());
+            }
+        }
     }
-    Ok(())
 }

@@ -4,24 +4,42 @@
     reason = "calls a function that is compiled for a processor which was found"
 )]
 
+/// What [`wide`] runs.
+pub trait Work {
+    /// What it gives.
+    type Output;
+
+    /// Does it. `#[inline(always)]`, or it is compiled for no more than every machine has.
+    fn run(self) -> Self::Output;
+}
+
+impl<T, F: FnOnce() -> T> Work for F {
+    type Output = T;
+
+    #[inline(always)]
+    fn run(self) -> T {
+        self()
+    }
+}
+
 /// Runs work with the widest vectors that this machine has and the compiler can use in it.
 ///
-/// What the work calls must be inlined (`#[inline(always)]`) to profit. The bits do not depend on the machine: each lane is
+/// The work and what it calls must be inlined (`#[inline(always)]`) to profit, which of closures only small ones are. The bits do not depend on the machine: each lane is
 /// computed as a number alone would be, and a product and a sum are never contracted.
 #[inline]
-pub fn wide<T>(work: impl FnOnce() -> T) -> T {
+pub fn wide<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has what the function is compiled for.
         return unsafe { with_avx2(work) };
     }
-    work()
+    work.run()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn with_avx2<T>(work: impl FnOnce() -> T) -> T {
-    work()
+fn with_avx2<W: Work>(work: W) -> W::Output {
+    work.run()
 }
 
 /// e^x within 2 units in the last place, by sums and products alone, so that loops over it become vectors.
