@@ -16,7 +16,7 @@ pub fn log(diagnostics: &[Diagnostic], files: &Files) -> String {
             json!({
                 "id": code.0,
                 "shortDescription": { "text": explain::summary(text) },
-                "fullDescription": { "text": text },
+                "fullDescription": { "text": text.replace("\n ", " ") },
                 "help": { "text": format!("fuseline explain {code}") },
             })
         })
