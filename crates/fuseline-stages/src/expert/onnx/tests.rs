@@ -10,6 +10,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/onnx")
 #[derive(Deserialize)]
 struct Said {
     rows: Vec<Vec<f64>>,
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "nothing is run without it"))]
     models: std::collections::BTreeMap<String, Vec<Vec<f64>>>,
 }
 
