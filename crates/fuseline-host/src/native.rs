@@ -41,12 +41,17 @@ impl Native {
 
     /// Loads a plugin by its absolute path, and initialises it.
     pub(crate) fn load(path: &Path) -> Result<Self, HostError> {
+        Self::load_into(&HOST_STRUCT, path)
+    }
+
+    /// Loads a plugin into this host.
+    pub(crate) fn load_into(host: &'static StaticHost, path: &Path) -> Result<Self, HostError> {
         let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
         let init = load_init(path)?;
         let mut table = abi::FusionPlugin::empty();
         let mut error = abi::Error::new();
         // SAFETY: host, table and error live through the call and say their sizes.
-        let code = unsafe { init(abi::ABI, HOST_STRUCT.get(), &mut table, &mut error) };
+        let code = unsafe { init(abi::ABI, host.get(), &mut table, &mut error) };
         if code != abi::OK {
             return Err(refused(rule_error(code, &error).to_string()));
         }
@@ -280,17 +285,23 @@ impl StaticHost {
 // SAFETY: it is never written, has no context, and its functions may be called from any thread.
 unsafe impl Sync for StaticHost {}
 
-pub(crate) static HOST_STRUCT: StaticHost = StaticHost(abi::Host {
-    struct_size: size_of::<abi::Host>() as u32,
-    flags: 0,
-    context: ptr::null_mut(),
-    // Actions run in parallel; a rule that starts threads of its own would only get in their way.
-    max_threads: 1,
-    reserved: 0,
-    should_stop: Some(should_stop),
-    progress: Some(progress),
-    log: Some(log),
-});
+/// Actions run in parallel; a rule that starts threads of its own would only get in their way.
+pub(crate) static HOST_STRUCT: StaticHost = host(1);
+/// A host that allows a plugin more threads: what the plugin check tries.
+pub(crate) static HOST_OF_8_THREADS: StaticHost = host(8);
+
+const fn host(max_threads: u32) -> StaticHost {
+    StaticHost(abi::Host {
+        struct_size: size_of::<abi::Host>() as u32,
+        flags: 0,
+        context: ptr::null_mut(),
+        max_threads,
+        reserved: 0,
+        should_stop: Some(should_stop),
+        progress: Some(progress),
+        log: Some(log),
+    })
+}
 
 unsafe extern "C" fn should_stop(_host: *const abi::Host, call: *const c_void) -> i32 {
     // SAFETY: by the ABI this is the `call` of a batch whose call is running, which is a StopSignal.

@@ -116,7 +116,8 @@ fn every_broken_promise_is_told() {
     for source in &sources {
         let text = std::fs::read_to_string(source).unwrap();
         let promise = text.lines().next().unwrap().strip_prefix("// breaks: ").unwrap();
-        let report = run(&compile("cc", source));
+        let is_c = source.extension().is_some_and(|extension| extension == "c");
+        let report = run(&compile(if is_c { "cc" } else { "c++" }, source));
         let told = report.checks.iter().find(|check| {
             check.promise.starts_with(promise) && matches!(check.verdict, Verdict::Fail(_))
         });

@@ -36,8 +36,10 @@ fn compile(source: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("cc")
-        .args(["-std=gnu11", "-O0", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+    let is_c = source.extension().is_some_and(|extension| extension == "c");
+    let (compiler, language) = if is_c { ("cc", "-std=gnu11") } else { ("c++", "-std=gnu++17") };
+    let output = Command::new(compiler)
+        .args([language, "-O0", "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
         .arg(here.join("../fuseline-abi/include"))
         .arg("-I")
         .arg(here.join("tests/hostile"))
@@ -71,7 +73,9 @@ fn every_hostile_plugin_costs_one_call_and_a_clear_message() {
         std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+            .filter(|path| {
+                path.is_file() && path.extension().is_some_and(|extension| extension != "h")
+            })
             .collect();
     sources.sort();
     assert!(sources.len() > 30);

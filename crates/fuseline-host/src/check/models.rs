@@ -3,13 +3,17 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use fuseline_artifact::Digest;
+
 use super::rows::{Numbers, Rows};
 use super::{Broken, Subject, Try, broken, defaults, ensure, fit, refusal, skipped};
+use crate::check::probe::FIT_THREADS;
 use crate::error::HostError;
 use crate::stop::StopSignal;
 
 pub(super) const CHECKS: &[Try] = &[
     ("fitting twice gives the same bytes, also in two processes", same_bytes),
+    ("fitting with 1 and with 8 threads, and 8 times at once, gives the same bytes", threads),
     ("fitting in another locale gives the same bytes", |subject| subject.probe("locale")),
     ("a model opens in another process and predicts the same", other_process),
     ("truncated, flipped and empty models are refused", damaged),
@@ -31,6 +35,16 @@ fn same_bytes(subject: &Subject) -> Result<(), Broken> {
     ensure(fit(&subject.fresh()?, &rows)? == model, || {
         "another process gives other bytes".to_owned()
     })
+}
+
+/// In a process whose host allows 8 threads, as in this one's workers, whose host allows 1.
+fn threads(subject: &Subject) -> Result<(), Broken> {
+    if subject.is_script() {
+        return skipped("a script has no C functions");
+    }
+    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 25);
+    let model = Digest::of(&fit(&subject.fresh()?, &rows)?);
+    subject.probe(&format!("{FIT_THREADS}{model}"))
 }
 
 pub(super) fn accepts_missing(subject: &Subject) -> Result<bool, Broken> {

@@ -12,11 +12,12 @@ use std::process::ExitCode;
 use std::ptr;
 
 use fuseline_abi as abi;
+use fuseline_artifact::Digest;
 
 use super::rows::Rows;
 use crate::batch::Batch;
 use crate::descriptor::Descriptor;
-use crate::native::{HOST_STRUCT, Native, load_init};
+use crate::native::{HOST_OF_8_THREADS, HOST_STRUCT, Native, StaticHost, load_init};
 use crate::params::Params;
 use crate::rule::{Backend, Fault};
 use crate::schema;
@@ -33,6 +34,9 @@ pub(crate) enum Answer {
     /// It was not checked.
     Skipped(String),
 }
+
+/// How the name of the probe that fits with several threads begins; the digest that the model must have follows.
+pub(crate) const FIT_THREADS: &str = "fit_threads ";
 
 /// Exit codes of a probing process; the reason is on standard error.
 const FAILED: u8 = 1;
@@ -75,6 +79,7 @@ pub(crate) fn run(file: &Path, name: &str) -> ExitCode {
         "guarded" => guarded::probe(file),
         "state" => state(file),
         "traces" => traces(file),
+        name if name.starts_with(FIT_THREADS) => fit_threads(file, &name[FIT_THREADS.len()..]),
         _ => Err(Finding::Nothing(format!("there is no probe {name}"))),
     };
     crate::worker::flush_c_streams();
@@ -172,7 +177,11 @@ struct Bench {
 
 impl Bench {
     fn new(file: &Path) -> Result<Self, Finding> {
-        let native = Native::load(file).map_err(|error| error.to_string())?;
+        Self::in_host(&HOST_STRUCT, file)
+    }
+
+    fn in_host(host: &'static StaticHost, file: &Path) -> Result<Self, Finding> {
+        let native = Native::load_into(host, file).map_err(|error| error.to_string())?;
         let json = native.descriptor()?;
         let id = serde_json::from_str::<Descriptor>(&json).map_err(|error| error.to_string())?;
         let params = schema::params(&id.params, &serde_json::Map::new())
@@ -239,6 +248,22 @@ fn traces(file: &Path) -> Result<(), Finding> {
     let batch = bench.rows(6).training();
     let model = bench.fit(&batch)?;
     bench.predict(&model, &batch).map(drop)
+}
+
+/// `expected`: the digest of what a process fits whose host allows a single thread.
+fn fit_threads(file: &Path, expected: &str) -> Result<(), Finding> {
+    let bench = Bench::in_host(&HOST_OF_8_THREADS, file)?;
+    let batch = Rows::new(120, 3, 2, bench.missing, 25).training();
+    let fit = || -> Result<String, Finding> { Ok(Digest::of(&bench.fit(&batch)?).to_string()) };
+    ensure(fit()? == expected, "with 8 threads it gives other bytes than with 1")?;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..8).map(|_| scope.spawn(fit)).collect();
+        running.into_iter().try_for_each(|thread| {
+            let panicked = |_| Err(Finding::Broken("it panicked".to_owned()));
+            let same = thread.join().unwrap_or_else(panicked)? == expected;
+            ensure(same, "several fits at once give other bytes than one alone")
+        })
+    })
 }
 
 fn threads(file: &Path) -> Result<(), Finding> {
