@@ -109,3 +109,24 @@ fn what_is_wrong_while_running_has_a_hint_too() {
     let ran = lab.run(["run", "workflow.yaml"]);
     assert!(ran.exits(2).stderr().contains("help: "), "{}", ran.stderr());
 }
+
+#[test]
+fn a_workflow_that_is_no_text_is_a_diagnostic_at_its_place() {
+    let lab = Lab::new();
+    lab.write("workflow.yaml", b"fuseline: 1\nname: caf\xe9\n");
+    let checked = lab.run(["check", "workflow.yaml", "--format", "json"]);
+    checked.exits(2);
+    let said: serde_json::Value = serde_json::from_str(&checked.stdout()).expect("an object");
+    let found = &said["diagnostics"][0];
+    assert_eq!(found["code"], "fuseline::yaml_syntax");
+    assert_eq!((&found["line"], &found["column"]), (&2.into(), &10.into()), "{found}");
+}
+
+#[test]
+fn the_reference_tells_options_within_options() {
+    let reference = Lab::new().run(["stages", "cohort.define"]);
+    reference.success();
+    for option in ["      pattern:", "      column:"] {
+        assert!(reference.stdout().contains(option), "{}", reference.stdout());
+    }
+}

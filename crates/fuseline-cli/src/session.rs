@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use fuseline_engine::{Depth, Kinds, Plan, Services};
-use fuseline_workflow::{Checked, Diagnostic, Limits, Overrides, ParamsFile, Source, Workflow};
+use fuseline_workflow::{
+    Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, codes,
+};
 
 use crate::args::WorkflowArgs;
 use crate::exit::Failure;
@@ -23,7 +25,7 @@ impl Session {
     /// Reads and checks the workflow that the arguments name.
     pub fn open(args: &WorkflowArgs) -> Result<Self, Failure> {
         let kinds = fuseline_stages::kinds();
-        let text = read(&args.workflow)?;
+        let bytes = bytes_of(&args.workflow)?;
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::wrong(format!("there is no working directory: {error}")))?;
         let params_file = match &args.params {
@@ -32,10 +34,14 @@ impl Session {
         };
         let overrides = Overrides { set: args.set.clone(), params_file, working_dir };
         let limits = Limits { max_actions: args.max_actions, ..Limits::default() };
-        let source = Source { path: &args.workflow, text: &text };
         let load = |path: &Path| std::fs::read_to_string(path);
-        let checked =
-            fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load);
+        let checked = match str::from_utf8(&bytes) {
+            Ok(text) => {
+                let source = Source { path: &args.workflow, text };
+                fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load)
+            }
+            Err(error) => not_text(&args.workflow, &bytes, error.valid_up_to()),
+        };
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
         let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
@@ -93,10 +99,24 @@ fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Fai
         .collect()
 }
 
+/// What is found in a file that is no text: the first byte that does not fit, at its place.
+fn not_text(path: &Path, bytes: &[u8], at: usize) -> Checked {
+    let mut files = Files::default();
+    let file = files.add(path, String::from_utf8_lossy(bytes));
+    let message = format!("the file is not UTF-8: byte {at} does not fit");
+    let place = Place::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+    let mut found = Diagnostic::error(codes::YAML_SYNTAX, &place, message);
+    found.hint = Some("save it as UTF-8".to_owned());
+    Checked { workflow: None, diagnostics: vec![found], files }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))?;
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes_of(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Failure::wrong(format!("{} is not UTF-8: byte {at} does not fit", path.display()))
             .hint("save the file as UTF-8")

@@ -47,7 +47,7 @@ fn reference(kind: &KindSpec) -> String {
                 Role::Neutral => "",
             };
             text += &format!("  {}: {}{many}{optional}{role}\n", port.name, port.artifact);
-            text += &paragraph(&port.doc);
+            text += &paragraph(&port.doc, "      ");
         }
         let unread: Vec<_> =
             kind.inputs.iter().filter(|port| !port.read).map(|port| port.name.as_str()).collect();
@@ -58,30 +58,57 @@ fn reference(kind: &KindSpec) -> String {
     if !kind.outputs.is_empty() {
         text += "\noutputs:\n";
         for port in &kind.outputs {
-            text += &format!("  {}: {}\n{}", port.name, port.artifact, paragraph(&port.doc));
+            text +=
+                &format!("  {}: {}\n{}", port.name, port.artifact, paragraph(&port.doc, "      "));
         }
     }
     text + &options(&kind.options)
 }
 
 fn options(schema: &Value) -> String {
-    let Some(properties) = schema["properties"].as_object().filter(|all| !all.is_empty()) else {
-        return String::new();
-    };
+    match properties(schema, schema, "  ", 0) {
+        text if text.is_empty() => text,
+        text => format!("\noptions (under with:):\n{text}"),
+    }
+}
+
+/// How deep options within options are told.
+const DEPTH: usize = 3;
+
+/// The options of a mapping, and those of the mappings in it.
+fn properties(mapping: &Value, root: &Value, indent: &str, depth: usize) -> String {
     let required: Vec<_> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut text = "\noptions (under with:):\n".to_owned();
-    for (name, option) in properties {
-        text += &format!("  {name}: {}", type_name(option, schema));
+        mapping["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut text = String::new();
+    for (name, option) in mapping["properties"].as_object().into_iter().flatten() {
+        text += &format!("{indent}{name}: {}", type_name(option, root));
         match option.get("default") {
             Some(default) if !default.is_null() => text += &format!(" = {default}"),
             _ if required.contains(&name.as_str()) => text += ", required",
             _ => {}
         }
         text.push('\n');
-        text += &paragraph(option["description"].as_str().unwrap_or_default());
+        let doc = option["description"].as_str().unwrap_or_default();
+        text += &paragraph(doc, &format!("{indent}    "));
+        if depth < DEPTH
+            && let Some(inner) = mapping_in(option, root)
+        {
+            text += &properties(inner, root, &format!("{indent}    "), depth + 1);
+        }
     }
     text
+}
+
+/// The mapping with named options that an option takes, alone, in a list, or beside other forms.
+fn mapping_in<'v>(option: &'v Value, root: &'v Value) -> Option<&'v Value> {
+    if let Some(target) = option["$ref"].as_str() {
+        return mapping_in(root.pointer(target.trim_start_matches('#'))?, root);
+    }
+    if option.get("properties").is_some() {
+        return Some(option);
+    }
+    let alternatives = ["oneOf", "anyOf"].iter().filter_map(|word| option[*word].as_array());
+    alternatives.flatten().chain(option.get("items")).find_map(|of| mapping_in(of, root))
 }
 
 /// A type of the options' JSON Schema in words.
@@ -126,9 +153,9 @@ fn word(value: &Value) -> String {
 }
 
 /// A documentation text, indented.
-fn paragraph(doc: &str) -> String {
+fn paragraph(doc: &str, indent: &str) -> String {
     doc.lines()
         .filter(|line| !line.trim().is_empty())
-        .map(|line| format!("      {}\n", line.trim()))
+        .map(|line| format!("{indent}{}\n", line.trim()))
         .collect()
 }
