@@ -116,7 +116,7 @@ fn a_workflow_that_is_no_text_is_a_diagnostic_at_its_place() {
     lab.write("workflow.yaml", b"fuseline: 1\nname: caf\xe9\n");
     let checked = lab.run(["check", "workflow.yaml", "--format", "json"]);
     checked.exits(2);
-    let said: serde_json::Value = serde_json::from_str(&checked.stdout()).expect("an object");
+    let said: Value = serde_json::from_str(&checked.stdout()).expect("an object");
     let found = &said["diagnostics"][0];
     assert_eq!(found["code"], "fuseline::yaml_syntax");
     assert_eq!((&found["line"], &found["column"]), (&2.into(), &10.into()), "{found}");
