@@ -3,7 +3,7 @@
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, listed, point_values};
-use crate::verdict::{Reading, Verdict};
+use crate::verdict::{Reading, Verdict, asks};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Check {
 /// The checks, positive control first. `verdicts` are those of the findings, in their order.
 pub fn checks(data: &ReportData, verdicts: &[Verdict]) -> [Check; 2] {
     let of = |control: Control| -> Vec<(&FindingRow, &Verdict)> {
-        data.findings.iter().zip(verdicts).filter(|(row, _)| row.control == control).collect()
+        data.findings.iter().zip(verdicts).filter(|(row, _)| asks(row) == control).collect()
     };
     [positive(&of(Control::Positive)), negative(&of(Control::Negative), data.settings.alpha)]
 }
@@ -83,7 +83,9 @@ fn strongest<'a>(rows: &Rows<'a>) -> (Vec<(&'a FindingRow, &'a Verdict)>, Option
         rows.iter().filter_map(|(row, _)| numeric(row, axis)).fold(f64::NEG_INFINITY, f64::max);
     let kept: Vec<_> =
         rows.iter().filter(|(row, _)| numeric(row, axis) == Some(most)).copied().collect();
-    (kept, Some(format!("{axis} {most}")))
+    let label = kept.first().and_then(|(row, _)| row.value_of(axis)).unwrap_or_default();
+    let label = format!("{axis} {label}");
+    (kept, Some(label))
 }
 
 fn positive(rows: &Rows) -> Check {
@@ -165,18 +167,25 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
         ),
     };
     // Upward, so that a single alarm among a few conditions does not count as a failure.
-    let by_chance = (alpha * tried as f64).ceil() as usize;
+    let by_chance = alpha * tried as f64;
+    let expected = format!("{by_chance:.2}");
+    let expected = expected.trim_end_matches('0').trim_end_matches('.');
     let status = if tried == 0 {
         Status::Caution
     } else if alarms == 0 {
         Status::Passed
-    } else if alarms <= by_chance {
-        words.push_str(" That is no more than chance gives at this level.");
+    } else if alarms <= by_chance.ceil() as usize {
+        words.push_str(&format!(
+            " Chance alone gives {expected} on average at this level, so this may well be chance."
+        ));
         Status::Caution
     } else {
-        words.push_str(
-            " That is more than chance gives at this level: read every gap below with caution.",
-        );
+        // They are not independent: a draw of noise is the same for every rule.
+        words.push_str(&format!(
+            " Chance alone gives {expected} on average at this level. Controls that share a draw of noise raise alarms \
+             together, so these may be one event and not several: vary the seed, and until then read every gap below \
+             with caution."
+        ));
         Status::Failed
     };
     if unmoved > 0 && tried > 0 {

@@ -38,6 +38,29 @@ pub struct ReportData {
     /// How many feature values each modality lacks; may be empty.
     #[serde(default)]
     pub observed: Vec<Observed>,
+    /// What choosing between experts could reach, one a point; may be empty.
+    #[serde(default)]
+    pub routing: Vec<Routing>,
+}
+
+/// Balanced accuracies of one fused decision and of choices between its experts, as fractions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Routing {
+    /// The point, as in the findings.
+    pub point: Point,
+    /// Of the fused decision under Clean-Q.
+    pub fused: Option<f64>,
+    /// Of the best single expert.
+    pub best_expert: Option<f64>,
+    /// Of a router that learns from evidence and quality whom to believe.
+    pub router: Option<f64>,
+    /// Of a router that learns from evidence alone.
+    pub router_without_quality: Option<f64>,
+    /// Of the oracle.
+    pub oracle: Option<f64>,
+    /// Share of examples where an expert is right and the fused decision is not.
+    pub regret: Option<f64>,
 }
 
 /// How complete the features of one modality are.
@@ -213,6 +236,8 @@ pub struct Settings {
     pub bootstrap_resamples: u64,
     /// Coverage of the intervals.
     pub confidence: f64,
+    /// How the intervals come from the resamples: `percentile` or `bca`.
+    pub interval: String,
 }
 
 impl Default for Settings {
@@ -227,6 +252,7 @@ impl Default for Settings {
             scheme: "joint".to_owned(),
             bootstrap_resamples: 2000,
             confidence: 0.95,
+            interval: "percentile".to_owned(),
         }
     }
 }

@@ -21,7 +21,7 @@ mod verdict;
 
 pub use data::{
     Asked, Control, FindingRow, ModelUsed, NullDistribution, Observed, PluginUsed, Point,
-    Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Settings, Spread, StageRun,
+    Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Routing, Settings, Spread, StageRun,
 };
 pub use figures::Figure;
 pub use latex::latex;

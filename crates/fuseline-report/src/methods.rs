@@ -2,7 +2,7 @@
 
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{count, counted, finite, listed, percent, size_pp};
-use crate::verdict::scheme;
+use crate::verdict::{asks, scheme};
 
 /// The question that every report answers.
 pub const QUESTION: &str = "Does the fused decision use quality?";
@@ -14,9 +14,14 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(observed(data));
     sentences.extend(conditions(data));
     sentences.push(format!(
-        "{} and then held frozen; {} times, quality was permuted while evidence and availability stayed fixed.",
+        "{} and then held frozen; {} times, quality was permuted while {} stayed fixed.",
         fitted(data),
         span(data, |row| row.n_permutations),
+        if sees_embeddings(data) {
+            "evidence, availability and, where a rule sees them, embeddings"
+        } else {
+            "evidence and availability"
+        },
     ));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     sentences.push(
@@ -31,8 +36,12 @@ pub fn methods(data: &ReportData) -> Vec<String> {
         settings.alpha
     ));
     sentences.push(format!(
-        "Intervals ({}) are percentiles of {} bootstrap resamples of groups, both accuracies from the same resample.",
+        "Intervals ({}) are {} of {} bootstrap resamples of groups, both accuracies from the same resample.",
         percent(Some(settings.confidence)).replace(".0", ""),
+        match settings.interval.as_str() {
+            "bca" => "bias-corrected and accelerated percentiles",
+            _ => "percentiles",
+        },
         count(settings.bootstrap_resamples)
     ));
     sentences.push(match finite(settings.equivalence_margin) {
@@ -80,6 +89,20 @@ fn any_stage(data: &ReportData, kind: &str) -> bool {
     data.provenance.stages.iter().any(|stage| stage.kind.starts_with(kind))
 }
 
+/// Whether a fusion rule is fitted on features, too.
+fn sees_embeddings(data: &ReportData) -> bool {
+    let is = |name: &str, kinds: &[&str]| {
+        data.provenance
+            .stages
+            .iter()
+            .any(|of| of.name == name && kinds.iter().any(|kind| of.kind.starts_with(kind)))
+    };
+    data.provenance.edges.iter().any(|(producer, consumer)| {
+        is(consumer, &["fusion.fit"])
+            && is(producer, &["load.", "simulate.features", "intervene.degrade"])
+    })
+}
+
 /// What was fitted, and on what.
 fn fitted(data: &ReportData) -> String {
     let experts = data.provenance.stages.iter().filter(|stage| stage.kind.starts_with("expert."));
@@ -93,7 +116,15 @@ fn fitted(data: &ReportData) -> String {
     let folds =
         data.spreads.iter().find(|spread| spread.unit == "fold").map(|spread| spread.gaps.len());
     match folds {
-        Some(folds) if any_stage(data, "split.group_kfold") => {
+        Some(folds)
+            if [
+                "split.group_kfold",
+                "split.stratified_group_kfold",
+                "split.leave_one_group_out",
+            ]
+            .iter()
+            .any(|kind| any_stage(data, kind)) =>
+        {
             format!(
                 "{what}, in cross-validation over {folds} folds that keep the examples of a group together,"
             )
@@ -152,14 +183,17 @@ fn conditions(data: &ReportData) -> Vec<String> {
     if axes.is_empty() {
         return Vec::new();
     }
-    let of = |(control, noun): (Control, &str)| match data
-        .findings
-        .iter()
-        .filter(|row| row.control == control)
-        .count()
-    {
-        0 => None,
-        many => Some(counted(many, noun)),
+    let of = |(control, noun): (Control, &str)| {
+        let rows = || data.findings.iter().filter(move |row| row.control == control);
+        let silent = rows().filter(|row| asks(row) != control).count();
+        match (rows().count(), silent) {
+            (0, _) => None,
+            (many, 0) => Some(counted(many, noun)),
+            (many, silent) => Some(format!(
+                "{} ({silent} of them at alpha 0, which is noise)",
+                counted(many, noun)
+            )),
+        }
     };
     let kinds = [
         (Control::Native, "native condition"),
@@ -311,6 +345,44 @@ mod tests {
         ] {
             assert!(text.contains(said), "{said} is not in {text}");
         }
+    }
+
+    #[test]
+    fn intervals_and_embeddings_are_named_where_they_are() {
+        let mut data = ReportData::default();
+        let text = methods(&data).join(" ");
+        assert!(text.contains("are percentiles of 2000") && !text.contains("embeddings"), "{text}");
+        data.settings.interval = "bca".to_owned();
+        let stage = |(name, kind): (&str, &str)| StageRun {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            ..StageRun::default()
+        };
+        data.provenance.stages = [("x", "load.csv"), ("fusion", "fusion.fit")].map(stage).into();
+        data.provenance.edges = vec![("x".to_owned(), "fusion".to_owned())];
+        let text = methods(&data).join(" ");
+        assert!(text.contains("are bias-corrected and accelerated percentiles of 2000"), "{text}");
+        assert!(text.contains("where a rule sees them, embeddings stayed fixed"), "{text}");
+    }
+
+    #[test]
+    fn a_positive_control_of_strength_0_is_counted_as_noise() {
+        let row = |alpha: &str| FindingRow {
+            control: Control::Positive,
+            point: vec![("alpha".to_owned(), alpha.to_owned())],
+            ..FindingRow::default()
+        };
+        let data = ReportData {
+            axes: vec!["alpha".to_owned()],
+            findings: vec![row("0.0"), row("1.0")],
+            ..ReportData::default()
+        };
+        assert_eq!(
+            conditions(&data),
+            [
+                "Conditions crossed alpha (0.0 and 1.0): 2 positive controls (1 of them at alpha 0, which is noise)."
+            ]
+        );
     }
 
     #[test]

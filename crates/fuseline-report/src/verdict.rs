@@ -3,6 +3,7 @@
 //! **Invariant:** "no dependence" is only read where the whole interval lies within a stated margin; without
 //! that, a test that found nothing leaves the question open.
 
+use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{finite, gap, p_value, points_pp, size_pp};
 
@@ -128,6 +129,14 @@ pub fn scheme<'a>(row: &'a FindingRow, settings: &'a Settings) -> &'a str {
     row.value_of("scheme").unwrap_or(&settings.scheme)
 }
 
+/// What a finding asks. A positive control of strength 0 is noise: like a negative one it asks whether the test is quiet.
+pub fn asks(row: &FindingRow) -> Control {
+    match row.control {
+        Control::Positive if numeric(row, "alpha") == Some(0.0) => Control::Negative,
+        control => control,
+    }
+}
+
 /// Reads one finding; the others are consulted for the same point under the conditional scheme.
 pub fn verdict(row: &FindingRow, data: &ReportData) -> Verdict {
     let settings = &data.settings;
@@ -154,7 +163,7 @@ fn read(row: &FindingRow, settings: &Settings) -> Reading {
     if finite(row.gap).is_none() || finite(row.p_value.or(row.p_adjusted)).is_none() {
         return Reading::Untested;
     }
-    match row.control {
+    match asks(row) {
         Control::Positive if unmoved(row) => Reading::Unmoved,
         Control::Positive if significant(row, settings) => Reading::Detected,
         Control::Positive => Reading::Missed,
@@ -188,7 +197,7 @@ fn read_native(row: &FindingRow, settings: &Settings) -> Reading {
 
 fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     let settings = &data.settings;
-    let tested = format!("gap {}, {}", gap(row), p_value(row.deciding_p()));
+    let tested = format!("gap {}, {}", gap(row), decided(row));
     let margin = settings
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
@@ -211,7 +220,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             "The gap ({}, {}) is not yet reliance on reliability: this quality is computed from the evidence, so a \
              plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
             gap(row),
-            p_value(row.deciding_p()),
+            decided(row),
             conditional_words(row, data),
             finite(row.gain()).map_or_else(String::new, |gain| {
                 format!(" Against the same rule refitted without quality: {}.", points_pp(Some(gain)))
@@ -245,6 +254,12 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             p_value(row.p_value)
         ),
     }
+}
+
+/// The p-value that decides, and whether it is an adjusted one: the interval beside it is not.
+fn decided(row: &FindingRow) -> String {
+    let kind = if row.p_adjusted.is_some() { "adjusted " } else { "" };
+    format!("{kind}{}", p_value(row.deciding_p()))
 }
 
 /// What the conditional scheme adds to the reading of an evidence-derived quality.
@@ -294,12 +309,12 @@ fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
         Some(partner) if significant(partner, &data.settings) => format!(
             "The gap stays when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            p_value(partner.deciding_p())
+            decided(partner)
         ),
         Some(partner) => format!(
             "It is not detected when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            p_value(partner.deciding_p())
+            decided(partner)
         ),
     }
 }

@@ -3,6 +3,7 @@
 mod findings;
 mod first_screen;
 mod provenance;
+mod routing;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
@@ -37,6 +38,7 @@ pub fn html(data: &ReportData) -> String {
     }
     sections.extend(nulls(figures::nulls(data, &arrangement)));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
+    sections.extend(routing::routing(data));
     sections.push(methods_section(data));
     sections.push(provenance::provenance(data));
     sections.push(reproduce(data));

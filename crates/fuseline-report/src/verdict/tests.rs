@@ -258,3 +258,21 @@ fn the_answer_of_all_findings_claims_no_more_than_its_parts() {
         .collect();
     insta::assert_snapshot!(text.join("\n"));
 }
+
+#[test]
+fn a_positive_control_of_strength_0_is_asked_for_quiet() {
+    let at = |alpha: &str, row: FindingRow| FindingRow {
+        point: vec![("alpha".to_owned(), alpha.to_owned())],
+        control: Control::Positive,
+        ..row
+    };
+    let doses = ["0.5", "1.0"].map(|alpha| at(alpha, native()));
+    let noise = [at("0.0", nothing_found()), at("0.0", native())];
+    let findings = noise.into_iter().chain(doses).collect();
+    let answer = answer(&report(findings));
+    let readings: Vec<Reading> = answer.verdicts.iter().map(|verdict| verdict.reading).collect();
+    assert_eq!(readings, [Reading::Quiet, Reading::Alarm, Reading::Detected, Reading::Detected]);
+    let [positive, negative] = answer.checks;
+    assert!(positive.words.starts_with("At its strongest (alpha 1.0): detected"), "{positive:?}");
+    assert!(negative.words.contains("Chance alone gives 0.1 on average"), "{negative:?}");
+}

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{Cohort, Digest, Evidence, Finding, Findings, Permutations, Quality};
+use fuseline_artifact::{
+    Cohort, Digest, Evidence, Finding, Findings, Permutations, Quality, Report,
+};
 use fuseline_engine::{Inputs, Labelled, Point, Provenance, StageError};
 use fuseline_report as report;
 use fuseline_stats::reliability::reliability_curve;
@@ -62,6 +64,39 @@ pub(crate) fn reliability(
         Ok(report::ReliabilityCurve { point, modality, bins: bins.collect() })
     };
     curves.into_iter().map(curve).collect()
+}
+
+/// What each table of `diagnose.routing` says.
+pub(crate) fn routing(inputs: &Inputs<'_>) -> Result<Vec<report::Routing>, StageError> {
+    let tables: Vec<Labelled<Report>> = inputs.many("routing")?;
+    let read = |Labelled { point, artifact }: Labelled<Report>| {
+        let failed = |what: String| {
+            StageError::data(format!(
+                "a table on port routing is not one of diagnose.routing: {what}"
+            ))
+        };
+        let mut of = report::Routing { point, ..report::Routing::default() };
+        let mut reader = csv::Reader::from_reader(artifact.bytes.as_slice());
+        for row in reader.deserialize::<(String, String, Option<f64>)>() {
+            let (measure, _, value) = row.map_err(|error| failed(error.to_string()))?;
+            match measure.as_str() {
+                "ba_fused" => of.fused = value,
+                "ba_unimodal" => {
+                    of.best_expert = of.best_expert.into_iter().chain(value).reduce(f64::max);
+                }
+                "ba_router" => of.router = value,
+                "ba_router_without_quality" => of.router_without_quality = value,
+                "ba_oracle" => of.oracle = value,
+                "routing_regret" => of.regret = value,
+                _ => {}
+            }
+        }
+        if of.fused.is_none() {
+            return Err(failed("it has no row ba_fused".to_owned()));
+        }
+        Ok(of)
+    };
+    tables.into_iter().map(read).collect()
 }
 
 /// Whether two points agree in every axis that both have.

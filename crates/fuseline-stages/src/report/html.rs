@@ -22,7 +22,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 3; // figures named after their point; the findings in two tables on paper; truer methods
+    const REVISION: u32 = 4; // controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods; routing
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -80,6 +80,13 @@ pub(crate) fn ports() -> Ports {
             "The features, to count the values that are missing or not finite.",
         )
         .optional()
+        .many(
+            "routing",
+            ArtifactKind::Report,
+            Role::Neutral,
+            "Tables of diagnose.routing, for what choosing between experts could reach.",
+        )
+        .optional()
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -134,6 +141,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         reliability: curves::reliability(inputs, &findings)?,
         spreads: curves::spreads(&findings, &permutations)?,
         observed: observed(inputs)?,
+        routing: curves::routing(inputs)?,
     })
 }
 
@@ -251,6 +259,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
             .to_owned(),
         bootstrap_resamples: number("bootstrap").map_or(default.bootstrap_resamples, |n| n as u64),
         confidence: number("confidence").unwrap_or(default.confidence),
+        interval: text("interval").map_or(default.interval, str::to_owned),
     }
 }
 
