@@ -22,6 +22,8 @@ use fuseline_plugin::{
 #[derive(Debug)]
 pub struct Hgb {
     boosting: Boosting,
+    /// The same trees, where they are small enough to be asked without a jump.
+    forest: Option<Forest>,
     prior: Vec<f64>,
 }
 
@@ -62,7 +64,7 @@ impl FusionRule for Hgb {
         )
         .map_err(|error| RuleError::data(error.to_string()))?
         .ok_or_else(RuleError::cancelled)?;
-        Ok(Self { boosting, prior: batch.prior() })
+        Ok(Self::new(boosting, batch.prior(), &design))
     }
 
     fn write(&self, model: &mut ModelWriter) {
@@ -79,7 +81,7 @@ impl FusionRule for Hgb {
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
         let classes = shape.classes.len();
-        let width = Design::new(shape.modalities.len(), classes).width();
+        let design = Design::new(shape.modalities.len(), classes);
         let baseline = model.any_f64s()?;
         let trees = model
             .any_u32s()?
@@ -95,9 +97,10 @@ impl FusionRule for Hgb {
             .map(|at| Node { feature: features[at], left: left[at], threshold: thresholds[at] })
             .collect();
         let values = model.any_f64s()?;
-        let boosting = Boosting::from_parts(classes, width, baseline, trees, nodes, values)
-            .map_err(|error| RuleError::data(error.to_string()))?;
-        Ok(Self { boosting, prior: model.f64s(classes)? })
+        let boosting =
+            Boosting::from_parts(classes, design.width(), baseline, trees, nodes, values)
+                .map_err(|error| RuleError::data(error.to_string()))?;
+        Ok(Self::new(boosting, model.f64s(classes)?, &design))
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
@@ -120,9 +123,11 @@ impl PermutedPredict for Hgb {
         let measured = Quality::by_modality(batch);
         let permutations = probabilities.len() / (rows * classes);
         let blocks = self.boosting.baseline().len();
-        let mut pruned = Pruned::default();
+        // Trees that are too large for the fast way are walked through, a permutation at a time.
+        let lanes = if self.forest.is_some() { LANES } else { 1 };
+        let mut open = Open::default();
         let mut x = vec![0.0; design.width()];
-        let mut moved = vec![[0.0; LANES]; modalities];
+        let mut moved = vec![[0.0; LANES]; modalities * (classes + 1)];
         let mut scores = vec![[0.0; LANES]; blocks];
         let mut out = vec![0.0; classes];
         for row in 0..rows {
@@ -139,26 +144,33 @@ impl PermutedPredict for Hgb {
                 let source = quality.source(batch, permutation, modality);
                 measured[modality * rows + source.map_or(row, |source| source[row] as usize)]
             };
-            // What a tree decides by evidence and availability is decided once for many permutations; for a few it does not pay.
-            let prunes = permutations >= WORTH_PRUNING;
-            if prunes {
-                for modality in 0..modalities {
-                    design.vary(batch, row, modality, 0.0, &mut x);
-                }
-                pruned.prune(&self.boosting, &x, &moving(&design, classes, &x, available));
+            if let Some(forest) = &self.forest {
+                forest.decide(&x, &mut open);
             }
-            for first in (0..permutations).step_by(if prunes { LANES } else { 1 }) {
-                let count = if prunes { LANES.min(permutations - first) } else { 1 };
+            for first in (0..permutations).step_by(lanes) {
+                let count = lanes.min(permutations - first);
                 for (score, &baseline) in scores.iter_mut().zip(self.boosting.baseline()) {
                     *score = [baseline; LANES];
                 }
-                if prunes {
-                    for (modality, moved) in moved.iter_mut().enumerate() {
+                if let Some(forest) = &self.forest {
+                    // In the order of the design's last columns: the qualities, then the products.
+                    let (qualities, products) = moved.split_at_mut(modalities);
+                    for (modality, moved) in qualities.iter_mut().enumerate() {
                         for (lane, moved) in moved.iter_mut().enumerate().take(count) {
-                            *moved = quality_in(first + lane, modality);
+                            *moved = if available(modality) {
+                                quality_in(first + lane, modality)
+                            } else {
+                                0.0
+                            };
                         }
                     }
-                    wide(|| pruned.add(&moved, &mut scores));
+                    for (cell, product) in products.iter_mut().enumerate() {
+                        let quality = &qualities[cell / classes];
+                        for lane in 0..LANES {
+                            product[lane] = x[cell] * quality[lane];
+                        }
+                    }
+                    wide(|| forest.add(&open, &moved, &mut scores));
                 } else {
                     for modality in 0..modalities {
                         design.vary(batch, row, modality, quality_in(first, modality), &mut x);
@@ -182,6 +194,10 @@ impl PermutedPredict for Hgb {
 }
 
 impl Hgb {
+    fn new(boosting: Boosting, prior: Vec<f64>, design: &Design) -> Self {
+        Self { forest: Forest::new(&boosting, design.quality(0)), boosting, prior }
+    }
+
     /// Adds the trees' values for one row to the first lane of the scores.
     fn add(&self, x: &[f64], scores: &mut [[f64; LANES]]) {
         let (nodes, values) = (self.boosting.nodes(), self.boosting.values());
@@ -199,123 +215,120 @@ impl Hgb {
 }
 
 /// Permutations that are looked at side by side.
-const LANES: usize = 64;
-/// From so many permutations on, the trees of a row are pruned.
-const WORTH_PRUNING: usize = 8;
+const LANES: usize = 16;
 
-/// A column that moves with quality: it is the quality of the modality times a factor.
-type Moving = Option<(u32, f64)>;
-
-/// For each column of the design, how it moves; `x` holds the evidence.
-fn moving(
-    design: &Design,
-    classes: usize,
-    x: &[f64],
-    available: impl Fn(usize) -> bool,
-) -> Vec<Moving> {
-    let mut moving = vec![None; design.width()];
-    for modality in (0..design.available(0) / classes).filter(|&modality| available(modality)) {
-        moving[design.quality(modality)] = Some((modality as u32, 1.0));
-        for class in 0..classes {
-            let factor = x[design.evidence(modality, class)];
-            moving[design.product(modality, class)] = Some((modality as u32, factor));
-        }
-    }
-    moving
-}
-
-/// The trees as one row sees them: only the decisions that quality can change are left.
+/// The trees, to be asked without a jump (Lucchese et al., "QuickScorer", SIGIR 2015).
+///
+/// The leaves of a tree are bits, from left to right. A decision for the right takes the leaves on its left away; the lowest
+/// bit that is left, after all decisions, is the leaf.
 #[derive(Debug, Default)]
-struct Pruned {
-    /// Where each tree ends; it begins where the one before ends.
-    ends: Vec<u32>,
-    nodes: Vec<Decision>,
-    /// One a node: what the trees below it give.
-    values: Vec<[f64; LANES]>,
-    pending: Vec<(u32, u32)>,
+struct Forest {
+    /// Where the fixed and the moving decisions and the leaves of each tree end; they begin where those of the tree before end.
+    ends: Vec<[usize; 3]>,
+    /// Decisions by evidence or availability, by column of the design.
+    fixed: Vec<Decision>,
+    /// Decisions by what moves with quality, by column behind the first of those.
+    moving: Vec<Decision>,
+    leaves: Vec<f64>,
 }
 
-/// A decision: right when quality times factor is above the threshold; or, when the modality is [`LEAF`], a value.
 #[derive(Clone, Copy, Debug)]
 struct Decision {
-    modality: u32,
-    /// The node on the left, behind this one; that on the right follows it.
-    left: u32,
-    factor: f64,
-    /// In a leaf, its value.
+    column: usize,
+    /// The largest value that goes left.
     threshold: f64,
+    /// The leaves that are left when it goes right.
+    right: u64,
 }
 
-const LEAF: u32 = u32::MAX;
+impl Decision {
+    /// The leaves that are left at a value.
+    #[inline(always)]
+    fn leaves(&self, value: f64) -> u64 {
+        // All bits, or, when it goes right, none: no jump.
+        let stays = u64::from(value > self.threshold).wrapping_sub(1);
+        self.right | stays
+    }
+}
 
-impl Pruned {
-    /// Keeps the decisions by columns that move; takes the others as `x` has them.
-    fn prune(&mut self, boosting: &Boosting, x: &[f64], moving: &[Moving]) {
-        self.ends.clear();
-        self.nodes.clear();
-        let nodes = boosting.nodes();
-        let nothing = Decision { modality: LEAF, left: 0, factor: 0.0, threshold: 0.0 };
-        let mut most = 0;
+/// What one row's evidence leaves open.
+#[derive(Debug, Default)]
+struct Open {
+    /// The leaves of each tree that are left, and where its decisions end.
+    trees: Vec<(u64, usize)>,
+    /// Those that can still take a leaf away.
+    decisions: Vec<Decision>,
+}
+
+impl Forest {
+    /// `first_moving`: the first column that moves with quality. None when a tree has more leaves than a word has bits.
+    fn new(boosting: &Boosting, first_moving: usize) -> Option<Self> {
+        let mut forest = Self::default();
         for tree in boosting.trees() {
-            let root = self.nodes.len();
-            self.pending.push((tree.root, root as u32));
-            self.nodes.push(nothing);
-            while let Some((mut at, to)) = self.pending.pop() {
-                self.nodes[to as usize] = loop {
-                    let node = &nodes[at as usize];
-                    if node.left == at {
-                        break Decision { threshold: boosting.values()[at as usize], ..nothing };
-                    }
-                    if let Some((modality, factor)) = moving[node.feature as usize] {
-                        let left = self.nodes.len() as u32;
-                        self.nodes.extend([nothing, nothing]);
-                        self.pending.extend([(node.left, left), (node.left + 1, left + 1)]);
-                        break Decision { modality, left, factor, threshold: node.threshold };
-                    }
-                    at = node.left + u32::from(x[node.feature as usize] > node.threshold);
-                };
+            if tree.depth >= u64::BITS {
+                return None;
             }
-            most = most.max(self.nodes.len() - root);
-            self.ends.push(self.nodes.len() as u32);
+            let first = forest.leaves.len();
+            forest.below(boosting, tree.root, first_moving, first);
+            if forest.leaves.len() - first > u64::BITS as usize {
+                return None;
+            }
+            forest.ends.push([forest.fixed.len(), forest.moving.len(), forest.leaves.len()]);
         }
-        self.values.resize(most, [0.0; LANES]);
+        Some(forest)
+    }
+
+    /// Adds what is below a node; gives which of the tree's leaves those are. `first`: the tree's first leaf.
+    fn below(&mut self, boosting: &Boosting, at: u32, first_moving: usize, first: usize) -> u64 {
+        let node = &boosting.nodes()[at as usize];
+        if node.left == at {
+            self.leaves.push(boosting.values()[at as usize]);
+            return 1_u64.checked_shl((self.leaves.len() - 1 - first) as u32).unwrap_or(0);
+        }
+        let left = self.below(boosting, node.left, first_moving, first);
+        let right = self.below(boosting, node.left + 1, first_moving, first);
+        let column = node.feature as usize;
+        let decision = Decision { column, threshold: node.threshold, right: !left };
+        match column.checked_sub(first_moving) {
+            Some(column) => self.moving.push(Decision { column, ..decision }),
+            None => self.fixed.push(decision),
+        }
+        left | right
+    }
+
+    /// Takes the decisions by evidence and availability, once for all permutations.
+    fn decide(&self, x: &[f64], open: &mut Open) {
+        open.trees.clear();
+        open.decisions.clear();
+        let mut begin = [0; 3];
+        for &end in &self.ends {
+            let fixed = &self.fixed[begin[0]..end[0]];
+            let left = fixed.iter().fold(u64::MAX, |left, own| left & own.leaves(x[own.column]));
+            let moving = &self.moving[begin[1]..end[1]];
+            open.decisions.extend(moving.iter().filter(|own| left & !own.right != 0));
+            open.trees.push((left, open.decisions.len()));
+            begin = end;
+        }
     }
 
     /// Adds the trees' values to the scores, tree by tree in their order; tree t belongs to block t mod blocks.
-    ///
-    /// Every decision is taken for all permutations, from the leaves up: no branch depends on a number.
     #[inline(always)]
-    fn add(&mut self, quality: &[[f64; LANES]], scores: &mut [[f64; LANES]]) {
-        let (mut begin, blocks) = (0, scores.len());
-        for (tree, &end) in self.ends.iter().enumerate() {
-            let end = end as usize;
-            let score = &mut scores[tree % blocks];
-            if end - begin == 1 {
-                let value = self.nodes[begin].threshold;
-                score.iter_mut().for_each(|score| *score += value);
-                begin = end;
-                continue;
-            }
-            for at in (begin..end).rev() {
-                let node = self.nodes[at];
-                let (upper, below) = self.values.split_at_mut(at - begin + 1);
-                let value = &mut upper[at - begin];
-                if node.modality == LEAF {
-                    *value = [node.threshold; LANES];
-                    continue;
-                }
-                let left = node.left as usize - at - 1;
-                let (left, right) = (&below[left], &below[left + 1]);
-                let quality = &quality[node.modality as usize];
+    fn add(&self, open: &Open, moved: &[[f64; LANES]], scores: &mut [[f64; LANES]]) {
+        let blocks = scores.len();
+        let (mut decisions, mut leaves) = (0, 0);
+        for (tree, (&(left, end), ends)) in open.trees.iter().zip(&self.ends).enumerate() {
+            let mut left = [left; LANES];
+            for decision in &open.decisions[decisions..end] {
+                let moved = &moved[decision.column];
                 for lane in 0..LANES {
-                    let goes_right = node.factor * quality[lane] > node.threshold;
-                    value[lane] = if goes_right { right[lane] } else { left[lane] };
+                    left[lane] &= decision.leaves(moved[lane]);
                 }
             }
-            for (score, value) in score.iter_mut().zip(&self.values[0]) {
-                *score += value;
+            let values = &self.leaves[leaves..ends[2]];
+            for (score, left) in scores[tree % blocks].iter_mut().zip(&left) {
+                *score += values[left.trailing_zeros() as usize];
             }
-            begin = end;
+            (decisions, leaves) = (end, ends[2]);
         }
     }
 }

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use crate::diagnose::broken::Broken;
 use crate::rows::decision;
 
-/// Predictions that one block should hold: 1 MiB of them, near enough to the processor to be checked and counted.
-const BLOCK: usize = 1 << 17;
+/// Predictions that one block should hold: 4 MiB of them, near enough to the processor to be checked and counted.
+const BLOCK: usize = 1 << 19;
 /// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many that threads wait.
 const PERMUTATIONS: std::ops::RangeInclusive<usize> = 4..=128;
 /// Blocks that are counted side by side before they are added up; it bounds memory whatever the permutations.
