@@ -3,6 +3,7 @@
 //! What all experts share lives here: which rows they are fitted on and which they are asked about. A member of the
 //! family brings only its way to fit and predict.
 
+use arrow::array::Array;
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Folds};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, Rows, StageError};
@@ -152,12 +153,22 @@ pub(crate) fn run(
     let folds: Folds = inputs.one("folds")?;
     let rows = Sides::new(&cohort, &folds, setup.test_fold, setup.inner_folds, found)?;
     if rows.train.is_empty() {
-        return Err(StageError::data("no training example of the cohort is in the features")
-            .hint("compare the example_ids of the two"));
+        let first = |id: Option<&str>| id.unwrap_or("none").to_owned();
+        return Err(StageError::data("no training example of the cohort is in the features").hint(
+            format!(
+                "compare the example_ids: the cohort has {}, such as {}; the features have {}, such as {}",
+                cohort.example_id.len(),
+                first(cohort.example_id.first().map(String::as_str)),
+                features.example_id.len(),
+                first(features.example_id.iter().flatten().next()),
+            ),
+        ));
     }
     let matrix = Matrix::of(&features, setup.exclude)?;
     if matrix.width == 0 {
-        return Err(StageError::data("no feature is left to fit on").at("exclude"));
+        return Err(StageError::data("no feature is left to fit on")
+            .at("exclude")
+            .hint(format!("all {} features are excluded", features.columns.len())));
     }
     let modality = modality(setup.modality, inputs);
     let classes = cohort.classes.len();
@@ -305,6 +316,7 @@ impl Sides {
                     "{inner_folds} inner folds of {groups} training groups: some would be empty"
                 ))
                 .at("inner_folds")
+                .hint(format!("at most {groups} inner folds are possible"))
             })?,
         };
         let present = |row: usize, inner: u32| {

@@ -1,5 +1,6 @@
 //! `cohort.define`: joins features and reads groups and labels from the example_ids.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::label::{Label, Labelling};
 use super::side::Side;
-use crate::load::reading::Id;
+use crate::load::reading::{Id, unmatched};
 use crate::pattern::{Column, Pattern};
 
 /// Says which examples are studied, in which groups, with which labels.
@@ -130,7 +131,9 @@ impl StageKind for DefineCohort {
         let ids = self.join(&features)?;
         let side = match &self.table {
             Some(LabelTable { path, id }) => {
-                Some(Side::new(id, crate::load::table::open(path, inputs.read_file(path)?)?)?)
+                let table = crate::load::table::open(path, inputs.read_file(path)?)
+                    .map_err(|error| error.at("table.path"))?;
+                Some(Side::new(id, table)?)
             }
             None => None,
         };
@@ -160,16 +163,24 @@ impl DefineCohort {
         if ids.is_empty() {
             let each: Vec<_> = features
                 .iter()
-                .map(|modality| {
+                .zip(1..)
+                .map(|(modality, nth)| {
                     let place: Vec<_> = modality.point.iter().map(|(_, label)| &**label).collect();
+                    let place = match place[..] {
+                        [] => format!("input {nth}"),
+                        _ => place.join(" "),
+                    };
                     let ids = &modality.artifact.example_id;
                     let first = ids.iter().flatten().next().unwrap_or("none");
-                    format!("{} has {}, such as {first}", place.join(" "), ids.len())
+                    format!("{place} has {}, such as {first}", ids.len())
                 })
                 .collect();
             return Err(StageError::data("no example is in every modality")
                 .at("require")
-                .hint(format!("compare the example_ids: {}", each.join("; "))));
+                .hint(format!(
+                    "compare the example_ids: {}; id.pattern of a loader takes the part that they share",
+                    each.join("; ")
+                )));
         }
         Ok(ids)
     }
@@ -179,64 +190,67 @@ impl DefineCohort {
             Some(side) => side.keep(ids)?,
             None => ids.to_vec(),
         };
-        let Labelling { classes, label, left_out } = self.label.of(&ids, side)?;
-        let mut cohort =
-            Cohort { example_id: Vec::new(), group: Vec::new(), label: Vec::new(), classes };
-        for (&id, label) in ids.iter().zip(label) {
-            let Some(class) = label else { continue };
-            cohort.example_id.push(id.to_owned());
-            cohort.group.push(self.group_of(id, side)?);
-            cohort.label.push(class);
-        }
+        let Labelling { classes, label, left_out, seen } = self.label.of(&ids, side)?;
+        let (ids, label): (Vec<&str>, Vec<u32>) =
+            ids.iter().zip(label).filter_map(|(&id, label)| Some((id, label?))).unzip();
+        let group = self.groups(&ids, side)?;
+        let example_id = ids.into_iter().map(str::to_owned).collect();
+        let cohort = Cohort { example_id, group, label, classes };
         for (text, examples) in &left_out {
             tracing::info!(label = text, examples, "left out examples whose label is in no class");
         }
         for (class, name) in (0..).zip(&cohort.classes) {
             if !cohort.label.contains(&class) {
-                let seen: Vec<_> = left_out.keys().take(8).map(String::as_str).collect();
-                let mut error = StageError::data(format!("no example is of class {name}"))
-                    .at(self.label.option_of_class(name));
-                if !seen.is_empty() {
-                    error = error.hint(format!("label texts in no class: {}", seen.join(", ")));
-                }
-                return Err(error);
+                return Err(StageError::data(format!("no example is of class {name}"))
+                    .at(self.label.option_of_class(name))
+                    .hint(seen));
             }
         }
         Ok(cohort)
     }
 
-    fn group_of(&self, id: &str, side: Option<&Side>) -> Result<String, StageError> {
-        let Some(Group { pattern, column }) = &self.group else { return Ok(id.to_owned()) };
-        let column = match (column, side) {
-            (Some(column), Some(side)) => {
-                Some(side.text(id, column, "group.column")?.ok_or_else(|| {
-                    StageError::data(format!("the group of {id} is empty")).at("group.column")
-                })?)
-            }
-            _ => None,
+    /// The group of each example.
+    fn groups(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<String>, StageError> {
+        let Some(Group { pattern, column }) = &self.group else {
+            return Ok(ids.iter().map(|&id| id.to_owned()).collect());
         };
-        let text = column.as_deref().unwrap_or(id);
+        let text = |&id: &&_| match (column, side) {
+            (Some(column), Some(side)) => {
+                side.text(id, column, "group.column")?.map(Cow::into_owned).ok_or_else(|| {
+                    StageError::data(format!("the group of {id} is empty in {}", side.table.file))
+                        .at("group.column")
+                        .hint("write which group it is in, or take the example out of the table")
+                })
+            }
+            _ => Ok(id.to_owned()),
+        };
+        let texts: Vec<String> = ids.iter().map(text).collect::<Result<_, StageError>>()?;
         match pattern {
-            Some(pattern) => matched(pattern, text, "group.pattern").map(str::to_owned),
-            None => Ok(text.to_owned()),
+            Some(pattern) => matched(pattern, &texts, column.as_ref(), "group.pattern"),
+            None => Ok(texts),
         }
     }
 }
 
-/// What the pattern's first group matches; an error that names the text when it does not.
-pub(super) fn matched<'t>(
+/// What the pattern's first group matches in each text; an error that counts those that it does not match.
+pub(super) fn matched(
     pattern: &Pattern,
-    text: &'t str,
+    texts: &[String],
+    column: Option<&Column>,
     option: &str,
-) -> Result<&'t str, StageError> {
-    pattern.first_group(text).ok_or_else(|| {
-        let what = if option.starts_with("label.column") { "label" } else { "example_id" };
-        StageError::data(format!(
-            "the pattern {} does not match the {what} {text}",
-            pattern.as_str()
-        ))
-        .at(option)
-    })
+) -> Result<Vec<String>, StageError> {
+    let found: Vec<&str> = texts.iter().filter_map(|text| pattern.first_group(text)).collect();
+    match texts.iter().find(|text| pattern.first_group(text).is_none()) {
+        None => Ok(found.into_iter().map(str::to_owned).collect()),
+        Some(missed) => {
+            let what = match column {
+                Some(column) => format!("texts of column {column}"),
+                None => "example_ids".to_owned(),
+            };
+            let counts = (found.len(), texts.len());
+            Err(unmatched(pattern, counts, &what, missed, "").at(option))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -106,6 +106,8 @@ pub(super) struct Labelling {
     pub classes: Vec<String>,
     pub label: Vec<Option<u32>>,
     pub left_out: BTreeMap<String, usize>,
+    /// What to do when a class is empty: which label texts or numbers there are.
+    pub seen: String,
 }
 
 impl Label {
@@ -134,20 +136,28 @@ impl Label {
             }
             if cut.classes.len() != cut.at.len() + 1 {
                 let wanted = cut.at.len() + 1;
-                let message = format!("{} cuts make {wanted} classes", cut.at.len());
-                problems.push(Problem::new(option("classes"), message));
+                let (cuts, named) = (cut.at.len(), cut.classes.len());
+                let message = format!("{cuts} cuts make {wanted} classes, and {named} are named");
+                let hint =
+                    "name one class more than there are cuts, from the lowest to the highest";
+                problems.push(Problem::new(option("classes"), message).hint(hint));
             }
             if cut.classes.iter().collect::<BTreeSet<_>>().len() != cut.classes.len() {
                 problems.push(Problem::new(option("classes"), "two classes have one name"));
             }
             if cut.at.windows(2).any(|pair| pair[0] >= pair[1]) {
-                problems.push(Problem::new(option("at"), "the cuts must ascend"));
+                let mut sorted = cut.at.clone();
+                sorted.sort_by(f64::total_cmp);
+                sorted.dedup();
+                let hint = format!("write {sorted:?}, and the classes in the same order");
+                problems.push(Problem::new(option("at"), "the cuts must ascend").hint(hint));
             }
         }
         if let Some(cut) = &self.quantile
             && cut.at.iter().any(|share| !(*share > 0.0 && *share < 1.0))
         {
-            problems.push(Problem::new("label.quantile.at", "a quantile lies between 0 and 1"));
+            let problem = Problem::new("label.quantile.at", "a quantile lies between 0 and 1");
+            problems.push(problem.hint("0.5 is the median; threshold cuts at values"));
         }
         let classes = self.classes.as_ref().map(|classes| classes.0.as_slice()).unwrap_or_default();
         if self.classes.is_some() && classes.len() < 2 {
@@ -159,7 +169,8 @@ impl Label {
                 if let Some(other) = owner.insert(text, class) {
                     let option = format!("label.classes.{class}");
                     let message = format!("the label text {text} is in class {other} too");
-                    problems.push(Problem::new(option, message));
+                    let problem = Problem::new(option, message);
+                    problems.push(problem.hint("a label text stands in one class only"));
                 }
             }
         }
@@ -216,13 +227,22 @@ impl Label {
     }
 
     fn by_text(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
-        let texts = ids.iter().map(|&id| self.text(id, side)).collect::<Result<Vec<_>, _>>()?;
+        let texts = self.texts(ids, side)?;
         let classes: Vec<(String, Vec<String>)> = match &self.classes {
             Some(classes) => classes.0.clone(),
             None => {
                 let distinct: BTreeSet<&String> = texts.iter().flatten().collect();
                 if distinct.len() < 2 {
-                    return Err(StageError::data("the label has fewer than two values").at("label"));
+                    let message = match distinct.first() {
+                        Some(only) => {
+                            let count = texts.iter().flatten().count();
+                            format!("all {count} examples with a label have the label {only}")
+                        }
+                        None => format!("none of the {} examples has a label", texts.len()),
+                    };
+                    return Err(StageError::data(message).at("label").hint(
+                        "two classes are needed: take another column, or cut numbers with threshold or quantile",
+                    ));
                 }
                 distinct.into_iter().map(|text| (text.clone(), vec![text.clone()])).collect()
             }
@@ -232,6 +252,7 @@ impl Label {
             .zip(0..)
             .flat_map(|((_, texts), class)| texts.iter().map(move |text| (text.as_str(), class)))
             .collect();
+        let seen = seen_texts(&texts, &class_of);
         let mut left_out = BTreeMap::new();
         let label = texts
             .into_iter()
@@ -246,25 +267,43 @@ impl Label {
             })
             .collect();
         let classes = classes.into_iter().map(|(name, _)| name).collect();
-        Ok(Labelling { classes, label, left_out })
+        Ok(Labelling { classes, label, left_out, seen })
     }
 
-    fn text(&self, id: &str, side: Option<&Side>) -> Result<Option<String>, StageError> {
-        let from_column = match (&self.column, side) {
-            (Some(column), Some(side)) => match side.text(id, column, "label.column")? {
-                Some(text) => Some(text),
-                None => return Ok(None),
-            },
-            _ => None,
-        };
-        let text = from_column.as_deref().unwrap_or(id);
-        match &self.pattern {
-            Some(pattern) => {
-                matched(pattern, text, "label.pattern").map(|text| Some(text.to_owned()))
+    /// The label text of each example that has one.
+    fn texts(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<Option<String>>, StageError> {
+        let text = |&id: &&_| match (&self.column, side) {
+            (Some(column), Some(side)) => {
+                Ok(side.text(id, column, "label.column")?.map(Cow::into_owned))
             }
-            None => Ok(Some(text.to_owned())),
-        }
+            _ => Ok(Some(id.to_owned())),
+        };
+        let texts: Vec<Option<String>> = ids.iter().map(text).collect::<Result<_, StageError>>()?;
+        let Some(pattern) = &self.pattern else { return Ok(texts) };
+        let there: Vec<String> = texts.iter().flatten().cloned().collect();
+        let mut found =
+            matched(pattern, &there, self.column.as_ref(), "label.pattern")?.into_iter();
+        Ok(texts.into_iter().map(|text| text.and_then(|_| found.next())).collect())
     }
+}
+
+/// What label texts there are, those in no class first of all.
+fn seen_texts(texts: &[Option<String>], class_of: &BTreeMap<&str, u32>) -> String {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for text in texts.iter().flatten() {
+        *counts.entry(text).or_default() += 1;
+    }
+    let outside: Vec<&str> =
+        counts.keys().filter(|text| !class_of.contains_key(**text)).take(8).copied().collect();
+    if !outside.is_empty() {
+        return format!("label texts in no class: {}", outside.join(", "));
+    }
+    let each: Vec<_> =
+        counts.iter().take(8).map(|(text, count)| format!("{text} ({count})")).collect();
+    format!(
+        "the only label texts are {}: take the class out, or give it a text that occurs",
+        each.join(", ")
+    )
 }
 
 /// The class of each number: as many cuts as lie below it.
@@ -281,5 +320,15 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
     let missing = values.iter().filter(|value| value.is_none()).count();
     let left_out = (missing > 0).then(|| ("(none)".to_owned(), missing)).into_iter().collect();
     let label = values.iter().map(|value| value.map(class)).collect();
-    Labelling { classes: cut.classes.clone(), label, left_out }
+    let seen = match values.iter().flatten().copied().fold(None, |range, value| match range {
+        None => Some((value, value)),
+        Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
+    }) {
+        Some((low, high)) => format!(
+            "the {} numbers lie in {low} to {high} and are cut at {at:?}: cut between them; ties says where those go that equal a cut",
+            values.len() - missing
+        ),
+        None => format!("none of the {missing} examples has a number"),
+    };
+    Labelling { classes: cut.classes.clone(), label, left_out, seen }
 }

@@ -24,7 +24,9 @@ impl Side {
             let example = id.of(&table, row, column)?;
             if let Some(earlier) = row_of.insert(example.clone(), row) {
                 let mut error = twice(&table, earlier, row, &example);
-                error.hint = Some("each example_id may stand in one row only".to_owned());
+                error.hint = Some(
+                    "each example_id may stand in one row only: take the others out".to_owned(),
+                );
                 return Err(error.at("table.id"));
             }
         }
@@ -75,8 +77,9 @@ impl Side {
         let column = self.table.column(column, option)?;
         self.row_of.get(id).map_or(Ok(None), |&row| {
             self.table.number(row, column).map_err(|error| {
-                let error = StageError { hint: None, ..error };
-                error.at(option)
+                error.at(option).hint(
+                    "threshold and quantile cut numbers; for texts write classes: { NAME: [TEXT] }",
+                )
             })
         })
     }

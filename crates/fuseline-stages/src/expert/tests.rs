@@ -156,7 +156,7 @@ fn evidence_from_elsewhere_is_calibrated_on_training_rows_of_other_groups() {
     // More inner folds than groups matter only to a calibration.
     assert!(external(&case, &json!({ "inner_folds": 50 })).is_ok());
     let many = json!({ "inner_folds": 50, "calibration": "isotonic" });
-    let expected = "50 inner folds of 36 training groups: some would be empty";
+    let expected = "50 inner folds of 36 training groups: some would be empty; at most 36 inner folds are possible";
     assert_eq!(message(&external(&case, &many).unwrap_err()), expected);
 }
 

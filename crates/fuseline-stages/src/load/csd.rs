@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
-use super::table::{Cells, Table, file_name};
+use super::table::{Cells, DAMAGED, Table, file_name};
 use crate::pattern::{Column, Pattern};
 
 /// Reads features from a `.csd` file (HDF5), as the CMU-Multimodal SDK ships them: for each video a table of features
@@ -336,7 +336,7 @@ fn dimension_names(file: &str, sequence: &Group, width: usize) -> Result<Vec<Str
 }
 
 fn unreadable(file: &str, error: &Error) -> StageError {
-    StageError::data(format!("{file} cannot be read as HDF5: {error}")).at("path")
+    StageError::data(format!("{file} cannot be read as HDF5: {error}")).at("path").hint(DAMAGED)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
-use super::table::{Cells, Table, file_name};
+use super::table::{Cells, DAMAGED, Table, file_name};
 
 /// Reads numeric features from a delimited text file, one row an example.
 ///
@@ -80,7 +80,8 @@ impl StageKind for LoadCsv {
 
 impl LoadCsv {
     fn read(&self, bytes: &[u8]) -> Result<Features, StageError> {
-        let table = table(file_name(&self.path), bytes, self.delimiter, self.header)?;
+        let table =
+            table(file_name(&self.path), bytes, self.delimiter, self.header)?.with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
         Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
     }
@@ -122,24 +123,27 @@ pub(crate) fn table(
                 record.len(),
                 names.len()
             ))
-            .at("path"));
+            .at("path")
+            .hint("each line holds as many cells as the first; a cell with the delimiter in it stands in quotation marks"));
         }
         rows.push(record.clone());
         lines.push(line);
     }
     if names.is_empty() {
-        return Err(StageError::data(format!("{file} is empty")).at("path"));
+        return Err(StageError::data(format!("{file} is empty"))
+            .at("path")
+            .hint("each example is a line, below one that names the columns"));
     }
     Ok(Table { file, names, lines: Some(lines), cells: Cells::Text(rows) })
 }
 
 fn unreadable(file: &str, error: &::csv::Error) -> StageError {
     let line = error.position().map_or(0, Position::line);
-    let what = match error.kind() {
-        ::csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".to_owned(),
-        _ => format!("cannot be read: {error}"),
+    let (what, hint) = match error.kind() {
+        ::csv::ErrorKind::Utf8 { .. } => ("is not UTF-8 text".to_owned(), "save it as UTF-8"),
+        _ => (format!("cannot be read: {error}"), DAMAGED),
     };
-    StageError::data(format!("line {line} of {file} {what}")).at("path")
+    StageError::data(format!("line {line} of {file} {what}")).at("path").hint(hint)
 }
 
 #[cfg(test)]

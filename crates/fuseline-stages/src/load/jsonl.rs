@@ -65,7 +65,7 @@ impl StageKind for LoadJsonl {
 
 impl LoadJsonl {
     fn read(&self, bytes: &[u8]) -> Result<Features, StageError> {
-        let table = table(file_name(&self.path), bytes)?;
+        let table = table(file_name(&self.path), bytes)?.with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
         Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
     }
@@ -80,7 +80,18 @@ pub(crate) fn table(file: String, bytes: &[u8]) -> Result<Table, StageError> {
             continue;
         }
         let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
-            StageError::data(format!("line {line} of {file} is no JSON object: {error}")).at("path")
+            // The error counts lines from this one.
+            let reason = error.to_string();
+            let reason = reason.rsplit_once(" at line ").map_or(&*reason, |(reason, _)| reason);
+            StageError::data(format!(
+                "line {line} of {file} is no JSON object: {reason} at column {}",
+                error.column()
+            ))
+            .at("path")
+            .hint(match error.is_eof() {
+                true => "the line ends early: is the file cut short? copy it again, or take the line out",
+                false => r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#,
+            })
         })?;
         let mut row = vec![Value::Null; names.len()];
         for (name, value) in flat(object) {
@@ -97,7 +108,9 @@ pub(crate) fn table(file: String, bytes: &[u8]) -> Result<Table, StageError> {
         lines.push(line);
     }
     if names.is_empty() {
-        return Err(StageError::data(format!("{file} is empty")).at("path"));
+        return Err(StageError::data(format!("{file} is empty"))
+            .at("path")
+            .hint(r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#));
     }
     Ok(Table { file, names, lines: Some(lines), cells: Cells::Json(rows) })
 }

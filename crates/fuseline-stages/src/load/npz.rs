@@ -12,7 +12,7 @@ use zip::result::ZipError;
 
 use super::npy::{self, Npy, Values};
 use super::reading::{Chosen, Id, NonFinite, Pool, Reading};
-use super::table::{Cells, Table, file_name};
+use super::table::{Cells, DAMAGED, Table, file_name};
 use crate::pattern::{Column, Pattern};
 
 /// Reads numeric features from a file of `numpy.savez` or `numpy.savez_compressed`.
@@ -89,7 +89,7 @@ impl StageKind for LoadNpz {
 
 impl LoadNpz {
     fn read(&self, bytes: Vec<u8>) -> Result<Features, StageError> {
-        let table = self.table(bytes)?;
+        let table = self.table(bytes)?.with_rows()?;
         let id = Id { column: Column::Place(0), pattern: self.id.pattern.clone() };
         let Self { columns, pool, non_finite, .. } = self;
         Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }.features(&table)
@@ -98,7 +98,7 @@ impl LoadNpz {
     fn table(&self, bytes: Vec<u8>) -> Result<Table, StageError> {
         let file = file_name(&self.path);
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-            StageError::data(format!("{file} is no npz file: {error}")).at("path")
+            StageError::data(format!("{file} is no npz file: {error}")).at("path").hint(DAMAGED)
         })?;
         let ids = texts(array(&mut archive, &file, &self.id.array, "id.array")?);
         let found = array(&mut archive, &file, &self.features.array, "features.array")?;
@@ -163,7 +163,9 @@ fn array(
         archive.file_names().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
     names.sort();
     let failed = |error: &dyn std::error::Error| {
-        StageError::data(format!("array {name} of {file} cannot be read: {error}")).at("path")
+        StageError::data(format!("array {name} of {file} cannot be read: {error}"))
+            .at("path")
+            .hint(DAMAGED)
     };
     let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| match error {
         ZipError::FileNotFound => StageError::data(format!("{file} has no array {name}"))

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
-use super::table::{Cells, Table, file_name};
+use super::table::{Cells, DAMAGED, Table, file_name};
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
@@ -69,7 +69,7 @@ impl StageKind for LoadParquet {
 
 impl LoadParquet {
     fn read(&self, bytes: Vec<u8>) -> Result<Features, StageError> {
-        let table = table(file_name(&self.path), bytes)?;
+        let table = table(file_name(&self.path), bytes)?.with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
         Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
     }
@@ -78,7 +78,9 @@ impl LoadParquet {
 /// The rows of a Parquet file.
 pub(crate) fn table(file: String, bytes: Vec<u8>) -> Result<Table, StageError> {
     let unreadable = |error: &dyn std::error::Error| {
-        StageError::data(format!("{file} cannot be read as Parquet: {error}")).at("path")
+        StageError::data(format!("{file} cannot be read as Parquet: {error}"))
+            .at("path")
+            .hint(DAMAGED)
     };
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
         .map_err(|error| unreadable(&error))?;

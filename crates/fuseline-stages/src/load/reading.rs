@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::pattern::{Column, Pattern};
+use crate::pattern::{Column, Pattern, closest};
 
 /// Where the example_id stands.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -160,6 +160,7 @@ impl Reading<'_> {
     /// The features that a table holds, sorted by example_id.
     pub fn features(&self, table: &Table) -> Result<Features, StageError> {
         let id = table.column(&self.id.column, "id.column")?;
+        let rows = table.rows();
         let mut gate = Gate { rule: self.non_finite, seen: 0 };
         let features = match self.long {
             Some(long) => self.long(table, id, long, &mut gate)?,
@@ -167,9 +168,12 @@ impl Reading<'_> {
         };
         gate.report(&table.file);
         if features.example_id.is_empty() {
-            return Err(
-                StageError::data(format!("{} holds no row with a value", table.file)).at("path")
-            );
+            return Err(StageError::data(format!(
+                "none of the {rows} rows of {} has a value",
+                table.file
+            ))
+            .at("path")
+            .hint("an example without any value is left out; at least one must have a number"));
         }
         Ok(features)
     }
@@ -209,8 +213,16 @@ impl Reading<'_> {
         long: &Long,
         gate: &mut Gate,
     ) -> Result<Features, StageError> {
-        let name_column = table.column(&long.name, "long.name")?;
-        let value_column = table.column(&long.value, "long.value")?;
+        let column = |wanted, option| {
+            table.column(wanted, option).map_err(|error| {
+                let hint = error.hint.clone().unwrap_or_default();
+                error.hint(format!(
+                    "{hint}; without long, each row holds all features of an example"
+                ))
+            })
+        };
+        let name_column = column(&long.name, "long.name")?;
+        let value_column = column(&long.value, "long.value")?;
         let mut observed = BTreeMap::<String, BTreeMap<String, Vec<(usize, Option<f64>)>>>::new();
         let mut names = BTreeMap::<String, usize>::new();
         for row in 0..table.rows() {
@@ -242,8 +254,15 @@ impl Reading<'_> {
         let names: Vec<String> = names.into_keys().collect();
         let include = self.columns.include.as_deref().unwrap_or_default();
         if let Some(unknown) = include.iter().find(|wanted| !names.contains(wanted)) {
+            let all: Vec<_> =
+                (0..table.rows()).filter_map(|row| table.text(row, name_column).ok()?).collect();
+            let hint = match closest(unknown, all.iter().map(|name| &**name)) {
+                Some(name) => format!("did you mean {name}"),
+                None => format!("its first feature is {}", all[0]),
+            };
             return Err(StageError::data(format!("{} has no feature {unknown}", table.file))
-                .at("columns.include"));
+                .at("columns.include")
+                .hint(hint));
         }
         let mut assembly = Assembly::new(names.len(), self.pool);
         for (example, mut features) in observed {
@@ -288,7 +307,8 @@ impl Reading<'_> {
                 "no column of {} is left as a feature",
                 table.file
             ))
-            .at("columns"));
+            .at("columns")
+            .hint(format!("{}; that of the id is no feature", table.columns_are())));
         }
         Ok(chosen)
     }
@@ -307,13 +327,14 @@ impl Id {
         let cell = table.text(row, id)?.unwrap_or_default();
         let found = match &self.pattern {
             Some(pattern) => pattern.first_group(&cell).ok_or_else(|| {
-                StageError::data(format!(
-                    "the pattern {} does not match the id {cell:?} in {} of {}",
-                    pattern.as_str(),
-                    table.place(row),
-                    table.file
-                ))
-                .at("id.pattern")
+                let matches = |row: &usize| {
+                    let cell = table.text(*row, id).ok().flatten().unwrap_or_default();
+                    pattern.first_group(&cell).is_some()
+                };
+                let matched = (0..table.rows()).filter(matches).count();
+                let what = format!("ids of {}", table.file);
+                let place = format!(" in {}", table.place(row));
+                unmatched(pattern, (matched, table.rows()), &what, &cell, &place).at("id.pattern")
             })?,
             None => &cell,
         };
@@ -339,12 +360,35 @@ fn place(table: &Table, row: usize, column: usize) -> String {
     )
 }
 
+/// What to say when a pattern matches only some of all texts, or none; `missed` is one that it does not match.
+pub(crate) fn unmatched(
+    pattern: &Pattern,
+    (matched, all): (usize, usize),
+    what: &str,
+    missed: &str,
+    place: &str,
+) -> StageError {
+    let pattern = pattern.as_str();
+    let message = match matched {
+        0 => format!(
+            "the pattern {pattern} matches none of the {all} {what}, such as {missed:?}{place}"
+        ),
+        _ => format!(
+            "the pattern {pattern} does not match {} of the {all} {what}, such as {missed:?}{place}",
+            all - matched
+        ),
+    };
+    StageError::data(message).hint(format!(
+        "change the pattern so that its first group, in parentheses, matches the part of {missed:?} that is meant; ^(.*)$ takes all of it"
+    ))
+}
+
 /// What to say of two rows of one example.
 pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) -> StageError {
     StageError::data(format!("{} of {} are both {example}", table.places(earlier, row), table.file))
         .at("id")
         .code(&codes::LEAK_DUPLICATE_EXAMPLE)
-        .hint("each example_id may stand in one row only; pool: [mean, sd] makes one example of several rows")
+        .hint("each example_id may stand in one row only; pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row")
 }
 
 /// Features under construction: example by example in their order, feature by feature.

@@ -11,6 +11,10 @@ use serde_json::Value;
 
 use crate::pattern::{Column, closest};
 
+/// What to do about a file that cannot be read as what it should be.
+pub(crate) const DAMAGED: &str =
+    "the file is cut short, damaged or of another format: copy it again, or write it anew";
+
 /// Rows and columns of a file.
 pub(crate) struct Table {
     /// The file's own name: where it lies says nothing about what is wrong in it.
@@ -105,10 +109,13 @@ impl Table {
                     self.file
                 ))
                 .at("path")
-                .hint(format!(
-                    "leave the column out with columns: {{ exclude: [{}] }}, or write a missing value as an empty cell",
-                    self.names[column]
-                ))
+                .hint(match text.replace(',', ".").parse::<f64>() {
+                    Ok(value) => format!("a decimal point is a point: write {value}"),
+                    Err(_) => format!(
+                        "leave the column out with columns: {{ exclude: [{}] }}, or write a missing value as an empty cell",
+                        self.names[column]
+                    ),
+                })
             })?,
             Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
         };
@@ -155,12 +162,46 @@ impl Table {
     pub fn no_column(&self, wanted: &str) -> StageError {
         let hint = match closest(wanted, self.names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean {name}"),
-            None => {
-                let first: Vec<_> = self.names.iter().take(8).map(String::as_str).collect();
-                format!("its {} columns begin {}", self.names.len(), first.join(", "))
-            }
+            None => self.columns_are(),
         };
         StageError::data(format!("{} has no column {wanted}", self.file)).hint(hint)
+    }
+
+    /// Which columns there are, or why there is only one.
+    pub fn columns_are(&self) -> String {
+        let name = self.names.first().map_or("", String::as_str);
+        if let (Cells::Text(rows), 1) = (&self.cells, self.names.len()) {
+            let first = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+            let other = [';', '\t', '|', ','];
+            if let Some(other) =
+                other.iter().find(|other| [name, first].join(" ").contains(**other))
+            {
+                return format!(
+                    "it has one column; if another character separates its cells, write delimiter: \"{}\"",
+                    other.escape_default()
+                );
+            }
+        }
+        let first: Vec<_> = self.names.iter().take(8).map(String::as_str).collect();
+        match self.names.len() {
+            many @ 9.. => format!("its {many} columns begin {}", first.join(", ")),
+            _ => format!("its columns are {}", first.join(", ")),
+        }
+    }
+
+    /// An error when there is no row.
+    pub fn with_rows(self) -> Result<Self, StageError> {
+        if self.rows() > 0 {
+            return Ok(self);
+        }
+        Err(StageError::data(format!("{} holds no row", self.file)).at("path").hint(format!(
+            "each example is a row; {}",
+            if self.names.len() > 1 {
+                format!("the first line names {} columns, and nothing follows", self.names.len())
+            } else {
+                self.columns_are()
+            }
+        )))
     }
 }
 
@@ -209,12 +250,14 @@ pub(crate) fn file_name(path: &Path) -> String {
 pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Table, StageError> {
     let file = file_name(path);
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    match ending.as_deref() {
+    let table = match ending.as_deref() {
         Some("csv" | "txt") => super::csv::table(file, &bytes, ',', true),
         Some("tsv") => super::csv::table(file, &bytes, '\t', true),
         Some("jsonl" | "ndjson") => super::jsonl::table(file, &bytes),
         Some("parquet") => super::parquet::table(file, bytes),
         _ => Err(StageError::data(format!("{file} is no table that can be read here"))
+            .at("path")
             .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),
-    }
+    };
+    table?.with_rows()
 }

@@ -74,7 +74,9 @@ impl StageKind for Predefined {
             let example = self.id.of(&table, row, id)?;
             if let Some(earlier) = row_of.insert(example.clone(), row) {
                 let mut error = twice(&table, earlier, row, &example);
-                error.hint = Some("each example_id may stand in one row only".to_owned());
+                error.hint = Some(
+                    "each example_id may stand in one row only: take the others out".to_owned(),
+                );
                 return Err(error);
             }
         }

@@ -69,7 +69,7 @@ fn an_empty_join_says_what_each_modality_has() {
     assert_eq!(
         error.hint.as_deref(),
         Some(
-            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as a_Math.wav"
+            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as a_Math.wav; id.pattern of a loader takes the part that they share"
         )
     );
 }
@@ -85,7 +85,10 @@ fn a_class_without_examples_is_an_error_that_lists_the_unused_label_texts() {
 #[test]
 fn an_example_id_that_a_pattern_does_not_match_is_named() {
     let error = stage(json!({})).define(&["aMath"], None).unwrap_err();
-    assert_eq!(error.message, "the pattern _([^_.]+) does not match the example_id aMath");
+    assert_eq!(
+        error.message,
+        "the pattern _([^_.]+) matches none of the 1 example_ids, such as \"aMath\""
+    );
     assert_eq!(error.option.as_deref(), Some("label.pattern"));
 }
 
@@ -209,7 +212,7 @@ fn options_that_contradict_each_other_are_found_before_anything_runs() {
     assert_eq!(
         problems(json!({ "column": "x", "quantile": cut })),
         [
-            "2 cuts make 3 classes",
+            "2 cuts make 3 classes, and 2 are named",
             "two classes have one name",
             "the cuts must ascend",
             "a quantile lies between 0 and 1"

@@ -147,7 +147,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     );
     assert_eq!(
         refused(json!({ "test_fold": 1, "inner_folds": 7 }), small()),
-        "7 inner folds of 6 training groups: some would be empty"
+        "7 inner folds of 6 training groups: some would be empty; at most 6 inner folds are possible"
     );
     assert_eq!(
         refused(json!({ "test_fold": 1, "exclude": ["y"] }), small()),

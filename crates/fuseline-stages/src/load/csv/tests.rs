@@ -111,7 +111,7 @@ fn an_id_that_the_pattern_does_not_match_is_named() {
     let (message, option) = refused(options, "id,a\ns1_x,1\noops,2\n");
     assert_eq!(
         message,
-        "the pattern ^(s[0-9]+)_ does not match the id \"oops\" in line 3 of table.csv"
+        "the pattern ^(s[0-9]+)_ does not match 1 of the 2 ids of table.csv, such as \"oops\" in line 3"
     );
     assert_eq!(option.as_deref(), Some("id.pattern"));
 }
@@ -143,7 +143,7 @@ fn two_columns_of_one_name_are_refused() {
 #[test]
 fn a_file_without_rows_and_one_that_is_not_text_are_refused() {
     assert_eq!(refused(json!({}), "").0, "table.csv is empty");
-    assert_eq!(refused(json!({}), "id,a\n").0, "table.csv holds no row with a value");
+    assert_eq!(refused(json!({}), "id,a\n").0, "table.csv holds no row");
     let error = stage(json!({})).read(b"id,a\np,\xff\n").unwrap_err();
     assert_eq!(error.message, "line 2 of table.csv is not UTF-8 text");
 }

@@ -51,7 +51,7 @@ fn a_long_table_becomes_a_wide_one_with_features_sorted_by_name() {
     assert_eq!(pooled.columns[1].1.iter().collect::<Vec<_>>(), [None, Some(3.0)]);
     assert_eq!(
         refused(json!({ "long": long, "columns": { "include": ["y"] } }), text),
-        "table.jsonl has no feature y"
+        "table.jsonl has no feature y; its first feature is z"
     );
 }
 
@@ -61,7 +61,10 @@ fn what_cannot_be_read_is_refused_in_words() {
         refused(json!({}), "{\"id\": 1, \"a\": 1}\n[1]\n")
             .starts_with("line 2 of table.jsonl is no JSON object: ")
     );
-    assert_eq!(refused(json!({}), "\n"), "table.jsonl is empty");
+    assert_eq!(
+        refused(json!({}), "\n"),
+        r#"table.jsonl is empty; each line holds one object, such as {"id": "e1", "a": 0.5}"#
+    );
     assert!(
         refused(json!({}), "{\"id\": 1, \"a\": {}}\n")
             .starts_with("column a of table.jsonl holds an object in line 1")

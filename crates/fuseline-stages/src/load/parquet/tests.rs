@@ -75,7 +75,7 @@ fn what_cannot_be_read_is_refused_in_words() {
     assert_eq!(
         refused(FRAMES, json!({})),
         "rows 1 and 3 of table.parquet are both v2; each example_id may stand in one row only; \
-         pool: [mean, sd] makes one example of several rows"
+         pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row"
     );
     assert_eq!(
         refused(PLAIN, json!({})),
