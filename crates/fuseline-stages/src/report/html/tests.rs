@@ -143,3 +143,31 @@ fn values_that_the_features_lack_are_counted_as_they_are() {
         report::Observed { modality: "audio".to_owned(), values: 6, missing: 3, not_finite: 1 };
     assert_eq!(found, [expected]);
 }
+
+#[test]
+fn tables_of_routing_are_read_by_measure_and_others_are_refused() {
+    let services = services();
+    let read = |text: &str| {
+        let table = Report { media_type: "text/csv".to_owned(), bytes: text.into() };
+        let point = vec![("rule".to_owned(), "lr".to_owned())];
+        let inputs = InputsBuilder::new(&services, 1).artifact("routing", point, table).unwrap();
+        curves::routing(&inputs.build())
+    };
+    let found = read(
+        "measure,modality,value\nba_fused,,0.7\nba_oracle,,0.9\nba_router,,\nheadroom,,0.2\n\
+         routing_regret,,0.25\nba_unimodal,audio,0.5\nba_unimodal,video,0.6\n",
+    );
+    let expected = report::Routing {
+        point: vec![("rule".to_owned(), "lr".to_owned())],
+        fused: Some(0.7),
+        best_expert: Some(0.6),
+        oracle: Some(0.9),
+        regret: Some(0.25),
+        ..report::Routing::default()
+    };
+    assert_eq!(found.unwrap(), [expected]);
+    for other in ["measure,modality,value\nmacro_f1,,0.7\n", "a,b\n1,2\n", ""] {
+        let error = read(other).unwrap_err().to_string();
+        assert!(error.contains("not one of diagnose.routing"), "{error}");
+    }
+}
