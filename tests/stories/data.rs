@@ -127,6 +127,212 @@ fn a_duplicate_id_and_a_table_of_other_examples_are_faults_of_the_input() {
     );
 }
 
+/// Writes another text of a file, or edits one: file, old text (all of it when empty), new text.
+type Change = (&'static str, &'static str, &'static str);
+
+#[test]
+fn whatever_is_wrong_with_the_data_is_said_with_its_place_and_what_to_do() {
+    const MOOD: &str = "label: { column: mood, classes: { calm: [fine], tense: [upset] } }";
+    const WIDE: &str = "path: wide.csv, id: { column: id } }";
+    // What is changed, what is said, and what is advised.
+    let cases: &[(&[Change], &str, &str)] = &[
+        (
+            &[("lines.jsonl", "\"e", "\"x")],
+            "no example is in every modality",
+            "input 3 has 40, such as x00",
+        ),
+        (&[("wide.csv", "", "")], "wide.csv is empty", "each example is a line"),
+        (
+            &[("wide.csv", "", "id,a,b\n")],
+            "wide.csv holds no row",
+            "names 3 columns, and nothing follows",
+        ),
+        (
+            &[("labels.csv", "", "id,who,mood\n")],
+            "labels.csv holds no row",
+            "each example is a row",
+        ),
+        (
+            &[("wide.csv", "", "id,a\ne00,\ne01,NA\n")],
+            "none of the 2 rows of wide.csv has a value",
+            "at least one",
+        ),
+        (
+            &[("wide.csv", "e03,", "e03,x")],
+            "in line 5, column 2 (a) of wide.csv is not a number",
+            "exclude: [a]",
+        ),
+        (
+            &[("wide.csv", "", "id;a\ne00;1\n")],
+            "wide.csv has no column id",
+            "write delimiter: \";\"",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                "\", id: { column: id }, long: { name: name, value: value }",
+                "\", id: { column: id }",
+            )],
+            "lines 2 and 3 of long.tsv are both e00",
+            "reads one feature a row",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                WIDE,
+                "path: wide.csv, id: { column: id }, long: { name: name, value: a } }",
+            )],
+            "wide.csv has no column name",
+            "without long, each row holds all features",
+        ),
+        (
+            &[("workflow.yaml", WIDE, "path: wide.csv, id: { column: id, pattern: \"^(s.)\" } }")],
+            "matches none of the 40 ids of wide.csv, such as \"e00\" in line 2",
+            "its first group",
+        ),
+        (
+            &[("workflow.yaml", WIDE, "path: wide.csv, id: { column: id, pattern: \"^(e0.)\" } }")],
+            "does not match 30 of the 40 ids of wide.csv, such as \"e10\" in line 12",
+            "its first group",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                MOOD,
+                "label: { pattern: \"_(.+)\", classes: { calm: [fine], tense: [upset] } }",
+            )],
+            "the pattern _(.+) matches none of the 40 example_ids, such as \"e00\"",
+            "its first group",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                "group: { column: who }",
+                "group: { column: who, pattern: \"^(p1.)\" }",
+            )],
+            "does not match 20 of the 40 texts of column who",
+            "its first group",
+        ),
+        (
+            &[("workflow.yaml", MOOD, "label: { column: mood }"), ("labels.csv", "upset", "fine")],
+            "all 40 examples with a label have the label fine",
+            "two classes are needed",
+        ),
+        (
+            &[("workflow.yaml", "[upset]", "[upset], mad: [angry]")],
+            "no example is of class mad",
+            "fine (20), upset (20)",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                MOOD,
+                "label: { column: mood, threshold: { at: [1], classes: [a, b] } }",
+            )],
+            "\"fine\" in line 2, column 3 (mood) of labels.csv is not a number",
+            "for texts write classes",
+        ),
+        (
+            &[(
+                "workflow.yaml",
+                MOOD,
+                "label: { column: mood, threshold: { at: [6, 3], classes: [a, b, c] } }",
+            )],
+            "the cuts must ascend",
+            "write [3.0, 6.0]",
+        ),
+        (
+            &[
+                (
+                    "workflow.yaml",
+                    MOOD,
+                    "label: { column: mood, threshold: { at: [90], classes: [a, b] } }",
+                ),
+                ("labels.csv", "fine", "1"),
+                ("labels.csv", "upset", "2"),
+            ],
+            "no example is of class b",
+            "the 40 numbers lie in 1 to 2",
+        ),
+        (
+            &[("workflow.yaml", "with: { folds: 4 }", "with: { folds: 30 }")],
+            "30 folds of 20 groups",
+            "at most 20 folds",
+        ),
+        (
+            &[
+                ("workflow.yaml", "group: { column: who }", "group: { column: mood }"),
+                ("workflow.yaml", "with: { folds: 4 }", "with: { folds: 2 }"),
+            ],
+            "are tested in fold",
+            "a class in one group alone cannot be learned",
+        ),
+        (
+            &[("workflow.yaml", "min_rows_per_leaf: 2", "inner_folds: 40, min_rows_per_leaf: 2")],
+            "40 inner folds of 15 training groups",
+            "at most 15 inner folds",
+        ),
+        (
+            &[
+                ("workflow.yaml", WIDE, "path: wide.csv, id: { column: id }, non_finite: error }"),
+                ("wide.csv", "e03,", "e03,inf,1\ne98,"),
+            ],
+            "inf in line 5, column 2 (a) of wide.csv",
+            "non_finite: missing",
+        ),
+        (
+            &[("lines.jsonl", "{\"id\": \"e39\"", "{\"id\": \"e39")],
+            "line 40 of lines.jsonl is no JSON object",
+            "such as",
+        ),
+        (
+            &[("lines.jsonl", "", "{\"id\": \"e00\", \"v\": [1, 2]}\n{\"id\": \"e0")],
+            "line 2 of lines.jsonl is no JSON object: EOF",
+            "is the file cut short?",
+        ),
+        (
+            &[
+                ("workflow.yaml", WIDE, "path: f.parquet, id: { column: id } }"),
+                (
+                    "workflow.yaml",
+                    "load.csv\n    with: { path: f",
+                    "load.parquet\n    with: { path: f",
+                ),
+                ("f.parquet", "", "PAR1 and no more"),
+            ],
+            "f.parquet cannot be read as Parquet",
+            "cut short",
+        ),
+        (
+            &[
+                ("workflow.yaml", WIDE, "path: f.npz, id: { array: i }, features: { array: x } }"),
+                ("workflow.yaml", "load.csv\n    with: { path: f", "load.npz\n    with: { path: f"),
+                ("f.npz", "", "PK and no more"),
+            ],
+            "f.npz is no npz file",
+            "cut short",
+        ),
+    ];
+    for (changes, said, advised) in cases {
+        let lab = formats();
+        for (file, old, new) in *changes {
+            match *old {
+                "" => lab.write(file, new),
+                old => lab.edit(file, old, new),
+            };
+        }
+        let ran = lab.run(["run", "workflow.yaml"]);
+        ran.exits(2);
+        let stderr = ran.stderr();
+        let words = stderr.split_whitespace().filter(|word| *word != "│");
+        let words = words.collect::<Vec<_>>().join(" ");
+        for text in [said, advised] {
+            assert!(words.contains(text), "{changes:?} does not say {text}: {}", ran.stderr());
+        }
+        assert!(!words.contains("`fuseline explain data` says more"), "{}", ran.stderr());
+    }
+}
+
 fn findings(lab: &Lab) -> RecordBatch {
     let bytes = lab.read("results/mosei/findings.parquet");
     let artifact =
