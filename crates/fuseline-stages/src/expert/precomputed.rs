@@ -146,7 +146,8 @@ impl PrecomputedExpert {
                 cohort.classes.len(),
                 cohort.classes.join(", ")
             ))
-            .at("probabilities"));
+            .at("probabilities")
+            .hint("name one column a class, in the order of the classes"));
         }
         let fold = self.fold.as_ref().map(|column| table.column(column, "fold")).transpose()?;
         let place = cohort.rows_by_id();
@@ -190,7 +191,8 @@ fn probabilities(table: &Table, row: usize, columns: &[usize]) -> Result<Vec<f64
             table.place(row),
             table.file
         ))
-        .at("probabilities"));
+        .at("probabilities")
+        .hint("divide the scores of a row by their sum, or put a softmax in front"));
     }
     Ok(values.into_iter().map(|p| p / sum).collect())
 }

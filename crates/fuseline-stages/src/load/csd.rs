@@ -210,7 +210,8 @@ impl LoadCsd {
                 "the pattern {} does not match the video {video:?} of {file}",
                 pattern.as_str()
             ))
-            .at("id")),
+            .at("id")
+            .hint("change the pattern so that its first group matches the part that is meant")),
         }
     }
 }

@@ -90,6 +90,12 @@ impl StageKind for Predefined {
                         table.file
                     ))
                     .at("id")
+                    .hint(format!(
+                        "it lacks {} of the {} examples; its own are such as {}",
+                        cohort.example_id.iter().filter(|id| !row_of.contains_key(*id)).count(),
+                        cohort.example_id.len(),
+                        row_of.keys().next().map_or("none", String::as_str)
+                    ))
                 })?;
                 let text = table.text(row, column)?.unwrap_or_default();
                 self.fold_of(&text).ok_or_else(|| {
@@ -102,7 +108,10 @@ impl StageKind for Predefined {
                     let known = self.folds.iter().flatten().flatten().map(String::as_str);
                     match closest(&text, known) {
                         Some(name) => error.hint(format!("did you mean {name}")),
-                        None => error,
+                        None if self.folds.is_some() => error
+                            .hint("list the text in folds, with the fold in which it is tested"),
+                        None => error
+                            .hint("folds are numbers from 0, or folds says which text is which"),
                     }
                 })
             })

@@ -41,7 +41,11 @@ fn what_is_in_no_fold_and_a_group_in_two_are_refused() {
     );
     assert_eq!(
         refused(json!({ "column": "k" }), "id,k\ne0,0\n"),
-        "example e1 of the cohort is not in parts.csv"
+        "example e1 of the cohort is not in parts.csv; it lacks 3 of the 4 examples; its own are such as e0"
+    );
+    assert_eq!(
+        refused(json!({}), TABLE),
+        "\"val\" in line 3 of parts.csv is in no fold; folds are numbers from 0, or folds says which text is which"
     );
     let torn = TABLE.replace("e1,val,0", "e1,test,1");
     assert!(
