@@ -4,7 +4,8 @@
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use fuseline_artifact::{Artifact, ArtifactKind};
-use fuseline_tests::Lab;
+use fuseline_tests::{Lab, root};
+use serde_json::Value;
 
 /// Sixty examples of twenty people, two features that tell the classes apart but for noise, and the evidence of a model
 /// that is far too sure.
@@ -119,9 +120,25 @@ fn decision_values_without_a_calibration_are_refused_before_anything_runs() {
     assert!(ran.stderr().contains("decision values are no probabilities"), "{}", ran.stderr());
 }
 
-#[test]
-fn a_frozen_model_needs_the_feature_and_says_so() {
-    let lab = lab(r#"
+const FROZEN: &str = r#"fuseline: 1
+name: experts
+seed: 1
+axes:
+  fold: [0, 1, 2]
+stages:
+  features:
+    uses: load.csv
+    with: { path: features.csv, id: { column: id } }
+  cohort:
+    uses: cohort.define
+    inputs: { features: features }
+    with:
+      group: { pattern: "^(g[0-9])_" }
+      label: { pattern: "_([a-z]+)", classes: { rest: [rest], stress: [stress] } }
+  folds:
+    uses: split.group_kfold
+    inputs: { cohort: cohort }
+    with: { folds: 3 }
   frozen:
     uses: expert.onnx
     over: [fold]
@@ -129,13 +146,36 @@ fn a_frozen_model_needs_the_feature_and_says_so() {
     with: { path: model.onnx, test_fold: "${{ fold }}", modality: voice }
 outputs:
   frozen.parquet: frozen.test[fold=0]
-"#);
-    lab.edit("workflow.yaml", "  calibration: [sigmoid, isotonic, temperature]\n", "");
+"#;
+
+/// The model, its rows and what onnxruntime says of them are those of the stage kind's own tests.
+#[test]
+fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
+    let folder = root().join("crates/fuseline-stages/tests/fixtures/onnx");
+    let said = std::fs::read(folder.join("models.json")).expect("the fixture is there");
+    let said: Value = serde_json::from_slice(&said).expect("the fixture is JSON");
+    let mut features = "id,f0,f1,f2,f3\n".to_owned();
+    for (row, values) in said["rows"].as_array().expect("rows").iter().enumerate() {
+        let values: Vec<_> =
+            values.as_array().expect("numbers").iter().map(ToString::to_string).collect();
+        let label = ["rest", "stress"][row % 2];
+        features += &format!("g{}_{label}{row},{}\n", row / 2, values.join(","));
+    }
+    let lab = Lab::with_workflow(FROZEN);
+    lab.write("features.csv", features);
+    lab.write("model.onnx", std::fs::read(folder.join("logistic.onnx")).expect("the model"));
+    lab.run(["run", "workflow.yaml"]).success();
+    let found = probabilities(&lab, "frozen");
+    assert_eq!(found.len(), 2);
+    for (row, found) in found.iter().enumerate() {
+        let expected = said["models"]["logistic"][row][1].as_f64().expect("a number");
+        assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+    }
+
+    // Another file is another model, and what is no model is said.
     lab.write("model.onnx", "not a model");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);
-    let said = ran.stderr();
-    // Either this command has no ONNX, and says how to build one that has, or the file is no model.
-    let words = ["--features onnx", "cannot be read as ONNX", "holds no graph"];
-    assert!(words.iter().any(|words| said.contains(words)), "{said}");
+    let words = ["cannot be read as ONNX", "holds no graph"];
+    assert!(words.iter().any(|words| ran.stderr().contains(words)), "{}", ran.stderr());
 }
