@@ -87,6 +87,18 @@ fn a_run_whose_outputs_cannot_be_written_still_prints_its_object() {
     assert_eq!((&object["status"], &object["failed"]), (&"failed".into(), &0.into()));
     assert!(object["outputs"]["findings.parquet"].is_null(), "{object}");
     assert!(ran.stderr().contains("cannot write out/findings.parquet"), "{}", ran.stderr());
+    let kept = |command: &[&str]| lab.run(command.iter().chain(&["--format", "json"])).json();
+    let listed = kept(&["runs", "list"]);
+    let statuses: Vec<_> =
+        listed["runs"].as_array().expect("runs").iter().map(|of| &of["status"]).collect();
+    assert_eq!(statuses, ["ok", "failed"]);
+    assert_eq!(kept(&["runs", "show", "latest"])["status"], "failed");
+    let shown = lab.run(["runs", "show", "latest"]);
+    assert!(
+        shown.success().stdout().contains("cannot write out/findings.parquet"),
+        "{}",
+        shown.stdout()
+    );
 }
 
 #[test]

@@ -277,6 +277,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             interrupted: self.stop.load(Ordering::Relaxed),
             keys: self.keys,
             executed: self.executed,
+            undelivered: None,
             known: self.resolver.into_known(),
         }
     }

@@ -100,6 +100,8 @@ pub struct Outcome {
     pub keys: Vec<Option<ActionKey>>,
     /// What is known of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
+    /// Why its outputs could not be delivered, when they could not. Who delivers them says so.
+    pub undelivered: Option<String>,
     /// Every output that is known; see [`Outcome::output`].
     pub(crate) known: Vec<Option<Made>>,
 }
@@ -120,7 +122,9 @@ pub struct Execution {
 impl Outcome {
     /// The word for how the run ended, in its manifest and in what the command prints.
     pub fn status(&self) -> &'static str {
-        if self.interrupted {
+        if self.undelivered.is_some() {
+            "failed"
+        } else if self.interrupted {
             "interrupted"
         } else if self.failures.is_empty() {
             "ok"

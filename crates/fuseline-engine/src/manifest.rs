@@ -37,6 +37,9 @@ pub struct Manifest {
     pub seconds: f64,
     /// The most memory that the process had at once, in bytes, where that is known.
     pub peak_memory: Option<u64>,
+    /// Why its outputs could not be delivered, when they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelivered: Option<String>,
     /// The fusion rules that took part: id and digest, each once.
     pub plugins: Vec<(String, Digest)>,
     /// The stages, in order.

@@ -103,16 +103,15 @@ impl<'a> RunRecord<'a> {
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event.
     pub fn finish(&mut self, plan: &Plan<'_>, outcome: &Outcome) -> Result<Event, RecordError> {
-        let status = outcome.status();
         let end = Event::RunFinished {
-            status: status.to_owned(),
+            status: outcome.status().to_owned(),
             seconds: self.started.elapsed().as_secs_f64(),
         };
         self.note(&end);
         if let Some(lost) = self.lost.take() {
             return Err(lost.into());
         }
-        let head = self.manifest(plan, status);
+        let head = self.manifest(plan, outcome);
         let text = with_actions(&head, plan, outcome).map_err(io::Error::from)?;
         self.cache.write_run_file(&self.id, FILE, &text)?;
         if outcome.count(ActionState::Done) > 0 {
@@ -127,7 +126,7 @@ impl<'a> RunRecord<'a> {
     }
 
     /// The manifest, its actions left out.
-    fn manifest(&self, plan: &Plan<'_>, status: &str) -> Manifest {
+    fn manifest(&self, plan: &Plan<'_>, outcome: &Outcome) -> Manifest {
         let workflow = plan.workflow();
         let mut plugins = Vec::new();
         for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -152,10 +151,11 @@ impl<'a> RunRecord<'a> {
             workflow_digest: Digest::from(workflow.digest),
             params: workflow.params.iter().cloned().collect(),
             seed: workflow.seed,
-            status: status.to_owned(),
+            status: outcome.status().to_owned(),
             started_at: self.started_at,
             seconds: self.started.elapsed().as_secs_f64(),
             peak_memory: peak_memory(),
+            undelivered: outcome.undelivered.clone(),
             plugins,
             stages: stages.collect(),
             actions: Vec::new(),

@@ -68,6 +68,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         outcome = round()?.after(outcome);
         delivered = deliver_outputs(&plan, &outcome, &cache, &folder, &mut outputs);
     }
+    outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
     context::keep(
         &cache,
         record.id(),
@@ -83,7 +84,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let count = |state| outcome.count(state);
     let summary = json!({
         "run": record.id(),
-        "status": if delivered.is_ok() { outcome.status() } else { "failed" },
+        "status": outcome.status(),
         "actions": plan.wanted(),
         "executed": count(ActionState::Done) + count(ActionState::Failed),
         "cached": count(ActionState::Cached),

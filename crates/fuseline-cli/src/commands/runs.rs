@@ -136,6 +136,9 @@ fn show(manifest: &Manifest, format: Format) -> Result<Exit, Failure> {
         manifest.workflow_digest.short(),
         manifest.seed,
     );
+    if let Some(problem) = &manifest.undelivered {
+        text += &format!("  {problem}\n");
+    }
     for (name, value) in &manifest.params {
         text += &format!("  {name} = {value}\n");
     }

@@ -16,6 +16,7 @@ fn manifest() -> Manifest {
         started_at: 1_800_000_000,
         seconds: 0.1 + 0.2,
         peak_memory: Some(1 << 40),
+        undelivered: Some("cannot write report.html".to_owned()),
         plugins: vec![("org.fuseline.lr".to_owned(), Digest::of("plugin"))],
         stages: vec![ManifestStage {
             name: "fusion".to_owned(),
