@@ -149,3 +149,20 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     }
     Some(folder)
 }
+
+/// Runs a script in Python where the packages that it needs are there; `None`, said aloud, where they are not.
+pub fn python<A: AsRef<OsStr>>(
+    needs: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Option<String> {
+    let program = std::env::var_os("FUSELINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let there = Command::new(&program).args(["-c", &format!("import {needs}")]).output();
+    if !there.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("SKIPPED: there is no python3 with {needs}");
+        return None;
+    }
+    let ran = Command::new(&program).args(arguments).output().expect("it was there just now");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    Some(said)
+}

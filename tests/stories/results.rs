@@ -1,11 +1,9 @@
 //! Looking at results: show, export, reports of past runs, deposits.
 
-#![expect(clippy::print_stderr, reason = "a story that is left out says so")]
-
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use fuseline_tests::{Lab, Ran, root};
+use fuseline_tests::{Lab, Ran, python, root};
 use serde_json::Value;
 
 /// A small simulated study with every form of output.
@@ -240,20 +238,6 @@ fn a_stage_that_is_never_cached_is_not_found_and_the_answer_says_why() {
     show(&lab, &["cohort"]).success();
 }
 
-/// Runs a script in Python where the packages that it needs are there.
-fn python(needs: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
-    let program = std::env::var_os("FUSELINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    let there = Command::new(&program).args(["-c", &format!("import {needs}")]).output();
-    if !there.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("SKIPPED: there is no python3 with {needs}");
-        return None;
-    }
-    let ran = Command::new(&program).args(arguments).output().expect("it was there just now");
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    Some(said)
-}
-
 #[test]
 fn pandas_and_duckdb_read_every_form_of_an_export_alike() {
     const READ: &str = "
@@ -276,7 +260,7 @@ print(len(first))";
     }
     let rows = python(
         "duckdb, pandas, pyarrow",
-        &["-c".as_ref(), READ.as_ref(), lab.path("out").as_os_str()],
+        ["-c".as_ref(), READ.as_ref(), lab.path("out").as_os_str()],
     );
     assert!(rows.is_none_or(|rows| rows.trim() == "4"), "two rules at two qualities");
 }
@@ -295,7 +279,7 @@ fn an_independent_validator_finds_nothing_missing_in_a_deposit() {
     .success();
     let script = root().join("tests/stories/data/ro_crate.py");
     let folder = lab.path("deposit");
-    let said = python("rocrate_validator, rocrate", &[script.as_os_str(), folder.as_os_str()]);
+    let said = python("rocrate_validator, rocrate", [script.as_os_str(), folder.as_os_str()]);
     assert!(said.is_none_or(|said| said.contains("passed 0 issues")));
 }
 

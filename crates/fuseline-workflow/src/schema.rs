@@ -177,7 +177,7 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "description": "The axes that the stage runs over: one action for each point.",
             },
             "where": {
-                "$ref": "#/$defs/expression",
+                "anyOf": [{ "$ref": "#/$defs/expression" }, { "type": "null" }],
                 "description": "Keeps the points for which it is true.",
             },
             "inputs": {
