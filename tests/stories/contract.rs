@@ -123,15 +123,37 @@ fn what_is_wrong_while_running_has_a_hint_too() {
 }
 
 #[test]
-fn a_workflow_that_is_no_text_is_a_diagnostic_at_its_place() {
-    let lab = Lab::new();
-    lab.write("workflow.yaml", b"fuseline: 1\nname: caf\xe9\n");
-    let checked = lab.run(["check", "workflow.yaml", "--format", "json"]);
-    checked.exits(2);
-    let said: Value = serde_json::from_str(&checked.stdout()).expect("an object");
-    let found = &said["diagnostics"][0];
-    assert_eq!(found["code"], "fuseline::yaml_syntax");
-    assert_eq!((&found["line"], &found["column"]), (&2.into(), &10.into()), "{found}");
+fn a_workflow_or_a_params_file_that_is_no_text_is_a_diagnostic_at_its_place() {
+    let lab = Lab::with_workflow("fuseline: 1\n");
+    lab.write("latin.yaml", b"fuseline: 1\nname: caf\xe9\n");
+    for arguments in [&["latin.yaml"][..], &["workflow.yaml", "--params", "latin.yaml"]] {
+        let checked = lab.run(["check", "--format", "json"].iter().chain(arguments));
+        checked.exits(2);
+        let said: Value = serde_json::from_str(&checked.stdout()).expect("an object");
+        let found = &said["diagnostics"][0];
+        assert_eq!(
+            (&found["code"], &found["file"]),
+            (&"fuseline::yaml_syntax".into(), &"latin.yaml".into())
+        );
+        assert_eq!((&found["line"], &found["column"]), (&2.into(), &10.into()), "{found}");
+    }
+}
+
+#[test]
+fn a_value_that_breaks_its_schema_is_named_with_where_it_was_set() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: named\nparams: { strength: 0.5, fraction: 0 }\nstages:\n  cohort:\n    \
+         uses: simulate.cohort\n    with: { examples: 60, groups: 12 }\n  features:\n    uses: simulate.features\n    \
+         inputs: { cohort: cohort }\n    with: { modality: a, fidelity: \"${{ params.fraction }}\", strength: \"${{ params.strength }}\" }\n\
+         outputs: { features.parquet: features }\n",
+    );
+    lab.write("params.yaml", "# one line before\nfraction: 7\n");
+    let arguments = ["check", "workflow.yaml", "--params", "params.yaml", "--set", "strength=wide"];
+    assert!(lab.run(arguments).exits(2).stderr().contains("`strength`"));
+    let said = lab.run(&arguments[..4]);
+    let said = said.exits(2).stderr();
+    assert!(said.contains("`fidelity` must be at most 1, not 7"), "{said}");
+    assert!(said.contains("params.yaml:2:11: `params.fraction` has its value from here"), "{said}");
 }
 
 #[test]

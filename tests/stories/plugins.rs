@@ -247,6 +247,22 @@ fn params_that_the_rule_does_not_have_are_refused_at_their_place() {
     assert!(checked.stderr().contains("smoothing"), "{}", checked.stderr());
 }
 
+#[test]
+fn a_param_that_the_rule_refuses_is_named_with_where_it_was_set() {
+    let lab = lab();
+    lab.edit("workflow.yaml", "[mean, my_rule]", "[attention, lr]");
+    lab.edit("workflow.yaml", "axes:", "params: { penalty: 1.0 }\naxes:");
+    lab.edit(
+        "workflow.yaml",
+        "rule: \"${{ rule }}\"",
+        "rule: \"${{ rule }}\", params: { penalty: \"${{ params.penalty }}\" }",
+    );
+    let checked = lab.run(["check", "workflow.yaml", "--set", "penalty=-1"]);
+    let said = checked.exits(2).stderr();
+    assert!(said.contains("`params.penalty` of the rule attention: -1"), "{said}");
+    assert!(said.contains("--set:1:9: `params.penalty` has its value from here"), "{said}");
+}
+
 /// Files in the plugin's folder that are no plugins are said, and do no harm.
 #[test]
 fn a_file_that_is_no_library_is_said_and_does_no_harm() {

@@ -25,23 +25,18 @@ impl Session {
     /// Reads and checks the workflow that the arguments name.
     pub fn open(args: &WorkflowArgs) -> Result<Self, Failure> {
         let kinds = fuseline_stages::kinds();
-        let bytes = bytes_of(&args.workflow)?;
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::wrong(format!("there is no working directory: {error}")))?;
-        let params_file = match &args.params {
-            Some(path) => Some(ParamsFile { path: path.clone(), text: read(path)? }),
-            None => None,
-        };
-        let overrides = Overrides { set: args.set.clone(), params_file, working_dir };
         let limits = Limits { max_actions: args.max_actions, ..Limits::default() };
         let load = |path: &Path| std::fs::read_to_string(path);
-        let checked = match str::from_utf8(&bytes) {
-            Ok(text) => {
-                let source = Source { path: &args.workflow, text };
+        let checked = texts(args)?.map_or_else(
+            |unreadable| *unreadable,
+            |(text, params_file)| {
+                let overrides = Overrides { set: args.set.clone(), params_file, working_dir };
+                let source = Source { path: &args.workflow, text: &text };
                 fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load)
-            }
-            Err(error) => not_text(&args.workflow, &bytes, error.valid_up_to()),
-        };
+            },
+        );
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
         let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
@@ -70,7 +65,7 @@ impl Session {
             Ok(plan) => Ok((Some(plan), diagnostics)),
             Err(found) => {
                 diagnostics.extend(found);
-                fuseline_workflow::sort(&mut diagnostics);
+                self.checked.settle(&mut diagnostics);
                 Ok((None, diagnostics))
             }
         }
@@ -99,26 +94,28 @@ fn stages_named(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Fai
         .collect()
 }
 
-/// What is found in a file that is no text: the first byte that does not fit, at its place.
-fn not_text(path: &Path, bytes: &[u8], at: usize) -> Checked {
-    let mut files = Files::default();
-    let file = files.add(path, String::from_utf8_lossy(bytes));
-    let message = format!("the file is not UTF-8: byte {at} does not fit");
-    let place = Place::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
-    let mut found = Diagnostic::error(codes::YAML_SYNTAX, &place, message);
-    found.hint = Some("save it as UTF-8".to_owned());
-    Checked { workflow: None, diagnostics: vec![found], files }
+/// What the files of the arguments say, or what is found when one of them is no text.
+type Read<T> = Result<T, Box<Checked>>;
+
+/// The texts of the workflow and of the params file.
+fn texts(args: &WorkflowArgs) -> Result<Read<(String, Option<ParamsFile>)>, Failure> {
+    let workflow = text(&args.workflow)?;
+    let Some(path) = &args.params else { return Ok(workflow.map(|workflow| (workflow, None))) };
+    let params = text(path)?.map(|text| ParamsFile { path: path.clone(), text });
+    Ok(workflow.and_then(|workflow| Ok((workflow, Some(params?)))))
 }
 
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(bytes_of(path)?).map_err(|error| {
+/// The text of a file, or its first byte that is none, at its place.
+fn text(path: &Path) -> Result<Read<String>, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))?;
+    Ok(String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::wrong(format!("{} is not UTF-8: byte {at} does not fit", path.display()))
-            .hint("save the file as UTF-8")
-    })
+        let mut files = Files::default();
+        let file = files.add(path, String::from_utf8_lossy(error.as_bytes()));
+        let place = Place::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let message = format!("the file is not UTF-8: byte {at} does not fit");
+        let mistake = Diagnostic::error(codes::YAML_SYNTAX, &place, message);
+        Box::new(Checked::unreadable(mistake.hint("save it as UTF-8".to_owned()), files))
+    }))
 }

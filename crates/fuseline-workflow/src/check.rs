@@ -14,6 +14,7 @@ use crate::digest::digest;
 use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, ParamView, Scope, Template, Work, has_expression};
 use crate::files::{Files, Place};
+use crate::given::{self, Given};
 use crate::limits::Limits;
 use crate::names;
 use crate::order;
@@ -64,6 +65,22 @@ pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that diagnostics point into.
     pub files: Files,
+    /// Where the params got their values.
+    given: Vec<Given>,
+}
+
+impl Checked {
+    /// What is found in a file of which nothing can be read.
+    pub fn unreadable(mistake: Diagnostic, files: Files) -> Self {
+        Self { workflow: None, diagnostics: vec![mistake], files, given: Vec::new() }
+    }
+
+    /// Makes a list of diagnostics of this workflow ready to be shown: points to the values of the params that
+    /// expressions mention, gives each a hint, sorts by place, and drops what is said twice.
+    pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
+        given::trace(&self.given, &self.files, diagnostics);
+        diagnostic::sort(diagnostics);
+    }
 }
 
 /// Checks a workflow and expands it. `loader` reads the files that `include:` names; nothing else is read.
@@ -79,16 +96,20 @@ pub fn check(
     let file = files.add(source.path, source.text);
     let path = absolute(&overrides.working_dir, source.path);
     let reader = document::Reader::new(&mut files, limits, loader, &mut found);
+    let mut given = Vec::new();
     let mut workflow = reader.read(file, &path).and_then(|document| {
         let params = params::read(&document.params, overrides, limits, &mut files, &mut found);
+        given = given::of(&params);
         let checker = Checker { document, path, params, catalogue, limits, files: &files };
         checker.check(&mut found)
     });
-    diagnostic::sort(&mut found);
     if found.iter().any(Diagnostic::is_error) {
         workflow = None;
     }
-    Checked { workflow, diagnostics: found, files }
+    let mut checked = Checked { workflow, diagnostics: Vec::new(), files, given };
+    checked.settle(&mut found);
+    checked.diagnostics = found;
+    checked
 }
 
 struct Checker<'a> {

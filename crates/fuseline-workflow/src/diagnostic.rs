@@ -114,7 +114,7 @@ impl Diagnostic {
 }
 
 /// Sorts by place, drops what is said twice, and gives each a hint: its own, or its code's.
-pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     for diagnostic in diagnostics.iter_mut() {
         diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
     }

@@ -16,6 +16,7 @@ mod digest;
 mod document;
 mod expression;
 mod files;
+mod given;
 mod limits;
 mod names;
 mod options;
@@ -30,7 +31,7 @@ mod yaml;
 
 pub use catalogue::{Arity, Catalogue, InputPort, KindSpec, OutputPort, Role};
 pub use check::{Checked, Overrides, ParamsFile, Source, check};
-pub use diagnostic::{Code, Diagnostic, Related, Severity, sort};
+pub use diagnostic::{Code, Diagnostic, Related, Severity};
 pub use document::LANGUAGE_VERSION;
 pub use expression::{FunctionDoc, functions};
 pub use files::{FileId, Files, LineColumn, Place};

@@ -89,6 +89,8 @@ pub(crate) struct Param {
     max: Option<f64>,
     /// `None` when there is none, or when it has a mistake.
     pub value: Option<Value>,
+    /// Where the value is written.
+    pub value_place: Option<Place>,
     /// Whether a value was tried: what is missing then has been reported.
     tried: bool,
 }
@@ -174,6 +176,7 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
         min: None,
         max: None,
         value: None,
+        value_place: None,
         tried: false,
     };
     let Data::Mapping(entries) = &definition.value.data else {
@@ -401,6 +404,7 @@ impl Param {
                 return;
             }
         }
+        self.value_place = Some(place.clone());
         self.value = Some(match (kind, accepted) {
             (ParamType::Path, Value::String(path)) => path_value(folder, &path),
             (_, accepted) => accepted,

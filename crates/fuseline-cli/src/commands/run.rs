@@ -80,7 +80,9 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let end = record.finish(&plan, &outcome).map_err(Failure::failed)?;
     progress.show(&end);
 
-    render::diagnostics(&failures(&plan, &outcome), &session.checked.files);
+    let mut failures = failures(&plan, &outcome);
+    session.checked.settle(&mut failures);
+    render::diagnostics(&failures, &session.checked.files);
     let count = |state| outcome.count(state);
     let summary = json!({
         "run": record.id(),
@@ -143,9 +145,7 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
             related: Vec::new(),
         }
     };
-    let mut found: Vec<_> = outcome.failures.iter().map(of).collect();
-    fuseline_workflow::sort(&mut found);
-    found
+    outcome.failures.iter().map(of).collect()
 }
 
 /// The memory of the machine, where the system tells.

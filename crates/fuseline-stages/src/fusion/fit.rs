@@ -5,6 +5,7 @@ use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
 };
+use fuseline_host::HostError;
 use fuseline_learn::weights;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -80,7 +81,9 @@ impl StageKind for Fit {
                         "" => "params".to_owned(),
                         path => format!("params.{path}"),
                     };
-                    let mut reported = Problem::new(option, problem.message);
+                    let words =
+                        format!("`{option}` of the rule {}: {}", self.rule, problem.message);
+                    let mut reported = Problem::new(option, words);
                     reported.hint = problem.hint;
                     site.report(reported);
                 }
@@ -132,11 +135,8 @@ impl StageKind for Fit {
         let file = services.plugins.find(&self.rule)?;
         let rule = services.plugins.load(&file, inputs.isolation())?;
         let params = rule.params(&self.params).map_err(|problems| {
-            let words: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{} {}", problem.path, problem.message))
-                .collect();
-            StageError::data(words.join("; ")).at("params")
+            let problems = HostError::Params { id: rule.descriptor().id.clone(), problems };
+            StageError::data(problems.to_string()).at("params")
         })?;
         let bytes = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
         let fitted_on = fusable.example_ids(&cohort);
