@@ -78,6 +78,11 @@ pub(crate) fn ports_of(reads_features: bool) -> Ports {
         .reads_point()
 }
 
+/// Over how many folds training rows are divided, unless the workflow says otherwise.
+fn inner_folds() -> u32 {
+    4
+}
+
 /// What every expert is told.
 pub(crate) struct Setup<'a> {
     pub test_fold: i32,

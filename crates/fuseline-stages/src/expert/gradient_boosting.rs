@@ -23,7 +23,7 @@ pub struct BoostingExpert {
     /// The fold whose examples are tested; the others are trained on.
     test_fold: i32,
     /// Over how many folds the training rows get their out-of-fold evidence.
-    #[serde(default = "four")]
+    #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
     /// Rounds; each grows one tree for two classes, one a class for more.
@@ -58,10 +58,6 @@ pub struct BoostingExpert {
     /// Columns that the expert must not see.
     #[serde(default)]
     exclude: Vec<String>,
-}
-
-fn four() -> u32 {
-    4
 }
 
 fn rounds() -> usize {

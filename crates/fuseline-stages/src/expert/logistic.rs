@@ -23,7 +23,7 @@ pub struct LogisticExpert {
     /// The fold whose examples are tested; the others are trained on.
     test_fold: i32,
     /// Over how many folds the training rows get their out-of-fold evidence.
-    #[serde(default = "four")]
+    #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
     /// Weight of the losses against the penalty.
@@ -42,10 +42,6 @@ pub struct LogisticExpert {
     /// Columns that the expert must not see.
     #[serde(default)]
     exclude: Vec<String>,
-}
-
-fn four() -> u32 {
-    4
 }
 
 fn one() -> f64 {

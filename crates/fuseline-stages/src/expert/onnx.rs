@@ -24,8 +24,8 @@ mod model;
 /// The model takes a matrix of examples by features, in single precision, and gives a value for each class, or for two
 /// classes one value, of the second. It is asked about one example at a time, so that the evidence of an example depends
 /// on nothing else. The file's content is part of the key. Only what leads to the output is run: `ZipMap` is passed over,
-/// `Scaler` is carried out. An example that is absent from the features gets no evidence. This kind is there only when
-/// fuseline was built with the feature `onnx`.
+/// `Scaler` is carried out. An example that is absent from the features gets no evidence. A fuseline that was
+/// built without the feature `onnx`, on by default, knows this kind and refuses to run it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxExpert {
@@ -63,7 +63,7 @@ pub struct OnnxExpert {
     #[serde(default)]
     calibration: Calibration,
     /// Over how many folds the training rows are divided for their calibration.
-    #[serde(default = "four")]
+    #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
     /// How rows are weighted for the calibration.
@@ -98,10 +98,6 @@ enum FittedOn {
     Train,
     /// Rows of the cohort in every fold: the leakage guard refuses to test on it.
     All,
-}
-
-fn four() -> u32 {
-    4
 }
 
 impl StageKind for OnnxExpert {
@@ -216,8 +212,7 @@ impl StageKind for OnnxExpert {
 }
 
 /// How to get a fuseline that has this kind.
-const BUILD: &str =
-    "build it with: cargo build --release -p fuseline-cli --features onnx (Rust 1.91 or newer)";
+const BUILD: &str = "build it without --no-default-features: cargo build --release -p fuseline-cli (Rust 1.91 or newer)";
 
 /// A model, ready to be asked about one row.
 type Ask = Box<dyn FnMut(&[f32]) -> Result<Vec<f32>, StageError>>;

@@ -46,7 +46,7 @@ pub struct PrecomputedExpert {
     #[serde(default)]
     calibration: Calibration,
     /// Over how many folds the training rows are divided for their calibration.
-    #[serde(default = "four")]
+    #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
     /// How rows are weighted for the calibration.
@@ -55,10 +55,6 @@ pub struct PrecomputedExpert {
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
-}
-
-fn four() -> u32 {
-    4
 }
 
 impl StageKind for PrecomputedExpert {

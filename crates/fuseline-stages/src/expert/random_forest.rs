@@ -25,7 +25,7 @@ pub struct ForestExpert {
     /// The fold whose examples are tested; the others are trained on.
     test_fold: i32,
     /// Over how many folds the training rows get their out-of-fold evidence.
-    #[serde(default = "four")]
+    #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
     /// How many trees.
@@ -56,10 +56,6 @@ pub struct ForestExpert {
     /// Columns that the expert must not see.
     #[serde(default)]
     exclude: Vec<String>,
-}
-
-fn four() -> u32 {
-    4
 }
 
 fn trees() -> usize {

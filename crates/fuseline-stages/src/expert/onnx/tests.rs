@@ -60,7 +60,7 @@ fn expert(
 #[test]
 fn without_the_feature_it_says_how_to_get_it() {
     let error = expert("logistic", &["rest", "stress"], &json!({}), |_| ()).unwrap_err();
-    assert!(message(&error).contains("--features onnx"), "{}", message(&error));
+    assert!(message(&error).contains("without --no-default-features"), "{}", message(&error));
 }
 
 #[cfg(feature = "onnx")]
