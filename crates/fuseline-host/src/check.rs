@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::batch::{Batch, BatchColumns};
 use crate::error::HostError;
 use crate::isolation::Isolation;
 use crate::library::{PluginFile, PluginForm, PluginLibrary};
@@ -185,6 +186,20 @@ fn defaults(rule: &Rule) -> Result<Params, Broken> {
         let names: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
         skipped(format!("parameters without defaults: {}", names.join(", ")))
     })
+}
+
+impl rows::Rows {
+    /// A batch to predict, whatever its values.
+    #[expect(clippy::expect_used, reason = "the lengths are right by construction")]
+    pub fn batch(&self) -> Batch {
+        Batch::unchecked(&self.modalities, &self.classes, self.columns()).expect("lengths that fit")
+    }
+
+    /// A batch to fit on.
+    #[expect(clippy::expect_used, reason = "the lengths and labels are right by construction")]
+    pub fn training(&self) -> Batch {
+        self.batch().with_labels(&self.label, &self.weight).expect("labels that fit")
+    }
 }
 
 fn fit(rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {

@@ -54,7 +54,7 @@ fn compiled(compiler: &str, standard: &str, source: &str, name: &str) -> Rule {
 
 /// Fits, opens, predicts, and shows that the rule keeps its promises.
 fn exercise(rule: &Rule) -> Vec<f64> {
-    let rows = Rows::new(90, 3, 3, 47);
+    let rows = Rows::new(90, 3, 3, true, 47);
     let params = defaults(rule);
     let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
     assert_eq!(rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap(), model);
@@ -79,7 +79,7 @@ fn exercise(rule: &Rule) -> Vec<f64> {
 #[test]
 fn the_rule_in_c_works() {
     let rule = compiled("cc", "c99", "c/best_modality.c", "best_modality");
-    let rows = Rows::new(90, 3, 3, 47);
+    let rows = Rows::new(90, 3, 3, true, 47);
     for (row, out) in exercise(&rule).chunks_exact(3).enumerate() {
         let best = (0..3).filter(|m| rows.available[row * 3 + m] == 1).max_by(|one, other| {
             rows.quality[row * 3 + one].total_cmp(&rows.quality[row * 3 + other])

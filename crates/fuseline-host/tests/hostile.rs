@@ -57,7 +57,7 @@ fn study(folder: &Path) -> Result<(), HostError> {
     let library = PluginLibrary::new(vec![folder.to_owned()]).with_workers(worker(), limits());
     let file = library.list().remove(0)?;
     let rule = library.load(&file, Isolation::Worker)?;
-    let rows = Rows::new(40, 3, 2, 5);
+    let rows = Rows::new(40, 3, 2, true, 5);
     let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new())?;
     let model = rule.open(&model)?;
     let first = model.predict(&rows.batch())?;

@@ -26,7 +26,7 @@ fn a_worker_gives_the_same_bytes_as_this_process() {
     for name in RULES {
         let (here, there) = (rule(name), isolated(name));
         assert_eq!(here.descriptor(), there.descriptor());
-        let rows = Rows::new(120, 3, 2, 41);
+        let rows = Rows::new(120, 3, 2, true, 41);
         let params = defaults(&here);
         let model = here.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
         assert_eq!(
@@ -36,7 +36,7 @@ fn a_worker_gives_the_same_bytes_as_this_process() {
         );
         let (here, there) = (here.open(&model).unwrap(), there.open(&model).unwrap());
         assert_eq!(here.has_fast_path(), there.has_fast_path());
-        let test = Rows::new(70, 3, 2, 43).batch();
+        let test = Rows::new(70, 3, 2, true, 43).batch();
         assert_eq!(here.predict(&test).unwrap(), there.predict(&test).unwrap(), "{name}");
         let mut numbers = Numbers::new(3);
         let index: Vec<u32> = (0..4).flat_map(|_| shuffled(70, &mut numbers)).collect();
@@ -53,11 +53,11 @@ fn one_worker_serves_several_models_and_batches() {
     let params = defaults(&rule);
     let models: Vec<_> = (0..3)
         .map(|seed| {
-            let rows = Rows::new(60, 2, 2, seed);
+            let rows = Rows::new(60, 2, 2, true, seed);
             rule.open(&rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap()).unwrap()
         })
         .collect();
-    let batches: Vec<_> = (10..12).map(|seed| Rows::new(30, 2, 2, seed).batch()).collect();
+    let batches: Vec<_> = (10..12).map(|seed| Rows::new(30, 2, 2, true, seed).batch()).collect();
     let first: Vec<_> = models
         .iter()
         .flat_map(|model| batches.iter().map(|batch| model.predict(batch).unwrap()))
@@ -73,7 +73,7 @@ fn one_worker_serves_several_models_and_batches() {
 #[test]
 fn calls_from_many_threads_are_served_by_many_workers() {
     let rule = isolated("weighted_mean");
-    let rows = Rows::new(60, 3, 2, 9);
+    let rows = Rows::new(60, 3, 2, true, 9);
     let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
     let model = Arc::new(rule.open(&model).unwrap());
     let expected = model.predict(&rows.batch()).unwrap();
@@ -93,7 +93,7 @@ fn an_error_of_the_rule_leaves_the_worker_alive() {
     let rule = isolated("hgb");
     let error = rule.open(b"rubbish").unwrap_err();
     assert!(matches!(error, HostError::Rule { error, .. } if error.code == RuleCode::Data));
-    let rows = Rows::new(60, 2, 2, 9);
+    let rows = Rows::new(60, 2, 2, true, 9);
     let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
     rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
 }
@@ -105,7 +105,7 @@ fn a_stop_ends_a_running_fit_within_a_second() {
     given.insert("rounds".to_owned(), 10_000.into());
     given.insert("min_rows_per_leaf".to_owned(), 1.into());
     let params = rule.params(&given).unwrap();
-    let rows = Rows::new(4000, 3, 4, 1).training();
+    let rows = Rows::new(4000, 3, 4, true, 1).training();
     let stop = StopSignal::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {

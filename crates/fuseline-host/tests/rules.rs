@@ -32,7 +32,7 @@ fn fitting_twice_gives_the_same_bytes_and_the_model_predicts_probabilities() {
         let rule = rule(name);
         let params = defaults(&rule);
         for (rows, modalities, classes) in SHAPES {
-            let rows = Rows::new(rows, modalities, classes, 7);
+            let rows = Rows::new(rows, modalities, classes, true, 7);
             let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
             let again = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
             assert_eq!(model, again, "{name}");
@@ -55,14 +55,14 @@ fn permuted_prediction_equals_a_loop_of_predict_bit_for_bit() {
         let params = defaults(&rule);
         for (rows, modalities, classes) in SHAPES {
             let model = rule.fit(
-                &Rows::new(rows, modalities, classes, 3).training(),
+                &Rows::new(rows, modalities, classes, true, 3).training(),
                 &params,
                 1,
                 &StopSignal::new(),
             );
             let model = rule.open(&model.unwrap()).unwrap();
             assert!(model.has_fast_path(), "{name}");
-            let test = Rows::new(rows, modalities, classes, 4);
+            let test = Rows::new(rows, modalities, classes, true, 4);
             let batch = test.batch();
             let mut numbers = Numbers::new(5);
             for (columns, mask) in
@@ -108,7 +108,7 @@ fn permuted_prediction_equals_a_loop_of_predict_bit_for_bit() {
 fn quality_changes_predictions_exactly_where_the_descriptor_says_so() {
     for name in RULES {
         let rule = rule(name);
-        let rows = Rows::new(240, 3, 2, 11);
+        let rows = Rows::new(240, 3, 2, true, 11);
         let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
         let model = rule.open(&model).unwrap();
         let clean = model.predict(&rows.batch()).unwrap();
@@ -122,7 +122,7 @@ fn quality_changes_predictions_exactly_where_the_descriptor_says_so() {
 fn what_stands_where_a_modality_is_unavailable_influences_nothing() {
     for name in RULES {
         let rule = rule(name);
-        let mut rows = Rows::new(240, 3, 2, 13);
+        let mut rows = Rows::new(240, 3, 2, true, 13);
         // One row without any modality.
         rows.available[..3].fill(0);
         let params = defaults(&rule);
@@ -146,7 +146,7 @@ fn what_stands_where_a_modality_is_unavailable_influences_nothing() {
 fn extreme_evidence_and_quality_keep_the_output_law() {
     for name in RULES {
         let rule = rule(name);
-        let mut rows = Rows::new(240, 3, 2, 17);
+        let mut rows = Rows::new(240, 3, 2, true, 17);
         let extremes = [f64::MAX, f64::MIN, 0.0, -0.0, f64::MIN_POSITIVE, 1e-320, 1e100, -1e308];
         for (cell, quality) in rows.quality.iter_mut().enumerate() {
             *quality = extremes[cell % extremes.len()];
@@ -157,7 +157,7 @@ fn extreme_evidence_and_quality_keep_the_output_law() {
         let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
         rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
         // And a model fitted on ordinary rows.
-        let ordinary = Rows::new(240, 3, 2, 19).training();
+        let ordinary = Rows::new(240, 3, 2, true, 19).training();
         let model = rule.fit(&ordinary, &defaults(&rule), 1, &StopSignal::new()).unwrap();
         rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
     }
@@ -167,7 +167,7 @@ fn extreme_evidence_and_quality_keep_the_output_law() {
 fn damaged_models_are_refused() {
     for name in RULES {
         let rule = rule(name);
-        let rows = Rows::new(90, 2, 2, 23);
+        let rows = Rows::new(90, 2, 2, true, 23);
         let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
         let mut flipped = model.clone();
         flipped[model.len() / 2] ^= 4;
@@ -184,9 +184,9 @@ fn damaged_models_are_refused() {
 #[test]
 fn a_model_refuses_other_modalities() {
     let rule = rule("lr");
-    let rows = Rows::new(90, 2, 2, 29);
+    let rows = Rows::new(90, 2, 2, true, 29);
     let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
-    let mut other = Rows::new(90, 2, 2, 29);
+    let mut other = Rows::new(90, 2, 2, true, 29);
     other.modalities.reverse();
     let error = rule.open(&model).unwrap().predict(&other.batch()).unwrap_err().to_string();
     assert_eq!(
@@ -200,9 +200,9 @@ fn a_model_refuses_other_modalities() {
 fn no_rows_give_no_predictions() {
     for name in RULES {
         let rule = rule(name);
-        let rows = Rows::new(90, 2, 3, 31);
+        let rows = Rows::new(90, 2, 3, true, 31);
         let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
-        let none = Rows::new(0, 2, 3, 31);
+        let none = Rows::new(0, 2, 3, true, 31);
         let model = rule.open(&model).unwrap();
         assert_eq!(model.predict(&none.batch()).unwrap(), [0.0; 0]);
         model.predict_permuted(&none.batch(), &[], 3, 1, u64::MAX, &mut []).unwrap();
@@ -211,7 +211,7 @@ fn no_rows_give_no_predictions() {
 
 #[test]
 fn the_mean_rule_is_the_mean_of_what_is_available() {
-    let mut rows = Rows::new(2, 2, 2, 1);
+    let mut rows = Rows::new(2, 2, 2, true, 1);
     rows.evidence = vec![0.8, 0.2, 0.4, 0.6, 0.9, 0.1, 0.3, 0.7];
     rows.available = vec![1, 1, 1, 0];
     let rule = rule("mean");
@@ -227,8 +227,9 @@ fn a_stopped_fit_says_that_it_was_cancelled() {
     let rule = rule("moe");
     let stop = StopSignal::new();
     stop.stop();
-    let error =
-        rule.fit(&Rows::new(240, 3, 2, 1).training(), &defaults(&rule), 1, &stop).unwrap_err();
+    let error = rule
+        .fit(&Rows::new(240, 3, 2, true, 1).training(), &defaults(&rule), 1, &stop)
+        .unwrap_err();
     assert!(error.is_cancelled(), "{error}");
 }
 

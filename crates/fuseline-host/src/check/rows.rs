@@ -1,9 +1,9 @@
-//! Made-up rows, the same everywhere.
+//! Made-up rows, the same everywhere. The tests of this crate include this file.
 
-use crate::batch::{Batch, BatchColumns};
+use super::BatchColumns;
 
 /// Numbers that look random (SplitMix64).
-pub(crate) struct Numbers(u64);
+pub struct Numbers(u64);
 
 impl Numbers {
     pub fn new(seed: u64) -> Self {
@@ -38,7 +38,7 @@ impl Numbers {
 
 /// Rows whose evidence knows the label, the better the higher the quality; some cells are unavailable.
 #[derive(Clone)]
-pub(crate) struct Rows {
+pub struct Rows {
     pub modalities: Vec<String>,
     pub classes: Vec<String>,
     pub row_id: Vec<u64>,
@@ -61,9 +61,10 @@ impl Rows {
             available: Vec::new(),
             quality: Vec::new(),
             label: (0..rows).map(|row| (row % classes) as i32).collect(),
-            weight: vec![1.0; rows],
+            weight: Vec::new(),
         };
         for row in 0..rows {
+            made.weight.push(0.5 + numbers.uniform());
             for _ in 0..modalities {
                 let reliability = numbers.uniform();
                 let start = made.evidence.len();
@@ -81,24 +82,13 @@ impl Rows {
         made
     }
 
-    fn columns(&self) -> BatchColumns<'_> {
+    /// What a batch is made of.
+    pub fn columns(&self) -> BatchColumns<'_> {
         BatchColumns {
             row_id: &self.row_id,
             evidence: &self.evidence,
             available: &self.available,
             quality: &self.quality,
         }
-    }
-
-    /// A batch to predict, whatever its values.
-    #[expect(clippy::expect_used, reason = "the lengths are right by construction")]
-    pub fn batch(&self) -> Batch {
-        Batch::unchecked(&self.modalities, &self.classes, self.columns()).expect("lengths that fit")
-    }
-
-    /// A batch to fit on.
-    #[expect(clippy::expect_used, reason = "the lengths and labels are right by construction")]
-    pub fn training(&self) -> Batch {
-        self.batch().with_labels(&self.label, &self.weight).expect("labels that fit")
     }
 }
