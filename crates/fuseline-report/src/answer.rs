@@ -2,7 +2,7 @@
 
 use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{counted, points_pp, size_pp};
+use crate::format::{counted, listed, points_pp, size_pp};
 use crate::verdict::{Reading, Verdict, verdict};
 
 /// What the report says first.
@@ -211,6 +211,7 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
                 .to_owned(),
         );
     }
+    cautions.extend(one_class(&data.one_class));
     let unadjusted = data
         .findings
         .iter()
@@ -225,6 +226,21 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
         ));
     }
     cautions
+}
+
+/// What it means that parts of the test hold one class only.
+fn one_class(parts: &[(String, String)]) -> Option<String> {
+    let named: Vec<String> =
+        parts.iter().take(4).map(|(part, class)| format!("{part} ({class})")).collect();
+    let which = match parts.len().saturating_sub(named.len()) {
+        _ if parts.is_empty() => return None,
+        0 => listed(&named),
+        more => format!("{} and {more} more", named.join(", ")),
+    };
+    Some(format!(
+        "The test examples are all of one class in {which}: permutations stay within such a part, so that quality stays with \
+         its class there, and what a rule makes of quality that tells the class is not seen."
+    ))
 }
 
 /// Whether no permutation did as well as Clean-Q, and yet the adjusted p-value does not reach the level.

@@ -35,6 +35,9 @@ pub struct ReportData {
     /// How the gap differs between folds, groups or other units; may be empty.
     #[serde(default)]
     pub spreads: Vec<Spread>,
+    /// Parts of the test, such as folds, whose examples are all of one class, each with the class; may be empty.
+    #[serde(default)]
+    pub one_class: Vec<(String, String)>,
     /// How many feature values each modality lacks; may be empty.
     #[serde(default)]
     pub observed: Vec<Observed>,

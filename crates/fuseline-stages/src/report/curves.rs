@@ -138,6 +138,26 @@ pub(crate) fn spreads(
     Ok(spreads)
 }
 
+/// The parts of findings, such as folds, whose test examples are all of one class.
+pub(crate) fn one_class(
+    findings: &Findings,
+    permutations: &[Labelled<Permutations>],
+) -> Vec<(String, String)> {
+    let mut parts = Vec::new();
+    for Labelled { point, artifact } in permutations {
+        let clean = artifact.permutation.iter().zip(&artifact.class).zip(&artifact.n);
+        let mut tested = clean.filter(|((at, _), n)| **at == -1 && **n > 0).map(|((_, of), _)| *of);
+        let (Some(class), None) = (tested.next(), tested.next()) else { continue };
+        let of_part = point.iter().filter(|(axis, _)| !findings.axes.contains(axis));
+        let named: Vec<String> = of_part.map(|(axis, label)| format!("{axis} {label}")).collect();
+        let part = (named.join(", "), artifact.classes[class as usize].clone());
+        if !named.is_empty() && !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
 /// The plugins that took part, with the version that each states.
 pub(crate) fn plugins(
     inputs: &Inputs<'_>,

@@ -22,7 +22,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 5; // the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet
+    const REVISION: u32 = 6; // folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -140,6 +140,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         },
         reliability: curves::reliability(inputs, &findings)?,
         spreads: curves::spreads(&findings, &permutations)?,
+        one_class: curves::one_class(&findings, &permutations),
         observed: observed(inputs)?,
         routing: curves::routing(inputs)?,
     })

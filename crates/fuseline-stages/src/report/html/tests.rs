@@ -68,6 +68,29 @@ fn settings_are_those_that_the_findings_carry() {
     assert_eq!((settings.permutations, settings.equivalence_margin), (2, None));
 }
 
+#[test]
+fn a_fold_that_tests_one_class_is_a_caution() {
+    let of_rest = |rule: &str| {
+        let mut part = permutations(rule, "1", 2);
+        part.artifact.n = vec![2, 0, 2, 0, 2, 0];
+        part
+    };
+    let parts = [permutations("lr", "0", 1), of_rest("lr"), of_rest("moe")];
+    let one_class = curves::one_class(&findings(), &parts);
+    assert_eq!(one_class, [("fold 1".to_owned(), "rest".to_owned())]);
+    let said = |one_class: Vec<(String, String)>| {
+        let rows = vec![report::FindingRow::default()];
+        report::markdown(&ReportData { findings: rows, one_class, ..ReportData::default() })
+    };
+    assert!(
+        said(one_class.clone()).contains("all of one class in fold 1 (rest): permutations stay")
+    );
+    assert!(
+        said(vec![one_class[0].clone(); 9]).contains("fold 1 (rest), fold 1 (rest) and 5 more")
+    );
+    assert!(!said(Vec::new()).contains("of one class"));
+}
+
 /// The report in the form of another stage kind.
 fn run_as<K: StageKind>(inputs: &Inputs<'_>) -> Report {
     run_with::<K>("{}", inputs).unwrap()
