@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use fuseline_cache::Cache;
+use serde::Deserialize;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -15,15 +17,54 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::exit::Failure;
+
+/// The file's name in the folder of a run.
+const NAME: &str = "actions.log";
+
 /// Where the lines of the run that goes on are written.
 static FILE: Mutex<Option<File>> = Mutex::new(None);
 
 /// Begins the log of a run in its folder.
 pub fn begin(folder: &Path) {
-    match File::create(folder.join("actions.log")) {
+    match File::create(folder.join(NAME)) {
         Ok(file) => *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file),
         Err(error) => tracing::warn!(%error, "the log of the actions cannot be written"),
     }
+}
+
+/// What a run was warned of while it executed its actions, a line each; what several actions say is said once.
+pub fn warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Failure> {
+    #[derive(Deserialize)]
+    struct Line {
+        action: String,
+        level: String,
+        message: String,
+    }
+    let bytes = cache.read_run_file(run, NAME)?.unwrap_or_default();
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        // A line may be torn where the run was killed.
+        let Ok(Line { action, level, message }) = serde_json::from_slice(line) else { continue };
+        if level != "warn" {
+            continue;
+        }
+        match said.iter_mut().find(|(known, _)| *known == message) {
+            Some((_, actions)) if actions.contains(&action) => {}
+            Some((_, actions)) => actions.push(action),
+            None => said.push((message, vec![action])),
+        }
+    }
+    // The order in which threads came to speak means nothing.
+    said.iter_mut().for_each(|(_, actions)| actions.sort());
+    said.sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
+    let told = said.into_iter().map(|(message, actions)| match actions.as_slice() {
+        [first, more @ ..] if !more.is_empty() => {
+            format!("{first} and {} more: {message}", more.len())
+        }
+        actions => format!("{}: {message}", actions.concat()),
+    });
+    Ok(told.collect())
 }
 
 /// Writes what is said within an action's span.
@@ -54,7 +95,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ActionLog {
         let mut text = Text { of: "message", found: String::new(), others: String::new() };
         event.record(&mut text);
         let level = event.metadata().level().as_str().to_lowercase();
-        let message = format!("{}{}", text.found, text.others);
+        let message = match text.others.strip_prefix(", ") {
+            Some(others) => format!("{} ({others})", text.found),
+            None => text.found,
+        };
         let line = json!({ "action": site, "level": level, "message": message });
         if let Some(file) = FILE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             // A line that cannot be written must not stop the work.
@@ -75,7 +119,7 @@ impl Visit for Text {
         // Writing to a string does not fail.
         let _ = match field.name() == self.of {
             true => write!(self.found, "{value:?}"),
-            false => write!(self.others, " {}={value:?}", field.name()),
+            false => write!(self.others, ", {}={value:?}", field.name()),
         };
     }
 }

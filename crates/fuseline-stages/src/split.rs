@@ -28,6 +28,7 @@ fn all_classes_on_both_sides(cohort: &Cohort, fold: &[u32]) -> Result<(), StageE
         tested[fold as usize * classes + label as usize] += 1;
         whole[label as usize] += 1;
     }
+    let mut untested = Vec::new();
     for (fold, tested) in tested.chunks_exact(classes).enumerate() {
         for ((class, &tested), &whole) in cohort.classes.iter().zip(tested).zip(&whole) {
             if tested == whole {
@@ -37,9 +38,12 @@ fn all_classes_on_both_sides(cohort: &Cohort, fold: &[u32]) -> Result<(), StageE
                 .hint("split.stratified_group_kfold spreads the classes; a class in one group alone cannot be learned"));
             }
             if tested == 0 {
-                tracing::warn!(fold, class, "the fold tests no example of the class");
+                untested.push((fold, class));
             }
         }
+    }
+    if let Some((fold, class)) = untested.first() {
+        tracing::warn!(fold, class, of = untested.len(), "a fold tests no example of a class");
     }
     Ok(())
 }

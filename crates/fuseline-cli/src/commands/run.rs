@@ -21,6 +21,9 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::{action_log, context, deliver, print, render};
 
+/// Warnings that a run shows at most.
+const WARNINGS: usize = 10;
+
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut session = Session::open(&args.workflow)?;
@@ -84,6 +87,15 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     session.checked.settle(&mut failures);
     render::diagnostics(&failures, &session.checked.files);
     let count = |state| outcome.count(state);
+    if !global.quiet && count(ActionState::Done) > 0 {
+        let warnings = action_log::warnings(&cache, record.id())?;
+        for warning in warnings.iter().take(WARNINGS) {
+            print::note(format!("warning: {warning}"));
+        }
+        if let more @ 1.. = warnings.len().saturating_sub(WARNINGS) {
+            print::note(format!("{more} more warnings: fuseline runs show latest"));
+        }
+    }
     let summary = json!({
         "run": record.id(),
         "status": outcome.status(),

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use crate::args::{Format, Runs};
 use crate::commands::cache::existing;
 use crate::exit::{Exit, Failure};
-use crate::{amount, print};
+use crate::{action_log, amount, print};
 
 pub fn run(args: &Runs) -> Result<Exit, Failure> {
     match args {
         Runs::List { cache, format } => list(&existing(cache)?, *format),
-        Runs::Show { cache, run, format } => show(&manifest(&existing(cache)?, run)?, *format),
+        Runs::Show { cache, run, format } => {
+            let cache = existing(cache)?;
+            let manifest = manifest(&cache, run)?;
+            show(&manifest, &action_log::warnings(&cache, &manifest.run)?, *format)
+        }
         Runs::Diff { cache, before, after, format } => {
             let cache = existing(cache)?;
             let (before, after) = (manifest(&cache, before)?, manifest(&cache, after)?);
@@ -116,9 +120,11 @@ fn summary(manifest: &Manifest) -> Value {
     })
 }
 
-fn show(manifest: &Manifest, format: Format) -> Result<Exit, Failure> {
+fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit, Failure> {
     if format == Format::Json {
-        print::json(&serde_json::to_value(manifest).map_err(Failure::failed)?);
+        let mut value = serde_json::to_value(manifest).map_err(Failure::failed)?;
+        value["warnings"] = warnings.into();
+        print::json(&value);
         return Ok(Exit::Done);
     }
     let mut text = format!(
@@ -160,6 +166,9 @@ fn show(manifest: &Manifest, format: Format) -> Result<Exit, Failure> {
         text += "\n";
     }
     text += &format!("{} actions cached.\n", manifest.count("cached"));
+    for warning in warnings {
+        text += &format!("warning: {warning}\n");
+    }
     print::result(text);
     Ok(Exit::Done)
 }
