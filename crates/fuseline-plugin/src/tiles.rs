@@ -6,6 +6,7 @@
 use crate::batch::Batch;
 use crate::error::RuleError;
 use crate::permuted::Quality;
+use crate::rule::{FusionRule, PermutedPredict};
 use crate::vector::{Work, exp, wide};
 
 /// Rows of a tile.
@@ -119,8 +120,10 @@ pub fn softmax(scores: &mut [Lane]) {
     divide(scores, &total);
 }
 
-/// A rule that predicts tile by tile. Its methods should be `#[inline(always)]`: see [`wide`].
-pub trait TiledRule {
+/// A rule that predicts tile by tile, and by that is a [`PermutedPredict`] too: its `predict` calls
+/// [`PermutedPredict::predict_permuted`] with [`Quality::as_measured`]. Its methods should be `#[inline(always)]`: see
+/// [`wide`].
+pub trait TiledRule: FusionRule {
     /// What a tile's rows need once for all permutations, and room to compute in.
     type Terms;
 
@@ -138,12 +141,26 @@ pub trait TiledRule {
 
     /// What is predicted for a row without any modality.
     fn prior(&self) -> &[f64];
+
+    /// What moves with quality, modality by modality: modality m, row i is at `[m * rows + i]`.
+    fn by_modality(&self, batch: &Batch<'_>) -> Vec<f64> {
+        Quality::by_modality(batch)
+    }
 }
 
-/// Fills permutations x rows x classes probabilities.
-///
-/// `values`: what moves with quality, modality by modality, such as [`Quality::by_modality`].
-pub fn predict_tiles<R: TiledRule>(
+impl<R: TiledRule> PermutedPredict for R {
+    fn predict_permuted(
+        &self,
+        batch: &Batch<'_>,
+        quality: &Quality<'_>,
+        probabilities: &mut [f64],
+    ) -> Result<(), RuleError> {
+        predict_tiles(self, batch, quality, &self.by_modality(batch), probabilities)
+    }
+}
+
+/// Fills permutations x rows x classes probabilities; `values`: what moves with quality.
+fn predict_tiles<R: TiledRule>(
     rule: &R,
     batch: &Batch<'_>,
     quality: &Quality<'_>,

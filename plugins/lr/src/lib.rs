@@ -14,7 +14,7 @@
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
-use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, predict_tiles, softmax};
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, softmax};
 use fuseline_plugin::vector::exp;
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
@@ -96,17 +96,6 @@ impl FusionRule for Lr {
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
-    }
-}
-
-impl PermutedPredict for Lr {
-    fn predict_permuted(
-        &self,
-        batch: &Batch<'_>,
-        quality: &Quality<'_>,
-        probabilities: &mut [f64],
-    ) -> Result<(), RuleError> {
-        predict_tiles(self, batch, quality, &Quality::by_modality(batch), probabilities)
     }
 }
 

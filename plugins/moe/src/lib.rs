@@ -13,7 +13,7 @@
 
 use fuseline_learn::lbfgs::{self, Outcome};
 use fuseline_learn::standardise::Preprocessor;
-use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, predict_tiles};
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
     Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -122,17 +122,6 @@ impl FusionRule for Moe {
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
-    }
-}
-
-impl PermutedPredict for Moe {
-    fn predict_permuted(
-        &self,
-        batch: &Batch<'_>,
-        quality: &Quality<'_>,
-        probabilities: &mut [f64],
-    ) -> Result<(), RuleError> {
-        predict_tiles(self, batch, quality, &Quality::by_modality(batch), probabilities)
     }
 }
 

@@ -10,7 +10,7 @@
 //! Source: quality-weighted late fusion, e.g. Poh and Kittler, "A unified framework for biometric expert fusion incorporating quality
 //! measures", IEEE TPAMI 34(1), 2012; the softmax makes the weights positive on any scale of quality.
 
-use fuseline_plugin::tiles::{Lane, Tile, TiledRule, predict_tiles};
+use fuseline_plugin::tiles::{Lane, Tile, TiledRule};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
     RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
@@ -56,17 +56,6 @@ impl FusionRule for WeightedMean {
     }
 }
 
-impl PermutedPredict for WeightedMean {
-    fn predict_permuted(
-        &self,
-        batch: &Batch<'_>,
-        quality: &Quality<'_>,
-        probabilities: &mut [f64],
-    ) -> Result<(), RuleError> {
-        predict_tiles(self, batch, quality, &self.quality.by_modality(batch), probabilities)
-    }
-}
-
 impl TiledRule for WeightedMean {
     type Terms = ();
 
@@ -85,6 +74,10 @@ impl TiledRule for WeightedMean {
 
     fn prior(&self) -> &[f64] {
         &self.prior
+    }
+
+    fn by_modality(&self, batch: &Batch<'_>) -> Vec<f64> {
+        self.quality.by_modality(batch)
     }
 }
 
