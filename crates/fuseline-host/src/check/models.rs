@@ -115,14 +115,24 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// So many modalities and classes are tried at most, whatever is declared.
 const MOST: usize = 4096;
 
+/// So many numbers of evidence are made at most where modalities and classes are many at once.
+const MOST_EVIDENCE: usize = 1 << 20;
+
 fn limits(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let limits = rule.descriptor().limits;
     let params = defaults(&rule)?;
     let mut slow = Vec::new();
-    for (modalities, classes) in [(limits.modalities, 2), (1, limits.classes)] {
-        let (modalities, classes) = (modalities.min(MOST), classes.min(MOST));
-        let rows = Rows::new(2 * classes + 20, modalities, classes, false, 24);
+    let (most_modalities, most_classes) = (limits.modalities.min(MOST), limits.classes.min(MOST));
+    let rows_of = |classes: usize| 2 * classes + 20;
+    // Both at once: all of the modalities, and as many of the classes as is affordable.
+    let affordable =
+        |classes: &usize| rows_of(*classes) * most_modalities * classes <= MOST_EVIDENCE;
+    let together = (2..=most_classes).rev().find(affordable).unwrap_or(2);
+    for (modalities, classes) in
+        [(most_modalities, 2), (1, most_classes), (most_modalities, together)]
+    {
+        let rows = Rows::new(rows_of(classes), modalities, classes, false, 24);
         let batch = rows.training();
         let stop = StopSignal::new();
         let (done, ended) = mpsc::channel::<()>();
