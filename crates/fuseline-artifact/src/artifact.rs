@@ -1,6 +1,7 @@
 //! Any artifact: its kind, its table or bytes, its metadata.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use crate::encoding;
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
+use crate::sequence::Sequence;
 
 /// Any artifact, as it travels between stages and the cache.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +39,25 @@ pub enum Payload {
 /// What bytes are when nobody says.
 const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
 
+/// Up to this many bytes a table is read in one piece: there is nothing to save.
+const SMALL: u64 = 1 << 20;
+
 impl Artifact {
     /// The bytes to store: Parquet for a table. Checked against the schema of the kind first.
     pub fn encode(&self) -> Result<Vec<u8>, ArtifactError> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes the bytes of [`Artifact::encode`] as they are made, a group of rows at a time.
+    pub fn write(&self, mut sink: impl Write + Send) -> Result<(), ArtifactError> {
         match (&self.payload, self.kind.schema()) {
             (Payload::Table(table), Some(schema)) => {
-                encoding::encode(&schema.check(table, &self.metadata)?, &self.metadata, schema)
+                let table = schema.check(table, &self.metadata)?;
+                encoding::encode(&table, &self.metadata, schema, sink)
             }
-            (Payload::Bytes { bytes, .. }, None) => Ok(bytes.to_vec()),
+            (Payload::Bytes { bytes, .. }, None) => Ok(sink.write_all(bytes)?),
             (Payload::Table(_), None) => Err(self.is_not("a table")),
             (Payload::Bytes { .. }, Some(_)) => Err(self.is_not("a document")),
         }
@@ -63,21 +76,32 @@ impl Artifact {
             let payload = Payload::Bytes { media_type, bytes: bytes.into() };
             return Ok(Self { kind, payload, metadata: BTreeMap::new() });
         };
-        let (table, metadata) = encoding::decode(schema, bytes.into(), None)?;
+        let (table, metadata) = encoding::decode(schema, bytes.into())?;
         let table = schema.check(&table, &metadata)?;
         Ok(Self { kind, payload: Payload::Table(table), metadata })
     }
 
-    /// Reads only the named columns of a table, in the order in which it has them.
-    pub fn decode_columns(
+    /// Reads an artifact back like [`Artifact::decode`], without holding its bytes: what is in memory is the table and
+    /// one column of one group of rows.
+    ///
+    /// With `columns`, only those of a large table, as far as it has them and in its own order; the others are passed
+    /// over, and what is left is not checked against the schema of the kind.
+    pub fn read(
         kind: ArtifactKind,
-        bytes: impl Into<Bytes>,
-        columns: &[&str],
-    ) -> Result<RecordBatch, ArtifactError> {
-        let Some(schema) = kind.schema() else {
-            return Err(ArtifactError::WrongKind { expected: kind, found: "a table".to_owned() });
+        media_type: Option<&str>,
+        columns: Option<&[&str]>,
+        bytes: &mut dyn Sequence,
+    ) -> Result<Self, ArtifactError> {
+        let schema = kind.schema().filter(|_| bytes.size() > SMALL);
+        let Some(schema) = schema else {
+            let size = usize::try_from(bytes.size()).unwrap_or(usize::MAX);
+            return Self::decode(kind, media_type, bytes.next(size)?);
         };
-        encoding::decode(schema, bytes.into(), Some(columns)).map(|(table, _)| table)
+        let (mut table, metadata) = encoding::read(schema, columns, bytes)?;
+        if columns.is_none() {
+            table = schema.check(&table, &metadata)?;
+        }
+        Ok(Self { kind, payload: Payload::Table(table), metadata })
     }
 
     /// The table of an artifact of this kind.

@@ -1,12 +1,15 @@
 //! The name of bytes: their blake3 hash.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
+
+/// How many bytes of a reader are hashed at once.
+const PART: u64 = 1 << 18;
 
 /// The blake3 hash of some bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,9 +27,12 @@ impl Digest {
     }
 
     /// The digest of everything that a reader gives.
-    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        io::copy(&mut reader, &mut hasher)?;
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let (mut hasher, mut part) = (blake3::Hasher::new(), Vec::new());
+        while reader.by_ref().take(PART).read_to_end(&mut part)? > 0 {
+            hasher.update(&part);
+            part.clear();
+        }
         Ok(Self(*hasher.finalize().as_bytes()))
     }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -24,6 +25,9 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::ArtifactError;
 use crate::schema::{ColumnName, ColumnType, KindSchema};
+use crate::sequence::Sequence;
+
+mod chunks;
 
 /// The metadata key that holds the kind.
 const KIND: &str = "kind";
@@ -41,15 +45,16 @@ pub(crate) fn encode(
     table: &RecordBatch,
     metadata: &BTreeMap<String, String>,
     schema: &KindSchema,
-) -> Result<Vec<u8>, ArtifactError> {
+    sink: impl Write + Send,
+) -> Result<(), ArtifactError> {
     let entries = entries(metadata, schema);
     let table = with_one_nan(table, &entries)?;
     let options = ArrowWriterOptions::new().with_properties(properties(&entries, schema));
-    let buffer = Vec::with_capacity(4096 + table.get_array_memory_size());
-    let mut writer = ArrowWriter::try_new_with_options(buffer, table.schema(), options)?;
+    let mut writer = ArrowWriter::try_new_with_options(sink, table.schema(), options)?;
     // In one call: where pages end depends on how rows are cut into calls.
     writer.write(&table)?;
-    Ok(writer.into_inner()?)
+    writer.close()?;
+    Ok(())
 }
 
 /// All that the file says of the table: the kind and its version first.
@@ -127,14 +132,50 @@ fn one_nan(array: &ArrayRef) -> Result<ArrayRef, ArtifactError> {
     }
 }
 
-/// Reads a table and its metadata, all columns or the named ones. The kind and version are checked and left out.
+/// Reads a table and its metadata. The kind and version are checked and left out.
 pub(crate) fn decode(
     schema: &KindSchema,
     bytes: Bytes,
-    columns: Option<&[&str]>,
 ) -> Result<(RecordBatch, BTreeMap<String, String>), ArtifactError> {
-    // The reader is not proof against every damaged file: a panic in it is one more way of saying so.
-    catch_unwind(AssertUnwindSafe(|| read(schema, bytes, columns)))
+    guarded(|| {
+        let size = bytes.len();
+        let file = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
+        let metadata = own_metadata(schema, &file)?;
+        let rows = rows_of(&file);
+        // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, file)
+            .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)))
+            .build()?;
+        let shape = Arc::new(Schema::new(reader.schema().fields().clone()));
+        let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
+        let table = match batches.len() {
+            1 => batches.swap_remove(0),
+            _ => concat_batches(&shape, &batches)?,
+        };
+        check_rows(&table, rows)?;
+        Ok((table.with_schema(shape)?, metadata))
+    })
+}
+
+/// Reads like [`decode`], with no more bytes in memory than those of one column of one group of rows.
+pub(crate) fn read(
+    schema: &KindSchema,
+    columns: Option<&[&str]>,
+    bytes: &mut dyn Sequence,
+) -> Result<(RecordBatch, BTreeMap<String, String>), ArtifactError> {
+    guarded(|| {
+        let file = chunks::load(bytes)?;
+        let metadata = own_metadata(schema, &file)?;
+        let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(&name));
+        let table = chunks::read(&file, wanted, bytes)?;
+        check_rows(&table, rows_of(&file))?;
+        Ok((table, metadata))
+    })
+}
+
+/// The reader is not proof against every damaged file: a panic in it is one more way of saying so.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArtifactError>) -> Result<T, ArtifactError> {
+    catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|panic| Err(ParquetError::General(panic_text(panic.as_ref())).into()))
 }
 
@@ -145,49 +186,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-fn read(
-    schema: &KindSchema,
-    bytes: Bytes,
-    columns: Option<&[&str]>,
-) -> Result<(RecordBatch, BTreeMap<String, String>), ArtifactError> {
-    let size = bytes.len();
-    let file = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
-    let metadata = own_metadata(schema, &file)?;
-    let rows = usize::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX);
-    let kind = schema.kind;
-    if let Some(missing) = columns
-        .unwrap_or_default()
-        .iter()
-        .find(|column| file.schema().column_with_name(column).is_none())
-    {
-        return Err(ArtifactError::MissingColumn { kind, column: (*missing).to_owned() });
+fn rows_of(file: &ArrowReaderMetadata) -> usize {
+    usize::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX)
+}
+
+fn check_rows(table: &RecordBatch, rows: usize) -> Result<(), ArtifactError> {
+    if table.num_rows() == rows {
+        return Ok(());
     }
-    let mask = columns.map(|columns| {
-        let roots = file.schema().fields().iter().enumerate();
-        let roots = roots.filter(|(_, field)| columns.contains(&field.name().as_str()));
-        ProjectionMask::roots(file.parquet_schema(), roots.map(|(root, _)| root))
-    });
-    // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, file)
-        .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)));
-    if let Some(mask) = mask {
-        builder = builder.with_projection(mask);
-    }
-    let reader = builder.build()?;
-    let shape = Arc::new(Schema::new(reader.schema().fields().clone()));
-    let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
-    let table = match batches.len() {
-        1 => batches.swap_remove(0),
-        _ => concat_batches(&shape, &batches)?,
-    };
-    if table.num_rows() != rows {
-        return Err(ParquetError::General(format!(
-            "{} of {rows} rows were found",
-            table.num_rows()
-        ))
-        .into());
-    }
-    Ok((table.with_schema(shape)?, metadata))
+    let found = table.num_rows();
+    Err(ParquetError::General(format!("{found} of {rows} rows were found")).into())
 }
 
 fn own_metadata(

@@ -1,5 +1,7 @@
 //! Why a table is not an artifact.
 
+use std::io;
+
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
@@ -148,6 +150,9 @@ pub enum ArtifactError {
     /// Bytes that are not a Parquet file, or a damaged one.
     #[error("the bytes are not a sound Parquet file")]
     Parquet(#[from] ParquetError),
+    /// Bytes that could not be brought here or taken away.
+    #[error("the bytes cannot be read or written")]
+    Io(#[from] io::Error),
     /// Columns that do not make a table.
     #[error("the columns do not make a table")]
     Arrow(#[from] arrow::error::ArrowError),

@@ -14,6 +14,7 @@ mod kinds;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod sequence;
 
 pub use artifact::{Artifact, Payload, Typed};
 pub use digest::{BadDigest, Digest};
@@ -31,3 +32,4 @@ pub use kinds::predictions::Predictions;
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
+pub use sequence::Sequence;

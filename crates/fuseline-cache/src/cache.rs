@@ -1,18 +1,19 @@
 //! Objects and action records.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use fuseline_artifact::Digest;
+use fuseline_artifact::{Digest, Sequence};
 
 use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::layout::{DAMAGED, DOOMED, FADED, Layout, temporary_beside, with_end};
 use crate::lease::Lease;
+use crate::object::{ObjectReader, ObjectWriter};
 use crate::record::ActionRecord;
 use crate::store::{LocalStore, Stat, Store};
 
@@ -79,23 +80,59 @@ impl Cache {
         Ok(digest)
     }
 
+    /// Stores what is written, like [`Cache::put_object`]: its digest and size.
+    ///
+    /// A large object is hashed and goes to its file while it is written, so that nobody holds all of it. When `write`
+    /// fails, nothing is stored.
+    pub fn put_object_of<E>(
+        &self,
+        write: impl FnOnce(&mut ObjectWriter<'_>) -> Result<(), E>,
+    ) -> Result<Result<(Digest, u64), E>, CacheError> {
+        let mut object = ObjectWriter::new(self);
+        let written = write(&mut object);
+        if let Some(error) = object.failed.take() {
+            return Err(error);
+        }
+        match written {
+            Ok(()) => object.finish().map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// The bytes of an object: whole and checked against their digest, or none.
     ///
     /// A damaged object is an error that names it, and is set aside so that the next run makes it again.
     pub fn get_object(&self, digest: &Digest) -> Result<Option<Bytes>, CacheError> {
+        let all = |object: &mut ObjectReader| {
+            object.next(usize::try_from(object.size()).unwrap_or(usize::MAX))
+        };
+        let path = self.layout.object(digest);
+        self.read_object(digest, all)?.transpose().map_err(CacheError::read(&path))
+    }
+
+    /// Reads an object once, in order: what `read` makes of it, when all bytes are those of the digest, or none.
+    ///
+    /// Every byte is hashed as it passes, and those that `read` leaves when it is done, so what it gives back comes from
+    /// the very bytes that were checked. Damage is what [`Cache::get_object`] says it is, whatever `read` makes of it.
+    pub fn read_object<T>(
+        &self,
+        digest: &Digest,
+        read: impl FnOnce(&mut ObjectReader) -> T,
+    ) -> Result<Option<T>, CacheError> {
         let path = self.layout.object(digest);
         let doomed = with_end(&path, DOOMED);
         // A collection may have it between two names: under the one, then the other, then perhaps the first again.
         for path in [&path, &doomed, &path] {
-            match self.store.read(path) {
-                Ok((bytes, _)) if Digest::of(&bytes) == *digest => return Ok(Some(bytes.into())),
-                Ok(_) => {
-                    let path = self.set_aside(path);
-                    return Err(CacheError::Damaged { digest: *digest, path });
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+            let mut object = match ObjectReader::open(&*self.store, path) {
+                Ok(object) => object,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(CacheError::read(path)(error)),
-            }
+            };
+            let made = read(&mut object);
+            return match object.digest().map_err(CacheError::read(path))? {
+                found if found == *digest => Ok(Some(made)),
+                _ => Err(CacheError::Damaged { digest: *digest, path: self.set_aside(path) }),
+            };
         }
         Ok(None)
     }
@@ -178,7 +215,8 @@ impl Cache {
     ///
     /// It is on the disk with the next record at the latest, or when the cache is closed after one.
     pub(crate) fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        let temporary = self.write_temporary(path, bytes).map_err(CacheError::write(path))?;
+        let create = |temporary: &Path| self.store.create(temporary, bytes);
+        let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
         if let Err(error) = self.store.rename(&temporary, path) {
             // The error that matters is the first one.
             let _ = self.store.remove(&temporary);
@@ -187,12 +225,40 @@ impl Cache {
         Ok(())
     }
 
-    fn write_temporary(&self, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    /// Begins the file of an object whose digest is not known yet.
+    pub(crate) fn begin_nameless(&self) -> Result<(PathBuf, Box<dyn Write + Send>), CacheError> {
+        let path = self.layout.object(&Digest::from([0; 32]));
+        let begin = |temporary: &Path| self.store.begin(temporary);
+        self.temporary(&path, begin).map_err(CacheError::write(&path))
+    }
+
+    /// Gives such a file the name of its object.
+    pub(crate) fn name_object(&self, file: &Path, digest: &Digest) -> Result<(), CacheError> {
+        let path = self.layout.object(digest);
+        let named = match self.store.rename(file, &path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let folder =
+                    path.parent().map_or(Ok(()), |folder| self.store.create_folder(folder));
+                folder.and_then(|()| self.store.rename(file, &path))
+            }
+            named => named,
+        };
+        named.map_err(CacheError::write(&path))?;
+        self.dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes a file that is to be another, beside it.
+    fn temporary<T>(
+        &self,
+        path: &Path,
+        create: impl Fn(&Path) -> io::Result<T>,
+    ) -> io::Result<(PathBuf, T)> {
         let mut folder = path.parent();
         loop {
             let temporary = temporary_beside(path);
-            match self.store.create(&temporary, bytes) {
-                Ok(()) => return Ok(temporary),
+            match create(&temporary) {
+                Ok(made) => return Ok((temporary, made)),
                 // Left by a process of the same number, perhaps on another machine.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 // Another may make the folder at the same moment, which is as good.

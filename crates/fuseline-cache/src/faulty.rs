@@ -1,11 +1,11 @@
 //! A store with one fault in it.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::store::{Entry, LocalStore, Stat, Store};
+use crate::store::{Entry, LocalStore, ReadSeek, Stat, Store};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ impl Store for FaultyStore {
         LocalStore.read(path)
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
         self.reading()?;
         LocalStore.open(path)
     }
@@ -92,6 +92,20 @@ impl Store for FaultyStore {
             }
             _ => LocalStore.create(path, bytes),
         }
+    }
+
+    fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
+        self.write()?;
+        let create = self.creates.fetch_add(1, Ordering::SeqCst);
+        let fault = match self.fault {
+            Fault::TornWrite { nth } | Fault::SilentlyTorn { nth } | Fault::FlippedBit { nth }
+                if create == nth =>
+            {
+                Some(self.fault)
+            }
+            _ => None,
+        };
+        Ok(Box::new(FaultyFile { file: LocalStore.begin(path)?, fault }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -127,5 +141,34 @@ impl Store for FaultyStore {
     fn flush(&self, folder: &Path) -> io::Result<()> {
         self.write()?;
         LocalStore.flush(folder)
+    }
+}
+
+/// A file whose first write goes wrong.
+struct FaultyFile {
+    file: Box<dyn Write + Send>,
+    fault: Option<Fault>,
+}
+
+impl Write for FaultyFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let half = &bytes[..bytes.len() / 2];
+        match self.fault.take() {
+            Some(Fault::TornWrite { .. }) => {
+                self.file.write_all(half)?;
+                Err(ErrorKind::StorageFull.into())
+            }
+            Some(Fault::FlippedBit { .. }) => {
+                let mut flipped = bytes.to_vec();
+                flipped[bytes.len() / 2] ^= 1;
+                self.file.write_all(&flipped).map(|()| bytes.len())
+            }
+            Some(_) => self.file.write_all(half).map(|()| bytes.len()),
+            None => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -13,11 +13,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// All of a file, and what is known of it.
     fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)>;
     /// A file, to read bit by bit.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>>;
     /// What is known of a file.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Writes a file that is not there yet.
     fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Begins a file that is not there yet. All that is written to it is in it once it has been flushed.
+    fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>>;
     /// Gives a file another name, replacing the one that had it. Others see the old or the new, nothing between.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -33,6 +35,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Brings to the disk what was written under a folder before.
     fn flush(&self, folder: &Path) -> io::Result<()>;
 }
+
+/// What can be read bit by bit, from wherever one likes.
+pub trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
 
 /// What is known of a file.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +83,7 @@ impl Store for LocalStore {
         Ok((bytes, stat))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
         Ok(Box::new(File::open(path)?))
     }
 
@@ -85,16 +92,17 @@ impl Store for LocalStore {
     }
 
     fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::create_new(path)?;
-        let written = file.write_all(bytes);
-        // Where `flush` cannot bring a whole filesystem to the disk, each file goes there by itself.
-        #[cfg(not(target_os = "linux"))]
-        let written = written.and_then(|()| file.sync_all());
+        let mut file = self.begin(path)?;
+        let written = file.write_all(bytes).and_then(|()| file.flush());
         if written.is_err() {
             drop(file);
             let _ = fs::remove_file(path);
         }
         written
+    }
+
+    fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
+        Ok(Box::new(NewFile(File::create_new(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -142,5 +150,21 @@ impl Store for LocalStore {
         #[cfg(not(target_os = "linux"))]
         folder.sync_all()?;
         Ok(())
+    }
+}
+
+/// A file that is being written.
+struct NewFile(File);
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    /// Where [`Store::flush`] cannot bring a whole filesystem to the disk, each file goes there by itself.
+    fn flush(&mut self) -> io::Result<()> {
+        #[cfg(not(target_os = "linux"))]
+        self.0.sync_all()?;
+        self.0.flush()
     }
 }

@@ -5,11 +5,12 @@ mod processes;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
-use fuseline_artifact::Digest;
+use fuseline_artifact::{Digest, Sequence};
 use tempfile::TempDir;
 
 use crate::*;
@@ -18,20 +19,27 @@ pub fn key(name: &str) -> ActionKey {
     ActionKey::from(Digest::of(name))
 }
 
+/// An action whose output is too large to be held whole.
+pub const LARGE: &str = "large";
+
 /// What an action named so makes.
 pub fn output_of(name: &str) -> Vec<u8> {
-    format!("the output of {name}\n").repeat(50).into_bytes()
+    let times = if name == LARGE { 500 } else { 50 };
+    format!("the output of {name}\n").repeat(times).into_bytes()
 }
 
 /// Executes an action: its object, then its record.
 pub fn execute(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
     let bytes = output_of(name);
-    let digest = cache.put_object(&bytes)?;
+    let write = |object: &mut ObjectWriter<'_>| {
+        bytes.chunks(1_500).try_for_each(|part| object.write_all(part))
+    };
+    let (digest, size) = cache.put_object_of(write)?.expect("only the cache fails here");
     let output = OutputRecord {
         port: "main".to_owned(),
         kind: "evidence".to_owned(),
         digest,
-        size: bytes.len() as u64,
+        size,
         media_type: None,
     };
     let record = ActionRecord {
@@ -210,6 +218,62 @@ fn a_damaged_object_is_named_set_aside_and_made_again() {
     execute(&cache, "one").unwrap();
     assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("one"));
     assert_eq!(cache.status().unwrap().damaged, 1);
+}
+
+#[test]
+fn an_object_that_is_read_in_pieces_is_checked_as_a_whole() {
+    let (_folder, cache) = open();
+    let record = execute(&cache, LARGE).unwrap();
+    let (digest, whole) = (record.outputs[0].digest, output_of(LARGE));
+    assert_eq!((digest, record.outputs[0].size), (Digest::of(&whole), whole.len() as u64));
+    let size = whole.len();
+    let read = |object: &mut ObjectReader| -> io::Result<Vec<Vec<u8>>> {
+        assert_eq!(object.size(), size as u64);
+        let mut pieces = vec![object.last(10)?, object.last(100)?, object.next(5)?];
+        object.skip(1_000)?;
+        pieces.extend([object.next(0)?, object.next(size - 1_055)?, object.next(30)?]);
+        Ok(pieces.into_iter().map(Vec::from).collect())
+    };
+    let expected = [
+        size - 10..size,
+        size - 100..size,
+        0..5,
+        1_005..1_005,
+        1_005..size - 50,
+        size - 50..size - 20,
+    ];
+    let expected: Vec<_> = expected.map(|range| whole[range].to_vec()).into();
+    assert_eq!(cache.read_object(&digest, read).unwrap().unwrap().unwrap(), expected);
+    // More than there is, and the end after the beginning, are errors of who reads.
+    let beyond = |object: &mut ObjectReader| {
+        (object.next(size + 1).is_err(), object.next(1).is_ok(), object.last(1).is_err())
+    };
+    assert_eq!(cache.read_object(&digest, beyond).unwrap(), Some((true, true, true)));
+    assert_eq!(cache.read_object(&Digest::of("never put"), |_| ()).unwrap(), None);
+    // Whatever was changed, looked at or not: what was read does not count.
+    for changed in [0, 500, size / 2, size - 40, size - 1] {
+        let path = object_path(&cache, LARGE);
+        let mut bytes = whole.clone();
+        bytes[changed] ^= 1;
+        fs::write(path, bytes).unwrap();
+        let error = cache.read_object(&digest, read).unwrap_err();
+        assert!(matches!(error, CacheError::Damaged { .. }), "byte {changed}: {error}");
+        assert!(!is_cached(&cache, LARGE));
+        execute(&cache, LARGE).unwrap();
+    }
+    assert!(cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn what_is_given_up_while_it_is_written_leaves_nothing() {
+    let (_folder, cache) = open();
+    let given_up = cache.put_object_of(|object| {
+        object.write_all(&output_of(LARGE)).unwrap();
+        Err("no more")
+    });
+    assert_eq!(given_up.unwrap(), Err("no more"));
+    let shard = cache.layout.object(&Digest::from([0; 32]));
+    assert_eq!(fs::read_dir(shard.parent().unwrap()).unwrap().count(), 0);
 }
 
 #[test]

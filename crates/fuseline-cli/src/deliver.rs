@@ -1,67 +1,121 @@
 //! Copies objects out of the cache to where people look for them, in the form that the file's name asks for.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use fuseline_artifact::Digest;
-use fuseline_cache::Cache;
+use bytes::Bytes;
+use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
+use fuseline_cache::{Cache, ObjectReader};
+use fuseline_engine::FileDigests;
 
 use crate::exit::Failure;
 use crate::table::{Form, Table};
 
-/// Writes an object to a path: whole or not at all. A file that holds the same bytes already is left alone.
+/// How many bytes are copied at once.
+const PART: u64 = 1 << 20;
+
+/// Writes an object to a path: whole or not at all. A file that holds the same bytes already is left alone; with
+/// `files` one that is remembered to hold them is not read for that.
 ///
 /// A table becomes CSV or JSON where the file's name ends so; everything else goes out as it is.
-pub fn object(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Failure> {
-    if holds(path, digest) {
+pub fn object(
+    cache: &Cache,
+    digest: &Digest,
+    path: &Path,
+    files: Option<&FileDigests>,
+) -> Result<(), Failure> {
+    let form = Form::of(path).filter(|form| *form != Form::Parquet);
+    if let Some(form) = form
+        && let Some(table) = Table::parquet(read(cache, digest)?)?
+    {
+        return table_to(&table, form, path);
+    }
+    let there = match files {
+        Some(files) => files.digest(path),
+        None => File::open(path).and_then(Digest::of_reader),
+    };
+    if there.is_ok_and(|there| there == *digest) {
         return Ok(());
     }
-    let bytes = read(cache, digest)?;
-    match Form::of(path) {
-        Some(form @ (Form::Csv | Form::Json)) => match Table::parquet(&bytes)? {
-            Some(table) => table_to(&table, form, path),
-            None => to(path, &bytes),
-        },
-        _ => to(path, &bytes),
+    copy(cache, digest, path)
+}
+
+/// Copies an object as it is. It gets its name only when all of it was copied and is sound.
+fn copy(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Failure> {
+    let mut failure = None;
+    let written = whole(path, |file| {
+        let copied = cache.read_object(digest, |object| copy_all(object, file));
+        match copied.map_err(Failure::from).and_then(|copied| copied.ok_or_else(|| gone(digest))) {
+            Ok(copied) => copied,
+            Err(error) => {
+                failure = Some(error);
+                Err(io::ErrorKind::Other.into())
+            }
+        }
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => written.map_err(|error| cannot_write(path, &error)),
     }
+}
+
+fn copy_all(object: &mut ObjectReader, file: &mut File) -> io::Result<()> {
+    let mut left = object.size();
+    while left > 0 {
+        let part = left.min(PART);
+        file.write_all(&object.next(part as usize)?)?;
+        left -= part;
+    }
+    Ok(())
 }
 
 /// Writes a table to a path, like [`object`].
 pub fn table_to(table: &Table, form: Form, path: &Path) -> Result<(), Failure> {
     let bytes = table.write(form)?;
-    if holds(path, &Digest::of(&bytes)) { Ok(()) } else { to(path, &bytes) }
+    let there = File::open(path).and_then(Digest::of_reader);
+    if there.is_ok_and(|there| there == Digest::of(&bytes)) { Ok(()) } else { to(path, &bytes) }
 }
 
 /// Writes bytes to a path: whole or not at all.
 pub fn to(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    file(path, bytes)
-        .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
+    file(path, bytes).map_err(|error| cannot_write(path, &error))
 }
 
 /// The bytes of an object that was there a moment ago.
-pub fn read(cache: &Cache, digest: &Digest) -> Result<Vec<u8>, Failure> {
-    let bytes = cache.get_object(digest)?.ok_or_else(|| {
-        Failure::failed(format!("object {digest} vanished from the cache"))
-            .hint("run again to make it again")
-    })?;
-    Ok(bytes.to_vec())
+pub fn read(cache: &Cache, digest: &Digest) -> Result<Bytes, Failure> {
+    cache.get_object(digest)?.ok_or_else(|| gone(digest))
 }
 
-fn holds(path: &Path, digest: &Digest) -> bool {
-    fs::File::open(path).and_then(Digest::of_reader).is_ok_and(|there| there == *digest)
+/// The artifact in an object that was there a moment ago.
+pub fn artifact(cache: &Cache, kind: ArtifactKind, digest: &Digest) -> Result<Artifact, Failure> {
+    let read = |object: &mut ObjectReader| Artifact::read(kind, None, None, object);
+    cache.read_object(digest, read)?.ok_or_else(|| gone(digest))?.map_err(Failure::failed)
+}
+
+fn gone(digest: &Digest) -> Failure {
+    Failure::failed(format!("object {digest} vanished from the cache"))
+        .hint("run again to make it again")
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot write {}: {error}", path.display()))
 }
 
 /// Writes a file by way of a temporary one beside it and a rename.
 pub fn file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    whole(path, |file| file.write_all(bytes))
+}
+
+fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
         fs::create_dir_all(folder)?;
     }
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(format!(".{}.tmp", std::process::id()));
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
+    let written = File::create(&temporary)
+        .and_then(|mut file| write(&mut file))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The error that matters is the first one.

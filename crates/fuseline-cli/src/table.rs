@@ -100,11 +100,11 @@ impl Table {
     }
 
     /// The table in the bytes of a Parquet file; `None` when they are something else.
-    pub fn parquet(bytes: &[u8]) -> Result<Option<Self>, TableError> {
+    pub fn parquet(bytes: Bytes) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {
             return Ok(None);
         }
-        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let schema = reader.schema().clone();
         let batches = reader.build()?.collect::<Result<Vec<_>, _>>()?;
         let batch = concat_batches(&schema, &batches)?;

@@ -1,10 +1,12 @@
 //! What a stage is given and what it gives back.
 
+use std::fs::File;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fuseline_artifact::{Artifact, ArtifactKind, Digest, Typed};
+use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
 use fuseline_host::Isolation;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +25,9 @@ pub struct Labelled<T> {
     pub artifact: T,
 }
 
-/// Reads an artifact when a stage asks for it.
-type Load<'a> = Box<dyn Fn() -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a>;
+/// Reads an artifact when a stage asks for it: all of it, or at least these columns.
+type Load<'a> =
+    Box<dyn Fn(Option<&[&str]>) -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a>;
 
 struct Member<'a> {
     port: String,
@@ -84,7 +87,7 @@ impl Inputs<'_> {
         let mut found = self.members.iter().filter(|member| member.port == port);
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
-            (Some(member), None) => Ok(Some(T::from_artifact(&*(member.load)()?)?)),
+            (Some(member), None) => Ok(Some(T::from_artifact(&*(member.load)(None)?)?)),
             (Some(_), Some(_)) => {
                 Err(StageError::failed(format!("more than one artifact arrived at input {port}")))
             }
@@ -97,7 +100,25 @@ impl Inputs<'_> {
             .iter()
             .filter(|member| member.port == port)
             .map(|member| {
-                let artifact = T::from_artifact(&*(member.load)()?)?;
+                let artifact = T::from_artifact(&*(member.load)(None)?)?;
+                Ok(Labelled { point: member.point.clone(), artifact })
+            })
+            .collect()
+    }
+
+    /// The features of a port with these columns alone, as far as they have them, and their example_ids: the others of
+    /// large ones are not read. A small artifact may come with all of its columns.
+    pub fn columns(
+        &self,
+        port: &str,
+        columns: &[&str],
+    ) -> Result<Vec<Labelled<Features>>, StageError> {
+        let columns: Vec<&str> = [&["example_id"], columns].concat();
+        self.members
+            .iter()
+            .filter(|member| member.port == port)
+            .map(|member| {
+                let artifact = Features::from_artifact(&*(member.load)(Some(&columns))?)?;
                 Ok(Labelled { point: member.point.clone(), artifact })
             })
             .collect()
@@ -107,7 +128,9 @@ impl Inputs<'_> {
     pub fn raw(&self, port: &str) -> Result<Vec<Labelled<Arc<Artifact>>>, StageError> {
         let members = self.members.iter().filter(|member| member.port == port);
         members
-            .map(|member| Ok(Labelled { point: member.point.clone(), artifact: (member.load)()? }))
+            .map(|member| {
+                Ok(Labelled { point: member.point.clone(), artifact: (member.load)(None)? })
+            })
             .collect()
     }
 
@@ -143,20 +166,39 @@ impl Inputs<'_> {
 
     /// The bytes of a file that the key names; an error when they are no longer those that were keyed.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
-        let Some((_, keyed)) = self.files.iter().find(|(keyed, _)| keyed == path) else {
-            return Err(StageError::failed(format!("{} is not part of the key", path.display())));
-        };
-        let bytes = std::fs::read(path).map_err(|error| {
-            StageError::data(format!("cannot read {}: {error}", path.display()))
-        })?;
-        if Digest::of(&bytes) != *keyed {
-            return Err(StageError::data(format!(
-                "{} changed while the run was under way",
-                path.display()
-            ))
-            .hint("run again when nothing writes to it"));
+        let keyed = self.keyed(path)?;
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        if Digest::of(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
+    }
+
+    /// What `read` makes of a file that the key names, without holding all of it.
+    ///
+    /// Afterwards the file is hashed and its time looked at. When it is no longer what was keyed, or somebody wrote to it
+    /// meanwhile, that is the error, whatever `read` made of it.
+    pub fn through_file<T>(
+        &self,
+        path: &Path,
+        read: impl FnOnce(File) -> Result<T, StageError>,
+    ) -> Result<T, StageError> {
+        let keyed = self.keyed(path)?;
+        let unreadable = |error: io::Error| unreadable(path, &error);
+        let mut file = File::open(path).map_err(unreadable)?;
+        let looks = || file.metadata().and_then(|looks| Ok((looks.len(), looks.modified()?)));
+        let before = looks().map_err(unreadable)?;
+        let made = read(file.try_clone().map_err(unreadable)?);
+        let after = looks().map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        if before != after || Digest::of_reader(&file).map_err(unreadable)? != keyed {
+            return Err(changed(path));
         }
-        Ok(bytes)
+        made
+    }
+
+    fn keyed(&self, path: &Path) -> Result<Digest, StageError> {
+        let keyed = self.files.iter().find(|(keyed, _)| keyed == path);
+        keyed
+            .map(|(_, digest)| *digest)
+            .ok_or_else(|| StageError::failed(format!("{} is not part of the key", path.display())))
     }
 
     /// The flag that is raised when the run is to stop; long work looks at it now and then.
@@ -173,6 +215,15 @@ impl Inputs<'_> {
             _ => Ok(()),
         }
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> StageError {
+    StageError::data(format!("cannot read {}: {error}", path.display()))
+}
+
+fn changed(path: &Path) -> StageError {
+    StageError::data(format!("{} changed while the run was under way", path.display()))
+        .hint("run again when nothing writes to it")
 }
 
 /// Puts [`Inputs`] together: the engine from the cache, a test from artifacts in memory.
@@ -193,13 +244,13 @@ impl<'a> InputsBuilder<'a> {
         })
     }
 
-    /// An artifact at a port, read when asked for.
+    /// An artifact at a port, read when asked for. `load` is told which columns are needed, where not all are.
     #[must_use]
     pub fn lazy(
         mut self,
         port: &str,
         point: Point,
-        load: impl Fn() -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a,
+        load: impl Fn(Option<&[&str]>) -> Result<Arc<Artifact>, StageError> + Send + Sync + 'a,
     ) -> Self {
         self.0.members.push(Member { port: port.to_owned(), point, load: Box::new(load) });
         self
@@ -213,7 +264,7 @@ impl<'a> InputsBuilder<'a> {
         artifact: impl Typed,
     ) -> Result<Self, StageError> {
         let artifact = Arc::new(artifact.into_artifact()?);
-        Ok(self.lazy(port, point, move || Ok(artifact.clone())))
+        Ok(self.lazy(port, point, move |_| Ok(artifact.clone())))
     }
 
     /// The stage's own point.

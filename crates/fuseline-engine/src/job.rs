@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use fuseline_artifact::{Artifact, ArtifactKind, Digest};
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, OutputRecord};
+use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
+use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, ObjectReader, OutputRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -77,7 +77,8 @@ impl<'a> LocalExecutor<'a> {
         Self { kinds, services, cache, recent: Recent::default() }
     }
 
-    fn load(&self, given: &Given) -> Result<Arc<Artifact>, StageError> {
+    /// An artifact. One that is too large to be kept is read with no more than the columns that are asked for.
+    fn load(&self, given: &Given, columns: Option<&[&str]>) -> Result<Arc<Artifact>, StageError> {
         if let Some(artifact) = self.recent.get(&given.digest) {
             return Ok(artifact);
         }
@@ -86,13 +87,17 @@ impl<'a> LocalExecutor<'a> {
                 .hint("`fuseline cache verify` finds what else is; the next run makes it again")
                 .lost(given.digest)
         };
-        let bytes = self
+        let read = |object: &mut ObjectReader| {
+            let size = usize::try_from(object.size()).unwrap_or(usize::MAX);
+            let columns = columns.filter(|_| size > RECENT_BYTES);
+            Artifact::read(given.kind, None, columns, object).map(|artifact| (artifact, size))
+        };
+        let (artifact, size) = self
             .cache
-            .get_object(&given.digest)
+            .read_object(&given.digest, read)
             .map_err(|error| StageError::from(error).lost(given.digest))?
-            .ok_or_else(missing)?;
-        let size = bytes.len();
-        let artifact = Arc::new(Artifact::decode(given.kind, None, bytes)?);
+            .ok_or_else(missing)??;
+        let artifact = Arc::new(artifact);
         self.recent.put(given.digest, artifact.clone(), size);
         Ok(artifact)
     }
@@ -122,7 +127,8 @@ impl LocalExecutor<'_> {
             inputs = inputs.provenance(provenance.clone());
         }
         for given in &job.inputs {
-            inputs = inputs.lazy(&given.port, given.point.clone(), || self.load(given));
+            inputs =
+                inputs.lazy(&given.port, given.point.clone(), |columns| self.load(given, columns));
         }
         let inputs = inputs.build();
         let mut outputs = Outputs::default();
@@ -133,18 +139,18 @@ impl LocalExecutor<'_> {
         let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
-            let bytes = artifact.encode()?;
-            let digest = self.cache.put_object(&bytes)?;
+            let (digest, size) = self.cache.put_object_of(|object| artifact.write(object))??;
             let media_type = artifact.media_type().map(str::to_owned);
             record.outputs.push(OutputRecord {
                 port: port.clone(),
                 kind: kind.name().to_owned(),
                 digest,
-                size: bytes.len() as u64,
+                size,
                 media_type,
             });
             if *kind != ArtifactKind::Report {
-                self.recent.put(digest, Arc::new(artifact), bytes.len());
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                self.recent.put(digest, Arc::new(artifact), size);
             }
         }
         record.seconds = started.elapsed().as_secs_f64();

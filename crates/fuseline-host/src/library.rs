@@ -256,7 +256,7 @@ impl PluginLibrary {
 
     /// What is known of files by their digests, recalled or loaded since, when some of it has not been recalled.
     pub fn learnt(&self) -> Option<BTreeMap<Digest, Descriptor>> {
-        let has_learnt = self.shared.has_learnt.load(Ordering::Relaxed);
+        let has_learnt = self.shared.has_learnt.swap(false, Ordering::Relaxed);
         has_learnt.then(|| lock(&self.shared.described).clone())
     }
 

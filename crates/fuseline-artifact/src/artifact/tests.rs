@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::digest::Digest;
 use crate::samples;
+use crate::sequence::Held;
 
 fn comes_back<T: Typed + Clone + PartialEq + Debug>(value: T) {
     let artifact = value.clone().into_artifact().unwrap();
@@ -85,21 +86,6 @@ fn bytes_of_another_kind_are_refused_by_name() {
 }
 
 #[test]
-fn named_columns_are_read_alone() {
-    let bytes = samples::features().into_artifact().unwrap().encode().unwrap();
-    let read =
-        |columns: &[&str]| Artifact::decode_columns(ArtifactKind::Features, bytes.clone(), columns);
-    let table = read(&["energy"]).unwrap();
-    assert_eq!((table.num_columns(), table.num_rows()), (1, 3));
-    assert_eq!(table.schema_ref().field(0).name(), "energy");
-    // In the order of the table, and a dot in a name is nothing special.
-    let table = read(&["pitch.mean", "example_id"]).unwrap();
-    assert_eq!(table.schema_ref().field(0).name(), "example_id");
-    let error = read(&["pitch"]).unwrap_err();
-    assert_eq!(error.to_string(), "features have no column pitch");
-}
-
-#[test]
 fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
     let refused = |artifact: Result<Artifact, ArtifactError>, message: &str| {
         assert_eq!(artifact.unwrap_err().to_string(), message);
@@ -153,6 +139,9 @@ fn every_truncation_of_a_file_is_an_error() {
         let bytes = artifact.encode().unwrap();
         for length in 0..bytes.len() {
             let cut = bytes[..length].to_vec();
+            let schema = artifact.kind.schema().unwrap();
+            let read = encoding::read(schema, None, &mut Held::new(cut.clone()));
+            assert!(read.is_err(), "{length} of {}, column by column", artifact.kind);
             assert!(
                 Artifact::decode(artifact.kind, None, cut).is_err(),
                 "{length} of {}",
@@ -164,6 +153,9 @@ fn every_truncation_of_a_file_is_an_error() {
 
 /// Reads bytes as an artifact and as its struct. Anything but a panic will do.
 fn read_all(kind: ArtifactKind, bytes: &[u8]) {
+    if let Some(schema) = kind.schema() {
+        drop(encoding::read(schema, None, &mut Held::new(bytes.to_vec())));
+    }
     let Ok(artifact) = Artifact::decode(kind, None, bytes.to_vec()) else { return };
     match kind {
         ArtifactKind::Features => drop(crate::Features::from_artifact(&artifact)),

@@ -5,6 +5,7 @@ use arrow::datatypes::Field;
 
 use super::*;
 use crate::kind::ArtifactKind;
+use crate::sequence::Held;
 use crate::{Artifact, Features, Typed, samples};
 
 fn features(values: Vec<Option<f64>>) -> Features {
@@ -68,6 +69,35 @@ fn a_table_of_several_row_groups_comes_back_whole() {
     let table = features((0..rows).map(|row| Some(row as f64)).collect());
     let read = Artifact::decode(ArtifactKind::Features, None, bytes(table.clone())).unwrap();
     assert_eq!(Features::from_artifact(&read).unwrap(), table);
+}
+
+#[test]
+fn every_table_is_the_same_in_one_piece_and_column_by_column() {
+    let rows = ROW_GROUP_ROWS * 2 + 17;
+    let sparse = (0..rows).map(|row| (row % 3 > 0).then_some(row as f64));
+    let large = features(sparse.collect()).into_artifact().unwrap();
+    for artifact in samples::all().into_iter().chain([large]) {
+        let Some(schema) = artifact.kind.schema() else { continue };
+        let bytes = artifact.encode().unwrap();
+        let read = read(schema, None, &mut Held::new(bytes.clone())).unwrap();
+        assert_eq!(read, decode(schema, bytes.into()).unwrap(), "{}", artifact.kind);
+    }
+}
+
+#[test]
+fn named_columns_are_read_alone() {
+    let features = samples::features().into_artifact().unwrap();
+    let (schema, bytes) = (features.kind.schema().unwrap(), features.encode().unwrap());
+    let names = |columns: &[&str]| {
+        let (table, _) = read(schema, Some(columns), &mut Held::new(bytes.clone())).unwrap();
+        assert_eq!(table.num_rows(), 3);
+        let fields = table.schema_ref().fields().iter();
+        fields.map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["energy"]), ["energy"]);
+    // In the order of the table, and a dot in a name is nothing special.
+    assert_eq!(names(&["pitch.mean", "example_id"]), ["example_id", "pitch.mean"]);
+    assert_eq!(names(&["pitch"]), [""; 0]);
 }
 
 #[test]

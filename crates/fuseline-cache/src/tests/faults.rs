@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::*;
 use crate::faulty::{Fault, FaultyStore};
 
-const NAMES: [&str; 3] = ["one", "two", "three"];
+const NAMES: [&str; 4] = ["one", "two", LARGE, "three"];
 
 /// More calls than the story makes, so that the last rounds have no fault in them.
-const CALLS: usize = 40;
+const CALLS: usize = 50;
 
 /// Runs the story on a faulty store. What it says, and the folder as it left it.
 fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {
@@ -82,7 +82,7 @@ fn a_write_that_fails_anywhere_is_an_error_and_loses_nothing() {
 
 #[test]
 fn a_torn_write_is_never_read() {
-    for nth in 0..12 {
+    for nth in 0..14 {
         let (folder, result) = story(Fault::TornWrite { nth });
         if let Err(error) = result {
             assert!(matches!(error, CacheError::Full { .. }), "{error}");
@@ -94,7 +94,7 @@ fn a_torn_write_is_never_read() {
 #[test]
 fn a_file_cut_short_or_changed_behind_our_back_is_never_believed() {
     // From 3 on: the format file and its like are not content, and a damaged one is refused when it is opened.
-    for nth in 3..12 {
+    for nth in 3..14 {
         for fault in [Fault::SilentlyTorn { nth }, Fault::FlippedBit { nth }] {
             let (folder, result) = story(fault);
             result.unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fuseline_artifact::{Artifact, ArtifactKind, Model, Typed as _};
+use fuseline_artifact::{ArtifactKind, Model, Typed as _};
 use fuseline_cache::Cache;
 use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
 use fuseline_host::PluginLibrary;
@@ -128,7 +128,7 @@ fn deposit(
     }
     for output in &context.outputs {
         let path = Path::new("outputs").join(&output.file);
-        deliver::object(cache, &output.digest, &files.folder.join(&path))?;
+        deliver::object(cache, &output.digest, &files.folder.join(&path), None)?;
         files.note(path)?;
     }
     let manifest = serde_json::to_vec_pretty(manifest).map_err(Failure::failed)?;
@@ -178,7 +178,7 @@ fn write_findings(
     for given in report.given.iter().filter(|given| given.port == "findings") {
         let bytes = deliver::read(cache, &given.digest)?;
         files.write(below.join("findings.parquet"), &bytes)?;
-        if let Some(table) = Table::parquet(&bytes)? {
+        if let Some(table) = Table::parquet(bytes.clone())? {
             files.write(below.join("findings.csv"), &table.write(Form::Csv)?)?;
             files.write(below.join("findings.json"), &table.write(Form::Json)?)?;
         }
@@ -201,10 +201,9 @@ fn data(
     let mut inputs = InputsBuilder::new(&services, manifest.seed)
         .provenance(Arc::new(context.provenance.clone()));
     for given in &report.given {
-        let load = move || {
-            let read = deliver::read(cache, &given.digest);
-            let bytes = read.map_err(|failure| StageError::failed(failure.message))?;
-            Ok(Arc::new(Artifact::decode(given.kind, None, bytes)?))
+        let load = move |_: Option<&[&str]>| {
+            let read = deliver::artifact(cache, given.kind, &given.digest);
+            Ok(Arc::new(read.map_err(|failure| StageError::failed(failure.message))?))
         };
         inputs = inputs.lazy(&given.port, given.point.clone(), load);
     }
@@ -239,10 +238,8 @@ fn plugins(cache: &Cache, manifest: &Manifest) -> Result<Vec<PluginUsed>, Failur
             if kind != ArtifactKind::Model.name() {
                 continue;
             }
-            let bytes = deliver::read(cache, digest)?;
-            let model = Artifact::decode(ArtifactKind::Model, None, bytes)
-                .and_then(|artifact| Model::from_artifact(&artifact))
-                .map_err(Failure::failed)?;
+            let model = deliver::artifact(cache, ArtifactKind::Model, digest)?;
+            let model = Model::from_artifact(&model).map_err(Failure::failed)?;
             let digest = model.plugin_digest.to_string();
             let of = used.iter_mut().find(|of| (&of.id, &of.digest) == (&model.plugin_id, &digest));
             if let Some(plugin) = of {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionState, Class, Depth, LocalExecutor, Logged, Outcome, Plan, RunOptions, RunRecord, codes,
-    execute, remembered, site,
+    ActionState, Class, Depth, LocalExecutor, Logged, Outcome, Plan, RunOptions, RunRecord,
+    Services, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
@@ -38,10 +38,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         memory: args.memory.or_else(all_memory),
     };
     let mut record = RunRecord::begin(&cache, &plan).map_err(Failure::failed)?;
-    if let Err(error) = session.services.remember(&cache) {
-        // Without the memos the next run reads files and asks plugins again, and that is all.
-        tracing::warn!(%error, "what is known of files and plugins was not kept");
-    }
+    keep_memos(&session.services, &cache);
     action_log::begin(&cache.runs_folder().join(record.id()));
     let mut progress = Progress::of(global, &plan);
     let executor = LocalExecutor::new(&session.kinds, &session.services, &cache);
@@ -65,13 +62,16 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let mut outcome = round()?;
     let folder = args.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
     let mut outputs = Map::new();
-    let mut delivered = deliver_outputs(&plan, &outcome, &cache, &folder, &mut outputs);
+    let mut delivered =
+        deliver_outputs(&plan, &outcome, &cache, &session.services, &folder, &mut outputs);
     if delivered.is_err() && damaged_outputs(&plan, &outcome, &cache) {
         // Found when it was to be delivered, and set aside: what made it runs again.
         outcome = round()?.after(outcome);
-        delivered = deliver_outputs(&plan, &outcome, &cache, &folder, &mut outputs);
+        delivered =
+            deliver_outputs(&plan, &outcome, &cache, &session.services, &folder, &mut outputs);
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
+    keep_memos(&session.services, &cache);
     context::keep(
         &cache,
         record.id(),
@@ -118,6 +118,14 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     std::mem::forget((outcome, plan));
     std::mem::forget(session);
     Ok(exit)
+}
+
+/// Keeps what was found out of files and plugins, when there is something new.
+fn keep_memos(services: &Services, cache: &Cache) {
+    if let Err(error) = services.remember(cache) {
+        // Without the memos the next run reads files and asks plugins again, and that is all.
+        tracing::warn!(%error, "what is known of files and plugins was not kept");
+    }
 }
 
 /// A flag that the first Ctrl-C raises; the second ends the process at once.
@@ -185,12 +193,13 @@ fn deliver_outputs(
     plan: &Plan<'_>,
     outcome: &Outcome,
     cache: &Cache,
+    services: &Services,
     folder: &Path,
     written: &mut Map<String, Value>,
 ) -> Result<(), Failure> {
     for (file, digest) in reached(plan, outcome) {
         let path: PathBuf = folder.join(file);
-        deliver::object(cache, &digest, &path)?;
+        deliver::object(cache, &digest, &path, Some(&services.files))?;
         written.insert(file.display().to_string(), path.display().to_string().into());
     }
     Ok(())

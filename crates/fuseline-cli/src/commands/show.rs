@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fuseline_artifact::{Artifact, ArtifactKind, Payload};
+use fuseline_artifact::{ArtifactKind, Payload};
 use fuseline_cache::Cache;
 use fuseline_engine::{
     ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, Point, RunOptions, StageError,
@@ -54,13 +54,12 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
         let digest = outcome
             .output(&plan, action, output)
             .ok_or_else(|| missing(&plan, stage, &point, &args.workflow.workflow))?;
-        let bytes = deliver::read(&cache, &digest)?;
         if let ([_], true, Some(path)) = (picked.as_slice(), parquet, &args.export) {
-            deliver::to(path, &bytes)?;
+            deliver::object(&cache, &digest, path, None)?;
             print::result(path.display().to_string());
             return Ok(Exit::Done);
         }
-        artifacts.push((point, Artifact::decode(kind, None, bytes).map_err(Failure::failed)?));
+        artifacts.push((point, deliver::artifact(&cache, kind, &digest)?));
     }
     if let [(_, artifact)] = artifacts.as_slice()
         && let Payload::Bytes { bytes, .. } = &artifact.payload

@@ -127,7 +127,7 @@ impl StageKind for DefineCohort {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features: Vec<Labelled<Features>> = inputs.many("features")?;
+        let features = inputs.columns("features", &[])?;
         let ids = self.join(&features)?;
         let side = match &self.table {
             Some(LabelTable { path, id }) => {

@@ -169,7 +169,7 @@ impl LoadCsd {
         let id = Id { column: Column::Place(0), pattern: None };
         let non_finite = NonFinite::Keep;
         Reading { id: &id, columns: &self.columns, long: None, pool: &[], non_finite }
-            .features(&table)
+            .features(table)
     }
 
     fn sequence(&self, file: &str, hdf5: &Hdf5File) -> Result<Group, StageError> {

@@ -1,5 +1,6 @@
 //! `load.csv`: a delimited text file becomes features.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use ::csv::{Position, ReaderBuilder, StringRecord};
@@ -8,8 +9,8 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
-use super::table::{Cells, DAMAGED, Table, file_name};
+use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
+use super::table::{Cells, DAMAGED, Table, TextColumn, file_name};
 
 /// Reads numeric features from a delimited text file, one row an example.
 ///
@@ -73,28 +74,33 @@ impl StageKind for LoadCsv {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let bytes = inputs.read_file(&self.path)?;
-        outputs.put("features", self.read(&bytes)?)
+        let features = inputs.through_file(&self.path, |file| self.read(file))?;
+        outputs.put("features", features)
     }
 }
 
 impl LoadCsv {
-    fn read(&self, bytes: &[u8]) -> Result<Features, StageError> {
-        let table =
-            table(file_name(&self.path), bytes, self.delimiter, self.header)?.with_rows()?;
+    fn read(&self, file: impl Read) -> Result<Features, StageError> {
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
+        let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
+        let column = |place: usize, name: &str| match reading.use_of(place, name) {
+            Use::None => TextColumn::Unread,
+            Use::Text => TextColumn::texts(),
+            Use::Number => TextColumn::numbers(),
+        };
+        let table = table(file_name(&self.path), file, self.delimiter, self.header, column)?;
+        reading.features(table.with_rows()?)
     }
 }
 
-/// The rows of a delimited text file.
+/// The rows of a delimited text file. `column` says of each column, by place and name, what is kept of it.
 pub(crate) fn table(
     file: String,
-    bytes: &[u8],
+    bytes: impl Read,
     delimiter: char,
     header: bool,
+    column: impl Fn(usize, &str) -> TextColumn,
 ) -> Result<Table, StageError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let delimiter = u8::try_from(delimiter).ok().filter(u8::is_ascii).ok_or_else(|| {
         StageError::data("the delimiter must be one ASCII character").at("delimiter")
     })?;
@@ -102,8 +108,9 @@ pub(crate) fn table(
         .has_headers(false)
         .flexible(true)
         .delimiter(delimiter)
+        .buffer_capacity(1 << 18)
         .from_reader(bytes);
-    let (mut rows, mut lines, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut columns, mut lines, mut names) = (Vec::new(), Vec::new(), Vec::new());
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| unreadable(&file, &error))? {
         let line = record.position().map_or(0, Position::line);
@@ -112,7 +119,8 @@ pub(crate) fn table(
                 written if header && !written.is_empty() => written.to_owned(),
                 _ => format!("c{place}"),
             };
-            names = (0..record.len()).map(name).collect();
+            names = (0..record.len()).map(name).collect::<Vec<_>>();
+            columns = (0..).zip(&names).map(|(place, name)| column(place, name)).collect();
             if header {
                 continue;
             }
@@ -126,7 +134,7 @@ pub(crate) fn table(
             .at("path")
             .hint("each line holds as many cells as the first; a cell with the delimiter in it stands in quotation marks"));
         }
-        rows.push(record.clone());
+        columns.iter_mut().zip(&record).for_each(|(column, cell)| column.push(cell));
         lines.push(line);
     }
     if names.is_empty() {
@@ -134,7 +142,7 @@ pub(crate) fn table(
             .at("path")
             .hint("each example is a line, below one that names the columns"));
     }
-    Ok(Table { file, names, lines: Some(lines), cells: Cells::Text(rows) })
+    Ok(Table { file, names, lines: Some(lines), cells: Cells::Text(columns) })
 }
 
 fn unreadable(file: &str, error: &::csv::Error) -> StageError {

@@ -67,7 +67,7 @@ impl LoadJsonl {
     fn read(&self, bytes: &[u8]) -> Result<Features, StageError> {
         let table = table(file_name(&self.path), bytes)?.with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
+        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(table)
     }
 }
 

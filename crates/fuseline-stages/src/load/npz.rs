@@ -92,7 +92,7 @@ impl LoadNpz {
         let table = self.table(bytes)?.with_rows()?;
         let id = Id { column: Column::Place(0), pattern: self.id.pattern.clone() };
         let Self { columns, pool, non_finite, .. } = self;
-        Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }.features(&table)
+        Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }.features(table)
     }
 
     fn table(&self, bytes: Vec<u8>) -> Result<Table, StageError> {

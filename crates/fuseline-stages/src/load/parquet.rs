@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 
+use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use ::parquet::file::reader::ChunkReader;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
-use bytes::Bytes;
 use fuseline_artifact::Features;
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
+use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, DAMAGED, Table, file_name};
+
+/// Rows that may be read into one batch however few bytes there are.
+const BATCH_ROWS: usize = 1 << 20;
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
@@ -62,38 +66,68 @@ impl StageKind for LoadParquet {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let bytes = inputs.read_file(&self.path)?;
-        outputs.put("features", self.read(bytes)?)
+        let features = inputs.through_file(&self.path, |file| self.read(file))?;
+        outputs.put("features", features)
     }
 }
 
 impl LoadParquet {
-    fn read(&self, bytes: Vec<u8>) -> Result<Features, StageError> {
-        let table = table(file_name(&self.path), bytes)?.with_rows()?;
+    fn read(&self, bytes: impl ChunkReader + 'static) -> Result<Features, StageError> {
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(&table)
+        let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
+        // A column of lists moves the places of those after it, and how long its lists are is not known yet.
+        let is_read =
+            |name: &str| reading.goes_by_place() || reading.use_of(usize::MAX, name) != Use::None;
+        reading.features(table(file_name(&self.path), bytes, is_read)?.with_rows()?)
     }
 }
 
-/// The rows of a Parquet file.
-pub(crate) fn table(file: String, bytes: Vec<u8>) -> Result<Table, StageError> {
+/// The rows of a Parquet file. Of columns that are no lists only those are read that `is_read` wants by their names; the
+/// others are there and empty.
+pub(crate) fn table(
+    file: String,
+    bytes: impl ChunkReader + 'static,
+    is_read: impl Fn(&str) -> bool,
+) -> Result<Table, StageError> {
     let unreadable = |error: &dyn std::error::Error| {
         StageError::data(format!("{file} cannot be read as Parquet: {error}"))
             .at("path")
             .hint(DAMAGED)
     };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
-        .map_err(|error| unreadable(&error))?;
-    let schema = builder.schema().clone();
-    let batches = builder
+    let size = usize::try_from(bytes.len()).unwrap_or(usize::MAX);
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(&error))?;
+    let fields = builder.schema().fields().clone();
+    let wanted: Vec<bool> =
+        fields.iter().map(|field| field.data_type().is_nested() || is_read(field.name())).collect();
+    let roots = wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(root, _)| root);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let rows = usize::try_from(builder.metadata().file_metadata().num_rows());
+    let rows = rows.unwrap_or(usize::MAX);
+    let reader = builder
+        .with_projection(mask)
+        // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
+        .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)))
         .build()
-        .map_err(|error| unreadable(&error))?
-        .collect::<Result<Vec<RecordBatch>, _>>()
         .map_err(|error| unreadable(&error))?;
-    let whole = concat_batches(&schema, &batches).map_err(|error| unreadable(&error))?;
+    let schema = reader.schema();
+    let mut batches =
+        reader.collect::<Result<Vec<RecordBatch>, _>>().map_err(|error| unreadable(&error))?;
+    let whole = match batches.len() {
+        1 => batches.swap_remove(0),
+        _ => concat_batches(&schema, &batches).map_err(|error| unreadable(&error))?,
+    };
+    drop(batches);
+    let mut read = whole.columns().to_vec().into_iter();
+    drop(whole);
     let (mut names, mut columns) = (Vec::new(), Vec::new());
-    for (field, column) in whole.schema().fields().iter().zip(whole.columns()) {
-        for (name, column) in plain(&file, field.name(), column)? {
+    for (field, wanted) in fields.iter().zip(wanted) {
+        let Some(column) = (if wanted { read.next() } else { None }) else {
+            names.push(field.name().clone());
+            columns.push(new_null_array(&DataType::Null, rows));
+            continue;
+        };
+        for (name, column) in plain(&file, field.name(), &column)? {
             names.push(name);
             columns.push(column);
         }

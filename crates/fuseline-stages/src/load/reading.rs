@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, Float64Array, StringArray};
+use arrow::array::{Array, AsArray, BooleanArray, Float64Array, Float64Builder, StringArray};
+use arrow::compute::filter;
+use arrow::datatypes::Float64Type;
 use fuseline_artifact::Features;
 use fuseline_engine::{StageError, codes};
 use schemars::JsonSchema;
@@ -156,15 +158,47 @@ pub(crate) struct Reading<'o> {
     pub non_finite: NonFinite,
 }
 
+/// What a column is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing.
+    None,
+    /// Ids or names.
+    Text,
+    /// Values.
+    Number,
+}
+
 impl Reading<'_> {
+    /// What a column is read for.
+    pub fn use_of(&self, place: usize, name: &str) -> Use {
+        let is = |column: &Column| match column {
+            Column::Place(wanted) => *wanted == place,
+            Column::Name(wanted) => wanted == name,
+        };
+        match self.long {
+            _ if is(&self.id.column) => Use::Text,
+            Some(long) if is(&long.name) => Use::Text,
+            Some(long) if is(&long.value) => Use::Number,
+            None if self.columns.takes(name) => Use::Number,
+            _ => Use::None,
+        }
+    }
+
+    /// Whether a column is named by its place.
+    pub fn goes_by_place(&self) -> bool {
+        let long = self.long.into_iter().flat_map(|long| [&long.name, &long.value]);
+        long.chain([&self.id.column]).any(|column| matches!(column, Column::Place(_)))
+    }
+
     /// The features that a table holds, sorted by example_id.
-    pub fn features(&self, table: &Table) -> Result<Features, StageError> {
+    pub fn features(&self, mut table: Table) -> Result<Features, StageError> {
         let id = table.column(&self.id.column, "id.column")?;
         let rows = table.rows();
         let mut gate = Gate { rule: self.non_finite, seen: 0 };
         let features = match self.long {
-            Some(long) => self.long(table, id, long, &mut gate)?,
-            None => self.wide(table, id, &mut gate)?,
+            Some(long) => self.long(&table, id, long, &mut gate)?,
+            None => self.wide(&mut table, id, &mut gate)?,
         };
         gate.report(&table.file);
         if features.example_id.is_empty() {
@@ -178,32 +212,31 @@ impl Reading<'_> {
         Ok(features)
     }
 
-    fn wide(&self, table: &Table, id: usize, gate: &mut Gate) -> Result<Features, StageError> {
+    /// Column by column, each of which the table lets go of when it is a feature.
+    fn wide(&self, table: &mut Table, id: usize, gate: &mut Gate) -> Result<Features, StageError> {
         let chosen = self.chosen(table, id)?;
-        let mut rows_of = BTreeMap::<String, Vec<usize>>::new();
-        for row in 0..table.rows() {
-            let rows = rows_of.entry(self.id.of(table, row, id)?).or_default();
-            if let (Some(&earlier), true) = (rows.first(), self.pool.is_empty()) {
-                let example = self.id.of(table, row, id)?;
-                return Err(twice(table, earlier, row, &example));
-            }
-            rows.push(row);
+        let mut keyed = (0..table.rows())
+            .map(|row| Ok((self.id.of(table, row, id)?, row)))
+            .collect::<Result<Vec<_>, StageError>>()?;
+        // Rows of one example stay in the order of the file.
+        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let examples: Vec<_> = keyed.chunk_by(|(a, _), (b, _)| a == b).collect();
+        let second = examples.iter().filter(|rows| self.pool.is_empty() && rows.len() > 1);
+        if let Some([(example, earlier), (_, row), ..]) = second.min_by_key(|rows| rows[1].1) {
+            return Err(twice(table, *earlier, *row, example));
         }
-        let mut assembly = Assembly::new(chosen.len(), self.pool);
-        let mut values = Vec::new();
-        for (example, rows) in rows_of {
-            assembly.example(example);
-            for &column in &chosen {
-                values.clear();
-                for &row in &rows {
+        let mut assembly = Assembly::new(examples.len(), self.pool);
+        for &column in &chosen {
+            assembly.feature(&table.names[column], |example, values| {
+                for &(_, row) in examples[example] {
                     let value = table.number(row, column)?;
                     values.extend(gate.admit(value, || place(table, row, column))?);
                 }
-                assembly.feature(&values);
-            }
+                Ok(())
+            })?;
+            table.forget(column);
         }
-        let names: Vec<_> = chosen.iter().map(|&column| table.names[column].clone()).collect();
-        Ok(assembly.features(&table.file, &names))
+        assembly.features(&table.file, examples.iter().map(|rows| rows[0].0.as_str()))
     }
 
     fn long(
@@ -264,16 +297,16 @@ impl Reading<'_> {
                 .at("columns.include")
                 .hint(hint));
         }
-        let mut assembly = Assembly::new(names.len(), self.pool);
-        for (example, mut features) in observed {
-            assembly.example(example);
-            for name in &names {
-                let cells = features.remove(name).unwrap_or_default();
-                let values: Vec<f64> = cells.into_iter().filter_map(|(_, value)| value).collect();
-                assembly.feature(&values);
-            }
+        let mut assembly = Assembly::new(observed.len(), self.pool);
+        let examples: Vec<_> = observed.iter().collect();
+        for name in &names {
+            assembly.feature(name, |example, values| {
+                let cells = examples[example].1.get(name).into_iter().flatten();
+                values.extend(cells.filter_map(|(_, value)| *value));
+                Ok(())
+            })?;
         }
-        Ok(assembly.features(&table.file, &names))
+        assembly.features(&table.file, examples.iter().map(|(example, _)| example.as_str()))
     }
 
     /// Places of the columns that become features.
@@ -391,58 +424,65 @@ pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) ->
         .hint("each example_id may stand in one row only; pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row")
 }
 
-/// Features under construction: example by example in their order, feature by feature.
+/// Features under construction, one after the other.
 struct Assembly<'o> {
     pool: &'o [Pool],
-    width: usize,
-    ids: Vec<String>,
-    values: Vec<Option<f64>>,
-    without_values: usize,
+    columns: Vec<(String, Float64Array)>,
+    /// Whether an example has any value so far.
+    observed: Vec<bool>,
 }
 
 impl<'o> Assembly<'o> {
-    fn new(features: usize, pool: &'o [Pool]) -> Self {
-        let width = features * pool.len().max(1);
-        Self { pool, width, ids: Vec::new(), values: Vec::new(), without_values: 0 }
+    fn new(examples: usize, pool: &'o [Pool]) -> Self {
+        Self { pool, columns: Vec::new(), observed: vec![false; examples] }
     }
 
-    fn example(&mut self, id: String) {
-        self.leave_out_if_empty();
-        self.ids.push(id);
-    }
-
-    fn feature(&mut self, observed: &[f64]) {
-        match self.pool {
-            [] => self.values.push(observed.first().copied()),
-            pool => self
-                .values
-                .extend(pool.iter().map(|pool| (!observed.is_empty()).then(|| pool.of(observed)))),
+    /// The next feature; `values_of` puts the values of an example into the list that it is given.
+    fn feature(
+        &mut self,
+        name: &str,
+        mut values_of: impl FnMut(usize, &mut Vec<f64>) -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
+        let examples = self.observed.len();
+        let mut built: Vec<_> =
+            (0..self.pool.len().max(1)).map(|_| Float64Builder::with_capacity(examples)).collect();
+        let mut values = Vec::new();
+        for (example, observed) in self.observed.iter_mut().enumerate() {
+            values.clear();
+            values_of(example, &mut values)?;
+            *observed |= !values.is_empty();
+            for (nth, column) in built.iter_mut().enumerate() {
+                column.append_option(match self.pool.get(nth) {
+                    None => values.first().copied(),
+                    Some(pool) => (!values.is_empty()).then(|| pool.of(&values)),
+                });
+            }
         }
-    }
-
-    fn leave_out_if_empty(&mut self) {
-        let Some(start) = self.ids.len().checked_sub(1).map(|last| last * self.width) else {
-            return;
-        };
-        if self.values[start..].iter().all(Option::is_none) {
-            self.values.truncate(start);
-            self.ids.pop();
-            self.without_values += 1;
-        }
-    }
-
-    fn features(mut self, file: &str, names: &[String]) -> Features {
-        self.leave_out_if_empty();
-        if self.without_values > 0 {
-            tracing::info!(file, rows = self.without_values, "left out examples without any value");
-        }
+        let name = [name.to_owned()];
         let names =
-            if self.pool.is_empty() { names.to_vec() } else { pooled_names(names, self.pool) };
-        let columns = names.into_iter().enumerate().map(|(column, name)| {
-            let values = self.values.iter().skip(column).step_by(self.width.max(1)).copied();
-            (name, values.collect::<Float64Array>())
-        });
-        let columns = columns.collect();
-        Features { example_id: StringArray::from_iter_values(&self.ids), columns }
+            if self.pool.is_empty() { name.to_vec() } else { pooled_names(&name, self.pool) };
+        self.columns.extend(names.into_iter().zip(built.iter_mut().map(Float64Builder::finish)));
+        Ok(())
+    }
+
+    /// The features, without the examples that have no value at all.
+    fn features<'e>(
+        mut self,
+        file: &str,
+        examples: impl Iterator<Item = &'e str>,
+    ) -> Result<Features, StageError> {
+        let rows = self.observed.iter().filter(|observed| !**observed).count();
+        if rows > 0 {
+            tracing::info!(file, rows, "left out examples without any value");
+            let kept = BooleanArray::from(self.observed.clone());
+            for (_, column) in &mut self.columns {
+                let left =
+                    filter(column, &kept).map_err(|error| StageError::failed(error.to_string()))?;
+                *column = left.as_primitive::<Float64Type>().clone();
+            }
+        }
+        let examples = examples.zip(&self.observed).filter(|(_, observed)| **observed);
+        let example_id = StringArray::from_iter_values(examples.map(|(example, _)| example));
+        Ok(Features { example_id, columns: self.columns })
     }
 }

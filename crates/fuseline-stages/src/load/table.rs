@@ -1,11 +1,12 @@
 //! A table, whatever the format of the file that holds it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use ::csv::StringRecord;
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use bytes::Bytes;
 use fuseline_engine::StageError;
 use serde_json::Value;
 
@@ -28,14 +29,75 @@ pub(crate) struct Table {
 
 /// The cells, as the format gives them.
 pub(crate) enum Cells {
-    /// Rows of text.
-    Text(Vec<StringRecord>),
+    /// Columns of text, in a table with lines.
+    Text(Vec<TextColumn>),
     /// Columns of numbers, whole numbers or text; others are there and cannot be read.
     Arrow(Vec<ArrayRef>),
     /// Rows of JSON values; a row may end early.
     Json(Vec<Vec<Value>>),
     /// One column of ids, then numbers row by row.
     Matrix { ids: Vec<String>, values: Vec<f64> },
+}
+
+/// A column of a file of text.
+pub(crate) enum TextColumn {
+    /// Nobody asks for it.
+    Unread,
+    /// Its cells one after the other, without space around them, and where each ends.
+    Texts { text: String, ends: Vec<usize> },
+    /// Its cells as numbers, NaN where one is missing; and those that are no numbers, by row.
+    Numbers { values: Vec<f64>, others: BTreeMap<usize, String> },
+}
+
+impl TextColumn {
+    pub fn texts() -> Self {
+        Self::Texts { text: String::new(), ends: Vec::new() }
+    }
+
+    pub fn numbers() -> Self {
+        Self::Numbers { values: Vec::new(), others: BTreeMap::new() }
+    }
+
+    /// Puts down the cell of the next row.
+    pub fn push(&mut self, cell: &str) {
+        let cell = cell.trim();
+        match self {
+            Self::Unread => {}
+            Self::Texts { text, ends } => {
+                text.push_str(cell);
+                ends.push(text.len());
+            }
+            Self::Numbers { values, others } => {
+                let value = if is_missing(cell) { Some(f64::NAN) } else { cell.parse().ok() };
+                if value.is_none() {
+                    others.insert(values.len(), cell.to_owned());
+                }
+                values.push(value.unwrap_or(f64::NAN));
+            }
+        }
+    }
+
+    /// The text of a cell, of a column of text.
+    fn text(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Texts { text, ends } => {
+                let start = row.checked_sub(1).map_or(0, |before| ends[before]);
+                text.get(start..*ends.get(row)?)
+            }
+            Self::Numbers { others, .. } => others.get(&row).map(String::as_str),
+            Self::Unread => None,
+        }
+    }
+
+    fn cell(&self, row: usize) -> Cell<'_> {
+        match (self.text(row), self) {
+            (Some(text), _) if !is_missing(text) => Cell::Text(Cow::Borrowed(text)),
+            (None, Self::Numbers { values, .. }) if !values[row].is_nan() => {
+                Cell::Number(values[row])
+            }
+            _ => Cell::Missing,
+        }
+    }
 }
 
 /// One cell.
@@ -52,8 +114,8 @@ pub(crate) enum Cell<'t> {
 impl Table {
     pub fn rows(&self) -> usize {
         match &self.cells {
-            Cells::Text(rows) => rows.len(),
-            Cells::Arrow(columns) => columns.first().map_or(0, Array::len),
+            Cells::Text(_) => self.lines.as_ref().map_or(0, Vec::len),
+            Cells::Arrow(columns) => columns.iter().map(Array::len).max().unwrap_or_default(),
             Cells::Json(rows) => rows.len(),
             Cells::Matrix { ids, .. } => ids.len(),
         }
@@ -61,10 +123,7 @@ impl Table {
 
     pub fn cell(&self, row: usize, column: usize) -> Cell<'_> {
         match &self.cells {
-            Cells::Text(rows) => match rows[row][column].trim() {
-                text if is_missing(text) => Cell::Missing,
-                text => Cell::Text(Cow::Borrowed(text)),
-            },
+            Cells::Text(columns) => columns[column].cell(row),
             Cells::Arrow(columns) => arrow_cell(&columns[column], row),
             Cells::Json(rows) => rows[row].get(column).map_or(Cell::Missing, json_cell),
             Cells::Matrix { ids, .. } if column == 0 => Cell::Text(Cow::Borrowed(&ids[row])),
@@ -80,9 +139,9 @@ impl Table {
         Ok(match self.cell(row, column) {
             // An id may read NA; only an empty cell of text is no text.
             Cell::Missing => match &self.cells {
-                Cells::Text(rows) => {
-                    let text = rows[row][column].trim();
-                    (!text.is_empty()).then_some(Cow::Borrowed(text))
+                Cells::Text(columns) => {
+                    let text = columns[column].text(row).filter(|text| !text.is_empty());
+                    text.map(Cow::Borrowed)
                 }
                 _ => None,
             },
@@ -149,6 +208,15 @@ impl Table {
         }
     }
 
+    /// Lets go of a column that is not needed any more.
+    pub fn forget(&mut self, column: usize) {
+        match &mut self.cells {
+            Cells::Text(columns) => columns[column] = TextColumn::Unread,
+            Cells::Arrow(columns) => columns[column] = new_null_array(&DataType::Null, 0),
+            Cells::Json(_) | Cells::Matrix { .. } => {}
+        }
+    }
+
     /// The place of a column that an option names.
     pub fn column(&self, wanted: &Column, option: &str) -> Result<usize, StageError> {
         let found = match wanted {
@@ -170,8 +238,8 @@ impl Table {
     /// Which columns there are, or why there is only one.
     pub fn columns_are(&self) -> String {
         let name = self.names.first().map_or("", String::as_str);
-        if let (Cells::Text(rows), 1) = (&self.cells, self.names.len()) {
-            let first = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+        if let (Cells::Text(columns), 1) = (&self.cells, self.names.len()) {
+            let first = columns.first().and_then(|column| column.text(0)).unwrap_or_default();
             let other = [';', '\t', '|', ','];
             if let Some(other) =
                 other.iter().find(|other| [name, first].join(" ").contains(**other))
@@ -249,12 +317,13 @@ pub(crate) fn file_name(path: &Path) -> String {
 /// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet.
 pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Table, StageError> {
     let file = file_name(path);
+    let all_texts = |_: usize, _: &str| TextColumn::texts();
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let table = match ending.as_deref() {
-        Some("csv" | "txt") => super::csv::table(file, &bytes, ',', true),
-        Some("tsv") => super::csv::table(file, &bytes, '\t', true),
+        Some("csv" | "txt") => super::csv::table(file, &*bytes, ',', true, all_texts),
+        Some("tsv") => super::csv::table(file, &*bytes, '\t', true, all_texts),
         Some("jsonl" | "ndjson") => super::jsonl::table(file, &bytes),
-        Some("parquet") => super::parquet::table(file, bytes),
+        Some("parquet") => super::parquet::table(file, Bytes::from(bytes), |_| true),
         _ => Err(StageError::data(format!("{file} is no table that can be read here"))
             .at("path")
             .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),

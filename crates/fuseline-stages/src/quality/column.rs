@@ -47,7 +47,13 @@ impl StageKind for QualityColumn {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features: Features = inputs.one("features")?;
+        let named =
+            |features: &Features| features.columns.iter().any(|(name, _)| *name == self.column);
+        let features = match inputs.columns("features", &[&self.column])?.pop() {
+            Some(found) if named(&found.artifact) => found.artifact,
+            // All columns, to say which there are.
+            _ => inputs.one("features")?,
+        };
         let (_, column) = features
             .columns
             .iter()

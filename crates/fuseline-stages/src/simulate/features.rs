@@ -1,6 +1,6 @@
 //! `simulate.features`: class-conditional Gaussian features whose noise is known, example by example.
 
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::{Float64Array, Float64Builder, StringArray};
 use fuseline_artifact::{ArtifactKind, Cohort, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use fuseline_stats::streams::Stream;
@@ -118,7 +118,8 @@ impl SimulateFeatures {
         let means = self.class_means(&cohort.classes, |class| stream("class", class));
         let mut example_id = Vec::new();
         let mut observed_quality = Vec::new();
-        let mut columns = vec![Vec::new(); width];
+        let mut columns: Vec<_> =
+            (0..width).map(|_| Float64Builder::with_capacity(cohort.example_id.len())).collect();
         for ((id, group), label) in cohort.example_id.iter().zip(&cohort.group).zip(&cohort.label) {
             let mut draw = stream("example", id);
             let mut offset = stream("group", group);
@@ -134,13 +135,13 @@ impl SimulateFeatures {
             let noise_sd = libm::exp(-self.noise_spread * latent);
             for (column, mean) in columns.iter_mut().zip(&means[*label as usize]) {
                 let value = mean + self.group_spread * offset.normal() + noise_sd * draw.normal();
-                column.push((draw.uniform() >= self.missing).then_some(value));
+                column.append_option((draw.uniform() >= self.missing).then_some(value));
             }
         }
         let named = columns
             .into_iter()
             .enumerate()
-            .map(|(at, column)| (format!("x{at}"), column.into_iter().collect::<Float64Array>()));
+            .map(|(at, mut column)| (format!("x{at}"), column.finish()));
         Features {
             example_id: StringArray::from_iter_values(example_id),
             columns: named

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,7 +14,7 @@ fn read(bytes: &[u8], options: Value) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadParquet = serde_json::from_value(all).unwrap();
-    stage.read(bytes.to_vec())
+    stage.read(Bytes::copy_from_slice(bytes))
 }
 
 fn refused(bytes: &[u8], options: Value) -> String {

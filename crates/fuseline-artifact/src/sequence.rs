@@ -1,0 +1,55 @@
+//! Bytes that are read once, in order, so that nobody holds all of them.
+
+use std::io;
+
+use bytes::Bytes;
+
+/// Bytes that are read once, from the first to the last; the last may be looked at before.
+///
+/// Whoever gives them can check while they pass that they are what they should be.
+pub trait Sequence {
+    /// How many there are.
+    fn size(&self) -> u64;
+    /// The last ones. An error once [`Sequence::next`] has been called.
+    fn last(&mut self, length: usize) -> io::Result<Bytes>;
+    /// The next ones, exactly so many.
+    fn next(&mut self, length: usize) -> io::Result<Bytes>;
+    /// Passes over the next ones.
+    fn skip(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// Bytes in memory.
+#[cfg(test)]
+pub(crate) struct Held {
+    bytes: Bytes,
+    at: usize,
+}
+
+#[cfg(test)]
+impl Held {
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self { bytes: bytes.into(), at: 0 }
+    }
+}
+
+#[cfg(test)]
+impl Sequence for Held {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn last(&mut self, length: usize) -> io::Result<Bytes> {
+        assert_eq!(self.at, 0, "the end is looked at before the beginning");
+        Ok(self.bytes.slice(self.bytes.len() - length..))
+    }
+
+    fn next(&mut self, length: usize) -> io::Result<Bytes> {
+        let bytes = self.bytes.slice(self.at..self.at + length);
+        self.at += length;
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, length: u64) -> io::Result<()> {
+        self.next(length as usize).map(drop)
+    }
+}
