@@ -15,5 +15,6 @@ mod leaks;
 mod midfusion;
 mod plugins;
 mod results;
+mod storage;
 mod study;
 mod tutorial;

@@ -368,3 +368,6 @@ impl Outputs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

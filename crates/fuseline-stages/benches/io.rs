@@ -98,7 +98,9 @@ fn main() {
 
         // With all bytes in memory, and then written.
         let whole = Cache::open(folder.path().join("whole")).unwrap();
-        time("put whole", &mut || drop(whole.put_object(&artifact.encode().unwrap()).unwrap()));
+        time("put whole", &mut || {
+            assert_eq!(whole.put_object(&artifact.encode().unwrap()).unwrap(), digest);
+        });
         time("read", &mut || assert_eq!(read(&raw), bytes.len() as u64));
         let given = bytes::Bytes::from(bytes.clone());
         time("decode", &mut || {

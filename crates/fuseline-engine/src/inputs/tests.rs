@@ -1,0 +1,45 @@
+use std::io::{Read, Write};
+
+use fuseline_host::PluginLibrary;
+
+use super::*;
+use crate::files::FileDigests;
+
+/// What `read` makes of a file with these bytes, which was keyed with others when they are given.
+fn through(
+    bytes: &[u8],
+    keyed: Option<&[u8]>,
+    read: impl FnOnce(File, &Path) -> Result<String, StageError>,
+) -> Result<String, StageError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("source");
+    std::fs::write(&path, bytes).unwrap();
+    let plugins = PluginLibrary::new(Vec::new());
+    let services = Services { plugins, isolation: None, files: FileDigests::default() };
+    let keyed = Digest::of(keyed.unwrap_or(bytes));
+    let inputs = InputsBuilder::new(&services, 1).files(vec![(path.clone(), keyed)]).build();
+    inputs.through_file(&path, |file| read(file, &path))
+}
+
+fn all(mut file: File, _: &Path) -> Result<String, StageError> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    Ok(text)
+}
+
+#[test]
+fn what_is_made_of_a_file_counts_only_when_its_bytes_are_those_that_were_keyed() {
+    assert_eq!(through(b"rows", None, all).unwrap(), "rows");
+    assert_eq!(through(b"rows", None, |_, _| Ok("some".to_owned())).unwrap(), "some");
+    let error = through(b"rows", Some(b"other rows"), all).unwrap_err();
+    assert!(error.message.ends_with("changed while the run was under way"), "{}", error.message);
+    // That somebody writes to it explains more than what was read of it meanwhile.
+    let error = through(b"rows", None, |_, path| {
+        File::options().append(true).open(path).unwrap().write_all(b"more").unwrap();
+        Err(StageError::data("half a row"))
+    });
+    let error = error.unwrap_err();
+    assert!(error.message.ends_with("changed while the run was under way"), "{}", error.message);
+    let error = through(b"rows", None, |_, _| Err(StageError::data("no rows"))).unwrap_err();
+    assert_eq!(error.message, "no rows");
+}
