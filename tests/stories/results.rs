@@ -92,7 +92,9 @@ fn an_artifact_is_shown_exported_and_never_computed() {
 
     // What another parameter would give was never made, and is not made now.
     let other = lab.run(["show", "workflow.yaml", "findings", "--set", "permutations=20"]);
-    assert!(other.exits(2).stderr().contains("findings is not in the cache"), "{}", other.stderr());
+    let said = other.exits(2).stderr();
+    assert!(said.contains("findings is not in the cache"), "{said}");
+    assert!(said.contains("`fuseline run workflow.yaml --set permutations=20 --only findings`"), "{said}");
     let runs = lab.run(["runs", "list", "--format", "json"]).json();
     assert_eq!(runs["runs"].as_array().expect("a list").len(), 1);
 }

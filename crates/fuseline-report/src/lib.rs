@@ -26,6 +26,7 @@ pub use data::{
 pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
+pub use methods::shell_word;
 pub use page::html;
 
 /// Draws every figure of the report that may stand in a file of its own.

@@ -276,15 +276,15 @@ fn adjustment(data: &ReportData) -> String {
 /// The command that runs the workflow again with the same params.
 pub fn command(data: &ReportData) -> String {
     let file = data.asked.file.clone().unwrap_or_else(|| format!("{}.yaml", data.asked.workflow));
-    let mut command = format!("fuseline run {}", quoted(&file));
+    let mut command = format!("fuseline run {}", shell_word(&file));
     for (name, value) in &data.asked.params {
-        command.push_str(&format!(" \\\n  --set {}", quoted(&format!("{name}={value}"))));
+        command.push_str(&format!(" \\\n  --set {}", shell_word(&format!("{name}={value}"))));
     }
     command
 }
 
 /// Text as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -35,6 +35,9 @@ pub fn manifest(cache: &Cache, name: &str) -> Result<Manifest, Failure> {
     })
 }
 
+/// How runs are named.
+const NAMES: &str = "`fuseline runs list` shows them; `latest` and `latest~1` name the last two";
+
 /// The id that a text names: itself, the only one that begins so, `latest`, or `latest~N`.
 fn named(runs: &[String], name: &str) -> Result<String, Failure> {
     let back = match name.strip_prefix("latest") {
@@ -52,9 +55,10 @@ fn named(runs: &[String], name: &str) -> Result<String, Failure> {
     match (found.next(), found.next()) {
         (Some(run), None) => Ok(run.clone()),
         (Some(run), Some(_)) if run == name => Ok(run.clone()),
-        (Some(_), Some(_)) => Err(Failure::wrong(format!("more than one run begins with {name}"))),
-        (None, _) => Err(Failure::wrong(format!("there is no run {name}"))
-            .hint("`fuseline runs list` shows them; `latest` and `latest~1` name the last two")),
+        (Some(_), Some(_)) => {
+            Err(Failure::wrong(format!("more than one run begins with {name}")).hint(NAMES))
+        }
+        (None, _) => Err(Failure::wrong(format!("there is no run {name}")).hint(NAMES)),
     }
 }
 

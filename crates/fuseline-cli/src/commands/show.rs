@@ -11,6 +11,7 @@ use fuseline_engine::{
     ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, Point, RunOptions, StageError,
     execute, site,
 };
+use fuseline_report::shell_word;
 use fuseline_workflow::Workflow;
 
 use crate::args::{Format, Show};
@@ -53,7 +54,7 @@ pub fn run(args: &Show) -> Result<Exit, Failure> {
         let point = plan.point(action);
         let digest = outcome
             .output(&plan, action, output)
-            .ok_or_else(|| missing(&plan, stage, &point, &args.workflow.workflow))?;
+            .ok_or_else(|| missing(&plan, stage, &point, args))?;
         if let ([_], true, Some(path)) = (picked.as_slice(), parquet, &args.export) {
             deliver::object(&cache, &digest, path, None)?;
             print::result(path.display().to_string());
@@ -158,9 +159,25 @@ fn check(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize), F
     Ok((stage, output))
 }
 
+/// The command that runs the workflow that is shown, with all that was said of it.
+fn run_command(args: &Show) -> String {
+    let word = |path: &Path| shell_word(&path.to_string_lossy());
+    let mut command = format!("fuseline run {}", word(&args.workflow.workflow));
+    if let Some(params) = &args.workflow.params {
+        command += &format!(" --params {}", word(params));
+    }
+    for (name, text) in &args.workflow.set {
+        command += &format!(" --set {}", shell_word(&format!("{name}={text}")));
+    }
+    for folder in &args.workflow.plugin_path {
+        command += &format!(" --plugin-path {}", word(folder));
+    }
+    command
+}
+
 /// Why there is nothing to show, and what to do: a stage that says `cache: false`, or one that reads from such a stage, is
 /// made by every run and found by none.
-fn missing(plan: &Plan<'_>, stage: usize, point: &Point, workflow: &Path) -> Failure {
+fn missing(plan: &Plan<'_>, stage: usize, point: &Point, args: &Show) -> Failure {
     let stages = &plan.workflow().stages;
     let name = &stages[stage].name;
     let mut above = vec![stage];
@@ -182,7 +199,7 @@ fn missing(plan: &Plan<'_>, stage: usize, point: &Point, workflow: &Path) -> Fai
         Some(&of) => failure(format!("cannot be looked up: it depends on {0}, and {0} says `cache: false`", stages[of].name))
             .hint("leave `cache: false` out there and run once, or name it under `outputs:`"),
         None => failure("is not in the cache".to_owned())
-            .hint(format!("`fuseline run {} --only {name}` makes it", workflow.display())),
+            .hint(format!("`{} --only {name}` makes it", run_command(args))),
     }
 }
 
