@@ -94,7 +94,10 @@ fn an_artifact_is_shown_exported_and_never_computed() {
     let other = lab.run(["show", "workflow.yaml", "findings", "--set", "permutations=20"]);
     let said = other.exits(2).stderr();
     assert!(said.contains("findings is not in the cache"), "{said}");
-    assert!(said.contains("`fuseline run workflow.yaml --set permutations=20 --only findings`"), "{said}");
+    assert!(
+        said.contains("`fuseline run workflow.yaml --set permutations=20 --only findings`"),
+        "{said}"
+    );
     let runs = lab.run(["runs", "list", "--format", "json"]).json();
     assert_eq!(runs["runs"].as_array().expect("a list").len(), 1);
 }
@@ -169,6 +172,12 @@ fn figures_come_alone_from_a_past_run_and_as_outputs_of_a_workflow() {
         let path = entry.expect("readable").path();
         assert!(path.extension().is_some_and(|end| end == "pdf"), "{}", path.display());
     }
+    lab.run(["report", "--figures", "slides", "--format", "png"]).success();
+    assert!(lab.read("slides/gaps.png").starts_with(b"\x89PNG\r\n"));
+    assert_eq!(
+        lab.path("slides").read_dir().expect("a folder").count(),
+        lab.path("paper").read_dir().expect("a folder").count()
+    );
     lab.edit("workflow.yaml", "{ figure: gaps }", "{ figure: gasp }");
     let failed = lab.run(["run", "workflow.yaml", "--set", "permutations=19", "--only", "figure"]);
     assert!(failed.exits(2).stderr().contains("did you mean gaps?"), "{}", failed.stderr());

@@ -84,6 +84,8 @@ pub enum FigureForm {
     Svg,
     /// With fonts embedded, for a paper
     Pdf,
+    /// Pixels, for slides; only where it is asked for
+    Png,
 }
 
 /// Arguments of `completions`.

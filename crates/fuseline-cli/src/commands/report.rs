@@ -148,7 +148,7 @@ fn write_report(
     files.write(below.join("report.tex"), fuseline_report::latex(data).as_bytes())
 }
 
-/// Every figure, in every form or in one.
+/// Every figure, as SVG and PDF or in one form.
 fn write_figures(
     data: &ReportData,
     below: &Path,
@@ -163,6 +163,9 @@ fn write_figures(
         }
         if wanted(FigureForm::Pdf) {
             files.write(path.with_extension("pdf"), &figure.pdf())?;
+        }
+        if form == Some(FigureForm::Png) {
+            files.write(path.with_extension("png"), &figure.png())?;
         }
     }
     Ok(())

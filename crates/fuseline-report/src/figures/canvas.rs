@@ -59,6 +59,12 @@ impl Figure {
         super::pdf::pdf(self)
     }
 
+    /// The figure as PNG, in light colours on white, 288 pixels an inch.
+    #[must_use]
+    pub fn png(&self) -> Vec<u8> {
+        super::png::png(self)
+    }
+
     fn root(&self) -> Element {
         element("svg")
             .class("figure")

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
 use pdf_writer::{Finish as _, Name, Pdf, Rect, Ref, Str};
 use subsetter::GlyphRemapper;
-use ttf_parser::Face;
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
 const REGULAR: &[u8] = include_bytes!("../assets/fonts/DejaVuSansCondensed.ttf");
 const BOLD: &[u8] = include_bytes!("../assets/fonts/DejaVuSansCondensed-Bold.ttf");
@@ -47,15 +47,11 @@ impl Font {
         !self.letters.is_empty()
     }
 
-    /// The bytes that show a text, and its width at size 1. A letter that the font lacks becomes U+FFFD.
+    /// The bytes that show a text, and its width at size 1.
     pub fn set(&mut self, text: &str) -> (Vec<u8>, f32) {
         let (mut bytes, mut width) = (Vec::new(), 0.0);
         for letter in text.chars() {
-            let (letter, glyph) = match self.face.glyph_index(letter) {
-                Some(glyph) => (letter, glyph),
-                None => ('\u{fffd}', self.face.glyph_index('\u{fffd}').unwrap_or_default()),
-            };
-            let advance = f32::from(self.face.glyph_hor_advance(glyph).unwrap_or(0)) / self.units();
+            let (letter, glyph, advance) = self.glyph(letter);
             let embedded = self.glyphs.remap(glyph.0);
             self.letters.entry(embedded).or_insert((letter, advance));
             bytes.extend(embedded.to_be_bytes());
@@ -64,7 +60,29 @@ impl Font {
         (bytes, width)
     }
 
-    fn units(&self) -> f32 {
+    /// Draws a text at size 1 from its left end, upwards, and gives its width: `pen` is told how far right each letter is.
+    pub fn outline<P: OutlineBuilder>(&self, text: &str, pen: &mut P, at: fn(&mut P, f32)) -> f32 {
+        let mut width = 0.0;
+        for letter in text.chars() {
+            let (_, glyph, advance) = self.glyph(letter);
+            at(pen, width);
+            self.face.outline_glyph(glyph, pen);
+            width += advance;
+        }
+        width
+    }
+
+    /// The glyph of a letter and its width at size 1. A letter that the font lacks becomes U+FFFD.
+    fn glyph(&self, letter: char) -> (char, GlyphId, f32) {
+        let (letter, glyph) = match self.face.glyph_index(letter) {
+            Some(glyph) => (letter, glyph),
+            None => ('\u{fffd}', self.face.glyph_index('\u{fffd}').unwrap_or_default()),
+        };
+        (letter, glyph, f32::from(self.face.glyph_hor_advance(glyph).unwrap_or(0)) / self.units())
+    }
+
+    /// Units of the font's outlines in its size.
+    pub fn units(&self) -> f32 {
         f32::from(self.face.units_per_em())
     }
 

@@ -30,12 +30,15 @@ pub enum Format {
     Pdf,
     /// SVG, for pages and to edit.
     Svg,
+    /// PNG, 288 pixels an inch, for slides.
+    Png,
 }
 
 impl StageKind for Figure {
     const NAME: &'static str = "report.figure";
     const REVISION: u32 = 1;
-    const SUMMARY: &'static str = "One figure of the report as PDF or SVG, for a paper.";
+    const SUMMARY: &'static str =
+        "One figure of the report as PDF, SVG or PNG, for a paper or slides.";
 
     fn ports() -> Ports {
         ports()
@@ -61,6 +64,7 @@ impl StageKind for Figure {
         let (media_type, bytes) = match self.format {
             Format::Pdf => ("application/pdf", figure.pdf()),
             Format::Svg => ("image/svg+xml", figure.svg().into_bytes()),
+            Format::Png => ("image/png", figure.png()),
         };
         outputs.put("report", Report { media_type: media_type.to_owned(), bytes })
     }

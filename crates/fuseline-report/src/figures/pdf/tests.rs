@@ -2,7 +2,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::fixture;
-use crate::markup::element;
+use crate::markup::{Element, element};
 
 /// Runs a program on a file of PDF; none where it is not installed.
 fn asked(program: &str, arguments: &[&str], pdf: &[u8], name: &str) -> Option<String> {
@@ -119,7 +119,7 @@ fn colours_lines_and_places_arrive() {
         fonts: [Font::new(false), Font::new(true)],
         opacities: BTreeSet::new(),
     };
-    page.draw(&figure.shapes[0], &Style::default());
+    paint(&figure, &mut page);
     let drawn = String::from_utf8(page.content.finish().to_vec()).unwrap();
     assert_eq!(drawn, "/A50 gs\n0 0.44705883 0.69803923 rg\n4 2 8 10 re\nf");
     let pdf = figure.pdf();
