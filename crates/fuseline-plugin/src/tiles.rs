@@ -120,6 +120,22 @@ pub fn softmax(scores: &mut [Lane]) {
     divide(scores, &total);
 }
 
+/// Replaces a score of the second of two classes, which is in the first lane, by the probabilities of both: 1 / (1 + e^z)
+/// and 1 / (1 + e^-z).
+#[inline(always)]
+pub fn logistic(probabilities: &mut [Lane; 2]) {
+    let [low, high] = probabilities;
+    for at in 0..TILE {
+        let score = low[at];
+        let small = exp(-score.abs());
+        let large = 1.0 / (1.0 + small);
+        let small = small * large;
+        let rises = score >= 0.0;
+        low[at] = if rises { small } else { large };
+        high[at] = if rises { large } else { small };
+    }
+}
+
 /// A rule that predicts tile by tile, and by that is a [`PermutedPredict`] too: its `predict` calls
 /// [`PermutedPredict::predict_permuted`] with [`Quality::as_measured`]. Its methods should be `#[inline(always)]`: see
 /// [`wide`].
@@ -176,7 +192,6 @@ fn predict_tiles<R: TiledRule>(
     let mut moved = vec![[0.0; TILE]; modalities];
     let mut lanes = vec![[0.0; TILE]; classes];
     for first in (0..rows).step_by(TILE) {
-        batch.go_on()?;
         let count = TILE.min(rows - first);
         tile.fill(batch, first, count);
         let nothing = |&at: &usize| !tile.available.iter().any(|available| available[at] > 0.0);
@@ -193,7 +208,7 @@ fn predict_tiles<R: TiledRule>(
             moved: &mut moved,
             lanes: &mut lanes,
             probabilities: &mut *probabilities,
-        });
+        })?;
     }
     Ok(())
 }
@@ -215,14 +230,15 @@ struct TileWork<'a, R> {
 }
 
 impl<R: TiledRule> Work for TileWork<'_, R> {
-    type Output = ();
+    type Output = Result<(), RuleError>;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> Result<(), RuleError> {
         let Self { rule, batch, quality, values, tile, first, count, empty, .. } = self;
         let (rows, classes) = (batch.rows(), batch.classes());
         let mut terms = rule.terms(tile);
         for (permutation, out) in self.probabilities.chunks_exact_mut(rows * classes).enumerate() {
+            batch.go_on()?;
             for (modality, moved) in self.moved.iter_mut().enumerate() {
                 let values = &values[modality * rows..][..rows];
                 match quality.source(batch, permutation, modality) {
@@ -252,5 +268,6 @@ impl<R: TiledRule> Work for TileWork<'_, R> {
                 out[at * classes..][..classes].copy_from_slice(rule.prior());
             }
         }
+        Ok(())
     }
 }

@@ -1,12 +1,10 @@
 //! Evidence, availability and quality of all modalities, side by side, as a fusion rule takes them.
 
-use std::collections::BTreeMap;
-
 use fuseline_artifact::{Cohort, Evidence, Quality};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_host::{Batch, BatchColumns};
 
-use crate::rows::{cohort_rows, row_of};
+use crate::rows::{Finder, cohort_rows};
 
 /// What a fusion rule takes, row by row: the rows of a cohort that have evidence of at least one modality, in its order.
 pub(crate) struct Fusable {
@@ -62,7 +60,6 @@ impl Fusable {
                 "there is quality of modality {extra} but no evidence"
             )));
         }
-        let place = cohort.rows_by_id();
         let cohort_rows_of = evidence
             .iter()
             .map(|labelled| {
@@ -74,13 +71,15 @@ impl Fusable {
                         cohort.classes.join(", ")
                     )));
                 }
-                cohort_rows(&labelled.artifact, &place)
+                let mut finder = Finder::new(&cohort.example_id);
+                cohort_rows(&labelled.artifact, |id| finder.find(id))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut rows: Vec<usize> = cohort_rows_of.iter().flatten().copied().collect();
         rows.sort_unstable();
         rows.dedup();
-        let row_at: BTreeMap<usize, usize> = rows.iter().copied().zip(0..).collect();
+        let mut row_at = vec![0; cohort.len()];
+        rows.iter().zip(0..).for_each(|(&row, at)| row_at[row] = at);
 
         let classes = cohort.classes.len();
         let cells = rows.len() * modalities.len();
@@ -106,17 +105,16 @@ impl Fusable {
                         evidence.modality
                     ))
                 })?;
-            let quality_at = row_of(quality.example_id.iter().map(String::as_str));
+            let mut quality_at = Finder::new(&quality.example_id);
             for ((id, probabilities), cohort_row) in evidence
                 .example_id
                 .iter()
                 .zip(evidence.probabilities.chunks_exact(classes))
                 .zip(cohort_rows)
             {
-                let value =
-                    *quality_at.get(id.as_str()).map(|&at| &quality.quality[at]).ok_or_else(
-                        || cell_error("has evidence but no quality", id, &evidence.modality),
-                    )?;
+                let value = quality_at.find(id).map(|at| quality.quality[at]).ok_or_else(|| {
+                    cell_error("has evidence but no quality", id, &evidence.modality)
+                })?;
                 if !value.is_finite() {
                     return Err(cell_error(
                         "has a quality that is not finite",
@@ -131,7 +129,7 @@ impl Fusable {
                         &evidence.modality,
                     ));
                 }
-                let cell = row_at[cohort_row] * fusable.modalities.len() + modality;
+                let cell = row_at[*cohort_row] * fusable.modalities.len() + modality;
                 if std::mem::replace(&mut fusable.available[cell], 1) == 1 {
                     return Err(cell_error("has evidence twice", id, &evidence.modality));
                 }

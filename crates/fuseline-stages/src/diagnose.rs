@@ -6,6 +6,7 @@ pub mod compare;
 mod experts;
 pub mod family;
 pub mod metrics;
+mod pairs;
 pub mod permute_quality;
 mod router;
 pub mod routing;

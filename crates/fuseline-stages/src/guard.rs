@@ -31,6 +31,9 @@ pub(crate) fn groups_apart(
     train: &[usize],
     test: &[usize],
 ) -> Result<(), StageError> {
+    if train.is_empty() {
+        return Ok(());
+    }
     let tested: BTreeMap<&str, usize> =
         test.iter().map(|&row| (cohort.group[row].as_str(), row)).collect();
     for &row in train {

@@ -1,5 +1,6 @@
 //! Finding rows by example_id, and features as matrices.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use arrow::array::Array;
@@ -12,6 +13,32 @@ pub(crate) type RowOf<'a> = BTreeMap<&'a str, usize>;
 /// Where each example_id stands.
 pub(crate) fn row_of<'a>(ids: impl IntoIterator<Item = &'a str>) -> RowOf<'a> {
     ids.into_iter().zip(0..).collect()
+}
+
+/// Finds examples among others that stand in much the same order: first right behind the one found before.
+pub(crate) struct Finder<'a> {
+    ids: &'a [String],
+    next: usize,
+    everywhere: OnceCell<RowOf<'a>>,
+}
+
+impl<'a> Finder<'a> {
+    /// Among these, each of which comes once.
+    pub fn new(ids: &'a [String]) -> Self {
+        Self { ids, next: 0, everywhere: OnceCell::new() }
+    }
+
+    /// Where an example stands.
+    pub fn find(&mut self, id: &str) -> Option<usize> {
+        let at = if self.ids.get(self.next).is_some_and(|next| next == id) {
+            self.next
+        } else {
+            let ids = self.ids.iter().map(String::as_str);
+            *self.everywhere.get_or_init(|| row_of(ids)).get(id)?
+        };
+        self.next = at + 1;
+        Some(at)
+    }
 }
 
 /// The fold of each row of a cohort.
@@ -32,13 +59,13 @@ pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, S
 /// The row of the cohort in which each row of evidence stands.
 pub(crate) fn cohort_rows(
     evidence: &Evidence,
-    place: &RowOf<'_>,
+    mut place: impl FnMut(&str) -> Option<usize>,
 ) -> Result<Vec<usize>, StageError> {
     evidence
         .example_id
         .iter()
         .map(|id| {
-            place.get(id.as_str()).copied().ok_or_else(|| {
+            place(id).ok_or_else(|| {
                 StageError::data(format!(
                     "example {id} has evidence of modality {} and is not in the cohort",
                     evidence.modality
@@ -124,4 +151,17 @@ pub(crate) fn rows_digest(example_ids: &[String]) -> Digest {
         bytes.extend_from_slice(id.as_bytes());
     }
     Digest::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finder_finds_in_any_order_and_nothing_that_is_not_there() {
+        let ids = ["a", "b", "c", "d"].map(String::from);
+        let mut finder = Finder::new(&ids);
+        let found = ["a", "b", "d", "c", "d", "x", "a", "a"].map(|id| finder.find(id));
+        assert_eq!(found, [Some(0), Some(1), Some(3), Some(2), Some(3), None, Some(0), Some(0)]);
+    }
 }

@@ -145,6 +145,15 @@ impl Rows<'_> {
     }
 }
 
+/// Where a row stands among those that it exchanges quality with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How many of them come before it.
+    pub at: u32,
+    /// How many they are.
+    pub of: u32,
+}
+
 /// Draws the permutations of one scheme over one set of rows, any of them at any time.
 #[derive(Debug, Clone)]
 pub struct Permuter {
@@ -215,6 +224,37 @@ impl Permuter {
             strata.iter().map(Vec::len).filter(|&rows| rows > 1).sum::<usize>()
         };
         self.strata.iter().map(movable).max().unwrap_or(0)
+    }
+
+    /// So many shifts bring every row together with every row that it can exchange quality with, in the first column.
+    #[must_use]
+    pub fn shifts(&self) -> usize {
+        self.strata.first().into_iter().flatten().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// Where each row stands among those that it exchanges quality with, in the first column.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let mut places = vec![Place { at: 0, of: 1 }; self.count];
+        for rows in self.strata.first().into_iter().flatten() {
+            #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^32")]
+            let of = rows.len() as u32;
+            for (&row, at) in rows.iter().zip(0..) {
+                places[row as usize] = Place { at, of };
+            }
+        }
+        places
+    }
+
+    /// The permutation of the first column that gives each row the quality of the row so many places further in its stratum,
+    /// around its end. `index`: one place a row.
+    pub fn shift_into(&self, by: usize, index: &mut [u32]) {
+        for rows in self.strata.first().into_iter().flatten() {
+            let further = rows.iter().cycle().skip(by % rows.len().max(1));
+            for (&row, &other) in rows.iter().zip(further) {
+                index[row as usize] = other;
+            }
+        }
     }
 
     /// Permutation `number`: at `[column * rows + i]` the row whose quality row i gets.

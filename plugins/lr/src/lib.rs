@@ -14,8 +14,12 @@
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
+<<<<<<< HEAD
 use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, softmax};
 use fuseline_plugin::vector::exp;
+=======
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, logistic, softmax};
+>>>>>>> d50135c (Permutations are looked up among pairs of rows; trees asked tile by tile, tiles for AVX-512; parts that stay near the processor)
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -163,19 +167,9 @@ impl TiledRule for Lr {
                 }
             }
         }
-        match probabilities {
-            [low, high] => {
-                for at in 0..TILE {
-                    let score = low[at];
-                    let small = exp(-score.abs());
-                    let large = 1.0 / (1.0 + small);
-                    let small = small * large;
-                    let rises = score >= 0.0;
-                    low[at] = if rises { small } else { large };
-                    high[at] = if rises { large } else { small };
-                }
-            }
-            scores => softmax(scores),
+        match <&mut [Lane; 2]>::try_from(&mut *probabilities) {
+            Ok(two) => logistic(two),
+            Err(_) => softmax(probabilities),
         }
     }
 

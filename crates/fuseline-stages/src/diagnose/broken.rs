@@ -65,11 +65,12 @@ impl Broken {
     pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
         let digest = rows_digest(&fusable.example_ids(cohort));
         let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
-        let group = groups(fusable, cohort);
+        let within = Intervention::Permutation(Scheme::WithinGroup);
+        let group = (plan.intervention == within).then(|| groups(fusable, cohort));
         let mut rows = Rows {
             modalities: plan.chosen.len(),
             available: &available,
-            group: Some(&group),
+            group: group.as_deref(),
             stratum: None,
             digest: digest.as_bytes(),
         };

@@ -104,7 +104,7 @@ impl Pooled {
                 self.classes
             )));
         }
-        let rows = cohort_rows(evidence, place)?;
+        let rows = cohort_rows(evidence, |id| place.get(id).copied())?;
         let probabilities = evidence.probabilities.chunks_exact(evidence.classes.len());
         for ((row, id), probabilities) in rows.iter().zip(&evidence.example_id).zip(probabilities) {
             let tested = tested_at.get(row).ok_or_else(|| refused(id, "and was not tested"))?;

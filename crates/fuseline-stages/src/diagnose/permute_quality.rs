@@ -85,8 +85,8 @@ fn three() -> u32 {
 
 impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
-    // 2: models keep how embeddings are standardised. 3: shifts are summed in other blocks.
-    const REVISION: u32 = 3;
+    // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 

@@ -8,21 +8,24 @@ use fuseline_host::{Batch, OpenModel};
 use rayon::prelude::*;
 
 use crate::diagnose::broken::Broken;
+use crate::diagnose::pairs::Pairs;
 use crate::rows::decision;
 
-/// Predictions that one block should hold: 4 MiB of them, near enough to the processor to be checked and counted.
+/// Predictions that one block should hold: what threads share, and what is summed before it is added to the other blocks.
 const BLOCK: usize = 1 << 19;
 /// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many that threads wait.
-const PERMUTATIONS: std::ops::RangeInclusive<usize> = 4..=128;
+const PERMUTATIONS: std::ops::RangeInclusive<usize> = 8..=128;
+/// Predictions that are asked for at once: 1 MiB of them, near enough to the processor to be checked and counted.
+const PART: usize = 1 << 17;
 /// Blocks that are counted side by side before they are added up; it bounds memory whatever the permutations.
 const WAVE: usize = 16;
 
 /// What the permutations did, so far.
 pub(crate) struct Tally<'a> {
-    labels: &'a [u32],
+    pub(super) labels: &'a [u32],
     clean: &'a [f64],
     decisions: Vec<u32>,
-    classes: usize,
+    pub(super) classes: usize,
     broken: u32,
     /// Test rows of each class.
     pub rows_of_class: Vec<i64>,
@@ -32,23 +35,53 @@ pub(crate) struct Tally<'a> {
 }
 
 /// What permutations did to each row.
-struct Each {
-    correct: Vec<u32>,
-    flips: Vec<u32>,
+pub(super) struct Each {
+    pub correct: Vec<u32>,
+    pub flips: Vec<u32>,
     /// Sums of total-variation distances.
-    shift: Vec<f64>,
+    pub shift: Vec<f64>,
 }
 
 impl Each {
-    fn new(rows: usize) -> Self {
+    pub fn new(rows: usize) -> Self {
         Self { correct: vec![0; rows], flips: vec![0; rows], shift: vec![0.0; rows] }
     }
 }
 
 /// What the permutations of one block did.
-struct Block {
-    correct: Vec<i64>,
-    each: Each,
+pub(super) struct Block {
+    /// Right decisions: permutations x classes.
+    pub correct: Vec<i64>,
+    pub each: Each,
+}
+
+impl Block {
+    pub fn new(permutations: usize, classes: usize, rows: usize) -> Self {
+        Self { correct: vec![0; permutations * classes], each: Each::new(rows) }
+    }
+}
+
+/// What one row comes to under one quality: its total-variation distance from Clean-Q, which is far below 2, and in the two
+/// bits that are then free whether the decision is right and whether it flips.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outcome(u64);
+
+impl Outcome {
+    fn new(right: bool, flips: bool, shift: f64) -> Self {
+        Self(shift.to_bits() | u64::from(right) << 62 | u64::from(flips) << 63)
+    }
+
+    pub fn right(self) -> u32 {
+        (self.0 >> 62) as u32 & 1
+    }
+
+    pub fn flips(self) -> u32 {
+        (self.0 >> 63) as u32
+    }
+
+    pub fn shift(self) -> f64 {
+        f64::from_bits(self.0 & !(3 << 62))
+    }
 }
 
 /// Room for a block, used again and again.
@@ -73,10 +106,28 @@ impl<'a> Tally<'a> {
         Self { labels, clean, decisions, classes, broken: 0, rows_of_class, correct, each }
     }
 
-    /// Counts every permutation. Blocks are added up in their order, so that the sums are the same for any number of
-    /// threads.
+    /// Counts every permutation, by pairs of rows where that is less work.
     pub fn count(
+        self,
+        model: &OpenModel,
+        batch: &Batch,
+        broken: &Broken,
+        keep_going: impl Fn() -> Result<(), StageError> + Sync,
+    ) -> Result<Self, StageError> {
+        let pairs = match broken {
+            Broken::Permuted { permutations, mask, permuter } => {
+                Pairs::ask(&self, model, batch, permuter, *mask, *permutations)?
+            }
+            Broken::Swapped { .. } | Broken::Replaced(_) => None,
+        };
+        self.count_by(pairs.as_ref(), model, batch, broken, keep_going)
+    }
+
+    /// Counts every permutation. Blocks are added up in their order, so that the sums are the same for any number of
+    /// threads, and with pairs and without.
+    fn count_by(
         mut self,
+        pairs: Option<&Pairs<'_>>,
         model: &OpenModel,
         batch: &Batch,
         broken: &Broken,
@@ -86,23 +137,35 @@ impl<'a> Tally<'a> {
         let size = (BLOCK / width.max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32;
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let starts: Vec<u32> = (0..broken.len()).step_by(size as usize).collect();
+        let part = (PART / width.max(1)).clamp(*PERMUTATIONS.start(), size as usize);
+        let at_once = pairs.map_or(1, |pairs| pairs.blocks_at_once(size, broken.len())) * size;
+        let starts: Vec<u32> = (0..broken.len()).step_by(at_once as usize).collect();
         for wave in starts.chunks(WAVE) {
-            let blocks: Vec<Block> = wave
+            let blocks: Vec<Vec<Block>> = wave
                 .par_iter()
                 .map(|&start| {
                     keep_going()?;
-                    let end = broken.len().min(start + size);
+                    let which = start..broken.len().min(start + at_once);
                     let mut room = rooms().pop().unwrap_or_default();
-                    room.predictions.resize((end - start) as usize * width, 0.0);
                     let Room { index, predictions } = &mut room;
-                    broken.predict(model, batch, start..end, index, predictions)?;
-                    let block = self.block(predictions);
+                    let blocks = if let Some(pairs) = pairs {
+                        pairs.count(which, size, index)
+                    } else {
+                        let mut block = Block::new(which.len(), self.classes, self.labels.len());
+                        let parts = block.correct.chunks_mut(part * self.classes);
+                        for (start, correct) in which.clone().step_by(part).zip(parts) {
+                            let part = start..which.end.min(start + part as u32);
+                            predictions.resize(part.len() * width, 0.0);
+                            broken.predict(model, batch, part, index, predictions)?;
+                            self.add(predictions, correct, &mut block.each);
+                        }
+                        vec![block]
+                    };
                     rooms().push(room);
-                    Ok(block)
+                    Ok(blocks)
                 })
                 .collect::<Result<_, StageError>>()?;
-            for block in blocks {
+            for block in blocks.into_iter().flatten() {
                 self.broken += (block.correct.len() / self.classes) as u32;
                 self.correct.extend(block.correct);
                 let Each { correct, flips, shift } = &mut self.each;
@@ -114,23 +177,35 @@ impl<'a> Tally<'a> {
         Ok(self)
     }
 
-    /// Counts the predictions of one block: permutations x rows x classes.
-    fn block(&self, predictions: &[f64]) -> Block {
+    /// What rows come to under some qualities. `predictions`: qualities x rows x classes.
+    pub(super) fn outcomes(&self, predictions: &[f64]) -> Vec<Outcome> {
+        let rows = |of| <[f64]>::chunks_exact(of, self.classes);
+        let known = self.labels.iter().zip(&self.decisions);
+        let known = rows(self.clean).zip(known).cycle();
+        rows(predictions)
+            .zip(known)
+            .map(|(broken, (clean, (&label, &before)))| {
+                let decision = decision(broken) as u32;
+                let shift = total_variation(broken, clean);
+                Outcome::new(decision == label, decision != before, shift)
+            })
+            .collect()
+    }
+
+    /// Counts predictions: permutations x rows x classes. `correct`: permutations x classes.
+    fn add(&self, predictions: &[f64], correct: &mut [i64], each: &mut Each) {
         let classes = self.classes;
         let permutations = predictions.chunks_exact((self.labels.len() * classes).max(1));
-        let mut correct = vec![0; permutations.len() * classes];
-        let mut each = Each::new(self.labels.len());
         for (broken, correct) in permutations.zip(correct.chunks_exact_mut(classes)) {
             if classes == 2 {
                 // The same work, compiled for rows of two.
                 let rows = |of| <[f64]>::as_chunks::<2>(of).0.iter().map(<[f64; 2]>::as_slice);
-                self.permutation(rows(broken), rows(self.clean), correct, &mut each);
+                self.permutation(rows(broken), rows(self.clean), correct, each);
             } else {
                 let rows = |of| <[f64]>::chunks_exact(of, classes);
-                self.permutation(rows(broken), rows(self.clean), correct, &mut each);
+                self.permutation(rows(broken), rows(self.clean), correct, each);
             }
         }
-        Block { correct, each }
     }
 
     /// Counts one permutation, given row by row.
@@ -183,3 +258,6 @@ fn total_variation(one: &[f64], other: &[f64]) -> f64 {
     }
     sum / 2.0
 }
+
+#[cfg(test)]
+mod tests;

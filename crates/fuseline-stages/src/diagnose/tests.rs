@@ -12,13 +12,13 @@ use crate::testing::{cohort, evidence, message, quality, run};
 mod agreement;
 
 /// Forty examples in ten groups; each expert is right where its quality is high.
-struct Study {
-    cohort: Cohort,
-    evidence: Vec<Evidence>,
-    quality: Vec<Quality>,
+pub(super) struct Study {
+    pub cohort: Cohort,
+    pub evidence: Vec<Evidence>,
+    pub quality: Vec<Quality>,
 }
 
-fn study() -> Study {
+pub(super) fn study() -> Study {
     let rows: Vec<_> = (0..40)
         .map(|row| (format!("e{row:02}"), format!("g{}", row / 4), u32::from(row % 3 == 0)))
         .collect();
@@ -44,7 +44,7 @@ fn study() -> Study {
 }
 
 /// Fits on the same rows under other example_ids and groups: no model may be asked about rows that it was fitted on.
-fn fit(study: &Study, rule: &str) -> Model {
+pub(super) fn fit(study: &Study, rule: &str) -> Model {
     let other = |ids: &[String]| ids.iter().map(|id| format!("fitted {id}")).collect();
     let mut cohort = study.cohort.clone();
     (cohort.example_id, cohort.group) = (other(&cohort.example_id), other(&cohort.group));

@@ -52,7 +52,7 @@ impl StageKind for ConformalSetSize {
         let cohort: Cohort = inputs.one("cohort")?;
         let place = cohort.rows_by_id();
         let training: Evidence = inputs.one("evidence_train")?;
-        let scores: Vec<(&str, f64)> = cohort_rows(&training, &place)?
+        let scores: Vec<(&str, f64)> = cohort_rows(&training, |id| place.get(id).copied())?
             .into_iter()
             .zip(each_row(&training))
             .map(|(row, probabilities)| {
@@ -75,7 +75,9 @@ impl StageKind for ConformalSetSize {
         let source =
             Source { name: "conformal_set_size", control: Control::Native, evidence_derived: true };
         put(inputs, outputs, &source, |evidence| {
-            let rows = cohort_rows(evidence, &place)?.into_iter().zip(each_row(evidence));
+            let rows = cohort_rows(evidence, |id| place.get(id).copied())?
+                .into_iter()
+                .zip(each_row(evidence));
             Ok(rows
                 .map(|(row, probabilities)| {
                     let threshold = thresholds[cohort.group[row].as_str()];

@@ -73,7 +73,9 @@ impl StageKind for EnsembleVariance {
         let training: Evidence = inputs.one("evidence_train")?;
         let matrix = Matrix::of(&features, &self.exclude)?;
         let place = cohort.rows_by_id();
-        let rows = raw_rows(&training, &features)?.into_iter().zip(cohort_rows(&training, &place)?);
+        let rows = raw_rows(&training, &features)?
+            .into_iter()
+            .zip(cohort_rows(&training, |id| place.get(id).copied())?);
         let rows: Vec<(usize, usize)> = rows.collect();
         let sides = self.sides(inputs.seed(), &training.modality, &cohort, &rows);
         let members = (0..self.members as usize)
@@ -96,7 +98,7 @@ impl StageKind for EnsembleVariance {
                 .map(|member| member.ask(asked.clone()))
                 .collect::<Result<Vec<_>, _>>()?;
             let classes = cohort.classes.len();
-            let rows = cohort_rows(evidence, &place)?.into_iter().enumerate();
+            let rows = cohort_rows(evidence, |id| place.get(id).copied())?.into_iter().enumerate();
             Ok(rows
                 .map(|(at, row)| {
                     let side = sides.get(cohort.group[row].as_str());

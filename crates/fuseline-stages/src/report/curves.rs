@@ -43,7 +43,7 @@ pub(crate) fn reliability(
             labelled.artifact.modality == quality.modality && agree(&labelled.point, point)
         });
         for Labelled { artifact: evidence, .. } in own {
-            let rows = cohort_rows(evidence, &place)?;
+            let rows = cohort_rows(evidence, |id| place.get(id).copied())?;
             let each = evidence.example_id.iter().zip(rows).zip(crate::quality::each_row(evidence));
             for ((id, row), probabilities) in each {
                 if let Some(&at) = at.get(id.as_str()) {

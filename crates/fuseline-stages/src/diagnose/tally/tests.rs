@@ -1,0 +1,68 @@
+use fuseline_engine::Labelled;
+use fuseline_host::Isolation;
+use fuseline_stats::permutation::{Intervention, Scheme};
+
+use super::*;
+use crate::batch::Fusable;
+use crate::diagnose::broken::Plan;
+use crate::diagnose::tests::{fit, study};
+use crate::testing::services;
+
+/// Everything that is counted, to the last bit.
+fn counted(tally: &Tally<'_>) -> (Vec<i64>, Vec<u32>, Vec<u32>, Vec<u64>, u32) {
+    let Each { correct, flips, shift } = &tally.each;
+    let shift = shift.iter().map(|shift| shift.to_bits()).collect();
+    (tally.correct.clone(), correct.clone(), flips.clone(), shift, tally.broken)
+}
+
+#[test]
+fn pairs_count_what_permutations_count_to_the_last_bit() {
+    let (mut study, services) = (study(), services());
+    // Not every example has video: joint permutation has strata of two sizes.
+    let gaps = [3, 4, 17, 18, 19, 30];
+    let (evidence, quality) = (&mut study.evidence[1], &mut study.quality[1]);
+    for gap in gaps.into_iter().rev() {
+        evidence.example_id.remove(gap);
+        evidence.probabilities.drain(2 * gap..2 * gap + 2);
+        quality.example_id.remove(gap);
+        quality.quality.remove(gap);
+    }
+    fn labelled<T: Clone>(of: &[T]) -> Vec<Labelled<T>> {
+        of.iter().map(|own| Labelled { point: vec![], artifact: own.clone() }).collect()
+    }
+    let fusable =
+        Fusable::of(&labelled(&study.evidence), &labelled(&study.quality), &study.cohort).unwrap();
+    let batch = fusable.batch().unwrap();
+    let labels = fusable.labels(&study.cohort);
+    let schemes = [Scheme::Joint, Scheme::WithinGroup, Scheme::Conditional, Scheme::Derangement];
+    for rule in ["weighted_mean", "lr", "moe", "hgb"] {
+        let model = fit(&study, rule);
+        let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest).unwrap();
+        let rule = services.plugins.load(&file, Isolation::InProcess).unwrap();
+        let model = rule.open(&model.bytes).unwrap();
+        let clean = model.predict(&batch).unwrap();
+        for scheme in schemes {
+            let plan = Plan {
+                intervention: Intervention::Permutation(scheme),
+                permutations: 300,
+                bins: 2,
+                seed: 5,
+                chosen: &[true, scheme != Scheme::Derangement],
+            };
+            let broken = Broken::new(&plan, &fusable, &study.cohort).unwrap();
+            let Broken::Permuted { permutations, mask, permuter } = &broken else {
+                panic!("a scheme permutes")
+            };
+            let tally = || Tally::new(&labels, &clean, 2);
+            let pairs =
+                Pairs::ask(&tally(), &model, &batch, permuter, *mask, *permutations).unwrap();
+            assert!(pairs.is_some(), "300 permutations of 40 examples pay for pairs");
+            let looked_up =
+                tally().count_by(pairs.as_ref(), &model, &batch, &broken, || Ok(())).unwrap();
+            let asked = tally().count_by(None, &model, &batch, &broken, || Ok(())).unwrap();
+            assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
+            let few = Pairs::ask(&tally(), &model, &batch, permuter, *mask, 1).unwrap();
+            assert!(few.is_none(), "1 permutation does not");
+        }
+    }
+}
