@@ -2,19 +2,23 @@
 //!
 //! `cargo bench -p fuseline-stages --bench permute -- --rows 370 --classes 2 --rules lr,moe --permutations 1000 --threads 1`
 //! prints one JSON line a rule: the least time of `--repeats` runs of `diagnose.permute_quality`, drawing, prediction, the
-//! output law, counting and the proof that the model is frozen included. Without arguments, as `cargo test` calls it, every
+//! output law, counting and the proof that the model is frozen included. `--machine` prints what the processor does at best, for
+//! the bound that `bench/numbers/table.py` computes. Without arguments, as `cargo test` calls it, every
 //! rule runs once on a few rows, and its counts are compared between one thread and two.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails fails aloud")]
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use fuseline_artifact::{Cohort, Control, Evidence, ExampleEffects, Model, Permutations, Quality};
 use fuseline_engine::{FileDigests, InputsBuilder, Outputs, Services, StageError, StageKind};
 use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_plugin::vector::wide;
 use fuseline_stages::diagnose::permute_quality::PermuteQuality;
 use fuseline_stages::fusion::fit::Fit;
+use fuseline_stats::permutation::{Permuter, Rows, Scheme};
 use serde_json::{Value, json};
 
 const MODALITIES: usize = 3;
@@ -126,6 +130,70 @@ fn permute(
     (seconds, outputs.get("permutations").unwrap(), outputs.get("effects").unwrap())
 }
 
+/// The least nanoseconds a unit of what is repeated for a fifth of a second.
+fn least(units: usize, mut work: impl FnMut()) -> f64 {
+    let (begun, mut least) = (Instant::now(), f64::INFINITY);
+    while begun.elapsed().as_millis() < 200 {
+        let started = Instant::now();
+        work();
+        least = least.min(started.elapsed().as_secs_f64());
+    }
+    least * 1e9 / units as f64
+}
+
+/// What this processor does at best, in nanoseconds: a cycle, a sum or product among many in vectors, drawing a row of a
+/// permutation, reading and writing 8 bytes that are near (1 MiB) and far (32 MiB).
+fn machine(rows: usize) -> Value {
+    const STEPS: usize = 4096;
+    let cycle = least(4 * STEPS, || {
+        // Each step waits for the product, three cycles, and the sum, one, of the step before.
+        let state = (0..STEPS as u64).fold(black_box(1_u64), |state, step| {
+            state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(step)
+        });
+        black_box(state);
+    });
+    let mut lanes = [1.0_f64; 64];
+    let operation = least(2 * 64 * STEPS, || {
+        let lanes = black_box(&mut lanes);
+        wide(
+            #[inline(always)]
+            || {
+                let mut own = *lanes;
+                for _ in 0..STEPS {
+                    own.iter_mut().for_each(|lane| *lane = *lane * 0.999 + 0.001);
+                }
+                *lanes = own;
+            },
+        );
+    });
+    let available = vec![true; rows];
+    let of = Rows { modalities: 1, available: &available, group: None, stratum: None, digest: b"" };
+    let permuter = Permuter::new(Scheme::Joint, &of, 1).unwrap();
+    let mut index = vec![0; rows];
+    let times = 100_000_usize.div_ceil(rows);
+    let draw = least(times * rows, || {
+        (0..times as u64).for_each(|number| permuter.draw_into(number, black_box(&mut index)));
+    });
+    let memory = |bytes: usize| {
+        let mut words = vec![0_u64; bytes / 8];
+        let write = least(words.len(), || black_box(&mut words).fill(1));
+        let read = least(words.len(), || {
+            let sum = |words: &[u64]| words.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word));
+            black_box(wide(
+                #[inline(always)]
+                || sum(black_box(&words)),
+            ));
+        });
+        (read, write)
+    };
+    let (near, far) = (memory(1 << 20), memory(1 << 25));
+    json!({
+        "machine": { "cycle": cycle, "operation": operation, "read_near": near.0, "write_near": near.1,
+            "read_far": far.0, "write_far": far.1 },
+        "rows": rows, "draw": draw,
+    })
+}
+
 fn main() -> ExitCode {
     if let Some(end) = fuseline_host::worker::run_if_asked() {
         return end;
@@ -140,6 +208,10 @@ fn main() -> ExitCode {
     let asked = option("--rows").is_some();
     let (rows, classes) = (number("--rows", 60), number("--classes", 2));
     let (permutations, repeats) = (number("--permutations", 20) as u32, number("--repeats", 3));
+    if arguments.iter().any(|argument| argument == "--machine") {
+        println!("{}", machine(rows));
+        return ExitCode::SUCCESS;
+    }
     let isolation = if arguments.iter().any(|argument| argument == "--worker") {
         Isolation::Worker
     } else {

@@ -14,12 +14,7 @@
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
-<<<<<<< HEAD
-use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, softmax};
-use fuseline_plugin::vector::exp;
-=======
 use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, logistic, softmax};
->>>>>>> d50135c (Permutations are looked up among pairs of rows; trees asked tile by tile, tiles for AVX-512; parts that stay near the processor)
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
