@@ -92,7 +92,7 @@ fn a_batch_crosses_to_another_process_unchanged_and_aligned() {
             .unwrap()
             .with_labels(&vec![1; rows], &vec![0.5; rows])
             .unwrap();
-        let stream = batch.to_stream().unwrap();
+        let stream = batch.to_stream(Vec::new()).unwrap();
         let mut bytes = arrow::buffer::MutableBuffer::with_capacity(stream.len());
         bytes.extend_from_slice(&stream);
         let read = Batch::of_stream(bytes).unwrap();

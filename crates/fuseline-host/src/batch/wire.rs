@@ -1,6 +1,7 @@
 //! A batch as an Arrow IPC stream, for rules in another process.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, RecordBatch, make_array};
@@ -19,8 +20,9 @@ const MODALITIES: &str = "fuseline.modalities";
 const CLASSES: &str = "fuseline.classes";
 
 impl Batch {
-    /// The batch as an Arrow IPC stream of one record batch, its buffers 64-byte aligned within the stream.
-    pub(crate) fn to_stream(&self) -> Result<Vec<u8>, ArrowError> {
+    /// Writes the batch as an Arrow IPC stream of one record batch, its buffers 64-byte aligned within the stream. They go
+    /// out as they are: a batch is not in memory twice.
+    pub(crate) fn to_stream<W: Write>(&self, sink: W) -> Result<W, ArrowError> {
         let (modalities, classes) = (self.modalities.len(), self.classes.len());
         let mut columns = vec![
             plain("row_id", DataType::UInt64, self.rows, self.row_id.buffer())?,
@@ -52,7 +54,7 @@ impl Batch {
         let schema = Arc::new(Schema::new(fields).with_metadata(BTreeMap::from(metadata)));
         let record = RecordBatch::try_new(schema.clone(), arrays)?;
         let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)?;
+        let mut writer = StreamWriter::try_new_with_options(sink, &schema, options)?;
         writer.write(&record)?;
         writer.finish()?;
         writer.into_inner()

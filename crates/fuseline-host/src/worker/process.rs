@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -168,11 +168,12 @@ impl Worker {
         if self.batch == Some(batch.identity()) {
             return Ok(0);
         }
-        let stream = batch.to_stream().map_err(|error| self.broke(&io::Error::other(error)))?;
-        self.input.write(&stream, 0).map_err(|error| self.broke(&error))?;
-        self.input_end = stream.len() as u64;
+        let written = batch.to_stream(BufWriter::new(self.input.writer()));
+        let length = written.map(|written| written.get_ref().written());
+        let length = length.map_err(|error| self.broke(&io::Error::other(error)))?;
+        self.input_end = length;
         self.batch = Some(batch.identity());
-        Ok(stream.len() as u64)
+        Ok(length)
     }
 
     pub(super) fn forget_models_but(

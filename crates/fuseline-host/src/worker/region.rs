@@ -1,7 +1,7 @@
 //! Shared memory between host and worker: an anonymous file.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -38,6 +38,11 @@ impl Region {
 
     pub fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, at)
+    }
+
+    /// Writes from the beginning on.
+    pub fn writer(&self) -> RegionWriter<'_> {
+        RegionWriter { region: self, at: 0 }
     }
 
     /// Reads into numbers, all of whose bit patterns are fine.
@@ -86,5 +91,31 @@ impl Region {
         let mut buffer = MutableBuffer::from_len_zeroed(len);
         self.0.read_exact_at(&mut buffer, 0)?;
         Ok(buffer)
+    }
+}
+
+/// Writes to a region, one part after the other.
+#[derive(Debug)]
+pub struct RegionWriter<'r> {
+    region: &'r Region,
+    at: u64,
+}
+
+impl RegionWriter<'_> {
+    /// How many bytes were written.
+    pub fn written(&self) -> u64 {
+        self.at
+    }
+}
+
+impl Write for RegionWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.region.write(bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

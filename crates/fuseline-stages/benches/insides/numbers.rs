@@ -15,7 +15,7 @@ const CLASSES: usize = 2;
 
 pub fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("numbers");
-    for &rows in sizes(&[100, 1_000, 100_000]) {
+    for &rows in sizes(&[100, 1_000, 10_000, 100_000]) {
         let mut numbers = Numbers(1);
         let available: Vec<bool> = (0..rows * 3).map(|_| numbers.value() > -0.8).collect();
         let of =
@@ -63,6 +63,10 @@ pub fn benches(criterion: &mut Criterion) {
             });
         }
 
+        // A fit of more rows takes seconds.
+        if rows > 10_000 {
+            continue;
+        }
         let design: Vec<f64> = (0..rows * WIDTH)
             .map(|at| {
                 numbers.value()
