@@ -18,3 +18,4 @@ mod results;
 mod storage;
 mod study;
 mod tutorial;
+mod unchanged;

@@ -1,4 +1,5 @@
-//! What a workflow's last run used, in one file: a run in which nothing changed reads it instead of a record an action.
+//! What the last run of a workflow file used, in one file: a run in which nothing changed reads it instead of a record an
+//! action.
 //!
 //! An index only repeats what records say, and is believed less: an entry counts only while every object that it names
 //! is there with its length. `docs/design/cache.md` says how it stands with garbage collection.
@@ -15,7 +16,7 @@ use crate::key::ActionKey;
 use crate::layout::DOOMED;
 
 /// The first bytes of an index.
-const MAGIC: &[u8] = b"fuseline index 1\n";
+const MAGIC: &[u8] = b"fuseline index 2\n";
 /// Bytes of the digest at its end.
 const CHECKSUM: usize = 32;
 /// The end of its file's name.
@@ -29,6 +30,7 @@ pub struct Index {
     /// Sorted by key once it is complete.
     entries: Vec<Entry>,
     outputs: Vec<Made>,
+    note: Vec<u8>,
 }
 
 /// An output of an action: what it is, and how long.
@@ -64,6 +66,17 @@ impl Index {
         self.entries.is_empty()
     }
 
+    /// The same actions, and what whoever writes the index wants to find with them, as long as all their objects are there.
+    #[must_use]
+    pub fn with_note(self, note: Vec<u8>) -> Self {
+        Self { note, ..self }
+    }
+
+    /// What was noted with the actions; empty when nothing was, and when an object of any of them is not there any more.
+    pub fn note(&self) -> &[u8] {
+        &self.note
+    }
+
     /// Every action with its outputs, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&ActionKey, &[Made])> {
         self.entries.iter().map(|entry| (&entry.key, self.made(entry)))
@@ -77,8 +90,10 @@ impl Index {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + self.entries.len() * 36 + self.outputs.len() * 40);
+        let actions = self.entries.len() * 36 + self.outputs.len() * 40;
+        let mut bytes = Vec::with_capacity(64 + actions + self.note.len());
         bytes.extend(MAGIC);
+        bytes.extend((actions as u64).to_le_bytes());
         for (key, outputs) in self.iter() {
             bytes.extend(key.digest().as_bytes());
             bytes.extend((outputs.len() as u32).to_le_bytes());
@@ -87,6 +102,7 @@ impl Index {
                 bytes.extend(size.to_le_bytes());
             }
         }
+        bytes.extend(&self.note);
         let checksum = Digest::of(&bytes);
         bytes.extend(checksum.as_bytes());
         bytes
@@ -95,11 +111,14 @@ impl Index {
     /// Reads an index; none when the bytes are not those of one. Never panics, whatever they are.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
-        let mut rest = body.strip_prefix(MAGIC)?;
+        let rest = body.strip_prefix(MAGIC)?;
         if Digest::of(body).as_bytes() != checksum {
             return None;
         }
-        let mut index = Self::default();
+        let (actions, rest) = rest.split_first_chunk::<8>()?;
+        let actions = usize::try_from(u64::from_le_bytes(*actions)).ok()?;
+        let (mut rest, note) = rest.split_at_checked(actions)?;
+        let mut index = Self { note: note.to_vec(), ..Self::default() };
         while !rest.is_empty() {
             let (key, tail) = rest.split_first_chunk::<32>()?;
             let (outputs, tail) = tail.split_first_chunk::<4>()?;
@@ -130,9 +149,9 @@ impl FromIterator<(ActionKey, Vec<Made>)> for Index {
 }
 
 impl Cache {
-    /// The index of a workflow, without the actions of which an object is missing or of another length. Empty when
+    /// The index of a workflow file, without the actions of which an object is missing or of another length. Empty when
     /// there is none, or none that can be believed: it saves reading records, and that is all.
-    pub fn index(&self, workflow: &str) -> Index {
+    pub fn index(&self, workflow: &Path) -> Index {
         let path = self.index_path(workflow);
         // Renewed before it is read: a collection that is about to remove it, and with it what it names, sees that it
         // is used. A cache that cannot be written cannot be collected either.
@@ -141,24 +160,28 @@ impl Cache {
         }
         let Ok((bytes, _)) = self.store.read(&path) else { return Index::default() };
         let mut index = Index::decode(&bytes).unwrap_or_else(|| {
-            tracing::warn!(path = %path.display(), "a damaged index is not used");
+            tracing::warn!(path = %path.display(), "an index that is damaged or of another form is not used");
             Index::default()
         });
         let there = self.are_there(&index.outputs);
+        let known = index.entries.len();
         index.entries.retain(|entry| {
             let made = entry.first as usize..(entry.first + entry.outputs) as usize;
             there[made].iter().all(|there| *there)
         });
+        if index.entries.len() < known {
+            index.note.clear();
+        }
         index
     }
 
-    /// Keeps the index of a workflow. Its objects and records must have been put before.
+    /// Keeps the index of a workflow file. Its objects and records must have been put before.
     ///
     /// Records of actions that the index before named, and this one does not, are renewed: they were used as lately as
     /// that index was.
     pub fn write_index(
         &self,
-        workflow: &str,
+        workflow: &Path,
         before: &Index,
         index: &Index,
     ) -> Result<(), CacheError> {
@@ -199,9 +222,10 @@ impl Cache {
         Ok(())
     }
 
-    /// The name of a workflow may be any text, so its file is named by the text's digest.
-    fn index_path(&self, workflow: &str) -> PathBuf {
-        self.layout.workflows.join(format!("{}{INDEX}", Digest::of(workflow)))
+    /// A path may be long and of any characters, so the index is named by the path's digest.
+    fn index_path(&self, workflow: &Path) -> PathBuf {
+        let name = Digest::of(workflow.as_os_str().as_encoded_bytes());
+        self.layout.workflows.join(format!("{name}{INDEX}"))
     }
 
     /// Which objects are there with their lengths, asked on a few threads.

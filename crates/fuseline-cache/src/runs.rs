@@ -16,19 +16,28 @@ use crate::lease::Lease;
 pub(crate) const RUN_LEASE: &str = "run-";
 
 impl Cache {
-    /// Makes the folder of a new run, and says that the run is alive for as long as this cache is open.
+    /// Says that a run is alive for as long as this cache is open: what it looks up from now on is not collected.
     ///
     /// Ids are expected to sort by time. An id that is taken is an error.
-    pub fn new_run(&self, id: &str) -> Result<PathBuf, CacheError> {
+    pub fn announce_run(&self, id: &str) -> Result<(), CacheError> {
         let folder = self.run_folder(id)?;
-        let lease = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+        let path = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.iter().all(|lease| lease.path() != path) {
+            live.push(Lease::acquire_soon(&path)?.ok_or_else(|| taken(&folder))?);
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a new run, which is alive at the latest from now on.
+    pub fn new_run(&self, id: &str) -> Result<PathBuf, CacheError> {
         // First the lease: a collection that does not see it yet cannot remove what this run has not looked up yet.
-        let Some(lease) = Lease::acquire_soon(&lease)? else { return Err(taken(&folder)) };
+        self.announce_run(id)?;
+        let folder = self.run_folder(id)?;
         if self.store.stat(&folder).is_ok() {
             return Err(taken(&folder));
         }
         self.store.create_folder(&folder).map_err(CacheError::write(&folder))?;
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
         Ok(folder)
     }
 

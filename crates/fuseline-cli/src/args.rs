@@ -332,7 +332,7 @@ pub enum Language {
 }
 
 /// How fusion rules run.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// In a process of their own: a crash costs one action
     Worker,

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 
-const FILE: &str = "context.json";
+/// The name of its file in the folder of a run.
+pub const FILE: &str = "context.json";
 /// The form that is written, and the only one that is read.
 const FORMAT: u32 = 2;
 
@@ -67,15 +68,13 @@ pub struct Given {
     pub digest: Digest,
 }
 
-/// Writes the context of a run that has ended.
-pub fn keep(
-    cache: &Cache,
-    run: &str,
+/// The context of a run that has ended, as it is kept. Runs of the same plan with the same outputs have the same.
+pub fn of(
     file: &Path,
     files: &Files,
     plan: &Plan<'_>,
     outcome: &Outcome,
-) -> Result<(), Failure> {
+) -> Result<Vec<u8>, Failure> {
     let workflow = plan.workflow();
     let outputs = workflow.outputs.iter().filter_map(|output| {
         let action = plan.actions_of(output.stage).start + output.action;
@@ -90,8 +89,7 @@ pub fn keep(
         outputs: outputs.collect(),
         reports: reports(plan, outcome),
     };
-    let text = serde_json::to_vec(&context).map_err(Failure::failed)?;
-    Ok(cache.write_run_file(run, FILE, &text)?)
+    serde_json::to_vec(&context).map_err(Failure::failed)
 }
 
 impl Context {

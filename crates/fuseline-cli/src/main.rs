@@ -20,6 +20,7 @@ mod selection;
 mod session;
 mod suggest;
 mod table;
+mod unchanged;
 
 use std::process::ExitCode;
 

@@ -60,7 +60,7 @@ pub fn program() -> Result<WorkerProgram, Failure> {
 }
 
 /// The lock file in a folder or the nearest one above it.
-fn nearest_lock(folder: &Path) -> Option<PathBuf> {
+pub fn nearest_lock(folder: &Path) -> Option<PathBuf> {
     // The parent of `workflow.yaml` is "", which is the working directory.
     let folder = std::env::current_dir().ok()?.join(folder);
     folder.ancestors().map(|folder| folder.join(LOCK_FILE)).find(|file| file.is_file())

@@ -42,7 +42,7 @@ impl Progress {
     }
 
     /// A display for a run of stages with so many actions each.
-    fn new(global: &Global, stages: Vec<(String, usize)>) -> Self {
+    pub fn new(global: &Global, stages: Vec<(String, usize)>) -> Self {
         let total = stages.iter().map(|(_, actions)| actions).sum();
         let of = |(name, total)| Stage { name, total, cached: 0, run: 0, running: 0 };
         let stages: Vec<_> = stages.into_iter().map(of).collect();

@@ -1,7 +1,9 @@
 //! From arguments to a checked workflow.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
+use fuseline_artifact::Digest;
 use fuseline_engine::{Depth, Kinds, Plan, Services};
 use fuseline_workflow::{
     Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, codes,
@@ -19,6 +21,8 @@ pub struct Session {
     pub checked: Checked,
     /// Fusion rules and files.
     pub services: Services,
+    /// Every file that the language read, with the digest of what it read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Session {
@@ -28,10 +32,18 @@ impl Session {
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::wrong(format!("there is no working directory: {error}")))?;
         let limits = Limits { max_actions: args.max_actions, ..Limits::default() };
-        let load = |path: &Path| std::fs::read_to_string(path);
+        let read = RefCell::new(Vec::new());
+        let note = |path: &Path, text: &str| {
+            read.borrow_mut().push((path.to_owned(), Digest::of(text)));
+        };
+        let load = |path: &Path| {
+            std::fs::read_to_string(path).inspect(|text| note(path, text))
+        };
         let checked = texts(args)?.map_or_else(
             |unreadable| *unreadable,
             |(text, params_file)| {
+                note(&args.workflow, &text);
+                params_file.iter().for_each(|file| note(&file.path, &file.text));
                 let overrides = Overrides { set: args.set.clone(), params_file, working_dir };
                 let source = Source { path: &args.workflow, text: &text };
                 fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load)
@@ -40,9 +52,16 @@ impl Session {
         let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
         let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
+        let mut read = read.into_inner();
+        // One that cannot be read is told of when it is needed, right below.
+        if let Some(lock) = plugins::nearest_lock(folder)
+            && let Ok(bytes) = std::fs::read(&lock)
+        {
+            read.push((lock, Digest::of(bytes)));
+        }
         let path = plugins::path(&args.plugin_path, declared)?;
         let services = plugins::services(path, isolation, folder)?;
-        Ok(Self { kinds, checked, services })
+        Ok(Self { kinds, checked, services, read })
     }
 
     /// The plan of a workflow without mistakes; warnings are shown. With mistakes, all of them are shown and it ends.

@@ -161,7 +161,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// What the next run is to find in the index, when that is not what this one found there: what this run has
     /// reached, and when that is not all of the plan, what was there before too.
-    pub fn news(&self) -> Option<Index> {
+    fn news(&self) -> Option<Index> {
         if !self.has_news {
             return None;
         }
@@ -272,6 +272,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
         self.failures.sort_by_key(|failure| failure.action);
         Outcome {
+            news: self.news(),
             states: self.states,
             failures: self.failures,
             interrupted: self.stop.load(Ordering::Relaxed),

@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, CacheError, Made};
+use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made};
 use thiserror::Error;
 
 use crate::coordinator::{Coordinator, POLL, work};
@@ -102,6 +102,8 @@ pub struct Outcome {
     pub executed: BTreeMap<ActionId, Execution>,
     /// Why its outputs could not be delivered, when they could not. Who delivers them says so.
     pub undelivered: Option<String>,
+    /// What the next run is to find in the index, when that is not what this one found there.
+    pub news: Option<Index>,
     /// Every output that is known; see [`Outcome::output`].
     pub(crate) known: Vec<Option<Made>>,
 }
@@ -171,29 +173,23 @@ pub enum ExecuteError {
 /// The keys of the last runs, by `stage[axis=label]`: only to say what changed.
 pub type Remembered = BTreeMap<String, ActionKey>;
 
-/// Runs a plan. `observe` sees every event, in order, on the calling thread.
+/// Runs a plan. `index` is what the run before used; `observe` sees every event, in order, on the calling thread.
 pub fn execute(
     plan: &Plan<'_>,
     cache: &Cache,
+    index: &Index,
     executor: &dyn Executor,
     remembered: &dyn Fn() -> Remembered,
     options: RunOptions,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, ExecuteError> {
-    let index = cache.index(&plan.workflow().name);
-    let mut run = Coordinator::new(plan, cache, &index, remembered, options, stop, observe);
+    let mut run = Coordinator::new(plan, cache, index, remembered, options, stop, observe);
     run.settle()?;
     if run.has_work() {
         // Threads are started only for what is executed.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs.max(1)).build()?;
         drive(&pool, executor, &mut run)?;
-    }
-    if let Some(news) = run.news()
-        && let Err(error) = cache.write_index(&plan.workflow().name, &index, &news)
-    {
-        // Without the index the next run reads the records, and that is all.
-        tracing::warn!(%error, "the index of the workflow was not kept");
     }
     Ok(run.outcome())
 }

@@ -28,7 +28,7 @@ pub fn foresee(
     remember: &dyn Fn() -> Remembered,
 ) -> Result<Vec<Foreseen>, CacheError> {
     let mut resolver = Resolver::new(plan);
-    let known = cache.index(&plan.workflow().name);
+    let known = cache.index(&plan.workflow().path);
     let mut remembered: Option<Remembered> = None;
     let mut foreseen = Vec::with_capacity(plan.len());
     // Stages are in topological order, and so are their actions.

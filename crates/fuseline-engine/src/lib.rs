@@ -48,5 +48,5 @@ pub use plan::{ActionId, Plan};
 pub use plan_builder::Depth;
 pub use provenance::site;
 pub use rows::{Fold, Leak, RowFlow, RowState, Rows};
-pub use run_record::{RecordError, RunRecord, peak_memory, remembered};
+pub use run_record::{RecordError, RunId, RunRecord, Unchanged, peak_memory, remembered};
 pub use services::Services;

@@ -12,23 +12,13 @@ pub const MANIFEST_FORMAT: u32 = 2;
 /// The name of its file in the folder of a run.
 pub(crate) const FILE: &str = "manifest.json";
 
-/// What a run leaves behind when it ends.
+/// What a run leaves behind when it ends: about the run, and from the version on about its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The form of the manifest.
     pub format: u32,
     /// The run's id.
     pub run: String,
-    /// The version of fuseline.
-    pub fuseline_version: String,
-    /// The workflow's name.
-    pub workflow: String,
-    /// The digest of what the workflow says.
-    pub workflow_digest: Digest,
-    /// Parameters as resolved.
-    pub params: Map<String, Value>,
-    /// The workflow's seed.
-    pub seed: u64,
     /// `ok`, `failed` or `interrupted`.
     pub status: String,
     /// When it began, in seconds since 1970.
@@ -40,6 +30,16 @@ pub struct Manifest {
     /// Why its outputs could not be delivered, when they could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
+    /// The version of fuseline.
+    pub fuseline_version: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The digest of what the workflow says.
+    pub workflow_digest: Digest,
+    /// Parameters as resolved.
+    pub params: Map<String, Value>,
+    /// The workflow's seed.
+    pub seed: u64,
     /// The fusion rules that took part: id and digest, each once.
     pub plugins: Vec<(String, Digest)>,
     /// The stages, in order.

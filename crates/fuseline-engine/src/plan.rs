@@ -4,7 +4,8 @@
 //! last action are gathers: sets of producers that several actions consume alike, so that an all-to-all join of n
 //! producers and m consumers costs n + m edges and not n * m.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fuseline_artifact::{ArtifactKind, Digest};
@@ -84,6 +85,18 @@ impl<'a> Plan<'a> {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.actions == 0
+    }
+
+    /// The stages, and how many actions each has.
+    pub fn stages(&self) -> Vec<(String, usize)> {
+        let stages = self.workflow.stages.iter().enumerate();
+        stages.map(|(number, of)| (of.name.clone(), self.actions_of(number).len())).collect()
+    }
+
+    /// The source files that its actions read, with their digests.
+    pub fn files(&self) -> BTreeMap<&Path, Digest> {
+        let variants = self.stages.iter().flat_map(|stage| &stage.variants);
+        variants.flat_map(|of| &of.files).map(|(path, of)| (path.as_path(), *of)).collect()
     }
 
     /// The actions of a stage.

@@ -1,4 +1,7 @@
 //! What is kept of a run: an event log while it goes on, a manifest when it ends.
+//!
+//! Most of a manifest is about the plan, and the same in every run in which all of it is cached: [`Unchanged`] has it, so
+//! that such a run need not make it again.
 
 use std::io::{self, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -6,23 +9,42 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, CacheError};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::events::Event;
 use crate::execute::{ActionState, Outcome, Remembered};
-use crate::manifest::{FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestStage};
+use crate::manifest::{FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage};
 use crate::plan::{ActionId, Plan};
 use crate::provenance::plugin;
 
 /// As many bytes of lines are written whatever comes next.
 const MOST_LINES: usize = 1 << 16;
 
-/// The record of one run, in `cache/runs/ID/`.
-pub struct RunRecord<'a> {
-    cache: &'a Cache,
+/// A run that is alive, and may have written nothing yet.
+#[derive(Debug, Clone)]
+pub struct RunId {
     id: String,
     started: Instant,
     started_at: u64,
+}
+
+impl RunId {
+    /// An id for a run that begins now: what it looks up in the cache from now on is not collected.
+    pub fn announce(cache: &Cache) -> Result<Self, CacheError> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started_at = since.as_secs();
+        // Sorts by time, and tells apart runs of one instant by their process.
+        let id = format!("{started_at:010}{:09}-{}", since.subsec_nanos(), std::process::id());
+        cache.announce_run(&id)?;
+        Ok(Self { id, started: Instant::now(), started_at })
+    }
+}
+
+/// The record of one run, in `cache/runs/ID/`.
+pub struct RunRecord<'a> {
+    cache: &'a Cache,
+    run: RunId,
     events: std::fs::File,
     /// Lines that are not written yet.
     lines: Vec<u8>,
@@ -42,38 +64,24 @@ pub enum RecordError {
 }
 
 impl<'a> RunRecord<'a> {
-    /// Opens the record of a new run.
-    pub fn begin(cache: &'a Cache, plan: &Plan<'_>) -> Result<Self, RecordError> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let started_at = since.as_secs();
-        // Sorts by time, and tells apart runs of one instant by their process.
-        let id =
-            format!("{:010}{:09}-{}", since.as_secs(), since.subsec_nanos(), std::process::id());
-        let folder = cache.new_run(&id)?;
+    /// Opens the record of a new run of a workflow with these stages and so many actions each.
+    pub fn begin(
+        cache: &'a Cache,
+        run: &RunId,
+        workflow: &str,
+        stages: Vec<(String, usize)>,
+    ) -> Result<Self, RecordError> {
+        let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create(folder.join("events.jsonl"))?;
-        let mut record = Self {
-            cache,
-            id,
-            started: Instant::now(),
-            started_at,
-            events,
-            lines: Vec::new(),
-            lost: None,
-        };
-        let stages = plan.workflow().stages.iter().enumerate();
-        let stages =
-            stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number).len()));
-        record.note(&Event::RunStarted {
-            run: record.id.clone(),
-            workflow: plan.workflow().name.clone(),
-            stages: stages.collect(),
-        });
+        let (id, workflow) = (run.id.clone(), workflow.to_owned());
+        let mut record = Self { cache, run: run.clone(), events, lines: Vec::new(), lost: None };
+        record.note(&Event::RunStarted { run: id, workflow, stages });
         Ok(record)
     }
 
     /// The id of the run.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.run.id
     }
 
     /// Appends an event, with the milliseconds since the run began.
@@ -84,7 +92,7 @@ impl<'a> RunRecord<'a> {
             #[serde(flatten)]
             event: &'a Event,
         }
-        let line = Line { milliseconds: self.started.elapsed().as_millis(), event };
+        let line = Line { milliseconds: self.run.started.elapsed().as_millis(), event };
         let written = serde_json::to_writer(&mut self.lines, &line).map_err(io::Error::from);
         self.lines.push(b'\n');
         // What was found in the cache is found many stages at a time, and is told with what happens next.
@@ -103,17 +111,8 @@ impl<'a> RunRecord<'a> {
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event.
     pub fn finish(&mut self, plan: &Plan<'_>, outcome: &Outcome) -> Result<Event, RecordError> {
-        let end = Event::RunFinished {
-            status: outcome.status().to_owned(),
-            seconds: self.started.elapsed().as_secs_f64(),
-        };
-        self.note(&end);
-        if let Some(lost) = self.lost.take() {
-            return Err(lost.into());
-        }
-        let head = self.manifest(plan, outcome);
-        let text = with_actions(&head, plan, outcome).map_err(io::Error::from)?;
-        self.cache.write_run_file(&self.id, FILE, &text)?;
+        let text = about_plan(plan, outcome, &|of| outcome.states[of as usize])?;
+        let end = self.end(outcome.status(), outcome.undelivered.as_deref(), &text)?;
         if outcome.count(ActionState::Done) > 0 {
             let known = (0..plan.actions).filter(|&of| {
                 matches!(outcome.states[of as usize], ActionState::Done | ActionState::Cached)
@@ -125,69 +124,155 @@ impl<'a> RunRecord<'a> {
         Ok(end)
     }
 
-    /// The manifest, its actions left out.
-    fn manifest(&self, plan: &Plan<'_>, outcome: &Outcome) -> Manifest {
-        let workflow = plan.workflow();
-        let mut plugins = Vec::new();
-        for stage in plan.stages.iter().filter(|stage| stage.wanted) {
-            let found = stage.variants.iter().filter_map(plugin);
-            plugins.extend(found.filter_map(|(id, digest)| Some((id, digest.parse().ok()?))));
+    /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`] says. Gives the last event.
+    pub fn finish_unchanged(
+        &mut self,
+        stages: Vec<(String, usize)>,
+        manifest: &[u8],
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<Event, RecordError> {
+        for (stage, actions) in stages {
+            let event = Event::Cached { stage, actions };
+            observe(&event);
+            self.note(&event);
         }
-        plugins.sort();
-        plugins.dedup();
-        let stages = workflow.stages.iter().enumerate().map(|(number, stage)| ManifestStage {
-            name: stage.name.clone(),
-            outputs: plan.stages[number]
-                .outputs
-                .iter()
-                .map(|(port, kind)| (port.clone(), kind.name().to_owned()))
-                .collect(),
-        });
-        Manifest {
+        self.end("ok", None, manifest)
+    }
+
+    /// Notes the end and writes the manifest: what is about this run, and what is about its plan.
+    fn end(
+        &mut self,
+        status: &str,
+        undelivered: Option<&str>,
+        about_plan: &[u8],
+    ) -> Result<Event, RecordError> {
+        let seconds = self.run.started.elapsed().as_secs_f64();
+        let end = Event::RunFinished { status: status.to_owned(), seconds };
+        self.note(&end);
+        if let Some(lost) = self.lost.take() {
+            return Err(lost.into());
+        }
+        let about_run = AboutRun {
             format: MANIFEST_FORMAT,
-            run: self.id.clone(),
-            fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
-            workflow: workflow.name.clone(),
-            workflow_digest: Digest::from(workflow.digest),
-            params: workflow.params.iter().cloned().collect(),
-            seed: workflow.seed,
-            status: outcome.status().to_owned(),
-            started_at: self.started_at,
-            seconds: self.started.elapsed().as_secs_f64(),
+            run: &self.run.id,
+            status,
+            started_at: self.run.started_at,
+            seconds: self.run.started.elapsed().as_secs_f64(),
             peak_memory: peak_memory(),
-            undelivered: outcome.undelivered.clone(),
-            plugins,
-            stages: stages.collect(),
-            actions: Vec::new(),
-        }
+            undelivered,
+        };
+        let mut text = serde_json::to_vec(&about_run).map_err(io::Error::from)?;
+        // Two mappings become one.
+        text.pop();
+        text.push(b',');
+        text.extend_from_slice(&about_plan[1..]);
+        Ok(self.cache.write_run_file(&self.run.id, FILE, &text).map(|()| end)?)
     }
 }
 
-/// The text of a manifest with its actions, which are never all in memory.
-fn with_actions(
-    head: &Manifest,
+/// What the record of a run says when all of its plan is cached.
+pub struct Unchanged {
+    /// The stages, and how many actions each has.
+    pub stages: Vec<(String, usize)>,
+    /// What the manifest says of the plan.
+    pub manifest: Vec<u8>,
+}
+
+impl Unchanged {
+    /// What the next run of the plan leaves behind if nothing changes; `None` when this one did not make all of it, or when some
+    /// of it is made in every run.
+    pub fn of(plan: &Plan<'_>, outcome: &Outcome) -> Option<Self> {
+        let made = |of: &ActionState| matches!(of, ActionState::Cached | ActionState::Done);
+        let mut stages = plan.workflow().stages.iter();
+        if !outcome.states.iter().all(made) || !stages.all(|stage| stage.execution.cache) {
+            return None;
+        }
+        let manifest = about_plan(plan, outcome, &|_| ActionState::Cached).ok()?;
+        Some(Self { stages: plan.stages(), manifest })
+    }
+}
+
+/// The part of a [`Manifest`] that is about one run.
+#[derive(Serialize)]
+struct AboutRun<'a> {
+    format: u32,
+    run: &'a str,
+    status: &'a str,
+    started_at: u64,
+    seconds: f64,
+    peak_memory: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undelivered: Option<&'a str>,
+}
+
+/// The part of a [`Manifest`] that is about the plan, as JSON. Its actions, in these states, are never all in memory.
+fn about_plan(
     plan: &Plan<'_>,
     outcome: &Outcome,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let mut text = serde_json::to_vec(head)?;
+    state: &dyn Fn(ActionId) -> ActionState,
+) -> io::Result<Vec<u8>> {
+    let workflow = plan.workflow();
+    let mut plugins = Vec::new();
+    for stage in plan.stages.iter().filter(|stage| stage.wanted) {
+        let found = stage.variants.iter().filter_map(plugin);
+        plugins.extend(found.filter_map(|(id, digest)| Some((id, digest.parse().ok()?))));
+    }
+    plugins.sort();
+    plugins.dedup();
+    let stages = workflow.stages.iter().enumerate().map(|(number, stage)| ManifestStage {
+        name: stage.name.clone(),
+        outputs: plan.stages[number]
+            .outputs
+            .iter()
+            .map(|(port, kind)| (port.clone(), kind.name().to_owned()))
+            .collect(),
+    });
+    let mut text = serde_json::to_vec(&AboutPlan {
+        fuseline_version: env!("CARGO_PKG_VERSION"),
+        workflow: &workflow.name,
+        workflow_digest: Digest::from(workflow.digest),
+        params: workflow.params.iter().cloned().collect(),
+        seed: workflow.seed,
+        plugins,
+        stages: stages.collect(),
+        actions: [],
+    })?;
     // The list of actions comes last, and is empty.
     text.truncate(text.len() - b"]}".len());
     for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
         if at > 0 {
             text.push(b',');
         }
-        serde_json::to_writer(&mut text, &action(plan, outcome, of))?;
+        serde_json::to_writer(&mut text, &action(plan, outcome, of, state(of)))?;
     }
     text.extend(b"]}");
     Ok(text)
 }
 
-fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId) -> ManifestAction {
+/// The part of a [`Manifest`] that is about the plan.
+#[derive(Serialize)]
+struct AboutPlan<'a> {
+    fuseline_version: &'a str,
+    workflow: &'a str,
+    workflow_digest: Digest,
+    params: Map<String, Value>,
+    seed: u64,
+    plugins: Vec<(String, Digest)>,
+    stages: Vec<ManifestStage>,
+    actions: [ManifestAction; 0],
+}
+
+fn action(
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+    of: ActionId,
+    state: ActionState,
+) -> ManifestAction {
     let (stage, _) = plan.stage_of(of);
-    let state = outcome.states[of as usize];
     let known = matches!(state, ActionState::Done | ActionState::Cached);
     let outputs = plan.stages[stage].outputs.len();
-    let executed = outcome.executed.get(&of);
+    // What is cached was not executed by the run that says so.
+    let executed = outcome.executed.get(&of).filter(|_| state != ActionState::Cached);
     let failure = outcome.failures.binary_search_by_key(&of, |failure| failure.action);
     let failure = failure.ok().map(|at| &outcome.failures[at]);
     ManifestAction {

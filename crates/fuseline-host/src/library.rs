@@ -52,21 +52,17 @@ impl PluginFile {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
-        Self::probe(path)?.ok_or_else(|| refused("it has no tag fuseline_fusion_tag"))
+        let looked = Looked::at(path.to_owned());
+        looked.found?.ok_or_else(|| refused("it has no tag fuseline_fusion_tag"))
     }
 
-    /// As [`PluginFile::read`]; none for a sound library that has no tag.
-    fn probe(path: &Path) -> Result<Option<Self>, HostError> {
-        let unreadable = |error: std::io::Error| HostError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let path = std::path::absolute(path).map_err(unreadable)?;
-        let bytes = std::fs::read(&path).map_err(unreadable)?;
-        match script::read(&bytes) {
+    /// What these bytes of a file are; none for a sound library that has no tag.
+    fn probe(path: &Path, bytes: &[u8], digest: Digest) -> Result<Option<Self>, HostError> {
+        let path = path.to_owned();
+        match script::read(bytes) {
             Head::Rule { id, protocol } => {
                 let (abi, form) = ((protocol, 0), PluginForm::Script);
-                return Ok(Some(Self { path, id, abi, form, digest: Digest::of(&bytes) }));
+                return Ok(Some(Self { path, id, abi, form, digest }));
             }
             Head::Broken(reason) => return Err(HostError::NotAPlugin { path, reason }),
             // A script, or a module of one, that is no rule.
@@ -75,10 +71,9 @@ impl PluginFile {
             }
             Head::Nothing => {}
         }
-        match tag_file::read(&bytes) {
+        match tag_file::read(bytes) {
             Found::Rule { id, abi } if abi.0 == abi::ABI_MAJOR => {
-                let form = PluginForm::Library;
-                Ok(Some(Self { path, id, abi, form, digest: Digest::of(&bytes) }))
+                Ok(Some(Self { path, id, abi, form: PluginForm::Library, digest }))
             }
             Found::Rule { abi, .. } => Err(HostError::OtherAbi { path, found: abi }),
             Found::Untagged => Ok(None),
@@ -104,11 +99,36 @@ struct Shared {
     #[cfg(unix)]
     workers: OnceLock<(WorkerProgram, WorkerLimits)>,
     lock: OnceLock<Lock>,
-    found: OnceLock<Vec<Result<PluginFile, HostError>>>,
+    found: OnceLock<Vec<Looked>>,
     loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
     described: Mutex<BTreeMap<Digest, Descriptor>>,
     /// Whether a rule has been loaded that was not described before.
     has_learnt: AtomicBool,
+}
+
+/// A file that was looked at, and what it is: a rule, nothing, or what should be a rule and is not.
+#[derive(Debug)]
+struct Looked {
+    path: PathBuf,
+    digest: Option<Digest>,
+    found: Result<Option<PluginFile>, HostError>,
+}
+
+impl Looked {
+    fn at(path: PathBuf) -> Self {
+        match std::path::absolute(&path).and_then(|path| Ok((std::fs::read(&path)?, path))) {
+            Ok((bytes, path)) => {
+                let digest = Digest::of(&bytes);
+                let found = PluginFile::probe(&path, &bytes, digest);
+                Self { path, digest: Some(digest), found }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let found = Err(HostError::Unreadable { path: path.clone(), reason });
+                Self { path, digest: None, found }
+            }
+        }
+    }
 }
 
 impl PluginLibrary {
@@ -154,30 +174,39 @@ impl PluginLibrary {
 
     /// Every rule, and every file that should be one and is not, folder by folder, by file name. No code of theirs runs.
     pub fn list(&self) -> Vec<Result<PluginFile, HostError>> {
-        self.found().to_vec()
+        self.looked().iter().filter_map(|looked| looked.found.clone().transpose()).collect()
     }
 
-    fn found(&self) -> &[Result<PluginFile, HostError>] {
+    fn looked(&self) -> &[Looked] {
         self.shared.found.get_or_init(|| {
-            let mut paths = Vec::<PathBuf>::new();
-            for folder in &self.shared.search {
-                let Ok(entries) = std::fs::read_dir(folder) else { continue };
-                let mut here: Vec<_> = entries
-                    .flatten()
-                    .map(|entry| entry.path())
-                    .filter(|path| may_be_rule(path))
-                    .collect();
-                here.sort();
-                // The same folder may be on the path twice, by other names.
-                here.retain(|path| !paths.iter().any(|known| same_file(known, path)));
-                paths.append(&mut here);
-            }
-            paths.iter().filter_map(|path| PluginFile::probe(path).transpose()).collect()
+            Self::candidates(&self.shared.search).into_iter().map(Looked::at).collect()
         })
     }
 
+    /// What there was on the path when it was searched: every file that may be a rule, with the digest of what could be read;
+    /// `None` when no rule was needed yet.
+    pub fn searched(&self) -> Option<Vec<(PathBuf, Option<Digest>)>> {
+        let looked = self.shared.found.get()?.iter();
+        Some(looked.map(|looked| (looked.path.clone(), looked.digest)).collect())
+    }
+
+    /// The files in these folders that may be rules: folder by folder, by file name. Nothing of them is read.
+    pub fn candidates(search: &[PathBuf]) -> Vec<PathBuf> {
+        let mut paths = Vec::<PathBuf>::new();
+        for folder in search {
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            let mut here: Vec<_> =
+                entries.flatten().map(|entry| entry.path()).filter(|path| may_be_rule(path)).collect();
+            here.sort();
+            // The same folder may be on the path twice, by other names.
+            here.retain(|path| !paths.iter().any(|known| same_file(known, path)));
+            paths.append(&mut here);
+        }
+        paths
+    }
+
     fn rules(&self) -> impl Iterator<Item = &PluginFile> {
-        self.found().iter().filter_map(|found| found.as_ref().ok())
+        self.looked().iter().filter_map(|looked| looked.found.as_ref().ok()?.as_ref())
     }
 
     /// The rule with this id, or with this last part of its id.

@@ -343,7 +343,7 @@ pub(crate) fn missing_key(what: &str, key: &str, place: &Place) -> Diagnostic {
 }
 
 /// A path made absolute from a folder, without asking the file system: `..` takes the last folder away.
-pub(crate) fn absolute(folder: &Path, path: &Path) -> PathBuf {
+pub fn absolute(folder: &Path, path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
     for component in folder.join(path).components() {
         match component {

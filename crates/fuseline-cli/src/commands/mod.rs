@@ -11,7 +11,7 @@ mod man;
 mod plan;
 mod plugin;
 mod report;
-mod run;
+pub mod run;
 mod runs;
 mod schema;
 mod show;

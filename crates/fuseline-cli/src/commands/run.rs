@@ -6,30 +6,75 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fuseline_artifact::Digest;
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    ActionState, Class, Depth, LocalExecutor, Logged, Outcome, Plan, RunOptions, RunRecord,
-    Services, codes, execute, remembered, site,
+    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Plan, RunId, RunOptions,
+    RunRecord, Services, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
-use crate::commands::cache::recall;
+use crate::commands::cache::existing;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
+use crate::unchanged::{self, Repeated};
 use crate::{action_log, context, deliver, print, render};
 
 /// Warnings that a run shows at most.
 const WARNINGS: usize = 10;
 
+/// A run that is alive, on what the runs before it left.
+pub struct Begun {
+    pub cache: Cache,
+    pub run: RunId,
+    /// The workflow's file, absolute: the index is of it.
+    pub file: PathBuf,
+    pub index: Index,
+}
+
+impl Begun {
+    fn on(cache: Cache, args: &Run) -> Result<Self, Failure> {
+        let run = RunId::announce(&cache)?;
+        let here = std::env::current_dir().map_err(Failure::failed)?;
+        let file = fuseline_workflow::absolute(&here, &args.workflow.workflow);
+        let index = cache.index(&file);
+        Ok(Self { cache, run, file, index })
+    }
+}
+
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
+    // What is wrong with the cache is said after what is wrong with the workflow.
+    let begun = existing(&args.cache).and_then(|cache| Begun::on(cache, args)).ok();
+    if let Some(begun) = &begun
+        && let Some(Repeated { run, actions, outputs }) = unchanged::repeat(begun, args, global)?
+    {
+        let summary = json!({
+            "run": run,
+            "status": "ok",
+            "actions": actions,
+            "executed": 0,
+            "cached": actions,
+            "failed": 0,
+            "skipped": 0,
+            "seconds": started.elapsed().as_secs_f64(),
+            "outputs": outputs,
+        });
+        tell(&summary, args, global);
+        return Ok(Exit::Done);
+    }
     let mut session = Session::open(&args.workflow)?;
-    recall(&mut session.services, &args.cache);
+    if let Some(begun) = &begun {
+        session.services.recall(&begun.cache);
+    }
     let plan = session.plan(Depth::Key, &args.only)?;
-    let cache = Cache::open(&args.cache.cache)?;
+    let begun = match begun {
+        Some(begun) => begun,
+        None => Begun::on(Cache::open(&args.cache.cache)?, args)?,
+    };
+    let Begun { cache, run, index, .. } = &begun;
     let stop = interruptible()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = RunOptions {
@@ -37,19 +82,21 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         keep_going: args.keep_going,
         memory: args.memory.or_else(all_memory),
     };
-    let mut record = RunRecord::begin(&cache, &plan).map_err(Failure::failed)?;
-    keep_memos(&session.services, &cache);
+    let name = plan.workflow().name.clone();
+    let mut record =
+        RunRecord::begin(cache, run, &name, plan.stages()).map_err(Failure::failed)?;
+    keep_memos(&session.services, cache);
     action_log::begin(&cache.runs_folder().join(record.id()));
     let mut progress = Progress::of(global, &plan);
-    let executor = LocalExecutor::new(&session.kinds, &session.services, &cache);
-    let executor = Logged::new(&cache, record.id(), &executor).map_err(Failure::failed)?;
-    let name = plan.workflow().name.clone();
+    let executor = LocalExecutor::new(&session.kinds, &session.services, cache);
+    let executor = Logged::new(cache, record.id(), &executor).map_err(Failure::failed)?;
     let mut round = || {
         execute(
             &plan,
-            &cache,
+            cache,
+            index,
             &executor,
-            &|| remembered(&cache, &name),
+            &|| remembered(cache, &name),
             options,
             &stop,
             &mut |event| {
@@ -60,27 +107,24 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         .map_err(Failure::failed)
     };
     let mut outcome = round()?;
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
+    let folder = results(args, &name);
     let mut outputs = Map::new();
-    let mut delivered =
-        deliver_outputs(&plan, &outcome, &cache, &session.services, &folder, &mut outputs);
-    if delivered.is_err() && damaged_outputs(&plan, &outcome, &cache) {
+    let files = &session.services.files;
+    let mut deliver = |outcome: &Outcome| {
+        deliver_outputs(reached(&plan, outcome), cache, files, &folder, &mut outputs)
+    };
+    let mut delivered = deliver(&outcome);
+    if delivered.is_err() && damaged_outputs(&plan, &outcome, cache) {
         // Found when it was to be delivered, and set aside: what made it runs again.
         outcome = round()?.after(outcome);
-        delivered =
-            deliver_outputs(&plan, &outcome, &cache, &session.services, &folder, &mut outputs);
+        delivered = deliver(&outcome);
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
-    keep_memos(&session.services, &cache);
-    context::keep(
-        &cache,
-        record.id(),
-        &args.workflow.workflow,
-        &session.checked.files,
-        &plan,
-        &outcome,
-    )?;
+    keep_memos(&session.services, cache);
+    let context = context::of(&args.workflow.workflow, &session.checked.files, &plan, &outcome)?;
+    cache.write_run_file(record.id(), context::FILE, &context)?;
     let end = record.finish(&plan, &outcome).map_err(Failure::failed)?;
+    unchanged::keep(&begun, args, &session, &plan, &mut outcome, &context);
     progress.show(&end);
 
     let mut failures = failures(&plan, &outcome);
@@ -88,7 +132,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     render::diagnostics(&failures, &session.checked.files);
     let count = |state| outcome.count(state);
     if !global.quiet && count(ActionState::Done) > 0 {
-        let warnings = action_log::warnings(&cache, record.id())?;
+        let warnings = action_log::warnings(cache, record.id())?;
         for warning in warnings.iter().take(WARNINGS) {
             print::note(format!("warning: {warning}"));
         }
@@ -107,10 +151,8 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         "seconds": started.elapsed().as_secs_f64(),
         "outputs": outputs,
     });
-    match args.format {
-        Format::Json => print::json(&summary),
-        Format::Human if !global.quiet && delivered.is_ok() => print::result(sentence(&summary)),
-        Format::Human => {}
+    if delivered.is_ok() || args.format == Format::Json {
+        tell(&summary, args, global);
     }
     delivered?;
     let exit = exit(&outcome);
@@ -118,6 +160,20 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     std::mem::forget((outcome, plan));
     std::mem::forget(session);
     Ok(exit)
+}
+
+/// Where the outputs go.
+pub fn results(args: &Run, workflow: &str) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| Path::new("results").join(workflow))
+}
+
+/// Prints the summary of a run that went well, or in a form for programs.
+fn tell(summary: &Value, args: &Run, global: &Global) {
+    match args.format {
+        Format::Json => print::json(summary),
+        Format::Human if !global.quiet => print::result(sentence(summary)),
+        Format::Human => {}
+    }
 }
 
 /// Keeps what was found out of files and plugins, when there is something new.
@@ -176,7 +232,7 @@ fn all_memory() -> Option<u64> {
 }
 
 /// The digests of the outputs that were reached, with the names of their files.
-fn reached<'p>(plan: &'p Plan<'_>, outcome: &Outcome) -> impl Iterator<Item = (&'p Path, Digest)> {
+pub fn reached<'p>(plan: &'p Plan<'_>, outcome: &Outcome) -> impl Iterator<Item = (&'p Path, Digest)> {
     plan.workflow().outputs.iter().filter_map(move |output| {
         let action = plan.actions_of(output.stage).start + output.action;
         Some((output.file.as_path(), outcome.output(plan, action, output.output)?))
@@ -188,18 +244,17 @@ fn damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
     reached(plan, outcome).any(|(_, digest)| !matches!(cache.get_object(&digest), Ok(Some(_))))
 }
 
-/// Writes the outputs that were reached, and notes each that is written: file name to path.
-fn deliver_outputs(
-    plan: &Plan<'_>,
-    outcome: &Outcome,
+/// Writes outputs, and notes each that is written: file name to path.
+pub fn deliver_outputs<'p>(
+    outputs: impl Iterator<Item = (&'p Path, Digest)>,
     cache: &Cache,
-    services: &Services,
+    files: &FileDigests,
     folder: &Path,
     written: &mut Map<String, Value>,
 ) -> Result<(), Failure> {
-    for (file, digest) in reached(plan, outcome) {
+    for (file, digest) in outputs {
         let path: PathBuf = folder.join(file);
-        deliver::object(cache, &digest, &path, Some(&services.files))?;
+        deliver::object(cache, &digest, &path, Some(files))?;
         written.insert(file.display().to_string(), path.display().to_string().into());
     }
     Ok(())

@@ -226,7 +226,9 @@ fn what_is_cached(plan: &Plan<'_>, cache: &Cache) -> Result<Outcome, Failure> {
     };
     let options = RunOptions { jobs: 1, keep_going: true, memory: None };
     let nothing = Default::default;
-    execute(plan, cache, &Nothing, &nothing, options, &stop, observe).map_err(Failure::failed)
+    let index = cache.index(&plan.workflow().path);
+    execute(plan, cache, &index, &Nothing, &nothing, options, &stop, observe)
+        .map_err(Failure::failed)
 }
 
 /// The width of the terminal that stdout is, or what COLUMNS says; a pipe has none.

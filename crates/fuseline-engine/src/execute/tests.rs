@@ -176,6 +176,7 @@ impl Bench {
         let outcome = execute(
             &plan,
             &cache,
+            &Index::default(),
             &executor,
             &|| Remembered::new(),
             self.options,
@@ -354,7 +355,7 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
     let logged = Logged::new(&cache, "0001", &executor).unwrap();
     let (remembered, stop) = (|| Remembered::new(), AtomicBool::new(false));
     let outcome =
-        execute(&plan, &cache, &logged, &remembered, bench.options, &stop, &mut |_| {}).unwrap();
+        execute(&plan, &cache, &Index::default(), &logged, &remembered, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));
