@@ -77,8 +77,13 @@ fn whatever_may_change_the_plan_is_noticed() {
     let lab = Lab::new();
     let text = fs::read_to_string(root().join("tests/cases/small.yaml")).expect("the workflow");
     let (head, stages) = text.split_once("stages:\n").expect("stages");
-    lab.write("stages.yaml", format!("fuseline: 1\nstages:\n{}", stages.replace("\noutputs:", "\n#")
-        .split("\n#").next().expect("stages")));
+    lab.write(
+        "stages.yaml",
+        format!(
+            "fuseline: 1\nstages:\n{}",
+            stages.replace("\noutputs:", "\n#").split("\n#").next().expect("stages")
+        ),
+    );
     let outputs = stages.split_once("\noutputs:").expect("outputs").1;
     lab.write("workflow.yaml", format!("{head}include: [stages.yaml]\noutputs:{outputs}"));
     lab.write("params.yaml", "permutations: 21\n");

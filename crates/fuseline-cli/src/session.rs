@@ -36,9 +36,7 @@ impl Session {
         let note = |path: &Path, text: &str| {
             read.borrow_mut().push((path.to_owned(), Digest::of(text)));
         };
-        let load = |path: &Path| {
-            std::fs::read_to_string(path).inspect(|text| note(path, text))
-        };
+        let load = |path: &Path| std::fs::read_to_string(path).inspect(|text| note(path, text));
         let checked = texts(args)?.map_or_else(
             |unreadable| *unreadable,
             |(text, params_file)| {

@@ -79,39 +79,20 @@ pub fn repeat(begun: &Begun, args: &Run, global: &Global) -> Result<Option<Repea
     Ok(Some(Repeated { run: record.id().to_owned(), actions, outputs }))
 }
 
-/// Keeps the index of a run that has ended, and with it what the next one needs to repeat it.
-pub fn keep(
-    begun: &Begun,
-    args: &Run,
-    session: &Session,
-    plan: &Plan<'_>,
-    outcome: &mut Outcome,
-    context: &[u8],
-) {
-    let note = note(args, session, plan, outcome, context).unwrap_or_default();
-    if outcome.news.is_none() && note == begun.index.note() {
-        return;
-    }
-    let index = outcome.news.take().unwrap_or_else(|| begun.index.clone()).with_note(note);
-    if let Err(error) = begun.cache.write_index(&begun.file, &begun.index, &index) {
-        // Without the index the next run reads the records, and that is all.
-        tracing::warn!(%error, "the index of the workflow was not kept");
-    }
-}
-
-/// The note of a run; `None` when the next could not repeat it.
-fn note(
+/// What the next run needs to repeat one that has ended; `None` when it cannot be repeated.
+pub fn note(
     args: &Run,
     session: &Session,
     plan: &Plan<'_>,
     outcome: &Outcome,
+    unchanged: Unchanged,
     context: &[u8],
 ) -> Option<Vec<u8>> {
     if !session.checked.diagnostics.is_empty() {
         // What is wrong with the workflow must be said again.
         return None;
     }
-    let Unchanged { stages, manifest } = Unchanged::of(plan, outcome)?;
+    let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
     let digest = session.services.files.digest(&program).ok()?;
     let mut files = session.read.clone();
@@ -169,7 +150,8 @@ impl Note {
             let mut rules = self.rules.iter();
             rules.all(|(search, found)| PluginLibrary::candidates(search) == *found)
         };
-        let same = |(path, digest): &(PathBuf, Digest)| files.digest(path).is_ok_and(|of| of == *digest);
+        let same =
+            |(path, digest): &(PathBuf, Digest)| files.digest(path).is_ok_and(|of| of == *digest);
         asked(args) == Some(self.asked) && rules() && self.files.iter().all(same)
     }
 }

@@ -109,19 +109,23 @@ impl<'a> RunRecord<'a> {
         self.events.write_all(&lines)
     }
 
-    /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event.
-    pub fn finish(&mut self, plan: &Plan<'_>, outcome: &Outcome) -> Result<Event, RecordError> {
-        let text = about_plan(plan, outcome, &|of| outcome.states[of as usize])?;
+    /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event, and
+    /// what the next run leaves behind if nothing changes.
+    pub fn finish(
+        &mut self,
+        plan: &Plan<'_>,
+        outcome: &Outcome,
+    ) -> Result<(Event, Option<Unchanged>), RecordError> {
+        let (text, unchanged) = about_plan(plan, outcome)?;
         let end = self.end(outcome.status(), outcome.undelivered.as_deref(), &text)?;
         if outcome.count(ActionState::Done) > 0 {
-            let known = (0..plan.actions).filter(|&of| {
-                matches!(outcome.states[of as usize], ActionState::Done | ActionState::Cached)
-            });
+            let known = (0..plan.actions).filter(|&of| is_made(outcome.states[of as usize]));
             let remembered: Remembered =
                 known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?))).collect();
             self.cache.remember(&plan.workflow().name, &remembered)?;
         }
-        Ok(end)
+        let unchanged = unchanged.map(|unchanged| unchanged.unwrap_or(text));
+        Ok((end, unchanged.map(|manifest| Unchanged { stages: plan.stages(), manifest })))
     }
 
     /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`] says. Gives the last event.
@@ -178,18 +182,9 @@ pub struct Unchanged {
     pub manifest: Vec<u8>,
 }
 
-impl Unchanged {
-    /// What the next run of the plan leaves behind if nothing changes; `None` when this one did not make all of it, or when some
-    /// of it is made in every run.
-    pub fn of(plan: &Plan<'_>, outcome: &Outcome) -> Option<Self> {
-        let made = |of: &ActionState| matches!(of, ActionState::Cached | ActionState::Done);
-        let mut stages = plan.workflow().stages.iter();
-        if !outcome.states.iter().all(made) || !stages.all(|stage| stage.execution.cache) {
-            return None;
-        }
-        let manifest = about_plan(plan, outcome, &|_| ActionState::Cached).ok()?;
-        Some(Self { stages: plan.stages(), manifest })
-    }
+/// Whether the outputs of an action in this state are there.
+fn is_made(state: ActionState) -> bool {
+    matches!(state, ActionState::Cached | ActionState::Done)
 }
 
 /// The part of a [`Manifest`] that is about one run.
@@ -205,12 +200,15 @@ struct AboutRun<'a> {
     undelivered: Option<&'a str>,
 }
 
-/// The part of a [`Manifest`] that is about the plan, as JSON. Its actions, in these states, are never all in memory.
+/// The part of a [`Manifest`] that is about the plan, as JSON. Its actions are never all in memory.
+///
+/// Behind it what the same part says in the next run, if all of the plan is then cached: `None` when this run did not make
+/// all of it or some of it is made in every run, and nothing more when it is the same.
+#[expect(clippy::option_option, reason = "whether there is one, and whether it differs")]
 fn about_plan(
     plan: &Plan<'_>,
     outcome: &Outcome,
-    state: &dyn Fn(ActionId) -> ActionState,
-) -> io::Result<Vec<u8>> {
+) -> io::Result<(Vec<u8>, Option<Option<Vec<u8>>>)> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -239,14 +237,30 @@ fn about_plan(
     })?;
     // The list of actions comes last, and is empty.
     text.truncate(text.len() - b"]}".len());
+    let mut stages = workflow.stages.iter();
+    let is_repeatable =
+        outcome.states.iter().all(|&of| is_made(of)) && stages.all(|stage| stage.execution.cache);
+    let mut next = (is_repeatable && !outcome.executed.is_empty()).then(|| text.clone());
     for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
+        let start = text.len();
         if at > 0 {
             text.push(b',');
         }
-        serde_json::to_writer(&mut text, &action(plan, outcome, of, state(of)))?;
+        let state = outcome.states[of as usize];
+        serde_json::to_writer(&mut text, &action(plan, outcome, of, state))?;
+        match &mut next {
+            Some(next) if state == ActionState::Cached => next.extend_from_slice(&text[start..]),
+            Some(next) => {
+                next.extend((at > 0).then_some(b','));
+                serde_json::to_writer(next, &action(plan, outcome, of, ActionState::Cached))?;
+            }
+            None => {}
+        }
     }
-    text.extend(b"]}");
-    Ok(text)
+    for text in [Some(&mut text), next.as_mut()].into_iter().flatten() {
+        text.extend(b"]}");
+    }
+    Ok((text, is_repeatable.then_some(next)))
 }
 
 /// The part of a [`Manifest`] that is about the plan.
@@ -262,14 +276,9 @@ struct AboutPlan<'a> {
     actions: [ManifestAction; 0],
 }
 
-fn action(
-    plan: &Plan<'_>,
-    outcome: &Outcome,
-    of: ActionId,
-    state: ActionState,
-) -> ManifestAction {
+fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) -> ManifestAction {
     let (stage, _) = plan.stage_of(of);
-    let known = matches!(state, ActionState::Done | ActionState::Cached);
+    let known = is_made(state);
     let outputs = plan.stages[stage].outputs.len();
     // What is cached was not executed by the run that says so.
     let executed = outcome.executed.get(&of).filter(|_| state != ActionState::Cached);

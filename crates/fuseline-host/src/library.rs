@@ -195,8 +195,11 @@ impl PluginLibrary {
         let mut paths = Vec::<PathBuf>::new();
         for folder in search {
             let Ok(entries) = std::fs::read_dir(folder) else { continue };
-            let mut here: Vec<_> =
-                entries.flatten().map(|entry| entry.path()).filter(|path| may_be_rule(path)).collect();
+            let mut here: Vec<_> = entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| may_be_rule(path))
+                .collect();
             here.sort();
             // The same folder may be on the path twice, by other names.
             here.retain(|path| !paths.iter().any(|known| same_file(known, path)));

@@ -8,8 +8,8 @@ use std::time::Instant;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Plan, RunId, RunOptions,
-    RunRecord, Services, codes, execute, remembered, site,
+    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Plan, RunId,
+    RunOptions, RunRecord, Services, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
@@ -83,8 +83,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         memory: args.memory.or_else(all_memory),
     };
     let name = plan.workflow().name.clone();
-    let mut record =
-        RunRecord::begin(cache, run, &name, plan.stages()).map_err(Failure::failed)?;
+    let mut record = RunRecord::begin(cache, run, &name, plan.stages()).map_err(Failure::failed)?;
     keep_memos(&session.services, cache);
     action_log::begin(&cache.runs_folder().join(record.id()));
     let mut progress = Progress::of(global, &plan);
@@ -123,8 +122,11 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     keep_memos(&session.services, cache);
     let context = context::of(&args.workflow.workflow, &session.checked.files, &plan, &outcome)?;
     cache.write_run_file(record.id(), context::FILE, &context)?;
-    let end = record.finish(&plan, &outcome).map_err(Failure::failed)?;
-    unchanged::keep(&begun, args, &session, &plan, &mut outcome, &context);
+    let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
+    let note = unchanged.and_then(|unchanged| {
+        unchanged::note(args, &session, &plan, &outcome, unchanged, &context)
+    });
+    keep_index(&begun, outcome.news.take(), note.unwrap_or_default());
     progress.show(&end);
 
     let mut failures = failures(&plan, &outcome);
@@ -160,6 +162,19 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     std::mem::forget((outcome, plan));
     std::mem::forget(session);
     Ok(exit)
+}
+
+/// Keeps what the next run is to find in the index, when that is not what this one found there.
+fn keep_index(begun: &Begun, news: Option<Index>, note: Vec<u8>) {
+    let Begun { cache, file, index, .. } = begun;
+    if news.is_none() && note == index.note() {
+        return;
+    }
+    let next = news.unwrap_or_else(|| index.clone()).with_note(note);
+    if let Err(error) = cache.write_index(file, index, &next) {
+        // Without the index the next run reads the records, and that is all.
+        tracing::warn!(%error, "the index of the workflow was not kept");
+    }
 }
 
 /// Where the outputs go.
@@ -232,7 +247,10 @@ fn all_memory() -> Option<u64> {
 }
 
 /// The digests of the outputs that were reached, with the names of their files.
-pub fn reached<'p>(plan: &'p Plan<'_>, outcome: &Outcome) -> impl Iterator<Item = (&'p Path, Digest)> {
+pub fn reached<'p>(
+    plan: &'p Plan<'_>,
+    outcome: &Outcome,
+) -> impl Iterator<Item = (&'p Path, Digest)> {
     plan.workflow().outputs.iter().filter_map(move |output| {
         let action = plan.actions_of(output.stage).start + output.action;
         Some((output.file.as_path(), outcome.output(plan, action, output.output)?))

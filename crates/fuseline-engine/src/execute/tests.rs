@@ -354,8 +354,17 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let logged = Logged::new(&cache, "0001", &executor).unwrap();
     let (remembered, stop) = (|| Remembered::new(), AtomicBool::new(false));
-    let outcome =
-        execute(&plan, &cache, &Index::default(), &logged, &remembered, bench.options, &stop, &mut |_| {}).unwrap();
+    let outcome = execute(
+        &plan,
+        &cache,
+        &Index::default(),
+        &logged,
+        &remembered,
+        bench.options,
+        &stop,
+        &mut |_| {},
+    )
+    .unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));
