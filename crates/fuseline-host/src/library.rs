@@ -57,8 +57,7 @@ impl PluginFile {
     }
 
     /// What these bytes of a file are; none for a sound library that has no tag.
-    fn probe(path: &Path, bytes: &[u8], digest: Digest) -> Result<Option<Self>, HostError> {
-        let path = path.to_owned();
+    fn probe(path: PathBuf, bytes: &[u8], digest: Digest) -> Result<Option<Self>, HostError> {
         match script::read(bytes) {
             Head::Rule { id, protocol } => {
                 let (abi, form) = ((protocol, 0), PluginForm::Script);
@@ -116,11 +115,10 @@ struct Looked {
 
 impl Looked {
     fn at(path: PathBuf) -> Self {
-        match std::path::absolute(&path).and_then(|path| Ok((std::fs::read(&path)?, path))) {
-            Ok((bytes, path)) => {
+        match std::path::absolute(&path).and_then(|whole| Ok((std::fs::read(&whole)?, whole))) {
+            Ok((bytes, whole)) => {
                 let digest = Digest::of(&bytes);
-                let found = PluginFile::probe(&path, &bytes, digest);
-                Self { path, digest: Some(digest), found }
+                Self { path, digest: Some(digest), found: PluginFile::probe(whole, &bytes, digest) }
             }
             Err(error) => {
                 let reason = error.to_string();

@@ -119,7 +119,6 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         delivered = deliver(&outcome);
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
-    keep_memos(&session.services, cache);
     let context = context::of(&args.workflow.workflow, &session.checked.files, &plan, &outcome)?;
     cache.write_run_file(record.id(), context::FILE, &context)?;
     let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
@@ -127,6 +126,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         unchanged::note(args, &session, &plan, &outcome, unchanged, &context)
     });
     keep_index(&begun, outcome.news.take(), note.unwrap_or_default());
+    keep_memos(&session.services, cache);
     progress.show(&end);
 
     let mut failures = failures(&plan, &outcome);
