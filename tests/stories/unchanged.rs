@@ -85,7 +85,7 @@ fn whatever_may_change_the_plan_is_noticed() {
     lab.write("params.yaml", "permutations: 21\n");
     lab.write("plugins/nothing.py", "# no rule\n");
     let with = ["--params", "params.yaml", "--plugin-path", "plugins"];
-    let mut executed = |what: &str| {
+    let executed = |what: &str| {
         let ran = run(&lab, &with);
         assert!(planned(&lab), "{what} was not noticed");
         let again = run(&lab, &with);

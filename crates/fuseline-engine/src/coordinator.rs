@@ -15,7 +15,7 @@ use fuseline_workflow::Execution as HowToExecute;
 use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Remembered, RunOptions,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, Remembered, RunOptions,
 };
 use crate::job::{Executed, Executor, Job};
 use crate::plan::{ActionId, Plan};
@@ -64,11 +64,9 @@ struct Running {
 pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
-    /// What the run before used.
-    index: &'r Index,
+    past: Past<'r>,
     /// Whether anything is not in the index.
     has_news: bool,
-    remember: &'r dyn Fn() -> Remembered,
     remembered: Option<Remembered>,
     options: RunOptions,
     stop: &'r AtomicBool,
@@ -105,8 +103,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     pub fn new(
         plan: &'p Plan<'a>,
         cache: &'r Cache,
-        index: &'r Index,
-        remember: &'r dyn Fn() -> Remembered,
+        past: Past<'r>,
         options: RunOptions,
         stop: &'r AtomicBool,
         observe: &'r mut dyn FnMut(Event),
@@ -117,9 +114,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Self {
             plan,
             cache,
-            index,
+            past,
             has_news: false,
-            remember,
             remembered: None,
             options,
             stop,
@@ -169,7 +165,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             .filter_map(|of| Some((self.keys[of as usize]?, self.resolver.outputs(of)?)));
         let is_whole =
             self.states.iter().all(|of| matches!(of, ActionState::Cached | ActionState::Done));
-        let before = self.index.iter().map(|(key, outputs)| (*key, outputs.to_vec()));
+        let before = self.past.index.iter().map(|(key, outputs)| (*key, outputs.to_vec()));
         Some(if is_whole { reached.collect() } else { reached.chain(before).collect() })
     }
 
@@ -195,7 +191,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             };
             self.keys[node as usize] = Some(key);
             let reuse = self.execution(node).cache;
-            if reuse && let Some(outputs) = self.index.get(&key) {
+            if reuse && let Some(outputs) = self.past.index.get(&key) {
                 self.reuse(node, outputs);
                 continue;
             }

@@ -173,18 +173,26 @@ pub enum ExecuteError {
 /// The keys of the last runs, by `stage[axis=label]`: only to say what changed.
 pub type Remembered = BTreeMap<String, ActionKey>;
 
-/// Runs a plan. `index` is what the run before used; `observe` sees every event, in order, on the calling thread.
+/// What the runs before left.
+#[derive(Clone, Copy)]
+pub struct Past<'r> {
+    /// What the last one used.
+    pub index: &'r Index,
+    /// The keys of the last ones, if it must be said what changed since.
+    pub remember: &'r dyn Fn() -> Remembered,
+}
+
+/// Runs a plan. `observe` sees every event, in order, on the calling thread.
 pub fn execute(
     plan: &Plan<'_>,
     cache: &Cache,
-    index: &Index,
+    past: Past<'_>,
     executor: &dyn Executor,
-    remembered: &dyn Fn() -> Remembered,
     options: RunOptions,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, ExecuteError> {
-    let mut run = Coordinator::new(plan, cache, index, remembered, options, stop, observe);
+    let mut run = Coordinator::new(plan, cache, past, options, stop, observe);
     run.settle()?;
     if run.has_work() {
         // Threads are started only for what is executed.

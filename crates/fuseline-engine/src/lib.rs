@@ -34,7 +34,8 @@ pub use compare::{Change, Comparison, Moved, compare};
 pub use error::{Class, StageError};
 pub use events::Event;
 pub use execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Remembered, RunOptions, execute,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, Remembered, RunOptions,
+    execute,
 };
 pub use files::FileDigests;
 pub use foresee::{Foreseen, foresee};

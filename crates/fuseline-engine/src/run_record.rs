@@ -124,7 +124,6 @@ impl<'a> RunRecord<'a> {
                 known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?))).collect();
             self.cache.remember(&plan.workflow().name, &remembered)?;
         }
-        let unchanged = unchanged.map(|unchanged| unchanged.unwrap_or(text));
         Ok((end, unchanged.map(|manifest| Unchanged { stages: plan.stages(), manifest })))
     }
 
@@ -202,13 +201,9 @@ struct AboutRun<'a> {
 
 /// The part of a [`Manifest`] that is about the plan, as JSON. Its actions are never all in memory.
 ///
-/// Behind it what the same part says in the next run, if all of the plan is then cached: `None` when this run did not make
-/// all of it or some of it is made in every run, and nothing more when it is the same.
-#[expect(clippy::option_option, reason = "whether there is one, and whether it differs")]
-fn about_plan(
-    plan: &Plan<'_>,
-    outcome: &Outcome,
-) -> io::Result<(Vec<u8>, Option<Option<Vec<u8>>>)> {
+/// Behind it what the same part says in the next run, if all of the plan is then cached: nothing when this run did not make
+/// all of it, or some of it is made in every run.
+fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -240,7 +235,7 @@ fn about_plan(
     let mut stages = workflow.stages.iter();
     let is_repeatable =
         outcome.states.iter().all(|&of| is_made(of)) && stages.all(|stage| stage.execution.cache);
-    let mut next = (is_repeatable && !outcome.executed.is_empty()).then(|| text.clone());
+    let mut next = is_repeatable.then(|| text.clone());
     for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
         let start = text.len();
         if at > 0 {
@@ -260,7 +255,7 @@ fn about_plan(
     for text in [Some(&mut text), next.as_mut()].into_iter().flatten() {
         text.extend(b"]}");
     }
-    Ok((text, is_repeatable.then_some(next)))
+    Ok((text, next))
 }
 
 /// The part of a [`Manifest`] that is about the plan.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Plan, RunId,
+    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Past, Plan, RunId,
     RunOptions, RunRecord, Services, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
@@ -93,9 +93,8 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         execute(
             &plan,
             cache,
-            index,
+            Past { index, remember: &|| remembered(cache, &name) },
             &executor,
-            &|| remembered(cache, &name),
             options,
             &stop,
             &mut |event| {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fuseline_artifact::{ArtifactKind, Payload};
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Plan, Point, RunOptions, StageError,
-    execute, site,
+    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Past, Plan, Point, Remembered,
+    RunOptions, StageError, execute, site,
 };
 use fuseline_report::shell_word;
 use fuseline_workflow::Workflow;
@@ -225,10 +225,8 @@ fn what_is_cached(plan: &Plan<'_>, cache: &Cache) -> Result<Outcome, Failure> {
         }
     };
     let options = RunOptions { jobs: 1, keep_going: true, memory: None };
-    let nothing = Default::default;
-    let index = cache.index(&plan.workflow().path);
-    execute(plan, cache, &index, &Nothing, &nothing, options, &stop, observe)
-        .map_err(Failure::failed)
+    let past = Past { index: &cache.index(&plan.workflow().path), remember: &Remembered::new };
+    execute(plan, cache, past, &Nothing, options, &stop, observe).map_err(Failure::failed)
 }
 
 /// The width of the terminal that stdout is, or what COLUMNS says; a pipe has none.

@@ -99,7 +99,7 @@ impl<'a> Coordinator<'_, '_, 'a> {
             }
             Lookup::Cached(_) => "its stage says cache: false".to_owned(),
             Lookup::Unknown => {
-                let remembered = self.remembered.get_or_insert_with(self.remember);
+                let remembered = self.remembered.get_or_insert_with(self.past.remember);
                 reason(&fields, last_record(self.cache, remembered.get(&site)).as_ref())
             }
         };

@@ -176,9 +176,8 @@ impl Bench {
         let outcome = execute(
             &plan,
             &cache,
-            &Index::default(),
+            Past { index: &Index::default(), remember: &Remembered::new },
             &executor,
-            &|| Remembered::new(),
             self.options,
             &self.stop,
             &mut |event| {
@@ -353,18 +352,9 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
     cache.new_run("0001").unwrap();
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let logged = Logged::new(&cache, "0001", &executor).unwrap();
-    let (remembered, stop) = (|| Remembered::new(), AtomicBool::new(false));
-    let outcome = execute(
-        &plan,
-        &cache,
-        &Index::default(),
-        &logged,
-        &remembered,
-        bench.options,
-        &stop,
-        &mut |_| {},
-    )
-    .unwrap();
+    let stop = AtomicBool::new(false);
+    let past = Past { index: &Index::default(), remember: &Remembered::new };
+    let outcome = execute(&plan, &cache, past, &logged, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));

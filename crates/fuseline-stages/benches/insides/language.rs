@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    Depth, FileDigests, Kinds, LocalExecutor, Plan, RunOptions, Services, execute, foresee,
+    Depth, FileDigests, Kinds, LocalExecutor, Past, Plan, Remembered, RunOptions, Services,
+    execute, foresee,
 };
 use fuseline_host::PluginLibrary;
 use fuseline_workflow::{Checked, Limits, Overrides, Source, Workflow, check};
@@ -137,7 +138,10 @@ pub fn benches(criterion: &mut Criterion) {
         let executor = LocalExecutor::new(&kinds, &services, &cache);
         let options = RunOptions { jobs: 2, keep_going: false, memory: None };
         let stop = AtomicBool::new(false);
-        execute(&plan, &cache, &executor, &Default::default, options, &stop, &mut |_| ()).unwrap();
+        let nothing = Index::default();
+        let past = Past { index: &nothing, remember: &Remembered::new };
+        let outcome = execute(&plan, &cache, past, &executor, options, &stop, &mut |_| ()).unwrap();
+        cache.write_index(&workflow.path, &nothing, &outcome.news.unwrap()).unwrap();
         // Every key, looked up in the index; every object asked for.
         group.bench_function(format!("keys and lookups {size}"), |bencher| {
             bencher.iter(|| {

@@ -1,5 +1,7 @@
 //! Artifacts and objects.
 
+use std::path::Path;
+
 use arrow::array::{Float64Array, StringArray};
 use criterion::{Criterion, Throughput};
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
@@ -52,6 +54,7 @@ pub fn benches(criterion: &mut Criterion) {
     }
     group.finish();
 
+    let workflow = Path::new("bench");
     let mut group = criterion.benchmark_group("index");
     for &actions in sizes(&[100, 10_000]) {
         let key = |number: usize| ActionKey::from(Digest::of(number.to_le_bytes()));
@@ -60,11 +63,11 @@ pub fn benches(criterion: &mut Criterion) {
             vec![Made { digest: cache.put_object(&bytes).unwrap(), size: bytes.len() as u64 }]
         };
         let index: Index = (0..actions).map(|number| (key(number), made(number))).collect();
-        cache.write_index("bench", &Index::default(), &index).unwrap();
-        assert!(cache.index("bench").iter().eq(index.iter()));
+        cache.write_index(workflow, &Index::default(), &index).unwrap();
+        assert!(cache.index(workflow).iter().eq(index.iter()));
         group.throughput(Throughput::Elements(actions as u64));
         group.bench_function(format!("read and ask for objects {actions}"), |bencher| {
-            bencher.iter(|| cache.index("bench"));
+            bencher.iter(|| cache.index(workflow));
         });
         let keys: Vec<_> = (0..actions).map(key).collect();
         group.bench_function(format!("look up {actions}"), |bencher| {
