@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+/// The hexadecimal digits.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// How many bytes of a reader are hashed at once.
 const PART: u64 = 1 << 18;
 
@@ -43,7 +45,11 @@ impl Digest {
 
     /// All 64 hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().as_str().to_owned()
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *pair = [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
+        }
+        String::from_utf8_lossy(&digits).into_owned()
     }
 
     /// The first 12 hexadecimal digits, for people.
@@ -76,12 +82,21 @@ impl FromStr for Digest {
     type Err = BadDigest;
 
     fn from_str(text: &str) -> Result<Self, BadDigest> {
-        let bad = || BadDigest(text.chars().take(80).collect());
-        // blake3 takes upper case too; a second spelling of one digest would be a second file name.
-        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(bad());
-        }
-        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| bad())
+        // Not in upper case: a second spelling of one digest would be a second file name.
+        let half = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let digest = || {
+            let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+            let mut bytes = [0; 32];
+            for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks().0) {
+                *byte = half(*high)? << 4 | half(*low)?;
+            }
+            Some(Self(bytes))
+        };
+        digest().ok_or_else(|| BadDigest(text.chars().take(80).collect()))
     }
 }
 

@@ -215,7 +215,23 @@ impl Cache {
     ///
     /// It is on the disk with the next record at the latest, or when the cache is closed after one.
     pub(crate) fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        let create = |temporary: &Path| self.store.create(temporary, bytes);
+        self.publish_by(path, &|temporary| self.store.create(temporary, bytes))
+    }
+
+    /// The same of bytes that are not in one piece.
+    pub(crate) fn publish_parts(&self, path: &Path, parts: &[&[u8]]) -> Result<(), CacheError> {
+        self.publish_by(path, &|temporary| {
+            let mut file = self.store.begin(temporary)?;
+            parts.iter().try_for_each(|part| file.write_all(part))?;
+            file.flush()
+        })
+    }
+
+    fn publish_by(
+        &self,
+        path: &Path,
+        create: &dyn Fn(&Path) -> io::Result<()>,
+    ) -> Result<(), CacheError> {
         let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
         if let Err(error) = self.store.rename(&temporary, path) {
             // The error that matters is the first one.

@@ -66,12 +66,6 @@ impl Index {
         self.entries.is_empty()
     }
 
-    /// The same actions, and what whoever writes the index wants to find with them, as long as all their objects are there.
-    #[must_use]
-    pub fn with_note(self, note: Vec<u8>) -> Self {
-        Self { note, ..self }
-    }
-
     /// What was noted with the actions; empty when nothing was, and when an object of any of them is not there any more.
     pub fn note(&self) -> &[u8] {
         &self.note
@@ -89,9 +83,10 @@ impl Index {
         self.entries.push(Entry { key, first: first as u32, outputs });
     }
 
+    /// All that stands before the note.
     fn encode(&self) -> Vec<u8> {
         let actions = self.entries.len() * 36 + self.outputs.len() * 40;
-        let mut bytes = Vec::with_capacity(64 + actions + self.note.len());
+        let mut bytes = Vec::with_capacity(64 + actions);
         bytes.extend(MAGIC);
         bytes.extend((actions as u64).to_le_bytes());
         for (key, outputs) in self.iter() {
@@ -102,14 +97,11 @@ impl Index {
                 bytes.extend(size.to_le_bytes());
             }
         }
-        bytes.extend(&self.note);
-        let checksum = Digest::of(&bytes);
-        bytes.extend(checksum.as_bytes());
         bytes
     }
 
     /// Reads an index; none when the bytes are not those of one. Never panics, whatever they are.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(mut bytes: Vec<u8>) -> Option<Self> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
         let rest = body.strip_prefix(MAGIC)?;
         if Digest::of(body).as_bytes() != checksum {
@@ -118,7 +110,8 @@ impl Index {
         let (actions, rest) = rest.split_first_chunk::<8>()?;
         let actions = usize::try_from(u64::from_le_bytes(*actions)).ok()?;
         let (mut rest, note) = rest.split_at_checked(actions)?;
-        let mut index = Self { note: note.to_vec(), ..Self::default() };
+        let note = note.len();
+        let mut index = Self::default();
         while !rest.is_empty() {
             let (key, tail) = rest.split_first_chunk::<32>()?;
             let (outputs, tail) = tail.split_first_chunk::<4>()?;
@@ -132,6 +125,9 @@ impl Index {
             index.push(ActionKey::from(Digest::from(*key)), made);
             rest = tail;
         }
+        bytes.truncate(bytes.len() - CHECKSUM);
+        bytes.drain(..bytes.len() - note);
+        index.note = bytes;
         index.entries.is_sorted_by(|a, b| a.key < b.key).then_some(index)
     }
 }
@@ -152,6 +148,11 @@ impl Cache {
     /// The index of a workflow file, without the actions of which an object is missing or of another length. Empty when
     /// there is none, or none that can be believed: it saves reading records, and that is all.
     pub fn index(&self, workflow: &Path) -> Index {
+        self.sifted(self.index_as_written(workflow))
+    }
+
+    /// The same before any object is asked for. Nothing of it may be relied on but by [`Cache::sifted`].
+    pub fn index_as_written(&self, workflow: &Path) -> Index {
         let path = self.index_path(workflow);
         // Renewed before it is read: a collection that is about to remove it, and with it what it names, sees that it
         // is used. A cache that cannot be written cannot be collected either.
@@ -159,10 +160,14 @@ impl Cache {
             return Index::default();
         }
         let Ok((bytes, _)) = self.store.read(&path) else { return Index::default() };
-        let mut index = Index::decode(&bytes).unwrap_or_else(|| {
+        Index::decode(bytes).unwrap_or_else(|| {
             tracing::warn!(path = %path.display(), "an index that is damaged or of another form is not used");
             Index::default()
-        });
+        })
+    }
+
+    /// An index without the actions of which an object is missing or of another length.
+    pub fn sifted(&self, mut index: Index) -> Index {
         let there = self.are_there(&index.outputs);
         let known = index.entries.len();
         index.entries.retain(|entry| {
@@ -177,6 +182,8 @@ impl Cache {
 
     /// Keeps the index of a workflow file. Its objects and records must have been put before.
     ///
+    /// With it goes a note, in parts, for whoever reads the index while all objects are there.
+    ///
     /// Records of actions that the index before named, and this one does not, are renewed: they were used as lately as
     /// that index was.
     pub fn write_index(
@@ -184,12 +191,19 @@ impl Cache {
         workflow: &Path,
         before: &Index,
         index: &Index,
+        note: &[&[u8]],
     ) -> Result<(), CacheError> {
         for (key, _) in before.iter().filter(|(key, _)| index.get(key).is_none()) {
             // A record that is gone has nothing to lose.
             let _ = self.store.touch(&self.layout.action(key.digest()));
         }
-        self.publish(&self.index_path(workflow), &index.encode())
+        let actions = index.encode();
+        let mut checksum = blake3::Hasher::new();
+        checksum.update(&actions);
+        note.iter().for_each(|part| _ = checksum.update(part));
+        let checksum = *checksum.finalize().as_bytes();
+        let parts = [&[&*actions], note, &[&checksum]].concat();
+        self.publish_parts(&self.index_path(workflow), &parts)
     }
 
     /// The files of all indexes.
@@ -211,7 +225,7 @@ impl Cache {
 
     /// An index as it is, unless it is gone or damaged.
     pub(crate) fn read_index(&self, path: &Path) -> Option<Index> {
-        Index::decode(&self.store.read(path).ok()?.0)
+        Index::decode(self.store.read(path).ok()?.0)
     }
 
     /// Removes all indexes, so that the next run of each workflow looks at the records themselves.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use fuseline_artifact::Digest;
+use serde::Serializer as _;
 
 use crate::cache::Cache;
 use crate::error::CacheError;
@@ -58,7 +59,17 @@ impl Cache {
 
     /// Writes a file into the folder of a run: whole or not at all.
     pub fn write_run_file(&self, id: &str, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
-        self.publish(&self.run_file(id, name)?, bytes)
+        self.write_run_file_parts(id, name, &[bytes])
+    }
+
+    /// The same of bytes that are not in one piece.
+    pub fn write_run_file_parts(
+        &self,
+        id: &str,
+        name: &str,
+        parts: &[&[u8]],
+    ) -> Result<(), CacheError> {
+        self.publish_parts(&self.run_file(id, name)?, parts)
     }
 
     /// A file from the folder of a run, or none.
@@ -70,11 +81,13 @@ impl Cache {
     pub fn remember(
         &self,
         workflow: &str,
-        keys: &BTreeMap<String, ActionKey>,
+        keys: impl Iterator<Item = (String, ActionKey)>,
     ) -> Result<(), CacheError> {
         let path = self.memory(workflow);
-        let text =
-            serde_json::to_vec(keys).map_err(|error| CacheError::write(&path)(error.into()))?;
+        let mut text = Vec::new();
+        serde_json::Serializer::new(&mut text)
+            .collect_map(keys)
+            .map_err(|error| CacheError::write(&path)(error.into()))?;
         self.publish(&path, &text)
     }
 

@@ -325,9 +325,9 @@ fn the_keys_of_the_last_run_are_remembered_per_workflow() {
     let (_folder, cache) = open();
     assert!(cache.remembered("none").unwrap().is_empty());
     let keys = |name: &str| BTreeMap::from([("stage[fold=0]".to_owned(), key(name))]);
-    cache.remember("a/b ../c\n", &keys("one")).unwrap();
-    cache.remember("other", &keys("two")).unwrap();
-    cache.remember("a/b ../c\n", &keys("three")).unwrap();
+    cache.remember("a/b ../c\n", keys("one").into_iter()).unwrap();
+    cache.remember("other", keys("two").into_iter()).unwrap();
+    cache.remember("a/b ../c\n", keys("three").into_iter()).unwrap();
     assert_eq!(cache.remembered("a/b ../c\n").unwrap(), keys("three"));
     assert_eq!(cache.remembered("other").unwrap(), keys("two"));
 }

@@ -38,30 +38,34 @@ struct Note {
     manifest: usize,
 }
 
-/// What was done by a run that found nothing changed.
-pub struct Repeated {
-    /// Its id.
-    pub run: String,
-    /// How many actions its plan has.
-    pub actions: usize,
-    /// The outputs: name and path.
-    pub outputs: Map<String, Value>,
+/// What became of a run that was to be repeated.
+pub enum Repetition {
+    /// It has been: its id, how many actions its plan has, and its outputs, name and path.
+    Done { run: String, actions: usize, outputs: Map<String, Value> },
+    /// It must be planned.
+    No(Begun),
 }
 
 /// Runs a plan of which nothing changed since the run that noted it, if that can be said without planning.
-pub fn repeat(begun: &Begun, args: &Run, global: &Global) -> Result<Option<Repeated>, Failure> {
-    let Begun { cache, run, index, .. } = begun;
-    let Some((note, manifest, context)) = Note::decode(index.note()) else { return Ok(None) };
-    let files = FileDigests::remembered(cache);
+pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, Failure> {
+    let Some((note, at)) = Note::decode(begun.index.note()) else {
+        return Ok(Repetition::No(begun));
+    };
+    let files = FileDigests::remembered(&begun.cache);
     if !note.holds(args, &files) {
-        return Ok(None);
+        return Ok(Repetition::No(begun));
     }
+    let begun = begun.sifted();
+    let left = begun.index.note().get(at..).and_then(|left| left.split_at_checked(note.manifest));
     let folder = results(args, &note.workflow);
     let mut outputs = Map::new();
     let reached = note.outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
-    if deliver_outputs(reached, cache, &files, &folder, &mut outputs).is_err() {
-        return Ok(None);
-    }
+    let (Some((manifest, context)), Ok(())) =
+        (left, deliver_outputs(reached, &begun.cache, &files, &folder, &mut outputs))
+    else {
+        return Ok(Repetition::No(begun));
+    };
+    let Begun { cache, run, .. } = &begun;
     if let Err(error) = files.remember(cache) {
         tracing::warn!(%error, "what is known of files was not kept");
     }
@@ -76,18 +80,18 @@ pub fn repeat(begun: &Begun, args: &Run, global: &Global) -> Result<Option<Repea
         .finish_unchanged(stages, manifest, &mut |event| progress.show(event))
         .map_err(Failure::failed)?;
     progress.show(&end);
-    Ok(Some(Repeated { run: record.id().to_owned(), actions, outputs }))
+    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs })
 }
 
-/// What the next run needs to repeat one that has ended; `None` when it cannot be repeated.
+/// What the next run needs to repeat one that has ended, in parts; `None` when it cannot be repeated.
 pub fn note(
     args: &Run,
     session: &Session,
     plan: &Plan<'_>,
     outcome: &Outcome,
     unchanged: Unchanged,
-    context: &[u8],
-) -> Option<Vec<u8>> {
+    context: Vec<u8>,
+) -> Option<[Vec<u8>; 3]> {
     if !session.checked.diagnostics.is_empty() {
         // What is wrong with the workflow must be said again.
         return None;
@@ -120,7 +124,7 @@ pub fn note(
         manifest: manifest.len(),
     };
     let head = serde_json::to_vec(&note).ok()?;
-    Some([&head.len().to_le_bytes(), &*head, &manifest, context].concat())
+    Some([[&head.len().to_le_bytes(), &*head].concat(), manifest, context])
 }
 
 /// Digest of what was asked for, as far as a plan depends on it; the files that are named may change all the same.
@@ -135,13 +139,11 @@ fn asked(args: &Run) -> Option<Digest> {
 }
 
 impl Note {
-    /// Reads a note, and finds the manifest and the context behind it. Never panics, whatever the bytes are.
-    fn decode(bytes: &[u8]) -> Option<(Self, &[u8], &[u8])> {
+    /// Reads a note, and finds where the manifest and the context behind it begin. Never panics, whatever the bytes are.
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let (length, rest) = bytes.split_first_chunk()?;
-        let (head, rest) = rest.split_at_checked(usize::from_le_bytes(*length))?;
-        let note: Self = serde_json::from_slice(head).ok()?;
-        let (manifest, context) = rest.split_at_checked(note.manifest)?;
-        Some((note, manifest, context))
+        let (head, left) = rest.split_at_checked(usize::from_le_bytes(*length))?;
+        Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
     }
 
     /// Whether the same is asked for, and every file is as it was.
@@ -153,5 +155,35 @@ impl Note {
         let same =
             |(path, digest): &(PathBuf, Digest)| files.digest(path).is_ok_and(|of| of == *digest);
         asked(args) == Some(self.asked) && rules() && self.files.iter().all(same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_or_is_none_whatever_its_bytes_are() {
+        let note = Note {
+            asked: Digest::of("asked"),
+            files: vec![(PathBuf::from("data.csv"), Digest::of("data"))],
+            rules: Some((vec![PathBuf::from("plugins")], Vec::new())),
+            workflow: "small".to_owned(),
+            stages: vec![("fusion".to_owned(), 2)],
+            outputs: vec![(PathBuf::from("report.html"), Digest::of("report"))],
+            manifest: 3,
+        };
+        let head = serde_json::to_vec(&note).unwrap();
+        let bytes = [&head.len().to_le_bytes(), &*head, b"mmmcc"].concat();
+        let (read, at) = Note::decode(&bytes).unwrap();
+        assert_eq!((read.files, read.manifest, &bytes[at..]), (note.files, 3, &b"mmmcc"[..]));
+        for length in 0..bytes.len() - 5 {
+            assert!(Note::decode(&bytes[..length]).is_none(), "cut to {length} bytes");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x55;
+            let _ = Note::decode(&changed);
+        }
     }
 }

@@ -18,6 +18,8 @@ use crate::manifest::{FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage};
 use crate::plan::{ActionId, Plan};
 use crate::provenance::plugin;
 
+/// As many bytes are usual for an action in a manifest.
+const ACTION: usize = 256;
 /// As many bytes of lines are written whatever comes next.
 const MOST_LINES: usize = 1 << 16;
 
@@ -120,9 +122,8 @@ impl<'a> RunRecord<'a> {
         let end = self.end(outcome.status(), outcome.undelivered.as_deref(), &text)?;
         if outcome.count(ActionState::Done) > 0 {
             let known = (0..plan.actions).filter(|&of| is_made(outcome.states[of as usize]));
-            let remembered: Remembered =
-                known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?))).collect();
-            self.cache.remember(&plan.workflow().name, &remembered)?;
+            let keys = known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?)));
+            self.cache.remember(&plan.workflow().name, keys)?;
         }
         Ok((end, unchanged.map(|manifest| Unchanged { stages: plan.stages(), manifest })))
     }
@@ -164,12 +165,12 @@ impl<'a> RunRecord<'a> {
             peak_memory: peak_memory(),
             undelivered,
         };
-        let mut text = serde_json::to_vec(&about_run).map_err(io::Error::from)?;
+        let mut head = serde_json::to_vec(&about_run).map_err(io::Error::from)?;
         // Two mappings become one.
-        text.pop();
-        text.push(b',');
-        text.extend_from_slice(&about_plan[1..]);
-        Ok(self.cache.write_run_file(&self.run.id, FILE, &text).map(|()| end)?)
+        head.pop();
+        head.push(b',');
+        self.cache.write_run_file_parts(&self.run.id, FILE, &[&head, &about_plan[1..]])?;
+        Ok(end)
     }
 }
 
@@ -232,10 +233,15 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option
     })?;
     // The list of actions comes last, and is empty.
     text.truncate(text.len() - b"]}".len());
+    text.reserve(plan.len() * ACTION);
     let mut stages = workflow.stages.iter();
     let is_repeatable =
         outcome.states.iter().all(|&of| is_made(of)) && stages.all(|stage| stage.execution.cache);
-    let mut next = is_repeatable.then(|| text.clone());
+    let mut next = is_repeatable.then(|| {
+        let mut next = Vec::with_capacity(text.capacity());
+        next.extend_from_slice(&text);
+        next
+    });
     for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
         let start = text.len();
         if at > 0 {

@@ -20,7 +20,7 @@ fn indexed(names: &[&str]) -> (TempDir, Cache) {
     let folder = TempDir::new().unwrap();
     let cache = Cache::open(folder.path()).unwrap();
     let index = names.iter().map(|name| (key(name), made(&execute(&cache, name).unwrap())));
-    cache.write_index(Path::new("w"), &Index::default(), &index.collect()).unwrap();
+    cache.write_index(Path::new("w"), &Index::default(), &index.collect(), &[]).unwrap();
     (folder, cache)
 }
 
@@ -70,14 +70,14 @@ fn many_objects_are_asked_for_on_several_threads_and_each_gets_its_own_answer() 
 fn every_truncation_and_every_flipped_bit_of_an_index_is_found() {
     let (_folder, cache) = indexed(&["a", "b"]);
     let whole = fs::read(cache.index_path(Path::new("w"))).unwrap();
-    assert!(Index::decode(&whole).is_some());
+    assert!(Index::decode(whole.clone()).is_some());
     for length in 0..whole.len() {
-        assert_eq!(Index::decode(&whole[..length]), None, "cut to {length} bytes");
+        assert_eq!(Index::decode(whole[..length].to_vec()), None, "cut to {length} bytes");
     }
     for bit in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(Index::decode(&bytes), None, "bit {bit}");
+        assert_eq!(Index::decode(bytes), None, "bit {bit}");
     }
     fs::write(cache.index_path(Path::new("w")), &whole[..whole.len() / 2]).unwrap();
     assert!(cache.index(Path::new("w")).is_empty());
@@ -96,11 +96,11 @@ proptest! {
                 (ActionKey::from(Digest::from(key)), outputs.collect())
             })
             .collect();
-        prop_assert_eq!(Index::decode(&index.encode()), Some(index));
+        let sealed = |body: &[u8]| [body, Digest::of(body).as_bytes()].concat();
+        prop_assert_eq!(Index::decode(sealed(&index.encode())), Some(index));
         // With the right checksum behind it, so that what reads the entries is reached.
-        let body = [MAGIC, &garbage].concat();
-        let checksum = Digest::of(&body);
-        Index::decode(&[&body[..], checksum.as_bytes()].concat());
+        Index::decode(sealed(&[MAGIC, &garbage].concat()));
+        Index::decode(sealed(&[MAGIC, &garbage.len().to_le_bytes(), &garbage].concat()));
     }
 }
 
@@ -146,7 +146,7 @@ fn records_that_the_next_index_leaves_out_were_used_until_then() {
     age(folder.path(), LONG);
     let before = cache.index(Path::new("w"));
     let only_b = [(key("b"), before.get(&key("b")).unwrap().to_vec())].into_iter().collect();
-    cache.write_index(Path::new("w"), &before, &only_b).unwrap();
+    cache.write_index(Path::new("w"), &before, &only_b, &[]).unwrap();
     let young = |name| {
         let modified = fs::metadata(record_path(&cache, name)).unwrap().modified().unwrap();
         modified.elapsed().is_ok_and(|age| age < Duration::from_secs(3600))
@@ -164,4 +164,17 @@ fn after_a_damaged_record_no_index_speaks_for_it() {
     fs::write(record_path(&cache, "a"), "no record").unwrap();
     assert_eq!(cache.verify().unwrap().damaged_records.len(), 1);
     assert_eq!(cache.index(Path::new("w")).get(&key("a")), None);
+}
+
+#[test]
+fn a_note_is_found_with_the_index_as_long_as_all_objects_are_there() {
+    let (_folder, cache) = indexed(&["a", "b"]);
+    let before = cache.index(Path::new("w"));
+    assert_eq!(before.note(), b"");
+    cache.write_index(Path::new("w"), &before, &before, &[b"one", b"", b"two"]).unwrap();
+    let index = cache.index(Path::new("w"));
+    assert_eq!(index.note(), b"onetwo");
+    assert!(index.iter().eq(before.iter()));
+    fs::remove_file(object_path(&cache, "a")).unwrap();
+    assert_eq!(cache.index(Path::new("w")).note(), b"");
 }

@@ -15,11 +15,11 @@ use fuseline_workflow::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
-use crate::commands::cache::existing;
+use crate::commands::cache::{existing, recall};
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::unchanged::{self, Repeated};
+use crate::unchanged::{self, Repetition};
 use crate::{action_log, context, deliver, print, render};
 
 /// Warnings that a run shows at most.
@@ -27,10 +27,11 @@ const WARNINGS: usize = 10;
 
 /// A run that is alive, on what the runs before it left.
 pub struct Begun {
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     pub run: RunId,
     /// The workflow's file, absolute: the index is of it.
     pub file: PathBuf,
+    /// As it was written, until it is sifted.
     pub index: Index,
 }
 
@@ -39,42 +40,62 @@ impl Begun {
         let run = RunId::announce(&cache)?;
         let here = std::env::current_dir().map_err(Failure::failed)?;
         let file = fuseline_workflow::absolute(&here, &args.workflow.workflow);
-        let index = cache.index(&file);
-        Ok(Self { cache, run, file, index })
+        let index = cache.index_as_written(&file);
+        Ok(Self { cache: Arc::new(cache), run, file, index })
+    }
+
+    /// The same, with an index of which all objects are there.
+    pub fn sifted(self) -> Self {
+        Self { index: self.cache.sifted(self.index), ..self }
     }
 }
 
 pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let started = Instant::now();
     // What is wrong with the cache is said after what is wrong with the workflow.
-    let begun = existing(&args.cache).and_then(|cache| Begun::on(cache, args)).ok();
-    if let Some(begun) = &begun
-        && let Some(Repeated { run, actions, outputs }) = unchanged::repeat(begun, args, global)?
-    {
-        let summary = json!({
-            "run": run,
-            "status": "ok",
-            "actions": actions,
-            "executed": 0,
-            "cached": actions,
-            "failed": 0,
-            "skipped": 0,
-            "seconds": started.elapsed().as_secs_f64(),
-            "outputs": outputs,
-        });
-        tell(&summary, args, global);
-        return Ok(Exit::Done);
-    }
-    let mut session = Session::open(&args.workflow)?;
-    if let Some(begun) = &begun {
-        session.services.recall(&begun.cache);
-    }
-    let plan = session.plan(Depth::Key, &args.only)?;
-    let begun = match begun {
-        Some(begun) => begun,
-        None => Begun::on(Cache::open(&args.cache.cache)?, args)?,
+    let Ok(begun) = existing(&args.cache).and_then(|cache| Begun::on(cache, args)) else {
+        let begin = || Begun::on(Cache::open(&args.cache.cache)?, args);
+        return plan_and_run(args, global, started, begin);
     };
-    let Begun { cache, run, index, .. } = &begun;
+    let begun = match unchanged::repeat(begun, args, global)? {
+        Repetition::No(begun) => begun,
+        Repetition::Done { run, actions, outputs } => {
+            let summary = json!({
+                "run": run,
+                "status": "ok",
+                "actions": actions,
+                "executed": 0,
+                "cached": actions,
+                "failed": 0,
+                "skipped": 0,
+                "seconds": started.elapsed().as_secs_f64(),
+                "outputs": outputs,
+            });
+            tell(&summary, args, global);
+            return Ok(Exit::Done);
+        }
+    };
+    std::thread::scope(|scope| {
+        // All objects of the index are asked for while the plan is made.
+        let sifting = scope.spawn(|| begun.sifted());
+        plan_and_run(args, global, started, || {
+            Ok(sifting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    })
+}
+
+/// Plans, and runs what is not cached. `begin` is called when the workflow has turned out to be sound.
+fn plan_and_run(
+    args: &Run,
+    global: &Global,
+    started: Instant,
+    begin: impl FnOnce() -> Result<Begun, Failure>,
+) -> Result<Exit, Failure> {
+    let mut session = Session::open(&args.workflow)?;
+    recall(&mut session.services, &args.cache);
+    let plan = session.plan(Depth::Key, &args.only)?;
+    let begun = begin()?;
+    let Begun { cache, run, file, index } = &begun;
     let stop = interruptible()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = RunOptions {
@@ -89,7 +110,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let mut progress = Progress::of(global, &plan);
     let executor = LocalExecutor::new(&session.kinds, &session.services, cache);
     let executor = Logged::new(cache, record.id(), &executor).map_err(Failure::failed)?;
-    let mut round = || {
+    let mut round = |index: &Index| {
         execute(
             &plan,
             cache,
@@ -104,7 +125,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
         )
         .map_err(Failure::failed)
     };
-    let mut outcome = round()?;
+    let mut outcome = round(index)?;
     let folder = results(args, &name);
     let mut outputs = Map::new();
     let files = &session.services.files;
@@ -114,17 +135,16 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     let mut delivered = deliver(&outcome);
     if delivered.is_err() && damaged_outputs(&plan, &outcome, cache) {
         // Found when it was to be delivered, and set aside: what made it runs again.
-        outcome = round()?.after(outcome);
+        outcome = round(&cache.index(file))?.after(outcome);
         delivered = deliver(&outcome);
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
     let context = context::of(&args.workflow.workflow, &session.checked.files, &plan, &outcome)?;
     cache.write_run_file(record.id(), context::FILE, &context)?;
     let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
-    let note = unchanged.and_then(|unchanged| {
-        unchanged::note(args, &session, &plan, &outcome, unchanged, &context)
-    });
-    keep_index(&begun, outcome.news.take(), note.unwrap_or_default());
+    let note = unchanged
+        .and_then(|unchanged| unchanged::note(args, &session, &plan, &outcome, unchanged, context));
+    keep_index(&begun, outcome.news.as_ref(), note.as_ref().map_or(&[], |parts| parts));
     keep_memos(&session.services, cache);
     progress.show(&end);
 
@@ -164,13 +184,13 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Keeps what the next run is to find in the index, when that is not what this one found there.
-fn keep_index(begun: &Begun, news: Option<Index>, note: Vec<u8>) {
+fn keep_index(begun: &Begun, news: Option<&Index>, note: &[Vec<u8>]) {
     let Begun { cache, file, index, .. } = begun;
-    if news.is_none() && note == index.note() {
+    if news.is_none() && index.note() == note.concat() {
         return;
     }
-    let next = news.unwrap_or_else(|| index.clone()).with_note(note);
-    if let Err(error) = cache.write_index(file, index, &next) {
+    let parts: Vec<_> = note.iter().map(Vec::as_slice).collect();
+    if let Err(error) = cache.write_index(file, index, news.unwrap_or(index), &parts) {
         // Without the index the next run reads the records, and that is all.
         tracing::warn!(%error, "the index of the workflow was not kept");
     }

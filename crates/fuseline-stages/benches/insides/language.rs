@@ -141,7 +141,7 @@ pub fn benches(criterion: &mut Criterion) {
         let nothing = Index::default();
         let past = Past { index: &nothing, remember: &Remembered::new };
         let outcome = execute(&plan, &cache, past, &executor, options, &stop, &mut |_| ()).unwrap();
-        cache.write_index(&workflow.path, &nothing, &outcome.news.unwrap()).unwrap();
+        cache.write_index(&workflow.path, &nothing, &outcome.news.unwrap(), &[]).unwrap();
         // Every key, looked up in the index; every object asked for.
         group.bench_function(format!("keys and lookups {size}"), |bencher| {
             bencher.iter(|| {
