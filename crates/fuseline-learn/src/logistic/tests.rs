@@ -161,3 +161,30 @@ fn parts_make_the_same_model_or_are_refused() {
     assert!(Logistic::from_parts(3, usize::MAX, w.clone(), b.clone()).is_err());
     assert!(Logistic::from_parts(3, 2, vec![f64::NAN; 6], b).is_err());
 }
+
+#[test]
+fn many_rows_take_no_more_steps_than_few() {
+    // Of seeds at which the rounding of a plain sum of all losses is larger than what the last step gains.
+    let steps = |count: usize, seed: u64| {
+        let tails = noise(count * 5, 100 + seed);
+        let rows: Vec<f64> = noise(count * 5, 200 + seed)
+            .iter()
+            .zip(&tails)
+            .map(|(x, tail)| x / (tail.abs() + 0.1))
+            .collect();
+        let luck = noise(count, 300 + seed);
+        let side = |(row, luck): (&[f64], &f64)| u32::from(row[0] + row[1] > 3.0 * luck);
+        let labels: Vec<u32> = rows.chunks(5).zip(&luck).map(side).collect();
+        let (weights, options, mut steps) = (vec![1.0; count], Options::default(), 0);
+        Logistic::fit_while(&rows, 5, &labels, &weights, 2, &options, &mut || {
+            steps += 1;
+            true
+        })
+        .unwrap();
+        steps
+    };
+    for seed in [7, 12, 14] {
+        let (few, many) = (steps(2_000, seed), steps(200_000, seed));
+        assert!(many <= few + 3, "seed {seed}: {few} steps of few rows, {many} of many");
+    }
+}
