@@ -2,12 +2,16 @@
 
 use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
+use rayon::prelude::*;
 
 use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
 use crate::leakage;
 use crate::plan::{ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
 use crate::services::Services;
+
+/// As many variants are worth starting threads for.
+const A_POOLS_WORTH: usize = 512;
 
 /// How far building goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +38,15 @@ impl<'a> Plan<'a> {
         let (mut actions, mut outputs) = (0, 0);
         let mut stages = Vec::with_capacity(workflow.stages.len());
         for (stage, wanted) in workflow.stages.iter().zip(wanted) {
-            let mut variants = Vec::with_capacity(stage.variants.len());
-            for variant in &stage.variants {
-                match prepare(workflow, stage, variant, kinds, services, depth) {
-                    Ok(variant) => variants.push(variant),
+            let prepare = |variant| prepare(workflow, stage, variant, kinds, services, depth);
+            let prepared: Vec<_> = match stage.variants.len() {
+                A_POOLS_WORTH.. => stage.variants.par_iter().map(prepare).collect(),
+                _ => stage.variants.iter().map(prepare).collect(),
+            };
+            let mut variants = Vec::with_capacity(prepared.len());
+            for (variant, prepared) in stage.variants.iter().zip(prepared) {
+                match prepared {
+                    Ok(prepared) => variants.push(prepared),
                     Err(problems) => diagnostics
                         .extend(problems.into_iter().map(|problem| diagnostic(variant, problem))),
                 }

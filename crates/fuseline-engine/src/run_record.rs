@@ -118,13 +118,16 @@ impl<'a> RunRecord<'a> {
         plan: &Plan<'_>,
         outcome: &Outcome,
     ) -> Result<(Event, Option<Unchanged>), RecordError> {
-        let (text, unchanged) = about_plan(plan, outcome)?;
+        let cache = self.cache;
+        let about_plan = || about_plan(plan, outcome);
+        // Threads are started only for what is executed.
+        let (about_plan, remembered) = match outcome.count(ActionState::Done) {
+            0 => (about_plan(), Ok(())),
+            _ => rayon::join(about_plan, || remember(cache, plan, outcome)),
+        };
+        remembered?;
+        let (text, unchanged) = about_plan?;
         let end = self.end(outcome.status(), outcome.undelivered.as_deref(), &text)?;
-        if outcome.count(ActionState::Done) > 0 {
-            let known = (0..plan.actions).filter(|&of| is_made(outcome.states[of as usize]));
-            let keys = known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?)));
-            self.cache.remember(&plan.workflow().name, keys)?;
-        }
         Ok((end, unchanged.map(|manifest| Unchanged { stages: plan.stages(), manifest })))
     }
 
@@ -180,6 +183,13 @@ pub struct Unchanged {
     pub stages: Vec<(String, usize)>,
     /// What the manifest says of the plan.
     pub manifest: Vec<u8>,
+}
+
+/// Remembers the keys of all actions whose outputs are there.
+fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), CacheError> {
+    let known = (0..plan.actions).filter(|&of| is_made(outcome.states[of as usize]));
+    let keys = known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?)));
+    cache.remember(&plan.workflow().name, keys)
 }
 
 /// Whether the outputs of an action in this state are there.

@@ -139,12 +139,19 @@ fn plan_and_run(
         delivered = deliver(&outcome);
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
-    let context = context::of(&args.workflow.workflow, &session.checked.files, &plan, &outcome)?;
-    cache.write_run_file(record.id(), context::FILE, &context)?;
-    let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
-    let note = unchanged
-        .and_then(|unchanged| unchanged::note(args, &session, &plan, &outcome, unchanged, context));
-    keep_index(&begun, outcome.news.as_ref(), note.as_ref().map_or(&[], |parts| parts));
+    let end = std::thread::scope(|scope| {
+        // What was made is brought to the disk meanwhile. Should that fail, it is tried again when the cache is closed.
+        scope.spawn(|| cache.flush());
+        let files = &session.checked.files;
+        let context = context::of(&args.workflow.workflow, files, &plan, &outcome)?;
+        cache.write_run_file(record.id(), context::FILE, &context)?;
+        let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
+        let note = unchanged.and_then(|unchanged| {
+            unchanged::note(args, &session, &plan, &outcome, unchanged, context)
+        });
+        keep_index(&begun, outcome.news.as_ref(), note.as_ref().map_or(&[], |parts| parts));
+        Ok::<_, Failure>(end)
+    })?;
     keep_memos(&session.services, cache);
     progress.show(&end);
 
