@@ -159,14 +159,11 @@ impl Progress {
         running.map(Stage::to_string).collect::<Vec<_>>().join("; ")
     }
 
+    /// Whether an execution has just begun another tenth. What is cached is there at once, and worth no line of its own.
     fn crossed_a_tenth(&self, event: &Event) -> bool {
-        let step = match event {
-            Event::Cached { actions, .. } => *actions,
-            Event::Finished { .. } | Event::Failed { .. } => 1,
-            _ => return false,
-        };
         let tenth = |done: usize| done * 10 / self.total.max(1);
-        tenth(self.done) > tenth(self.done - step)
+        matches!(event, Event::Finished { .. } | Event::Failed { .. })
+            && tenth(self.done) > tenth(self.done - 1)
     }
 
     fn line(&self, text: &str) {
