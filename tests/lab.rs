@@ -135,6 +135,22 @@ pub fn fuseline() -> PathBuf {
     folders.find(|path| path.is_file()).expect("`cargo build --workspace` has made fuseline")
 }
 
+/// What a bench says at its smallest size, where it only checks; nothing on a machine without Python.
+#[track_caller]
+pub fn bench(script: &str) -> Option<String> {
+    Command::new("python3").arg("--version").output().ok()?;
+    let output = Command::new("python3")
+        .arg(root().join(script))
+        .args(["--check", "--fuseline"])
+        .arg(fuseline())
+        .output()
+        .expect("the bench runs");
+    let (said, wrong) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{wrong}");
+    Some(said.into_owned())
+}
+
 /// The project's root folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the project").to_owned()

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import graphs
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from measured import measured
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,19 +49,7 @@ class Tool:
 
     def run(self, *more):
         """One run: seconds, processor seconds, peak memory in MB; and what it printed."""
-        command = [*self.command, *more]
-        with tempfile.TemporaryFile() as out:
-            began = time.perf_counter()
-            process = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - began
-            # Told what `wait4` has seen, so that nobody waits for it again.
-            process.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            text = out.read().decode(errors="replace")
-        if process.returncode:
-            sys.exit(f"{' '.join(map(str, command))} in {self.folder} ended with {process.returncode}:\n{text}")
-        return (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024), text
+        return measured([*self.command, *more], self.folder)
 
     def prepare(self):
         """Makes everything up to date. For snakemake and DVC by hand: they take minutes to run what is trivial."""

@@ -6,15 +6,14 @@
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+from measured import measured
 
 SIMULATED = """\
 fuseline: 1
@@ -43,21 +42,6 @@ COHORT = """\
     inputs: { features: features }
     with: { label: { pattern: "([0-9])$", classes: { few: ["0", "1", "2", "3", "4"], many: ["5", "6", "7", "8", "9"] } } }
 """
-
-
-def measured(command, folder):
-    """Runs a command: seconds, seconds of processor time, and peak memory of the process in MB."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        text = out.read().decode(errors="replace")
-    if process.returncode:
-        sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{text}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def steps(fuseline, folder, rows, columns, csv_rows):
@@ -92,7 +76,7 @@ def memory(arguments, folder):
     print(f"| step ({arguments.rows:,} rows of {arguments.columns}; csv {arguments.csv_rows:,}) | seconds | processor seconds | artifact MB | peak MB | peak / artifact |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, file, command in steps(arguments.fuseline, folder, arguments.rows, arguments.columns, arguments.csv_rows):
-        seconds, processor, peak = measured(command, folder)
+        (seconds, processor, peak), _ = measured(command, folder)
         if name:
             size = (folder / file).stat().st_size / 2**20
             print(f"| {name} | {seconds:.2f} | {processor:.2f} | {size:.0f} | {peak:.0f} | {peak / size:.2f} |", flush=True)
@@ -135,7 +119,7 @@ def starting(arguments, folder):
         (f"`check`, {count:,} lines", ["check", "lines.yaml"]),
         ("`--help`", ["--help"]),
     ):
-        times = [measured([arguments.fuseline, *command], folder)[0] for _ in range(arguments.repeat)]
+        times = [measured([arguments.fuseline, *command], folder)[0][0] for _ in range(arguments.repeat)]
         print(f"| {name} | {1000 * statistics.median(times):.1f} |")
 
 
