@@ -11,6 +11,7 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float64Type, Schema};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
@@ -132,6 +133,22 @@ fn one_nan(array: &ArrayRef) -> Result<ArrayRef, ArtifactError> {
     }
 }
 
+/// How many rows of a Parquet file of so many bytes to read at once: all, since one batch spares a copy. The bound keeps a
+/// false number of rows from reserving memory.
+pub fn batch_size(rows: usize, bytes: usize) -> usize {
+    rows.clamp(1, bytes.max(BATCH_ROWS))
+}
+
+/// All that a reader gives, in one table.
+pub fn in_one(reader: impl RecordBatchReader) -> Result<RecordBatch, ArrowError> {
+    let schema = reader.schema();
+    let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
+    match batches.len() {
+        1 => Ok(batches.swap_remove(0)),
+        _ => concat_batches(&schema, &batches),
+    }
+}
+
 /// Reads a table and its metadata. The kind and version are checked and left out.
 pub(crate) fn decode(
     schema: &KindSchema,
@@ -142,16 +159,11 @@ pub(crate) fn decode(
         let file = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
         let metadata = own_metadata(schema, &file)?;
         let rows = rows_of(&file);
-        // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, file)
-            .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)))
+            .with_batch_size(batch_size(rows, size))
             .build()?;
         let shape = Arc::new(Schema::new(reader.schema().fields().clone()));
-        let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
-        let table = match batches.len() {
-            1 => batches.swap_remove(0),
-            _ => concat_batches(&shape, &batches)?,
-        };
+        let table = in_one(reader)?;
         check_rows(&table, rows)?;
         Ok((table.with_schema(shape)?, metadata))
     })

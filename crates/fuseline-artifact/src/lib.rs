@@ -18,6 +18,7 @@ mod sequence;
 
 pub use artifact::{Artifact, Payload, Typed};
 pub use digest::{BadDigest, Digest};
+pub use encoding::{batch_size, in_one};
 pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};
 pub use kinds::cohort::Cohort;

@@ -11,7 +11,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use fuseline_artifact::{Artifact, Payload};
+use fuseline_artifact::{Artifact, Payload, in_one};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Number, Value};
@@ -106,8 +106,7 @@ impl Table {
         }
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let schema = reader.schema().clone();
-        let batches = reader.build()?.collect::<Result<Vec<_>, _>>()?;
-        let batch = concat_batches(&schema, &batches)?;
+        let batch = in_one(reader.build()?)?;
         let classes = schema.metadata().get("classes");
         Self::new(&batch, classes.map(String::as_str)).map(Some)
     }

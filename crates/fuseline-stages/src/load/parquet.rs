@@ -5,19 +5,16 @@ use std::path::PathBuf;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::file::reader::ChunkReader;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader, new_null_array};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use fuseline_artifact::Features;
+use fuseline_artifact::{Features, batch_size, in_one};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, DAMAGED, Table, file_name};
-
-/// Rows that may be read into one batch however few bytes there are.
-const BATCH_ROWS: usize = 1 << 20;
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
@@ -106,18 +103,10 @@ pub(crate) fn table(
     let rows = rows.unwrap_or(usize::MAX);
     let reader = builder
         .with_projection(mask)
-        // One batch spares a copy; the bound keeps a false number of rows from reserving memory.
-        .with_batch_size(rows.clamp(1, size.max(BATCH_ROWS)))
+        .with_batch_size(batch_size(rows, size))
         .build()
         .map_err(|error| unreadable(&error))?;
-    let schema = reader.schema();
-    let mut batches =
-        reader.collect::<Result<Vec<RecordBatch>, _>>().map_err(|error| unreadable(&error))?;
-    let whole = match batches.len() {
-        1 => batches.swap_remove(0),
-        _ => concat_batches(&schema, &batches).map_err(|error| unreadable(&error))?,
-    };
-    drop(batches);
+    let whole = in_one(reader).map_err(|error| unreadable(&error))?;
     let mut read = whole.columns().to_vec().into_iter();
     drop(whole);
     let (mut names, mut columns) = (Vec::new(), Vec::new());
