@@ -185,9 +185,8 @@ impl<'a> Tally<'a> {
         rows(predictions)
             .zip(known)
             .map(|(broken, (clean, (&label, &before)))| {
-                let decision = decision(broken) as u32;
-                let shift = total_variation(broken, clean);
-                Outcome::new(decision == label, decision != before, shift)
+                let (right, flips, shift) = seen(broken, clean, label, before);
+                Outcome::new(right, flips, shift)
             })
             .collect()
     }
@@ -222,11 +221,10 @@ impl<'a> Tally<'a> {
         for (((broken, clean), (&label, &before)), ((correct, flips), shift)) in
             broken.zip(clean).zip(known).zip(counts)
         {
-            let decision = decision(broken) as u32;
-            let right = u32::from(decision == label);
-            *correct += right;
-            *flips += u32::from(decision != before);
-            *shift += total_variation(broken, clean);
+            let (right, flip, moved) = seen(broken, clean, label, before);
+            *correct += u32::from(right);
+            *flips += u32::from(flip);
+            *shift += moved;
             right_of_class[label as usize] += i64::from(right);
         }
     }
@@ -248,6 +246,13 @@ impl<'a> Tally<'a> {
             probability_shift: self.each.shift.iter().map(|shift| shift / permutations).collect(),
         }
     }
+}
+
+/// Whether a row's decision is right, whether it is another than before, and its total-variation distance.
+#[inline(always)]
+fn seen(broken: &[f64], clean: &[f64], label: u32, before: u32) -> (bool, bool, f64) {
+    let decision = decision(broken) as u32;
+    (decision == label, decision != before, total_variation(broken, clean))
 }
 
 /// Half the sum of absolute differences.
