@@ -74,7 +74,7 @@ impl Cache {
             && self.store.touch(&path).is_ok()
             && self.store.open(&path).and_then(|file| holds(file, bytes)).unwrap_or(false);
         if !there {
-            self.publish(&path, bytes)?;
+            self.publish(&path, &[bytes])?;
             self.dirty.store(true, Ordering::Release);
         }
         Ok(digest)
@@ -177,7 +177,7 @@ impl Cache {
 
     /// Keeps the record of an action. Its objects must have been put before.
     pub fn put_action(&self, key: &ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
-        self.publish(&self.layout.action(key.digest()), &record.encode(key))?;
+        self.publish(&self.layout.action(key.digest()), &[&record.encode(key)])?;
         self.dirty.store(true, Ordering::Release);
         self.flush_if_due()
     }
@@ -214,24 +214,8 @@ impl Cache {
     /// Writes a file whole or not at all: under another name in the same folder, then by rename.
     ///
     /// It is on the disk with the next record at the latest, or when the cache is closed after one.
-    pub(crate) fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        self.publish_by(path, &|temporary| self.store.create(temporary, bytes))
-    }
-
-    /// The same of bytes that are not in one piece.
-    pub(crate) fn publish_parts(&self, path: &Path, parts: &[&[u8]]) -> Result<(), CacheError> {
-        self.publish_by(path, &|temporary| {
-            let mut file = self.store.begin(temporary)?;
-            parts.iter().try_for_each(|part| file.write_all(part))?;
-            file.flush()
-        })
-    }
-
-    fn publish_by(
-        &self,
-        path: &Path,
-        create: &dyn Fn(&Path) -> io::Result<()>,
-    ) -> Result<(), CacheError> {
+    pub(crate) fn publish(&self, path: &Path, parts: &[&[u8]]) -> Result<(), CacheError> {
+        let create = |temporary: &Path| self.store.create(temporary, parts);
         let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
         if let Err(error) = self.store.rename(&temporary, path) {
             // The error that matters is the first one.

@@ -1,6 +1,5 @@
 //! A store with one fault in it.
 
-use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,27 +70,15 @@ impl Store for FaultyStore {
         LocalStore.stat(path)
     }
 
-    fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.write()?;
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         if path.parent().is_some_and(|folder| !folder.exists()) {
+            self.write()?;
             return Err(ErrorKind::NotFound.into());
         }
-        let create = self.creates.fetch_add(1, Ordering::SeqCst);
-        let half = &bytes[..bytes.len() / 2];
-        match self.fault {
-            Fault::TornWrite { nth } if create == nth => {
-                // What is left of it stays: a process that is killed cannot clean up either.
-                fs::write(path, half)?;
-                Err(ErrorKind::StorageFull.into())
-            }
-            Fault::SilentlyTorn { nth } if create == nth => fs::write(path, half),
-            Fault::FlippedBit { nth } if create == nth => {
-                let mut flipped = bytes.to_vec();
-                flipped[bytes.len() / 2] ^= 1;
-                fs::write(path, flipped)
-            }
-            _ => LocalStore.create(path, bytes),
-        }
+        // What is left of a torn file stays: a process that is killed cannot clean up either.
+        let mut file = self.begin(path)?;
+        file.write_all(&parts.concat())?;
+        file.flush()
     }
 
     fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {

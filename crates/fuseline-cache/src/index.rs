@@ -203,7 +203,7 @@ impl Cache {
         note.iter().for_each(|part| _ = checksum.update(part));
         let checksum = *checksum.finalize().as_bytes();
         let parts = [&[&*actions], note, &[&checksum]].concat();
-        self.publish_parts(&self.index_path(workflow), &parts)
+        self.publish(&self.index_path(workflow), &parts)
     }
 
     /// The files of all indexes.

@@ -77,7 +77,7 @@ impl Layout {
         }
         let write = |name: &str, bytes: &[u8]| {
             let path = self.root.join(name);
-            match store.create(&path, bytes) {
+            match store.create(&path, &[bytes]) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     Err(CacheError::write(&path)(error))
                 }
@@ -92,7 +92,7 @@ impl Layout {
         // Last, and by rename: a cache that has a format has all the rest.
         let temporary = temporary_beside(format);
         let text = format!("{}\n", json!({ FORMAT_KEY: FORMAT }));
-        store.create(&temporary, text.as_bytes()).map_err(CacheError::write(&temporary))?;
+        store.create(&temporary, &[text.as_bytes()]).map_err(CacheError::write(&temporary))?;
         store.rename(&temporary, format).map_err(CacheError::write(format))
     }
 

@@ -57,19 +57,9 @@ impl Cache {
         Ok(entries.into_iter().filter(|entry| entry.stat.folder).map(|entry| entry.name).collect())
     }
 
-    /// Writes a file into the folder of a run: whole or not at all.
-    pub fn write_run_file(&self, id: &str, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
-        self.write_run_file_parts(id, name, &[bytes])
-    }
-
-    /// The same of bytes that are not in one piece.
-    pub fn write_run_file_parts(
-        &self,
-        id: &str,
-        name: &str,
-        parts: &[&[u8]],
-    ) -> Result<(), CacheError> {
-        self.publish_parts(&self.run_file(id, name)?, parts)
+    /// Writes a file into the folder of a run, one part after the other: whole or not at all.
+    pub fn write_run_file(&self, id: &str, name: &str, parts: &[&[u8]]) -> Result<(), CacheError> {
+        self.publish(&self.run_file(id, name)?, parts)
     }
 
     /// A file from the folder of a run, or none.
@@ -88,7 +78,7 @@ impl Cache {
         serde_json::Serializer::new(&mut text)
             .collect_map(keys)
             .map_err(|error| CacheError::write(&path)(error.into()))?;
-        self.publish(&path, &text)
+        self.publish(&path, &[&text])
     }
 
     /// The keys that were remembered last for a workflow; empty when there are none.
@@ -104,7 +94,7 @@ impl Cache {
 
     /// Keeps what may be lost at any time, such as a memo of digests. Written whole or not at all.
     pub fn write_memo(&self, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
-        self.publish(&self.memo(name)?, bytes)
+        self.publish(&self.memo(name)?, &[bytes])
     }
 
     /// What was kept so, or none.

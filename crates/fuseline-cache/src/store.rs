@@ -16,8 +16,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>>;
     /// What is known of a file.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// Writes a file that is not there yet.
-    fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Writes a file that is not there yet, one part after the other.
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
     /// Begins a file that is not there yet. All that is written to it is in it once it has been flushed.
     fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>>;
     /// Gives a file another name, replacing the one that had it. Others see the old or the new, nothing between.
@@ -91,9 +91,10 @@ impl Store for LocalStore {
         fs::metadata(path).map(Stat::from)
     }
 
-    fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         let mut file = self.begin(path)?;
-        let written = file.write_all(bytes).and_then(|()| file.flush());
+        let written = parts.iter().try_for_each(|part| file.write_all(part));
+        let written = written.and_then(|()| file.flush());
         if written.is_err() {
             drop(file);
             let _ = fs::remove_file(path);

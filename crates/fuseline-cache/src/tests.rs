@@ -180,7 +180,7 @@ fn a_cache_lives_on_any_path() {
         assert!(cache.try_lease(&key("one")).unwrap().is_none());
         drop(lease);
         cache.new_run("1").unwrap();
-        cache.write_run_file("1", "manifest.json", key("one").to_string().as_bytes()).unwrap();
+        cache.write_run_file("1", "manifest.json", &[key("one").to_string().as_bytes()]).unwrap();
         assert!(is_cached(&cache, "one"), "{}", path.display());
         assert!(cache.verify().unwrap().is_sound());
         cache.gc(&GcOptions::default()).unwrap();
@@ -337,14 +337,14 @@ fn run_files_stay_within_their_folder() {
     let (_folder, cache) = open();
     let folder = cache.new_run("0001").unwrap();
     assert!(folder.is_dir());
-    cache.write_run_file("0001", "manifest.json", b"{}").unwrap();
+    cache.write_run_file("0001", "manifest.json", &[b"{}"]).unwrap();
     assert_eq!(cache.read_run_file("0001", "manifest.json").unwrap().unwrap(), b"{}");
     assert_eq!(cache.read_run_file("0001", "none").unwrap(), None);
     assert_eq!(cache.runs().unwrap(), ["0001"]);
     assert!(cache.new_run("0001").is_err(), "an id is given once");
     for bad in ["", ".", "..", "../x", "a/b", "/etc", ".hidden", "a\0b", &"x".repeat(200)] {
         assert!(matches!(cache.new_run(bad), Err(CacheError::BadName { .. })), "{bad:?}");
-        assert!(cache.write_run_file("0001", bad, b"").is_err(), "{bad:?}");
+        assert!(cache.write_run_file("0001", bad, &[b""]).is_err(), "{bad:?}");
         assert!(cache.read_run_file(bad, "manifest.json").is_err(), "{bad:?}");
     }
 }

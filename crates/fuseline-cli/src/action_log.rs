@@ -1,5 +1,6 @@
 //! What stages and fusion rules say while an action is executed: a line each in `cache/runs/ID/actions.log`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
@@ -42,23 +43,20 @@ pub fn warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Failure> {
         message: String,
     }
     let bytes = cache.read_run_file(run, NAME)?.unwrap_or_default();
-    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    let mut said = BTreeMap::<String, BTreeSet<String>>::new();
     for line in bytes.split(|byte| *byte == b'\n') {
         // A line may be torn where the run was killed.
-        let Ok(Line { action, level, message }) = serde_json::from_slice(line) else { continue };
-        if level != "warn" {
-            continue;
-        }
-        match said.iter_mut().find(|(known, _)| *known == message) {
-            Some((_, actions)) if actions.contains(&action) => {}
-            Some((_, actions)) => actions.push(action),
-            None => said.push((message, vec![action])),
+        if let Ok(Line { action, level, message }) = serde_json::from_slice(line)
+            && level == "warn"
+        {
+            said.entry(message).or_default().insert(action);
         }
     }
-    // The order in which threads came to speak means nothing.
-    said.iter_mut().for_each(|(_, actions)| actions.sort());
-    said.sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
-    let told = said.into_iter().map(|(message, actions)| match actions.as_slice() {
+    // By action: the order in which threads came to speak means nothing.
+    let mut said: Vec<(Vec<String>, String)> =
+        said.into_iter().map(|(message, of)| (of.into_iter().collect(), message)).collect();
+    said.sort();
+    let told = said.into_iter().map(|(actions, message)| match actions.as_slice() {
         [first, more @ ..] if !more.is_empty() => {
             format!("{first} and {} more: {message}", more.len())
         }

@@ -31,18 +31,16 @@ pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>,
     Ok(path)
 }
 
-/// What stages are offered: the rules on a path, as the lock nearest to `near` admits them, isolated as asked.
-///
-/// `near`: the folder of the workflow, or the working directory where there is none.
+/// What stages are offered: the rules on a path, as a lock file admits them, isolated as asked.
 pub fn services(
     path: Vec<PathBuf>,
     isolation: Option<Isolation>,
-    near: &Path,
+    lock: Option<&Path>,
 ) -> Result<Services, Failure> {
     let mut plugins = PluginLibrary::new(path).with_workers(program()?, WorkerLimits::default());
-    if let Some(file) = nearest_lock(near)
+    if let Some(file) = lock
         && let Some(lock) =
-            Lock::read(&file).map_err(|error| Failure::wrong(error.to_string()).hint(RELOCK))?
+            Lock::read(file).map_err(|error| Failure::wrong(error.to_string()).hint(RELOCK))?
     {
         plugins = plugins.with_lock(lock);
     }
@@ -59,7 +57,7 @@ pub fn program() -> Result<WorkerProgram, Failure> {
     })
 }
 
-/// The lock file in a folder or the nearest one above it.
+/// The lock file in a folder or the nearest one above it: that of the workflow, or the working directory where there is none.
 pub fn nearest_lock(folder: &Path) -> Option<PathBuf> {
     // The parent of `workflow.yaml` is "", which is the working directory.
     let folder = std::env::current_dir().ok()?.join(folder);

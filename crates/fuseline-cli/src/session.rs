@@ -51,14 +51,15 @@ impl Session {
         let isolation = args.isolation.map(Into::into);
         let folder = args.workflow.parent().unwrap_or(Path::new("."));
         let mut read = read.into_inner();
+        let lock = plugins::nearest_lock(folder);
         // One that cannot be read is told of when it is needed, right below.
-        if let Some(lock) = plugins::nearest_lock(folder)
-            && let Ok(bytes) = std::fs::read(&lock)
+        if let Some(lock) = &lock
+            && let Ok(bytes) = std::fs::read(lock)
         {
-            read.push((lock, Digest::of(bytes)));
+            read.push((lock.clone(), Digest::of(bytes)));
         }
         let path = plugins::path(&args.plugin_path, declared)?;
-        let services = plugins::services(path, isolation, folder)?;
+        let services = plugins::services(path, isolation, lock.as_deref())?;
         Ok(Self { kinds, checked, services, read })
     }
 

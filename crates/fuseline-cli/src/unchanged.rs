@@ -60,12 +60,11 @@ pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, F
     let folder = results(args, &note.workflow);
     let mut outputs = Map::new();
     let reached = note.outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
-    let (Some((manifest, context)), Ok(())) =
-        (left, deliver_outputs(reached, &begun.cache, &files, &folder, &mut outputs))
-    else {
-        return Ok(Repetition::No(begun));
-    };
+    let Some((manifest, context)) = left else { return Ok(Repetition::No(begun)) };
     let Begun { cache, run, .. } = &begun;
+    if deliver_outputs(reached, cache, &files, &folder, &mut outputs).is_err() {
+        return Ok(Repetition::No(begun));
+    }
     if let Err(error) = files.remember(cache) {
         tracing::warn!(%error, "what is known of files was not kept");
     }
@@ -75,7 +74,7 @@ pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, F
     let mut record =
         RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Failure::failed)?;
     action_log::begin(&cache.runs_folder().join(record.id()));
-    cache.write_run_file(record.id(), context::FILE, context)?;
+    cache.write_run_file(record.id(), context::FILE, &[context])?;
     let end = record
         .finish_unchanged(stages, manifest, &mut |event| progress.show(event))
         .map_err(Failure::failed)?;

@@ -163,8 +163,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
         let reached = (0..self.plan.actions)
             .filter_map(|of| Some((self.keys[of as usize]?, self.resolver.outputs(of)?)));
-        let is_whole =
-            self.states.iter().all(|of| matches!(of, ActionState::Cached | ActionState::Done));
+        let is_whole = self.states.iter().all(|of| of.is_made());
         let before = self.past.index.iter().map(|(key, outputs)| (*key, outputs.to_vec()));
         Some(if is_whole { reached.collect() } else { reached.chain(before).collect() })
     }

@@ -64,6 +64,11 @@ pub enum ActionState {
 }
 
 impl ActionState {
+    /// Whether its outputs are there.
+    pub fn is_made(self) -> bool {
+        matches!(self, Self::Cached | Self::Done)
+    }
+
     /// The word for it in manifests.
     pub fn name(self) -> &'static str {
         match self {

@@ -96,14 +96,7 @@ impl Inputs<'_> {
 
     /// The artifacts of a gathering port, in the declared order of the gathered axes.
     pub fn many<T: Typed>(&self, port: &str) -> Result<Vec<Labelled<T>>, StageError> {
-        self.members
-            .iter()
-            .filter(|member| member.port == port)
-            .map(|member| {
-                let artifact = T::from_artifact(&*(member.load)(None)?)?;
-                Ok(Labelled { point: member.point.clone(), artifact })
-            })
-            .collect()
+        self.each(port, None, |artifact| Ok(T::from_artifact(&artifact)?))
     }
 
     /// The features of a port with these columns alone, as far as they have them, and their example_ids: the others of
@@ -114,22 +107,25 @@ impl Inputs<'_> {
         columns: &[&str],
     ) -> Result<Vec<Labelled<Features>>, StageError> {
         let columns: Vec<&str> = [&["example_id"], columns].concat();
-        self.members
-            .iter()
-            .filter(|member| member.port == port)
-            .map(|member| {
-                let artifact = Features::from_artifact(&*(member.load)(Some(&columns))?)?;
-                Ok(Labelled { point: member.point.clone(), artifact })
-            })
-            .collect()
+        self.each(port, Some(&columns), |artifact| Ok(Features::from_artifact(&artifact)?))
     }
 
     /// The artifacts of a port as they are, whatever their kind.
     pub fn raw(&self, port: &str) -> Result<Vec<Labelled<Arc<Artifact>>>, StageError> {
+        self.each(port, None, Ok)
+    }
+
+    fn each<T>(
+        &self,
+        port: &str,
+        columns: Option<&[&str]>,
+        read: impl Fn(Arc<Artifact>) -> Result<T, StageError>,
+    ) -> Result<Vec<Labelled<T>>, StageError> {
         let members = self.members.iter().filter(|member| member.port == port);
         members
             .map(|member| {
-                Ok(Labelled { point: member.point.clone(), artifact: (member.load)(None)? })
+                let artifact = read((member.load)(columns)?)?;
+                Ok(Labelled { point: member.point.clone(), artifact })
             })
             .collect()
     }

@@ -172,7 +172,7 @@ impl<'a> RunRecord<'a> {
         // Two mappings become one.
         head.pop();
         head.push(b',');
-        self.cache.write_run_file_parts(&self.run.id, FILE, &[&head, &about_plan[1..]])?;
+        self.cache.write_run_file(&self.run.id, FILE, &[&head, &about_plan[1..]])?;
         Ok(end)
     }
 }
@@ -187,14 +187,9 @@ pub struct Unchanged {
 
 /// Remembers the keys of all actions whose outputs are there.
 fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), CacheError> {
-    let known = (0..plan.actions).filter(|&of| is_made(outcome.states[of as usize]));
+    let known = (0..plan.actions).filter(|&of| outcome.states[of as usize].is_made());
     let keys = known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?)));
     cache.remember(&plan.workflow().name, keys)
-}
-
-/// Whether the outputs of an action in this state are there.
-fn is_made(state: ActionState) -> bool {
-    matches!(state, ActionState::Cached | ActionState::Done)
 }
 
 /// The part of a [`Manifest`] that is about one run.
@@ -246,7 +241,7 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option
     text.reserve(plan.len() * ACTION);
     let mut stages = workflow.stages.iter();
     let is_repeatable =
-        outcome.states.iter().all(|&of| is_made(of)) && stages.all(|stage| stage.execution.cache);
+        outcome.states.iter().all(|of| of.is_made()) && stages.all(|stage| stage.execution.cache);
     let mut next = is_repeatable.then(|| {
         let mut next = Vec::with_capacity(text.capacity());
         next.extend_from_slice(&text);
@@ -289,7 +284,7 @@ struct AboutPlan<'a> {
 
 fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) -> ManifestAction {
     let (stage, _) = plan.stage_of(of);
-    let known = is_made(state);
+    let known = state.is_made();
     let outputs = plan.stages[stage].outputs.len();
     // What is cached was not executed by the run that says so.
     let executed = outcome.executed.get(&of).filter(|_| state != ActionState::Cached);

@@ -15,7 +15,7 @@ fn three_runs() -> (TempDir, Cache) {
         execute(&cache, run).unwrap();
         cache.new_run(run).unwrap();
         let manifest = format!("{{\"actions\":[[\"stage\",\"done\",\"{}\"]]}}", key(run));
-        cache.write_run_file(run, "manifest.json", manifest.as_bytes()).unwrap();
+        cache.write_run_file(run, "manifest.json", &[manifest.as_bytes()]).unwrap();
     }
     execute(&cache, "none").unwrap();
     drop(cache);

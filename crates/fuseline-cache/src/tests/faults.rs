@@ -19,7 +19,7 @@ fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {
         for name in NAMES {
             execute(&cache, name)?;
         }
-        cache.write_run_file("1", "manifest.json", b"{}")?;
+        cache.write_run_file("1", "manifest.json", &[b"{}"])?;
         cache.flush()
     };
     let result = run();

@@ -20,8 +20,9 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
             .hint("a run writes an action down when it starts to execute it")
     })?;
     let kinds = fuseline_stages::kinds();
-    let here = std::path::Path::new(".");
-    let services = plugins::services(plugins::path(&args.plugin_path, &[])?, None, here)?;
+    let lock = plugins::nearest_lock(std::path::Path::new("."));
+    let path = plugins::path(&args.plugin_path, &[])?;
+    let services = plugins::services(path, None, lock.as_deref())?;
     job.check(&kinds, &services).map_err(|error| failure(&job.site, error))?;
     // Waits while another executes the same action; after that it may be there.
     let lease = cache.lease(&job.key)?;

@@ -70,8 +70,8 @@ fn file_json(plugin: &PluginFile) -> Value {
 
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let here = Path::new(".");
-    let services = plugins::services(plugins::path(folders, &[])?, None, here)?;
+    let lock = plugins::nearest_lock(Path::new("."));
+    let services = plugins::services(plugins::path(folders, &[])?, None, lock.as_deref())?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),

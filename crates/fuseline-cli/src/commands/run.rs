@@ -12,10 +12,11 @@ use fuseline_engine::{
     RunOptions, RunRecord, Services, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Run};
-use crate::commands::cache::{existing, recall};
+use crate::commands::cache::existing;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::session::Session;
@@ -55,44 +56,49 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     // What is wrong with the cache is said after what is wrong with the workflow.
     let Ok(begun) = existing(&args.cache).and_then(|cache| Begun::on(cache, args)) else {
         let begin = || Begun::on(Cache::open(&args.cache.cache)?, args);
-        return plan_and_run(args, global, started, begin);
+        return plan_and_run(args, global, started, None, begin);
     };
     let begun = match unchanged::repeat(begun, args, global)? {
         Repetition::No(begun) => begun,
         Repetition::Done { run, actions, outputs } => {
-            let summary = json!({
-                "run": run,
-                "status": "ok",
-                "actions": actions,
-                "executed": 0,
-                "cached": actions,
-                "failed": 0,
-                "skipped": 0,
-                "seconds": started.elapsed().as_secs_f64(),
-                "outputs": outputs,
-            });
+            let summary = Summary {
+                run: &run,
+                status: "ok",
+                actions,
+                executed: 0,
+                cached: actions,
+                failed: 0,
+                skipped: 0,
+                seconds: started.elapsed().as_secs_f64(),
+                outputs,
+            };
             tell(&summary, args, global);
             return Ok(Exit::Done);
         }
     };
+    let cache = begun.cache.clone();
     std::thread::scope(|scope| {
         // All objects of the index are asked for while the plan is made.
         let sifting = scope.spawn(|| begun.sifted());
-        plan_and_run(args, global, started, || {
+        plan_and_run(args, global, started, Some(&cache), || {
             Ok(sifting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     })
 }
 
-/// Plans, and runs what is not cached. `begin` is called when the workflow has turned out to be sound.
+/// Plans, and runs what is not cached. `known`: the cache, where there is one; `begin` is called when the workflow has turned out
+/// to be sound.
 fn plan_and_run(
     args: &Run,
     global: &Global,
     started: Instant,
+    known: Option<&Cache>,
     begin: impl FnOnce() -> Result<Begun, Failure>,
 ) -> Result<Exit, Failure> {
     let mut session = Session::open(&args.workflow)?;
-    recall(&mut session.services, &args.cache);
+    if let Some(cache) = known {
+        session.services.recall(cache);
+    }
     let plan = session.plan(Depth::Key, &args.only)?;
     let begun = begin()?;
     let Begun { cache, run, file, index } = &begun;
@@ -144,7 +150,7 @@ fn plan_and_run(
         scope.spawn(|| cache.flush());
         let files = &session.checked.files;
         let context = context::of(&args.workflow.workflow, files, &plan, &outcome)?;
-        cache.write_run_file(record.id(), context::FILE, &context)?;
+        cache.write_run_file(record.id(), context::FILE, &[&context])?;
         let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
         let note = unchanged.and_then(|unchanged| {
             unchanged::note(args, &session, &plan, &outcome, unchanged, context)
@@ -168,17 +174,17 @@ fn plan_and_run(
             print::note(format!("{more} more warnings: fuseline runs show latest"));
         }
     }
-    let summary = json!({
-        "run": record.id(),
-        "status": outcome.status(),
-        "actions": plan.wanted(),
-        "executed": count(ActionState::Done) + count(ActionState::Failed),
-        "cached": count(ActionState::Cached),
-        "failed": count(ActionState::Failed),
-        "skipped": count(ActionState::Skipped),
-        "seconds": started.elapsed().as_secs_f64(),
-        "outputs": outputs,
-    });
+    let summary = Summary {
+        run: record.id(),
+        status: outcome.status(),
+        actions: plan.wanted(),
+        executed: count(ActionState::Done) + count(ActionState::Failed),
+        cached: count(ActionState::Cached),
+        failed: count(ActionState::Failed),
+        skipped: count(ActionState::Skipped),
+        seconds: started.elapsed().as_secs_f64(),
+        outputs,
+    };
     if delivered.is_ok() || args.format == Format::Json {
         tell(&summary, args, global);
     }
@@ -208,10 +214,25 @@ pub fn results(args: &Run, workflow: &str) -> PathBuf {
     args.out.clone().unwrap_or_else(|| Path::new("results").join(workflow))
 }
 
+/// What a run comes to.
+#[derive(Serialize)]
+struct Summary<'a> {
+    run: &'a str,
+    status: &'a str,
+    actions: usize,
+    executed: usize,
+    cached: usize,
+    failed: usize,
+    skipped: usize,
+    seconds: f64,
+    /// Name and path.
+    outputs: Map<String, Value>,
+}
+
 /// Prints the summary of a run that went well, or in a form for programs.
-fn tell(summary: &Value, args: &Run, global: &Global) {
+fn tell(summary: &Summary<'_>, args: &Run, global: &Global) {
     match args.format {
-        Format::Json => print::json(summary),
+        Format::Json => print::json(&json!(summary)),
         Format::Human if !global.quiet => print::result(sentence(summary)),
         Format::Human => {}
     }
@@ -317,21 +338,19 @@ fn exit(outcome: &Outcome) -> Exit {
 }
 
 /// The summary for people.
-fn sentence(summary: &Value) -> String {
-    let mut text = format!(
-        "{} actions: {} executed, {} cached",
-        summary["actions"], summary["executed"], summary["cached"]
-    );
-    for what in ["failed", "skipped"] {
-        if summary[what] != 0 {
-            text += &format!(", {} {what}", summary[what]);
+fn sentence(summary: &Summary<'_>) -> String {
+    let Summary { actions, executed, cached, failed, skipped, seconds, .. } = summary;
+    let mut text = format!("{actions} actions: {executed} executed, {cached} cached");
+    for (count, what) in [(failed, "failed"), (skipped, "skipped")] {
+        if *count != 0 {
+            text += &format!(", {count} {what}");
         }
     }
-    text += &format!(", in {:.1} s.\n", summary["seconds"].as_f64().unwrap_or_default());
-    if summary["status"] == "interrupted" {
+    text += &format!(", in {seconds:.1} s.\n");
+    if summary.status == "interrupted" {
         text += "Interrupted. What was finished is kept; the same command goes on from there.\n";
     }
-    for (_, path) in summary["outputs"].as_object().into_iter().flatten() {
+    for path in summary.outputs.values() {
         text += &format!("  {}\n", path.as_str().unwrap_or_default());
     }
     text
