@@ -79,6 +79,23 @@ impl Lab {
             .output()
             .expect("fuseline can be started; `cargo build --workspace` makes it"))
     }
+
+    /// The object files of the artifacts of a stage, from the latest manifest.
+    #[track_caller]
+    pub fn objects_of(&self, stage: &str) -> Vec<PathBuf> {
+        let manifest = self.run(["runs", "show", "latest", "--format", "json"]).json();
+        let actions = manifest["actions"].as_array().expect("a list").iter();
+        let of_stage = actions.filter(|action| {
+            action["action"].as_str().is_some_and(|name| name.split('[').next() == Some(stage))
+        });
+        of_stage
+            .flat_map(|action| action["outputs"].as_array().expect("a list"))
+            .map(|digest| {
+                let (shard, rest) = digest.as_str().expect("text").split_at(2);
+                self.path("cache/objects").join(shard).join(rest)
+            })
+            .collect()
+    }
 }
 
 impl Default for Lab {

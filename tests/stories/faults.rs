@@ -22,22 +22,6 @@ use serde_json::Value;
 
 use crate::concurrency::{SLOW, end, signal, start, until_some_run_says};
 
-/// The object files of the artifacts that a stage has made, from the latest manifest.
-fn objects_of(lab: &Lab, stage: &str) -> Vec<PathBuf> {
-    let manifest = lab.run(["runs", "show", "latest", "--format", "json"]).json();
-    let actions = manifest["actions"].as_array().expect("a list").iter();
-    let of_stage = actions.filter(|action| {
-        action["action"].as_str().is_some_and(|name| name.split('[').next() == Some(stage))
-    });
-    of_stage
-        .flat_map(|action| action["outputs"].as_array().expect("a list"))
-        .map(|digest| {
-            let (shard, rest) = digest.as_str().expect("text").split_at(2);
-            lab.path("cache/objects").join(shard).join(rest)
-        })
-        .collect()
-}
-
 /// Flips one bit in the middle.
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).expect("an object can be read");
@@ -65,7 +49,7 @@ fn runs_killed_at_random_moments_go_on_and_give_every_byte_of_an_undisturbed_one
 fn damaged_inputs_are_made_again_within_the_run() {
     let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
-    let experts = objects_of(&lab, "expert");
+    let experts = lab.objects_of("expert");
     assert_eq!(experts.len(), 8, "two ports at two modalities and two folds");
     experts.iter().for_each(|path| damage(path));
     let again = lab.run(["run", "workflow.yaml", "--set", "permutations=40", "--format", "json"]);
@@ -93,7 +77,7 @@ fn a_damaged_output_is_made_again_when_it_is_delivered() {
     let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
     let report = lab.read("results/small/report.html");
-    objects_of(&lab, "report").iter().for_each(|path| damage(path));
+    lab.objects_of("report").iter().for_each(|path| damage(path));
     fs::remove_dir_all(lab.path("results")).expect("results can be removed");
     let again = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
     assert_eq!((&again["executed"], &again["status"]), (&Value::from(1), &Value::from("ok")));
@@ -105,8 +89,8 @@ fn verify_names_damage_and_the_next_run_makes_it_again() {
     let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
     lab.run(["cache", "verify"]).success();
-    damage(&objects_of(&lab, "cohort")[0]);
-    fs::remove_file(&objects_of(&lab, "folds")[0]).expect("an object can be removed");
+    damage(&lab.objects_of("cohort")[0]);
+    fs::remove_file(&lab.objects_of("folds")[0]).expect("an object can be removed");
     let record = fs::read_dir(lab.path("cache/actions"))
         .expect("a folder")
         .flat_map(|shard| fs::read_dir(shard.expect("a shard").path()).expect("a folder"))
