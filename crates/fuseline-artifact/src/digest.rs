@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -44,19 +45,30 @@ impl Digest {
     }
 
     /// All 64 hexadecimal digits.
-    pub fn to_hex(&self) -> String {
+    pub fn to_hex(&self) -> Hex {
         let mut digits = [0; 64];
         for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
             *pair = [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
         }
-        String::from_utf8_lossy(&digits).into_owned()
+        Hex(digits)
     }
 
     /// The first 12 hexadecimal digits, for people.
     pub fn short(&self) -> String {
-        let mut hex = self.to_hex();
-        hex.truncate(12);
-        hex
+        self.to_hex()[..12].to_owned()
+    }
+}
+
+/// The hexadecimal digits of a digest.
+#[derive(Debug, Clone, Copy)]
+pub struct Hex([u8; 64]);
+
+impl Deref for Hex {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Digits alone are always text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -108,7 +120,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        /// Most forms lend the text that they have.
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Digest, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -17,7 +17,7 @@ mod schema;
 mod sequence;
 
 pub use artifact::{Artifact, Payload, Typed};
-pub use digest::{BadDigest, Digest};
+pub use digest::{BadDigest, Digest, Hex};
 pub use encoding::{batch_size, in_one};
 pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};

@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use fuseline_artifact::Digest;
 
 use crate::cache::Cache;
@@ -30,7 +31,7 @@ pub struct Index {
     /// Sorted by key once it is complete.
     entries: Vec<Entry>,
     outputs: Vec<Made>,
-    note: Vec<u8>,
+    note: Bytes,
 }
 
 /// An output of an action: what it is, and how long.
@@ -53,8 +54,46 @@ struct Entry {
 impl Index {
     /// The outputs of an action, in the order of its ports, if it is known.
     pub fn get(&self, key: &ActionKey) -> Option<&[Made]> {
-        let at = self.entries.binary_search_by(|entry| entry.key.cmp(key)).ok()?;
-        Some(self.made(&self.entries[at]))
+        self.find(key).map(|at| self.outputs(at))
+    }
+
+    /// Where an action stands, if it is known.
+    pub fn find(&self, key: &ActionKey) -> Option<usize> {
+        let head = key.head();
+        let first = self.entries.partition_point(|entry| entry.key.head() < head);
+        let alike = self.entries[first..].iter().take_while(|entry| entry.key.head() == head);
+        alike.enumerate().find(|(_, entry)| entry.key == *key).map(|(at, _)| first + at)
+    }
+
+    /// The outputs of the action that stands there.
+    pub fn outputs(&self, at: usize) -> &[Made] {
+        self.made(&self.entries[at])
+    }
+
+    /// How many actions are known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The index with other actions: of its own it has those that are kept, unless they are among the others.
+    #[must_use]
+    pub fn with(&self, others: &Self, kept: impl Fn(usize) -> bool) -> Self {
+        let mut index = Self {
+            entries: Vec::with_capacity(self.entries.len() + others.entries.len()),
+            outputs: Vec::with_capacity(self.outputs.len() + others.outputs.len()),
+            note: Bytes::new(),
+        };
+        let kept = self.entries.iter().enumerate().filter(|(at, _)| kept(*at));
+        let mut own = kept.map(|(_, entry)| entry).peekable();
+        for other in &others.entries {
+            while let Some(entry) = own.next_if(|entry| entry.key < other.key) {
+                index.push(entry.key, self.made(entry).iter().copied());
+            }
+            own.next_if(|entry| entry.key == other.key);
+            index.push(other.key, others.made(other).iter().copied());
+        }
+        own.for_each(|entry| index.push(entry.key, self.made(entry).iter().copied()));
+        index
     }
 
     fn made(&self, entry: &Entry) -> &[Made] {
@@ -101,7 +140,7 @@ impl Index {
     }
 
     /// Reads an index; none when the bytes are not those of one. Never panics, whatever they are.
-    fn decode(mut bytes: Vec<u8>) -> Option<Self> {
+    fn decode(bytes: Vec<u8>) -> Option<Self> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
         let rest = body.strip_prefix(MAGIC)?;
         if Digest::of(body).as_bytes() != checksum {
@@ -125,9 +164,8 @@ impl Index {
             index.push(ActionKey::from(Digest::from(*key)), made);
             rest = tail;
         }
-        bytes.truncate(bytes.len() - CHECKSUM);
-        bytes.drain(..bytes.len() - note);
-        index.note = bytes;
+        let end = bytes.len() - CHECKSUM;
+        index.note = Bytes::from(bytes).slice(end - note..end);
         index.entries.is_sorted_by(|a, b| a.key < b.key).then_some(index)
     }
 }
@@ -138,7 +176,7 @@ impl FromIterator<(ActionKey, Vec<Made>)> for Index {
         for (key, outputs) in entries {
             index.push(key, outputs.into_iter());
         }
-        index.entries.sort_by_key(|entry| entry.key);
+        index.entries.sort_by_key(|entry| (entry.key.head(), entry.key));
         index.entries.dedup_by(|a, b| a.key == b.key);
         index
     }
@@ -193,9 +231,13 @@ impl Cache {
         index: &Index,
         note: &[&[u8]],
     ) -> Result<(), CacheError> {
-        for (key, _) in before.iter().filter(|(key, _)| index.get(key).is_none()) {
-            // A record that is gone has nothing to lose.
-            let _ = self.store.touch(&self.layout.action(key.digest()));
+        let mut still = index.entries.iter().peekable();
+        for Entry { key, .. } in &before.entries {
+            while still.next_if(|entry| entry.key < *key).is_some() {}
+            if still.peek().is_none_or(|entry| entry.key != *key) {
+                // A record that is gone has nothing to lose.
+                let _ = self.store.touch(&self.layout.action(key.digest()));
+            }
         }
         let actions = index.encode();
         let mut checksum = blake3::Hasher::new();

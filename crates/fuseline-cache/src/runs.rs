@@ -1,5 +1,6 @@
 //! The folders of runs, and the keys of each workflow's last run.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,37 @@ use crate::lease::Lease;
 
 /// How the lease files of runs begin; those of actions are bare keys.
 pub(crate) const RUN_LEASE: &str = "run-";
+/// As many keys are looked for in the text before all of it is read into a map.
+pub(crate) const FEW: u32 = 8;
+
+/// The keys of a workflow's last run, by action. What is damaged is not remembered.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// A mapping in JSON, as [`Cache::remember`] writes it.
+    text: String,
+    asked: Cell<u32>,
+    keys: OnceCell<BTreeMap<String, ActionKey>>,
+}
+
+impl Remembered {
+    /// The key of an action.
+    pub fn get(&self, action: &str) -> Option<ActionKey> {
+        if self.asked.replace(self.asked.get() + 1) < FEW {
+            return self.find(action);
+        }
+        let keys = || serde_json::from_str(&self.text).unwrap_or_default();
+        self.keys.get_or_init(keys).get(action).copied()
+    }
+
+    /// The same without reading more than there is to read: most runs ask for one of thousands.
+    fn find(&self, action: &str) -> Option<ActionKey> {
+        let name = serde_json::to_string(action).ok()?;
+        // A quote that begins a name follows a brace or a comma; one within a text follows a backslash.
+        let entry = |before: char| self.text.find(&format!("{before}{name}:\""));
+        let at = entry(',').or_else(|| entry('{'))? + name.len() + 3;
+        self.text.get(at..at + 64)?.parse().ok()
+    }
+}
 
 impl Cache {
     /// Says that a run is alive for as long as this cache is open: what it looks up from now on is not collected.
@@ -81,14 +113,13 @@ impl Cache {
         self.publish(&path, &[&text])
     }
 
-    /// The keys that were remembered last for a workflow; empty when there are none.
-    pub fn remembered(&self, workflow: &str) -> Result<BTreeMap<String, ActionKey>, CacheError> {
+    /// The keys that were remembered last for a workflow; none when there are none.
+    pub fn remembered(&self, workflow: &str) -> Result<Remembered, CacheError> {
         let path = self.memory(workflow);
-        match self.read_if_there(&path)? {
-            None => Ok(BTreeMap::new()),
-            Some(text) => {
-                serde_json::from_slice(&text).map_err(|_| CacheError::Unreadable { path })
-            }
+        let text = self.read_if_there(&path)?.unwrap_or_default();
+        match String::from_utf8(text) {
+            Ok(text) => Ok(Remembered { text, ..Remembered::default() }),
+            Err(_) => Err(CacheError::Unreadable { path }),
         }
     }
 

@@ -3,7 +3,6 @@
 mod faults;
 mod processes;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use fuseline_artifact::{Digest, Sequence};
 use tempfile::TempDir;
 
+use crate::runs::FEW;
 use crate::*;
 
 pub fn key(name: &str) -> ActionKey {
@@ -323,13 +323,44 @@ fn verify_names_what_is_damaged_and_what_is_missing_and_the_next_run_makes_it_ag
 #[test]
 fn the_keys_of_the_last_run_are_remembered_per_workflow() {
     let (_folder, cache) = open();
-    assert!(cache.remembered("none").unwrap().is_empty());
-    let keys = |name: &str| BTreeMap::from([("stage[fold=0]".to_owned(), key(name))]);
-    cache.remember("a/b ../c\n", keys("one").into_iter()).unwrap();
-    cache.remember("other", keys("two").into_iter()).unwrap();
-    cache.remember("a/b ../c\n", keys("three").into_iter()).unwrap();
-    assert_eq!(cache.remembered("a/b ../c\n").unwrap(), keys("three"));
-    assert_eq!(cache.remembered("other").unwrap(), keys("two"));
+    let action = "stage[fold=0]";
+    assert_eq!(cache.remembered("none").unwrap().get(action), None);
+    let remember = |workflow: &str, name: &str| {
+        cache.remember(workflow, std::iter::once((action.to_owned(), key(name)))).unwrap();
+    };
+    remember("a/b ../c\n", "one");
+    remember("other", "two");
+    remember("a/b ../c\n", "three");
+    assert_eq!(cache.remembered("a/b ../c\n").unwrap().get(action), Some(key("three")));
+    assert_eq!(cache.remembered("other").unwrap().get(action), Some(key("two")));
+}
+
+#[test]
+fn a_remembered_key_is_found_by_its_whole_name_however_often_one_asks() {
+    let (_folder, cache) = open();
+    // Each of the names but the first ends in all of the name before it, quotes included.
+    let mut names = vec!["a".to_owned()];
+    for before in ["b", "\"", ",\"", "{\"", "\\\"", "ä,"] {
+        names.push(format!("{before}{}", names.last().unwrap()));
+    }
+    let entries = || names.iter().rev().map(|name| (name.clone(), key(name)));
+    cache.remember("w", entries()).unwrap();
+    for name in &names {
+        let remembered = cache.remembered("w").unwrap();
+        for _ in 0..FEW + 2 {
+            assert_eq!(remembered.get(name), Some(key(name)), "{name}");
+            assert_eq!(remembered.get(&format!("{name}x")), None, "{name}");
+        }
+    }
+    let path = cache.layout.workflows.join(format!("{}.json", Digest::of("w")));
+    let text = fs::read_to_string(&path).unwrap();
+    for length in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+        fs::write(&path, &text[..length]).unwrap();
+        let remembered = cache.remembered("w").unwrap();
+        for _ in 0..FEW + 2 {
+            assert!(remembered.get("a").is_none_or(|found| found == key("a")));
+        }
+    }
 }
 
 #[test]

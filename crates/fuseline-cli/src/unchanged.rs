@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_engine::{FileDigests, Outcome, Plan, RunRecord, Unchanged};
 use fuseline_host::PluginLibrary;
@@ -90,7 +91,7 @@ pub fn note(
     outcome: &Outcome,
     unchanged: Unchanged,
     context: Vec<u8>,
-) -> Option<[Vec<u8>; 3]> {
+) -> Option<Vec<Bytes>> {
     if !session.checked.diagnostics.is_empty() {
         // What is wrong with the workflow must be said again.
         return None;
@@ -120,10 +121,11 @@ pub fn note(
         workflow: plan.workflow().name.clone(),
         stages,
         outputs: reached(plan, outcome).map(|(file, of)| (file.to_owned(), of)).collect(),
-        manifest: manifest.len(),
+        manifest: manifest.iter().map(Bytes::len).sum(),
     };
     let head = serde_json::to_vec(&note).ok()?;
-    Some([[&head.len().to_le_bytes(), &*head].concat(), manifest, context])
+    let head = Bytes::from([&head.len().to_le_bytes(), &*head].concat());
+    Some([vec![head], manifest, vec![context.into()]].concat())
 }
 
 /// Digest of what was asked for, as far as a plan depends on it; the files that are named may change all the same.

@@ -96,9 +96,8 @@ fn reason(cache: &Cache, old: &ManifestAction, new: &ManifestAction) -> String {
         }
         .to_owned();
     }
-    let fields = |action: &ManifestAction| {
-        last_record(cache, action.key.as_ref()).map(|record| record.key_text)
-    };
+    let fields =
+        |action: &ManifestAction| last_record(cache, action.key).map(|record| record.key_text);
     match (old.key, new.key, fields(old), fields(new)) {
         (None, ..) | (_, None, ..) => "only one of the runs reached it".to_owned(),
         (_, _, Some(old), Some(new)) => {

@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use fuseline_cache::{ActionKey, Cache, Index, Lease, Made};
+use fuseline_cache::{ActionKey, Cache, Index, Lease, Made, Remembered};
 use fuseline_workflow::Execution as HowToExecute;
+use rayon::prelude::*;
 
 use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, Remembered, RunOptions,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, RunOptions,
 };
 use crate::job::{Executed, Executor, Job};
-use crate::plan::{ActionId, Plan};
+use crate::plan::{A_POOLS_WORTH, ActionId, Plan};
 use crate::resolve::{Lookup, Resolver, look_up};
 use start::Resources;
 
@@ -53,6 +54,12 @@ pub(crate) fn work(executor: &dyn Executor, ready: Ready, sender: &Sender<Done>)
     });
 }
 
+/// The key of an action, if its inputs are known, and where it stands in the index.
+struct Asked {
+    key: Option<ActionKey>,
+    found: Option<usize>,
+}
+
 /// An action that a thread executes.
 struct Running {
     stop: Arc<AtomicBool>,
@@ -65,8 +72,10 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
     past: Past<'r>,
-    /// Whether anything is not in the index.
-    has_news: bool,
+    /// Of the index, the actions that were reused.
+    reused: Vec<bool>,
+    /// Actions that were not.
+    news: Vec<ActionId>,
     remembered: Option<Remembered>,
     options: RunOptions,
     stop: &'r AtomicBool,
@@ -115,7 +124,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             plan,
             cache,
             past,
-            has_news: false,
+            reused: vec![false; past.index.len()],
+            news: Vec::new(),
             remembered: None,
             options,
             stop,
@@ -158,14 +168,13 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     /// What the next run is to find in the index, when that is not what this one found there: what this run has
     /// reached, and when that is not all of the plan, what was there before too.
     fn news(&self) -> Option<Index> {
-        if !self.has_news {
+        if self.news.is_empty() {
             return None;
         }
-        let reached = (0..self.plan.actions)
-            .filter_map(|of| Some((self.keys[of as usize]?, self.resolver.outputs(of)?)));
+        let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
+        let news: Index = self.news.iter().filter_map(made).collect();
         let is_whole = self.states.iter().all(|of| of.is_made());
-        let before = self.past.index.iter().map(|(key, outputs)| (*key, outputs.to_vec()));
-        Some(if is_whole { reached.collect() } else { reached.chain(before).collect() })
+        Some(self.past.index.with(&news, |at| !is_whole || self.reused[at]))
     }
 
     /// Whether, besides, nothing is to be asked for again later.
@@ -175,37 +184,60 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Looks up every action whose inputs are known.
     pub fn settle(&mut self) -> Result<(), ExecuteError> {
-        while let Some(node) = self.ready.pop_front() {
-            if node as usize >= self.plan.len() {
-                self.release(node);
-                continue;
-            }
-            if !self.plan.wants(node) {
-                self.states[node as usize] = ActionState::Unwanted;
-                continue;
-            }
-            let Some(key) = self.resolver.key(node) else {
-                self.fail(node, StageError::failed("an input has no digest"));
-                continue;
-            };
-            self.keys[node as usize] = Some(key);
-            let reuse = self.execution(node).cache;
-            if reuse && let Some(outputs) = self.past.index.get(&key) {
-                self.reuse(node, outputs);
-                continue;
-            }
-            self.has_news = true;
-            match look_up(self.cache, &key)? {
-                Lookup::Cached(outputs) if reuse => self.reuse(node, &outputs),
-                _ => {
-                    self.states[node as usize] = ActionState::Queued;
-                    self.queued.push_back(node);
-                }
+        while !self.ready.is_empty() {
+            let nodes = Vec::from(std::mem::take(&mut self.ready));
+            for (node, asked) in nodes.iter().zip(self.ask(&nodes)) {
+                self.settle_node(*node, asked)?;
             }
         }
         for (stage, actions) in std::mem::take(&mut self.cached) {
             let stage = self.plan.workflow.stages[stage].name.clone();
             (self.observe)(Event::Cached { stage, actions });
+        }
+        Ok(())
+    }
+
+    /// What the index says of nodes whose inputs are known; none of what is no action, or not wanted.
+    fn ask(&self, nodes: &[ActionId]) -> Vec<Option<Asked>> {
+        let (plan, resolver, index) = (self.plan, &self.resolver, self.past.index);
+        let ask = |bytes: &mut Vec<u8>, &node: &ActionId| {
+            ((node as usize) < plan.len() && plan.wants(node)).then(|| {
+                let key = resolver.key(node, bytes);
+                Asked { key, found: key.and_then(|key| index.find(&key)) }
+            })
+        };
+        match nodes.len() {
+            A_POOLS_WORTH.. => nodes.par_iter().map_init(Vec::new, ask).collect(),
+            _ => nodes.iter().scan(Vec::new(), |bytes, node| Some(ask(bytes, node))).collect(),
+        }
+    }
+
+    fn settle_node(&mut self, node: ActionId, asked: Option<Asked>) -> Result<(), ExecuteError> {
+        let Some(Asked { key, found }) = asked else {
+            match self.states.get_mut(node as usize) {
+                Some(state) => *state = ActionState::Unwanted,
+                None => self.release(node),
+            }
+            return Ok(());
+        };
+        let Some(key) = key else {
+            self.fail(node, StageError::failed("an input has no digest"));
+            return Ok(());
+        };
+        self.keys[node as usize] = Some(key);
+        let reuse = self.execution(node).cache;
+        if reuse && let Some(at) = found {
+            self.reused[at] = true;
+            self.reuse(node, self.past.index.outputs(at));
+            return Ok(());
+        }
+        self.news.push(node);
+        match look_up(self.cache, &key)? {
+            Lookup::Cached(outputs) if reuse => self.reuse(node, &outputs),
+            _ => {
+                self.states[node as usize] = ActionState::Queued;
+                self.queued.push_back(node);
+            }
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made};
+use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, Remembered};
 use thiserror::Error;
 
 use crate::coordinator::{Coordinator, POLL, work};
@@ -175,15 +175,12 @@ pub enum ExecuteError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// The keys of the last runs, by `stage[axis=label]`: only to say what changed.
-pub type Remembered = BTreeMap<String, ActionKey>;
-
 /// What the runs before left.
 #[derive(Clone, Copy)]
 pub struct Past<'r> {
     /// What the last one used.
     pub index: &'r Index,
-    /// The keys of the last ones, if it must be said what changed since.
+    /// The keys of the last ones, by `stage[axis=label]`, if it must be said what changed since.
     pub remember: &'r dyn Fn() -> Remembered,
 }
 
@@ -200,42 +197,44 @@ pub fn execute(
     let mut run = Coordinator::new(plan, cache, past, options, stop, observe);
     run.settle()?;
     if run.has_work() {
-        // Threads are started only for what is executed.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs.max(1)).build()?;
-        drive(&pool, executor, &mut run)?;
+        // Threads are started only for what is executed, and as many as there are already are not started again.
+        let jobs = options.jobs.max(1);
+        if jobs == rayon::current_num_threads() {
+            rayon::in_place_scope(|scope| drive(scope, executor, &mut run))?;
+        } else {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+            pool.in_place_scope(|scope| drive(scope, executor, &mut run))?;
+        }
     }
     Ok(run.outcome())
 }
 
-/// Executes what is to be executed, and looks up what follows.
-fn drive(
-    pool: &rayon::ThreadPool,
-    executor: &dyn Executor,
+/// Executes what is to be executed on the threads of a scope, and looks up what follows.
+fn drive<'s>(
+    scope: &rayon::Scope<'s>,
+    executor: &'s dyn Executor,
     run: &mut Coordinator<'_, '_, '_>,
 ) -> Result<(), ExecuteError> {
-    pool.in_place_scope(|scope| {
-        let (sender, receiver) = channel();
-        loop {
-            run.settle()?;
-            while let Some(ready) = run.next_to_start()? {
-                let sender = sender.clone();
-                scope.spawn(move |_| work(executor, ready, &sender));
-            }
-            if run.is_idle() {
-                if run.is_done() {
-                    break;
-                }
-                std::thread::sleep(POLL);
-                continue;
-            }
-            match receiver.recv_timeout(POLL) {
-                Ok(done) => run.finished(done),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
-            run.watch();
+    let (sender, receiver) = channel();
+    loop {
+        run.settle()?;
+        while let Some(ready) = run.next_to_start()? {
+            let sender = sender.clone();
+            scope.spawn(move |_| work(executor, ready, &sender));
         }
-        Ok(())
-    })
+        if run.is_idle() {
+            if run.is_done() {
+                return Ok(());
+            }
+            std::thread::sleep(POLL);
+            continue;
+        }
+        match receiver.recv_timeout(POLL) {
+            Ok(done) => run.finished(done),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        run.watch();
+    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
 }
 
 /// The last record of an action, by the key remembered for it.
-pub(crate) fn last_record(cache: &Cache, key: Option<&ActionKey>) -> Option<ActionRecord> {
-    cache.recall_action(key?).ok().flatten()
+pub(crate) fn last_record(cache: &Cache, key: Option<ActionKey>) -> Option<ActionRecord> {
+    cache.recall_action(&key?).ok().flatten()
 }
 
 /// The first field that came, went or has another value, in words.

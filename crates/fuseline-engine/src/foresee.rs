@@ -1,8 +1,7 @@
 //! What a run would do, without doing it.
 
-use fuseline_cache::{Cache, CacheError};
+use fuseline_cache::{Cache, CacheError, Remembered};
 
-use crate::execute::Remembered;
 use crate::explain::{last_record, reason};
 use crate::plan::{ActionId, Plan};
 use crate::provenance::site;
@@ -30,12 +29,13 @@ pub fn foresee(
     let mut resolver = Resolver::new(plan);
     let known = cache.index(&plan.workflow().path);
     let mut remembered: Option<Remembered> = None;
+    let mut bytes = Vec::new();
     let mut foreseen = Vec::with_capacity(plan.len());
     // Stages are in topological order, and so are their actions.
     for action in (0..plan.actions).filter(|&action| plan.wants(action)) {
         let (stage, index) = plan.stage_of(action);
         let planned = &plan.workflow().stages[stage];
-        let Some(key) = resolver.key(action) else {
+        let Some(key) = resolver.key(action, &mut bytes) else {
             let waits_for = plan
                 .variant(stage, index)
                 .inputs

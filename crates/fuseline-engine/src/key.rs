@@ -17,6 +17,9 @@ use crate::services::Services;
 /// The first bytes of every key's encoding: raised when the encoding changes, so that no old key can match.
 pub const ENCODING: &[u8] = b"fuseline action key 1\n";
 
+/// As many bytes are enough for most keys.
+const USUAL: usize = 1 << 10;
+
 /// One field of a key: a dotted name and its value as text.
 pub type Field = (String, String);
 
@@ -79,7 +82,7 @@ impl<'a> KeyWriter<'a> {
             services,
             seed,
             existence_only,
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(USUAL),
             files: Vec::new(),
             problems: Vec::new(),
         };

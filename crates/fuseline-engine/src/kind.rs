@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fuseline_artifact::ArtifactKind;
-use fuseline_workflow::{Arity, Catalogue, Code, InputPort, KindSpec, OutputPort, Role};
+use fuseline_workflow::{
+    Arity, Catalogue, Code, InputPort, KindSpec, OptionsSchema, OutputPort, Role,
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -256,7 +258,7 @@ impl Kind {
                 summary: K::SUMMARY.to_owned(),
                 inputs: ports.inputs,
                 outputs: ports.outputs,
-                options: schemars::schema_for!(K).to_value(),
+                options: OptionsSchema::of(|| schemars::schema_for!(K).to_value()),
                 declared_ports: ports.declared,
             },
             reads_point: ports.reads_point,

@@ -34,8 +34,7 @@ pub use compare::{Change, Comparison, Moved, compare};
 pub use error::{Class, StageError};
 pub use events::Event;
 pub use execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, Remembered, RunOptions,
-    execute,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, RunOptions, execute,
 };
 pub use files::FileDigests;
 pub use foresee::{Foreseen, foresee};

@@ -15,6 +15,9 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use crate::inputs::Point;
 use crate::kind::{Kinds, PreparedStage};
 
+/// As many variants or actions are worth starting threads for.
+pub(crate) const A_POOLS_WORTH: usize = 512;
+
 /// An action's number in its plan.
 pub type ActionId = u32;
 

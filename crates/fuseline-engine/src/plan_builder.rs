@@ -7,11 +7,8 @@ use rayon::prelude::*;
 use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
 use crate::leakage;
-use crate::plan::{ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
+use crate::plan::{A_POOLS_WORTH, ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
 use crate::services::Services;
-
-/// As many variants are worth starting threads for.
-const A_POOLS_WORTH: usize = 512;
 
 /// How far building goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

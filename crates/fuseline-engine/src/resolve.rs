@@ -1,6 +1,6 @@
 //! Computes action keys as digests become known, and looks them up.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Made};
@@ -27,9 +27,7 @@ pub(crate) struct Resolver<'p, 'a> {
     /// Every output, once known.
     known: Vec<Option<Made>>,
     /// The digest of every shared group of producers, once asked for: stage, input, source, group.
-    groups: Vec<Vec<Vec<Vec<Option<Digest>>>>>,
-    /// Where keys are encoded.
-    bytes: Vec<u8>,
+    groups: Vec<Vec<Vec<Vec<OnceLock<Digest>>>>>,
 }
 
 impl<'p, 'a> Resolver<'p, 'a> {
@@ -39,14 +37,14 @@ impl<'p, 'a> Resolver<'p, 'a> {
                 let sources = input.sources.iter().map(|source| {
                     // Groups that no two actions share are not worth remembering.
                     let shared = source.groups.len() < source.group_of.len();
-                    vec![None; if shared { source.groups.len() } else { 0 }]
+                    vec![OnceLock::new(); if shared { source.groups.len() } else { 0 }]
                 });
                 sources.collect()
             });
             inputs.collect()
         });
         let known = vec![None; plan.outputs];
-        Self { plan, known, groups: groups.collect(), bytes: Vec::new() }
+        Self { plan, known, groups: groups.collect() }
     }
 
     /// Takes note of an action's outputs.
@@ -62,25 +60,22 @@ impl<'p, 'a> Resolver<'p, 'a> {
         self.known[self.plan.output_slot(action, output)].map(|made| made.digest)
     }
 
-    /// The key of an action whose inputs are all known; `None` when one is not.
-    pub fn key(&mut self, action: ActionId) -> Option<ActionKey> {
-        let mut bytes = std::mem::take(&mut self.bytes);
+    /// The key of an action whose inputs are all known; `None` when one is not. `bytes`: where it is encoded.
+    pub fn key(&self, action: ActionId, bytes: &mut Vec<u8>) -> Option<ActionKey> {
         bytes.clear();
         bytes.extend(ENCODING);
-        let whole = self.encode(action, &mut bytes);
-        let key = whole.map(|()| ActionKey::from(Digest::of(&bytes)));
-        self.bytes = bytes;
-        key
+        self.encode(action, bytes)?;
+        Some(ActionKey::from(Digest::of(bytes)))
     }
 
     /// The fields of a key: the same walk, as text.
-    pub fn fields(&mut self, action: ActionId) -> Vec<Field> {
+    pub fn fields(&self, action: ActionId) -> Vec<Field> {
         let mut bytes = Vec::new();
         self.encode(action, &mut bytes);
         owned_fields(&bytes)
     }
 
-    fn encode(&mut self, action: ActionId, bytes: &mut Vec<u8>) -> Option<()> {
+    fn encode(&self, action: ActionId, bytes: &mut Vec<u8>) -> Option<()> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let variant = plan.variant(stage, index);
@@ -105,7 +100,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     /// One digest for everything that arrives at an input.
-    fn input_digest(&mut self, stage: usize, index: usize, input: &PlannedInput) -> Option<Digest> {
+    fn input_digest(&self, stage: usize, index: usize, input: &PlannedInput) -> Option<Digest> {
         let plan = self.plan;
         if !input.many {
             let producer = plan.producers(stage, index, input.input).next()?;
@@ -118,14 +113,12 @@ impl<'p, 'a> Resolver<'p, 'a> {
             if group == u32::MAX {
                 continue;
             }
-            let remembered = self.groups[stage][input.input][number].get(group as usize);
-            let digest = match remembered {
-                Some(&Some(digest)) => digest,
-                _ => self.group_digest(source, group)?,
+            let shared = self.groups[stage][input.input][number].get(group as usize);
+            let digest = match shared.and_then(OnceLock::get) {
+                Some(digest) => *digest,
+                None => self.group_digest(source, group)?,
             };
-            if let Some(slot) = self.groups[stage][input.input][number].get_mut(group as usize) {
-                *slot = Some(digest);
-            }
+            shared.map(|shared| shared.get_or_init(|| digest));
             whole.update(digest.as_bytes());
         }
         Some(Digest::from(*whole.finalize().as_bytes()))

@@ -6,20 +6,24 @@
 use std::io::{self, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, CacheError};
+use fuseline_cache::{Cache, CacheError, Remembered};
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::events::Event;
-use crate::execute::{ActionState, Outcome, Remembered};
+use crate::execute::{ActionState, Outcome};
 use crate::manifest::{FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage};
 use crate::plan::{ActionId, Plan};
 use crate::provenance::plugin;
 
 /// As many bytes are usual for an action in a manifest.
 const ACTION: usize = 256;
+/// As many actions are put into words at a time.
+pub(crate) const PART: usize = 512;
 /// As many bytes of lines are written whatever comes next.
 const MOST_LINES: usize = 1 << 16;
 
@@ -111,24 +115,32 @@ impl<'a> RunRecord<'a> {
         self.events.write_all(&lines)
     }
 
-    /// Writes the manifest, and remembers the keys so that the next plan can say what changed. Gives the last event, and
-    /// what the next run leaves behind if nothing changes.
+    /// Writes the manifest, and remembers the keys so that the next plan can say what changed. `keep` gets what the next
+    /// run leaves behind if nothing changes, and keeps it meanwhile. Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
         outcome: &Outcome,
-    ) -> Result<(Event, Option<Unchanged>), RecordError> {
+        keep: impl FnOnce(Option<Unchanged>) + Send,
+    ) -> Result<Event, RecordError> {
         let cache = self.cache;
-        let about_plan = || about_plan(plan, outcome);
         // Threads are started only for what is executed.
-        let (about_plan, remembered) = match outcome.count(ActionState::Done) {
-            0 => (about_plan(), Ok(())),
-            _ => rayon::join(about_plan, || remember(cache, plan, outcome)),
+        let threads = outcome.count(ActionState::Done) > 0;
+        let about = || about_plan(plan, outcome, threads);
+        let (about, remembered) = match threads {
+            false => (about(), Ok(())),
+            true => rayon::join(about, || remember(cache, plan, outcome)),
         };
         remembered?;
-        let (text, unchanged) = about_plan?;
-        let end = self.end(outcome.status(), outcome.undelivered.as_deref(), &text)?;
-        Ok((end, unchanged.map(|manifest| Unchanged { stages: plan.stages(), manifest })))
+        let AboutBoth { now, next } = about?;
+        let next = next.map(|manifest| Unchanged { stages: plan.stages(), manifest });
+        let mut end = || self.end(outcome.status(), outcome.undelivered.as_deref(), &now);
+        let keep = || keep(next);
+        let (end, ()) = match threads {
+            false => (end(), keep()),
+            true => rayon::join(end, keep),
+        };
+        end
     }
 
     /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`] says. Gives the last event.
@@ -143,7 +155,7 @@ impl<'a> RunRecord<'a> {
             observe(&event);
             self.note(&event);
         }
-        self.end("ok", None, manifest)
+        self.end("ok", None, &[manifest])
     }
 
     /// Notes the end and writes the manifest: what is about this run, and what is about its plan.
@@ -151,7 +163,7 @@ impl<'a> RunRecord<'a> {
         &mut self,
         status: &str,
         undelivered: Option<&str>,
-        about_plan: &[u8],
+        about_plan: &[impl AsRef<[u8]>],
     ) -> Result<Event, RecordError> {
         let seconds = self.run.started.elapsed().as_secs_f64();
         let end = Event::RunFinished { status: status.to_owned(), seconds };
@@ -172,7 +184,9 @@ impl<'a> RunRecord<'a> {
         // Two mappings become one.
         head.pop();
         head.push(b',');
-        self.cache.write_run_file(&self.run.id, FILE, &[&head, &about_plan[1..]])?;
+        let mut parts = vec![&head[..]];
+        parts.extend(about_plan.iter().map(AsRef::as_ref));
+        self.cache.write_run_file(&self.run.id, FILE, &parts)?;
         Ok(end)
     }
 }
@@ -181,8 +195,8 @@ impl<'a> RunRecord<'a> {
 pub struct Unchanged {
     /// The stages, and how many actions each has.
     pub stages: Vec<(String, usize)>,
-    /// What the manifest says of the plan.
-    pub manifest: Vec<u8>,
+    /// What the manifest says of the plan, in parts.
+    pub manifest: Vec<Bytes>,
 }
 
 /// Remembers the keys of all actions whose outputs are there.
@@ -205,11 +219,17 @@ struct AboutRun<'a> {
     undelivered: Option<&'a str>,
 }
 
-/// The part of a [`Manifest`] that is about the plan, as JSON. Its actions are never all in memory.
-///
-/// Behind it what the same part says in the next run, if all of the plan is then cached: nothing when this run did not make
-/// all of it, or some of it is made in every run.
-fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
+/// The part of a [`Manifest`] that is about the plan, as JSON without its first brace, in parts.
+struct AboutBoth {
+    /// In this run.
+    now: Vec<Bytes>,
+    /// In the next run, if all of the plan is then cached: nothing when this run did not make all of it, or some of it is
+    /// made in every run. Most of it is the same, and is not there twice.
+    next: Option<Vec<Bytes>>,
+}
+
+/// Puts into words what is about the plan; on several threads, if there are any.
+fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -226,7 +246,7 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option
             .map(|(port, kind)| (port.clone(), kind.name().to_owned()))
             .collect(),
     });
-    let mut text = serde_json::to_vec(&AboutPlan {
+    let mut head = serde_json::to_vec(&AboutPlan {
         fuseline_version: env!("CARGO_PKG_VERSION"),
         workflow: &workflow.name,
         workflow_digest: Digest::from(workflow.digest),
@@ -237,36 +257,50 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome) -> io::Result<(Vec<u8>, Option
         actions: [],
     })?;
     // The list of actions comes last, and is empty.
-    text.truncate(text.len() - b"]}".len());
-    text.reserve(plan.len() * ACTION);
+    let tail = Bytes::from(head.split_off(head.len() - b"]}".len()));
+    let head = Bytes::from(head).slice(1..);
     let mut stages = workflow.stages.iter();
     let is_repeatable =
         outcome.states.iter().all(|of| of.is_made()) && stages.all(|stage| stage.execution.cache);
-    let mut next = is_repeatable.then(|| {
-        let mut next = Vec::with_capacity(text.capacity());
-        next.extend_from_slice(&text);
-        next
-    });
-    for (at, of) in (0..plan.actions).filter(|&of| plan.wants(of)).enumerate() {
-        let start = text.len();
-        if at > 0 {
-            text.push(b',');
-        }
-        let state = outcome.states[of as usize];
-        serde_json::to_writer(&mut text, &action(plan, outcome, of, state))?;
-        match &mut next {
-            Some(next) if state == ActionState::Cached => next.extend_from_slice(&text[start..]),
-            Some(next) => {
-                next.extend((at > 0).then_some(b','));
-                serde_json::to_writer(next, &action(plan, outcome, of, ActionState::Cached))?;
-            }
-            None => {}
+    let wanted: Vec<_> = (0..plan.actions).filter(|&of| plan.wants(of)).collect();
+    let first = wanted.first().copied();
+    let about = |part: &[ActionId]| about_actions(plan, outcome, part, first);
+    let parts: Vec<_> = match threads {
+        true => wanted.par_chunks(PART).map(about).collect::<io::Result<_>>()?,
+        false => wanted.chunks(PART).map(about).collect::<io::Result<_>>()?,
+    };
+    let (now, next): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let whole = |parts| [vec![head.clone()], parts, vec![tail.clone()]].concat();
+    Ok(AboutBoth { now: whole(now), next: is_repeatable.then(|| whole(next)) })
+}
+
+/// What is about some actions: in this run, and in the next if they are then cached. Each but the first has a comma before it.
+fn about_actions(
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+    actions: &[ActionId],
+    first: Option<ActionId>,
+) -> io::Result<(Bytes, Bytes)> {
+    let write = |text: &mut Vec<u8>, of, state| {
+        text.extend((Some(of) != first).then_some(b','));
+        serde_json::to_writer(text, &action(plan, outcome, of, state))
+    };
+    let mut now = Vec::with_capacity(actions.len() * ACTION);
+    // From the first action on that the next run will say something else of.
+    let mut next: Option<Vec<u8>> = None;
+    for &of in actions {
+        let (start, state) = (now.len(), outcome.states[of as usize]);
+        write(&mut now, of, state)?;
+        if state == ActionState::Cached {
+            next.iter_mut().for_each(|next| next.extend_from_slice(&now[start..]));
+        } else {
+            let next = next.get_or_insert_with(|| now[..start].to_vec());
+            write(next, of, ActionState::Cached)?;
         }
     }
-    for text in [Some(&mut text), next.as_mut()].into_iter().flatten() {
-        text.extend(b"]}");
-    }
-    Ok((text, next))
+    let now = Bytes::from(now);
+    let next = next.map_or_else(|| now.clone(), Bytes::from);
+    Ok((now, next))
 }
 
 /// The part of a [`Manifest`] that is about the plan.

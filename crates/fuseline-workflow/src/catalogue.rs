@@ -1,6 +1,9 @@
 //! What the language must know of stage kinds.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -56,6 +59,55 @@ pub struct OutputPort {
     pub doc: String,
 }
 
+/// The JSON Schema (draft 2020-12) of a kind's options. It is made when it is first asked for: a workflow has few of the
+/// kinds, and their schemas took as long as all else that a small run does before it plans.
+#[derive(Clone)]
+pub struct OptionsSchema(Arc<LazyLock<Made, Make>>);
+
+type Make = Box<dyn FnOnce() -> Made + Send>;
+
+/// A schema, and what is asked of all of it often.
+struct Made {
+    schema: Value,
+    has_paths: bool,
+}
+
+impl OptionsSchema {
+    /// The schema that a function gives when it is called.
+    pub fn of(make: impl FnOnce() -> Value + Send + 'static) -> Self {
+        let make = || {
+            let schema = make();
+            Made { has_paths: options::has_paths(&schema), schema }
+        };
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+
+    /// Whether any option is a path.
+    pub(crate) fn has_paths(&self) -> bool {
+        self.0.has_paths
+    }
+}
+
+impl Deref for OptionsSchema {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0.schema
+    }
+}
+
+impl fmt::Debug for OptionsSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl PartialEq for OptionsSchema {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
 /// A stage kind, as far as the language is concerned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KindSpec {
@@ -69,8 +121,8 @@ pub struct KindSpec {
     pub inputs: Vec<InputPort>,
     /// The outputs, in order.
     pub outputs: Vec<OutputPort>,
-    /// JSON Schema (draft 2020-12) of `with:`.
-    pub options: Value,
+    /// What may stand under `with:`.
+    pub options: OptionsSchema,
     /// Whether a stage declares its own ports, under `inputs` and `outputs` of its `with:`.
     pub declared_ports: bool,
 }
@@ -87,16 +139,13 @@ impl KindSpec {
 pub struct Catalogue {
     kinds: Vec<KindSpec>,
     by_name: BTreeMap<String, usize>,
-    /// Of each kind, whether any of its options is a path.
-    has_paths: Vec<bool>,
 }
 
 impl Catalogue {
     /// Collects stage kinds; of two with one name, the later is found by name.
     pub fn new(kinds: Vec<KindSpec>) -> Self {
         let by_name = kinds.iter().enumerate().map(|(index, kind)| (kind.name.clone(), index));
-        let has_paths = kinds.iter().map(|kind| options::has_paths(&kind.options)).collect();
-        Self { by_name: by_name.collect(), has_paths, kinds }
+        Self { by_name: by_name.collect(), kinds }
     }
 
     /// All kinds, in order.
@@ -112,11 +161,6 @@ impl Catalogue {
     /// The index of a kind.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
-    }
-
-    /// Whether any option of a kind is a path.
-    pub(crate) fn has_paths(&self, kind: usize) -> bool {
-        self.has_paths[kind]
     }
 
     /// The names, sorted.

@@ -29,7 +29,7 @@ mod stage;
 mod workflow;
 mod yaml;
 
-pub use catalogue::{Arity, Catalogue, InputPort, KindSpec, OutputPort, Role};
+pub use catalogue::{Arity, Catalogue, InputPort, KindSpec, OptionsSchema, OutputPort, Role};
 pub use check::{Checked, Overrides, ParamsFile, Source, check};
 pub use diagnostic::{Code, Diagnostic, Related, Severity};
 pub use document::{LANGUAGE_VERSION, absolute};

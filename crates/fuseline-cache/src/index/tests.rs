@@ -178,3 +178,20 @@ fn a_note_is_found_with_the_index_as_long_as_all_objects_are_there() {
     fs::remove_file(object_path(&cache, "a")).unwrap();
     assert_eq!(cache.index(Path::new("w")).note(), b"");
 }
+
+#[test]
+fn an_index_with_other_actions_has_what_is_kept_and_the_others_before_its_own() {
+    let index_of = |names: &[&str], size: u64| -> Index {
+        let made = |name: &&str| Made { digest: Digest::of(name), size };
+        names.iter().map(|name| (key(name), vec![made(name)])).collect()
+    };
+    let own = index_of(&["a", "b", "c", "d", "e"], 1);
+    let others = index_of(&["b", "f", "g"], 2);
+    let dropped = own.find(&key("d")).unwrap();
+    let both = own.with(&others, |at| at != dropped);
+    let sizes = |name: &str| both.get(&key(name)).map(|made| made[0].size);
+    assert_eq!(["a", "b", "c", "d", "e"].map(sizes), [Some(1), Some(2), Some(1), None, Some(1)]);
+    assert_eq!((["f", "g"].map(sizes), both.len()), ([Some(2); 2], 6));
+    let written = [both.encode(), Digest::of(both.encode()).as_bytes().to_vec()].concat();
+    assert_eq!(Index::decode(written), Some(both));
+}

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
     ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Past, Plan, RunId,
-    RunOptions, RunRecord, Services, codes, execute, remembered, site,
+    RunOptions, RunRecord, Services, Unchanged, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde::Serialize;
@@ -151,12 +152,13 @@ fn plan_and_run(
         let files = &session.checked.files;
         let context = context::of(&args.workflow.workflow, files, &plan, &outcome)?;
         cache.write_run_file(record.id(), context::FILE, &[&context])?;
-        let (end, unchanged) = record.finish(&plan, &outcome).map_err(Failure::failed)?;
-        let note = unchanged.and_then(|unchanged| {
-            unchanged::note(args, &session, &plan, &outcome, unchanged, context)
-        });
-        keep_index(&begun, outcome.news.as_ref(), note.as_ref().map_or(&[], |parts| parts));
-        Ok::<_, Failure>(end)
+        let keep = |unchanged: Option<Unchanged>| {
+            let note = unchanged.and_then(|unchanged| {
+                unchanged::note(args, &session, &plan, &outcome, unchanged, context)
+            });
+            keep_index(&begun, outcome.news.as_ref(), &note.unwrap_or_default());
+        };
+        record.finish(&plan, &outcome, keep).map_err(Failure::failed)
     })?;
     keep_memos(&session.services, cache);
     progress.show(&end);
@@ -197,12 +199,12 @@ fn plan_and_run(
 }
 
 /// Keeps what the next run is to find in the index, when that is not what this one found there.
-fn keep_index(begun: &Begun, news: Option<&Index>, note: &[Vec<u8>]) {
+fn keep_index(begun: &Begun, news: Option<&Index>, note: &[Bytes]) {
     let Begun { cache, file, index, .. } = begun;
     if news.is_none() && index.note() == note.concat() {
         return;
     }
-    let parts: Vec<_> = note.iter().map(Vec::as_slice).collect();
+    let parts: Vec<_> = note.iter().map(Bytes::as_ref).collect();
     if let Err(error) = cache.write_index(file, index, news.unwrap_or(index), &parts) {
         // Without the index the next run reads the records, and that is all.
         tracing::warn!(%error, "the index of the workflow was not kept");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{ArtifactKind, Payload};
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, Remembered};
 use fuseline_engine::{
-    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Past, Plan, Point, Remembered,
-    RunOptions, StageError, execute, site,
+    ActionId, Depth, Event, Executed, Executor, Job, Outcome, Past, Plan, Point, RunOptions,
+    StageError, execute, site,
 };
 use fuseline_report::shell_word;
 use fuseline_workflow::Workflow;
@@ -225,7 +225,7 @@ fn what_is_cached(plan: &Plan<'_>, cache: &Cache) -> Result<Outcome, Failure> {
         }
     };
     let options = RunOptions { jobs: 1, keep_going: true, memory: None };
-    let past = Past { index: &cache.index(&plan.workflow().path), remember: &Remembered::new };
+    let past = Past { index: &cache.index(&plan.workflow().path), remember: &Remembered::default };
     execute(plan, cache, past, &Nothing, options, &stop, observe).map_err(Failure::failed)
 }
 

@@ -93,6 +93,8 @@ impl Coordinator<'_, '_, '_> {
         waiters.push(action);
         if waiters.len() == 1 {
             self.states[producer as usize] = ActionState::Queued;
+            // What comes out may be another than the index says.
+            self.news.push(producer);
             self.queued.push_front(producer);
         }
         true

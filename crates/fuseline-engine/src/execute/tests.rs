@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::*;
+use crate::run_record::PART;
 use crate::{
-    Depth, Inputs, Job, KeyWriter, Kind, Kinds, LocalExecutor, Logged, Outputs, Ports, Services,
-    StageKind, find_job,
+    Depth, Inputs, Job, KeyWriter, Kind, Kinds, LocalExecutor, Logged, Manifest, Outputs, Ports,
+    RunId, RunRecord, Services, StageKind, find_job,
 };
 
 /// How often each action ran, by the name in its options. Names are unique to their test.
@@ -176,7 +177,7 @@ impl Bench {
         let outcome = execute(
             &plan,
             &cache,
-            Past { index: &Index::default(), remember: &Remembered::new },
+            Past { index: &Index::default(), remember: &Remembered::default },
             &executor,
             self.options,
             &self.stop,
@@ -353,7 +354,7 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let logged = Logged::new(&cache, "0001", &executor).unwrap();
     let stop = AtomicBool::new(false);
-    let past = Past { index: &Index::default(), remember: &Remembered::new };
+    let past = Past { index: &Index::default(), remember: &Remembered::default };
     let outcome = execute(&plan, &cache, past, &logged, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
@@ -377,4 +378,32 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
             assert_eq!(crate::key::key_of(&job.fields), key);
         }
     }
+}
+
+#[test]
+fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_say() {
+    let stages: String = (0..PART + 40).map(|number| format!("a{number}: well\n")).collect();
+    let bench = Bench::new(&stages);
+    let (plan, cache) = (bench.plan(), bench.cache());
+    let record = |outcome: &Outcome| {
+        let run = RunId::announce(&cache).unwrap();
+        let mut record = RunRecord::begin(&cache, &run, "bench", plan.stages()).unwrap();
+        let mut unchanged = None;
+        record.finish(&plan, outcome, |next| unchanged = next).unwrap();
+        let manifest = Manifest::of(&cache, record.id()).unwrap();
+        let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
+        assert_eq!(sites, (0..plan.actions).map(|of| plan.site(of)).collect::<Vec<_>>());
+        (manifest, unchanged.unwrap().manifest.concat())
+    };
+    let first = bench.run();
+    let (manifest, next) = record(&first.outcome);
+    assert_eq!(manifest.count("done"), PART + 40);
+    // All is cached, and then all but one; the run after each says the same.
+    let (all_cached, same) = record(&bench.run().outcome);
+    assert_eq!((all_cached.count("cached"), &same), (PART + 40, &next));
+    let text = cache.read_run_file(&all_cached.run, "manifest.json").unwrap().unwrap();
+    assert!(text.ends_with(&next));
+    fs::remove_file(bench.object(&first, "a30")).unwrap();
+    let (but_one, same) = record(&bench.run().outcome);
+    assert_eq!((but_one.count("cached"), but_one.count("done"), same), (PART + 39, 1, next));
 }

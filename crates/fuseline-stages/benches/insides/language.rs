@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fuseline_cache::{Cache, Index};
+use fuseline_cache::{Cache, Index, Remembered};
 use fuseline_engine::{
-    Depth, FileDigests, Kinds, LocalExecutor, Past, Plan, Remembered, RunOptions, Services,
-    execute, foresee,
+    Depth, FileDigests, Kinds, LocalExecutor, Past, Plan, RunOptions, Services, execute, foresee,
 };
 use fuseline_host::PluginLibrary;
 use fuseline_workflow::{Checked, Limits, Overrides, Source, Workflow, check};
@@ -139,7 +138,7 @@ pub fn benches(criterion: &mut Criterion) {
         let options = RunOptions { jobs: 2, keep_going: false, memory: None };
         let stop = AtomicBool::new(false);
         let nothing = Index::default();
-        let past = Past { index: &nothing, remember: &Remembered::new };
+        let past = Past { index: &nothing, remember: &Remembered::default };
         let outcome = execute(&plan, &cache, past, &executor, options, &stop, &mut |_| ()).unwrap();
         cache.write_index(&workflow.path, &nothing, &outcome.news.unwrap(), &[]).unwrap();
         // Every key, looked up in the index; every object asked for.

@@ -198,7 +198,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),
         );
-        if found.is_empty() && world.catalogue.has_paths(kind) {
+        if found.is_empty() && spec.options.has_paths() {
             options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
         }
         let mut declared = None;
