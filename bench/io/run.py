@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Peak memory and time of the command with a large artifact, and how fast `check` and `--help` are. See ../README.md.
+"""Peak memory and time of the command with a large artifact, of the stages that compute over many short rows, and how fast
+`check` and `--help` are. See ../README.md.
 
     bench/io/run.py --fuseline target/release/fuseline                        # 1,000,000 rows of 64 numbers
     bench/io/run.py --fuseline target/debug/fuseline --check                  # a small one, and no figures
 """
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -41,6 +43,45 @@ COHORT = """\
     uses: cohort.define
     inputs: { features: features }
     with: { label: { pattern: "([0-9])$", classes: { few: ["0", "1", "2", "3", "4"], many: ["5", "6", "7", "8", "9"] } } }
+"""
+
+
+COMPUTED = """\
+fuseline: 1
+name: computed
+seed: 1
+axes:
+  modality: [a, b, c]
+  fold: [0, 1]
+stages:
+  cohort: {{ uses: simulate.cohort, with: {{ examples: {examples}, groups: {groups} }} }}
+  features: {{ uses: simulate.features, over: [modality], inputs: {{ cohort: cohort }}, with: {{ features: 4 }} }}
+  folds: {{ uses: split.group_kfold, inputs: {{ cohort: cohort }}, with: {{ folds: 2 }} }}
+  expert:
+    uses: expert.logistic
+    over: [modality, fold]
+    inputs: {{ features: features, cohort: cohort, folds: folds }}
+    with: {{ test_fold: "${{{{ fold }}}}" }}
+  quality:
+    uses: quality.margin
+    over: [modality, fold]
+    inputs: {{ evidence_train: expert.train, evidence_test: expert.test, features: features, cohort: cohort }}
+  fusion:
+    uses: fusion.fit
+    over: [fold]
+    inputs: {{ evidence: expert.train, quality: quality.train, cohort: cohort }}
+    with: {{ rule: weighted_mean }}
+  permute:
+    uses: diagnose.permute_quality
+    over: [fold]
+    inputs: {{ model: fusion, evidence: expert.test, quality: quality.test, cohort: cohort }}
+    with: {{ permutations: 8 }}
+  finding:
+    uses: diagnose.summarize
+    inputs: {{ permutations: permute.permutations, effects: permute.effects, evidence: expert.test, quality: quality.test, cohort: cohort }}
+    with: {{ bootstrap: 20 }}
+outputs:
+  finding.parquet: finding
 """
 
 
@@ -83,6 +124,31 @@ def memory(arguments, folder):
     for other in ("loaded/features.parquet", "shown.parquet"):
         if (folder / other).read_bytes() != (folder / "simulated/features.parquet").read_bytes():
             sys.exit(f"{other} is not what was simulated")
+
+
+def computing(arguments, folder):
+    """A table: peak memory of one action of each stage of a study, in a process of its own on one thread."""
+    examples, cache = arguments.examples, ["--cache", "computed-cache"]
+    (folder / "computed.yaml").write_text(COMPUTED.format(examples=examples, groups=max(2, examples // 10)))
+    measured([arguments.fuseline, "run", "computed.yaml", "--quiet", "--jobs", "1", *cache, "--out", "computed"], folder)
+    (jobs,) = folder.glob("computed-cache/runs/*/jobs")
+    jobs = [json.loads(line.split(" ", 2)[2]) for line in jobs.read_text().splitlines()]
+
+    def size(digest):
+        (file,) = folder.glob(f"computed-cache/objects/*/{digest[2:]}*")
+        return file.stat().st_size
+
+    print(f"\n| stage ({examples:,} examples) | seconds | all artifacts MB | largest MB | peak MB | peak / largest | with its worker MB |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for kind in dict.fromkeys(job["kind"] for job in jobs):
+        job = next(job for job in jobs if job["kind"] == kind)
+        command = ["env", "RAYON_NUM_THREADS=1", arguments.fuseline, "exec", *cache, "--again", "--format", "json", job["key"]]
+        (_, _, most), text = measured(command, folder)
+        said = json.loads(text.splitlines()[-1])
+        sizes = [size(given["digest"]) for given in job["inputs"]] + [output["bytes"] for output in said["outputs"]]
+        largest, peak = max(sizes) / 2**20, said["peak_memory"] / 2**20
+        worker = f"{most:.0f}" if most > peak + 1 else ""
+        print(f"| {kind} | {said['seconds']:.2f} | {sum(sizes) / 2**20:.0f} | {largest:.0f} | {peak:.0f} | {peak / largest:.1f} | {worker} |", flush=True)
 
 
 def lines(count):
@@ -129,6 +195,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--columns", type=int, default=64)
     parser.add_argument("--csv-rows", type=int, default=100_000, help="rows of the file of text; 0 leaves it out")
+    parser.add_argument("--examples", type=int, default=1_000_000, help="of the study whose stages compute; 0 leaves it out")
     parser.add_argument("--repeat", type=int, default=21, help="of what takes milliseconds")
     parser.add_argument("--folder", help="on the disk to measure; a temporary folder when left out")
     parser.add_argument("--check", action="store_true", help="a small table, and only whether all of it works")
@@ -137,8 +204,11 @@ def main():
     if arguments.check:
         # Large enough to be read column by column.
         arguments.rows, arguments.columns, arguments.csv_rows, arguments.repeat = 20_000, 8, 500, 1
+        arguments.examples = 400
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         memory(arguments, Path(folder))
+        if arguments.examples:
+            computing(arguments, Path(folder))
         starting(arguments, Path(folder))
 
 

@@ -1,6 +1,6 @@
 //! Puts columns together into an artifact, and takes an artifact's columns apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, DictionaryArray, FixedSizeListArray,
     Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema};
 
 use crate::artifact::{Artifact, Payload};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
+use crate::texts::Texts;
 
 /// Columns and metadata on their way to an artifact. The first error is kept for [`Builder::build`].
 pub(crate) struct Builder {
@@ -47,25 +49,15 @@ impl Builder {
     }
 
     /// A column of texts.
-    pub fn texts(self, name: &str, texts: &[String]) -> Self {
-        let bytes: usize = texts.iter().map(String::len).sum();
-        if i32::try_from(bytes).is_err() {
-            let problem = format!("column {name} has {bytes} bytes");
-            let error = ArtifactError::TooLarge { kind: self.kind, problem };
-            return self.fail(error);
-        }
-        self.column(name, StringArray::from_iter_values(texts))
+    pub fn texts(self, name: &str, texts: &Texts) -> Self {
+        self.column(name, texts.array().clone())
     }
 
     /// The column `example_id`, each only once.
-    pub fn example_ids(self, ids: &[String]) -> Self {
-        match first_duplicate(ids.iter().map(String::as_str)) {
-            Some(id) => {
-                let error =
-                    ArtifactError::DuplicateExample { kind: self.kind, example_id: id.to_owned() };
-                self.fail(error)
-            }
-            None => self.texts("example_id", ids),
+    pub fn example_ids(self, ids: &Texts) -> Self {
+        match unique(self.kind, ids) {
+            Ok(()) => self.texts("example_id", ids),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -84,7 +76,7 @@ impl Builder {
     }
 
     /// The column `probabilities`, from row-major values: as many a row as there are classes.
-    pub fn probabilities(self, values: Vec<f64>, classes: &[String]) -> Self {
+    pub fn probabilities(self, values: ScalarBuffer<f64>, classes: &[String]) -> Self {
         let wide = classes.len();
         if values.len() != self.rows * wide {
             let error = self.length("probabilities", self.rows * wide, values.len());
@@ -96,7 +88,7 @@ impl Builder {
             return self.fail(error);
         }
         let item = Arc::new(Field::new("item", DataType::Float64, false));
-        let values = Arc::new(Float64Array::from(values));
+        let values = Arc::new(Float64Array::new(values, None));
         match FixedSizeListArray::try_new(item, wide as i32, values, None) {
             Ok(array) => self.column("probabilities", array),
             Err(error) => self.fail(error.into()),
@@ -112,7 +104,7 @@ impl Builder {
     /// An entry of the metadata that is a list of names, each only once.
     pub fn names(self, key: &str, names: &[String]) -> Self {
         let text = serde_json::Value::from(names).to_string();
-        if first_duplicate(names.iter().map(String::as_str)).is_some() {
+        if Texts::from_iter(names).first_duplicate().is_some() {
             let error = self.bad_metadata(key, text, "a list of distinct names");
             return self.fail(error);
         }
@@ -161,13 +153,12 @@ impl Builder {
     }
 }
 
-/// The first text that was there before. Linear when the texts are in order.
-pub(crate) fn first_duplicate<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    if texts.clone().zip(texts.clone().skip(1)).all(|(a, b)| a < b) {
-        return None;
+/// An error when an example has two rows.
+fn unique(kind: ArtifactKind, ids: &Texts) -> Result<(), ArtifactError> {
+    match ids.first_duplicate() {
+        Some(id) => Err(ArtifactError::DuplicateExample { kind, example_id: id.to_owned() }),
+        None => Ok(()),
     }
-    let mut seen = BTreeSet::new();
-    texts.into_iter().find(|text| !seen.insert(*text))
 }
 
 /// An artifact's table, checked, and its metadata.
@@ -215,23 +206,16 @@ impl<'a> Columns<'a> {
         })
     }
 
-    pub fn strings(&self, name: &str) -> Result<&StringArray, ArtifactError> {
-        self.cast(name, "utf8", |array| array.as_string_opt())
-    }
-
-    pub fn texts(&self, name: &str) -> Result<Vec<String>, ArtifactError> {
-        Ok(self.strings(name)?.iter().flatten().map(str::to_owned).collect())
+    pub fn texts(&self, name: &str) -> Result<Texts, ArtifactError> {
+        let strings: &StringArray = self.cast(name, "utf8", |array| array.as_string_opt())?;
+        Ok(strings.clone().into())
     }
 
     /// The column `example_id`, each only once.
-    pub fn example_ids(&self) -> Result<Vec<String>, ArtifactError> {
+    pub fn example_ids(&self) -> Result<Texts, ArtifactError> {
         let ids = self.texts("example_id")?;
-        match first_duplicate(ids.iter().map(String::as_str)) {
-            Some(id) => {
-                Err(ArtifactError::DuplicateExample { kind: self.kind, example_id: id.to_owned() })
-            }
-            None => Ok(ids),
-        }
+        unique(self.kind, &ids)?;
+        Ok(ids)
     }
 
     pub fn floats(&self, name: &str) -> Result<&Float64Array, ArtifactError> {
@@ -294,7 +278,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The column `probabilities` in row-major order: as many a row as there are classes.
-    pub fn probabilities(&self, classes: &[String]) -> Result<Vec<f64>, ArtifactError> {
+    pub fn probabilities(&self, classes: &[String]) -> Result<ScalarBuffer<f64>, ArtifactError> {
         let lists = self.cast("probabilities", "fixed_size_list<float64>[classes]", |array| {
             array.as_fixed_size_list_opt()
         })?;
@@ -309,7 +293,7 @@ impl<'a> Columns<'a> {
         }
         let start = lists.value_offset_at(0);
         let values = lists.values().as_primitive::<Float64Type>().values();
-        Ok(values[start..start + self.rows() * wide].to_vec())
+        Ok(values.slice(start, self.rows() * wide))
     }
 
     /// An entry of the metadata.

@@ -29,6 +29,15 @@ impl Digest {
         Self(*blake3::hash(bytes.as_ref()).as_bytes())
     }
 
+    /// The digest of bytes that are given in pieces, one behind the other.
+    pub fn of_pieces(give: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        give(&mut |piece| {
+            hasher.update(piece);
+        });
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// The digest of everything that a reader gives.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let (mut hasher, mut part) = (blake3::Hasher::new(), Vec::new());

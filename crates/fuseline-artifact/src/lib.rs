@@ -15,6 +15,7 @@ mod kinds;
 mod samples;
 mod schema;
 mod sequence;
+mod texts;
 
 pub use artifact::{Artifact, Payload, Typed};
 pub use digest::{BadDigest, Digest, Hex};
@@ -34,3 +35,4 @@ pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;
+pub use texts::Texts;

@@ -1,6 +1,6 @@
 //! One small artifact of each kind, for tests.
 
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::Float64Array;
 
 use crate::*;
 
@@ -10,7 +10,7 @@ pub fn strings(texts: &[&str]) -> Vec<String> {
 
 pub fn features() -> Features {
     Features {
-        example_id: StringArray::from(vec!["a", "b", "c"]),
+        example_id: Texts::from_iter(["a", "b", "c"]),
         columns: vec![
             ("pitch.mean".to_owned(), Float64Array::from(vec![Some(1.5), None, Some(-0.0)])),
             ("energy".to_owned(), Float64Array::from(vec![f64::INFINITY, 2.0, 1e-300])),
@@ -20,23 +20,23 @@ pub fn features() -> Features {
 
 pub fn cohort() -> Cohort {
     Cohort {
-        example_id: strings(&["a", "b", "c"]),
-        group: strings(&["one", "two", "two"]),
+        example_id: Texts::from_iter(["a", "b", "c"]),
+        group: Texts::from_iter(["one", "two", "two"]),
         label: vec![2, 0, 2],
         classes: strings(&["rest", "never seen", "stress"]),
     }
 }
 
 pub fn folds() -> Folds {
-    Folds { example_id: strings(&["a", "b", "c"]), fold: vec![0, 1, 1] }
+    Folds { example_id: Texts::from_iter(["a", "b", "c"]), fold: vec![0, 1, 1] }
 }
 
 pub fn evidence() -> Evidence {
     Evidence {
         modality: "audio".to_owned(),
         classes: strings(&["rest", "stress"]),
-        example_id: strings(&["a", "c"]),
-        probabilities: vec![0.25, 0.75, 0.5, 0.5],
+        example_id: Texts::from_iter(["a", "c"]),
+        probabilities: vec![0.25, 0.75, 0.5, 0.5].into(),
     }
 }
 
@@ -46,8 +46,8 @@ pub fn quality() -> Quality {
         source: "margin".to_owned(),
         control: Control::Native,
         evidence_derived: true,
-        example_id: strings(&["a", "c"]),
-        quality: vec![0.5, 0.0],
+        example_id: Texts::from_iter(["a", "c"]),
+        quality: vec![0.5, 0.0].into(),
     }
 }
 
@@ -74,8 +74,8 @@ pub fn model() -> Model {
 pub fn predictions() -> Predictions {
     Predictions {
         classes: strings(&["rest", "stress"]),
-        example_id: strings(&["a", "c"]),
-        probabilities: vec![0.25, 0.75, 0.5, 0.5],
+        example_id: Texts::from_iter(["a", "c"]),
+        probabilities: vec![0.25, 0.75, 0.5, 0.5].into(),
         decision: vec![1, 0],
     }
 }
@@ -96,7 +96,7 @@ pub fn permutations() -> Permutations {
 pub fn example_effects() -> ExampleEffects {
     ExampleEffects {
         permutations: 100,
-        example_id: strings(&["a", "c"]),
+        example_id: Texts::from_iter(["a", "c"]),
         clean_correct: vec![true, false],
         broken_correct: vec![80, 20],
         flips: vec![20, 20],

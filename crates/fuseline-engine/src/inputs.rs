@@ -96,7 +96,15 @@ impl Inputs<'_> {
 
     /// The artifacts of a gathering port, in the declared order of the gathered axes.
     pub fn many<T: Typed>(&self, port: &str) -> Result<Vec<Labelled<T>>, StageError> {
-        self.each(port, None, |artifact| Ok(T::from_artifact(&artifact)?))
+        self.each(port).collect()
+    }
+
+    /// The artifacts of [`Inputs::many`] one after the other, each read when it is asked for.
+    pub fn each<T: Typed>(
+        &self,
+        port: &str,
+    ) -> impl Iterator<Item = Result<Labelled<T>, StageError>> {
+        self.read(port, None, |artifact| Ok(T::from_artifact(&artifact)?))
     }
 
     /// The features of a port with these columns alone, as far as they have them, and their example_ids: the others of
@@ -107,27 +115,26 @@ impl Inputs<'_> {
         columns: &[&str],
     ) -> Result<Vec<Labelled<Features>>, StageError> {
         let columns: Vec<&str> = [&["example_id"], columns].concat();
-        self.each(port, Some(&columns), |artifact| Ok(Features::from_artifact(&artifact)?))
+        self.read(port, Some(&columns), |artifact| Ok(Features::from_artifact(&artifact)?))
+            .collect()
     }
 
     /// The artifacts of a port as they are, whatever their kind.
     pub fn raw(&self, port: &str) -> Result<Vec<Labelled<Arc<Artifact>>>, StageError> {
-        self.each(port, None, Ok)
+        self.read(port, None, Ok).collect()
     }
 
-    fn each<T>(
+    fn read<T>(
         &self,
         port: &str,
         columns: Option<&[&str]>,
         read: impl Fn(Arc<Artifact>) -> Result<T, StageError>,
-    ) -> Result<Vec<Labelled<T>>, StageError> {
-        let members = self.members.iter().filter(|member| member.port == port);
-        members
-            .map(|member| {
-                let artifact = read((member.load)(columns)?)?;
-                Ok(Labelled { point: member.point.clone(), artifact })
-            })
-            .collect()
+    ) -> impl Iterator<Item = Result<Labelled<T>, StageError>> {
+        let members = self.members.iter().filter(move |member| member.port == port);
+        members.map(move |member| {
+            let artifact = read((member.load)(columns)?)?;
+            Ok(Labelled { point: member.point.clone(), artifact })
+        })
     }
 
     /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see their point.

@@ -74,7 +74,15 @@ pub struct LocalExecutor<'a> {
 impl<'a> LocalExecutor<'a> {
     /// An executor over a cache.
     pub fn new(kinds: &'a Kinds, services: &'a Services, cache: &'a Cache) -> Self {
-        Self { kinds, services, cache, recent: Recent::default() }
+        let recent = Recent { held: Mutex::default(), most: RECENT_BYTES };
+        Self { kinds, services, cache, recent }
+    }
+
+    /// For a single action: nothing is held for one that comes after it.
+    #[must_use]
+    pub fn for_one(mut self) -> Self {
+        self.recent.most = 0;
+        self
     }
 
     /// An artifact. One that is too large to be kept is read with no more than the columns that are asked for.
@@ -89,7 +97,7 @@ impl<'a> LocalExecutor<'a> {
         };
         let read = |object: &mut ObjectReader| {
             let size = usize::try_from(object.size()).unwrap_or(usize::MAX);
-            let columns = columns.filter(|_| size > RECENT_BYTES);
+            let columns = columns.filter(|_| size > self.recent.most);
             Artifact::read(given.kind, None, columns, object).map(|artifact| (artifact, size))
         };
         let (artifact, size) = self
@@ -191,16 +199,17 @@ impl From<CacheError> for StageError {
 }
 
 /// The artifacts used last, so that what one action made need not be decoded for each that reads it.
-#[derive(Default)]
 struct Recent {
     held: Mutex<(VecDeque<Held>, usize)>,
+    /// How many encoded bytes are held at most. An artifact larger than this is read each time.
+    most: usize,
 }
 
 /// An artifact with its digest and its size when encoded.
 type Held = (Digest, Arc<Artifact>, usize);
 
-/// How many encoded bytes are held at most. An artifact larger than this is read each time.
-const RECENT_BYTES: usize = 256 << 20;
+/// What a run holds beside the actions that are executed: many small artifacts, none of the largest.
+const RECENT_BYTES: usize = 64 << 20;
 
 impl Recent {
     fn get(&self, digest: &Digest) -> Option<Arc<Artifact>> {
@@ -210,14 +219,14 @@ impl Recent {
     }
 
     fn put(&self, digest: Digest, artifact: Arc<Artifact>, size: usize) {
-        if size > RECENT_BYTES || self.get(&digest).is_some() {
+        if size > self.most || self.get(&digest).is_some() {
             return;
         }
         let mut guard = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let (queue, bytes) = &mut *guard;
         queue.push_back((digest, artifact, size));
         *bytes += size;
-        while *bytes > RECENT_BYTES || queue.len() > 512 {
+        while *bytes > self.most || queue.len() > 512 {
             let Some((_, _, size)) = queue.pop_front() else { break };
             *bytes -= size;
         }

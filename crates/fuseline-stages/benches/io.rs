@@ -30,7 +30,7 @@ fn features(rows: usize, columns: usize) -> Artifact {
         (0..rows).map(value).collect::<Float64Array>()
     };
     let columns = (0..columns).map(|at| (format!("x{at}"), column())).collect();
-    let example_id = StringArray::from_iter_values((0..rows).map(|row| format!("s{row:07}")));
+    let example_id = (0..rows).map(|row| format!("s{row:07}")).collect();
     Features { example_id, columns }.into_artifact().unwrap()
 }
 

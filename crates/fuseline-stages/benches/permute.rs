@@ -12,7 +12,9 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use fuseline_artifact::{Cohort, Control, Evidence, ExampleEffects, Model, Permutations, Quality};
+use fuseline_artifact::{
+    Cohort, Control, Evidence, ExampleEffects, Model, Permutations, Quality, Texts,
+};
 use fuseline_engine::{FileDigests, InputsBuilder, Outputs, Services, StageError, StageKind};
 use fuseline_host::{Isolation, PluginLibrary};
 use fuseline_plugin::vector::wide;
@@ -48,7 +50,7 @@ struct Study {
 impl Study {
     fn new(name: &str, rows: usize, classes: usize, seed: u64) -> Self {
         let mut numbers = Numbers(seed);
-        let example_id: Vec<String> = (0..rows).map(|row| format!("{name}{row:07}")).collect();
+        let example_id: Texts = (0..rows).map(|row| format!("{name}{row:07}")).collect();
         let label: Vec<u32> = (0..rows).map(|row| (row % classes) as u32).collect();
         let class_names: Vec<String> = (0..classes).map(|class| format!("class{class}")).collect();
         let (mut evidence, mut quality) = (Vec::new(), Vec::new());
@@ -69,7 +71,7 @@ impl Study {
                 modality: format!("modality{modality}"),
                 classes: class_names.clone(),
                 example_id: example_id.clone(),
-                probabilities,
+                probabilities: probabilities.into(),
             });
             quality.push(Quality {
                 modality: format!("modality{modality}"),
@@ -77,7 +79,7 @@ impl Study {
                 control: Control::Native,
                 evidence_derived: false,
                 example_id: example_id.clone(),
-                quality: values,
+                quality: values.into(),
             });
         }
         let group = (0..rows).map(|row| format!("{name} group {:06}", row / 7)).collect();

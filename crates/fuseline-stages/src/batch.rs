@@ -1,6 +1,6 @@
 //! Evidence, availability and quality of all modalities, side by side, as a fusion rule takes them.
 
-use fuseline_artifact::{Cohort, Evidence, Quality};
+use fuseline_artifact::{Cohort, Evidence, Quality, Texts};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_host::{Batch, BatchColumns};
 
@@ -10,6 +10,8 @@ use crate::rows::{Finder, cohort_rows};
 pub(crate) struct Fusable {
     /// The row of the cohort in which each row stands.
     pub rows: Vec<usize>,
+    /// The example of each row.
+    pub example_id: Texts,
     /// Modalities, in the order in which their evidence arrived.
     pub modalities: Vec<String>,
     /// Class names.
@@ -35,55 +37,45 @@ pub(crate) struct Embedded {
 impl Fusable {
     /// Gathers the inputs `evidence` and `quality`.
     pub fn gather(inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Self, StageError> {
-        Self::of(&inputs.many("evidence")?, &inputs.many("quality")?, cohort)
+        Self::of(inputs.each("evidence"), inputs.each("quality"), cohort)
     }
 
-    /// Puts evidence and quality side by side.
+    /// Puts evidence and quality side by side. Of an artifact nothing is held but its numbers once the next is read.
     ///
     /// Availability is having evidence. Quality must be there wherever evidence is; quality of examples without evidence
     /// does not count.
     pub fn of(
-        evidence: &[Labelled<Evidence>],
-        quality: &[Labelled<Quality>],
+        evidence: impl Iterator<Item = Result<Labelled<Evidence>, StageError>>,
+        quality: impl Iterator<Item = Result<Labelled<Quality>, StageError>>,
         cohort: &Cohort,
     ) -> Result<Self, StageError> {
-        let modalities = each_modality_once(
-            "evidence",
-            evidence.iter().map(|labelled| labelled.artifact.modality.as_str()),
-        )?;
-        let with_quality = each_modality_once(
-            "quality",
-            quality.iter().map(|labelled| labelled.artifact.modality.as_str()),
-        )?;
-        if let Some(extra) = with_quality.iter().find(|name| !modalities.contains(name)) {
-            return Err(StageError::data(format!(
-                "there is quality of modality {extra} but no evidence"
-            )));
+        let mut modalities = Vec::new();
+        let mut said = Vec::new();
+        for labelled in evidence {
+            let evidence = labelled?.artifact;
+            once("evidence", &mut modalities, &evidence.modality)?;
+            if evidence.classes != cohort.classes {
+                return Err(StageError::data(format!(
+                    "the evidence of modality {} has classes {} and the cohort has {}",
+                    evidence.modality,
+                    evidence.classes.join(", "),
+                    cohort.classes.join(", ")
+                )));
+            }
+            said.push((cohort_rows(&evidence, cohort)?, evidence.probabilities));
         }
-        let cohort_rows_of = evidence
-            .iter()
-            .map(|labelled| {
-                if labelled.artifact.classes != cohort.classes {
-                    return Err(StageError::data(format!(
-                        "the evidence of modality {} has classes {} and the cohort has {}",
-                        labelled.artifact.modality,
-                        labelled.artifact.classes.join(", "),
-                        cohort.classes.join(", ")
-                    )));
-                }
-                let mut finder = Finder::new(&cohort.example_id);
-                cohort_rows(&labelled.artifact, |id| finder.find(id))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut rows: Vec<usize> = cohort_rows_of.iter().flatten().copied().collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let mut row_at = vec![0; cohort.len()];
+        let mut row_at = vec![u32::MAX; cohort.len()];
+        said.iter().flat_map(|(rows, _)| rows).for_each(|&row| row_at[row] = 0);
+        let rows: Vec<usize> = (0..cohort.len()).filter(|&row| row_at[row] == 0).collect();
+        if rows.is_empty() {
+            return Err(StageError::data("no example has evidence of any modality"));
+        }
         rows.iter().zip(0..).for_each(|(&row, at)| row_at[row] = at);
 
         let classes = cohort.classes.len();
-        let cells = rows.len() * modalities.len();
+        let (width, cells) = (modalities.len(), rows.len() * modalities.len());
         let mut fusable = Self {
+            example_id: cohort.example_id.take(rows.iter().copied()),
             evidence: vec![0.0; cells * classes],
             available: vec![0; cells],
             quality: vec![0.0; cells],
@@ -92,55 +84,57 @@ impl Fusable {
             rows,
             modalities,
         };
-        for (modality, (labelled, cohort_rows)) in evidence.iter().zip(&cohort_rows_of).enumerate()
-        {
-            let evidence = &labelled.artifact;
-            let quality = quality
-                .iter()
-                .map(|labelled| &labelled.artifact)
-                .find(|quality| quality.modality == evidence.modality)
-                .ok_or_else(|| {
-                    StageError::data(format!(
-                        "there is evidence of modality {} but no quality",
-                        evidence.modality
-                    ))
-                })?;
-            let mut quality_at = Finder::new(&quality.example_id);
-            for ((id, probabilities), cohort_row) in evidence
-                .example_id
-                .iter()
-                .zip(evidence.probabilities.chunks_exact(classes))
-                .zip(cohort_rows)
-            {
-                let value = quality_at.find(id).map(|at| quality.quality[at]).ok_or_else(|| {
-                    cell_error("has evidence but no quality", id, &evidence.modality)
-                })?;
-                if !value.is_finite() {
-                    return Err(cell_error(
-                        "has a quality that is not finite",
-                        id,
-                        &evidence.modality,
-                    ));
-                }
+        for (modality, (rows, probabilities)) in said.into_iter().enumerate() {
+            for (row, probabilities) in rows.into_iter().zip(probabilities.chunks_exact(classes)) {
+                let cell = row_at[row] as usize * width + modality;
                 if probabilities.iter().any(|probability| !probability.is_finite()) {
-                    return Err(cell_error(
-                        "has evidence that is not finite",
-                        id,
-                        &evidence.modality,
-                    ));
+                    return Err(fusable.cell_error("has evidence that is not finite", cell));
                 }
-                let cell = row_at[*cohort_row] * fusable.modalities.len() + modality;
-                if std::mem::replace(&mut fusable.available[cell], 1) == 1 {
-                    return Err(cell_error("has evidence twice", id, &evidence.modality));
-                }
+                fusable.available[cell] = 1;
                 fusable.evidence[cell * classes..][..classes].copy_from_slice(probabilities);
-                fusable.quality[cell] = value;
+                // Until it is known.
+                fusable.quality[cell] = f64::NAN;
             }
         }
-        if fusable.rows.is_empty() {
-            return Err(StageError::data("no example has evidence of any modality"));
+        drop(row_at);
+        let mut with_quality = Vec::new();
+        for labelled in quality {
+            let Quality { modality, example_id, quality, .. } = labelled?.artifact;
+            once("quality", &mut with_quality, &modality)?;
+            let Some(place) = fusable.modalities.iter().position(|known| *known == modality) else {
+                return Err(StageError::data(format!(
+                    "there is quality of modality {modality} but no evidence"
+                )));
+            };
+            let mut row = Finder::new(&fusable.example_id);
+            for (id, &value) in example_id.iter().zip(quality.iter()) {
+                let Some(row) = row.find(id) else { continue };
+                let cell = row * width + place;
+                if fusable.available[cell] == 0 {
+                    continue;
+                }
+                if !value.is_finite() {
+                    return Err(fusable.cell_error("has a quality that is not finite", cell));
+                }
+                fusable.quality[cell] = value;
+            }
+            let mut cells = (place..cells).step_by(width);
+            if let Some(cell) = cells.find(|&cell| fusable.quality[cell].is_nan()) {
+                return Err(fusable.cell_error("has evidence but no quality", cell));
+            }
         }
-        Ok(fusable)
+        match fusable.modalities.iter().find(|name| !with_quality.contains(name)) {
+            None => Ok(fusable),
+            Some(modality) => Err(StageError::data(format!(
+                "there is evidence of modality {modality} but no quality"
+            ))),
+        }
+    }
+
+    fn cell_error(&self, what: &str, cell: usize) -> StageError {
+        let (row, modality) = (cell / self.modalities.len(), cell % self.modalities.len());
+        let (id, modality) = (&self.example_id[row], &self.modalities[modality]);
+        StageError::data(format!("example {id} {what} in modality {modality}"))
     }
 
     /// What a model is asked about.
@@ -171,31 +165,16 @@ impl Fusable {
     pub fn labels(&self, cohort: &Cohort) -> Vec<u32> {
         self.rows.iter().map(|&row| cohort.label[row]).collect()
     }
-
-    /// The example_ids of the rows.
-    pub fn example_ids(&self, cohort: &Cohort) -> Vec<String> {
-        self.rows.iter().map(|&row| cohort.example_id[row].clone()).collect()
-    }
 }
 
-fn cell_error(what: &str, id: &str, modality: &str) -> StageError {
-    StageError::data(format!("example {id} {what} in modality {modality}"))
-}
-
-/// The modalities in order; an error when one comes twice.
-pub(crate) fn each_modality_once<'m>(
-    what: &str,
-    names: impl Iterator<Item = &'m str>,
-) -> Result<Vec<String>, StageError> {
-    let mut modalities = Vec::<String>::new();
-    for name in names {
-        if modalities.iter().any(|known| known == name) {
-            return Err(StageError::data(format!("two {what} artifacts are of modality {name}")).hint(
-                "give each expert a name with: { modality: ... }, or run the stage over an axis called modality; \
-                 an axis such as fold must be matched, not gathered",
-            ));
-        }
-        modalities.push(name.to_owned());
+/// Adds a modality; an error when it is there already.
+pub(crate) fn once(what: &str, known: &mut Vec<String>, modality: &str) -> Result<(), StageError> {
+    if known.iter().any(|known| known == modality) {
+        return Err(StageError::data(format!("two {what} artifacts are of modality {modality}")).hint(
+            "give each expert a name with: { modality: ... }, or run the stage over an axis called modality; \
+             an axis such as fold must be matched, not gathered",
+        ));
     }
-    Ok(modalities)
+    known.push(modality.to_owned());
+    Ok(())
 }

@@ -3,8 +3,7 @@
 //! What all experts share lives here: which rows they are fitted on and which they are asked about. A member of the
 //! family brings only its way to fit and predict.
 
-use arrow::array::Array;
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Folds};
+use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, Rows, StageError};
 use fuseline_learn::weights;
@@ -14,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::calibration::{Calibrating, Calibration, Scale};
-use crate::guard::groups_apart;
-use crate::rows::{Matrix, fold_of_rows, row_of};
+use crate::guard::fold_apart;
+use crate::rows::{Finder, Matrix, fold_of_rows};
 use crate::split::fold_by_rank;
 
 mod calibration;
@@ -119,6 +118,9 @@ pub(crate) struct Training<'a> {
     pub left_out: &'a [u32],
 }
 
+/// Gathers the rows that a fitted expert is asked about, so that they need no room while it is fitted.
+pub(crate) type Ask<'a> = &'a dyn Fn() -> Vec<f64>;
+
 /// What a learner says is a failure of the work, not of the data.
 pub(crate) fn failed(error: impl std::error::Error) -> StageError {
     StageError::failed(error.to_string())
@@ -149,50 +151,50 @@ pub(crate) fn run(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     setup: &Setup<'_>,
-    predict: impl Fn(&Training<'_>, Vec<f64>) -> Result<Vec<f64>, StageError> + Sync,
+    predict: impl Fn(Training<'_>, Ask<'_>) -> Result<Vec<f64>, StageError> + Sync,
 ) -> Result<(), StageError> {
-    let features: Features = inputs.one("features")?;
     let cohort: Cohort = inputs.one("cohort")?;
-    let place = row_of(features.example_id.iter().flatten());
-    let found = |row: usize| place.get(cohort.example_id[row].as_str()).copied();
-    let folds: Folds = inputs.one("folds")?;
-    let rows = Sides::new(&cohort, &folds, setup.test_fold, setup.inner_folds, found)?;
+    let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
+    let features: Features = inputs.one("features")?;
+    let mut place = Finder::new(&features.example_id);
+    let found = |row: usize| place.find(&cohort.example_id[row]);
+    let rows = Sides::new(&cohort, &fold, setup.test_fold, setup.inner_folds, found)?;
     if rows.train.is_empty() {
-        let first = |id: Option<&str>| id.unwrap_or("none").to_owned();
+        let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
         return Err(StageError::data("no training example of the cohort is in the features").hint(
             format!(
                 "compare the example_ids: the cohort has {}, such as {}; the features have {}, such as {}",
                 cohort.example_id.len(),
-                first(cohort.example_id.first().map(String::as_str)),
+                first(&cohort.example_id),
                 features.example_id.len(),
-                first(features.example_id.iter().flatten().next()),
+                first(&features.example_id),
             ),
         ));
     }
     let matrix = Matrix::of(&features, setup.exclude)?;
-    if matrix.width == 0 {
+    if matrix.width() == 0 {
         return Err(StageError::data("no feature is left to fit on")
             .at("exclude")
             .hint(format!("all {} features are excluded", features.columns.len())));
     }
     let modality = modality(setup.modality, inputs);
-    let classes = cohort.classes.len();
+    // From here on rows are numbers.
+    drop((fold, features));
+    let Cohort { example_id, group, label, classes: class_names } = cohort;
+    drop(group);
+    let classes = class_names.len();
 
-    let answer = |left_out: Vec<u32>| -> Result<Answer, StageError> {
+    let answer = |left_out: &Vec<u32>| -> Result<Vec<f64>, StageError> {
         inputs.keep_going()?;
-        let (fit, asked): (Vec<usize>, Vec<usize>) =
-            (0..rows.train.len()).partition(|&row| !left_out.contains(&rows.train[row].inner));
+        let fit = rows.train.iter().filter(|row| !left_out.contains(&row.inner));
         // Nothing left out: fitted on all training rows, asked about the test rows.
-        let ask: Vec<usize> = match left_out[..] {
-            [] => rows.test.iter().map(|row| row.features).collect(),
-            _ => asked.iter().map(|&row| rows.train[row].features).collect(),
-        };
-        if ask.is_empty() {
-            return Ok(Answer { left_out, asked, probabilities: Vec::new() });
+        let asked = if left_out.is_empty() { &rows.test } else { &rows.train };
+        let asked = asked.iter().filter(|row| left_out.is_empty() || left_out.contains(&row.inner));
+        if asked.clone().next().is_none() {
+            return Ok(Vec::new());
         }
-        let labels: Vec<u32> =
-            fit.iter().map(|&row| cohort.label[rows.train[row].cohort]).collect();
-        all_classes(&labels, &cohort.classes).map_err(|class| {
+        let labels: Vec<u32> = fit.clone().map(|row| label[row.cohort as usize]).collect();
+        all_classes(&labels, &class_names).map_err(|class| {
             let place = match left_out[..] {
                 [] => format!("fold {}", setup.test_fold),
                 [inner] => format!("fold {}, inner fold {inner}", setup.test_fold),
@@ -203,92 +205,80 @@ pub(crate) fn run(
             ))
             .hint("use fewer folds, or fewer inner_folds, or split.stratified_group_kfold")
         })?;
-        let fit: Vec<usize> = fit.iter().map(|&row| rows.train[row].features).collect();
         let training = Training {
-            features: matrix.gather(&fit),
-            width: matrix.width,
+            features: matrix.gather(fit.map(|row| row.features as usize)),
+            width: matrix.width(),
             labels: &labels,
             weights: &setup.class_weight.of(&labels, classes)?,
             classes,
-            left_out: &left_out,
+            left_out,
         };
-        let probabilities = predict(&training, matrix.gather(&ask))?;
-        Ok(Answer { left_out, asked, probabilities })
+        predict(training, &|| matrix.gather(asked.clone().map(|row| row.features as usize)))
     };
     let mut parts: Vec<Vec<u32>> = vec![vec![]];
     parts.extend((0..setup.inner_folds).map(|inner| vec![inner]));
     if setup.calibration != Calibration::None {
         parts.extend((0..setup.inner_folds).flat_map(|a| (0..a).map(move |b| vec![b, a])));
     }
-    let mut answers = parts.into_par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
+    let mut answers = parts.par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
 
-    let mut test = std::mem::take(&mut answers[0].probabilities);
+    let mut test = std::mem::take(&mut answers[0]);
+    // Puts what was said without some inner folds in the places of their rows, or of those among them.
+    let put = |part: usize, evidence: &mut [f64], among: &dyn Fn(&Row) -> bool| {
+        let rows = rows.train.iter().zip(evidence.chunks_exact_mut(classes));
+        let asked = rows.filter(|(row, _)| parts[part].contains(&row.inner));
+        for ((row, place), said) in asked.zip(answers[part].chunks_exact(classes)) {
+            if among(row) {
+                place.copy_from_slice(said);
+            }
+        }
+    };
     let mut train = vec![0.0; rows.train.len() * classes];
-    for answer in &answers[1..=setup.inner_folds as usize] {
-        answer.put(&mut train, classes, |_| true);
-    }
-    let labels: Vec<u32> = rows.train.iter().map(|row| cohort.label[row.cohort]).collect();
+    let single = setup.inner_folds as usize;
+    (1..=single).for_each(|part| put(part, &mut train, &|_| true));
+    let labels: Vec<u32> = rows.train.iter().map(|row| label[row.cohort as usize]).collect();
     Calibrating {
         calibration: setup.calibration,
         scale: setup.scale,
         class_weight: setup.class_weight,
         rows: &rows.train,
         labels: &labels,
-        class_names: &cohort.classes,
+        class_names: &class_names,
         inner_folds: setup.inner_folds,
     }
     .calibrate(&mut train, &mut test, |inner, evidence| {
-        for answer in &answers[setup.inner_folds as usize + 1..] {
-            if answer.left_out.contains(&inner) {
-                answer.put(evidence, classes, |row| rows.train[row].inner != inner);
-            }
+        for part in (single + 1..parts.len()).filter(|&part| parts[part].contains(&inner)) {
+            put(part, evidence, &|row| row.inner != inner);
         }
     })?;
-    let evidence = |rows: &[Row], probabilities| Evidence {
-        modality: modality.clone(),
-        classes: cohort.classes.clone(),
-        example_id: ids(&cohort, rows),
-        probabilities,
-    };
-    outputs.put("train", evidence(&rows.train, train))?;
-    outputs.put("test", evidence(&rows.test, test))
-}
-
-/// What an expert says that was fitted without some inner folds.
-struct Answer {
-    left_out: Vec<u32>,
-    /// The training rows that it was asked about.
-    asked: Vec<usize>,
-    probabilities: Vec<f64>,
-}
-
-impl Answer {
-    /// Puts the evidence of some rows in their places.
-    fn put(&self, evidence: &mut [f64], classes: usize, among: impl Fn(usize) -> bool) {
-        for (&row, probabilities) in self.asked.iter().zip(self.probabilities.chunks_exact(classes))
-        {
-            if among(row) {
-                evidence[row * classes..][..classes].copy_from_slice(probabilities);
-            }
-        }
+    for (port, rows, probabilities) in [("train", &rows.train, train), ("test", &rows.test, test)] {
+        let evidence = Evidence {
+            modality: modality.clone(),
+            classes: class_names.clone(),
+            example_id: ids(&example_id, rows),
+            probabilities: probabilities.into(),
+        };
+        outputs.put(port, evidence)?;
     }
+    Ok(())
 }
 
 /// A row of the cohort that the modality has too.
 struct Row {
-    cohort: usize,
+    cohort: u32,
     /// Where its features stand.
-    features: usize,
+    features: u32,
     /// The inner fold; of no meaning for a test row.
     inner: u32,
 }
 
 /// The example_ids of some rows.
-fn ids(cohort: &Cohort, rows: &[Row]) -> Vec<String> {
-    rows.iter().map(|row| cohort.example_id[row.cohort].clone()).collect()
+fn ids(example_id: &Texts, rows: &[Row]) -> Texts {
+    example_id.take(rows.iter().map(|row| row.cohort as usize))
 }
 
 /// The rows on each side of the split that the modality has.
+#[derive(Default)]
 struct Sides {
     train: Vec<Row>,
     test: Vec<Row>,
@@ -297,42 +287,46 @@ struct Sides {
 }
 
 impl Sides {
-    /// `found` says where the features of a row of the cohort stand. Training rows are divided into `inner_folds`, unless
-    /// that is 0.
+    /// `fold`: that of each row of the cohort. `found` says where the features of a row stand. Training rows are divided
+    /// into `inner_folds`, unless that is 0.
     fn new(
         cohort: &Cohort,
-        folds: &Folds,
+        fold: &[i32],
         test_fold: i32,
         inner_folds: u32,
-        found: impl Fn(usize) -> Option<usize>,
+        mut found: impl FnMut(usize) -> Option<usize>,
     ) -> Result<Self, StageError> {
-        let fold = fold_of_rows(cohort, folds)?;
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..fold.len()).partition(|&row| fold[row] == test_fold);
-        if test.is_empty() {
-            return Err(no_test_rows(test_fold, &fold));
+        let rows =
+            |test: bool| (0..fold.len()).filter(move |&row| (fold[row] == test_fold) == test);
+        let all = (rows(false).count(), rows(true).count());
+        if all.1 == 0 {
+            return Err(no_test_rows(test_fold, fold));
         }
-        groups_apart(cohort, &train, &test)?;
-        let groups = train.iter().map(|&row| cohort.group[row].as_str());
+        fold_apart(cohort, fold, test_fold)?;
         let inner = match inner_folds {
-            0 => vec![0; train.len()],
-            _ => fold_by_rank(groups, inner_folds, |_| ()).map_err(|groups| {
-                StageError::data(format!(
-                    "{inner_folds} inner folds of {groups} training groups: some would be empty"
-                ))
-                .at("inner_folds")
-                .hint(format!("at most {groups} inner folds are possible"))
-            })?,
+            0 => vec![0; all.0],
+            _ => fold_by_rank(&cohort.group.take(rows(false)), inner_folds, |_| ()).map_err(
+                |groups| {
+                    StageError::data(format!(
+                        "{inner_folds} inner folds of {groups} training groups: some would be empty"
+                    ))
+                    .at("inner_folds")
+                    .hint(format!("at most {groups} inner folds are possible"))
+                },
+            )?,
         };
-        let present = |row: usize, inner: u32| {
-            found(row).map(|features| Row { cohort: row, features, inner })
-        };
-        let inner_of = train.iter().zip(inner);
-        Ok(Self {
-            all: (train.len(), test.len()),
-            train: inner_of.filter_map(|(&row, inner)| present(row, inner)).collect(),
-            test: test.iter().filter_map(|&row| present(row, 0)).collect(),
-        })
+        let mut sides = Self { all, ..Self::default() };
+        let mut inner = inner.into_iter();
+        for row in 0..fold.len() {
+            let tested = fold[row] == test_fold;
+            let inner = if tested { 0 } else { inner.next().unwrap_or_default() };
+            if let Some(features) = found(row) {
+                let side = if tested { &mut sides.test } else { &mut sides.train };
+                // Tables have fewer rows than there are numbers of 32 bits.
+                side.push(Row { cohort: row as u32, features: features as u32, inner });
+            }
+        }
+        Ok(sides)
     }
 }
 

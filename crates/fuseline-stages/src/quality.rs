@@ -7,7 +7,7 @@ use fuseline_engine::{Inputs, Outputs, Ports, RowFlow, StageError};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 
-use crate::rows::row_of;
+use crate::rows::Finder;
 
 pub mod aligned;
 pub mod column;
@@ -88,7 +88,7 @@ pub(crate) fn put(
                 control: source.control,
                 evidence_derived: source.evidence_derived,
                 example_id: evidence.example_id,
-                quality,
+                quality: quality.into(),
             },
         )?;
     }
@@ -102,20 +102,17 @@ pub(crate) fn each_row(evidence: &Evidence) -> std::slice::ChunksExact<'_, f64> 
 
 /// The row of the features in which each row of evidence stands.
 pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<usize>, StageError> {
-    let place = row_of(features.example_id.iter().flatten());
-    evidence
-        .example_id
-        .iter()
-        .map(|id| {
-            place.get(id.as_str()).copied().ok_or_else(|| {
-                StageError::data(format!(
-                    "example {id} has evidence of modality {} and is not in the features",
-                    evidence.modality
-                ))
-                .hint("give the features that the expert was given")
-            })
+    let mut place = Finder::new(&features.example_id);
+    let row = |id| {
+        place.find(id).ok_or_else(|| {
+            StageError::data(format!(
+                "example {id} has evidence of modality {} and is not in the features",
+                evidence.modality
+            ))
+            .hint("give the features that the expert was given")
         })
-        .collect()
+    };
+    evidence.example_id.iter().map(row).collect()
 }
 
 /// Standard normal noise of each row. It is drawn per example, so that an example's noise is the same in every fold and

@@ -1,121 +1,114 @@
 //! Finding rows by example_id, and features as matrices.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
-use arrow::array::Array;
-use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds};
+use arrow::array::{Array, Float64Array};
+use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds, Texts};
 use fuseline_engine::StageError;
-
-/// Where each example_id stands.
-pub(crate) type RowOf<'a> = BTreeMap<&'a str, usize>;
-
-/// Where each example_id stands.
-pub(crate) fn row_of<'a>(ids: impl IntoIterator<Item = &'a str>) -> RowOf<'a> {
-    ids.into_iter().zip(0..).collect()
-}
 
 /// Finds examples among others that stand in much the same order: first right behind the one found before.
 pub(crate) struct Finder<'a> {
-    ids: &'a [String],
+    ids: &'a Texts,
     next: usize,
-    everywhere: OnceCell<RowOf<'a>>,
+    /// The rows in the order of their ids, where that is another; made when it is needed.
+    order: OnceCell<Option<Vec<u32>>>,
 }
 
 impl<'a> Finder<'a> {
     /// Among these, each of which comes once.
-    pub fn new(ids: &'a [String]) -> Self {
-        Self { ids, next: 0, everywhere: OnceCell::new() }
+    pub fn new(ids: &'a Texts) -> Self {
+        Self { ids, next: 0, order: OnceCell::new() }
     }
 
     /// Where an example stands.
     pub fn find(&mut self, id: &str) -> Option<usize> {
-        let at = if self.ids.get(self.next).is_some_and(|next| next == id) {
-            self.next
-        } else {
-            let ids = self.ids.iter().map(String::as_str);
-            *self.everywhere.get_or_init(|| row_of(ids)).get(id)?
+        let row = match self.ids.get(self.next) {
+            Some(next) if next == id => self.next,
+            _ => self.search(id)?,
         };
-        self.next = at + 1;
-        Some(at)
+        self.next = row + 1;
+        Some(row)
+    }
+
+    fn search(&self, id: &str) -> Option<usize> {
+        let order = self.order.get_or_init(|| self.ids.order());
+        let row = |place: usize| order.as_ref().map_or(place, |order| order[place] as usize);
+        let (mut from, mut to) = (0, self.ids.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.ids[row(middle)].cmp(id) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Some(row(middle)),
+                Ordering::Greater => to = middle,
+            }
+        }
+        None
     }
 }
 
 /// The fold of each row of a cohort.
 pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, StageError> {
-    let place = row_of(folds.example_id.iter().map(String::as_str));
-    cohort
-        .example_id
-        .iter()
-        .map(|id| {
-            let at = place.get(id.as_str());
-            at.map(|&at| folds.fold[at]).ok_or_else(|| {
-                StageError::data(format!("example {id} of the cohort is in no fold"))
-            })
-        })
-        .collect()
+    let mut place = Finder::new(&folds.example_id);
+    let fold = cohort.example_id.iter().map(|id| {
+        let at = place
+            .find(id)
+            .ok_or_else(|| StageError::data(format!("example {id} of the cohort is in no fold")))?;
+        Ok(folds.fold[at])
+    });
+    fold.collect()
 }
 
 /// The row of the cohort in which each row of evidence stands.
-pub(crate) fn cohort_rows(
-    evidence: &Evidence,
-    mut place: impl FnMut(&str) -> Option<usize>,
-) -> Result<Vec<usize>, StageError> {
-    evidence
-        .example_id
-        .iter()
-        .map(|id| {
-            place(id).ok_or_else(|| {
-                StageError::data(format!(
-                    "example {id} has evidence of modality {} and is not in the cohort",
-                    evidence.modality
-                ))
-            })
+pub(crate) fn cohort_rows(evidence: &Evidence, cohort: &Cohort) -> Result<Vec<usize>, StageError> {
+    let mut place = Finder::new(&cohort.example_id);
+    let row = |id| {
+        place.find(id).ok_or_else(|| {
+            StageError::data(format!(
+                "example {id} has evidence of modality {} and is not in the cohort",
+                evidence.modality
+            ))
         })
-        .collect()
+    };
+    evidence.example_id.iter().map(row).collect()
 }
 
-/// Features by row, of the columns that are wanted: row-major, a missing value as NaN.
+/// Features by row, of the columns that are wanted; a missing value is NaN.
 pub(crate) struct Matrix {
-    pub values: Vec<f64>,
-    pub width: usize,
+    columns: Vec<Float64Array>,
 }
 
 impl Matrix {
-    /// All rows of the features, without the named columns.
+    /// The features without the named columns.
     pub fn of(features: &Features, without: &[String]) -> Result<Self, StageError> {
         if let Some(unknown) =
             without.iter().find(|name| features.columns.iter().all(|(column, _)| column != *name))
         {
             return Err(no_column(features, unknown).at("exclude"));
         }
-        let columns: Vec<_> = features
-            .columns
-            .iter()
-            .filter(|(name, _)| !without.contains(name))
-            .map(|(_, column)| column)
-            .collect();
-        let (rows, width) = (features.example_id.len(), columns.len());
-        let mut values = vec![f64::NAN; rows * width];
-        for (at, column) in columns.iter().enumerate() {
-            for (row, value) in column.iter().enumerate() {
-                if let Some(value) = value {
-                    values[row * width + at] = value;
-                }
-            }
-        }
-        Ok(Self { values, width })
+        let wanted = features.columns.iter().filter(|(name, _)| !without.contains(name));
+        Ok(Self { columns: wanted.map(|(_, column)| column.clone()).collect() })
     }
 
-    pub fn row(&self, row: usize) -> &[f64] {
-        &self.values[row * self.width..][..self.width]
+    /// How many columns.
+    pub fn width(&self) -> usize {
+        self.columns.len()
     }
 
-    /// Some rows, in the order given.
-    pub fn gather(&self, rows: &[usize]) -> Vec<f64> {
-        let mut gathered = Vec::with_capacity(rows.len() * self.width);
-        for &row in rows {
-            gathered.extend_from_slice(self.row(row));
+    /// One row.
+    pub fn row(&self, row: usize) -> Vec<f64> {
+        self.gather(std::iter::once(row))
+    }
+
+    /// Some rows, in the order given, row-major.
+    pub fn gather(&self, rows: impl Iterator<Item = usize> + Clone) -> Vec<f64> {
+        let mut gathered = Vec::with_capacity(rows.clone().count() * self.width());
+        for row in rows {
+            gathered.extend(
+                self.columns
+                    .iter()
+                    .map(|column| if column.is_valid(row) { column.value(row) } else { f64::NAN }),
+            );
         }
         gathered
     }
@@ -144,13 +137,13 @@ pub(crate) fn decision(probabilities: &[f64]) -> usize {
 }
 
 /// The digest of a set of rows: their example_ids in the cohort's order, each behind its length.
-pub(crate) fn rows_digest(example_ids: &[String]) -> Digest {
-    let mut bytes = Vec::new();
-    for id in example_ids {
-        bytes.extend_from_slice(&(id.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(id.as_bytes());
-    }
-    Digest::of(&bytes)
+pub(crate) fn rows_digest(example_ids: &Texts) -> Digest {
+    Digest::of_pieces(|take| {
+        for id in example_ids.iter() {
+            take(&(id.len() as u64).to_le_bytes());
+            take(id.as_bytes());
+        }
+    })
 }
 
 #[cfg(test)]
@@ -159,9 +152,13 @@ mod tests {
 
     #[test]
     fn a_finder_finds_in_any_order_and_nothing_that_is_not_there() {
-        let ids = ["a", "b", "c", "d"].map(String::from);
-        let mut finder = Finder::new(&ids);
-        let found = ["a", "b", "d", "c", "d", "x", "a", "a"].map(|id| finder.find(id));
-        assert_eq!(found, [Some(0), Some(1), Some(3), Some(2), Some(3), None, Some(0), Some(0)]);
+        let wanted = ["a", "b", "d", "c", "d", "x", "a", "a"];
+        for ids in [["a", "b", "c", "d"], ["c", "a", "d", "b"]] {
+            let known = Texts::from_iter(ids);
+            let mut finder = Finder::new(&known);
+            for id in wanted {
+                assert_eq!(finder.find(id), ids.iter().position(|known| *known == id), "{id}");
+            }
+        }
     }
 }

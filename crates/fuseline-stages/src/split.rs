@@ -1,8 +1,6 @@
 //! `split.*`: which examples are tested in which fold.
 
-use std::collections::BTreeMap;
-
-use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_artifact::{ArtifactKind, Cohort, Texts};
 use fuseline_engine::{Ports, StageError};
 use fuseline_workflow::Role;
 
@@ -55,22 +53,24 @@ fn too_few_groups(folds: u32, groups: usize) -> StageError {
         .hint(format!("at most {groups} folds are possible"))
 }
 
-/// The fold of each row: groups sorted by code point, the group of rank r in fold r mod `folds`.
+/// The fold of each row: groups sorted by code point, the group of rank r in fold r mod `folds`. `reorder` may put the
+/// ranks in another order first.
 ///
 /// Errors with the number of groups when there are fewer of them than folds.
-pub(crate) fn fold_by_rank<'g>(
-    groups: impl Iterator<Item = &'g str> + Clone,
+pub(crate) fn fold_by_rank(
+    group: &Texts,
     folds: u32,
-    reorder: impl FnOnce(&mut [&'g str]),
+    reorder: impl FnOnce(&mut [u32]),
 ) -> Result<Vec<u32>, usize> {
-    let mut fold_of: BTreeMap<&str, u32> = groups.clone().map(|group| (group, 0)).collect();
-    if fold_of.len() < folds as usize {
-        return Err(fold_of.len());
+    let (ranks, groups) = group.ranks();
+    if groups < folds as usize {
+        return Err(groups);
     }
-    let mut ranked: Vec<&str> = fold_of.keys().copied().collect();
+    let mut ranked: Vec<u32> = (0..groups as u32).collect();
     reorder(&mut ranked);
-    for (group, fold) in ranked.into_iter().zip((0..folds).cycle()) {
-        fold_of.insert(group, fold);
+    let mut fold_of = vec![0; groups];
+    for (rank, fold) in ranked.into_iter().zip((0..folds).cycle()) {
+        fold_of[rank as usize] = fold;
     }
-    Ok(groups.map(|group| fold_of[group]).collect())
+    Ok(ranks.into_iter().map(|rank| fold_of[rank as usize]).collect())
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::digest::Digest;
 use crate::samples;
 use crate::sequence::Held;
+use crate::texts::Texts;
 
 fn comes_back<T: Typed + Clone + PartialEq + Debug>(value: T) {
     let artifact = value.clone().into_artifact().unwrap();
@@ -34,16 +35,16 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
 #[test]
 fn tables_without_rows_come_back_too() {
     let mut features = samples::features();
-    features.example_id = features.example_id.slice(0, 0);
+    let none = || Texts::from_iter([""; 0]);
+    features.example_id = none();
     features.columns.iter_mut().for_each(|(_, values)| *values = values.slice(0, 0));
     comes_back(features);
     let mut evidence = samples::evidence();
-    evidence.example_id.clear();
-    evidence.probabilities.clear();
+    evidence.example_id = none();
+    evidence.probabilities = Vec::new().into();
     comes_back(evidence);
     let mut cohort = samples::cohort();
-    cohort.example_id.clear();
-    cohort.group.clear();
+    (cohort.example_id, cohort.group) = (none(), none());
     cohort.label.clear();
     comes_back(cohort);
     comes_back(crate::Findings { rows: Vec::new(), ..samples::findings() });
@@ -97,7 +98,7 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
         "row 1 of cohort has 3 in column label, where the index of a class is expected",
     );
     let mut cohort = samples::cohort();
-    cohort.example_id[2] = "a".to_owned();
+    cohort.example_id = Texts::from_iter(["a", "b", "a"]);
     refused(cohort.into_artifact(), "cohort have example_id a twice");
     let mut cohort = samples::cohort();
     cohort.classes[1] = "rest".to_owned();
@@ -110,7 +111,7 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
     refused(folds.into_artifact(), "column fold of folds has 2 values for 3 rows");
     for bad in [f64::NAN, f64::INFINITY, -0.5] {
         let mut evidence = samples::evidence();
-        evidence.probabilities[3] = bad;
+        evidence.probabilities = vec![0.25, 0.75, 0.5, bad].into();
         refused(
             evidence.into_artifact(),
             &format!(
@@ -120,7 +121,7 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
     }
     let mut evidence = samples::evidence();
     evidence.classes.clear();
-    evidence.probabilities.clear();
+    evidence.probabilities = Vec::new().into();
     refused(
         evidence.into_artifact(),
         "metadata classes of evidence is \"[]\", where at least one class is expected",
@@ -195,9 +196,8 @@ proptest! {
     ) {
         let values: arrow::array::Float64Array =
             bits.iter().map(|bits| bits.map(f64::from_bits)).collect();
-        let ids = (0..bits.len()).map(|row| format!("{row:03}"));
         let features = crate::Features {
-            example_id: arrow::array::StringArray::from_iter_values(ids),
+            example_id: (0..bits.len()).map(|row| format!("{row:03}")).collect(),
             columns: vec![("x".to_owned(), values)],
         };
         let bytes = features.into_artifact().unwrap().encode().unwrap();

@@ -9,9 +9,8 @@ use crate::sequence::Held;
 use crate::{Artifact, Features, Typed, samples};
 
 fn features(values: Vec<Option<f64>>) -> Features {
-    let ids = (0..values.len()).map(|row| format!("{row:07}"));
     Features {
-        example_id: StringArray::from_iter_values(ids),
+        example_id: (0..values.len()).map(|row| format!("{row:07}")).collect(),
         columns: vec![("x".to_owned(), Float64Array::from(values))],
     }
 }
@@ -27,7 +26,7 @@ fn how_a_table_was_put_together_does_not_show_in_its_bytes() {
     // A slice of a longer table.
     let mut longer =
         features((0..1500).map(|row| (row % 7 > 0).then_some(f64::from(row))).collect());
-    longer.example_id = longer.example_id.slice(0, 1000);
+    longer.example_id = longer.example_id.array().slice(0, 1000).into();
     longer.columns[0].1 = longer.columns[0].1.slice(0, 1000);
     assert_eq!(bytes(longer), expected);
     // Other values hidden under the nulls.

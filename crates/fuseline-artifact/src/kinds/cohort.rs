@@ -1,13 +1,12 @@
 //! The examples under study.
 
-use std::collections::BTreeMap;
-
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID};
 use crate::schema::{Column, ColumnType, KindSchema};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Cohort,
@@ -28,9 +27,9 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cohort {
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// Its group.
-    pub group: Vec<String>,
+    pub group: Texts,
     /// The index of its class.
     pub label: Vec<u32>,
     /// The names of the classes.
@@ -46,11 +45,6 @@ impl Cohort {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.example_id.is_empty()
-    }
-
-    /// The row of every example.
-    pub fn rows_by_id(&self) -> BTreeMap<&str, usize> {
-        self.example_id.iter().map(String::as_str).zip(0..).collect()
     }
 }
 

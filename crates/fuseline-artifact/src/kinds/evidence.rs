@@ -1,11 +1,14 @@
 //! An expert's class probabilities.
 
+use arrow::buffer::ScalarBuffer;
+
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID};
 use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Evidence,
@@ -28,9 +31,9 @@ pub struct Evidence {
     /// The names of the classes.
     pub classes: Vec<String>,
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// Probabilities in row-major order: as many a row as there are classes.
-    pub probabilities: Vec<f64>,
+    pub probabilities: ScalarBuffer<f64>,
 }
 
 impl Typed for Evidence {

@@ -8,6 +8,7 @@ use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::EXAMPLE_ID;
 use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::ExampleEffects,
@@ -44,7 +45,7 @@ pub struct ExampleEffects {
     /// How many permutations were counted.
     pub permutations: u32,
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// Whether the Clean-Q decision is right.
     pub clean_correct: Vec<bool>,
     /// Under how many permutations the decision is right.

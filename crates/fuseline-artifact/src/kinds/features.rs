@@ -1,13 +1,14 @@
 //! One modality's raw features.
 
-use arrow::array::{Array, Float64Array, StringArray};
+use arrow::array::Float64Array;
 
 use crate::artifact::{Artifact, Typed};
-use crate::columns::{Builder, Columns, first_duplicate};
+use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::EXAMPLE_ID;
 use crate::schema::{Column, ColumnName, ColumnType, KindSchema};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Features,
@@ -28,7 +29,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// The example of each row.
-    pub example_id: StringArray,
+    pub example_id: Texts,
     /// Name and values of each feature. Null is missing; values that are not finite are kept.
     pub columns: Vec<(String, Float64Array)>,
 }
@@ -37,9 +38,8 @@ impl Typed for Features {
     const KIND: ArtifactKind = ArtifactKind::Features;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        check_ids(&self.example_id)?;
         let mut builder =
-            Builder::new(Self::KIND, self.example_id.len()).column("example_id", self.example_id);
+            Builder::new(Self::KIND, self.example_id.len()).example_ids(&self.example_id);
         for (name, values) in self.columns {
             builder = builder.column(&name, values);
         }
@@ -48,22 +48,11 @@ impl Typed for Features {
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
         let columns = Columns::of(artifact, Self::KIND)?;
-        let example_id = columns.strings("example_id")?.clone();
-        check_ids(&example_id)?;
+        let example_id = columns.example_ids()?;
         let names = columns.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
         let columns = names
             .map(|name| Ok((name.clone(), columns.floats(name)?.clone())))
             .collect::<Result<_, ArtifactError>>()?;
         Ok(Self { example_id, columns })
-    }
-}
-
-fn check_ids(ids: &StringArray) -> Result<(), ArtifactError> {
-    match first_duplicate(ids.iter().flatten()) {
-        Some(id) => Err(ArtifactError::DuplicateExample {
-            kind: ArtifactKind::Features,
-            example_id: id.to_owned(),
-        }),
-        None => Ok(()),
     }
 }

@@ -184,10 +184,9 @@ impl Typed for Findings {
             .names("modalities", modalities)
             .names("settings", settings);
         for (at, axis) in axes.iter().enumerate() {
-            let labels: Vec<_> = rows.iter().map(|row| row.point[at].clone()).collect();
-            builder = builder.texts(axis, &labels);
+            builder = builder.texts(axis, &rows.iter().map(|row| &row.point[at]).collect());
         }
-        let controls: Vec<_> = rows.iter().map(|row| row.control.to_string()).collect();
+        let controls = rows.iter().map(|row| row.control.name()).collect();
         builder = builder
             .texts("control", &controls)
             .column(
@@ -251,11 +250,11 @@ impl Typed for Findings {
                 kind: Self::KIND,
                 column: "control".to_owned(),
                 row,
-                value: controls[row].clone(),
+                value: controls[row].to_owned(),
                 expected: "native, positive or negative",
             })?;
             Ok(Finding {
-                point: points.iter().map(|labels| labels[row].clone()).collect(),
+                point: points.iter().map(|labels| labels[row].to_owned()).collect(),
                 control,
                 evidence_derived: evidence_derived.value(row),
                 n_examples: n_examples.value(row),

@@ -6,6 +6,7 @@ use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::EXAMPLE_ID;
 use crate::schema::{Column, ColumnType, KindSchema};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Folds,
@@ -21,7 +22,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folds {
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// The fold in which it is tested.
     pub fold: Vec<i32>,
 }

@@ -71,7 +71,7 @@ impl FittedOn {
     pub fn examples<'i>(ids: impl IntoIterator<Item = &'i str>) -> Self {
         let mut kept: Vec<[u8; KEPT]> = ids.into_iter().map(kept).collect();
         kept.sort_unstable();
-        Self(kept.concat())
+        Self(kept.into_flattened())
     }
 
     /// Whether the model was fitted on an example.

@@ -1,11 +1,14 @@
 //! Fused class probabilities and decisions.
 
+use arrow::buffer::ScalarBuffer;
+
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID};
 use crate::schema::{Column, ColumnType, KindSchema};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Predictions,
@@ -28,9 +31,9 @@ pub struct Predictions {
     /// The names of the classes.
     pub classes: Vec<String>,
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// Probabilities in row-major order: as many a row as there are classes.
-    pub probabilities: Vec<f64>,
+    pub probabilities: ScalarBuffer<f64>,
     /// The index of the class that was decided for.
     pub decision: Vec<u32>,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use arrow::array::Float64Array;
+use arrow::buffer::ScalarBuffer;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,6 +14,7 @@ use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::EXAMPLE_ID;
 use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
     kind: ArtifactKind::Quality,
@@ -108,9 +110,9 @@ pub struct Quality {
     /// Whether it is a function of the evidence.
     pub evidence_derived: bool,
     /// The example of each row.
-    pub example_id: Vec<String>,
+    pub example_id: Texts,
     /// Its quality; more is better.
-    pub quality: Vec<f64>,
+    pub quality: ScalarBuffer<f64>,
 }
 
 impl Typed for Quality {
@@ -123,7 +125,7 @@ impl Typed for Quality {
             .metadata("control", self.control)
             .metadata("evidence_derived", self.evidence_derived)
             .example_ids(&self.example_id)
-            .column("quality", Float64Array::from(self.quality))
+            .column("quality", Float64Array::new(self.quality, None))
             .build()
     }
 
@@ -135,7 +137,7 @@ impl Typed for Quality {
             control: columns.parse("control", "native, positive or negative")?,
             evidence_derived: columns.parse("evidence_derived", "true or false")?,
             example_id: columns.example_ids()?,
-            quality: columns.floats("quality")?.values().to_vec(),
+            quality: columns.floats("quality")?.values().clone(),
         })
     }
 }

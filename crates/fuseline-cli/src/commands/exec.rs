@@ -33,7 +33,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
         Some(record) if !args.again => ("cached", record, None, None),
         _ => {
             let started = Instant::now();
-            let executor = LocalExecutor::new(&kinds, &services, &cache);
+            let executor = LocalExecutor::new(&kinds, &services, &cache).for_one();
             let stop = Arc::new(AtomicBool::new(false));
             let executed =
                 executor.execute(&job, &stop).map_err(|error| failure(&job.site, error))?;

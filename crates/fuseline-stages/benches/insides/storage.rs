@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::Float64Array;
 use criterion::{Criterion, Throughput};
-use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
+use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Texts, Typed};
 use fuseline_cache::{ActionKey, Cache, Index, Made};
 
 use crate::{Numbers, sizes};
@@ -15,7 +15,7 @@ fn features(rows: usize) -> Features {
     let mut numbers = Numbers(1);
     let mut column = || (0..rows).map(|_| numbers.value()).collect::<Float64Array>();
     Features {
-        example_id: StringArray::from_iter_values((0..rows).map(|row| format!("s{row:07}"))),
+        example_id: Texts::from_iter((0..rows).map(|row| format!("s{row:07}"))),
         columns: (0..WIDTH).map(|at| (format!("x{at}"), column())).collect(),
     }
 }

@@ -1,11 +1,9 @@
 //! `cohort.define`: joins features and reads groups and labels from the example_ids.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use arrow::array::Array;
-use fuseline_artifact::{ArtifactKind, Cohort, Features};
+use fuseline_artifact::{ArtifactKind, Cohort, Features, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,
@@ -144,22 +142,21 @@ impl StageKind for DefineCohort {
 impl DefineCohort {
     /// The example_ids to keep, in code-point order.
     fn join<'f>(&self, features: &'f [Labelled<Features>]) -> Result<Vec<&'f str>, StageError> {
-        let mut modalities_with = BTreeMap::<&str, usize>::new();
-        for modality in features {
-            for example_id in modality.artifact.example_id.iter().flatten() {
-                *modalities_with.entry(example_id).or_default() += 1;
-            }
-        }
         let needed = match self.require {
             Require::Complete => features.len(),
             Require::Any => 1,
         };
-        let ids: Vec<&str> = modalities_with
-            .iter()
-            .filter(|(_, count)| **count >= needed)
-            .map(|(id, _)| *id)
-            .collect();
-        tracing::info!(kept = ids.len(), of = modalities_with.len(), "joined examples");
+        let mut each: Vec<_> =
+            features.iter().map(|of| of.artifact.example_id.sorted().peekable()).collect();
+        let (mut ids, mut of) = (Vec::new(), 0_usize);
+        while let Some(id) = each.iter_mut().filter_map(|ids| ids.peek().copied()).min() {
+            let modalities = each.iter_mut().filter_map(|ids| ids.next_if_eq(&id)).count();
+            if modalities >= needed {
+                ids.push(id);
+            }
+            of += 1;
+        }
+        tracing::info!(kept = ids.len(), of, "joined examples");
         if ids.is_empty() {
             let each: Vec<_> = features
                 .iter()
@@ -171,7 +168,7 @@ impl DefineCohort {
                         _ => place.join(" "),
                     };
                     let ids = &modality.artifact.example_id;
-                    let first = ids.iter().flatten().next().unwrap_or("none");
+                    let first = ids.get(0).unwrap_or("none");
                     format!("{place} has {}, such as {first}", ids.len())
                 })
                 .collect();
@@ -194,7 +191,7 @@ impl DefineCohort {
         let (ids, label): (Vec<&str>, Vec<u32>) =
             ids.iter().zip(label).filter_map(|(&id, label)| Some((id, label?))).unzip();
         let group = self.groups(&ids, side)?;
-        let example_id = ids.into_iter().map(str::to_owned).collect();
+        let example_id = ids.into_iter().collect();
         let cohort = Cohort { example_id, group, label, classes };
         for (text, examples) in &left_out {
             tracing::info!(label = text, examples, "left out examples whose label is in no class");
@@ -210,47 +207,47 @@ impl DefineCohort {
     }
 
     /// The group of each example.
-    fn groups(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<String>, StageError> {
+    fn groups(&self, ids: &[&str], side: Option<&Side>) -> Result<Texts, StageError> {
         let Some(Group { pattern, column }) = &self.group else {
-            return Ok(ids.iter().map(|&id| id.to_owned()).collect());
+            return Ok(ids.iter().collect());
         };
-        let text = |&id: &&_| match (column, side) {
-            (Some(column), Some(side)) => {
-                side.text(id, column, "group.column")?.map(Cow::into_owned).ok_or_else(|| {
-                    StageError::data(format!("the group of {id} is empty in {}", side.table.file))
-                        .at("group.column")
-                        .hint("write which group it is in, or take the example out of the table")
-                })
-            }
-            _ => Ok(id.to_owned()),
+        let text = |&id| match (column, side) {
+            (Some(column), Some(side)) => side.text(id, column, "group.column")?.ok_or_else(|| {
+                StageError::data(format!("the group of {id} is empty in {}", side.table.file))
+                    .at("group.column")
+                    .hint("write which group it is in, or take the example out of the table")
+            }),
+            _ => Ok(Cow::Borrowed(id)),
         };
-        let texts: Vec<String> = ids.iter().map(text).collect::<Result<_, StageError>>()?;
-        match pattern {
-            Some(pattern) => matched(pattern, &texts, column.as_ref(), "group.pattern"),
-            None => Ok(texts),
+        let mut texts = ids.iter().map(text).collect::<Result<Vec<_>, StageError>>()?;
+        if let Some(pattern) = pattern {
+            texts = matched(pattern, texts, column.as_ref(), "group.pattern")?;
         }
+        Ok(texts.into_iter().collect())
     }
 }
 
 /// What the pattern's first group matches in each text; an error that counts those that it does not match.
-pub(super) fn matched(
+pub(super) fn matched<'t>(
     pattern: &Pattern,
-    texts: &[String],
+    texts: Vec<Cow<'t, str>>,
     column: Option<&Column>,
     option: &str,
-) -> Result<Vec<String>, StageError> {
-    let found: Vec<&str> = texts.iter().filter_map(|text| pattern.first_group(text)).collect();
-    match texts.iter().find(|text| pattern.first_group(text).is_none()) {
-        None => Ok(found.into_iter().map(str::to_owned).collect()),
-        Some(missed) => {
-            let what = match column {
-                Some(column) => format!("texts of column {column}"),
-                None => "example_ids".to_owned(),
-            };
-            let counts = (found.len(), texts.len());
-            Err(unmatched(pattern, counts, &what, missed, "").at(option))
-        }
+) -> Result<Vec<Cow<'t, str>>, StageError> {
+    let matches = |text: &&Cow<'_, str>| pattern.first_group(text).is_some();
+    if let Some(missed) = texts.iter().find(|text| !matches(text)) {
+        let what = match column {
+            Some(column) => format!("texts of column {column}"),
+            None => "example_ids".to_owned(),
+        };
+        let counts = (texts.iter().filter(matches).count(), texts.len());
+        return Err(unmatched(pattern, counts, &what, missed, "").at(option));
     }
+    let group = |text| match text {
+        Cow::Borrowed(text) => pattern.first_group(text).map(Cow::Borrowed),
+        Cow::Owned(text) => pattern.first_group(&text).map(|group| Cow::Owned(group.to_owned())),
+    };
+    Ok(texts.into_iter().filter_map(group).collect())
 }
 
 #[cfg(test)]

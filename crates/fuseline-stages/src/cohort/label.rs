@@ -231,7 +231,7 @@ impl Label {
         let classes: Vec<(String, Vec<String>)> = match &self.classes {
             Some(classes) => classes.0.clone(),
             None => {
-                let distinct: BTreeSet<&String> = texts.iter().flatten().collect();
+                let distinct: BTreeSet<&str> = texts.iter().flatten().map(AsRef::as_ref).collect();
                 if distinct.len() < 2 {
                     let message = match distinct.first() {
                         Some(only) => {
@@ -244,7 +244,7 @@ impl Label {
                         "two classes are needed: take another column, or cut numbers with threshold or quantile",
                     ));
                 }
-                distinct.into_iter().map(|text| (text.clone(), vec![text.clone()])).collect()
+                distinct.into_iter().map(|text| (text.to_owned(), vec![text.to_owned()])).collect()
             }
         };
         let class_of: BTreeMap<&str, u32> = classes
@@ -258,9 +258,10 @@ impl Label {
             .into_iter()
             .map(|text| {
                 let text = text.unwrap_or_default();
-                let class = class_of.get(text.as_str()).copied();
+                let class = class_of.get(&*text).copied();
                 if class.is_none() {
-                    let text = if text.is_empty() { "(none)".to_owned() } else { text };
+                    let text =
+                        if text.is_empty() { "(none)".to_owned() } else { text.into_owned() };
                     *left_out.entry(text).or_default() += 1;
                 }
                 class
@@ -271,24 +272,26 @@ impl Label {
     }
 
     /// The label text of each example that has one.
-    fn texts(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<Option<String>>, StageError> {
-        let text = |&id: &&_| match (&self.column, side) {
-            (Some(column), Some(side)) => {
-                Ok(side.text(id, column, "label.column")?.map(Cow::into_owned))
-            }
-            _ => Ok(Some(id.to_owned())),
+    fn texts<'t>(
+        &self,
+        ids: &[&'t str],
+        side: Option<&'t Side>,
+    ) -> Result<Vec<Option<Cow<'t, str>>>, StageError> {
+        let text = |&id| match (&self.column, side) {
+            (Some(column), Some(side)) => side.text(id, column, "label.column"),
+            _ => Ok(Some(Cow::Borrowed(id))),
         };
-        let texts: Vec<Option<String>> = ids.iter().map(text).collect::<Result<_, StageError>>()?;
+        let texts = ids.iter().map(text).collect::<Result<Vec<_>, StageError>>()?;
         let Some(pattern) = &self.pattern else { return Ok(texts) };
-        let there: Vec<String> = texts.iter().flatten().cloned().collect();
-        let mut found =
-            matched(pattern, &there, self.column.as_ref(), "label.pattern")?.into_iter();
-        Ok(texts.into_iter().map(|text| text.and_then(|_| found.next())).collect())
+        let there: Vec<bool> = texts.iter().map(Option::is_some).collect();
+        let texts = texts.into_iter().flatten().collect();
+        let mut found = matched(pattern, texts, self.column.as_ref(), "label.pattern")?.into_iter();
+        Ok(there.into_iter().map(|there| if there { found.next() } else { None }).collect())
     }
 }
 
 /// What label texts there are, those in no class first of all.
-fn seen_texts(texts: &[Option<String>], class_of: &BTreeMap<&str, u32>) -> String {
+fn seen_texts(texts: &[Option<Cow<'_, str>>], class_of: &BTreeMap<&str, u32>) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for text in texts.iter().flatten() {
         *counts.entry(text).or_default() += 1;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::conform::{self, Known};
 use super::{Command, InputRole, is_per_example, name_of, process};
-use crate::guard::groups_apart;
+use crate::guard::fold_apart;
 use crate::rows::fold_of_rows;
 
 /// What arrives at an input, cut to what the program may see.
@@ -81,7 +81,7 @@ fn given<'a>(stage: &'a Command, inputs: &Inputs<'_>) -> Result<Vec<Given<'a>>, 
         (Some(port), Some(test)) => {
             let folds: Folds = inputs.one(port)?;
             sides_apart(stage, inputs, &folds, test)?;
-            Some(folds.example_id.into_iter().zip(folds.fold).collect())
+            Some(folds.example_id.iter().map(str::to_owned).zip(folds.fold).collect())
         }
         _ => None,
     };
@@ -131,13 +131,11 @@ fn sides_apart(
         for cohort in inputs.many::<Cohort>(name)? {
             let cohort = cohort.artifact;
             let fold = fold_of_rows(&cohort, folds)?;
-            let (tested, trained): (Vec<usize>, Vec<usize>) =
-                (0..fold.len()).partition(|&row| fold[row] == test);
-            if tested.is_empty() {
+            if !fold.contains(&test) {
                 return Err(StageError::data(format!("no example is tested in fold {test}"))
                     .at("test_fold"));
             }
-            groups_apart(&cohort, &trained, &tested)?;
+            fold_apart(&cohort, &fold, test)?;
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-use arrow::array::{Float64Array, StringArray};
-use fuseline_artifact::{Evidence, Features, Folds};
+use arrow::array::Float64Array;
+use fuseline_artifact::{Evidence, Features, Folds, Texts};
 use fuseline_engine::{Class, InputsBuilder};
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::testing::{cohort, run, services};
 
 fn features(ids: &[&str]) -> Features {
     Features {
-        example_id: StringArray::from(ids.to_vec()),
+        example_id: Texts::from_iter(ids.to_vec()),
         columns: vec![(
             "pitch".to_owned(),
             Float64Array::from((0..ids.len()).map(|row| row as f64).collect::<Vec<_>>()),
@@ -33,7 +33,7 @@ fn copied(options: Value) -> Result<Features, StageError> {
 }
 
 fn names(features: &Features) -> Vec<&str> {
-    features.example_id.iter().flatten().collect()
+    features.example_id.iter().collect()
 }
 
 fn copy(role: &str, more: Value) -> Value {
@@ -186,7 +186,7 @@ fn columns_of_classes_become_probabilities_and_rows_are_put_in_order() {
     let known = conform::Known::of([].iter(), &vec![]);
     let artifact = conform::read(ArtifactKind::Evidence, bytes, &declared, &known).unwrap();
     let evidence = <Evidence as fuseline_artifact::Typed>::from_artifact(&artifact).unwrap();
-    assert_eq!(evidence.example_id, ["a", "b"]);
+    assert_eq!(evidence.example_id, Texts::from_iter(["a", "b"]));
     assert_eq!(evidence.probabilities, [0.5, 0.5, 0.75, 0.25]);
 }
 

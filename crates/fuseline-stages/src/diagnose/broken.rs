@@ -63,7 +63,7 @@ fn refused(error: permutation::PermutationError) -> StageError {
 impl Broken {
     /// Prepares what a plan asks for; an error when it can break nothing.
     pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
-        let digest = rows_digest(&fusable.example_ids(cohort));
+        let digest = rows_digest(&fusable.example_id);
         let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
         let within = Intervention::Permutation(Scheme::WithinGroup);
         let group = (plan.intervention == within).then(|| groups(fusable, cohort));
@@ -194,7 +194,7 @@ fn groups(fusable: &Fusable, cohort: &Cohort) -> Vec<u32> {
         .iter()
         .map(|&row| {
             let next = number.len() as u32;
-            *number.entry(cohort.group[row].as_str()).or_insert(next)
+            *number.entry(&cohort.group[row]).or_insert(next)
         })
         .collect()
 }

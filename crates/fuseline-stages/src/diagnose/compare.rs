@@ -219,7 +219,7 @@ impl Compare {
                     .into_iter()
                     .partition(|labelled| here(&labelled.point) == point);
                 effects = rest;
-                let found = Tested::of(&own, cohort, counts.broken.len())?;
+                let found = Tested::of(own.into_iter().map(Ok), cohort, Some(counts.broken.len()))?;
                 let right = found.clean.iter().map(|right| f64::from(u8::from(*right)));
                 let each = right.zip(&found.broken).map(|(clean, broken)| [clean, *broken]);
                 let tested = found.rows.iter().copied().zip(each).collect();
@@ -254,12 +254,11 @@ impl Compare {
             .map_err(|error| failed(&error))?;
 
         let mut numbers: BTreeMap<&str, u32> =
-            first.tested.keys().map(|&row| (cohort.group[row].as_str(), 0)).collect();
+            first.tested.keys().map(|&row| (&cohort.group[row], 0)).collect();
         for (number, of) in (0..).zip(numbers.values_mut()) {
             *of = number;
         }
-        let group: Vec<u32> =
-            first.tested.keys().map(|&row| numbers[cohort.group[row].as_str()]).collect();
+        let group: Vec<u32> = first.tested.keys().map(|&row| numbers[&cohort.group[row]]).collect();
         let labels: Vec<u32> = first.tested.keys().map(|&row| cohort.label[row]).collect();
         let sums = |of: &Condition, side: usize| {
             let correct: Vec<f64> = of.tested.values().map(|each| each[side]).collect();

@@ -1,12 +1,11 @@
 //! What the experts say of the tested examples, pooled over folds.
 
-use std::collections::BTreeMap;
-
 use fuseline_artifact::{Cohort, Control, Evidence, ExampleEffects, Quality};
-use fuseline_engine::{Labelled, StageError};
+use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_stats::headroom::Experts;
 
-use crate::rows::{cohort_rows, decision};
+use crate::quality::each_row;
+use crate::rows::{Finder, cohort_rows, decision};
 
 /// Every modality's expert on the tested examples.
 pub(crate) struct Pooled {
@@ -17,109 +16,92 @@ pub(crate) struct Pooled {
     pub available: Vec<bool>,
     /// tested examples x modalities: whether its expert is right.
     pub correct: Vec<bool>,
-    /// tested examples x modalities x classes; 0 where unavailable.
+    /// tested examples x modalities x classes; 0 where unavailable. Nothing unless it was asked for.
     pub evidence: Vec<f64>,
     /// tested examples x modalities.
     pub quality: Vec<f64>,
+    /// What each quality says of itself: its control, and whether it is derived from evidence.
+    pub natures: Vec<(Control, bool)>,
 }
 
 impl Pooled {
-    /// Pools evidence and quality over folds. `tested`: the row of the cohort of each tested example, each once.
+    /// Pools the inputs `evidence` and `quality` over folds. `tested`: the row of the cohort of each tested example, each
+    /// once. The probabilities are kept only where `with_evidence` asks for them.
     ///
     /// Errors when evidence is of an example that was not tested, comes twice, or lacks its quality.
     pub fn of(
-        evidence: &[Labelled<Evidence>],
-        quality: &[Labelled<Quality>],
+        inputs: &Inputs<'_>,
         cohort: &Cohort,
         tested: &[usize],
+        with_evidence: bool,
     ) -> Result<Self, StageError> {
+        let mut tested_at = vec![None; cohort.len()];
+        tested.iter().zip(0_u32..).for_each(|(&row, at)| tested_at[row] = Some(at));
+        let classes = cohort.classes.len();
+        let width = if with_evidence { classes } else { 0 };
         let mut modalities = Vec::<String>::new();
-        for labelled in evidence {
-            if !modalities.contains(&labelled.artifact.modality) {
-                modalities.push(labelled.artifact.modality.clone());
-            }
+        let mut columns = Vec::<Column>::new();
+        for labelled in inputs.each("evidence") {
+            let evidence: Evidence = labelled?.artifact;
+            let known = modalities.iter().position(|modality| *modality == evidence.modality);
+            let modality = known.unwrap_or_else(|| {
+                modalities.push(evidence.modality.clone());
+                columns.push(Column::new(tested.len(), width));
+                columns.len() - 1
+            });
+            columns[modality].add(&evidence, cohort, &tested_at, width)?;
         }
-        let cells = tested.len() * modalities.len();
-        let mut pooled = Self {
-            labels: tested.iter().map(|&row| cohort.label[row]).collect(),
-            classes: cohort.classes.len(),
-            available: vec![false; cells],
-            correct: vec![false; cells],
-            evidence: vec![0.0; cells * cohort.classes.len()],
-            quality: vec![f64::NAN; cells],
-            modalities,
-        };
-        let place = cohort.rows_by_id();
-        let tested_at: BTreeMap<usize, usize> = tested.iter().copied().zip(0..).collect();
-        for labelled in evidence {
-            pooled.add_evidence(&labelled.artifact, cohort, &place, &tested_at)?;
-        }
-        for labelled in quality {
-            let quality = &labelled.artifact;
-            let modality = pooled.modality(&quality.modality).ok_or_else(|| {
+        let mut natures = Vec::new();
+        for labelled in inputs.each("quality") {
+            let quality: Quality = labelled?.artifact;
+            let known = modalities.iter().position(|modality| *modality == quality.modality);
+            let modality = known.ok_or_else(|| {
                 StageError::data(format!(
                     "there is quality of modality {} but no evidence",
                     quality.modality
                 ))
             })?;
-            for (id, value) in quality.example_id.iter().zip(&quality.quality) {
-                let row = place.get(id.as_str()).and_then(|row| tested_at.get(row));
-                if let Some(&row) = row {
-                    pooled.quality[row * pooled.modalities.len() + modality] = *value;
+            let mut place = Finder::new(&cohort.example_id);
+            for (id, &value) in quality.example_id.iter().zip(quality.quality.iter()) {
+                if let Some(at) = place.find(id).and_then(|row| tested_at[row]) {
+                    columns[modality].quality[at as usize] = value;
                 }
             }
+            natures.push((quality.control, quality.evidence_derived));
         }
-        let lacking =
-            (0..cells).find(|&cell| pooled.available[cell] && pooled.quality[cell].is_nan());
-        match lacking {
-            None => Ok(pooled),
-            Some(cell) => Err(StageError::data(format!(
-                "example {} has evidence but no quality in modality {}",
-                cohort.example_id[tested[cell / pooled.modalities.len()]],
-                pooled.modalities[cell % pooled.modalities.len()]
-            ))),
-        }
-    }
-
-    fn add_evidence(
-        &mut self,
-        evidence: &Evidence,
-        cohort: &Cohort,
-        place: &BTreeMap<&str, usize>,
-        tested_at: &BTreeMap<usize, usize>,
-    ) -> Result<(), StageError> {
-        let refused = |id: &str, what: &str| {
-            StageError::data(format!(
-                "example {id} has test evidence of modality {} {what}",
-                evidence.modality
-            ))
-            .hint("effects, evidence and quality must come from the same folds, each example from one")
-        };
-        let Some(modality) = self.modality(&evidence.modality) else { return Ok(()) };
-        if evidence.classes.len() != self.classes {
-            return Err(StageError::data(format!(
-                "the evidence of modality {} has {} classes and the cohort {}",
-                evidence.modality,
-                evidence.classes.len(),
-                self.classes
-            )));
-        }
-        let rows = cohort_rows(evidence, |id| place.get(id).copied())?;
-        let probabilities = evidence.probabilities.chunks_exact(evidence.classes.len());
-        for ((row, id), probabilities) in rows.iter().zip(&evidence.example_id).zip(probabilities) {
-            let tested = tested_at.get(row).ok_or_else(|| refused(id, "and was not tested"))?;
-            let cell = tested * self.modalities.len() + modality;
-            if std::mem::replace(&mut self.available[cell], true) {
-                return Err(refused(id, "twice"));
+        for at in 0..tested.len() {
+            let lacks = |column: &Column| column.available[at] && column.quality[at].is_nan();
+            if let Some(modality) = columns.iter().position(lacks) {
+                return Err(StageError::data(format!(
+                    "example {} has evidence but no quality in modality {}",
+                    &cohort.example_id[tested[at]], modalities[modality]
+                )));
             }
-            self.evidence[cell * self.classes..][..self.classes].copy_from_slice(probabilities);
-            self.correct[cell] = decision(probabilities) == cohort.label[*row] as usize;
         }
-        Ok(())
+        Ok(Self {
+            labels: tested.iter().map(|&row| cohort.label[row]).collect(),
+            classes,
+            available: side_by_side(&columns, 1, |column| &column.available),
+            correct: side_by_side(&columns, 1, |column| &column.correct),
+            evidence: side_by_side(&columns, width, |column| &column.evidence),
+            quality: side_by_side(&columns, 1, |column| &column.quality),
+            modalities,
+            natures,
+        })
     }
 
-    fn modality(&self, name: &str) -> Option<usize> {
-        self.modalities.iter().position(|modality| modality == name)
+    /// What all the qualities say of themselves; an error when they disagree.
+    pub fn nature(&self) -> Result<(Control, bool), StageError> {
+        let Some((first, others)) = self.natures.split_first() else {
+            return Err(StageError::failed("nothing arrived at input quality"));
+        };
+        if others.iter().any(|other| other != first) {
+            return Err(StageError::data(
+                "qualities of different nature meet in one finding: controls and native conditions, or evidence-derived and not",
+            )
+            .hint("run the stage over the axis that tells them apart"));
+        }
+        Ok(*first)
     }
 
     /// As the statistics take it.
@@ -134,20 +116,72 @@ impl Pooled {
     }
 }
 
-/// What all the qualities say of themselves; an error when they disagree.
-pub(crate) fn nature(quality: &[Labelled<Quality>]) -> Result<(Control, bool), StageError> {
-    let mut natures = quality
-        .iter()
-        .map(|labelled| (labelled.artifact.control, labelled.artifact.evidence_derived));
-    let first =
-        natures.next().ok_or_else(|| StageError::failed("nothing arrived at input quality"))?;
-    if natures.any(|other| other != first) {
-        return Err(StageError::data(
-            "qualities of different nature meet in one finding: controls and native conditions, or evidence-derived and not",
-        )
-        .hint("run the stage over the axis that tells them apart"));
+/// One modality's expert on the tested examples.
+struct Column {
+    available: Vec<bool>,
+    correct: Vec<bool>,
+    /// tested examples x width; 0 where unavailable.
+    evidence: Vec<f64>,
+    /// NaN where it is not known.
+    quality: Vec<f64>,
+}
+
+impl Column {
+    fn new(tested: usize, width: usize) -> Self {
+        Self {
+            available: vec![false; tested],
+            correct: vec![false; tested],
+            evidence: vec![0.0; tested * width],
+            quality: vec![f64::NAN; tested],
+        }
     }
-    Ok(first)
+
+    fn add(
+        &mut self,
+        evidence: &Evidence,
+        cohort: &Cohort,
+        tested_at: &[Option<u32>],
+        width: usize,
+    ) -> Result<(), StageError> {
+        let refused = |id: &str, what: &str| {
+            StageError::data(format!(
+                "example {id} has test evidence of modality {} {what}",
+                evidence.modality
+            ))
+            .hint("effects, evidence and quality must come from the same folds, each example from one")
+        };
+        if evidence.classes.len() != cohort.classes.len() {
+            return Err(StageError::data(format!(
+                "the evidence of modality {} has {} classes and the cohort {}",
+                evidence.modality,
+                evidence.classes.len(),
+                cohort.classes.len()
+            )));
+        }
+        let rows = cohort_rows(evidence, cohort)?;
+        let each = rows.into_iter().zip(evidence.example_id.iter()).zip(each_row(evidence));
+        for ((row, id), probabilities) in each {
+            let at = tested_at[row].ok_or_else(|| refused(id, "and was not tested"))? as usize;
+            if std::mem::replace(&mut self.available[at], true) {
+                return Err(refused(id, "twice"));
+            }
+            self.evidence[at * width..][..width].copy_from_slice(&probabilities[..width]);
+            self.correct[at] = decision(probabilities) == cohort.label[row] as usize;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of all modalities as rows, `width` values of each.
+fn side_by_side<T: Copy>(columns: &[Column], width: usize, of: impl Fn(&Column) -> &[T]) -> Vec<T> {
+    let rows = columns.first().map_or(0, |column| column.available.len());
+    let mut values = Vec::with_capacity(rows * columns.len() * width);
+    for row in 0..rows {
+        for column in columns {
+            values.extend_from_slice(&of(column)[row * width..][..width]);
+        }
+    }
+    values
 }
 
 /// What the permutations did to the tested examples, pooled over folds.
@@ -165,13 +199,13 @@ pub(crate) struct Tested {
 }
 
 impl Tested {
-    /// Pools the effects of all folds; an error when an example was tested twice or with other permutations.
+    /// Pools the effects of all folds; an error when an example was tested twice or with other permutations: with those
+    /// that are given, or those of the first.
     pub fn of(
-        effects: &[Labelled<ExampleEffects>],
+        effects: impl IntoIterator<Item = Result<Labelled<ExampleEffects>, StageError>>,
         cohort: &Cohort,
-        permutations: usize,
+        mut permutations: Option<usize>,
     ) -> Result<Self, StageError> {
-        let place = cohort.rows_by_id();
         let mut tested = Self {
             rows: Vec::new(),
             clean: Vec::new(),
@@ -182,15 +216,17 @@ impl Tested {
         let mut seen = vec![false; cohort.len()];
         let (mut flips, mut shift) = (0_i64, 0.0);
         for labelled in effects {
-            let effects = &labelled.artifact;
-            if effects.permutations as usize != permutations {
+            let effects = labelled?.artifact;
+            let counted = effects.permutations as usize;
+            let permutations = *permutations.get_or_insert(counted);
+            if counted != permutations {
                 return Err(StageError::data(format!(
-                    "the effects count {} permutations and the permutations are {permutations}",
-                    effects.permutations
+                    "the effects count {counted} permutations and the permutations are {permutations}"
                 )));
             }
+            let mut place = Finder::new(&cohort.example_id);
             for (at, id) in effects.example_id.iter().enumerate() {
-                let row = *place.get(id.as_str()).ok_or_else(|| {
+                let row = place.find(id).ok_or_else(|| {
                     StageError::data(format!("example {id} was tested and is not in the cohort"))
                 })?;
                 if std::mem::replace(&mut seen[row], true) {
@@ -205,8 +241,13 @@ impl Tested {
             }
         }
         let examples = tested.rows.len() as f64;
-        tested.flip_rate = flips as f64 / (permutations as f64 * examples);
+        tested.flip_rate = flips as f64 / (permutations.unwrap_or(0) as f64 * examples);
         tested.probability_shift = shift / examples;
         Ok(tested)
+    }
+
+    /// The number of each tested example's group, in code-point order, and how many groups were tested.
+    pub fn groups(&self, cohort: &Cohort) -> (Vec<u32>, usize) {
+        cohort.group.take(self.rows.iter().copied()).ranks()
     }
 }

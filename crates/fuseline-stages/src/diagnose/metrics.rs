@@ -210,17 +210,21 @@ impl Metrics {
             .map(|Labelled { point, artifact: model }| {
                 let own_evidence = take(&mut evidence, &point);
                 let own_quality = take(&mut quality, &point);
-                let mut fusable = Fusable::of(&own_evidence, &own_quality, cohort)?;
+                let mut fusable = Fusable::of(
+                    own_evidence.into_iter().map(Ok),
+                    own_quality.into_iter().map(Ok),
+                    cohort,
+                )?;
                 fusion::fits(&model, &fusable)?;
                 // Embeddings need not have an axis of the model: features are the same in every fold unless degraded.
                 let own = embeddings.iter().filter(|of| agree(&of.point, &point)).cloned();
-                fusion::embeddings::apply(&model, &own.collect::<Vec<_>>(), &mut fusable, cohort)?;
+                fusion::embeddings::apply(&model, &own.collect::<Vec<_>>(), &mut fusable)?;
                 guard::not_fitted_on(&model, cohort, &fusable.rows)?;
                 for &row in &fusable.rows {
                     if std::mem::replace(&mut tested[row], true) {
                         return Err(StageError::data(format!(
                             "example {} was tested twice",
-                            cohort.example_id[row]
+                            &cohort.example_id[row]
                         ))
                         .hint("gather folds only: the stage must run over every other axis"));
                     }

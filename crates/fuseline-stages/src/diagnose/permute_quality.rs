@@ -145,7 +145,7 @@ impl StageKind for PermuteQuality {
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         fusion::fits(&model, &fusable)?;
-        fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable, &cohort)?;
+        fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
@@ -170,7 +170,7 @@ impl StageKind for PermuteQuality {
                 model.plugin_id
             )));
         }
-        outputs.put("effects", tally.effects(fusable.example_ids(&cohort)))?;
+        outputs.put("effects", tally.effects(fusable.example_id))?;
         outputs.put("permutations", self.permutations(&model, frozen, &tally))
     }
 }

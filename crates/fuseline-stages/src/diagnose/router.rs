@@ -1,7 +1,5 @@
 //! A learned router: whom to believe, learnt from the labels of other test groups. A ceiling to look up to, no fusion rule.
 
-use std::collections::BTreeMap;
-
 use fuseline_engine::StageError;
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
@@ -13,19 +11,17 @@ use crate::rows::decision;
 /// Whether the expert that the router chooses is right, row by row; none where nothing can be learnt: the rows are of a
 /// single group, or a class is wholly in one fold.
 ///
-/// `group`: of each row. The sorted groups are dealt over `folds`; for each fold a logistic regression learns the label
+/// `group`: the rank of each row's group. The sorted groups are dealt over `folds`; for each fold a logistic regression learns the label
 /// from the rows of the others, weighted so that the classes count alike, from X = [P, A, Q, P * Q] standardised (without
 /// `sees_quality`, from [P, A]). That an expert is right is that the label is what it decides, so that the available
 /// expert whose decision is most likely the label is believed, the first of equals.
 pub(crate) fn routed(
     pooled: &Pooled,
-    group: &[&str],
+    group: &[u32],
     folds: u32,
     sees_quality: bool,
 ) -> Result<Option<Vec<bool>>, StageError> {
-    let numbers: BTreeMap<&str, usize> = group.iter().map(|name| (*name, 0)).collect();
-    let folds = (folds as usize).min(numbers.len());
-    let rank: BTreeMap<&str, usize> = numbers.keys().copied().zip(0..).collect();
+    let folds = group.iter().max().map_or(0, |last| folds.min(last + 1));
     let (modalities, classes) = (pooled.modalities.len(), pooled.classes);
     let (x, width) = design(pooled, sees_quality);
     let gather = |rows: &[usize]| -> Vec<f64> {
@@ -34,7 +30,7 @@ pub(crate) fn routed(
     let mut right = vec![false; group.len()];
     for fold in 0..folds {
         let (ask, learn): (Vec<usize>, Vec<usize>) =
-            (0..group.len()).partition(|&row| rank[group[row]] % folds == fold);
+            (0..group.len()).partition(|&row| group[row] % folds == fold);
         let labels: Vec<u32> = learn.iter().map(|&row| pooled.labels[row]).collect();
         if (0..classes as u32).any(|class| !labels.contains(&class)) {
             return Ok(None);

@@ -1,9 +1,7 @@
 //! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice would be worth.
 
-use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects};
-use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
-};
+use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use fuseline_stats::headroom::balanced_accuracy_of;
 use fuseline_stats::metrics::MetricError;
 use fuseline_workflow::Role;
@@ -83,11 +81,8 @@ impl StageKind for Routing {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let effects: Vec<Labelled<ExampleEffects>> = inputs.many("effects")?;
-        let permutations = effects.first().map_or(0, |first| first.artifact.permutations as usize);
-        let tested = Tested::of(&effects, &cohort, permutations)?;
-        let pooled =
-            Pooled::of(&inputs.many("evidence")?, &inputs.many("quality")?, &cohort, &tested.rows)?;
+        let tested = Tested::of(inputs.each("effects"), &cohort, None)?;
+        let pooled = Pooled::of(inputs, &cohort, &tested.rows, true)?;
         let failed = |error: MetricError| StageError::data(error.to_string());
         let experts = pooled.experts();
         let headroom = experts.headroom(&tested.clean).map_err(failed)?;
@@ -100,7 +95,7 @@ impl StageKind for Routing {
         add("ba_fused", "", accuracy(&tested.clean).map_err(failed)?)?;
         add("ba_oracle", "", headroom.oracle)?;
         add("ba_highest_quality", "", accuracy(&routed).map_err(failed)?)?;
-        let group: Vec<&str> = tested.rows.iter().map(|&row| cohort.group[row].as_str()).collect();
+        let (group, _) = tested.groups(&cohort);
         for (measure, sees_quality) in [("ba_router", true), ("ba_router_without_quality", false)] {
             let right = router::routed(&pooled, &group, self.router_folds, sees_quality)?;
             let value = right.map(|right| accuracy(&right)).transpose().map_err(failed)?;

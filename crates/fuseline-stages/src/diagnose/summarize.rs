@@ -1,10 +1,6 @@
 //! `diagnose.summarize`: the finding of one point.
 
-use std::collections::BTreeMap;
-
-use fuseline_artifact::{
-    ArtifactKind, Cohort, Evidence, ExampleEffects, Finding, Findings, Permutations, Quality,
-};
+use fuseline_artifact::{ArtifactKind, Cohort, Finding, Findings, Permutations};
 use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
 use fuseline_stats::permutation_test::{detectable_gap, permutation_test};
@@ -108,14 +104,10 @@ impl StageKind for Summarize {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
-        let effects: Vec<Labelled<ExampleEffects>> = inputs.many("effects")?;
-        let evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
-        let quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
-        let (control, evidence_derived) = experts::nature(&quality)?;
-
         let counts = pool::Pooled::of(permutations.iter().map(|labelled| &labelled.artifact))?;
-        let tested = Tested::of(&effects, &cohort, counts.broken.len())?;
-        let experts = experts::Pooled::of(&evidence, &quality, &cohort, &tested.rows)?;
+        let tested = Tested::of(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
+        let experts = experts::Pooled::of(inputs, &cohort, &tested.rows, false)?;
+        let (control, evidence_derived) = experts.nature()?;
 
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let test =
@@ -184,14 +176,7 @@ impl Summarize {
         seed: u64,
     ) -> Result<(usize, Interval), StageError> {
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
-        let mut numbers: BTreeMap<&str, u32> =
-            tested.rows.iter().map(|&row| (cohort.group[row].as_str(), 0)).collect();
-        for (number, of) in (0..).zip(numbers.values_mut()) {
-            *of = number;
-        }
-        let groups = numbers.len();
-        let group: Vec<u32> =
-            tested.rows.iter().map(|&row| numbers[cohort.group[row].as_str()]).collect();
+        let (group, groups) = tested.groups(cohort);
         let sums = |correct: &[f64]| {
             ClassSums::of(&group, groups, &experts.labels, experts.classes, correct)
                 .map_err(|error| failed(&error))

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fuseline_artifact::ExampleEffects;
+use fuseline_artifact::{ExampleEffects, Texts};
 use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
 use rayon::prelude::*;
@@ -230,7 +230,7 @@ impl<'a> Tally<'a> {
     }
 
     /// What the permutations did to each row.
-    pub fn effects(&self, example_id: Vec<String>) -> ExampleEffects {
+    pub fn effects(&self, example_id: Texts) -> ExampleEffects {
         let permutations = f64::from(self.broken);
         ExampleEffects {
             permutations: self.broken,

@@ -1,5 +1,5 @@
 use fuseline_artifact::{
-    Cohort, Control, Evidence, ExampleEffects, Findings, Model, Permutations, Quality,
+    Cohort, Control, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Texts,
 };
 use fuseline_engine::StageError;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(super) fn study() -> Study {
 
 /// Fits on the same rows under other example_ids and groups: no model may be asked about rows that it was fitted on.
 pub(super) fn fit(study: &Study, rule: &str) -> Model {
-    let other = |ids: &[String]| ids.iter().map(|id| format!("fitted {id}")).collect();
+    let other = |ids: &Texts| ids.iter().map(|id| format!("fitted {id}")).collect();
     let mut cohort = study.cohort.clone();
     (cohort.example_id, cohort.group) = (other(&cohort.example_id), other(&cohort.group));
     run::<Fit>(json!({ "rule": rule }), 1, &[], |mut inputs| {
@@ -191,7 +191,7 @@ fn two_folds(
     let mut effects = vec![
         ExampleEffects {
             permutations: 2,
-            example_id: ["e0", "e1", "e2", "e3"].map(str::to_owned).into(),
+            example_id: Texts::from_iter(["e0", "e1", "e2", "e3"]),
             clean_correct: vec![true, true, true, false],
             broken_correct: vec![1, 2, 0, 0],
             flips: vec![1, 0, 2, 0],
@@ -199,7 +199,7 @@ fn two_folds(
         },
         ExampleEffects {
             permutations: 2,
-            example_id: ["e4", "e5", "e6", "e7"].map(str::to_owned).into(),
+            example_id: Texts::from_iter(["e4", "e5", "e6", "e7"]),
             clean_correct: vec![true, true, true, true],
             broken_correct: vec![2, 1, 0, 2],
             flips: vec![0, 1, 2, 0],
@@ -278,7 +278,9 @@ fn folds_pool_by_counts_into_one_finding() {
 fn what_does_not_belong_together_is_not_pooled() {
     let refused = |error: Result<Findings, StageError>| error.unwrap_err().message;
     assert_eq!(
-        refused(two_folds(|_, effects| effects[1].example_id[0] = "e0".to_owned())),
+        refused(two_folds(|_, effects| {
+            effects[1].example_id = Texts::from_iter(["e0", "e5", "e6", "e7"]);
+        })),
         "example e0 was tested twice"
     );
     assert_eq!(
@@ -291,8 +293,8 @@ fn what_does_not_belong_together_is_not_pooled() {
     );
     assert_eq!(
         refused(two_folds(|quality, _| {
-            quality[2].example_id.pop();
-            quality[2].quality.pop();
+            quality[2].example_id = quality[2].example_id.take(0..3);
+            quality[2].quality = quality[2].quality.slice(0, 3);
         })),
         "example e3 has evidence but no quality in modality video"
     );

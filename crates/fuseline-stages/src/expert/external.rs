@@ -1,10 +1,11 @@
 //! What experts share that are not fitted here: their evidence is known for any row, and may be calibrated.
 
-use fuseline_artifact::{Cohort, Evidence, Folds};
+use fuseline_artifact::{Cohort, Evidence};
 use fuseline_engine::{Inputs, Outputs, RowFlow, Rows, StageError};
 
 use super::calibration::{Calibrating, Calibration, Scale};
 use super::{ClassWeight, Row, Sides};
+use crate::rows::fold_of_rows;
 
 /// What every expert that is not fitted here is told.
 pub(crate) struct External<'a> {
@@ -37,11 +38,11 @@ impl External<'_> {
         of: &[Option<Vec<f64>>],
         absent: impl Fn(usize, &str) -> StageError,
     ) -> Result<(), StageError> {
-        let folds: Folds = inputs.one("folds")?;
+        let fold = fold_of_rows(cohort, &inputs.one("folds")?)?;
         let calibrated = self.calibration != Calibration::None;
         let inner_folds = if calibrated { self.inner_folds } else { 0 };
         let found = |row: usize| of[row].is_some().then_some(row);
-        let sides = Sides::new(cohort, &folds, self.test_fold, inner_folds, found)?;
+        let sides = Sides::new(cohort, &fold, self.test_fold, inner_folds, found)?;
         for (rows, all, name) in
             [(&sides.train, sides.all.0, "train"), (&sides.test, sides.all.1, "test")]
         {
@@ -49,11 +50,13 @@ impl External<'_> {
                 return Err(absent(all, name));
             }
         }
-        let evidence =
-            |rows: &[Row]| rows.iter().filter_map(|row| of[row.cohort].clone()).flatten().collect();
+        let evidence = |rows: &[Row]| {
+            rows.iter().filter_map(|row| of[row.cohort as usize].clone()).flatten().collect()
+        };
         let (mut train, mut test): (Vec<f64>, Vec<f64>) =
             (evidence(&sides.train), evidence(&sides.test));
-        let labels: Vec<u32> = sides.train.iter().map(|row| cohort.label[row.cohort]).collect();
+        let labels: Vec<u32> =
+            sides.train.iter().map(|row| cohort.label[row.cohort as usize]).collect();
         Calibrating {
             calibration: self.calibration,
             scale: Scale::Probabilities,
@@ -71,8 +74,8 @@ impl External<'_> {
             let evidence = Evidence {
                 modality: modality.clone(),
                 classes: cohort.classes.clone(),
-                example_id: super::ids(cohort, rows),
-                probabilities,
+                example_id: super::ids(&cohort.example_id, rows),
+                probabilities: probabilities.into(),
             };
             outputs.put(port, evidence)?;
         }

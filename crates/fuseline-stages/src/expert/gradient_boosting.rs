@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{ClassWeight, Setup, Training, failed};
+use super::{Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits histogram gradient boosting on one modality and gives its class probabilities.
 ///
@@ -139,12 +139,10 @@ impl BoostingExpert {
         }
     }
 
-    fn predict(&self, training: &Training<'_>, mut ask: Vec<f64>) -> Result<Vec<f64>, StageError> {
-        let Training { width, labels, weights, classes, .. } = *training;
-        let fill = Preprocessor::fit(&training.features, width).map_err(failed)?;
-        let mut rows = training.features.clone();
+    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+        let Training { features: mut rows, width, labels, weights, classes, .. } = training;
+        let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
         fill.impute(&mut rows).map_err(failed)?;
-        fill.impute(&mut ask).map_err(failed)?;
         let options = Options {
             rounds: self.rounds,
             learning_rate: self.learning_rate,
@@ -155,6 +153,9 @@ impl BoostingExpert {
         };
         let model =
             Boosting::fit(&rows, width, labels, weights, classes, &options).map_err(failed)?;
-        model.predict_proba(&ask).map_err(failed)
+        drop(rows);
+        let mut asked = ask();
+        fill.impute(&mut asked).map_err(failed)?;
+        model.predict_proba(&asked).map_err(failed)
     }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{ClassWeight, Setup, Training, failed};
+use super::{Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a linear support vector machine on one modality and gives its calibrated class probabilities.
 ///
@@ -108,15 +108,17 @@ impl LinearSvmExpert {
     }
 
     /// Decision values, n by classes.
-    fn decide(&self, training: &Training<'_>, mut ask: Vec<f64>) -> Result<Vec<f64>, StageError> {
-        let Training { width, labels, weights, classes, .. } = *training;
-        let scale = Preprocessor::fit(&training.features, width).map_err(failed)?;
-        let rows = scale.transform(&training.features).map_err(failed)?;
+    fn decide(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+        let Training { features: mut rows, width, labels, weights, classes, .. } = training;
+        let scale = Preprocessor::fit(&rows, width).map_err(failed)?;
+        scale.apply(&mut rows).map_err(failed)?;
         let options = Options { c: self.c, ..Options::default() };
         let model =
             LinearSvm::fit(&rows, width, labels, weights, classes, &options).map_err(failed)?;
-        scale.apply(&mut ask).map_err(failed)?;
-        let values = model.decision_values(&ask).map_err(failed)?;
+        drop(rows);
+        let mut asked = ask();
+        scale.apply(&mut asked).map_err(failed)?;
+        let values = model.decision_values(&asked).map_err(failed)?;
         Ok(match classes {
             2 => values.into_iter().flat_map(|value| [-value, value]).collect(),
             _ => values,

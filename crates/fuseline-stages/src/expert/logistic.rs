@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{ClassWeight, Setup, Training, failed};
+use super::{Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a logistic regression on one modality and gives its class probabilities.
 ///
@@ -95,15 +95,17 @@ impl LogisticExpert {
         }
     }
 
-    fn predict(&self, training: &Training<'_>, mut ask: Vec<f64>) -> Result<Vec<f64>, StageError> {
-        let Training { width, labels, weights, classes, .. } = *training;
-        let scale = Preprocessor::fit(&training.features, width).map_err(failed)?;
-        let rows = scale.transform(&training.features).map_err(failed)?;
+    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+        let Training { features: mut rows, width, labels, weights, classes, .. } = training;
+        let scale = Preprocessor::fit(&rows, width).map_err(failed)?;
+        scale.apply(&mut rows).map_err(failed)?;
         let options = Options { c: self.c, ..Options::default() };
         let model =
             Logistic::fit(&rows, width, labels, weights, classes, &options).map_err(failed)?;
-        scale.apply(&mut ask).map_err(failed)?;
-        model.predict_proba(&ask).map_err(failed)
+        drop(rows);
+        let mut asked = ask();
+        scale.apply(&mut asked).map_err(failed)?;
+        model.predict_proba(&asked).map_err(failed)
     }
 }
 

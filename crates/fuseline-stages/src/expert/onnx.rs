@@ -14,7 +14,7 @@ use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
 use crate::load::table::file_name;
-use crate::rows::{Matrix, no_column, row_of};
+use crate::rows::{Finder, Matrix, no_column};
 
 #[cfg(feature = "onnx")]
 mod model;
@@ -186,13 +186,11 @@ impl StageKind for OnnxExpert {
         let file = file_name(&self.path);
         let order = self.class_order(&cohort)?;
         let matrix = self.matrix(&features)?;
-        let place = row_of(features.example_id.iter().flatten());
-        let known: Vec<Option<usize>> =
-            cohort.example_id.iter().map(|id| place.get(id.as_str()).copied()).collect();
-        let mut model = load(self, &file, inputs.read_file(&self.path)?, matrix.width)?;
+        let mut place = Finder::new(&features.example_id);
+        let mut model = load(self, &file, inputs.read_file(&self.path)?, matrix.width())?;
         let mut found = Vec::with_capacity(cohort.len());
-        for (id, row) in cohort.example_id.iter().zip(known) {
-            let Some(row) = row else {
+        for id in cohort.example_id.iter() {
+            let Some(row) = place.find(id) else {
                 found.push(None);
                 continue;
             };

@@ -13,6 +13,7 @@ use super::external::External;
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, open};
 use crate::pattern::Column;
+use crate::rows::Finder;
 
 /// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
 ///
@@ -146,7 +147,7 @@ impl PrecomputedExpert {
             .hint("name one column a class, in the order of the classes"));
         }
         let fold = self.fold.as_ref().map(|column| table.column(column, "fold")).transpose()?;
-        let place = cohort.rows_by_id();
+        let mut place = Finder::new(&cohort.example_id);
         let mut found = vec![None; cohort.len()];
         let mut first = vec![0; cohort.len()];
         for row in 0..table.rows() {
@@ -156,7 +157,7 @@ impl PrecomputedExpert {
                 continue;
             }
             let example = self.id.of(table, row, id)?;
-            let Some(&at) = place.get(example.as_str()) else { continue };
+            let Some(at) = place.find(&example) else { continue };
             if found[at].is_some() {
                 let mut error = twice(table, first[at], row, &example);
                 error.hint = Some(match fold {

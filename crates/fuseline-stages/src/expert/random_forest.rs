@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{ClassWeight, Setup, Training, failed};
+use super::{Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a random forest on one modality and gives its class probabilities.
 ///
@@ -135,15 +135,13 @@ impl ForestExpert {
 
     fn predict(
         &self,
-        training: &Training<'_>,
-        mut ask: Vec<f64>,
+        training: Training<'_>,
+        ask: Ask<'_>,
         stream: &Stream,
     ) -> Result<Vec<f64>, StageError> {
-        let Training { width, labels, weights, classes, .. } = *training;
-        let fill = Preprocessor::fit(&training.features, width).map_err(failed)?;
-        let mut rows = training.features.clone();
+        let Training { features: mut rows, width, labels, weights, classes, left_out } = training;
+        let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
         fill.impute(&mut rows).map_err(failed)?;
-        fill.impute(&mut ask).map_err(failed)?;
         let options = Options {
             trees: self.trees,
             columns_per_split: self.columns_per_split.unwrap_or(0),
@@ -152,8 +150,8 @@ impl ForestExpert {
             bootstrap: true,
         };
         // Each fit of the stage has a stream of its own, and each tree of it.
-        let mut stream = stream.clone().with_u64(training.left_out.len() as u64);
-        for &inner in training.left_out {
+        let mut stream = stream.clone().with_u64(left_out.len() as u64);
+        for &inner in left_out {
             stream = stream.with_u64(inner.into());
         }
         let draws = |tree: usize| {
@@ -163,6 +161,9 @@ impl ForestExpert {
         };
         let model =
             Forest::fit(&rows, width, labels, weights, classes, &options, draws).map_err(failed)?;
-        model.predict_proba(&ask).map_err(failed)
+        drop(rows);
+        let mut asked = ask();
+        fill.impute(&mut asked).map_err(failed)?;
+        model.predict_proba(&asked).map_err(failed)
     }
 }

@@ -1,6 +1,6 @@
 //! Experts and calibrations beside scikit-learn and scipy, on `tests/fixtures/experts.py`.
 
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::Float64Array;
 use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds};
 use fuseline_engine::{StageError, StageKind};
 use serde::Deserialize;
@@ -52,7 +52,7 @@ fn expert<K: StageKind>(
     let cohort = cohort_of(case);
     let columns = case.columns.iter().enumerate();
     let features = Features {
-        example_id: StringArray::from_iter_values(&cohort.example_id),
+        example_id: cohort.example_id.clone(),
         columns: columns
             .map(|(at, values)| (format!("f{at}"), Float64Array::from(values.clone())))
             .collect(),

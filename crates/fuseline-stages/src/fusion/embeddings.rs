@@ -1,11 +1,11 @@
 //! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training rows say.
 
-use fuseline_artifact::{Cohort, EmbeddingScale, Features, Model};
+use fuseline_artifact::{EmbeddingScale, Features, Model};
 use fuseline_engine::{Labelled, RowFlow, StageError};
 use fuseline_learn::standardise::Preprocessor;
 
-use crate::batch::{Embedded, Fusable, each_modality_once};
-use crate::rows::{Matrix, no_column, row_of};
+use crate::batch::{Embedded, Fusable, once};
+use crate::rows::{Finder, Matrix, no_column};
 
 /// What the port `embeddings` says of itself.
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
@@ -27,7 +27,6 @@ pub(crate) fn fit(
     given: &[Labelled<Features>],
     exclude: &[String],
     fusable: &mut Fusable,
-    cohort: &Cohort,
 ) -> Result<Vec<EmbeddingScale>, StageError> {
     let modalities = modalities(given, fusable)?;
     if let Some(unknown) = exclude.iter().find(|name| {
@@ -48,7 +47,7 @@ pub(crate) fn fit(
             .iter()
             .map(|(name, _)| name.clone())
             .partition(|name| exclude.contains(name));
-        let cells = Cells::of(features, &excluded, &modality, fusable, cohort)?;
+        let cells = Cells::of(features, &excluded, &modality, fusable)?;
         cells.without_quality(&columns, fusable)?;
         let scale = Preprocessor::fit(&cells.values, columns.len()).map_err(|error| {
             StageError::data(format!("the embedding of modality {modality}: {error}"))
@@ -67,7 +66,6 @@ pub(crate) fn apply(
     model: &Model,
     given: &[Labelled<Features>],
     fusable: &mut Fusable,
-    cohort: &Cohort,
 ) -> Result<(), StageError> {
     let modalities = modalities(given, fusable)?;
     let fitted: Vec<&str> = model.embeddings.iter().map(|of| of.modality.as_str()).collect();
@@ -100,8 +98,7 @@ pub(crate) fn apply(
         }
         let scale = Preprocessor::from_parts(known.mean.clone(), known.scale.clone())
             .map_err(|error| StageError::failed(error.to_string()))?;
-        Cells::of(&of.artifact, &known.excluded, &known.modality, fusable, cohort)?
-            .put(&scale, fusable)?;
+        Cells::of(&of.artifact, &known.excluded, &known.modality, fusable)?.put(&scale, fusable)?;
     }
     Ok(())
 }
@@ -121,9 +118,9 @@ fn modalities(given: &[Labelled<Features>], fusable: &Fusable) -> Result<Vec<Str
                 "there is an embedding of modality {name} but no evidence"
             )));
         }
-        names.push(name.as_str());
+        once("embeddings", &mut names, name)?;
     }
-    each_modality_once("embeddings", names.into_iter())
+    Ok(names)
 }
 
 /// The raw embedding of one modality in the rows that have it.
@@ -144,13 +141,12 @@ impl<'m> Cells<'m> {
         excluded: &[String],
         modality: &'m str,
         fusable: &Fusable,
-        cohort: &Cohort,
     ) -> Result<Self, StageError> {
         // What is not there needs no exclusion.
         let names = features.columns.iter().map(|(name, _)| name);
         let excluded: Vec<_> = names.filter(|name| excluded.contains(name)).cloned().collect();
         let matrix = Matrix::of(features, &excluded)?;
-        if matrix.width == 0 {
+        if matrix.width() == 0 {
             return Err(StageError::data(format!(
                 "the embedding of modality {modality} has no column"
             ))
@@ -158,22 +154,21 @@ impl<'m> Cells<'m> {
         }
         let width = fusable.modalities.len();
         let place = fusable.modalities.iter().position(|name| name == modality).unwrap_or(width);
-        let at = row_of(features.example_id.iter().flatten());
-        let (mut rows, mut values) = (Vec::new(), Vec::new());
-        for (row, &of_cohort) in fusable.rows.iter().enumerate() {
+        let mut at = Finder::new(&features.example_id);
+        let (mut rows, mut found) = (Vec::new(), Vec::new());
+        for (row, id) in fusable.example_id.iter().enumerate() {
             if fusable.available[row * width + place] == 0 {
                 continue;
             }
-            let id = cohort.example_id[of_cohort].as_str();
-            let found = at.get(id).ok_or_else(|| {
+            found.push(at.find(id).ok_or_else(|| {
                 StageError::data(format!(
                     "example {id} has evidence but no embedding in modality {modality}"
                 ))
-            })?;
+            })?);
             rows.push(row);
-            values.extend_from_slice(matrix.row(*found));
         }
-        Ok(Self { modality, place, rows, width: matrix.width, values })
+        let values = matrix.gather(found.into_iter());
+        Ok(Self { modality, place, rows, width: matrix.width(), values })
     }
 
     /// An error when a column is the quality itself: the rule could read there what an intervention on quality does not

@@ -121,7 +121,7 @@ impl StageKind for Fit {
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         let given = inputs.many("embeddings")?;
-        let scales = embeddings::fit(&given, &self.exclude, &mut fusable, &cohort)?;
+        let scales = embeddings::fit(&given, &self.exclude, &mut fusable)?;
         let labels = fusable.labels(&cohort);
         all_classes(&labels, &cohort.classes).map_err(|class| {
             StageError::data(format!("no training example is of class {class}"))
@@ -139,7 +139,6 @@ impl StageKind for Fit {
             StageError::data(problems.to_string()).at("params")
         })?;
         let bytes = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
-        let fitted_on = fusable.example_ids(&cohort);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",
@@ -147,8 +146,8 @@ impl StageKind for Fit {
                 plugin_id: descriptor.id.clone(),
                 plugin_version: descriptor.version.clone(),
                 plugin_digest: file.digest,
-                rows_digest: rows_digest(&fitted_on),
-                fitted_on: FittedOn::examples(fitted_on.iter().map(String::as_str)),
+                rows_digest: rows_digest(&fusable.example_id),
+                fitted_on: FittedOn::examples(fusable.example_id.iter()),
                 modalities: fusable.modalities,
                 classes: fusable.classes,
                 embeddings: scales,

@@ -50,7 +50,7 @@ impl StageKind for Predict {
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         super::fits(&model, &fusable)?;
-        super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable, &cohort)?;
+        super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let probabilities = super::open(inputs, &model)?.predict(&fusable.batch()?)?;
         let decision = probabilities
@@ -60,9 +60,9 @@ impl StageKind for Predict {
         outputs.put(
             "predictions",
             Predictions {
-                example_id: fusable.example_ids(&cohort),
+                example_id: fusable.example_id,
                 classes: fusable.classes,
-                probabilities,
+                probabilities: probabilities.into(),
                 decision,
             },
         )

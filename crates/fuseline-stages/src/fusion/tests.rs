@@ -1,4 +1,4 @@
-use fuseline_artifact::{Cohort, Evidence, FittedOn, Predictions, Quality};
+use fuseline_artifact::{Cohort, Evidence, FittedOn, Predictions, Quality, Texts};
 use fuseline_engine::{CheckSite, Outputs, StageKind};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn weights_follow_the_quality_standardised_on_the_training_rows() {
 fn a_model_is_the_same_bytes_whatever_the_order_in_which_evidence_rows_arrive() {
     let one = fit(json!({ "rule": "lr" }), study()).unwrap();
     let (cohort, mut evidence, quality) = study();
-    evidence[0].example_id.reverse();
+    evidence[0].example_id = evidence[0].example_id.take((0..evidence[0].example_id.len()).rev());
     evidence[0].probabilities =
         evidence[0].probabilities.chunks(2).rev().flatten().copied().collect();
     assert_eq!(one, fit(json!({ "rule": "lr" }), (cohort, evidence, quality)).unwrap());
@@ -100,8 +100,8 @@ fn a_model_is_the_same_bytes_whatever_the_order_in_which_evidence_rows_arrive() 
 #[test]
 fn quality_must_be_there_wherever_evidence_is() {
     let (cohort, evidence, mut quality) = study();
-    quality[1].example_id.pop();
-    quality[1].quality.pop();
+    quality[1].example_id = quality[1].example_id.take(0..quality[1].example_id.len() - 1);
+    quality[1].quality = quality[1].quality.slice(0, quality[1].quality.len() - 1);
     let error = fit(json!({ "rule": "mean" }), (cohort, evidence, quality)).unwrap_err();
     assert_eq!(error.message, "example d has evidence but no quality in modality video");
     let (cohort, evidence, mut quality) = study();
@@ -109,7 +109,7 @@ fn quality_must_be_there_wherever_evidence_is() {
     let error = fit(json!({ "rule": "mean" }), (cohort, evidence, quality)).unwrap_err();
     assert_eq!(error.message, "there is evidence of modality video but no quality");
     let (cohort, evidence, mut quality) = study();
-    quality[0].quality[2] = f64::NAN;
+    quality[0].quality = vec![1.0, 3.0, f64::NAN, 0.5, 1.5, 1.0].into();
     let refused = fit(json!({ "rule": "mean" }), (cohort, evidence, quality));
     assert!(refused.is_err());
 }
@@ -171,19 +171,16 @@ fn a_model_is_not_asked_about_people_whom_it_was_fitted_on() {
     let train = (cohort.clone(), evidence.clone(), quality.clone());
     let model = fit(json!({ "rule": "mean" }), train).unwrap();
     // New recordings of people, one of whom was trained on; the cohort knows all recordings.
-    for number in 0..6 {
-        cohort.example_id.push(format!("new {}", cohort.example_id[number]));
-        cohort.group.push(if number == 2 { "c".to_owned() } else { format!("new {number}") });
-        cohort.label.push(cohort.label[number]);
-    }
-    let renamed = |ids: &mut Vec<String>| {
-        for id in ids {
-            *id = format!("new {id}");
-        }
-    };
+    let renamed = |ids: &Texts| ids.iter().map(|id| format!("new {id}")).collect::<Texts>();
+    let both = |known: &Texts, new: &Texts| known.iter().chain(new.iter()).collect::<Texts>();
+    let new = renamed(&cohort.example_id.take(0..6));
+    cohort.example_id = both(&cohort.example_id, &new);
+    let new = Texts::from_iter(["new 0", "new 1", "c", "new 3", "new 4", "new 5"]);
+    cohort.group = both(&cohort.group, &new);
+    cohort.label.extend_from_within(0..6);
     for modality in 0..2 {
-        renamed(&mut evidence[modality].example_id);
-        renamed(&mut quality[modality].example_id);
+        evidence[modality].example_id = renamed(&evidence[modality].example_id);
+        quality[modality].example_id = renamed(&quality[modality].example_id);
     }
     let error = ask(model, (cohort, evidence, quality)).map(drop).unwrap_err();
     assert_eq!(error.code, Some(&codes::LEAK_GROUP));

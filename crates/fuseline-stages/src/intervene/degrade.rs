@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expert::modality;
 use crate::intervene::hit;
-use crate::rows::{fold_of_rows, no_column, row_of};
+use crate::rows::{Finder, fold_of_rows, no_column};
 
 /// Makes the features of the test rows of one fold worse; those of the training rows stay as they are, so that an expert
 /// fitted on them is the expert of the intact study.
@@ -148,23 +148,23 @@ impl Degrade {
         cohort: &'c Cohort,
         fold: &[i32],
     ) -> Result<(Vec<TestRow<'c>>, Vec<usize>), StageError> {
-        let place = row_of(features.example_id.iter().flatten());
+        let mut place = Finder::new(&features.example_id);
         let mut size = BTreeMap::<&str, u32>::new();
-        for group in &cohort.group {
+        for group in cohort.group.iter() {
             *size.entry(group).or_default() += 1;
         }
         let mut passed = BTreeMap::<&str, u32>::new();
         let (mut test, mut train) = (Vec::new(), Vec::new());
-        for (at, (id, group)) in cohort.example_id.iter().zip(&cohort.group).enumerate() {
+        for (at, (id, group)) in cohort.example_id.iter().zip(cohort.group.iter()).enumerate() {
             let passed = passed.entry(group).or_default();
-            let last = size.get(group.as_str()).map_or(1, |size| size.saturating_sub(1).max(1));
+            let last = size.get(group).map_or(1, |size| size.saturating_sub(1).max(1));
             let elapsed = f64::from(*passed) / f64::from(last);
             *passed += 1;
-            match place.get(id.as_str()) {
-                Some(&row) if fold[at] == self.test_fold => {
+            match place.find(id) {
+                Some(row) if fold[at] == self.test_fold => {
                     test.push(TestRow { row, id, group, elapsed });
                 }
-                Some(&row) => train.push(row),
+                Some(row) => train.push(row),
                 None => {}
             }
         }

@@ -138,13 +138,14 @@ impl StageKind for Outage {
         };
         let (mut example_id, mut probabilities) = (Vec::new(), Vec::new());
         for (id, row) in evidence.example_id.iter().zip(crate::quality::each_row(&evidence)) {
-            if !out.contains(id.as_str()) {
-                example_id.push(id.clone());
+            if !out.contains(id) {
+                example_id.push(id);
                 probabilities.extend_from_slice(row);
             }
         }
         tracing::info!(modality, left = example_id.len(), of = evidence.example_id.len(), "outage");
-        (evidence.example_id, evidence.probabilities) = (example_id, probabilities);
+        evidence.example_id = example_id.into_iter().collect();
+        evidence.probabilities = probabilities.into();
         outputs.put("evidence", evidence)
     }
 }
@@ -171,7 +172,7 @@ impl Outage {
         let stream = |what: &str| {
             Stream::new(seed, Self::NAME).with(modality.as_bytes()).with(what.as_bytes())
         };
-        let ids = cohort.example_id.iter().map(String::as_str);
+        let ids = cohort.example_id.iter();
         if self.pattern == Pattern::Random {
             return ids.filter(|id| stream(id).uniform() < self.rate).collect();
         }
@@ -179,7 +180,7 @@ impl Outage {
         let start = if self.rate < 1.0 { self.rate * stop / (1.0 - self.rate) } else { 1.0 };
         let mut chains = BTreeMap::<&str, (Stream, bool)>::new();
         let mut out = BTreeSet::new();
-        for (id, group) in ids.zip(&cohort.group) {
+        for (id, group) in ids.zip(cohort.group.iter()) {
             let chain = chains.entry(group);
             let is_out = match chain {
                 std::collections::btree_map::Entry::Vacant(first) => {
@@ -212,12 +213,12 @@ fn natural<'c>(inputs: &Inputs<'_>, cohort: &'c Cohort) -> Result<BTreeSet<&'c s
     let donors: Cohort = inputs.optional("donors")?.ok_or_else(|| missing("donors"))?;
     let features: Features =
         inputs.optional("donor_features")?.ok_or_else(|| missing("donor_features"))?;
-    let has: BTreeSet<&str> = features.example_id.iter().flatten().collect();
+    let has: BTreeSet<&str> = features.example_id.iter().collect();
     let seed = inputs.seed();
     let lacks = |id: &&str| {
         let mut stream = Stream::new(seed, Outage::NAME).with(b"donor").with(id.as_bytes());
         let donor = usize::try_from(stream.below(donors.len() as u64)).unwrap_or_default();
-        donors.example_id.get(donor).is_some_and(|donor| !has.contains(donor.as_str()))
+        donors.example_id.get(donor).is_some_and(|donor| !has.contains(donor))
     };
-    Ok(cohort.example_id.iter().map(String::as_str).filter(lacks).collect())
+    Ok(cohort.example_id.iter().filter(lacks).collect())
 }

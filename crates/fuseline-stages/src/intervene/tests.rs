@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use arrow::array::{Array, Float64Array, StringArray};
-use fuseline_artifact::{Cohort, Evidence, Features, Folds};
+use arrow::array::{Array, Float64Array};
+use fuseline_artifact::{Cohort, Evidence, Features, Folds, Texts};
 use fuseline_engine::StageError;
 use serde_json::{Value, json};
 
@@ -38,12 +38,12 @@ fn lost(modality: &str, options: Value) -> BTreeSet<String> {
     .unwrap()
     .get("evidence")
     .unwrap();
-    let kept: BTreeSet<&String> = after.example_id.iter().collect();
+    let kept: BTreeSet<&str> = after.example_id.iter().collect();
     for (id, row) in after.example_id.iter().zip(after.probabilities.chunks(2)) {
         let was = before.example_id.iter().position(|known| known == id).unwrap();
         assert_eq!(row, &before.probabilities[2 * was..][..2], "evidence that is left stays");
     }
-    before.example_id.iter().filter(|id| !kept.contains(id)).cloned().collect()
+    before.example_id.iter().filter(|id| !kept.contains(id)).map(str::to_owned).collect()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_natural_outage_takes_the_whole_pattern_of_a_donor() {
     let left = |modality: &str, rest: usize| -> BTreeSet<String> {
         let ids = (0..50).filter(|row| row % 2 == rest).map(|row| format!("d{row:02}"));
         let features = Features {
-            example_id: StringArray::from_iter_values(ids),
+            example_id: Texts::from_iter(ids),
             columns: vec![("x".to_owned(), Float64Array::from(vec![1.0; 25]))],
         };
         let after: Evidence = run::<Outage>(json!({ "pattern": "natural" }), 7, &[], |inputs| {
@@ -106,7 +106,7 @@ fn a_natural_outage_takes_the_whole_pattern_of_a_donor() {
         .unwrap()
         .get("evidence")
         .unwrap();
-        after.example_id.into_iter().collect()
+        after.example_id.iter().map(str::to_owned).collect()
     };
     let (audio, video) = (left("audio", 0), left("video", 1));
     assert!(audio.is_disjoint(&video), "no donor has both");
@@ -133,7 +133,7 @@ fn degraded(options: Value) -> Result<(Features, Features, Vec<bool>), StageErro
         side * if tested[row] { 100.0 } else { 2.0 }
     };
     let before = Features {
-        example_id: StringArray::from_iter_values(&cohort.example_id),
+        example_id: cohort.example_id.clone(),
         columns: vec![
             ("x".to_owned(), (0..1000).map(|row| (row != 30).then(|| value(row))).collect()),
             ("quality".to_owned(), Float64Array::from(vec![1.0; 1000])),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, BooleanArray, Float64Array, Float64Builder, StringArray};
+use arrow::array::{AsArray, BooleanArray, Float64Array, Float64Builder};
 use arrow::compute::filter;
 use arrow::datatypes::Float64Type;
 use fuseline_artifact::Features;
@@ -482,7 +482,7 @@ impl<'o> Assembly<'o> {
             }
         }
         let examples = examples.zip(&self.observed).filter(|(_, observed)| **observed);
-        let example_id = StringArray::from_iter_values(examples.map(|(example, _)| example));
+        let example_id = examples.map(|(example, _)| example).collect();
         Ok(Features { example_id, columns: self.columns })
     }
 }

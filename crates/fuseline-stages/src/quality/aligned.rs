@@ -63,13 +63,10 @@ impl StageKind for Aligned {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let place = cohort.rows_by_id();
         let source =
             Source { name: "aligned", control: Control::Positive, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
-            let labels = cohort_rows(evidence, |id| place.get(id).copied())?
-                .into_iter()
-                .map(|row| cohort.label[row]);
+            let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let told =
                 self.modalities.as_ref().is_none_or(|told| told.contains(&evidence.modality));
             let alpha = if told { self.alpha } else { 0.0 };

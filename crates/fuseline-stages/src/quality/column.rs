@@ -62,7 +62,7 @@ impl StageKind for QualityColumn {
         let source = Source { name: "column", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
-            let quality = rows.iter().zip(&evidence.example_id).map(|(&row, id)| {
+            let quality = rows.iter().zip(evidence.example_id.iter()).map(|(&row, id)| {
                 let measured = Some(column.value(row))
                     .filter(|value| column.is_valid(row) && value.is_finite());
                 measured.or(self.fill).ok_or_else(|| {

@@ -50,14 +50,13 @@ impl StageKind for ConformalSetSize {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let place = cohort.rows_by_id();
         let training: Evidence = inputs.one("evidence_train")?;
-        let scores: Vec<(&str, f64)> = cohort_rows(&training, |id| place.get(id).copied())?
+        let scores: Vec<(&str, f64)> = cohort_rows(&training, &cohort)?
             .into_iter()
             .zip(each_row(&training))
             .map(|(row, probabilities)| {
                 let label = cohort.label[row] as usize;
-                (cohort.group[row].as_str(), 1.0 - probabilities[label])
+                (&cohort.group[row], 1.0 - probabilities[label])
             })
             .collect();
         let without = |group: &str| {
@@ -67,20 +66,18 @@ impl StageKind for ConformalSetSize {
         };
         // A group of the test rows is in no training row: all scores count.
         let mut thresholds = BTreeMap::<&str, f64>::new();
-        for group in &cohort.group {
-            if !thresholds.contains_key(group.as_str()) {
+        for group in cohort.group.iter() {
+            if !thresholds.contains_key(group) {
                 thresholds.insert(group, without(group));
             }
         }
         let source =
             Source { name: "conformal_set_size", control: Control::Native, evidence_derived: true };
         put(inputs, outputs, &source, |evidence| {
-            let rows = cohort_rows(evidence, |id| place.get(id).copied())?
-                .into_iter()
-                .zip(each_row(evidence));
+            let rows = cohort_rows(evidence, &cohort)?.into_iter().zip(each_row(evidence));
             Ok(rows
                 .map(|(row, probabilities)| {
-                    let threshold = thresholds[cohort.group[row].as_str()];
+                    let threshold = thresholds[&cohort.group[row]];
                     -f64::from(conformal_set_size(probabilities, threshold))
                 })
                 .collect())

@@ -72,18 +72,15 @@ impl StageKind for EnsembleVariance {
         let cohort: Cohort = inputs.one("cohort")?;
         let training: Evidence = inputs.one("evidence_train")?;
         let matrix = Matrix::of(&features, &self.exclude)?;
-        let place = cohort.rows_by_id();
-        let rows = raw_rows(&training, &features)?
-            .into_iter()
-            .zip(cohort_rows(&training, |id| place.get(id).copied())?);
+        let rows =
+            raw_rows(&training, &features)?.into_iter().zip(cohort_rows(&training, &cohort)?);
         let rows: Vec<(usize, usize)> = rows.collect();
         let sides = self.sides(inputs.seed(), &training.modality, &cohort, &rows);
         let members = (0..self.members as usize)
             .into_par_iter()
             .map(|member| {
                 inputs.keep_going()?;
-                let own =
-                    |row: usize| sides[cohort.group[row].as_str()][member / 2] == (member % 2 == 1);
+                let own = |row: usize| sides[&cohort.group[row]][member / 2] == (member % 2 == 1);
                 let fit: Vec<_> = rows.iter().copied().filter(|&(_, row)| own(row)).collect();
                 self.fit(&matrix, &cohort, &fit)
             })
@@ -92,16 +89,16 @@ impl StageKind for EnsembleVariance {
             Source { name: "ensemble_variance", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let raw = raw_rows(evidence, &features)?;
-            let asked = matrix.gather(&raw);
+            let asked = matrix.gather(raw.into_iter());
             let answers = members
                 .iter()
                 .map(|member| member.ask(asked.clone()))
                 .collect::<Result<Vec<_>, _>>()?;
             let classes = cohort.classes.len();
-            let rows = cohort_rows(evidence, |id| place.get(id).copied())?.into_iter().enumerate();
+            let rows = cohort_rows(evidence, &cohort)?.into_iter().enumerate();
             Ok(rows
                 .map(|(at, row)| {
-                    let side = sides.get(cohort.group[row].as_str());
+                    let side = sides.get(&cohort.group[row]);
                     let unseen = answers.iter().enumerate().filter(|(member, _)| {
                         side.is_none_or(|side| side[member / 2] != (member % 2 == 1))
                     });
@@ -137,8 +134,7 @@ impl EnsembleVariance {
         cohort: &'c Cohort,
         rows: &[(usize, usize)],
     ) -> BTreeMap<&'c str, Vec<bool>> {
-        let groups: BTreeSet<&str> =
-            rows.iter().map(|&(_, row)| cohort.group[row].as_str()).collect();
+        let groups: BTreeSet<&str> = rows.iter().map(|&(_, row)| &cohort.group[row]).collect();
         let mut sides: BTreeMap<&str, Vec<bool>> =
             groups.iter().map(|group| (*group, Vec::new())).collect();
         let stream = Stream::new(seed, Self::NAME).with(modality.as_bytes());
@@ -169,14 +165,13 @@ impl EnsembleVariance {
             ))
             .hint("the ensemble needs more groups; use fewer folds")
         })?;
-        let raw: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
-        let raw = matrix.gather(&raw);
-        let scale = Preprocessor::fit(&raw, matrix.width).map_err(|error| failed(&error))?;
-        let fit = scale.transform(&raw).map_err(|error| failed(&error))?;
+        let mut fit = matrix.gather(rows.iter().map(|&(row, _)| row));
+        let scale = Preprocessor::fit(&fit, matrix.width()).map_err(|error| failed(&error))?;
+        scale.apply(&mut fit).map_err(|error| failed(&error))?;
         let classes = cohort.classes.len();
         let weights = weights::balanced(&labels, classes).map_err(|error| failed(&error))?;
         let options = Options { c: self.c, ..Options::default() };
-        let model = Logistic::fit(&fit, matrix.width, &labels, &weights, classes, &options)
+        let model = Logistic::fit(&fit, matrix.width(), &labels, &weights, classes, &options)
             .map_err(|error| failed(&error))?;
         Ok(Member { scale, model })
     }

@@ -48,15 +48,15 @@ impl StageKind for InDistribution {
         let features: Features = inputs.one("features")?;
         let training: Evidence = inputs.one("evidence_train")?;
         let matrix = Matrix::of(&features, &self.exclude)?;
-        let fitted = matrix.gather(&raw_rows(&training, &features)?);
-        let scale = Preprocessor::fit(&fitted, matrix.width)
+        let fitted = matrix.gather(raw_rows(&training, &features)?.into_iter());
+        let scale = Preprocessor::fit(&fitted, matrix.width())
             .map_err(|error| StageError::failed(error.to_string()))?;
         let source =
             Source { name: "in_distribution", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
-            let quality = rows.iter().zip(&evidence.example_id).map(|(&row, id)| {
-                in_distribution(matrix.row(row), scale.mean(), scale.scale()).ok_or_else(|| {
+            let quality = rows.iter().zip(evidence.example_id.iter()).map(|(&row, id)| {
+                in_distribution(&matrix.row(row), scale.mean(), scale.scale()).ok_or_else(|| {
                     StageError::data(format!(
                         "example {id} has no observed feature in modality {}",
                         evidence.modality

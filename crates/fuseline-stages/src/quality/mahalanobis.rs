@@ -49,18 +49,19 @@ impl StageKind for Mahalanobis {
         let features: Features = inputs.one("features")?;
         let training: Evidence = inputs.one("evidence_train")?;
         let matrix = Matrix::of(&features, &self.exclude)?;
-        let rows = matrix.gather(&raw_rows(&training, &features)?);
-        let scale = Preprocessor::fit(&rows, matrix.width).map_err(|error| failed(&error))?;
-        let rows = scale.transform(&rows).map_err(|error| failed(&error))?;
-        let fitted =
-            mahalanobis::Mahalanobis::fit(&rows, matrix.width).map_err(|error| failed(&error))?;
+        let width = matrix.width();
+        let mut rows = matrix.gather(raw_rows(&training, &features)?.into_iter());
+        let scale = Preprocessor::fit(&rows, width).map_err(|error| failed(&error))?;
+        scale.apply(&mut rows).map_err(|error| failed(&error))?;
+        let fitted = mahalanobis::Mahalanobis::fit(&rows, width).map_err(|error| failed(&error))?;
+        drop(rows);
         let source =
             Source { name: "mahalanobis", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
-            let mut rows = matrix.gather(&raw_rows(evidence, &features)?);
+            let mut rows = matrix.gather(raw_rows(evidence, &features)?.into_iter());
             scale.apply(&mut rows).map_err(|error| failed(&error))?;
-            let width = (matrix.width as f64).sqrt();
-            Ok(rows.chunks_exact(matrix.width).map(|row| -fitted.distance(row) / width).collect())
+            let root = (width as f64).sqrt();
+            Ok(rows.chunks_exact(width).map(|row| -fitted.distance(row) / root).collect())
         })
     }
 }

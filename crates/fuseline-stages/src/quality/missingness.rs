@@ -43,7 +43,7 @@ impl StageKind for Missingness {
             Source { name: "missingness", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
-            Ok(rows.into_iter().map(|row| observed_share(matrix.row(row))).collect())
+            Ok(rows.into_iter().map(|row| observed_share(&matrix.row(row))).collect())
         })
     }
 }

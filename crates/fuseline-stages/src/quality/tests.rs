@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{Float64Array, StringArray};
-use fuseline_artifact::Features;
+use arrow::array::Float64Array;
+use fuseline_artifact::{Features, Texts};
 use fuseline_engine::StageKind;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const TEST: [(&str, f64); 2] = [("d", 0.25), ("e", 1.0)];
 
 fn features() -> Features {
     Features {
-        example_id: StringArray::from_iter_values(["a", "b", "c", "d", "e"]),
+        example_id: Texts::from_iter(["a", "b", "c", "d", "e"]),
         columns: vec![
             ("x".to_owned(), Float64Array::from(vec![Some(1.0), Some(3.0), None, Some(5.0), None])),
             ("y".to_owned(), Float64Array::from(vec![0.0, 0.0, 0.0, 2.0, f64::INFINITY])),
@@ -50,7 +50,7 @@ fn margin_is_the_first_choice_ahead_of_the_second_and_is_evidence_derived() {
     close(&test.quality, &[0.5, 1.0]);
     assert!(train.evidence_derived && test.evidence_derived);
     assert_eq!((train.control, train.modality.as_str()), (Control::Native, "audio"));
-    assert_eq!(test.example_id, ["d", "e"]);
+    assert_eq!(test.example_id, Texts::from_iter(["d", "e"]));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn noise_belongs_to_the_example_and_differs_between_seeds_modalities_and_purpose
     let of = |seed, purpose, modality: &str, ids: &[(&str, f64)]| -> BTreeMap<String, u64> {
         let evidence = evidence(modality, ids);
         let noise = noise(seed, purpose, &evidence).map(f64::to_bits);
-        evidence.example_id.iter().cloned().zip(noise).collect()
+        evidence.example_id.iter().map(str::to_owned).zip(noise).collect()
     };
     let one = of(1, "p", "audio", &[("a", 0.5), ("b", 0.5)]);
     let other = of(1, "p", "audio", &[("b", 0.1), ("c", 0.1), ("a", 0.1)]);
@@ -221,7 +221,7 @@ fn ensemble(options: Value) -> Result<[Quality; 2], StageError> {
     let column =
         |of: &dyn Fn(usize) -> f64| (0..120).map(|row| Some(of(row))).collect::<Float64Array>();
     let features = Features {
-        example_id: StringArray::from_iter_values(&ids),
+        example_id: Texts::from_iter(&ids),
         columns: vec![
             (
                 "x".to_owned(),

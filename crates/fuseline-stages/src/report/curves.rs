@@ -10,7 +10,7 @@ use fuseline_report as report;
 use fuseline_stats::reliability::reliability_curve;
 
 use crate::pool::Pooled;
-use crate::rows::{cohort_rows, decision, row_of};
+use crate::rows::{Finder, cohort_rows, decision};
 
 /// Bins of a reliability curve.
 const BINS: usize = 10;
@@ -27,7 +27,6 @@ pub(crate) fn reliability(
     let evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
     let quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
     let Some(cohort) = inputs.optional::<Cohort>("cohort")? else { return Ok(Vec::new()) };
-    let place = cohort.rows_by_id();
     let mut curves = Vec::<Curve>::new();
     for Labelled { point, artifact: quality } in &quality {
         let here: Point =
@@ -38,15 +37,15 @@ pub(crate) fn reliability(
             curves.len() - 1
         });
         let (_, values, right) = &mut curves[slot];
-        let at = row_of(quality.example_id.iter().map(String::as_str));
+        let mut at = Finder::new(&quality.example_id);
         let own = evidence.iter().filter(|labelled| {
             labelled.artifact.modality == quality.modality && agree(&labelled.point, point)
         });
         for Labelled { artifact: evidence, .. } in own {
-            let rows = cohort_rows(evidence, |id| place.get(id).copied())?;
+            let rows = cohort_rows(evidence, &cohort)?;
             let each = evidence.example_id.iter().zip(rows).zip(crate::quality::each_row(evidence));
             for ((id, row), probabilities) in each {
-                if let Some(&at) = at.get(id.as_str()) {
+                if let Some(at) = at.find(id) {
                     values.push(quality.quality[at]);
                     right.push(decision(probabilities) == cohort.label[row] as usize);
                 }

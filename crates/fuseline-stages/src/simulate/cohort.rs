@@ -1,5 +1,6 @@
 //! `simulate.cohort`: examples in groups, with labels drawn from the seed.
 
+use arrow::array::StringBuilder;
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
@@ -75,12 +76,8 @@ impl StageKind for SimulateCohort {
         let digits = |count: u32| count.to_string().len();
         let (group_digits, example_digits) = (digits(self.groups), digits(self.examples));
 
-        let mut cohort = Cohort {
-            example_id: Vec::new(),
-            group: Vec::new(),
-            label: Vec::new(),
-            classes: self.classes.clone(),
-        };
+        let (mut ids, mut names) = (StringBuilder::new(), StringBuilder::new());
+        let mut label = Vec::new();
         let mut number = 0_u32;
         for group in 0..self.groups {
             let name = match self.replicate {
@@ -92,13 +89,14 @@ impl StageKind for SimulateCohort {
                 let example_id = format!("{name}_e{number:0example_digits$}");
                 let draw =
                     Stream::new(inputs.seed(), Self::NAME).with(example_id.as_bytes()).uniform();
-                cohort.label.push(class_at(shares, draw * total));
-                cohort.group.push(name.clone());
-                cohort.example_id.push(example_id);
+                label.push(class_at(shares, draw * total));
+                names.append_value(&name);
+                ids.append_value(example_id);
                 number += 1;
             }
         }
-        outputs.put("cohort", cohort)
+        let (example_id, group) = (ids.finish().into(), names.finish().into());
+        outputs.put("cohort", Cohort { example_id, group, label, classes: self.classes.clone() })
     }
 }
 

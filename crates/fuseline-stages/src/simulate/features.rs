@@ -1,6 +1,6 @@
 //! `simulate.features`: class-conditional Gaussian features whose noise is known, example by example.
 
-use arrow::array::{Float64Array, Float64Builder, StringArray};
+use arrow::array::{Float64Array, Float64Builder};
 use fuseline_artifact::{ArtifactKind, Cohort, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use fuseline_stats::streams::Stream;
@@ -116,11 +116,12 @@ impl SimulateFeatures {
         };
         let width = self.features as usize;
         let means = self.class_means(&cohort.classes, |class| stream("class", class));
-        let mut example_id = Vec::new();
+        let mut present = Vec::new();
         let mut observed_quality = Vec::new();
         let mut columns: Vec<_> =
             (0..width).map(|_| Float64Builder::with_capacity(cohort.example_id.len())).collect();
-        for ((id, group), label) in cohort.example_id.iter().zip(&cohort.group).zip(&cohort.label) {
+        for (row, label) in cohort.label.iter().enumerate() {
+            let (id, group) = (&cohort.example_id[row], &cohort.group[row]);
             let mut draw = stream("example", id);
             let mut offset = stream("group", group);
             let absent = draw.uniform() >= self.available;
@@ -129,7 +130,7 @@ impl SimulateFeatures {
             if absent {
                 continue;
             }
-            example_id.push(id);
+            present.push(row);
             observed_quality
                 .push(self.fidelity * latent + (1.0 - self.fidelity * self.fidelity).sqrt() * blur);
             let noise_sd = libm::exp(-self.noise_spread * latent);
@@ -143,7 +144,7 @@ impl SimulateFeatures {
             .enumerate()
             .map(|(at, mut column)| (format!("x{at}"), column.finish()));
         Features {
-            example_id: StringArray::from_iter_values(example_id),
+            example_id: cohort.example_id.take(present.into_iter()),
             columns: named
                 .chain([("quality".to_owned(), Float64Array::from(observed_quality))])
                 .collect(),

@@ -55,13 +55,12 @@ impl StageKind for GroupKFold {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let fold =
-            super::fold_by_rank(cohort.group.iter().map(String::as_str), self.folds, |groups| {
-                if self.shuffle {
-                    stream(inputs.seed(), Self::NAME, self.repeat).shuffle(groups);
-                }
-            })
-            .map_err(|groups| super::too_few_groups(self.folds, groups))?;
+        let fold = super::fold_by_rank(&cohort.group, self.folds, |ranks| {
+            if self.shuffle {
+                stream(inputs.seed(), Self::NAME, self.repeat).shuffle(ranks);
+            }
+        })
+        .map_err(|groups| super::too_few_groups(self.folds, groups))?;
         super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();
         outputs.put("folds", Folds { example_id: cohort.example_id, fold })

@@ -33,7 +33,7 @@ impl StageKind for LeaveOneGroupOut {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fold_of: BTreeMap<&str, u32> =
-            cohort.group.iter().map(|group| (group.as_str(), 0)).collect();
+            cohort.group.iter().map(|group| (group, 0)).collect();
         if fold_of.len() != self.groups as usize {
             let found = fold_of.len();
             return Err(StageError::data(format!(
@@ -46,7 +46,7 @@ impl StageKind for LeaveOneGroupOut {
         for (of, fold) in fold_of.values_mut().zip(0..) {
             *of = fold;
         }
-        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group.as_str()]).collect();
+        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group]).collect();
         super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();
         outputs.put("folds", Folds { example_id: cohort.example_id, fold })

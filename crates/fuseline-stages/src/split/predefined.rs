@@ -9,7 +9,7 @@ use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::guard::groups_apart;
+use crate::guard::fold_apart;
 use crate::load::reading::{Id, twice};
 use crate::load::table::open;
 use crate::pattern::{Column, closest};
@@ -117,9 +117,7 @@ impl StageKind for Predefined {
             })
             .collect::<Result<Vec<u32>, StageError>>()?;
         for tested in fold.iter().copied().collect::<std::collections::BTreeSet<_>>() {
-            let (test, train): (Vec<usize>, Vec<usize>) =
-                (0..fold.len()).partition(|&row| fold[row] == tested);
-            groups_apart(&cohort, &train, &test)?;
+            fold_apart(&cohort, &fold, tested)?;
         }
         super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();

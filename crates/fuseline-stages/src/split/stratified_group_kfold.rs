@@ -73,7 +73,7 @@ impl StageKind for StratifiedGroupKFold {
             stream(inputs.seed(), Self::NAME, self.repeat).shuffle(&mut groups);
         }
         let fold_of = deal(groups, classes, self.folds);
-        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group.as_str()]).collect();
+        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group]).collect();
         super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();
         outputs.put("folds", Folds { example_id: cohort.example_id, fold })

@@ -1,5 +1,7 @@
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::Float64Array;
 use serde_json::{Value, json};
+
+use fuseline_artifact::Texts;
 
 use super::*;
 
@@ -18,7 +20,7 @@ fn features(modality: &str, ids: &[&str]) -> Labelled<Features> {
     Labelled {
         point: vec![("modality".to_owned(), modality.to_owned())],
         artifact: Features {
-            example_id: StringArray::from_iter_values(ids),
+            example_id: Texts::from_iter(ids),
             columns: vec![("a".to_owned(), Float64Array::from(vec![1.0; ids.len()]))],
         },
     }
@@ -36,8 +38,8 @@ fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
     let stage = stage(json!({}));
     let features = two_modalities();
     let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
-    assert_eq!(cohort.example_id, ["a_Stroop", "b_Math", "b_Reading"]);
-    assert_eq!(cohort.group, ["a", "b", "b"]);
+    assert_eq!(cohort.example_id, Texts::from_iter(["a_Stroop", "b_Math", "b_Reading"]));
+    assert_eq!(cohort.group, Texts::from_iter(["a", "b", "b"]));
     assert_eq!(
         cohort.classes,
         ["stress", "rest"],
@@ -51,7 +53,10 @@ fn any_keeps_what_at_least_one_modality_has() {
     let stage = stage(json!({ "require": "any" }));
     let features = two_modalities();
     let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
-    assert_eq!(cohort.example_id, ["a_Stroop", "b_Math", "b_Reading", "c_Reading"]);
+    assert_eq!(
+        cohort.example_id,
+        Texts::from_iter(["a_Stroop", "b_Math", "b_Reading", "c_Reading"])
+    );
 }
 
 #[test]
@@ -118,8 +123,12 @@ fn a_threshold_cuts_a_column_and_ties_go_where_they_are_told() {
         from_table(json!({ "column": "score", "threshold": cut })).unwrap()
     };
     let above = cut("above");
-    assert_eq!(above.example_id, ["a", "b", "c", "e"], "d has no score, f is not in the table");
-    assert_eq!(above.group, ["p1", "p1", "p2", "p3"]);
+    assert_eq!(
+        above.example_id,
+        Texts::from_iter(["a", "b", "c", "e"]),
+        "d has no score, f is not in the table"
+    );
+    assert_eq!(above.group, Texts::from_iter(["p1", "p1", "p2", "p3"]));
     assert_eq!(above.classes, ["low", "middle", "high"]);
     assert_eq!(above.label, [2, 0, 1, 2]);
     assert_eq!(cut("below").label, [1, 0, 1, 2]);

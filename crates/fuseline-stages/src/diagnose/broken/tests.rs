@@ -1,9 +1,12 @@
+use fuseline_artifact::Texts;
+
 use super::*;
 
 /// Two examples with both modalities, one with audio alone; quality counts cells from 1.
 fn fusable() -> Fusable {
     Fusable {
         rows: vec![0, 1, 2],
+        example_id: Texts::from_iter(["a", "b", "c"]),
         modalities: vec!["audio".to_owned(), "video".to_owned()],
         classes: vec!["rest".to_owned(), "stress".to_owned()],
         evidence: vec![0.5, 0.5, 0.6, 0.4, 0.1, 0.9, 0.5, 0.5, 0.3, 0.7, 0.0, 0.0],

@@ -1,3 +1,4 @@
+use fuseline_artifact::Texts;
 use serde_json::Value;
 
 use super::*;
@@ -26,11 +27,13 @@ fn pooled(case: &Value) -> Pooled {
         quality[cell] = f64::NAN;
     }
     let modalities = (0..modalities).map(|number| format!("m{number}")).collect();
-    Pooled { modalities, labels, classes, available, correct, evidence, quality }
+    let natures = Vec::new();
+    Pooled { modalities, labels, classes, available, correct, evidence, quality, natures }
 }
 
-fn groups(case: &Value) -> Vec<&str> {
-    case["group"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
+fn groups(case: &Value) -> Vec<u32> {
+    let names = case["group"].as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap()).collect::<Texts>().ranks().0
 }
 
 #[test]
@@ -48,7 +51,7 @@ fn a_learned_router_agrees_with_scikit_learn() {
 }
 
 /// Thirty groups of four; one expert is right, and `tells` is where quality says which.
-fn made_up(tells: bool) -> (Pooled, Vec<String>) {
+fn made_up(tells: bool) -> (Pooled, Vec<u32>) {
     let rows = 120;
     let labels: Vec<u32> = (0..rows).map(|row| row % 2).collect();
     let first = |row: u32| row.wrapping_mul(2_654_435_761) >> 31 == 0;
@@ -64,15 +67,16 @@ fn made_up(tells: bool) -> (Pooled, Vec<String>) {
     }
     let modalities = vec!["one".to_owned(), "other".to_owned()];
     let available = vec![true; correct.len()];
-    let pooled = Pooled { modalities, labels, classes: 2, available, correct, evidence, quality };
-    (pooled, (0..rows).map(|row| format!("g{:02}", row / 4)).collect())
+    let natures = Vec::new();
+    let pooled =
+        Pooled { modalities, labels, classes: 2, available, correct, evidence, quality, natures };
+    (pooled, (0..rows).map(|row| row / 4).collect())
 }
 
 #[test]
 fn a_router_whose_quality_tells_reaches_the_oracle_and_without_it_chance() {
     let accuracy = |tells: bool, sees: bool| {
-        let (pooled, groups) = made_up(tells);
-        let group: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let (pooled, group) = made_up(tells);
         let right = routed(&pooled, &group, 5, sees).unwrap().unwrap();
         right.iter().filter(|right| **right).count() as f64 / right.len() as f64
     };
@@ -83,8 +87,7 @@ fn a_router_whose_quality_tells_reaches_the_oracle_and_without_it_chance() {
 
 #[test]
 fn a_router_learns_nothing_of_the_group_that_it_is_asked_about() {
-    let (mut pooled, groups) = made_up(true);
-    let group: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let (mut pooled, group) = made_up(true);
     let before = routed(&pooled, &group, 30, true).unwrap().unwrap();
     // Turn the labels of the last group around: the same experts are chosen there, and are wrong now.
     for row in 116..120 {
@@ -98,7 +101,7 @@ fn a_router_learns_nothing_of_the_group_that_it_is_asked_about() {
 
 #[test]
 fn one_group_alone_has_no_router() {
-    let (pooled, groups) = made_up(true);
-    let same = vec!["g"; groups.len()];
+    let (pooled, group) = made_up(true);
+    let same = vec![0; group.len()];
     assert_eq!(routed(&pooled, &same, 5, true).unwrap(), None);
 }

@@ -21,17 +21,17 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
     // Not every example has video: joint permutation has strata of two sizes.
     let gaps = [3, 4, 17, 18, 19, 30];
     let (evidence, quality) = (&mut study.evidence[1], &mut study.quality[1]);
-    for gap in gaps.into_iter().rev() {
-        evidence.example_id.remove(gap);
-        evidence.probabilities.drain(2 * gap..2 * gap + 2);
-        quality.example_id.remove(gap);
-        quality.quality.remove(gap);
+    let kept = (0..40).filter(|row| !gaps.contains(row));
+    evidence.example_id = evidence.example_id.take(kept.clone());
+    quality.example_id = quality.example_id.take(kept.clone());
+    let probabilities = kept.clone().flat_map(|row| [2 * row, 2 * row + 1]);
+    evidence.probabilities = probabilities.map(|at| evidence.probabilities[at]).collect();
+    quality.quality = kept.map(|row| quality.quality[row]).collect();
+    fn labelled<T: Clone>(of: &[T]) -> impl Iterator<Item = Result<Labelled<T>, StageError>> {
+        of.iter().map(|own| Ok(Labelled { point: vec![], artifact: own.clone() }))
     }
-    fn labelled<T: Clone>(of: &[T]) -> Vec<Labelled<T>> {
-        of.iter().map(|own| Labelled { point: vec![], artifact: own.clone() }).collect()
-    }
-    let fusable =
-        Fusable::of(&labelled(&study.evidence), &labelled(&study.quality), &study.cohort).unwrap();
+    let (evidence, quality) = (labelled(&study.evidence), labelled(&study.quality));
+    let fusable = Fusable::of(evidence, quality, &study.cohort).unwrap();
     let batch = fusable.batch().unwrap();
     let labels = fusable.labels(&study.cohort);
     let schemes = [Scheme::Joint, Scheme::WithinGroup, Scheme::Conditional, Scheme::Derangement];

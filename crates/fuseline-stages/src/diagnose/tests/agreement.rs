@@ -74,8 +74,8 @@ fn cohort(fixture: &Value, names: &[&str]) -> Cohort {
         names.iter().flat_map(|name| fixture[name][column].as_array().unwrap().clone()).collect()
     };
     Cohort {
-        example_id: texts(&Value::Array(all("id"))),
-        group: texts(&Value::Array(all("group"))),
+        example_id: texts(&Value::Array(all("id"))).into_iter().collect(),
+        group: texts(&Value::Array(all("group"))).into_iter().collect(),
         label: numbers(&Value::Array(all("label"))).iter().map(|label| *label as u32).collect(),
         classes: classes(),
     }

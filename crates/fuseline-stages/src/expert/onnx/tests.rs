@@ -1,5 +1,5 @@
-use arrow::array::{Float64Array, StringArray};
-use fuseline_artifact::{Digest, Evidence, Folds};
+use arrow::array::Float64Array;
+use fuseline_artifact::{Digest, Evidence, Folds, Texts};
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,9 +26,9 @@ fn expert(
     change: impl FnOnce(&mut Features),
 ) -> Result<Vec<Vec<f64>>, StageError> {
     let rows = said().rows;
-    let ids: Vec<String> = (0..rows.len()).map(|row| format!("e{row}")).collect();
+    let ids: Texts = (0..rows.len()).map(|row| format!("e{row}")).collect();
     let mut features = Features {
-        example_id: StringArray::from_iter_values(&ids),
+        example_id: ids.clone(),
         columns: (0..4)
             .map(|at| (format!("f{at}"), rows.iter().map(|row| row[at]).collect::<Float64Array>()))
             .collect(),
@@ -52,7 +52,7 @@ fn expert(
         inputs.artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
     })?;
     let [test, train]: [Evidence; 2] = [outputs.get("test")?, outputs.get("train")?];
-    let all = [test.probabilities, train.probabilities].concat();
+    let all = [&test.probabilities[..], &train.probabilities].concat();
     Ok(all.chunks(classes.len()).map(<[f64]>::to_vec).collect())
 }
 

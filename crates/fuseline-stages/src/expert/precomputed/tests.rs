@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use fuseline_artifact::{Digest, Evidence, Folds};
+use fuseline_artifact::{Digest, Evidence, Folds, Texts};
 use serde_json::{Value, json};
 
 use super::*;
@@ -39,16 +39,22 @@ fn rows_are_put_in_the_order_of_the_cohort_and_on_their_side_of_the_split() {
     assert_eq!(train.modality, "audio");
     assert_eq!(
         (train.example_id, train.probabilities),
-        (vec!["e3".into(), "e5".into()], vec![0.5, 0.5, 0.75, 0.25])
+        (Texts::from_iter(["e3", "e5"]), vec![0.5, 0.5, 0.75, 0.25].into())
     );
-    assert_eq!((test.example_id, test.probabilities), (vec!["e0".into()], vec![0.0, 1.0]));
+    assert_eq!(
+        (test.example_id, test.probabilities),
+        (Texts::from_iter(["e0"]), vec![0.0, 1.0].into())
+    );
 }
 
 #[test]
 fn with_a_fold_column_only_the_rows_of_the_tested_fold_count() {
     let text = "id,rest,stress,fold\ne0,0.1,0.9,0\ne2,0.2,0.8,0\ne0,0.3,0.7,1\ne2,0.4,0.6,1\n";
     let [train, test] = expert(json!({ "fold": "fold" }), text).unwrap();
-    assert_eq!((train.probabilities, test.probabilities), (vec![0.2, 0.8], vec![0.1, 0.9]));
+    assert_eq!(
+        (train.probabilities, test.probabilities),
+        (vec![0.2, 0.8].into(), vec![0.1, 0.9].into())
+    );
     assert_eq!(
         message(&expert(json!({}), text).unwrap_err()),
         "lines 2 and 4 of evidence.csv are both e0; \

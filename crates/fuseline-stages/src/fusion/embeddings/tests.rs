@@ -1,5 +1,5 @@
-use arrow::array::{Float64Array, StringArray};
-use fuseline_artifact::{Evidence, FittedOn, Predictions, Quality};
+use arrow::array::Float64Array;
+use fuseline_artifact::{Cohort, Evidence, FittedOn, Predictions, Quality, Texts};
 use fuseline_engine::{CheckSite, Point, StageKind};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn side(part: &str) -> Side {
     let cells = &fixture[part];
     let label: Vec<u32> = numbers(&cells["label"]).iter().map(|label| *label as u32).collect();
     let id = |row: usize| format!("{part}{row:03}");
-    let ids: Vec<String> = (0..label.len()).map(id).collect();
+    let ids: Texts = (0..label.len()).map(id).collect();
     let available: Vec<bool> =
         cells["available"].as_array().unwrap().iter().map(|cell| cell == true).collect();
     let (probabilities, qualities) = (numbers(&cells["evidence"]), numbers(&cells["quality"]));
@@ -78,7 +78,7 @@ fn side(part: &str) -> Side {
         side.embeddings.push(labelled(
             name,
             Features {
-                example_id: StringArray::from_iter_values(&ids),
+                example_id: ids.clone(),
                 columns: (0..width).map(column).collect(),
             },
         ));
@@ -120,7 +120,7 @@ fn fitted(options: Value, side: Side) -> Result<Model, StageError> {
 
 fn predicted(model: &Model, side: Side) -> Result<Vec<f64>, StageError> {
     let outputs = give::<Predict>(json!({}), Some(model.clone()), side)?;
-    Ok(outputs.get::<Predictions>("predictions")?.probabilities)
+    Ok(outputs.get::<Predictions>("predictions")?.probabilities.to_vec())
 }
 
 fn attention() -> Value {
@@ -150,10 +150,8 @@ fn attention_over_embeddings_agrees_with_numpy() {
     let mut moved = test;
     let cells = numbers(&fixture["moved_quality"]);
     for (place, of) in moved.quality.iter_mut().enumerate() {
-        for (id, value) in of.example_id.iter().zip(&mut of.quality) {
-            let row: usize = id.trim_start_matches("test").parse().unwrap();
-            *value = cells[row * 2 + place];
-        }
+        let row = |id: &str| id.trim_start_matches("test").parse::<usize>().unwrap();
+        of.quality = of.example_id.iter().map(|id| cells[row(id) * 2 + place]).collect();
     }
     let expected = numbers(&fixture["predicted_with_moved_quality"]);
     assert_close(&predicted(&model, moved).unwrap(), &expected, 1e-7);
@@ -165,8 +163,8 @@ fn test_rows_are_standardised_as_the_training_rows_say() {
     let all = predicted(&model, side("test")).unwrap();
     let mut few = side("test");
     few.evidence.iter_mut().for_each(|of| {
-        of.example_id.truncate(4);
-        of.probabilities.truncate(4 * CLASSES);
+        of.example_id = of.example_id.take(0..4);
+        of.probabilities = of.probabilities.slice(0, 4 * CLASSES);
     });
     let some = predicted(&model, few).unwrap();
     let same = some.iter().zip(&all).take(3 * CLASSES);
@@ -206,7 +204,7 @@ fn a_model_is_asked_with_the_embeddings_that_it_was_fitted_with() {
     assert!(narrow.ends_with("2 columns were 3"), "{narrow}");
     let absent = refused(&|test| {
         let features = &mut test.embeddings[0].artifact;
-        features.example_id = features.example_id.slice(0, 20);
+        features.example_id = features.example_id.take(0..20);
         for (_, column) in &mut features.columns {
             *column = column.slice(0, 20);
         }

@@ -21,7 +21,7 @@ fn refused(options: Value, text: &str) -> (String, Option<String>) {
 }
 
 fn ids(features: &Features) -> Vec<&str> {
-    features.example_id.iter().flatten().collect()
+    features.example_id.iter().collect()
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn refused(options: Value, text: &str) -> String {
 fn a_line_is_an_example_and_a_list_a_feature_for_each_place() {
     let text = "{\"id\": 12, \"a\": 1.5, \"e\": [1, null]}\n\n{\"id\": \"7\", \"b\": true, \"a\": \"-inf\"}\r\n";
     let features = read(json!({}), text).unwrap();
-    let ids: Vec<_> = features.example_id.iter().flatten().collect();
+    let ids: Vec<_> = features.example_id.iter().collect();
     assert_eq!(ids, ["12", "7"]);
     let names: Vec<_> = features.columns.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a", "e.0", "e.1", "b"]);

@@ -24,7 +24,7 @@ fn refused(bytes: &[u8], options: Value) -> String {
 fn rows(features: &Features) -> BTreeMap<String, Vec<Option<f64>>> {
     let row = |row: usize| {
         let cells = features.columns.iter().map(|(_, column)| column.iter().nth(row).unwrap());
-        (features.example_id.value(row).to_owned(), cells.collect())
+        (features.example_id[row].to_owned(), cells.collect())
     };
     (0..features.example_id.len()).map(row).collect()
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fuseline_artifact::Digest;
+use fuseline_artifact::{Digest, Texts};
 use fuseline_engine::{InputsBuilder, Outputs, Provenance};
 
 use super::*;
@@ -152,7 +152,7 @@ fn the_report_names_what_was_asked_and_where_it_comes_from() {
 fn values_that_the_features_lack_are_counted_as_they_are() {
     let services = services();
     let features = Features {
-        example_id: arrow::array::StringArray::from(vec!["a", "b", "c"]),
+        example_id: Texts::from_iter(vec!["a", "b", "c"]),
         columns: vec![
             ("f0".to_owned(), vec![Some(1.0), None, Some(f64::INFINITY)].into()),
             ("f1".to_owned(), vec![None, None, Some(2.0)].into()),

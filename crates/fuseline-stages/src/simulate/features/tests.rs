@@ -35,7 +35,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 fn a_cohort_has_groups_of_even_size_ids_in_order_and_labels_of_the_seed() {
     let one = cohort(1);
     assert_eq!(one.example_id.len(), 4000);
-    assert!(one.example_id.is_sorted());
+    assert!(one.example_id.iter().is_sorted());
     assert_eq!(one.group.iter().filter(|group| *group == "g07").count(), 80);
     assert_eq!(one, cohort(1));
     assert_ne!(one.label, cohort(2).label);
@@ -114,7 +114,7 @@ fn classes_are_as_far_apart_as_the_strength_says() {
 #[test]
 fn examples_and_cells_go_missing_at_the_rates_asked_for() {
     let (cohort, features) = simulated(json!({ "available": 0.7, "missing": 0.1 }), 1, "audio");
-    let rows = arrow::array::Array::len(&features.example_id);
+    let rows = features.example_id.len();
     assert!((rows as f64 / cohort.len() as f64 - 0.7).abs() < 0.03);
     let missing = arrow::array::Array::null_count(column(&features, "x0"));
     assert!((missing as f64 / rows as f64 - 0.1).abs() < 0.03);
