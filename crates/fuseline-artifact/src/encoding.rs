@@ -17,7 +17,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -36,7 +36,7 @@ const KIND: &str = "kind";
 const VERSION: &str = "version";
 /// What a file says of its writer. Constant: a new version of the software writes the same table as the same bytes.
 const CREATED_BY: &str = "fuseline";
-/// Rows a row group: what is buffered while writing, beside the output. 64 columns of numbers make 64 MiB.
+/// Rows a row group, of which one column is buffered while writing: 1 MiB of numbers.
 const ROW_GROUP_ROWS: usize = 1 << 17;
 /// Rows that may be read into one batch however few bytes there are.
 const BATCH_ROWS: usize = 1 << 20;
@@ -51,10 +51,25 @@ pub(crate) fn encode(
     let entries = entries(metadata, schema);
     let table = with_one_nan(table, &entries)?;
     let options = ArrowWriterOptions::new().with_properties(properties(&entries, schema));
-    let mut writer = ArrowWriter::try_new_with_options(sink, table.schema(), options)?;
-    // In one call: where pages end depends on how rows are cut into calls.
-    writer.write(&table)?;
-    writer.close()?;
+    let writer = ArrowWriter::try_new_with_options(sink, table.schema(), options)?;
+    let (mut file, groups) = writer.into_serialized_writer()?;
+    for (number, start) in (0..table.num_rows()).step_by(ROW_GROUP_ROWS).enumerate() {
+        let rows = table.slice(start, ROW_GROUP_ROWS.min(table.num_rows() - start));
+        let mut group = file.next_row_group()?;
+        let columns = rows.schema_ref().fields().iter().zip(rows.columns());
+        // A column at a time, so that no more than one of a group is held encoded; and each in one call, since where
+        // pages end depends on how rows are cut into calls.
+        for (mut writer, (field, column)) in
+            groups.create_column_writers(number)?.into_iter().zip(columns)
+        {
+            for leaf in compute_leaves(field, column)? {
+                writer.write(&leaf)?;
+            }
+            writer.close()?.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
+    }
+    file.close()?;
     Ok(())
 }
 

@@ -317,8 +317,8 @@ impl Sides {
         };
         let mut sides = Self { all, ..Self::default() };
         let mut inner = inner.into_iter();
-        for row in 0..fold.len() {
-            let tested = fold[row] == test_fold;
+        for (row, &of) in fold.iter().enumerate() {
+            let tested = of == test_fold;
             let inner = if tested { 0 } else { inner.next().unwrap_or_default() };
             if let Some(features) = found(row) {
                 let side = if tested { &mut sides.test } else { &mut sides.train };

@@ -69,12 +69,12 @@ impl Pooled {
             }
             natures.push((quality.control, quality.evidence_derived));
         }
-        for at in 0..tested.len() {
+        for (at, &row) in tested.iter().enumerate() {
             let lacks = |column: &Column| column.available[at] && column.quality[at].is_nan();
             if let Some(modality) = columns.iter().position(lacks) {
                 return Err(StageError::data(format!(
                     "example {} has evidence but no quality in modality {}",
-                    &cohort.example_id[tested[at]], modalities[modality]
+                    &cohort.example_id[row], modalities[modality]
                 )));
             }
         }

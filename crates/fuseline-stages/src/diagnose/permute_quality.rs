@@ -149,12 +149,14 @@ impl StageKind for PermuteQuality {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
+        let broken = self.broken(inputs.seed(), &fusable, &cohort)?;
         let batch = fusable.batch()?;
-        let labels = fusable.labels(&cohort);
+        let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
+        // All that is asked is in the batch now.
+        drop((cohort, fusable));
 
         let clean = opened.predict(&batch)?;
-        let broken = self.broken(inputs.seed(), &fusable, &cohort)?;
-        let tally = Tally::new(&labels, &clean, cohort.classes.len()).count(
+        let tally = Tally::new(&labels, &clean, model.classes.len()).count(
             &opened,
             &batch,
             &broken,
@@ -170,7 +172,7 @@ impl StageKind for PermuteQuality {
                 model.plugin_id
             )));
         }
-        outputs.put("effects", tally.effects(fusable.example_id))?;
+        outputs.put("effects", tally.effects(example_id))?;
         outputs.put("permutations", self.permutations(&model, frozen, &tally))
     }
 }

@@ -130,6 +130,9 @@ impl StageKind for Fit {
         let weights = weights::balanced(&labels, cohort.classes.len())
             .map_err(|error| StageError::failed(error.to_string()))?;
         let batch = fusable.training_batch(&labels, &weights)?;
+        let fitted_on = fusable.example_id.clone();
+        // All that the rule needs is in the batch now.
+        drop((cohort, fusable, labels, weights));
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
@@ -146,10 +149,10 @@ impl StageKind for Fit {
                 plugin_id: descriptor.id.clone(),
                 plugin_version: descriptor.version.clone(),
                 plugin_digest: file.digest,
-                rows_digest: rows_digest(&fusable.example_id),
-                fitted_on: FittedOn::examples(fusable.example_id.iter()),
-                modalities: fusable.modalities,
-                classes: fusable.classes,
+                rows_digest: rows_digest(&fitted_on),
+                fitted_on: FittedOn::examples(fitted_on.iter()),
+                modalities: batch.modalities().to_vec(),
+                classes: batch.classes().to_vec(),
                 embeddings: scales,
                 bytes,
             },

@@ -52,16 +52,18 @@ impl StageKind for Predict {
         super::fits(&model, &fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
-        let probabilities = super::open(inputs, &model)?.predict(&fusable.batch()?)?;
+        let (batch, example_id) = (fusable.batch()?, fusable.example_id.clone());
+        drop((cohort, fusable));
+        let probabilities = super::open(inputs, &model)?.predict(&batch)?;
         let decision = probabilities
-            .chunks_exact(fusable.classes.len())
+            .chunks_exact(model.classes.len())
             .map(|row| decision(row) as u32)
             .collect();
         outputs.put(
             "predictions",
             Predictions {
-                example_id: fusable.example_id,
-                classes: fusable.classes,
+                example_id,
+                classes: model.classes,
                 probabilities: probabilities.into(),
                 decision,
             },

@@ -77,10 +77,7 @@ fn side(part: &str) -> Side {
         // Rows of examples without the modality stay: they must not count.
         side.embeddings.push(labelled(
             name,
-            Features {
-                example_id: ids.clone(),
-                columns: (0..width).map(column).collect(),
-            },
+            Features { example_id: ids.clone(), columns: (0..width).map(column).collect() },
         ));
     }
     side
