@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use arrow::array::{Float64Array, StringArray};
+use arrow::array::Float64Array;
 use fuseline_artifact::{Artifact, ArtifactError, ArtifactKind, Digest, Features, Typed};
 use fuseline_cache::Cache;
 use serde_json::{Map, json};
