@@ -144,7 +144,12 @@ fn the_dose_response_rises_under_both_schemes_side_by_side() {
                 gap("every", "1.0", rule) > gap("every", "0.0", rule) + 0.03,
                 "{rule} {scheme}"
             );
-            assert!(gap("every", "1.0", rule) > gap("audio", "1.0", rule), "{rule} {scheme}");
+            // Not so `lr`: one quality that knows the label tells it all that three do.
+            let weights = rule != "lr";
+            assert!(
+                !weights || gap("every", "1.0", rule) > gap("audio", "1.0", rule) + 0.01,
+                "{rule} {scheme}"
+            );
         }
         assert!(gap("every", "1.0", "mean").abs() < 1e-12, "the mean does not look at quality");
     }

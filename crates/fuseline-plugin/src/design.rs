@@ -45,12 +45,12 @@ impl Design {
 
     /// The rows of a batch, row-major.
     pub fn rows(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let quality = Quality::by_modality(batch);
+        let quality = Quality::finite(batch);
         let mut rows = vec![0.0; batch.rows() * self.width()];
         for (row, x) in rows.chunks_exact_mut(self.width()).enumerate() {
             self.fix(batch, row, x);
             for modality in 0..self.modalities {
-                self.vary(batch, row, modality, quality[modality * batch.rows() + row], x);
+                self.vary(batch, row, modality, quality[row * self.modalities + modality], x);
             }
         }
         rows

@@ -65,20 +65,11 @@ impl<'a> Quality<'a> {
         Ok(())
     }
 
-    /// The quality, modality by modality: modality m, row i is at `[m * rows + i]`; 0 where the modality is unavailable.
+    /// The quality, row by row, as in [`Batch::quality`]; 0 where the modality is unavailable.
     ///
     /// Values beyond +-1e100 are taken as +-1e100, so that squares and products stay finite.
-    pub fn by_modality(batch: &Batch<'_>) -> Vec<f64> {
-        let (rows, modalities) = (batch.rows(), batch.modalities());
-        let mut quality = vec![0.0; rows * modalities];
-        for row in 0..rows {
-            for modality in 0..modalities {
-                let cell = row * modalities + modality;
-                if batch.available()[cell] != 0 {
-                    quality[modality * rows + row] = batch.quality()[cell].clamp(-1e100, 1e100);
-                }
-            }
-        }
-        quality
+    pub fn finite(batch: &Batch<'_>) -> Vec<f64> {
+        let cells = batch.quality().iter().zip(batch.available());
+        cells.map(|(q, &there)| if there == 0 { 0.0 } else { q.clamp(-1e100, 1e100) }).collect()
     }
 }

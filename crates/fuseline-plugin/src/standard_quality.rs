@@ -18,13 +18,15 @@ pub struct StandardQuality {
 impl StandardQuality {
     /// Means and standard deviations of the training rows.
     pub fn fit(batch: &TrainingBatch<'_>) -> Self {
-        let rows = batch.rows();
-        let quality = Quality::by_modality(batch);
-        let (mean, scale) = (0..batch.modalities())
+        let modalities = batch.modalities();
+        let quality = Quality::finite(batch);
+        let (mean, scale) = (0..modalities)
             .map(|modality| {
-                let own = &quality[modality * rows..][..rows];
+                let own = quality.iter().skip(modality).step_by(modalities).enumerate();
                 standardisation(|| {
-                    (0..rows).filter(|&row| batch.is_available(row, modality)).map(|row| own[row])
+                    own.clone()
+                        .filter(|&(row, _)| batch.is_available(row, modality))
+                        .map(|(_, q)| *q)
                 })
             })
             .unzip();
@@ -42,14 +44,13 @@ impl StandardQuality {
         Ok(Self { mean: model.f64s(modalities)?, scale: model.f64s(modalities)? })
     }
 
-    /// The standardised quality, modality by modality: modality m, row i is at `[m * rows + i]`; that of a quality of 0 where the modality is
-    /// unavailable.
-    pub fn by_modality(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let rows = batch.rows();
-        let mut scores = Quality::by_modality(batch);
-        for (cell, score) in scores.iter_mut().enumerate() {
-            let modality = cell / rows;
-            *score = (*score - self.mean[modality]) / self.scale[modality];
+    /// The standardised quality, row by row, as in [`Batch::quality`]; that of a quality of 0 where the modality is unavailable.
+    pub fn of(&self, batch: &Batch<'_>) -> Vec<f64> {
+        let mut scores = Quality::finite(batch);
+        for row in scores.chunks_exact_mut(self.mean.len()) {
+            for ((score, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
+                *score = (*score - mean) / scale;
+            }
         }
         scores
     }

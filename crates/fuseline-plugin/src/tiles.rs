@@ -15,6 +15,15 @@ pub const TILE: usize = 64;
 /// One number a row of a tile; beyond the last row of a batch, of no meaning.
 pub type Lane = [f64; TILE];
 
+/// Numbers of the widest vector: a tile is a few of them.
+pub const WIDTH: usize = 8;
+
+/// The numbers of a vector, from some place of a lane on.
+#[inline(always)]
+pub fn part(lane: &Lane, from: usize) -> &[f64; WIDTH] {
+    &lane.as_chunks().0[from / WIDTH]
+}
+
 /// Evidence and availability of the rows of a tile; 0 where a modality is unavailable.
 #[derive(Debug)]
 pub struct Tile {
@@ -75,7 +84,7 @@ impl Tile {
             for (modality, weight) in scores.iter().enumerate() {
                 let evidence = self.evidence(modality, class);
                 for at in 0..TILE {
-                    sum[at] += weight[at] * evidence[at];
+                    sum[at] = weight[at].mul_add(evidence[at], sum[at]);
                 }
             }
             for at in 0..TILE {
@@ -97,6 +106,16 @@ fn divide(probabilities: &mut [Lane], total: &Lane) {
     for out in probabilities {
         for at in 0..TILE {
             out[at] *= share[at];
+        }
+    }
+}
+
+/// Writes some classes, from the first of them, into the rows of all.
+#[inline(always)]
+fn spread<const N: usize>(lanes: &[Lane; N], out: &mut [f64], classes: usize, first: usize) {
+    for (row, at) in out.chunks_exact_mut(classes).zip(0..TILE) {
+        for (out, lane) in row[first..][..N].iter_mut().zip(lanes) {
+            *out = lane[at];
         }
     }
 }
@@ -158,9 +177,9 @@ pub trait TiledRule: FusionRule {
     /// What is predicted for a row without any modality.
     fn prior(&self) -> &[f64];
 
-    /// What moves with quality, modality by modality: modality m, row i is at `[m * rows + i]`.
-    fn by_modality(&self, batch: &Batch<'_>) -> Vec<f64> {
-        Quality::by_modality(batch)
+    /// What moves with quality, a number a cell, as in [`Batch::quality`].
+    fn moving(&self, batch: &Batch<'_>) -> Vec<f64> {
+        Quality::finite(batch)
     }
 }
 
@@ -171,7 +190,7 @@ impl<R: TiledRule> PermutedPredict for R {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        predict_tiles(self, batch, quality, &self.by_modality(batch), probabilities)
+        predict_tiles(self, batch, quality, &self.moving(batch), probabilities)
     }
 }
 
@@ -213,6 +232,16 @@ fn predict_tiles<R: TiledRule>(
     Ok(())
 }
 
+/// Takes each row's number from another row. A row's numbers are neighbours, so those of the next modality are near.
+///
+/// A function of its own: as a part of a rule's tile it would have no registers left.
+#[inline(never)]
+fn gather(values: &[f64], modalities: usize, source: &[u32], moved: &mut Lane) {
+    for (moved, &from) in moved.iter_mut().zip(source) {
+        *moved = values[from as usize * modalities];
+    }
+}
+
 /// One tile under all permutations.
 struct TileWork<'a, R> {
     rule: &'a R,
@@ -235,19 +264,20 @@ impl<R: TiledRule> Work for TileWork<'_, R> {
     #[inline(always)]
     fn run(self) -> Result<(), RuleError> {
         let Self { rule, batch, quality, values, tile, first, count, empty, .. } = self;
-        let (rows, classes) = (batch.rows(), batch.classes());
+        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
         let mut terms = rule.terms(tile);
         for (permutation, out) in self.probabilities.chunks_exact_mut(rows * classes).enumerate() {
             batch.go_on()?;
             for (modality, moved) in self.moved.iter_mut().enumerate() {
-                let values = &values[modality * rows..][..rows];
+                let values = &values[modality..];
                 match quality.source(batch, permutation, modality) {
-                    None => moved[..count].copy_from_slice(&values[first..first + count]),
-                    Some(source) => {
-                        for (moved, &from) in moved.iter_mut().zip(&source[first..first + count]) {
-                            *moved = values[from as usize];
+                    None => {
+                        let own = values.iter().step_by(modalities).skip(first);
+                        for (moved, &own) in moved.iter_mut().zip(own) {
+                            *moved = own;
                         }
                     }
+                    Some(source) => gather(values, modalities, &source[first..][..count], moved),
                 }
             }
             rule.predict_tile(tile, &mut terms, self.moved, self.lanes);
@@ -258,10 +288,12 @@ impl<R: TiledRule> Work for TileWork<'_, R> {
                     *out = [low, high];
                 }
             } else {
-                for (class, lane) in self.lanes.iter().enumerate() {
-                    for (out, &p) in out[class..].iter_mut().step_by(classes).zip(lane) {
-                        *out = p;
-                    }
+                let (abreast, rest) = self.lanes.as_chunks::<4>();
+                for (lanes, first) in abreast.iter().zip((0..).step_by(4)) {
+                    spread(lanes, out, classes, first);
+                }
+                for (lane, first) in rest.iter().zip(4 * abreast.len()..) {
+                    spread(std::array::from_ref(lane), out, classes, first);
                 }
             }
             for &at in empty {

@@ -273,22 +273,22 @@ impl Permuter {
         let columns = index.chunks_mut(self.count.max(1)).zip(&self.strata);
         let mut shuffled = Vec::new();
         for (column, (index, strata)) in (0_u64..).zip(columns) {
-            let mut stream = stream.clone().with_u64(column);
+            let mut shuffler = stream.clone().with_u64(column).shuffler();
             for (own, row) in index.iter_mut().zip(0_u32..) {
                 *own = row;
             }
             for rows in strata {
                 if rows.len() == index.len() && self.scheme != Scheme::Derangement {
                     // All rows, in their order: what the index holds already.
-                    stream.shuffle(index);
+                    shuffler.shuffle(index);
                     continue;
                 }
                 shuffled.clone_from(rows);
-                stream.shuffle(&mut shuffled);
+                shuffler.shuffle(&mut shuffled);
                 if self.scheme == Scheme::Derangement && rows.len() > 1 {
                     // One shuffle in e moves every row: those that do are all equally likely.
                     while rows.iter().zip(&shuffled).any(|(own, other)| own == other) {
-                        stream.shuffle(&mut shuffled);
+                        shuffler.shuffle(&mut shuffled);
                     }
                 }
                 for (&row, &other) in rows.iter().zip(&shuffled) {

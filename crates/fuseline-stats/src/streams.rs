@@ -4,8 +4,10 @@
 //! each part is written as its length (u64, little-endian) and its bytes. The parts are `fuseline.stream/1`, the seed
 //! (u64, little-endian), the purpose, and whatever [`Stream::with`] added. So any implementation can draw the same
 //! numbers, and no draw depends on how many others were made, in which order or in which thread.
+//!
+//! Orders of rows, of which a study draws billions, come from a [`Shuffler`] under the same key: 32 bits a row of ChaCha8.
 
-use rand_chacha::ChaCha20Rng;
+use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use rand_core::{Rng, SeedableRng};
 
 /// A stream of random numbers: a function of its parts and of how many numbers it gave.
@@ -50,6 +52,12 @@ impl Stream {
         self.generator.get_or_insert_with(|| ChaCha20Rng::from_seed(*parts.finalize().as_bytes()))
     }
 
+    /// The orders of rows under this stream's key; what was drawn before does not matter.
+    #[must_use]
+    pub fn shuffler(&self) -> Shuffler {
+        Shuffler(ChaCha8Rng::from_seed(*self.parts.finalize().as_bytes()))
+    }
+
     /// Uniform in [0, 1): the upper 53 bits of one draw, times 2^-53.
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
@@ -88,6 +96,37 @@ fn below(generator: &mut ChaCha20Rng, n: u64) -> u64 {
         // What is refused is below n, so that the division is hardly ever needed.
         if lower >= n || lower >= n.wrapping_neg() % n {
             return (product >> 64) as u64;
+        }
+    }
+}
+
+/// Orders of rows, one after the other: ChaCha8 (zero nonce, 64-bit counter from 0), a word of 32 bits a place.
+///
+/// Of ChaCha's 20 rounds no attack reaches more than seven, so eight are as random as a permutation test can ask, at two
+/// fifths of the time (Aumasson 2019).
+#[derive(Debug, Clone)]
+pub struct Shuffler(ChaCha8Rng);
+
+impl Shuffler {
+    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place down; places as in
+    /// [`Stream::below`], of half as many bits).
+    pub fn shuffle(&mut self, rows: &mut [u32]) {
+        for last in (1..rows.len()).rev() {
+            // At most 2^32 rows can be numbered, and so have different places.
+            let other = self.below(last as u64 + 1);
+            rows.swap(last, other);
+        }
+    }
+
+    /// Uniform in 0..n, for n of at most 2^32.
+    fn below(&mut self, n: u64) -> usize {
+        loop {
+            let product = u64::from(self.0.next_u32()) * n;
+            let lower = product & u64::from(u32::MAX);
+            // What is refused is below n, so that the division is hardly ever needed.
+            if lower >= n || lower >= (1 << 32) % n {
+                return (product >> 32) as usize;
+            }
         }
     }
 }

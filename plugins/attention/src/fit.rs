@@ -11,7 +11,7 @@ const LEAST: f64 = 1e-300;
 pub struct Objective<'a> {
     batch: &'a TrainingBatch<'a>,
     tokens: &'a Tokens,
-    /// z, modality by modality.
+    /// z: rows x modalities.
     quality: &'a [f64],
     layout: &'a Layout,
     penalty: f64,
@@ -46,7 +46,7 @@ impl<'a> Objective<'a> {
             let mut top = f64::NEG_INFINITY;
             for m in available() {
                 attention[m] = content[row * modalities + m]
-                    + point[self.layout.quality(m)] * self.quality[m * rows + row];
+                    + point[self.layout.quality(m)] * self.quality[row * modalities + m];
                 top = top.max(attention[m]);
             }
             let label = self.batch.label()[row] as usize;
@@ -79,8 +79,8 @@ impl<'a> Objective<'a> {
                 *sum += slope * query * key;
             }
         }
-        gradient[layout.quality(modality)] +=
-            slope * self.quality[modality * self.batch.rows() + row];
+        let quality = self.quality[row * self.batch.modalities() + modality];
+        gradient[layout.quality(modality)] += slope * quality;
         gradient[layout.constant(modality)] += slope;
         let range = layout.embedding(modality);
         let embedding = tokens.embedding(row, modality, range.len());

@@ -55,7 +55,7 @@ impl FusionRule for Attention {
         let embeddings = Embeddings::fit(batch)?;
         let layout = Layout::new(batch.modalities(), batch.classes(), &embeddings);
         let tokens = Tokens::new(batch, &embeddings)?;
-        let biases = quality.by_modality(batch);
+        let biases = quality.of(batch);
         let objective =
             fit::Objective::new(batch, &tokens, &biases, &layout, params.f64("penalty")?);
         let mut stopped = false;
@@ -117,10 +117,11 @@ impl PermutedPredict for Attention {
         let layout = Layout::new(modalities, classes, &self.embeddings);
         // What the experts say is attended to once for all permutations; the bias of each cell's quality is known before it moves.
         let content = Tokens::new(batch, &self.embeddings)?.content(batch, &layout, &self.weights);
-        let mut biases = self.quality.by_modality(batch);
-        for (modality, biases) in biases.chunks_exact_mut(rows).enumerate() {
-            let slope = self.weights[layout.quality(modality)];
-            biases.iter_mut().for_each(|bias| *bias *= slope);
+        let mut biases = self.quality.of(batch);
+        for biases in biases.chunks_exact_mut(modalities) {
+            for (modality, bias) in biases.iter_mut().enumerate() {
+                *bias *= self.weights[layout.quality(modality)];
+            }
         }
         let mut sources = vec![None; modalities];
         let mut logits = vec![0.0; modalities];
@@ -136,7 +137,7 @@ impl PermutedPredict for Attention {
                 for modality in available() {
                     let from = sources[modality].map_or(row, |source: &[u32]| source[row] as usize);
                     logits[modality] =
-                        content[row * modalities + modality] + biases[modality * rows + from];
+                        content[row * modalities + modality] + biases[from * modalities + modality];
                     top = top.max(logits[modality]);
                 }
                 out.fill(0.0);

@@ -55,12 +55,13 @@ impl FusionRule for DempsterShafer {
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
         let quality = StandardQuality::fit(batch);
-        let scores = quality.by_modality(batch);
+        let scores = quality.of(batch);
         let options = Options { c: params.f64("c")?, ..Options::default() };
         let (mut intercepts, mut slopes) = (Vec::new(), Vec::new());
         for modality in 0..batch.modalities() {
-            let scores = &scores[modality * batch.rows()..][..batch.rows()];
-            let (intercept, slope) = reliability(batch, modality, scores, &options)?;
+            let own = scores.iter().skip(modality).step_by(batch.modalities());
+            let own: Vec<f64> = own.copied().collect();
+            let (intercept, slope) = reliability(batch, modality, &own, &options)?;
             intercepts.push(intercept);
             slopes.push(slope);
         }
@@ -132,12 +133,12 @@ fn top_class(evidence: &[f64]) -> usize {
 }
 
 impl DempsterShafer {
-    /// How far each cell is trusted at its own quality, modality by modality.
+    /// How far each cell is trusted at its own quality, row by row.
     fn reliabilities(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let (rows, classes) = (batch.rows(), batch.classes() as f64);
-        let mut reliabilities = self.quality.by_modality(batch);
+        let (modalities, classes) = (batch.modalities(), batch.classes() as f64);
+        let mut reliabilities = self.quality.of(batch);
         for (cell, value) in reliabilities.iter_mut().enumerate() {
-            let modality = cell / rows;
+            let modality = cell % modalities;
             let [_, right] =
                 link::binary(self.intercepts[modality] + self.slopes[modality] * *value);
             *value = ((classes * right - 1.0) / (classes - 1.0)).clamp(0.0, MOST);
@@ -170,7 +171,7 @@ impl PermutedPredict for DempsterShafer {
                 for (modality, source) in sources.iter().enumerate() {
                     if batch.is_available(row, modality) {
                         let from = source.map_or(row, |source| source[row] as usize);
-                        let reliability = reliabilities[modality * rows + from];
+                        let reliability = reliabilities[from * modalities + modality];
                         combine(
                             masses,
                             &mut ignorance,

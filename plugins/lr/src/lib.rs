@@ -14,7 +14,7 @@
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
-use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, logistic, softmax};
+use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, WIDTH, logistic, part, softmax};
 use fuseline_plugin::{
     Batch, Descriptor, Design, FusionRule, ModelReader, ModelWriter, Param, Params,
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -114,33 +114,39 @@ impl TiledRule for Lr {
         let classes = self.prior.len();
         let modalities = self.coefficients.len() / self.intercepts.len() / (2 * (classes + 1));
         let design = Design::new(modalities, classes);
-        let mut terms = Terms { base: Vec::new(), slope: Vec::new() };
+        let blocks = self.intercepts.len();
+        let mut terms = Terms {
+            base: vec![[0.0; TILE]; blocks],
+            slope: vec![[0.0; TILE]; blocks * modalities],
+        };
         let of_block = self.coefficients.chunks_exact(design.width()).zip(&self.intercepts);
-        for (coefficients, &intercept) in of_block {
-            let mut base = [intercept; TILE];
-            for modality in 0..modalities {
-                let mut slope = [0.0; TILE];
-                let available = tile.available(modality);
-                let (there, rise) = (
-                    coefficients[design.available(modality)],
-                    coefficients[design.quality(modality)],
-                );
-                for at in 0..TILE {
-                    base[at] += there * available[at];
-                    slope[at] = rise * available[at];
-                }
-                for class in 0..classes {
-                    let evidence = tile.evidence(modality, class);
-                    let fixed = coefficients[design.evidence(modality, class)];
-                    let rise = coefficients[design.product(modality, class)];
-                    for at in 0..TILE {
-                        base[at] += fixed * evidence[at];
-                        slope[at] += rise * evidence[at];
+        for (block, (coefficients, &intercept)) in of_block.enumerate() {
+            // A vector at a time, so that sums stay in registers.
+            for lanes in (0..TILE).step_by(WIDTH) {
+                let mut base = [intercept; WIDTH];
+                for modality in 0..modalities {
+                    let available = part(tile.available(modality), lanes);
+                    let there = coefficients[design.available(modality)];
+                    let rise = coefficients[design.quality(modality)];
+                    let mut slope = [0.0; WIDTH];
+                    for at in 0..WIDTH {
+                        base[at] = available[at].mul_add(there, base[at]);
+                        slope[at] = rise * available[at];
                     }
+                    for class in 0..classes {
+                        let evidence = part(tile.evidence(modality, class), lanes);
+                        let fixed = coefficients[design.evidence(modality, class)];
+                        let rise = coefficients[design.product(modality, class)];
+                        for at in 0..WIDTH {
+                            base[at] = evidence[at].mul_add(fixed, base[at]);
+                            slope[at] = evidence[at].mul_add(rise, slope[at]);
+                        }
+                    }
+                    terms.slope[block * modalities + modality][lanes..][..WIDTH]
+                        .copy_from_slice(&slope);
                 }
-                terms.slope.push(slope);
+                terms.base[block][lanes..][..WIDTH].copy_from_slice(&base);
             }
-            terms.base.push(base);
         }
         terms
     }
@@ -155,11 +161,16 @@ impl TiledRule for Lr {
     ) {
         let modalities = quality.len();
         for (block, out) in probabilities.iter_mut().enumerate().take(terms.base.len()) {
-            *out = terms.base[block];
-            for (slope, quality) in terms.slope[block * modalities..].iter().zip(&*quality) {
-                for at in 0..TILE {
-                    out[at] += slope[at] * quality[at];
+            let slopes = &terms.slope[block * modalities..][..modalities];
+            for lanes in (0..TILE).step_by(WIDTH) {
+                let mut score = *part(&terms.base[block], lanes);
+                for (slope, quality) in slopes.iter().zip(&*quality) {
+                    let (slope, quality) = (part(slope, lanes), part(quality, lanes));
+                    for at in 0..WIDTH {
+                        score[at] = slope[at].mul_add(quality[at], score[at]);
+                    }
                 }
+                out[lanes..][..WIDTH].copy_from_slice(&score);
             }
         }
         match <&mut [Lane; 2]>::try_from(&mut *probabilities) {

@@ -34,13 +34,13 @@ pub struct Moe {
 /// The gate's input: the quality of each modality, then its evidence, modality-major; 0 where unavailable.
 fn gate_input(batch: &Batch<'_>) -> Vec<f64> {
     let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-    let quality = Quality::by_modality(batch);
+    let quality = Quality::finite(batch);
     let width = gate_width(modalities, classes);
     let mut inputs = vec![0.0; rows * width];
     for (row, x) in inputs.chunks_exact_mut(width).enumerate() {
         let (own_quality, evidence) = x.split_at_mut(modalities);
         for modality in (0..modalities).filter(|&modality| batch.is_available(row, modality)) {
-            own_quality[modality] = quality[modality * rows + row];
+            own_quality[modality] = quality[row * modalities + modality];
             evidence[modality * classes..][..classes]
                 .copy_from_slice(batch.evidence_of(row, modality));
         }
@@ -140,19 +140,18 @@ impl TiledRule for Moe {
         let (modalities, classes) = (self.intercepts.len(), self.prior.len());
         let gates =
             self.weights.chunks_exact(gate_width(modalities, classes)).zip(&self.intercepts);
-        let base: Vec<Lane> = gates
-            .map(|(weights, &intercept)| {
-                let mut base = [intercept; TILE];
-                for (at_column, &weight) in weights[modalities..].iter().enumerate() {
-                    let evidence = tile.evidence(at_column / classes, at_column % classes);
-                    for at in 0..TILE {
-                        base[at] += weight * evidence[at];
-                    }
+        let mut bases = Vec::with_capacity(modalities);
+        for (weights, &intercept) in gates {
+            let mut base = [intercept; TILE];
+            for (column, &weight) in weights[modalities..].iter().enumerate() {
+                let evidence = tile.evidence(column / classes, column % classes);
+                for at in 0..TILE {
+                    base[at] = evidence[at].mul_add(weight, base[at]);
                 }
-                base
-            })
-            .collect();
-        Terms { scores: base.clone(), base }
+            }
+            bases.push(base);
+        }
+        Terms { scores: bases.clone(), base: bases }
     }
 
     #[inline(always)]
@@ -174,7 +173,7 @@ impl TiledRule for Moe {
             *score = *base;
             for (quality, &weight) in quality.iter().zip(weights) {
                 for at in 0..TILE {
-                    score[at] += weight * quality[at];
+                    score[at] = quality[at].mul_add(weight, score[at]);
                 }
             }
         }

@@ -6,7 +6,7 @@ use fuseline_plugin::{RuleError, TrainingBatch};
 
 /// Minimises the penalised loss: gives u and v, one a modality, and c, one a class.
 ///
-/// `logs`: (row, modality, class), 0 where unavailable; `z`: modality by modality.
+/// `logs`: (row, modality, class), 0 where unavailable; `z`: rows x modalities.
 pub fn pool(
     batch: &TrainingBatch<'_>,
     logs: &[f64],
@@ -45,7 +45,7 @@ fn objective(
     point: &[f64],
     gradient: &mut [f64],
 ) -> f64 {
-    let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+    let (modalities, classes) = (batch.modalities(), batch.classes());
     let (pool, intercepts) = point.split_at(2 * modalities);
     let (weights, slopes) = pool.split_at(modalities);
     let mut value = 0.5 * pool.iter().map(|coordinate| coordinate * coordinate).sum::<f64>();
@@ -59,7 +59,7 @@ fn objective(
         }
         scores.copy_from_slice(intercepts);
         for m in available() {
-            let weight = weights[m] + slopes[m] * z[m * rows + row];
+            let weight = weights[m] + slopes[m] * z[row * modalities + m];
             scores
                 .iter_mut()
                 .zip(&logs[m * classes..])
@@ -76,7 +76,7 @@ fn objective(
         for m in available() {
             let along: f64 = scores.iter().zip(&logs[m * classes..]).map(|(s, log)| s * log).sum();
             gradient[m] += importance * along;
-            gradient[modalities + m] += importance * along * z[m * rows + row];
+            gradient[modalities + m] += importance * along * z[row * modalities + m];
         }
         for (sum, slope) in gradient[2 * modalities..].iter_mut().zip(&scores) {
             *sum += importance * slope;

@@ -77,7 +77,7 @@ impl FusionRule for Stacking {
         let folds = calibrate::folds(batch, params.count("folds")?, seed);
         let logs = calibrate::cross_fitted(batch, isotonic, &folds)?;
         let quality = StandardQuality::fit(batch);
-        let pool = fit::pool(batch, &logs, &quality.by_modality(batch), params.f64("c")?)?;
+        let pool = fit::pool(batch, &logs, &quality.of(batch), params.f64("c")?)?;
         let calibrators = (0..batch.modalities())
             .map(|modality| Calibrator::fit(batch, modality, isotonic, |_| true))
             .collect::<Result<_, _>>()?;
@@ -132,7 +132,7 @@ impl PermutedPredict for Stacking {
         if width == 0 {
             return Ok(());
         }
-        let z = self.quality.by_modality(batch);
+        let z = self.quality.of(batch);
         // Once for all permutations: score = base + sum_m rise_m z_m. Modality by modality, rows x classes.
         let mut rise = vec![0.0; modalities * width];
         let mut base: Vec<f64> = self.intercepts.repeat(rows);
@@ -157,11 +157,11 @@ impl PermutedPredict for Stacking {
             batch.go_on()?;
             out.copy_from_slice(&base);
             for (modality, rise) in rise.chunks_exact(width).enumerate() {
-                let z = &z[modality * rows..][..rows];
                 let source = quality.source(batch, permutation, modality);
                 let of_row = out.chunks_exact_mut(classes).zip(rise.chunks_exact(classes));
                 for (row, (out, rise)) in of_row.enumerate() {
-                    let z = z[source.map_or(row, |source| source[row] as usize)];
+                    let from = source.map_or(row, |source| source[row] as usize);
+                    let z = z[from * modalities + modality];
                     out.iter_mut().zip(rise).for_each(|(score, rise)| *score += rise * z);
                 }
             }

@@ -76,8 +76,8 @@ impl TiledRule for WeightedMean {
         &self.prior
     }
 
-    fn by_modality(&self, batch: &Batch<'_>) -> Vec<f64> {
-        self.quality.by_modality(batch)
+    fn moving(&self, batch: &Batch<'_>) -> Vec<f64> {
+        self.quality.of(batch)
     }
 }
 

@@ -60,8 +60,8 @@ const MEASURES: [(&str, bool); 5] = [
 
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
-    // 2: models keep how embeddings are standardised.
-    const REVISION: u32 = 2;
+    // 2: models keep how embeddings are standardised. 3: permutations are other ones.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 

@@ -85,8 +85,9 @@ fn three() -> u32 {
 
 impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
-    // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks.
-    const REVISION: u32 = 4;
+    // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks. 5: permutations
+    // are other ones.
+    const REVISION: u32 = 5;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 

@@ -11,6 +11,8 @@ use crate::diagnose::broken::Broken;
 use crate::diagnose::pairs::Pairs;
 use crate::rows::decision;
 
+mod tiles;
+
 /// Predictions that one block should hold: what threads share, and what is summed before it is added to the other blocks.
 const BLOCK: usize = 1 << 19;
 /// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many that threads wait.
@@ -138,6 +140,10 @@ impl<'a> Tally<'a> {
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let part = (PART / width.max(1)).clamp(*PERMUTATIONS.start(), size as usize);
+        let tiles = match pairs {
+            Some(_) => Vec::new(),
+            None => tiles::cut(self.labels, &self.decisions, self.clean, self.classes),
+        };
         let at_once = pairs.map_or(1, |pairs| pairs.blocks_at_once(size, broken.len())) * size;
         let starts: Vec<u32> = (0..broken.len()).step_by(at_once as usize).collect();
         for wave in starts.chunks(WAVE) {
@@ -157,7 +163,7 @@ impl<'a> Tally<'a> {
                             let part = start..which.end.min(start + part as u32);
                             predictions.resize(part.len() * width, 0.0);
                             broken.predict(model, batch, part, index, predictions)?;
-                            self.add(predictions, correct, &mut block.each);
+                            tiles::count(&tiles, predictions, correct, &mut block.each);
                         }
                         vec![block]
                     };
@@ -185,48 +191,11 @@ impl<'a> Tally<'a> {
         rows(predictions)
             .zip(known)
             .map(|(broken, (clean, (&label, &before)))| {
-                let (right, flips, shift) = seen(broken, clean, label, before);
-                Outcome::new(right, flips, shift)
+                let decision = decision(broken) as u32;
+                let shift = total_variation(broken, clean);
+                Outcome::new(decision == label, decision != before, shift)
             })
             .collect()
-    }
-
-    /// Counts predictions: permutations x rows x classes. `correct`: permutations x classes.
-    fn add(&self, predictions: &[f64], correct: &mut [i64], each: &mut Each) {
-        let classes = self.classes;
-        let permutations = predictions.chunks_exact((self.labels.len() * classes).max(1));
-        for (broken, correct) in permutations.zip(correct.chunks_exact_mut(classes)) {
-            if classes == 2 {
-                // The same work, compiled for rows of two.
-                let rows = |of| <[f64]>::as_chunks::<2>(of).0.iter().map(<[f64; 2]>::as_slice);
-                self.permutation(rows(broken), rows(self.clean), correct, each);
-            } else {
-                let rows = |of| <[f64]>::chunks_exact(of, classes);
-                self.permutation(rows(broken), rows(self.clean), correct, each);
-            }
-        }
-    }
-
-    /// Counts one permutation, given row by row.
-    #[inline(always)]
-    fn permutation<'p>(
-        &self,
-        broken: impl Iterator<Item = &'p [f64]>,
-        clean: impl Iterator<Item = &'p [f64]>,
-        right_of_class: &mut [i64],
-        each: &mut Each,
-    ) {
-        let known = self.labels.iter().zip(&self.decisions);
-        let counts = each.correct.iter_mut().zip(&mut each.flips).zip(&mut each.shift);
-        for (((broken, clean), (&label, &before)), ((correct, flips), shift)) in
-            broken.zip(clean).zip(known).zip(counts)
-        {
-            let (right, flip, moved) = seen(broken, clean, label, before);
-            *correct += u32::from(right);
-            *flips += u32::from(flip);
-            *shift += moved;
-            right_of_class[label as usize] += i64::from(right);
-        }
     }
 
     /// What the permutations did to each row.
@@ -246,13 +215,6 @@ impl<'a> Tally<'a> {
             probability_shift: self.each.shift.iter().map(|shift| shift / permutations).collect(),
         }
     }
-}
-
-/// Whether a row's decision is right, whether it is another than before, and its total-variation distance.
-#[inline(always)]
-fn seen(broken: &[f64], clean: &[f64], label: u32, before: u32) -> (bool, bool, f64) {
-    let decision = decision(broken) as u32;
-    (decision == label, decision != before, total_variation(broken, clean))
 }
 
 /// Half the sum of absolute differences.

@@ -50,11 +50,17 @@ fn uniforms_and_normals_have_their_moments() {
 #[test]
 fn every_order_of_four_is_as_likely_as_any_other() {
     let mut stream = Stream::new(5, "orders");
-    let mut seen = std::collections::BTreeMap::<[u8; 4], f64>::new();
+    let mut shuffler = stream.shuffler();
+    orders_are_alike(|items| stream.shuffle(items));
+    orders_are_alike(|items| shuffler.shuffle(items));
+}
+
+fn orders_are_alike(mut shuffle: impl FnMut(&mut [u32; 4])) {
+    let mut seen = std::collections::BTreeMap::<[u32; 4], f64>::new();
     let draws = 24_000.0;
     for _ in 0..24_000 {
         let mut items = [0, 1, 2, 3];
-        stream.shuffle(&mut items);
+        shuffle(&mut items);
         *seen.entry(items).or_default() += 1.0;
     }
     assert_eq!(seen.len(), 24);
@@ -67,4 +73,21 @@ fn every_order_of_four_is_as_likely_as_any_other() {
 fn below_one_and_below_nothing_is_zero() {
     let mut stream = Stream::new(6, "edge");
     assert_eq!((stream.below(1), stream.below(0)), (0, 0));
+}
+
+#[test]
+fn a_shuffler_draws_below_limits_without_bias() {
+    let mut shuffler = Stream::new(7, "limits").shuffler();
+    // A third of the words is refused at 3 * 2^30, none at 2^32: a bias would show in the thirds, the halves.
+    for (limit, parts) in [(3_u64 << 30, 3), (1 << 32, 2), (5, 5), (1, 1)] {
+        let mut counts = vec![0.0; parts as usize];
+        for _ in 0..30_000 {
+            counts[(shuffler.below(limit) as u64 / (limit / parts)) as usize] += 1.0;
+        }
+        let expected = 30_000.0 / parts as f64;
+        for count in counts {
+            let sd = (expected * (1.0 - 1.0 / parts as f64)).sqrt();
+            assert!((count - expected).abs() <= 4.5 * sd, "{limit}: {count} of {expected}");
+        }
+    }
 }

@@ -1,0 +1,140 @@
+//! Counting predictions of 64 rows side by side.
+
+use fuseline_plugin::vector::{Work, wide};
+
+use super::Each;
+
+/// Rows of a tile: a bit of a word for each.
+const TILE: usize = u64::BITS as usize;
+
+/// One number a row of a tile; beyond the last row, of no meaning.
+type Lane<T> = [T; TILE];
+
+/// What is known of the rows of a tile.
+pub(super) struct Tile {
+    label: Lane<u64>,
+    /// The decision under Clean-Q.
+    before: Lane<u64>,
+    /// Probabilities under Clean-Q, one lane a class.
+    clean: Vec<Lane<f64>>,
+    /// Which rows are of a class, a word a class.
+    of_class: Vec<u64>,
+}
+
+/// Cuts rows into tiles. `clean`: rows x classes.
+pub(super) fn cut(labels: &[u32], decisions: &[u32], clean: &[f64], classes: usize) -> Vec<Tile> {
+    let known = labels.chunks(TILE).zip(decisions.chunks(TILE));
+    let tile = |((labels, decisions), probabilities): ((&[u32], &[u32]), &[f64])| {
+        let mut tile = Tile {
+            label: [0; TILE],
+            before: [0; TILE],
+            clean: vec![[0.0; TILE]; classes],
+            of_class: vec![0; classes],
+        };
+        side_by_side(probabilities, &mut tile.clean);
+        for (at, (&label, &decision)) in labels.iter().zip(decisions).enumerate() {
+            (tile.label[at], tile.before[at]) = (label.into(), decision.into());
+            tile.of_class[label as usize] |= 1 << at;
+        }
+        tile
+    };
+    known.zip(clean.chunks(TILE * classes)).map(tile).collect()
+}
+
+/// Counts predictions: permutations x rows x classes. `correct`: permutations x classes.
+pub(super) fn count(tiles: &[Tile], predictions: &[f64], correct: &mut [i64], each: &mut Each) {
+    let rows = each.correct.len();
+    let counts = each.correct.chunks_mut(TILE).zip(each.flips.chunks_mut(TILE));
+    let counts = counts.zip(each.shift.chunks_mut(TILE));
+    for ((tile, ((right, flips), shift)), first) in
+        tiles.iter().zip(counts).zip((0..).step_by(TILE))
+    {
+        let work = Permutations { tile, predictions, rows, first, correct, right, flips, shift };
+        wide(work);
+    }
+}
+
+/// The rows of a tile under some permutations.
+struct Permutations<'a> {
+    tile: &'a Tile,
+    /// permutations x rows x classes.
+    predictions: &'a [f64],
+    rows: usize,
+    /// The tile's first row.
+    first: usize,
+    /// permutations x classes.
+    correct: &'a mut [i64],
+    right: &'a mut [u32],
+    flips: &'a mut [u32],
+    shift: &'a mut [f64],
+}
+
+impl Work for Permutations<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { tile, rows, first, .. } = self;
+        let (count, classes) = (self.shift.len(), tile.clean.len());
+        let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0.0; TILE]);
+        // What was counted before comes first: sums are of one permutation after the other.
+        shift[..count].copy_from_slice(self.shift);
+        let mut broken = vec![[0.0; TILE]; classes];
+        let permutations = self.predictions.chunks_exact(rows * classes);
+        for (predictions, correct) in permutations.zip(self.correct.chunks_exact_mut(classes)) {
+            side_by_side(&predictions[first * classes..][..count * classes], &mut broken);
+            let (mut decision, mut top, mut moved) = ([0_u64; TILE], broken[0], [0.0; TILE]);
+            for ((broken, clean), class) in broken.iter().zip(&tile.clean).zip(0..) {
+                for at in 0..TILE {
+                    // The lowest class wins a tie.
+                    let better = broken[at] > top[at];
+                    decision[at] = if better { class } else { decision[at] };
+                    top[at] = if better { broken[at] } else { top[at] };
+                    moved[at] += (broken[at] - clean[at]).abs();
+                }
+            }
+            let mut which = 0;
+            for at in 0..TILE {
+                let is_right = u64::from(decision[at] == tile.label[at]);
+                right[at] += is_right;
+                which |= is_right << at;
+                flips[at] += u64::from(decision[at] != tile.before[at]);
+                shift[at] += moved[at] / 2.0;
+            }
+            for (correct, of_class) in correct.iter_mut().zip(&tile.of_class) {
+                *correct += i64::from((which & of_class).count_ones());
+            }
+        }
+        for (sum, add) in self.right.iter_mut().zip(right) {
+            *sum += add as u32;
+        }
+        for (sum, add) in self.flips.iter_mut().zip(flips) {
+            *sum += add as u32;
+        }
+        self.shift.copy_from_slice(&shift[..count]);
+    }
+}
+
+/// One lane a class, from rows of all classes.
+#[inline(always)]
+fn side_by_side(rows: &[f64], lanes: &mut [Lane<f64>]) {
+    let classes = lanes.len();
+    let (abreast, rest) = lanes.as_chunks_mut::<4>();
+    let taken = 4 * abreast.len();
+    for (lanes, first) in abreast.iter_mut().zip((0..).step_by(4)) {
+        take(rows, classes, first, lanes);
+    }
+    for (lane, first) in rest.iter_mut().zip(taken..) {
+        take(rows, classes, first, std::array::from_mut(lane));
+    }
+}
+
+/// Some classes, from the first of them.
+#[inline(always)]
+fn take<const N: usize>(rows: &[f64], classes: usize, first: usize, lanes: &mut [Lane<f64>; N]) {
+    for (row, at) in rows.chunks_exact(classes).zip(0..TILE) {
+        for (lane, &p) in lanes.iter_mut().zip(&row[first..][..N]) {
+            lane[at] = p;
+        }
+    }
+}
