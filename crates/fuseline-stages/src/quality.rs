@@ -7,7 +7,7 @@ use fuseline_engine::{Inputs, Outputs, Ports, RowFlow, StageError};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 
-use crate::rows::Finder;
+use crate::rows::rows_among;
 
 pub mod aligned;
 pub mod column;
@@ -102,17 +102,8 @@ pub(crate) fn each_row(evidence: &Evidence) -> std::slice::ChunksExact<'_, f64> 
 
 /// The row of the features in which each row of evidence stands.
 pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<usize>, StageError> {
-    let mut place = Finder::new(&features.example_id);
-    let row = |id| {
-        place.find(id).ok_or_else(|| {
-            StageError::data(format!(
-                "example {id} has evidence of modality {} and is not in the features",
-                evidence.modality
-            ))
-            .hint("give the features that the expert was given")
-        })
-    };
-    evidence.example_id.iter().map(row).collect()
+    rows_among(evidence, &features.example_id, "features")
+        .map_err(|error| error.hint("give the features that the expert was given"))
 }
 
 /// Standard normal noise of each row. It is drawn per example, so that an example's noise is the same in every fold and

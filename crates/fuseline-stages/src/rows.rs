@@ -61,11 +61,20 @@ pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, S
 
 /// The row of the cohort in which each row of evidence stands.
 pub(crate) fn cohort_rows(evidence: &Evidence, cohort: &Cohort) -> Result<Vec<usize>, StageError> {
-    let mut place = Finder::new(&cohort.example_id);
+    rows_among(evidence, &cohort.example_id, "cohort")
+}
+
+/// The row in which each row of evidence stands among the examples of what `of` names.
+pub(crate) fn rows_among(
+    evidence: &Evidence,
+    ids: &Texts,
+    of: &str,
+) -> Result<Vec<usize>, StageError> {
+    let mut place = Finder::new(ids);
     let row = |id| {
         place.find(id).ok_or_else(|| {
             StageError::data(format!(
-                "example {id} has evidence of modality {} and is not in the cohort",
+                "example {id} has evidence of modality {} and is not in the {of}",
                 evidence.modality
             ))
         })

@@ -44,13 +44,14 @@ pub(super) fn cut(labels: &[u32], decisions: &[u32], clean: &[f64], classes: usi
 /// Counts predictions: permutations x rows x classes. `correct`: permutations x classes.
 pub(super) fn count(tiles: &[Tile], predictions: &[f64], correct: &mut [i64], each: &mut Each) {
     let rows = each.correct.len();
+    let mut room = vec![[0.0; TILE]; tiles.first().map_or(0, |tile| tile.clean.len())];
     let counts = each.correct.chunks_mut(TILE).zip(each.flips.chunks_mut(TILE));
     let counts = counts.zip(each.shift.chunks_mut(TILE));
     for ((tile, ((right, flips), shift)), first) in
         tiles.iter().zip(counts).zip((0..).step_by(TILE))
     {
-        let work = Permutations { tile, predictions, rows, first, correct, right, flips, shift };
-        wide(work);
+        let broken = &mut room;
+        wide(Permutations { tile, predictions, rows, first, correct, right, flips, shift, broken });
     }
 }
 
@@ -67,6 +68,8 @@ struct Permutations<'a> {
     right: &'a mut [u32],
     flips: &'a mut [u32],
     shift: &'a mut [f64],
+    /// Room for one lane a class.
+    broken: &'a mut [Lane<f64>],
 }
 
 impl Work for Permutations<'_> {
@@ -74,15 +77,14 @@ impl Work for Permutations<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { tile, rows, first, .. } = self;
+        let Self { tile, rows, first, broken, .. } = self;
         let (count, classes) = (self.shift.len(), tile.clean.len());
         let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0.0; TILE]);
         // What was counted before comes first: sums are of one permutation after the other.
         shift[..count].copy_from_slice(self.shift);
-        let mut broken = vec![[0.0; TILE]; classes];
         let permutations = self.predictions.chunks_exact(rows * classes);
         for (predictions, correct) in permutations.zip(self.correct.chunks_exact_mut(classes)) {
-            side_by_side(&predictions[first * classes..][..count * classes], &mut broken);
+            side_by_side(&predictions[first * classes..][..count * classes], broken);
             let (mut decision, mut top, mut moved) = ([0_u64; TILE], broken[0], [0.0; TILE]);
             for ((broken, clean), class) in broken.iter().zip(&tile.clean).zip(0..) {
                 for at in 0..TILE {
