@@ -9,6 +9,7 @@ mod diagnostic;
 mod experts;
 mod faults;
 mod graph;
+mod inputs;
 mod labels;
 mod language;
 mod leaks;

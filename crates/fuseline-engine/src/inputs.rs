@@ -311,13 +311,27 @@ impl<'a> InputsBuilder<'a> {
     }
 }
 
-/// What a stage gives back: one artifact a port.
+/// What a stage gives back: one artifact a port, and cautions.
 #[derive(Default)]
 pub struct Outputs {
     artifacts: Vec<(String, Artifact)>,
+    cautions: Vec<String>,
 }
 
 impl Outputs {
+    /// Adds a caution: the action succeeds, and whoever reads its results must know this. A full sentence in lower case
+    /// without a full stop; equal inputs give equal cautions.
+    pub fn caution(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::warn!("{text}");
+        self.cautions.push(text);
+    }
+
+    /// The cautions so far.
+    pub fn cautions(&self) -> &[String] {
+        &self.cautions
+    }
+
     /// Gives the artifact of an output port.
     pub fn put(&mut self, port: &str, artifact: impl Typed) -> Result<(), StageError> {
         self.put_raw(port, artifact.into_artifact()?)
