@@ -6,6 +6,7 @@ use fuseline_engine::Ports;
 pub mod csd;
 pub mod csv;
 pub mod jsonl;
+pub(crate) mod notation;
 mod npy;
 pub mod npz;
 pub mod parquet;

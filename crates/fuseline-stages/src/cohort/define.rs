@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use super::label::{Label, Labelling};
 use super::side::Side;
+use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, unmatched};
 use crate::pattern::{Column, Pattern};
 
 /// Says which examples are studied, in which groups, with which labels.
 ///
-/// An example without a label, or whose label text is in no class, is left out; the log says how many. The rest is
-/// ordered by example_id, in code-point order, and that order is the order of everything after.
+/// An example whose label is missing is left out, with a caution; one whose label text is in no class is left out, and the
+/// log says how many. The rest is ordered by example_id, in code-point order, and that order is the order of everything after.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineCohort {
@@ -57,6 +58,10 @@ struct LabelTable {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
+    /// What stands for a missing value, besides an empty cell. An example without a label is left out, with a caution;
+    /// one without a group is an error.
+    #[serde(default)]
+    missing: Missing,
 }
 
 /// The group of each example: a part of its example_id, or a column of the table.
@@ -73,7 +78,8 @@ struct Group {
 
 impl StageKind for DefineCohort {
     const NAME: &'static str = "cohort.define";
-    const REVISION: u32 = 1;
+    // 2: text may stand for a missing label; classes that are numbers are in numeric order; infinite numbers are cut.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and label from its id or a table.";
 
     fn ports() -> Ports {
@@ -90,11 +96,12 @@ impl StageKind for DefineCohort {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { require, table, group, label } = self;
         key.field("require", require);
-        if let Some(LabelTable { path, id }) = table {
+        if let Some(LabelTable { path, id, missing }) = table {
             key.file("table.path", path);
             // The ending of the name says how the file is read.
             key.field("table.format", &path.extension().map(|ending| ending.to_string_lossy()));
             key.field("table.id", id);
+            key.field("table.missing", missing);
         }
         key.field("group", group);
         key.field("label", label);
@@ -128,14 +135,16 @@ impl StageKind for DefineCohort {
         let features = inputs.columns("features", &[])?;
         let ids = self.join(&features)?;
         let side = match &self.table {
-            Some(LabelTable { path, id }) => {
-                let table = crate::load::table::open(path, inputs.read_file(path)?)
+            Some(LabelTable { path, id, missing }) => {
+                let notation = Notation { missing: missing.clone(), ..Notation::default() };
+                let table = crate::load::table::open(path, inputs.read_file(path)?, notation)
                     .map_err(|error| error.at("table.path"))?;
                 Some(Side::new(id, table)?)
             }
             None => None,
         };
-        outputs.put("cohort", self.define(&ids, side.as_ref())?)
+        let cohort = self.define(&ids, side.as_ref(), outputs)?;
+        outputs.put("cohort", cohort)
     }
 }
 
@@ -182,12 +191,33 @@ impl DefineCohort {
         Ok(ids)
     }
 
-    fn define(&self, ids: &[&str], side: Option<&Side>) -> Result<Cohort, StageError> {
+    fn define(
+        &self,
+        ids: &[&str],
+        side: Option<&Side>,
+        outputs: &mut Outputs,
+    ) -> Result<Cohort, StageError> {
         let ids = match side {
             Some(side) => side.keep(ids)?,
             None => ids.to_vec(),
         };
-        let Labelling { classes, label, left_out, seen } = self.label.of(&ids, side)?;
+        let Labelling { classes, label, left_out, missing, seen } = self.label.of(&ids, side)?;
+        if let (Some(side), false) = (side, missing.is_empty()) {
+            let each: Vec<_> = missing
+                .iter()
+                .map(|(text, count)| match text.as_str() {
+                    "" => format!("empty ({count})"),
+                    text => format!("{text} ({count})"),
+                })
+                .collect();
+            outputs.caution(format!(
+                "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: [...] }} says what stands for a missing label",
+                missing.values().sum::<usize>(),
+                ids.len(),
+                side.table.file,
+                each.join(", ")
+            ));
+        }
         let (ids, label): (Vec<&str>, Vec<u32>) =
             ids.iter().zip(label).filter_map(|(&id, label)| Some((id, label?))).unzip();
         let group = self.groups(&ids, side)?;
@@ -212,11 +242,20 @@ impl DefineCohort {
             return Ok(ids.iter().collect());
         };
         let text = |&id| match (column, side) {
-            (Some(column), Some(side)) => side.text(id, column, "group.column")?.ok_or_else(|| {
-                StageError::data(format!("the group of {id} is empty in {}", side.table.file))
+            (Some(column), Some(side)) => {
+                let text = side.text(id, column, "group.column")?.unwrap_or_default();
+                if !side.is_missing(&text) {
+                    return Ok(text);
+                }
+                let what = if text.is_empty() {
+                    "empty".to_owned()
+                } else {
+                    format!("{text}, which stands for a missing value,")
+                };
+                Err(StageError::data(format!("the group of {id} is {what} in {}", side.table.file))
                     .at("group.column")
-                    .hint("write which group it is in, or take the example out of the table")
-            }),
+                    .hint("write which group it is in, or take the example out of the table; where the text names a group, table: { missing: [...] } says what stands for a missing value"))
+            }
             _ => Ok(Cow::Borrowed(id)),
         };
         let mut texts = ids.iter().map(text).collect::<Result<Vec<_>, StageError>>()?;

@@ -25,8 +25,9 @@ pub(super) struct Label {
     /// The column of the table in which the label stands.
     #[serde(default)]
     pub column: Option<Column>,
-    /// The classes, in order, each with its label texts. Each label text of the column is a class of its own, in
-    /// code-point order, when this is left out.
+    /// The classes, in order, each with its label texts. A number is in a class however it is written (1 and 1.0), and
+    /// so is a truth value (true, True and TRUE). When this is left out, each label text of the column is a class of its
+    /// own, in numeric order where all are numbers and in code-point order otherwise.
     #[serde(default)]
     classes: Option<Classes>,
     /// Cuts the number in the column at given values.
@@ -101,11 +102,14 @@ impl JsonSchema for Classes {
     }
 }
 
-/// The class of each example, and the label texts that are in none, with how often each was met.
+/// The class of each example.
 pub(super) struct Labelling {
     pub classes: Vec<String>,
     pub label: Vec<Option<u32>>,
+    /// Label texts that are in no class, with how often each was met.
     pub left_out: BTreeMap<String, usize>,
+    /// What stands for missing labels, with how often each was met.
+    pub missing: BTreeMap<String, usize>,
     /// What to do when a class is empty: which label texts or numbers there are.
     pub seen: String,
 }
@@ -188,6 +192,20 @@ impl Label {
 
     /// Labels the examples.
     pub fn of(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
+        let mut labelling = self.label(ids, side)?;
+        if let (Some(column), Some(side)) = (&self.column, side) {
+            let unlabelled = ids.iter().zip(&labelling.label).filter(|(_, label)| label.is_none());
+            for (id, _) in unlabelled {
+                let text = side.text(id, column, "label.column")?.unwrap_or_default();
+                if side.is_missing(&text) {
+                    *labelling.missing.entry(text.into_owned()).or_default() += 1;
+                }
+            }
+        }
+        Ok(labelling)
+    }
+
+    fn label(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         match (&self.threshold, &self.quantile) {
             (Some(cut), _) => {
                 let values = self.numbers(ids, side)?;
@@ -203,9 +221,16 @@ impl Label {
                     .filter_map(|&share| quantile::of_sorted(&sorted, share))
                     .collect();
                 tracing::info!(?at, examples = sorted.len(), "cut labels at quantiles");
-                if at.len() < cut.at.len() || at.windows(2).any(|pair| pair[0] >= pair[1]) {
+                let wrong = if at.iter().any(|at| !at.is_finite()) {
+                    Some("are not finite")
+                } else if at.len() < cut.at.len() || at.windows(2).any(|pair| pair[0] >= pair[1]) {
+                    Some("do not differ")
+                } else {
+                    None
+                };
+                if let Some(wrong) = wrong {
                     return Err(StageError::data(format!(
-                        "the quantiles {:?} of the {} labels do not differ: {at:?}",
+                        "the quantiles {:?} of the {} labels {wrong}: {at:?}",
                         cut.at,
                         sorted.len()
                     ))
@@ -219,23 +244,21 @@ impl Label {
 
     fn numbers(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<Option<f64>>, StageError> {
         let (Some(column), Some(side)) = (&self.column, side) else { return Ok(Vec::new()) };
-        ids.iter()
-            .map(|id| {
-                Ok(side.number(id, column, "label.column")?.filter(|value| value.is_finite()))
-            })
-            .collect()
+        ids.iter().map(|id| side.number(id, column, "label.column")).collect()
     }
 
     fn by_text(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         let texts = self.texts(ids, side)?;
+        let is_missing = |text: &str| side.is_some_and(|side| side.is_missing(text));
         let classes: Vec<(String, Vec<String>)> = match &self.classes {
             Some(classes) => classes.0.clone(),
             None => {
-                let distinct: BTreeSet<&str> = texts.iter().flatten().map(AsRef::as_ref).collect();
-                if distinct.len() < 2 {
-                    let message = match distinct.first() {
-                        Some(only) => {
-                            let count = texts.iter().flatten().count();
+                let labels = texts.iter().flatten().filter(|text| !is_missing(text));
+                let classes = classes_of(labels.clone().map(AsRef::as_ref).collect());
+                if classes.len() < 2 {
+                    let message = match classes.first() {
+                        Some((only, _)) => {
+                            let count = labels.count();
                             format!("all {count} examples with a label have the label {only}")
                         }
                         None => format!("none of the {} examples has a label", texts.len()),
@@ -244,41 +267,39 @@ impl Label {
                         "two classes are needed: take another column, or cut numbers with threshold or quantile",
                     ));
                 }
-                distinct.into_iter().map(|text| (text.to_owned(), vec![text.to_owned()])).collect()
+                classes
             }
         };
-        let class_of: BTreeMap<&str, u32> = classes
-            .iter()
-            .zip(0..)
-            .flat_map(|((_, texts), class)| texts.iter().map(move |text| (text.as_str(), class)))
-            .collect();
+        let class_of = ClassOf::new(&classes);
         let seen = seen_texts(&texts, &class_of);
         let mut left_out = BTreeMap::new();
         let label = texts
             .into_iter()
             .map(|text| {
-                let text = text.unwrap_or_default();
-                let class = class_of.get(&*text).copied();
-                if class.is_none() {
-                    let text =
-                        if text.is_empty() { "(none)".to_owned() } else { text.into_owned() };
-                    *left_out.entry(text).or_default() += 1;
+                let text = text?;
+                let class = class_of.find(&text);
+                if class.is_none() && !is_missing(&text) {
+                    *left_out.entry(text.into_owned()).or_default() += 1;
                 }
                 class
             })
             .collect();
         let classes = classes.into_iter().map(|(name, _)| name).collect();
-        Ok(Labelling { classes, label, left_out, seen })
+        Ok(Labelling { classes, label, left_out, missing: BTreeMap::new(), seen })
     }
 
-    /// The label text of each example that has one.
+    /// The label text of each example that has one. What a pattern is to match is there and does not read as missing;
+    /// without one, text that reads as missing may yet be in a class.
     fn texts<'t>(
         &self,
         ids: &[&'t str],
         side: Option<&'t Side>,
     ) -> Result<Vec<Option<Cow<'t, str>>>, StageError> {
         let text = |&id| match (&self.column, side) {
-            (Some(column), Some(side)) => side.text(id, column, "label.column"),
+            (Some(column), Some(side)) => {
+                let text = side.text(id, column, "label.column")?;
+                Ok(text.filter(|text| self.pattern.is_none() || !side.is_missing(text)))
+            }
             _ => Ok(Some(Cow::Borrowed(id))),
         };
         let texts = ids.iter().map(text).collect::<Result<Vec<_>, StageError>>()?;
@@ -290,14 +311,98 @@ impl Label {
     }
 }
 
+/// A class for each label text: for each number, in their order, where all are numbers; in code-point order otherwise.
+fn classes_of(texts: BTreeSet<&str>) -> Vec<(String, Vec<String>)> {
+    let numbers: Option<Vec<_>> = texts
+        .iter()
+        .map(|text| plain_number(text).map(|name| (name.parse().unwrap_or(f64::NAN), name, *text)))
+        .collect();
+    let Some(mut numbers) = numbers else {
+        return texts.into_iter().map(|text| (text.to_owned(), vec![text.to_owned()])).collect();
+    };
+    numbers.sort_by(|(a, _, _): &(f64, _, _), (b, _, _)| a.total_cmp(b));
+    let mut classes = Vec::<(String, Vec<String>)>::new();
+    for (_, name, text) in numbers {
+        match classes.last_mut().filter(|(last, _)| *last == name) {
+            Some((_, texts)) => texts.push(text.to_owned()),
+            None => classes.push((name, vec![text.to_owned()])),
+        }
+    }
+    classes
+}
+
+/// A number as it is written shortest, so that 1, 1.0 and +1 are one label; `None` for other text, and for codes such as
+/// 007.
+fn plain_number(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut bytes = digits.bytes();
+    let is_code = bytes.next() == Some(b'0') && bytes.next().is_some_and(|b| b.is_ascii_digit());
+    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite() && !is_code)?;
+    if number == 0.0 {
+        return Some("0".to_owned());
+    }
+    // The digits as they are: a number may have more of them than a float.
+    Some(match digits.contains(['e', 'E']) {
+        true => number.to_string(),
+        false if digits.contains('.') => {
+            let digits = digits.trim_end_matches('0').trim_end_matches('.');
+            let whole = if digits.starts_with('.') { "0" } else { "" };
+            format!("{sign}{whole}{digits}")
+        }
+        false => format!("{sign}{digits}"),
+    })
+}
+
+/// The classes by label text.
+struct ClassOf<'c> {
+    written: BTreeMap<&'c str, u32>,
+    alike: BTreeMap<String, u32>,
+}
+
+impl<'c> ClassOf<'c> {
+    fn new(classes: &'c [(String, Vec<String>)]) -> Self {
+        let (mut written, mut alike) = (BTreeMap::new(), BTreeMap::new());
+        for ((_, texts), class) in classes.iter().zip(0..) {
+            for text in texts {
+                written.insert(text.as_str(), class);
+                alike.entry(Self::plain(text)).or_insert(class);
+            }
+        }
+        Self { written, alike }
+    }
+
+    /// The class of a text as it is written, or else of the same number or truth value.
+    fn find(&self, text: &str) -> Option<u32> {
+        if let Some(class) = self.written.get(text) {
+            return Some(*class);
+        }
+        let plain = Self::plain(text);
+        let as_number = match &*plain {
+            "true" => "1",
+            "false" => "0",
+            other => other,
+        };
+        self.alike.get(&plain).or_else(|| self.alike.get(as_number)).copied()
+    }
+
+    fn plain(text: &str) -> String {
+        let truth = ["true", "false"].into_iter().find(|truth| text.eq_ignore_ascii_case(truth));
+        let number = || plain_number(text).unwrap_or_else(|| text.to_owned());
+        truth.map_or_else(number, str::to_owned)
+    }
+}
+
 /// What label texts there are, those in no class first of all.
-fn seen_texts(texts: &[Option<Cow<'_, str>>], class_of: &BTreeMap<&str, u32>) -> String {
+fn seen_texts(texts: &[Option<Cow<'_, str>>], class_of: &ClassOf<'_>) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for text in texts.iter().flatten() {
         *counts.entry(text).or_default() += 1;
     }
     let outside: Vec<&str> =
-        counts.keys().filter(|text| !class_of.contains_key(**text)).take(8).copied().collect();
+        counts.keys().filter(|text| class_of.find(text).is_none()).take(8).copied().collect();
     if !outside.is_empty() {
         return format!("label texts in no class: {}", outside.join(", "));
     }
@@ -321,7 +426,6 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
             .sum()
     };
     let missing = values.iter().filter(|value| value.is_none()).count();
-    let left_out = (missing > 0).then(|| ("(none)".to_owned(), missing)).into_iter().collect();
     let label = values.iter().map(|value| value.map(class)).collect();
     let seen = match values.iter().flatten().copied().fold(None, |range, value| match range {
         None => Some((value, value)),
@@ -333,5 +437,6 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
         ),
         None => format!("none of the {missing} examples has a number"),
     };
-    Labelling { classes: cut.classes.clone(), label, left_out, seen }
+    let (left_out, missing) = Default::default();
+    Labelling { classes: cut.classes.clone(), label, left_out, missing, seen }
 }

@@ -18,7 +18,7 @@ pub(super) struct Side {
 impl Side {
     /// An error when an example_id stands in two rows.
     pub fn new(id: &Id, table: Table) -> Result<Self, StageError> {
-        let column = table.column(&id.column, "table.id.column")?;
+        let column = id.column(&table, "table.id.column")?;
         let mut row_of = BTreeMap::new();
         for row in 0..table.rows() {
             let example = id.of(&table, row, column)?;
@@ -56,6 +56,11 @@ impl Side {
         Ok(kept)
     }
 
+    /// Whether the table's text stands for a missing value.
+    pub fn is_missing(&self, text: &str) -> bool {
+        self.table.notation.missing.has_text(text)
+    }
+
     /// The text of a column for an example that the table has.
     pub fn text(
         &self,
@@ -77,9 +82,10 @@ impl Side {
         let column = self.table.column(column, option)?;
         self.row_of.get(id).map_or(Ok(None), |&row| {
             self.table.number(row, column).map_err(|error| {
-                error.at(option).hint(
-                    "threshold and quantile cut numbers; for texts write classes: { NAME: [TEXT] }",
-                )
+                let hint = error.hint.clone().unwrap_or_default();
+                error.at(option).hint(format!(
+                    "{hint}; threshold and quantile cut numbers: for texts write classes: {{ NAME: [TEXT] }}"
+                ))
             })
         })
     }

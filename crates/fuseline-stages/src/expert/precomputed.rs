@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
+use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, open};
 use crate::pattern::Column;
@@ -34,6 +35,9 @@ pub struct PrecomputedExpert {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
+    /// What stands for a missing value, besides an empty cell.
+    #[serde(default)]
+    missing: Missing,
     /// The columns of the probabilities, in the order of the cohort's classes. They must sum to 1 within 1e-6 in each row,
     /// and are scaled to do so exactly.
     #[schemars(length(min = 2))]
@@ -60,7 +64,8 @@ pub struct PrecomputedExpert {
 
 impl StageKind for PrecomputedExpert {
     const NAME: &'static str = "expert.precomputed";
-    const REVISION: u32 = 1;
+    // 2: more texts stand for a missing value; blanks around an id do not count.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
     fn ports() -> Ports {
@@ -71,6 +76,7 @@ impl StageKind for PrecomputedExpert {
         let Self {
             path,
             id,
+            missing,
             probabilities,
             fold,
             test_fold,
@@ -83,6 +89,7 @@ impl StageKind for PrecomputedExpert {
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
         key.field("id", id);
+        key.field("missing", missing);
         key.field("probabilities", probabilities);
         key.field("fold", fold);
         key.field("test_fold", test_fold);
@@ -100,7 +107,8 @@ impl StageKind for PrecomputedExpert {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let table = open(&self.path, inputs.read_file(&self.path)?)?;
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let table = open(&self.path, inputs.read_file(&self.path)?, notation)?;
         let found = self.evidence(&table, &cohort)?;
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
             StageError::data(format!(
@@ -130,7 +138,7 @@ impl PrecomputedExpert {
         table: &Table,
         cohort: &Cohort,
     ) -> Result<Vec<Option<Vec<f64>>>, StageError> {
-        let id = table.column(&self.id.column, "id.column")?;
+        let id = self.id.column(table, "id.column")?;
         let columns = self
             .probabilities
             .iter()

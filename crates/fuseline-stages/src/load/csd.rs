@@ -93,7 +93,8 @@ impl StageKind for LoadCsd {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        outputs.put("features", self.read(bytes, || inputs.keep_going())?)
+        let features = self.read(bytes, || inputs.keep_going(), outputs)?;
+        outputs.put("features", features)
     }
 }
 
@@ -102,6 +103,7 @@ impl LoadCsd {
         &self,
         bytes: Vec<u8>,
         keep_going: impl Fn() -> Result<(), StageError>,
+        outputs: &mut Outputs,
     ) -> Result<Features, StageError> {
         let file = file_name(&self.path);
         let hdf5 = Hdf5File::from_vec(bytes).map_err(|error| unreadable(&file, &error))?;
@@ -165,11 +167,11 @@ impl LoadCsd {
         let width = width.map_or(0, |(width, _)| width);
         let mut names = vec!["video".to_owned()];
         names.extend(pooled_names(&dimension_names(&file, &sequence, width)?, &self.pool));
-        let table = Table { file, names, lines: None, cells: Cells::Matrix { ids, values } };
-        let id = Id { column: Column::Place(0), pattern: None };
+        let table = Table::new(file, names, None, Cells::Matrix { ids, values });
+        let id = Id::of_column(Column::Place(0), None);
         let non_finite = NonFinite::Keep;
         Reading { id: &id, columns: &self.columns, long: None, pool: &[], non_finite }
-            .features(table)
+            .features(table, outputs)
     }
 
     fn sequence(&self, file: &str, hdf5: &Hdf5File) -> Result<Group, StageError> {

@@ -9,13 +9,13 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, DAMAGED, Table, TextColumn, file_name};
 
 /// Reads numeric features from a delimited text file, one row an example.
 ///
-/// Rows are sorted by example_id. A cell that is empty or reads `NA`, `N/A`, `NaN`, `null` or `None` (in any case) is
-/// missing. A row with no value at all is left out, so that the modality is unavailable for that example.
+/// Rows are sorted by example_id. A row with no value at all is left out, so that the modality is unavailable for that example.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadCsv {
@@ -39,6 +39,9 @@ pub struct LoadCsv {
     /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
+    /// What stands for a missing value, besides an empty cell.
+    #[serde(default)]
+    missing: Missing,
     /// What becomes of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
@@ -54,7 +57,8 @@ fn comma() -> char {
 
 impl StageKind for LoadCsv {
     const NAME: &'static str = "load.csv";
-    const REVISION: u32 = 1;
+    // 2: more texts stand for a missing value.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from a delimited text file, one row an example.";
 
     fn ports() -> Ports {
@@ -62,7 +66,7 @@ impl StageKind for LoadCsv {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, header, id, delimiter, columns, long, pool, non_finite } = self;
+        let Self { path, header, id, delimiter, columns, long, pool, missing, non_finite } = self;
         key.file("path", path);
         key.field("header", header);
         key.field("id", id);
@@ -70,17 +74,18 @@ impl StageKind for LoadCsv {
         key.field("columns", columns);
         key.field("long", long);
         key.field("pool", pool);
+        key.field("missing", missing);
         key.field("non_finite", non_finite);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features = inputs.through_file(&self.path, |file| self.read(file))?;
+        let features = inputs.through_file(&self.path, |file| self.read(file, outputs))?;
         outputs.put("features", features)
     }
 }
 
 impl LoadCsv {
-    fn read(&self, file: impl Read) -> Result<Features, StageError> {
+    fn read(&self, file: impl Read, outputs: &mut Outputs) -> Result<Features, StageError> {
         let Self { id, columns, long, pool, non_finite, .. } = self;
         let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
         let column = |place: usize, name: &str| match reading.use_of(place, name) {
@@ -88,8 +93,10 @@ impl LoadCsv {
             Use::Text => TextColumn::texts(),
             Use::Number => TextColumn::numbers(),
         };
-        let table = table(file_name(&self.path), file, self.delimiter, self.header, column)?;
-        reading.features(table.with_rows()?)
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let name = file_name(&self.path);
+        let table = table(name, file, self.delimiter, self.header, &notation, column)?;
+        reading.features(table.with_notation(notation).with_rows()?, outputs)
     }
 }
 
@@ -99,6 +106,7 @@ pub(crate) fn table(
     bytes: impl Read,
     delimiter: char,
     header: bool,
+    notation: &Notation,
     column: impl Fn(usize, &str) -> TextColumn,
 ) -> Result<Table, StageError> {
     let delimiter = u8::try_from(delimiter).ok().filter(u8::is_ascii).ok_or_else(|| {
@@ -134,7 +142,10 @@ pub(crate) fn table(
             .at("path")
             .hint("each line holds as many cells as the first; a cell with the delimiter in it stands in quotation marks"));
         }
-        columns.iter_mut().zip(&record).for_each(|(column, cell)| column.push(cell));
+        columns
+            .iter_mut()
+            .zip(&record)
+            .for_each(|(column, cell)| column.push(cell.trim(), notation));
         lines.push(line);
     }
     if names.is_empty() {
@@ -142,7 +153,7 @@ pub(crate) fn table(
             .at("path")
             .hint("each example is a line, below one that names the columns"));
     }
-    Ok(Table { file, names, lines: Some(lines), cells: Cells::Text(columns) })
+    Ok(Table::new(file, names, Some(lines), Cells::Text(columns)))
 }
 
 fn unreadable(file: &str, error: &::csv::Error) -> StageError {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
 use super::table::{Cells, Table, file_name};
 
@@ -33,6 +34,9 @@ pub struct LoadJsonl {
     /// Makes one example of all lines of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
+    /// What stands for a missing value where there is text or a number, besides `null` and empty text.
+    #[serde(default)]
+    missing: Missing,
     /// What becomes of infinite values (written as text, since JSON has none). The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
@@ -40,7 +44,8 @@ pub struct LoadJsonl {
 
 impl StageKind for LoadJsonl {
     const NAME: &'static str = "load.jsonl";
-    const REVISION: u32 = 1;
+    // 2: more texts stand for a missing value, and an id may read NA.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from JSON lines, one object an example.";
 
     fn ports() -> Ports {
@@ -48,26 +53,30 @@ impl StageKind for LoadJsonl {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, columns, long, pool, non_finite } = self;
+        let Self { path, id, columns, long, pool, missing, non_finite } = self;
         key.file("path", path);
         key.field("id", id);
         key.field("columns", columns);
         key.field("long", long);
         key.field("pool", pool);
+        key.field("missing", missing);
         key.field("non_finite", non_finite);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        outputs.put("features", self.read(&bytes)?)
+        let features = self.read(&bytes, outputs)?;
+        outputs.put("features", features)
     }
 }
 
 impl LoadJsonl {
-    fn read(&self, bytes: &[u8]) -> Result<Features, StageError> {
-        let table = table(file_name(&self.path), bytes)?.with_rows()?;
+    fn read(&self, bytes: &[u8], outputs: &mut Outputs) -> Result<Features, StageError> {
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let table = table(file_name(&self.path), bytes)?.with_notation(notation).with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }.features(table)
+        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }
+            .features(table, outputs)
     }
 }
 
@@ -112,7 +121,7 @@ pub(crate) fn table(file: String, bytes: &[u8]) -> Result<Table, StageError> {
             .at("path")
             .hint(r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#));
     }
-    Ok(Table { file, names, lines: Some(lines), cells: Cells::Json(rows) })
+    Ok(Table::new(file, names, Some(lines), Cells::Json(rows)))
 }
 
 /// Names and values, a list of numbers as one for each of its places.

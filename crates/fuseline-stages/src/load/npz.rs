@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::notation::{Missing, Notation};
 use super::npy::{self, Npy, Values};
 use super::reading::{Chosen, Id, NonFinite, Pool, Reading};
 use super::table::{Cells, DAMAGED, Table, file_name};
@@ -35,6 +36,9 @@ pub struct LoadNpz {
     /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
+    /// What stands for a missing value, besides NaN: a number such as -999.
+    #[serde(default)]
+    missing: Missing,
     /// What becomes of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
@@ -64,7 +68,8 @@ struct FeatureArray {
 
 impl StageKind for LoadNpz {
     const NAME: &'static str = "load.npz";
-    const REVISION: u32 = 1;
+    // 2: blanks around an id do not count.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from arrays that numpy saved.";
 
     fn ports() -> Ports {
@@ -72,27 +77,31 @@ impl StageKind for LoadNpz {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, features, columns, pool, non_finite } = self;
+        let Self { path, id, features, columns, pool, missing, non_finite } = self;
         key.file("path", path);
         key.field("id", id);
         key.field("features", features);
         key.field("columns", columns);
         key.field("pool", pool);
+        key.field("missing", missing);
         key.field("non_finite", non_finite);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        outputs.put("features", self.read(bytes)?)
+        let features = self.read(bytes, outputs)?;
+        outputs.put("features", features)
     }
 }
 
 impl LoadNpz {
-    fn read(&self, bytes: Vec<u8>) -> Result<Features, StageError> {
-        let table = self.table(bytes)?.with_rows()?;
-        let id = Id { column: Column::Place(0), pattern: self.id.pattern.clone() };
+    fn read(&self, bytes: Vec<u8>, outputs: &mut Outputs) -> Result<Features, StageError> {
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let table = self.table(bytes)?.with_notation(notation).with_rows()?;
+        let id = Id::of_column(Column::Place(0), self.id.pattern.clone());
         let Self { columns, pool, non_finite, .. } = self;
-        Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }.features(table)
+        Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }
+            .features(table, outputs)
     }
 
     fn table(&self, bytes: Vec<u8>) -> Result<Table, StageError> {
@@ -148,7 +157,7 @@ impl LoadNpz {
             ))
             .at("features.names"));
         }
-        Ok(Table { file, names, lines: None, cells: Cells::Matrix { ids, values } })
+        Ok(Table::new(file, names, None, Cells::Matrix { ids, values }))
     }
 }
 

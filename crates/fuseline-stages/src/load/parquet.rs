@@ -13,12 +13,14 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, DAMAGED, Table, file_name};
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
-/// Numbers of every width, truth values (0 and 1) and text that reads as numbers are features; null and NaN are missing.
+/// Numbers of every width, truth values (0 and 1) and text that reads as numbers are features; null and NaN are missing,
+/// and text as `missing` says.
 /// A column of lists becomes one feature for each place, `name.0`, `name.1`, ..., which is how embeddings are read; its
 /// lists must be equally long. Files compressed with snappy, gzip, lz4 or zstd, or not at all, are read.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -38,6 +40,9 @@ pub struct LoadParquet {
     /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
+    /// What stands for a missing value where there is text or a number, besides null, NaN and empty text.
+    #[serde(default)]
+    missing: Missing,
     /// What becomes of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
@@ -45,7 +50,8 @@ pub struct LoadParquet {
 
 impl StageKind for LoadParquet {
     const NAME: &'static str = "load.parquet";
-    const REVISION: u32 = 1;
+    // 2: text may stand for a missing value, and blanks around text do not count.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from a Parquet file, one row an example.";
 
     fn ports() -> Ports {
@@ -53,29 +59,36 @@ impl StageKind for LoadParquet {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, columns, long, pool, non_finite } = self;
+        let Self { path, id, columns, long, pool, missing, non_finite } = self;
         key.file("path", path);
         key.field("id", id);
         key.field("columns", columns);
         key.field("long", long);
         key.field("pool", pool);
+        key.field("missing", missing);
         key.field("non_finite", non_finite);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features = inputs.through_file(&self.path, |file| self.read(file))?;
+        let features = inputs.through_file(&self.path, |file| self.read(file, outputs))?;
         outputs.put("features", features)
     }
 }
 
 impl LoadParquet {
-    fn read(&self, bytes: impl ChunkReader + 'static) -> Result<Features, StageError> {
+    fn read(
+        &self,
+        bytes: impl ChunkReader + 'static,
+        outputs: &mut Outputs,
+    ) -> Result<Features, StageError> {
         let Self { id, columns, long, pool, non_finite, .. } = self;
         let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
         // A column of lists moves the places of those after it, and how long its lists are is not known yet.
         let is_read =
             |name: &str| reading.goes_by_place() || reading.use_of(usize::MAX, name) != Use::None;
-        reading.features(table(file_name(&self.path), bytes, is_read)?.with_rows()?)
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let table = table(file_name(&self.path), bytes, is_read)?.with_notation(notation);
+        reading.features(table.with_rows()?, outputs)
     }
 }
 
@@ -124,21 +137,21 @@ pub(crate) fn table(
     if columns.is_empty() {
         return Err(StageError::data(format!("{file} has no columns")).at("path"));
     }
-    Ok(Table { file, names, lines: None, cells: Cells::Arrow(columns) })
+    Ok(Table::new(file, names, None, Cells::Arrow(columns)))
 }
 
 /// A column as 64-bit numbers or text; a column of lists as one column for each place.
 fn plain(file: &str, name: &str, column: &ArrayRef) -> Result<Vec<(String, ArrayRef)>, StageError> {
     use DataType::{
-        Boolean, Decimal128, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16,
-        Int32, Int64, LargeList, LargeUtf8, List, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+        Decimal128, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32,
+        Int64, LargeList, LargeUtf8, List, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
     };
     let failed = |error: arrow::error::ArrowError| {
         StageError::data(format!("column {name} of {file} cannot be read: {error}")).at("path")
     };
     let to = |wanted| Ok(vec![(name.to_owned(), cast(column, wanted).map_err(failed)?)]);
     match column.data_type() {
-        Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => to(&Int64),
+        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => to(&Int64),
         Float16 | Float32 | Float64 | Decimal128(..) => to(&Float64),
         UInt64 | Utf8 | LargeUtf8 | Utf8View => to(&Utf8),
         Dictionary(_, values) => plain(file, name, &cast(column, values).map_err(failed)?),

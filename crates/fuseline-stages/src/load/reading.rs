@@ -6,7 +6,7 @@ use arrow::array::{AsArray, BooleanArray, Float64Array, Float64Builder};
 use arrow::compute::filter;
 use arrow::datatypes::Float64Type;
 use fuseline_artifact::Features;
-use fuseline_engine::{StageError, codes};
+use fuseline_engine::{Outputs, StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +15,44 @@ use crate::pattern::{Column, Pattern, closest};
 
 /// Where the example_id stands.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "IdOptions")]
 pub struct Id {
+    /// Its column; the number of the row is the example_id when there is none.
+    column: Option<Column>,
+    pattern: Option<Pattern>,
+}
+
+/// Where the example_id stands, as it is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Id")]
+struct IdOptions {
     /// Its column.
-    pub(crate) column: Column,
+    #[serde(default)]
+    column: Option<Column>,
+    /// Whether the number of the row, counted from 0, is the example_id: for tables that have none and whose rows are in
+    /// one order.
+    #[serde(default)]
+    row: bool,
     /// Which part of the cell is the example_id; the whole cell when left out.
     #[serde(default)]
-    pub(crate) pattern: Option<Pattern>,
+    pattern: Option<Pattern>,
+}
+
+impl TryFrom<IdOptions> for Id {
+    type Error = &'static str;
+
+    fn try_from(options: IdOptions) -> Result<Self, Self::Error> {
+        let IdOptions { column, row, pattern } = options;
+        match (&column, row, &pattern) {
+            (None, false, _) => {
+                Err("the id needs a column, or row: true where its number is the example_id")
+            }
+            (Some(_), true, _) => Err("the id has either a column or row: true"),
+            (None, true, Some(_)) => Err("the number of a row needs no pattern"),
+            _ => Ok(Self { column, pattern }),
+        }
+    }
 }
 
 /// Which columns become features.
@@ -177,7 +208,7 @@ impl Reading<'_> {
             Column::Name(wanted) => wanted == name,
         };
         match self.long {
-            _ if is(&self.id.column) => Use::Text,
+            _ if self.id.column.as_ref().is_some_and(is) => Use::Text,
             Some(long) if is(&long.name) => Use::Text,
             Some(long) if is(&long.value) => Use::Number,
             None if self.columns.takes(name) => Use::Number,
@@ -188,12 +219,17 @@ impl Reading<'_> {
     /// Whether a column is named by its place.
     pub fn goes_by_place(&self) -> bool {
         let long = self.long.into_iter().flat_map(|long| [&long.name, &long.value]);
-        long.chain([&self.id.column]).any(|column| matches!(column, Column::Place(_)))
+        long.chain(&self.id.column).any(|column| matches!(column, Column::Place(_)))
     }
 
-    /// The features that a table holds, sorted by example_id.
-    pub fn features(&self, mut table: Table) -> Result<Features, StageError> {
-        let id = table.column(&self.id.column, "id.column")?;
+    /// The features that a table holds, sorted by example_id; what must be known of them becomes cautions.
+    pub fn features(
+        &self,
+        mut table: Table,
+        outputs: &mut Outputs,
+    ) -> Result<Features, StageError> {
+        table.cautions.drain(..).for_each(|caution| outputs.caution(caution));
+        let id = self.id.column(&table, "id.column")?;
         let rows = table.rows();
         let mut gate = Gate { rule: self.non_finite, seen: 0 };
         let features = match self.long {
@@ -213,7 +249,12 @@ impl Reading<'_> {
     }
 
     /// Column by column, each of which the table lets go of when it is a feature.
-    fn wide(&self, table: &mut Table, id: usize, gate: &mut Gate) -> Result<Features, StageError> {
+    fn wide(
+        &self,
+        table: &mut Table,
+        id: Option<usize>,
+        gate: &mut Gate,
+    ) -> Result<Features, StageError> {
         let chosen = self.chosen(table, id)?;
         let mut keyed = (0..table.rows())
             .map(|row| Ok((self.id.of(table, row, id)?, row)))
@@ -229,7 +270,7 @@ impl Reading<'_> {
         for &column in &chosen {
             assembly.feature(&table.names[column], |example, values| {
                 for &(_, row) in examples[example] {
-                    let value = table.number(row, column)?;
+                    let value = feature(table, row, column)?;
                     values.extend(gate.admit(value, || place(table, row, column))?);
                 }
                 Ok(())
@@ -242,7 +283,7 @@ impl Reading<'_> {
     fn long(
         &self,
         table: &Table,
-        id: usize,
+        id: Option<usize>,
         long: &Long,
         gate: &mut Gate,
     ) -> Result<Features, StageError> {
@@ -310,7 +351,7 @@ impl Reading<'_> {
     }
 
     /// Places of the columns that become features.
-    fn chosen(&self, table: &Table, id: usize) -> Result<Vec<usize>, StageError> {
+    fn chosen(&self, table: &Table, id: Option<usize>) -> Result<Vec<usize>, StageError> {
         let include = self.columns.include.as_deref().unwrap_or_default();
         for (option, wanted) in
             [("columns.include", include), ("columns.exclude", &self.columns.exclude)]
@@ -320,7 +361,7 @@ impl Reading<'_> {
             }
         }
         let chosen: Vec<usize> = (0..table.names.len())
-            .filter(|&place| place != id && self.columns.takes(&table.names[place]))
+            .filter(|&place| Some(place) != id && self.columns.takes(&table.names[place]))
             .collect();
         let mut seen = BTreeMap::new();
         for &place in &chosen {
@@ -355,8 +396,24 @@ impl Chosen {
 }
 
 impl Id {
-    /// The example_id of a row.
-    pub(crate) fn of(&self, table: &Table, row: usize, id: usize) -> Result<String, StageError> {
+    /// Ids in a column.
+    pub(crate) fn of_column(column: Column, pattern: Option<Pattern>) -> Self {
+        Self { column: Some(column), pattern }
+    }
+
+    /// The place of the column; none when the number of the row is the id. `option` is how the workflow names it.
+    pub(crate) fn column(&self, table: &Table, option: &str) -> Result<Option<usize>, StageError> {
+        self.column.as_ref().map(|column| table.column(column, option)).transpose()
+    }
+
+    /// The example_id of a row, given the place of the column.
+    pub(crate) fn of(
+        &self,
+        table: &Table,
+        row: usize,
+        id: Option<usize>,
+    ) -> Result<String, StageError> {
+        let Some(id) = id else { return Ok(row.to_string()) };
         let cell = table.text(row, id)?.unwrap_or_default();
         let found = match &self.pattern {
             Some(pattern) => pattern.first_group(&cell).ok_or_else(|| {
@@ -381,6 +438,21 @@ impl Id {
         }
         Ok(found.to_owned())
     }
+}
+
+/// The value of a feature.
+fn feature(table: &Table, row: usize, column: usize) -> Result<Option<f64>, StageError> {
+    table.number(row, column).map_err(|error| {
+        let out =
+            format!("leave the column out with columns: {{ exclude: [{}] }}", table.names[column]);
+        match &error.hint {
+            Some(hint) if *hint != out => {
+                let hint = format!("{hint}, or {out}");
+                error.hint(hint)
+            }
+            _ => error,
+        }
+    })
 }
 
 fn place(table: &Table, row: usize, column: usize) -> String {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fuseline_engine::StageError;
 use serde_json::Value;
 
+use super::notation::Notation;
 use crate::pattern::{Column, closest};
 
 /// What to do about a file that cannot be read as what it should be.
@@ -25,6 +26,10 @@ pub(crate) struct Table {
     /// The line in which each row begins, for a file of lines; rows of other files are counted from 1.
     pub lines: Option<Vec<u64>>,
     pub cells: Cells,
+    /// How the values are written.
+    pub notation: Notation,
+    /// What whoever reads the results must know of the file.
+    pub cautions: Vec<String>,
 }
 
 /// The cells, as the format gives them.
@@ -58,9 +63,8 @@ impl TextColumn {
         Self::Numbers { values: Vec::new(), others: BTreeMap::new() }
     }
 
-    /// Puts down the cell of the next row.
-    pub fn push(&mut self, cell: &str) {
-        let cell = cell.trim();
+    /// Puts down the cell of the next row, without space around it.
+    pub fn push(&mut self, cell: &str, notation: &Notation) {
         match self {
             Self::Unread => {}
             Self::Texts { text, ends } => {
@@ -68,7 +72,7 @@ impl TextColumn {
                 ends.push(text.len());
             }
             Self::Numbers { values, others } => {
-                let value = if is_missing(cell) { Some(f64::NAN) } else { cell.parse().ok() };
+                let value = notation.number(cell);
                 if value.is_none() {
                     others.insert(values.len(), cell.to_owned());
                 }
@@ -91,7 +95,7 @@ impl TextColumn {
 
     fn cell(&self, row: usize) -> Cell<'_> {
         match (self.text(row), self) {
-            (Some(text), _) if !is_missing(text) => Cell::Text(Cow::Borrowed(text)),
+            (Some(text), _) if !text.is_empty() => Cell::Text(Cow::Borrowed(text)),
             (None, Self::Numbers { values, .. }) if !values[row].is_nan() => {
                 Cell::Number(values[row])
             }
@@ -106,12 +110,25 @@ pub(crate) enum Cell<'t> {
     Missing,
     Number(f64),
     Whole(i64),
+    Truth(bool),
+    /// Text without space around it, and not empty.
     Text(Cow<'t, str>),
     /// Something that is neither a number nor text, by the name of its type.
     Other(String),
 }
 
 impl Table {
+    /// A table whose values are written as usual.
+    pub fn new(file: String, names: Vec<String>, lines: Option<Vec<u64>>, cells: Cells) -> Self {
+        let notation = Notation::default();
+        Self { file, names, lines, cells, notation, cautions: Vec::new() }
+    }
+
+    /// The same, its values written in another way.
+    pub fn with_notation(self, notation: Notation) -> Self {
+        Self { notation, ..self }
+    }
+
     pub fn rows(&self) -> usize {
         match &self.cells {
             Cells::Text(_) => self.lines.as_ref().map_or(0, Vec::len),
@@ -126,7 +143,7 @@ impl Table {
             Cells::Text(columns) => columns[column].cell(row),
             Cells::Arrow(columns) => arrow_cell(&columns[column], row),
             Cells::Json(rows) => rows[row].get(column).map_or(Cell::Missing, json_cell),
-            Cells::Matrix { ids, .. } if column == 0 => Cell::Text(Cow::Borrowed(&ids[row])),
+            Cells::Matrix { ids, .. } if column == 0 => text_cell(&ids[row]),
             Cells::Matrix { values, .. } => {
                 let value = values[row * (self.names.len() - 1) + column - 1];
                 if value.is_nan() { Cell::Missing } else { Cell::Number(value) }
@@ -134,22 +151,22 @@ impl Table {
         }
     }
 
-    /// The cell as text, a whole number without a point; `None` when missing.
+    /// The cell as text, a whole number without a point; `None` when there is nothing in it. What it reads says nothing
+    /// of whether it is missing: an id may read NA.
     pub fn text(&self, row: usize, column: usize) -> Result<Option<Cow<'_, str>>, StageError> {
         Ok(match self.cell(row, column) {
-            // An id may read NA; only an empty cell of text is no text.
-            Cell::Missing => match &self.cells {
-                Cells::Text(columns) => {
-                    let text = columns[column].text(row).filter(|text| !text.is_empty());
-                    text.map(Cow::Borrowed)
-                }
-                _ => None,
-            },
+            Cell::Missing => None,
             Cell::Number(value) => Some(Cow::Owned(value.to_string())),
             Cell::Whole(value) => Some(Cow::Owned(value.to_string())),
+            Cell::Truth(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
             Cell::Text(text) => Some(text),
             Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
         })
+    }
+
+    /// The cell as text; `None` when it is missing.
+    pub fn label(&self, row: usize, column: usize) -> Result<Option<Cow<'_, str>>, StageError> {
+        Ok(self.text(row, column)?.filter(|text| !self.notation.missing.has_text(text)))
     }
 
     /// The cell as a number; `None` when missing or NaN.
@@ -157,9 +174,13 @@ impl Table {
         let value = match self.cell(row, column) {
             Cell::Missing => return Ok(None),
             Cell::Number(value) => value,
-            #[expect(clippy::cast_precision_loss, reason = "a feature of more than 53 bits is rounded")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a feature of more than 53 bits is rounded"
+            )]
             Cell::Whole(value) => value as f64,
-            Cell::Text(text) => text.parse().map_err(|_| {
+            Cell::Truth(value) => return Ok(Some(value.into())),
+            Cell::Text(text) => self.notation.number(&text).ok_or_else(|| {
                 StageError::data(format!(
                     "{text:?} in {}, column {} ({}) of {} is not a number",
                     self.place(row),
@@ -168,17 +189,11 @@ impl Table {
                     self.file
                 ))
                 .at("path")
-                .hint(match text.replace(',', ".").parse::<f64>() {
-                    Ok(value) => format!("a decimal point is a point: write {value}"),
-                    Err(_) => format!(
-                        "leave the column out with columns: {{ exclude: [{}] }}, or write a missing value as an empty cell",
-                        self.names[column]
-                    ),
-                })
+                .hint(self.notation.suggestion(&text))
             })?,
             Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
         };
-        Ok((!value.is_nan()).then_some(value))
+        Ok((!self.notation.missing.has_number(value)).then_some(value))
     }
 
     fn unreadable(&self, row: usize, column: usize, of: &str) -> StageError {
@@ -273,8 +288,12 @@ impl Table {
     }
 }
 
-fn is_missing(cell: &str) -> bool {
-    ["", "na", "n/a", "nan", "null", "none"].iter().any(|text| cell.eq_ignore_ascii_case(text))
+/// A cell of text; there is nothing in one that is empty or holds blanks alone.
+fn text_cell(text: &str) -> Cell<'_> {
+    match text.trim() {
+        "" => Cell::Missing,
+        text => Cell::Text(Cow::Borrowed(text)),
+    }
 }
 
 fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
@@ -287,7 +306,8 @@ fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
             value => Cell::Number(value),
         },
         DataType::Int64 => Cell::Whole(column.as_primitive::<Int64Type>().value(row)),
-        DataType::Utf8 => Cell::Text(Cow::Borrowed(column.as_string::<i32>().value(row))),
+        DataType::Boolean => Cell::Truth(column.as_boolean().value(row)),
+        DataType::Utf8 => text_cell(column.as_string::<i32>().value(row)),
         other => Cell::Other(other.to_string()),
     }
 }
@@ -295,15 +315,14 @@ fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
 fn json_cell(value: &Value) -> Cell<'_> {
     match value {
         Value::Null => Cell::Missing,
-        Value::Bool(value) => Cell::Whole((*value).into()),
+        Value::Bool(value) => Cell::Truth(*value),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Cell::Whole(whole),
             (None, Some(value)) => Cell::Number(value),
             (None, None) => Cell::Other("a number out of range".to_owned()),
         },
         // JSON has no NaN and no infinities, so that writers put them down as text.
-        Value::String(text) if is_missing(text.trim()) => Cell::Missing,
-        Value::String(text) => Cell::Text(Cow::Borrowed(text.trim())),
+        Value::String(text) => text_cell(text),
         Value::Array(_) => Cell::Other("a list".to_owned()),
         Value::Object(_) => Cell::Other("an object".to_owned()),
     }
@@ -315,18 +334,18 @@ pub(crate) fn file_name(path: &Path) -> String {
 }
 
 /// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet.
-pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Table, StageError> {
+pub(crate) fn open(path: &Path, bytes: Vec<u8>, notation: Notation) -> Result<Table, StageError> {
     let file = file_name(path);
     let all_texts = |_: usize, _: &str| TextColumn::texts();
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let table = match ending.as_deref() {
-        Some("csv" | "txt") => super::csv::table(file, &*bytes, ',', true, all_texts),
-        Some("tsv") => super::csv::table(file, &*bytes, '\t', true, all_texts),
+        Some("csv" | "txt") => super::csv::table(file, &*bytes, ',', true, &notation, all_texts),
+        Some("tsv") => super::csv::table(file, &*bytes, '\t', true, &notation, all_texts),
         Some("jsonl" | "ndjson") => super::jsonl::table(file, &bytes),
         Some("parquet") => super::parquet::table(file, Bytes::from(bytes), |_| true),
         _ => Err(StageError::data(format!("{file} is no table that can be read here"))
             .at("path")
             .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),
     };
-    table?.with_rows()
+    table?.with_notation(notation).with_rows()
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::guard::fold_apart;
+use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::open;
 use crate::pattern::{Column, closest};
@@ -25,6 +26,9 @@ pub struct Predefined {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
+    /// What stands for a missing value, besides an empty cell.
+    #[serde(default)]
+    missing: Missing,
     /// The column that says where an example is tested.
     column: Column,
     /// The texts of the column that are tested in fold 0, in fold 1, and so on. The column holds the numbers of the folds,
@@ -35,7 +39,8 @@ pub struct Predefined {
 
 impl StageKind for Predefined {
     const NAME: &'static str = "split.predefined";
-    const REVISION: u32 = 1;
+    // 2: text may stand for a missing fold; blanks around text do not count.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Takes the folds from a column of a table.";
 
     fn ports() -> Ports {
@@ -43,11 +48,12 @@ impl StageKind for Predefined {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, column, folds } = self;
+        let Self { path, id, missing, column, folds } = self;
         key.file("path", path);
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
         key.field("id", id);
+        key.field("missing", missing);
         key.field("column", column);
         key.field("folds", folds);
     }
@@ -66,8 +72,9 @@ impl StageKind for Predefined {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let table = open(&self.path, inputs.read_file(&self.path)?)?;
-        let id = table.column(&self.id.column, "id.column")?;
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let table = open(&self.path, inputs.read_file(&self.path)?, notation)?;
+        let id = self.id.column(&table, "id.column")?;
         let column = table.column(&self.column, "column")?;
         let mut row_of = BTreeMap::new();
         for row in 0..table.rows() {
@@ -97,7 +104,15 @@ impl StageKind for Predefined {
                         row_of.keys().next().map_or("none", String::as_str)
                     ))
                 })?;
-                let text = table.text(row, column)?.unwrap_or_default();
+                let text = table.label(row, column)?.ok_or_else(|| {
+                    StageError::data(format!(
+                        "the fold of example {example} is missing in {} of {}",
+                        table.place(row),
+                        table.file
+                    ))
+                    .at("column")
+                    .hint("write in which fold it is tested")
+                })?;
                 self.fold_of(&text).ok_or_else(|| {
                     let error = StageError::data(format!(
                         "{text:?} in {} of {} is in no fold",

@@ -37,7 +37,8 @@ fn two_modalities() -> Vec<Labelled<Features>> {
 fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
     let stage = stage(json!({}));
     let features = two_modalities();
-    let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
+    let cohort =
+        stage.define(&stage.join(&features).unwrap(), None, &mut Outputs::default()).unwrap();
     assert_eq!(cohort.example_id, Texts::from_iter(["a_Stroop", "b_Math", "b_Reading"]));
     assert_eq!(cohort.group, Texts::from_iter(["a", "b", "b"]));
     assert_eq!(
@@ -52,7 +53,8 @@ fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
 fn any_keeps_what_at_least_one_modality_has() {
     let stage = stage(json!({ "require": "any" }));
     let features = two_modalities();
-    let cohort = stage.define(&stage.join(&features).unwrap(), None).unwrap();
+    let cohort =
+        stage.define(&stage.join(&features).unwrap(), None, &mut Outputs::default()).unwrap();
     assert_eq!(
         cohort.example_id,
         Texts::from_iter(["a_Stroop", "b_Math", "b_Reading", "c_Reading"])
@@ -62,7 +64,7 @@ fn any_keeps_what_at_least_one_modality_has() {
 #[test]
 fn without_a_group_each_example_stands_alone() {
     let stage = stage(json!({ "group": null }));
-    let cohort = stage.define(&["b_Math", "b_Reading"], None).unwrap();
+    let cohort = stage.define(&["b_Math", "b_Reading"], None, &mut Outputs::default()).unwrap();
     assert_eq!(cohort.group, cohort.example_id);
 }
 
@@ -81,7 +83,8 @@ fn an_empty_join_says_what_each_modality_has() {
 
 #[test]
 fn a_class_without_examples_is_an_error_that_lists_the_unused_label_texts() {
-    let error = stage(json!({})).define(&["a_Math", "a_Relax"], None).unwrap_err();
+    let error =
+        stage(json!({})).define(&["a_Math", "a_Relax"], None, &mut Outputs::default()).unwrap_err();
     assert_eq!(error.message, "no example is of class rest");
     assert_eq!(error.hint.as_deref(), Some("label texts in no class: Relax"));
     assert_eq!(error.option.as_deref(), Some("label.classes.rest"));
@@ -89,7 +92,7 @@ fn a_class_without_examples_is_an_error_that_lists_the_unused_label_texts() {
 
 #[test]
 fn an_example_id_that_a_pattern_does_not_match_is_named() {
-    let error = stage(json!({})).define(&["aMath"], None).unwrap_err();
+    let error = stage(json!({})).define(&["aMath"], None, &mut Outputs::default()).unwrap_err();
     assert_eq!(
         error.message,
         "the pattern _([^_.]+) matches none of the 1 example_ids, such as \"aMath\""
@@ -111,9 +114,10 @@ fn from_table(label: Value) -> Result<Cohort, StageError> {
     let table = crate::load::table::open(
         std::path::Path::new("/data/labels.csv"),
         TABLE.as_bytes().to_vec(),
+        Notation::default(),
     )?;
     let side = Side::new(&stage.table.as_ref().unwrap().id, table)?;
-    stage.define(&["a", "b", "c", "d", "e", "f"], Some(&side))
+    stage.define(&["a", "b", "c", "d", "e", "f"], Some(&side), &mut Outputs::default())
 }
 
 #[test]
@@ -166,8 +170,12 @@ fn a_class_above_every_value_is_an_error_at_the_cut() {
 fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     let cut = json!({ "at": [0.4, 0.41], "classes": ["a", "b", "c"] });
     let table = "id,x\na,1\nb,1\nc,1\nd,2\n";
-    let table =
-        crate::load::table::open(std::path::Path::new("t.csv"), table.as_bytes().to_vec()).unwrap();
+    let table = crate::load::table::open(
+        std::path::Path::new("t.csv"),
+        table.as_bytes().to_vec(),
+        Notation::default(),
+    )
+    .unwrap();
     let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
     let side = Side::new(&id, table).unwrap();
     let label: Label = serde_json::from_value(json!({ "column": "x", "quantile": cut })).unwrap();
@@ -194,14 +202,18 @@ fn a_table_without_any_of_the_examples_says_what_both_have() {
     });
     let stage: DefineCohort = serde_json::from_value(options).unwrap();
     let open = |text: &str| {
-        crate::load::table::open(std::path::Path::new("labels.csv"), text.as_bytes().to_vec())
-            .unwrap()
+        crate::load::table::open(
+            std::path::Path::new("labels.csv"),
+            text.as_bytes().to_vec(),
+            Notation::default(),
+        )
+        .unwrap()
     };
     let id = &stage.table.as_ref().unwrap().id;
     let error = Side::new(id, open(TABLE)).err().unwrap();
     assert_eq!(error.message, "lines 2 and 4 of labels.csv are both hap");
     let side = Side::new(id, open("emotion,score\nhappy,1\n")).unwrap();
-    let error = stage.define(&["a", "b"], Some(&side)).unwrap_err();
+    let error = stage.define(&["a", "b"], Some(&side), &mut Outputs::default()).unwrap_err();
     assert_eq!(error.message, "no example of the features is in labels.csv");
     assert_eq!(
         error.hint.as_deref(),
@@ -242,4 +254,78 @@ fn options_that_contradict_each_other_are_found_before_anything_runs() {
             "the label text 1 is in class a too"
         ]
     );
+}
+
+/// The classes, labels and cautions that a column of labels gives, whose table may say what is missing.
+fn labelled(texts: &[&str], label: Value, missing: Value) -> (Vec<String>, Vec<u32>, Vec<String>) {
+    let rows: String = (0..).zip(texts).map(|(id, text)| format!("e{id},\"{text}\"\n")).collect();
+    let options = json!({ "label": label });
+    let stage: DefineCohort = serde_json::from_value(options).unwrap();
+    let notation =
+        Notation { missing: serde_json::from_value(missing).unwrap(), ..Notation::default() };
+    let path = std::path::Path::new("labels.csv");
+    let bytes = format!("id,task\n{rows}").into_bytes();
+    let table = crate::load::table::open(path, bytes, notation).unwrap();
+    let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
+    let side = Side::new(&id, table).unwrap();
+    let ids: Vec<String> = (0..texts.len()).map(|id| format!("e{id}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut outputs = Outputs::default();
+    let cohort = stage.define(&ids, Some(&side), &mut outputs).unwrap();
+    (cohort.classes, cohort.label, outputs.cautions().to_vec())
+}
+
+#[test]
+fn a_label_that_reads_as_missing_is_left_out_and_counted() {
+    let texts = ["rest", "NA", "maths", "", "nan", "rest", "NA"];
+    let (classes, label, cautions) = labelled(&texts, json!({ "column": "task" }), json!(["..."]));
+    assert_eq!((classes, label), (vec!["maths".to_owned(), "rest".to_owned()], vec![1, 0, 1]));
+    assert_eq!(
+        cautions,
+        [
+            "4 of 7 examples have no label in labels.csv and are left out: empty (1), NA (2), nan (1); table: { missing: [...] } says what stands for a missing label"
+        ]
+    );
+}
+
+#[test]
+fn what_is_missing_can_be_said_and_a_class_may_be_called_none() {
+    let texts = ["none", "-", "some", "none"];
+    let more = labelled(&texts, json!({ "column": "task" }), json!(["-"]));
+    assert_eq!(more.0, ["none", "some"]);
+    let classes = json!({ "column": "task", "classes": { "no": ["none"], "yes": ["some"] } });
+    let named = labelled(&texts, classes, json!(["...", "-"]));
+    assert_eq!(named.1, [0, 1, 0], "a label text that a class names is no missing one");
+    assert!(named.2[0].starts_with("1 of 4 examples have no label"), "{:?}", named.2);
+}
+
+#[test]
+fn classes_that_are_numbers_are_in_numeric_order_however_they_are_written() {
+    let classes = |texts: &[&str]| labelled(texts, json!({ "column": "task" }), json!(["..."]));
+    assert_eq!(classes(&["10", "9", "-2", "0.5", "-10"]).0, ["-10", "-2", "0.5", "9", "10"]);
+    let (names, label, _) = classes(&["1", "1.0", "+1", "0", "-0.0", "1.50"]);
+    assert_eq!(
+        (names, label),
+        (["0", "1", "1.5"].map(str::to_owned).to_vec(), vec![1, 1, 1, 0, 0, 2])
+    );
+    assert_eq!(classes(&["10", "9", "x"]).0, ["10", "9", "x"], "in code-point order otherwise");
+    assert_eq!(classes(&["10", "09", "9"]).0, ["09", "10", "9"], "codes are no numbers");
+    let long = ["9007199254740993", "9007199254740992", "3"];
+    assert_eq!(classes(&long).0, ["3", "9007199254740992", "9007199254740993"]);
+}
+
+#[test]
+fn a_class_finds_its_numbers_and_truth_values_however_they_are_written() {
+    let classes =
+        json!({ "column": "task", "classes": { "no": ["0", "false"], "yes": ["1", "True"] } });
+    let texts = ["1.0", "0.0", "TRUE", "False", "1", "0"];
+    assert_eq!(labelled(&texts, classes, json!(["..."])).1, [1, 0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn an_infinite_number_is_cut_as_any_other() {
+    let cut = json!({ "column": "task", "threshold": { "at": [0], "classes": ["low", "high"] } });
+    assert_eq!(labelled(&["inf", "-1", "-inf", "2"], cut, json!(["..."])).1, [1, 0, 0, 1]);
+    let cut = json!({ "column": "task", "quantile": { "at": [0.5], "classes": ["low", "high"] } });
+    assert_eq!(labelled(&["inf", "1", "2", "0"], cut, json!(["..."])).1, [1, 0, 1, 0]);
 }

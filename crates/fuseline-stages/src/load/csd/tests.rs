@@ -12,7 +12,7 @@ fn read(options: Value) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadCsd = serde_json::from_value(all).unwrap();
-    stage.read(FILE.to_vec(), || Ok(()))
+    stage.read(FILE.to_vec(), || Ok(()), &mut Outputs::default())
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn rows_count_as_long_as_they_last_where_that_is_wanted() {
     let read = |weight: &str| {
         let options = json!({ "path": "/data/words.csd", "weight": weight });
         let stage: LoadCsd = serde_json::from_value(options).unwrap();
-        stage.read(file.to_vec(), || Ok(())).unwrap()
+        stage.read(file.to_vec(), || Ok(()), &mut Outputs::default()).unwrap()
     };
     let expected: BTreeMap<String, Vec<f64>> =
         serde_json::from_str(include_str!("../../../tests/fixtures/load/words.json")).unwrap();
@@ -76,7 +76,7 @@ fn a_sequence_that_is_not_there_and_a_file_that_is_not_hdf5_are_refused() {
     assert_eq!(error.message, "covarep.csd has no sequence OpenFace");
     assert_eq!(error.hint.as_deref(), Some("its sequences are COVAREP"));
     let stage: LoadCsd = serde_json::from_value(json!({ "path": "/data/x.csd" })).unwrap();
-    let error = stage.read(b"video,a\n".to_vec(), || Ok(())).unwrap_err();
+    let error = stage.read(b"video,a\n".to_vec(), || Ok(()), &mut Outputs::default()).unwrap_err();
     assert!(error.message.starts_with("x.csd cannot be read as HDF5: "), "{}", error.message);
 }
 
@@ -85,7 +85,9 @@ fn a_damaged_file_is_an_error_wherever_it_is_cut() {
     let stage: LoadCsd = serde_json::from_value(json!({ "path": "/data/x.csd" })).unwrap();
     for length in (0..FILE.len() - 1).step_by(97) {
         // Cut in padding or in what is not read, the file may be whole; it must not panic, nor give other numbers.
-        if let Ok(features) = stage.read(FILE[..length].to_vec(), || Ok(())) {
+        if let Ok(features) =
+            stage.read(FILE[..length].to_vec(), || Ok(()), &mut Outputs::default())
+        {
             assert_eq!(features, read(json!({})).unwrap());
         }
     }

@@ -12,7 +12,7 @@ fn stage(options: Value) -> LoadCsv {
 }
 
 fn read(options: Value, text: &str) -> Result<Features, StageError> {
-    stage(options).read(text.as_bytes())
+    stage(options).read(text.as_bytes(), &mut Outputs::default())
 }
 
 fn refused(options: Value, text: &str) -> (String, Option<String>) {
@@ -144,6 +144,6 @@ fn two_columns_of_one_name_are_refused() {
 fn a_file_without_rows_and_one_that_is_not_text_are_refused() {
     assert_eq!(refused(json!({}), "").0, "table.csv is empty");
     assert_eq!(refused(json!({}), "id,a\n").0, "table.csv holds no row");
-    let error = stage(json!({})).read(&b"id,a\np,\xff\n"[..]).unwrap_err();
+    let error = stage(json!({})).read(&b"id,a\np,\xff\n"[..], &mut Outputs::default()).unwrap_err();
     assert_eq!(error.message, "line 2 of table.csv is not UTF-8 text");
 }

@@ -9,7 +9,7 @@ fn read(options: Value, text: &str) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadJsonl = serde_json::from_value(all).unwrap();
-    stage.read(text.as_bytes())
+    stage.read(text.as_bytes(), &mut Outputs::default())
 }
 
 fn refused(options: Value, text: &str) -> String {

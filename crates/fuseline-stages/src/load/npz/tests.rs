@@ -11,7 +11,7 @@ fn read(array: &str, options: Value) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadNpz = serde_json::from_value(all).unwrap();
-    stage.read(FILE.to_vec())
+    stage.read(FILE.to_vec(), &mut Outputs::default())
 }
 
 fn refused(array: &str, options: Value) -> String {

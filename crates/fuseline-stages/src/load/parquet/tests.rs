@@ -14,7 +14,7 @@ fn read(bytes: &[u8], options: Value) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadParquet = serde_json::from_value(all).unwrap();
-    stage.read(Bytes::copy_from_slice(bytes))
+    stage.read(Bytes::copy_from_slice(bytes), &mut Outputs::default())
 }
 
 fn refused(bytes: &[u8], options: Value) -> String {
