@@ -152,10 +152,67 @@ pub fn fuseline() -> PathBuf {
     folders.find(|path| path.is_file()).expect("`cargo build --workspace` has made fuseline")
 }
 
+/// Something that a test needs and a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The folders of real data beside the project.
+    Data,
+    /// Python with the packages that a test names.
+    Python,
+    /// LaTeX, and the programs that read what it makes.
+    Latex,
+    /// Chromium.
+    Browser,
+    /// The shells and the pager for which completions and manual pages are made.
+    Shells,
+    /// The right to mount a filesystem.
+    Mount,
+}
+
+impl Need {
+    /// Its name in `FUSELINE_REQUIRE`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Python => "python",
+            Self::Latex => "latex",
+            Self::Browser => "browser",
+            Self::Shells => "shells",
+            Self::Mount => "mount",
+        }
+    }
+}
+
+/// Leaves a test out, aloud: `missing` says what is not there. Where `FUSELINE_REQUIRE` (names with commas between)
+/// lists the need, what is missing is a failure.
+#[track_caller]
+pub fn skip(need: Need, missing: &str) {
+    let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == need.name()),
+        "FUSELINE_REQUIRE names {}, and {missing}",
+        need.name()
+    );
+    eprintln!("skipped: {missing}");
+}
+
+/// Whether `python3` imports these modules (`numpy, pyarrow`); [`skip`]s where it does not.
+#[track_caller]
+pub fn has_python(modules: &str) -> bool {
+    let there = Command::new("python3").args(["-c", &format!("import {modules}")]).output();
+    let there = there.is_ok_and(|ran| ran.status.success());
+    if !there {
+        skip(Need::Python, &format!("there is no python3 with {modules}"));
+    }
+    there
+}
+
 /// What a bench says at its smallest size, where it only checks; nothing on a machine without Python.
 #[track_caller]
 pub fn bench(script: &str) -> Option<String> {
-    Command::new("python3").arg("--version").output().ok()?;
+    if !has_python("sys") {
+        return None;
+    }
     let output = Command::new("python3")
         .arg(root().join(script))
         .args(["--check", "--fuseline"])
@@ -177,7 +234,7 @@ pub fn root() -> PathBuf {
 pub fn real_data(name: &str) -> Option<PathBuf> {
     let folder = root().parent()?.join("shared/data").join(name);
     if !folder.is_dir() {
-        eprintln!("SKIPPED: there is no {}", folder.display());
+        skip(Need::Data, &format!("there is no {}", folder.display()));
         return None;
     }
     Some(folder)
@@ -188,13 +245,10 @@ pub fn python<A: AsRef<OsStr>>(
     needs: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Option<String> {
-    let program = std::env::var_os("FUSELINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    let there = Command::new(&program).args(["-c", &format!("import {needs}")]).output();
-    if !there.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("SKIPPED: there is no python3 with {needs}");
+    if !has_python(needs) {
         return None;
     }
-    let ran = Command::new(&program).args(arguments).output().expect("it was there just now");
+    let ran = Command::new("python3").args(arguments).output().expect("it was there just now");
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
     Some(said)

@@ -1,10 +1,6 @@
 //! What goes wrong, and what becomes of it. `docs/faults.md` lists these stories.
 
-#![expect(
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "a story that cannot be told has failed"
-)]
+#![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fuseline_tests::kills::{SMALL, kill_runs};
-use fuseline_tests::{Lab, Ran};
+use fuseline_tests::{Lab, Need, Ran, skip};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -262,7 +258,7 @@ impl SmallDisk {
             .output()
             .is_ok_and(|ended| ended.status.success());
         if !mounted {
-            eprintln!("SKIPPED: this user may not mount a small filesystem");
+            skip(Need::Mount, "this user may not mount a small filesystem");
             return None;
         }
         Some(Self(folder))

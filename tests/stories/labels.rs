@@ -1,13 +1,11 @@
 //! Labels of axes with spaces, quotes, signs of LaTeX, HTML and CSV, and letters of other scripts, from the workflow to
 //! the page, the table, the paper and its figures.
 
-#![expect(clippy::print_stderr, reason = "a story that is left out says so")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use fuseline_tests::Lab;
+use fuseline_tests::{Lab, Need, skip};
 
 const QUALITIES: [&str; 3] =
     ["as_measured, 90 % #1 & \"more\"", "none ~ ^ $x$ {y} \\z", "日本 | näıve – ½"];
@@ -17,7 +15,7 @@ const MODALITIES: [&str; 2] = ["skin_conductance [µS] & 100 %", "\"quoted\" <b>
 /// The text of a PDF, white space apart.
 fn text_of_pdf(path: &Path) -> Option<String> {
     let Ok(ran) = Command::new("pdftotext").arg(path).arg("-").output() else {
-        eprintln!("SKIPPED: there is no pdftotext");
+        skip(Need::Latex, "there is no pdftotext");
         return None;
     };
     assert!(ran.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&ran.stderr));
@@ -95,7 +93,7 @@ fn a_paper_with_labels_of_any_sign_compiles_and_prints_them() {
         .args(["-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"])
         .current_dir(lab.path("paper"))
         .output();
-    let Ok(ran) = ran else { return eprintln!("SKIPPED: there is no pdflatex") };
+    let Ok(ran) = ran else { return skip(Need::Latex, "there is no pdflatex") };
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
     if let Some(text) = text_of_pdf(&lab.path("paper/paper.pdf")) {
         for label in [QUALITIES[0], QUALITIES[1], RULES[0], RULES[1], MODALITIES[0]] {

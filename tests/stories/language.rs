@@ -1,8 +1,7 @@
 //! What people and editors see of the language: diagnostics in every format, explanations, graphs, the schema.
 
-use std::process::Command;
 
-use fuseline_tests::{Lab, fuseline, python, root};
+use fuseline_tests::{Lab, fuseline, has_python, python, root};
 use serde_json::Value;
 
 const FAULTY: &str = "\
@@ -233,9 +232,7 @@ fn the_schema_takes_null_for_a_key_or_an_option_exactly_when_the_check_does() {
 
 #[test]
 fn an_expert_written_in_python_runs_and_is_keyed_by_its_text() {
-    let there = Command::new("python3").args(["-c", "import numpy, pyarrow"]).output();
-    if !there.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("SKIPPED: there is no python3 with numpy and pyarrow");
+    if !has_python("numpy, pyarrow") {
         return;
     }
     assert!(fuseline().exists());

@@ -8,7 +8,7 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use fuseline_artifact::{Artifact, ArtifactKind};
-use fuseline_tests::{Lab, Ran, root};
+use fuseline_tests::{Lab, Ran, has_python, root};
 
 /// A small simulated study with the rules `mean` and `my_rule`.
 fn lab() -> Lab {
@@ -83,9 +83,6 @@ fn hold_guide(said: &str) {
 
 #[test]
 fn a_rule_in_c_comes_from_a_template_to_a_finding_as_the_guide_shows() {
-    if Command::new("cc").arg("--version").output().is_err() {
-        return eprintln!("SKIPPED: there is no C compiler");
-    }
     let lab = lab();
     new_rule(&lab, "c");
     compile(&lab);
@@ -107,9 +104,7 @@ fn a_rule_in_rust_comes_from_a_template_to_a_finding() {
 
 #[test]
 fn a_rule_in_python_comes_from_a_template_to_a_finding() {
-    let can = Command::new("python3").args(["-c", "import numpy, pyarrow"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: python3 with numpy and pyarrow is not on the PATH");
+    if !has_python("numpy, pyarrow") {
         return;
     }
     let lab = lab();

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use fuseline_tests::{Lab, Ran, python, root};
+use fuseline_tests::{Lab, Need, Ran, python, root, skip};
 use serde_json::Value;
 
 /// A small simulated study with every form of output.
@@ -194,7 +194,7 @@ fn figures_come_alone_from_a_past_run_and_as_outputs_of_a_workflow() {
         .output();
     match ran {
         Ok(ran) => assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout)),
-        Err(_) => eprintln!("SKIPPED: there is no pdflatex"),
+        Err(_) => skip(Need::Latex, "there is no pdflatex"),
     }
 }
 
@@ -411,7 +411,7 @@ fn shells_and_manuals_know_every_command() {
             let complaints = String::from_utf8_lossy(&ran.stderr);
             assert!(ran.status.success() && complaints.is_empty(), "{program}: {complaints}");
         }
-        Err(_) => eprintln!("SKIPPED: there is no {program}"),
+        Err(_) => skip(Need::Shells, &format!("there is no {program}")),
     };
     for shell in ["bash", "zsh", "fish"] {
         lab.write(shell, lab.run(["completions", shell]).stdout());

@@ -13,6 +13,7 @@ use common::{RULES, library};
 use fuseline_host::check::{CheckReport, Verdict, check};
 use fuseline_host::scaffold::{Language, new_rule};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram};
+use fuseline_tests::has_python;
 
 fn run(path: &Path) -> CheckReport {
     let program = WorkerProgram {
@@ -93,12 +94,8 @@ fn a_new_rule_keeps_every_promise_as_it_is_in_each_language() {
     passes(&target.join("debug/libmy_second.so"));
 
     let python = new_rule(folder.path(), "my_third", Language::Python, &kit).unwrap();
-    let can =
-        Command::new("/usr/bin/env").args(["python3", "-c", "import numpy, pyarrow"]).output();
-    if can.is_ok_and(|output| output.status.success()) {
+    if has_python("numpy, pyarrow") {
         passes(&python[0]);
-    } else {
-        eprintln!("SKIPPED: python3 with numpy and pyarrow is not on the PATH");
     }
     let again = new_rule(folder.path(), "my_first", Language::C, &kit).unwrap_err();
     assert!(again.to_string().ends_with("my_first is there already"));

@@ -10,6 +10,7 @@ use std::process::Command;
 use common::{Rows, defaults};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
 use fuseline_host::{HostError, Isolation, PluginLibrary, Rule, RuleCode, StopSignal};
+use fuseline_tests::has_python;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -98,13 +99,7 @@ fn the_rule_in_cpp_works() {
 
 #[test]
 fn the_rule_in_python_works() {
-    let python = Path::new("/usr/bin/env");
-    let can = Command::new(python)
-        .args(["python3", "-c", "import numpy, pyarrow, sklearn"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !can {
-        eprintln!("SKIPPED: python3 with numpy, pyarrow and scikit-learn is not on the PATH");
+    if !has_python("numpy, pyarrow, sklearn") {
         return;
     }
     exercise(&load(&root().join("plugins/examples/python"), "forest"));

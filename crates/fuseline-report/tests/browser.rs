@@ -6,11 +6,11 @@ mod devtools;
 mod fixture;
 
 use devtools::{Browser, Page};
+use fuseline_tests::{Need, skip};
 use serde_json::Value;
 
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn skipped() {
-    eprintln!("skipped: chromium is not installed");
+    skip(Need::Browser, "chromium is not installed");
 }
 
 /// Opens every report of the gallery in turn; nothing happens where there is no browser.

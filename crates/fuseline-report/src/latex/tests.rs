@@ -1,5 +1,7 @@
 use std::process::Command;
 
+use fuseline_tests::{Need, skip};
+
 use super::*;
 use crate::fixture;
 
@@ -21,7 +23,7 @@ fn compiled(program: &str, folder: &std::path::Path, body: &str) -> Option<Strin
         .current_dir(folder)
         .output();
     let Ok(run) = run else {
-        eprintln!("skipped: {program} is not installed");
+        skip(Need::Latex, &format!("{program} is not installed"));
         return None;
     };
     let log = String::from_utf8_lossy(&run.stdout).into_owned();

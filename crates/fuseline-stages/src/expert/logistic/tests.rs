@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::Float64Array;
 use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds, Texts};
+use fuseline_tests::{Need, skip};
 use serde_json::{Value, json};
 
 use super::*;
@@ -175,7 +176,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
 fn stressid() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/stressid");
     if !folder.is_dir() {
-        eprintln!("SKIPPED: the StressID files are not at {}", folder.display());
+        skip(Need::Data, &format!("the StressID files are not at {}", folder.display()));
         return None;
     }
     Some(folder)
