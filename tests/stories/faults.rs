@@ -357,24 +357,6 @@ fn a_written_down_action_is_executed_without_the_workflow() {
 }
 
 #[test]
-fn what_an_action_warns_of_is_said_by_its_run_and_kept_with_it() {
-    let lab = Lab::with_workflow(
-        "fuseline: 1\nname: inf\nstages:\n  features:\n    uses: load.csv\n    \
-         with: { path: d.csv, id: { column: 0 }, non_finite: missing }\noutputs: { features.csv: features }\n",
-    );
-    lab.write("d.csv", "id,x,y\na,1,inf\nb,nan,3\nc,-inf,2\n");
-    let warning = "warning: features: values that are not finite are missing values now (file=\"d.csv\", values=2)\n";
-    let ran = lab.run(["run", "workflow.yaml"]);
-    assert!(ran.success().stderr().contains(warning), "{}", ran.stderr());
-    assert!(!lab.run(["run", "workflow.yaml"]).success().stderr().contains("warning"));
-    assert!(lab.run(["runs", "show", "latest~1"]).success().stdout().ends_with(warning));
-    let shown = lab.run(["runs", "show", "latest~1", "--format", "json"]).json();
-    assert_eq!(shown["warnings"].as_array().map(Vec::len), Some(1));
-    lab.edit("d.csv", "a,1,inf", "a,2,inf");
-    assert_eq!(lab.run(["--quiet", "run", "workflow.yaml"]).success().stderr(), "");
-}
-
-#[test]
 fn runs_are_listed_shown_and_compared() {
     let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod cautions;
 mod concurrency;
 mod contract;
 mod data;

@@ -136,6 +136,7 @@ fn provenance(plan: &Plan<'_>, outcome: &Outcome) -> Provenance {
         workflow_digest: Digest::from(workflow.digest).to_string(),
         seed: workflow.seed,
         params: workflow.params.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        cautions: outcome.cautions.clone(),
         ..Provenance::default()
     };
     let mut joined = BTreeSet::new();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_engine::{FileDigests, Outcome, Plan, RunRecord, Unchanged};
+use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
 use fuseline_host::PluginLibrary;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -35,14 +35,16 @@ struct Note {
     stages: Vec<(String, usize)>,
     /// The outputs: file and content.
     outputs: Vec<(PathBuf, Digest)>,
+    /// The cautions of its actions.
+    cautions: Vec<Caution>,
     /// How long the manifest is.
     manifest: usize,
 }
 
 /// What became of a run that was to be repeated.
 pub enum Repetition {
-    /// It has been: its id, how many actions its plan has, and its outputs, name and path.
-    Done { run: String, actions: usize, outputs: Map<String, Value> },
+    /// It has been: its id, how many actions its plan has, its outputs, name and path, and its cautions.
+    Done { run: String, actions: usize, outputs: Map<String, Value>, cautions: Vec<Caution> },
     /// It must be planned.
     No(Begun),
 }
@@ -69,7 +71,7 @@ pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, F
     if let Err(error) = files.remember(cache) {
         tracing::warn!(%error, "what is known of files was not kept");
     }
-    let Note { workflow, stages, .. } = note;
+    let Note { workflow, stages, cautions, .. } = note;
     let actions = stages.iter().map(|(_, actions)| actions).sum();
     let mut progress = Progress::new(global, stages.clone());
     let mut record =
@@ -80,7 +82,7 @@ pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, F
         .finish_unchanged(stages, manifest, &mut |event| progress.show(event))
         .map_err(Failure::failed)?;
     progress.show(&end);
-    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs })
+    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs, cautions })
 }
 
 /// What the next run needs to repeat one that has ended, in parts; `None` when it cannot be repeated.
@@ -121,6 +123,7 @@ pub fn note(
         workflow: plan.workflow().name.clone(),
         stages,
         outputs: reached(plan, outcome).map(|(file, of)| (file.to_owned(), of)).collect(),
+        cautions: Caution::group(&outcome.cautions),
         manifest: manifest.iter().map(Bytes::len).sum(),
     };
     let head = serde_json::to_vec(&note).ok()?;
@@ -172,6 +175,7 @@ mod tests {
             workflow: "small".to_owned(),
             stages: vec![("fusion".to_owned(), 2)],
             outputs: vec![(PathBuf::from("report.html"), Digest::of("report"))],
+            cautions: Vec::new(),
             manifest: 3,
         };
         let head = serde_json::to_vec(&note).unwrap();

@@ -7,6 +7,7 @@ use fuseline_cache::{Cache, CacheError};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cautions::Caution;
 use crate::explain::{first_difference, last_record};
 use crate::manifest::{Manifest, ManifestAction};
 
@@ -25,6 +26,10 @@ pub struct Comparison {
     pub new: Vec<String>,
     /// Rows of findings that moved.
     pub findings: Vec<Moved>,
+    /// Cautions that only the first has.
+    pub cautions_gone: Vec<Caution>,
+    /// Cautions that only the second has.
+    pub cautions_new: Vec<Caution>,
 }
 
 /// An action that differs.
@@ -65,6 +70,8 @@ pub fn compare(cache: &Cache, a: &Manifest, b: &Manifest) -> Result<Comparison, 
         gone: a.actions.iter().map(|action| &action.action).cloned().collect(),
         new: Vec::new(),
         findings: Vec::new(),
+        cautions_gone: cautions_only_in(a, b),
+        cautions_new: cautions_only_in(b, a),
     };
     comparison.gone.retain(|name| !after.contains_key(name));
     for action in &b.actions {
@@ -84,6 +91,12 @@ pub fn compare(cache: &Cache, a: &Manifest, b: &Manifest) -> Result<Comparison, 
     }
     comparison.findings = findings(cache, a, b)?;
     Ok(comparison)
+}
+
+/// The cautions of a run whose texts another does not have.
+fn cautions_only_in(run: &Manifest, other: &Manifest) -> Vec<Caution> {
+    let is_shared = |of: &&Caution| other.cautions.iter().any(|known| known.text == of.text);
+    run.cautions.iter().filter(|of| !is_shared(of)).cloned().collect()
 }
 
 fn reason(cache: &Cache, old: &ManifestAction, new: &ManifestAction) -> String {

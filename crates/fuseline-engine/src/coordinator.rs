@@ -306,6 +306,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             keys: self.keys,
             executed: self.executed,
             undelivered: None,
+            cautions: self.resolver.cautions(|_| true),
             known: self.resolver.into_known(),
         }
     }

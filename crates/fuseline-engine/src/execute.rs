@@ -25,6 +25,7 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, Remembered};
 use thiserror::Error;
 
+use crate::cautions::{self, ActionCautions};
 use crate::coordinator::{Coordinator, POLL, work};
 use crate::error::StageError;
 use crate::events::Event;
@@ -109,6 +110,8 @@ pub struct Outcome {
     pub undelivered: Option<String>,
     /// What the next run is to find in the index, when that is not what this one found there.
     pub news: Option<Index>,
+    /// The cautions of all actions whose outputs are there, in the order of the plan; see [`Outcome::read_cautions`].
+    pub cautions: Vec<ActionCautions>,
     /// Every output that is known; see [`Outcome::output`].
     pub(crate) known: Vec<Option<Made>>,
 }
@@ -156,6 +159,11 @@ impl Outcome {
         first.executed.append(&mut self.executed);
         self.executed = first.executed;
         self
+    }
+
+    /// Reads the texts of the cautions from the cache.
+    pub fn read_cautions(&mut self, cache: &Cache) -> Result<(), StageError> {
+        cautions::read_all(cache, &mut self.cautions)
     }
 
     /// The digest of one output of an action, if it was reached.

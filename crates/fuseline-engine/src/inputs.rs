@@ -10,6 +10,7 @@ use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
 use fuseline_host::Isolation;
 use serde::{Deserialize, Serialize};
 
+use crate::cautions::ActionCautions;
 use crate::error::{Class, StageError};
 use crate::services::Services;
 
@@ -61,6 +62,9 @@ pub struct Provenance {
     pub sources: Vec<(String, String)>,
     /// Plugins that took part: id, digest; each once.
     pub plugins: Vec<(String, String)>,
+    /// Cautions of the actions upstream. A key names their objects; an executor reads the texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<ActionCautions>,
 }
 
 /// What a stage is given. The outside comes in only through here.
@@ -320,11 +324,10 @@ pub struct Outputs {
 
 impl Outputs {
     /// Adds a caution: the action succeeds, and whoever reads its results must know this. A full sentence in lower case
-    /// without a full stop; equal inputs give equal cautions.
+    /// without a full stop; equal inputs give equal cautions, and a text that holds no more of an action than it must is
+    /// said once for all that share it.
     pub fn caution(&mut self, text: impl Into<String>) {
-        let text = text.into();
-        tracing::warn!("{text}");
-        self.cautions.push(text);
+        self.cautions.push(text.into());
     }
 
     /// The cautions so far.

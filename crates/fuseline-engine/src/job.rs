@@ -12,6 +12,7 @@ use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, ObjectReader, O
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::cautions;
 use crate::error::StageError;
 use crate::inputs::{InputsBuilder, Outputs, Point, Provenance};
 use crate::key::Field;
@@ -132,7 +133,11 @@ impl LocalExecutor<'_> {
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {
-            inputs = inputs.provenance(provenance.clone());
+            let mut provenance = provenance.clone();
+            if !provenance.cautions.is_empty() {
+                cautions::read_all(self.cache, &mut Arc::make_mut(&mut provenance).cautions)?;
+            }
+            inputs = inputs.provenance(provenance);
         }
         for given in &job.inputs {
             inputs =
@@ -146,6 +151,7 @@ impl LocalExecutor<'_> {
         inputs.keep_going()?;
         let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
+        let cautions = cautions::store(self.cache, outputs.cautions())?;
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
             let (digest, size) = self.cache.put_object_of(|object| artifact.write(object))??;
             let media_type = artifact.media_type().map(str::to_owned);
@@ -161,6 +167,7 @@ impl LocalExecutor<'_> {
                 self.recent.put(digest, Arc::new(artifact), size);
             }
         }
+        record.outputs.extend(cautions);
         record.seconds = started.elapsed().as_secs_f64();
         self.cache.put_action(&job.key, &record)?;
         Ok(Executed { record, cpu_seconds: cpu.zip(thread_seconds()).map(|(from, to)| to - from) })

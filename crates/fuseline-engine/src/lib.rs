@@ -5,6 +5,7 @@
 //! Start at [`StageKind`] to write a stage kind, at [`Plan`] to follow a run.
 //! **Invariant:** an action's outputs are a function of the fields of its key, and of nothing else.
 
+mod cautions;
 pub mod codes;
 pub mod compare;
 mod coordinator;
@@ -30,6 +31,7 @@ pub mod rows;
 pub mod run_record;
 pub mod services;
 
+pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
 pub use error::{Class, StageError};
 pub use events::Event;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::cautions::Caution;
+
 /// The form of manifests that is written, and the only one that is read.
 pub const MANIFEST_FORMAT: u32 = 2;
 
@@ -44,6 +46,9 @@ pub struct Manifest {
     pub plugins: Vec<(String, Digest)>,
     /// The stages, in order.
     pub stages: Vec<ManifestStage>,
+    /// What the results are to be read with, with the actions that it is about.
+    #[serde(default)]
+    pub cautions: Vec<Caution>,
     /// The actions that the run wanted, in the plan's order.
     pub actions: Vec<ManifestAction>,
 }

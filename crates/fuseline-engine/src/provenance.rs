@@ -63,6 +63,7 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
             }
         }
     }
+    provenance.cautions = resolver.cautions(|action| upstream[action as usize]);
     provenance.plugins.sort();
     provenance.plugins.dedup();
     provenance

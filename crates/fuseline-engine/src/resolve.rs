@@ -1,11 +1,14 @@
 //! Computes action keys as digests become known, and looks them up.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Made};
 use serde::{Deserialize, Serialize};
 
+use crate::cautions::ActionCautions;
 use crate::inputs::{Point, Provenance};
 use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
 use crate::plan::{ActionId, Plan, PlannedInput};
@@ -26,6 +29,8 @@ pub(crate) struct Resolver<'p, 'a> {
     pub plan: &'p Plan<'a>,
     /// Every output, once known.
     known: Vec<Option<Made>>,
+    /// The cautions of actions that have any.
+    cautions: BTreeMap<ActionId, Made>,
     /// The digest of every shared group of producers, once asked for: stage, input, source, group.
     groups: Vec<Vec<Vec<Vec<OnceLock<Digest>>>>>,
 }
@@ -44,15 +49,44 @@ impl<'p, 'a> Resolver<'p, 'a> {
             inputs.collect()
         });
         let known = vec![None; plan.outputs];
-        Self { plan, known, groups: groups.collect() }
+        Self { plan, known, cautions: BTreeMap::new(), groups: groups.collect() }
     }
 
-    /// Takes note of an action's outputs.
+    /// Takes note of an action's outputs: the declared ones, and its cautions behind them if there are any.
     pub fn learn(&mut self, action: ActionId, outputs: &[Made]) {
-        let first = self.plan.output_slot(action, 0);
-        for (known, made) in self.known[first..].iter_mut().zip(outputs) {
+        let slots = self.slots(action);
+        let (declared, cautions) = outputs.split_at(slots.len().min(outputs.len()));
+        for (known, made) in self.known[slots].iter_mut().zip(declared) {
             *known = Some(*made);
         }
+        match cautions.first() {
+            Some(made) => _ = self.cautions.insert(action, *made),
+            None => _ = self.cautions.remove(&action),
+        }
+    }
+
+    /// The places of an action's declared outputs in the table.
+    fn slots(&self, action: ActionId) -> Range<usize> {
+        let first = self.plan.output_slot(action, 0);
+        first..first + self.plan.stages[self.plan.stage_of(action).0].outputs.len()
+    }
+
+    /// The cautions of the actions that are wanted, in the plan's order; their texts are not read.
+    pub fn cautions(&self, wanted: impl Fn(ActionId) -> bool) -> Vec<ActionCautions> {
+        let cautions = self.cautions.iter().filter(|(action, _)| wanted(**action));
+        let of = |(action, made): (&ActionId, &Made)| ActionCautions {
+            action: self.plan.site(*action),
+            digest: made.digest,
+            texts: Vec::new(),
+        };
+        cautions.map(of).collect()
+    }
+
+    /// Which action's cautions an object is.
+    pub fn cautions_of(&self, digest: Digest) -> impl Iterator<Item = ActionId> {
+        let mut cautions = self.cautions.iter();
+        std::iter::from_fn(move || cautions.find(|(_, made)| made.digest == digest))
+            .map(|(action, _)| *action)
     }
 
     /// The digest of one output of an action, if it is known.
@@ -170,11 +204,10 @@ impl<'p, 'a> Resolver<'p, 'a> {
         self.known
     }
 
-    /// The outputs of an action, when all are known.
+    /// The outputs of an action and its cautions, as [`Resolver::learn`] takes them, when all are known.
     pub fn outputs(&self, action: ActionId) -> Option<Vec<Made>> {
-        let first = self.plan.output_slot(action, 0);
-        let width = self.plan.stages[self.plan.stage_of(action).0].outputs.len();
-        self.known[first..first + width].iter().copied().collect()
+        let declared = self.known[self.slots(action)].iter().copied();
+        declared.chain(self.cautions.get(&action).map(|made| Some(*made))).collect()
     }
 
     /// Where everything upstream of an action comes from.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::cautions::Caution;
 use crate::events::Event;
 use crate::execute::{ActionState, Outcome};
 use crate::manifest::{FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage};
@@ -254,6 +255,7 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<A
         seed: workflow.seed,
         plugins,
         stages: stages.collect(),
+        cautions: Caution::group(&outcome.cautions),
         actions: [],
     })?;
     // The list of actions comes last, and is empty.
@@ -313,6 +315,7 @@ struct AboutPlan<'a> {
     seed: u64,
     plugins: Vec<(String, Digest)>,
     stages: Vec<ManifestStage>,
+    cautions: Vec<Caution>,
     actions: [ManifestAction; 0],
 }
 

@@ -29,6 +29,9 @@ pub struct ReportData {
     pub settings: Settings,
     /// Where the findings come from.
     pub provenance: Provenance,
+    /// What the numbers are to be read with; may be empty.
+    #[serde(default)]
+    pub cautions: Vec<Caution>,
     /// How often each expert is right at each level of quality; may be empty.
     #[serde(default)]
     pub reliability: Vec<ReliabilityCurve>,
@@ -44,6 +47,26 @@ pub struct ReportData {
     /// What choosing between experts could reach, one a point; may be empty.
     #[serde(default)]
     pub routing: Vec<Routing>,
+}
+
+/// What an action upstream cautions of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caution {
+    /// The stages with their points, first one first.
+    pub actions: Vec<String>,
+    /// What to know.
+    pub text: String,
+}
+
+impl Caution {
+    /// The first action, and how many more say the same.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match self.actions.as_slice() {
+            [first, more @ ..] if !more.is_empty() => format!("{first} and {} more", more.len()),
+            actions => actions.concat(),
+        }
+    }
 }
 
 /// Balanced accuracies of one fused decision and of choices between its experts, as fractions.

@@ -25,6 +25,14 @@ pub fn latex(data: &ReportData) -> String {
         if long { ",longtable" } else { "" }
     );
     let head = out.len();
+    if !data.cautions.is_empty() {
+        out.push_str("\\paragraph{Cautions}\n\\begin{itemize}\n");
+        for caution in &data.cautions {
+            let (origin, text) = (escape(&caution.origin()), escape(&caution.text));
+            out.push_str(&format!("\\item \\emph{{{origin}}}: {text}\n"));
+        }
+        out.push_str("\\end{itemize}\n\n");
+    }
     if !data.findings.is_empty() {
         out.push_str(&table(data, &answer(data), long));
     }

@@ -20,7 +20,7 @@ mod palette;
 mod verdict;
 
 pub use data::{
-    Asked, Control, FindingRow, ModelUsed, NullDistribution, Observed, PluginUsed, Point,
+    Asked, Caution, Control, FindingRow, ModelUsed, NullDistribution, Observed, PluginUsed, Point,
     Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Routing, Settings, Spread, StageRun,
 };
 pub use figures::Figure;

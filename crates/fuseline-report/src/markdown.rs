@@ -27,6 +27,13 @@ pub fn markdown(data: &ReportData) -> String {
             escape(&check.words)
         ));
     }
+    if !data.cautions.is_empty() {
+        out.push_str("\n## Cautions\n\n");
+        for caution in &data.cautions {
+            let (origin, text) = (escape(&caution.origin()), escape(&caution.text));
+            out.push_str(&format!("- **{origin}**: {text}\n"));
+        }
+    }
     if !data.findings.is_empty() {
         out.push_str("\n## Findings\n\n");
         let heads = data.axes.iter().map(String::as_str).chain([

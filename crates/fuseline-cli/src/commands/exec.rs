@@ -5,15 +5,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fuseline_cache::ActionRecord;
-use fuseline_engine::{Class, Executor, LocalExecutor, StageError, find_job, peak_memory};
+use fuseline_engine::{
+    Class, Executor, LocalExecutor, StageError, find_job, is_cautions, peak_memory, read_cautions,
+};
 use serde_json::{Value, json};
 
-use crate::args::{Exec, Format};
+use crate::args::{Exec, Format, Global};
 use crate::commands::cache::existing;
 use crate::exit::{Exit, Failure};
 use crate::{plugins, print};
 
-pub fn run(args: &Exec) -> Result<Exit, Failure> {
+pub fn run(args: &Exec, global: &Global) -> Result<Exit, Failure> {
     let cache = existing(&args.cache)?;
     let job = find_job(&cache, &args.key)?.ok_or_else(|| {
         Failure::wrong(format!("no run that the cache keeps has written action {} down", args.key))
@@ -29,7 +31,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
     let there = cache.get_action(&job.key)?.filter(|record| {
         record.outputs.iter().all(|output| cache.has_object(&output.digest, output.size))
     });
-    let (status, record, seconds, cpu_seconds) = match there {
+    let (status, mut record, seconds, cpu_seconds) = match there {
         Some(record) if !args.again => ("cached", record, None, None),
         _ => {
             let started = Instant::now();
@@ -43,6 +45,14 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
     };
     drop(lease);
     cache.flush()?;
+    let cautions = match record.outputs.iter().find(|output| is_cautions(output)) {
+        Some(of) => read_cautions(&cache, &of.digest).map_err(|error| failure(&job.site, error))?,
+        None => Vec::new(),
+    };
+    record.outputs.retain(|output| !is_cautions(output));
+    if !global.quiet {
+        cautions.iter().for_each(|text| print::note(format!("caution: {}: {text}", job.site)));
+    }
     match args.format {
         Format::Json => print::json(&json!({
             "key": job.key.to_string(),
@@ -51,6 +61,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
             "peak_memory": peak_memory(),
+            "cautions": cautions,
             "outputs": outputs(&record),
         })),
         Format::Human => {

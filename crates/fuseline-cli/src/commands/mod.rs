@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Plugin(of) => plugin::run(of),
         Command::Runs(of) => runs::run(of),
         Command::Cache(of) => cache::run(of),
-        Command::Exec(of) => exec::run(of),
+        Command::Exec(of) => exec::run(of, &args.global),
         Command::Show(of) => show::run(of),
         Command::Report(of) => report::run(of),
         Command::Schema => schema::run(),

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    ActionState, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Past, Plan, RunId,
-    RunOptions, RunRecord, Services, Unchanged, codes, execute, remembered, site,
+    ActionState, Caution, Class, Depth, FileDigests, LocalExecutor, Logged, Outcome, Past, Plan,
+    RunId, RunOptions, RunRecord, Services, Unchanged, codes, execute, remembered, site,
 };
 use fuseline_workflow::{Diagnostic, Severity};
 use serde::Serialize;
@@ -26,6 +26,8 @@ use crate::{action_log, context, deliver, print, render};
 
 /// Warnings that a run shows at most.
 const WARNINGS: usize = 10;
+/// Cautions that a run shows at most.
+const CAUTIONS: usize = 20;
 
 /// A run that is alive, on what the runs before it left.
 pub struct Begun {
@@ -61,7 +63,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
     };
     let begun = match unchanged::repeat(begun, args, global)? {
         Repetition::No(begun) => begun,
-        Repetition::Done { run, actions, outputs } => {
+        Repetition::Done { run, actions, outputs, cautions } => {
             let summary = Summary {
                 run: &run,
                 status: "ok",
@@ -71,6 +73,7 @@ pub fn run(args: &Run, global: &Global) -> Result<Exit, Failure> {
                 failed: 0,
                 skipped: 0,
                 seconds: started.elapsed().as_secs_f64(),
+                cautions,
                 outputs,
             };
             tell(&summary, args, global);
@@ -140,10 +143,12 @@ fn plan_and_run(
         deliver_outputs(reached(&plan, outcome), cache, files, &folder, &mut outputs)
     };
     let mut delivered = deliver(&outcome);
-    if delivered.is_err() && damaged_outputs(&plan, &outcome, cache) {
+    let lost_cautions = outcome.read_cautions(cache).is_err();
+    if lost_cautions || delivered.is_err() && damaged_outputs(&plan, &outcome, cache) {
         // Found when it was to be delivered, and set aside: what made it runs again.
         outcome = round(&cache.index(file))?.after(outcome);
         delivered = deliver(&outcome);
+        outcome.read_cautions(cache).map_err(Failure::failed)?;
     }
     outcome.undelivered = delivered.as_ref().err().map(|failure| failure.message.clone());
     let end = std::thread::scope(|scope| {
@@ -185,6 +190,7 @@ fn plan_and_run(
         failed: count(ActionState::Failed),
         skipped: count(ActionState::Skipped),
         seconds: started.elapsed().as_secs_f64(),
+        cautions: Caution::group(&outcome.cautions),
         outputs,
     };
     if delivered.is_ok() || args.format == Format::Json {
@@ -227,12 +233,22 @@ struct Summary<'a> {
     failed: usize,
     skipped: usize,
     seconds: f64,
+    /// What the results are to be read with, of all actions that the run wanted.
+    cautions: Vec<Caution>,
     /// Name and path.
     outputs: Map<String, Value>,
 }
 
-/// Prints the summary of a run that went well, or in a form for programs.
+/// Prints the summary of a run, for people or in a form for programs, and its cautions.
 fn tell(summary: &Summary<'_>, args: &Run, global: &Global) {
+    if !global.quiet {
+        for caution in summary.cautions.iter().take(CAUTIONS) {
+            print::note(format!("caution: {}", caution.line()));
+        }
+        if let more @ 1.. = summary.cautions.len().saturating_sub(CAUTIONS) {
+            print::note(format!("{more} more cautions: fuseline runs show latest"));
+        }
+    }
     match args.format {
         Format::Json => print::json(&json!(summary)),
         Format::Human if !global.quiet => print::result(sentence(summary)),

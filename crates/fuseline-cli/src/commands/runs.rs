@@ -170,6 +170,9 @@ fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit
         text += "\n";
     }
     text += &format!("{} actions cached.\n", manifest.count("cached"));
+    for caution in &manifest.cautions {
+        text += &format!("caution: {}\n", caution.line());
+    }
     for warning in warnings {
         text += &format!("warning: {warning}\n");
     }
@@ -206,6 +209,11 @@ fn diff(
         }
     }
     text += &moves(found);
+    for (cautions, when) in [(&found.cautions_gone, "before"), (&found.cautions_new, "after")] {
+        for caution in cautions {
+            text += &format!("caution only {when}: {}\n", caution.line());
+        }
+    }
     text += &format!(
         "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings moved.\n",
         found.same,

@@ -79,9 +79,14 @@ impl Coordinator<'_, '_, '_> {
         if *remakes as usize > self.plan.needs(action).len() + 2 || self.stopping() {
             return false;
         }
-        let Some(producer) = self.plan.needs(action).into_iter().find(|&producer| {
+        let producer = self.plan.needs(action).into_iter().find(|&producer| {
             let outputs = self.plan.stages[self.plan.stage_of(producer).0].outputs.len();
             (0..outputs).any(|output| self.resolver.digest(producer, output) == Some(lost))
+        });
+        // Cautions are read from anywhere upstream.
+        let Some(producer) = producer.or_else(|| {
+            let upstream = self.plan.upstream(action);
+            self.resolver.cautions_of(lost).find(|&of| upstream[of as usize])
         }) else {
             return false;
         };

@@ -22,6 +22,10 @@ fn manifest() -> Manifest {
             name: "fusion".to_owned(),
             outputs: vec![("main".to_owned(), "model".to_owned())],
         }],
+        cautions: vec![Caution {
+            actions: vec!["fusion[fold=0]".to_owned()],
+            text: "it did not converge".to_owned(),
+        }],
         actions: vec![ManifestAction {
             stage: 0,
             action: "fusion[fold=0]".to_owned(),

@@ -7,7 +7,7 @@ mod routing;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
-use crate::data::ReportData;
+use crate::data::{Caution, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
 use crate::methods::{command, methods};
@@ -27,7 +27,7 @@ const PANELS_IN_SIGHT: usize = 40;
 pub fn html(data: &ReportData) -> String {
     let answer = answer(data);
     let arrangement = arrange(data);
-    let mut sections = Vec::new();
+    let mut sections = Vec::from_iter(cautions(data));
     let wide = figures::forest(data, &answer, &arrangement, Shape::Wide);
     let narrow = figures::forest(data, &answer, &arrangement, Shape::Narrow);
     if let (Some(wide), Some(narrow)) = (wide, narrow) {
@@ -145,6 +145,19 @@ fn scrolling(label: &str, content: Element) -> Element {
         .attr("aria-label", label)
         .attr("tabindex", "0")
         .child(content)
+}
+
+/// What the numbers are to be read with, before any of them.
+fn cautions(data: &ReportData) -> Option<Section> {
+    let line = |caution: &Caution| {
+        let origin = element("strong").text(format!("{}: ", caution.origin()));
+        element("li").child(origin).text(caution.text.clone())
+    };
+    (!data.cautions.is_empty()).then(|| {
+        section("Cautions")
+            .child(caption("What the stages say of their results. Read the numbers with it."))
+            .child(element("ul").class("prose").children(data.cautions.iter().map(line)))
+    })
 }
 
 fn gaps(wide: &Figure, narrow: &Figure) -> Section {

@@ -18,10 +18,13 @@ use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, unmatched};
 use crate::pattern::{Column, Pattern};
 
+/// As many label texts are listed.
+const MAX_LISTED: usize = 8;
+
 /// Says which examples are studied, in which groups, with which labels.
 ///
-/// An example whose label is missing is left out, with a caution; one whose label text is in no class is left out, and the
-/// log says how many. The rest is ordered by example_id, in code-point order, and that order is the order of everything after.
+/// An example whose label is missing, or whose label text is in no class, is left out with a caution. The rest is ordered
+/// by example_id, in code-point order, and that order is the order of everything after.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineCohort {
@@ -198,7 +201,7 @@ impl DefineCohort {
         outputs: &mut Outputs,
     ) -> Result<Cohort, StageError> {
         let ids = match side {
-            Some(side) => side.keep(ids)?,
+            Some(side) => side.keep(ids, outputs)?,
             None => ids.to_vec(),
         };
         let Labelling { classes, label, left_out, missing, seen } = self.label.of(&ids, side)?;
@@ -223,8 +226,16 @@ impl DefineCohort {
         let group = self.groups(&ids, side)?;
         let example_id = ids.into_iter().collect();
         let cohort = Cohort { example_id, group, label, classes };
-        for (text, examples) in &left_out {
-            tracing::info!(label = text, examples, "left out examples whose label is in no class");
+        if !left_out.is_empty() {
+            let lost: usize = left_out.values().sum();
+            let texts = left_out.iter().map(|(text, examples)| format!("{text} ({examples})"));
+            let texts: Vec<_> = texts.take(MAX_LISTED).collect();
+            outputs.caution(format!(
+                "{lost} of the {} examples are left out since their labels are in no class: {}{}",
+                lost + cohort.example_id.len(),
+                texts.join(", "),
+                if left_out.len() > MAX_LISTED { ", ..." } else { "" },
+            ));
         }
         for (class, name) in (0..).zip(&cohort.classes) {
             if !cohort.label.contains(&class) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fuseline_engine::StageError;
+use fuseline_engine::{Outputs, StageError};
 
 use crate::load::reading::{Id, twice};
 use crate::load::table::Table;
@@ -34,12 +34,16 @@ impl Side {
     }
 
     /// The examples that the table has too; an error when there is none.
-    pub fn keep<'i>(&self, ids: &[&'i str]) -> Result<Vec<&'i str>, StageError> {
+    pub fn keep<'i>(
+        &self,
+        ids: &[&'i str],
+        outputs: &mut Outputs,
+    ) -> Result<Vec<&'i str>, StageError> {
         let kept: Vec<&str> =
             ids.iter().copied().filter(|id| self.row_of.contains_key(*id)).collect();
         let (file, lost) = (&self.table.file, ids.len() - kept.len());
         if lost > 0 {
-            tracing::warn!(file, examples = lost, "left out examples that the table lacks");
+            outputs.caution(format!("{file} lacks {lost} of the {} examples", ids.len()));
         }
         if kept.is_empty() {
             let first = |ids: Option<&str>| ids.unwrap_or("none").to_owned();

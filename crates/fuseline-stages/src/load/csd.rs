@@ -163,7 +163,7 @@ impl LoadCsd {
                 }));
             }
         }
-        gate.report(&file);
+        gate.report(&file, outputs);
         let width = width.map_or(0, |(width, _)| width);
         let mut names = vec!["video".to_owned()];
         names.extend(pooled_names(&dimension_names(&file, &sequence, width)?, &self.pool));

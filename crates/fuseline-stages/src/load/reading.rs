@@ -168,14 +168,18 @@ impl Gate {
         }
     }
 
-    /// Says in the log how many there were.
-    pub fn report(&self, file: &str) {
-        if self.seen > 0 {
-            let became = match self.rule {
-                NonFinite::Missing => "are missing values now",
-                _ => "are kept and count as missing",
-            };
-            tracing::warn!(file, values = self.seen, "values that are not finite {became}");
+    /// Cautions of the infinite values, if there were any.
+    pub fn report(&self, file: &str, outputs: &mut Outputs) {
+        let became = match self.rule {
+            NonFinite::Missing => "made missing",
+            _ => "kept, and treated as missing",
+        };
+        match self.seen {
+            0 => {}
+            1 => outputs.caution(format!("1 value of {file} is infinite; it is {became}")),
+            seen => {
+                outputs.caution(format!("{seen} values of {file} are infinite; they are {became}"));
+            }
         }
     }
 }
@@ -236,7 +240,7 @@ impl Reading<'_> {
             Some(long) => self.long(&table, id, long, &mut gate)?,
             None => self.wide(&mut table, id, &mut gate)?,
         };
-        gate.report(&table.file);
+        gate.report(&table.file, outputs);
         if features.example_id.is_empty() {
             return Err(StageError::data(format!(
                 "none of the {rows} rows of {} has a value",

@@ -2,7 +2,9 @@
 
 use arrow::array::Array;
 use fuseline_artifact::{ArtifactKind, Control, Features, Finding, Findings, Permutations, Report};
-use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind};
+use fuseline_engine::{
+    Caution, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind,
+};
 use fuseline_report::{self as report, ReportData};
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -100,6 +102,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         .cloned()
         .ok_or_else(|| StageError::failed("the stage was not told where its inputs come from"))?;
     let plugins = curves::plugins(inputs, &provenance)?;
+    let cautions = Caution::group(&provenance.cautions).into_iter();
     Ok(ReportData {
         title: title.unwrap_or_default().to_owned(),
         axes: findings.axes.clone(),
@@ -138,6 +141,9 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
                 .collect(),
             edges: provenance.edges,
         },
+        cautions: cautions
+            .map(|Caution { actions, text }| report::Caution { actions, text })
+            .collect(),
         reliability: curves::reliability(inputs, &findings)?,
         spreads: curves::spreads(&findings, &permutations)?,
         one_class: curves::one_class(&findings, &permutations),
