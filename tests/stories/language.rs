@@ -1,6 +1,5 @@
 //! What people and editors see of the language: diagnostics in every format, explanations, graphs, the schema.
 
-
 use fuseline_tests::{Lab, fuseline, has_python, python, root};
 use serde_json::Value;
 

@@ -9,6 +9,7 @@ mod data;
 mod diagnostic;
 mod experts;
 mod faults;
+mod frozen;
 mod graph;
 mod inputs;
 mod labels;

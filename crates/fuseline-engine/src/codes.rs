@@ -32,6 +32,9 @@ fuseline_workflow::codes! {
     /// One example_id stands for more than one row. Its rows could fall on both sides of a split, or carry different
     /// labels. Give each example an example_id of its own.
     LEAK_DUPLICATE_EXAMPLE = "fuseline::leak_duplicate_example";
+    /// A stage kind does not say what it does with the rows of an input, or which rows an output holds, so that nobody can
+    /// tell whether labels leak through it. This is a mistake in the stage kind and not in the workflow.
+    ROWS_UNKNOWN = "fuseline::rows_unknown";
     /// A file that a stage reads is not there, or cannot be read. A relative path in the workflow is relative to the
     /// workflow's folder, one given with `--set` to the working directory.
     MISSING_FILE = "fuseline::missing_file";

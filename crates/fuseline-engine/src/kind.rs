@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
 use crate::key::KeyWriter;
-use crate::rows::RowFlow;
+use crate::row_flow::RowFlow;
 use crate::services::Services;
 
 /// A stage kind: the type holds the options that a workflow writes under `with:`.
@@ -41,9 +41,9 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
         None
     }
 
-    /// Which rows the outputs hold and what shaped them, and whether the inputs are a leak. By default an output holds
-    /// what the inputs hold, and was shaped by what shaped them.
-    fn rows(&self, _flow: &mut RowFlow<'_>) {}
+    /// Says what is done with the rows of each input of role fit or apply, and for each output which rows it holds and
+    /// what shaped them.
+    fn rows(&self, flow: &mut RowFlow<'_>);
 
     /// Does the work: a function of the inputs, the options and what the key names, and of nothing else.
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
@@ -280,6 +280,16 @@ impl Kind {
 }
 
 impl Kind {
+    /// What the workflow language knows of it.
+    pub fn spec(&self) -> &KindSpec {
+        &self.spec
+    }
+
+    /// A stage of this kind with its options, as a workflow gives them.
+    pub fn prepare(&self, options: &Map<String, Value>) -> Result<Arc<dyn PreparedStage>, Problem> {
+        (self.prepare)(options)
+    }
+
     /// The output ports with their artifact kinds, unless stages of this kind declare their own.
     pub(crate) fn output_ports(&self) -> Vec<(String, ArtifactKind)> {
         // Ports are declared with artifact kinds, so every name is that of one.
@@ -304,6 +314,11 @@ impl Kinds {
     /// What the workflow language needs to know of them.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// All kinds, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
     }
 
     /// The kind of a name.

@@ -1,138 +1,221 @@
 //! The leakage guard at plan time: follows the rows through the plan and asks each stage whether it is offered a leak.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_workflow::{Code, Diagnostic, Related, Severity};
 
+use crate::codes;
 use crate::plan::{ActionId, Plan};
-use crate::provenance::site;
-use crate::rows::{Leak, RowFlow, RowState, Rows};
+use crate::row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 
 /// Every leak of a plan, as diagnostics. Linear in the actions and edges of the plan.
 pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
-    let mut states = vec![RowState::of(Rows::None); plan.outputs];
-    // One summary for each shared group of producers.
-    let mut shared: BTreeMap<(usize, usize, usize, u32), RowState> = BTreeMap::new();
-    let mut found: BTreeMap<(usize, Code, String), (Leak, ActionId, usize)> = BTreeMap::new();
+    let mut guard = Guard {
+        plan,
+        states: vec![RowState::default(); plan.outputs],
+        gathered: BTreeMap::new(),
+        mistakes: BTreeSet::new(),
+    };
+    let mut leaks: BTreeMap<(usize, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
     for action in 0..plan.actions {
+        for leak in guard.follow(action) {
+            let key = (plan.stage_of(action).0, leak.code, leak.port.clone());
+            let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
+            // A port may leak in two ways at once.
+            if actions.last() != Some(&action) {
+                actions.push(action);
+            }
+        }
+    }
+    let mistakes = guard.mistakes.iter().map(|(stage, text)| mistake(plan, *stage, text));
+    let leaks = leaks.values().map(|(leak, actions)| guard.diagnostic(leak, actions));
+    mistakes.chain(leaks).collect()
+}
+
+struct Guard<'p, 'w> {
+    plan: &'p Plan<'w>,
+    /// What is known of each output.
+    states: Vec<RowState>,
+    /// What each shared group of producers holds together.
+    gathered: BTreeMap<(usize, usize, usize, u32), RowState>,
+    /// Stages whose kinds do not say what they must, and what that is.
+    mistakes: BTreeSet<(usize, String)>,
+}
+
+impl Guard<'_, '_> {
+    /// Puts down what an action's outputs hold; gives the leaks that it is offered.
+    fn follow(&mut self, action: ActionId) -> Vec<Leak> {
+        let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let variant = plan.variant(stage, index);
-        let (mut inputs, mut splits) = (Vec::new(), Vec::new());
+        let (mut inputs, mut producers) = (Vec::new(), Vec::new());
         for input in &variant.inputs {
-            let sources = &plan.workflow.stages[stage].inputs[input.input].sources;
-            let mut whole = RowState::of(Rows::None);
-            for (number, source) in sources.iter().enumerate() {
-                let group = source.group_of[index];
-                if group == u32::MAX {
-                    continue;
-                }
-                let first = plan.stages[source.stage].first;
-                let members = source.groups.get(group);
-                if let [only] = members {
-                    splits.push((input.port.as_str(), first + only));
-                }
-                let summarise = || {
-                    let slots = members
-                        .iter()
-                        .map(|member| plan.output_slot(first + member, source.output));
-                    slots.map(|slot| states[slot]).fold(RowState::of(Rows::None), RowState::and)
-                };
-                whole = whole.and(match members {
-                    [_] => summarise(),
-                    _ => {
-                        *shared.entry((stage, input.input, number, group)).or_insert_with(summarise)
-                    }
-                });
-            }
-            inputs.push((input.port.as_str(), whole));
+            let port = input.port.as_str();
+            let (state, only) = self.arriving(stage, index, input.input);
+            inputs.push((port, state));
+            producers.extend(only.map(|action| (port, action)));
         }
-        let mut flow = RowFlow::new(action, &inputs, &splits);
-        variant.stage.rows(&mut flow);
-        let leaks = std::mem::take(&mut flow.leaks);
-        if !leaks.is_empty() {
+        let outputs: Vec<&str> =
+            plan.stages[stage].outputs.iter().map(|(port, _)| port.as_str()).collect();
+        let split_name = |action| plan.site(action);
+        let ports = plan.input_ports(stage, index);
+        let mut offered =
+            Offered { ports, outputs: &outputs, inputs, producers, split_name: &split_name };
+        let ask = |offered: &Offered<'_>| {
+            let mut flow = RowFlow::new(offered);
+            variant.stage.rows(&mut flow);
+            flow.finish()
+        };
+        let mut flowed = ask(&offered);
+        let mut leaks = Vec::new();
+        if let Ok(Flowed { leaks: found, .. }) = &mut flowed
+            && !found.is_empty()
+        {
             // What follows from a leak is no mistake of its own: from here on it is as if it had not been there.
+            leaks = std::mem::take(found);
             for leak in &leaks {
-                for (_, state) in inputs.iter_mut().filter(|(port, _)| *port == leak.port) {
+                for (_, state) in offered.inputs.iter_mut().filter(|(port, _)| *port == leak.port) {
                     *state = state.without(leak.code);
                 }
             }
-            flow = RowFlow::new(action, &inputs, &splits);
-            variant.stage.rows(&mut flow);
+            flowed = ask(&offered);
         }
-        let passed = if inputs.is_empty() { RowState::of(Rows::All) } else { flow.all_inputs() };
-        for (output, (port, _)) in plan.stages[stage].outputs.iter().enumerate() {
-            let said = flow.outputs.iter().find(|(name, _)| name == port);
-            states[plan.output_slot(action, output)] = said.map_or(passed, |(_, state)| *state);
+        match flowed {
+            Ok(Flowed { outputs, .. }) => {
+                for (output, state) in outputs.into_iter().enumerate() {
+                    let slot = plan.output_slot(action, output);
+                    self.states[slot] = state;
+                }
+            }
+            Err(mistakes) => {
+                let kind = plan.kind_name(action);
+                let texts = mistakes.iter().map(|what| (stage, format!("{kind} {what}")));
+                self.mistakes.extend(texts);
+            }
         }
-        for leak in leaks {
-            let key = (stage, leak.code, leak.port.clone());
-            found.entry(key).and_modify(|(.., times)| *times += 1).or_insert((leak, action, 1));
+        leaks
+    }
+
+    /// What arrives at an input, all of it together, and the producer where there is one.
+    fn arriving(
+        &mut self,
+        stage: usize,
+        index: usize,
+        input: usize,
+    ) -> (RowState, Option<ActionId>) {
+        let plan = self.plan;
+        let sources = &plan.workflow.stages[stage].inputs[input].sources;
+        let mut whole: Option<RowState> = None;
+        let mut only = None;
+        for (number, source) in sources.iter().enumerate() {
+            let group = source.group_of[index];
+            if group == u32::MAX {
+                continue;
+            }
+            let first = plan.stages[source.stage].first;
+            let slot = |member: &ActionId| plan.output_slot(first + member, source.output);
+            let members = source.groups.get(group);
+            let state = match members {
+                [member] => {
+                    only = only.or(Some(first + member));
+                    &self.states[slot(member)]
+                }
+                _ => {
+                    let states = members.iter().map(|member| &self.states[slot(member)]);
+                    let together = || RowState::together(states);
+                    &*self.gathered.entry((stage, input, number, group)).or_insert_with(together)
+                }
+            };
+            whole = Some(match whole {
+                None => state.clone(),
+                Some(whole) => RowState::together([&whole, state].into_iter()),
+            });
+        }
+        (whole.unwrap_or_default(), only)
+    }
+
+    /// `actions`: those that are offered the leak, one at least.
+    fn diagnostic(&self, leak: &Leak, actions: &[ActionId]) -> Diagnostic {
+        let plan = self.plan;
+        let action = actions.first().copied().unwrap_or_default();
+        let stage = &plan.workflow.stages[plan.stage_of(action).0];
+        let input = stage.inputs.iter().find(|input| input.port == leak.port);
+        let place = input.map_or(&stage.places.name, |input| &input.place);
+        let path = self.path(action, &leak.port, &leak.trace);
+        let names: Vec<_> = path.iter().map(|&action| plan.site(action)).collect();
+        let others = match actions.len() {
+            0 | 1 => String::new(),
+            2 => ", and so does 1 more of its actions".to_owned(),
+            n => format!(", and so do {} more of its actions", n - 1),
+        };
+        let (_, before) = path.split_last().unwrap_or((&action, &[]));
+        let mut related: Vec<_> = before
+            .iter()
+            .map(|&of| Related {
+                place: plan.workflow.stages[plan.stage_of(of).0].places.name.clone(),
+                message: format!("the leak comes through {}", plan.site(of)),
+            })
+            .collect();
+        related.dedup_by(|a, b| a.place == b.place);
+        Diagnostic {
+            code: leak.code,
+            severity: Severity::Error,
+            message: format!(
+                "{} {}{others} (path: {})",
+                plan.site(action),
+                leak.message,
+                names.join(" -> ")
+            ),
+            place: place.clone(),
+            label: None,
+            hint: Some(leak.hint.to_owned()),
+            related,
         }
     }
-    found.into_values().map(|(leak, action, times)| diagnostic(plan, leak, action, times)).collect()
+
+    /// The actions through which a leak reaches an input of an action, which comes last.
+    fn path(&self, action: ActionId, port: &str, trace: &Trace) -> Vec<ActionId> {
+        let mut path = vec![action];
+        let mut next = self.producer(action, Some(port), trace);
+        while let Some(action) = next {
+            path.push(action);
+            next = self.producer(action, None, trace);
+        }
+        path.reverse();
+        path
+    }
+
+    /// The first producer of an input of an action, or of any, whose output is on the way.
+    fn producer(&self, action: ActionId, port: Option<&str>, trace: &Trace) -> Option<ActionId> {
+        let plan = self.plan;
+        let (stage, index) = plan.stage_of(action);
+        let inputs = plan.variant(stage, index).inputs.iter();
+        inputs
+            .filter(|input| port.is_none_or(|port| input.port == port))
+            .flat_map(|input| plan.producers(stage, index, input.input))
+            .find(|producer| {
+                let slot = plan.output_slot(producer.action, producer.source.output);
+                trace.leads_through(&self.states[slot])
+            })
+            .map(|producer| producer.action)
+    }
 }
 
-fn diagnostic(plan: &Plan<'_>, leak: Leak, action: ActionId, times: usize) -> Diagnostic {
-    let (number, _) = plan.stage_of(action);
-    let stage = &plan.workflow.stages[number];
-    let place = stage
-        .inputs
-        .iter()
-        .find(|input| input.port == leak.port)
-        .map_or(&stage.places.name, |input| &input.place);
-    let path = leak.origin.map_or_else(|| vec![action], |origin| path(plan, origin, action));
-    let names: Vec<_> = path.iter().map(|&action| name(plan, action)).collect();
-    let others = match times {
-        1 => String::new(),
-        2 => ", and so does 1 more of its actions".to_owned(),
-        n => format!(", and so do {} more of its actions", n - 1),
-    };
-    let related = path.iter().filter(|&&of| of != action).map(|&of| Related {
-        place: plan.workflow.stages[plan.stage_of(of).0].places.name.clone(),
-        message: format!("the leak comes through {}", name(plan, of)),
-    });
-    let mut related: Vec<_> = related.collect();
-    related.dedup_by(|a, b| a.place == b.place);
+/// A stage kind that does not say what the guard must know: nothing is let through on trust.
+fn mistake(plan: &Plan<'_>, stage: usize, text: &str) -> Diagnostic {
+    let stage = &plan.workflow.stages[stage];
     Diagnostic {
-        code: leak.code,
+        code: codes::ROWS_UNKNOWN,
         severity: Severity::Error,
-        message: format!(
-            "{} {}{others} (path: {})",
-            name(plan, action),
-            leak.message,
-            names.join(" -> ")
-        ),
-        place: place.clone(),
+        message: format!("the stage kind {text}"),
+        place: stage.places.name.clone(),
         label: None,
-        hint: Some(leak.hint.to_owned()),
-        related,
+        hint: Some(
+            "this is a mistake in the stage kind and not in the workflow: report it".to_owned(),
+        ),
+        related: Vec::new(),
     }
 }
 
-fn name(plan: &Plan<'_>, action: ActionId) -> String {
-    site(&plan.workflow.stages[plan.stage_of(action).0].name, &plan.point(action))
-}
-
-/// The shortest way by which an action's output reaches another action.
-fn path(plan: &Plan<'_>, from: ActionId, to: ActionId) -> Vec<ActionId> {
-    let mut next: BTreeMap<ActionId, ActionId> = BTreeMap::new();
-    let mut queue = VecDeque::from([to]);
-    while let Some(action) = queue.pop_front() {
-        if action == from {
-            let mut path = vec![from];
-            let mut at = from;
-            while let Some(&step) = next.get(&at) {
-                path.push(step);
-                at = step;
-            }
-            return path;
-        }
-        for needed in plan.needs(action) {
-            if needed != to && !next.contains_key(&needed) {
-                next.insert(needed, action);
-                queue.push_back(needed);
-            }
-        }
-    }
-    vec![to]
-}
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fuseline_artifact::{ArtifactKind, Digest};
-use fuseline_workflow::{InputSource, Stage, Workflow};
+use fuseline_workflow::{InputPort, InputSource, Stage, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::inputs::Point;
@@ -166,6 +166,14 @@ impl<'a> Plan<'a> {
 
     pub(crate) fn variant(&self, stage: usize, index: usize) -> &PlannedVariant {
         &self.stages[stage].variants[self.workflow.stages[stage].actions.variant(index)]
+    }
+
+    /// The input ports of an action's stage kind, or those that its stage declares.
+    pub(crate) fn input_ports(&self, stage: usize, index: usize) -> &[InputPort] {
+        let number = self.workflow.stages[stage].actions.variant(index);
+        let declared = self.workflow.stages[stage].variants[number].declared.as_ref();
+        let kind = self.stages[stage].variants[number].kind;
+        declared.map_or(&self.kinds.get(kind).spec.inputs, |declared| &declared.inputs)
     }
 
     /// Labels of some of a stage's axes at one of its actions.

@@ -1,29 +1,13 @@
-//! Which examples an artifact holds and which shaped it, known by name before anything runs.
+//! Symbolic sets of examples, known by name before anything runs: unions of atoms, in canonical form.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use fuseline_workflow::Code;
-
-use crate::codes;
 use crate::plan::ActionId;
 
-/// A set of examples, by what it is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// No example.
-    None,
-    /// Examples of another study.
-    External,
-    /// The training rows of a fold.
-    Train(Fold),
-    /// The test rows of a fold.
-    Test(Fold),
-    /// Every example, or a mixture that has no other name.
-    All,
-}
-
 /// One fold of one split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fold {
     /// The action that made the split; folds of different splits have nothing to do with each other.
     pub split: ActionId,
@@ -31,317 +15,333 @@ pub struct Fold {
     pub fold: i64,
 }
 
+/// A set of examples that has a name of its own. The order is that in which a union lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Atom {
+    /// Examples of another study.
+    External,
+    /// Every example.
+    All,
+    /// The training rows of a fold.
+    Train(Fold),
+    /// The test rows of a fold.
+    Test(Fold),
+}
+
+/// A set of examples: a union of the training rows of a fold, its test rows, all rows, and external rows (those of
+/// another study).
+///
+/// Two equal sets are equal values: the training rows of two folds of a split, or both sides of one fold, are all rows,
+/// and test rows of a fold are among the training rows of the split's others. Nothing else is simplified. The atoms are
+/// sorted and shared, so that a clone costs nothing and a gather of n sets n log n.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Rows(Atoms);
+
+#[derive(Clone, Default, PartialEq, Eq)]
+enum Atoms {
+    #[default]
+    None,
+    One(Atom),
+    /// Two or more.
+    Many(Arc<[Atom]>),
+}
+
 impl Rows {
-    /// The smallest named set that holds both.
+    /// No example.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        match (self, other) {
-            (same, also) if same == also => same,
-            (Self::None, rows) | (rows, Self::None) => rows,
-            _ => Self::All,
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Examples of another study.
+    #[must_use]
+    pub fn external() -> Self {
+        Self(Atoms::One(Atom::External))
+    }
+
+    /// Every example.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Atoms::One(Atom::All))
+    }
+
+    /// The training rows of a fold.
+    #[must_use]
+    pub fn train(fold: Fold) -> Self {
+        Self(Atoms::One(Atom::Train(fold)))
+    }
+
+    /// The test rows of a fold.
+    #[must_use]
+    pub fn test(fold: Fold) -> Self {
+        Self(Atoms::One(Atom::Test(fold)))
+    }
+
+    fn atoms(&self) -> &[Atom] {
+        match &self.0 {
+            Atoms::None => &[],
+            Atoms::One(atom) => std::slice::from_ref(atom),
+            Atoms::Many(atoms) => atoms,
         }
     }
 
-    /// Whether some example may be in both. Sets that cannot be told apart are said to overlap.
-    pub fn overlaps(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::None, _) | (_, Self::None) => false,
-            (Self::External, with) | (with, Self::External) => with == Self::External,
-            (Self::Train(train), Self::Test(test)) | (Self::Test(test), Self::Train(train)) => {
-                train != test
+    /// The atoms that are examples of this study.
+    fn local(&self) -> &[Atom] {
+        match self.atoms() {
+            [Atom::External, local @ ..] => local,
+            local => local,
+        }
+    }
+
+    /// The canonical union of atoms in any order.
+    fn canonical(mut atoms: Vec<Atom>) -> Self {
+        atoms.sort_unstable();
+        atoms.dedup();
+        let trains = |atom: &Atom| match atom {
+            Atom::Train(fold) => Some(*fold),
+            _ => None,
+        };
+        let train: Vec<Fold> = atoms.iter().filter_map(trains).collect();
+        let of_split = |split| {
+            let place = train.binary_search_by_key(&split, |fold| fold.split);
+            place.ok().map(|place| train[place])
+        };
+        let all = atoms.contains(&Atom::All)
+            || train.windows(2).any(|pair| pair[0].split == pair[1].split)
+            || atoms.iter().any(
+                |atom| matches!(atom, Atom::Test(fold) if of_split(fold.split) == Some(*fold)),
+            );
+        if all {
+            atoms.retain(|atom| *atom == Atom::External);
+            atoms.push(Atom::All);
+        } else {
+            atoms
+                .retain(|atom| !matches!(atom, Atom::Test(fold) if of_split(fold.split).is_some()));
+        }
+        Self(match atoms[..] {
+            [] => Atoms::None,
+            [atom] => Atoms::One(atom),
+            _ => Atoms::Many(atoms.into()),
+        })
+    }
+
+    /// The rows of both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        if self.covers(other) {
+            self.clone()
+        } else if other.covers(self) {
+            other.clone()
+        } else {
+            Self::canonical([self.atoms(), other.atoms()].concat())
+        }
+    }
+
+    /// Whether each of the other's atoms is among these rows.
+    fn covers(&self, other: &Self) -> bool {
+        if let (Atoms::Many(own), Atoms::Many(others)) = (&self.0, &other.0)
+            && Arc::ptr_eq(own, others)
+        {
+            return true;
+        }
+        let own = self.atoms();
+        let has = |atom: &Atom| own.binary_search(atom).is_ok();
+        // Where all rows are in the union, no other atom of this study is.
+        let all = own.last() == Some(&Atom::All);
+        other.atoms().iter().all(|atom| match atom {
+            Atom::External => has(atom),
+            _ if all => true,
+            Atom::Test(fold) => {
+                has(atom)
+                    || own.iter().take_while(|own| !matches!(own, Atom::Test(_))).any(
+                        |own| matches!(own, Atom::Train(train) if train.split == fold.split && train != fold),
+                    )
             }
-            (Self::Test(one), Self::Test(other)) => one.split != other.split || one == other,
+            _ => has(atom),
+        })
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.atoms().is_empty()
+    }
+
+    /// Whether some example may be in both. Sets that cannot be told apart are said to overlap: all rows and any fold,
+    /// folds of different splits.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let external = |rows: &Self| rows.atoms().first() == Some(&Atom::External);
+        if external(self) && external(other) {
+            return true;
+        }
+        let (own, others) = (self.local(), other.local());
+        if own.is_empty() || others.is_empty() {
+            return false;
+        }
+        match (only_split(own), only_split(others)) {
+            (Some(split), Some(same)) if split == same => match (own, others) {
+                ([Atom::Train(_)], [Atom::Train(_)]) => true,
+                ([Atom::Train(train)], tests) | (tests, [Atom::Train(train)]) => {
+                    tests != [Atom::Test(*train)]
+                }
+                (few, many) if few.len() > many.len() => {
+                    many.iter().any(|atom| few.binary_search(atom).is_ok())
+                }
+                (few, many) => few.iter().any(|atom| many.binary_search(atom).is_ok()),
+            },
             _ => true,
         }
     }
 
-    /// Words for where the numbers of two folds say nothing, since their splits differ.
-    fn of_another_split(self, other: Self) -> &'static str {
-        match (self, other) {
-            (Self::Train(one) | Self::Test(one), Self::Train(other) | Self::Test(other))
-                if one.split != other.split =>
-            {
-                " of another split"
-            }
-            _ => "",
+    /// Whether they can be the same examples, as far as names tell: the test rows of several folds may be all rows.
+    pub(crate) fn may_equal(&self, other: &Self) -> bool {
+        let (own, others) = (self.atoms(), other.atoms());
+        let is_all = |rows: &[Atom]| rows == [Atom::All];
+        own == others || (is_all(own) && others.len() > 1) || (is_all(others) && own.len() > 1)
+    }
+
+    /// Whether test rows of some fold are among them by name.
+    #[must_use]
+    pub fn hold_test_rows(&self) -> bool {
+        matches!(self.atoms().last(), Some(Atom::Test(_)))
+    }
+
+    /// The fold whose training rows these are, external rows aside.
+    #[must_use]
+    pub fn training_fold(&self) -> Option<Fold> {
+        match self.local() {
+            [Atom::Train(fold)] => Some(*fold),
+            _ => None,
         }
     }
 
     /// The rows that a stage fitted on these must not have seen.
-    pub fn held_out(self) -> Self {
-        match self {
-            Self::Train(fold) => Self::Test(fold),
-            _ => Self::None,
+    #[must_use]
+    pub fn held_out(&self) -> Self {
+        self.training_fold().map_or_else(Self::none, Self::test)
+    }
+
+    /// The set that remains where a program is given one side of a fold alone: what is one side of a fold stays as it is.
+    #[must_use]
+    pub fn cut_to(&self, side: Self) -> Self {
+        match self.atoms() {
+            [] | [Atom::Train(_) | Atom::Test(_)] => self.clone(),
+            _ => side,
         }
+    }
+
+    /// Names the set. `split`: what the split of a fold is called; nothing where there is only one.
+    pub(crate) fn words(&self, split: &dyn Fn(ActionId) -> Option<String>) -> String {
+        let mut words: Vec<Cow<'static, str>> = Vec::new();
+        let of = |at: ActionId| split(at).map_or_else(String::new, |name| format!(" of {name}"));
+        let mut rest = self.atoms();
+        while let [atom, more @ ..] = rest {
+            rest = more;
+            words.push(match atom {
+                Atom::External => "external".into(),
+                Atom::All => "all rows".into(),
+                Atom::Train(fold) => format!("train(fold {}{})", fold.fold, of(fold.split)).into(),
+                Atom::Test(first) => {
+                    let same = |atom: &&Atom| matches!(atom, Atom::Test(fold) if fold.split == first.split);
+                    let (tests, others) = more.split_at(more.iter().take_while(same).count());
+                    rest = others;
+                    let folds: Vec<i64> = std::iter::once(atom)
+                        .chain(tests)
+                        .filter_map(|atom| if let Atom::Test(fold) = atom { Some(fold.fold) } else { None })
+                        .collect();
+                    format!("test({}{})", numbers(&folds), of(first.split)).into()
+                }
+            });
+        }
+        match &words[..] {
+            [] => "no rows".to_owned(),
+            [only] if only == "external" => "external rows".to_owned(),
+            [only] => only.to_string(),
+            _ => format!("{{{}}}", words.join(", ")),
+        }
+    }
+
+    /// The splits of the folds that it names.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = ActionId> + '_ {
+        self.atoms().iter().filter_map(|atom| match atom {
+            Atom::Train(fold) | Atom::Test(fold) => Some(fold.split),
+            Atom::External | Atom::All => None,
+        })
+    }
+}
+
+/// The split that all atoms are of; they are canonical and not external.
+fn only_split(atoms: &[Atom]) -> Option<ActionId> {
+    match atoms {
+        [Atom::Train(fold)] => Some(fold.split),
+        // Sorted: when the first and the last are of one split, so are all between.
+        [Atom::Test(first), ..] => match atoms.last() {
+            Some(Atom::Test(last)) if last.split == first.split => Some(first.split),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `fold 3`, `folds 0 to 4`, `folds 0, 2, 5 and 7 more`.
+fn numbers(folds: &[i64]) -> String {
+    const LISTED: usize = 5;
+    match folds {
+        [only] => format!("fold {only}"),
+        [first, .., last] if *last - *first == folds.len() as i64 - 1 => {
+            format!("folds {first} to {last}")
+        }
+        _ => {
+            let listed: Vec<String> = folds.iter().take(LISTED).map(i64::to_string).collect();
+            let listed = listed.join(", ");
+            match folds.len().saturating_sub(LISTED) {
+                0 => format!("folds {listed}"),
+                more => format!("folds {listed} and {more} more"),
+            }
+        }
+    }
+}
+
+impl<'r> FromIterator<&'r Rows> for Rows {
+    /// The union of all of them.
+    fn from_iter<I: IntoIterator<Item = &'r Rows>>(sets: I) -> Self {
+        let mut whole = Self::none();
+        let mut pending: Vec<Atom> = Vec::new();
+        for rows in sets {
+            if whole.covers(rows) {
+                continue;
+            }
+            if whole.is_empty() {
+                whole = rows.clone();
+                continue;
+            }
+            pending.extend_from_slice(rows.atoms());
+            // So that each atom is sorted a few times at most, and what repeats is soon covered.
+            if pending.len() > whole.atoms().len() {
+                pending.extend_from_slice(whole.atoms());
+                whole = Self::canonical(std::mem::take(&mut pending));
+            }
+        }
+        if pending.is_empty() {
+            return whole;
+        }
+        pending.extend_from_slice(whole.atoms());
+        Self::canonical(pending)
     }
 }
 
 impl fmt::Display for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("no rows"),
-            Self::External => f.write_str("rows of another study"),
-            Self::Train(fold) => write!(f, "train(fold {})", fold.fold),
-            Self::Test(fold) => write!(f, "test(fold {})", fold.fold),
-            Self::All => f.write_str("all rows"),
-        }
+        f.write_str(&self.words(&|_| None))
     }
 }
 
-/// What is known of an artifact's rows at plan time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowState {
-    /// The rows it holds.
-    pub holds: Rows,
-    /// The rows whose labels or values shaped it.
-    pub shaped_by: Rows,
-    /// Whether a row's own label shaped that row: evidence of a classifier for rows it was fitted on.
-    pub in_fold: bool,
-    /// Whether the labels of its own rows were read on purpose: a positive control.
-    pub control: bool,
-    /// The action that shaped it.
-    pub origin: Option<ActionId>,
-}
-
-impl RowState {
-    /// Rows that nothing shaped.
-    pub fn of(holds: Rows) -> Self {
-        Self { holds, shaped_by: Rows::None, in_fold: false, control: false, origin: None }
-    }
-
-    /// What would arrive if it were not for a leak: nothing, or the rows without what shaped them.
-    #[must_use]
-    pub(crate) fn without(self, leak: Code) -> Self {
-        let is_of_shape =
-            [codes::LEAK_IN_FOLD, codes::LEAK_SHAPED_BY_TEST, codes::LEAK_CONTROL].contains(&leak);
-        Self::of(if is_of_shape { self.holds } else { Rows::None })
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            holds: self.holds.union(other.holds),
-            shaped_by: self.shaped_by.union(other.shaped_by),
-            in_fold: self.in_fold || other.in_fold,
-            control: self.control || other.control,
-            origin: self.origin.or(other.origin),
-        }
-    }
-}
-
-/// A leak that a stage found in what it was offered.
-#[derive(Debug, Clone)]
-pub struct Leak {
-    /// A stable code, `fuseline::leak_…`.
-    pub code: Code,
-    /// The input through which it comes.
-    pub port: String,
-    /// A lower-case fragment.
-    pub message: String,
-    /// What to do.
-    pub hint: &'static str,
-    /// The action that shaped what arrived.
-    pub origin: Option<ActionId>,
-}
-
-/// What a stage kind is told of its inputs' rows, and where it says what its outputs hold.
-pub struct RowFlow<'a> {
-    action: ActionId,
-    inputs: &'a [(&'a str, RowState)],
-    splits: &'a [(&'a str, ActionId)],
-    /// What each output holds; outputs that are not named hold what the inputs hold.
-    pub(crate) outputs: Vec<(String, RowState)>,
-    pub(crate) leaks: Vec<Leak>,
-}
-
-impl<'a> RowFlow<'a> {
-    pub(crate) fn new(
-        action: ActionId,
-        inputs: &'a [(&'a str, RowState)],
-        splits: &'a [(&'a str, ActionId)],
-    ) -> Self {
-        Self { action, inputs, splits, outputs: Vec::new(), leaks: Vec::new() }
-    }
-
-    /// What arrives at an input, all of it together; no rows when nothing does.
-    pub fn input(&self, port: &str) -> RowState {
-        let found = self.inputs.iter().find(|(name, _)| *name == port);
-        found.map_or(RowState::of(Rows::None), |(_, state)| *state)
-    }
-
-    /// Everything that arrives.
-    pub fn all_inputs(&self) -> RowState {
-        let states = self.inputs.iter().map(|(_, state)| *state);
-        states.fold(RowState::of(Rows::None), RowState::and)
-    }
-
-    /// A fold of the split that arrives at an input.
-    pub fn fold(&self, port: &str, fold: i64) -> Fold {
-        let split = self.splits.iter().find(|(name, _)| *name == port);
-        Fold { split: split.map_or(ActionId::MAX, |(_, action)| *action), fold }
-    }
-
-    /// Says what an output holds and which rows shaped it, here and before.
-    pub fn output(&mut self, port: &str, holds: Rows, shaped_by: Rows) -> &mut RowState {
-        let origin = (shaped_by != Rows::None).then_some(self.action);
-        let state = RowState { shaped_by, origin, ..RowState::of(holds) };
-        self.outputs.push((port.to_owned(), state));
-        let last = self.outputs.len() - 1;
-        &mut self.outputs[last].1
-    }
-
-    /// Passes an input's rows on to an output.
-    pub fn pass(&mut self, from: &str, to: &str) -> &mut RowState {
-        let state = self.input(from);
-        self.outputs.push((to.to_owned(), state));
-        let last = self.outputs.len() - 1;
-        &mut self.outputs[last].1
-    }
-
-    /// Reports a leak.
-    pub fn leak(&mut self, code: Code, port: &str, message: String, hint: &'static str) {
-        let origin = self.input(port).origin;
-        self.leaks.push(Leak { code, port: port.to_owned(), message, hint, origin });
-    }
-
-    /// The stage fits on what arrives at `port`, and `rows` is what it fits on.
-    pub fn fit(&mut self, port: &str, rows: Rows) {
-        let state = self.input(port);
-        if matches!(rows, Rows::Test(_)) {
-            self.leak(
-                codes::LEAK_FIT_ON_TEST,
-                port,
-                format!("fits on {rows}, the rows that are held out for testing"),
-                "fit on the output for training rows, usually named train",
-            );
-        } else if state.in_fold {
-            self.leak(
-                codes::LEAK_IN_FOLD,
-                port,
-                "fits on evidence for rows whose own labels shaped it".to_owned(),
-                "use out-of-fold evidence: an expert's output train",
-            );
-        } else if state.shaped_by.overlaps(rows.held_out()) {
-            self.leak(
-                codes::LEAK_SHAPED_BY_TEST,
-                port,
-                format!(
-                    "fits on {rows}, but what arrives was shaped by {}{}, which overlaps {}",
-                    state.shaped_by,
-                    rows.of_another_split(state.shaped_by),
-                    rows.held_out()
-                ),
-                "fit each preprocessing step inside the fold, on its training rows alone",
-            );
-        }
-    }
-
-    /// The stage applies the model at `model` to what arrives at `port`.
-    pub fn apply(&mut self, model: &str, port: &str) {
-        let (model_state, rows) = (self.input(model), self.input(port));
-        if model_state.shaped_by.overlaps(rows.holds) {
-            self.leak(
-                codes::LEAK_MODEL_SAW_ROWS,
-                model,
-                format!(
-                    "applies a model shaped by {} to {}{}",
-                    model_state.shaped_by,
-                    rows.holds,
-                    model_state.shaped_by.of_another_split(rows.holds)
-                ),
-                "match the fold: the model of a fold may only see that fold's test rows",
-            );
-        } else if rows.in_fold || rows.shaped_by.overlaps(rows.holds) {
-            self.leak(
-                codes::LEAK_IN_FOLD,
-                port,
-                format!("tests on {} with evidence that {} shaped", rows.holds, rows.shaped_by),
-                "use evidence for held-out rows: an expert's output test",
-            );
-        }
-    }
-
-    /// The stage applies what it learnt itself, from `learnt`, to the rows `asked` of what arrives at `port`.
-    pub fn apply_own(&mut self, learnt: Rows, port: &str, asked: Rows) {
-        let state = self.input(port);
-        if learnt.overlaps(asked) {
-            self.leak(
-                codes::LEAK_MODEL_SAW_ROWS,
-                port,
-                format!("learns from {learnt} and applies that to {asked}"),
-                "say `test_fold` and give it the folds, so that it learns from training rows alone",
-            );
-        } else if learnt != Rows::None && (state.in_fold || state.shaped_by.overlaps(asked)) {
-            self.leak(
-                codes::LEAK_IN_FOLD,
-                port,
-                format!("tests on {asked} with an input that {} shaped", state.shaped_by),
-                "use evidence for held-out rows: an expert's output test",
-            );
-        }
-    }
-
-    /// Two inputs must hold the same rows.
-    pub fn same_rows(&mut self, one: &str, other: &str) {
-        let (a, b) = (self.input(one).holds, self.input(other).holds);
-        if a != b && a != Rows::None && b != Rows::None {
-            self.leak(
-                codes::LEAK_ROWS_DIFFER,
-                other,
-                format!("takes {one} of {a} and {other} of {b}{}", a.of_another_split(b)),
-                "match the folds and take both from the same side of the split",
-            );
-        }
-    }
-
-    /// What arrives at an input must not come from a control that reads labels.
-    pub fn no_control(&mut self, port: &str) {
-        if self.input(port).control {
-            self.leak(
-                codes::LEAK_CONTROL,
-                port,
-                "takes what a control made of the labels of test rows into a native condition".to_owned(),
-                "controls may only be the quality of a fusion rule, with the whole point marked as a control",
-            );
-        }
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words(&|split| Some(split.to_string())))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ONE: Fold = Fold { split: 7, fold: 1 };
-    const TWO: Fold = Fold { split: 7, fold: 2 };
-
-    #[test]
-    fn a_fold_is_disjoint_from_its_own_training_rows_and_from_other_folds_only() {
-        assert!(!Rows::Test(ONE).overlaps(Rows::Train(ONE)));
-        assert!(!Rows::Test(ONE).overlaps(Rows::Test(TWO)));
-        assert!(Rows::Test(ONE).overlaps(Rows::Test(ONE)));
-        assert!(Rows::Test(ONE).overlaps(Rows::Train(TWO)));
-        assert!(Rows::Train(ONE).overlaps(Rows::Train(TWO)));
-        assert!(Rows::Test(ONE).overlaps(Rows::All));
-    }
-
-    #[test]
-    fn folds_of_different_splits_are_never_known_to_be_disjoint() {
-        let other = Fold { split: 8, fold: 1 };
-        assert!(Rows::Test(ONE).overlaps(Rows::Train(other)));
-        assert!(Rows::Test(ONE).overlaps(Rows::Test(Fold { split: 8, fold: 2 })));
-    }
-
-    #[test]
-    fn another_study_overlaps_nothing_here() {
-        assert!(!Rows::External.overlaps(Rows::All));
-        assert!(Rows::External.overlaps(Rows::External));
-    }
-
-    #[test]
-    fn a_union_of_different_sets_has_no_better_name_than_all() {
-        assert_eq!(Rows::Test(ONE).union(Rows::Test(ONE)), Rows::Test(ONE));
-        assert_eq!(Rows::Test(ONE).union(Rows::None), Rows::Test(ONE));
-        assert_eq!(Rows::Test(ONE).union(Rows::Test(TWO)), Rows::All);
-    }
-}
+mod tests;

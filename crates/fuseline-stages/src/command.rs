@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 use fuseline_artifact::ArtifactKind;
 use fuseline_engine::{
-    CheckSite, Fold, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, Rows, StageError,
-    StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor};
@@ -18,6 +17,7 @@ use serde_json::{Map, Value};
 
 mod conform;
 mod process;
+mod rows;
 mod task;
 
 /// Runs a program in a fresh folder: it reads `task.json` and the Parquet files that it names, and writes the Parquet
@@ -261,55 +261,7 @@ impl StageKind for Command {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let fold = self.fold(flow);
-        let (mut shaped_by, mut learnt) = (Rows::None, Rows::None);
-        let (mut control, mut in_fold) = (false, false);
-        for (name, port) in &self.inputs.0 {
-            let state = flow.input(name);
-            control |= state.control;
-            in_fold |= state.in_fold;
-            shaped_by = shaped_by.union(state.shaped_by);
-            if !matches!(port.artifact, ArtifactKind::Quality | ArtifactKind::Findings)
-                && is_per_example(port.artifact)
-            {
-                flow.no_control(name);
-            }
-            match port.role {
-                InputRole::Fit => {
-                    let rows = self.sees(flow, fold, name);
-                    flow.fit(name, rows);
-                    learnt = learnt.union(rows);
-                }
-                InputRole::Neutral if port.artifact != ArtifactKind::Folds => {
-                    learnt = learnt.union(state.holds);
-                }
-                InputRole::Neutral | InputRole::Apply => {}
-            }
-        }
-        for (name, _) in self.inputs.0.iter().filter(|(_, port)| port.role == InputRole::Apply) {
-            let asked = self.sees(flow, fold, name);
-            flow.apply_own(learnt, name, asked);
-        }
-        for (name, port) in &self.outputs.0 {
-            let holds = match &port.rows_of {
-                Some(of) => self.sees(flow, fold, of),
-                None => self
-                    .inputs
-                    .0
-                    .iter()
-                    .map(|(name, _)| self.sees(flow, fold, name))
-                    .fold(Rows::None, Rows::union),
-            };
-            let own_labels = learnt.overlaps(holds) && !port.out_of_fold;
-            let says_of_rows = matches!(
-                port.artifact,
-                ArtifactKind::Evidence | ArtifactKind::Quality | ArtifactKind::Predictions
-            );
-            let state = flow.output(name, holds, shaped_by.union(learnt));
-            state.in_fold = in_fold || (says_of_rows && own_labels);
-            state.control = control
-                || port.metadata.get("control").is_some_and(|control| control == "positive");
-        }
+        rows::follow(self, flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -321,21 +273,6 @@ impl Command {
     fn folds_port(&self) -> Option<&str> {
         let mut ports = self.inputs.0.iter();
         ports.find(|(_, port)| port.artifact == ArtifactKind::Folds).map(|(name, _)| name.as_str())
-    }
-
-    fn fold(&self, flow: &RowFlow<'_>) -> Option<Fold> {
-        Some(flow.fold(self.folds_port()?, self.test_fold?.into()))
-    }
-
-    /// The rows of an input that the program is given.
-    fn sees(&self, flow: &RowFlow<'_>, fold: Option<Fold>, name: &str) -> Rows {
-        let holds = flow.input(name).holds;
-        let Some(port) = self.inputs.get(name) else { return Rows::None };
-        match (fold, port.role, holds) {
-            (Some(fold), InputRole::Fit, Rows::All) => Rows::Train(fold),
-            (Some(fold), InputRole::Apply, Rows::All) => Rows::Test(fold),
-            _ => holds,
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Texts};
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, Rows, StageError};
+use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, RowState, Rows, StageError};
 use fuseline_learn::weights;
 use fuseline_workflow::Role;
 use rayon::prelude::*;
@@ -129,11 +129,13 @@ pub(crate) fn failed(error: impl std::error::Error) -> StageError {
 /// The leakage guard of every expert: it is fitted on the training rows of its fold, out of fold for those themselves.
 pub(crate) fn rows(flow: &mut RowFlow<'_>, test_fold: i32) {
     let fold = flow.fold("folds", test_fold.into());
-    flow.fit("features", Rows::Train(fold));
+    let train = Rows::train(fold);
+    flow.fit("features", &train);
+    flow.read_labels("cohort");
     flow.no_control("features");
-    let shaped_by = flow.input("features").shaped_by.union(Rows::Train(fold));
-    flow.output("train", Rows::Train(fold), shaped_by);
-    flow.output("test", Rows::Test(fold), shaped_by);
+    let made = RowState { in_fold: false, ..flow.input("features") }.taught(&train);
+    flow.give("train", RowState { holds: train, ..made.clone() });
+    flow.give("test", RowState { holds: Rows::test(fold), ..made });
 }
 
 /// The name of the modality at hand: as given, or the label of the axis `modality`, or `default`.

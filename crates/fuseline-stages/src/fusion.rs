@@ -1,7 +1,7 @@
 //! `fusion.*`: fitting a fusion rule, and asking the frozen model.
 
 use fuseline_artifact::Model;
-use fuseline_engine::{Inputs, RowFlow, StageError, codes};
+use fuseline_engine::{Inputs, RowFlow, RowState, StageError, Trace, codes};
 use fuseline_host::OpenModel;
 
 use crate::batch::Fusable;
@@ -24,22 +24,23 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
     flow.apply("model", "quality");
     flow.same_rows("evidence", "quality");
     flow.no_control("evidence");
-    let (model, evidence, quality) =
-        (flow.input("model"), flow.input("evidence"), flow.input("quality"));
-    embeddings::applied(flow);
+    flow.no_control("embeddings");
+    flow.apply_beside("model", "embeddings", "evidence");
+    let [model, evidence, quality, embedded] =
+        ["model", "evidence", "quality", "embeddings"].map(|port| flow.input(port));
     if model.control && !quality.control {
         flow.leak(
             codes::LEAK_CONTROL,
             "model",
             "asks a model that was fitted with a control under a quality that is none: the point would count as native".to_owned(),
             "match the quality: the model and the quality it is asked under come from the same point",
+            Trace::Control,
         );
     }
-    let embedded = flow.input("embeddings").shaped_by;
-    let shaped_by =
-        model.shaped_by.union(evidence.shaped_by).union(quality.shaped_by).union(embedded);
+    let asked = RowState::together([&model, &evidence, &quality, &embedded].into_iter());
+    let control = model.control || quality.control;
     for output in outputs {
-        flow.output(output, evidence.holds, shaped_by).control = model.control || quality.control;
+        flow.give(output, RowState { holds: evidence.holds.clone(), control, ..asked.clone() });
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cohort;
 pub mod command;
 pub mod diagnose;
 pub mod expert;
+mod fitted_on;
 pub mod fusion;
 mod guard;
 pub mod intervene;
@@ -78,3 +79,6 @@ pub fn kinds() -> Kinds {
         Kind::of::<command::Command>(),
     ])
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! `load.*`: files become features.
 
 use fuseline_artifact::ArtifactKind;
-use fuseline_engine::Ports;
+use fuseline_engine::{Ports, RowFlow, Rows};
 
 pub mod csd;
 pub mod csv;
@@ -16,4 +16,9 @@ pub(crate) mod table;
 /// The ports of every kind that loads.
 fn ports() -> Ports {
     Ports::new().output("features", ArtifactKind::Features, "The features, sorted by example_id.")
+}
+
+/// The file holds all rows, and nothing shaped them here.
+fn rows(flow: &mut RowFlow<'_>) {
+    flow.output("features", Rows::all(), Rows::none());
 }

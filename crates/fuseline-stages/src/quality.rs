@@ -53,10 +53,10 @@ pub(crate) fn rows(flow: &mut RowFlow<'_>) {
 /// As [`rows`], and what arrives at `port` is fitted on, on the training rows.
 pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
     let fitted = flow.input("evidence_train").holds;
-    flow.fit(port, fitted);
+    flow.fit(port, &fitted);
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let state = flow.input(input);
-        flow.output(output, state.holds, state.shaped_by.union(fitted)).control = state.control;
+        let state = flow.pass(input, output);
+        *state = std::mem::take(state).taught(&fitted);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `split.*`: which examples are tested in which fold.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Texts};
-use fuseline_engine::{Ports, StageError};
+use fuseline_engine::{Ports, RowFlow, Rows, StageError};
 use fuseline_workflow::Role;
 
 pub mod group_kfold;
@@ -14,6 +14,12 @@ fn ports() -> Ports {
     Ports::new()
         .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples and their groups.")
         .output("folds", ArtifactKind::Folds, "The fold in which each example is tested.")
+}
+
+/// A split divides the rows of the cohort and learns nothing from them.
+fn rows(flow: &mut RowFlow<'_>) {
+    let cohort = flow.input("cohort");
+    flow.output("folds", cohort.holds, Rows::none());
 }
 
 /// An error when a fold leaves a class without a training example; a word in the log when it tests none of a class.

@@ -197,6 +197,22 @@ impl<'a> Walker<'a> {
 
     /// One of several schemas must accept the value; the closest says what is wrong.
     fn branches(&mut self, branches: &[Value], value: &Value, path: &str) {
+        // Constants beside a branch of another type are one enumeration.
+        let of_type = |branch: &Value| {
+            types(self.follow(branch))
+                .is_none_or(|types| types.iter().any(|name| is_type(value, name)))
+        };
+        let fitting: Vec<&Value> = branches.iter().filter(|branch| of_type(branch)).collect();
+        let constants: Option<Vec<_>> =
+            fitting.iter().map(|branch| allowed(self, self.follow(branch))).collect();
+        if let Some(constants) = constants.map(|lists| lists.concat())
+            && constants.len() > 1
+        {
+            if !constants.contains(&value) {
+                self.not_allowed(&constants, value, path);
+            }
+            return;
+        }
         let mut best: Option<(usize, Vec<OptionProblem>)> = None;
         let mut wanted = Vec::new();
         for branch in branches {

@@ -15,7 +15,7 @@ use super::*;
 use crate::run_record::PART;
 use crate::{
     Depth, Inputs, Job, KeyWriter, Kind, Kinds, LocalExecutor, Logged, Manifest, Outputs, Ports,
-    RunId, RunRecord, Services, StageKind, find_job,
+    RowFlow, RunId, RunRecord, Services, StageKind, find_job,
 };
 
 /// How often each action ran, by the name in its options. Names are unique to their test.
@@ -69,6 +69,10 @@ impl StageKind for Act {
         let Self { name, does } = self;
         key.field("name", name);
         key.field("does", does);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        flow.pass("from", "main");
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fuseline_artifact::{ArtifactKind, Cohort, Features, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
 };
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -132,6 +132,12 @@ impl StageKind for DefineCohort {
         {
             site.report(Problem::new("group", "neither pattern nor column says what the group is"));
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        // Of the features only their example_ids count, whatever shaped their values.
+        let features = flow.input("features");
+        flow.output("cohort", features.holds, Rows::none());
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

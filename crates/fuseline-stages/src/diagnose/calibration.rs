@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{ArtifactKind, Finding, Findings, Permutations};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, Problem, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::binomial::clopper_pearson;
 use fuseline_stats::permutation_test::randomised_rejection;
@@ -78,6 +78,11 @@ impl StageKind for Calibration {
         if self.levels.iter().any(|level| !(*level > 0.0 && *level < 1.0)) {
             site.report(Problem::new("levels", "a level lies between 0 and 1"));
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("table", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Permutations};
-use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
 use fuseline_stats::multiple;
 use fuseline_stats::permutation_test::{permutation_test, two_sided};
@@ -88,6 +90,11 @@ impl StageKind for Compare {
         key.field("bootstrap", bootstrap);
         key.field("confidence", confidence);
         key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("table", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

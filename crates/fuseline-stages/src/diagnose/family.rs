@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fuseline_artifact::{ArtifactKind, Control, Findings};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::multiple;
 use fuseline_workflow::Role;
@@ -91,6 +91,11 @@ impl StageKind for Family {
         if self.without_quality.as_ref().is_some_and(|reference| reference.len() != 1) {
             site.report(Problem::new("without_quality", "one axis with one label is needed"));
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("findings", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -100,13 +100,12 @@ impl StageKind for Metrics {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        // Folds arrive together, so that names alone cannot tell whose model meets whose rows; the example_ids do, at run
-        // time.
+        flow.apply_each("model", &["evidence", "quality", "embeddings"]);
         flow.same_rows("evidence", "quality");
         flow.no_control("evidence");
         flow.no_control("embeddings");
         let all = flow.all_inputs();
-        flow.output("table", Rows::All, all.shaped_by).control = all.control;
+        flow.give("table", all).holds = Rows::all();
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -76,7 +76,8 @@ impl StageKind for Routing {
         flow.no_control("evidence");
         // Oracle and router read the labels of the rows that they choose for.
         let all = flow.all_inputs();
-        flow.output("table", all.holds, all.shaped_by.union(all.holds)).control = true;
+        let told = all.holds.clone();
+        flow.give("table", all.taught(&told)).control = true;
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

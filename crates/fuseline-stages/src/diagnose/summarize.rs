@@ -1,7 +1,9 @@
 //! `diagnose.summarize`: the finding of one point.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Finding, Findings, Permutations};
-use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
 use fuseline_stats::permutation_test::{detectable_gap, permutation_test};
 use fuseline_stats::streams::Stream;
@@ -99,6 +101,11 @@ impl StageKind for Summarize {
         key.field("interval", interval);
         key.field("alpha", alpha);
         key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("findings", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

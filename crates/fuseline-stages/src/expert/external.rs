@@ -1,15 +1,19 @@
 //! What experts share that are not fitted here: their evidence is known for any row, and may be calibrated.
 
 use fuseline_artifact::{Cohort, Evidence};
-use fuseline_engine::{Inputs, Outputs, RowFlow, Rows, StageError};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{CheckSite, Inputs, Outputs, RowFlow, RowState, Rows, StageError};
 
 use super::calibration::{Calibrating, Calibration, Scale};
 use super::{ClassWeight, Row, Sides};
+use crate::fitted_on::FittedOn;
 use crate::rows::fold_of_rows;
 
 /// What every expert that is not fitted here is told.
 pub(crate) struct External<'a> {
     pub test_fold: i32,
+    /// The rows that the one model of all folds saw; `None` where each fold has its own, fitted on its training rows.
+    pub fitted_on: Option<&'a FittedOn>,
     /// The modality's name, when the workflow gives one.
     pub modality: Option<&'a str>,
     pub calibration: Calibration,
@@ -19,13 +23,36 @@ pub(crate) struct External<'a> {
 }
 
 impl External<'_> {
-    /// The leakage guard: the evidence was shaped by what the model saw, and by the rows that it is calibrated on.
-    pub fn rows(&self, flow: &mut RowFlow<'_>, per_fold: bool) {
+    /// Reports what the options' schema does not see.
+    pub fn check(&self, site: &mut CheckSite<'_>) {
+        if self.fitted_on == Some(&FittedOn::Train) && self.calibration != Calibration::None {
+            let message =
+                "a calibration on rows that the model was fitted on would believe it too much";
+            site.report(
+                Problem::new("calibration", message)
+                    .hint("calibrate where the model is fitted, on rows that it has not seen"),
+            );
+        }
+    }
+
+    /// The leakage guard: the evidence was shaped by what the model saw, by the rows that it is calibrated on, and by what
+    /// shaped the features that the model is asked about, at `features`.
+    pub fn rows(&self, flow: &mut RowFlow<'_>, features: Option<&str>) {
         let fold = flow.fold("folds", self.test_fold.into());
-        let calibrated = self.calibration != Calibration::None;
-        let shaped_by = if per_fold || calibrated { Rows::Train(fold) } else { Rows::External };
-        flow.output("train", Rows::Train(fold), shaped_by);
-        flow.output("test", Rows::Test(fold), shaped_by);
+        let train = Rows::train(fold);
+        flow.read_labels("cohort");
+        let (saw, in_fold) =
+            self.fitted_on.map_or_else(|| (train.clone(), false), |saw| saw.rows(fold));
+        let mut made = features.map(|port| flow.ask_frozen(port)).unwrap_or_default().taught(&saw);
+        if let Some(port) = features {
+            flow.no_control(port);
+        }
+        if self.calibration != Calibration::None {
+            made = made.taught(&train);
+        }
+        let in_fold = in_fold || made.in_fold;
+        flow.give("train", RowState { holds: train, in_fold, ..made.clone() });
+        flow.give("test", RowState { holds: Rows::test(fold), ..made });
     }
 
     /// Gives the evidence of both sides: `of` knows that of each row of the cohort, where there is some; `absent` says
@@ -41,14 +68,25 @@ impl External<'_> {
         let fold = fold_of_rows(cohort, &inputs.one("folds")?)?;
         let calibrated = self.calibration != Calibration::None;
         let inner_folds = if calibrated { self.inner_folds } else { 0 };
-        let found = |row: usize| of[row].is_some().then_some(row);
+        let seen = self.fitted_on.map_or(Ok(None), |saw| saw.seen(inputs))?;
+        let mut left_out = Vec::new();
+        if let Some(seen) = &seen {
+            seen.refuse_tested(cohort, &fold, self.test_fold)?;
+            // No row that is tested is among these now.
+            left_out = (0..cohort.len()).filter(|&row| seen.has(cohort, row)).collect();
+        }
+        let known = |row: usize| of[row].is_some() && left_out.binary_search(&row).is_err();
+        let found = |row: usize| known(row).then_some(row);
         let sides = Sides::new(cohort, &fold, self.test_fold, inner_folds, found)?;
         for (rows, all, name) in
             [(&sides.train, sides.all.0, "train"), (&sides.test, sides.all.1, "test")]
         {
-            if rows.is_empty() {
+            if rows.is_empty() && (left_out.is_empty() || name == "test") {
                 return Err(absent(all, name));
             }
+        }
+        if let Some(seen) = seen.filter(|_| !left_out.is_empty()) {
+            outputs.caution(seen.left_out(cohort, &left_out, sides.all.0));
         }
         let evidence = |rows: &[Row]| {
             rows.iter().filter_map(|row| of[row.cohort as usize].clone()).flatten().collect()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fuseline_artifact::{Cohort, Features};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
+use crate::fitted_on::FittedOn;
 use crate::load::table::file_name;
 use crate::rows::{Finder, Matrix, no_column};
 
@@ -55,7 +56,7 @@ pub struct OnnxExpert {
     /// What becomes of a missing or infinite value.
     #[serde(default)]
     missing: Missing,
-    /// Which examples the model has seen.
+    /// The examples that the model has seen.
     #[serde(default)]
     fitted_on: FittedOn,
     /// How evidence is calibrated: on training rows alone, for the test rows on all of them, for each inner fold of them on
@@ -85,19 +86,6 @@ enum Missing {
     Zero,
     /// NaN, for a model that knows missing values.
     Nan,
-}
-
-/// Which examples a model has seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum FittedOn {
-    /// None of the cohort.
-    #[default]
-    External,
-    /// The training rows of the fold: its evidence of them is in-fold, and nothing may be fitted on it.
-    Train,
-    /// Rows of the cohort in every fold: the leakage guard refuses to test on it.
-    All,
 }
 
 impl StageKind for OnnxExpert {
@@ -136,7 +124,7 @@ impl StageKind for OnnxExpert {
         key.field("exclude", exclude);
         key.field("classes", classes);
         key.field("missing", missing);
-        key.field("fitted_on", fitted_on);
+        fitted_on.key(key);
         key.field("calibration", calibration);
         if *calibration != Calibration::None {
             key.field("inner_folds", inner_folds);
@@ -154,30 +142,11 @@ impl StageKind for OnnxExpert {
                 "columns says which features the model takes, so that nothing is left to exclude";
             site.report(Problem::new("exclude", message));
         }
-        if self.fitted_on == FittedOn::Train && self.calibration != Calibration::None {
-            let message =
-                "a calibration on rows that the model was fitted on would believe it too much";
-            site.report(
-                Problem::new("calibration", message)
-                    .hint("calibrate where the model is fitted, on rows that it has not seen"),
-            );
-        }
+        self.external().check(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        self.external().rows(flow, self.fitted_on == FittedOn::Train);
-        flow.no_control("features");
-        let fold = flow.fold("folds", self.test_fold.into());
-        match self.fitted_on {
-            FittedOn::External => {}
-            FittedOn::Train => {
-                flow.output("train", Rows::Train(fold), Rows::Train(fold)).in_fold = true;
-            }
-            FittedOn::All => {
-                flow.output("train", Rows::Train(fold), Rows::All);
-                flow.output("test", Rows::Test(fold), Rows::All);
-            }
-        }
+        self.external().rows(flow, Some("features"));
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -229,6 +198,7 @@ impl OnnxExpert {
     fn external(&self) -> External<'_> {
         External {
             test_fold: self.test_fold,
+            fitted_on: Some(&self.fitted_on),
             modality: self.modality.as_deref(),
             calibration: self.calibration,
             inner_folds: self.inner_folds,

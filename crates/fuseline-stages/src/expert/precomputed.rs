@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use fuseline_artifact::Cohort;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
+use crate::fitted_on::FittedOn;
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, open};
@@ -18,8 +22,8 @@ use crate::rows::Finder;
 
 /// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
 ///
-/// Without `fold` the model must never have seen the cohort (one that was trained on other data), and a row serves every
-/// fold. With `fold` the table holds the evidence of each fold's own models, a row for each example and fold: test rows
+/// Without `fold` one model made all rows, and a row serves every fold: `fitted_on` says what that model has seen. With
+/// `fold` the table holds the evidence of each fold's own models, a row for each example and fold: test rows
 /// from a model that was fitted on the other folds, training rows out of fold. What nobody can check here is that this is
 /// so: the plan takes it as said. Rows of examples outside the cohort are passed over; an example that is absent from
 /// the table gets no evidence.
@@ -45,6 +49,9 @@ pub struct PrecomputedExpert {
     /// The column that says to which fold's models a row belongs.
     #[serde(default)]
     fold: Option<Column>,
+    /// The examples that the model has seen, without `fold`: `external` when left out.
+    #[serde(default)]
+    fitted_on: Option<FittedOn>,
     /// The fold whose examples are tested.
     test_fold: i32,
     /// How evidence is calibrated.
@@ -79,6 +86,7 @@ impl StageKind for PrecomputedExpert {
             missing,
             probabilities,
             fold,
+            fitted_on,
             test_fold,
             calibration,
             inner_folds,
@@ -92,6 +100,9 @@ impl StageKind for PrecomputedExpert {
         key.field("missing", missing);
         key.field("probabilities", probabilities);
         key.field("fold", fold);
+        if let Some(fitted_on) = fitted_on {
+            fitted_on.key(key);
+        }
         key.field("test_fold", test_fold);
         key.field("calibration", calibration);
         if *calibration != Calibration::None {
@@ -101,8 +112,19 @@ impl StageKind for PrecomputedExpert {
         key.field("modality", modality);
     }
 
+    fn check(&self, site: &mut CheckSite<'_>) {
+        self.external().check(site);
+        if self.fold.is_some() && self.fitted_on.is_some() {
+            let message =
+                "with `fold` each fold has models of its own, fitted on its training rows";
+            site.report(
+                Problem::new("fitted_on", message).hint("leave it out, or leave `fold` out"),
+            );
+        }
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        self.external().rows(flow, self.fold.is_some());
+        self.external().rows(flow, None);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -125,6 +147,10 @@ impl PrecomputedExpert {
     fn external(&self) -> External<'_> {
         External {
             test_fold: self.test_fold,
+            fitted_on: match &self.fold {
+                None => Some(self.fitted_on.as_ref().unwrap_or(&FittedOn::External)),
+                Some(_) => None,
+            },
             modality: self.modality.as_deref(),
             calibration: self.calibration,
             inner_folds: self.inner_folds,

@@ -1,7 +1,7 @@
 //! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training rows say.
 
 use fuseline_artifact::{EmbeddingScale, Features, Model};
-use fuseline_engine::{Labelled, RowFlow, StageError};
+use fuseline_engine::{Labelled, StageError};
 use fuseline_learn::standardise::Preprocessor;
 
 use crate::batch::{Embedded, Fusable, once};
@@ -10,16 +10,6 @@ use crate::rows::{Finder, Matrix, no_column};
 /// What the port `embeddings` says of itself.
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
      take embeddings.";
-
-/// The leakage guard of a stage that shows a model embeddings: only the rows of the evidence are looked at.
-pub(crate) fn applied(flow: &mut RowFlow<'_>) {
-    flow.no_control("embeddings");
-    let (model, asked) = (flow.input("model").shaped_by, flow.input("evidence").holds);
-    // A model that saw the rows was reported with the evidence.
-    if !model.overlaps(asked) {
-        flow.apply_own(model, "embeddings", asked);
-    }
-}
 
 /// Puts standardised embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
 /// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1.

@@ -3,7 +3,7 @@
 use fuseline_artifact::{ArtifactKind, Cohort, FittedOn, Model};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, RowState, Rows, StageError, StageKind,
 };
 use fuseline_host::HostError;
 use fuseline_learn::weights;
@@ -100,21 +100,20 @@ impl StageKind for Fit {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let (evidence, quality) = (flow.input("evidence"), flow.input("quality"));
-        flow.fit("evidence", evidence.holds);
-        flow.fit("quality", quality.holds);
+        let [evidence, quality, embedded] =
+            ["evidence", "quality", "embeddings"].map(|port| flow.input(port));
+        flow.fit("evidence", &evidence.holds);
+        flow.fit("quality", &quality.holds);
         flow.same_rows("evidence", "quality");
         flow.no_control("evidence");
-        // Of embeddings only the rows of the evidence are looked at; that those are test rows is said of the evidence.
-        if flow.input("embeddings").holds != Rows::None && !matches!(evidence.holds, Rows::Test(_))
-        {
-            flow.fit("embeddings", evidence.holds);
-            flow.no_control("embeddings");
-        }
-        let embedded = flow.input("embeddings").shaped_by;
-        let shaped_by = evidence.holds.union(evidence.shaped_by).union(quality.holds);
-        let shaped_by = shaped_by.union(quality.shaped_by).union(embedded);
-        flow.output("model", Rows::None, shaped_by).control = quality.control;
+        flow.fit_beside("embeddings", "evidence");
+        flow.no_control("embeddings");
+        flow.read_labels("cohort");
+        let fitted = evidence.holds.union(&quality.holds);
+        let control = quality.control;
+        let model =
+            RowState::together([&evidence, &quality, &embedded].into_iter()).taught(&fitted);
+        flow.give("model", RowState { holds: Rows::none(), in_fold: false, control, ..model });
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

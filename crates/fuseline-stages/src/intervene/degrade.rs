@@ -100,11 +100,11 @@ impl StageKind for Degrade {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let fold = flow.fold("folds", self.test_fold.into());
-        flow.fit("features", Rows::Train(fold));
-        let features = flow.input("features");
-        let shaped_by = features.shaped_by.union(Rows::Train(fold));
-        flow.output("features", features.holds, shaped_by).control = features.control;
+        let train = Rows::train(flow.fold("folds", self.test_fold.into()));
+        flow.fit("features", &train);
+        // By their values: labels are not read.
+        let features = flow.pass("features", "features");
+        features.shaped_by = features.shaped_by.union(&train);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use fuseline_artifact::Features;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Datatype, Hdf5File};
@@ -89,6 +89,10 @@ impl StageKind for LoadCsd {
         }
         key.field("columns", columns);
         key.field("non_finite", non_finite);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

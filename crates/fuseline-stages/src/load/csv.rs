@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ::csv::{Position, ReaderBuilder, StringRecord};
 use fuseline_artifact::Features;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -76,6 +76,10 @@ impl StageKind for LoadCsv {
         key.field("pool", pool);
         key.field("missing", missing);
         key.field("non_finite", non_finite);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

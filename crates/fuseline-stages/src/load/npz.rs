@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use fuseline_artifact::Features;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
@@ -85,6 +85,10 @@ impl StageKind for LoadNpz {
         key.field("pool", pool);
         key.field("missing", missing);
         key.field("non_finite", non_finite);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use fuseline_artifact::{Features, batch_size, in_one};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -67,6 +67,10 @@ impl StageKind for LoadParquet {
         key.field("pool", pool);
         key.field("missing", missing);
         key.field("non_finite", non_finite);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

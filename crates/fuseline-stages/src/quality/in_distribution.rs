@@ -38,10 +38,10 @@ impl StageKind for InDistribution {
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
         let fitted = flow.input("evidence_train").holds;
-        flow.fit("features", fitted);
+        flow.fit("features", &fitted);
         flow.pass("evidence_train", "train");
-        let test = flow.input("evidence_test");
-        flow.output("test", test.holds, test.shaped_by.union(fitted)).control = test.control;
+        let test = flow.pass("evidence_test", "test");
+        *test = std::mem::take(test).taught(&fitted);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

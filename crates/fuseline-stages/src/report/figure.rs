@@ -1,7 +1,7 @@
 //! `report.figure`: one figure of the report as a file, for a paper.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,11 @@ impl StageKind for Figure {
         let Self { figure, format } = self;
         key.field("figure", figure);
         key.field("format", format);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("report", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -3,7 +3,7 @@
 use arrow::array::Array;
 use fuseline_artifact::{ArtifactKind, Control, Features, Finding, Findings, Permutations, Report};
 use fuseline_engine::{
-    Caution, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, StageError, StageKind,
+    Caution, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_report::{self as report, ReportData};
 use fuseline_workflow::Role;
@@ -35,6 +35,11 @@ impl StageKind for Html {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { title } = self;
         key.field("title", title);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("report", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -1,7 +1,7 @@
 //! `report.latex`: the findings as a booktabs table and the methods paragraph, for a paper.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +29,11 @@ impl StageKind for Latex {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { title } = self;
         key.field("title", title);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("report", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

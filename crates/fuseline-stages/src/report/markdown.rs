@@ -1,7 +1,7 @@
 //! `report.markdown`: the report as Markdown, for a repository, a wiki or a notebook.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,6 +28,11 @@ impl StageKind for Markdown {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { title } = self;
         key.field("title", title);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("report", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -1,7 +1,9 @@
 //! `report.table`: the tables of many points as one.
 
 use fuseline_artifact::{ArtifactKind, Report};
-use fuseline_engine::{Inputs, KeyWriter, Labelled, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +33,11 @@ impl StageKind for JoinTables {
 
     fn key(&self, _: &mut KeyWriter<'_>) {
         let Self {} = self;
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let all = flow.all_inputs();
+        flow.give("table", all);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

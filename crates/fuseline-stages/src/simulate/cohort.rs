@@ -3,7 +3,9 @@
 use arrow::array::StringBuilder;
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
+};
 use fuseline_stats::streams::Stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -67,6 +69,10 @@ impl StageKind for SimulateCohort {
                 site.report(Problem::new("shares", "every share must be above 0"));
             }
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        flow.output("cohort", Rows::all(), Rows::none());
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

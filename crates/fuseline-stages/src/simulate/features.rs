@@ -2,7 +2,7 @@
 
 use arrow::array::{Float64Array, Float64Builder};
 use fuseline_artifact::{ArtifactKind, Cohort, Features};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -97,6 +97,11 @@ impl StageKind for SimulateFeatures {
         key.field("missing", missing);
         key.field("modality", modality);
         key.seed();
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let cohort = flow.input("cohort");
+        flow.output("features", cohort.holds, Rows::none());
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -2,7 +2,9 @@
 
 use fuseline_artifact::{Cohort, Folds};
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::streams::Stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,6 +53,10 @@ impl StageKind for GroupKFold {
                     .hint("set shuffle: true"),
             );
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

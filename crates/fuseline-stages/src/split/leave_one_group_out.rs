@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fuseline_artifact::{Cohort, Folds};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,6 +28,10 @@ impl StageKind for LeaveOneGroupOut {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { groups } = self;
         key.field("groups", groups);
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use fuseline_artifact::{Cohort, Folds};
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -68,6 +70,10 @@ impl StageKind for Predefined {
                 }
             }
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{Cohort, Folds};
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -56,6 +58,10 @@ impl StageKind for StratifiedGroupKFold {
                     .hint("set shuffle: true"),
             );
         }
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        super::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

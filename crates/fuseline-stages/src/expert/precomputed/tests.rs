@@ -6,8 +6,28 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{cohort, message, run};
 
-/// Six examples of three groups, two of them tested in fold 0.
+/// Examples with training and with test evidence, and cautions.
+fn with_files(
+    more: Value,
+    text: &str,
+    files: Vec<(PathBuf, Digest)>,
+) -> Result<(Texts, Texts, Vec<String>), StageError> {
+    let outputs = outputs(more, text, files)?;
+    let [train, test]: [Evidence; 2] = [outputs.get("train")?, outputs.get("test")?];
+    Ok((train.example_id, test.example_id, outputs.cautions().to_vec()))
+}
+
 fn expert(more: Value, text: &str) -> Result<[Evidence; 2], StageError> {
+    let outputs = outputs(more, text, Vec::new())?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+/// Six examples of three groups, two of them tested in fold 0.
+fn outputs(
+    more: Value,
+    text: &str,
+    mut files: Vec<(PathBuf, Digest)>,
+) -> Result<Outputs, StageError> {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("evidence.csv");
     std::fs::write(&path, text).unwrap();
@@ -21,15 +41,10 @@ fn expert(more: Value, text: &str) -> Result<[Evidence; 2], StageError> {
         (0..6).map(|row| (format!("e{row}"), format!("g{}", row / 2), row % 2)).collect();
     let cohort = cohort(&rows);
     let folds = Folds { example_id: cohort.example_id.clone(), fold: vec![0, 0, 1, 1, 1, 1] };
-    let digest = Digest::of(text.as_bytes());
-    let outputs = run::<PrecomputedExpert>(options, 1, &[("modality", "audio")], |inputs| {
-        inputs.files(vec![(path, digest)]).artifact("cohort", vec![], cohort)?.artifact(
-            "folds",
-            vec![],
-            folds,
-        )
-    })?;
-    Ok([outputs.get("train")?, outputs.get("test")?])
+    files.push((path, Digest::of(text.as_bytes())));
+    run::<PrecomputedExpert>(options, 1, &[("modality", "audio")], |inputs| {
+        inputs.files(files).artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
+    })
 }
 
 #[test]
@@ -60,6 +75,31 @@ fn with_a_fold_column_only_the_rows_of_the_tested_fold_count() {
         "lines 2 and 4 of evidence.csv are both e0; \
          where each fold has evidence of its own, say which column is the fold"
     );
+}
+
+#[test]
+fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |ids: &str| {
+        let path = folder.path().join("seen.txt");
+        std::fs::write(&path, ids).unwrap();
+        (json!({ "fitted_on": { "ids": path } }), vec![(path, Digest::of(ids.as_bytes()))])
+    };
+    let text = "id,rest,stress\ne0,0.5,0.5\ne2,0.5,0.5\ne4,0.5,0.5\n";
+    let (options, files) = list("far\ne4\n");
+    let (train, test, cautions) = with_files(options, text, files).unwrap();
+    assert_eq!((train, test), (Texts::from_iter(["e2"]), Texts::from_iter(["e0"])));
+    assert_eq!(
+        cautions,
+        ["1 of 4 training examples get no evidence, since seen.txt has them or their groups: e4"]
+    );
+    // Whoever fits nothing may still test.
+    let (options, files) = list("e2\ne3\ne4\ne5\n");
+    let (train, test, _) = with_files(options, text, files).unwrap();
+    assert_eq!((train.len(), test.len()), (0, 1));
+    let (options, files) = list("e1\n");
+    let error = with_files(options, text, files).unwrap_err();
+    assert_eq!(error.message, "seen.txt has 1 of the 2 test examples of fold 0: e1");
 }
 
 #[test]

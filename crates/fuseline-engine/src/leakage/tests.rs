@@ -1,0 +1,164 @@
+use std::path::{Path, PathBuf};
+
+use fuseline_artifact::ArtifactKind;
+use fuseline_host::{Isolation, PluginLibrary};
+use fuseline_workflow::{Limits, Overrides, Role, Source};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::*;
+use crate::{
+    Depth, Fold, Inputs, KeyWriter, Kind, Kinds, Outputs, Ports, Rows, Services, StageError,
+    StageKind,
+};
+
+/// A stage that does with rows what its options say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Says {
+    /// The folds whose test rows its output holds.
+    #[serde(default)]
+    test: Vec<i64>,
+    /// The fold whose training rows shaped its output.
+    #[serde(default)]
+    trained: Option<i64>,
+    /// Fits on the training rows of this fold.
+    #[serde(default)]
+    fits: Option<i64>,
+    /// Says nothing of its rows.
+    #[serde(default)]
+    silent: bool,
+}
+
+impl StageKind for Says {
+    const NAME: &'static str = "test.says";
+    const REVISION: u32 = 1;
+    const SUMMARY: &'static str = "Says of its rows what a test says.";
+
+    fn ports() -> Ports {
+        Ports::new()
+            .many("from", ArtifactKind::Report, Role::Fit, "What it is given.")
+            .optional()
+            .output("main", ArtifactKind::Report, "A text.")
+    }
+
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        let Self { test, trained, fits, silent } = self;
+        key.field("options", &(test, trained, fits, silent));
+    }
+
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        if self.silent {
+            return;
+        }
+        let fold = |fold: i64| Fold { split: 0, fold };
+        flow.fit("from", &self.fits.map_or_else(Rows::none, |number| Rows::train(fold(number))));
+        let own: Vec<_> = self.test.iter().map(|&number| Rows::test(fold(number))).collect();
+        let own: Rows = own.iter().collect();
+        let trained = self.trained.map_or_else(Rows::none, |number| Rows::train(fold(number)));
+        let mut state = flow.input("from").taught(&trained);
+        state.holds = state.holds.union(&own);
+        flow.give("main", state);
+    }
+
+    fn run(&self, _: &Inputs<'_>, _: &mut Outputs) -> Result<(), StageError> {
+        Ok(())
+    }
+}
+
+/// What planning says of a workflow with these axes and stages.
+fn plan(axes: &str, stages: &str) -> Result<(), Vec<Diagnostic>> {
+    let text = format!("fuseline: 1\nname: t\n{axes}stages:\n{stages}outputs: {{ out: last }}\n");
+    let kinds = Kinds::new(vec![Kind::of::<Says>()]);
+    let overrides = Overrides { working_dir: PathBuf::from("/"), ..Overrides::default() };
+    let source = Source { path: Path::new("/test.yaml"), text: &text };
+    let load = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let checked =
+        fuseline_workflow::check(source, kinds.catalogue(), &overrides, &Limits::default(), &load);
+    let Some(workflow) = checked.workflow else { panic!("{:?}\n{text}", checked.diagnostics) };
+    let services = Services {
+        plugins: PluginLibrary::new(Vec::new()),
+        isolation: Some(Isolation::InProcess),
+        files: Default::default(),
+    };
+    Plan::build(&workflow, &kinds, &services, Depth::Check, &[]).map(drop)
+}
+
+#[test]
+fn a_stage_kind_that_does_not_say_its_rows_lets_nothing_through() {
+    let found = plan(
+        "",
+        "  first: { uses: test.says }\n  last: { uses: test.says, inputs: { from: first }, with: { silent: true } }\n",
+    )
+    .unwrap_err();
+    let said: Vec<_> = found.iter().map(|one| (one.code, one.message.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            (
+                codes::ROWS_UNKNOWN,
+                "the stage kind test.says does not say what it does with the rows of from"
+            ),
+            (
+                codes::ROWS_UNKNOWN,
+                "the stage kind test.says does not say which rows output main holds"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_way_of_a_leak_is_that_of_the_rows_that_leak_and_not_of_what_lies_beside_them() {
+    let found = plan(
+        "",
+        "  good: { uses: test.says, with: { trained: 1 } }\n  \
+           bad: { uses: test.says, with: { trained: 0 } }\n  \
+           between: { uses: test.says, inputs: { from: bad } }\n  \
+           last: { uses: test.says, inputs: { from: [good, between] }, with: { fits: 1 } }\n",
+    )
+    .unwrap_err();
+    assert_eq!(
+        found[0].message,
+        "last fits on train(fold 1), but what arrives was shaped by all rows, which overlaps test(fold 1) \
+         (path: bad -> between -> last)"
+    );
+    let through: Vec<_> = found[0].related.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(through, ["the leak comes through bad", "the leak comes through between"]);
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn a_leak_of_many_actions_is_said_once_with_their_number_and_what_follows_is_not() {
+    let found = plan(
+        "axes: { at: [0, 1, 2] }\n",
+        "  bad: { uses: test.says, over: [at], with: { test: [7] } }\n  \
+           fits: { uses: test.says, over: [at], inputs: { from: bad }, with: { trained: 0, fits: 0 } }\n  \
+           last: { uses: test.says, inputs: { from: fits }, with: { fits: 0 } }\n",
+    );
+    assert!(found.is_ok(), "{found:?}");
+    let found = plan(
+        "axes: { at: [0, 1, 2] }\n",
+        "  bad: { uses: test.says, over: [at], with: { trained: 5 } }\n  \
+           fits: { uses: test.says, over: [at], inputs: { from: bad }, with: { fits: 0 } }\n  \
+           last: { uses: test.says, inputs: { from: fits }, with: { fits: 0 } }\n",
+    )
+    .unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains(", and so do 2 more of its actions (path: bad[at=0] -> "));
+}
+
+#[test]
+fn a_gather_of_thousands_of_folds_is_followed_in_proportion() {
+    // Each of the actions that follow holds the union of all folds: shared, and not copied for each.
+    let started = std::time::Instant::now();
+    let found = plan(
+        "axes: { fold: \"${{ range(3000) }}\", again: \"${{ range(3000) }}\" }\n",
+        "  tested: { uses: test.says, over: [fold], with: { test: [\"${{ fold }}\"] } }\n  \
+           pooled: { uses: test.says, inputs: { from: tested } }\n  \
+           each: { uses: test.says, over: [again], inputs: { from: pooled }, with: { test: [7] } }\n  \
+           last: { uses: test.says, inputs: { from: each } }\n",
+    );
+    assert!(found.is_ok(), "{found:?}");
+    let seconds = started.elapsed().as_secs_f64();
+    assert!(seconds < 30.0, "{seconds} s");
+}

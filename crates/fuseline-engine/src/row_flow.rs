@@ -1,0 +1,403 @@
+//! The dialogue of the leakage guard with one stage: what it is offered, what its outputs hold, and which leaks it finds.
+
+use fuseline_workflow::{Code, InputPort, Role};
+
+use crate::codes;
+use crate::plan::ActionId;
+use crate::rows::{Fold, Rows};
+
+/// What is known of an artifact's rows at plan time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowState {
+    /// The rows it holds.
+    pub holds: Rows,
+    /// The rows whose labels or values shaped it.
+    pub shaped_by: Rows,
+    /// The rows whose labels shaped it: some of those above.
+    pub taught_by: Rows,
+    /// Whether a row's own label shaped that row: evidence of a classifier for rows it was fitted on.
+    pub in_fold: bool,
+    /// Whether the labels of its own rows were read on purpose: a positive control.
+    pub control: bool,
+}
+
+impl RowState {
+    /// Rows that nothing shaped.
+    #[must_use]
+    pub fn unshaped(holds: Rows) -> Self {
+        Self { holds, ..Self::default() }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn together<'s>(states: impl Iterator<Item = &'s Self> + Clone) -> Self {
+        Self {
+            holds: states.clone().map(|state| &state.holds).collect(),
+            shaped_by: states.clone().map(|state| &state.shaped_by).collect(),
+            taught_by: states.clone().map(|state| &state.taught_by).collect(),
+            in_fold: states.clone().any(|state| state.in_fold),
+            control: states.clone().any(|state| state.control),
+        }
+    }
+
+    /// Adds rows whose labels shaped it too.
+    #[must_use]
+    pub fn taught(mut self, rows: &Rows) -> Self {
+        self.shaped_by = self.shaped_by.union(rows);
+        self.taught_by = self.taught_by.union(rows);
+        self
+    }
+
+    /// What would arrive if it were not for a leak: nothing, or the rows without what shaped them.
+    #[must_use]
+    pub(crate) fn without(&self, leak: Code) -> Self {
+        let is_of_shape =
+            [codes::LEAK_IN_FOLD, codes::LEAK_SHAPED_BY_TEST, codes::LEAK_CONTROL].contains(&leak);
+        Self::unshaped(if is_of_shape { self.holds.clone() } else { Rows::none() })
+    }
+}
+
+/// What it is about an artifact that leaks: the way of a leak is the way of such artifacts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trace {
+    /// It holds some of these rows.
+    Holds(Rows),
+    /// Some of these rows shaped it.
+    ShapedBy(Rows),
+    /// Its own rows' labels shaped it, or labels of some of these rows did.
+    InFold(Rows),
+    /// It was made of labels on purpose.
+    Control,
+}
+
+impl Trace {
+    /// Whether the artifact is on the way.
+    pub(crate) fn leads_through(&self, state: &RowState) -> bool {
+        match self {
+            Self::Holds(rows) => state.holds.overlaps(rows),
+            Self::ShapedBy(rows) => state.shaped_by.overlaps(rows),
+            Self::InFold(rows) => state.in_fold || state.taught_by.overlaps(rows),
+            Self::Control => state.control,
+        }
+    }
+}
+
+/// A leak that a stage found in what it was offered.
+#[derive(Debug, Clone)]
+pub struct Leak {
+    /// A stable code, `fuseline::leak_…`.
+    pub code: Code,
+    /// The input through which it comes.
+    pub port: String,
+    /// A lower-case fragment.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
+    /// What it is that leaks.
+    pub trace: Trace,
+}
+
+/// What a stage is offered, as the guard knows it.
+pub struct Offered<'a> {
+    /// The input ports of the stage kind. Those that it does not read do not count.
+    pub ports: &'a [InputPort],
+    /// The output ports.
+    pub outputs: &'a [&'a str],
+    /// What arrives at each connected input, all of it together.
+    pub inputs: Vec<(&'a str, RowState)>,
+    /// The action behind each input that takes one artifact: the split, where folds arrive.
+    pub producers: Vec<(&'a str, ActionId)>,
+    /// What a split is called.
+    pub split_name: &'a dyn Fn(ActionId) -> String,
+}
+
+/// What a stage kind is told of its inputs' rows, and where it says what its outputs hold.
+///
+/// Every input of role fit or apply must go through a method that says what is done with it, every output must be named
+/// once: what is left out, and a port that does not exist, are mistakes of the stage kind ([`RowFlow::finish`]).
+pub struct RowFlow<'a> {
+    offered: &'a Offered<'a>,
+    outputs: Vec<(String, RowState)>,
+    leaks: Vec<Leak>,
+    /// Inputs of which the stage said what is done with them.
+    used: Vec<&'a str>,
+    mistakes: Vec<String>,
+}
+
+/// What a stage said of its rows.
+#[derive(Debug)]
+pub struct Flowed {
+    /// The outputs in the order of the ports.
+    pub outputs: Vec<RowState>,
+    /// What is wrong with what it was offered.
+    pub leaks: Vec<Leak>,
+}
+
+impl<'a> RowFlow<'a> {
+    /// Begins the dialogue.
+    pub fn new(offered: &'a Offered<'a>) -> Self {
+        let (outputs, leaks, used, mistakes) = Default::default();
+        Self { offered, outputs, leaks, used, mistakes }
+    }
+
+    /// Ends the dialogue: what the stage said, or where the stage kind fails to say what it must.
+    pub fn finish(mut self) -> Result<Flowed, Vec<String>> {
+        let mut outputs = Vec::with_capacity(self.offered.outputs.len());
+        for port in self.offered.outputs {
+            match self.outputs.iter().position(|(name, _)| name == port) {
+                Some(place) => outputs.push(self.outputs.swap_remove(place).1),
+                None => self.mistakes.push(format!("does not say which rows output {port} holds")),
+            }
+        }
+        for port in self.offered.ports.iter().filter(|port| port.read) {
+            if port.role != Role::Neutral && !self.used.contains(&port.name.as_str()) {
+                let mistake = format!("does not say what it does with the rows of {}", port.name);
+                self.mistakes.push(mistake);
+            }
+        }
+        match self.mistakes.is_empty() {
+            true => Ok(Flowed { outputs, leaks: self.leaks }),
+            false => Err(self.mistakes),
+        }
+    }
+
+    /// What arrives at an input, all of it together; no rows when nothing does.
+    pub fn input(&mut self, port: &str) -> RowState {
+        if !self.offered.ports.iter().any(|known| known.read && known.name == port) {
+            self.mistakes.push(format!("asks for the rows of {port}, which it does not read"));
+        }
+        let found = self.offered.inputs.iter().find(|(name, _)| *name == port);
+        found.map(|(_, state)| state.clone()).unwrap_or_default()
+    }
+
+    /// As [`RowFlow::input`], for a method that says what is done with the rows.
+    fn take(&mut self, port: &str) -> RowState {
+        let known = self.offered.ports.iter().find(|known| known.name == port);
+        self.used.extend(known.map(|known| known.name.as_str()));
+        self.input(port)
+    }
+
+    /// Everything that arrives.
+    pub fn all_inputs(&self) -> RowState {
+        RowState::together(self.offered.inputs.iter().map(|(_, state)| state))
+    }
+
+    /// A fold of the split that arrives at an input.
+    pub fn fold(&mut self, port: &str, fold: i64) -> Fold {
+        self.input(port);
+        let split = self.offered.producers.iter().find(|(name, _)| *name == port);
+        Fold { split: split.map_or(ActionId::MAX, |(_, action)| *action), fold }
+    }
+
+    /// Says what an output holds and what shaped it.
+    pub fn give(&mut self, port: &str, state: RowState) -> &mut RowState {
+        if !self.offered.outputs.contains(&port) {
+            self.mistakes.push(format!("says which rows output {port} holds, which it has not"));
+        }
+        if self.outputs.iter().any(|(name, _)| name == port) {
+            self.mistakes.push(format!("says twice which rows output {port} holds"));
+        }
+        self.outputs.push((port.to_owned(), state));
+        let last = self.outputs.len() - 1;
+        &mut self.outputs[last].1
+    }
+
+    /// Says what an output holds and which rows' labels and values shaped it, here and before.
+    pub fn output(&mut self, port: &str, holds: Rows, shaped_by: Rows) -> &mut RowState {
+        let taught_by = shaped_by.clone();
+        self.give(port, RowState { holds, shaped_by, taught_by, ..RowState::default() })
+    }
+
+    /// Passes an input's rows on to an output.
+    pub fn pass(&mut self, from: &str, to: &str) -> &mut RowState {
+        let state = self.take(from);
+        self.give(to, state)
+    }
+
+    /// Names the rows of several sets, and the split of each fold where there are several.
+    fn words<const N: usize>(&self, sets: [&Rows; N]) -> [String; N] {
+        let mut splits = sets.iter().flat_map(|rows| rows.splits());
+        let first = splits.next();
+        let several = splits.any(|split| Some(split) != first);
+        sets.map(|rows| rows.words(&|split| several.then(|| (self.offered.split_name)(split))))
+    }
+
+    /// Reports a leak.
+    pub fn leak(
+        &mut self,
+        code: Code,
+        port: &str,
+        message: String,
+        hint: &'static str,
+        trace: Trace,
+    ) {
+        self.leaks.push(Leak { code, port: port.to_owned(), message, hint, trace });
+    }
+
+    /// The stage learns from `rows` of what arrives at `port`.
+    pub fn fit(&mut self, port: &str, rows: &Rows) {
+        let state = self.take(port);
+        if rows.hold_test_rows() {
+            let [fitted] = self.words([rows]);
+            self.leak(
+                codes::LEAK_FIT_ON_TEST,
+                port,
+                format!("fits on {fitted}, the rows that are held out for testing"),
+                "fit on the output for training rows, usually named train",
+                Trace::Holds(rows.clone()),
+            );
+        } else {
+            self.fit_on(port, &state, rows);
+        }
+    }
+
+    /// The stage learns from the rows at `port` that `beside` holds too: that those are test rows is said of `beside`.
+    pub fn fit_beside(&mut self, port: &str, beside: &str) {
+        let (state, rows) = (self.take(port), self.input(beside).holds);
+        if !rows.hold_test_rows() {
+            self.fit_on(port, &state, &rows);
+        }
+    }
+
+    fn fit_on(&mut self, port: &str, state: &RowState, rows: &Rows) {
+        let held_out = rows.held_out();
+        if state.shaped_by.overlaps(&held_out) {
+            let [fitted, shaped_by, tested] = self.words([rows, &state.shaped_by, &held_out]);
+            self.leak(
+                codes::LEAK_SHAPED_BY_TEST,
+                port,
+                format!("fits on {fitted}, but what arrives was shaped by {shaped_by}, which overlaps {tested}"),
+                "fit each preprocessing step inside the fold, on its training rows alone",
+                Trace::ShapedBy(held_out),
+            );
+        } else if state.in_fold {
+            self.leak(
+                codes::LEAK_IN_FOLD,
+                port,
+                "fits on evidence for rows whose own labels shaped it".to_owned(),
+                "use out-of-fold evidence: an expert's output train",
+                Trace::InFold(Rows::none()),
+            );
+        }
+    }
+
+    /// The stage reads the labels at `port` of the rows that it learns from elsewhere.
+    pub fn read_labels(&mut self, port: &str) {
+        self.take(port);
+    }
+
+    /// The stage asks a model that came from outside about what arrives at `port`; gives what that is.
+    pub fn ask_frozen(&mut self, port: &str) -> RowState {
+        self.take(port)
+    }
+
+    /// Models and rows of many folds arrive together, so that names do not tell whose model meets whose rows: the
+    /// example_ids do, while running.
+    pub fn apply_each(&mut self, model: &str, ports: &[&str]) {
+        self.take(model);
+        for port in ports {
+            if self.take(port).in_fold {
+                self.leak_in_fold(
+                    port,
+                    "tests with evidence for rows whose own labels shaped it".to_owned(),
+                    Rows::none(),
+                );
+            }
+        }
+    }
+
+    /// The stage applies the model at `model` to what arrives at `port`.
+    pub fn apply(&mut self, model: &str, port: &str) {
+        let (shaped_by, rows) = (self.take(model).shaped_by, self.take(port));
+        if shaped_by.overlaps(&rows.holds) {
+            let [shaped, asked] = self.words([&shaped_by, &rows.holds]);
+            self.leak(
+                codes::LEAK_MODEL_SAW_ROWS,
+                model,
+                format!("applies a model shaped by {shaped} to {asked}"),
+                "match the fold: the model of a fold may only see that fold's test rows",
+                Trace::ShapedBy(rows.holds),
+            );
+        } else {
+            let holds = rows.holds.clone();
+            self.ask_about(port, &rows, &holds);
+        }
+    }
+
+    /// The stage shows the model at `model` the rows at `port` that `beside` holds too: that the model saw them is said
+    /// of `beside`.
+    pub fn apply_beside(&mut self, model: &str, port: &str, beside: &str) {
+        let (shaped_by, state) = (self.take(model).shaped_by, self.take(port));
+        let asked = self.input(beside).holds;
+        if !shaped_by.is_empty() && !shaped_by.overlaps(&asked) {
+            self.ask_about(port, &state, &asked);
+        }
+    }
+
+    /// The stage applies what it learns itself, from `learnt`, to the rows `asked` of what arrives at `port`.
+    pub fn apply_own(&mut self, learnt: &Rows, port: &str, asked: &Rows) {
+        let state = self.take(port);
+        if learnt.overlaps(asked) {
+            let [from, to] = self.words([learnt, asked]);
+            self.leak(
+                codes::LEAK_MODEL_SAW_ROWS,
+                port,
+                format!("learns from {from} and applies that to {to}"),
+                "say `test_fold` and give it the folds, so that it learns from training rows alone",
+                Trace::Holds(asked.clone()),
+            );
+        } else if !learnt.is_empty() {
+            self.ask_about(port, &state, asked);
+        }
+    }
+
+    /// What is tested must not have been shaped by its own labels.
+    fn ask_about(&mut self, port: &str, state: &RowState, asked: &Rows) {
+        if state.in_fold || state.taught_by.overlaps(asked) {
+            let [tested, taught_by] = self.words([asked, &state.taught_by]);
+            let message = format!("tests on {tested} with what the labels of {taught_by} shaped");
+            self.leak_in_fold(port, message, asked.clone());
+        }
+    }
+
+    fn leak_in_fold(&mut self, port: &str, message: String, rows: Rows) {
+        self.leak(
+            codes::LEAK_IN_FOLD,
+            port,
+            message,
+            "use evidence for held-out rows: an expert's output test",
+            Trace::InFold(rows),
+        );
+    }
+
+    /// Two inputs must hold the same rows.
+    pub fn same_rows(&mut self, one: &str, other: &str) {
+        let (a, b) = (self.input(one).holds, self.input(other).holds);
+        if !a.is_empty() && !b.is_empty() && !a.may_equal(&b) {
+            let [first, second] = self.words([&a, &b]);
+            self.leak(
+                codes::LEAK_ROWS_DIFFER,
+                other,
+                format!("takes {one} of {first} and {other} of {second}"),
+                "match the folds and take both from the same side of the split",
+                Trace::Holds(b),
+            );
+        }
+    }
+
+    /// What arrives at an input must not come from a control that reads labels.
+    pub fn no_control(&mut self, port: &str) {
+        if self.input(port).control {
+            self.leak(
+                codes::LEAK_CONTROL,
+                port,
+                "takes what a control made of the labels of test rows into a native condition".to_owned(),
+                "controls may only be the quality of a fusion rule, with the whole point marked as a control",
+                Trace::Control,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
