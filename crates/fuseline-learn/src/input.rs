@@ -36,12 +36,6 @@ pub enum InputError {
         /// The value.
         value: f64,
     },
-    /// A column's values are too large to be summed.
-    #[error("column {column}: its values are too large to be summed")]
-    Overflow {
-        /// The column.
-        column: usize,
-    },
     /// A label is no class number.
     #[error("row {row}: label {label} is outside the {classes} classes")]
     Label {

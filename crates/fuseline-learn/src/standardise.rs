@@ -4,6 +4,10 @@ use crate::input::{InputError, length, row_count};
 
 /// A standard deviation up to this share of max(1, |mean|) counts as 1: the column is constant but for rounding.
 const CONSTANT: f64 = 1e-12;
+/// A standardised value beyond this counts as this, so that what is computed from it stays finite.
+const LARGEST: f64 = 1e100;
+/// Values from 2^480 on are divided by 2^600 before they are summed: their squares would overflow.
+const LARGE: (f64, f64) = (f64::from_bits((1023 + 480) << 52), f64::from_bits((1023 + 600) << 52));
 
 /// Mean and scale of each column, fitted on the fitting rows alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,21 +24,30 @@ impl Preprocessor {
     /// 1e-12 * max(1, |mean|) the scale is 1. These are scikit-learn's `SimpleImputer(strategy="mean")` and
     /// `StandardScaler()` in a row, with two differences: it drops a wholly missing column, and it blows up a column
     /// that holds nothing but rounding errors about 0 (the mean of a signal that was centred before, say 1e-17) to unit
-    /// variance, where this one leaves it as small as it is.
+    /// variance, where this one leaves it as small as it is. Values of any size are taken: a sum of squares that would
+    /// overflow is formed of values divided by a power of two.
     ///
-    /// Errors when there are no rows, `width` does not divide the values, or a column's sum overflows.
+    /// Errors when there are no rows or `width` does not divide the values.
     pub fn fit(rows: &[f64], width: usize) -> Result<Self, InputError> {
         let count = row_count(rows, width)?;
         if count == 0 {
             return Err(InputError::Empty);
         }
+        let mut unit = vec![1.0; width];
+        for row in rows.chunks_exact(width) {
+            for (unit, &value) in unit.iter_mut().zip(row) {
+                if value.is_finite() && value.abs() >= LARGE.0 {
+                    *unit = LARGE.1;
+                }
+            }
+        }
         let mut mean = vec![0.0; width];
         let mut observed = vec![0_u64; width];
         for row in rows.chunks_exact(width) {
-            for ((sum, seen), &value) in mean.iter_mut().zip(&mut observed).zip(row) {
+            for (column, &value) in row.iter().enumerate() {
                 if value.is_finite() {
-                    *sum += value;
-                    *seen += 1;
+                    mean[column] += value / unit[column];
+                    observed[column] += 1;
                 }
             }
         }
@@ -43,17 +56,15 @@ impl Preprocessor {
         }
         // A second pass takes out what rounding left in the first mean, a third sums the squares about it.
         let mut rest = vec![0.0; width];
-        accumulate(rows, &mean, &mut rest, |deviation| deviation);
+        accumulate(rows, &unit, &mean, &mut rest, |deviation| deviation);
         for ((mean, &rest), &seen) in mean.iter_mut().zip(&rest).zip(&observed) {
             *mean += rest / seen.max(1) as f64;
         }
         let mut scale = vec![0.0; width];
-        accumulate(rows, &mean, &mut scale, |deviation| deviation * deviation);
-        for (column, (scale, mean)) in scale.iter_mut().zip(&mean).enumerate() {
-            if !(mean.is_finite() && scale.is_finite()) {
-                return Err(InputError::Overflow { column });
-            }
-            let sd = (*scale / count as f64).sqrt();
+        accumulate(rows, &unit, &mean, &mut scale, |deviation| deviation * deviation);
+        for ((scale, mean), unit) in scale.iter_mut().zip(&mut mean).zip(&unit) {
+            *mean *= unit;
+            let sd = ((*scale / count as f64).sqrt() * unit).min(f64::MAX);
             *scale = if sd <= CONSTANT * mean.abs().max(1.0) { 1.0 } else { sd };
         }
         Ok(Self { mean, scale })
@@ -95,14 +106,16 @@ impl Preprocessor {
         &self.scale
     }
 
-    /// Standardises rows in place, row-major; a missing value becomes exactly 0.
+    /// Standardises rows in place, row-major; a missing value becomes exactly 0, one beyond +-1e100 standard deviations
+    /// counts as that.
     ///
     /// Errors when the width does not divide the values.
     pub fn apply(&self, rows: &mut [f64]) -> Result<(), InputError> {
         row_count(rows, self.width())?;
         for row in rows.chunks_exact_mut(self.width()) {
             for ((value, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
-                *value = if value.is_finite() { (*value - mean) / scale } else { 0.0 };
+                *value =
+                    if value.is_finite() { standard_score(*value, *mean, *scale) } else { 0.0 };
             }
         }
         Ok(())
@@ -129,12 +142,26 @@ impl Preprocessor {
     }
 }
 
-/// Adds `term(value - mean)` of each observed value to its column's sum, in row order.
-fn accumulate(rows: &[f64], mean: &[f64], sum: &mut [f64], term: impl Fn(f64) -> f64) {
+/// (value - mean) / scale, within +-1e100.
+fn standard_score(value: f64, mean: f64, scale: f64) -> f64 {
+    let deviation = value - mean;
+    let score =
+        if deviation.is_finite() { deviation / scale } else { value / scale - mean / scale };
+    score.clamp(-LARGEST, LARGEST)
+}
+
+/// Adds `term(value / unit - mean)` of each observed value to its column's sum, in row order.
+fn accumulate(
+    rows: &[f64],
+    unit: &[f64],
+    mean: &[f64],
+    sum: &mut [f64],
+    term: impl Fn(f64) -> f64,
+) {
     for row in rows.chunks_exact(mean.len()) {
-        for ((sum, mean), &value) in sum.iter_mut().zip(mean).zip(row) {
+        for (column, &value) in row.iter().enumerate() {
             if value.is_finite() {
-                *sum += term(value - mean);
+                sum[column] += term(value / unit[column] - mean[column]);
             }
         }
     }

@@ -39,8 +39,43 @@ fn what_cannot_be_fitted_is_refused() {
     assert_eq!(Preprocessor::fit(&[], 2), Err(InputError::Empty));
     assert_eq!(Preprocessor::fit(&[1.0], 2), Err(InputError::Width { values: 1, width: 2 }));
     assert_eq!(Preprocessor::fit(&[1.0], 0), Err(InputError::Width { values: 1, width: 0 }));
-    assert_eq!(Preprocessor::fit(&[1e308, 1e308], 1), Err(InputError::Overflow { column: 0 }));
-    assert_eq!(Preprocessor::fit(&[1e200, -1e200], 1), Err(InputError::Overflow { column: 0 }));
+}
+
+#[test]
+fn values_whose_sums_and_squares_overflow_are_standardised_as_any_others() {
+    let plain = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0];
+    let expected = Preprocessor::fit(&plain, 1).unwrap();
+    for power in [160, 300, 307] {
+        let unit = 10.0_f64.powi(power);
+        let large = plain.map(|value| value * unit);
+        let fitted = Preprocessor::fit(&large, 1).unwrap();
+        assert!((fitted.mean()[0] / unit / expected.mean()[0] - 1.0).abs() < 1e-14);
+        assert!((fitted.scale()[0] / unit / expected.scale()[0] - 1.0).abs() < 1e-14);
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-14;
+        let both =
+            fitted.transform(&large).unwrap().into_iter().zip(expected.transform(&plain).unwrap());
+        assert!(both.clone().all(|(a, b)| close(a, b)), "{:?}", both.collect::<Vec<_>>());
+    }
+    let ends = [f64::MAX, f64::MIN, f64::MAX, f64::MIN];
+    let fitted = Preprocessor::fit(&ends, 1).unwrap();
+    assert_eq!((fitted.mean()[0], fitted.scale()[0]), (0.0, f64::MAX));
+    // The largest differs from the mean by more than a number can hold.
+    let far = [f64::MIN, f64::MIN, f64::MIN, f64::MAX];
+    let scores = Preprocessor::fit(&far, 1).unwrap().transform(&far).unwrap();
+    assert!((scores[3] - 3.0_f64.sqrt()).abs() < 1e-14, "{scores:?}");
+}
+
+#[test]
+fn a_value_that_dwarfs_what_was_fitted_on_stays_finite() {
+    let fitted = Preprocessor::fit(&[1e-9, -1e-9, 0.5, f64::MIN], 2).unwrap();
+    let asked = fitted.transform(&[f64::MAX, f64::MAX, -1e300, 1e-300]).unwrap();
+    assert!(asked.iter().all(|value| value.abs() <= 1e100), "{asked:?}");
+}
+
+#[test]
+fn numbers_below_the_normal_ones_are_as_good_as_constant() {
+    let fitted = Preprocessor::fit(&[5e-324, 1e-322, 0.0, 3e-310], 1).unwrap();
+    assert_eq!(fitted.scale(), [1.0]);
 }
 
 #[test]
