@@ -180,6 +180,45 @@ fn an_endless_loop_costs_one_action_and_its_timeout() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
+#[test]
+fn what_a_rule_warns_of_is_a_caution_of_the_run_wherever_the_rule_runs() {
+    // The template in C takes no notice of its host; this one keeps it, and says the same line twice.
+    let lab = lab();
+    lab.edit("workflow.yaml", "fold: ${{ range(3) }}", "fold: [0]");
+    new_rule(&lab, "c");
+    let file = "my_rule/my_rule.c";
+    lab.edit(file, "static int32_t fit(", "static const fsl_host *here;\nstatic int32_t fit(");
+    lab.edit(file, "  (void)host;", "  here = host;");
+    let say = r#"here->log(here, 1, fsl_str("the gate did not converge"));"#;
+    lab.edit(file, "  (void)seed;", &format!("  (void)seed; {say} {say}"));
+    compile(&lab);
+    for isolation in ["worker", "in-process"] {
+        let ran = run(&lab, &["--isolation", isolation, "--cache", isolation]);
+        assert_eq!(ran.json()["status"], "ok");
+        let said = ran.stderr();
+        let words = "the rule my_rule says: the gate did not converge";
+        assert_eq!(said.matches(words).count(), 1, "{isolation}: {said}");
+    }
+}
+
+#[test]
+fn what_a_rule_in_python_warns_of_is_a_caution_of_the_run() {
+    if !has_python("numpy, pyarrow") {
+        return;
+    }
+    let lab = lab();
+    lab.edit("workflow.yaml", "fold: ${{ range(3) }}", "fold: [0]");
+    new_rule(&lab, "python");
+    lab.edit(
+        "my_rule/my_rule.py",
+        "    def fit(self, batch, params, seed):\n",
+        "    def fit(self, batch, params, seed):\n        self.warn(\"stopped early\")\n",
+    );
+    let ran = run(&lab, &[]);
+    assert_eq!(ran.json()["status"], "ok");
+    assert!(ran.stderr().contains("the rule my_rule says: stopped early"), "{}", ran.stderr());
+}
+
 /// The digest that the lock has for the new rule.
 fn locked(lab: &Lab) -> String {
     let lock: serde_json::Value =

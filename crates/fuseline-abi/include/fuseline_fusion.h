@@ -104,7 +104,9 @@ typedef struct fsl_host {
   int32_t (*should_stop)(const struct fsl_host *host, const void *call);
   /* How far the call is, from 0 to 1. */
   void (*progress)(const struct fsl_host *host, const void *call, double fraction);
-  /* level: 0 error, 1 warning, 2 information, 3 detail */
+  /* level: 0 error, 1 warning, 2 information, 3 detail. What fit says at level 0 or 1 on the thread that it was called on
+   * is a caution of the run and stands in its report: a search that did not converge, say. One line, without a full stop;
+   * the same inputs give the same lines. */
   void (*log)(const struct fsl_host *host, int32_t level, fsl_string message);
 } fsl_host;
 

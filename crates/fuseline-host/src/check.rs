@@ -203,7 +203,7 @@ impl rows::Rows {
 }
 
 fn fit(rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {
-    Ok(rule.fit(&rows.training(), &defaults(rule)?, 1, &StopSignal::new())?)
+    Ok(rule.fit(&rows.training(), &defaults(rule)?, 1, &StopSignal::new())?.model)
 }
 
 /// How a worker or a plugin may fail when it is given something wrong: in words, with its process alive.

@@ -12,6 +12,7 @@ mod error;
 mod isolation;
 mod library;
 mod lock;
+mod message;
 mod native;
 mod params;
 mod rule;
@@ -29,8 +30,9 @@ pub use error::{HostError, RuleCode, RuleError};
 pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
 pub use lock::Lock;
+pub use message::{MessageLevel, RuleMessage};
 pub use params::{ParamProblem, Params};
-pub use rule::{OpenModel, Rule};
+pub use rule::{Fitted, OpenModel, Rule};
 pub use stop::StopSignal;
 
 /// The version of this host.

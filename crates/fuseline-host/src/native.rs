@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::batch::{Batch, BorrowedBatch};
 use crate::error::{HostError, RuleCode, RuleError};
+use crate::message::{self, RuleMessage};
 use crate::params::Params;
 use crate::rule::{Backend, Fault, OpenedModel, Permuted};
 use crate::stop::StopSignal;
@@ -313,20 +314,15 @@ extern "C" fn progress(_host: *const abi::Host, _call: *const c_void, fraction: 
     tracing::trace!(fraction, "a fusion rule says how far it is");
 }
 
-unsafe extern "C" fn log(_host: *const abi::Host, level: i32, message: abi::FslString) {
-    if message.ptr.is_null() {
+unsafe extern "C" fn log(_host: *const abi::Host, level: i32, line: abi::FslString) {
+    if line.ptr.is_null() {
         return;
     }
-    let len = message.len.min(4096) as usize;
+    let len = line.len.min(4096) as usize;
     // SAFETY: non-null, and readable for its length during the call, by the ABI.
-    let bytes = unsafe { std::slice::from_raw_parts(message.ptr.cast::<u8>(), len) };
-    let message = String::from_utf8_lossy(bytes);
-    match level {
-        0 => tracing::error!("a fusion rule says: {message}"),
-        1 => tracing::warn!("a fusion rule says: {message}"),
-        2 => tracing::info!("a fusion rule says: {message}"),
-        _ => tracing::debug!("a fusion rule says: {message}"),
-    }
+    let bytes = unsafe { std::slice::from_raw_parts(line.ptr.cast::<u8>(), len) };
+    let text = String::from_utf8_lossy(bytes);
+    message::pass(RuleMessage::new(level.into(), &text));
 }
 
 unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u64) -> i32 {

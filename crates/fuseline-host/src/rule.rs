@@ -10,6 +10,7 @@ use crate::batch::{Batch, BatchError};
 use crate::descriptor::Descriptor;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::library::PluginFile;
+use crate::message::{self, MessageLevel, RuleMessage};
 use crate::params::{ParamProblem, Params};
 use crate::stop::StopSignal;
 #[cfg(unix)]
@@ -76,6 +77,23 @@ impl Fault {
     }
 }
 
+/// A fitted model, and what the rule had to say about the fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitted {
+    /// The model's bytes.
+    pub model: Vec<u8>,
+    /// Messages of the rule, in their order and each once.
+    pub messages: Vec<RuleMessage>,
+}
+
+impl Fitted {
+    /// Warnings of the rule.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let warnings = self.messages.iter().filter(|said| said.level <= MessageLevel::Warning);
+        warnings.map(|message| message.text.as_str())
+    }
+}
+
 /// A loaded rule. A clone is the same rule.
 #[derive(Clone)]
 pub struct Rule {
@@ -117,22 +135,25 @@ impl Rule {
         self.shared.descriptor.check_params(given)
     }
 
-    /// Fits on a batch with labels; gives the model's bytes.
+    /// Fits on a batch with labels.
     pub fn fit(
         &self,
         batch: &Batch,
         params: &Params,
         seed: u64,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, HostError> {
+    ) -> Result<Fitted, HostError> {
         if batch.label().is_none() {
             return Err(BatchError::NoLabels.into());
         }
         self.shared.descriptor.takes(batch)?;
-        self.shared
-            .backend
-            .fit(batch, params, seed, stop)
-            .map_err(|fault| fault.of(&self.shared.file.id, "fit"))
+        let (model, messages) =
+            message::collect(|| self.shared.backend.fit(batch, params, seed, stop));
+        // Warnings are the caller's to pass on.
+        let details = messages.iter().filter(|message| message.level > MessageLevel::Warning);
+        details.for_each(message::write_to_log);
+        let model = model.map_err(|fault| fault.of(&self.shared.file.id, "fit"))?;
+        Ok(Fitted { model, messages })
     }
 
     /// Opens a model that this rule has fitted.

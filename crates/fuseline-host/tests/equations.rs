@@ -52,7 +52,7 @@ fn predictions_agree_with_independent_calculations() {
             let given = param.split_once('=').map(|(key, value)| (key.to_owned(), value.into()));
             let params = rule.params(&given.into_iter().collect()).unwrap();
             let training = embedded(train.training(), case, "train");
-            let model = rule.fit(&training, &params, 1, &StopSignal::new()).unwrap();
+            let model = rule.fit(&training, &params, 1, &StopSignal::new()).unwrap().model;
             let test = embedded(rows(case, "test").batch(), case, "test");
             let out = rule.open(&model).unwrap().predict(&test).unwrap();
             let expected = numbers(expected);

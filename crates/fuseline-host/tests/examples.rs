@@ -57,8 +57,8 @@ fn compiled(compiler: &str, standard: &str, source: &str, name: &str) -> Rule {
 fn exercise(rule: &Rule) -> Vec<f64> {
     let rows = Rows::new(90, 3, 3, true, 47);
     let params = defaults(rule);
-    let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
-    assert_eq!(rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap(), model);
+    let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model;
+    assert_eq!(rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model, model);
     let cut = rule.open(&model[..model.len() - 1]).unwrap_err();
     assert!(matches!(cut, HostError::Rule { error, .. } if error.code == RuleCode::Data));
     let opened = rule.open(&model).unwrap();

@@ -58,7 +58,7 @@ fn study(folder: &Path) -> Result<(), HostError> {
     let file = library.list().remove(0)?;
     let rule = library.load(&file, Isolation::Worker)?;
     let rows = Rows::new(40, 3, 2, true, 5);
-    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new())?;
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new())?.model;
     let model = rule.open(&model)?;
     let first = model.predict(&rows.batch())?;
     assert_eq!(first, model.predict(&rows.batch())?);

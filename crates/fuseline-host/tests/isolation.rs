@@ -28,12 +28,13 @@ fn a_worker_gives_the_same_bytes_as_this_process() {
         assert_eq!(here.descriptor(), there.descriptor());
         let rows = Rows::new(120, 3, 2, true, 41);
         let params = defaults(&here);
-        let model = here.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
+        let fitted = here.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
         assert_eq!(
             there.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap(),
-            model,
+            fitted,
             "{name}"
         );
+        let model = fitted.model;
         let (here, there) = (here.open(&model).unwrap(), there.open(&model).unwrap());
         assert_eq!(here.has_fast_path(), there.has_fast_path());
         let test = Rows::new(70, 3, 2, true, 43).batch();
@@ -54,7 +55,8 @@ fn one_worker_serves_several_models_and_batches() {
     let models: Vec<_> = (0..3)
         .map(|seed| {
             let rows = Rows::new(60, 2, 2, true, seed);
-            rule.open(&rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap()).unwrap()
+            rule.open(&rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model)
+                .unwrap()
         })
         .collect();
     let batches: Vec<_> = (10..12).map(|seed| Rows::new(30, 2, 2, true, seed).batch()).collect();
@@ -74,7 +76,7 @@ fn one_worker_serves_several_models_and_batches() {
 fn calls_from_many_threads_are_served_by_many_workers() {
     let rule = isolated("weighted_mean");
     let rows = Rows::new(60, 3, 2, true, 9);
-    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
     let model = Arc::new(rule.open(&model).unwrap());
     let expected = model.predict(&rows.batch()).unwrap();
     std::thread::scope(|scope| {
@@ -94,7 +96,7 @@ fn an_error_of_the_rule_leaves_the_worker_alive() {
     let error = rule.open(b"rubbish").unwrap_err();
     assert!(matches!(error, HostError::Rule { error, .. } if error.code == RuleCode::Data));
     let rows = Rows::new(60, 2, 2, true, 9);
-    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
     rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
 }
 

@@ -33,8 +33,8 @@ fn fitting_twice_gives_the_same_bytes_and_the_model_predicts_probabilities() {
         let params = defaults(&rule);
         for (rows, modalities, classes) in SHAPES {
             let rows = Rows::new(rows, modalities, classes, true, 7);
-            let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
-            let again = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
+            let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model;
+            let again = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model;
             assert_eq!(model, again, "{name}");
             let out = rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
             let right = out
@@ -60,7 +60,7 @@ fn permuted_prediction_equals_a_loop_of_predict_bit_for_bit() {
                 1,
                 &StopSignal::new(),
             );
-            let model = rule.open(&model.unwrap()).unwrap();
+            let model = rule.open(&model.unwrap().model).unwrap();
             assert!(model.has_fast_path(), "{name}");
             let test = Rows::new(rows, modalities, classes, true, 4);
             let batch = test.batch();
@@ -109,7 +109,8 @@ fn quality_changes_predictions_exactly_where_the_descriptor_says_so() {
     for name in RULES {
         let rule = rule(name);
         let rows = Rows::new(240, 3, 2, true, 11);
-        let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+        let model =
+            rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
         let model = rule.open(&model).unwrap();
         let clean = model.predict(&rows.batch()).unwrap();
         let reversed: Vec<f64> = rows.quality.iter().map(|q| -q).collect();
@@ -126,7 +127,7 @@ fn what_stands_where_a_modality_is_unavailable_influences_nothing() {
         // One row without any modality.
         rows.available[..3].fill(0);
         let params = defaults(&rule);
-        let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap();
+        let model = rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model;
         let clean = rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
         for (cell, _) in rows.available.iter().enumerate().filter(|(_, available)| **available == 0)
         {
@@ -134,7 +135,7 @@ fn what_stands_where_a_modality_is_unavailable_influences_nothing() {
             rows.evidence[cell * 2..][..2].copy_from_slice(&[f64::INFINITY, -7.0]);
         }
         assert_eq!(
-            rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap(),
+            rule.fit(&rows.training(), &params, 1, &StopSignal::new()).unwrap().model,
             model,
             "{name}"
         );
@@ -154,11 +155,12 @@ fn extreme_evidence_and_quality_keep_the_output_law() {
         for (cell, evidence) in rows.evidence.chunks_exact_mut(2).enumerate() {
             evidence.copy_from_slice(if cell % 3 == 0 { &[1.0, 0.0] } else { &[1e-310, 1.0] });
         }
-        let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+        let model =
+            rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
         rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
         // And a model fitted on ordinary rows.
         let ordinary = Rows::new(240, 3, 2, true, 19).training();
-        let model = rule.fit(&ordinary, &defaults(&rule), 1, &StopSignal::new()).unwrap();
+        let model = rule.fit(&ordinary, &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
         rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
     }
 }
@@ -168,7 +170,8 @@ fn damaged_models_are_refused() {
     for name in RULES {
         let rule = rule(name);
         let rows = Rows::new(90, 2, 2, true, 23);
-        let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+        let model =
+            rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
         let mut flipped = model.clone();
         flipped[model.len() / 2] ^= 4;
         for bytes in [&model[..0], &model[..model.len() - 1], &flipped] {
@@ -185,7 +188,7 @@ fn damaged_models_are_refused() {
 fn a_model_refuses_other_modalities() {
     let rule = rule("lr");
     let rows = Rows::new(90, 2, 2, true, 29);
-    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
     let mut other = Rows::new(90, 2, 2, true, 29);
     other.modalities.reverse();
     let error = rule.open(&model).unwrap().predict(&other.batch()).unwrap_err().to_string();
@@ -201,7 +204,8 @@ fn no_rows_give_no_predictions() {
     for name in RULES {
         let rule = rule(name);
         let rows = Rows::new(90, 2, 3, true, 31);
-        let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+        let model =
+            rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
         let none = Rows::new(0, 2, 3, true, 31);
         let model = rule.open(&model).unwrap();
         assert_eq!(model.predict(&none.batch()).unwrap(), [0.0; 0]);
@@ -215,7 +219,7 @@ fn the_mean_rule_is_the_mean_of_what_is_available() {
     rows.evidence = vec![0.8, 0.2, 0.4, 0.6, 0.9, 0.1, 0.3, 0.7];
     rows.available = vec![1, 1, 1, 0];
     let rule = rule("mean");
-    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap();
+    let model = rule.fit(&rows.training(), &defaults(&rule), 1, &StopSignal::new()).unwrap().model;
     let out = rule.open(&model).unwrap().predict(&rows.batch()).unwrap();
     for (found, expected) in out.iter().zip([0.6, 0.4, 0.9, 0.1]) {
         assert!((found - expected).abs() < 1e-15, "{out:?}");

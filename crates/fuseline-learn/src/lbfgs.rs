@@ -1,19 +1,28 @@
-//! Limited-memory BFGS with a strong Wolfe line search.
+//! Limited-memory BFGS with the line search of More and Thuente.
 //!
-//! Source: Nocedal and Wright, Numerical Optimization (2nd ed.), algorithms 3.5, 3.6, 7.4 and 7.5.
+//! An objective that is not convex has more than one minimum, and the first steps decide which one is reached. Step
+//! lengths, scaling, memory and line search are therefore those of the unbounded case of L-BFGS-B (Zhu, Byrd, Lu and
+//! Nocedal 1997), as scipy has it: from the same start both take the same way, but for rounding.
+//!
+//! Sources: Nocedal and Wright, Numerical Optimization (2nd ed.), algorithms 7.4 and 7.5; More and Thuente, "Line search
+//! algorithms with guaranteed sufficient decrease", ACM TOMS 20(3), 1994.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use thiserror::Error;
 
+use crate::convergence::NotConverged;
 use crate::linear::{add_scaled, dot, max_abs};
 
-/// Sufficient decrease of the line search.
-const ARMIJO: f64 = 1e-4;
-/// Share of the slope that may be left after the line search.
-const CURVATURE: f64 = 0.9;
+mod line_search;
+
+use line_search::{Search, Trial, Verdict};
+
 /// Function calls of one line search.
-const TRIALS: usize = 40;
+const TRIALS: usize = 20;
+/// A gradient that rounding keeps from the tolerance is accepted below this times its scale.
+const FLOOR: f64 = 1e-8;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tolerance: 1e-10, max_iterations: 10_000, memory: 20 }
+        Self { tolerance: 1e-10, max_iterations: 10_000, memory: 10 }
     }
 }
 
@@ -56,6 +65,15 @@ pub struct Minimum {
     pub iterations: usize,
     /// Why the search ended.
     pub outcome: Outcome,
+    /// Shortfall of a gradient that is neither within the tolerance nor down to its rounding.
+    pub not_converged: Option<NotConverged>,
+}
+
+impl fmt::Display for Minimum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, iterations, gradient, .. } = self;
+        write!(f, "objective {value:e} after {iterations} steps, gradient {gradient:e}")
+    }
 }
 
 /// Why there is no minimum to speak of.
@@ -64,6 +82,9 @@ pub enum LbfgsError {
     /// The function or its gradient is not finite at the start.
     #[error("the function or its gradient is not finite at the starting point")]
     Start,
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// A point with its value and gradient.
@@ -84,27 +105,40 @@ impl Place {
 ///
 /// `function(x, gradient)` returns the value at x and writes all components of the gradient. Values that are not
 /// finite are taken as uphill. The search is a function of its arguments alone: the same calls in the same order.
-/// Check [`Minimum::outcome`]: [`Outcome::Stagnated`] means that [`Minimum::gradient`] is as small as the rounding of
-/// the function's values allows. Errors when the function is not finite at the start.
+/// Check [`Minimum::not_converged`]. Errors when the function is not finite at the start.
 pub fn minimise(
     start: Vec<f64>,
     options: &Options,
+    function: impl FnMut(&[f64], &mut [f64]) -> f64,
+) -> Result<Minimum, LbfgsError> {
+    minimise_while(start, options, function, &mut || true)
+}
+
+/// As [`minimise`]; `go_on` is asked before each call of the function, and false ends the search with
+/// [`LbfgsError::Stopped`].
+pub fn minimise_while(
+    start: Vec<f64>,
+    options: &Options,
     mut function: impl FnMut(&[f64], &mut [f64]) -> f64,
+    go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Minimum, LbfgsError> {
     let mut evaluate = |point: Vec<f64>| {
+        if !go_on() {
+            return Err(LbfgsError::Stopped);
+        }
         let mut gradient = vec![0.0; point.len()];
         let value = function(&point, &mut gradient);
-        Place { point, value, gradient }
+        Ok(Place { point, value, gradient })
     };
-    let mut here = evaluate(start);
+    let mut here = evaluate(start)?;
     if !here.is_finite() {
         return Err(LbfgsError::Start);
     }
+    let scale = max_abs(&here.gradient).max(1.0);
     let mut memory = Memory::new(options.memory.max(1));
     let mut iterations = 0;
     let outcome = loop {
-        let steepness = max_abs(&here.gradient);
-        if steepness <= options.tolerance {
+        if max_abs(&here.gradient) <= options.tolerance {
             break Outcome::Converged;
         }
         if iterations == options.max_iterations {
@@ -115,9 +149,14 @@ pub fn minimise(
             memory.pairs.clear();
             direction = memory.direction(&here.gradient);
         }
-        // The first step, without a memory to scale it, moves no coordinate by more than 1.
-        let first = if memory.pairs.is_empty() { (1.0 / steepness).min(1.0) } else { 1.0 };
-        match line_search(&here, &direction, first, &mut evaluate) {
+        // Without a memory to scale it the first step has length 1; after a restart it is no longer than that.
+        let length = dot(&direction, &direction).sqrt();
+        let first = match memory.pairs.is_empty() {
+            true if iterations == 0 => 1.0 / length,
+            true => (1.0 / length).min(1.0),
+            false => 1.0,
+        };
+        match line_search(&here, &direction, first, &mut evaluate)? {
             Some(next) => {
                 memory.remember(&here, &next);
                 here = next;
@@ -128,7 +167,61 @@ pub fn minimise(
         }
     };
     let gradient = max_abs(&here.gradient);
-    Ok(Minimum { point: here.point, value: here.value, gradient, iterations, outcome })
+    let accepted = match outcome {
+        Outcome::Converged => true,
+        Outcome::Stagnated => gradient <= FLOOR * scale,
+        Outcome::IterationLimit => false,
+    };
+    let not_converged = (!accepted).then_some(NotConverged {
+        steps: iterations,
+        gradient,
+        wanted: options.tolerance,
+    });
+    Ok(Minimum {
+        point: here.point,
+        value: here.value,
+        gradient,
+        iterations,
+        outcome,
+        not_converged,
+    })
+}
+
+/// A place along the direction that satisfies the strong Wolfe conditions, else the lowest; none when values no longer
+/// fall.
+fn line_search(
+    here: &Place,
+    direction: &[f64],
+    first: f64,
+    evaluate: &mut impl FnMut(Vec<f64>) -> Result<Place, LbfgsError>,
+) -> Result<Option<Place>, LbfgsError> {
+    let slope = dot(&here.gradient, direction);
+    if slope.is_nan() || slope >= 0.0 {
+        return Ok(None);
+    }
+    let mut search = Search::new(Trial { step: 0.0, value: here.value, slope }, first);
+    let mut best: Option<Place> = None;
+    let mut step = first;
+    for _ in 0..TRIALS {
+        let point: Vec<f64> = here.point.iter().zip(direction).map(|(x, d)| x + step * d).collect();
+        if point == here.point {
+            break;
+        }
+        let place = evaluate(point)?;
+        let slope = dot(&place.gradient, direction);
+        let verdict = search.judge(Trial { step, value: place.value, slope });
+        if verdict == Verdict::Accept {
+            return Ok(Some(place));
+        }
+        if place.is_finite() && place.value < best.as_ref().map_or(here.value, |best| best.value) {
+            best = Some(place);
+        }
+        match verdict {
+            Verdict::Try(next) => step = next,
+            Verdict::Accept | Verdict::Exhausted => break,
+        }
+    }
+    Ok(best)
 }
 
 /// The last steps, and what they say of the curvature.
@@ -158,7 +251,7 @@ impl Memory {
         let step = difference(&to.point, &from.point);
         let change = difference(&to.gradient, &from.gradient);
         let curvature = dot(&step, &change);
-        if curvature <= f64::EPSILON * dot(&change, &change) {
+        if curvature <= -f64::EPSILON * dot(&step, &from.gradient) {
             return;
         }
         if self.pairs.len() == self.capacity {
@@ -186,82 +279,6 @@ impl Memory {
         }
         direction
     }
-}
-
-/// One end of the interval that holds an acceptable step.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    step: f64,
-    value: f64,
-    slope: f64,
-}
-
-/// A place along the direction that satisfies the strong Wolfe conditions, or none when values no longer fall.
-fn line_search(
-    here: &Place,
-    direction: &[f64],
-    first: f64,
-    evaluate: &mut impl FnMut(Vec<f64>) -> Place,
-) -> Option<Place> {
-    let start = End { step: 0.0, value: here.value, slope: dot(&here.gradient, direction) };
-    if start.slope >= 0.0 {
-        return None;
-    }
-    // Near the minimum values differ by rounding alone; there the slope decides (Hager and Zhang 2005).
-    let rounding = 4.0 * f64::EPSILON * here.value.abs();
-    let falls = |end: &End| end.value <= start.value + ARMIJO * end.step * start.slope + rounding;
-    let mut low = start;
-    let mut high: Option<End> = None;
-    let mut step = first;
-    let mut best: Option<Place> = None;
-    for _ in 0..TRIALS {
-        let point: Vec<f64> = here.point.iter().zip(direction).map(|(x, d)| x + step * d).collect();
-        if point == here.point {
-            break;
-        }
-        let place = evaluate(point);
-        let end = End { step, value: place.value, slope: dot(&place.gradient, direction) };
-        if !place.is_finite() {
-            high = Some(End { value: f64::INFINITY, slope: f64::INFINITY, ..end });
-        } else if !falls(&end) || (end.value >= low.value + rounding && low.step > 0.0) {
-            high = Some(end);
-        } else if end.slope.abs() <= -CURVATURE * start.slope {
-            return Some(place);
-        } else {
-            let past_minimum = match high {
-                Some(high) => end.slope * (high.step - low.step) >= 0.0,
-                None => end.slope >= 0.0,
-            };
-            if past_minimum {
-                high = Some(low);
-            }
-            low = end;
-            if place.value < here.value {
-                best = Some(place);
-            }
-        }
-        step = match &high {
-            Some(high) => between(&low, high),
-            None => 2.0 * step,
-        };
-    }
-    best
-}
-
-/// The minimiser of the cubic through both ends, kept away from them; the middle when there is none.
-fn between(low: &End, high: &End) -> f64 {
-    let width = high.step - low.step;
-    let middle = low.step + 0.5 * width;
-    let bend = low.slope + high.slope - 3.0 * (low.value - high.value) / (low.step - high.step);
-    let square = bend * bend - low.slope * high.slope;
-    if !(square.is_finite() && square >= 0.0) {
-        return middle;
-    }
-    let root = square.sqrt() * if width > 0.0 { 1.0 } else { -1.0 };
-    let cubic =
-        high.step - width * (high.slope + root - bend) / (high.slope - low.slope + 2.0 * root);
-    let share = (cubic - low.step) / width;
-    if share.is_finite() { low.step + share.clamp(0.1, 0.9) * width } else { middle }
 }
 
 #[cfg(test)]

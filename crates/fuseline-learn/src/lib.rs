@@ -9,6 +9,7 @@
 
 pub mod boosting;
 pub mod calibration;
+pub mod convergence;
 pub mod forest;
 pub mod input;
 pub mod lbfgs;

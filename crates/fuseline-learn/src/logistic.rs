@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::convergence::NotConverged;
 use crate::input::{InputError, Labelled, length, row_count};
 use crate::linear::dot;
 use crate::link;
@@ -35,18 +36,6 @@ pub enum LogisticError {
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
-    /// The gradient did not become small enough.
-    #[error(
-        "not converged after {iterations} steps: the gradient is {gradient:e}, {wanted:e} was wanted"
-    )]
-    NotConverged {
-        /// Newton steps taken.
-        iterations: usize,
-        /// Largest absolute component of the gradient.
-        gradient: f64,
-        /// What it had to fall below.
-        wanted: f64,
-    },
 }
 
 /// A fitted logistic regression.
@@ -58,6 +47,7 @@ pub struct Logistic {
     width: usize,
     coefficients: Vec<f64>,
     intercepts: Vec<f64>,
+    not_converged: Option<NotConverged>,
 }
 
 impl Logistic {
@@ -69,8 +59,7 @@ impl Logistic {
     /// `LogisticRegression`, solved by Newton's method to the rounding of the gradient, also when classes are separable
     /// or columns outnumber rows.
     ///
-    /// Errors when a shape or value is wrong, a class has no weight, or (never seen) the gradient stays above 1e-8
-    /// times its scale.
+    /// Errors when a shape or value is wrong or a class has no weight. Check [`Self::not_converged`].
     pub fn fit(
         rows: &[f64],
         width: usize,
@@ -98,14 +87,14 @@ impl Logistic {
                 InputError::Option { option: "c", expected: "a finite number above 0" }.into()
             );
         }
-        let parameters = newton::minimise(&data, options, go_on)?;
+        let (parameters, not_converged) = newton::minimise(&data, options, go_on)?;
         let mut coefficients = Vec::with_capacity(data.blocks() * width);
         let mut intercepts = Vec::with_capacity(data.blocks());
         for block in parameters.chunks_exact(width + 1) {
             coefficients.extend_from_slice(&block[..width]);
             intercepts.push(block[width]);
         }
-        Ok(Self { classes, width, coefficients, intercepts })
+        Ok(Self { classes, width, coefficients, intercepts, not_converged })
     }
 
     /// A model of known coefficients (blocks by `width`, row-major) and intercepts, as read back from a model.
@@ -130,7 +119,13 @@ impl Logistic {
         if let Some((at, &value)) = numbers.enumerate().find(|(_, value)| !value.is_finite()) {
             return Err(InputError::NotFinite { row: 0, column: at, value });
         }
-        Ok(Self { classes, width, coefficients, intercepts })
+        Ok(Self { classes, width, coefficients, intercepts, not_converged: None })
+    }
+
+    /// Shortfall of a fit whose gradient stayed above 1e-8 times its scale.
+    #[must_use]
+    pub fn not_converged(&self) -> Option<NotConverged> {
+        self.not_converged
     }
 
     /// Number of classes.

@@ -1,5 +1,6 @@
 //! Platt's sigmoid: from a classifier's scores to probabilities.
 
+use crate::convergence::NotConverged;
 use crate::input::{InputError, length};
 use crate::link;
 
@@ -9,12 +10,15 @@ const ITERATIONS: usize = 100;
 const HALVINGS: i32 = 50;
 /// Converged when the gradient is below this times the sum of weights.
 const TOLERANCE: f64 = 1e-12;
+/// A gradient that rounding keeps from the tolerance is accepted below this times the sum of weights.
+const FLOOR: f64 = 1e-8;
 
 /// p = 1 / (1 + exp(-(slope * score + level))).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sigmoid {
     slope: f64,
     level: f64,
+    not_converged: Option<NotConverged>,
 }
 
 impl Sigmoid {
@@ -25,7 +29,8 @@ impl Sigmoid {
     /// others, P and N being the sums of their weights, so that a separable sample does not give certainty. This is what
     /// scikit-learn's `CalibratedClassifierCV(method="sigmoid")` fits. Scores that are all alike leave the slope at 0.
     ///
-    /// Errors when a length is wrong, a score is not finite, a weight is negative, or one side has no weight.
+    /// Errors when a length is wrong, a score is not finite, a weight is negative, or one side has no weight. Check
+    /// [`Self::not_converged`].
     pub fn fit(scores: &[f64], positive: &[bool], weights: &[f64]) -> Result<Self, InputError> {
         if scores.is_empty() {
             return Err(InputError::Empty);
@@ -67,11 +72,18 @@ impl Sigmoid {
                 weight,
             })
             .collect();
-        let [slope, level] = minimise(&rows, libm::log((above + 1.0) / (below + 1.0)), total);
+        let ([slope, level], not_converged) =
+            minimise(&rows, libm::log((above + 1.0) / (below + 1.0)), total);
         if scale == 0.0 {
-            return Ok(Self { slope: 0.0, level });
+            return Ok(Self { slope: 0.0, level, not_converged });
         }
-        Ok(Self { slope: slope / scale, level: level - slope * centre / scale })
+        Ok(Self { slope: slope / scale, level: level - slope * centre / scale, not_converged })
+    }
+
+    /// Shortfall of a fit whose gradient stayed above 1e-8 times the sum of weights.
+    #[must_use]
+    pub fn not_converged(&self) -> Option<NotConverged> {
+        self.not_converged
     }
 
     /// By how much a score of one more raises the log odds.
@@ -100,7 +112,7 @@ struct Row {
 }
 
 /// Slope and level at the minimum, from slope 0 and a level that fits the shares.
-fn minimise(rows: &[Row], level: f64, total: f64) -> [f64; 2] {
+fn minimise(rows: &[Row], level: f64, total: f64) -> ([f64; 2], Option<NotConverged>) {
     let loss = |[slope, level]: [f64; 2]| -> f64 {
         let each = |row: &Row| {
             let z = slope * row.score + level;
@@ -110,7 +122,7 @@ fn minimise(rows: &[Row], level: f64, total: f64) -> [f64; 2] {
     };
     let mut point = [0.0, level];
     let mut value = loss(point);
-    for _ in 0..ITERATIONS {
+    for steps in 0.. {
         let (mut gradient, mut curvature) = ([0.0; 2], [1e-12 * total, 0.0, 1e-12 * total]);
         for row in rows {
             let [q, p] = link::binary(point[0] * row.score + point[1]);
@@ -121,9 +133,15 @@ fn minimise(rows: &[Row], level: f64, total: f64) -> [f64; 2] {
             curvature[1] += weight * row.score;
             curvature[2] += weight;
         }
-        if gradient[0].abs().max(gradient[1].abs()) <= TOLERANCE * total {
+        let steepness = gradient[0].abs().max(gradient[1].abs());
+        if steepness <= TOLERANCE * total {
             break;
         }
+        let shortfall = (steepness.is_nan() || steepness > FLOOR * total).then_some(NotConverged {
+            steps,
+            gradient: steepness,
+            wanted: TOLERANCE * total,
+        });
         let [a, b, c] = curvature;
         let determinant = a * c - b * b;
         let step = [
@@ -132,7 +150,7 @@ fn minimise(rows: &[Row], level: f64, total: f64) -> [f64; 2] {
         ];
         let slope = step[0] * gradient[0] + step[1] * gradient[1];
         let mut length = 1.0;
-        let next = (0..HALVINGS).find_map(|_| {
+        let next = (0..if steps < ITERATIONS { HALVINGS } else { 0 }).find_map(|_| {
             let next = [point[0] + length * step[0], point[1] + length * step[1]];
             let found = loss(next);
             let falls = found <= value + 1e-4 * length * slope && found < value;
@@ -141,10 +159,10 @@ fn minimise(rows: &[Row], level: f64, total: f64) -> [f64; 2] {
         });
         match next {
             Some(next) => (point, value) = next,
-            None => break,
+            None => return (point, shortfall),
         }
     }
-    point
+    (point, None)
 }
 
 #[cfg(test)]

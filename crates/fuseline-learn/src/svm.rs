@@ -1,7 +1,6 @@
 //! Linear support vector machines: squared hinge loss with an L2 penalty, one class against the rest.
 
-use thiserror::Error;
-
+use crate::convergence::NotConverged;
 use crate::input::{InputError, Labelled, row_count};
 use crate::linear::{Cholesky, add_scaled, dot, max_abs};
 
@@ -27,26 +26,6 @@ impl Default for Options {
     }
 }
 
-/// Why there is no model.
-#[derive(Debug, Clone, PartialEq, Error)]
-pub enum SvmError {
-    /// The input cannot be fitted.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// The gradient did not become small enough.
-    #[error(
-        "not converged after {iterations} steps: the gradient is {gradient:e}, {wanted:e} was wanted"
-    )]
-    NotConverged {
-        /// Newton steps taken.
-        iterations: usize,
-        /// Largest absolute component of the gradient.
-        gradient: f64,
-        /// What it had to fall below.
-        wanted: f64,
-    },
-}
-
 /// A fitted linear support vector machine.
 ///
 /// Two classes have one block, positive for class 1; K > 2 classes have K blocks, each positive for its class.
@@ -55,6 +34,7 @@ pub struct LinearSvm {
     width: usize,
     /// Blocks of width coefficients and one intercept.
     parameters: Vec<f64>,
+    not_converged: Option<NotConverged>,
 }
 
 impl LinearSvm {
@@ -66,8 +46,7 @@ impl LinearSvm {
     /// coefficient. The loss is piecewise quadratic: Newton's method with the active rows' Hessian ends at the minimum
     /// after finitely many steps (Keerthi and DeCoste 2005), whether columns or rows are more.
     ///
-    /// Errors when a shape or value is wrong, a class has no weight, or (never seen) the gradient stays above 1e-8
-    /// times its scale.
+    /// Errors when a shape or value is wrong or a class has no weight. Check [`Self::not_converged`].
     pub fn fit(
         rows: &[f64],
         width: usize,
@@ -75,15 +54,14 @@ impl LinearSvm {
         weights: &[f64],
         classes: usize,
         options: &Options,
-    ) -> Result<Self, SvmError> {
+    ) -> Result<Self, InputError> {
         let data = Labelled::new(rows, width, labels, weights, classes)?;
         if !(options.c > 0.0 && options.c.is_finite()) {
-            return Err(
-                InputError::Option { option: "c", expected: "a finite number above 0" }.into()
-            );
+            return Err(InputError::Option { option: "c", expected: "a finite number above 0" });
         }
         let blocks = data.blocks();
         let mut parameters = Vec::with_capacity(blocks * (width + 1));
+        let mut not_converged = None;
         for block in 0..blocks {
             // The only block of two classes speaks for the second.
             let own = if blocks == 1 { 1 } else { block };
@@ -91,9 +69,17 @@ impl LinearSvm {
                 .iter()
                 .map(|&label| if label as usize == own { 1.0 } else { -1.0 })
                 .collect();
-            parameters.extend(Problem::new(&data, &signs, options.c).minimise(options)?);
+            let (own, shortfall) = Problem::new(&data, &signs, options.c).minimise(options);
+            parameters.extend(own);
+            not_converged = not_converged.or(shortfall);
         }
-        Ok(Self { width, parameters })
+        Ok(Self { width, parameters, not_converged })
+    }
+
+    /// Shortfall of the first block whose gradient stayed above 1e-8 times its scale.
+    #[must_use]
+    pub fn not_converged(&self) -> Option<NotConverged> {
+        self.not_converged
     }
 
     /// Coefficients and then the intercept, block by block.
@@ -135,7 +121,7 @@ impl<'a> Problem<'a> {
         Self { data, signs, weights: data.weights.iter().map(|s| 2.0 * c * s).collect() }
     }
 
-    fn minimise(&self, options: &Options) -> Result<Vec<f64>, SvmError> {
+    fn minimise(&self, options: &Options) -> (Vec<f64>, Option<NotConverged>) {
         let mut parameters = vec![0.0; self.data.width + 1];
         let mut state = self.state(&parameters);
         let scale = max_abs(&state.gradient).max(1.0);
@@ -143,7 +129,7 @@ impl<'a> Problem<'a> {
         loop {
             let steepness = max_abs(&state.gradient);
             if steepness <= options.tolerance * scale {
-                return Ok(parameters);
+                return (parameters, None);
             }
             let step = if iterations < options.max_iterations {
                 self.step(&parameters, &state)
@@ -152,13 +138,11 @@ impl<'a> Problem<'a> {
             };
             match step {
                 Some(next) => (parameters, state) = next,
-                None if steepness <= FLOOR * scale => return Ok(parameters),
+                None if steepness <= FLOOR * scale => return (parameters, None),
                 None => {
-                    return Err(SvmError::NotConverged {
-                        iterations,
-                        gradient: steepness,
-                        wanted: options.tolerance * scale,
-                    });
+                    let wanted = options.tolerance * scale;
+                    let shortfall = NotConverged { steps: iterations, gradient: steepness, wanted };
+                    return (parameters, Some(shortfall));
                 }
             }
             iterations += 1;

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads the structs of the ABI")]
 
 use std::ffi::CStr;
+use std::fmt;
 use std::ops::Deref;
 
 use fuseline_abi as abi;
@@ -168,6 +169,17 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Tells the host what whoever reads the results must know, in lower case and without a full stop: said while fitting,
+    /// it is a caution of the run and of its report.
+    pub fn warn(&self, text: impl fmt::Display) {
+        log(1, &text.to_string());
+    }
+
+    /// Tells the host a detail for its log.
+    pub fn detail(&self, text: impl fmt::Display) {
+        log(3, &text.to_string());
+    }
+
     /// An error when the host asks the call to end.
     pub fn go_on(&self) -> Result<(), RuleError> {
         if self.should_stop() { Err(RuleError::cancelled()) } else { Ok(()) }
@@ -233,6 +245,14 @@ impl<'a> Deref for TrainingBatch<'a> {
 
     fn deref(&self) -> &Batch<'a> {
         &self.batch
+    }
+}
+
+/// Passes a line to the host's log.
+fn log(level: i32, text: &str) {
+    if let Some((host, log)) = host().and_then(|host| Some((host, host.log?))) {
+        // SAFETY: the host's struct lives as long as the plugin, the text through the call.
+        unsafe { log(host, level, abi::FslString::new(text)) }
     }
 }
 

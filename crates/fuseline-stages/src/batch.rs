@@ -131,6 +131,15 @@ impl Fusable {
         }
     }
 
+    /// The first modality that no row has.
+    pub fn modality_without_rows(&self) -> Option<&str> {
+        let width = self.modalities.len();
+        let absent = |place: &usize| {
+            self.available.iter().skip(*place).step_by(width).all(|&available| available == 0)
+        };
+        (0..width).find(absent).map(|place| self.modalities[place].as_str())
+    }
+
     fn cell_error(&self, what: &str, cell: usize) -> StageError {
         let (row, modality) = (cell / self.modalities.len(), cell % self.modalities.len());
         let (id, modality) = (&self.example_id[row], &self.modalities[modality]);

@@ -6,6 +6,7 @@
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, RowState, Rows, StageError};
+use fuseline_learn::convergence::NotConverged;
 use fuseline_learn::weights;
 use fuseline_workflow::Role;
 use rayon::prelude::*;
@@ -118,6 +119,20 @@ pub(crate) struct Training<'a> {
     pub left_out: &'a [u32],
 }
 
+/// Numbers of the rows that a fitted expert was asked about, n by classes.
+pub(crate) struct Answer {
+    pub scores: Vec<f64>,
+    /// Shortfall of the fit.
+    pub not_converged: Option<NotConverged>,
+}
+
+impl Answer {
+    /// The answer of a learner that searches for no minimum.
+    pub fn exact(scores: Vec<f64>) -> Self {
+        Self { scores, not_converged: None }
+    }
+}
+
 /// Gathers the rows that a fitted expert is asked about, so that they need no room while it is fitted.
 pub(crate) type Ask<'a> = &'a dyn Fn() -> Vec<f64>;
 
@@ -153,7 +168,7 @@ pub(crate) fn run(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     setup: &Setup<'_>,
-    predict: impl Fn(Training<'_>, Ask<'_>) -> Result<Vec<f64>, StageError> + Sync,
+    predict: impl Fn(Training<'_>, Ask<'_>) -> Result<Answer, StageError> + Sync,
 ) -> Result<(), StageError> {
     let cohort: Cohort = inputs.one("cohort")?;
     let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
@@ -161,6 +176,10 @@ pub(crate) fn run(
     let mut place = Finder::new(&features.example_id);
     let found = |row: usize| place.find(&cohort.example_id[row]);
     let rows = Sides::new(&cohort, &fold, setup.test_fold, setup.inner_folds, found)?;
+    let modality = modality(setup.modality, inputs);
+    if rows.train.is_empty() && !rows.test.is_empty() {
+        return Err(no_training_rows(&modality, setup.test_fold, rows.test.len()));
+    }
     if rows.train.is_empty() {
         let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
         return Err(StageError::data("no training example of the cohort is in the features").hint(
@@ -179,21 +198,20 @@ pub(crate) fn run(
             .at("exclude")
             .hint(format!("all {} features are excluded", features.columns.len())));
     }
-    let modality = modality(setup.modality, inputs);
     // From here on rows are numbers.
     drop((fold, features));
     let Cohort { example_id, group, label, classes: class_names } = cohort;
     drop(group);
     let classes = class_names.len();
 
-    let answer = |left_out: &Vec<u32>| -> Result<Vec<f64>, StageError> {
+    let answer = |left_out: &Vec<u32>| -> Result<Answer, StageError> {
         inputs.keep_going()?;
         let fit = rows.train.iter().filter(|row| !left_out.contains(&row.inner));
         // Nothing left out: fitted on all training rows, asked about the test rows.
         let asked = if left_out.is_empty() { &rows.test } else { &rows.train };
         let asked = asked.iter().filter(|row| left_out.is_empty() || left_out.contains(&row.inner));
         if asked.clone().next().is_none() {
-            return Ok(Vec::new());
+            return Ok(Answer::exact(Vec::new()));
         }
         let labels: Vec<u32> = fit.clone().map(|row| label[row.cohort as usize]).collect();
         all_classes(&labels, &class_names).map_err(|class| {
@@ -202,8 +220,10 @@ pub(crate) fn run(
                 [inner] => format!("fold {}, inner fold {inner}", setup.test_fold),
                 _ => format!("fold {}, inner folds {left_out:?}", setup.test_fold),
             };
+            let class =
+                if labels.is_empty() { String::new() } else { format!(" of class {class}") };
             StageError::data(format!(
-                "no training example of class {class} in {place} of modality {modality}"
+                "no training example{class} in {place} of modality {modality}"
             ))
             .hint("use fewer folds, or fewer inner_folds, or split.stratified_group_kfold")
         })?;
@@ -223,13 +243,16 @@ pub(crate) fn run(
         parts.extend((0..setup.inner_folds).flat_map(|a| (0..a).map(move |b| vec![b, a])));
     }
     let mut answers = parts.par_iter().map(answer).collect::<Result<Vec<_>, StageError>>()?;
+    let place = format!("modality {modality} in fold {}", setup.test_fold);
+    let shortfalls = answers.iter().filter_map(|answer| answer.not_converged);
+    caution_of(outputs, &format!("of {} fits of {place}", answers.len()), shortfalls);
 
-    let mut test = std::mem::take(&mut answers[0]);
+    let mut test = std::mem::take(&mut answers[0].scores);
     // Puts what was said without some inner folds in the places of their rows, or of those among them.
     let put = |part: usize, evidence: &mut [f64], among: &dyn Fn(&Row) -> bool| {
         let rows = rows.train.iter().zip(evidence.chunks_exact_mut(classes));
         let asked = rows.filter(|(row, _)| parts[part].contains(&row.inner));
-        for ((row, place), said) in asked.zip(answers[part].chunks_exact(classes)) {
+        for ((row, place), said) in asked.zip(answers[part].scores.chunks_exact(classes)) {
             if among(row) {
                 place.copy_from_slice(said);
             }
@@ -239,7 +262,7 @@ pub(crate) fn run(
     let single = setup.inner_folds as usize;
     (1..=single).for_each(|part| put(part, &mut train, &|_| true));
     let labels: Vec<u32> = rows.train.iter().map(|row| label[row.cohort as usize]).collect();
-    Calibrating {
+    let shortfalls = Calibrating {
         calibration: setup.calibration,
         scale: setup.scale,
         class_weight: setup.class_weight,
@@ -253,6 +276,7 @@ pub(crate) fn run(
             put(part, evidence, &|row| row.inner != inner);
         }
     })?;
+    caution_of(outputs, &format!("calibrations of {place}"), shortfalls.into_iter());
     for (port, rows, probabilities) in [("train", &rows.train, train), ("test", &rows.test, test)] {
         let evidence = Evidence {
             modality: modality.clone(),
@@ -263,6 +287,27 @@ pub(crate) fn run(
         outputs.put(port, evidence)?;
     }
     Ok(())
+}
+
+/// Says that solvers stopped before their tolerance, and how far the worst of them came.
+pub(crate) fn caution_of(
+    outputs: &mut Outputs,
+    what: &str,
+    shortfalls: impl Iterator<Item = NotConverged> + Clone,
+) {
+    let count = shortfalls.clone().count();
+    let excess = |shortfall: &NotConverged| shortfall.gradient / shortfall.wanted;
+    if let Some(worst) = shortfalls.max_by(|a, b| excess(a).total_cmp(&excess(b))) {
+        outputs.caution(format!("{count} {what} did not converge: in the worst {worst}"));
+    }
+}
+
+/// What to say when only test rows have a modality.
+fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError {
+    StageError::data(format!("no training example of modality {modality} in fold {test_fold}"))
+        .hint(format!(
+            "all {tested} examples of the cohort that have it are tested there; use other folds, or leave the modality out"
+        ))
 }
 
 /// A row of the cohort that the modality has too.

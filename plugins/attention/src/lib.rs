@@ -15,7 +15,7 @@
 //! Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; additive biases of the logits as in Press, Smith and Lewis, "Train short, test long",
 //! ICLR 2022.
 
-use fuseline_learn::lbfgs::{self, Outcome};
+use fuseline_learn::lbfgs::{self, LbfgsError};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
     Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
@@ -58,26 +58,20 @@ impl FusionRule for Attention {
         let biases = quality.of(batch);
         let objective =
             fit::Objective::new(batch, &tokens, &biases, &layout, params.f64("penalty")?);
-        let mut stopped = false;
         let start = vec![0.0; layout.len()];
-        let minimum = lbfgs::minimise(start, &lbfgs::Options::default(), |point, gradient| {
-            stopped = stopped || batch.should_stop();
-            if stopped {
-                // A flat function: the search ends at once.
-                gradient.fill(0.0);
-                return 0.0;
-            }
-            objective.value(point, gradient)
-        })
-        .map_err(|error| RuleError::data(error.to_string()))?;
-        if stopped {
-            return Err(RuleError::cancelled());
-        }
-        if minimum.outcome == Outcome::IterationLimit {
-            return Err(RuleError::not_converged(format!(
-                "after {} steps the gradient is still {:e}",
-                minimum.iterations, minimum.gradient
-            )));
+        let minimum = lbfgs::minimise_while(
+            start,
+            &lbfgs::Options::default(),
+            |point, gradient| objective.value(point, gradient),
+            &mut || !batch.should_stop(),
+        )
+        .map_err(|error| match error {
+            LbfgsError::Stopped => RuleError::cancelled(),
+            error => RuleError::data(error.to_string()),
+        })?;
+        batch.detail(&minimum);
+        if let Some(shortfall) = minimum.not_converged {
+            batch.warn(format_args!("the fit did not converge: {shortfall}"));
         }
         Ok(Self { quality, embeddings, weights: minimum.point, prior: batch.prior() })
     }

@@ -115,9 +115,12 @@ fn reliability(
             match error {
                 LogisticError::Input(error) => RuleError::data(error.to_string()),
                 LogisticError::Stopped => RuleError::cancelled(),
-                error => RuleError::not_converged(error.to_string()),
             }
         })?;
+    if let Some(shortfall) = fitted.not_converged() {
+        let name = batch.modality_name(modality);
+        batch.warn(format_args!("the fit of modality {name} did not converge: {shortfall}"));
+    }
     Ok((fitted.intercepts()[0], fitted.coefficients()[0]))
 }
 

@@ -10,7 +10,8 @@ A rule is an executable file `my_rule.py`, dropped into a folder on the plugin p
         id = "org.example.my_rule"
         name, version, licence, summary = "my rule", "1.0.0", "MIT", "What it does, in one line."
 
-        def fit(self, batch, params, seed):      # -> bytes: the model; a seal is added, and checked before open
+        def fit(self, batch, params, seed):      # -> bytes: the model; a seal is added, and checked before open;
+                                                 # self.warn("...") says what must be known of it
             return b""
         def open(self, model):                   # -> anything that predict can use
             return None
@@ -103,6 +104,10 @@ class Rule:
     row_independent = True
     accepts_missing = True
     accepts_embeddings = False
+
+    def warn(self, text):
+        """Says what whoever reads the results must know of this fit: a caution of the run and of its report."""
+        self._messages.append({"level": 1, "text": str(text)})
 
     def fit(self, batch, params, seed):
         raise NotImplementedError
@@ -242,7 +247,10 @@ def run(rule):
         if request["op"] == "stop":  # the call has ended already
             continue
         try:
+            rule._messages = []
             reply = server.answer(request)
+            if rule._messages:
+                reply["messages"] = rule._messages[:32]
         except RuleError as error:
             reply = {"status": "error", "code": error.code, "message": str(error), "row": error.row, "param": error.param}
         except Exception as error:

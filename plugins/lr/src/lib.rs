@@ -64,8 +64,10 @@ impl FusionRule for Lr {
         .map_err(|error| match error {
             LogisticError::Input(error) => data(&error),
             LogisticError::Stopped => RuleError::cancelled(),
-            error => RuleError::not_converged(error.to_string()),
         })?;
+        if let Some(shortfall) = fitted.not_converged() {
+            batch.warn(format_args!("the fit did not converge: {shortfall}"));
+        }
         let mut coefficients = fitted.coefficients().to_vec();
         let mut intercepts = fitted.intercepts().to_vec();
         for (block, intercept) in coefficients.chunks_exact_mut(width).zip(&mut intercepts) {

@@ -2,7 +2,7 @@
 
 use fuseline_plugin::TrainingBatch;
 
-/// A probability below this counts as this: its logarithm and its share of the gradient stay finite.
+/// A probability below this counts as this, so that its logarithm stays finite; its row then has no gradient.
 const LEAST: f64 = 1e-300;
 
 /// The penalised negative log likelihood as a function of the gate's weights (modalities x columns), then intercepts.
@@ -50,9 +50,12 @@ impl<'a> Objective<'a> {
                 total += gate[m];
                 likelihood += gate[m] * self.batch.evidence_of(row, m)[label];
             }
-            let likelihood = (likelihood / total).max(LEAST);
+            let likelihood = likelihood / total;
             let importance = self.batch.weight()[row];
-            value -= importance * libm::log(likelihood);
+            value -= importance * libm::log(likelihood.max(LEAST));
+            if likelihood < LEAST {
+                continue;
+            }
             for m in available() {
                 // d(-ln p) / d g_m = w_m (1 - P_my / p)
                 let evidence = self.batch.evidence_of(row, m)[label];

@@ -11,7 +11,7 @@
 //!
 //! Source: Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3(1), 1991, with frozen experts.
 
-use fuseline_learn::lbfgs::{self, Outcome};
+use fuseline_learn::lbfgs::{self, LbfgsError};
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule};
 use fuseline_plugin::{
@@ -73,26 +73,20 @@ impl FusionRule for Moe {
         let preprocessor = Preprocessor::fit(&inputs, width).map_err(|error| data(&error))?;
         preprocessor.apply(&mut inputs).map_err(|error| data(&error))?;
         let objective = fit::Objective::new(batch, &inputs, params.f64("penalty")?);
-        let mut stopped = false;
         let start = vec![0.0; modalities * (width + 1)];
-        let minimum = lbfgs::minimise(start, &lbfgs::Options::default(), |point, gradient| {
-            stopped = stopped || batch.should_stop();
-            if stopped {
-                // A flat function: the search ends at once.
-                gradient.fill(0.0);
-                return 0.0;
-            }
-            objective.value(point, gradient)
-        })
-        .map_err(|error| data(&error))?;
-        if stopped {
-            return Err(RuleError::cancelled());
-        }
-        if minimum.outcome == Outcome::IterationLimit {
-            return Err(RuleError::not_converged(format!(
-                "after {} steps the gradient is still {:e}",
-                minimum.iterations, minimum.gradient
-            )));
+        let minimum = lbfgs::minimise_while(
+            start,
+            &lbfgs::Options::default(),
+            |point, gradient| objective.value(point, gradient),
+            &mut || !batch.should_stop(),
+        )
+        .map_err(|error| match error {
+            LbfgsError::Stopped => RuleError::cancelled(),
+            error => RuleError::data(error.to_string()),
+        })?;
+        batch.detail(&minimum);
+        if let Some(shortfall) = minimum.not_converged {
+            batch.warn(format_args!("the fit did not converge: {shortfall}"));
         }
         let (weights, intercepts) = minimum.point.split_at(modalities * width);
         let (mut weights, mut intercepts) = (weights.to_vec(), intercepts.to_vec());

@@ -1,6 +1,6 @@
 //! The weights of the pool.
 
-use fuseline_learn::lbfgs::{self, Outcome};
+use fuseline_learn::lbfgs::{self, LbfgsError};
 use fuseline_learn::link;
 use fuseline_plugin::{RuleError, TrainingBatch};
 
@@ -14,25 +14,19 @@ pub fn pool(
     c: f64,
 ) -> Result<Vec<f64>, RuleError> {
     let start = vec![0.0; 2 * batch.modalities() + batch.classes()];
-    let mut stopped = false;
-    let minimum = lbfgs::minimise(start, &lbfgs::Options::default(), |point, gradient| {
-        stopped = stopped || batch.should_stop();
-        if stopped {
-            // A flat function: the search ends at once.
-            gradient.fill(0.0);
-            return 0.0;
-        }
-        objective(batch, logs, z, c, point, gradient)
-    })
-    .map_err(|error| RuleError::data(error.to_string()))?;
-    if stopped {
-        return Err(RuleError::cancelled());
-    }
-    if minimum.outcome == Outcome::IterationLimit {
-        return Err(RuleError::not_converged(format!(
-            "after {} steps the gradient is still {:e}",
-            minimum.iterations, minimum.gradient
-        )));
+    let minimum = lbfgs::minimise_while(
+        start,
+        &lbfgs::Options::default(),
+        |point, gradient| objective(batch, logs, z, c, point, gradient),
+        &mut || !batch.should_stop(),
+    )
+    .map_err(|error| match error {
+        LbfgsError::Stopped => RuleError::cancelled(),
+        error => RuleError::data(error.to_string()),
+    })?;
+    batch.detail(&minimum);
+    if let Some(shortfall) = minimum.not_converged {
+        batch.warn(format_args!("the fit did not converge: {shortfall}"));
     }
     Ok(minimum.point)
 }

@@ -148,7 +148,7 @@ fn limits(subject: &Subject) -> Result<(), Broken> {
             fitted
         });
         match fitted {
-            Ok(model) => drop(rule.open(&model)?.predict(&rows.batch())?),
+            Ok(fitted) => drop(rule.open(&fitted.model)?.predict(&rows.batch())?),
             Err(error) if error.is_cancelled() => {
                 slow.push(format!("{modalities} x {classes}"));
             }

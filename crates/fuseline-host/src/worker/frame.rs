@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::message::RuleMessage;
+
 /// Of this protocol; not of any package.
 pub const PROTOCOL: u32 = 1;
 
@@ -61,7 +63,12 @@ pub enum Reply {
         fast_path: bool,
     },
     /// Done; so many bytes are in the output.
-    Ok { bytes: u64 },
+    Ok {
+        bytes: u64,
+        /// What the rule logged.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        messages: Vec<RuleMessage>,
+    },
     /// The rule said no.
     Error {
         code: i32,

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
+use crate::message::{self, RuleMessage};
 use crate::rule::Fault;
 use crate::script;
 use crate::stop::StopSignal;
@@ -197,7 +198,12 @@ impl Worker {
     ) -> Result<u64, Fault> {
         self.send(request)?;
         match self.wait(stop, limits.call, limits.grace)? {
-            Reply::Ok { bytes } => Ok(bytes),
+            Reply::Ok { bytes, messages } => {
+                for RuleMessage { level, text } in messages {
+                    message::pass(RuleMessage::new(level, &text));
+                }
+                Ok(bytes)
+            }
             Reply::Error { code, message, param, row } => {
                 // A batch that the worker refused is none that it knows.
                 self.batch = None;

@@ -15,6 +15,7 @@ use fuseline_abi as abi;
 
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
+use crate::message;
 use crate::native::Native;
 use crate::params::Params;
 use crate::rule::{Backend, Fault, OpenedModel, Permuted, looped};
@@ -88,8 +89,9 @@ fn serve(file: &Path, memory: u64, confined: bool) -> io::Result<()> {
         stop,
     };
     while let Ok(request) = requests.recv() {
-        let reply = match server.answer(request) {
-            Ok(bytes) => Reply::Ok { bytes },
+        let (answer, messages) = message::collect(|| server.answer(request));
+        let reply = match answer {
+            Ok(bytes) => Reply::Ok { bytes, messages },
             Err(Trouble::Rule(error)) => Reply::Error {
                 code: error.code.number(),
                 message: error.message,

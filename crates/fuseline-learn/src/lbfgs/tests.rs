@@ -61,6 +61,7 @@ fn a_floor_of_rounding_is_reported_as_stagnation() {
     let found = minimise(vec![1.0], &Options::default(), drowned).unwrap();
     assert_ne!(found.outcome, Outcome::Converged);
     assert!(found.gradient >= 1e-3);
+    assert!(found.not_converged.is_some());
 }
 
 #[test]
@@ -72,6 +73,8 @@ fn the_allowed_steps_are_the_limit() {
     };
     let found = minimise(vec![5.0], &options, steep).unwrap();
     assert_eq!((found.outcome, found.iterations), (Outcome::IterationLimit, 2));
+    let said = found.not_converged.unwrap().to_string();
+    assert!(said.contains(" after 2 steps, 1.0e-10 was wanted"), "{said}");
 }
 
 #[test]
@@ -81,4 +84,33 @@ fn a_start_without_a_value_is_refused() {
         f64::NAN
     };
     assert_eq!(minimise(vec![0.0], &Options::default(), nothing), Err(LbfgsError::Start));
+}
+
+#[test]
+fn the_first_step_has_length_one() {
+    // Four equal components: scaled by the largest of them the step would have length 2.
+    let mut tried = Vec::new();
+    let plane = |x: &[f64], gradient: &mut [f64]| {
+        tried.push(dot(x, x).sqrt());
+        gradient.copy_from_slice(x);
+        gradient.iter_mut().for_each(|g| *g -= 100.0);
+        x.iter().map(|x| 0.5 * (x - 100.0) * (x - 100.0)).sum()
+    };
+    let options = Options { max_iterations: 1, ..Options::default() };
+    minimise(vec![0.0; 4], &options, plane).unwrap();
+    assert!((tried[1] - 1.0).abs() < 1e-15, "{tried:?}");
+}
+
+#[test]
+fn a_search_that_is_told_to_stop_has_no_minimum() {
+    let bowl = |x: &[f64], gradient: &mut [f64]| {
+        gradient[0] = x[0];
+        0.5 * x[0] * x[0]
+    };
+    let mut calls = 0;
+    let stopped = minimise_while(vec![1e9], &Options::default(), bowl, &mut || {
+        calls += 1;
+        calls < 3
+    });
+    assert_eq!(stopped, Err(LbfgsError::Stopped));
 }

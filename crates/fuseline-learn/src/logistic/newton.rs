@@ -5,6 +5,7 @@
 
 use super::curvature::{Block, Shape};
 use super::{LogisticError, Options};
+use crate::convergence::NotConverged;
 use crate::input::Labelled;
 use crate::linear::{add_scaled, dot, max_abs};
 use crate::link;
@@ -25,21 +26,21 @@ struct Losses {
     probabilities: Vec<f64>,
 }
 
-/// Coefficients and intercept of each block, one after the other, at the minimum.
+/// Coefficients and intercept of each block, one after the other, at the minimum or as near as the search came.
 ///
 /// `go_on` is asked before each step; false ends the search with an error.
 pub(super) fn minimise(
     data: &Labelled<'_>,
     options: &Options,
     go_on: &mut dyn FnMut() -> bool,
-) -> Result<Vec<f64>, LogisticError> {
+) -> Result<(Vec<f64>, Option<NotConverged>), LogisticError> {
     let (blocks, size) = (data.blocks(), data.width + 1);
     let shape = Shape::of(data);
     let weights: Vec<f64> = data.weights.iter().map(|weight| options.c * weight).collect();
     let mut parameters = vec![0.0; blocks * size];
     let mut scale = 1.0;
     let mut iterations = 0;
-    loop {
+    let not_converged = loop {
         if !go_on() {
             return Err(LogisticError::Stopped);
         }
@@ -51,7 +52,7 @@ pub(super) fn minimise(
             scale = steepness.max(1.0);
         }
         if steepness <= options.tolerance * scale {
-            break;
+            break None;
         }
         let step = if iterations < options.max_iterations {
             let share = (steepness / scale).clamp(SYSTEM.0, SYSTEM.1);
@@ -64,21 +65,21 @@ pub(super) fn minimise(
         };
         match step {
             Some((step, direction)) => add_scaled(&mut parameters, step, &direction),
-            None if steepness <= FLOOR * scale => break,
+            None if steepness <= FLOOR * scale => break None,
             None => {
-                return Err(LogisticError::NotConverged {
-                    iterations,
+                break Some(NotConverged {
+                    steps: iterations,
                     gradient: steepness,
                     wanted: options.tolerance * scale,
                 });
             }
         }
         iterations += 1;
-    }
+    };
     if blocks > 1 {
         centre_intercepts(&mut parameters, size);
     }
-    Ok(parameters)
+    Ok((parameters, not_converged))
 }
 
 /// The scores of all rows, n by blocks.

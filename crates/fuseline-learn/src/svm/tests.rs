@@ -72,3 +72,11 @@ fn what_cannot_be_fitted_is_refused() {
     assert_eq!(fit(0.0, &[0, 1]), "c is out of range: a finite number above 0");
     assert_eq!(fit(1.0, &[0, 0]), "class 1 has no row to learn from");
 }
+
+#[test]
+fn too_few_steps_give_a_machine_that_says_how_far_it_got() {
+    let options = Options { max_iterations: 0, ..Options::default() };
+    let found = LinearSvm::fit(&[-1.0, 1.0], 1, &[0, 1], &[1.0; 2], 2, &options).unwrap();
+    let shortfall = found.not_converged().unwrap();
+    assert!(shortfall.steps == 0 && shortfall.gradient > shortfall.wanted, "{shortfall}");
+}

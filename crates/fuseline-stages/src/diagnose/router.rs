@@ -1,6 +1,7 @@
 //! A learned router: whom to believe, learnt from the labels of other test groups. A ceiling to look up to, no fusion rule.
 
 use fuseline_engine::StageError;
+use fuseline_learn::convergence::NotConverged;
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_learn::weights;
@@ -8,8 +9,17 @@ use fuseline_learn::weights;
 use crate::diagnose::experts::Pooled;
 use crate::rows::decision;
 
-/// Whether the expert that the router chooses is right, row by row; none where nothing can be learnt: the rows are of a
-/// single group, or a class is wholly in one fold.
+/// What a router chose.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Routed {
+    /// Whether the expert that it chose is right, row by row.
+    pub right: Vec<bool>,
+    /// Shortfalls of its fits.
+    pub not_converged: Vec<NotConverged>,
+}
+
+/// The router's choices; none where nothing can be learnt: the rows are of a single group, or a class is wholly in one
+/// fold.
 ///
 /// `group`: the rank of each row's group. The sorted groups are dealt over `folds`; for each fold a logistic regression learns the label
 /// from the rows of the others, weighted so that the classes count alike, from X = [P, A, Q, P * Q] standardised (without
@@ -20,7 +30,7 @@ pub(crate) fn routed(
     group: &[u32],
     folds: u32,
     sees_quality: bool,
-) -> Result<Option<Vec<bool>>, StageError> {
+) -> Result<Option<Routed>, StageError> {
     let folds = group.iter().max().map_or(0, |last| folds.min(last + 1));
     let (modalities, classes) = (pooled.modalities.len(), pooled.classes);
     let (x, width) = design(pooled, sees_quality);
@@ -28,6 +38,7 @@ pub(crate) fn routed(
         rows.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
     };
     let mut right = vec![false; group.len()];
+    let mut not_converged = Vec::new();
     for fold in 0..folds {
         let (ask, learn): (Vec<usize>, Vec<usize>) =
             (0..group.len()).partition(|&row| group[row] % folds == fold);
@@ -42,9 +53,12 @@ pub(crate) fn routed(
             let known = scale.transform(&known)?;
             let model =
                 Logistic::fit(&known, width, &labels, &weights, classes, &Options::default())?;
-            Ok(model.predict_proba(&scale.transform(&gather(&ask))?)?)
+            let likely = model.predict_proba(&scale.transform(&gather(&ask))?)?;
+            Ok((likely, model.not_converged()))
         };
-        let likely = fit().map_err(|error: LogisticError| StageError::failed(error.to_string()))?;
+        let (likely, shortfall) =
+            fit().map_err(|error: LogisticError| StageError::failed(error.to_string()))?;
+        not_converged.extend(shortfall);
         for (&row, likely) in ask.iter().zip(likely.chunks_exact(classes)) {
             let mut best: Option<(usize, f64)> = None;
             for cell in
@@ -58,7 +72,7 @@ pub(crate) fn routed(
             right[row] = best.is_some_and(|(cell, _)| pooled.correct[cell]);
         }
     }
-    Ok((folds > 1).then_some(right))
+    Ok((folds > 1).then_some(Routed { right, not_converged }))
 }
 
 /// [P, A, Q, P * Q] or [P, A], row by row, with its width; 0 where a modality is unavailable.

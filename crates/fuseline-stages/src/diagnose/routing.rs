@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::diagnose::experts::{Pooled, Tested};
 use crate::diagnose::router;
+use crate::expert::caution_of;
 use crate::table::{Table, number};
 
 /// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert, of the oracle and of
@@ -98,8 +99,12 @@ impl StageKind for Routing {
         add("ba_highest_quality", "", accuracy(&routed).map_err(failed)?)?;
         let (group, _) = tested.groups(&cohort);
         for (measure, sees_quality) in [("ba_router", true), ("ba_router_without_quality", false)] {
-            let right = router::routed(&pooled, &group, self.router_folds, sees_quality)?;
-            let value = right.map(|right| accuracy(&right)).transpose().map_err(failed)?;
+            let routed = router::routed(&pooled, &group, self.router_folds, sees_quality)?;
+            if let Some(routed) = &routed {
+                let what = format!("of {} fits of {measure}", self.router_folds);
+                caution_of(outputs, &what, routed.not_converged.iter().copied());
+            }
+            let value = routed.map(|routed| accuracy(&routed.right)).transpose().map_err(failed)?;
             add(measure, "", value.unwrap_or(f64::NAN))?;
         }
         add("headroom", "", headroom.headroom)?;

@@ -2,6 +2,7 @@
 
 use fuseline_engine::StageError;
 use fuseline_learn::calibration::{Isotonic, Temperature};
+use fuseline_learn::convergence::NotConverged;
 use fuseline_learn::link;
 use fuseline_learn::sigmoid::Sigmoid;
 use schemars::JsonSchema;
@@ -53,30 +54,35 @@ impl Calibrating<'_> {
     /// Calibrates the evidence of the training and of the test rows in place.
     ///
     /// For the test rows the calibration is fitted on that of all training rows; for an inner fold on that of the others,
-    /// after `apart` has put in what experts say of them that have not seen the inner fold either.
+    /// after `apart` has put in what experts say of them that have not seen the inner fold either. Gives the shortfalls
+    /// of those that did not converge.
     pub fn calibrate(
         &self,
         train: &mut [f64],
         test: &mut [f64],
         apart: impl Fn(u32, &mut [f64]),
-    ) -> Result<(), StageError> {
+    ) -> Result<Vec<NotConverged>, StageError> {
+        let mut shortfalls = Vec::new();
         if self.calibration == Calibration::None {
-            return Ok(());
+            return Ok(shortfalls);
         }
         let classes = self.class_names.len();
-        self.fit(train, |_| true)?.apply(test, classes);
+        let calibrator = self.fit(train, |_| true)?;
+        shortfalls.extend(calibrator.not_converged());
+        calibrator.apply(test, classes);
         let plain = train.to_vec();
         for inner in 0..self.inner_folds {
             let mut others = plain.clone();
             apart(inner, &mut others);
             let calibrator = self.fit(&others, |row| row.inner != inner)?;
+            shortfalls.extend(calibrator.not_converged());
             for (row, evidence) in self.rows.iter().zip(train.chunks_exact_mut(classes)) {
                 if row.inner == inner {
                     calibrator.apply(evidence, classes);
                 }
             }
         }
-        Ok(())
+        Ok(shortfalls)
     }
 
     fn fit(
@@ -166,6 +172,18 @@ enum Curve {
 }
 
 impl Calibrator {
+    /// Shortfalls of its curves.
+    fn not_converged(&self) -> impl Iterator<Item = NotConverged> {
+        let curves = match &self.fitted {
+            Fitted::Temperature(_) => &[][..],
+            Fitted::Curves(curves) => curves,
+        };
+        curves.iter().filter_map(|curve| match curve {
+            Curve::Isotonic(_) => None,
+            Curve::Sigmoid(curve) => curve.not_converged(),
+        })
+    }
+
     /// Makes calibrated probabilities of what a learner gave, in place.
     fn apply(&self, evidence: &mut [f64], classes: usize) {
         let curves = match &self.fitted {

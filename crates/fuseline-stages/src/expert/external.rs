@@ -95,7 +95,7 @@ impl External<'_> {
             (evidence(&sides.train), evidence(&sides.test));
         let labels: Vec<u32> =
             sides.train.iter().map(|row| cohort.label[row.cohort as usize]).collect();
-        Calibrating {
+        let shortfalls = Calibrating {
             calibration: self.calibration,
             scale: Scale::Probabilities,
             class_weight: self.class_weight,
@@ -106,6 +106,8 @@ impl External<'_> {
         }
         .calibrate(&mut train, &mut test, |_, _| {})?;
         let modality = super::modality(self.modality, inputs);
+        let what = format!("calibrations of modality {modality} in fold {}", self.test_fold);
+        super::caution_of(outputs, &what, shortfalls.into_iter());
         for (port, rows, probabilities) in
             [("train", &sides.train, train), ("test", &sides.test, test)]
         {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{Ask, ClassWeight, Setup, Training, failed};
+use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits histogram gradient boosting on one modality and gives its class probabilities.
 ///
@@ -139,7 +139,7 @@ impl BoostingExpert {
         }
     }
 
-    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Answer, StageError> {
         let Training { features: mut rows, width, labels, weights, classes, .. } = training;
         let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
         fill.impute(&mut rows).map_err(failed)?;
@@ -156,6 +156,6 @@ impl BoostingExpert {
         drop(rows);
         let mut asked = ask();
         fill.impute(&mut asked).map_err(failed)?;
-        model.predict_proba(&asked).map_err(failed)
+        model.predict_proba(&asked).map(Answer::exact).map_err(failed)
     }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{Ask, ClassWeight, Setup, Training, failed};
+use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a linear support vector machine on one modality and gives its calibrated class probabilities.
 ///
@@ -57,7 +57,8 @@ fn sigmoid() -> Calibration {
 
 impl StageKind for LinearSvmExpert {
     const NAME: &'static str = "expert.linear_svm";
-    const REVISION: u32 = 1;
+    // 2: a standardised value beyond 1e100 counts as that.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "A linear support vector machine with calibrated probabilities, out of fold for the training rows.";
 
     fn ports() -> Ports {
@@ -108,7 +109,7 @@ impl LinearSvmExpert {
     }
 
     /// Decision values, n by classes.
-    fn decide(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+    fn decide(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Answer, StageError> {
         let Training { features: mut rows, width, labels, weights, classes, .. } = training;
         let scale = Preprocessor::fit(&rows, width).map_err(failed)?;
         scale.apply(&mut rows).map_err(failed)?;
@@ -119,9 +120,10 @@ impl LinearSvmExpert {
         let mut asked = ask();
         scale.apply(&mut asked).map_err(failed)?;
         let values = model.decision_values(&asked).map_err(failed)?;
-        Ok(match classes {
+        let scores = match classes {
             2 => values.into_iter().flat_map(|value| [-value, value]).collect(),
             _ => values,
-        })
+        };
+        Ok(Answer { scores, not_converged: model.not_converged() })
     }
 }

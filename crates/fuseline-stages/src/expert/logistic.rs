@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{Ask, ClassWeight, Setup, Training, failed};
+use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a logistic regression on one modality and gives its class probabilities.
 ///
@@ -50,7 +50,8 @@ fn one() -> f64 {
 
 impl StageKind for LogisticExpert {
     const NAME: &'static str = "expert.logistic";
-    const REVISION: u32 = 1;
+    // 2: a standardised value beyond 1e100 counts as that.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Logistic regression with an L2 penalty, out of fold for the training rows.";
 
@@ -95,7 +96,7 @@ impl LogisticExpert {
         }
     }
 
-    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Vec<f64>, StageError> {
+    fn predict(&self, training: Training<'_>, ask: Ask<'_>) -> Result<Answer, StageError> {
         let Training { features: mut rows, width, labels, weights, classes, .. } = training;
         let scale = Preprocessor::fit(&rows, width).map_err(failed)?;
         scale.apply(&mut rows).map_err(failed)?;
@@ -105,7 +106,8 @@ impl LogisticExpert {
         drop(rows);
         let mut asked = ask();
         scale.apply(&mut asked).map_err(failed)?;
-        model.predict_proba(&asked).map_err(failed)
+        let scores = model.predict_proba(&asked).map_err(failed)?;
+        Ok(Answer { scores, not_converged: model.not_converged() })
     }
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
-use super::{Ask, ClassWeight, Setup, Training, failed};
+use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a random forest on one modality and gives its class probabilities.
 ///
@@ -138,7 +138,7 @@ impl ForestExpert {
         training: Training<'_>,
         ask: Ask<'_>,
         stream: &Stream,
-    ) -> Result<Vec<f64>, StageError> {
+    ) -> Result<Answer, StageError> {
         let Training { features: mut rows, width, labels, weights, classes, left_out } = training;
         let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
         fill.impute(&mut rows).map_err(failed)?;
@@ -164,6 +164,6 @@ impl ForestExpert {
         drop(rows);
         let mut asked = ask();
         fill.impute(&mut asked).map_err(failed)?;
-        model.predict_proba(&asked).map_err(failed)
+        model.predict_proba(&asked).map(Answer::exact).map_err(failed)
     }
 }

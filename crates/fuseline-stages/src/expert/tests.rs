@@ -2,10 +2,12 @@
 
 use arrow::array::Float64Array;
 use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds};
-use fuseline_engine::{StageError, StageKind};
+use fuseline_engine::{Outputs, StageError, StageKind};
+use fuseline_learn::convergence::NotConverged;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::caution_of;
 use super::gradient_boosting::BoostingExpert;
 use super::linear_svm::LinearSvmExpert;
 use super::logistic::LogisticExpert;
@@ -119,6 +121,17 @@ fn support_vector_machines_are_those_of_scikit_learn_and_calibrated_on_rows_they
             expert::<LinearSvmExpert>(&case, 1, &json!({ "calibration": calibration })).unwrap();
         assert_close(&differences(&case, &format!("svm, {calibration}"), &found), 1e-6);
     }
+}
+
+#[test]
+fn a_search_that_falls_short_is_a_caution_that_says_how_far_it_came() {
+    let mut outputs = Outputs::default();
+    caution_of(&mut outputs, "of 5 fits", [].into_iter());
+    assert!(outputs.cautions().is_empty());
+    let shortfall = |gradient| NotConverged { steps: 200, gradient, wanted: 1e-10 };
+    caution_of(&mut outputs, "of 5 fits", [shortfall(1e-3), shortfall(2.0)].into_iter());
+    let said = "2 of 5 fits did not converge: in the worst the gradient is 2.0e0 after 200 steps, 1.0e-10 was wanted";
+    assert_eq!(outputs.cautions(), [said]);
 }
 
 /// The evidence of the fixture's external model, from a table.

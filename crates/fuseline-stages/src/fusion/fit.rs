@@ -121,6 +121,10 @@ impl StageKind for Fit {
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         let given = inputs.many("embeddings")?;
         let scales = embeddings::fit(&given, &self.exclude, &mut fusable)?;
+        if let Some(modality) = fusable.modality_without_rows() {
+            return Err(StageError::data(format!("no training example of modality {modality}"))
+                .hint("the rule cannot learn what it is worth; use other folds, or leave the modality out"));
+        }
         let labels = fusable.labels(&cohort);
         all_classes(&labels, &cohort.classes).map_err(|class| {
             StageError::data(format!("no training example is of class {class}"))
@@ -140,7 +144,10 @@ impl StageKind for Fit {
             let problems = HostError::Params { id: rule.descriptor().id.clone(), problems };
             StageError::data(problems.to_string()).at("params")
         })?;
-        let bytes = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
+        let fitted = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
+        for warning in fitted.warnings() {
+            outputs.caution(format!("the rule {} says: {warning}", self.rule));
+        }
         let descriptor = rule.descriptor();
         outputs.put(
             "model",
@@ -153,7 +160,7 @@ impl StageKind for Fit {
                 modalities: batch.modalities().to_vec(),
                 classes: batch.classes().to_vec(),
                 embeddings: scales,
-                bytes,
+                bytes: fitted.model,
             },
         )
     }

@@ -134,6 +134,17 @@ fn a_class_without_training_rows_is_named() {
 }
 
 #[test]
+fn a_modality_without_training_rows_is_named() {
+    let (cohort, mut evidence, mut quality) = study();
+    evidence[1].example_id = evidence[1].example_id.take(0..0);
+    evidence[1].probabilities = Vec::new().into();
+    quality[1].example_id = quality[1].example_id.take(0..0);
+    quality[1].quality = Vec::new().into();
+    let error = fit(json!({ "rule": "lr" }), (cohort, evidence, quality)).unwrap_err();
+    assert_eq!(error.message, "no training example of modality video");
+}
+
+#[test]
 fn a_model_is_not_asked_about_other_modalities_than_it_was_fitted_on() {
     let (cohort, mut evidence, mut quality) = study();
     evidence.truncate(1);

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::expert::all_classes;
+use crate::expert::{all_classes, caution_of};
 use crate::quality::{Source, put, raw_rows};
 use crate::rows::{Matrix, cohort_rows};
 
@@ -85,6 +85,9 @@ impl StageKind for EnsembleVariance {
                 self.fit(&matrix, &cohort, &fit)
             })
             .collect::<Result<Vec<Member>, StageError>>()?;
+        let shortfalls = members.iter().filter_map(|member| member.model.not_converged());
+        let what = format!("of {} members of modality {}", members.len(), training.modality);
+        caution_of(outputs, &what, shortfalls);
         let source =
             Source { name: "ensemble_variance", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {

@@ -44,7 +44,7 @@ fn a_learned_router_agrees_with_scikit_learn() {
     for case in &cases {
         let (pooled, group) = (pooled(case), groups(case));
         for (sees_quality, expected) in [(true, "routed"), (false, "routed_without_quality")] {
-            let found = routed(&pooled, &group, 5, sees_quality).unwrap().unwrap();
+            let found = routed(&pooled, &group, 5, sees_quality).unwrap().unwrap().right;
             assert_eq!(found, flags(&case[expected]), "{expected}");
         }
     }
@@ -77,7 +77,7 @@ fn made_up(tells: bool) -> (Pooled, Vec<u32>) {
 fn a_router_whose_quality_tells_reaches_the_oracle_and_without_it_chance() {
     let accuracy = |tells: bool, sees: bool| {
         let (pooled, group) = made_up(tells);
-        let right = routed(&pooled, &group, 5, sees).unwrap().unwrap();
+        let right = routed(&pooled, &group, 5, sees).unwrap().unwrap().right;
         right.iter().filter(|right| **right).count() as f64 / right.len() as f64
     };
     assert_eq!(accuracy(true, true), 1.0);
@@ -88,14 +88,14 @@ fn a_router_whose_quality_tells_reaches_the_oracle_and_without_it_chance() {
 #[test]
 fn a_router_learns_nothing_of_the_group_that_it_is_asked_about() {
     let (mut pooled, group) = made_up(true);
-    let before = routed(&pooled, &group, 30, true).unwrap().unwrap();
+    let before = routed(&pooled, &group, 30, true).unwrap().unwrap().right;
     // Turn the labels of the last group around: the same experts are chosen there, and are wrong now.
     for row in 116..120 {
         pooled.labels[row] = 1 - pooled.labels[row];
         pooled.correct[row * 2] = !pooled.correct[row * 2];
         pooled.correct[row * 2 + 1] = !pooled.correct[row * 2 + 1];
     }
-    let after = routed(&pooled, &group, 30, true).unwrap().unwrap();
+    let after = routed(&pooled, &group, 30, true).unwrap().unwrap().right;
     assert!(before[116..].iter().all(|right| *right) && after[116..].iter().all(|right| !right));
 }
 
