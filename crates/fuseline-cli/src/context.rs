@@ -7,7 +7,7 @@ use std::path::Path;
 use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::Cache;
 use fuseline_engine::inputs::Point;
-use fuseline_engine::{ActionId, Outcome, Plan, Provenance, site};
+use fuseline_engine::{ActionId, Outcome, Plan, Provenance, file_name, site};
 use fuseline_workflow::{Files, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,14 +17,12 @@ use crate::exit::Failure;
 /// The name of its file in the folder of a run.
 pub const FILE: &str = "context.json";
 /// The form that is written, and the only one that is read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a run keeps beside its manifest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Context {
     format: u32,
-    /// The workflow's file, as it was given.
-    pub file: String,
     /// The texts of the workflow and of what it includes: name and text.
     pub texts: Vec<(String, String)>,
     /// Where the report comes from; plugins are in the manifest.
@@ -70,7 +68,6 @@ pub struct Given {
 
 /// The context of a run that has ended, as it is kept. Runs of the same plan with the same outputs have the same.
 pub fn of(
-    file: &Path,
     files: &Files,
     plan: &Plan<'_>,
     outcome: &Outcome,
@@ -83,7 +80,6 @@ pub fn of(
     });
     let context = Context {
         format: FORMAT,
-        file: file.display().to_string(),
         texts: texts(workflow, files),
         provenance: provenance(plan, outcome),
         outputs: outputs.collect(),
@@ -132,6 +128,7 @@ fn provenance(plan: &Plan<'_>, outcome: &Outcome) -> Provenance {
     let mut provenance = Provenance {
         fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
         workflow: workflow.name.clone(),
+        file: file_name(&workflow.path),
         description: workflow.description.clone(),
         workflow_digest: Digest::from(workflow.digest).to_string(),
         seed: workflow.seed,
@@ -170,9 +167,7 @@ fn provenance(plan: &Plan<'_>, outcome: &Outcome) -> Provenance {
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => match Path::new(text) {
-            path if path.is_absolute() => {
-                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
+            path if path.is_absolute() => file_name(path),
             _ => text.clone(),
         },
         other => other.to_string(),

@@ -44,6 +44,8 @@ pub struct Provenance {
     pub fuseline_version: String,
     /// Name of the workflow.
     pub workflow: String,
+    /// Name of its file, without the folder: where it lies is not part of a result.
+    pub file: String,
     /// Its description.
     pub description: Option<String>,
     /// Digest of what the workflow says, comments and layout aside.

@@ -34,8 +34,7 @@ impl<'a> Logged<'a> {
     }
 
     fn write(&self, job: &Job) -> io::Result<()> {
-        let json = serde_json::to_string(job)?;
-        let line = format!("{} {} {json}\n", job.key, Digest::of(&json));
+        let line = line(job)?;
         // One call a line, so that a killed run leaves whole lines and at most one torn.
         self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
     }
@@ -67,6 +66,12 @@ pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheErro
         }
     }
     Ok(None)
+}
+
+/// The line of a job.
+fn line(job: &Job) -> io::Result<String> {
+    let json = serde_json::to_string(job)?;
+    Ok(format!("{} {} {json}\n", job.key, Digest::of(&json)))
 }
 
 /// The job of a line; none when the line is damaged.
@@ -110,6 +115,40 @@ impl Job {
                 difference.unwrap_or_else(|| "its options are written otherwise".to_owned())
             ))
             .hint("execute it with the fuseline, the plugins and the files of the run that wrote it down")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_numbers_of_a_job_come_back_to_their_last_bit(
+            bits in proptest::collection::vec(any::<u64>(), 1..40),
+        ) {
+            let numbers = bits.into_iter().map(f64::from_bits).filter(|number| number.is_finite());
+            let numbers: Value = numbers.collect::<Vec<f64>>().into();
+            let fields = vec![("with.c".to_owned(), numbers.to_string())];
+            let job = Job {
+                key: key_of(&fields),
+                site: "expert".to_owned(),
+                kind: "expert.logistic".to_owned(),
+                options: Arc::new(Map::from_iter([("c".to_owned(), numbers)])),
+                seed: 1,
+                point: Vec::new(),
+                files: Vec::new(),
+                isolation: None,
+                provenance: None,
+                inputs: Vec::new(),
+                fields,
+            };
+            let read = read_line(line(&job).unwrap().trim_end().as_bytes()).expect("a whole line");
+            prop_assert_eq!(read.options, job.options);
         }
     }
 }

@@ -49,7 +49,7 @@ pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
 pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};
 pub use plan::{ActionId, Plan};
 pub use plan_builder::Depth;
-pub use provenance::site;
+pub use provenance::{file_name, site};
 pub use row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 pub use rows::{Fold, Rows};
 pub use run_record::{RecordError, RunId, RunRecord, Unchanged, peak_memory, remembered};

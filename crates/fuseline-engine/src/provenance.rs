@@ -1,6 +1,7 @@
 //! Where the inputs of a report come from.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use fuseline_artifact::Digest;
 
@@ -17,6 +18,7 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
     let mut provenance = Provenance {
         fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
         workflow: workflow.name.clone(),
+        file: file_name(&workflow.path),
         description: workflow.description.clone(),
         workflow_digest: Digest::from(workflow.digest).to_string(),
         seed: workflow.seed,
@@ -92,13 +94,16 @@ pub fn site(stage: &str, point: &Point) -> String {
     format!("{stage}[{}]", coordinates.join(","))
 }
 
+/// The last component of a path.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// A parameter for people. A path keeps its last component only: where a file lies is not part of a result.
 fn text(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::String(text) => match std::path::Path::new(text) {
-            path if path.is_absolute() => {
-                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
+        serde_json::Value::String(text) => match Path::new(text) {
+            path if path.is_absolute() => file_name(path),
             _ => text.clone(),
         },
         other => other.to_string(),

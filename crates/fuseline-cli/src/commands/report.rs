@@ -213,7 +213,6 @@ fn data(
     let inputs: Inputs<'_> = inputs.build();
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Failure::failed)?;
-    data.asked.file = Some(context.file.clone());
     data.provenance.plugins = plugins(cache, manifest)?;
     for shown in &mut data.provenance.stages {
         let of_stage = manifest.actions.iter().filter(|action| {

@@ -155,7 +155,7 @@ fn plan_and_run(
         // What was made is brought to the disk meanwhile. Should that fail, it is tried again when the cache is closed.
         scope.spawn(|| cache.flush());
         let files = &session.checked.files;
-        let context = context::of(&args.workflow.workflow, files, &plan, &outcome)?;
+        let context = context::of(files, &plan, &outcome)?;
         cache.write_run_file(record.id(), context::FILE, &[&context])?;
         let keep = |unchanged: Option<Unchanged>| {
             let note = unchanged.and_then(|unchanged| {

@@ -73,6 +73,17 @@ proptest! {
     }
 
     #[test]
+    fn numbers_come_back_to_their_last_bit(bits in vec(any::<u64>(), 1..40)) {
+        let numbers = bits.into_iter().map(f64::from_bits).filter(|number| number.is_finite());
+        let numbers: Vec<f64> = numbers.collect();
+        let mut manifest = manifest();
+        manifest.seconds = numbers.first().copied().unwrap_or_default();
+        manifest.params = [("c".to_owned(), numbers.into())].into_iter().collect();
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        prop_assert_eq!(Manifest::decode("0001-2", &bytes).unwrap(), manifest);
+    }
+
+    #[test]
     fn a_changed_byte_is_an_error_or_another_manifest_and_never_a_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut changed = bytes();
         let at = at.index(changed.len());

@@ -179,3 +179,26 @@ pub fn receive_with_files<T: DeserializeOwned>(stream: impl AsFd) -> io::Result<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bits that are spread over all doubles, the same each time.
+    fn doubles() -> impl Iterator<Item = f64> {
+        let bits = (1_u64..).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        bits.map(|bits| f64::from_bits(bits ^ (bits >> 29))).filter(|double| double.is_finite())
+    }
+
+    #[test]
+    fn the_params_of_a_rule_arrive_to_their_last_bit() {
+        let params: Map<String, Value> =
+            doubles().take(2_000).enumerate().map(|(n, c)| (n.to_string(), c.into())).collect();
+        let fit = Request::Fit { batch_bytes: 1, params: params.clone(), seed: 1 };
+        let mut arrived = encode(&fit).unwrap();
+        match decode(&mut arrived).unwrap() {
+            Some(Request::Fit { params: read, .. }) => assert_eq!(read, params),
+            other => panic!("{other:?}"),
+        }
+    }
+}

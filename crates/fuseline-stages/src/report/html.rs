@@ -118,7 +118,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         asked: report::Asked {
             workflow: provenance.workflow,
             description: provenance.description,
-            file: None,
+            file: Some(provenance.file),
             params: provenance.params,
             seed: provenance.seed,
         },

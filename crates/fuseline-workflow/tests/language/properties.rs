@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fuseline_workflow::{Checked, Limits, Source, check};
+use fuseline_workflow::{Checked, Limits, ParamsFile, Source, check};
 use proptest::prelude::*;
 
 use crate::faulty::files;
@@ -115,6 +115,27 @@ proptest! {
             apply(&mut text, change);
         }
         check_any(&text);
+    }
+
+    #[test]
+    fn a_number_keeps_every_bit_wherever_it_is_written(bits in any::<u64>(), long in any::<bool>()) {
+        let value = f64::from_bits(bits);
+        prop_assume!(value.is_finite());
+        let text = if long { format!("{value:.16e}") } else { format!("{value:?}") };
+        let workflow = format!(
+            "fuseline: 1\nname: t\nparams: {{ a: {text}, b: 0.5, c: 0.5 }}\naxes:\n  x: [{text}]\n  y: ${{{{ [params.a] }}}}\n  z: ${{{{ [{text}] }}}}\nstages:\n  s: {{ uses: simulate.features, over: [x, y, z], with: {{ examples: 3 }} }}\n"
+        );
+        let mut given = overrides(&[("b", &text)]);
+        given.params_file =
+            Some(ParamsFile { path: "params.yaml".into(), text: format!("c: {text}\n") });
+        let source = Source { path: Path::new("t.yaml"), text: &workflow };
+        let checked = check(source, &catalogue(), &given, &Limits::default(), &no_files);
+        let Some(read) = checked.workflow else { panic!("{text}: {:?}", checked.diagnostics) };
+        let params = read.params.iter().map(|(_, value)| value);
+        let points = read.axes.iter().map(|axis| &axis.points[0].value);
+        for read in params.chain(points) {
+            prop_assert_eq!(read.as_f64(), Some(value), "{}", text);
+        }
     }
 
     #[test]
