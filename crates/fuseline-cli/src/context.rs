@@ -67,11 +67,7 @@ pub struct Given {
 }
 
 /// The context of a run that has ended, as it is kept. Runs of the same plan with the same outputs have the same.
-pub fn of(
-    files: &Files,
-    plan: &Plan<'_>,
-    outcome: &Outcome,
-) -> Result<Vec<u8>, Failure> {
+pub fn of(files: &Files, plan: &Plan<'_>, outcome: &Outcome) -> Result<Vec<u8>, Failure> {
     let workflow = plan.workflow();
     let outputs = workflow.outputs.iter().filter_map(|output| {
         let action = plan.actions_of(output.stage).start + output.action;

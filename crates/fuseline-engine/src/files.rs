@@ -23,6 +23,9 @@ use crate::memo;
 /// How long a file must have been left alone before its digest is remembered.
 pub const SETTLED: Duration = Duration::from_secs(60);
 
+/// How deep the folders of one table may nest: links may lead in circles.
+const MAX_DEPTH: usize = 16;
+
 /// The name of the memo in a cache.
 const MEMO: &str = "files";
 
@@ -86,6 +89,16 @@ impl FileDigests {
         Ok(digest)
     }
 
+    /// The digest of a folder: of the names and digests of its data files, read once.
+    pub fn folder_digest(&self, folder: &Path) -> io::Result<Digest> {
+        let mut text = String::new();
+        for path in data_files(folder)? {
+            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+        }
+        Ok(Digest::of(text))
+    }
+
     /// An error unless the path names a file that can be opened.
     pub fn exists(&self, path: &Path) -> io::Result<()> {
         let metadata = File::open(path)?.metadata()?;
@@ -96,6 +109,9 @@ impl FileDigests {
     }
 
     fn look_up(&self, path: &Path, now: SystemTime) -> io::Result<Digest> {
+        if path.is_dir() {
+            return self.folder_digest(path);
+        }
         let file = File::open(path)?;
         let before = Looks::of(&file.metadata()?);
         // A path that is no text is not remembered; its file is read.
@@ -121,6 +137,30 @@ impl FileDigests {
     fn memo(&self) -> MutexGuard<'_, Memo> {
         self.memo.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The files of a folder and of the folders in it, in the order of their paths, without those whose name begins with `_`
+/// or `.`: what Spark, pandas and Hive take for the parts of one table.
+pub fn data_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other("its folders nest too deep"));
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(['_', '.']) {
+                continue;
+            }
+            match entry.path() {
+                path if path.is_dir() => folders.push((path, depth + 1)),
+                path => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 impl Looks {

@@ -203,6 +203,15 @@ impl Inputs<'_> {
         made
     }
 
+    /// The files of a folder that the key names, in the order of their paths; none when the path is that of a file.
+    pub fn parts(&self, folder: &Path) -> Vec<&Path> {
+        let keyed = self.files.iter().map(|(keyed, _)| keyed.as_path());
+        let mut parts: Vec<_> =
+            keyed.filter(|keyed| *keyed != folder && keyed.starts_with(folder)).collect();
+        parts.sort();
+        parts
+    }
+
     fn keyed(&self, path: &Path) -> Result<Digest, StageError> {
         let keyed = self.files.iter().find(|(keyed, _)| keyed == path);
         keyed

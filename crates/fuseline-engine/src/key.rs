@@ -11,6 +11,7 @@ use fuseline_host::HostError;
 use serde::Serialize;
 
 use crate::codes;
+use crate::files::data_files;
 use crate::kind::{Kind, Problem};
 use crate::services::Services;
 
@@ -132,6 +133,37 @@ impl<'a> KeyWriter<'a> {
                     .code(codes::MISSING_FILE)
                     .hint("a relative path in the workflow is relative to the workflow's folder, one given with --set to the working directory"),
             ),
+        }
+    }
+
+    /// A file as [`KeyWriter::file`] takes it, or a folder whose data files make one table: their content and their names
+    /// within the folder count.
+    pub fn file_or_folder(&mut self, name: &str, path: &Path) {
+        if !path.is_dir() {
+            return self.file(name, path);
+        }
+        let files = match data_files(path) {
+            Ok(files) if !files.is_empty() => files,
+            Ok(_) => {
+                let message = format!("the folder {} holds no file", path.display());
+                return self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE));
+            }
+            Err(error) => {
+                let message = format!("cannot read the folder {}: {error}", path.display());
+                return self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE));
+            }
+        };
+        for file in &files {
+            let within = file.strip_prefix(path).unwrap_or(file).to_string_lossy();
+            self.with(name, &["file ", &within]);
+            self.file(name, file);
+        }
+        // So that a file that is added later is seen.
+        if !self.existence_only {
+            match self.services.files.folder_digest(path) {
+                Ok(digest) => self.files.push((path.to_owned(), digest)),
+                Err(error) => self.problems.push(Problem::new(name, error.to_string())),
+            }
         }
     }
 

@@ -6,9 +6,11 @@ use fuseline_engine::{Ports, RowFlow, Rows};
 pub mod csd;
 pub mod csv;
 pub mod jsonl;
+mod limits;
 pub(crate) mod notation;
 mod npy;
 pub mod npz;
+pub(crate) mod numeric;
 pub mod parquet;
 pub(crate) mod reading;
 pub(crate) mod table;
@@ -22,3 +24,6 @@ fn ports() -> Ports {
 fn rows(flow: &mut RowFlow<'_>) {
     flow.output("features", Rows::all(), Rows::none());
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,7 @@ impl StageKind for DefineCohort {
         let Self { require, table, group, label } = self;
         key.field("require", require);
         if let Some(LabelTable { path, id, missing }) = table {
-            key.file("table.path", path);
+            key.file_or_folder("table.path", path);
             // The ending of the name says how the file is read.
             key.field("table.format", &path.extension().map(|ending| ending.to_string_lossy()));
             key.field("table.id", id);
@@ -146,7 +146,7 @@ impl StageKind for DefineCohort {
         let side = match &self.table {
             Some(LabelTable { path, id, missing }) => {
                 let notation = Notation { missing: missing.clone(), ..Notation::default() };
-                let table = crate::load::table::open(path, inputs.read_file(path)?, notation)
+                let table = crate::load::table::read(inputs, path, notation)
                     .map_err(|error| error.at("table.path"))?;
                 Some(Side::new(id, table)?)
             }

@@ -16,7 +16,7 @@ use super::external::External;
 use crate::fitted_on::FittedOn;
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
-use crate::load::table::{Table, open};
+use crate::load::table::{Table, read};
 use crate::pattern::Column;
 use crate::rows::Finder;
 
@@ -93,7 +93,7 @@ impl StageKind for PrecomputedExpert {
             class_weight,
             modality,
         } = self;
-        key.file("path", path);
+        key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
         key.field("id", id);
@@ -130,7 +130,7 @@ impl StageKind for PrecomputedExpert {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = open(&self.path, inputs.read_file(&self.path)?, notation)?;
+        let table = read(inputs, &self.path, notation)?;
         let found = self.evidence(&table, &cohort)?;
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
             StageError::data(format!(

@@ -7,13 +7,15 @@ use fuseline_artifact::Features;
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
-use hdf5_reader::{Dataset, Datatype, Hdf5File};
+use hdf5_reader::{ByteOrder, Dataset, Datatype, EnumMember, Hdf5File, OpenOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes};
+use super::numeric::{Class, Layout};
 use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
 use super::table::{Cells, DAMAGED, Table, file_name};
-use crate::pattern::{Column, Pattern};
+use crate::pattern::{Column, Pattern, closest};
 
 /// Reads features from a `.csd` file (HDF5), as the CMU-Multimodal SDK ships them: for each video a table of features
 /// and the intervals of time that its rows span.
@@ -40,6 +42,9 @@ pub struct LoadCsd {
     /// What a row counts for in the mean and the sd: as much as any other, or as long as its interval lasts.
     #[serde(default)]
     weight: Weight,
+    /// Videos to leave out, by their names in the file.
+    #[serde(default)]
+    exclude: Vec<String>,
     /// Which of the pooled features to take; all when left out.
     #[serde(default)]
     columns: Chosen,
@@ -79,13 +84,16 @@ impl StageKind for LoadCsd {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, sequence, id, pool, weight, columns, non_finite } = self;
+        let Self { path, sequence, id, pool, weight, exclude, columns, non_finite } = self;
         key.file("path", path);
         key.field("sequence", sequence);
         key.field("id", id);
         key.field("pool", pool);
         if *weight != Weight::Rows {
             key.field("weight", weight);
+        }
+        if !exclude.is_empty() {
+            key.field("exclude", exclude);
         }
         key.field("columns", columns);
         key.field("non_finite", non_finite);
@@ -110,53 +118,51 @@ impl LoadCsd {
         outputs: &mut Outputs,
     ) -> Result<Features, StageError> {
         let file = file_name(&self.path);
-        let hdf5 = Hdf5File::from_vec(bytes).map_err(|error| unreadable(&file, &error))?;
-        let sequence = self.sequence(&file, &hdf5)?;
-        let data = sequence.group("data").map_err(|error| unreadable(&file, &error))?;
-        let videos = data.groups().map_err(|error| unreadable(&file, &error))?;
-        let mut entries = BTreeMap::<String, Vec<Group>>::new();
+        contain_panics(&file, || self.features(&file, bytes, keep_going, outputs))
+    }
+
+    fn features(
+        &self,
+        file: &str,
+        bytes: Vec<u8>,
+        keep_going: impl Fn() -> Result<(), StageError>,
+        outputs: &mut Outputs,
+    ) -> Result<Features, StageError> {
+        let file_bytes = bytes.len() as u64;
+        let hdf5 = Hdf5File::from_vec_with_options(bytes, bounded(file_bytes))
+            .map_err(|error| unreadable(file, &error))?;
+        let sequence = self.sequence(file, &hdf5)?;
+        let videos = self.videos(file, file_bytes, &sequence)?;
+        let width = common_width(file, &videos)?;
+        let mut entries = BTreeMap::<String, Vec<Video>>::new();
         for video in videos {
-            entries.entry(self.example_id(&file, video.name())?).or_default().push(video);
+            entries.entry(self.example_id(file, &video.name)?).or_default().push(video);
         }
 
         let mut gate = Gate { rule: self.non_finite, seen: 0 };
-        let (mut ids, mut values, mut width) = (Vec::new(), Vec::new(), None);
+        let (mut ids, mut values) = (Vec::new(), Vec::new());
         for (example, mut videos) in entries {
             keep_going()?;
-            videos.sort_by(|a, b| a.name().cmp(b.name()));
+            videos.retain(|video| video.rows > 0);
+            videos.sort_by(|a, b| a.name.cmp(&b.name));
+            if videos.is_empty() {
+                continue;
+            }
             // The finite values of each feature, and what each counts for.
-            let mut columns = Vec::<(Vec<f64>, Vec<f64>)>::new();
+            let mut columns = vec![(Vec::<f64>::new(), Vec::<f64>::new()); width];
             for video in &videos {
-                let found = Rows::read(&file, video, self.weight)?;
-                if found.width == 0 {
-                    continue;
-                }
-                match &width {
-                    None => width = Some((found.width, video.name().to_owned())),
-                    Some((width, first)) if *width != found.width => {
-                        return Err(StageError::data(format!(
-                            "video {first} of {file} has {width} features and video {} has {}",
-                            video.name(),
-                            found.width
-                        ))
-                        .at("path"));
-                    }
-                    Some(_) => {}
-                }
-                columns.resize(found.width, Default::default());
-                for (row, &weight) in found.values.chunks_exact(found.width).zip(&found.weights) {
+                let rows = video.numbers(file, "features", &video.features)?;
+                let weights = video.weights(file, self.weight)?;
+                for (row, &weight) in rows.chunks_exact(width).zip(&weights) {
                     for (at, ((values, weights), &value)) in columns.iter_mut().zip(row).enumerate()
                     {
-                        let place = || format!("feature {at} of video {} of {file}", video.name());
+                        let place = || format!("feature {at} of video {} of {file}", video.name);
                         if let Some(value) = gate.admit(Some(value), place)? {
                             values.push(value);
                             weights.push(weight);
                         }
                     }
                 }
-            }
-            if columns.is_empty() {
-                continue;
             }
             ids.push(example);
             for (column, weights) in &columns {
@@ -167,15 +173,49 @@ impl LoadCsd {
                 }));
             }
         }
-        gate.report(&file, outputs);
-        let width = width.map_or(0, |(width, _)| width);
+        gate.report(file, outputs);
         let mut names = vec!["video".to_owned()];
-        names.extend(pooled_names(&dimension_names(&file, &sequence, width)?, &self.pool));
-        let table = Table::new(file, names, None, Cells::Matrix { ids, values });
+        names.extend(pooled_names(&dimension_names(file, &sequence, width)?, &self.pool));
+        let table = Table::new(file.to_owned(), names, None, Cells::Matrix { ids, values });
         let id = Id::of_column(Column::Place(0), None);
         let non_finite = NonFinite::Keep;
         Reading { id: &id, columns: &self.columns, long: None, pool: &[], non_finite }
             .features(table, outputs)
+    }
+
+    /// The videos that are not left out, none of them read yet.
+    fn videos(
+        &self,
+        file: &str,
+        file_bytes: u64,
+        sequence: &Group,
+    ) -> Result<Vec<Video>, StageError> {
+        let groups = sequence
+            .group("data")
+            .and_then(|data| data.groups())
+            .map_err(|error| unreadable(file, &error))?;
+        let is = |wanted: &String| groups.iter().any(|group| group.name() == wanted);
+        if let Some(unknown) = self.exclude.iter().find(|wanted| !is(wanted)) {
+            let hint = match closest(unknown, groups.iter().map(Group::name)) {
+                Some(name) => format!("did you mean {name}"),
+                None => format!("it holds {} videos", groups.len()),
+            };
+            return Err(StageError::data(format!("{file} has no video {unknown}"))
+                .at("exclude")
+                .hint(hint));
+        }
+        let mut videos = Vec::new();
+        let mut bytes = 0_u64;
+        for group in groups {
+            if self.exclude.iter().any(|name| name == group.name()) {
+                continue;
+            }
+            let video = Video::open(file, &group)?;
+            bytes = bytes.saturating_add(table_bytes(video.rows as u64, video.width as u64));
+            check_expansion(file, file_bytes, &format!("video {}", video.name), bytes)?;
+            videos.push(video);
+        }
+        Ok(videos)
     }
 
     fn sequence(&self, file: &str, hdf5: &Hdf5File) -> Result<Group, StageError> {
@@ -238,89 +278,164 @@ fn weighted(pool: Pool, values: &[f64], weights: &[f64]) -> f64 {
     }
 }
 
-/// The rows of one video, as many as it has intervals.
-struct Rows {
+/// A video: as many rows of features as it has intervals.
+struct Video {
+    name: String,
+    rows: usize,
     width: usize,
-    values: Vec<f64>,
-    /// What each row counts for.
-    weights: Vec<f64>,
+    features: Dataset,
+    intervals: Dataset,
 }
 
-impl Rows {
-    fn read(file: &str, video: &Group, weight: Weight) -> Result<Self, StageError> {
-        let wrong = |what: String| {
-            StageError::data(format!("video {} of {file} {what}", video.name())).at("path")
+impl Video {
+    fn open(file: &str, group: &Group) -> Result<Self, StageError> {
+        let name = group.name().to_owned();
+        let dataset = |dataset| {
+            group.dataset(dataset).map_err(|error| wrong(file, &name, &error.to_string()))
         };
-        let dataset = |name| video.dataset(name).map_err(|error| wrong(format!("{error}")));
         let (features, intervals) = (dataset("features")?, dataset("intervals")?);
         let size = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
         let (rows, width) = match *features.shape() {
             [rows] => (size(rows), 1),
             [rows, width] => (size(rows), size(width)),
             ref shape => {
-                return Err(wrong(format!(
-                    "has features of {} dimensions where 2 are wanted",
-                    shape.len()
-                )));
+                let what = format!("has features of {} dimensions where 2 are wanted", shape.len());
+                return Err(wrong(file, &name, &what));
             }
         };
         let spans = intervals.shape().first().copied().map_or(0, size);
         if spans != rows {
-            return Err(wrong(format!("has {rows} rows of features and {spans} intervals")));
+            let what = format!("has {rows} rows of features and {spans} intervals");
+            return Err(wrong(file, &name, &what));
         }
-        if rows == 0 {
-            return Ok(Self { width: 0, values: Vec::new(), weights: Vec::new() });
+        let rows = if width == 0 { 0 } else { rows };
+        Ok(Self { name, rows, width, features, intervals })
+    }
+
+    /// The values of one of its datasets, row-major.
+    fn numbers(&self, file: &str, what: &str, dataset: &Dataset) -> Result<Vec<f64>, StageError> {
+        let wrong = |why: String| wrong(file, &self.name, &format!("has {what} {why}"));
+        let layout = layout(dataset).map_err(wrong)?;
+        let bytes = dataset
+            .read_raw_bytes()
+            .map_err(|error| wrong(format!("that cannot be read: {error}")))?;
+        Ok(layout.numbers(&bytes))
+    }
+
+    /// What each row counts for.
+    fn weights(&self, file: &str, weight: Weight) -> Result<Vec<f64>, StageError> {
+        if weight == Weight::Rows {
+            return Ok(vec![1.0; self.rows]);
         }
-        let values = numbers(&features).map_err(|what| wrong(format!("has features {what}")))?;
-        let weights = match weight {
-            Weight::Rows => vec![1.0; rows],
-            Weight::Duration => {
-                let times =
-                    numbers(&intervals).map_err(|what| wrong(format!("has intervals {what}")))?;
-                let lengths: Vec<f64> =
-                    times.chunks_exact(2).map(|time| time[1] - time[0]).collect();
-                if intervals.shape().len() != 2 || lengths.len() != rows {
-                    return Err(wrong(
-                        "has intervals that are not pairs of start and end".to_owned(),
-                    ));
-                }
-                if let Some(row) =
-                    lengths.iter().position(|length| !(*length >= 0.0 && length.is_finite()))
-                {
-                    return Err(wrong(format!(
-                        "has the interval {} to {} in row {row}, which has no length",
-                        times[2 * row],
-                        times[2 * row + 1]
-                    ))
-                    .at("weight")
-                    .hint("weight: rows lets every row count alike"));
-                }
-                lengths
-            }
-        };
-        Ok(Self { width, values, weights })
+        if !matches!(*self.intervals.shape(), [_, 2]) {
+            let what = "has intervals that are not pairs of start and end";
+            return Err(wrong(file, &self.name, what));
+        }
+        let times = self.numbers(file, "intervals", &self.intervals)?;
+        let lengths: Vec<f64> = times.chunks_exact(2).map(|time| time[1] - time[0]).collect();
+        if let Some(row) = lengths.iter().position(|length| !(*length >= 0.0 && length.is_finite()))
+        {
+            let what = format!(
+                "has the interval {} to {} in row {row}, which has no length",
+                times[2 * row],
+                times[2 * row + 1]
+            );
+            let hint =
+                format!("weight: rows lets every row count alike; {}", leave_out(&self.name));
+            return Err(wrong(file, &self.name, &what).at("weight").hint(hint));
+        }
+        Ok(lengths)
     }
 }
 
-/// The values of a dataset, row-major.
-fn numbers(dataset: &Dataset) -> Result<Vec<f64>, String> {
-    let failed = |error: Error| format!("that cannot be read: {error}");
-    match dataset.dtype() {
-        Datatype::FloatingPoint { size: 8, .. } => {
-            Ok(dataset.read_array::<f64>().map_err(failed)?.into_iter().collect())
-        }
-        Datatype::FloatingPoint { size: 4, .. } => {
-            Ok(dataset.read_array::<f32>().map_err(failed)?.into_iter().map(f64::from).collect())
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a feature of more than 53 bits is rounded")]
-        Datatype::FixedPoint { signed: true, size: 8, .. } => {
-            Ok(dataset.read_array::<i64>().map_err(failed)?.into_iter().map(|v| v as f64).collect())
-        }
-        Datatype::FixedPoint { signed: true, size: 4, .. } => {
-            Ok(dataset.read_array::<i32>().map_err(failed)?.into_iter().map(f64::from).collect())
-        }
-        other => Err(format!("of type {other:?}")),
+/// How wide the rows of all videos are; an error where some are of another width than most.
+fn common_width(file: &str, videos: &[Video]) -> Result<usize, StageError> {
+    let mut counts = BTreeMap::<usize, usize>::new();
+    for video in videos.iter().filter(|video| video.rows > 0) {
+        *counts.entry(video.width).or_default() += 1;
     }
+    // Of widths that are equally common the widest, so that the message does not depend on chance.
+    let Some((&width, &most)) = counts.iter().max_by_key(|(_, count)| **count) else {
+        return Ok(0);
+    };
+    let mut others = videos.iter().filter(|video| video.rows > 0 && video.width != width);
+    let Some(first) = others.next() else { return Ok(width) };
+    let names: Vec<&str> =
+        [first].into_iter().chain(others).map(|video| video.name.as_str()).collect();
+    let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+    let shown = if names.len() > 8 { format!("{shown}, ...") } else { shown };
+    Err(StageError::data(format!(
+        "video {} of {file} has {} features where {most} others have {width}",
+        first.name, first.width
+    ))
+    .at("path")
+    .hint(match names.len() {
+        1 => leave_out(&first.name),
+        many => format!("{many} videos differ; exclude: [{shown}] leaves them out"),
+    }))
+}
+
+fn leave_out(video: &str) -> String {
+    format!("exclude: [{video}] leaves the video out")
+}
+
+fn wrong(file: &str, video: &str, what: &str) -> StageError {
+    StageError::data(format!("video {video} of {file} {what}")).at("path").hint(leave_out(video))
+}
+
+/// How the numbers of a dataset are written. The error says what they are instead.
+fn layout(dataset: &Dataset) -> Result<Layout, String> {
+    let dtype = dataset.dtype();
+    let (class, size, order) = match dtype {
+        Datatype::FixedPoint { size, signed, byte_order } => {
+            (if *signed { Class::Signed } else { Class::Unsigned }, *size, *byte_order)
+        }
+        Datatype::FloatingPoint { size, byte_order } => (Class::Float, *size, *byte_order),
+        // h5py's truth values.
+        Datatype::Enum { base, members } if are_truths(members) => match **base {
+            Datatype::FixedPoint { size, signed: true, byte_order } => {
+                (Class::Signed, size, byte_order)
+            }
+            _ => return Err("that are no numbers".to_owned()),
+        },
+        other => return Err(format!("that are {}, not numbers", in_words(other))),
+    };
+    let layout = Layout::new(class, size as usize, order == ByteOrder::BigEndian);
+    match layout {
+        Some(layout) if is_ieee(dataset, class, size as usize) => Ok(layout),
+        _ => Err(format!("that are {}, which are not read", in_words(dtype))),
+    }
+}
+
+/// Whether floats of two bytes are halves; other formats spend more of them on the exponent.
+fn is_ieee(dataset: &Dataset, class: Class, size: usize) -> bool {
+    const EXPONENT_BITS: usize = 13;
+    (class, size) != (Class::Float, 2)
+        || dataset.raw_datatype().is_ok_and(|raw| raw.get(EXPONENT_BITS) == Some(&5))
+}
+
+fn are_truths(members: &[EnumMember]) -> bool {
+    members.iter().all(|member| ["FALSE", "TRUE"].contains(&&*member.name))
+}
+
+/// A type of HDF5 for people.
+fn in_words(dtype: &Datatype) -> String {
+    match dtype {
+        Datatype::FixedPoint { size, .. } => format!("whole numbers of {size} bytes"),
+        Datatype::FloatingPoint { size, .. } => format!("floats of {size} bytes"),
+        Datatype::String { .. } => "texts".to_owned(),
+        Datatype::Compound { .. } => "records of several fields".to_owned(),
+        Datatype::Enum { .. } => "names of an enumeration".to_owned(),
+        Datatype::VarLen { .. } => "lists of any length".to_owned(),
+        Datatype::Array { .. } => "arrays".to_owned(),
+        _ => "bytes or references".to_owned(),
+    }
+}
+
+/// Bounds for the reader of a file.
+fn bounded(file_bytes: u64) -> OpenOptions {
+    let limit = usize::try_from(expansion_limit(file_bytes)).unwrap_or(usize::MAX);
+    OpenOptions::default().with_max_chunk_bytes(limit).with_max_read_bytes(limit)
 }
 
 /// The names that the file gives the features, where it gives each another; else `f0`, `f1`, ...

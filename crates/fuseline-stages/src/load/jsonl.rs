@@ -1,5 +1,6 @@
 //! `load.jsonl`: a file of JSON lines becomes features.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -7,16 +8,20 @@ use fuseline_artifact::Features;
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
+pub(crate) use self::field::JsonColumn;
+use self::field::{Field, Shape};
+use self::json::{Json, JsonError};
+use super::limits::{check_expansion, table_bytes};
 use super::notation::{Missing, Notation};
-use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading};
-use super::table::{Cells, Table, file_name};
+use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
+use super::table::{Cells, Source, Table, Unfit, file_name};
 
 /// Reads numeric features from a file that holds one JSON object a line, each an example.
 ///
-/// A name that a line lacks is missing there, and so is `null`; `true` is 1 and `false` is 0. A list of numbers becomes
-/// one feature for each of its places, `name.0`, `name.1`, ..., which is how embeddings are read.
+/// A name that a line lacks is missing there, and so are `null` and the `NaN` of Python; `true` is 1 and `false` is 0. A
+/// list of numbers becomes one feature for each of its places, `name.0`, `name.1`, ..., which is how embeddings are read;
+/// the lists of a name must be equally long. `columns` takes the names of single places and of whole lists.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadJsonl {
@@ -37,14 +42,15 @@ pub struct LoadJsonl {
     /// What stands for a missing value where there is text or a number, besides `null` and empty text.
     #[serde(default)]
     missing: Missing,
-    /// What becomes of infinite values (written as text, since JSON has none). The log says how many there were.
+    /// What becomes of infinite values (`Infinity`, or the text "inf"). The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
 }
 
 impl StageKind for LoadJsonl {
     const NAME: &'static str = "load.jsonl";
-    // 2: more texts stand for a missing value, and an id may read NA.
+    // 2: more texts stand for a missing value, and an id may read NA; numbers are read to their last bit, ids keep all of
+    // their digits; NaN and Infinity are read; lists of other lengths and names that come twice are errors.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from JSON lines, one object an example.";
 
@@ -77,71 +83,121 @@ impl StageKind for LoadJsonl {
 impl LoadJsonl {
     fn read(&self, bytes: &[u8], outputs: &mut Outputs) -> Result<Features, StageError> {
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = table(file_name(&self.path), bytes)?.with_notation(notation).with_rows()?;
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }
-            .features(table, outputs)
+        let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
+        let column = |place: usize, name: &str, item: Option<usize>| {
+            let usage = match item {
+                None => reading.use_of(place, name),
+                Some(item) => reading.use_of_item(name, item),
+            };
+            match usage {
+                Use::None => JsonColumn::Unread,
+                Use::Text => JsonColumn::values(),
+                Use::Number => JsonColumn::numbers(),
+            }
+        };
+        let table = table(file_name(&self.path), bytes, &notation, column)?.with_rows()?;
+        reading.features(table, outputs)
     }
 }
 
-/// The lines of a file of JSON objects. Columns come in the order in which their names first appear.
-pub(crate) fn table(file: String, bytes: &[u8]) -> Result<Table, StageError> {
-    let (mut names, mut rows, mut lines) = (Vec::<String>::new(), Vec::new(), Vec::new());
+/// The lines of a file of JSON objects. Columns come in the order in which their names first appear. `column` says what is
+/// kept of each: it is given the place in the file, the name there, and the place in the list where there are lists.
+pub(crate) fn table(
+    file: String,
+    bytes: &[u8],
+    notation: &Notation,
+    column: impl Fn(usize, &str, Option<usize>) -> JsonColumn,
+) -> Result<Table, StageError> {
+    // A byte order mark is nothing.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let (mut fields, mut lines) = (Vec::<Field>::new(), Vec::new());
     let mut places = BTreeMap::<String, usize>::new();
-    for (line, text) in (1_u64..).zip(bytes.split(|byte| *byte == b'\n')) {
+    let mut width = 0_u64;
+    let check_size = |rows: usize, width: u64| {
+        let table = table_bytes(rows as u64, width);
+        check_expansion(&file, bytes.len() as u64, "the table", table)
+    };
+    for (line, text) in (1_u64..).zip(text.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
-            // The error counts lines from this one.
-            let reason = error.to_string();
-            let reason = reason.rsplit_once(" at line ").map_or(&*reason, |(reason, _)| reason);
-            StageError::data(format!(
-                "line {line} of {file} is no JSON object: {reason} at column {}",
-                error.column()
-            ))
-            .at("path")
-            .hint(match error.is_eof() {
-                true => "the line ends early: is the file cut short? copy it again, or take the line out",
-                false => r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#,
-            })
-        })?;
-        let mut row = vec![Value::Null; names.len()];
-        for (name, value) in flat(object) {
-            let place = *places.entry(name).or_insert_with_key(|name| {
-                names.push(name.clone());
-                names.len() - 1
-            });
-            if place >= row.len() {
-                row.resize(place + 1, Value::Null);
+        for (name, value) in object(&file, line, text)? {
+            let place = places.get(&*name).copied().unwrap_or(fields.len());
+            if place == fields.len() {
+                places.insert(name.clone().into_owned(), place);
+                fields.push(Field::new(name.into_owned()));
             }
-            row[place] = value;
+            let field = &mut fields[place];
+            if std::mem::replace(&mut field.line, line) == line {
+                return Err(StageError::data(format!(
+                    "line {line} of {file} names {} twice",
+                    field.name
+                ))
+                .at("path")
+                .hint("an object holds each name once: which of the values is meant?"));
+            }
+            let before = field.columns.len();
+            field.put(lines.len(), &value, notation, |name, item| column(place, name, item));
+            if field.columns.len() > before {
+                width += (field.columns.len() - before) as u64;
+                check_size(lines.len(), width)?;
+            }
         }
-        rows.push(row);
         lines.push(line);
     }
-    if names.is_empty() {
-        return Err(StageError::data(format!("{file} is empty"))
-            .at("path")
-            .hint(r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#));
+    if fields.is_empty() {
+        return Err(StageError::data(format!("{file} is empty")).at("path").hint(ONE_A_LINE));
     }
-    Ok(Table::new(file, names, Some(lines), Cells::Json(rows)))
-}
-
-/// Names and values, a list of numbers as one for each of its places.
-fn flat(object: Map<String, Value>) -> Vec<(String, Value)> {
-    let mut cells = Vec::with_capacity(object.len());
-    for (name, value) in object {
-        match value {
-            Value::Array(items) if items.iter().all(|item| item.is_number() || item.is_null()) => {
-                let items = items.into_iter().enumerate();
-                cells.extend(items.map(|(place, item)| (format!("{name}.{place}"), item)));
-            }
-            value => cells.push((name, value)),
+    check_size(lines.len(), width)?;
+    let (mut names, mut columns) = (Vec::new(), Vec::new());
+    let (mut sources, mut unfit) = (Vec::new(), BTreeMap::new());
+    for field in fields {
+        let first = columns.len();
+        if let Some(holds) = field.fault {
+            unfit.insert(first, Unfit { holds, is_text: false });
+        } else if let Shape::List { length, .. } = field.shape {
+            names.extend((0..length).map(|place| format!("{}.{place}", field.name)));
+            columns.extend(field.columns);
+            sources.push(Source { name: field.name, columns: first..columns.len() });
+            continue;
         }
+        names.push(field.name.clone());
+        columns.push(field.columns.into_iter().next().unwrap_or_default());
+        sources.push(Source { name: field.name, columns: first..columns.len() });
     }
-    cells
+    let table = Table::new(file, names, Some(lines), Cells::Json(columns));
+    Ok(Table { sources, unfit, ..table.with_notation(notation.clone()) })
 }
 
+/// How such a file looks.
+const ONE_A_LINE: &str = r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#;
+
+/// The names and values of a line.
+fn object<'l>(
+    file: &str,
+    line: u64,
+    text: &'l [u8],
+) -> Result<Vec<(Cow<'l, str>, Json<'l>)>, StageError> {
+    let text = std::str::from_utf8(text).map_err(|_| {
+        StageError::data(format!("line {line} of {file} is not UTF-8 text"))
+            .at("path")
+            .hint("save it as UTF-8")
+    })?;
+    json::object(text).map_err(|error| {
+        let JsonError { reason, column, is_cut } = error;
+        let reason = if is_cut { format!("EOF, {reason}") } else { reason };
+        let message = format!("line {line} of {file} is no JSON object: {reason} at column {column}");
+        let is_list = text.trim_start().starts_with('[');
+        StageError::data(message).at("path").hint(match (is_cut, is_list) {
+            (_, true) => "a list of objects is no file of lines: pandas writes one with to_json(FILE, orient=\"records\", lines=True)",
+            (true, _) => "the line ends early: is the file cut short? copy it again, or take the line out; an object over several lines is written on one",
+            _ => ONE_A_LINE,
+        })
+    })
+}
+
+mod field;
+mod json;
 #[cfg(test)]
 mod tests;

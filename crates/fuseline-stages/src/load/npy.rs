@@ -1,91 +1,161 @@
 //! Arrays as numpy writes them (`numpy.lib.format`, versions 1 to 3).
 
-/// An array in row-major order.
-#[derive(Debug, PartialEq)]
+use super::numeric::{Class, Layout, truth_text, unsigned};
+
+/// What every such file begins with.
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// An array.
+#[derive(Debug)]
 pub(super) struct Npy {
     pub shape: Vec<usize>,
-    pub values: Values,
+    kind: Kind,
+    /// Its items, in row-major order.
+    items: Vec<u8>,
 }
 
-/// The values of an array.
-#[derive(Debug, PartialEq)]
-pub(super) enum Values {
-    Numbers(Vec<f64>),
-    Whole(Vec<i64>),
-    Texts(Vec<String>),
+/// What the items are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Number(Layout),
+    Truth,
+    /// Bytes, so many an item.
+    Bytes(usize),
+    /// Code points of four bytes, in so many bytes an item.
+    Points {
+        width: usize,
+        is_big_endian: bool,
+    },
+}
+
+impl Kind {
+    fn width(self) -> usize {
+        match self {
+            Self::Number(layout) => layout.width(),
+            Self::Truth => 1,
+            Self::Bytes(width) | Self::Points { width, .. } => width,
+        }
+    }
 }
 
 /// Reads an array. Errors are lower-case fragments that say what is wrong with it.
 pub(super) fn read(bytes: &[u8]) -> Result<Npy, String> {
     let (header, data) = parts(bytes).ok_or("it is no numpy array, or is cut short")?;
-    let descr = text_after(header, "'descr':").ok_or("it has a structured or unknown type")?;
-    let fortran = word_after(header, "'fortran_order':") == Some("True");
+    let descr = text_after(header, "'descr':")
+        .ok_or("it holds records of several fields; save one array for each of them")?;
+    let kind = kind(descr)?;
     let shape = shape(header).ok_or("its shape cannot be read")?;
     let count = shape
         .iter()
         .try_fold(1_usize, |count, &n| count.checked_mul(n))
         .ok_or("it is too large")?;
-    if descr == "|O" {
-        return Err(
-            "it holds Python objects; save it as numbers or text, without pickle".to_owned()
-        );
+    let width = kind.width();
+    if width == 0 && count > 0 {
+        return Err("its texts have no length".to_owned());
     }
-    let (order, rest) = descr.split_at_checked(1).unwrap_or(("", descr));
-    let (kind, size) = rest.split_at_checked(1).unwrap_or(("", ""));
-    let size: usize = size.parse().map_err(|_| format!("it is of type {descr}"))?;
-    let width = if kind == "U" { 4 * size } else { size };
-    if count.checked_mul(width).is_none_or(|wanted| wanted > data.len()) {
-        return Err("it is cut short".to_owned());
-    }
-    let items = || data[..count * width].chunks_exact(width.max(1));
-    let big = order == ">";
-    let values = match (kind, size) {
-        ("f", 2) => Values::Numbers(items().map(|b| half(number(b, big) as u16)).collect()),
-        ("f", 4) => {
-            let value = |b| f64::from(f32::from_bits(number(b, big) as u32));
-            Values::Numbers(items().map(value).collect())
-        }
-        ("f", 8) => Values::Numbers(items().map(|b| f64::from_bits(number(b, big))).collect()),
-        ("i", 1 | 2 | 4 | 8) => {
-            let unused = 64 - 8 * size;
-            let value = |b| (number(b, big) << unused).cast_signed() >> unused;
-            Values::Whole(items().map(value).collect())
-        }
-        ("u", 1 | 2 | 4 | 8) | ("b", 1) => Values::Whole(
-            items()
-                .map(|b| i64::try_from(number(b, big)))
-                .collect::<Result<_, _>>()
-                .map_err(|_| "it holds a whole number of more than 63 bits".to_owned())?,
-        ),
-        ("S", 1..) => Values::Texts(
-            items().map(|b| String::from_utf8_lossy(b).trim_end_matches('\0').to_owned()).collect(),
-        ),
-        ("U", 1..) => {
-            let text = |b: &[u8]| -> String {
-                let points = b.chunks_exact(4).map(|b| number(b, big) as u32);
-                points.take_while(|point| *point != 0).filter_map(char::from_u32).collect()
-            };
-            Values::Texts(items().map(text).collect())
-        }
-        _ => return Err(format!("it is of type {descr}")),
+    let size = count.checked_mul(width).ok_or("it is too large")?;
+    let items = data.get(..size).ok_or_else(|| {
+        format!("it is cut short: {size} bytes were saved, and {} are there", data.len())
+    })?;
+    let is_column_major = word_after(header, "'fortran_order':") == Some("True");
+    let items = match is_column_major && shape.len() > 1 {
+        true => row_major(items, width, &shape),
+        false => items.to_vec(),
     };
-    let values = if fortran && shape.len() > 1 { row_major(values, &shape) } else { values };
-    Ok(Npy { shape, values })
+    Ok(Npy { shape, kind, items })
+}
+
+impl Npy {
+    /// Its items as numbers; none when they are texts.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        match self.kind {
+            Kind::Number(layout) => Some(layout.numbers(&self.items)),
+            Kind::Truth => {
+                Some(self.items.iter().map(|item| f64::from(u8::from(*item != 0))).collect())
+            }
+            Kind::Bytes(_) | Kind::Points { .. } => None,
+        }
+    }
+
+    /// Its items as texts, whole numbers with all their digits. The error names the first that is no text.
+    pub fn texts(&self) -> Result<Vec<String>, String> {
+        let items = self.items.chunks_exact(self.kind.width().max(1));
+        match self.kind {
+            Kind::Number(layout) => Ok(items.map(|item| layout.text(item)).collect()),
+            Kind::Truth => Ok(items.map(|item| truth_text(item != [0]).to_owned()).collect()),
+            Kind::Bytes(_) => items.enumerate().map(|(row, item)| utf8(row, item)).collect(),
+            Kind::Points { is_big_endian, .. } => {
+                items.enumerate().map(|(row, item)| characters(row, item, is_big_endian)).collect()
+            }
+        }
+    }
+}
+
+/// A text of bytes, without the NULs that fill it up.
+fn utf8(row: usize, item: &[u8]) -> Result<String, String> {
+    let length = item.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    match std::str::from_utf8(&item[..length]) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(format!(
+            "item {} is not UTF-8 text: b\"{}\"; save it as text, as np.char.decode(array, \"latin-1\") gives it",
+            row + 1,
+            item[..length].escape_ascii()
+        )),
+    }
+}
+
+/// A text of code points, without the NULs that fill it up.
+fn characters(row: usize, item: &[u8], is_big_endian: bool) -> Result<String, String> {
+    let points = item.chunks_exact(4).map(|point| unsigned(point, is_big_endian) as u32);
+    let text: Option<String> = points.map(char::from_u32).collect();
+    let text = text.ok_or_else(|| format!("item {} holds a code that is no character", row + 1))?;
+    Ok(text.trim_end_matches('\0').to_owned())
+}
+
+/// What a type of numpy is, such as `<f8`.
+fn kind(descr: &str) -> Result<Kind, String> {
+    let (order, rest) = descr.split_at_checked(1).unwrap_or(("", descr));
+    let is_big_endian = order == ">";
+    let (letter, size) = rest.split_at_checked(1).unwrap_or((rest, ""));
+    let other = |what: &str| Err(format!("it holds {what} (numpy type {descr})"));
+    let number = |class, size: usize| match Layout::new(class, size, is_big_endian) {
+        Some(layout) => Ok(Kind::Number(layout)),
+        None => other("numbers of an unusual width; save it with astype(np.float64)"),
+    };
+    match (letter, size.parse()) {
+        ("O", _) => {
+            Err("it holds Python objects; save it as numbers or text, without pickle".to_owned())
+        }
+        ("f", Ok(size)) => number(Class::Float, size),
+        ("i", Ok(size)) => number(Class::Signed, size),
+        ("u", Ok(size)) => number(Class::Unsigned, size),
+        ("b", Ok(1)) => Ok(Kind::Truth),
+        ("S", Ok(size)) => Ok(Kind::Bytes(size)),
+        ("U", Ok(size)) => match usize::checked_mul(size, 4) {
+            Some(width) => Ok(Kind::Points { width, is_big_endian }),
+            None => Err("it is too large".to_owned()),
+        },
+        ("c", _) => other("complex numbers; save real and imaginary part as two features"),
+        ("M" | "m", _) => other("dates or times; save it with astype(str) or astype(np.float64)"),
+        _ => other("something that is neither numbers nor text"),
+    }
 }
 
 /// The text of the header, and the bytes after it.
 fn parts(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let rest = bytes.strip_prefix(MAGIC)?;
     let (version, rest) = rest.split_at_checked(2)?;
     let sized = if version[0] == 1 { 2 } else { 4 };
     let (length, rest) = rest.split_at_checked(sized)?;
-    let length = usize::try_from(number(length, false)).ok()?;
+    let length = usize::try_from(unsigned(length, false)).ok()?;
     let (header, data) = rest.split_at_checked(length)?;
     Some((std::str::from_utf8(header).ok()?, data))
 }
 
 fn text_after<'h>(header: &'h str, name: &str) -> Option<&'h str> {
-    let rest = header.split_once(name)?.1.trim_start().strip_prefix('\'')?;
+    let rest = header.split_once(name)?.1.trim_start();
+    // Python 2 may have marked the text as Unicode.
+    let rest = rest.strip_prefix('u').unwrap_or(rest).strip_prefix('\'')?;
     Some(rest.split_once('\'')?.0)
 }
 
@@ -93,56 +163,30 @@ fn word_after<'h>(header: &'h str, name: &str) -> Option<&'h str> {
     header.split_once(name)?.1.trim_start().split([',', '}']).next()
 }
 
+/// The sizes of the dimensions; a whole number of Python 2 may end in `L`.
 fn shape(header: &str) -> Option<Vec<usize>> {
     let rest = header.split_once("'shape':")?.1.trim_start().strip_prefix('(')?;
     let sizes = rest.split_once(')')?.0.split(',').map(str::trim).filter(|size| !size.is_empty());
-    sizes.map(|size| size.parse().ok()).collect()
+    sizes.map(|size| size.strip_suffix('L').unwrap_or(size).parse().ok()).collect()
 }
 
-/// Up to eight bytes as one number.
-fn number(bytes: &[u8], big: bool) -> u64 {
-    let shift = |value, byte: &u8| (value << 8) | u64::from(*byte);
-    if big { bytes.iter().fold(0, shift) } else { bytes.iter().rev().fold(0, shift) }
-}
-
-/// A number of half precision.
-fn half(bits: u16) -> f64 {
-    let fraction = f64::from(bits & 0x3ff);
-    let size = match (bits >> 10) & 0x1f {
-        0 => fraction / 16_777_216.0,
-        31 if fraction > 0.0 => f64::NAN,
-        31 => f64::INFINITY,
-        // The power of two is exact: its exponent is written into the bits of a double.
-        exponent => (1.0 + fraction / 1024.0) * f64::from_bits((u64::from(exponent) + 1008) << 52),
-    };
-    if bits >> 15 == 1 { -size } else { size }
-}
-
-/// Values of a column-major array in row-major order.
-fn row_major(values: Values, shape: &[usize]) -> Values {
-    let count: usize = shape.iter().product();
-    let places: Vec<usize> = (0..count)
-        .map(|mut rest| {
-            let mut at = 0;
-            // The last index moves fastest in row-major order, the first in column-major order.
-            let mut strides: Vec<usize> = Vec::with_capacity(shape.len());
-            let mut stride = 1;
-            for size in shape {
-                strides.push(stride);
-                stride *= size;
-            }
-            for (size, stride) in shape.iter().zip(&strides).rev() {
-                at += rest % size * stride;
-                rest /= size;
-            }
-            at
-        })
-        .collect();
-    match values {
-        Values::Numbers(values) => Values::Numbers(places.iter().map(|&at| values[at]).collect()),
-        Values::Whole(values) => Values::Whole(places.iter().map(|&at| values[at]).collect()),
-        Values::Texts(values) => {
-            Values::Texts(places.iter().map(|&at| values[at].clone()).collect())
+/// The items of a column-major array in row-major order.
+fn row_major(items: &[u8], width: usize, shape: &[usize]) -> Vec<u8> {
+    let strides = shape.iter().scan(1, |next, size| {
+        let stride = *next;
+        *next *= size;
+        Some(stride)
+    });
+    let dimensions: Vec<(usize, usize)> = shape.iter().copied().zip(strides).collect();
+    let mut sorted = Vec::with_capacity(items.len());
+    for mut rest in 0..shape.iter().product() {
+        let mut place = 0;
+        // The last index moves fastest in row-major order, the first in column-major order.
+        for (size, stride) in dimensions.iter().rev() {
+            place += rest % size * stride;
+            rest /= size;
         }
+        sorted.extend_from_slice(&items[place * width..][..width]);
     }
+    sorted
 }

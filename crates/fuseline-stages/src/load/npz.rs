@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes};
 use super::notation::{Missing, Notation};
-use super::npy::{self, Npy, Values};
+use super::npy::{self, Npy};
 use super::reading::{Chosen, Id, NonFinite, Pool, Reading};
 use super::table::{Cells, DAMAGED, Table, file_name};
 use crate::pattern::{Column, Pattern};
@@ -19,7 +20,8 @@ use crate::pattern::{Column, Pattern};
 /// Reads numeric features from a file of `numpy.savez` or `numpy.savez_compressed`.
 ///
 /// One array holds the features, a row an example; another the example_ids, in the same order, as text or whole
-/// numbers. Python objects are refused: reading them would run code. NaN is missing.
+/// numbers. Numbers of every width and truth values (0 and 1) are features; NaN is missing. Python objects are refused:
+/// reading them would run code.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadNpz {
@@ -68,7 +70,9 @@ struct FeatureArray {
 
 impl StageKind for LoadNpz {
     const NAME: &'static str = "load.npz";
-    // 2: blanks around an id do not count.
+    // 2: blanks around an id do not count; ids of bytes that are no UTF-8 and codes that are no characters are errors, and
+    // NULs within an id are kept; ids that are floats are written as Python writes them; whole numbers beyond 63 bits are
+    // read.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from arrays that numpy saved.";
 
@@ -100,29 +104,29 @@ impl StageKind for LoadNpz {
 
 impl LoadNpz {
     fn read(&self, bytes: Vec<u8>, outputs: &mut Outputs) -> Result<Features, StageError> {
+        let file = file_name(&self.path);
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = self.table(bytes)?.with_notation(notation).with_rows()?;
+        let table = contain_panics(&file, || self.table(&file, bytes))?;
+        let table = table.with_notation(notation).with_rows()?;
         let id = Id::of_column(Column::Place(0), self.id.pattern.clone());
         let Self { columns, pool, non_finite, .. } = self;
         Reading { id: &id, columns, long: None, pool, non_finite: *non_finite }
             .features(table, outputs)
     }
 
-    fn table(&self, bytes: Vec<u8>) -> Result<Table, StageError> {
-        let file = file_name(&self.path);
-        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-            StageError::data(format!("{file} is no npz file: {error}")).at("path").hint(DAMAGED)
-        })?;
-        let ids = texts(array(&mut archive, &file, &self.id.array, "id.array")?);
-        let found = array(&mut archive, &file, &self.features.array, "features.array")?;
+    fn table(&self, file: &str, bytes: Vec<u8>) -> Result<Table, StageError> {
+        let mut archive = Archive::open(file, bytes)?;
+        let ids = archive.array(&self.id.array, "id.array")?;
+        let ids = archive.texts(&ids, &self.id.array, "id.array")?;
         let name = &self.features.array;
-        let (rows, width) = match found.shape[..] {
+        let features = archive.array(name, "features.array")?;
+        let (rows, width) = match features.shape[..] {
             [rows] => (rows, 1),
             [rows, width] => (rows, width),
             _ => {
                 return Err(StageError::data(format!(
                     "array {name} of {file} has {} dimensions where 2 are wanted",
-                    found.shape.len()
+                    features.shape.len()
                 ))
                 .at("features.array"));
             }
@@ -135,23 +139,21 @@ impl LoadNpz {
             ))
             .at("id.array"));
         }
-        let values = match found.values {
-            Values::Numbers(values) => values,
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a feature of more than 53 bits is rounded"
-            )]
-            Values::Whole(values) => values.into_iter().map(|value| value as f64).collect(),
-            Values::Texts(_) => {
-                return Err(StageError::data(format!(
-                    "array {name} of {file} holds text, not numbers"
-                ))
-                .at("features.array"));
-            }
+        let what = format!("array {name}");
+        let bytes = table_bytes(rows as u64, width as u64);
+        check_expansion(file, archive.file_bytes, &what, bytes)?;
+        let Some(values) = features.numbers() else {
+            return Err(StageError::data(format!(
+                "array {name} of {file} holds text, not numbers"
+            ))
+            .at("features.array"));
         };
         let mut names = vec![self.id.array.clone()];
         match &self.features.names {
-            Some(of) => names.extend(texts(array(&mut archive, &file, of, "features.names")?)),
+            Some(name) => {
+                let array = archive.array(name, "features.names")?;
+                names.extend(archive.texts(&array, name, "features.names")?);
+            }
             None => names.extend((0..width).map(|place| format!("f{place}"))),
         }
         if names.len() != width + 1 {
@@ -161,43 +163,69 @@ impl LoadNpz {
             ))
             .at("features.names"));
         }
-        Ok(Table::new(file, names, None, Cells::Matrix { ids, values }))
+        Ok(Table::new(file.to_owned(), names, None, Cells::Matrix { ids, values }))
     }
 }
 
-/// An array of the file, by its name.
-fn array(
-    archive: &mut ZipArchive<Cursor<Vec<u8>>>,
-    file: &str,
-    name: &str,
-    option: &str,
-) -> Result<Npy, StageError> {
-    let mut names: Vec<_> =
-        archive.file_names().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
-    names.sort();
-    let failed = |error: &dyn std::error::Error| {
-        StageError::data(format!("array {name} of {file} cannot be read: {error}"))
-            .at("path")
-            .hint(DAMAGED)
-    };
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| match error {
-        ZipError::FileNotFound => StageError::data(format!("{file} has no array {name}"))
-            .at(option)
-            .hint(format!("its arrays are {}", names.join(", "))),
-        other => failed(&other),
-    })?;
-    let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).map_err(|error| failed(&error))?;
-    npy::read(&bytes).map_err(|reason| {
-        StageError::data(format!("array {name} of {file} cannot be read: {reason}")).at(option)
-    })
+/// A file of arrays.
+struct Archive<'f> {
+    file: &'f str,
+    file_bytes: u64,
+    zip: ZipArchive<Cursor<Vec<u8>>>,
 }
 
-fn texts(array: Npy) -> Vec<String> {
-    match array.values {
-        Values::Texts(texts) => texts,
-        Values::Whole(values) => values.iter().map(i64::to_string).collect(),
-        Values::Numbers(values) => values.iter().map(f64::to_string).collect(),
+impl<'f> Archive<'f> {
+    fn open(file: &'f str, bytes: Vec<u8>) -> Result<Self, StageError> {
+        if bytes.starts_with(npy::MAGIC) {
+            return Err(StageError::data(format!(
+                "{file} is one array, as numpy.save writes it (.npy)"
+            ))
+            .at("path")
+            .hint("write ids and features into one file: numpy.savez(\"f.npz\", ids=ids, x=x)"));
+        }
+        let file_bytes = bytes.len() as u64;
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
+            StageError::data(format!("{file} is no npz file: {error}")).at("path").hint(DAMAGED)
+        })?;
+        Ok(Self { file, file_bytes, zip })
+    }
+
+    /// An array, by its name.
+    fn array(&mut self, name: &str, option: &str) -> Result<Npy, StageError> {
+        let Self { file, file_bytes, zip } = self;
+        let mut names: Vec<_> =
+            zip.file_names().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
+        names.sort();
+        let failed = |error: &dyn std::error::Error| {
+            StageError::data(format!("array {name} of {file} cannot be read: {error}"))
+                .at("path")
+                .hint(DAMAGED)
+        };
+        let entry = zip.by_name(&format!("{name}.npy")).map_err(|error| match error {
+            ZipError::FileNotFound => StageError::data(format!("{file} has no array {name}"))
+                .at(option)
+                .hint(format!("its arrays are {}", names.join(", "))),
+            other => failed(&other),
+        })?;
+        let mut bytes = Vec::new();
+        let limit = expansion_limit(*file_bytes);
+        entry.take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+        check_expansion(file, *file_bytes, &format!("array {name}"), bytes.len() as u64)?;
+        npy::read(&bytes).map_err(|reason| self.unreadable(name, option, &reason))
+    }
+
+    /// The texts of an array.
+    fn texts(&self, array: &Npy, name: &str, option: &str) -> Result<Vec<String>, StageError> {
+        // A text takes more memory than a number of the file.
+        let bytes = array.shape.iter().fold(64, |bytes: u64, &n| bytes.saturating_mul(n as u64));
+        check_expansion(self.file, self.file_bytes, &format!("array {name}"), bytes)?;
+        array.texts().map_err(|reason| self.unreadable(name, option, &reason))
+    }
+
+    fn unreadable(&self, name: &str, option: &str, reason: &str) -> StageError {
+        StageError::data(format!("array {name} of {} cannot be read: {reason}", self.file))
+            .at(option)
+            .hint("arrays of numbers (bool, int, uint, float16 to float64) and of text are read")
     }
 }
 

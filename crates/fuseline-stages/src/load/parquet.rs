@@ -1,32 +1,40 @@
 //! `load.parquet`: a Parquet file becomes features.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::basic::{Compression, LogicalType};
+use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::ChunkReader;
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
-use arrow::compute::cast;
+use arrow::array::new_null_array;
 use arrow::datatypes::DataType;
 use fuseline_artifact::{Features, batch_size, in_one};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::columns::{Plain, plain};
+use super::limits::{check_expansion, contain_panics, table_bytes};
 use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
-use super::table::{Cells, DAMAGED, Table, file_name};
+use super::table::{Cells, DAMAGED, Source, Table, Unfit, file_name};
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
-/// Numbers of every width, truth values (0 and 1) and text that reads as numbers are features; null and NaN are missing,
-/// and text as `missing` says.
+/// Numbers of every width, truth values (0 and 1), decimals and text that reads as numbers are features; null and NaN are
+/// missing, and text as `missing` says. Ids may be dates, UUIDs and decimals too.
 /// A column of lists becomes one feature for each place, `name.0`, `name.1`, ..., which is how embeddings are read; its
-/// lists must be equally long. Files compressed with snappy, gzip, lz4 or zstd, or not at all, are read.
+/// lists must be equally long. `columns` takes the names of single places and of whole lists, and what it leaves out is
+/// not read. Files compressed with snappy, gzip, brotli, lz4 or zstd, or not at all, are read.
+/// A folder, as Spark and pandas write them, is read as one table: its files in the order of their names, without those
+/// that begin with `_` or `.`; folders in it such as `site=a` are a column `site`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadParquet {
-    /// The file.
+    /// The file, or the folder of its parts.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
     /// Where the example_id stands.
@@ -50,7 +58,8 @@ pub struct LoadParquet {
 
 impl StageKind for LoadParquet {
     const NAME: &'static str = "load.parquet";
-    // 2: text may stand for a missing value, and blanks around text do not count.
+    // 2: text may stand for a missing value, and blanks around text do not count; decimals are read to their last digit;
+    // floats that are ids are written as Python writes them; a place counts the columns of the file.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from a Parquet file, one row an example.";
 
@@ -60,7 +69,7 @@ impl StageKind for LoadParquet {
 
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { path, id, columns, long, pool, missing, non_finite } = self;
-        key.file("path", path);
+        key.file_or_folder("path", path);
         key.field("id", id);
         key.field("columns", columns);
         key.field("long", long);
@@ -74,141 +83,167 @@ impl StageKind for LoadParquet {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features = inputs.through_file(&self.path, |file| self.read(file, outputs))?;
+        let table = read_parts(inputs, &self.path, |file, part| self.table(file, part))?;
+        let features = self.features(table, outputs)?;
         outputs.put("features", features)
     }
 }
 
 impl LoadParquet {
-    fn read(
-        &self,
-        bytes: impl ChunkReader + 'static,
-        outputs: &mut Outputs,
-    ) -> Result<Features, StageError> {
+    fn reading(&self) -> Reading<'_> {
         let Self { id, columns, long, pool, non_finite, .. } = self;
-        let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
-        // A column of lists moves the places of those after it, and how long its lists are is not known yet.
-        let is_read =
-            |name: &str| reading.goes_by_place() || reading.use_of(usize::MAX, name) != Use::None;
+        Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite }
+    }
+
+    fn table(&self, file: String, bytes: impl ChunkReader + 'static) -> Result<Table, StageError> {
+        let reading = self.reading();
+        table(file, bytes, |place, name, is_list| {
+            reading.use_of(place, name) != Use::None || is_list && reading.reads_list(name)
+        })
+    }
+
+    fn features(&self, table: Table, outputs: &mut Outputs) -> Result<Features, StageError> {
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = table(file_name(&self.path), bytes, is_read)?.with_notation(notation);
-        reading.features(table.with_rows()?, outputs)
+        self.reading().features(table.with_notation(notation).with_rows()?, outputs)
     }
 }
 
-/// The rows of a Parquet file. Of columns that are no lists only those are read that `is_read` wants by their names; the
-/// others are there and empty.
+/// The table of a file, or of the files of a folder one below the other.
+pub(crate) fn read_parts(
+    inputs: &Inputs<'_>,
+    path: &Path,
+    read: impl Fn(String, File) -> Result<Table, StageError>,
+) -> Result<Table, StageError> {
+    let file = file_name(path);
+    let parts = inputs.parts(path);
+    if parts.is_empty() {
+        return inputs.through_file(path, |part| read(file, part));
+    }
+    let mut tables = Vec::with_capacity(parts.len());
+    for part in parts {
+        let name = format!("{file}/{}", part.strip_prefix(path).unwrap_or(part).display());
+        let table = inputs.through_file(part, |part| read(name, part))?;
+        tables.push(parts::with_folder_columns(table, part.strip_prefix(path).unwrap_or(part))?);
+    }
+    parts::joined(file, tables)
+}
+
+/// The rows of a Parquet file. Only columns that `is_read` wants are read, given their places, their names and whether
+/// they hold lists; the others are there and empty.
 pub(crate) fn table(
     file: String,
     bytes: impl ChunkReader + 'static,
-    is_read: impl Fn(&str) -> bool,
+    is_read: impl Fn(usize, &str, bool) -> bool,
+) -> Result<Table, StageError> {
+    contain_panics(&file, || read_table(&file, bytes, is_read))
+}
+
+fn read_table(
+    file: &str,
+    bytes: impl ChunkReader + 'static,
+    is_read: impl Fn(usize, &str, bool) -> bool,
 ) -> Result<Table, StageError> {
     let unreadable = |error: &dyn std::error::Error| {
         StageError::data(format!("{file} cannot be read as Parquet: {error}"))
             .at("path")
             .hint(DAMAGED)
     };
-    let size = usize::try_from(bytes.len()).unwrap_or(usize::MAX);
+    let size = bytes.len();
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(&error))?;
     let fields = builder.schema().fields().clone();
-    let wanted: Vec<bool> =
-        fields.iter().map(|field| field.data_type().is_nested() || is_read(field.name())).collect();
-    let roots = wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(root, _)| root);
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let wanted: Vec<bool> = fields
+        .iter()
+        .enumerate()
+        .map(|(place, field)| is_read(place, field.name(), field.data_type().is_list()))
+        .collect();
+    let roots = builder.parquet_schema().root_schema().get_fields();
+    let is_uuid = |place: usize| {
+        let kind = roots.get(place).and_then(|root| root.get_basic_info().logical_type_ref());
+        kind == Some(&LogicalType::Uuid)
+            || fields[place].extension_type_name() == Some("arrow.uuid")
+    };
+    let uuids: Vec<bool> = (0..fields.len()).map(is_uuid).collect();
+    let places = wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(root, _)| root);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), places);
+    check_chunks(file, size, builder.metadata(), &mask)?;
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows());
     let rows = rows.unwrap_or(usize::MAX);
     let reader = builder
         .with_projection(mask)
-        .with_batch_size(batch_size(rows, size))
+        .with_batch_size(batch_size(rows, usize::try_from(size).unwrap_or(usize::MAX)))
         .build()
         .map_err(|error| unreadable(&error))?;
     let whole = in_one(reader).map_err(|error| unreadable(&error))?;
     let mut read = whole.columns().to_vec().into_iter();
     drop(whole);
     let (mut names, mut columns) = (Vec::new(), Vec::new());
-    for (field, wanted) in fields.iter().zip(wanted) {
-        let Some(column) = (if wanted { read.next() } else { None }) else {
-            names.push(field.name().clone());
-            columns.push(new_null_array(&DataType::Null, rows));
-            continue;
-        };
-        for (name, column) in plain(&file, field.name(), &column)? {
-            names.push(name);
-            columns.push(column);
+    let (mut sources, mut unfit) = (Vec::new(), BTreeMap::new());
+    for ((field, wanted), is_uuid) in fields.iter().zip(wanted).zip(uuids) {
+        let (name, first) = (field.name().clone(), columns.len());
+        let read = if wanted { read.next() } else { None };
+        let column = read.map(|column| plain(&column, is_uuid)).transpose().map_err(|error| {
+            StageError::data(format!("column {name} of {file} cannot be read: {error}")).at("path")
+        })?;
+        match column {
+            Some(Plain::Column(column)) => columns.push(column),
+            Some(Plain::Text(column, holds)) => {
+                columns.push(column);
+                unfit.insert(first, Unfit { holds: holds.to_owned(), is_text: true });
+            }
+            Some(Plain::Lists(places)) => {
+                names.extend((0..places.len()).map(|place| format!("{name}.{place}")));
+                columns.extend(places);
+                sources.push(Source { name, columns: first..columns.len() });
+                continue;
+            }
+            Some(Plain::Unfit(holds)) => {
+                columns.push(new_null_array(&DataType::Null, rows));
+                unfit.insert(first, Unfit { holds, is_text: false });
+            }
+            None => columns.push(new_null_array(&DataType::Null, rows)),
         }
+        names.push(name.clone());
+        sources.push(Source { name, columns: first..columns.len() });
     }
-    if columns.is_empty() {
+    if sources.is_empty() {
         return Err(StageError::data(format!("{file} has no columns")).at("path"));
     }
-    Ok(Table::new(file, names, None, Cells::Arrow(columns)))
+    let table = Table::new(file.to_owned(), names, None, Cells::Arrow(columns));
+    Ok(Table { sources, unfit, ..table })
 }
 
-/// A column as 64-bit numbers or text; a column of lists as one column for each place.
-fn plain(file: &str, name: &str, column: &ArrayRef) -> Result<Vec<(String, ArrayRef)>, StageError> {
-    use DataType::{
-        Decimal128, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32,
-        Int64, LargeList, LargeUtf8, List, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
-    };
-    let failed = |error: arrow::error::ArrowError| {
-        StageError::data(format!("column {name} of {file} cannot be read: {error}")).at("path")
-    };
-    let to = |wanted| Ok(vec![(name.to_owned(), cast(column, wanted).map_err(failed)?)]);
-    match column.data_type() {
-        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => to(&Int64),
-        Float16 | Float32 | Float64 | Decimal128(..) => to(&Float64),
-        UInt64 | Utf8 | LargeUtf8 | Utf8View => to(&Utf8),
-        Dictionary(_, values) => plain(file, name, &cast(column, values).map_err(failed)?),
-        FixedSizeList(..) | List(_) => {
-            let item = match column.data_type() {
-                FixedSizeList(item, _) | List(item) => item.clone(),
-                _ => return Ok(vec![(name.to_owned(), column.clone())]),
-            };
-            places(file, name, &cast(column, &LargeList(item)).map_err(failed)?)
-        }
-        LargeList(_) => places(file, name, column),
-        _ => Ok(vec![(name.to_owned(), column.clone())]),
-    }
-}
-
-/// One column for each place of a column of equally long lists.
-fn places(
+/// An error when the columns that are read take more memory than a file of its size may unfold to, or are packed in a way
+/// that is not read.
+fn check_chunks(
     file: &str,
-    name: &str,
-    column: &ArrayRef,
-) -> Result<Vec<(String, ArrayRef)>, StageError> {
-    let lists = column.as_list::<i64>();
-    if !lists.value_type().is_numeric() {
-        return Ok(vec![(name.to_owned(), column.clone())]);
+    size: u64,
+    metadata: &ParquetMetaData,
+    mask: &ProjectionMask,
+) -> Result<(), StageError> {
+    let positive = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
+    let mut bytes = 0_u64;
+    for group in metadata.row_groups() {
+        let columns = group.columns().iter().enumerate();
+        for (_, column) in columns.filter(|(leaf, _)| mask.leaf_included(*leaf)) {
+            let compression = column.compression();
+            if compression == Compression::LZO {
+                return Err(StageError::data(format!(
+                    "column {} of {file} is compressed with {compression}, which is not read",
+                    column.column_path()
+                ))
+                .at("path")
+                .hint("write the file with snappy, gzip, zstd, lz4 or brotli, or uncompressed"));
+            }
+            let rows = positive(group.num_rows()).max(positive(column.num_values()));
+            let values = table_bytes(rows, 1);
+            bytes = bytes.saturating_add(values.max(positive(column.uncompressed_size())));
+        }
     }
-    let there: Vec<usize> = (0..lists.len()).filter(|&row| lists.is_valid(row)).collect();
-    let Some(&first) = there.first() else { return Ok(Vec::new()) };
-    let length = lists.value_length(first);
-    if let Some(&other) = there.iter().find(|&&row| lists.value_length(row) != length) {
-        return Err(StageError::data(format!(
-            "column {name} of {file} holds lists of {length} values in row {} and of {} in row {}",
-            first + 1,
-            lists.value_length(other),
-            other + 1
-        ))
-        .at("path")
-        .hint(format!("leave the column out with columns: {{ exclude: [{name}] }}")));
-    }
-    let offsets = lists.value_offsets();
-    (0..length)
-        .map(|place| {
-            let at: arrow::array::Int64Array = (0..lists.len())
-                .map(|row| lists.is_valid(row).then_some(offsets[row] + place))
-                .collect();
-            let values = arrow::compute::take(lists.values(), &at, None)
-                .and_then(|values| cast(&values, &DataType::Float64))
-                .map_err(|error| {
-                    StageError::data(format!("column {name} of {file} cannot be read: {error}"))
-                })?;
-            Ok((format!("{name}.{place}"), values))
-        })
-        .collect()
+    check_expansion(file, size, "the table", bytes)
 }
 
+mod columns;
+mod parts;
 #[cfg(test)]
 mod tests;

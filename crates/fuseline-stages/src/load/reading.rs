@@ -10,7 +10,7 @@ use fuseline_engine::{Outputs, StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::table::Table;
+use super::table::{Table, exclude};
 use crate::pattern::{Column, Pattern, closest};
 
 /// Where the example_id stands.
@@ -59,7 +59,7 @@ impl TryFrom<IdOptions> for Id {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    /// These, in the order of the file.
+    /// These, in the order of the file. The name of a column of lists stands for all of its places.
     #[serde(default)]
     include: Option<Vec<String>>,
     /// All but these.
@@ -215,15 +215,29 @@ impl Reading<'_> {
             _ if self.id.column.as_ref().is_some_and(is) => Use::Text,
             Some(long) if is(&long.name) => Use::Text,
             Some(long) if is(&long.value) => Use::Number,
-            None if self.columns.takes(name) => Use::Number,
+            None if self.columns.takes(name, None) => Use::Number,
             _ => Use::None,
         }
     }
 
-    /// Whether a column is named by its place.
-    pub fn goes_by_place(&self) -> bool {
-        let long = self.long.into_iter().flat_map(|long| [&long.name, &long.value]);
-        long.chain(&self.id.column).any(|column| matches!(column, Column::Place(_)))
+    /// What a place in the lists of a column is read for.
+    pub fn use_of_item(&self, list: &str, place: usize) -> Use {
+        let name = || format!("{list}.{place}");
+        match self.long.is_none() && self.columns.takes(&name(), Some(list)) {
+            true => Use::Number,
+            false => Use::None,
+        }
+    }
+
+    /// Whether any place in the lists of a column may be read.
+    pub fn reads_list(&self, list: &str) -> bool {
+        let Chosen { include, exclude } = self.columns;
+        let is_of = |name: &String| {
+            name.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.long.is_none()
+            && !exclude.iter().any(|name| name == list)
+            && include.as_ref().is_none_or(|include| include.iter().any(is_of))
     }
 
     /// The features that a table holds, sorted by example_id; what must be known of them becomes cautions.
@@ -313,7 +327,7 @@ impl Reading<'_> {
                 ))
                 .at("long.name"));
             };
-            if !self.columns.takes(&feature) {
+            if !self.columns.takes(&feature, None) {
                 continue;
             }
             let value = table.number(row, value_column)?;
@@ -360,12 +374,15 @@ impl Reading<'_> {
         for (option, wanted) in
             [("columns.include", include), ("columns.exclude", &self.columns.exclude)]
         {
-            if let Some(unknown) = wanted.iter().find(|wanted| !table.names.contains(wanted)) {
+            let is_there = |name: &String| table.names.contains(name) || table.list(name).is_some();
+            if let Some(unknown) = wanted.iter().find(|name| !is_there(name)) {
                 return Err(table.no_column(unknown).at(option));
             }
         }
         let chosen: Vec<usize> = (0..table.names.len())
-            .filter(|&place| Some(place) != id && self.columns.takes(&table.names[place]))
+            .filter(|&place| {
+                Some(place) != id && self.columns.takes(&table.names[place], table.list_of(place))
+            })
             .collect();
         let mut seen = BTreeMap::new();
         for &place in &chosen {
@@ -393,9 +410,12 @@ impl Reading<'_> {
 }
 
 impl Chosen {
-    fn takes(&self, name: &str) -> bool {
-        self.include.as_ref().is_none_or(|include| include.iter().any(|wanted| wanted == name))
-            && !self.exclude.iter().any(|unwanted| unwanted == name)
+    /// Whether a column is taken, by its own name or by that of the lists that it is a place of.
+    fn takes(&self, name: &str, list: Option<&str>) -> bool {
+        let names = |names: &[String]| {
+            names.iter().any(|named| named == name || Some(named.as_str()) == list)
+        };
+        self.include.as_deref().is_none_or(names) && !names(&self.exclude)
     }
 }
 
@@ -432,6 +452,7 @@ impl Id {
             })?,
             None => &cell,
         };
+        let found = without_point(found);
         if found.is_empty() {
             return Err(StageError::data(format!(
                 "the id in {} of {} is empty",
@@ -444,11 +465,23 @@ impl Id {
     }
 }
 
+/// A whole number that is written as a float, such as 12.0, without its point: the ids of a column are the same whether a
+/// format or a missing value made floats of them or not.
+fn without_point(id: &str) -> &str {
+    let Some((whole, fraction)) = id.split_once('.') else { return id };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_plain = digits == "0" || !digits.is_empty() && !digits.starts_with('0');
+    let is_whole = is_plain
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte == b'0');
+    if is_whole { whole } else { id }
+}
+
 /// The value of a feature.
 fn feature(table: &Table, row: usize, column: usize) -> Result<Option<f64>, StageError> {
     table.number(row, column).map_err(|error| {
-        let out =
-            format!("leave the column out with columns: {{ exclude: [{}] }}", table.names[column]);
+        let out = exclude(&table.names[column]);
         match &error.hint {
             Some(hint) if *hint != out => {
                 let hint = format!("{hint}, or {out}");

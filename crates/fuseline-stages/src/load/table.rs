@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
 use bytes::Bytes;
-use fuseline_engine::StageError;
-use serde_json::Value;
+use fuseline_engine::{Inputs, StageError};
 
+use super::jsonl::JsonColumn;
 use super::notation::Notation;
+use super::numeric::{number_text, truth_text};
 use crate::pattern::{Column, closest};
 
 /// What to do about a file that cannot be read as what it should be.
@@ -26,6 +28,10 @@ pub(crate) struct Table {
     /// The line in which each row begins, for a file of lines; rows of other files are counted from 1.
     pub lines: Option<Vec<u64>>,
     pub cells: Cells,
+    /// The columns of the file and what became of them, where lists became several columns here.
+    pub sources: Vec<Source>,
+    /// Columns that hold something else than numbers.
+    pub unfit: BTreeMap<usize, Unfit>,
     /// How the values are written.
     pub notation: Notation,
     /// What whoever reads the results must know of the file.
@@ -38,10 +44,26 @@ pub(crate) enum Cells {
     Text(Vec<TextColumn>),
     /// Columns of numbers, whole numbers or text; others are there and cannot be read.
     Arrow(Vec<ArrayRef>),
-    /// Rows of JSON values; a row may end early.
-    Json(Vec<Vec<Value>>),
+    /// Columns of JSON values, in a table with lines.
+    Json(Vec<JsonColumn>),
     /// One column of ids, then numbers row by row.
     Matrix { ids: Vec<String>, values: Vec<f64> },
+}
+
+/// A column of a file and its columns in the table.
+pub(crate) struct Source {
+    /// Its name in the file.
+    pub name: String,
+    /// A list has a column for each of its places.
+    pub columns: Range<usize>,
+}
+
+/// A column that holds something else than numbers.
+pub(crate) struct Unfit {
+    /// What it holds, and where: a lower-case fragment.
+    pub holds: String,
+    /// Whether it can be read as text.
+    pub is_text: bool,
 }
 
 /// A column of a file of text.
@@ -81,6 +103,20 @@ impl TextColumn {
         }
     }
 
+    /// Puts down a number in the next row, of a column of numbers.
+    pub fn push_number(&mut self, number: f64) {
+        if let Self::Numbers { values, .. } = self {
+            values.push(number);
+        }
+    }
+
+    /// Leaves the cells up to a row empty, of a column of numbers.
+    pub fn fill(&mut self, rows: usize) {
+        if let Self::Numbers { values, .. } = self {
+            values.resize(rows, f64::NAN);
+        }
+    }
+
     /// The text of a cell, of a column of text.
     fn text(&self, row: usize) -> Option<&str> {
         match self {
@@ -93,12 +129,13 @@ impl TextColumn {
         }
     }
 
-    fn cell(&self, row: usize) -> Cell<'_> {
+    pub fn cell(&self, row: usize) -> Cell<'_> {
         match (self.text(row), self) {
             (Some(text), _) if !text.is_empty() => Cell::Text(Cow::Borrowed(text)),
-            (None, Self::Numbers { values, .. }) if !values[row].is_nan() => {
-                Cell::Number(values[row])
-            }
+            (None, Self::Numbers { values, .. }) => match values.get(row) {
+                Some(value) if !value.is_nan() => Cell::Number(*value),
+                _ => Cell::Missing,
+            },
             _ => Cell::Missing,
         }
     }
@@ -109,19 +146,22 @@ impl TextColumn {
 pub(crate) enum Cell<'t> {
     Missing,
     Number(f64),
+    Single(f32),
     Whole(i64),
+    Natural(u64),
     Truth(bool),
     /// Text without space around it, and not empty.
     Text(Cow<'t, str>),
-    /// Something that is neither a number nor text, by the name of its type.
-    Other(String),
+    /// Something that is neither a number nor text.
+    Other,
 }
 
 impl Table {
     /// A table whose values are written as usual.
     pub fn new(file: String, names: Vec<String>, lines: Option<Vec<u64>>, cells: Cells) -> Self {
         let notation = Notation::default();
-        Self { file, names, lines, cells, notation, cautions: Vec::new() }
+        let (sources, unfit) = (Vec::new(), BTreeMap::new());
+        Self { file, names, lines, cells, sources, unfit, notation, cautions: Vec::new() }
     }
 
     /// The same, its values written in another way.
@@ -131,9 +171,8 @@ impl Table {
 
     pub fn rows(&self) -> usize {
         match &self.cells {
-            Cells::Text(_) => self.lines.as_ref().map_or(0, Vec::len),
+            Cells::Text(_) | Cells::Json(_) => self.lines.as_ref().map_or(0, Vec::len),
             Cells::Arrow(columns) => columns.iter().map(Array::len).max().unwrap_or_default(),
-            Cells::Json(rows) => rows.len(),
             Cells::Matrix { ids, .. } => ids.len(),
         }
     }
@@ -142,7 +181,7 @@ impl Table {
         match &self.cells {
             Cells::Text(columns) => columns[column].cell(row),
             Cells::Arrow(columns) => arrow_cell(&columns[column], row),
-            Cells::Json(rows) => rows[row].get(column).map_or(Cell::Missing, json_cell),
+            Cells::Json(columns) => columns[column].cell(row),
             Cells::Matrix { ids, .. } if column == 0 => text_cell(&ids[row]),
             Cells::Matrix { values, .. } => {
                 let value = values[row * (self.names.len() - 1) + column - 1];
@@ -154,13 +193,19 @@ impl Table {
     /// The cell as text, a whole number without a point; `None` when there is nothing in it. What it reads says nothing
     /// of whether it is missing: an id may read NA.
     pub fn text(&self, row: usize, column: usize) -> Result<Option<Cow<'_, str>>, StageError> {
+        let hint = || "write it as text or as whole numbers".to_owned();
+        if let Some(Unfit { holds, is_text: false }) = self.unfit.get(&column) {
+            return Err(self.holds(column, holds, hint()));
+        }
         Ok(match self.cell(row, column) {
             Cell::Missing => None,
-            Cell::Number(value) => Some(Cow::Owned(value.to_string())),
+            Cell::Number(value) => Some(Cow::Owned(number_text(value))),
+            Cell::Single(value) => Some(Cow::Owned(number_text(value))),
             Cell::Whole(value) => Some(Cow::Owned(value.to_string())),
-            Cell::Truth(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+            Cell::Natural(value) => Some(Cow::Owned(value.to_string())),
+            Cell::Truth(value) => Some(Cow::Borrowed(truth_text(value))),
             Cell::Text(text) => Some(text),
-            Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
+            Cell::Other => return Err(self.holds(column, "neither numbers nor text", hint())),
         })
     }
 
@@ -170,41 +215,45 @@ impl Table {
     }
 
     /// The cell as a number; `None` when missing or NaN.
+    #[expect(clippy::cast_precision_loss, reason = "a feature of more than 53 bits is rounded")]
     pub fn number(&self, row: usize, column: usize) -> Result<Option<f64>, StageError> {
         let value = match self.cell(row, column) {
-            Cell::Missing => return Ok(None),
+            Cell::Missing if !self.unfit.contains_key(&column) => return Ok(None),
             Cell::Number(value) => value,
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a feature of more than 53 bits is rounded"
-            )]
+            Cell::Single(value) => value.into(),
             Cell::Whole(value) => value as f64,
+            Cell::Natural(value) => value as f64,
             Cell::Truth(value) => return Ok(Some(value.into())),
-            Cell::Text(text) => self.notation.number(&text).ok_or_else(|| {
-                StageError::data(format!(
-                    "{text:?} in {}, column {} ({}) of {} is not a number",
-                    self.place(row),
-                    column + 1,
-                    self.names[column],
-                    self.file
-                ))
-                .at("path")
-                .hint(self.notation.suggestion(&text))
-            })?,
-            Cell::Other(of) => return Err(self.unreadable(row, column, &of)),
+            Cell::Text(text) if !self.unfit.contains_key(&column) => {
+                self.notation.number(&text).ok_or_else(|| {
+                    StageError::data(format!(
+                        "{text:?} in {}, column {} ({}) of {} is not a number",
+                        self.place(row),
+                        column + 1,
+                        self.names[column],
+                        self.file
+                    ))
+                    .at("path")
+                    .hint(self.notation.suggestion(&text))
+                })?
+            }
+            _ => {
+                let holds = match self.unfit.get(&column) {
+                    Some(Unfit { holds, is_text: true }) => format!("{holds}, not numbers"),
+                    Some(Unfit { holds, .. }) => holds.clone(),
+                    None => "neither numbers nor text".to_owned(),
+                };
+                return Err(self.holds(column, &holds, exclude(&self.names[column])));
+            }
         };
         Ok((!self.notation.missing.has_number(value)).then_some(value))
     }
 
-    fn unreadable(&self, row: usize, column: usize, of: &str) -> StageError {
-        StageError::data(format!(
-            "column {} of {} holds {of} in {}, not numbers or text",
-            self.names[column],
-            self.file,
-            self.place(row)
-        ))
-        .at("path")
-        .hint(format!("leave the column out with columns: {{ exclude: [{}] }}", self.names[column]))
+    fn holds(&self, column: usize, what: &str, hint: String) -> StageError {
+        let name = &self.names[column];
+        StageError::data(format!("column {name} of {} holds {what}", self.file))
+            .at("path")
+            .hint(hint)
     }
 
     /// `line 3`, or `row 3`.
@@ -228,17 +277,59 @@ impl Table {
         match &mut self.cells {
             Cells::Text(columns) => columns[column] = TextColumn::Unread,
             Cells::Arrow(columns) => columns[column] = new_null_array(&DataType::Null, 0),
-            Cells::Json(_) | Cells::Matrix { .. } => {}
+            Cells::Json(columns) => columns[column] = JsonColumn::Unread,
+            Cells::Matrix { .. } => {}
         }
     }
 
     /// The place of a column that an option names.
     pub fn column(&self, wanted: &Column, option: &str) -> Result<usize, StageError> {
         let found = match wanted {
-            Column::Place(place) => (*place < self.names.len()).then_some(*place),
+            Column::Place(place) if self.sources.is_empty() => {
+                (*place < self.names.len()).then_some(*place)
+            }
+            Column::Place(place) => match self.sources.get(*place) {
+                Some(source) if source.columns.len() == 1 => Some(source.columns.start),
+                Some(source) => return Err(self.is_list(source).at(option)),
+                None => None,
+            },
             Column::Name(wanted) => self.names.iter().position(|name| name == wanted),
         };
-        found.ok_or_else(|| self.no_column(&wanted.to_string()).at(option))
+        found.ok_or_else(|| match wanted {
+            Column::Name(wanted) => match self.list(wanted) {
+                Some(source) => self.is_list(source).at(option),
+                None => self.no_column(wanted).at(option),
+            },
+            Column::Place(_) => self.no_column(&wanted.to_string()).at(option),
+        })
+    }
+
+    /// The column of lists that has a name in the file.
+    pub fn list(&self, name: &str) -> Option<&Source> {
+        let mut lists = self.sources.iter().filter(|source| self.is_several(source));
+        lists.find(|source| source.name == name)
+    }
+
+    /// The name in the file of the column of lists that a column is a place of.
+    pub fn list_of(&self, column: usize) -> Option<&str> {
+        let next = self.sources.partition_point(|source| source.columns.start <= column);
+        let mut before = self.sources[..next].iter().rev();
+        let source = before.find(|source| source.columns.contains(&column))?;
+        self.is_several(source).then_some(&*source.name)
+    }
+
+    fn is_several(&self, source: &Source) -> bool {
+        source.columns.len() != 1 || self.names[source.columns.start] != source.name
+    }
+
+    fn is_list(&self, source: &Source) -> StageError {
+        let Source { name, columns } = source;
+        StageError::data(format!(
+            "column {name} of {} holds lists of {} values",
+            self.file,
+            columns.len()
+        ))
+        .hint("one text or number a row is needed; a list may be a feature for each of its places")
     }
 
     /// What to say when a column is not there.
@@ -277,12 +368,14 @@ impl Table {
         if self.rows() > 0 {
             return Ok(self);
         }
+        let is_text = matches!(self.cells, Cells::Text(_));
         Err(StageError::data(format!("{} holds no row", self.file)).at("path").hint(format!(
             "each example is a row; {}",
-            if self.names.len() > 1 {
-                format!("the first line names {} columns, and nothing follows", self.names.len())
-            } else {
-                self.columns_are()
+            match self.names.len() {
+                columns @ 2.. if is_text => {
+                    format!("the first line names {columns} columns, and nothing follows")
+                }
+                _ => self.columns_are(),
             }
         )))
     }
@@ -301,36 +394,44 @@ fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
         return Cell::Missing;
     }
     match column.data_type() {
+        DataType::Null => Cell::Missing,
         DataType::Float64 => match column.as_primitive::<Float64Type>().value(row) {
             value if value.is_nan() => Cell::Missing,
             value => Cell::Number(value),
         },
+        DataType::Float32 => match column.as_primitive::<Float32Type>().value(row) {
+            value if value.is_nan() => Cell::Missing,
+            value => Cell::Single(value),
+        },
         DataType::Int64 => Cell::Whole(column.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt64 => Cell::Natural(column.as_primitive::<UInt64Type>().value(row)),
         DataType::Boolean => Cell::Truth(column.as_boolean().value(row)),
         DataType::Utf8 => text_cell(column.as_string::<i32>().value(row)),
-        other => Cell::Other(other.to_string()),
+        _ => Cell::Other,
     }
 }
 
-fn json_cell(value: &Value) -> Cell<'_> {
-    match value {
-        Value::Null => Cell::Missing,
-        Value::Bool(value) => Cell::Truth(*value),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Cell::Whole(whole),
-            (None, Some(value)) => Cell::Number(value),
-            (None, None) => Cell::Other("a number out of range".to_owned()),
-        },
-        // JSON has no NaN and no infinities, so that writers put them down as text.
-        Value::String(text) => text_cell(text),
-        Value::Array(_) => Cell::Other("a list".to_owned()),
-        Value::Object(_) => Cell::Other("an object".to_owned()),
-    }
+/// How a column is left out of the features.
+pub(crate) fn exclude(name: &str) -> String {
+    format!("leave the column out with columns: {{ exclude: [{name}] }}")
 }
 
 /// The file's own name.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Reads a table of any kind that the key names: a file, or a folder of parts of a Parquet file.
+pub(crate) fn read(
+    inputs: &Inputs<'_>,
+    path: &Path,
+    notation: Notation,
+) -> Result<Table, StageError> {
+    if inputs.parts(path).is_empty() {
+        return open(path, inputs.read_file(path)?, notation);
+    }
+    let part = |file, part| super::parquet::table(file, part, |_, _, _| true);
+    super::parquet::read_parts(inputs, path, part)?.with_notation(notation).with_rows()
 }
 
 /// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet.
@@ -341,8 +442,10 @@ pub(crate) fn open(path: &Path, bytes: Vec<u8>, notation: Notation) -> Result<Ta
     let table = match ending.as_deref() {
         Some("csv" | "txt") => super::csv::table(file, &*bytes, ',', true, &notation, all_texts),
         Some("tsv") => super::csv::table(file, &*bytes, '\t', true, &notation, all_texts),
-        Some("jsonl" | "ndjson") => super::jsonl::table(file, &bytes),
-        Some("parquet") => super::parquet::table(file, Bytes::from(bytes), |_| true),
+        Some("jsonl" | "ndjson") => {
+            super::jsonl::table(file, &bytes, &notation, |_, _, _| JsonColumn::values())
+        }
+        Some("parquet") => super::parquet::table(file, Bytes::from(bytes), |_, _, _| true),
         _ => Err(StageError::data(format!("{file} is no table that can be read here"))
             .at("path")
             .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::guard::fold_apart;
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
-use crate::load::table::open;
+use crate::load::table::read;
 use crate::pattern::{Column, closest};
 
 /// Takes the folds from a column of a table, such as the official split of a data set.
@@ -51,7 +51,7 @@ impl StageKind for Predefined {
 
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { path, id, missing, column, folds } = self;
-        key.file("path", path);
+        key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
         key.field("id", id);
@@ -79,7 +79,7 @@ impl StageKind for Predefined {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = open(&self.path, inputs.read_file(&self.path)?, notation)?;
+        let table = read(inputs, &self.path, notation)?;
         let id = self.id.column(&table, "id.column")?;
         let column = table.column(&self.column, "column")?;
         let mut row_of = BTreeMap::new();

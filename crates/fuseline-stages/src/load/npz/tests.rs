@@ -83,7 +83,8 @@ fn what_cannot_be_read_is_refused_in_words() {
     );
     assert_eq!(
         refused("objects", json!({})),
-        "array objects of arrays.npz cannot be read: it holds Python objects; save it as numbers or text, without pickle"
+        "array objects of arrays.npz cannot be read: it holds Python objects; save it as numbers or text, without pickle; \
+         arrays of numbers (bool, int, uint, float16 to float64) and of text are read"
     );
     assert_eq!(
         refused("cube", json!({})),
@@ -108,5 +109,69 @@ fn a_header_that_promises_more_than_there_is_is_refused() {
     bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
     bytes.extend(header.as_bytes());
     assert_eq!(npy::read(&bytes).unwrap_err(), "it is too large");
+    assert_eq!(
+        npy::read(&array("'<f8'", "(3L,)", &[0; 8])).unwrap_err(),
+        "it is cut short: 24 bytes were saved, and 8 are there"
+    );
     assert_eq!(npy::read(b"PK").unwrap_err(), "it is no numpy array, or is cut short");
+}
+
+/// An array as numpy writes it.
+fn array(descr: &str, shape: &str, items: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(items);
+    bytes
+}
+
+#[test]
+fn every_type_of_numpy_is_read_or_refused_in_words() {
+    let texts = |descr: &str, shape: &str, items: &[u8]| {
+        npy::read(&array(descr, shape, items)).and_then(|array| array.texts())
+    };
+    assert_eq!(texts("'<u8'", "(1L,)", &[255; 8]), Ok(vec![u64::MAX.to_string()]));
+    assert_eq!(texts("u'|b1'", "(2,)", &[0, 1]), Ok(vec!["false".to_owned(), "true".to_owned()]));
+    assert_eq!(texts("'<f4'", "(1,)", &0.1_f32.to_le_bytes()), Ok(vec!["0.1".to_owned()]));
+    let inner = ["a\0b", "ab"].map(str::to_owned);
+    assert_eq!(texts("'|S3'", "(2,)", b"a\0bab\0"), Ok(inner.to_vec()));
+    assert_eq!(
+        texts("'|S4'", "(1,)", b"\xe9p1\0").unwrap_err(),
+        "item 1 is not UTF-8 text: b\"\\xe9p1\"; save it as text, as np.char.decode(array, \"latin-1\") gives it"
+    );
+    assert_eq!(
+        texts("'<U1'", "(1,)", &0xd800_u32.to_le_bytes()).unwrap_err(),
+        "item 1 holds a code that is no character"
+    );
+    for (descr, what) in [
+        (
+            "'<c16'",
+            "it holds complex numbers; save real and imaginary part as two features (numpy type <c16)",
+        ),
+        (
+            "'<f16'",
+            "it holds numbers of an unusual width; save it with astype(np.float64) (numpy type <f16)",
+        ),
+        (
+            "'<M8[ns]'",
+            "it holds dates or times; save it with astype(str) or astype(np.float64) (numpy type <M8[ns])",
+        ),
+        ("'|V8'", "it holds something that is neither numbers nor text (numpy type |V8)"),
+        ("[('a', '<f8')]", "it holds records of several fields; save one array for each of them"),
+        ("'|O'", "it holds Python objects; save it as numbers or text, without pickle"),
+    ] {
+        assert_eq!(texts(descr, "(1,)", &[0; 16]).unwrap_err(), what);
+    }
+    assert_eq!(texts("'|S0'", "(1000000000000,)", b"").unwrap_err(), "its texts have no length");
+}
+
+#[test]
+fn one_array_is_no_npz_file() {
+    let stage: LoadNpz = serde_json::from_value(
+        json!({ "path": "x.npz", "id": { "array": "ids" }, "features": { "array": "x" } }),
+    )
+    .unwrap();
+    let error = stage.read(array("'<f8'", "(0,)", b""), &mut Outputs::default()).unwrap_err();
+    assert_eq!(error.message, "x.npz is one array, as numpy.save writes it (.npy)");
 }

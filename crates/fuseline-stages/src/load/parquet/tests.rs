@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -14,7 +16,8 @@ fn read(bytes: &[u8], options: Value) -> Result<Features, StageError> {
         all[name] = value.clone();
     }
     let stage: LoadParquet = serde_json::from_value(all).unwrap();
-    stage.read(Bytes::copy_from_slice(bytes), &mut Outputs::default())
+    let table = stage.table("table.parquet".to_owned(), Bytes::copy_from_slice(bytes))?;
+    stage.features(table, &mut Outputs::default())
 }
 
 fn refused(bytes: &[u8], options: Value) -> String {
@@ -80,14 +83,76 @@ fn what_cannot_be_read_is_refused_in_words() {
     );
     assert_eq!(
         refused(PLAIN, json!({})),
-        "column when of table.parquet holds Timestamp(ms) in row 2, not numbers or text; \
+        "column when of table.parquet holds dates or times, not numbers; \
          leave the column out with columns: { exclude: [when] }"
     );
     assert_eq!(
         refused(PLAIN, json!({ "id": { "column": "vidoe" } })),
         "table.parquet has no column vidoe; did you mean video"
     );
+    assert_eq!(
+        refused(PLAIN, json!({ "id": { "column": "embedding" } })),
+        "column embedding of table.parquet holds lists of 2 values; \
+         one text or number a row is needed; a list may be a feature for each of its places"
+    );
     assert!(
         refused(b"video,a\n", json!({})).starts_with("table.parquet cannot be read as Parquet: ")
+    );
+}
+
+#[test]
+fn a_column_of_lists_is_taken_or_left_by_its_name_or_by_the_names_of_its_places() {
+    let names = |columns: Value| {
+        let features = read(PLAIN, json!({ "columns": columns })).unwrap();
+        features.columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(json!({ "include": ["embedding"] })), ["embedding.0", "embedding.1"]);
+    assert_eq!(names(json!({ "include": ["embedding.1", "truth"] })), ["truth", "embedding.1"]);
+    assert_eq!(names(json!({ "exclude": ["embedding", "when"] })), ["single", "whole", "truth"]);
+    assert_eq!(
+        names(json!({ "exclude": ["embedding.0", "when", "whole"] })),
+        ["single", "truth", "embedding.1"]
+    );
+    assert_eq!(
+        refused(PLAIN, json!({ "columns": { "include": ["embedding.2"] } })),
+        "table.parquet has no column embedding.2; did you mean embedding.0"
+    );
+}
+
+#[test]
+fn files_of_one_folder_are_one_table_whatever_the_types_of_their_numbers() {
+    let part = |name: &str, columns: Vec<(&str, ArrayRef)>| {
+        let (names, columns): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+        let names = names.into_iter().map(str::to_owned).collect();
+        Table::new(name.to_owned(), names, None, Cells::Arrow(columns))
+    };
+    let ids = |ids: &[&str]| Arc::new(StringArray::from(ids.to_vec())) as ArrayRef;
+    let whole = Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+    let float = Arc::new(Float64Array::from(vec![0.5, 1.5])) as ArrayRef;
+    let first = || part("f/0", vec![("id", ids(&["a"])), ("x", whole.clone())]);
+    let second = part("f/1", vec![("id", ids(&["b", "c"])), ("x", float.clone())]);
+    let missing = part("f/2", vec![("id", ids(&["d"])), ("x", new_null_array(&DataType::Null, 1))]);
+    let second = parts::with_folder_columns(second, Path::new("site=a%20b/1.parquet")).unwrap();
+    assert_eq!(second.names, ["id", "x", "site"]);
+    assert_eq!(second.text(1, 2).unwrap().as_deref(), Some("a b"));
+
+    let message = |tables| {
+        parts::joined("f".to_owned(), tables)
+            .map(|_| ())
+            .map_err(|error| error.message)
+            .unwrap_err()
+    };
+    assert_eq!(
+        message(vec![first(), second]),
+        "the files of f differ: f/1 has the column site, and f/0 has not"
+    );
+    let second = part("f/1", vec![("id", ids(&["b", "c"])), ("x", float)]);
+    let table = parts::joined("f".to_owned(), vec![first(), second, missing]).unwrap();
+    assert_eq!(table.rows(), 4);
+    assert_eq!([1, 0, 3].map(|row| table.number(row, 1).unwrap()), [Some(0.5), Some(1.0), None]);
+    let text = part("f/1", vec![("id", ids(&["b"])), ("x", ids(&["c"]))]);
+    assert_eq!(
+        message(vec![first(), text]),
+        "column x holds text in one file of f and numbers in another"
     );
 }

@@ -1,0 +1,75 @@
+//! Bounds on what a file may do to the run that reads it: no panic of a reader, no memory out of proportion to its size.
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use fuseline_engine::StageError;
+
+use super::table::DAMAGED;
+
+/// How many times its own size a file may unfold to.
+const MAX_EXPANSION: u64 = 256;
+/// What a file may unfold to however small it is.
+const MIN_LIMIT_BYTES: u64 = 64 << 20;
+/// What a column costs besides its values.
+const COLUMN_BYTES: u64 = 512;
+
+thread_local! {
+    /// Whether a panic on this thread becomes an error of a file.
+    static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `read` makes of a file. Readers of foreign formats are not proof against every damaged file: a panic in one is an
+/// error of the file.
+pub(super) fn contain_panics<T>(
+    file: &str,
+    read: impl FnOnce() -> Result<T, StageError>,
+) -> Result<T, StageError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IS_CONTAINED.get() {
+                report(panic);
+            }
+        }));
+    });
+    let before = IS_CONTAINED.replace(true);
+    let read = catch_unwind(AssertUnwindSafe(read));
+    IS_CONTAINED.set(before);
+    read.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Err(StageError::data(format!("{file} cannot be read: it contradicts itself ({text})"))
+            .at("path")
+            .hint(DAMAGED))
+    })
+}
+
+/// The most bytes that a file of so many bytes may unfold to.
+pub(super) fn expansion_limit(file_bytes: u64) -> u64 {
+    file_bytes.saturating_mul(MAX_EXPANSION).max(MIN_LIMIT_BYTES)
+}
+
+/// The bytes that a table takes in memory.
+pub(super) fn table_bytes(rows: u64, columns: u64) -> u64 {
+    rows.saturating_mul(8).max(COLUMN_BYTES).saturating_mul(columns)
+}
+
+/// An error when `what` takes more memory than a file of its size may unfold to, before any of it is reserved.
+pub(super) fn check_expansion(
+    file: &str,
+    file_bytes: u64,
+    what: &str,
+    bytes: u64,
+) -> Result<(), StageError> {
+    if bytes <= expansion_limit(file_bytes) {
+        return Ok(());
+    }
+    Err(StageError::data(format!(
+        "{what} of {file} would take {bytes} bytes, more than {MAX_EXPANSION} times the {file_bytes} of the file"
+    ))
+    .at("path")
+    .hint("the file is damaged, or made to fill the memory; if it is sound, write it without compression"))
+}
