@@ -354,3 +354,35 @@ fn what_fitted_on_cannot_be_is_refused_with_what_it_can_be() {
     let said = refused(FROZEN[1], ", fitted_on: { ids: seen.txt, column: id }");
     assert!(said.contains("has no option `column`"), "{said}");
 }
+
+#[test]
+fn a_whole_study_of_a_frozen_model_runs_with_every_quality_and_diagnostic() {
+    let (lab, _) = lab();
+    let text = std::fs::read_to_string(root().join("workflows/quickstart.yaml")).expect("it ships");
+    lab.write("study.yaml", text);
+    for (from, to) in [
+        ("uses: expert.logistic", "uses: expert.onnx"),
+        ("inner_folds: 4, exclude", "path: model.onnx, fitted_on: { ids: seen.txt }, exclude"),
+        ("group_spread: 0.3", "features: 4"),
+        ("fidelity: [0.9, 0.0]", "fidelity: [0.9]"),
+        ("rule: [mean, weighted_mean, lr, moe]", "rule: [mean, lr]"),
+        (
+            "quality: [column, constant, aligned, random]",
+            "quality: [column, margin, entropy, missingness, in_distribution, mahalanobis, \
+             ensemble_variance, conformal_set_size, constant, aligned, random]",
+        ),
+        (
+            "cohort: cohort }\n\n  # Rules are plugins",
+            "cohort: cohort, folds: folds }\n\n  # Rules are plugins",
+        ),
+    ] {
+        lab.edit("study.yaml", from, to);
+    }
+    let sized = ["study.yaml", "--set", "permutations=9", "--set", "examples=160"];
+    lab.run(["run"].into_iter().chain(sized)).success();
+    let exported = ["findings", "--export", "findings.csv"];
+    lab.run(["show", "study.yaml"].into_iter().chain(exported).chain(sized[1..].iter().copied()))
+        .success();
+    let findings = String::from_utf8(lab.read("findings.csv")).expect("the findings are text");
+    assert_eq!(findings.lines().count(), 1 + 2 * 11, "{findings}");
+}

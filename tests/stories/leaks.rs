@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fuseline_tests::{Lab, root};
+use fuseline_tests::{Lab, has_python, root};
 use serde_json::Value;
 
 /// The cases of a folder with their texts, sorted.
@@ -107,6 +107,16 @@ fn legal_look_alikes_that_need_no_other_program_run() {
         }
     }
     assert!(ran >= 9, "{ran} ran");
+}
+
+#[test]
+fn an_unsupervised_quality_of_a_program_runs_and_says_nothing_of_folds() {
+    if !has_python("numpy, pyarrow") {
+        return;
+    }
+    let lab = Lab::new();
+    let case = root().join("tests/cases/leaks/legal/unsupervised_quality_of_a_program.yaml");
+    lab.run(["run".as_ref(), case.as_os_str(), "--format=json".as_ref()]).success();
 }
 
 #[test]

@@ -7,10 +7,13 @@ fuseline_workflow::codes! {
     /// A stage fits on, or tests with, evidence for rows whose own labels shaped it. Such evidence is better than any that
     /// a new example will get: a rule fitted on it trusts the experts too much, and a test on it flatters. Use out-of-fold
     /// evidence for fitting (an expert's output `train`) and held-out evidence for testing (`test`). A `command` that gives
-    /// evidence for rows that it learns from says `out_of_fold: true` when each row's evidence comes from a fit without it.
+    /// evidence for rows whose labels it is given says `out_of_fold: true` when each row's evidence comes from a fit without
+    /// it; one that is given no labels has none to tell. A frozen model that has seen the rows (`fitted_on`) is in-fold too.
     LEAK_IN_FOLD = "fuseline::leak_in_fold";
     /// A stage fits on training rows, but something upstream was shaped by rows that are held out: scaling, selection or
-    /// imputation fitted on all rows is the usual reason. Fit each preprocessing step inside the fold.
+    /// imputation fitted on all rows is the usual reason. Fit each preprocessing step inside the fold. An input of a `command`
+    /// without a role may shape all that the program gives: role `apply` says that it answers each row by itself, and with
+    /// `test_fold` role `fit` gives it the training rows alone.
     LEAK_SHAPED_BY_TEST = "fuseline::leak_shaped_by_test";
     /// A model is asked about rows that it was fitted on, or that something it was fitted on was fitted on: the model of
     /// another fold, or one that learnt from all rows. When this is found while running, the example_ids are those of the

@@ -117,11 +117,14 @@ pub struct Offered<'a> {
 /// once: what is left out, and a port that does not exist, are mistakes of the stage kind ([`RowFlow::finish`]).
 pub struct RowFlow<'a> {
     offered: &'a Offered<'a>,
-    outputs: Vec<(String, RowState)>,
+    /// What it said of each output.
+    outputs: Vec<Option<RowState>>,
     leaks: Vec<Leak>,
-    /// Inputs of which the stage said what is done with them.
-    used: Vec<&'a str>,
+    /// Of which inputs it said what is done with them.
+    used: Vec<bool>,
     mistakes: Vec<String>,
+    /// What it said of an output that is not there.
+    unknown: RowState,
 }
 
 /// What a stage said of its rows.
@@ -136,21 +139,27 @@ pub struct Flowed {
 impl<'a> RowFlow<'a> {
     /// Begins the dialogue.
     pub fn new(offered: &'a Offered<'a>) -> Self {
-        let (outputs, leaks, used, mistakes) = Default::default();
-        Self { offered, outputs, leaks, used, mistakes }
+        Self {
+            offered,
+            outputs: vec![None; offered.outputs.len()],
+            leaks: Vec::new(),
+            used: vec![false; offered.ports.len()],
+            mistakes: Vec::new(),
+            unknown: RowState::default(),
+        }
     }
 
     /// Ends the dialogue: what the stage said, or where the stage kind fails to say what it must.
     pub fn finish(mut self) -> Result<Flowed, Vec<String>> {
         let mut outputs = Vec::with_capacity(self.offered.outputs.len());
-        for port in self.offered.outputs {
-            match self.outputs.iter().position(|(name, _)| name == port) {
-                Some(place) => outputs.push(self.outputs.swap_remove(place).1),
+        for (port, state) in self.offered.outputs.iter().zip(self.outputs) {
+            match state {
+                Some(state) => outputs.push(state),
                 None => self.mistakes.push(format!("does not say which rows output {port} holds")),
             }
         }
-        for port in self.offered.ports.iter().filter(|port| port.read) {
-            if port.role != Role::Neutral && !self.used.contains(&port.name.as_str()) {
+        for (port, used) in self.offered.ports.iter().zip(self.used) {
+            if port.read && port.role != Role::Neutral && !used {
                 let mistake = format!("does not say what it does with the rows of {}", port.name);
                 self.mistakes.push(mistake);
             }
@@ -172,8 +181,9 @@ impl<'a> RowFlow<'a> {
 
     /// As [`RowFlow::input`], for a method that says what is done with the rows.
     fn take(&mut self, port: &str) -> RowState {
-        let known = self.offered.ports.iter().find(|known| known.name == port);
-        self.used.extend(known.map(|known| known.name.as_str()));
+        if let Some(place) = self.offered.ports.iter().position(|known| known.name == port) {
+            self.used[place] = true;
+        }
         self.input(port)
     }
 
@@ -191,15 +201,15 @@ impl<'a> RowFlow<'a> {
 
     /// Says what an output holds and what shaped it.
     pub fn give(&mut self, port: &str, state: RowState) -> &mut RowState {
-        if !self.offered.outputs.contains(&port) {
+        let Some(place) = self.offered.outputs.iter().position(|known| *known == port) else {
             self.mistakes.push(format!("says which rows output {port} holds, which it has not"));
-        }
-        if self.outputs.iter().any(|(name, _)| name == port) {
+            self.unknown = state;
+            return &mut self.unknown;
+        };
+        if self.outputs[place].is_some() {
             self.mistakes.push(format!("says twice which rows output {port} holds"));
         }
-        self.outputs.push((port.to_owned(), state));
-        let last = self.outputs.len() - 1;
-        &mut self.outputs[last].1
+        self.outputs[place].insert(state)
     }
 
     /// Says what an output holds and which rows' labels and values shaped it, here and before.

@@ -25,7 +25,9 @@ mod task;
 ///
 /// The program is given the rows that the roles of its inputs permit and no others, so that it cannot learn from rows
 /// that it must not see: with `test_fold`, an input of role `fit` holds the training rows alone, and one of role `apply`
-/// the test rows alone. An input of role `neutral` is whole, and is taken to shape everything that the program gives.
+/// the test rows alone. An input of role `neutral` is whole, and is taken to shape everything that the program gives. A
+/// program without labels among its inputs (a cohort, or what was made of labels) cannot tell them: it may rate the rows
+/// that it looks at, and nothing that test rows shaped may be fitted on.
 /// Nothing of the environment is visible but PATH and what `env` says; relative paths see only what `files` names.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +112,8 @@ struct OutputPort {
     /// The input whose rows it holds, or some of them; those of all inputs together when left out.
     #[serde(default)]
     rows_of: Option<String>,
-    /// Whether what it says of a row comes from a fit without that row, though the program learns from the row elsewhere.
+    /// Whether what it says of a row comes from a fit without that row, though the program has its label. A program without
+    /// labels need not say so.
     #[serde(default)]
     out_of_fold: bool,
     /// What is said of the whole table, such as `modality` of evidence. What can be told from the inputs may be left out.
