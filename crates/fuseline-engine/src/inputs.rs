@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
 use fuseline_host::Isolation;
+use fuseline_workflow::KindSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
@@ -72,6 +73,8 @@ pub struct Provenance {
 /// What a stage is given. The outside comes in only through here.
 pub struct Inputs<'a> {
     members: Vec<Member<'a>>,
+    /// The ports that the stage kind reads; any where its stages declare their own.
+    ports: Option<Vec<&'a str>>,
     point: Point,
     seed: u64,
     services: &'a Services,
@@ -90,6 +93,7 @@ impl Inputs<'_> {
 
     /// The artifact of a port that may be left out.
     pub fn optional<T: Typed>(&self, port: &str) -> Result<Option<T>, StageError> {
+        self.declared(port)?;
         let mut found = self.members.iter().filter(|member| member.port == port);
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
@@ -137,10 +141,21 @@ impl Inputs<'_> {
         read: impl Fn(Arc<Artifact>) -> Result<T, StageError>,
     ) -> impl Iterator<Item = Result<Labelled<T>, StageError>> {
         let members = self.members.iter().filter(move |member| member.port == port);
-        members.map(move |member| {
+        let artifacts = members.map(move |member| {
             let artifact = read((member.load)(columns)?)?;
             Ok(Labelled { point: member.point.clone(), artifact })
-        })
+        });
+        self.declared(port).err().map(Err).into_iter().chain(artifacts)
+    }
+
+    /// An error for a port that the kind does not declare: the key and the leakage guard know nothing of it.
+    fn declared(&self, port: &str) -> Result<(), StageError> {
+        match &self.ports {
+            Some(ports) if !ports.contains(&port) => Err(StageError::failed(format!(
+                "the stage asks for the input {port}, which its kind does not read"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see their point.
@@ -252,6 +267,7 @@ impl<'a> InputsBuilder<'a> {
     pub fn new(services: &'a Services, seed: u64) -> Self {
         Self(Inputs {
             members: Vec::new(),
+            ports: None,
             point: Point::new(),
             seed,
             services,
@@ -283,6 +299,14 @@ impl<'a> InputsBuilder<'a> {
     ) -> Result<Self, StageError> {
         let artifact = Arc::new(artifact.into_artifact()?);
         Ok(self.lazy(port, point, move |_| Ok(artifact.clone())))
+    }
+
+    /// The ports that may be asked for: those that a stage kind declares and reads.
+    #[must_use]
+    pub fn ports_of(mut self, spec: &'a KindSpec) -> Self {
+        let read = spec.inputs.iter().filter(|port| port.read).map(|port| port.name.as_str());
+        self.0.ports = (!spec.declared_ports).then(|| read.collect());
+        self
     }
 
     /// The stage's own point.

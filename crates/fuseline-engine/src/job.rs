@@ -128,6 +128,7 @@ impl LocalExecutor<'_> {
         let stage = (kind.prepare)(&job.options)
             .map_err(|problem| StageError::failed(problem.message).at(problem.option))?;
         let mut inputs = InputsBuilder::new(self.services, job.seed)
+            .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
             .stop(stop.clone())

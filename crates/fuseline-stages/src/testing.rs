@@ -2,7 +2,7 @@
 
 use fuseline_artifact::{Cohort, Evidence, Quality};
 use fuseline_engine::services::FileDigests;
-use fuseline_engine::{Inputs, InputsBuilder, Outputs, Services, StageError, StageKind};
+use fuseline_engine::{Inputs, InputsBuilder, Kind, Outputs, Services, StageError, StageKind};
 use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::Value;
 
@@ -27,7 +27,9 @@ pub(crate) fn run<K: StageKind>(
     let services = services();
     let point =
         point.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
-    let inputs: Inputs<'_> = give(InputsBuilder::new(&services, seed).point(point))?.build();
+    let kind = Kind::of::<K>();
+    let inputs = InputsBuilder::new(&services, seed).ports_of(kind.spec()).point(point);
+    let inputs: Inputs<'_> = give(inputs)?.build();
     let mut outputs = Outputs::default();
     stage.run(&inputs, &mut outputs)?;
     Ok(outputs)

@@ -1,6 +1,8 @@
 use std::io::{Read, Write};
 
+use fuseline_artifact::Report;
 use fuseline_host::PluginLibrary;
+use fuseline_workflow::{Arity, InputPort, OptionsSchema, Role};
 
 use super::*;
 use crate::files::FileDigests;
@@ -42,4 +44,41 @@ fn what_is_made_of_a_file_counts_only_when_its_bytes_are_those_that_were_keyed()
     assert!(error.message.ends_with("changed while the run was under way"), "{}", error.message);
     let error = through(b"rows", None, |_, _| Err(StageError::data("no rows"))).unwrap_err();
     assert_eq!(error.message, "no rows");
+}
+
+#[test]
+fn an_input_that_the_kind_does_not_read_is_an_error_and_not_an_empty_one() {
+    let port = |name: &str, read| InputPort {
+        name: name.to_owned(),
+        artifact: "report".to_owned(),
+        arity: Arity::Many,
+        required: false,
+        read,
+        role: Role::Neutral,
+        doc: String::new(),
+    };
+    let mut spec = KindSpec {
+        name: "test.reads".to_owned(),
+        revision: 1,
+        summary: String::new(),
+        inputs: vec![port("read", true), port("unread", false)],
+        outputs: Vec::new(),
+        options: OptionsSchema::of(|| serde_json::Value::Null),
+        declared_ports: false,
+    };
+    let plugins = PluginLibrary::new(Vec::new());
+    let services = Services { plugins, isolation: None, files: FileDigests::default() };
+    let asked = |spec: &KindSpec, port: &str| {
+        let inputs = InputsBuilder::new(&services, 1).ports_of(spec).build();
+        let (one, many) = (inputs.optional::<Report>(port), inputs.many::<Report>(port));
+        assert_eq!(one.is_ok(), many.is_ok());
+        one.map(|found| found.is_some()).map_err(|error| error.message)
+    };
+    assert_eq!(asked(&spec, "read"), Ok(false));
+    for port in ["unread", "other"] {
+        let message = format!("the stage asks for the input {port}, which its kind does not read");
+        assert_eq!(asked(&spec, port), Err(message));
+    }
+    spec.declared_ports = true;
+    assert_eq!(asked(&spec, "other"), Ok(false), "its stages declare their own");
 }
