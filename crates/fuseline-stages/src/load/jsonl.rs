@@ -116,7 +116,9 @@ pub(crate) fn table(
     let mut width = 0_u64;
     let check_size = |rows: usize, width: u64| {
         let table = table_bytes(rows as u64, width);
-        check_expansion(&file, bytes.len() as u64, "the table", table)
+        check_expansion(&file, bytes.len() as u64, "the table", table).map_err(|error| {
+            error.hint("its lines name different columns, so that most of the table is missing: long: { name: COLUMN, value: COLUMN } reads one feature a line")
+        })
     };
     for (line, text) in (1_u64..).zip(text.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {

@@ -64,11 +64,12 @@ pub(super) fn check_expansion(
     what: &str,
     bytes: u64,
 ) -> Result<(), StageError> {
-    if bytes <= expansion_limit(file_bytes) {
+    let limit = expansion_limit(file_bytes);
+    if bytes <= limit {
         return Ok(());
     }
     Err(StageError::data(format!(
-        "{what} of {file} would take {bytes} bytes, more than {MAX_EXPANSION} times the {file_bytes} of the file"
+        "{what} of {file} would take more memory than the {limit} bytes that a file of {file_bytes} bytes may unfold to"
     ))
     .at("path")
     .hint("the file is damaged, or made to fill the memory; if it is sound, write it without compression"))

@@ -44,7 +44,7 @@ pub(super) fn plain(column: &ArrayRef, is_uuid: bool) -> Result<Plain, ArrowErro
         FixedSizeBinary(_) | Binary | LargeBinary | BinaryView => {
             match cast(column, &Binary).and_then(|bytes| cast(&bytes, &Utf8)) {
                 Ok(texts) => Plain::Column(texts),
-                Err(_) => return unfit("bytes that are no UTF-8 text, not numbers"),
+                Err(_) => return unfit("bytes that are neither numbers nor UTF-8 text"),
             }
         }
         Dictionary(_, values) => return plain(&cast(column, values)?, is_uuid),
