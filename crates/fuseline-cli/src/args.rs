@@ -1,11 +1,13 @@
 //! The arguments.
 
+mod diagnose;
 mod look;
 
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+pub use diagnose::Diagnose;
 pub use look::{Completions, FigureForm, Man, Report, Show};
 
 /// Declarative workflows for multimodal fusion studies.
@@ -81,6 +83,9 @@ pub enum Command {
     Show(Show),
     /// Write the report of a past run again, and everything for a paper or a deposit
     Report(Report),
+    /// The diagnostic of a model that was fitted elsewhere and stays where it is
+    #[command(subcommand)]
+    Diagnose(Diagnose),
     /// Print the JSON Schema of workflow files, for editors
     #[command(after_help = "\
 Examples:

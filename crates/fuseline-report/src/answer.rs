@@ -125,17 +125,18 @@ fn sentence(
             range(&rows, |row| row.gap),
             if rows.iter().all(|row| row.gain().is_some()) {
                 format!(
-                    ", and lies {} above the same rule refitted without quality",
-                    range(&rows, FindingRow::gain)
+                    ", and lies {} above {}",
+                    range(&rows, FindingRow::gain),
+                    data.settings.reference()
                 )
             } else {
                 String::new()
             }
         ),
         Reading::WithoutBenefit => format!(
-            "{conditions}: dependence without benefit. Permuting quality costs {}, yet the same rule refitted without \
-             quality does as well or better.",
-            range(&rows, |row| row.gap)
+            "{conditions}: dependence without benefit. Permuting quality costs {}, yet {} does as well or better.",
+            range(&rows, |row| row.gap),
+            data.settings.reference()
         ),
         Reading::EvidenceDerived => format!(
             "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A plain permutation makes \

@@ -264,6 +264,21 @@ pub struct Settings {
     pub confidence: f64,
     /// How the intervals come from the resamples: `percentile` or `bca`.
     pub interval: String,
+    /// Whether the model was fitted elsewhere: nothing was fitted or refitted, and "without quality" is quality held at
+    /// its mean or at a stated neutral value.
+    pub frozen: bool,
+}
+
+impl Settings {
+    /// What the gain is measured against.
+    #[must_use]
+    pub const fn reference(&self) -> &'static str {
+        if self.frozen {
+            "the same model with quality held at its mean"
+        } else {
+            "the same rule refitted without quality"
+        }
+    }
 }
 
 impl Default for Settings {
@@ -279,6 +294,7 @@ impl Default for Settings {
             bootstrap_resamples: 2000,
             confidence: 0.95,
             interval: "percentile".to_owned(),
+            frozen: false,
         }
     }
 }

@@ -45,9 +45,10 @@ pub fn latex(data: &ReportData) -> String {
 
 fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
     let caption = format!(
-        "{} BA: balanced accuracy in per cent under Clean-Q; w/o: of the same rule refitted without quality; gap: \
-         permutation gap in percentage points with its {} interval; $p$: one-sided, {}.",
+        "{} BA: balanced accuracy in per cent under Clean-Q; w/o: of {}; gap: permutation gap in \
+         percentage points with its {} interval; $p$: one-sided, {}.",
         escape(&answer.headline),
+        data.settings.reference(),
         escape(&percent(Some(data.settings.confidence)).replace(".0", "")),
         if data.findings.iter().any(|row| row.p_adjusted.is_some()) {
             "adjusted"

@@ -29,6 +29,13 @@ pub use markdown::markdown;
 pub use methods::shell_word;
 pub use page::html;
 
+/// The answer in words: the headline, then the sentences that stand behind it.
+#[must_use]
+pub fn answer_in_words(data: &ReportData) -> (String, Vec<String>) {
+    let answer = answer::answer(data);
+    (answer.headline, answer.sentences)
+}
+
 /// Draws every figure of the report that may stand in a file of its own.
 #[must_use]
 pub fn figures(data: &ReportData) -> Vec<Figure> {

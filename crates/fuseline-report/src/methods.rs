@@ -14,8 +14,13 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(observed(data));
     sentences.extend(conditions(data));
     sentences.push(format!(
-        "{} and then held frozen; {} times, quality was permuted while {} stayed fixed.",
-        fitted(data),
+        "{}; {} times, quality was permuted while {} stayed fixed.",
+        match settings.frozen {
+            true => "The model was fitted elsewhere and is frozen: asked first and last with the same quality, it \
+                     answers alike"
+                .to_owned(),
+            false => format!("{} and then held frozen", fitted(data)),
+        },
         span(data, |row| row.n_permutations),
         if sees_embeddings(data) {
             "evidence, availability and, where a rule sees them, embeddings"
@@ -52,7 +57,12 @@ pub fn methods(data: &ReportData) -> Vec<String> {
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
             .to_owned(),
     });
-    if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
+    if settings.frozen {
+        sentences.push(
+            "The gain is the balanced accuracy under Clean-Q minus that of the same model with quality held at its mean."
+                .to_owned(),
+        );
+    } else if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
         let stands_for = settings
             .without_quality
             .as_ref()

@@ -211,8 +211,9 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             gain_words(row, settings)
         ),
         Reading::WithoutBenefit => format!(
-            "Dependence without benefit: permuting quality costs accuracy ({tested}), yet the same rule refitted \
-             without quality is no worse ({} against it).{}",
+            "Dependence without benefit: permuting quality costs accuracy ({tested}), yet {} is no worse ({} against \
+             it).{}",
+            settings.reference(),
             points_pp(row.gain()),
             conditional_note(row, settings)
         ),
@@ -223,7 +224,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             decided(row),
             conditional_words(row, data),
             finite(row.gain()).map_or_else(String::new, |gain| {
-                format!(" Against the same rule refitted without quality: {}.", points_pp(Some(gain)))
+                format!(" Against {}: {}.", settings.reference(), points_pp(Some(gain)))
             })
         ),
         Reading::Harm => format!(
@@ -277,8 +278,9 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
         Some(gain) => {
             let within = settings.equivalence_margin.is_some_and(|margin| gain < margin);
             format!(
-                " It gains {} over the same rule refitted without quality{}.",
+                " It gains {} over {}{}.",
                 points_pp(Some(gain)),
+                settings.reference(),
                 if within {
                     ", less than the margin; the gain has no interval"
                 } else {

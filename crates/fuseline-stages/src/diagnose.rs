@@ -5,6 +5,7 @@ pub mod calibration;
 pub mod compare;
 mod experts;
 pub mod family;
+pub mod frozen;
 pub mod metrics;
 mod pairs;
 pub mod permute_quality;

@@ -2,6 +2,7 @@
 
 mod curves;
 pub mod figure;
+pub mod frozen;
 pub mod html;
 pub mod latex;
 pub mod markdown;

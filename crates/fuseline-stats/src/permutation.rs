@@ -215,6 +215,12 @@ impl Permuter {
         self.strata.len()
     }
 
+    /// Rows that exchange quality among themselves, by column; ordered by their first row, rows ascending.
+    #[must_use]
+    pub fn strata(&self) -> &[Vec<Vec<u32>>] {
+        &self.strata
+    }
+
     /// How many rows have another row to exchange quality with, in the column where they are most.
     ///
     /// A scheme that can move few rows has little power: a gap of 0 then says nothing.

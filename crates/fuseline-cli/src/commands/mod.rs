@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod completions;
+mod diagnose;
 mod exec;
 pub mod explain;
 mod graph;
@@ -36,6 +37,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Exec(of) => exec::run(of, &args.global),
         Command::Show(of) => show::run(of),
         Command::Report(of) => report::run(of),
+        Command::Diagnose(of) => diagnose::run(of),
         Command::Schema => schema::run(),
         Command::Completions(of) => completions::run(of),
         Command::Man(of) => man::run(of),

@@ -48,8 +48,12 @@ fn columns(data: &ReportData) -> Vec<Column> {
             (percent(row.ba_broken), row.ba_broken)
         }),
         column(
-            "without quality",
-            "balanced accuracy of the same rule refitted without quality",
+            if data.settings.frozen { "neutral quality" } else { "without quality" },
+            if data.settings.frozen {
+                "balanced accuracy of the same model with quality held at its mean"
+            } else {
+                "balanced accuracy of the same rule refitted without quality"
+            },
             |row| (percent(row.ba_without_quality), row.ba_without_quality),
         ),
         column("gain (pp)", "Clean-Q minus the rule without quality", |row| {

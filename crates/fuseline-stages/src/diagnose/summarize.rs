@@ -182,36 +182,68 @@ impl Summarize {
         cohort: &Cohort,
         seed: u64,
     ) -> Result<(usize, Interval), StageError> {
-        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let (group, groups) = tested.groups(cohort);
-        let sums = |correct: &[f64]| {
-            ClassSums::of(&group, groups, &experts.labels, experts.classes, correct)
-                .map_err(|error| failed(&error))
-        };
         let right: Vec<f64> =
             tested.clean.iter().map(|right| f64::from(u8::from(*right))).collect();
-        let (clean, broken) = (sums(&right)?, sums(&tested.broken)?);
-        let stream = Stream::new(seed, Self::NAME);
-        let resampled = cluster_bootstrap(
-            groups,
-            self.bootstrap as usize,
-            &stream,
-            1,
-            |multiplicity, values| {
-                values[0] =
-                    clean.balanced_accuracy(multiplicity) - broken.balanced_accuracy(multiplicity);
-            },
-        )
-        .map_err(|error| failed(&error))?;
-        let [gap] = resampled.as_slice() else {
-            return Err(StageError::failed("the bootstrap gave no statistic"));
+        let rows =
+            Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
+        let of = Resampling {
+            resamples: self.bootstrap,
+            confidence: self.confidence,
+            interval: self.interval,
+            seed,
         };
-        let interval = match self.interval {
-            IntervalKind::Percentile => gap.percentile(self.confidence),
-            IntervalKind::Bca => gap.bca(self.confidence),
-        };
-        Ok((groups, interval.map_err(|error| failed(&error))?))
+        Ok((groups, difference_interval(&rows, &right, &tested.broken, &of)?))
     }
+}
+
+/// Test rows by group and class.
+pub(crate) struct Rows<'a> {
+    /// The number of each row's group.
+    pub group: &'a [u32],
+    pub groups: usize,
+    pub labels: &'a [u32],
+    pub classes: usize,
+}
+
+/// How an interval is resampled.
+pub(crate) struct Resampling {
+    pub resamples: u32,
+    pub confidence: f64,
+    pub interval: IntervalKind,
+    pub seed: u64,
+}
+
+/// Interval of a difference of two balanced accuracies from resamples of groups, both values from the same resample.
+///
+/// `one`, `other`: for each row the share of answers that are right.
+pub(crate) fn difference_interval(
+    rows: &Rows<'_>,
+    one: &[f64],
+    other: &[f64],
+    of: &Resampling,
+) -> Result<Interval, StageError> {
+    let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+    let sums = |correct: &[f64]| {
+        ClassSums::of(rows.group, rows.groups, rows.labels, rows.classes, correct)
+            .map_err(|error| failed(&error))
+    };
+    let (one, other) = (sums(one)?, sums(other)?);
+    let stream = Stream::new(of.seed, Summarize::NAME);
+    let resamples = of.resamples as usize;
+    let resampled =
+        cluster_bootstrap(rows.groups, resamples, &stream, 1, |multiplicity, values| {
+            values[0] = one.balanced_accuracy(multiplicity) - other.balanced_accuracy(multiplicity);
+        })
+        .map_err(|error| failed(&error))?;
+    let [difference] = resampled.as_slice() else {
+        return Err(StageError::failed("the bootstrap gave no statistic"));
+    };
+    match of.interval {
+        IntervalKind::Percentile => difference.percentile(of.confidence),
+        IntervalKind::Bca => difference.bca(of.confidence),
+    }
+    .map_err(|error| failed(&error))
 }
 
 impl IntervalKind {

@@ -136,7 +136,7 @@ impl<'a> Tally<'a> {
         keep_going: impl Fn() -> Result<(), StageError> + Sync,
     ) -> Result<Self, StageError> {
         let width = self.labels.len() * self.classes;
-        let size = (BLOCK / width.max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32;
+        let size = self.block_size();
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let part = (PART / width.max(1)).clamp(*PERMUTATIONS.start(), size as usize);
@@ -171,16 +171,34 @@ impl<'a> Tally<'a> {
                     Ok(blocks)
                 })
                 .collect::<Result<_, StageError>>()?;
-            for block in blocks.into_iter().flatten() {
-                self.broken += (block.correct.len() / self.classes) as u32;
-                self.correct.extend(block.correct);
-                let Each { correct, flips, shift } = &mut self.each;
-                correct.iter_mut().zip(block.each.correct).for_each(|(sum, add)| *sum += add);
-                flips.iter_mut().zip(block.each.flips).for_each(|(sum, add)| *sum += add);
-                shift.iter_mut().zip(block.each.shift).for_each(|(sum, add)| *sum += add);
-            }
+            blocks.into_iter().flatten().for_each(|block| self.add_block(block));
         }
         Ok(self)
+    }
+
+    /// Number of permutations of a block: the unit in which shifts are summed, so that sums depend on nothing else.
+    pub fn block_size(&self) -> u32 {
+        let width = self.labels.len() * self.classes;
+        (BLOCK / width.max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32
+    }
+
+    /// Counts the predictions of one block, [`Tally::block_size`] permutations or the last ones: permutations x rows x
+    /// classes.
+    pub fn count_block(&mut self, predictions: &[f64]) {
+        let permutations = predictions.len() / (self.labels.len() * self.classes);
+        let mut block = Block::new(permutations, self.classes, self.labels.len());
+        let tiles = tiles::cut(self.labels, &self.decisions, self.clean, self.classes);
+        tiles::count(&tiles, predictions, &mut block.correct, &mut block.each);
+        self.add_block(block);
+    }
+
+    fn add_block(&mut self, block: Block) {
+        self.broken += (block.correct.len() / self.classes) as u32;
+        self.correct.extend(block.correct);
+        let Each { correct, flips, shift } = &mut self.each;
+        correct.iter_mut().zip(block.each.correct).for_each(|(sum, add)| *sum += add);
+        flips.iter_mut().zip(block.each.flips).for_each(|(sum, add)| *sum += add);
+        shift.iter_mut().zip(block.each.shift).for_each(|(sum, add)| *sum += add);
     }
 
     /// What rows come to under some qualities. `predictions`: qualities x rows x classes.

@@ -251,6 +251,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
     let number = |name: &str| text(name).and_then(|value| value.parse::<f64>().ok());
     let default = report::Settings::default();
     report::Settings {
+        frozen: false,
         adjust: text("adjust").unwrap_or("none").to_owned(),
         families: text("families")
             .map_or_else(Vec::new, |axes| axes.split(',').map(str::to_owned).collect()),

@@ -1,0 +1,186 @@
+//! `fuseline diagnose`: the diagnostic of a model that was fitted elsewhere and stays where it is.
+//!
+//! `serve` asks over standard input and output: lines of JSON, each with the raw bytes that it announces behind it, numbers
+//! little-endian. docs/frozen-models.md describes it.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use fuseline_engine::StageError;
+use fuseline_stages::diagnose::frozen::{Answerer, Examples, Question, Settings, diagnose};
+use fuseline_stages::report::frozen::data;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::args::Diagnose;
+use crate::exit::{Exit, Failure};
+
+/// The form of the conversation; raised when it changes.
+const PROTOCOL: u32 = 1;
+/// Bytes of a header at most.
+const MAX_HEADER_BYTES: usize = 1 << 30;
+
+pub fn run(args: &Diagnose) -> Result<Exit, Failure> {
+    match args {
+        Diagnose::Serve => serve(),
+    }
+}
+
+/// The first line of a conversation. Behind it come availability (a byte a row and modality), quality and, where it says
+/// so, evidence (doubles).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    protocol: u32,
+    #[serde(default)]
+    title: String,
+    example_id: Option<Vec<String>>,
+    group: Option<Vec<String>>,
+    label: Vec<u32>,
+    classes: Vec<String>,
+    modalities: Vec<String>,
+    channels: usize,
+    evidence: bool,
+    /// Seconds after which no more permutations are asked.
+    seconds: Option<f64>,
+    settings: Settings,
+}
+
+/// The program on the other side.
+struct Peer<R, W> {
+    input: R,
+    output: W,
+    rows: usize,
+    classes: usize,
+    deadline: Option<Instant>,
+    asked_again: bool,
+}
+
+fn serve() -> Result<Exit, Failure> {
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let outcome = converse(&mut input, &mut output);
+    let (last, exit) = match outcome {
+        Ok(result) => (json!({ "result": result }), Exit::Done),
+        Err(error) => {
+            let said = json!({ "message": error.message, "hint": error.hint });
+            (json!({ "error": said }), Exit::Wrong)
+        }
+    };
+    writeln!(output, "{last}").and_then(|()| output.flush()).map_err(Failure::failed)?;
+    Ok(exit)
+}
+
+fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, StageError> {
+    let header: Header = serde_json::from_slice(&read_line(input)?)
+        .map_err(|error| StageError::data(format!("the header is not understood: {error}")))?;
+    if header.protocol != PROTOCOL {
+        return Err(StageError::data(format!(
+            "the header speaks protocol {} and this program {PROTOCOL}",
+            header.protocol
+        ))
+        .hint("the Python package and the program `fuseline` must be of one version"));
+    }
+    let (rows, width) = (header.label.len(), header.modalities.len());
+    let available = read_bytes(input, rows * width)?;
+    let quality = read_doubles(input, rows * width * header.channels)?;
+    let evidence = header
+        .evidence
+        .then(|| read_doubles(input, rows * width * header.classes.len()))
+        .transpose()?;
+    // Numbers of equal width stand in the order of the rows, as code points too.
+    let numbered = || (0..rows).map(|row| format!("{row:010}")).collect::<Vec<String>>();
+    let example_id = header.example_id.unwrap_or_else(numbered);
+    let examples = Examples {
+        group: header.group.unwrap_or_else(|| example_id.clone()),
+        example_id,
+        label: header.label,
+        classes: header.classes,
+        modalities: header.modalities,
+        available: available.into_iter().map(|there| there != 0).collect(),
+        quality,
+        channels: header.channels,
+        evidence,
+    };
+    let deadline = header
+        .seconds
+        .and_then(|seconds| Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?));
+    let mut peer =
+        Peer { input, output, rows, classes: examples.classes.len(), deadline, asked_again: false };
+    let found = diagnose(&examples, &header.settings, &mut peer)?;
+    let report = data(&header.title, &found, &header.settings);
+    let (headline, sentences) = fuseline_report::answer_in_words(&report);
+    let mut result = serde_json::to_value(&found)
+        .map_err(|error| StageError::failed(format!("the result cannot be written: {error}")))?;
+    result["headline"] = headline.into();
+    result["sentences"] = sentences.into();
+    result["report"] = fuseline_report::html(&report).into();
+    Ok(result)
+}
+
+impl<R: Read, W: Write> Answerer for Peer<R, W> {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+        let mut count = 1;
+        let line = match question {
+            Question::Clean if std::mem::replace(&mut self.asked_again, true) => {
+                json!({ "ask": "clean", "again": true })
+            }
+            Question::Clean => json!({ "ask": "clean", "again": false }),
+            Question::Neutral => json!({ "ask": "neutral" }),
+            Question::Broken { first, count: several, columns, .. } => {
+                count = *several as usize;
+                json!({ "ask": "broken", "first": first, "count": several, "columns": columns })
+            }
+        };
+        let gone =
+            |error: io::Error| StageError::failed(format!("the other side is gone: {error}"));
+        writeln!(self.output, "{line}").map_err(gone)?;
+        if let Question::Broken { index, .. } = question {
+            let bytes: Vec<u8> = index.iter().flat_map(|row| row.to_le_bytes()).collect();
+            self.output.write_all(&bytes).map_err(gone)?;
+        }
+        self.output.flush().map_err(gone)?;
+        read_doubles(&mut self.input, count * self.rows * self.classes)
+    }
+
+    fn has_time(&mut self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+    }
+}
+
+/// A line of JSON, read byte by byte: raw bytes follow it.
+fn read_line(input: &mut impl Read) -> Result<Vec<u8>, StageError> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => return Err(StageError::data("standard input ended before the header did")),
+            Ok(_) if byte[0] == b'\n' => return Ok(line),
+            Ok(_) if line.len() < MAX_HEADER_BYTES => line.push(byte[0]),
+            Ok(_) => return Err(StageError::data("the header is longer than 1 GiB")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(StageError::failed(format!("cannot read standard input: {error}")));
+            }
+        }
+    }
+}
+
+fn read_bytes(input: &mut impl Read, length: usize) -> Result<Vec<u8>, StageError> {
+    // As many as arrive: a length that was announced falsely reserves nothing.
+    let mut bytes = Vec::new();
+    input
+        .take(length as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|error| StageError::failed(format!("cannot read standard input: {error}")))?;
+    if bytes.len() < length {
+        return Err(StageError::failed(format!(
+            "the other side ended after {} of {length} bytes of an answer",
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn read_doubles(input: &mut impl Read, count: usize) -> Result<Vec<f64>, StageError> {
+    let bytes = read_bytes(input, count * 8)?;
+    Ok(bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+}

@@ -1,0 +1,654 @@
+//! The diagnostic of a model that was fitted elsewhere and that fuseline never sees.
+//!
+//! Knows which questions such a model is asked and what its answers come to. Knows nothing of how it is reached: whoever
+//! holds it is an [`Answerer`]. Start at [`diagnose`]. **Invariant:** the same rows, scheme and seed give the same
+//! permutations and, for the same answers, the same numbers as `diagnose.permute_quality` and `diagnose.summarize`.
+
+use std::collections::BTreeMap;
+
+use fuseline_artifact::{Digest, Texts};
+use fuseline_engine::StageError;
+use fuseline_stats::evidence::confidence;
+use fuseline_stats::headroom::Experts;
+use fuseline_stats::metrics::balanced_accuracy;
+use fuseline_stats::permutation::{self, Intervention, Permuter};
+use fuseline_stats::permutation_test::{TIE, detectable_gap, permutation_test};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::permute_quality::Scheme;
+use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_interval};
+use crate::diagnose::tally::Tally;
+use crate::rows::{decision, rows_digest};
+
+/// Permutations at least as accurate as Clean-Q after which a sequential test stops (Besag and Clifford 1991).
+const SEQUENTIAL_STOP: u64 = 20;
+/// How far the probabilities of a row may sum from 1: models compute in single or half precision.
+const SUM_TOLERANCE: f64 = 1e-3;
+
+/// The test examples, in the order of whoever asks.
+#[derive(Debug, Clone, Default)]
+pub struct Examples {
+    /// One id a row, each once.
+    pub example_id: Vec<String>,
+    /// The group of each row (subject, recording): resampled whole.
+    pub group: Vec<String>,
+    /// The class number of each row.
+    pub label: Vec<u32>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Names of the modalities.
+    pub modalities: Vec<String>,
+    /// rows x modalities: whether the modality is there.
+    pub available: Vec<bool>,
+    /// rows x modalities x channels: quality as measured; NaN counts only where the modality is unavailable.
+    pub quality: Vec<f64>,
+    /// Numbers of quality a modality has.
+    pub channels: usize,
+    /// rows x modalities x classes: what each modality's expert says, where that is known.
+    pub evidence: Option<Vec<f64>>,
+}
+
+/// How the model is asked and how its answers are read.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How quality is permuted.
+    pub scheme: Scheme,
+    /// How many permutations, at most.
+    pub permutations: u32,
+    /// Bins of confidence of the scheme `conditional`.
+    pub bins: u32,
+    /// Seed of permutations and resamples.
+    pub seed: u64,
+    /// Resamples of groups for the intervals.
+    pub bootstrap: u32,
+    /// Confidence of the intervals.
+    pub confidence: f64,
+    /// Level of the test.
+    pub alpha: f64,
+    /// A gap within plus or minus this counts as none.
+    pub equivalence_margin: Option<f64>,
+    /// Largest difference between two answers to the same question that still counts as frozen.
+    pub tolerance: f64,
+    /// When to stop before all permutations are asked.
+    pub stop: Stop,
+}
+
+/// When to stop before all permutations are asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Never.
+    #[default]
+    Never,
+    /// Once 20 permutations did at least as well as Clean-Q: p is then 20 / the number drawn (Besag and Clifford 1991).
+    Sequential,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::Joint,
+            permutations: 10_000,
+            bins: 3,
+            seed: 1,
+            bootstrap: 2000,
+            confidence: 0.95,
+            alpha: 0.05,
+            equivalence_margin: None,
+            tolerance: 0.0,
+            stop: Stop::Never,
+        }
+    }
+}
+
+/// What a model is asked.
+#[derive(Debug)]
+pub enum Question<'a> {
+    /// Predictions with quality as measured. Asked first and last: the model must answer alike.
+    Clean,
+    /// Predictions with the quality of other rows.
+    Broken {
+        /// The first permutation.
+        first: u32,
+        /// How many permutations.
+        count: u32,
+        /// Index vectors a permutation: 1 where a row's qualities move together, else one a modality.
+        columns: usize,
+        /// count x columns x rows: the row whose quality each row gets.
+        index: &'a [u32],
+    },
+    /// Predictions with quality held at its mean, or at a stated neutral value.
+    Neutral,
+}
+
+/// Whoever holds the model.
+pub trait Answerer {
+    /// Probabilities, rows x classes; for [`Question::Broken`] count x rows x classes.
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError>;
+
+    /// Whether there is time for more permutations.
+    fn has_time(&mut self) -> bool {
+        true
+    }
+}
+
+/// What the answers come to. Accuracies and gaps are fractions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Diagnosis {
+    /// Name of the scheme.
+    pub scheme: String,
+    /// Seed of permutations and resamples.
+    pub seed: u64,
+    /// Test examples.
+    pub n_examples: usize,
+    /// Groups among them.
+    pub n_groups: usize,
+    /// Permutations that were asked.
+    pub n_permutations: usize,
+    /// Share of rows that can get a quality other than their own.
+    pub share_movable: f64,
+    /// Balanced accuracy under Clean-Q.
+    pub ba_clean: f64,
+    /// Its mean under Broken-Q.
+    pub ba_broken: f64,
+    /// That with quality held at its mean, or at the stated neutral value.
+    pub ba_neutral: f64,
+    /// The permutation gap.
+    pub gap: f64,
+    /// Its interval.
+    pub interval: [f64; 2],
+    /// One-sided permutation p-value.
+    pub p_value: f64,
+    /// Standard error that the p-value has from drawing permutations.
+    pub p_error: f64,
+    /// ba_clean - ba_neutral.
+    pub gain: f64,
+    /// Its interval.
+    pub gain_interval: [f64; 2],
+    /// Share of decisions that a permutation changes.
+    pub flip_rate: f64,
+    /// Mean total-variation distance of the probabilities from those of Clean-Q.
+    pub probability_shift: f64,
+    /// Standard deviation of balanced accuracy under Broken-Q.
+    pub null_sd: Option<f64>,
+    /// The gap above which this test would have given p <= alpha.
+    pub detectable_gap: Option<f64>,
+    /// Whether the gap's interval lies within the margin; none was stated: null.
+    pub equivalent: Option<bool>,
+    /// Balanced accuracy of the per-example oracle over modalities, where evidence is known.
+    pub ba_oracle: Option<f64>,
+    /// Balanced accuracy of the best expert alone, where evidence is known.
+    pub ba_best_unimodal: Option<f64>,
+    /// ba_oracle - ba_clean.
+    pub headroom: Option<f64>,
+    /// AUROC of quality for "this modality's expert is right", by modality, where both are one number a modality.
+    pub alignment: Vec<(String, Option<f64>)>,
+    /// Largest difference between the first and the last answer under Clean-Q.
+    pub largest_drift: f64,
+    /// Balanced accuracy under each permutation.
+    pub broken: Vec<f64>,
+    /// Why the question cannot be answered from these rows, if it cannot.
+    pub not_testable: Option<String>,
+}
+
+/// Asks a model and reads its answers.
+///
+/// Rows are taken in the code-point order of their ids, as everywhere; questions and answers are in the order of
+/// `examples`. Errors when a length is wrong, an id comes twice, no row has another to exchange quality with, an answer is
+/// no probability, or the model answers the same question differently at the end.
+pub fn diagnose(
+    examples: &Examples,
+    settings: &Settings,
+    model: &mut dyn Answerer,
+) -> Result<Diagnosis, StageError> {
+    let study = Study::new(examples, settings)?;
+    let clean = study.ask(model, &Question::Clean)?;
+    let (tally, sequential) = study.count(model, &clean)?;
+    let neutral = study.ask(model, &Question::Neutral)?;
+    let again = study.ask(model, &Question::Clean)?;
+    let largest_drift = study.frozen(&clean, &again)?;
+    study.read(tally, sequential, &neutral, largest_drift)
+}
+
+/// Examples in code-point order of their ids, and how their quality moves.
+struct Study<'a> {
+    examples: &'a Examples,
+    settings: &'a Settings,
+    /// The row of the examples that stands at each place.
+    order: Vec<u32>,
+    /// The place at which each row of the examples stands.
+    place: Vec<u32>,
+    ids: Texts,
+    labels: Vec<u32>,
+    group: Vec<u32>,
+    groups: usize,
+    permuter: Permuter,
+    share_movable: f64,
+}
+
+impl<'a> Study<'a> {
+    fn new(examples: &'a Examples, settings: &'a Settings) -> Result<Self, StageError> {
+        let Examples { example_id, group, label, classes, modalities, available, .. } = examples;
+        let rows = example_id.len();
+        for (what, found, expected) in [
+            ("groups", group.len(), rows),
+            ("labels", label.len(), rows),
+            ("values of availability", available.len(), rows * modalities.len()),
+            (
+                "values of quality",
+                examples.quality.len(),
+                rows * modalities.len() * examples.channels,
+            ),
+            (
+                "probabilities of evidence",
+                examples.evidence.as_ref().map_or(0, Vec::len),
+                examples.evidence.as_ref().map_or(0, |_| rows * modalities.len() * classes.len()),
+            ),
+        ] {
+            if found != expected {
+                return Err(StageError::data(format!(
+                    "{found} {what} where {expected} are expected"
+                )));
+            }
+        }
+        if rows == 0 || classes.len() < 2 {
+            return Err(StageError::data("at least one row and two classes are needed"));
+        }
+        if let Some(row) = label.iter().position(|&class| class as usize >= classes.len()) {
+            return Err(StageError::data(format!(
+                "row {row} has class {} of {}",
+                label[row],
+                classes.len()
+            )));
+        }
+        let Intervention::Permutation(scheme) = settings.scheme.into() else {
+            return Err(StageError::data(
+                "a model from outside is asked about permutations across examples only",
+            )
+            .hint("use joint, per_modality, within_group, conditional or derangement"));
+        };
+        let mut order: Vec<u32> = (0..).take(rows).collect();
+        order.sort_by_key(|&row| &example_id[row as usize]);
+        let same = |pair: &[u32]| example_id[pair[0] as usize] == example_id[pair[1] as usize];
+        if let Some(pair) = order.windows(2).find(|pair| same(pair)) {
+            let id = &example_id[pair[0] as usize];
+            return Err(StageError::data(format!(
+                "the id {id} stands in rows {} and {}",
+                pair[0], pair[1]
+            )));
+        }
+        let mut place = vec![0; rows];
+        order.iter().zip(0..).for_each(|(&row, at)| place[row as usize] = at);
+        let ids: Texts = order.iter().map(|&row| example_id[row as usize].as_str()).collect();
+        let mut numbers = BTreeMap::new();
+        numbers.extend(group.iter().map(|name| (name.as_str(), 0)));
+        numbers.values_mut().zip(0..).for_each(|(number, rank)| *number = rank);
+        let groups = numbers.len();
+        let group: Vec<u32> =
+            order.iter().map(|&row| numbers[group[row as usize].as_str()]).collect();
+        let width = modalities.len();
+        let sorted_available: Vec<bool> = order
+            .iter()
+            .flat_map(|&row| &available[row as usize * width..][..width])
+            .copied()
+            .collect();
+        let digest = rows_digest(&ids);
+        let permuter =
+            Self::permuter(examples, settings, scheme, &order, &sorted_available, &group, digest)?;
+        let study = Self {
+            examples,
+            settings,
+            labels: order.iter().map(|&row| label[row as usize]).collect(),
+            order,
+            place,
+            ids,
+            group,
+            groups,
+            permuter,
+            share_movable: 0.0,
+        };
+        let share_movable = study.movable_rows() as f64 / rows as f64;
+        Ok(Self { share_movable, ..study })
+    }
+
+    fn permuter(
+        examples: &Examples,
+        settings: &Settings,
+        scheme: permutation::Scheme,
+        order: &[u32],
+        available: &[bool],
+        group: &[u32],
+        digest: Digest,
+    ) -> Result<Permuter, StageError> {
+        let refused = |error: permutation::PermutationError| StageError::data(error.to_string());
+        let mut rows = permutation::Rows {
+            modalities: examples.modalities.len(),
+            available,
+            group: Some(group),
+            stratum: None,
+            digest: digest.as_bytes(),
+        };
+        let mut stratum = None;
+        if scheme == permutation::Scheme::Conditional {
+            let evidence = examples.evidence.as_ref().ok_or_else(|| {
+                StageError::data(
+                    "the scheme conditional needs evidence: each expert's probabilities",
+                )
+            })?;
+            let (classes, width) = (examples.classes.len(), examples.modalities.len());
+            let confidences: Vec<f64> = order
+                .iter()
+                .flat_map(|&row| {
+                    evidence[row as usize * width * classes..][..width * classes].chunks(classes)
+                })
+                .map(confidence)
+                .collect();
+            stratum = Some(
+                permutation::confidence_strata(&confidences, &rows, settings.bins)
+                    .map_err(refused)?,
+            );
+        }
+        rows.stratum = stratum.as_deref();
+        Permuter::new(scheme, &rows, settings.seed).map_err(refused)
+    }
+
+    /// How many rows share a stratum with a row of another quality: the others keep theirs whatever is drawn.
+    fn movable_rows(&self) -> usize {
+        let Examples { quality, channels, modalities, .. } = self.examples;
+        let width = modalities.len() * channels;
+        let bits = |row: u32, range: std::ops::Range<usize>| -> Vec<u64> {
+            quality[row as usize * width..][range].iter().map(|value| value.to_bits()).collect()
+        };
+        let mut movable = vec![false; self.order.len()];
+        for (column, strata) in self.permuter.strata().iter().enumerate() {
+            let range = match self.permuter.columns() {
+                1 => 0..width,
+                _ => column * channels..(column + 1) * channels,
+            };
+            for places in strata {
+                let of = |place: &u32| bits(self.order[*place as usize], range.clone());
+                let Some(first) = places.first().map(of) else { continue };
+                if places.iter().any(|place| of(place) != first) {
+                    places.iter().for_each(|&place| movable[place as usize] = true);
+                }
+            }
+        }
+        movable.into_iter().filter(|movable| *movable).count()
+    }
+
+    /// Asks, checks that the answers are probabilities, and puts them in code-point order.
+    fn ask(
+        &self,
+        model: &mut dyn Answerer,
+        question: &Question<'_>,
+    ) -> Result<Vec<f64>, StageError> {
+        let (rows, classes) = (self.order.len(), self.examples.classes.len());
+        let (count, what) = match question {
+            Question::Clean => (1, "Clean-Q".to_owned()),
+            Question::Neutral => (1, "quality held neutral".to_owned()),
+            Question::Broken { count, first, .. } => {
+                (*count as usize, format!("permutations from {first}"))
+            }
+        };
+        let answer = model.answer(question)?;
+        if answer.len() != count * rows * classes {
+            return Err(StageError::data(format!(
+                "the model gave {} values under {what} where {count} x {rows} rows x {classes} classes are expected",
+                answer.len()
+            )));
+        }
+        for (number, row) in answer.chunks_exact(classes).enumerate() {
+            let sum: f64 = row.iter().sum();
+            let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
+            if !row.iter().all(sound) || (sum - 1.0).abs() > SUM_TOLERANCE {
+                return Err(StageError::data(format!(
+                    "row {} has {row:?} under {what}: these are no probabilities that sum to 1",
+                    number % rows
+                ))
+                .hint("give the softmax of the model's logits, or its decisions"));
+            }
+        }
+        let mut sorted = Vec::with_capacity(answer.len());
+        for permutation in answer.chunks_exact(rows * classes) {
+            for &row in &self.order {
+                sorted.extend_from_slice(&permutation[row as usize * classes..][..classes]);
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Asks about all permutations, or as many as the settings and the time allow; where a sequential test stopped, its
+    /// p-value.
+    fn count<'t>(
+        &'t self,
+        model: &mut dyn Answerer,
+        clean: &'t [f64],
+    ) -> Result<(Tally<'t>, Option<f64>), StageError> {
+        let (rows, columns) = (self.order.len(), self.permuter.columns());
+        let mut tally = Tally::new(&self.labels, clean, self.examples.classes.len());
+        let size = tally.block_size();
+        let (mut drawn, mut asked) = (vec![0; columns * rows], Vec::new());
+        for first in (0..self.settings.permutations).step_by(size as usize) {
+            if first > 0 && !model.has_time() {
+                break;
+            }
+            let count = size.min(self.settings.permutations - first);
+            asked.clear();
+            for number in first..first + count {
+                self.permuter.draw_into(number.into(), &mut drawn);
+                // From places in code-point order to rows in the order of whoever asks, both of and for.
+                for column in drawn.chunks_exact(rows) {
+                    asked.extend(
+                        self.place.iter().map(|&at| self.order[column[at as usize] as usize]),
+                    );
+                }
+            }
+            let question = Question::Broken { first, count, columns, index: &asked };
+            tally.count_block(&self.ask(model, &question)?);
+            if self.settings.stop == Stop::Sequential {
+                let reached = self.accuracies(&tally)?;
+                let (clean, broken) = (reached[0], &reached[1..]);
+                let mut at_least =
+                    (1_u64..).zip(broken).filter(|(_, value)| **value >= clean - TIE);
+                if let Some((number, _)) = at_least.nth(SEQUENTIAL_STOP as usize - 1) {
+                    return Ok((tally, Some(SEQUENTIAL_STOP as f64 / number as f64)));
+                }
+            }
+        }
+        Ok((tally, None))
+    }
+
+    /// Balanced accuracy under Clean-Q, then under each permutation so far.
+    fn accuracies(&self, tally: &Tally<'_>) -> Result<Vec<f64>, StageError> {
+        let counts = |of: &[i64]| of.iter().map(|count| count.unsigned_abs()).collect::<Vec<u64>>();
+        let rows = counts(&tally.rows_of_class);
+        let each = tally.correct.chunks_exact(self.examples.classes.len());
+        each.map(|correct| {
+            balanced_accuracy(&rows, &counts(correct))
+                .map_err(|error| StageError::data(error.to_string()))
+        })
+        .collect()
+    }
+
+    /// The largest difference between two answers to the same question; an error where it is above the tolerance.
+    fn frozen(&self, clean: &[f64], again: &[f64]) -> Result<f64, StageError> {
+        let classes = self.examples.classes.len();
+        let differences = clean.iter().zip(again).map(|(one, other)| (one - other).abs());
+        let (at, largest) = differences.enumerate().fold((0, 0.0), |worst, (at, difference)| {
+            if difference > worst.1 { (at, difference) } else { worst }
+        });
+        if largest <= self.settings.tolerance {
+            return Ok(largest);
+        }
+        let row = at / classes;
+        let of = |answers: &'_ [f64]| format!("{:?}", &answers[row * classes..][..classes]);
+        Err(StageError::data(format!(
+            "the model is not frozen: asked the same question first and last, it answers {} and {} for example {} \
+             (difference {largest:e}, tolerance {:e})",
+            of(clean),
+            of(again),
+            &self.ids[row],
+            self.settings.tolerance
+        ))
+        .hint(
+            "turn dropout off and put normalisation layers in evaluation mode (model.eval()), keep no state between \
+             calls; where a GPU rounds differently from call to call, raise `tolerance`",
+        ))
+    }
+
+    fn read(
+        &self,
+        tally: Tally<'_>,
+        sequential: Option<f64>,
+        neutral: &[f64],
+        largest_drift: f64,
+    ) -> Result<Diagnosis, StageError> {
+        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+        let Examples { classes, modalities, .. } = self.examples;
+        let settings = self.settings;
+        let accuracies = self.accuracies(&tally)?;
+        let (clean, broken) = (accuracies[0], accuracies[1..].to_vec());
+        let test = permutation_test(clean, &broken).map_err(|error| failed(&error))?;
+        let p_value = sequential.unwrap_or(test.p_value);
+        let detectable = detectable_gap(&broken, settings.alpha).map_err(|error| failed(&error))?;
+        let effects = tally.effects(self.ids.clone());
+        let (rows, permutations) = (self.order.len() as f64, f64::from(effects.permutations));
+        let right = |flags: &[bool]| -> Vec<f64> {
+            flags.iter().map(|right| f64::from(u8::from(*right))).collect()
+        };
+        let neutral: Vec<bool> = neutral
+            .chunks_exact(classes.len())
+            .zip(&self.labels)
+            .map(|(row, &label)| decision(row) as u32 == label)
+            .collect();
+        let clean_right = right(&effects.clean_correct);
+        let neutral_right = right(&neutral);
+        let broken_right: Vec<f64> =
+            effects.broken_correct.iter().map(|&count| count as f64 / permutations).collect();
+        let of = Rows {
+            group: &self.group,
+            groups: self.groups,
+            labels: &self.labels,
+            classes: classes.len(),
+        };
+        let resampling = Resampling {
+            resamples: settings.bootstrap,
+            confidence: settings.confidence,
+            interval: IntervalKind::Percentile,
+            seed: settings.seed,
+        };
+        let interval = |other: &[f64]| -> Result<[f64; 2], StageError> {
+            let found = difference_interval(&of, &clean_right, other, &resampling)?;
+            Ok([found.low, found.high])
+        };
+        let (gap_interval, gain_interval) = (interval(&broken_right)?, interval(&neutral_right)?);
+        let ba_neutral = {
+            let mut correct = vec![0; classes.len()];
+            neutral
+                .iter()
+                .zip(&self.labels)
+                .for_each(|(right, &label)| correct[label as usize] += u64::from(*right));
+            let all: Vec<u64> =
+                tally.rows_of_class.iter().map(|count| count.unsigned_abs()).collect();
+            balanced_accuracy(&all, &correct).map_err(|error| failed(&error))?
+        };
+        let mut diagnosis = Diagnosis {
+            scheme: Intervention::from(settings.scheme).name().to_owned(),
+            seed: settings.seed,
+            n_examples: self.order.len(),
+            n_groups: self.groups,
+            n_permutations: test.permutations,
+            share_movable: self.share_movable,
+            ba_clean: test.clean,
+            ba_broken: test.broken,
+            ba_neutral,
+            gap: test.gap,
+            interval: gap_interval,
+            p_value,
+            p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
+            gain: test.clean - ba_neutral,
+            gain_interval,
+            flip_rate: effects.flips.iter().sum::<i64>() as f64 / (permutations * rows),
+            probability_shift: effects.probability_shift.iter().sum::<f64>() / rows,
+            null_sd: test.null_sd,
+            detectable_gap: detectable,
+            equivalent: settings
+                .equivalence_margin
+                .map(|margin| -margin < gap_interval[0] && gap_interval[1] < margin),
+            ba_oracle: None,
+            ba_best_unimodal: None,
+            headroom: None,
+            alignment: modalities.iter().map(|modality| (modality.clone(), None)).collect(),
+            largest_drift,
+            broken,
+            not_testable: self.not_testable(),
+        };
+        self.read_evidence(&effects.clean_correct, &mut diagnosis)?;
+        Ok(diagnosis)
+    }
+
+    /// Why nothing can be concluded from a gap of 0, if that is so.
+    fn not_testable(&self) -> Option<String> {
+        let rows = self.order.len();
+        if self.share_movable == 0.0 {
+            return Some(match self.permuter.movable_rows() {
+                0 => format!(
+                    "the scheme {} can move the quality of none of the {rows} examples: each is alone with its \
+                     modalities, group or stratum",
+                    Intervention::from(self.settings.scheme).name()
+                ),
+                _ => "quality has one value wherever examples may exchange it, so that no exchange changes anything"
+                    .to_owned(),
+            });
+        }
+        None
+    }
+
+    /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is right.
+    fn read_evidence(&self, clean: &[bool], diagnosis: &mut Diagnosis) -> Result<(), StageError> {
+        let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
+        let Examples { evidence, available, quality, channels, classes, modalities, .. } =
+            self.examples;
+        let Some(evidence) = evidence else { return Ok(()) };
+        let width = modalities.len();
+        let cells: Vec<usize> = self
+            .order
+            .iter()
+            .flat_map(|&row| (0..width).map(move |at| row as usize * width + at))
+            .collect();
+        let there: Vec<bool> = cells.iter().map(|&cell| available[cell]).collect();
+        let label = |at: usize| self.labels[at / width] as usize;
+        let right: Vec<bool> = cells
+            .iter()
+            .enumerate()
+            .map(|(at, &cell)| {
+                decision(&evidence[cell * classes.len()..][..classes.len()]) == label(at)
+            })
+            .collect();
+        let experts = Experts {
+            modalities: width,
+            available: &there,
+            correct: &right,
+            labels: &self.labels,
+            classes: classes.len(),
+        };
+        let headroom = experts.headroom(clean).map_err(|error| failed(&error))?;
+        let (_, best) = experts.best_unimodal().map_err(|error| failed(&error))?;
+        diagnosis.ba_oracle = Some(headroom.oracle);
+        diagnosis.headroom = Some(headroom.headroom);
+        diagnosis.ba_best_unimodal = Some(best);
+        if *channels == 1 {
+            let sorted: Vec<f64> = cells.iter().map(|&cell| quality[cell]).collect();
+            let alignment = experts.alignment(&sorted).map_err(|error| failed(&error))?;
+            for ((_, auroc), found) in diagnosis.alignment.iter_mut().zip(alignment) {
+                *auroc = found.auroc;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

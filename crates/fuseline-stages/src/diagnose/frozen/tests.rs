@@ -1,0 +1,176 @@
+use super::*;
+
+/// A model over two modalities and two classes: the evidence of class 1, weighted by quality.
+struct Gate<'a> {
+    examples: &'a Examples,
+    /// Added to every answer after the first: a model that is not frozen.
+    drift: f64,
+    asked: usize,
+    uses_quality: bool,
+}
+
+impl<'a> Gate<'a> {
+    fn new(examples: &'a Examples) -> Self {
+        Self { examples, drift: 0.0, asked: 0, uses_quality: true }
+    }
+
+    fn row(&self, row: usize, quality: [f64; 2]) -> [f64; 2] {
+        let evidence = self.examples.evidence.as_ref().unwrap();
+        let weights =
+            if self.uses_quality { quality.map(|q| libm::exp(2.0 * q)) } else { [1.0; 2] };
+        let sum = weights[0] + weights[1];
+        let one = (0..2).map(|m| weights[m] * evidence[(row * 2 + m) * 2 + 1]).sum::<f64>() / sum;
+        [1.0 - one, one]
+    }
+}
+
+impl Answerer for Gate<'_> {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+        let rows = self.examples.label.len();
+        let quality = |row: usize, m: usize| self.examples.quality[row * 2 + m];
+        let mut answer = Vec::new();
+        match question {
+            Question::Clean => (0..rows).for_each(|row| {
+                answer.extend(self.row(row, [quality(row, 0), quality(row, 1)]));
+            }),
+            Question::Neutral => (0..rows).for_each(|row| answer.extend(self.row(row, [0.5; 2]))),
+            Question::Broken { index, columns, .. } => {
+                for permutation in index.chunks_exact(columns * rows) {
+                    for row in 0..rows {
+                        let of = |m: usize| permutation[(m % columns) * rows + row] as usize;
+                        answer.extend(self.row(row, [quality(of(0), 0), quality(of(1), 1)]));
+                    }
+                }
+            }
+        }
+        if self.asked > 0 {
+            answer[0] += self.drift;
+            answer[1] -= self.drift;
+        }
+        self.asked += 1;
+        Ok(answer)
+    }
+}
+
+/// Examples in which one modality of the two is right, and quality tells which.
+fn examples(rows: usize) -> Examples {
+    let mut state = 7_u64;
+    let mut uniform = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut of = Examples {
+        classes: vec!["rest".to_owned(), "stress".to_owned()],
+        modalities: vec!["audio".to_owned(), "video".to_owned()],
+        available: vec![true; rows * 2],
+        channels: 1,
+        evidence: Some(Vec::new()),
+        ..Examples::default()
+    };
+    for row in 0..rows {
+        let (label, right) = ((uniform() < 0.5) as u32, (uniform() < 0.5) as usize);
+        of.example_id.push(format!("{:03}", (row * 37) % rows));
+        of.group.push(format!("g{}", row % 20));
+        of.label.push(label);
+        for m in 0..2 {
+            let truth = if m == right { label } else { 1 - label };
+            let p = 0.55 + 0.4 * uniform();
+            let one = if truth == 1 { p } else { 1.0 - p };
+            of.evidence.as_mut().unwrap().extend([1.0 - one, one]);
+            of.quality.push(if m == right { 1.0 } else { 0.0 } + 0.2 * uniform());
+        }
+    }
+    of
+}
+
+fn settings() -> Settings {
+    Settings { permutations: 300, equivalence_margin: Some(0.02), ..Settings::default() }
+}
+
+#[test]
+fn a_model_that_follows_quality_has_a_gap_and_one_that_does_not_has_none() {
+    let examples = examples(200);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert!(found.gap > 0.2 && found.interval[0] > 0.1, "{found:?}");
+    assert!((found.p_value - 1.0 / 301.0).abs() < 1e-12);
+    assert!(found.gain > 0.2 && found.gain_interval[0] > 0.1);
+    assert!(found.ba_oracle > Some(0.99) && found.headroom.is_some());
+    assert!(found.alignment.iter().all(|(_, auroc)| *auroc > Some(0.95)));
+    assert_eq!((found.share_movable, found.not_testable), (1.0, None));
+
+    let mut blind = Gate { uses_quality: false, ..Gate::new(&examples) };
+    let found = diagnose(&examples, &settings(), &mut blind).unwrap();
+    assert_eq!((found.gap, found.flip_rate, found.p_value), (0.0, 0.0, 1.0));
+}
+
+#[test]
+fn the_order_of_the_rows_changes_nothing() {
+    let examples = examples(60);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    let mut turned = examples.clone();
+    turned.example_id.reverse();
+    turned.group.reverse();
+    turned.label.reverse();
+    let turn = |values: &[f64], width: usize| -> Vec<f64> {
+        values.chunks_exact(width).rev().flatten().copied().collect()
+    };
+    turned.quality = turn(&examples.quality, 2);
+    turned.evidence = examples.evidence.as_ref().map(|values| turn(values, 4));
+    let again = diagnose(&turned, &settings(), &mut Gate::new(&turned)).unwrap();
+    assert_eq!(format!("{found:?}"), format!("{again:?}"));
+}
+
+#[test]
+fn a_model_that_answers_otherwise_at_the_end_is_not_frozen() {
+    let examples = examples(40);
+    let mut drifting = Gate { drift: 1e-9, ..Gate::new(&examples) };
+    let error = diagnose(&examples, &settings(), &mut drifting).unwrap_err();
+    assert!(error.message.starts_with("the model is not frozen"), "{}", error.message);
+    assert!(error.message.contains("example 000"), "{}", error.message);
+    let tolerant = Settings { tolerance: 1e-8, ..settings() };
+    let mut drifting = Gate { drift: 1e-9, ..Gate::new(&examples) };
+    let found = diagnose(&examples, &tolerant, &mut drifting).unwrap();
+    assert!(found.largest_drift > 0.0 && found.largest_drift < 1e-8);
+}
+
+#[test]
+fn quality_of_one_value_is_not_testable() {
+    let mut examples = examples(40);
+    examples.quality.fill(0.5);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert!(found.not_testable.is_some_and(|reason| reason.contains("one value")));
+
+    let mut alone = self::examples(40);
+    alone.group.clone_from(&alone.example_id);
+    let within = Settings { scheme: Scheme::WithinGroup, ..settings() };
+    let found = diagnose(&alone, &within, &mut Gate::new(&alone)).unwrap();
+    assert!(found.not_testable.is_some_and(|reason| reason.contains("alone")));
+}
+
+#[test]
+fn a_sequential_test_stops_early_only_where_there_is_nothing() {
+    let examples = examples(200);
+    let many = Settings { permutations: 5000, stop: Stop::Sequential, ..settings() };
+    let mut blind = Gate { uses_quality: false, ..Gate::new(&examples) };
+    let found = diagnose(&examples, &many, &mut blind).unwrap();
+    assert!(found.n_permutations < 200, "{}", found.n_permutations);
+    assert_eq!(found.p_value, 1.0);
+    let found = diagnose(&examples, &many, &mut Gate::new(&examples)).unwrap();
+    assert_eq!(found.n_permutations, 5000);
+}
+
+#[test]
+fn answers_that_are_no_probabilities_are_refused() {
+    struct Logits(usize);
+    impl Answerer for Logits {
+        fn answer(&mut self, _: &Question<'_>) -> Result<Vec<f64>, StageError> {
+            Ok([2.0, -1.0].repeat(self.0))
+        }
+    }
+    let examples = examples(10);
+    let error = diagnose(&examples, &settings(), &mut Logits(10)).unwrap_err();
+    assert!(error.message.contains("no probabilities"), "{}", error.message);
+    let error = diagnose(&examples, &settings(), &mut Logits(9)).unwrap_err();
+    assert!(error.message.contains("18 values"), "{}", error.message);
+}

@@ -1,0 +1,488 @@
+"""Does a frozen model use its quality input? The model stays here; the command draws permutations and reads the answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fuseline._binary import find_binary
+from fuseline._errors import FuselineError
+from fuseline._workflow import frame
+
+PROTOCOL = 1
+Floats = NDArray[np.float64]
+Predict = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question: predictions under these qualities.
+
+    `kind`: "clean" (quality as measured), "broken" (permuted) or "neutral" (held at its mean). `quality`: shaped as the
+    quality that was given; of a block of permutations (count, rows, ...).
+    """
+
+    kind: Literal["clean", "broken", "neutral"]
+    quality: Floats
+    first: int = 0
+    count: int = 1
+    number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the answers come to. Accuracies and gaps are fractions, not per cent."""
+
+    values: Mapping[str, Any]
+    title: str = ""
+
+    @property
+    def gap(self) -> float:
+        """Balanced accuracy under Clean-Q minus its mean under permuted quality."""
+        return float(self.values["gap"])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Interval of the gap, from resamples of whole groups."""
+        low, high = self.values["interval"]
+        return float(low), float(high)
+
+    @property
+    def p_value(self) -> float:
+        """One-sided permutation p-value, (b + 1) / (m + 1)."""
+        return float(self.values["p_value"])
+
+    @property
+    def gain(self) -> float:
+        """Balanced accuracy under Clean-Q minus that with quality held neutral."""
+        return float(self.values["gain"])
+
+    @property
+    def gain_interval(self) -> tuple[float, float]:
+        """Interval of the gain."""
+        low, high = self.values["gain_interval"]
+        return float(low), float(high)
+
+    @property
+    def headroom(self) -> float | None:
+        """Balanced accuracy of the oracle over modalities minus that of the model; None without evidence."""
+        value = self.values["headroom"]
+        return None if value is None else float(value)
+
+    @property
+    def broken(self) -> Floats:
+        """Balanced accuracy under each permutation."""
+        return np.array(self.values["broken"], dtype=np.float64)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words."""
+        reason = self.values["not_testable"]
+        if reason is not None:
+            return f"Not testable: {reason}."
+        return " ".join([self.values["headline"], *self.values["sentences"]])
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(f"a result has no {name}; it has {', '.join(self.values)}") from None
+
+    def report(self, path: str | None = None) -> str:
+        """The report, one self-contained HTML page; written to `path` where one is given."""
+        page = str(self.values["report"])
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(page)
+        return page
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"<fuseline.Result gap={100 * self.gap:+.1f} pp [{100 * low:+.1f}, {100 * high:+.1f}], p={self.p_value:.4g}, "
+            f"{self.values['n_permutations']} permutations>\n{self.verdict}"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame(self.report())
+
+
+class Diagnosis:
+    """The diagnostic by ask and tell, for a model that is asked elsewhere or in batches of your own:
+
+        d = fuseline.Diagnosis(quality=Q, y=y)
+        for ask in d:
+            d.tell(ask, model(features, ask.quality))
+        result = d.result()
+
+    quality: (rows, modalities) or (rows, modalities, channels); the channels of a modality move together. NaN counts only
+        where `available` is false. y: labels (rows,), any values. groups: (rows,), resampled whole. available: (rows,
+        modalities), bool. evidence: (rows, modalities, classes), each expert's probabilities: without it headroom and
+        alignment are left out. ids: (rows,), text; the same ids, quality, labels and seed give the same permutations
+        everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
+        left out. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further
+        permutations after so long. tolerance: how far two answers to the same question may differ.
+    """
+
+    def __init__(
+        self,
+        *,
+        quality: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        available: ArrayLike | None = None,
+        evidence: ArrayLike | None = None,
+        ids: Sequence[str] | None = None,
+        modalities: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
+        scheme: str = "joint",
+        bins: int = 3,
+        permutations: int = 10_000,
+        seed: int = 1,
+        stop: Literal["sequential"] | None = None,
+        seconds: float | None = None,
+        tolerance: float = 0.0,
+        equivalence_margin: float | None = None,
+        neutral: ArrayLike | None = None,
+        title: str = "",
+    ) -> None:
+        self._quality = np.ascontiguousarray(quality, dtype=np.float64)
+        if self._quality.ndim not in (2, 3):
+            raise FuselineError(
+                f"quality has shape {self._quality.shape}; (rows, modalities) or (rows, modalities, channels) is expected"
+            )
+        rows, width = self._quality.shape[:2]
+        labels = np.asarray(y)
+        if labels.shape != (rows,):
+            raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
+        if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
+            raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
+        self.classes = list(np.unique(labels)) if classes is None else list(classes)
+        place = {_key(name): number for number, name in enumerate(self.classes)}
+        unknown = sorted({str(value) for value in labels.tolist() if _key(value) not in place})
+        if unknown:
+            raise FuselineError(f"y has labels that are in no class: {', '.join(unknown[:5])}")
+        if len(self.classes) > 100 and labels.dtype.kind == "f":
+            raise FuselineError(f"y has {len(self.classes)} different numbers: these are no classes")
+        self._label = np.array([place[_key(value)] for value in labels.tolist()], dtype=np.uint32)
+        there = np.ones((rows, width), dtype=bool) if available is None else np.asarray(available, dtype=bool)
+        self._expect("available", there.shape, (rows, width))
+        self._available = there
+        flat = self._quality.reshape(rows, width, -1)
+        bad = np.argwhere(~np.isfinite(flat).all(axis=2) & there)
+        if len(bad):
+            row, modality = bad[0]
+            raise FuselineError(
+                f"quality of row {row}, modality {modality} is not finite: say in `available` where a modality is missing"
+            )
+        self._evidence = None
+        if evidence is not None:
+            self._evidence = np.nan_to_num(np.ascontiguousarray(evidence, dtype=np.float64))
+            self._expect("evidence", self._evidence.shape, (rows, width, len(self.classes)))
+        self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
+        self._expect("modalities", (len(self.modalities),), (width,))
+        self._neutral = self._neutral_quality(flat, neutral)
+        self._title = title
+        header: dict[str, Any] = {
+            "protocol": PROTOCOL,
+            "title": title,
+            "example_id": None if ids is None else self._names("ids", ids, rows),
+            "group": None if groups is None else self._names("groups", groups, rows),
+            "label": self._label.tolist(),
+            "classes": [str(name) for name in self.classes],
+            "modalities": [str(name) for name in self.modalities],
+            "channels": flat.shape[2],
+            "evidence": self._evidence is not None,
+            "seconds": seconds,
+            "settings": {
+                "scheme": scheme,
+                "bins": bins,
+                "permutations": permutations,
+                "seed": seed,
+                "tolerance": tolerance,
+                "equivalence_margin": equivalence_margin,
+                "stop": "never" if stop is None else stop,
+            },
+        }
+        self._header = header
+        self.permutations = permutations
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked: Ask | None = None
+        self._result: Result | None = None
+
+    @staticmethod
+    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+        if found != expected:
+            raise FuselineError(f"{what} has shape {found} where {expected} is expected")
+
+    @staticmethod
+    def _names(what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
+        names = [str(value) for value in np.asarray(values).tolist()]
+        if len(names) != rows:
+            raise FuselineError(f"{what} has {len(names)} values where {rows} are expected")
+        return names
+
+    def _neutral_quality(self, flat: Floats, neutral: ArrayLike | None) -> Floats:
+        if neutral is None:
+            there = self._available[:, :, None]
+            count = np.maximum(there.sum(axis=0), 1)
+            level = np.where(there, flat, 0.0).sum(axis=0) / count
+        else:
+            level = np.asarray(neutral, dtype=np.float64).reshape(flat.shape[1], -1)
+            self._expect("neutral", level.shape, flat.shape[1:])
+        held: Floats = np.where(self._available[:, :, None], level[None], flat)
+        return held.reshape(self._quality.shape)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [find_binary(), "diagnose", "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._process = process
+        parts = [json.dumps(self._header).encode(), b"\n", self._available.astype(np.uint8).tobytes()]
+        parts.append(np.nan_to_num(self._quality).tobytes())
+        if self._evidence is not None:
+            parts.append(self._evidence.tobytes())
+        self._write(b"".join(parts))
+        return process
+
+    def _stream(self, name: Literal["stdin", "stdout"]) -> IO[bytes]:
+        assert self._process is not None
+        stream = getattr(self._process, name)
+        assert stream is not None
+        return stream  # type: ignore[no-any-return]
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._stream("stdin").write(data)
+            self._stream("stdin").flush()
+        except BrokenPipeError:
+            # It says why on its last line.
+            pass
+
+    def _read(self) -> dict[str, Any]:
+        line = self._stream("stdout").readline()
+        if not line:
+            self._fail("the command ended without an answer")
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            error = message["error"]
+            hint = f" ({error['hint']})" if error.get("hint") else ""
+            self.close()
+            raise FuselineError(f"{error['message']}{hint}", exit_code=2)
+        return message
+
+    def _fail(self, what: str) -> None:
+        process = self._process
+        stderr = b""
+        if process is not None and process.stderr is not None:
+            process.kill()
+            stderr = process.stderr.read()
+        self.close()
+        raise FuselineError(what, stderr=stderr.decode(errors="replace"))
+
+    def __iter__(self) -> Iterator[Ask]:
+        if self._process is not None or self._result is not None:
+            raise FuselineError("a Diagnosis is asked once: make another one")
+        self._start()
+        number = 0
+        while True:
+            message = self._read()
+            if "result" in message:
+                self._result = Result(message["result"], self._title)
+                self.close()
+                return
+            self._asked = self._ask(message, number)
+            yield self._asked
+            if self._asked is not None:
+                self.close()
+                raise FuselineError("the question was not answered: call tell(ask, predictions) before the next one")
+            number += 1
+
+    def _ask(self, message: Mapping[str, Any], number: int) -> Ask:
+        if message["ask"] == "clean":
+            return Ask("clean", self._quality, number=number)
+        if message["ask"] == "neutral":
+            return Ask("neutral", self._neutral, number=number)
+        count, columns = int(message["count"]), int(message["columns"])
+        rows, width = self._quality.shape[:2]
+        size = count * columns * rows * 4
+        data = self._stream("stdout").read(size)
+        if len(data) != size:
+            self._fail("the command ended within a question")
+        index = np.frombuffer(data, dtype="<u4").reshape(count, columns, rows)
+        if columns == 1:
+            broken = self._quality[index[:, 0]]
+        else:
+            broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        return Ask("broken", broken, int(message["first"]), count, number)
+
+    def tell(self, ask: Ask, predictions: ArrayLike) -> None:
+        """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with the count in front."""
+        if ask is not self._asked:
+            raise FuselineError("this is not the question that was asked last")
+        shape = (len(self._label), len(self.classes))
+        if ask.kind == "broken":
+            shape = (ask.count, *shape)
+        answer = np.asarray(predictions)
+        if answer.ndim == len(shape) - 1:
+            self._expect("the decisions", answer.shape, shape[:-1])
+            answer = np.eye(len(self.classes))[self._numbers(answer)]
+        self._expect("the predictions", answer.shape, shape)
+        if not np.all(np.isfinite(answer)):
+            raise FuselineError("the predictions hold values that are not finite")
+        self._write(np.ascontiguousarray(answer, dtype="<f8").tobytes())
+        self._asked = None
+
+    def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
+        """Class numbers of decisions that are given as classes."""
+        place = {_key(name): number for number, name in enumerate(self.classes)}
+        values, inverse = np.unique(decisions, return_inverse=True)
+        unknown = [str(value) for value in values.tolist() if _key(value) not in place]
+        if unknown:
+            raise FuselineError(f"the model decides for {', '.join(unknown[:5])}, and y has no such class")
+        numbers = np.array([place[_key(value)] for value in values.tolist()])
+        return numbers[inverse].reshape(decisions.shape)
+
+    def result(self) -> Result:
+        """What the answers come to, once all questions are answered."""
+        if self._result is None:
+            raise FuselineError("not all questions are answered yet")
+        return self._result
+
+    def close(self) -> None:
+        """Ends the command."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Diagnosis:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def diagnose(
+    predict: Predict,
+    *,
+    quality: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    available: ArrayLike | None = None,
+    evidence: ArrayLike | None = None,
+    ids: Sequence[str] | None = None,
+    modalities: Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
+    scheme: str = "joint",
+    bins: int = 3,
+    permutations: int = 10_000,
+    seed: int = 1,
+    stop: Literal["sequential"] | None = None,
+    seconds: float | None = None,
+    tolerance: float = 0.0,
+    equivalence_margin: float | None = None,
+    neutral: ArrayLike | None = None,
+    vectorized: bool = False,
+    title: str = "",
+    progress: bool | None = None,
+) -> Result:
+    """Asks a frozen model whether its decisions use its quality input.
+
+    `predict(quality)` gets an array shaped as `quality` and gives probabilities (rows, classes) or decisions (rows,); with
+    `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). All that is not quality stays as it
+    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike. The other
+    arguments: see :class:`Diagnosis`. `progress`: on standard error; where left out, on a terminal or in a notebook.
+
+    Raises :class:`FuselineError` when shapes do not fit, the model is not frozen, or its answers are no probabilities.
+    """
+    diagnosis = Diagnosis(
+        quality=quality,
+        y=y,
+        groups=groups,
+        available=available,
+        evidence=evidence,
+        ids=ids,
+        modalities=modalities,
+        classes=classes,
+        scheme=scheme,
+        bins=bins,
+        permutations=permutations,
+        seed=seed,
+        stop=stop,
+        seconds=seconds,
+        tolerance=tolerance,
+        equivalence_margin=equivalence_margin,
+        neutral=neutral,
+        title=title,
+    )
+    told = _Progress(permutations, progress)
+    with diagnosis:
+        for ask in diagnosis:
+            if not vectorized and ask.kind == "broken":
+                answer: Any = np.stack([np.asarray(predict(one)) for one in ask.quality])
+            elif vectorized and ask.kind != "broken":
+                answer = np.asarray(predict(ask.quality[None]))[0]
+            else:
+                answer = predict(ask.quality)
+            diagnosis.tell(ask, answer)
+            told.show(ask)
+    told.end()
+    return diagnosis.result()
+
+
+class _Progress:
+    """A line that says how far it is and how long it will take."""
+
+    def __init__(self, permutations: int, wanted: bool | None) -> None:
+        self._all, self._started, self._last = permutations, time.monotonic(), 0.0
+        self._wanted = sys.stderr.isatty() or "ipykernel" in sys.modules if wanted is None else wanted
+        self._shown = False
+
+    def show(self, ask: Ask) -> None:
+        now = time.monotonic()
+        if not self._wanted or ask.kind != "broken" or now - self._last < 0.2:
+            return
+        done = ask.first + ask.count
+        left = (now - self._started) / done * (self._all - done)
+        sys.stderr.write(f"\r{done}/{self._all} permutations, {left:.0f} s left ")
+        sys.stderr.flush()
+        self._last, self._shown = now, True
+
+    def end(self) -> None:
+        if self._shown:
+            sys.stderr.write("\n")
+
+
+def _key(value: Any) -> Any:
+    """Labels that are equal are one class, whatever type numpy gives them."""
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return int(value)
+    return value.item() if isinstance(value, np.generic) else value

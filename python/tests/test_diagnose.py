@@ -1,0 +1,190 @@
+"""The diagnostic of a model in Python: against a loop by hand, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fuseline
+
+CLASSES = np.array([0, 1])
+
+
+def study(rows: int = 200, seed: int = 3):
+    """Two modalities of which one is right, and quality that tells which."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, 2, rows)
+    right = random.integers(0, 2, rows)
+    evidence = np.empty((rows, 2, 2))
+    quality = np.empty((rows, 2))
+    for m in range(2):
+        truth = np.where(right == m, y, 1 - y)
+        p = 0.55 + 0.4 * random.random(rows)
+        evidence[:, m, 1] = np.where(truth == 1, p, 1 - p)
+        evidence[:, m, 0] = 1 - evidence[:, m, 1]
+        quality[:, m] = (right == m) + 0.2 * random.random(rows)
+    groups = np.array([f"g{row % 25}" for row in range(rows)])
+    return y, evidence, quality, groups
+
+
+def gate(evidence):
+    def predict(quality):
+        weights = np.exp(2 * quality)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        return (weights[:, :, None] * evidence).sum(axis=1)
+
+    return predict
+
+
+def balanced_accuracy(y, decisions):
+    return np.mean([np.mean(decisions[y == k] == k) for k in np.unique(y)])
+
+
+def test_the_gap_equals_a_loop_by_hand():
+    y, evidence, quality, groups = study()
+    predict = gate(evidence)
+    asked = []
+
+    def recorded(q):
+        asked.append(q.copy())
+        return predict(q)
+
+    result = fuseline.diagnose(recorded, quality=quality, y=y, groups=groups, evidence=evidence, permutations=200)
+    clean = balanced_accuracy(y, predict(quality).argmax(axis=1))
+    # Clean-Q first and last, quality held at its mean before the last; the others are permutations.
+    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[1:-2]])
+    assert len(broken) == 200
+    for q in asked[1:-2]:
+        assert sorted(map(tuple, q)) == sorted(map(tuple, quality))
+    assert abs(result.gap - (clean - broken.mean())) < 1e-12
+    assert result.p_value == (np.sum(broken >= clean - 1e-12) + 1) / 201
+    np.testing.assert_allclose(result.broken, broken, atol=1e-15)
+    neutral = np.broadcast_to(quality.mean(axis=0), quality.shape)
+    np.testing.assert_allclose(asked[-2], neutral)
+    assert abs(result.gain - (clean - balanced_accuracy(y, predict(neutral).argmax(axis=1)))) < 1e-12
+    decisions = evidence.argmax(axis=2) == y[:, None]
+    assert abs(result.headroom - (balanced_accuracy(y, np.where(decisions.any(axis=1), y, 1 - y)) - clean)) < 1e-12
+    assert result.gap > 0.2 and "Yes" in result.verdict
+
+
+def test_every_way_of_asking_gives_the_same_numbers():
+    y, evidence, quality, groups = study()
+    predict = gate(evidence)
+    options = dict(quality=quality, y=y, groups=groups, permutations=150, seed=5)
+    plain = fuseline.diagnose(predict, **options)
+
+    def stacked(q):
+        return np.stack([predict(one) for one in q])
+
+    vectorized = fuseline.diagnose(stacked, vectorized=True, **options)
+    told = fuseline.Diagnosis(**options)
+    for ask in told:
+        answer = stacked(ask.quality) if ask.kind == "broken" else predict(ask.quality)
+        told.tell(ask, answer)
+    channels = fuseline.diagnose(lambda q: predict(q[:, :, 0]), **{**options, "quality": np.repeat(quality[:, :, None], 3, 2)})
+    assert plain.values == vectorized.values == told.result().values
+    assert plain.gap == channels.gap and plain.p_value == channels.p_value
+    decided = fuseline.diagnose(lambda q: predict(q).argmax(axis=1), **options)
+    assert decided.gap == plain.gap and decided.p_value == plain.p_value
+    assert decided.flip_rate == pytest.approx(decided.probability_shift)
+    names = np.array(["rest", "stress"])
+    named = fuseline.diagnose(lambda q: names[predict(q).argmax(axis=1)], **{**options, "y": names[y]})
+    assert named.gap == plain.gap
+
+
+def test_a_model_that_is_not_frozen_is_refused():
+    y, evidence, quality, _ = study()
+    random = np.random.default_rng(0)
+
+    def dropout(q):
+        kept = random.random(q.shape) > 0.1
+        return gate(evidence)(np.where(kept, q, 0.0))
+
+    with pytest.raises(fuseline.FuselineError, match="not frozen.*model.eval"):
+        fuseline.diagnose(dropout, quality=quality, y=y, permutations=20)
+
+    calls = []
+
+    def stateful(q):
+        calls.append(1)
+        return gate(evidence)(q + 1e-7 * len(calls))
+
+    with pytest.raises(fuseline.FuselineError, match="not frozen"):
+        fuseline.diagnose(stateful, quality=quality, y=y, permutations=20)
+    fuseline.diagnose(stateful, quality=quality, y=y, permutations=20, tolerance=1e-3)
+
+
+def test_what_cannot_be_answered_is_said():
+    y, evidence, quality, _ = study()
+    result = fuseline.diagnose(gate(evidence), quality=np.ones_like(quality), y=y, permutations=20)
+    assert result.verdict.startswith("Not testable: quality has one value")
+    assert "No, " not in result.report()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(y=np.zeros(3)), r"y has shape \(3,\)"),
+        (dict(quality=np.zeros(200)), "quality has shape"),
+        (dict(available=np.ones((2, 2))), "available has shape"),
+        (dict(evidence=np.ones((200, 2, 3))), "evidence has shape"),
+        (dict(scheme="constant"), "permutations across examples"),
+        (dict(scheme="jiont"), "unknown variant"),
+        (dict(scheme="conditional"), "needs evidence"),
+        (dict(groups=["a"]), "groups has 1 values"),
+        (dict(ids=["a"] * 200), "stands in rows"),
+        (dict(y=np.linspace(0, 1, 200)), "no classes"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(change, words):
+    y, evidence, quality, _ = study()
+    options = {"quality": quality, "y": y, "permutations": 10, **change}
+    with pytest.raises(fuseline.FuselineError, match=words):
+        fuseline.diagnose(gate(evidence), **options)
+
+
+def test_missing_modalities_keep_their_places():
+    y, evidence, quality, _ = study()
+    available = np.ones((200, 2), dtype=bool)
+    available[::3, 1] = False
+    quality[~available] = np.nan
+
+    def predict(q):
+        assert np.isnan(q[~available]).all() and np.isfinite(q[available]).all()
+        weights = np.where(available, np.exp(2 * np.nan_to_num(q)), 0.0)
+        return ((weights / weights.sum(axis=1, keepdims=True))[:, :, None] * evidence).sum(axis=1)
+
+    result = fuseline.diagnose(predict, quality=quality, y=y, available=available, permutations=50)
+    assert result.n_permutations == 50
+
+
+def test_an_error_of_the_model_reaches_the_caller_and_ends_the_command():
+    y, _, quality, _ = study()
+    calls = []
+
+    def broken(q):
+        calls.append(1)
+        if len(calls) > 2:
+            raise ValueError("out of memory")
+        return np.full((200, 2), 0.5)
+
+    with pytest.raises(ValueError, match="out of memory"):
+        fuseline.diagnose(broken, quality=quality, y=y, permutations=20)
+
+
+def test_a_sequential_test_and_a_budget_ask_less():
+    y, evidence, quality, _ = study()
+    blind = gate(evidence)(np.zeros_like(quality))
+    result = fuseline.diagnose(lambda q: blind, quality=quality, y=y, permutations=5000, stop="sequential")
+    assert result.n_permutations < 500 and result.p_value == 1.0
+    result = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=10**6, seconds=0.2)
+    assert result.n_permutations < 10**6
+
+
+def test_the_report_says_what_a_frozen_model_is():
+    y, evidence, quality, _ = study()
+    result = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=50, title="A gated net")
+    page = result.report()
+    assert "A gated net" in page and "refitted" not in page and "was fitted" in page.replace("were fitted", "was fitted")
+    assert "held at its mean" in page
+    assert "oracle" not in page.split("<details")[0].lower() or result.headroom is None
