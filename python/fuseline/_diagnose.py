@@ -333,7 +333,7 @@ class Diagnosis:
         """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with the count in front."""
         if ask is not self._asked:
             raise FuselineError("this is not the question that was asked last")
-        shape = (len(self._label), len(self.classes))
+        shape: tuple[int, ...] = (len(self._label), len(self.classes))
         if ask.kind == "broken":
             shape = (ask.count, *shape)
         answer = np.asarray(predictions)

@@ -58,6 +58,17 @@ fn headline(
     let none = of(Reading::NoDependence) + within;
     let flagged = of(Reading::EvidenceDerived);
     let conditions = counted(total, "native condition");
+    if data.settings.frozen {
+        return match counts.first().map(|(reading, _)| *reading) {
+            Some(Reading::Dependence) => ("Yes.".to_owned(), "yes"),
+            Some(Reading::WithoutBenefit) => ("Yes, but without benefit.".to_owned(), "caution"),
+            Some(Reading::Harm) => ("Quality seems to do harm.".to_owned(), "caution"),
+            Some(Reading::WithinMargin) => ("Yes, but by less than the margin.".to_owned(), "no"),
+            Some(Reading::NoDependence) => ("No.".to_owned(), "no"),
+            Some(Reading::Untested) | None => ("Not testable.".to_owned(), "open"),
+            _ => ("The data cannot tell.".to_owned(), "open"),
+        };
+    }
     if data.findings.is_empty() {
         ("There are no findings.".to_owned(), "open")
     } else if total == 0 {

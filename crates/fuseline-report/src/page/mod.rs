@@ -40,8 +40,11 @@ pub fn html(data: &ReportData) -> String {
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
     sections.extend(routing::routing(data));
     sections.push(methods_section(data));
-    sections.push(provenance::provenance(data));
-    sections.push(reproduce(data));
+    // A model that stays where it is has no workflow to show or to run again.
+    if !data.settings.frozen {
+        sections.push(provenance::provenance(data));
+        sections.push(reproduce(data));
+    }
     let first_screen =
         first_screen::first_screen(data, &answer, &arrangement).child(contents(&sections));
 
