@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
-pub use diagnose::Diagnose;
+pub use diagnose::{Ask, Diagnose, Tell};
 pub use look::{Completions, FigureForm, Man, Report, Show};
 
 /// Declarative workflows for multimodal fusion studies.

@@ -4,16 +4,19 @@
 //! little-endian. docs/frozen-models.md describes it.
 
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fuseline_engine::StageError;
+use fuseline_engine::{Class, StageError};
+use fuseline_stages::diagnose::frozen::files::{self, Sources};
 use fuseline_stages::diagnose::frozen::{Answerer, Examples, Question, Settings, diagnose};
 use fuseline_stages::report::frozen::data;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::args::Diagnose;
+use crate::args::{Ask, Diagnose, Tell};
 use crate::exit::{Exit, Failure};
+use crate::{deliver, print};
 
 /// The form of the conversation; raised when it changes.
 const PROTOCOL: u32 = 1;
@@ -22,8 +25,70 @@ const MAX_HEADER_BYTES: usize = 1 << 30;
 
 pub fn run(args: &Diagnose) -> Result<Exit, Failure> {
     match args {
+        Diagnose::Ask(args) => ask(args),
+        Diagnose::Tell(args) => tell(args),
         Diagnose::Serve => serve(),
     }
+}
+
+fn ask(args: &Ask) -> Result<Exit, Failure> {
+    let scheme = serde_json::from_value(args.scheme.clone().into())
+        .map_err(|error| Failure::wrong(format!("--scheme: {error}")))?;
+    let settings = Settings {
+        scheme,
+        permutations: args.permutations,
+        seed: args.seed,
+        equivalence_margin: args.equivalence_margin,
+        tolerance: args.tolerance,
+        ..Settings::default()
+    };
+    let evidence: Vec<(String, PathBuf)> =
+        args.evidence.iter().map(|(name, path)| (name.clone(), path.into())).collect();
+    let sources = Sources {
+        quality: &args.quality,
+        labels: &args.labels,
+        groups: args.groups.as_deref(),
+        evidence: &evidence,
+    };
+    let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
+    print::result(format!(
+        "{files} files of questions in {}. Predict every row (question, example_id, a column a class), then:\n  \
+         fuseline diagnose tell {} --predictions FILE -o DIR",
+        args.out.display(),
+        args.out.display()
+    ));
+    Ok(Exit::Done)
+}
+
+fn tell(args: &Tell) -> Result<Exit, Failure> {
+    let (title, settings, found) =
+        files::tell(&args.questions, &args.predictions).map_err(failure)?;
+    let report = data(&title, &found, &settings);
+    let (headline, sentences) = fuseline_report::answer_in_words(&report);
+    let mut finding = serde_json::to_value(&found).map_err(Failure::failed)?;
+    finding["headline"] = headline.clone().into();
+    finding["sentences"] = sentences.clone().into();
+    let text = format!("{finding:#}\n");
+    for (name, bytes) in [
+        ("finding.json", text.as_bytes()),
+        ("report.html", fuseline_report::html(&report).as_bytes()),
+    ] {
+        deliver::to(&args.out.join(name), bytes)?;
+    }
+    print::result(format!(
+        "{headline} {}\n  {}",
+        sentences.join(" "),
+        args.out.join("report.html").display()
+    ));
+    Ok(Exit::Done)
+}
+
+fn failure(error: StageError) -> Failure {
+    let exit = match error.class {
+        Class::Data => Exit::Wrong,
+        Class::Failed | Class::Cancelled => Exit::ActionFailed,
+    };
+    Failure { exit, message: error.message, hint: error.hint }
 }
 
 /// The first line of a conversation. Behind it come availability (a byte a row and modality), quality and, where it says

@@ -4,6 +4,8 @@
 //! holds it is an [`Answerer`]. Start at [`diagnose`]. **Invariant:** the same rows, scheme and seed give the same
 //! permutations and, for the same answers, the same numbers as `diagnose.permute_quality` and `diagnose.summarize`.
 
+pub mod files;
+
 use std::collections::BTreeMap;
 
 use fuseline_artifact::{Digest, Texts};
@@ -50,7 +52,7 @@ pub struct Examples {
 }
 
 /// How the model is asked and how its answers are read.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How quality is permuted.
