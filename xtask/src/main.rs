@@ -12,6 +12,7 @@ usage: cargo xtask TASK
 tasks:
   demo    build everything, plugins included, run workflows/quickstart.yaml and say where the report is
   test    build everything and run all the tests
+  wheel   build everything for distribution and put it into a Python wheel under target/wheels
   soak    build everything, kill runs at random moments and compare every byte: [KILLS, default 200] [SEED]
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "demo" => demo(),
         "test" => test(),
+        "wheel" => wheel(),
         "soak" => soak(),
         "ci" => ci(),
         _ => Err(USAGE.into()),
@@ -58,7 +60,63 @@ fn test() -> Result<(), Box<dyn Error>> {
     let root = root()?;
     // The end-to-end tests run the real command with real plugins, which `cargo test` alone would not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
-    run(cargo(&root).args(["test", "--workspace"]))
+    run(cargo(&root).args(["test", "--workspace"]))?;
+    python(&root)
+}
+
+/// The tests of the Python package, with the command that was built; left out, aloud, where Python lacks what they need.
+fn python(root: &Path) -> Result<(), Box<dyn Error>> {
+    let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
+    if !there.is_ok_and(|ran| ran.status.success()) {
+        let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
+        if required.split(',').any(|name| name == "python") {
+            return Err(
+                "FUSELINE_REQUIRE names python, and there is none with numpy and pytest".into()
+            );
+        }
+        #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+        {
+            eprintln!(
+                "skipped: the Python package, since there is no python3 with numpy and pytest"
+            );
+        }
+        return Ok(());
+    }
+    run(Command::new("python3")
+        .current_dir(root.join("python"))
+        .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
+        .env("PYTHONPATH", ".")
+        .args(["-m", "pytest", "--quiet", "tests"]))
+}
+
+/// The command and its rules as a wheel. Needs `maturin` on the PATH (`pip install maturin`).
+fn wheel() -> Result<(), Box<dyn Error>> {
+    let root = root()?;
+    run(cargo(&root).args(["build", "--profile", "dist", "--workspace"]))?;
+    let rules = root.join("python/fuseline.data/data/share/fuseline/rules");
+    let include = root.join("python/fuseline.data/data/include");
+    for folder in [&rules, &include] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let built = target()?.join("dist");
+    for entry in std::fs::read_dir(&built)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("libfuseline_rule_") && path.extension().is_some_and(|end| end == "so")
+        {
+            std::fs::copy(&path, rules.join(name))?;
+        }
+    }
+    let header = "fuseline_fusion.h";
+    std::fs::copy(root.join("crates/fuseline-abi/include").join(header), include.join(header))?;
+    let wheels = root.join("target/wheels");
+    run(Command::new("maturin").current_dir(root.join("python")).args([
+        "build",
+        "--profile",
+        "dist",
+        "--out",
+        &wheels.display().to_string(),
+    ]))
 }
 
 fn soak() -> Result<(), Box<dyn Error>> {

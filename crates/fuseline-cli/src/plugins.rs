@@ -1,5 +1,6 @@
 //! Where fusion rules are found, how they are isolated, and what `fuseline.lock` pins.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fuseline_engine::{FileDigests, Services};
@@ -27,8 +28,28 @@ pub fn path(arguments: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>,
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         path.push(beside.join("plugins"));
         path.push(beside.to_owned());
+        path.extend(beside.parent().map(|prefix| prefix.join(INSTALLED)));
     }
+    path.extend(installed());
+    // A folder that is found twice is searched once, where it comes first.
+    let mut seen = BTreeSet::new();
+    path.retain(|folder| seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())));
     Ok(path)
+}
+
+/// Where packages put rules, within an environment.
+const INSTALLED: &str = "share/fuseline/rules";
+
+/// The folders of rules of the Python or Conda environment that is active, and of the user, where they are.
+fn installed() -> impl Iterator<Item = PathBuf> {
+    let of = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
+    let data = of("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(of("HOME")?).join(".local/share")));
+    let prefixes = [of("VIRTUAL_ENV"), of("CONDA_PREFIX")].into_iter().flatten();
+    let environments = prefixes.map(|prefix| PathBuf::from(prefix).join(INSTALLED));
+    let user = data.map(|data| data.join("fuseline/rules"));
+    environments.chain(user).filter(|folder| folder.is_dir())
 }
 
 /// What stages are offered: the rules on a path, as a lock file admits them, isolated as asked.
