@@ -89,33 +89,17 @@ fn python(root: &Path) -> Result<(), Box<dyn Error>> {
         .args(["-m", "pytest", "--quiet", "tests"]))
 }
 
-/// The command and its rules as a wheel. Needs `maturin` on the PATH (`pip install maturin`).
+/// The command and its rules as a wheel.
 fn wheel() -> Result<(), Box<dyn Error>> {
     let root = root()?;
-    run(cargo(&root).args(["build", "--profile", "dist", "--workspace"]))?;
-    let rules = root.join("python/fuseline.data/data/share/fuseline/rules");
-    let include = root.join("python/fuseline.data/data/include");
-    for folder in [&rules, &include] {
-        std::fs::create_dir_all(folder)?;
-    }
-    let built = target()?.join("dist");
-    for entry in std::fs::read_dir(&built)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("libfuseline_rule_") && path.extension().is_some_and(|end| end == "so")
-        {
-            std::fs::copy(&path, rules.join(name))?;
-        }
-    }
-    let header = "fuseline_fusion.h";
-    std::fs::copy(root.join("crates/fuseline-abi/include").join(header), include.join(header))?;
-    let wheels = root.join("target/wheels");
-    run(Command::new("maturin").current_dir(root.join("python")).args([
-        "build",
-        "--profile",
-        "dist",
-        "--out",
-        &wheels.display().to_string(),
+    run(Command::new("python3").current_dir(&root).args([
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--wheel-dir",
+        "target/wheels",
+        ".",
     ]))
 }
 
