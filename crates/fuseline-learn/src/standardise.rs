@@ -142,6 +142,17 @@ impl Preprocessor {
     }
 }
 
+/// Population standard deviation of finite values of any size; 0 when there are none.
+#[must_use]
+pub fn standard_deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let large = values.clone().any(|value| value.abs() >= LARGE.0);
+    let unit = if large { LARGE.1 } else { 1.0 };
+    let count = values.clone().count().max(1) as f64;
+    let mean = values.clone().map(|value| value / unit).sum::<f64>() / count;
+    let square = |value: f64| (value / unit - mean) * (value / unit - mean);
+    ((values.map(square).sum::<f64>() / count).sqrt() * unit).min(f64::MAX)
+}
+
 /// (value - mean) / scale, within +-1e100.
 fn standard_score(value: f64, mean: f64, scale: f64) -> f64 {
     let deviation = value - mean;

@@ -1,5 +1,8 @@
 //! What one row of class probabilities says of itself.
 
+/// A feature that is farther than this from the mean, in standard deviations, counts as this.
+const FARTHEST: f64 = 1e100;
+
 /// The largest probability; 0 for an empty row.
 #[must_use]
 pub fn confidence(probabilities: &[f64]) -> f64 {
@@ -32,6 +35,7 @@ pub fn certainty(probabilities: &[f64]) -> f64 {
 }
 
 /// Minus the mean over the observed features of |(x - mean) / scale|; none when no feature is observed.
+/// A feature farther than 1e100 counts as that far.
 ///
 /// `row`, `mean` and `scale` have one number a feature; values that are not finite are not observed.
 #[must_use]
@@ -39,7 +43,7 @@ pub fn in_distribution(row: &[f64], mean: &[f64], scale: &[f64]) -> Option<f64> 
     let (mut sum, mut observed) = (0.0, 0_u32);
     for ((value, mean), scale) in row.iter().zip(mean).zip(scale) {
         if value.is_finite() {
-            sum += ((value - mean) / scale).abs();
+            sum += ((value - mean) / scale).abs().min(FARTHEST);
             observed += 1;
         }
     }

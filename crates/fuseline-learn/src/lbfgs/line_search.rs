@@ -212,3 +212,62 @@ fn cubic_minimiser(from: Trial, to: Trial) -> f64 {
 fn secant_minimiser(from: Trial, to: Trial) -> f64 {
     from.step + from.slope / (from.slope - to.slope) * (to.step - from.step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Value and slope of one of the functions that More and Thuente tried.
+    type Function = fn(f64) -> (f64, f64);
+
+    const FUNCTIONS: [Function; 3] = [
+        |a| (-a / (a * a + 2.0), (a * a - 2.0) / ((a * a + 2.0) * (a * a + 2.0))),
+        |a| {
+            let b = a + 0.004;
+            (b.powi(5) - 2.0 * b.powi(4), 5.0 * b.powi(4) - 8.0 * b.powi(3))
+        },
+        // Undefined beyond 40, with its minimum at 4.
+        |a| {
+            if a < 40.0 { ((a - 4.0) * (a - 4.0), 2.0 * (a - 4.0)) } else { (f64::NAN, f64::NAN) }
+        },
+    ];
+
+    /// The last trial of a search and what came of it.
+    fn search(function: Function, first: f64) -> (Trial, Verdict) {
+        let trial = |step: f64| {
+            let (value, slope) = function(step);
+            Trial { step, value, slope }
+        };
+        let mut search = Search::new(trial(0.0), first);
+        let mut step = first;
+        for _ in 0..20 {
+            match search.judge(trial(step)) {
+                Verdict::Try(next) => step = next,
+                verdict => return (trial(step), verdict),
+            }
+        }
+        panic!("no end from a first step of {first}");
+    }
+
+    #[test]
+    fn a_step_is_found_from_steps_that_are_far_too_short_and_far_too_long() {
+        for function in FUNCTIONS {
+            let (value, slope) = function(0.0);
+            for first in [1e-3, 1e-1, 1e1, 1e3] {
+                let (found, verdict) = search(function, first);
+                if verdict == Verdict::Accept {
+                    assert!(found.value <= value + DECREASE * found.step * slope, "{found:?}");
+                    assert!(found.slope.abs() <= -CURVATURE * slope, "{found:?}");
+                }
+                assert!(found.value < value, "from {first}: {found:?}, {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_rises_by_rounding_alone_does_not_refuse_a_flat_slope() {
+        let mut search = Search::new(Trial { step: 0.0, value: 1e6, slope: -1e-9 }, 1.0);
+        let trial = Trial { step: 1.0, value: 1e6 + 1e-7, slope: 1e-12 };
+        assert_eq!(search.judge(trial), Verdict::Accept);
+    }
+}

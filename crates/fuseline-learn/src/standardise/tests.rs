@@ -66,6 +66,14 @@ fn values_whose_sums_and_squares_overflow_are_standardised_as_any_others() {
 }
 
 #[test]
+fn the_standard_deviation_of_large_values_is_finite() {
+    let sd = |values: &[f64]| standard_deviation(values.iter().copied());
+    assert_eq!(sd(&[1.0, 3.0, 5.0, 7.0]), 5.0_f64.sqrt());
+    assert!((sd(&[1e300, 3e300, 5e300, 7e300]) / 1e300 - 5.0_f64.sqrt()).abs() < 1e-14);
+    assert_eq!(sd(&[]), 0.0);
+}
+
+#[test]
 fn a_value_that_dwarfs_what_was_fitted_on_stays_finite() {
     let fitted = Preprocessor::fit(&[1e-9, -1e-9, 0.5, f64::MIN], 2).unwrap();
     let asked = fitted.transform(&[f64::MAX, f64::MAX, -1e300, 1e-300]).unwrap();

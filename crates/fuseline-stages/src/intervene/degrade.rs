@@ -7,6 +7,7 @@ use fuseline_artifact::{ArtifactKind, Cohort, Features, Folds};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, Rows, StageError, StageKind,
 };
+use fuseline_learn::standardise::standard_deviation;
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -208,11 +209,6 @@ impl Degrade {
 
 /// Population standard deviation of the finite values of some rows; 0 when there are none.
 fn spread(values: &Float64Array, rows: &[usize]) -> f64 {
-    let observed = || {
-        let there = rows.iter().filter(|&&row| values.is_valid(row)).map(|&row| values.value(row));
-        there.filter(|value| value.is_finite())
-    };
-    let count = observed().count().max(1) as f64;
-    let mean = observed().sum::<f64>() / count;
-    (observed().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt()
+    let there = rows.iter().filter(|&&row| values.is_valid(row)).map(|&row| values.value(row));
+    standard_deviation(there.filter(|value| value.is_finite()))
 }
