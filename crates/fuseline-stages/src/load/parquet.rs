@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use ::parquet::basic::{Compression, LogicalType};
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::ChunkReader;
@@ -149,15 +151,15 @@ fn read_table(
             .hint(DAMAGED)
     };
     let size = bytes.len();
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(&error))?;
-    let fields = builder.schema().fields().clone();
+    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())
+        .map_err(|error| unreadable(&error))?;
+    let fields = metadata.schema().fields().clone();
     let wanted: Vec<bool> = fields
         .iter()
         .enumerate()
         .map(|(place, field)| is_read(place, field.name(), field.data_type().is_list()))
         .collect();
-    let roots = builder.parquet_schema().root_schema().get_fields();
+    let roots = metadata.parquet_schema().root_schema().get_fields();
     let is_uuid = |place: usize| {
         let kind = roots.get(place).and_then(|root| root.get_basic_info().logical_type_ref());
         kind == Some(&LogicalType::Uuid)
@@ -165,11 +167,11 @@ fn read_table(
     };
     let uuids: Vec<bool> = (0..fields.len()).map(is_uuid).collect();
     let places = wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(root, _)| root);
-    let mask = ProjectionMask::roots(builder.parquet_schema(), places);
-    check_chunks(file, size, builder.metadata(), &mask)?;
-    let rows = usize::try_from(builder.metadata().file_metadata().num_rows());
+    let mask = ProjectionMask::roots(metadata.parquet_schema(), places);
+    check_chunks(file, &bytes, metadata.metadata(), &mask)?;
+    let rows = usize::try_from(metadata.metadata().file_metadata().num_rows());
     let rows = rows.unwrap_or(usize::MAX);
-    let reader = builder
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
         .with_projection(mask)
         .with_batch_size(batch_size(rows, usize::try_from(size).unwrap_or(usize::MAX)))
         .build()
@@ -217,33 +219,50 @@ fn read_table(
 /// that is not read.
 fn check_chunks(
     file: &str,
-    size: u64,
+    bytes: &impl ChunkReader,
     metadata: &ParquetMetaData,
     mask: &ProjectionMask,
 ) -> Result<(), StageError> {
     let positive = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
-    let mut bytes = 0_u64;
+    let mut total = 0_u64;
     for group in metadata.row_groups() {
         let columns = group.columns().iter().enumerate();
         for (_, column) in columns.filter(|(leaf, _)| mask.leaf_included(*leaf)) {
-            let compression = column.compression();
+            let (name, compression) = (column.column_path().string(), column.compression());
             if compression == Compression::LZO {
                 return Err(StageError::data(format!(
-                    "column {} of {file} is compressed with {compression}, which is not read",
-                    column.column_path()
+                    "column {name} of {file} is compressed with {compression}, which is not read"
                 ))
                 .at("path")
                 .hint("write the file with snappy, gzip, zstd, lz4 or brotli, or uncompressed"));
             }
-            let rows = positive(group.num_rows()).max(positive(column.num_values()));
-            let values = table_bytes(rows, 1);
-            bytes = bytes.saturating_add(values.max(positive(column.uncompressed_size())));
+            let values = positive(column.num_values());
+            let rows = positive(group.num_rows()).max(values);
+            total = total.saturating_add(table_bytes(rows, 1));
+            check_expansion(file, bytes.len(), "the table", total)?;
+            let wrong = |what: &str| {
+                StageError::data(format!("column {name} of {file} cannot be read: {what}"))
+                    .at("path")
+                    .hint(DAMAGED)
+            };
+            let (start, length) = column.byte_range();
+            let pages = pages::headers(bytes, start, start.saturating_add(length), values)
+                .map_err(|error| wrong(&error.to_string()))?;
+            for page in pages {
+                // A value of a dictionary takes a byte at least.
+                if page.is_dictionary && page.values > page.uncompressed_bytes {
+                    return Err(wrong("its dictionary says that it holds more values than bytes"));
+                }
+                total = total.saturating_add(page.uncompressed_bytes);
+            }
+            check_expansion(file, bytes.len(), "the table", total)?;
         }
     }
-    check_expansion(file, size, "the table", bytes)
+    Ok(())
 }
 
 mod columns;
+mod pages;
 mod parts;
 #[cfg(test)]
 mod tests;

@@ -156,3 +156,13 @@ fn files_of_one_folder_are_one_table_whatever_the_types_of_their_numbers() {
         "column x holds text in one file of f and numbers in another"
     );
 }
+
+#[test]
+fn a_page_that_says_it_is_larger_than_it_can_be_is_refused_before_it_is_read() {
+    let dictionary = include_bytes!("../../../tests/fixtures/load/false_dictionary.parquet");
+    assert_eq!(
+        refused(dictionary, json!({ "id": { "column": "id" } })),
+        "column a of table.parquet cannot be read: its dictionary says that it holds more values than bytes; \
+         the file is cut short, damaged or of another format: copy it again, or write it anew"
+    );
+}
