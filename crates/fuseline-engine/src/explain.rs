@@ -45,7 +45,16 @@ fn changed(name: &str, old: &str, new: &str) -> String {
             (Some(old), Some(new)) => {
                 format!("{name}: file content changed ({} -> {})", short(old), short(new))
             }
-            _ => format!("{name} {old} -> {new}"),
+            _ => match (old.strip_prefix("folder "), new.strip_prefix("folder ")) {
+                (Some(old), Some(new)) => {
+                    format!(
+                        "{name}: files of the folder changed ({} -> {})",
+                        short(old),
+                        short(new)
+                    )
+                }
+                _ => format!("{name} {old} -> {new}"),
+            },
         },
     }
 }

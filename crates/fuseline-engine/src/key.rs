@@ -153,16 +153,25 @@ impl<'a> KeyWriter<'a> {
                 return self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE));
             }
         };
-        for file in &files {
-            let within = file.strip_prefix(path).unwrap_or(file).to_string_lossy();
-            self.with(name, &["file ", &within]);
-            self.file(name, file);
+        if self.existence_only {
+            return files.iter().for_each(|file| self.file(name, file));
         }
-        // So that a file that is added later is seen.
-        if !self.existence_only {
-            match self.services.files.folder_digest(path) {
-                Ok(digest) => self.files.push((path.to_owned(), digest)),
-                Err(error) => self.problems.push(Problem::new(name, error.to_string())),
+        // The digest of the folder stands among the files too, so that one that is added later is seen.
+        let digests: std::io::Result<Vec<_>> = files
+            .into_iter()
+            .chain([path.to_owned()])
+            .map(|path| Ok((path.clone(), self.services.files.digest(&path)?)))
+            .collect();
+        match digests {
+            Ok(files) => {
+                if let Some((_, digest)) = files.last() {
+                    self.with(name, &["folder ", &digest.to_hex()]);
+                }
+                self.files.extend(files);
+            }
+            Err(error) => {
+                let message = format!("cannot read the folder {}: {error}", path.display());
+                self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE));
             }
         }
     }

@@ -99,3 +99,28 @@ fn the_memo_outlives_the_run_and_a_flipped_bit_in_it_empties_it() {
         assert!(FileDigests::remembered(&cache).memo().entries.is_empty(), "bit {bit}");
     }
 }
+
+#[test]
+fn a_folder_counts_by_the_names_and_the_bytes_of_its_data_files() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let digest = || FileDigests::default().digest(folder.path()).unwrap();
+    write("site=b/1", "one");
+    write("site=a/2", "two");
+    let first = digest();
+    write("_SUCCESS", "");
+    write("_temporary/3", "three");
+    write(".1.crc", "checksum");
+    assert_eq!(digest(), first, "what begins with _ or . is no data");
+    write("site=a/2", "TWO");
+    let edited = digest();
+    write("site=c/3", "three");
+    let grown = digest();
+    fs::rename(folder.path().join("site=c/3"), folder.path().join("site=c/4")).unwrap();
+    let all = BTreeMap::from([(first, 0), (edited, 1), (grown, 2), (digest(), 3)]);
+    assert_eq!(all.len(), 4, "an edit, a new file and a new name are each another folder");
+}
