@@ -1,9 +1,9 @@
 """workflows/stressid.yaml as a careful user writes it with scikit-learn, on one thread.
 
-    python bench/study/stressid.py FOLDER_WITH_THE_CSV_FILES [--permutations 1000] [--findings findings.parquet]
+    python bench/study/stressid.py FOLDER_WITH_THE_CSV_FILES [--permutations 1000] [--findings findings.parquet] [--qualities mahalanobis ...]
 
 Prints one JSON line a phase with its seconds, then the balanced accuracy under Clean-Q and the permutation gap of each rule and
-quality. With `--findings`, the table of fuseline's run, it also compares: Clean-Q must agree to 1e-9 wherever quality is not noise
+quality. `--qualities` asks for others than the workflow's. With `--findings`, the table of fuseline's run, it also compares: Clean-Q must agree to 1e-9 wherever quality is not noise
 (`aligned` and `random` draw from other generators). Written for numpy 2, pandas 2 and scikit-learn 1.6 or later; it shares no code
 with fuseline.
 """
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import softmax
+from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -153,9 +154,8 @@ def load(folder):
     return features, label, group
 
 
-def experts(features, label, group, test):
+def experts(features, label, inner, test):
     """Out-of-fold evidence of the training rows and evidence of the test rows: rows x modalities x 2 each."""
-    inner = fold_of(group[~test], 4)
     train_p, test_p = [], []
     for x in features:
         x_train, y_train = x[~test], label[~test]
@@ -173,14 +173,38 @@ def in_distribution(x, fit):
     return -np.nanmean(np.abs((x - scaler.mean_) / scaler.scale_), axis=1)
 
 
-def quality(name, p, y, features, fit, rng):
-    """Rows x modalities. `features`, `fit`: those of the rows, and of the training rows, by modality."""
+def mahalanobis(x, fit):
+    scaler = make_pipeline(SimpleImputer(keep_empty_features=True), Scaler()).fit(fit)
+    own = scaler.transform(fit)
+    apart = scaler.transform(x) - own.mean(0)
+    root = np.linalg.cholesky(LedoitWolf().fit(own).covariance_)
+    return -np.linalg.norm(np.linalg.solve(root, apart.T), axis=0) / np.sqrt(x.shape[1])
+
+
+FITTED = {"in_distribution": in_distribution, "mahalanobis": mahalanobis}
+
+
+def out_of_fold(estimate, x, inner):
+    """Quality of training rows by an estimator that was fitted on the other inner folds."""
+    out = np.empty(len(x))
+    for fold in np.unique(inner):
+        ask = inner == fold
+        out[ask] = estimate(x[ask], x[~ask])
+    return out
+
+
+def quality(name, p, y, features, fit, inner, rng):
+    """Rows x modalities. `features`, `fit`: those of the rows, and of the training rows, by modality. `inner`: the inner folds
+    of training rows, none for test rows."""
     if name == "margin":
         return np.abs(p[..., 0] - p[..., 1])
     if name == "entropy":
         return 1 + (p * np.log(np.maximum(p, 1e-300))).sum(2) / np.log(2)
-    if name == "in_distribution":
-        return np.stack([in_distribution(x, own) for x, own in zip(features, fit)], 1)
+    if name in FITTED:
+        estimate = FITTED[name]
+        if inner is not None:
+            return np.stack([out_of_fold(estimate, x, inner) for x in features], 1)
+        return np.stack([estimate(x, own) for x, own in zip(features, fit)], 1)
     if name == "constant":
         return np.ones(p.shape[:2])
     if name == "aligned":
@@ -215,6 +239,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--findings", type=pathlib.Path)
+    parser.add_argument("--qualities", nargs="+", default=QUALITIES)
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
     seconds, began = {}, time.perf_counter()
@@ -227,17 +252,18 @@ def main():
     features, label, group = load(args.folder)
     now = phase("load", now)
     fold, rng = fold_of(group, 5), np.random.default_rng(20260624)
-    evidence = [experts(features, label, group, fold == k) for k in range(5)]
+    inner = [fold_of(group[fold != k], 4) for k in range(5)]
+    evidence = [experts(features, label, inner[k], fold == k) for k in range(5)]
     now = phase("fit experts", now)
     findings, permutations = [], [[rng.permutation((fold == k).sum()) for _ in range(args.permutations)] for k in range(5)]
-    for name in QUALITIES:
+    for name in args.qualities:
         now = time.perf_counter()
         qualities = []
         for k, (train_p, test_p) in enumerate(evidence):
             test = fold == k
             fit = [x[~test] for x in features]
-            qualities.append((quality(name, train_p, label[~test], fit, fit, rng),
-                              quality(name, test_p, label[test], [x[test] for x in features], fit, rng)))
+            qualities.append((quality(name, train_p, label[~test], fit, fit, inner[k], rng),
+                              quality(name, test_p, label[test], [x[test] for x in features], fit, None, rng)))
         now = phase("qualities", now)
         for rule, kind in RULES.items():
             clean, right, pooled = np.empty(len(label), int), np.zeros(len(label)), np.zeros((args.permutations, 2))

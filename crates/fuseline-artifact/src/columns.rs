@@ -316,6 +316,14 @@ impl<'a> Columns<'a> {
             .map_err(|_| self.bad_metadata(key, "a JSON list of texts"))
     }
 
+    /// An entry of the metadata that is a list of whole numbers, if it is there.
+    pub fn counts(&self, key: &str) -> Result<Option<Vec<u32>>, ArtifactError> {
+        let text = self.metadata.get(key);
+        text.map(|text| serde_json::from_str(text))
+            .transpose()
+            .map_err(|_| self.bad_metadata(key, "a JSON list of whole numbers"))
+    }
+
     fn bad_metadata(&self, key: &str, expected: &'static str) -> ArtifactError {
         let value = self.metadata.get(key).cloned().unwrap_or_default();
         ArtifactError::Metadata { kind: self.kind, key: key.to_owned(), value, expected }

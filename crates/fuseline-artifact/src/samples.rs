@@ -37,6 +37,7 @@ pub fn evidence() -> Evidence {
         classes: strings(&["rest", "stress"]),
         example_id: Texts::from_iter(["a", "c"]),
         probabilities: vec![0.25, 0.75, 0.5, 0.5].into(),
+        inner_fold: None,
     }
 }
 

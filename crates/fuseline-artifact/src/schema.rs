@@ -20,8 +20,10 @@ pub struct KindSchema {
     pub version: u32,
     /// The columns, in order.
     pub columns: &'static [Column],
-    /// What the metadata must hold, besides the kind and its version. Nothing else may be there.
+    /// What the metadata must hold, besides the kind and its version.
     pub metadata: &'static [MetadataKey],
+    /// What the metadata may hold. Nothing else may be there.
+    pub optional_metadata: &'static [MetadataKey],
 }
 
 /// One column, or several of one type.
@@ -93,6 +95,8 @@ pub enum MetadataType {
     Boolean,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A JSON list of whole numbers, one a row.
+    CountPerRow,
 }
 
 impl Column {
@@ -150,10 +154,12 @@ impl MetadataType {
             Self::Count => "a whole number",
             Self::Boolean => "true or false",
             Self::Word(_) => "one of the words of its schema",
+            Self::CountPerRow => "a JSON list of whole numbers, one a row",
         }
     }
 
-    fn holds(self, value: &str) -> bool {
+    /// Whether this is a value of a table of so many rows.
+    fn holds(self, value: &str, rows: usize) -> bool {
         match self {
             Self::Text => true,
             Self::Names => serde_json::from_str::<Vec<String>>(value).is_ok(),
@@ -161,6 +167,9 @@ impl MetadataType {
             Self::Count => value.parse::<u64>().is_ok(),
             Self::Boolean => value.parse::<bool>().is_ok(),
             Self::Word(words) => words.contains(&value),
+            Self::CountPerRow => {
+                serde_json::from_str::<Vec<u32>>(value).is_ok_and(|counts| counts.len() == rows)
+            }
         }
     }
 }
@@ -173,7 +182,7 @@ impl KindSchema {
         table: &RecordBatch,
         metadata: &BTreeMap<String, String>,
     ) -> Result<RecordBatch, ArtifactError> {
-        self.check_metadata(metadata)?;
+        self.check_metadata(metadata, table.num_rows())?;
         let columns = self.match_columns(table)?;
         let kind = self.kind;
         let mut fields = Vec::with_capacity(columns.len());
@@ -244,14 +253,18 @@ impl KindSchema {
         ArtifactError::UnexpectedColumn { kind: self.kind, column: field.name().clone(), place }
     }
 
-    fn check_metadata(&self, metadata: &BTreeMap<String, String>) -> Result<(), ArtifactError> {
+    fn check_metadata(
+        &self,
+        metadata: &BTreeMap<String, String>,
+        rows: usize,
+    ) -> Result<(), ArtifactError> {
         let kind = self.kind;
-        for MetadataKey { key, of, .. } in self.metadata {
+        for (MetadataKey { key, of, .. }, required) in self.metadata_entries() {
             match metadata.get(*key) {
-                None => {
+                None if required => {
                     return Err(ArtifactError::MissingMetadata { kind, key: (*key).to_owned() });
                 }
-                Some(value) if !of.holds(value) => {
+                Some(value) if !of.holds(value, rows) => {
                     let (key, value) = ((*key).to_owned(), value.clone());
                     return Err(ArtifactError::Metadata {
                         kind,
@@ -260,13 +273,22 @@ impl KindSchema {
                         expected: of.expected(),
                     });
                 }
-                Some(_) => {}
+                _ => {}
             }
         }
-        match metadata.keys().find(|key| !self.metadata.iter().any(|known| known.key == *key)) {
+        match metadata
+            .keys()
+            .find(|key| !self.metadata_entries().any(|(known, _)| known.key == *key))
+        {
             Some(key) => Err(ArtifactError::UnexpectedMetadata { kind, key: key.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// The entries of the metadata, and whether each must be there.
+    fn metadata_entries(&self) -> impl Iterator<Item = (&'static MetadataKey, bool)> {
+        let required = self.metadata.iter().map(|entry| (entry, true));
+        required.chain(self.optional_metadata.iter().map(|entry| (entry, false)))
     }
 
     /// The schema as JSON, as it stands in `schemas/arrow/`.
@@ -278,7 +300,7 @@ impl KindSchema {
             };
             json!({ field: name, "type": column.of.name(), "nullable": column.nullable, "help": column.help })
         });
-        let metadata = self.metadata.iter().map(|entry| {
+        let metadata = self.metadata_entries().map(|(entry, required)| {
             let mut json = json!({ "key": entry.key, "type": match entry.of {
                 MetadataType::Text => "text",
                 MetadataType::Names => "json list of texts",
@@ -286,9 +308,13 @@ impl KindSchema {
                 MetadataType::Count => "count",
                 MetadataType::Boolean => "bool",
                 MetadataType::Word(_) => "word",
+                MetadataType::CountPerRow => "json list of counts, one a row",
             }});
             if let MetadataType::Word(words) = entry.of {
                 json["words"] = json!(words);
+            }
+            if !required {
+                json["optional"] = json!(true);
             }
             json["help"] = json!(entry.help);
             json

@@ -11,7 +11,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use fuseline_artifact::{Artifact, Payload, in_one};
+use fuseline_artifact::{Artifact, INNER_FOLD, Payload, in_one};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Number, Value};
@@ -152,6 +152,9 @@ impl Table {
             return Ok(None);
         }
         let mut metadata = schema.metadata().clone();
+        if tables.len() > 1 {
+            metadata.remove(INNER_FOLD);
+        }
         metadata
             .retain(|key, value| schemas().all(|other| other.metadata().get(key) == Some(value)));
         let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));

@@ -72,6 +72,7 @@ impl Study {
                 classes: class_names.clone(),
                 example_id: example_id.clone(),
                 probabilities: probabilities.into(),
+                inner_fold: None,
             });
             quality.push(Quality {
                 modality: format!("modality{modality}"),

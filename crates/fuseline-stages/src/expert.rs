@@ -79,7 +79,7 @@ pub(crate) fn ports_of(reads_features: bool) -> Ports {
 }
 
 /// Over how many folds training rows are divided, unless the workflow says otherwise.
-fn inner_folds() -> u32 {
+pub(crate) fn inner_folds() -> u32 {
     4
 }
 
@@ -277,12 +277,16 @@ pub(crate) fn run(
         }
     })?;
     caution_of(outputs, &format!("calibrations of {place}"), shortfalls.into_iter());
-    for (port, rows, probabilities) in [("train", &rows.train, train), ("test", &rows.test, test)] {
+    let inner_fold = Some(inner_fold(&rows.train));
+    for (port, rows, probabilities, inner_fold) in
+        [("train", &rows.train, train, inner_fold), ("test", &rows.test, test, None)]
+    {
         let evidence = Evidence {
             modality: modality.clone(),
             classes: class_names.clone(),
             example_id: ids(&example_id, rows),
             probabilities: probabilities.into(),
+            inner_fold,
         };
         outputs.put(port, evidence)?;
     }
@@ -324,6 +328,11 @@ fn ids(example_id: &Texts, rows: &[Row]) -> Texts {
     example_id.take(rows.iter().map(|row| row.cohort as usize))
 }
 
+/// The inner fold of each of some training rows.
+fn inner_fold(rows: &[Row]) -> Vec<u32> {
+    rows.iter().map(|row| row.inner).collect()
+}
+
 /// The rows on each side of the split that the modality has.
 #[derive(Default)]
 struct Sides {
@@ -352,15 +361,7 @@ impl Sides {
         fold_apart(cohort, fold, test_fold)?;
         let inner = match inner_folds {
             0 => vec![0; all.0],
-            _ => fold_by_rank(&cohort.group.take(rows(false)), inner_folds, |_| ()).map_err(
-                |groups| {
-                    StageError::data(format!(
-                        "{inner_folds} inner folds of {groups} training groups: some would be empty"
-                    ))
-                    .at("inner_folds")
-                    .hint(format!("at most {groups} inner folds are possible"))
-                },
-            )?,
+            _ => divide_by_group(&cohort.group.take(rows(false)), inner_folds)?,
         };
         let mut sides = Self { all, ..Self::default() };
         let mut inner = inner.into_iter();
@@ -375,6 +376,20 @@ impl Sides {
         }
         Ok(sides)
     }
+}
+
+/// The inner fold of each training row, given its group.
+pub(crate) fn divide_by_group(group: &Texts, inner_folds: u32) -> Result<Vec<u32>, StageError> {
+    fold_by_rank(group, inner_folds, |_| ()).map_err(|groups| {
+        StageError::data(format!(
+            "{inner_folds} inner folds of {groups} training groups: some would be empty"
+        ))
+        .at("inner_folds")
+        .hint(match groups {
+            0 | 1 => "rows of one group alone cannot be divided".to_owned(),
+            _ => format!("at most {groups} inner folds are possible"),
+        })
+    })
 }
 
 /// What to say when no example is tested in a fold.

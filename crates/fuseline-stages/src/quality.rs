@@ -1,13 +1,17 @@
 //! `quality.*`: how reliable each modality is said to be, example by example.
 //!
-//! All members share their ports, so that `uses: quality.${{ quality }}` checks; each reads only what it needs.
+//! All members share their ports, so that `uses: quality.${{ quality }}` checks; each reads only
+//! what it needs. Those that are fitted give training rows quality out of fold, over the inner
+//! folds of the expert: see [`put_fitted`].
 
-use fuseline_artifact::{ArtifactKind, Control, Evidence, Features, Quality};
-use fuseline_engine::{Inputs, Outputs, Ports, RowFlow, StageError};
+use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
+use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, Problem, RowFlow, StageError};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
+use rayon::prelude::*;
 
-use crate::rows::rows_among;
+use crate::expert::{divide_by_group, inner_folds};
+use crate::rows::{cohort_rows, rows_among};
 
 pub mod aligned;
 pub mod column;
@@ -23,6 +27,11 @@ pub mod random;
 
 /// The ports of the family. Those not among `reads` are declared and not read.
 pub(crate) fn ports(reads: &[&str]) -> Ports {
+    ports_with(reads, &[])
+}
+
+/// As [`ports`]; those among `may_read` are read where they are given.
+pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
     let family = [
         ("evidence_train", ArtifactKind::Evidence, Role::Fit, "Evidence of the training rows."),
         ("evidence_test", ArtifactKind::Evidence, Role::Apply, "Evidence of the test rows."),
@@ -33,7 +42,9 @@ pub(crate) fn ports(reads: &[&str]) -> Ports {
     let mut ports = Ports::new();
     for (name, artifact, role, doc) in family {
         ports = ports.one(name, artifact, role, doc);
-        if !reads.contains(&name) {
+        if may_read.contains(&name) {
+            ports = ports.optional();
+        } else if !reads.contains(&name) {
             ports = ports.unread();
         }
     }
@@ -66,7 +77,8 @@ pub(crate) struct Source {
     pub name: &'static str,
     /// Whether this is a condition to study or a control.
     pub control: Control,
-    /// Whether quality is a function of the evidence alone: a plain permutation then makes pairs that cannot occur.
+    /// Whether quality is a function of the evidence alone: a plain permutation then makes pairs
+    /// that cannot occur.
     pub evidence_derived: bool,
 }
 
@@ -80,19 +92,102 @@ pub(crate) fn put(
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
         let evidence: Evidence = inputs.one(input)?;
         let quality = quality(&evidence)?;
-        outputs.put(
-            output,
-            Quality {
-                modality: evidence.modality,
-                source: source.name.to_owned(),
-                control: source.control,
-                evidence_derived: source.evidence_derived,
-                example_id: evidence.example_id,
-                quality: quality.into(),
-            },
-        )?;
+        outputs.put(output, source.quality(evidence, quality))?;
     }
     Ok(())
+}
+
+impl Source {
+    fn quality(&self, evidence: Evidence, quality: Vec<f64>) -> Quality {
+        Quality {
+            modality: evidence.modality,
+            source: self.name.to_owned(),
+            control: self.control,
+            evidence_derived: self.evidence_derived,
+            example_id: evidence.example_id,
+            quality: quality.into(),
+        }
+    }
+}
+
+/// Gives the quality of the training and of the test rows by an estimator that is fitted, as
+/// evidence is given: test rows by one that is fitted on all training rows, those of an inner fold
+/// by one that is fitted on the other inner folds. A fusion rule is then fitted on qualities like
+/// those that it is asked about.
+///
+/// `fit` is given evidence of the rows to fit on, and gives what estimates the quality of others.
+pub(crate) fn put_fitted<Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    let training: Evidence = inputs.one("evidence_train")?;
+    let test: Evidence = inputs.one("evidence_test")?;
+    let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
+    let folds = inner.iter().max().map_or(0, |last| last + 1);
+    let parts = (0..folds).into_par_iter().map(|part| {
+        inputs.keep_going()?;
+        let (own, others): (Vec<usize>, Vec<usize>) =
+            (0..inner.len()).partition(|&row| inner[row] == part);
+        if own.is_empty() {
+            return Ok((own, Vec::new()));
+        }
+        if others.is_empty() {
+            return Err(StageError::data(format!(
+                "all training rows of modality {} are in one inner fold: none is left to fit on",
+                training.modality
+            ))
+            .hint("say inner_folds, to divide the rows anew"));
+        }
+        let quality = fit(&training.take(&others))?(&training.take(&own))?;
+        Ok((own, quality))
+    });
+    let parts = parts.collect::<Result<Vec<_>, StageError>>()?;
+    let tested = fit(&training)?(&test)?;
+    let mut trained = vec![0.0; inner.len()];
+    for (row, quality) in
+        parts.into_iter().flat_map(|(rows, quality)| rows.into_iter().zip(quality))
+    {
+        trained[row] = quality;
+    }
+    outputs.put("train", source.quality(training, trained))?;
+    outputs.put("test", source.quality(test, tested))
+}
+
+/// Reports inner folds that are asked for where there are no groups to divide.
+pub(crate) fn check_inner_folds(site: &mut CheckSite<'_>, inner_folds: Option<u32>) {
+    if inner_folds.is_some() && !site.inputs.contains(&"cohort") {
+        let message = "the groups of a cohort are divided, and the stage is given none";
+        let hint = "give it the cohort, or leave inner_folds out: those of the expert count then";
+        site.report(Problem::new("inner_folds", message).hint(hint));
+    }
+}
+
+/// The inner fold of each training row: as the evidence says it, unless `folds` says over how many
+/// the groups are to be divided. Where the evidence does not say, over as many as an expert would.
+fn inner_fold_of_rows(
+    inputs: &Inputs<'_>,
+    training: &Evidence,
+    folds: Option<u32>,
+) -> Result<Vec<u32>, StageError> {
+    if let (None, Some(inner)) = (folds, &training.inner_fold) {
+        return Ok(inner.clone());
+    }
+    let cohort: Cohort = inputs.optional("cohort")?.ok_or_else(|| {
+        StageError::data(format!(
+            "the training evidence of modality {} does not say its inner folds, and without a \
+             cohort there are no groups to divide",
+            training.modality
+        ))
+        .hint("give the stage the cohort: `inputs: { cohort: ... }`")
+    })?;
+    let rows = cohort_rows(training, &cohort)?;
+    divide_by_group(&cohort.group.take(rows.into_iter()), folds.unwrap_or_else(inner_folds))
 }
 
 /// The probabilities of each row.
@@ -106,8 +201,8 @@ pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<u
         .map_err(|error| error.hint("give the features that the expert was given"))
 }
 
-/// Standard normal noise of each row. It is drawn per example, so that an example's noise is the same in every fold and
-/// whatever other examples there are.
+/// Standard normal noise of each row. It is drawn per example, so that an example's noise is the
+/// same in every fold and whatever other examples there are.
 pub(crate) fn noise<'e>(
     seed: u64,
     purpose: &'static str,

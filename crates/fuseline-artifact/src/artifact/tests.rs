@@ -23,6 +23,7 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
     comes_back(samples::cohort());
     comes_back(samples::folds());
     comes_back(samples::evidence());
+    comes_back(crate::Evidence { inner_fold: Some(vec![1, 0]), ..samples::evidence() });
     comes_back(samples::quality());
     comes_back(samples::model());
     comes_back(samples::predictions());

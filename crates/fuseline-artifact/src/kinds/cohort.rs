@@ -21,6 +21,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         Column::full("label", ColumnType::Categories, "the class of the example"),
     ],
     metadata: &[CLASSES],
+    optional_metadata: &[],
 };
 
 /// The examples under study. The order of their rows is the order of everything after.

@@ -21,7 +21,17 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" },
         CLASSES,
     ],
+    optional_metadata: &[MetadataKey {
+        key: INNER_FOLD,
+        of: MetadataType::CountPerRow,
+        help: "the inner fold of each training row: what made its evidence was fitted on the \
+               rows of the others; left out where that is not known",
+    }],
 };
+
+/// The metadata that says the inner fold of each row. What takes rows out of an artifact takes it
+/// out of this, too.
+pub const INNER_FOLD: &str = "inner_fold";
 
 /// An expert's class probabilities. An example that has no row does not have the modality.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,18 +44,42 @@ pub struct Evidence {
     pub example_id: Texts,
     /// Probabilities in row-major order: as many a row as there are classes.
     pub probabilities: ScalarBuffer<f64>,
+    /// The inner fold of each training row, where it is known: what made its evidence was fitted on
+    /// the rows of the others.
+    pub inner_fold: Option<Vec<u32>>,
+}
+
+impl Evidence {
+    /// Some rows, in the order given.
+    #[must_use]
+    pub fn take(&self, rows: &[usize]) -> Self {
+        let wide = self.classes.len();
+        let probabilities = rows.iter().flat_map(|&row| &self.probabilities[row * wide..][..wide]);
+        let inner_fold = self.inner_fold.as_ref();
+        Self {
+            modality: self.modality.clone(),
+            classes: self.classes.clone(),
+            example_id: self.example_id.take(rows.iter().copied()),
+            probabilities: probabilities.copied().collect(),
+            inner_fold: inner_fold.map(|fold| rows.iter().map(|&row| fold[row]).collect()),
+        }
+    }
 }
 
 impl Typed for Evidence {
     const KIND: ArtifactKind = ArtifactKind::Evidence;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        Builder::new(Self::KIND, self.example_id.len())
+        let builder = Builder::new(Self::KIND, self.example_id.len())
             .metadata("modality", self.modality)
             .class_names(&self.classes)
             .example_ids(&self.example_id)
-            .probabilities(self.probabilities, &self.classes)
-            .build()
+            .probabilities(self.probabilities, &self.classes);
+        let builder = match self.inner_fold {
+            Some(fold) => builder.metadata(INNER_FOLD, serde_json::Value::from(fold)),
+            None => builder,
+        };
+        builder.build()
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
@@ -55,6 +89,7 @@ impl Typed for Evidence {
             modality: columns.text("modality")?.to_owned(),
             example_id: columns.example_ids()?,
             probabilities: columns.probabilities(&classes)?,
+            inner_fold: columns.counts(INNER_FOLD)?,
             classes,
         })
     }

@@ -37,6 +37,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         of: MetadataType::Count,
         help: "how many permutations were counted",
     }],
+    optional_metadata: &[],
 };
 
 /// What permuting quality did to each example.

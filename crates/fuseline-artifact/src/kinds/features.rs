@@ -23,6 +23,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         },
     ],
     metadata: &[],
+    optional_metadata: &[],
 };
 
 /// One modality's raw features. An example that has no row does not have the modality.

@@ -104,6 +104,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             help: "how the findings were tested, each as name=value",
         },
     ],
+    optional_metadata: &[],
 };
 
 /// One row of results a point.

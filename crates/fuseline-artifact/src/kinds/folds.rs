@@ -16,6 +16,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         Column::full("fold", ColumnType::Int32, "the fold in which the example is tested"),
     ],
     metadata: &[],
+    optional_metadata: &[],
 };
 
 /// Which fold tests each example.

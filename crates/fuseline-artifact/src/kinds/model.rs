@@ -57,6 +57,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         },
         CLASSES,
     ],
+    optional_metadata: &[],
 };
 
 /// The examples that a model was fitted on: enough to recognise one, not enough to read them.

@@ -29,6 +29,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey { key: "plugin_id", of: MetadataType::Text, help: "the fusion rule" },
         MetadataKey { key: "scheme", of: MetadataType::Text, help: "how quality was permuted" },
     ],
+    optional_metadata: &[],
 };
 
 /// Counts of right decisions under every permutation of quality. Counts, so that folds pool exactly.

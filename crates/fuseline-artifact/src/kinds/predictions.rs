@@ -23,6 +23,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         Column::full("decision", ColumnType::Categories, "the class that was decided for"),
     ],
     metadata: &[CLASSES],
+    optional_metadata: &[],
 };
 
 /// Fused class probabilities and decisions.

@@ -45,6 +45,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             help: "whether it is a function of the evidence, so that a permutation of it makes pairs that cannot occur",
         },
     ],
+    optional_metadata: &[],
 };
 
 /// Whether a quality is an estimate or a control.

@@ -99,8 +99,10 @@ fn metadata_is_enforced_key_by_key() {
         (MetadataType::Count, "12", "-1"),
         (MetadataType::Boolean, "false", "no"),
     ] {
-        assert!(of.holds(good) && !of.holds(bad), "{of:?}");
+        assert!(of.holds(good, 2) && !of.holds(bad, 2), "{of:?}");
     }
+    let per_row = MetadataType::CountPerRow;
+    assert!(per_row.holds("[0,3]", 2) && !per_row.holds("[0,3]", 1) && !per_row.holds("[-1]", 1));
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
-use fuseline_artifact::{Artifact, ArtifactKind, Cohort, Folds, Payload, Report, Typed};
+use fuseline_artifact::{
+    Artifact, ArtifactKind, Cohort, Folds, INNER_FOLD, Payload, Report, Typed,
+};
 use fuseline_engine::{Inputs, Labelled, Outputs, StageError, codes};
 use serde_json::{Map, Value, json};
 
@@ -105,6 +107,9 @@ fn given<'a>(stage: &'a Command, inputs: &Inputs<'_>) -> Result<Vec<Given<'a>>, 
                     ids(table)?.iter().map(|id| Some(permitted(port.role, id?))).collect();
                 let table = filter_record_batch(table, &kept)
                     .map_err(|error| StageError::failed(error.to_string()))?;
+                if table.num_rows() < kept.len() {
+                    artifact.metadata.remove(INNER_FOLD);
+                }
                 if table.num_rows() == 0 {
                     let role = if port.role == InputRole::Fit { "training" } else { "test" };
                     return Err(StageError::data(format!("input {name} has no {role} row"))

@@ -108,14 +108,17 @@ impl External<'_> {
         let modality = super::modality(self.modality, inputs);
         let what = format!("calibrations of modality {modality} in fold {}", self.test_fold);
         super::caution_of(outputs, &what, shortfalls.into_iter());
-        for (port, rows, probabilities) in
-            [("train", &sides.train, train), ("test", &sides.test, test)]
+        // Without a calibration nobody knows how evidence of training rows was made.
+        let inner_fold = calibrated.then(|| super::inner_fold(&sides.train));
+        for (port, rows, probabilities, inner_fold) in
+            [("train", &sides.train, train, inner_fold), ("test", &sides.test, test, None)]
         {
             let evidence = Evidence {
                 modality: modality.clone(),
                 classes: cohort.classes.clone(),
                 example_id: super::ids(&cohort.example_id, rows),
                 probabilities: probabilities.into(),
+                inner_fold,
             };
             outputs.put(port, evidence)?;
         }

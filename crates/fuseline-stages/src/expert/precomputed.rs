@@ -72,7 +72,8 @@ pub struct PrecomputedExpert {
 impl StageKind for PrecomputedExpert {
     const NAME: &'static str = "expert.precomputed";
     // 2: more texts stand for a missing value; blanks around an id do not count.
-    const REVISION: u32 = 2;
+    // 3: training evidence says its inner folds, where it is calibrated.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
     fn ports() -> Ports {

@@ -126,7 +126,7 @@ impl StageKind for Outage {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let mut evidence: Evidence = inputs.one("evidence")?;
+        let evidence: Evidence = inputs.one("evidence")?;
         let modality = evidence.modality.clone();
         if !hit(self.modalities.as_ref(), &modality) {
             return outputs.put("evidence", evidence);
@@ -136,17 +136,10 @@ impl StageKind for Outage {
             Pattern::Natural => natural(inputs, &cohort)?,
             _ => self.out(inputs.seed(), &modality, &cohort),
         };
-        let (mut example_id, mut probabilities) = (Vec::new(), Vec::new());
-        for (id, row) in evidence.example_id.iter().zip(crate::quality::each_row(&evidence)) {
-            if !out.contains(id) {
-                example_id.push(id);
-                probabilities.extend_from_slice(row);
-            }
-        }
-        tracing::info!(modality, left = example_id.len(), of = evidence.example_id.len(), "outage");
-        evidence.example_id = example_id.into_iter().collect();
-        evidence.probabilities = probabilities.into();
-        outputs.put("evidence", evidence)
+        let ids = &evidence.example_id;
+        let left: Vec<usize> = (0..ids.len()).filter(|&row| !out.contains(&ids[row])).collect();
+        tracing::info!(modality, left = left.len(), of = ids.len(), "outage");
+        outputs.put("evidence", evidence.take(&left))
     }
 }
 

@@ -25,6 +25,7 @@ fn evidence(modality: &str, cohort: &Cohort) -> Evidence {
         probabilities: (0..cohort.len())
             .flat_map(|row| [row as f64 / 1e3, 1.0 - row as f64 / 1e3])
             .collect(),
+        inner_fold: None,
     }
 }
 

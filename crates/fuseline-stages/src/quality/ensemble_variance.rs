@@ -16,10 +16,13 @@ use crate::expert::{all_classes, caution_of};
 use crate::quality::{Source, put, raw_rows};
 use crate::rows::{Matrix, cohort_rows};
 
-/// Quality is minus the variance of the class probabilities across an ensemble of logistic experts, averaged over classes.
+/// Quality is minus the variance of the class probabilities across an ensemble of logistic experts,
+/// averaged over classes.
 ///
-/// The training groups are split in halves at random, `members / 2` times, and an expert is fitted on each half. A test row
-/// is asked of all members; a training row of the half of them that its group did not shape. It is not evidence-derived:
+/// The training groups are split in halves at random, `members / 2` times, and an expert is fitted
+/// on each half. A row is asked of one member of each split, so that variances of training and of
+/// test rows are of as many members that were fitted alike: a training row of the one that its
+/// group did not shape, a test row of one that is drawn for its group. It is not evidence-derived:
 /// two examples of equal evidence may have different variances.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +50,7 @@ fn one() -> f64 {
 
 impl StageKind for EnsembleVariance {
     const NAME: &'static str = "quality.ensemble_variance";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // 2: test rows are asked of one member a split, as training rows are.
     const SUMMARY: &'static str =
         "How much experts that were fitted on different halves of the training groups agree.";
 
@@ -101,10 +104,9 @@ impl StageKind for EnsembleVariance {
             let rows = cohort_rows(evidence, &cohort)?.into_iter().enumerate();
             Ok(rows
                 .map(|(at, row)| {
-                    let side = sides.get(&cohort.group[row]);
-                    let unseen = answers.iter().enumerate().filter(|(member, _)| {
-                        side.is_none_or(|side| side[member / 2] != (member % 2 == 1))
-                    });
+                    let side = &sides[&cohort.group[row]];
+                    let unseen = answers.iter().enumerate();
+                    let unseen = unseen.filter(|(member, _)| side[member / 2] != (member % 2 == 1));
                     let unseen: Vec<&[f64]> =
                         unseen.map(|(_, answer)| &answer[at * classes..][..classes]).collect();
                     -variance(&unseen)
@@ -129,7 +131,8 @@ impl Member {
 }
 
 impl EnsembleVariance {
-    /// On which side of each split every training group is.
+    /// On which side of each split every group is: the training groups in halves, any other as
+    /// drawn for itself.
     fn sides<'c>(
         &self,
         seed: u64,
@@ -149,6 +152,12 @@ impl EnsembleVariance {
                     sides.push(at % 2 == 1);
                 }
             }
+        }
+        for group in cohort.group.iter() {
+            sides.entry(group).or_insert_with(|| {
+                let mut stream = stream.clone().with(b"not fitted on").with(group.as_bytes());
+                (0..self.members / 2).map(|_| stream.below(2) == 1).collect()
+            });
         }
         sides
     }
@@ -180,7 +189,8 @@ impl EnsembleVariance {
     }
 }
 
-/// The variance of each class's probability across members, divisor members - 1, averaged over classes.
+/// The variance of each class's probability across members, divisor members - 1, averaged over
+/// classes.
 fn variance(answers: &[&[f64]]) -> f64 {
     let count = answers.len() as f64;
     let classes = answers.first().map_or(0, |answer| answer.len());

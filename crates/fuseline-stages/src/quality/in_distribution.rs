@@ -1,70 +1,86 @@
 //! `quality.in_distribution`: how ordinary the features are, seen from the training rows.
 
 use fuseline_artifact::{Control, Evidence, Features};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_stats::evidence::in_distribution;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put, raw_rows};
+use crate::quality::{Source, put_fitted, raw_rows};
 use crate::rows::Matrix;
 
-/// Quality is minus the mean over the observed features of |z|, with mean and sd of the training rows.
+/// Quality is minus the mean over the observed features of |z|, with mean and sd of the rows that
+/// fitted the expert.
 ///
-/// The training rows are those of `evidence_train`; mean and sd are those of the expert's preprocessing.
+/// Mean and sd are those of the expert's preprocessing: of the rows of `evidence_train` for a test
+/// row, and of those of the other inner folds for a training row, so that training rows are as new
+/// to the estimator as test rows are. The inner folds are those of the expert, which its evidence
+/// says; where it does not, as that of a program or of an expert that was fitted elsewhere, the
+/// groups of `cohort` are divided over 4.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InDistribution {
     /// Columns that do not count.
     #[serde(default)]
     exclude: Vec<String>,
+    /// Over how many inner folds of groups training rows get their quality. The inner folds of
+    /// their evidence when left out; 4 where the evidence does not say them.
+    #[serde(default)]
+    #[schemars(range(min = 2))]
+    inner_folds: Option<u32>,
 }
 
 impl StageKind for InDistribution {
     const NAME: &'static str = "quality.in_distribution";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // 2: training rows out of fold.
     const SUMMARY: &'static str =
         "How close the features are to those of the training rows: minus the mean |z|.";
 
     fn ports() -> Ports {
-        super::ports(&["evidence_train", "evidence_test", "features"])
+        super::ports_with(&["evidence_train", "evidence_test", "features"], &["cohort"])
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { exclude } = self;
+        let Self { exclude, inner_folds } = self;
         key.field("exclude", exclude);
+        key.field("inner_folds", inner_folds);
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        super::check_inner_folds(site, self.inner_folds);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let fitted = flow.input("evidence_train").holds;
-        flow.fit("features", &fitted);
-        flow.pass("evidence_train", "train");
-        let test = flow.pass("evidence_test", "test");
-        *test = std::mem::take(test).taught(&fitted);
+        super::fitted_rows(flow, "features");
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let features: Features = inputs.one("features")?;
-        let training: Evidence = inputs.one("evidence_train")?;
         let matrix = Matrix::of(&features, &self.exclude)?;
-        let fitted = matrix.gather(raw_rows(&training, &features)?.into_iter());
-        let scale = Preprocessor::fit(&fitted, matrix.width())
-            .map_err(|error| StageError::failed(error.to_string()))?;
+        let (features, matrix) = (&features, &matrix);
         let source =
             Source { name: "in_distribution", control: Control::Native, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
-            let rows = raw_rows(evidence, &features)?;
-            let quality = rows.iter().zip(evidence.example_id.iter()).map(|(&row, id)| {
-                in_distribution(&matrix.row(row), scale.mean(), scale.scale()).ok_or_else(|| {
-                    StageError::data(format!(
-                        "example {id} has no observed feature in modality {}",
-                        evidence.modality
-                    ))
-                    .hint("leave such a row out of the features: an absent row is an unavailable modality")
-                })
-            });
-            quality.collect()
+        put_fitted(inputs, outputs, &source, self.inner_folds, |training| {
+            let fitted = matrix.gather(raw_rows(training, features)?.into_iter());
+            let scale = Preprocessor::fit(&fitted, matrix.width())
+                .map_err(|error| StageError::failed(error.to_string()))?;
+            Ok(move |evidence: &Evidence| {
+                let rows = raw_rows(evidence, features)?;
+                let quality = rows.iter().zip(evidence.example_id.iter()).map(|(&row, id)| {
+                    in_distribution(&matrix.row(row), scale.mean(), scale.scale())
+                        .ok_or_else(|| nothing_observed(id, &evidence.modality))
+                });
+                quality.collect()
+            })
         })
     }
+}
+
+/// What to say when an example has no observed feature.
+fn nothing_observed(id: &str, modality: &str) -> StageError {
+    StageError::data(format!("example {id} has no observed feature in modality {modality}"))
+        .hint("leave such a row out of the features: an absent row is an unavailable modality")
 }

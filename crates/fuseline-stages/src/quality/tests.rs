@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{cohort, evidence, message, run};
 
+mod out_of_fold;
+
 const TRAIN: [(&str, f64); 3] = [("a", 0.9), ("b", 0.5), ("c", 0.2)];
 const TEST: [(&str, f64); 2] = [("d", 0.25), ("e", 1.0)];
 
@@ -72,15 +74,20 @@ fn missingness_is_the_share_of_observed_features() {
 }
 
 #[test]
-fn in_distribution_uses_mean_and_sd_of_the_training_rows_and_observed_features_only() {
-    let options = json!({ "exclude": ["quality"] });
+fn in_distribution_uses_mean_and_sd_of_the_fitting_rows_and_observed_features_only() {
+    let options = json!({ "exclude": ["quality"], "inner_folds": 3 });
     let error = run_quality::<in_distribution::InDistribution>(options, 1).unwrap_err();
     assert_eq!(error.message, "example e has no observed feature in modality audio");
 
-    let [train, test] = run_quality::<in_distribution::InDistribution>(json!({}), 1).unwrap();
-    // x: mean 2, sd of (1, 3, 2) is sqrt(2/3); y is constant, so its sd counts as 1; quality: mean 0.2, sd sqrt(0.02/3).
+    let options = json!({ "inner_folds": 3 });
+    let [train, test] = run_quality::<in_distribution::InDistribution>(options, 1).unwrap();
+    // Of the two other rows. a: x and y are constant, so their sds count as 1, quality has mean
+    // 0.25 and sd 0.05; b: x is constant, quality has mean 0.2; c: x is missing, quality has mean
+    // 0.15 and sd 0.05.
+    close(&train.quality, &[-(2.0 + 3.0) / 3.0, -2.0 / 3.0, -3.0 / 2.0]);
+    // x: mean 2, sd of (1, 3, 2) is sqrt(2/3); y is constant, so its sd counts as 1; quality: mean
+    // 0.2, sd sqrt(0.02/3).
     let (sx, sq) = ((2.0_f64 / 3.0).sqrt(), (0.02_f64 / 3.0).sqrt());
-    close(&train.quality, &[-(1.0 / sx + 0.1 / sq) / 3.0, -(1.0 / sx) / 3.0, -(0.1 / sq) / 2.0]);
     close(&test.quality, &[-(3.0 / sx + 2.0 + 0.2 / sq) / 3.0, -0.3 / sq]);
 }
 
@@ -123,7 +130,8 @@ fn aligned_is_the_same_noise_whatever_alpha_plus_alpha_where_the_expert_is_right
     let signal = |full: &Quality, noise: &Quality| -> Vec<f64> {
         full.quality.iter().zip(&noise.quality).map(|(full, noise)| full - noise).collect()
     };
-    // Decisions: a stress (right), b rest by the tie (right), c rest (wrong); d rest (right), e stress (right).
+    // Decisions: a stress (right), b rest by the tie (right), c rest (wrong); d rest (right), e
+    // stress (right).
     close(&signal(&full, &noise), &[2.0, 2.0, 0.0]);
     close(&signal(&full_test, &noise_test), &[2.0, 2.0]);
 }
@@ -182,35 +190,26 @@ fn evidence_of_examples_that_the_features_lack_is_refused() {
 }
 
 #[test]
-fn conformal_sets_are_calibrated_on_other_groups_and_are_evidence_derived() {
-    // Scores 1 - p(label) of a, b, c: 0.1, 0.5, 0.8; each a group of its own. ceil(4 * 0.5) = 2nd of three for test rows,
-    // ceil(3 * 0.5) = 2nd of the two others for training rows.
-    let [train, test] =
-        run_quality::<conformal_set_size::ConformalSetSize>(json!({ "coverage": 0.5 }), 1).unwrap();
+fn conformal_sets_are_calibrated_on_other_inner_folds_and_are_evidence_derived() {
+    // Scores 1 - p(label) of a, b, c: 0.1, 0.5, 0.8; each an inner fold of its own. ceil(4 * 0.5) =
+    // 2nd of three for test rows, ceil(3 * 0.5) = 2nd of the two others for training rows.
+    let sizes = |coverage: f64| {
+        let options = json!({ "coverage": coverage, "inner_folds": 3 });
+        run_quality::<conformal_set_size::ConformalSetSize>(options, 1).unwrap()
+    };
+    let [train, test] = sizes(0.5);
     assert!(train.evidence_derived && test.evidence_derived);
-    // a: threshold 0.8, 1 - p = 0.1 and 0.9; b: threshold 0.8, 0.5 twice; c: threshold 0.5, 0.8 and 0.2.
+    // a: threshold 0.8, 1 - p = 0.1 and 0.9; b: threshold 0.8, 0.5 twice; c: threshold 0.5, 0.8 and
+    // 0.2.
     assert_eq!(train.quality, [-1.0, -2.0, -1.0]);
     assert_eq!(test.quality, [-1.0, -1.0]);
-    let [train, test] =
-        run_quality::<conformal_set_size::ConformalSetSize>(json!({ "coverage": 0.99 }), 1)
-            .unwrap();
+    let [train, test] = sizes(0.99);
     assert_eq!(train.quality, [-2.0; 3], "too few rows to promise so much: every class");
     assert_eq!(test.quality, [-2.0; 2]);
 }
 
-#[test]
-fn mahalanobis_is_a_distance_from_the_training_rows_in_their_own_metric() {
-    let [train, test] =
-        run_quality::<mahalanobis::Mahalanobis>(json!({ "exclude": ["y", "quality"] }), 1).unwrap();
-    assert!(!train.evidence_derived);
-    // x of the training rows: 1, 3, missing; mean 2. One column of unit variance over three rows, one of them the mean:
-    // what is imputed is at distance 0, and 5 is three times as far as 1 and 3.
-    assert_eq!(train.quality[2], 0.0);
-    close(&[train.quality[1], test.quality[0]], &[train.quality[0], 3.0 * train.quality[0]]);
-    assert_eq!(test.quality[1], 0.0);
-}
-
-/// 24 groups of 5; `x` tells the label, but for the test row `odd`, which is far on the wrong side of everything known.
+/// 24 groups of 5; `x` tells the label, but for the test row `odd`, which is far on the wrong side
+/// of everything known.
 fn ensemble(options: Value) -> Result<[Quality; 2], StageError> {
     let ids: Vec<String> = (0..120).map(|row| format!("e{row:03}")).collect();
     let rows = ids

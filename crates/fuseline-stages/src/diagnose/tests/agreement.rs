@@ -60,6 +60,7 @@ fn part(fixture: &Value, name: &str) -> Part {
                 .flat_map(|&row| &evidence[at(row) * CLASSES..][..CLASSES])
                 .copied()
                 .collect(),
+            inner_fold: None,
         });
         let own: Vec<(&str, f64)> =
             rows.iter().map(|&row| (ids[row].as_str(), qualities[at(row)])).collect();

@@ -62,6 +62,7 @@ fn side(part: &str) -> Side {
                 .flat_map(|row| &probabilities[cell(row) * CLASSES..][..CLASSES])
                 .copied()
                 .collect(),
+            inner_fold: None,
         });
         let own: Vec<(String, f64)> =
             rows.iter().map(|row| (id(*row), qualities[cell(row)])).collect();

@@ -1,0 +1,250 @@
+//! Fitted estimators beside numpy and scikit-learn, on `tests/fixtures/quality.py`, and their
+//! training beside their test rows.
+
+use fuseline_artifact::{Cohort, Folds};
+use serde::Deserialize;
+
+use super::super::conformal_set_size::ConformalSetSize;
+use super::super::ensemble_variance::EnsembleVariance;
+use super::super::in_distribution::InDistribution;
+use super::super::mahalanobis::Mahalanobis;
+use super::*;
+use crate::expert::logistic::LogisticExpert;
+
+#[derive(Deserialize)]
+struct Fixture {
+    group: Vec<String>,
+    label: Vec<u32>,
+    fold: Vec<i32>,
+    /// Whether an example has the modality.
+    has: Vec<bool>,
+    columns: Vec<Vec<Option<f64>>>,
+    inner_fold: Vec<u32>,
+    /// Of the training rows, then of the test rows.
+    probabilities: Vec<[f64; 3]>,
+    qualities: BTreeMap<String, BTreeMap<String, Sides>>,
+}
+
+#[derive(Deserialize)]
+struct Sides {
+    train: Vec<f64>,
+    test: Vec<f64>,
+}
+
+/// What the estimators are given, the evidence by the expert.
+struct Study {
+    cohort: Cohort,
+    features: Features,
+    evidence: [Evidence; 2],
+}
+
+fn fixture() -> (Fixture, Study) {
+    let case: Fixture =
+        serde_json::from_str(include_str!("../../../tests/fixtures/quality.json")).unwrap();
+    let ids: Vec<String> = (0..case.group.len()).map(|row| format!("e{row:03}")).collect();
+    let cohort = Cohort {
+        example_id: Texts::from_iter(&ids),
+        group: Texts::from_iter(&case.group),
+        label: case.label.clone(),
+        classes: ["a", "b", "c"].map(str::to_owned).into(),
+    };
+    let there: Vec<usize> = (0..ids.len()).filter(|&row| case.has[row]).collect();
+    let column = |values: &Vec<Option<f64>>| there.iter().map(|&row| values[row]).collect();
+    let features = Features {
+        example_id: Texts::from_iter(there.iter().map(|&row| &ids[row])),
+        columns: (0..).zip(&case.columns).map(|(at, of)| (format!("f{at}"), column(of))).collect(),
+    };
+    let folds = Folds { example_id: cohort.example_id.clone(), fold: case.fold.clone() };
+    let options = json!({ "test_fold": 1, "inner_folds": 3, "modality": "audio" });
+    let outputs = run::<LogisticExpert>(options, 1, &[], |inputs| {
+        inputs
+            .artifact("features", vec![], features.clone())?
+            .artifact("cohort", vec![], cohort.clone())?
+            .artifact("folds", vec![], folds)
+    })
+    .unwrap();
+    let evidence = ["train", "test"].map(|port| outputs.get(port).unwrap());
+    (case, Study { cohort, features, evidence })
+}
+
+fn estimate<K: StageKind>(
+    study: &Study,
+    with_cohort: bool,
+    options: Value,
+) -> Result<[Quality; 2], StageError> {
+    let [train, test] = &study.evidence;
+    let outputs = run::<K>(options, 1, &[], |inputs| {
+        let inputs = inputs
+            .artifact("evidence_train", vec![], train.clone())?
+            .artifact("evidence_test", vec![], test.clone())?
+            .artifact("features", vec![], study.features.clone())?;
+        match with_cohort {
+            true => inputs.artifact("cohort", vec![], study.cohort.clone()),
+            false => Ok(inputs),
+        }
+    })?;
+    Ok([outputs.get("train")?, outputs.get("test")?])
+}
+
+#[test]
+fn evidence_says_the_inner_folds_that_made_it() {
+    let (case, Study { evidence: [train, test], .. }) = fixture();
+    assert_eq!(train.inner_fold, Some(case.inner_fold));
+    assert_eq!(test.inner_fold, None);
+    let expected: Vec<f64> = case.probabilities.into_iter().flatten().collect();
+    let found = train.probabilities.iter().chain(&test.probabilities);
+    assert_eq!(found.clone().count(), expected.len());
+    for (found, expected) in found.zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn qualities_are_those_of_numpy_and_scikit_learn_over_the_inner_folds_of_the_expert() {
+    let (case, mut study) = fixture();
+    type Estimate = fn(&Study, bool, Value) -> Result<[Quality; 2], StageError>;
+    let kinds: [(&str, Estimate, Value); 3] = [
+        ("in_distribution", estimate::<InDistribution>, json!({})),
+        ("mahalanobis", estimate::<Mahalanobis>, json!({})),
+        ("conformal_set_size", estimate::<ConformalSetSize>, json!({ "coverage": 0.8 })),
+    ];
+    let mut compare = |folds: &str, say: Option<u32>, forget: bool| {
+        if forget {
+            study.evidence[0].inner_fold = None;
+        }
+        for (name, estimate, options) in &kinds {
+            let mut options = options.clone();
+            options["inner_folds"] = json!(say);
+            let [train, test] = estimate(&study, true, options).unwrap();
+            let expected = &case.qualities[*name][folds];
+            close(&train.quality, &expected.train);
+            close(&test.quality, &expected.test);
+            let derived = *name == "conformal_set_size";
+            assert!([&train, &test].iter().all(|quality| quality.evidence_derived == derived));
+        }
+    };
+    compare("of the expert", None, false);
+    compare("five of its own", Some(5), false);
+    compare("four of its own", None, true);
+    compare("five of its own", Some(5), true);
+}
+
+#[test]
+fn a_cohort_is_needed_only_where_the_evidence_does_not_say_its_inner_folds() {
+    let (_, mut study) = fixture();
+    let found = estimate::<Mahalanobis>(&study, false, json!({})).unwrap();
+    assert_eq!(found, estimate::<Mahalanobis>(&study, true, json!({})).unwrap());
+    study.evidence[0].inner_fold = None;
+    let error = estimate::<Mahalanobis>(&study, false, json!({})).unwrap_err();
+    assert_eq!(
+        message(&error),
+        "the training evidence of modality audio does not say its inner folds, and without a cohort \
+         there are no groups to divide; give the stage the cohort: `inputs: { cohort: ... }`"
+    );
+}
+
+#[test]
+fn rows_that_cannot_be_divided_are_refused() {
+    let error = run_quality::<InDistribution>(json!({}), 1).unwrap_err();
+    assert_eq!(
+        message(&error),
+        "4 inner folds of 3 training groups: some would be empty; \
+         at most 3 inner folds are possible"
+    );
+    let (_, mut study) = fixture();
+    let rows = study.evidence[0].example_id.len();
+    study.evidence[0].inner_fold = Some(vec![0; rows]);
+    let error = estimate::<InDistribution>(&study, true, json!({})).unwrap_err();
+    assert_eq!(
+        message(&error),
+        "all training rows of modality audio are in one inner fold: none is left to fit on; \
+         say inner_folds, to divide the rows anew"
+    );
+}
+
+/// Qualities of rows that are drawn alike.
+#[derive(Default)]
+struct Pooled {
+    train: Vec<f64>,
+    test: Vec<f64>,
+    /// Of the training rows, by an estimator that was fitted on them, too.
+    in_sample: Vec<f64>,
+}
+
+/// Pools 80 studies of 30 training and 30 test rows of 8 features, each row a group.
+fn pooled<K: StageKind>(options: &Value) -> Pooled {
+    let mut pooled = Pooled::default();
+    for seed in 0..80 {
+        let ids: Vec<String> = (0..60).map(|row| format!("e{row:02}")).collect();
+        let mut stream = Stream::new(seed, "rows that are drawn alike");
+        let label: Vec<u32> = (0..60).map(|row| row / 3 % 2).collect();
+        let column = |_| {
+            let value = |&label: &u32| stream.normal() + 0.5 * f64::from(label);
+            label.iter().map(value).collect::<Float64Array>()
+        };
+        let columns: Vec<Float64Array> = (0..8).map(column).collect();
+        let features = Features {
+            example_id: Texts::from_iter(&ids),
+            columns: (0..).zip(columns).map(|(at, column)| (format!("f{at}"), column)).collect(),
+        };
+        let rows = ids.iter().zip(&label).map(|(id, label)| (id.clone(), id.clone(), *label));
+        let cohort = cohort(&rows.collect::<Vec<_>>());
+        let probability: Vec<f64> = label
+            .iter()
+            .map(|label| 1.0 / (1.0 + libm::exp(0.7 - f64::from(*label) - stream.normal())))
+            .collect();
+        let side = |range: std::ops::Range<usize>| {
+            let rows = range.map(|row| (ids[row].as_str(), probability[row]));
+            evidence("audio", &rows.collect::<Vec<_>>())
+        };
+        let [train, test] = [side(0..30), side(30..60)];
+        let estimate = |test: &Evidence| {
+            let outputs = run::<K>(options.clone(), seed, &[], |inputs| {
+                inputs
+                    .artifact("evidence_train", vec![], train.clone())?
+                    .artifact("evidence_test", vec![], test.clone())?
+                    .artifact("features", vec![], features.clone())?
+                    .artifact("cohort", vec![], cohort.clone())
+            })
+            .unwrap();
+            ["train", "test"].map(|port| outputs.get::<Quality>(port).unwrap().quality)
+        };
+        let [own, asked] = estimate(&test);
+        pooled.train.extend_from_slice(&own);
+        pooled.test.extend_from_slice(&asked);
+        let [_, own] = estimate(&train);
+        pooled.in_sample.extend_from_slice(&own);
+    }
+    pooled
+}
+
+/// The largest distance between two distribution functions (Kolmogorov and Smirnov).
+fn distance(one: &[f64], other: &[f64]) -> f64 {
+    let share = |of: &[f64], at: f64| {
+        of.iter().filter(|value| **value <= at).count() as f64 / of.len() as f64
+    };
+    let apart = |at: &f64| (share(one, *at) - share(other, *at)).abs();
+    one.iter().chain(other).map(apart).fold(0.0, f64::max)
+}
+
+#[test]
+fn training_rows_have_the_qualities_of_test_rows_where_rows_are_exchangeable() {
+    // Two samples of 2,400 lie further apart in one case of a hundred.
+    let bound = 1.63 * (2.0_f64 / 2400.0).sqrt();
+    let folds = json!({ "inner_folds": 10 });
+    // Ranks 22 of 31 and 20 of 28: both leave out the same share.
+    let sizes = json!({ "inner_folds": 10, "coverage": 0.7 });
+    for (name, pooled, shows_in_sample) in [
+        ("in_distribution", pooled::<InDistribution>(&folds), true),
+        ("mahalanobis", pooled::<Mahalanobis>(&folds), true),
+        // A rank among 30 moves little with one of them.
+        ("conformal_set_size", pooled::<ConformalSetSize>(&sizes), false),
+        ("ensemble_variance", pooled::<EnsembleVariance>(&json!({ "members": 8 })), false),
+    ] {
+        let found = distance(&pooled.train, &pooled.test);
+        assert!(found < bound, "{name}: training and test rows are {found} apart");
+        let in_sample = distance(&pooled.in_sample, &pooled.test);
+        assert!(!shows_in_sample || in_sample > bound, "{name}, in-sample: {in_sample}");
+        println!("{name}: {found:.3} out of fold, {in_sample:.3} in-sample, bound {bound:.3}");
+    }
+}
