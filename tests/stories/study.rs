@@ -86,6 +86,7 @@ fn the_findings_are_those_of_an_independent_calculation() {
         ("lr", "constant", 0.6898994107493601),
         ("moe", "margin", 0.6678769120885661),
         ("moe", "entropy", 0.6773108743527171),
+        ("moe", "in_distribution", 0.652133801559431),
         ("moe", "constant", 0.6915064579489316),
     ] {
         let found = clean[at(rule, quality)];
