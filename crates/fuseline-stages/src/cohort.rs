@@ -2,4 +2,5 @@
 
 pub mod define;
 mod label;
+mod modalities;
 mod side;

@@ -15,6 +15,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::join::JoinOptions;
+
 mod conform;
 mod process;
 mod rows;
@@ -51,6 +53,9 @@ pub struct Command {
     /// What the program is told, as JSON, under `params` of `task.json`.
     #[serde(default)]
     params: Map<String, Value>,
+    /// How many of the rows of its input an output that says `rows_of` must have.
+    #[serde(default)]
+    join: JoinOptions,
     /// Environment variables.
     #[serde(default)]
     env: BTreeMap<String, String>,
@@ -198,7 +203,7 @@ impl StageKind for Command {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { run, files, inputs, outputs, test_fold, params, env, revision } = self;
+        let Self { run, files, inputs, outputs, test_fold, params, join, env, revision } = self;
         key.field("run", run);
         for (number, file) in files.iter().enumerate() {
             key.field(&format!("files.{number}.name"), &name_of(file));
@@ -208,6 +213,10 @@ impl StageKind for Command {
         key.field("outputs", outputs);
         key.field("test_fold", test_fold);
         key.field("params", params);
+        // Programs may take long: what nobody says is no reason to run one again.
+        if *join != JoinOptions::default() {
+            key.field("join", join);
+        }
         key.field("env", env);
         key.field("revision", revision);
         key.seed();

@@ -15,11 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use self::calibration::{Calibrating, Calibration, Scale};
 use crate::guard::fold_apart;
-use crate::rows::{Finder, Matrix, fold_of_rows};
+use crate::join::{JoinOptions, Loss, Source, find_mismatch};
+use crate::rows::{Finder, Matrix, absent, fold_of_rows};
 use crate::split::fold_by_rank;
 
 mod calibration;
 mod external;
+mod giveaway;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;
@@ -177,6 +179,7 @@ pub(crate) fn run(
     let found = |row: usize| place.find(&cohort.example_id[row]);
     let rows = Sides::new(&cohort, &fold, setup.test_fold, setup.inner_folds, found)?;
     let modality = modality(setup.modality, inputs);
+    misspelt(&cohort, &features, &modality, outputs)?;
     if rows.train.is_empty() && !rows.test.is_empty() {
         return Err(no_training_rows(&modality, setup.test_fold, rows.test.len()));
     }
@@ -198,6 +201,7 @@ pub(crate) fn run(
             .at("exclude")
             .hint(format!("all {} features are excluded", features.columns.len())));
     }
+    giveaway::caution(&features, setup.exclude, &rows.train, &cohort, &modality, outputs);
     // From here on rows are numbers.
     drop((fold, features));
     let Cohort { example_id, group, label, classes: class_names } = cohort;
@@ -312,6 +316,30 @@ fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError
         .hint(format!(
             "all {tested} examples of the cohort that have it are tested there; use other folds, or leave the modality out"
         ))
+}
+
+/// Says which examples the features seem to have under another id. That others are absent is how a modality is unavailable.
+fn misspelt(
+    cohort: &Cohort,
+    features: &Features,
+    modality: &str,
+    outputs: &mut Outputs,
+) -> Result<(), StageError> {
+    let lost = absent(&cohort.example_id, &features.example_id);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let unused = absent(&features.example_id, &cohort.example_id);
+    let sources =
+        [Source::new("the cohort", lost.iter().copied()), Source::new("the features", unused)];
+    let Some(mismatch) = find_mismatch(&sources) else { return Ok(()) };
+    let (kept, of) = (cohort.len() - lost.len(), cohort.len());
+    let what = format!(
+        "the features of modality {modality} lack {} of the {of} examples, which count as unavailable there",
+        lost.len()
+    );
+    let loss = Loss { what, lost, kept, of, by_design: true, mismatch: Some(mismatch) };
+    JoinOptions::default().judge(loss, outputs)
 }
 
 /// A row of the cohort that the modality has too.

@@ -13,6 +13,7 @@ mod fitted_on;
 pub mod fusion;
 mod guard;
 pub mod intervene;
+mod join;
 pub mod load;
 mod pattern;
 mod pool;

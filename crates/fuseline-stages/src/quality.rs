@@ -87,7 +87,7 @@ pub(crate) fn put(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
-    quality: impl Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+    mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
         let evidence: Evidence = inputs.one(input)?;
@@ -197,8 +197,10 @@ pub(crate) fn each_row(evidence: &Evidence) -> std::slice::ChunksExact<'_, f64> 
 
 /// The row of the features in which each row of evidence stands.
 pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<usize>, StageError> {
-    rows_among(evidence, &features.example_id, "features")
-        .map_err(|error| error.hint("give the features that the expert was given"))
+    rows_among(evidence, &features.example_id, "features").map_err(|error| match error.hint {
+        Some(_) => error,
+        None => error.hint("give the features that the expert was given"),
+    })
 }
 
 /// Standard normal noise of each row. It is drawn per example, so that an example's noise is the

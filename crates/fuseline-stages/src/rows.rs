@@ -7,6 +7,8 @@ use arrow::array::{Array, Float64Array};
 use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds, Texts};
 use fuseline_engine::StageError;
 
+use crate::join::{Source, find_mismatch};
+
 /// Finds examples among others that stand in much the same order: first right behind the one found before.
 pub(crate) struct Finder<'a> {
     ids: &'a Texts,
@@ -71,15 +73,32 @@ pub(crate) fn rows_among(
     of: &str,
 ) -> Result<Vec<usize>, StageError> {
     let mut place = Finder::new(ids);
-    let row = |id| {
-        place.find(id).ok_or_else(|| {
-            StageError::data(format!(
-                "example {id} has evidence of modality {} and is not in the {of}",
-                evidence.modality
-            ))
-        })
-    };
-    evidence.example_id.iter().map(row).collect()
+    let rows: Option<_> = evidence.example_id.iter().map(|id| place.find(id)).collect();
+    rows.ok_or_else(|| not_among(evidence, ids, of))
+}
+
+/// What to say when evidence has examples that others are to have too.
+fn not_among(evidence: &Evidence, ids: &Texts, of: &str) -> StageError {
+    let (lost, unused) = (absent(&evidence.example_id, ids), absent(ids, &evidence.example_id));
+    let sources = [Source::new("the evidence", lost.iter().copied()), Source::new(of, unused)];
+    let mut message = format!(
+        "example {} has evidence of modality {} and is not in the {of}",
+        lost.first().copied().unwrap_or_default(),
+        evidence.modality
+    );
+    if let more @ 1.. = lost.len().saturating_sub(1) {
+        message += &format!(", nor {} {more} more", if more == 1 { "is" } else { "are" });
+    }
+    match find_mismatch(&sources) {
+        Some(found) => StageError::data(format!("{message}; {found}")).hint(found.hint()),
+        None => StageError::data(message),
+    }
+}
+
+/// The ids that are not among others.
+pub(crate) fn absent<'t>(ids: &'t Texts, among: &Texts) -> Vec<&'t str> {
+    let mut place = Finder::new(among);
+    ids.iter().filter(|id| place.find(id).is_none()).collect()
 }
 
 /// Features by row, of the columns that are wanted; a missing value is NaN.

@@ -1,19 +1,22 @@
 //! `cohort.define`: joins features and reads groups and labels from the example_ids.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use fuseline_artifact::{ArtifactKind, Cohort, Features, Texts};
+use fuseline_artifact::{ArtifactKind, Cohort, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
 };
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::label::{Label, Labelling};
+use super::modalities::join_modalities;
 use super::side::Side;
+use crate::join::{JoinOptions, Source, find_mismatch, find_variants};
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, unmatched};
 use crate::pattern::{Column, Pattern};
@@ -39,6 +42,9 @@ pub struct DefineCohort {
     group: Option<Group>,
     /// The label of each example.
     label: Label,
+    /// How many of the examples must have a row in the table, and be in the modalities that are required.
+    #[serde(default)]
+    join: JoinOptions,
 }
 
 /// Which examples to keep.
@@ -82,7 +88,8 @@ struct Group {
 impl StageKind for DefineCohort {
     const NAME: &'static str = "cohort.define";
     // 2: text may stand for a missing label; classes that are numbers are in numeric order; infinite numbers are cut.
-    const REVISION: u32 = 2;
+    // 3: joins that lose examples caution, or stop.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and label from its id or a table.";
 
     fn ports() -> Ports {
@@ -97,7 +104,7 @@ impl StageKind for DefineCohort {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { require, table, group, label } = self;
+        let Self { require, table, group, label, join } = self;
         key.field("require", require);
         if let Some(LabelTable { path, id, missing }) = table {
             key.file_or_folder("table.path", path);
@@ -108,6 +115,7 @@ impl StageKind for DefineCohort {
         }
         key.field("group", group);
         key.field("label", label);
+        key.field("join", join);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -141,8 +149,6 @@ impl StageKind for DefineCohort {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features = inputs.columns("features", &[])?;
-        let ids = self.join(&features)?;
         let side = match &self.table {
             Some(LabelTable { path, id, missing }) => {
                 let notation = Notation { missing: missing.clone(), ..Notation::default() };
@@ -152,54 +158,22 @@ impl StageKind for DefineCohort {
             }
             None => None,
         };
+        // What the table says of an example must not be among its features.
+        let answers = self.answers(side.as_ref())?;
+        let columns: Vec<&str> = answers.iter().map(|(_, column)| column.as_str()).collect();
+        let features = inputs.columns("features", &columns)?;
+        let ids = join_modalities(&features, self.require, &self.join, outputs)?;
         let cohort = self.define(&ids, side.as_ref(), outputs)?;
+        if let Some(side) = &side {
+            for (what, column) in &answers {
+                side.caution_of_feature(what, column, &features, &cohort.example_id, outputs);
+            }
+        }
         outputs.put("cohort", cohort)
     }
 }
 
 impl DefineCohort {
-    /// The example_ids to keep, in code-point order.
-    fn join<'f>(&self, features: &'f [Labelled<Features>]) -> Result<Vec<&'f str>, StageError> {
-        let needed = match self.require {
-            Require::Complete => features.len(),
-            Require::Any => 1,
-        };
-        let mut each: Vec<_> =
-            features.iter().map(|of| of.artifact.example_id.sorted().peekable()).collect();
-        let (mut ids, mut of) = (Vec::new(), 0_usize);
-        while let Some(id) = each.iter_mut().filter_map(|ids| ids.peek().copied()).min() {
-            let modalities = each.iter_mut().filter_map(|ids| ids.next_if_eq(&id)).count();
-            if modalities >= needed {
-                ids.push(id);
-            }
-            of += 1;
-        }
-        tracing::info!(kept = ids.len(), of, "joined examples");
-        if ids.is_empty() {
-            let each: Vec<_> = features
-                .iter()
-                .zip(1..)
-                .map(|(modality, nth)| {
-                    let place: Vec<_> = modality.point.iter().map(|(_, label)| &**label).collect();
-                    let place = match place[..] {
-                        [] => format!("input {nth}"),
-                        _ => place.join(" "),
-                    };
-                    let ids = &modality.artifact.example_id;
-                    let first = ids.get(0).unwrap_or("none");
-                    format!("{place} has {}, such as {first}", ids.len())
-                })
-                .collect();
-            return Err(StageError::data("no example is in every modality")
-                .at("require")
-                .hint(format!(
-                    "compare the example_ids: {}; id.pattern of a loader takes the part that they share",
-                    each.join("; ")
-                )));
-        }
-        Ok(ids)
-    }
-
     fn define(
         &self,
         ids: &[&str],
@@ -207,7 +181,7 @@ impl DefineCohort {
         outputs: &mut Outputs,
     ) -> Result<Cohort, StageError> {
         let ids = match side {
-            Some(side) => side.keep(ids, outputs)?,
+            Some(side) => side.keep(ids, &self.join, outputs)?,
             None => ids.to_vec(),
         };
         let Labelling { classes, label, left_out, missing, seen } = self.label.of(&ids, side)?;
@@ -232,16 +206,20 @@ impl DefineCohort {
         let group = self.groups(&ids, side)?;
         let example_id = ids.into_iter().collect();
         let cohort = Cohort { example_id, group, label, classes };
-        if !left_out.is_empty() {
-            let lost: usize = left_out.values().sum();
-            let texts = left_out.iter().map(|(text, examples)| format!("{text} ({examples})"));
-            let texts: Vec<_> = texts.take(MAX_LISTED).collect();
+        let ids_with_label = cohort.example_id.len() + left_out.values().sum::<usize>();
+        self.outside_classes(&left_out, ids_with_label, outputs)?;
+        // Without groups, each example is its own.
+        let groups: BTreeSet<_> = self.group.iter().flat_map(|_| cohort.group.iter()).collect();
+        if let Some(found) = find_variants("the groups", groups) {
             outputs.caution(format!(
-                "{lost} of the {} examples are left out since their labels are in no class: {}{}",
-                lost + cohort.example_id.len(),
-                texts.join(", "),
-                if left_out.len() > MAX_LISTED { ", ..." } else { "" },
+                "groups that may be one are kept apart, and a split may part them: {}",
+                found.variants()
             ));
+        }
+        if let Some(found) = find_variants("the classes", cohort.classes.iter().map(String::as_str))
+        {
+            outputs
+                .caution(format!("classes that may be one are kept apart: {}", found.variants()));
         }
         for (class, name) in (0..).zip(&cohort.classes) {
             if !cohort.label.contains(&class) {
@@ -251,6 +229,61 @@ impl DefineCohort {
             }
         }
         Ok(cohort)
+    }
+
+    /// The columns of the table that are the label and the group: what each is, and its name.
+    fn answers(&self, side: Option<&Side>) -> Result<Vec<(&'static str, String)>, StageError> {
+        let Some(side) = side else { return Ok(Vec::new()) };
+        let group = self.group.as_ref().and_then(|group| group.column.as_ref());
+        let columns = [("label", self.label.column.as_ref()), ("group", group)];
+        let named = |(what, column): (&'static str, Option<&Column>)| {
+            let place = side.table.column(column?, &format!("{what}.column"));
+            Some(place.map(|place| (what, side.table.names[place].clone())))
+        };
+        columns.into_iter().filter_map(named).collect()
+    }
+
+    /// Says which labels are in no class, and stops when most examples seem to miss theirs by its writing.
+    fn outside_classes(
+        &self,
+        left_out: &BTreeMap<String, usize>,
+        of: usize,
+        outputs: &mut Outputs,
+    ) -> Result<(), StageError> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let (mut lost, mut misspelt) = (0, 0);
+        let mut texts = Vec::new();
+        for (text, examples) in left_out {
+            lost += examples;
+            let sources = [
+                Source::new("the labels", [text.as_str()]),
+                Source::new("the classes", self.label.class_texts()),
+            ];
+            match find_mismatch(&sources) {
+                Some(found) => {
+                    misspelt += examples;
+                    let (_, meant) = &found.example[1];
+                    texts
+                        .push(format!("{text} ({examples}; {meant} but for {})", found.difference));
+                }
+                None => texts.push(format!("{text} ({examples})")),
+            }
+        }
+        let more = if texts.len() > MAX_LISTED { ", ..." } else { "" };
+        texts.truncate(MAX_LISTED);
+        let text = format!(
+            "{lost} of the {of} examples are left out since their labels are in no class: {}{more}",
+            texts.join(", ")
+        );
+        if of - lost < misspelt {
+            return Err(StageError::data(text)
+                .at("label.classes")
+                .hint("write the label texts under the classes as the data write them"));
+        }
+        outputs.caution(text);
+        Ok(())
     }
 
     /// The group of each example.

@@ -190,6 +190,15 @@ impl Label {
         }
     }
 
+    /// The label texts that are in a class, where the workflow lists them.
+    pub fn class_texts(&self) -> impl Iterator<Item = &str> {
+        self.classes
+            .iter()
+            .flat_map(|classes| &classes.0)
+            .flat_map(|(_, texts)| texts)
+            .map(String::as_str)
+    }
+
     /// Labels the examples.
     pub fn of(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         let mut labelling = self.label(ids, side)?;

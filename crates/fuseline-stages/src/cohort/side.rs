@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fuseline_engine::{Outputs, StageError};
+use arrow::array::Array;
+use fuseline_artifact::{Features, Texts};
+use fuseline_engine::{Labelled, Outputs, StageError};
 
+use crate::join::{JoinOptions, Loss, Source, find_mismatch};
 use crate::load::reading::{Id, twice};
 use crate::load::table::Table;
 use crate::pattern::Column;
+use crate::rows::Finder;
 
 /// A table and the row of each example in it.
 pub(super) struct Side {
@@ -33,19 +37,25 @@ impl Side {
         Ok(Self { table, row_of })
     }
 
-    /// The examples that the table has too; an error when there is none.
+    /// The examples that the table has too; an error when there are too few.
     pub fn keep<'i>(
         &self,
         ids: &[&'i str],
+        join: &JoinOptions,
         outputs: &mut Outputs,
     ) -> Result<Vec<&'i str>, StageError> {
-        let kept: Vec<&str> =
-            ids.iter().copied().filter(|id| self.row_of.contains_key(*id)).collect();
-        let (file, lost) = (&self.table.file, ids.len() - kept.len());
-        if lost > 0 {
-            outputs.caution(format!("{file} lacks {lost} of the {} examples", ids.len()));
+        let (kept, lost): (Vec<&str>, Vec<&str>) =
+            ids.iter().copied().partition(|id| self.row_of.contains_key(*id));
+        if lost.is_empty() {
+            return Ok(kept);
         }
-        if kept.is_empty() {
+        let file = &self.table.file;
+        let unused = self.row_of.keys().map(String::as_str);
+        let unused = unused.filter(|id| ids.binary_search(id).is_err());
+        let sources =
+            [Source::new("the features", lost.iter().copied()), Source::new(file, unused)];
+        let mismatch = find_mismatch(&sources);
+        if kept.is_empty() && mismatch.is_none() {
             let first = |ids: Option<&str>| ids.unwrap_or("none").to_owned();
             return Err(StageError::data(format!("no example of the features is in {file}"))
                 .at("table.id")
@@ -57,7 +67,55 @@ impl Side {
                     first(self.row_of.keys().next().map(String::as_str)),
                 )));
         }
+        let what = format!(
+            "{} of the {} examples are left out since {file} has no row of them",
+            lost.len(),
+            ids.len()
+        );
+        let (kept_count, of) = (kept.len(), ids.len());
+        let loss = Loss { what, lost, kept: kept_count, of, by_design: false, mismatch };
+        join.judge(loss, outputs).map_err(|error| match kept_count {
+            0 => error.at("table.id"),
+            _ => error,
+        })?;
         Ok(kept)
+    }
+
+    /// Cautions of features that have a column of the table, by its name and its values; `what` it is for these examples.
+    pub fn caution_of_feature(
+        &self,
+        what: &str,
+        column: &str,
+        features: &[Labelled<Features>],
+        ids: &Texts,
+        outputs: &mut Outputs,
+    ) {
+        let Some(place) = self.table.names.iter().position(|name| name == column) else { return };
+        for Labelled { point, artifact } in features {
+            let feature = artifact.columns.iter().find(|(name, _)| name == column);
+            let Some((_, values)) = feature else { continue };
+            let mut finder = Finder::new(&artifact.example_id);
+            let mut same =
+                ids.iter().filter_map(|id| Some((id, finder.find(id)?))).map(|(id, row)| {
+                    let row_of_table = self.row_of.get(id).copied();
+                    let own = row_of_table.and_then(|row| self.table.number(row, place).ok()?);
+                    own == values.is_valid(row).then(|| values.value(row))
+                });
+            if !same.by_ref().all(|same| same)
+                || ids.is_empty()
+                || values.null_count() == values.len()
+            {
+                continue;
+            }
+            let labels: Vec<_> = point.iter().map(|(_, label)| label.as_str()).collect();
+            let of =
+                if labels.is_empty() { String::new() } else { format!(" of {}", labels.join(" ")) };
+            outputs.caution(format!(
+                "the features{of} have column {column} of {}, which is the {what}; leave it out where they are \
+                 loaded: columns: {{ exclude: [{column}] }}",
+                self.table.file
+            ));
+        }
     }
 
     /// Whether the table's text stands for a missing value.

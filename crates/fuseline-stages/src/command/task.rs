@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::conform::{self, Known};
 use super::{Command, InputRole, is_per_example, name_of, process};
 use crate::guard::fold_apart;
+use crate::join::{Loss, Source, find_mismatch};
 use crate::rows::fold_of_rows;
 
 /// What arrives at an input, cut to what the program may see.
@@ -66,7 +67,7 @@ pub(super) fn run(
         let artifact = conform::read(port.artifact, bytes, &port.metadata, &known)
             .map_err(|error| at(prefixed(name, error)))?;
         if is_per_example(port.artifact) {
-            only_declared(stage, name, &artifact, &given).map_err(at)?;
+            only_declared(stage, name, &artifact, &given, outputs).map_err(at)?;
         }
         outputs.put_raw(name, artifact)?;
     }
@@ -207,12 +208,14 @@ fn output_path(name: &str, kind: ArtifactKind) -> String {
     }
 }
 
-/// An error when an output holds a row twice, or one that its stage does not declare.
+/// An error when an output holds a row twice, or one that its stage does not declare. Rows that it does not hold are a
+/// caution.
 fn only_declared(
     stage: &Command,
     name: &str,
     artifact: &Artifact,
     given: &[Given<'_>],
+    outputs: &mut Outputs,
 ) -> Result<(), StageError> {
     let Payload::Table(table) = &artifact.payload else { return Ok(()) };
     let rows_of = stage.outputs.get(name).and_then(|port| port.rows_of.as_deref());
@@ -240,14 +243,28 @@ fn only_declared(
         // A program without inputs of examples makes them.
         if any && !declared.contains(id) {
             let of = rows_of.map_or_else(|| "any input".to_owned(), |of| format!("input {of}"));
-            return Err(StageError::data(format!(
+            let message = format!(
                 "output {name} has example {id}, which is not in what {of} gave the program"
-            ))
-            .code(&codes::LEAK_UNDECLARED_ROWS)
-            .hint("give the rows that `rows_of` declares and no others"));
+            );
+            let written: BTreeSet<&str> = ids(table)?.iter().flatten().collect();
+            let missing = declared.iter().map(String::as_str).filter(|id| !written.contains(id));
+            let foreign = written.iter().copied().filter(|id| !declared.contains(*id));
+            let sources = [Source::new("the output", foreign), Source::new(&of, missing)];
+            let (message, hint) = match find_mismatch(&sources) {
+                Some(found) => (format!("{message}; {found}"), "write ids as they were given"),
+                None => (message, "give the rows that `rows_of` declares and no others"),
+            };
+            return Err(StageError::data(message).code(&codes::LEAK_UNDECLARED_ROWS).hint(hint));
         }
     }
-    Ok(())
+    let lost: Vec<&str> =
+        declared.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
+    let (Some(rows_of), false) = (rows_of, lost.is_empty()) else { return Ok(()) };
+    let (kept, of) = (seen.len(), declared.len());
+    let what =
+        format!("output {name} lacks {} of the {of} examples of input {rows_of}", lost.len());
+    let loss = Loss { what, lost, kept, of, by_design: true, mismatch: None };
+    stage.join.judge(loss, outputs)
 }
 
 fn ids(table: &RecordBatch) -> Result<&StringArray, StageError> {

@@ -78,7 +78,8 @@ fn min_rows_per_leaf() -> usize {
 
 impl StageKind for BoostingExpert {
     const NAME: &'static str = "expert.gradient_boosting";
-    const REVISION: u32 = 2; // 2: training evidence says its inner folds.
+    // 2: training evidence says its inner folds; cautions of features that give away label or group.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Histogram gradient boosting of trees, out of fold for the training rows.";
 

@@ -58,7 +58,7 @@ fn sigmoid() -> Calibration {
 impl StageKind for LinearSvmExpert {
     const NAME: &'static str = "expert.linear_svm";
     // 2: a standardised value beyond 1e100 counts as that.
-    // 3: training evidence says its inner folds.
+    // 3: training evidence says its inner folds; cautions of features that give away label or group.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "A linear support vector machine with calibrated probabilities, out of fold for the training rows.";
 

@@ -51,7 +51,7 @@ fn one() -> f64 {
 impl StageKind for LogisticExpert {
     const NAME: &'static str = "expert.logistic";
     // 2: a standardised value beyond 1e100 counts as that.
-    // 3: training evidence says its inner folds.
+    // 3: training evidence says its inner folds; cautions of features that give away label or group.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "Logistic regression with an L2 penalty, out of fold for the training rows.";

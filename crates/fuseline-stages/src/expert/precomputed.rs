@@ -14,6 +14,7 @@ use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
 use crate::fitted_on::FittedOn;
+use crate::join::{JoinOptions, Loss, Source, find_mismatch};
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, read};
@@ -67,12 +68,16 @@ pub struct PrecomputedExpert {
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
+    /// How many of the cohort's examples must have evidence in the table.
+    #[serde(default)]
+    join: JoinOptions,
 }
 
 impl StageKind for PrecomputedExpert {
     const NAME: &'static str = "expert.precomputed";
     // 2: more texts stand for a missing value; blanks around an id do not count.
-    // 3: training evidence says its inner folds, where it is calibrated.
+    // 3: training evidence says its inner folds, where it is calibrated; examples without evidence
+    // are a caution, and many of them an error.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
@@ -93,6 +98,7 @@ impl StageKind for PrecomputedExpert {
             inner_folds,
             class_weight,
             modality,
+            join,
         } = self;
         key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
@@ -111,6 +117,7 @@ impl StageKind for PrecomputedExpert {
             key.field("class_weight", class_weight);
         }
         key.field("modality", modality);
+        key.field("join", join);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -132,17 +139,44 @@ impl StageKind for PrecomputedExpert {
         let cohort: Cohort = inputs.one("cohort")?;
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
         let table = read(inputs, &self.path, notation)?;
-        let found = self.evidence(&table, &cohort)?;
+        let (found, others) = self.evidence(&table, &cohort)?;
+        let lost = cohort.example_id.iter().zip(&found).filter(|(_, found)| found.is_none());
+        let lost: Vec<&str> = lost.map(|(id, _)| id).collect();
+        let file = &table.file;
+        let sources = [
+            Source::new("the cohort", lost.iter().copied()),
+            Source::new(file, others.iter().map(String::as_str)),
+        ];
+        let mismatch = find_mismatch(&sources);
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
-            StageError::data(format!(
-                "{} has evidence for none of the {rows} {side} examples of fold {}",
-                table.file, self.test_fold
-            ))
-            .at("id")
-            .hint("compare the example_ids, and the folds, of the table and the cohort")
-        })
+            let message = format!(
+                "{file} has evidence for none of the {rows} {side} examples of fold {}",
+                self.test_fold
+            );
+            let error = match &mismatch {
+                Some(found) => StageError::data(format!("{message}; {found}")).hint(found.hint()),
+                None => StageError::data(message)
+                    .hint("compare the example_ids, and the folds, of the table and the cohort"),
+            };
+            error.at("id")
+        })?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let (kept, of) = (found.len() - lost.len(), found.len());
+        // The models of a fold need not have been asked about all examples.
+        let by_design = self.fold.is_some();
+        let fold = if by_design { format!(" in fold {}", self.test_fold) } else { String::new() };
+        let what = format!(
+            "{file} has no evidence for {} of the {of} examples{fold}, which count as unavailable",
+            lost.len()
+        );
+        self.join.judge(Loss { what, lost, kept, of, by_design, mismatch }, outputs)
     }
 }
+
+/// A number a class.
+type Probabilities = Vec<f64>;
 
 impl PrecomputedExpert {
     fn external(&self) -> External<'_> {
@@ -159,12 +193,12 @@ impl PrecomputedExpert {
         }
     }
 
-    /// The evidence of each row of the cohort, where the table has it.
+    /// The evidence of each row of the cohort, where the table has it, and the examples that only the table has.
     fn evidence(
         &self,
         table: &Table,
         cohort: &Cohort,
-    ) -> Result<Vec<Option<Vec<f64>>>, StageError> {
+    ) -> Result<(Vec<Option<Probabilities>>, Vec<String>), StageError> {
         let id = self.id.column(table, "id.column")?;
         let columns = self
             .probabilities
@@ -185,6 +219,8 @@ impl PrecomputedExpert {
         let mut place = Finder::new(&cohort.example_id);
         let mut found = vec![None; cohort.len()];
         let mut first = vec![0; cohort.len()];
+        // Examples that the cohort has not.
+        let mut others = Vec::new();
         for row in 0..table.rows() {
             if let Some(fold) = fold
                 && table.number(row, fold)? != Some(f64::from(self.test_fold))
@@ -192,7 +228,10 @@ impl PrecomputedExpert {
                 continue;
             }
             let example = self.id.of(table, row, id)?;
-            let Some(at) = place.find(&example) else { continue };
+            let Some(at) = place.find(&example) else {
+                others.push(example);
+                continue;
+            };
             if found[at].is_some() {
                 let mut error = twice(table, first[at], row, &example);
                 error.hint = Some(match fold {
@@ -205,7 +244,7 @@ impl PrecomputedExpert {
             found[at] = Some(probabilities(table, row, &columns)?);
             first[at] = row;
         }
-        Ok(found)
+        Ok((found, others))
     }
 }
 

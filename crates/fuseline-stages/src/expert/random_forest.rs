@@ -68,7 +68,8 @@ fn one() -> usize {
 
 impl StageKind for ForestExpert {
     const NAME: &'static str = "expert.random_forest";
-    const REVISION: u32 = 2; // 2: training evidence says its inner folds.
+    // 2: training evidence says its inner folds; cautions of features that give away label or group.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "A random forest of fully grown trees, out of fold for the training rows.";
 

@@ -6,8 +6,9 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::join::{self, JoinOptions, Loss, find_mismatch};
 use crate::quality::{Source, put, raw_rows};
-use crate::rows::no_column;
+use crate::rows::{Finder, no_column};
 
 /// Quality is a column of the features, such as a signal-to-noise ratio or a detector's confidence.
 ///
@@ -18,9 +19,12 @@ pub struct QualityColumn {
     /// The column.
     #[serde(default = "quality")]
     column: String,
-    /// Taken where the column is missing or not finite; an error when left out.
+    /// Taken where the column is missing or not finite, and where the features lack the example; an error when left out.
     #[serde(default)]
     fill: Option<f64>,
+    /// How many of the examples with evidence the features must have, where the others are filled.
+    #[serde(default)]
+    join: JoinOptions,
 }
 
 fn quality() -> String {
@@ -29,7 +33,8 @@ fn quality() -> String {
 
 impl StageKind for QualityColumn {
     const NAME: &'static str = "quality.column";
-    const REVISION: u32 = 1;
+    // 2: fill counts for examples that the features lack, with a caution.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "A column of the features that was measured as quality.";
 
     fn ports() -> Ports {
@@ -37,9 +42,10 @@ impl StageKind for QualityColumn {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { column, fill } = self;
+        let Self { column, fill, join } = self;
         key.field("column", column);
         key.field("fill", fill);
+        key.field("join", join);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -60,11 +66,29 @@ impl StageKind for QualityColumn {
             .find(|(name, _)| *name == self.column)
             .ok_or_else(|| no_column(&features, &self.column).at("column"))?;
         let source = Source { name: "column", control: Control::Native, evidence_derived: false };
+        // Of both sides together: every fold has the same.
+        let (mut lost, mut modality, mut of) = (Vec::new(), String::new(), 0);
         put(inputs, outputs, &source, |evidence| {
-            let rows = raw_rows(evidence, &features)?;
-            let quality = rows.iter().zip(evidence.example_id.iter()).map(|(&row, id)| {
-                let measured = Some(column.value(row))
-                    .filter(|value| column.is_valid(row) && value.is_finite());
+            if self.fill.is_none() {
+                raw_rows(evidence, &features).map_err(|error| {
+                    let hint = error.hint.clone().unwrap_or_default();
+                    error
+                        .at("fill")
+                        .hint(format!("{hint}; fill is the quality of those that lack one"))
+                })?;
+            }
+            modality.clone_from(&evidence.modality);
+            of += evidence.example_id.len();
+            let mut place = Finder::new(&features.example_id);
+            let quality = evidence.example_id.iter().map(|id| {
+                let row = place.find(id);
+                if row.is_none() {
+                    lost.push(id.to_owned());
+                }
+                let measured = row
+                    .filter(|row| column.is_valid(*row))
+                    .map(|row| column.value(row))
+                    .filter(|value| value.is_finite());
                 measured.or(self.fill).ok_or_else(|| {
                     StageError::data(format!(
                         "column {} of modality {} has no value for example {id}",
@@ -75,6 +99,23 @@ impl StageKind for QualityColumn {
                 })
             });
             quality.collect()
-        })
+        })?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        lost.sort();
+        let lost: Vec<&str> = lost.iter().map(String::as_str).collect();
+        let sources = [
+            join::Source::new("the evidence", lost.iter().copied()),
+            join::Source::new("the features", features.example_id.iter()),
+        ];
+        let what = format!(
+            "the features with column {} lack {} of the {of} examples with evidence of modality {modality}, whose \
+             quality is what fill says",
+            self.column,
+            lost.len()
+        );
+        let (kept, mismatch) = (of - lost.len(), find_mismatch(&sources));
+        self.join.judge(Loss { what, lost, kept, of, by_design: false, mismatch }, outputs)
     }
 }

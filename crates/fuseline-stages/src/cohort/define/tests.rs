@@ -1,9 +1,18 @@
 use arrow::array::Float64Array;
 use serde_json::{Value, json};
 
-use fuseline_artifact::Texts;
+use fuseline_artifact::{Features, Texts};
+
+use fuseline_engine::Labelled;
 
 use super::*;
+
+fn join<'f>(
+    stage: &DefineCohort,
+    features: &'f [Labelled<Features>],
+) -> Result<Vec<&'f str>, StageError> {
+    join_modalities(features, stage.require, &stage.join, &mut Outputs::default())
+}
 
 fn stage(options: Value) -> DefineCohort {
     let mut all = json!({
@@ -38,7 +47,7 @@ fn complete_keeps_what_every_modality_has_ordered_by_example_id() {
     let stage = stage(json!({}));
     let features = two_modalities();
     let cohort =
-        stage.define(&stage.join(&features).unwrap(), None, &mut Outputs::default()).unwrap();
+        stage.define(&join(&stage, &features).unwrap(), None, &mut Outputs::default()).unwrap();
     assert_eq!(cohort.example_id, Texts::from_iter(["a_Stroop", "b_Math", "b_Reading"]));
     assert_eq!(cohort.group, Texts::from_iter(["a", "b", "b"]));
     assert_eq!(
@@ -54,7 +63,7 @@ fn any_keeps_what_at_least_one_modality_has() {
     let stage = stage(json!({ "require": "any" }));
     let features = two_modalities();
     let cohort =
-        stage.define(&stage.join(&features).unwrap(), None, &mut Outputs::default()).unwrap();
+        stage.define(&join(&stage, &features).unwrap(), None, &mut Outputs::default()).unwrap();
     assert_eq!(
         cohort.example_id,
         Texts::from_iter(["a_Stroop", "b_Math", "b_Reading", "c_Reading"])
@@ -70,15 +79,22 @@ fn without_a_group_each_example_stands_alone() {
 
 #[test]
 fn an_empty_join_says_what_each_modality_has() {
-    let features = vec![features("physio", &["a_Math"]), features("audio", &["a_Math.wav"])];
-    let error = stage(json!({})).join(&features).unwrap_err();
+    let found = vec![features("physio", &["a_Math"]), features("audio", &["b_Rest"])];
+    let error = join(&stage(json!({})), &found).unwrap_err();
     assert_eq!(error.message, "no example is in every modality");
     assert_eq!(
         error.hint.as_deref(),
         Some(
-            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as a_Math.wav; id.pattern of a loader takes the part that they share"
+            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as b_Rest; id.pattern of a loader takes the part that they share"
         )
     );
+    let found = vec![features("physio", &["a_Math"]), features("audio", &["a_Math.wav"])];
+    let error = join(&stage(json!({})), &found).unwrap_err();
+    assert_eq!(
+        error.message,
+        "no example is in every modality; 1 of them differs by a file ending alone: \"a_Math\" in physio, \"a_Math.wav\" in audio"
+    );
+    assert!(error.hint.unwrap().ends_with("pattern: '^(.+?)(?:[.]wav)?$' }"));
 }
 
 #[test]

@@ -91,7 +91,10 @@ fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run()
     assert_eq!((train, test), (Texts::from_iter(["e2"]), Texts::from_iter(["e0"])));
     assert_eq!(
         cautions,
-        ["1 of 4 training examples get no evidence, since seen.txt has them or their groups: e4"]
+        [
+            "1 of 4 training examples get no evidence, since seen.txt has them or their groups: e4",
+            "evidence.csv has no evidence for 3 of the 6 examples, which count as unavailable: e1, e3, e5",
+        ]
     );
     // Whoever fits nothing may still test.
     let (options, files) = list("e2\ne3\ne4\ne5\n");
