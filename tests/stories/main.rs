@@ -16,6 +16,7 @@ mod labels;
 mod language;
 mod leaks;
 mod midfusion;
+mod plans;
 mod plugins;
 mod results;
 mod storage;

@@ -14,20 +14,22 @@ use crate::print;
 
 /// Writes diagnostics to stderr, each with its source line and the place underlined.
 pub fn diagnostics(found: &[Diagnostic], files: &Files) {
-    let theme = if print::is_rich() {
-        GraphicalTheme::unicode()
-    } else {
-        GraphicalTheme::unicode_nocolor()
-    };
+    texts(found, files, print::is_rich()).iter().for_each(print::note);
+}
+
+/// Diagnostics as text for people, with or without colours.
+pub fn texts(found: &[Diagnostic], files: &Files, rich: bool) -> Vec<String> {
+    let theme = if rich { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
-    for diagnostic in found {
+    let text = |diagnostic| {
         let mut text = String::new();
         let shown = Shown::new(diagnostic, files);
         // Writing to a string does not fail.
         let _ = handler.render_report(&mut text, &shown);
         let _ = write!(text, "{}", elsewhere(diagnostic, files));
-        print::note(text.trim_end());
-    }
+        text.trim_end().to_owned()
+    };
+    found.iter().map(text).collect()
 }
 
 /// One diagnostic as JSON: lines and columns count from 1, columns in characters.

@@ -23,6 +23,8 @@ pub struct Session {
     pub services: Services,
     /// Every file that the language read, with the digest of what it read.
     pub read: Vec<(PathBuf, Digest)>,
+    /// Whether warnings are shown.
+    pub shows_warnings: bool,
 }
 
 impl Session {
@@ -60,13 +62,15 @@ impl Session {
         }
         let path = plugins::path(&args.plugin_path, declared)?;
         let services = plugins::services(path, isolation, lock.as_deref())?;
-        Ok(Self { kinds, checked, services, read })
+        Ok(Self { kinds, checked, services, read, shows_warnings: true })
     }
 
     /// The plan of a workflow without mistakes; warnings are shown. With mistakes, all of them are shown and it ends.
     pub fn plan<'s>(&'s self, depth: Depth, only: &[String]) -> Result<Plan<'s>, Failure> {
         let (plan, diagnostics) = self.try_plan(depth, only)?;
-        render::diagnostics(&diagnostics, &self.checked.files);
+        if plan.is_none() || self.shows_warnings {
+            render::diagnostics(&diagnostics, &self.checked.files);
+        }
         plan.ok_or_else(|| Failure::wrong(format!("the workflow has {}", errors(&diagnostics))))
     }
 
@@ -80,7 +84,11 @@ impl Session {
         let Some(workflow) = &self.checked.workflow else { return Ok((None, diagnostics)) };
         let only = stages_named(workflow, only)?;
         match Plan::build(workflow, &self.kinds, &self.services, depth, &only) {
-            Ok(plan) => Ok((Some(plan), diagnostics)),
+            Ok(plan) => {
+                diagnostics.extend(plan.warnings().iter().cloned());
+                self.checked.settle(&mut diagnostics);
+                Ok((Some(plan), diagnostics))
+            }
             Err(found) => {
                 diagnostics.extend(found);
                 self.checked.settle(&mut diagnostics);

@@ -19,7 +19,7 @@ use crate::commands::run::{Begun, deliver_outputs, reached, results};
 use crate::exit::Failure;
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{action_log, context, plugins};
+use crate::{action_log, context, plugins, print, render};
 
 /// What is noted of a run that reached all of its plan; its manifest and its context follow.
 #[derive(Serialize, Deserialize)]
@@ -37,6 +37,8 @@ struct Note {
     outputs: Vec<(PathBuf, Digest)>,
     /// The cautions of its actions.
     cautions: Vec<Caution>,
+    /// What is likely not meant, which every run says.
+    warnings: Vec<String>,
     /// How long the manifest is.
     manifest: usize,
 }
@@ -71,7 +73,10 @@ pub fn repeat(begun: Begun, args: &Run, global: &Global) -> Result<Repetition, F
     if let Err(error) = files.remember(cache) {
         tracing::warn!(%error, "what is known of files was not kept");
     }
-    let Note { workflow, stages, cautions, .. } = note;
+    let Note { workflow, stages, cautions, warnings, .. } = note;
+    if !global.quiet {
+        warnings.iter().for_each(print::note);
+    }
     let actions = stages.iter().map(|(_, actions)| actions).sum();
     let mut progress = Progress::new(global, stages.clone());
     let mut record =
@@ -94,10 +99,6 @@ pub fn note(
     unchanged: Unchanged,
     context: Vec<u8>,
 ) -> Option<Vec<Bytes>> {
-    if !session.checked.diagnostics.is_empty() {
-        // What is wrong with the workflow must be said again.
-        return None;
-    }
     let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
     let digest = session.services.files.digest(&program).ok()?;
@@ -124,6 +125,11 @@ pub fn note(
         stages,
         outputs: reached(plan, outcome).map(|(file, of)| (file.to_owned(), of)).collect(),
         cautions: Caution::group(&outcome.cautions),
+        warnings: render::texts(
+            &[&session.checked.diagnostics, plan.warnings()].concat(),
+            &session.checked.files,
+            false,
+        ),
         manifest: manifest.iter().map(Bytes::len).sum(),
     };
     let head = serde_json::to_vec(&note).ok()?;
@@ -176,6 +182,7 @@ mod tests {
             stages: vec![("fusion".to_owned(), 2)],
             outputs: vec![(PathBuf::from("report.html"), Digest::of("report"))],
             cautions: Vec::new(),
+            warnings: vec!["nothing uses the param".to_owned()],
             manifest: 3,
         };
         let head = serde_json::to_vec(&note).unwrap();

@@ -41,6 +41,35 @@ fuseline_workflow::codes! {
     /// A file that a stage reads is not there, or cannot be read. A relative path in the workflow is relative to the
     /// workflow's folder, one given with `--set` to the working directory.
     MISSING_FILE = "fuseline::missing_file";
+    /// An axis runs over a fold that the split does not make, so that nothing would be tested there: the axis is longer than
+    /// the split's `folds`, or counts from 1 where folds count from 0.
+    UNKNOWN_FOLD = "fuseline::unknown_fold";
+    /// A stage runs over an axis of folds, and its `test_fold` is the same at every point: the same fold would be tested
+    /// again and again. Write `test_fold: ${{ fold }}`.
+    CONSTANT_FOLD = "fuseline::constant_fold";
+    /// A split makes folds that no stage tests, so that their examples are trained on and never tested: the axis is shorter
+    /// than the split's `folds`. A warning: a study of some folds runs, and says of fewer examples.
+    UNTESTED_FOLD = "fuseline::untested_fold";
+    /// What several tests of the same examples give arrives together where one test of each example is pooled: the stage
+    /// gathers an axis, such as `rule`, that it must run over.
+    TESTED_TWICE = "fuseline::tested_twice";
+    /// The modalities that arrive at a stage do not belong together: one comes twice, evidence comes without its quality or
+    /// the other way round, a model is asked about others than it was fitted on, or an option names one that there is not.
+    MODALITIES = "fuseline::modalities";
+    /// Findings arrive together that cannot stand in one table: they have other axes, other modalities or other settings, or
+    /// two are of the same point.
+    MIXED_FINDINGS = "fuseline::mixed_findings";
+    /// An axis has the name of a column of the table that it becomes a column of, such as `gap` in the findings.
+    RESERVED_AXIS = "fuseline::reserved_axis";
+    /// So few permutations are drawn that no p-value can reach the level of the test, once it is adjusted for the number of
+    /// findings. A warning: the smallest p-value is 1 / (permutations + 1), and Holm multiplies it by the number of findings.
+    FEW_PERMUTATIONS = "fuseline::few_permutations";
+    /// A stage runs over an axis, and neither its options nor its inputs depend on it, so that its actions along the axis are
+    /// all the same. A warning: usually an expression such as `${{ rule }}` is missing.
+    AXIS_WITHOUT_EFFECT = "fuseline::axis_without_effect";
+    /// A table is given out under a name that ends as another form does. A warning: a table is Parquet, and becomes CSV or
+    /// JSON where the name of its file ends so.
+    OUTPUT_FORM = "fuseline::output_form";
     /// No plugin on the plugin path has the fusion rule, or it cannot be loaded. `fuseline plugin list` shows the rules.
     UNKNOWN_RULE = "fuseline::unknown_rule";
     /// A plugin is not the one that `fuseline.lock` pins: its file has another digest. `fuseline plugin lock` accepts the change.

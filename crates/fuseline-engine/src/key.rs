@@ -128,11 +128,15 @@ impl<'a> KeyWriter<'a> {
                 self.with(name, &["file ", &digest.to_hex()]);
                 self.files.push((path.to_owned(), digest));
             }
-            Err(error) => self.problems.push(
-                Problem::new(name, format!("cannot read {}: {error}", path.display()))
-                    .code(codes::MISSING_FILE)
-                    .hint("a relative path in the workflow is relative to the workflow's folder, one given with --set to the working directory"),
-            ),
+            Err(error) => {
+                let cannot = format!("cannot read {}: {error}", path.display());
+                // Whatever else is looked for there, the folder is what is missing.
+                let message = missing_folder(path)
+                    .map_or(cannot, |folder| format!("there is no folder {}", folder.display()));
+                self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE).hint(
+                    "a relative path in the workflow is relative to the workflow's folder, one given with --set to the working directory",
+                ));
+            }
         }
     }
 
@@ -207,6 +211,12 @@ impl<'a> KeyWriter<'a> {
     pub(crate) fn finish(self) -> KeyPart {
         KeyPart { bytes: self.bytes, files: self.files, problems: self.problems }
     }
+}
+
+/// The outermost folder around a file that is not there.
+fn missing_folder(path: &Path) -> Option<&Path> {
+    let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    folders.take_while(|folder| !folder.exists()).last()
 }
 
 /// The part of a key that all actions with the same options share.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
 use crate::key::KeyWriter;
+use crate::plan_check::PlanSite;
 use crate::row_flow::RowFlow;
 use crate::services::Services;
 
@@ -35,6 +36,10 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
 
     /// What the JSON Schema of the options cannot say: a pattern that does not compile, parameters that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
+
+    /// What only the whole plan shows of a stage's actions: what arrives from where, over which axes. What would fail while
+    /// running, for reasons that the plan knows, is reported here.
+    fn check_plan(&self, _site: &mut PlanSite<'_>) {}
 
     /// The outputs, of a kind whose stages declare their own ports ([`Ports::declared`]), in the order written.
     fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
@@ -213,6 +218,8 @@ pub trait PreparedStage: Send + Sync {
     fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>>;
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
+    /// See [`StageKind::check_plan`].
+    fn check_plan(&self, site: &mut PlanSite<'_>);
     /// See [`StageKind::rows`].
     fn rows(&self, flow: &mut RowFlow<'_>);
     /// See [`StageKind::run`].
@@ -228,6 +235,9 @@ impl<K: StageKind> PreparedStage for K {
     }
     fn check(&self, site: &mut CheckSite<'_>) {
         StageKind::check(self, site);
+    }
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        StageKind::check_plan(self, site);
     }
     fn rows(&self, flow: &mut RowFlow<'_>) {
         StageKind::rows(self, flow);

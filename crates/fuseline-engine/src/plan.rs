@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fuseline_artifact::{ArtifactKind, Digest};
-use fuseline_workflow::{InputPort, InputSource, Stage, Workflow};
+use fuseline_workflow::{Diagnostic, InputPort, InputSource, Stage, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::inputs::Point;
@@ -30,6 +30,7 @@ pub struct Plan<'a> {
     pub(crate) actions: ActionId,
     /// Outputs of all actions together.
     pub(crate) outputs: usize,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// One stage of the plan.
@@ -78,6 +79,11 @@ impl<'a> Plan<'a> {
     /// The workflow.
     pub fn workflow(&self) -> &'a Workflow {
         self.workflow
+    }
+
+    /// What is likely not meant, though the plan can run.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// How many actions there are.

@@ -1,14 +1,16 @@
 //! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions into a graph.
 
+use std::collections::BTreeSet;
+
 use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
 
 use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
-use crate::leakage;
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
 use crate::services::Services;
+use crate::{codes, leakage, plan_check};
 
 /// How far building goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let wanted = wanted(workflow, only);
         let mut diagnostics = Vec::new();
-        let (mut actions, mut outputs) = (0, 0);
+        let (mut actions, mut outputs, mut whole) = (0, 0, true);
         let mut stages = Vec::with_capacity(workflow.stages.len());
         for (stage, wanted) in workflow.stages.iter().zip(wanted) {
             let prepare = |variant| prepare(workflow, stage, variant, kinds, services, depth);
@@ -41,13 +43,12 @@ impl<'a> Plan<'a> {
                 _ => stage.variants.iter().map(prepare).collect(),
             };
             let mut variants = Vec::with_capacity(prepared.len());
-            for (variant, prepared) in stage.variants.iter().zip(prepared) {
-                match prepared {
-                    Ok(prepared) => variants.push(prepared),
-                    Err(problems) => diagnostics
-                        .extend(problems.into_iter().map(|problem| diagnostic(variant, problem))),
-                }
+            for (variant, (prepared, problems)) in stage.variants.iter().zip(prepared) {
+                variants.extend(prepared);
+                diagnostics
+                    .extend(problems.into_iter().map(|problem| diagnostic(variant, problem)));
             }
+            whole &= variants.len() == stage.variants.len();
             // Ports are declared with artifact kinds, so every name is that of one.
             let ports: Vec<_> = stage
                 .outputs
@@ -65,15 +66,39 @@ impl<'a> Plan<'a> {
             actions += stage.actions.len() as ActionId;
             outputs += stage.actions.len() * width;
         }
-        if !diagnostics.is_empty() {
-            diagnostics.dedup_by(|a, b| a.place == b.place && a.message == b.message);
-            return Err(diagnostics);
+        if whole {
+            let graph = join(workflow, &stages, actions);
+            let warnings = Vec::new();
+            let mut plan = Self { workflow, kinds, stages, graph, actions, outputs, warnings };
+            // What options have wrong is no reason not to say what else the plan shows, but for leaks that may follow.
+            let is_sound = diagnostics.is_empty();
+            let leaks = if is_sound { leakage::guard(&plan) } else { Vec::new() };
+            let found = plan_check::check(&plan);
+            diagnostics.extend(found.diagnostics);
+            diagnostics.extend(leaks);
+            if !diagnostics.iter().any(Diagnostic::is_error) {
+                diagnostics.extend(found.may_follow);
+            }
+            if !diagnostics.iter().any(Diagnostic::is_error) {
+                plan.warnings = diagnostics;
+                return Ok(plan);
+            }
         }
-        let graph = join(workflow, &stages, actions);
-        let plan = Self { workflow, kinds, stages, graph, actions, outputs };
-        let leaks = leakage::guard(&plan);
-        if leaks.is_empty() { Ok(plan) } else { Err(leaks) }
+        // What is likely not meant is said when everything else is right.
+        diagnostics.retain(Diagnostic::is_error);
+        say_once(&mut diagnostics);
+        Err(diagnostics)
     }
+}
+
+/// Drops what is said twice: of options of several points that are written in one place, and of a file that is missing in
+/// several.
+fn say_once(diagnostics: &mut Vec<Diagnostic>) {
+    let mut said = BTreeSet::new();
+    diagnostics.retain(|found| {
+        let place = (found.code != codes::MISSING_FILE).then(|| found.place.clone());
+        said.insert((place.map(|place| place.order()), found.message.clone()))
+    });
 }
 
 /// Marks the stages of `only` and everything they need; all when `only` is empty.
@@ -100,9 +125,12 @@ fn prepare(
     kinds: &Kinds,
     services: &Services,
     depth: Depth,
-) -> Result<PlannedVariant, Vec<Problem>> {
+) -> (Option<PlannedVariant>, Vec<Problem>) {
     let kind: &Kind = kinds.get(variant.kind);
-    let prepared = (kind.prepare)(&variant.options).map_err(|problem| vec![problem])?;
+    let prepared = match (kind.prepare)(&variant.options) {
+        Ok(prepared) => prepared,
+        Err(problem) => return (None, vec![problem]),
+    };
     let named = stage.inputs.iter().map(|input| input.port.as_str()).collect();
     let mut site = CheckSite { services, inputs: named, problems: Vec::new() };
     prepared.check(&mut site);
@@ -111,9 +139,6 @@ fn prepare(
     let part = writer.finish();
     let mut problems = site.problems;
     problems.extend(part.problems);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let ports = variant.declared.as_ref().map_or(&kind.spec.inputs, |declared| &declared.inputs);
     let inputs = ports
         .iter()
@@ -124,13 +149,14 @@ fn prepare(
             Some(PlannedInput { port: port.name.clone(), input, many })
         })
         .collect();
-    Ok(PlannedVariant {
+    let planned = PlannedVariant {
         kind: variant.kind,
         stage: prepared,
         key: part.bytes.into(),
         files: part.files,
         inputs,
-    })
+    };
+    (Some(planned), problems)
 }
 
 fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {

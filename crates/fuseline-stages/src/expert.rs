@@ -17,7 +17,7 @@ use self::calibration::{Calibrating, Calibration, Scale};
 use crate::guard::fold_apart;
 use crate::join::{JoinOptions, Loss, Source, find_mismatch};
 use crate::rows::{Finder, Matrix, absent, fold_of_rows};
-use crate::split::fold_by_rank;
+use crate::split::{fold_by_rank, some_tested};
 
 mod calibration;
 mod external;
@@ -383,9 +383,7 @@ impl Sides {
         let rows =
             |test: bool| (0..fold.len()).filter(move |&row| (fold[row] == test_fold) == test);
         let all = (rows(false).count(), rows(true).count());
-        if all.1 == 0 {
-            return Err(no_test_rows(test_fold, fold));
-        }
+        some_tested(test_fold, fold)?;
         fold_apart(cohort, fold, test_fold)?;
         let inner = match inner_folds {
             0 => vec![0; all.0],
@@ -418,14 +416,6 @@ pub(crate) fn divide_by_group(group: &Texts, inner_folds: u32) -> Result<Vec<u32
             _ => format!("at most {groups} inner folds are possible"),
         })
     })
-}
-
-/// What to say when no example is tested in a fold.
-pub(crate) fn no_test_rows(test_fold: i32, fold: &[i32]) -> StageError {
-    let last = fold.iter().max().copied().unwrap_or_default();
-    StageError::data(format!("no example is tested in fold {test_fold}"))
-        .at("test_fold")
-        .hint(format!("the folds are 0 to {last}"))
 }
 
 /// An error with the class's name when a class has no row.

@@ -26,6 +26,7 @@ mod stop;
 mod table;
 #[cfg(test)]
 mod testing;
+mod upstream;
 
 use fuseline_engine::{Kind, Kinds};
 

@@ -5,7 +5,9 @@
 //! folds of the expert: see [`put_fitted`].
 
 use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
-use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, Problem, RowFlow, StageError};
+use fuseline_engine::{
+    CheckSite, Inputs, Outputs, PlannedAction, Ports, Problem, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
 use rayon::prelude::*;
@@ -69,6 +71,12 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
         let state = flow.pass(input, output);
         *state = std::mem::take(state).taught(&fitted);
     }
+}
+
+/// Whether a finding is one of a control, as far as the plan knows.
+pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
+    let controls = [aligned::Aligned::NAME, constant::Constant::NAME, random::Random::NAME];
+    finding.inputs("quality").any(|quality| controls.contains(&quality.kind_name()))
 }
 
 /// What every member says of itself.

@@ -100,6 +100,7 @@ fn plan_and_run(
     begin: impl FnOnce() -> Result<Begun, Failure>,
 ) -> Result<Exit, Failure> {
     let mut session = Session::open(&args.workflow)?;
+    session.shows_warnings = !global.quiet;
     if let Some(cache) = known {
         session.services.recall(cache);
     }

@@ -17,6 +17,7 @@ use super::{Command, InputRole, is_per_example, name_of, process};
 use crate::guard::fold_apart;
 use crate::join::{Loss, Source, find_mismatch};
 use crate::rows::fold_of_rows;
+use crate::split::some_tested;
 
 /// What arrives at an input, cut to what the program may see.
 struct Given<'a> {
@@ -137,10 +138,7 @@ fn sides_apart(
         for cohort in inputs.many::<Cohort>(name)? {
             let cohort = cohort.artifact;
             let fold = fold_of_rows(&cohort, folds)?;
-            if !fold.contains(&test) {
-                return Err(StageError::data(format!("no example is tested in fold {test}"))
-                    .at("test_fold"));
-            }
+            some_tested(test, &fold)?;
             fold_apart(&cohort, &fold, test)?;
         }
     }

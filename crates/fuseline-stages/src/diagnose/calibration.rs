@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{ArtifactKind, Finding, Findings, Permutations};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
+    StageKind,
 };
 use fuseline_stats::binomial::clopper_pearson;
 use fuseline_stats::permutation_test::randomised_rejection;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::pool::Pooled;
 use crate::table::{Table, number};
+use crate::upstream;
 
 /// Counts over replicates of a simulated study how often the unadjusted p-value is at most each level.
 ///
@@ -42,6 +44,19 @@ fn replicate() -> String {
 fn levels() -> Vec<f64> {
     vec![0.05, 0.1]
 }
+
+/// The columns of the table, behind the axes.
+const COLUMNS: [&str; 9] = [
+    "level",
+    "replicates",
+    "rejected",
+    "share",
+    "share_low",
+    "share_high",
+    "mean_gap",
+    "interval_holds_mean",
+    "share_randomised",
+];
 
 impl StageKind for Calibration {
     const NAME: &'static str = "diagnose.calibration";
@@ -78,6 +93,26 @@ impl StageKind for Calibration {
         if self.levels.iter().any(|level| !(*level > 0.0 && *level < 1.0)) {
             site.report(Problem::new("levels", "a level lies between 0 and 1"));
         }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        let Some(action) = site.first() else { return };
+        let Some(findings) = upstream::findings(action, "findings") else { return };
+        let Some(first) = findings.first() else { return };
+        let mut axes: Vec<&str> = first.point().map(|(axis, _)| axis).collect();
+        if !axes.contains(&self.replicates.as_str()) {
+            let message = format!("the findings have no axis `{}`", self.replicates);
+            let place = action.option_place("replicates");
+            site.report(
+                Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, &place, message)
+                    .hint(upstream::hint_at(&self.replicates, &axes, "their axes")),
+            );
+            return;
+        }
+        axes.retain(|axis| *axis != self.replicates);
+        upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
+            COLUMNS.contains(&axis).then_some("a column of each point")
+        });
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -118,19 +153,8 @@ impl StageKind for Calibration {
                 at.entry(place).or_default().push(Replicate { found: row, pooled });
             }
         }
-        let columns = [
-            "level",
-            "replicates",
-            "rejected",
-            "share",
-            "share_low",
-            "share_high",
-            "mean_gap",
-            "interval_holds_mean",
-            "share_randomised",
-        ];
         let axes = axes.unwrap_or_default();
-        let mut table = Table::new(axes.iter().map(String::as_str).chain(columns))?;
+        let mut table = Table::new(axes.iter().map(String::as_str).chain(COLUMNS))?;
         for place in places {
             let Some(rows) = at.get(&place) else { continue };
             let count = rows.len() as f64;

@@ -1,22 +1,22 @@
 //! `diagnose.compare`: does one rule, or one quality, depend more on quality than another?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Permutations};
 use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError, StageKind,
+    Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
 use fuseline_stats::multiple;
 use fuseline_stats::permutation_test::{permutation_test, two_sided};
 use fuseline_stats::streams::Stream;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnose::experts::Tested;
-use crate::pool;
 use crate::table::{Table, number};
+use crate::{pool, upstream};
 
 /// Compares the permutation gaps, and the Clean-Q balanced accuracies, of every two labels of an axis, all else equal.
 ///
@@ -53,6 +53,24 @@ fn two_thousand() -> u32 {
 fn ninety_five() -> f64 {
     0.95
 }
+
+/// The columns of the table, behind the axes.
+const COLUMNS: [&str; 14] = [
+    "first",
+    "second",
+    "gap_first",
+    "gap_second",
+    "difference",
+    "low",
+    "high",
+    "p_value",
+    "p_adjusted",
+    "ba_first",
+    "ba_second",
+    "ba_difference",
+    "ba_low",
+    "ba_high",
+];
 
 impl StageKind for Compare {
     const NAME: &'static str = "diagnose.compare";
@@ -92,6 +110,35 @@ impl StageKind for Compare {
         key.seed();
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        let Some(action) = site.first() else { return };
+        let mut axes = site.gathered("permutations");
+        let labels: BTreeSet<&str> =
+            action.inputs("permutations").filter_map(|of| of.label(&self.axis)).collect();
+        let place = action.option_place("axis");
+        let axis = &self.axis;
+        if !axes.contains(&axis.as_str()) {
+            let message = format!("the permutations that arrive have no axis `{axis}`");
+            let hint = upstream::hint_at(axis, &axes, "the axes that arrive together");
+            site.report(
+                Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, &place, message)
+                    .hint(hint),
+            );
+            return;
+        }
+        if labels.len() == 1 {
+            let message = format!("there is one point of `{axis}`, and nothing to compare it with");
+            site.report(
+                Diagnostic::error(fuseline_workflow::codes::OPTION_VALUE, &place, message)
+                    .hint("compare an axis of two or more points".to_owned()),
+            );
+        }
+        axes.retain(|name| name != axis && !self.pool.iter().any(|pooled| pooled == name));
+        upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
+            COLUMNS.contains(&axis).then_some("a column of each pair")
+        });
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         let all = flow.all_inputs();
         flow.give("table", all);
@@ -120,23 +167,7 @@ impl StageKind for Compare {
         let adjusted =
             multiple::holm(&p_values).map_err(|error| StageError::failed(error.to_string()))?;
         let others = conditions[0].others(&self.axis);
-        let columns = [
-            "first",
-            "second",
-            "gap_first",
-            "gap_second",
-            "difference",
-            "low",
-            "high",
-            "p_value",
-            "p_adjusted",
-            "ba_first",
-            "ba_second",
-            "ba_difference",
-            "ba_low",
-            "ba_high",
-        ];
-        let mut table = Table::new(others.iter().map(|(axis, _)| axis.as_str()).chain(columns))?;
+        let mut table = Table::new(others.iter().map(|(axis, _)| axis.as_str()).chain(COLUMNS))?;
         for ((first, second, pair), adjusted) in rows.iter().zip(adjusted) {
             let mut cells: Vec<String> =
                 first.others(&self.axis).into_iter().map(|(_, label)| label.clone()).collect();

@@ -1,16 +1,22 @@
 //! `diagnose.family`: what can only be said of all findings together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::{ArtifactKind, Control, Findings};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, PlannedAction, Ports, RowFlow,
+    StageError, StageKind, codes,
 };
 use fuseline_stats::multiple;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Diagnostic, Place, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::diagnose::permute_quality::PermuteQuality;
+use crate::diagnose::summarize::Summarize;
+use crate::quality;
+use crate::upstream::{self, listed};
 
 /// Collects findings and adds what needs all of them.
 ///
@@ -25,7 +31,7 @@ pub struct Family {
     #[serde(default)]
     adjust: Adjust,
     /// A gap counts as none when its whole interval lies within plus or minus this, as a fraction (0.02 is 2 percentage
-    /// points). With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
+    /// points), below 0.5. With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
     /// equivalent when it is left out.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
@@ -91,6 +97,26 @@ impl StageKind for Family {
         if self.without_quality.as_ref().is_some_and(|reference| reference.len() != 1) {
             site.report(Problem::new("without_quality", "one axis with one label is needed"));
         }
+        if let Some(margin) = self.equivalence_margin.filter(|margin| *margin >= 0.5) {
+            let message = format!(
+                "`equivalence_margin` is a fraction below 0.5, and {margin} is {} percentage points",
+                100.0 * margin
+            );
+            site.report(Problem::new("equivalence_margin", message).hint(MARGIN));
+        }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        self.check_margin(site);
+        for action in site.distinct(&["findings"]) {
+            let Some(findings) = upstream::findings(action, "findings") else { return };
+            if let Some(diagnostic) = mixed(action, &findings) {
+                site.report(diagnostic);
+                return;
+            }
+            self.check_axes(site, action, &findings);
+            self.check_permutations(site, &findings);
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -121,7 +147,122 @@ impl StageKind for Family {
     }
 }
 
+/// How a margin is written.
+const MARGIN: &str = "0.02 is 2 percentage points";
+
+/// A margin of as much is rarely meant as a fraction.
+const LARGE_MARGIN: f64 = 0.1;
+
 impl Family {
+    /// Warns of a margin that is likely meant in per cent.
+    fn check_margin(&self, site: &mut PlanSite<'_>) {
+        let Some(margin) = self.equivalence_margin else { return };
+        if !(LARGE_MARGIN..0.5).contains(&margin) {
+            return;
+        }
+        let Some(action) = site.first() else { return };
+        let message = format!(
+            "`equivalence_margin` is a fraction: {margin} calls a gap of {} percentage points none",
+            100.0 * margin
+        );
+        let place = action.option_place("equivalence_margin");
+        site.report(
+            Diagnostic::warning(fuseline_workflow::codes::OPTION_VALUE, &place, message)
+                .hint(MARGIN.to_owned()),
+        );
+    }
+
+    /// Reports axes and labels of options that the findings do not have.
+    fn check_axes(
+        &self,
+        site: &mut PlanSite<'_>,
+        action: PlannedAction<'_>,
+        findings: &[PlannedAction<'_>],
+    ) {
+        let Some(first) = findings.first() else { return };
+        let axes: Vec<&str> = first.point().map(|(axis, _)| axis).collect();
+        let unknown_axis = |axis: &str, place: &Place| {
+            let message = format!("the findings have no axis `{axis}`");
+            Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message)
+                .hint(upstream::hint_at(axis, &axes, "their axes"))
+        };
+        for (number, axis) in self.families.iter().enumerate() {
+            if !axes.contains(&axis.as_str()) {
+                let place = action.option_place(&format!("families.{number}"));
+                site.report(unknown_axis(axis, &place));
+            }
+        }
+        let Some((axis, label)) = self.without_quality.iter().flatten().next() else { return };
+        let option = format!("without_quality.{axis}");
+        if !axes.contains(&axis.as_str()) {
+            let diagnostic = unknown_axis(axis, &action.option_key_place(&option));
+            match site.axis(axis) {
+                // The stage that makes the findings may be what lacks the axis.
+                Some(_) => site.report_what_may_follow(diagnostic),
+                None => site.report(diagnostic),
+            }
+            return;
+        }
+        let labels: BTreeSet<&str> = findings.iter().filter_map(|of| of.label(axis)).collect();
+        if !labels.contains(label.as_str()) {
+            let labels: Vec<&str> = labels.into_iter().collect();
+            let message = format!("no finding has `{label}` on the axis `{axis}`");
+            let code = fuseline_workflow::codes::UNKNOWN_POINT;
+            site.report(
+                Diagnostic::error(code, &action.option_place(&option), message)
+                    .hint(upstream::hint_at(label, &labels, "its labels")),
+            );
+        }
+    }
+
+    /// Warns of permutations that are too few for any adjusted p-value to reach the level.
+    fn check_permutations(&self, site: &mut PlanSite<'_>, findings: &[PlannedAction<'_>]) {
+        if self.adjust != Adjust::Holm {
+            return;
+        }
+        let mut families = BTreeMap::<Vec<&str>, Vec<PlannedAction<'_>>>::new();
+        for finding in findings.iter().filter(|finding| !quality::is_control(**finding)) {
+            let labels = self.families.iter().filter_map(|axis| finding.label(axis)).collect();
+            families.entry(labels).or_default().push(*finding);
+        }
+        for family in families.into_values() {
+            let drawn = family.iter().filter_map(|finding| {
+                let permute = finding.inputs("permutations").next()?;
+                let (permutations, least) = permute.options::<PermuteQuality>()?.least_p_value()?;
+                Some((permutations, least, permute))
+            });
+            let Some((permutations, least, permute)) = drawn.min_by(|a, b| a.1.total_cmp(&b.1))
+            else {
+                continue;
+            };
+            let Some(alpha) = family[0].options::<Summarize>().map(|of| of.alpha()) else {
+                continue;
+            };
+            let adjusted = (least * family.len() as f64).min(1.0);
+            // What one finding cannot reach is said of it.
+            if adjusted > alpha + 1e-12 && least <= alpha {
+                let message = format!(
+                    "{permutations} permutations give no p-value below {least:.4}, and Holm's method over {} findings none \
+                     below {adjusted:.3}: the level is {alpha}",
+                    family.len()
+                );
+                let needed = (family.len() as f64 / alpha - 1e-9).ceil() - 1.0;
+                site.report(
+                    Diagnostic::warning(
+                        codes::FEW_PERMUTATIONS,
+                        &permute.option_place("permutations"),
+                        message,
+                    )
+                    .hint(format!(
+                        "draw at least {needed} permutations, or part the findings by `families`, or adjust them by \
+                         benjamini_hochberg"
+                    )),
+                );
+                return;
+            }
+        }
+    }
+
     fn adjust(&self, all: &mut Findings) -> Result<(), StageError> {
         let parting = self
             .families
@@ -148,6 +289,90 @@ impl Family {
         }
         Ok(())
     }
+}
+
+/// The mistake of findings that cannot stand in one table.
+fn mixed(action: PlannedAction<'_>, findings: &[PlannedAction<'_>]) -> Option<Diagnostic> {
+    let first = *findings.first()?;
+    let axes = |of: PlannedAction<'_>| of.point().map(|(axis, _)| axis.to_owned()).collect();
+    let of_first: (Vec<String>, _, _) =
+        (axes(first), modalities_of(first), first.options::<Summarize>());
+    let mut points = BTreeMap::new();
+    for &other in findings {
+        let mixed = |what: String, hint: String| {
+            let message = format!("the findings cannot stand in one table: {what}");
+            let place = action.input_place("findings");
+            Some(Diagnostic::error(codes::MIXED_FINDINGS, place, message).hint(hint))
+        };
+        let other_axes: Vec<String> = axes(other);
+        if other_axes != of_first.0 {
+            let named = |axes: &[String]| match axes {
+                [] => "no axis".to_owned(),
+                axes => listed(axes),
+            };
+            return mixed(
+                format!(
+                    "{} has {} and {} has {}",
+                    first.name(),
+                    named(&of_first.0),
+                    other.name(),
+                    named(&other_axes)
+                ),
+                "let them run over the same axes, or give each a family of its own".to_owned(),
+            );
+        }
+        if let (Some(one), Some(names)) = (&of_first.1, modalities_of(other))
+            && *one != names
+        {
+            let differs = of_first.0.iter().any(|axis| axis == "modality");
+            return mixed(
+                format!(
+                    "{} is of {} and {} of {}",
+                    first.name(),
+                    listed(one),
+                    other.name(),
+                    listed(&names)
+                ),
+                match differs {
+                    true => format!(
+                        "give each modality a family of its own, `over: [modality]` in `{}`, or let `{}` gather `modality`",
+                        action.stage_name(),
+                        first.stage_name()
+                    ),
+                    false => "give the findings of each set of modalities a family of their own"
+                        .to_owned(),
+                },
+            );
+        }
+        if other.stage_name() != first.stage_name()
+            && let (Some(one), Some(options)) = (&of_first.2, other.options::<Summarize>())
+            && !one.is_tested_as(&options)
+        {
+            return mixed(
+                format!("{} and {} have other options", first.name(), other.name()),
+                "give both the same bootstrap, confidence, interval and alpha".to_owned(),
+            );
+        }
+        let labels: Vec<&str> = other.point().map(|(_, label)| label).collect();
+        if let Some(twin) = points.insert(labels, other) {
+            return mixed(
+                format!("{} and {} are of the same point", twin.name(), other.name()),
+                "let an axis tell them apart, or give each a family of its own".to_owned(),
+            );
+        }
+    }
+    None
+}
+
+/// The modalities of a finding, in the order in which it tells of them.
+fn modalities_of(finding: PlannedAction<'_>) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    for name in upstream::modalities(finding, "evidence")? {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Some(names)
 }
 
 /// Where an axis stands in the points of findings.

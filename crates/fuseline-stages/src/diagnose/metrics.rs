@@ -2,7 +2,8 @@
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
 use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, Rows, StageError, StageKind,
+    Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow, Rows, StageError,
+    StageKind,
 };
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::metrics::{self, Confusion, MetricError};
@@ -17,7 +18,7 @@ use crate::batch::Fusable;
 use crate::diagnose::broken::{Broken, Plan};
 use crate::diagnose::permute_quality::Scheme;
 use crate::table::{Table, number};
-use crate::{fusion, guard};
+use crate::{fusion, guard, upstream};
 
 /// Macro-F1, log loss, Brier score and AUROC beside balanced accuracy, each under Clean-Q and Broken-Q, of the pooled
 /// predictions of all folds.
@@ -97,6 +98,10 @@ impl StageKind for Metrics {
         key.field("scheme", scheme);
         key.field("bins", bins);
         key.seed();
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_pooled(site, &["evidence", "quality"]);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

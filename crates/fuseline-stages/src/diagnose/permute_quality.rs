@@ -2,7 +2,7 @@
 
 use fuseline_artifact::{ArtifactKind, Cohort, Digest, Model, Permutations};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::permutation::{self, Intervention};
 use fuseline_workflow::Role;
@@ -13,7 +13,7 @@ use crate::batch::Fusable;
 use crate::diagnose::broken::{self, Broken};
 use crate::diagnose::tally::Tally;
 use crate::fusion;
-use crate::guard;
+use crate::{guard, upstream};
 
 /// Asks a frozen model again and again, with quality permuted across the test examples; evidence and availability stay.
 ///
@@ -137,6 +137,15 @@ impl StageKind for PermuteQuality {
         }
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_fusion(site);
+        upstream::check_modality_names(
+            site,
+            "modalities",
+            self.modalities.as_deref().unwrap_or(&[]),
+        );
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         fusion::applied(flow, &["permutations", "effects"]);
     }
@@ -179,6 +188,13 @@ impl StageKind for PermuteQuality {
 }
 
 impl PermuteQuality {
+    /// How many permutations are drawn, and the least p-value that they can give; none for a scheme of one outcome, which is
+    /// not drawn for a p-value.
+    pub(crate) fn least_p_value(&self) -> Option<(u32, f64)> {
+        let least = 1.0 / (f64::from(self.permutations) + 1.0);
+        (self.scheme != Scheme::Constant).then_some((self.permutations, least))
+    }
+
     fn broken(&self, seed: u64, fusable: &Fusable, cohort: &Cohort) -> Result<Broken, StageError> {
         let every = fusable.modalities.len();
         let mut chosen = vec![self.modalities.is_none(); every];

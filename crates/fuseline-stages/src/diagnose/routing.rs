@@ -1,7 +1,9 @@
 //! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice would be worth.
 
 use fuseline_artifact::{ArtifactKind, Cohort};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::headroom::balanced_accuracy_of;
 use fuseline_stats::metrics::MetricError;
 use fuseline_workflow::Role;
@@ -12,6 +14,7 @@ use crate::diagnose::experts::{Pooled, Tested};
 use crate::diagnose::router;
 use crate::expert::caution_of;
 use crate::table::{Table, number};
+use crate::upstream;
 
 /// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert, of the oracle and of
 /// always believing the expert of the highest quality; routing regret; and selection accuracy.
@@ -71,6 +74,10 @@ impl StageKind for Routing {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { router_folds } = self;
         key.field("router_folds", router_folds);
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_pooled(site, &["effects", "evidence", "quality"]);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

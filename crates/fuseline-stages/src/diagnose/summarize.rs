@@ -1,25 +1,28 @@
 //! `diagnose.summarize`: the finding of one point.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Finding, Findings, Permutations};
+use fuseline_artifact::{
+    ArtifactKind, Cohort, Column, ColumnName, Finding, Findings, Permutations,
+};
 use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+    Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
 use fuseline_stats::permutation_test::{detectable_gap, permutation_test};
 use fuseline_stats::streams::Stream;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::experts::{self, Tested};
-use crate::pool;
+use crate::diagnose::permute_quality::PermuteQuality;
+use crate::{pool, upstream};
 
 /// Pools folds and modalities into one row: balanced accuracies, the permutation gap with its interval and p-value,
 /// headroom and alignment.
 ///
 /// Balanced accuracy is the mean recall of the classes that have examples. Where a modality is unavailable its expert
 /// counts as wrong, alone and for the oracle, so that all balanced accuracies are of the same examples.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summarize {
     /// Resamples of whole groups for the interval of the gap. The same resamples are drawn whatever the rule.
@@ -64,7 +67,7 @@ fn five_percent() -> f64 {
 
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // says which examples of the cohort were not tested
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
 
@@ -103,6 +106,21 @@ impl StageKind for Summarize {
         key.seed();
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        let axes: Vec<&str> =
+            site.first().into_iter().flat_map(|of| of.point()).map(|(axis, _)| axis).collect();
+        let columns = ArtifactKind::Findings.schema().map_or(&[][..], |schema| schema.columns);
+        upstream::check_axis_names(site, &axes, "the findings", |axis| {
+            let is_called = |column: &&Column| match column.name {
+                ColumnName::Is(name) => name == axis,
+                ColumnName::Begins(prefix) => !prefix.is_empty() && axis.starts_with(prefix),
+            };
+            columns.iter().find(is_called).map(|column| column.help)
+        });
+        upstream::check_pooled(site, &["permutations", "effects", "evidence", "quality"]);
+        self.check_permutations(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         let all = flow.all_inputs();
         flow.give("findings", all);
@@ -115,6 +133,9 @@ impl StageKind for Summarize {
         let tested = Tested::of(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
         let experts = experts::Pooled::of(inputs, &cohort, &tested.rows, false)?;
         let (control, evidence_derived) = experts.nature()?;
+        if let Some(caution) = untested(&cohort, &tested.rows) {
+            outputs.caution(caution);
+        }
 
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let test =
@@ -173,6 +194,43 @@ impl StageKind for Summarize {
 }
 
 impl Summarize {
+    /// The level of the test.
+    pub(crate) fn alpha(&self) -> f64 {
+        self.alpha
+    }
+
+    /// Whether findings of these options may stand in one table.
+    pub(crate) fn is_tested_as(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    /// Warns of permutations that are too few for any p-value to reach the level, even of one finding.
+    fn check_permutations(&self, site: &mut PlanSite<'_>) {
+        for action in site.distinct(&["permutations"]) {
+            let Some(permute) = action.inputs("permutations").next() else { continue };
+            let options = permute.options::<PermuteQuality>();
+            let Some((permutations, least)) = options.and_then(|of| of.least_p_value()) else {
+                continue;
+            };
+            if least > self.alpha {
+                let message = format!(
+                    "{permutations} permutations give no p-value below {least:.3}, and the level is {}",
+                    self.alpha
+                );
+                let needed = (1.0 / self.alpha).ceil() - 1.0;
+                site.report(
+                    Diagnostic::warning(
+                        codes::FEW_PERMUTATIONS,
+                        &permute.option_place("permutations"),
+                        message,
+                    )
+                    .hint(format!("draw at least {needed} permutations")),
+                );
+                return;
+            }
+        }
+    }
+
     /// The number of groups, and the interval of the gap from resamples of groups: both balanced accuracies of a gap come
     /// from the same resample.
     fn interval(
@@ -244,6 +302,23 @@ pub(crate) fn difference_interval(
         IntervalKind::Bca => difference.bca(of.confidence),
     }
     .map_err(|error| failed(&error))
+}
+
+/// What to say of a cohort of which not all examples were tested. `tested`: rows of the cohort.
+fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
+    let mut is_tested = vec![false; cohort.len()];
+    tested.iter().for_each(|&row| is_tested[row] = true);
+    let left_out = || (0..cohort.len()).filter(|&row| !is_tested[row]);
+    let count = left_out().count();
+    let first: Vec<&str> = left_out().take(3).map(|row| &cohort.example_id[row]).collect();
+    (count > 0).then(|| {
+        format!(
+            "{count} of the {} examples of the cohort were not tested, and the finding says nothing of them: {}{}",
+            cohort.len(),
+            first.join(", "),
+            if count > first.len() { ", ..." } else { "" }
+        )
+    })
 }
 
 impl IntervalKind {

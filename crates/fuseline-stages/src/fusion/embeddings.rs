@@ -1,8 +1,9 @@
 //! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training rows say.
 
 use fuseline_artifact::{EmbeddingScale, Features, Model};
-use fuseline_engine::{Labelled, StageError};
+use fuseline_engine::{Labelled, PlanSite, StageError, codes};
 use fuseline_learn::standardise::Preprocessor;
+use fuseline_workflow::Diagnostic;
 
 use crate::batch::{Embedded, Fusable, once};
 use crate::rows::{Finder, Matrix, no_column};
@@ -10,6 +11,22 @@ use crate::rows::{Finder, Matrix, no_column};
 /// What the port `embeddings` says of itself.
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
      take embeddings.";
+
+/// Reports embeddings that will not say of which modality they are.
+pub(crate) fn check(site: &mut PlanSite<'_>) {
+    let Some(action) = site.first() else { return };
+    if action.inputs("embeddings").next().is_some()
+        && !site.gathered("embeddings").contains(&"modality")
+    {
+        let message = "embeddings say by an axis called `modality` of which modality they are, and none is gathered here";
+        site.report(
+            Diagnostic::error(codes::MODALITIES, action.input_place("embeddings"), message).hint(
+                "run the stage that makes them over an axis called modality, and give all of it"
+                    .to_owned(),
+            ),
+        );
+    }
+}
 
 /// Puts standardised embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
 /// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1.

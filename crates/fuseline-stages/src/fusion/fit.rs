@@ -3,7 +3,8 @@
 use fuseline_artifact::{ArtifactKind, Cohort, FittedOn, Model};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, RowState, Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, RowState, Rows, StageError,
+    StageKind,
 };
 use fuseline_host::HostError;
 use fuseline_learn::weights;
@@ -16,6 +17,7 @@ use super::embeddings;
 use crate::batch::Fusable;
 use crate::expert::all_classes;
 use crate::rows::rows_digest;
+use crate::upstream;
 
 /// Fits a fusion rule on evidence, availability, quality and labels.
 ///
@@ -70,6 +72,12 @@ impl StageKind for Fit {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
+        if !self.exclude.is_empty() && !site.inputs.contains(&"embeddings") {
+            site.report(
+                Problem::new("exclude", "there are no embeddings to exclude columns of")
+                    .hint("give the input embeddings, or leave exclude out"),
+            );
+        }
         let services = site.services;
         // A rule that is not there is reported where the key is written.
         let Ok(file) = services.plugins.find(&self.rule) else { return };
@@ -97,6 +105,11 @@ impl StageKind for Fit {
                 }
             }
         }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_fusion(site);
+        embeddings::check(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -1,7 +1,9 @@
 //! `fusion.predict`: what a frozen model says.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Model, Predictions};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use crate::batch::Fusable;
 use crate::guard;
 use crate::rows::decision;
+use crate::upstream;
 
 /// Asks a frozen model about evidence, availability and quality.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,6 +42,10 @@ impl StageKind for Predict {
 
     fn key(&self, _: &mut KeyWriter<'_>) {
         let Self {} = self;
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_fusion(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

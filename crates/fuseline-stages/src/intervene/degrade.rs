@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, Float64Array};
 use fuseline_artifact::{ArtifactKind, Cohort, Features, Folds};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, Rows, StageError,
+    StageKind,
 };
 use fuseline_learn::standardise::standard_deviation;
 use fuseline_stats::streams::Stream;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::expert::modality;
 use crate::intervene::hit;
 use crate::rows::{Finder, fold_of_rows, no_column};
+use crate::split::some_tested;
+use crate::upstream::check_modality_names;
 
 /// Makes the features of the test rows of one fold worse; those of the training rows stay as they are, so that an expert
 /// fitted on them is the expert of the intact study.
@@ -100,6 +103,10 @@ impl StageKind for Degrade {
         }
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        check_modality_names(site, "modalities", self.modalities.as_deref().unwrap_or(&[]));
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         let train = Rows::train(flow.fold("folds", self.test_fold.into()));
         flow.fit("features", &train);
@@ -169,12 +176,13 @@ impl Degrade {
                 None => {}
             }
         }
+        some_tested(self.test_fold, fold)?;
         if test.is_empty() {
             return Err(StageError::data(format!(
-                "no example is tested in fold {}",
+                "the features have none of the examples that are tested in fold {}",
                 self.test_fold
             ))
-            .at("test_fold"));
+            .hint("compare the example_ids of the features and the cohort"));
         }
         Ok((test, train))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
@@ -12,6 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::intervene::hit;
+use crate::upstream::{check_modality_names, listed};
+
+/// What to do about donors that are not given.
+const DONORS: &str =
+    "give the features before the cohort was made complete, and a cohort of them that requires any";
 
 /// Takes the evidence of one modality from some test examples: to a fusion rule the modality is then unavailable.
 ///
@@ -119,6 +124,19 @@ impl StageKind for Outage {
             );
             site.report(Problem::new("rate", message).hint("raise length, or use a lower rate"));
         }
+        let lacking: Vec<&str> = ["donors", "donor_features"]
+            .into_iter()
+            .filter(|of| !site.inputs.contains(of))
+            .collect();
+        if self.pattern == Pattern::Natural && !lacking.is_empty() {
+            let message = format!("the pattern natural needs {} as inputs", listed(lacking));
+            site.report(Problem::new("pattern", message).hint(DONORS));
+        }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        check_modality_names(site, "modalities", self.modalities.as_deref().unwrap_or(&[]));
+        check_modality_names(site, "spare", &self.spare);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -201,7 +219,7 @@ fn natural<'c>(inputs: &Inputs<'_>, cohort: &'c Cohort) -> Result<BTreeSet<&'c s
     let missing = |port: &str| {
         StageError::data(format!("the pattern natural needs the input {port}"))
             .at("pattern")
-            .hint("give the features before the cohort was made complete, and a cohort of them that requires any")
+            .hint(DONORS)
     };
     let donors: Cohort = inputs.optional("donors")?.ok_or_else(|| missing("donors"))?;
     let features: Features =

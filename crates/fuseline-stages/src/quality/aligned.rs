@@ -2,13 +2,14 @@
 
 use fuseline_artifact::{Cohort, Control};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::quality::{Source, each_row, noise, put};
 use crate::rows::{cohort_rows, decision};
+use crate::upstream::check_modality_names;
 
 /// How much noise covers the truth.
 const NOISE: f64 = 0.25;
@@ -54,6 +55,10 @@ impl StageKind for Aligned {
         if !self.alpha.is_finite() {
             site.report(Problem::new("alpha", "a finite number is needed"));
         }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        check_modality_names(site, "modalities", self.modalities.as_deref().unwrap_or(&[]));
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

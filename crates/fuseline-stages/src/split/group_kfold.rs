@@ -1,13 +1,15 @@
 //! `split.group_kfold`: folds that never split a group.
 
-use fuseline_artifact::{Cohort, Folds};
+use fuseline_artifact::Cohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::streams::Stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::OneClass;
 
 /// Divides the groups of a cohort into folds.
 ///
@@ -24,11 +26,14 @@ pub struct GroupKFold {
     /// Which of several shuffled splits this is: an axis over it repeats the study on other folds.
     #[serde(default)]
     repeat: u32,
+    /// What becomes of a fold that tests examples of one class alone.
+    #[serde(default)]
+    one_class: OneClass,
 }
 
 impl StageKind for GroupKFold {
     const NAME: &'static str = "split.group_kfold";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // a fold that tests one class alone is refused, unless that is allowed
     const SUMMARY: &'static str =
         "Divides the groups of a cohort into folds; no group is ever split.";
 
@@ -37,10 +42,11 @@ impl StageKind for GroupKFold {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { folds, shuffle, repeat } = self;
+        let Self { folds, shuffle, repeat, one_class } = self;
         key.field("folds", folds);
         key.field("shuffle", shuffle);
         key.field("repeat", repeat);
+        key.field("one_class", one_class);
         if *shuffle {
             key.seed();
         }
@@ -55,6 +61,10 @@ impl StageKind for GroupKFold {
         }
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        super::check_folds(site, Some((self.folds, "folds")));
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         super::rows(flow);
     }
@@ -67,9 +77,8 @@ impl StageKind for GroupKFold {
             }
         })
         .map_err(|groups| super::too_few_groups(self.folds, groups))?;
-        super::all_classes_on_both_sides(&cohort, &fold)?;
         let fold = fold.into_iter().map(u32::cast_signed).collect();
-        outputs.put("folds", Folds { example_id: cohort.example_id, fold })
+        super::put(outputs, cohort, fold, self.one_class)
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{Cohort, Folds};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_artifact::Cohort;
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::OneClass;
 
 /// Tests each group in a fold of its own: the group of rank r in code-point order in fold r.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,11 +18,14 @@ pub struct LeaveOneGroupOut {
     /// How many groups the cohort has, so that the axis of folds is known before anything runs: `range(53)` for 53.
     #[schemars(range(min = 2))]
     groups: u32,
+    /// What becomes of a group whose examples are all of one class.
+    #[serde(default)]
+    one_class: OneClass,
 }
 
 impl StageKind for LeaveOneGroupOut {
     const NAME: &'static str = "split.leave_one_group_out";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // a group of one class alone is refused, unless that is allowed
     const SUMMARY: &'static str = "Tests each group of a cohort in a fold of its own.";
 
     fn ports() -> Ports {
@@ -26,8 +33,13 @@ impl StageKind for LeaveOneGroupOut {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { groups } = self;
+        let Self { groups, one_class } = self;
         key.field("groups", groups);
+        key.field("one_class", one_class);
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        super::check_folds(site, Some((self.groups, "groups")));
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -36,7 +48,7 @@ impl StageKind for LeaveOneGroupOut {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let mut fold_of: BTreeMap<&str, u32> =
+        let mut fold_of: BTreeMap<&str, i32> =
             cohort.group.iter().map(|group| (group, 0)).collect();
         if fold_of.len() != self.groups as usize {
             let found = fold_of.len();
@@ -50,10 +62,8 @@ impl StageKind for LeaveOneGroupOut {
         for (of, fold) in fold_of.values_mut().zip(0..) {
             *of = fold;
         }
-        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group]).collect();
-        super::all_classes_on_both_sides(&cohort, &fold)?;
-        let fold = fold.into_iter().map(u32::cast_signed).collect();
-        outputs.put("folds", Folds { example_id: cohort.example_id, fold })
+        let fold = cohort.group.iter().map(|group| fold_of[group]).collect();
+        super::put(outputs, cohort, fold, self.one_class)
     }
 }
 

@@ -1,16 +1,17 @@
 //! `split.predefined`: folds that a table gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use fuseline_artifact::{Cohort, Folds};
+use fuseline_artifact::Cohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::{NEVER_TESTED, OneClass};
 use crate::guard::fold_apart;
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
@@ -19,7 +20,8 @@ use crate::pattern::{Column, closest};
 
 /// Takes the folds from a column of a table, such as the official split of a data set.
 ///
-/// Every example of the cohort must be in the table and in a fold, and no group may be in two.
+/// Every example of the cohort must be in the table and in a fold, and no group may be in two. As in scikit-learn's
+/// `PredefinedSplit`, fold -1 is none: the example is a training example in every fold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predefined {
@@ -33,16 +35,27 @@ pub struct Predefined {
     missing: Missing,
     /// The column that says where an example is tested.
     column: Column,
-    /// The texts of the column that are tested in fold 0, in fold 1, and so on. The column holds the numbers of the folds,
-    /// counted from 0, when this is left out.
+    /// The texts of the column that are tested in fold 0, in fold 1, and so on. The column holds the numbers of the folds
+    /// when this is left out.
     #[serde(default)]
     folds: Option<Vec<Vec<String>>>,
+    /// The number of the first fold in the column: with 1, what the column calls 1 is fold 0.
+    #[serde(default)]
+    first: u32,
+    /// The texts of the column that are tested in no fold, such as `[train, dev]`: training examples everywhere. The
+    /// number -1 is always one of them.
+    #[serde(default)]
+    never_tested: Vec<String>,
+    /// What becomes of a fold that tests examples of one class alone.
+    #[serde(default)]
+    one_class: OneClass,
 }
 
 impl StageKind for Predefined {
     const NAME: &'static str = "split.predefined";
-    // 2: text may stand for a missing fold; blanks around text do not count.
-    const REVISION: u32 = 2;
+    // 2: text may stand for a missing fold; blanks around text do not count. 3: -1 is an example that is never tested, whole
+    // numbers may be written as 1.0, and a fold that tests one class alone is refused, unless that is allowed.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Takes the folds from a column of a table.";
 
     fn ports() -> Ports {
@@ -50,7 +63,7 @@ impl StageKind for Predefined {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, missing, column, folds } = self;
+        let Self { path, id, missing, column, folds, first, never_tested, one_class } = self;
         key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
         key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
@@ -58,6 +71,9 @@ impl StageKind for Predefined {
         key.field("missing", missing);
         key.field("column", column);
         key.field("folds", folds);
+        key.field("first", first);
+        key.field("never_tested", never_tested);
+        key.field("one_class", one_class);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -70,6 +86,26 @@ impl StageKind for Predefined {
                 }
             }
         }
+        for (at, text) in self.never_tested.iter().enumerate() {
+            if let Some(fold) = owner.get(text) {
+                let message = format!("{text} is tested in fold {fold} and in no fold");
+                site.report(Problem::new(format!("never_tested.{at}"), message));
+            }
+        }
+        if self.folds.is_some() && self.first > 0 {
+            site.report(
+                Problem::new(
+                    "first",
+                    "folds says which text is which fold, so that no number is counted from first",
+                )
+                .hint("give one of the two"),
+            );
+        }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        let folds = self.folds.as_ref().and_then(|folds| u32::try_from(folds.len()).ok());
+        super::check_folds(site, folds.map(|folds| (folds, "folds")));
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -117,7 +153,7 @@ impl StageKind for Predefined {
                         table.file
                     ))
                     .at("column")
-                    .hint("write in which fold it is tested")
+                    .hint("write in which fold it is tested, or -1 where it never is")
                 })?;
                 self.fold_of(&text).ok_or_else(|| {
                     let error = StageError::data(format!(
@@ -127,34 +163,62 @@ impl StageKind for Predefined {
                     ))
                     .at("column");
                     let known = self.folds.iter().flatten().flatten().map(String::as_str);
+                    let known = known.chain(self.never_tested.iter().map(String::as_str));
                     match closest(&text, known) {
                         Some(name) => error.hint(format!("did you mean {name}")),
-                        None if self.folds.is_some() => error
-                            .hint("list the text in folds, with the fold in which it is tested"),
-                        None => error
-                            .hint("folds are numbers from 0, or folds says which text is which"),
+                        None if self.folds.is_some() => error.hint(
+                            "list the text in folds, with the fold in which it is tested, or in never_tested",
+                        ),
+                        None => error.hint(format!(
+                            "folds are numbers from {}, or folds says which text is which; -1, or a text of never_tested, \
+                             is tested in no fold",
+                            self.first
+                        )),
                     }
                 })
             })
-            .collect::<Result<Vec<u32>, StageError>>()?;
-        for tested in fold.iter().copied().collect::<std::collections::BTreeSet<_>>() {
+            .collect::<Result<Vec<i32>, StageError>>()?;
+        let mut tested: BTreeSet<i32> = fold.iter().copied().collect();
+        tested.remove(&NEVER_TESTED);
+        if tested.is_empty() {
+            let message =
+                format!("no example of the cohort is tested in any fold by {}", table.file);
+            return Err(StageError::data(message)
+                .at("column")
+                .hint("some must be in a fold: folds are numbers from 0, or folds says which text is which"));
+        }
+        for tested in tested {
             fold_apart(&cohort, &fold, tested)?;
         }
-        super::all_classes_on_both_sides(&cohort, &fold)?;
-        let fold = fold.into_iter().map(u32::cast_signed).collect();
-        outputs.put("folds", Folds { example_id: cohort.example_id, fold })
+        super::put(outputs, cohort, fold, self.one_class)
     }
 }
 
 impl Predefined {
-    fn fold_of(&self, text: &str) -> Option<u32> {
+    fn fold_of(&self, text: &str) -> Option<i32> {
+        if self.never_tested.iter().any(|known| known == text) {
+            return Some(NEVER_TESTED);
+        }
         match &self.folds {
             Some(folds) => (0..)
                 .zip(folds)
                 .find_map(|(fold, texts)| texts.iter().any(|known| known == text).then_some(fold)),
-            None => text.parse().ok().filter(|fold| *fold <= i32::MAX.cast_unsigned()),
+            None => match whole_number(text)? {
+                NEVER_TESTED => Some(NEVER_TESTED),
+                number => number.checked_sub_unsigned(self.first).filter(|fold| *fold >= 0),
+            },
         }
     }
+}
+
+/// A whole number, also one that was written as `1.0`.
+fn whole_number(text: &str) -> Option<i32> {
+    let written_as_float = || {
+        let number: f64 = text.parse().ok()?;
+        let whole = number as i32;
+        (f64::from(whole) == number).then_some(whole)
+    };
+    text.parse().ok().or_else(written_as_float)
 }
 
 #[cfg(test)]

@@ -1,22 +1,25 @@
 //! `split.stratified_group_kfold`: folds that never split a group and share the classes out evenly.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{Cohort, Folds};
+use fuseline_artifact::Cohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::OneClass;
 use super::group_kfold::stream;
 
 /// Divides the groups of a cohort into folds that have about the same share of each class.
 ///
 /// Groups come in code-point order, those with the most uneven classes first; each goes where the shares of the classes
 /// then differ least between the folds, and among equals to the fold with the fewest examples. This is scikit-learn's
-/// `StratifiedGroupKFold`.
+/// `StratifiedGroupKFold`, but that no tie is lost to rounding, and that no fold stays empty: the last groups go to the
+/// folds that have none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StratifiedGroupKFold {
@@ -29,11 +32,16 @@ pub struct StratifiedGroupKFold {
     /// Which of several shuffled splits this is: an axis over it repeats the study on other folds.
     #[serde(default)]
     repeat: u32,
+    /// What becomes of a fold that tests examples of one class alone.
+    #[serde(default)]
+    one_class: OneClass,
 }
 
 impl StageKind for StratifiedGroupKFold {
     const NAME: &'static str = "split.stratified_group_kfold";
-    const REVISION: u32 = 1;
+    // 2: ties are found by whole numbers, no fold stays empty, and one that tests one class alone is refused, unless that is
+    // allowed.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Divides the groups of a cohort into folds with even shares of the classes.";
 
@@ -42,10 +50,11 @@ impl StageKind for StratifiedGroupKFold {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { folds, shuffle, repeat } = self;
+        let Self { folds, shuffle, repeat, one_class } = self;
         key.field("folds", folds);
         key.field("shuffle", shuffle);
         key.field("repeat", repeat);
+        key.field("one_class", one_class);
         if *shuffle {
             key.seed();
         }
@@ -58,6 +67,10 @@ impl StageKind for StratifiedGroupKFold {
                     .hint("set shuffle: true"),
             );
         }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        super::check_folds(site, Some((self.folds, "folds")));
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -79,54 +92,63 @@ impl StageKind for StratifiedGroupKFold {
             stream(inputs.seed(), Self::NAME, self.repeat).shuffle(&mut groups);
         }
         let fold_of = deal(groups, classes, self.folds);
-        let fold: Vec<u32> = cohort.group.iter().map(|group| fold_of[group]).collect();
-        super::all_classes_on_both_sides(&cohort, &fold)?;
-        let fold = fold.into_iter().map(u32::cast_signed).collect();
-        outputs.put("folds", Folds { example_id: cohort.example_id, fold })
+        let fold = cohort.group.iter().map(|group| fold_of[group]).collect();
+        super::put(outputs, cohort, fold, self.one_class)
     }
 }
 
-/// The fold of each group, from the number of its examples by class.
-fn deal(mut groups: Vec<(&str, Vec<u32>)>, classes: usize, folds: u32) -> BTreeMap<&str, u32> {
-    let spread =
-        |counts: &[u32]| sd(&counts.iter().map(|&count| f64::from(count)).collect::<Vec<_>>());
-    groups.sort_by(|(_, a), (_, b)| spread(b).total_cmp(&spread(a)));
+/// The fold of each group, from the number of its examples by class. There are at least as many groups as folds.
+fn deal(mut groups: Vec<(&str, Vec<u32>)>, classes: usize, folds: u32) -> BTreeMap<&str, i32> {
+    groups.sort_by_key(|(_, counts)| Reverse(spread(counts.iter().copied())));
     let mut whole = vec![0_u32; classes];
     for (_, counts) in &groups {
         whole.iter_mut().zip(counts).for_each(|(whole, count)| *whole += count);
     }
     let mut dealt = vec![vec![0_u32; classes]; folds as usize];
     let mut fold_of = BTreeMap::new();
+    let mut left = groups.len();
     for (group, counts) in groups {
-        let (mut best, mut best_spread, mut best_size) = (0, f64::INFINITY, u32::MAX);
-        for fold in 0..dealt.len() {
-            let shares = |class: usize| {
-                let own = |(other, dealt): (usize, &Vec<u32>)| {
-                    let more = if other == fold { counts[class] } else { 0 };
-                    f64::from(dealt[class] + more) / f64::from(whole[class])
-                };
-                sd(&dealt.iter().enumerate().map(own).collect::<Vec<_>>())
-            };
-            let spread = (0..classes).map(shares).sum::<f64>() / classes as f64;
-            let size: u32 = dealt[fold].iter().sum();
-            // Closeness as numpy's isclose has it.
-            let close = (spread - best_spread).abs() <= 1e-8 + 1e-5 * best_spread.abs();
-            if spread < best_spread || (close && size < best_size) {
-                (best, best_spread, best_size) = (fold, spread, size);
-            }
-        }
+        let empty = dealt.iter().filter(|dealt| size(dealt) == 0).count();
+        let all_must_be_filled = left <= empty;
+        left -= 1;
+        let candidates: Vec<(usize, f64)> = (0..dealt.len())
+            .filter(|&fold| !all_must_be_filled || size(&dealt[fold]) == 0)
+            .map(|fold| (fold, unevenness(&dealt, &whole, fold, &counts)))
+            .collect();
+        let least = candidates.iter().map(|(_, uneven)| *uneven).fold(f64::INFINITY, f64::min);
+        // Closeness as numpy's isclose has it.
+        let ties = candidates.iter().filter(|(_, uneven)| uneven - least <= 1e-8 + 1e-5 * least);
+        let best = ties.map(|(fold, _)| *fold).min_by_key(|&fold| size(&dealt[fold])).unwrap_or(0);
         dealt[best].iter_mut().zip(&counts).for_each(|(dealt, count)| *dealt += count);
-        #[expect(clippy::cast_possible_truncation, reason = "folds are counted in 32 bits")]
-        fold_of.insert(group, best as u32);
+        fold_of.insert(group, best as i32);
     }
     fold_of
 }
 
-/// Population standard deviation.
-fn sd(values: &[f64]) -> f64 {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt()
+/// The examples that a fold tests.
+fn size(dealt: &[u32]) -> u64 {
+    dealt.iter().copied().map(u64::from).sum()
+}
+
+/// The mean over the classes of the standard deviation, between the folds, of their shares of the class, were a group put
+/// into `fold`.
+fn unevenness(dealt: &[Vec<u32>], whole: &[u32], fold: usize, counts: &[u32]) -> f64 {
+    let sd = |class: usize| {
+        let of_folds = dealt.iter().enumerate().map(|(other, dealt)| {
+            let more = if other == fold { counts[class] } else { 0 };
+            dealt[class] + more
+        });
+        (spread(of_folds) as f64).sqrt() / (dealt.len() as f64 * f64::from(whole[class]))
+    };
+    (0..whole.len()).filter(|&class| whole[class] > 0).map(sd).sum::<f64>() / whole.len() as f64
+}
+
+/// The variance of some counts, times the square of their number: a whole number, so that equal spreads are equal.
+fn spread(counts: impl Iterator<Item = u32> + Clone) -> u128 {
+    let number = counts.clone().count() as u128;
+    let squares: u128 = counts.clone().map(|count| u128::from(count) * u128::from(count)).sum();
+    let sum: u128 = counts.map(u128::from).sum();
+    number * squares - sum * sum
 }
 
 #[cfg(test)]

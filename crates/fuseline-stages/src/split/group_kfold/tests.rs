@@ -1,3 +1,4 @@
+use fuseline_artifact::Folds;
 use serde_json::{Value, json};
 
 use super::*;
@@ -42,7 +43,49 @@ fn more_folds_than_groups_are_refused() {
     let error = folds(json!({ "folds": 3 }), &["a", "b", "a"], 1).unwrap_err();
     assert_eq!(
         message(&error),
-        "3 folds of 2 groups: some would be empty; at most 2 folds are possible"
+        "3 folds of 2 groups: fold 2 would be empty, since no group is ever split; at most 2 folds are possible"
     );
     assert_eq!(error.option.as_deref(), Some("folds"));
+}
+
+#[test]
+fn a_fold_of_one_class_is_refused_unless_that_is_allowed() {
+    let split = |options: Value| {
+        let rows: Vec<_> = [("a", 0), ("b", 1), ("c", 0), ("d", 1), ("d", 0)]
+            .iter()
+            .enumerate()
+            .map(|(row, (group, label))| (format!("{row}"), (*group).to_owned(), *label))
+            .collect();
+        run::<GroupKFold>(options, 1, &[], |inputs| {
+            inputs.artifact("cohort", vec![], cohort(&rows))
+        })
+    };
+    let error = split(json!({ "folds": 4 })).map(drop).unwrap_err();
+    assert_eq!(
+        error.message,
+        "fold 0 tests 1 example, of class rest, and 2 more folds test one class alone"
+    );
+    let outputs = split(json!({ "folds": 4, "one_class": "allow" })).unwrap();
+    assert_eq!(outputs.get::<Folds>("folds").unwrap().fold, [0, 1, 2, 3, 3]);
+    assert!(outputs.cautions()[0].starts_with(&error.message), "{:?}", outputs.cautions());
+}
+
+#[test]
+fn a_fold_that_lacks_a_class_is_a_caution_that_says_why() {
+    let rows: Vec<_> = [("a", 0), ("a", 1), ("b", 2), ("b", 0), ("b", 1), ("c", 2), ("c", 1)]
+        .iter()
+        .enumerate()
+        .map(|(row, (group, label))| (format!("{row}"), (*group).to_owned(), *label))
+        .collect();
+    let mut cohort = cohort(&rows);
+    cohort.classes.push("calm".to_owned());
+    let outputs = run::<GroupKFold>(json!({ "folds": 3 }), 1, &[], |inputs| {
+        inputs.artifact("cohort", vec![], cohort)
+    });
+    assert_eq!(
+        outputs.unwrap().cautions(),
+        [
+            "fold 0 tests no example of class calm, which 2 of 3 groups have, in 3 folds; so is 1 more pair of fold and class"
+        ]
+    );
 }

@@ -1,3 +1,5 @@
+use fuseline_artifact::Folds;
+use fuseline_stats::streams::Stream;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -64,4 +66,42 @@ fn a_class_that_one_group_has_alone_is_refused() {
         message(&error).starts_with("all examples of class stress are tested in fold "),
         "{error}"
     );
+}
+
+/// The folds of groups of these numbers of examples by class.
+fn dealt(counts: &[Vec<u32>], folds: u32) -> Vec<i32> {
+    let names: Vec<String> = (0..counts.len()).map(|group| format!("{group:03}")).collect();
+    let groups = names.iter().map(String::as_str).zip(counts.iter().cloned()).collect();
+    deal(groups, counts[0].len(), folds).into_values().collect()
+}
+
+#[test]
+fn folds_that_are_alike_are_a_tie_to_the_last_bit() {
+    // Each of these left a fold without an example: https://github.com/scikit-learn/scikit-learn/issues/34828
+    let four = [vec![2, 0, 1], vec![0, 1, 2], vec![1, 2, 0], vec![0, 0, 1]];
+    let mut folds = dealt(&four, 4);
+    folds.sort_unstable();
+    assert_eq!(folds, [0, 1, 2, 3]);
+}
+
+#[test]
+fn no_fold_is_empty_where_there_are_as_many_groups() {
+    let mut stream = Stream::new(1, "random groups");
+    for _ in 0..3000 {
+        let classes = 2 + stream.below(4);
+        let groups = 2 + stream.below(14);
+        let folds = 2 + stream.below(groups - 1) as u32;
+        let most = 1 + stream.below(8);
+        let group = |stream: &mut Stream| {
+            let mut counts: Vec<u32> =
+                (0..classes).map(|_| stream.below(most + 1) as u32).collect();
+            counts[0] += u32::from(counts.iter().sum::<u32>() == 0);
+            counts
+        };
+        let counts: Vec<Vec<u32>> = (0..groups).map(|_| group(&mut stream)).collect();
+        let found = dealt(&counts, folds);
+        for fold in 0..folds.cast_signed() {
+            assert!(found.contains(&fold), "fold {fold} of {folds} is empty: {counts:?}");
+        }
+    }
 }

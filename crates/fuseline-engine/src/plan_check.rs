@@ -1,0 +1,288 @@
+//! What a plan shows before anything runs, besides leaks: which actions a stage has, what arrives at them, and whether that
+//! can work.
+//!
+//! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or say nothing, while
+//! running. What holds for every kind is looked at here.
+
+use fuseline_workflow::{
+    Axis, Diagnostic, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::codes;
+use crate::kind::StageKind;
+use crate::plan::{ActionId, Plan, Producer};
+use crate::provenance::site;
+
+/// One action of a plan, as a stage kind may look at it.
+#[derive(Clone, Copy)]
+pub struct PlannedAction<'p> {
+    plan: &'p Plan<'p>,
+    stage: usize,
+    /// Its index within its stage.
+    index: usize,
+}
+
+impl PartialEq for PlannedAction<'_> {
+    /// Actions of one plan are compared.
+    fn eq(&self, other: &Self) -> bool {
+        (self.stage, self.index) == (other.stage, other.index)
+    }
+}
+
+impl<'p> PlannedAction<'p> {
+    fn written(&self) -> &'p Stage {
+        &self.plan.workflow.stages[self.stage]
+    }
+
+    fn variant(&self) -> &'p Variant {
+        let stage = self.written();
+        &stage.variants[stage.actions.variant(self.index)]
+    }
+
+    /// The action's number in its plan.
+    pub fn id(&self) -> ActionId {
+        self.plan.stages[self.stage].first + self.index as ActionId
+    }
+
+    /// The name of its stage.
+    pub fn stage_name(&self) -> &'p str {
+        &self.written().name
+    }
+
+    /// The name of its stage kind.
+    pub fn kind_name(&self) -> &'p str {
+        &self.plan.kinds.get(self.variant().kind).spec.name
+    }
+
+    /// `stage[axis=label,axis=label]`.
+    pub fn name(&self) -> String {
+        site(self.stage_name(), &self.plan.point(self.id()))
+    }
+
+    /// Its axes, each with the label at which it stands.
+    pub fn point(&self) -> impl Iterator<Item = (&'p str, &'p str)> + use<'p> {
+        let coordinates = self.plan.coordinates(self.written(), self.index);
+        coordinates.map(|(_, axis, label)| (axis, label))
+    }
+
+    /// Its label on an axis.
+    pub fn label(&self, axis: &str) -> Option<&'p str> {
+        self.point().find(|(name, _)| *name == axis).map(|(_, label)| label)
+    }
+
+    /// An option, as the workflow gives it.
+    pub fn option(&self, name: &str) -> Option<&'p Value> {
+        self.variant().options.get(name)
+    }
+
+    /// Its options, with what the kind fills in; `None` when it is of another kind.
+    pub fn options<K: StageKind + DeserializeOwned>(&self) -> Option<K> {
+        (self.kind_name() == K::NAME).then(|| K::deserialize(&*self.variant().options).ok())?
+    }
+
+    /// What arrives at an input, in order; nothing where the kind does not read it.
+    pub fn inputs(&self, port: &str) -> impl Iterator<Item = Self> + use<'p> {
+        let Self { plan, stage, index } = *self;
+        let input = self.written().inputs.iter().position(|input| input.port == port);
+        let producers = input.map(|input| plan.producers(stage, index, input));
+        let action =
+            move |of: Producer<'_>| Self { plan, stage: of.source.stage, index: of.index as usize };
+        producers.into_iter().flatten().map(action)
+    }
+
+    /// Where an option's value is written, or the nearest option around it.
+    pub fn option_place(&self, option: &str) -> Place {
+        self.variant().places.place(option)
+    }
+
+    /// Where an option's name is written, or the nearest option around it.
+    pub fn option_key_place(&self, option: &str) -> Place {
+        self.variant().places.key_place(option)
+    }
+
+    /// Where an input's name is written, or else the stage's.
+    pub fn input_place(&self, port: &str) -> &'p Place {
+        let stage = self.written();
+        let input = stage.inputs.iter().find(|input| input.port == port);
+        input.map_or(&stage.places.name, |input| &input.place)
+    }
+
+    /// Where the stage's axes are written, if it has any.
+    pub fn over_place(&self) -> Option<&'p Place> {
+        self.written().places.over.as_ref()
+    }
+
+    /// The sets of actions that arrive at some inputs: the same numbers where the same actions do.
+    fn arrivals(&self, ports: &[&str]) -> Vec<u32> {
+        let inputs =
+            self.written().inputs.iter().filter(|input| ports.contains(&input.port.as_str()));
+        inputs.flat_map(|input| &input.sources).map(|source| source.group_of[self.index]).collect()
+    }
+}
+
+/// What a stage kind is shown of the plan, and where it reports.
+pub struct PlanSite<'p> {
+    plan: &'p Plan<'p>,
+    stage: usize,
+    variant: usize,
+    found: Found,
+}
+
+impl<'p> PlanSite<'p> {
+    /// The actions of the stage that have the options at hand.
+    pub fn actions(&self) -> impl Iterator<Item = PlannedAction<'p>> + use<'p> {
+        let Self { plan, stage, variant, .. } = *self;
+        let actions = &plan.workflow.stages[stage].actions;
+        let indices = (0..actions.len()).filter(move |&index| actions.variant(index) == variant);
+        indices.map(move |index| PlannedAction { plan, stage, index })
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> Option<PlannedAction<'p>> {
+        self.actions().next()
+    }
+
+    /// One of these actions for each different set of actions that arrives at some inputs.
+    pub fn distinct(&self, ports: &[&str]) -> Vec<PlannedAction<'p>> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.actions().filter(|action| seen.insert(action.arrivals(ports))).collect()
+    }
+
+    /// All actions of the plan.
+    pub fn all_actions(&self) -> impl Iterator<Item = PlannedAction<'p>> + use<'p> {
+        let plan = self.plan;
+        plan.workflow.stages.iter().enumerate().flat_map(move |(stage, of)| {
+            (0..of.actions.len()).map(move |index| PlannedAction { plan, stage, index })
+        })
+    }
+
+    /// The actions that read an output of this stage, each with the input by which they do.
+    pub fn readers(&self) -> impl Iterator<Item = (PlannedAction<'p>, &'p str)> + use<'p> {
+        let (plan, read) = (self.plan, self.stage);
+        plan.workflow.stages.iter().enumerate().flat_map(move |(stage, of)| {
+            let reads = of.inputs.iter().filter_map(move |input| {
+                let source = input.sources.iter().find(|source| source.stage == read)?;
+                Some((input.port.as_str(), source))
+            });
+            reads.flat_map(move |(port, source)| {
+                let groups = source.group_of.iter().enumerate();
+                let reading = groups.filter(|(_, group)| **group != NO_GROUP);
+                reading.map(move |(index, _)| (PlannedAction { plan, stage, index }, port))
+            })
+        })
+    }
+
+    /// The names of the axes along which an input gathers.
+    pub fn gathered(&self, port: &str) -> Vec<&'p str> {
+        let inputs = self.plan.workflow.stages[self.stage].inputs.iter();
+        let sources = inputs.filter(|input| input.port == port).flat_map(|input| &input.sources);
+        let mut axes: Vec<usize> =
+            sources.flat_map(|source| source.gathered_axes.iter().copied()).collect();
+        axes.sort_unstable();
+        axes.dedup();
+        axes.into_iter().map(|axis| self.plan.workflow.axes[axis].name.as_str()).collect()
+    }
+
+    /// The axis of a name.
+    pub fn axis(&self, name: &str) -> Option<&'p Axis> {
+        self.plan.workflow.axes.iter().find(|axis| axis.name == name)
+    }
+
+    /// Reports a mistake, or something that is likely not meant.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.found.diagnostics.push(diagnostic);
+    }
+
+    /// Reports a mistake that may follow from another, and is said where nothing else is wrong.
+    pub fn report_what_may_follow(&mut self, diagnostic: Diagnostic) {
+        self.found.may_follow.push(diagnostic);
+    }
+}
+
+/// What was found in a plan.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub diagnostics: Vec<Diagnostic>,
+    /// To be said where nothing else is wrong.
+    pub may_follow: Vec<Diagnostic>,
+}
+
+/// Asks every stage kind what it makes of the plan, and looks at what holds for all of them.
+pub(crate) fn check(plan: &Plan<'_>) -> Found {
+    let mut found = Found::default();
+    for (stage, planned) in plan.stages.iter().enumerate() {
+        for (variant, of) in planned.variants.iter().enumerate() {
+            let mut site = PlanSite { plan, stage, variant, found };
+            of.stage.check_plan(&mut site);
+            found = site.found;
+        }
+        found.diagnostics.extend(axes_without_effect(plan, stage));
+    }
+    found.diagnostics.extend(plan.workflow.outputs.iter().filter_map(|output| form(plan, output)));
+    found
+}
+
+/// A warning for a table that is given out under the name of another form.
+fn form(plan: &Plan<'_>, output: &WorkflowOutput) -> Option<Diagnostic> {
+    let (_, kind) = &plan.stages[output.stage].outputs[output.output];
+    let ending = output.file.extension()?.to_str()?;
+    if kind.schema().is_none() || ["parquet", "csv", "json"].contains(&ending) {
+        return None;
+    }
+    let file = output.file.display();
+    let message = format!("`{file}` would hold Parquet: its name says another form, `.{ending}`");
+    let hint = "end the name with .parquet, or with .csv or .json for a table in that form";
+    let place = &output.place;
+    Some(Diagnostic::warning(codes::OUTPUT_FORM, place, message).hint(hint.to_owned()))
+}
+
+/// A warning for each axis of a stage along which all its actions are the same: same options, same inputs.
+fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
+    let stage = &plan.workflow.stages[number];
+    if plan.stages[number].variants.iter().any(|variant| plan.kinds.get(variant.kind).reads_point) {
+        return Vec::new();
+    }
+    let without_effect = |place: usize| {
+        let axis = stage.over[place];
+        let matches = |source: &InputSource| {
+            let over = &plan.workflow.stages[source.stage].over;
+            over.contains(&axis) && !source.gathered_axes.contains(&axis)
+        };
+        if stage.inputs.iter().flat_map(|input| &input.sources).any(matches) {
+            return false;
+        }
+        stage.variants.len() == 1 || has_one_variant_along(stage, place)
+    };
+    let several = |place: &usize| {
+        let coords = |action| stage.actions.coords(action)[*place];
+        (1..stage.actions.len()).any(|action| coords(action) != coords(0))
+    };
+    (0..stage.over.len())
+        .filter(several)
+        .filter(|&place| without_effect(place))
+        .map(|place| {
+            let axis = &plan.workflow.axes[stage.over[place]].name;
+            let message = format!(
+                "`{}` runs over `{axis}`, and nothing of it depends on `{axis}`: its actions along it are all the same",
+                stage.name
+            );
+            let over = stage.places.over.as_ref().unwrap_or(&stage.places.name);
+            Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, over, message).hint(format!(
+                "use it, as in `${{{{ {axis} }}}}`, or take `{axis}` out of `over`"
+            ))
+        })
+        .collect()
+}
+
+/// Whether actions that differ along one axis alone have the same options. `place`: which of the stage's axes.
+fn has_one_variant_along(stage: &Stage, place: usize) -> bool {
+    let mut variant_of = std::collections::BTreeMap::new();
+    (0..stage.actions.len()).all(|action| {
+        let mut others = stage.actions.coords(action).to_vec();
+        others[place] = 0;
+        let variant = stage.actions.variant(action);
+        *variant_of.entry(others).or_insert(variant) == variant
+    })
+}

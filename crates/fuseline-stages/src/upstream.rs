@@ -1,0 +1,281 @@
+//! What the plan knows of what will arrive at a stage: its modality, the examples that it tests, the findings behind it.
+//!
+//! Nothing here reads an artifact. Where only the run can tell, such as behind a program, the answer is `None`, and what
+//! would have to be known is not checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fuseline_engine::{ActionId, PlanSite, PlannedAction, StageKind, codes};
+use fuseline_workflow::Diagnostic;
+
+use crate::diagnose::family::Family;
+use crate::diagnose::permute_quality::PermuteQuality;
+use crate::diagnose::summarize::Summarize;
+use crate::fusion::fit::Fit;
+use crate::intervene::outage::Outage;
+use crate::pattern::closest;
+
+/// Whether an action makes evidence.
+pub(crate) fn is_expert(action: PlannedAction<'_>) -> bool {
+    action.kind_name().starts_with("expert.")
+}
+
+/// The input of an action through which its evidence comes, unless it is an expert that makes it.
+fn evidence_port(action: PlannedAction<'_>) -> Option<&'static str> {
+    match action.kind_name() {
+        Outage::NAME | PermuteQuality::NAME => Some("evidence"),
+        kind if kind.starts_with("quality.") => Some("evidence_test"),
+        _ => None,
+    }
+}
+
+/// The modality of the evidence or of the quality that an action gives.
+pub(crate) fn modality(action: PlannedAction<'_>) -> Option<&str> {
+    if is_expert(action) {
+        let given = action.option("modality").and_then(|name| name.as_str());
+        return Some(given.or_else(|| action.label("modality")).unwrap_or("default"));
+    }
+    modality(action.inputs(evidence_port(action)?).next()?)
+}
+
+/// The modalities of what arrives at an input, in order.
+pub(crate) fn modalities<'p>(action: PlannedAction<'p>, port: &str) -> Option<Vec<&'p str>> {
+    action.inputs(port).map(modality).collect()
+}
+
+/// The fold that what an action gives was tested in, with the action that made the split.
+fn tested_fold(action: PlannedAction<'_>) -> Option<(ActionId, i64)> {
+    if is_expert(action) {
+        let split = action.inputs("folds").next()?;
+        return Some((split.id(), action.option("test_fold")?.as_i64()?));
+    }
+    tested_fold(action.inputs(evidence_port(action)?).next()?)
+}
+
+/// The actions that make the findings that arrive at an input, also by way of families.
+pub(crate) fn findings<'p>(
+    action: PlannedAction<'p>,
+    port: &str,
+) -> Option<Vec<PlannedAction<'p>>> {
+    let mut all = Vec::new();
+    for from in action.inputs(port) {
+        match from.kind_name() {
+            Summarize::NAME => all.push(from),
+            Family::NAME => all.extend(findings(from, "findings")?),
+            _ => return None,
+        }
+    }
+    Some(all)
+}
+
+/// Names as a list in backticks.
+pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// What to do about a name that is not among those that there are.
+pub(crate) fn hint_at<S: AsRef<str>>(wanted: &str, known: &[S], what: &str) -> String {
+    let known = || known.iter().map(AsRef::as_ref);
+    match closest(wanted, known()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known().next().is_none() => format!("there are no {what}"),
+        None => format!("{what} are {}", listed(known())),
+    }
+}
+
+/// Whether an axis is one of folds, by its name.
+pub(crate) fn is_fold_axis(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("fold")
+}
+
+/// Reports names of an option that are no modality of the plan.
+pub(crate) fn check_modality_names(site: &mut PlanSite<'_>, option: &str, names: &[String]) {
+    let Some(action) = site.first().filter(|_| !names.is_empty()) else { return };
+    let mut known = BTreeSet::new();
+    for action in site.all_actions() {
+        match action.kind_name() {
+            // Only the program knows of which modality its evidence is.
+            "command" => return,
+            kind if kind.starts_with("expert.") => known.extend(modality(action)),
+            _ => {}
+        }
+    }
+    let points = site.axis("modality").into_iter().flat_map(|axis| &axis.points);
+    known.extend(points.map(|point| point.label.as_str()));
+    let known: Vec<&str> = known.into_iter().collect();
+    for (number, name) in names.iter().enumerate() {
+        if !known.contains(&name.as_str()) {
+            let place = action.option_place(&format!("{option}.{number}"));
+            let message = format!("`{option}` names the modality `{name}`, which there is not");
+            site.report(Diagnostic::error(codes::MODALITIES, &place, message).hint(hint_at(
+                name,
+                &known,
+                "the modalities",
+            )));
+        }
+    }
+}
+
+/// Reports axes that would stand in a table beside a column of the same name.
+pub(crate) fn check_axis_names<'c>(
+    site: &mut PlanSite<'_>,
+    axes: &[&str],
+    table: &str,
+    help: impl Fn(&str) -> Option<&'c str>,
+) {
+    for name in axes {
+        let (Some(axis), Some(help)) = (site.axis(name), help(name)) else { continue };
+        let message = format!("the axis `{name}` has the name of a column of {table}");
+        let words = format!(
+            "the axes become columns of {table}, which have `{name}` already ({help}): rename the axis"
+        );
+        site.report(Diagnostic::error(codes::RESERVED_AXIS, &axis.place, message).hint(words));
+    }
+}
+
+/// Reports the first input at which several tests of the same examples arrive, where one test of each is pooled.
+pub(crate) fn check_pooled(site: &mut PlanSite<'_>, ports: &[&str]) {
+    for port in ports {
+        let of_modalities = ["evidence", "quality"].contains(port);
+        for action in site.distinct(&[port]) {
+            let mut seen = BTreeMap::new();
+            for from in action.inputs(port) {
+                let Some(fold) = tested_fold(from) else { break };
+                let modality = if of_modalities { modality(from) } else { None };
+                if let Some(other) = seen.insert((fold, modality), from) {
+                    if let Some(diagnostic) = tested_twice(action, port, other, from) {
+                        site.report(diagnostic);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The mistake that two actions arrive that test the same examples; none where the expert's `test_fold` is constant, which is
+/// said of it.
+fn tested_twice(
+    action: PlannedAction<'_>,
+    port: &str,
+    one: PlannedAction<'_>,
+    other: PlannedAction<'_>,
+) -> Option<Diagnostic> {
+    let stage = action.stage_name();
+    let differ: Vec<&str> = one
+        .point()
+        .filter(|(axis, label)| other.label(axis).is_some_and(|other| other != *label))
+        .map(|(axis, _)| axis)
+        .collect();
+    let fold = differ.iter().find(|axis| is_fold_axis(axis));
+    if let Some(fold) = fold
+        && expert(one).is_some_and(|expert| expert.label(fold).is_some())
+    {
+        return None;
+    }
+    let (what, hint) = match (&differ[..], fold) {
+        ([], _) if one == other => {
+            (format!("`{}` arrives twice", one.name()), "name it once".to_owned())
+        }
+        ([], _) => (
+            format!("`{}` and `{}` are of the same", one.name(), other.name()),
+            "give each a stage of its own".to_owned(),
+        ),
+        (_, Some(fold)) => (
+            format!("`{}` differs in `{fold}` alone", one.stage_name()),
+            format!("let the experts run over `{fold}`, with `test_fold: ${{{{ {fold} }}}}`"),
+        ),
+        (axes, None) => (
+            format!("`{}` differs in {}", one.stage_name(), listed(axes)),
+            format!("add {} to `over` of `{stage}`, or pick one point", listed(axes)),
+        ),
+    };
+    let message =
+        format!("`{stage}` pools one test of each example, and several arrive at `{port}`: {what}");
+    let mut diagnostic =
+        Diagnostic::error(codes::TESTED_TWICE, action.input_place(port), message).hint(hint);
+    if let Some(over) = action.over_place() {
+        diagnostic = diagnostic.related(over, format!("the axes of `{stage}`"));
+    }
+    Some(diagnostic)
+}
+
+/// The expert behind what an action gives.
+fn expert(action: PlannedAction<'_>) -> Option<PlannedAction<'_>> {
+    match is_expert(action) {
+        true => Some(action),
+        false => expert(action.inputs(evidence_port(action)?).next()?),
+    }
+}
+
+/// Reports evidence and quality that cannot be fused: a modality that comes twice, one that comes without the other, or
+/// others than the model was fitted on. Where that comes of a leak, such as of folds that arrive together, the leak is said.
+pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
+    for action in site.distinct(&["evidence", "quality"]) {
+        let (Some(evidence), Some(quality)) =
+            (modalities(action, "evidence"), modalities(action, "quality"))
+        else {
+            continue;
+        };
+        let mistake = |port: &str, message: String, hint: &str| {
+            Diagnostic::error(codes::MODALITIES, action.input_place(port), message)
+                .hint(hint.to_owned())
+        };
+        for (port, names) in [("evidence", &evidence), ("quality", &quality)] {
+            let first = (1..names.len()).find_map(|at| {
+                let earlier = names[..at].iter().position(|name| *name == names[at])?;
+                Some((earlier, at))
+            });
+            if let Some((earlier, later)) = first {
+                let arriving: Vec<_> = action.inputs(port).collect();
+                let message = format!(
+                    "`{}` fuses one {port} of each modality, and both {} and {} are of `{}`",
+                    action.stage_name(),
+                    arriving[earlier].name(),
+                    arriving[later].name(),
+                    names[later]
+                );
+                site.report_what_may_follow(mistake(
+                    port,
+                    message,
+                    "run the stage over every axis but `modality`; experts that stand beside each other have names: \
+                     `with: { modality: ... }`",
+                ));
+                return;
+            }
+        }
+        let lacks = |names: &[&str], others: &[&str]| {
+            names.iter().find(|name| !others.contains(name)).map(|name| (*name).to_owned())
+        };
+        let mut found = None;
+        if let Some(name) = lacks(&evidence, &quality) {
+            let message = format!("there is evidence of modality `{name}` and no quality");
+            found = Some(mistake("quality", message, "let the quality of every modality arrive"));
+        } else if let Some(name) = lacks(&quality, &evidence) {
+            let message = format!("there is quality of modality `{name}` and no evidence");
+            found = Some(mistake("evidence", message, "let the evidence of every modality arrive"));
+        } else if let Some(model) = action.inputs("model").next()
+            && model.kind_name() == Fit::NAME
+            && let Some(fitted) = modalities(model, "evidence")
+            && fitted != evidence
+            && (1..fitted.len()).all(|at| !fitted[..at].contains(&fitted[at]))
+        {
+            let message = format!(
+                "the model was fitted on the modalities {} and is asked about {}",
+                listed(fitted),
+                listed(evidence)
+            );
+            let hint = "let the same evidence arrive, in the same order, where the model is fitted and where it is asked";
+            site.report_what_may_follow(mistake("evidence", message, hint));
+            return;
+        }
+        if let Some(diagnostic) = found {
+            site.report_what_may_follow(diagnostic);
+            return;
+        }
+    }
+}
