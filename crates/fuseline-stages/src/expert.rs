@@ -20,6 +20,7 @@ use crate::rows::{Finder, Matrix, absent, fold_of_rows};
 use crate::split::{fold_by_rank, some_tested};
 
 mod calibration;
+mod class_names;
 mod external;
 mod giveaway;
 pub mod gradient_boosting;

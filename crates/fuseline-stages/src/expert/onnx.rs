@@ -1,5 +1,6 @@
 //! `expert.onnx`: a model that was fitted elsewhere and is frozen.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fuseline_artifact::{Cohort, Features};
@@ -10,23 +11,43 @@ use fuseline_engine::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::class_order::class_order;
+use self::features::select;
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
 use crate::fitted_on::FittedOn;
 use crate::load::table::file_name;
-use crate::rows::{Finder, Matrix, no_column};
+use crate::rows::Finder;
 
 #[cfg(feature = "onnx")]
+mod branches;
+mod class_order;
+mod features;
+#[cfg(feature = "onnx")]
+mod graph;
+#[cfg(feature = "onnx")]
+mod input;
+#[cfg(feature = "onnx")]
+mod labels;
+#[cfg(feature = "onnx")]
 mod model;
+#[cfg(feature = "onnx")]
+mod nodes;
+#[cfg(feature = "onnx")]
+mod rewrite;
 
-/// Asks a frozen model for its class probabilities: an ONNX file, as PyTorch, scikit-learn and others export it.
+/// Asks a frozen model for its class probabilities: an ONNX file, as PyTorch, scikit-learn and
+/// others export it.
 ///
-/// The model takes a matrix of examples by features, in single precision, and gives a value for each class, or for two
-/// classes one value, of the second. It is asked about one example at a time, so that the evidence of an example depends
-/// on nothing else. The file's content is part of the key. Only what leads to the output is run: `ZipMap` is passed over,
-/// `Scaler` is carried out. An example that is absent from the features gets no evidence. A fuseline that was
-/// built without the feature `onnx`, on by default, knows this kind and refuses to run it.
+/// The model takes a matrix of examples by features, and gives a value for each class, or for two
+/// classes one value, of the second. Class names that the file holds (in its classifier, its label
+/// output or its metadata) bind its outputs to the classes of the cohort; where it holds none, the
+/// order counts. It is asked about one example at a time, so that the evidence of an example
+/// depends on nothing else. The file's content is part of the key. Only what leads to the output is
+/// run; `ZipMap` is passed over, `Scaler` is carried out, and nodes that draw random numbers are
+/// refused. An example that is absent from the features gets no evidence. A fuseline that was built
+/// without the feature `onnx`, on by default, knows this kind and refuses to run it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxExpert {
@@ -35,22 +56,29 @@ pub struct OnnxExpert {
     path: PathBuf,
     /// The fold whose examples are tested.
     test_fold: i32,
-    /// The input of the model; needed only when it has several.
+    /// The input of the model that takes the features, to say which is meant.
     #[serde(default)]
     input: Option<String>,
+    /// The features that each input of a model with several takes, in the order in which it takes
+    /// them. It may be left out where each takes one feature and is called as that feature is.
+    #[serde(default)]
+    inputs: Option<BTreeMap<String, Vec<String>>>,
     /// The output of the model; needed only when several hold numbers that may be probabilities.
     #[serde(default)]
     output: Option<String>,
-    /// Whether the output is logits, of which the softmax is taken; of one output for two classes, the logistic function.
+    /// Whether the output is logits, of which the softmax is taken; of one output for two classes,
+    /// the logistic function. An error where the output is probabilities already.
     #[serde(default)]
     softmax: bool,
-    /// The features in the order in which the model takes them; all in the order of their file when left out.
+    /// The features in the order in which the model takes them; all in the order of their file when
+    /// left out. An input of more than two dimensions takes them row by row.
     #[serde(default)]
     columns: Option<Vec<String>>,
     /// Columns that the model does not take.
     #[serde(default)]
     exclude: Vec<String>,
-    /// The classes in the order in which the model gives them; that of the cohort when left out.
+    /// The classes in the order in which the model gives them; when left out, those that the file
+    /// names, or else those of the cohort in order.
     #[serde(default)]
     classes: Option<Vec<String>>,
     /// What becomes of a missing or infinite value.
@@ -59,8 +87,8 @@ pub struct OnnxExpert {
     /// The examples that the model has seen.
     #[serde(default)]
     fitted_on: FittedOn,
-    /// How evidence is calibrated: on training rows alone, for the test rows on all of them, for each inner fold of them on
-    /// the others.
+    /// How evidence is calibrated: on training rows alone, for the test rows on all of them, for
+    /// each inner fold of them on the others.
     #[serde(default)]
     calibration: Calibration,
     /// Over how many folds the training rows are divided for their calibration.
@@ -90,7 +118,9 @@ enum Missing {
 
 impl StageKind for OnnxExpert {
     const NAME: &'static str = "expert.onnx";
-    const REVISION: u32 = 2; // 2: training evidence says its inner folds, where it is calibrated.
+    // 2: outputs are bound to classes by the names that the file holds; training evidence says its
+    // inner folds, where it is calibrated.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "A frozen model in ONNX, exported from PyTorch, scikit-learn or others.";
 
@@ -103,6 +133,7 @@ impl StageKind for OnnxExpert {
             path,
             test_fold,
             input,
+            inputs,
             output,
             softmax,
             columns,
@@ -118,6 +149,7 @@ impl StageKind for OnnxExpert {
         key.file("path", path);
         key.field("test_fold", test_fold);
         key.field("input", input);
+        key.field("inputs", inputs);
         key.field("output", output);
         key.field("softmax", softmax);
         key.field("columns", columns);
@@ -142,6 +174,15 @@ impl StageKind for OnnxExpert {
                 "columns says which features the model takes, so that nothing is left to exclude";
             site.report(Problem::new("exclude", message));
         }
+        let others = [
+            ("columns", self.columns.is_some()),
+            ("exclude", !self.exclude.is_empty()),
+            ("input", self.input.is_some()),
+        ];
+        for (option, _) in others.iter().filter(|(_, given)| *given && self.inputs.is_some()) {
+            let message = "inputs says which features each input of the model takes";
+            site.report(Problem::new(*option, message).hint("leave one of the two out"));
+        }
         self.external().check(site);
     }
 
@@ -153,20 +194,41 @@ impl StageKind for OnnxExpert {
         let features: Features = inputs.one("features")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let file = file_name(&self.path);
-        let order = self.class_order(&cohort)?;
-        let matrix = self.matrix(&features)?;
+        let model = load(self, &file, inputs.read_file(&self.path)?, cohort.classes.len())?;
+        let Model { inputs: parts, unused_inputs, class_names, ends_in, tolerance, prepare } =
+            model;
+        let (order, caution) =
+            class_order(self.classes.as_deref(), &cohort.classes, &class_names, &file)?;
+        if let (Some(link), true) = (ends_in, self.softmax) {
+            return Err(self.are_probabilities(&file, &format!("it ends in the node {link}")));
+        }
+        let given = self.given(&features, &parts, &unused_inputs, &file)?;
+        let widths: Vec<usize> = given.iter().map(|(_, names)| names.len()).collect();
+        let columns: Vec<(&str, bool)> = given
+            .iter()
+            .flat_map(|(input, names)| names.iter().map(|name| (*name, input.is_whole)))
+            .collect();
+        let matrix = select(&features, columns.iter().map(|(name, _)| *name))?;
+        let mut ask = prepare(&widths)?;
         let mut place = Finder::new(&features.example_id);
-        let mut model = load(self, &file, inputs.read_file(&self.path)?, matrix.width())?;
         let mut found = Vec::with_capacity(cohort.len());
+        let mut are_logits = false;
         for id in cohort.example_id.iter() {
             let Some(row) = place.find(id) else {
                 found.push(None);
                 continue;
             };
             inputs.keep_going()?;
-            let values = self.finite(&features, &matrix, row, id)?;
-            let given = model(&values)?;
-            found.push(Some(self.probabilities(&given, &order, &cohort, &file, id)?));
+            let answer = ask(&self.values(&matrix.row(row), &columns, id)?)?;
+            are_logits |= answer.len() < 2 || !are_probabilities(&answer, tolerance);
+            found.push(Some(self.probabilities(answer, &order, tolerance, &cohort, &file, id)?));
+        }
+        if self.softmax && !are_logits && found.iter().any(Option::is_some) {
+            let why = "they lie in 0 to 1 and sum to 1 for each example";
+            return Err(self.are_probabilities(&file, why));
+        }
+        if let Some(caution) = caution {
+            outputs.caution(caution);
         }
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
             StageError::data(format!(
@@ -179,18 +241,53 @@ impl StageKind for OnnxExpert {
 }
 
 /// How to get a fuseline that has this kind.
-const BUILD: &str = "build it without --no-default-features: cargo build --release -p fuseline-cli (Rust 1.91 or newer)";
+const BUILD: &str = "build it without --no-default-features: cargo build --release -p \
+    fuseline-cli (Rust 1.91 or newer)";
 
-/// A model, ready to be asked about one row.
-type Ask = Box<dyn FnMut(&[f32]) -> Result<Vec<f32>, StageError>>;
+/// A model that is ready to be asked about one row, the features of its inputs one behind the
+/// other.
+type Ask = Box<dyn FnMut(&[f64]) -> Result<Vec<f64>, StageError>>;
+
+/// Makes a model ready, given how many features each of its inputs takes.
+type Prepare = Box<dyn FnOnce(&[usize]) -> Result<Ask, StageError>>;
+
+/// A model as its file describes it.
+struct Model {
+    /// The inputs that the output depends on.
+    inputs: Vec<Input>,
+    /// The names of the others.
+    unused_inputs: Vec<String>,
+    /// Lists of class names that the file holds; more than one where it contradicts itself.
+    class_names: Vec<Vec<String>>,
+    /// The node at the end that makes probabilities.
+    ends_in: Option<String>,
+    /// By how much the sum of its probabilities may leave 1, for what the precision of its output
+    /// does to the last places.
+    tolerance: f64,
+    prepare: Prepare,
+}
+
+/// An input of a model.
+struct Input {
+    name: String,
+    /// How many features it takes, where the file says it.
+    width: Option<usize>,
+    /// Whether it takes whole numbers only.
+    is_whole: bool,
+}
 
 #[cfg(feature = "onnx")]
-fn load(expert: &OnnxExpert, file: &str, bytes: Vec<u8>, width: usize) -> Result<Ask, StageError> {
-    model::load(file, bytes, width, expert.input.as_deref(), expert.output.as_deref())
+fn load(
+    expert: &OnnxExpert,
+    file: &str,
+    bytes: Vec<u8>,
+    classes: usize,
+) -> Result<Model, StageError> {
+    model::load(file, bytes, classes, expert.input.as_deref(), expert.output.as_deref())
 }
 
 #[cfg(not(feature = "onnx"))]
-fn load(_: &OnnxExpert, _: &str, _: Vec<u8>, _: usize) -> Result<Ask, StageError> {
+fn load(_: &OnnxExpert, _: &str, _: Vec<u8>, _: usize) -> Result<Model, StageError> {
     Err(StageError::data("this fuseline was built without ONNX").at("path").hint(BUILD))
 }
 
@@ -206,81 +303,16 @@ impl OnnxExpert {
         }
     }
 
-    /// Where the model gives each class of the cohort.
-    fn class_order(&self, cohort: &Cohort) -> Result<Vec<usize>, StageError> {
-        let Some(given) = &self.classes else { return Ok((0..cohort.classes.len()).collect()) };
-        let mut sorted = [given.clone(), cohort.classes.clone()];
-        sorted.iter_mut().for_each(|names| names.sort());
-        if sorted[0] != sorted[1] {
-            return Err(StageError::data(format!(
-                "the model's classes {} are not those of the cohort: {}",
-                given.join(", "),
-                cohort.classes.join(", ")
-            ))
-            .at("classes"));
-        }
-        let place = |class| given.iter().position(|name| name == class).unwrap_or_default();
-        Ok(cohort.classes.iter().map(place).collect())
-    }
-
-    /// The features as the model takes them.
-    fn matrix(&self, features: &Features) -> Result<Matrix, StageError> {
-        let Some(columns) = &self.columns else { return Matrix::of(features, &self.exclude) };
-        let mut chosen = Vec::with_capacity(columns.len());
-        for wanted in columns {
-            let found = features.columns.iter().find(|(name, _)| name == wanted);
-            chosen.push(found.ok_or_else(|| no_column(features, wanted).at("columns"))?.clone());
-        }
-        Matrix::of(&Features { example_id: features.example_id.clone(), columns: chosen }, &[])
-    }
-
-    /// A row in single precision, what is missing as the option says.
-    fn finite(
-        &self,
-        features: &Features,
-        matrix: &Matrix,
-        row: usize,
-        id: &str,
-    ) -> Result<Vec<f32>, StageError> {
-        let each = |(at, &value): (usize, &f64)| {
-            #[expect(clippy::cast_possible_truncation, reason = "models take single precision")]
-            let narrow = value as f32;
-            match self.missing {
-                _ if narrow.is_finite() => Ok(narrow),
-                Missing::Zero => Ok(0.0),
-                Missing::Nan => Ok(f32::NAN),
-                Missing::Error => {
-                    let column = match &self.columns {
-                        Some(columns) => columns[at].as_str(),
-                        None => features
-                            .columns
-                            .iter()
-                            .map(|(name, _)| name.as_str())
-                            .filter(|name| !self.exclude.iter().any(|excluded| excluded == name))
-                            .nth(at)
-                            .unwrap_or_default(),
-                    };
-                    Err(StageError::data(format!(
-                        "feature {column} of example {id} is missing or not finite, which the model was not made for"
-                    ))
-                    .at("missing")
-                    .hint("missing: zero gives the model 0, missing: nan gives it NaN"))
-                }
-            }
-        };
-        matrix.row(row).iter().enumerate().map(each).collect()
-    }
-
     /// The probabilities of the cohort's classes.
     fn probabilities(
         &self,
-        given: &[f32],
+        mut given: Vec<f64>,
         order: &[usize],
+        tolerance: f64,
         cohort: &Cohort,
         file: &str,
         id: &str,
     ) -> Result<Vec<f64>, StageError> {
-        let mut given: Vec<f64> = given.iter().map(|&value| f64::from(value)).collect();
         if let ([one], 2) = (&given[..], order.len()) {
             given = if self.softmax { vec![0.0, *one] } else { vec![1.0 - one, *one] };
         }
@@ -296,11 +328,10 @@ impl OnnxExpert {
         if self.softmax {
             fuseline_learn::link::softmax(&mut given);
         }
-        let sum: f64 = given.iter().sum();
-        // Single precision: an output of softmax may be off by some units in its last place.
-        if !given.iter().all(|p| (-1e-5..=1.0 + 1e-5).contains(p)) || (sum - 1.0).abs() > 1e-4 {
+        if !are_probabilities(&given, tolerance) {
             return Err(StageError::data(format!(
-                "{file} gives {given:?} for example {id}, which are no probabilities: each must lie in 0 to 1 and all sum to 1"
+                "{file} gives {given:?} for example {id}, which are no probabilities: each must \
+                 lie in 0 to 1 and all sum to 1"
             ))
             .at("output")
             .hint("softmax: true makes probabilities of logits; output names another output"));
@@ -309,6 +340,20 @@ impl OnnxExpert {
         let sum: f64 = given.iter().sum();
         Ok(order.iter().map(|&class| given[class] / sum).collect())
     }
+
+    /// What to say when a softmax is asked of what are probabilities.
+    fn are_probabilities(&self, file: &str, why: &str) -> StageError {
+        StageError::data(format!("the outputs of {file} are probabilities, not logits: {why}"))
+            .at("softmax")
+            .hint("leave softmax: true out; the softmax of probabilities is another distribution")
+    }
+}
+
+/// Whether values are probabilities, but for the last places.
+fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
+    let sum: f64 = values.iter().sum();
+    let range = -tolerance / 10.0..=1.0 + tolerance / 10.0;
+    values.iter().all(|p| range.contains(p)) && (sum - 1.0).abs() <= tolerance
 }
 
 #[cfg(test)]

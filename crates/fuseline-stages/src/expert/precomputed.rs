@@ -10,6 +10,8 @@ use fuseline_engine::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::columns::{Bound, Probabilities};
+
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
@@ -23,15 +25,21 @@ use crate::rows::Finder;
 
 /// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
 ///
-/// Without `fold` one model made all rows, and a row serves every fold: `fitted_on` says what that model has seen. With
-/// `fold` the table holds the evidence of each fold's own models, a row for each example and fold: test rows
-/// from a model that was fitted on the other folds, training rows out of fold. What nobody can check here is that this is
-/// so: the plan takes it as said. Rows of examples outside the cohort are passed over; an example that is absent from
-/// the table gets no evidence.
+/// Without `fold` one model made all rows, and a row serves every fold: `fitted_on` says what that
+/// model has seen. With `fold` the table holds the evidence of each fold's own models, a row for
+/// each example and fold: test rows from a model that was fitted on the other folds, training rows
+/// out of fold. What nobody can check here is that this is so: the plan takes it as said. Rows of
+/// examples outside the cohort are passed over; an example that is absent from the table gets no
+/// evidence.
 ///
-/// A calibration is fitted on training rows alone: for the test rows on the evidence of all of them, for each inner fold of
-/// them on that of the others. Where a table with `fold` has training evidence from models that saw one another's rows,
-/// as out-of-fold evidence does, the calibration of training rows is as nested as that evidence is.
+/// Columns are bound to classes by name. In each row they must lie in 0 to 1 and sum to 1, within
+/// 1e-6, and are scaled to do so exactly; `normalise` is for probabilities that were rounded,
+/// `logits` for what a softmax is yet to be taken of.
+///
+/// A calibration is fitted on training rows alone: for the test rows on the evidence of all of
+/// them, for each inner fold of them on that of the others. Where a table with `fold` has training
+/// evidence from models that saw one another's rows, as out-of-fold evidence does, the calibration
+/// of training rows is as nested as that evidence is.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrecomputedExpert {
@@ -43,10 +51,17 @@ pub struct PrecomputedExpert {
     /// What stands for a missing value, besides an empty cell.
     #[serde(default)]
     missing: Missing,
-    /// The columns of the probabilities, in the order of the cohort's classes. They must sum to 1 within 1e-6 in each row,
-    /// and are scaled to do so exactly.
-    #[schemars(length(min = 2))]
-    probabilities: Vec<Column>,
+    /// The column of each class, `{ class: column }`; or a list of columns, one a class. The
+    /// columns of a list are bound to the classes that they name (`stress`, `p_stress`); where
+    /// their names say nothing, to the cohort's classes in order.
+    probabilities: Probabilities,
+    /// Whether the probabilities were rounded, to two decimals or more: a row may sum to 1 within
+    /// 0.005 a class, and is divided by its sum.
+    #[serde(default)]
+    normalise: bool,
+    /// Whether the columns are logits or log probabilities, of which the softmax is taken.
+    #[serde(default)]
+    logits: bool,
     /// The column that says to which fold's models a row belongs.
     #[serde(default)]
     fold: Option<Column>,
@@ -76,8 +91,8 @@ pub struct PrecomputedExpert {
 impl StageKind for PrecomputedExpert {
     const NAME: &'static str = "expert.precomputed";
     // 2: more texts stand for a missing value; blanks around an id do not count.
-    // 3: training evidence says its inner folds, where it is calibrated; examples without evidence
-    // are a caution, and many of them an error.
+    // 3: columns are bound to classes by name; training evidence says its inner folds, where it is
+    // calibrated; examples without evidence are a caution, and many of them an error.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
@@ -91,6 +106,8 @@ impl StageKind for PrecomputedExpert {
             id,
             missing,
             probabilities,
+            normalise,
+            logits,
             fold,
             fitted_on,
             test_fold,
@@ -106,6 +123,8 @@ impl StageKind for PrecomputedExpert {
         key.field("id", id);
         key.field("missing", missing);
         key.field("probabilities", probabilities);
+        key.field("normalise", normalise);
+        key.field("logits", logits);
         key.field("fold", fold);
         if let Some(fitted_on) = fitted_on {
             fitted_on.key(key);
@@ -129,6 +148,16 @@ impl StageKind for PrecomputedExpert {
                 Problem::new("fitted_on", message).hint("leave it out, or leave `fold` out"),
             );
         }
+        if let Some(column) = self.probabilities.repeated() {
+            let message = format!("column {column} is that of two classes");
+            site.report(
+                Problem::new("probabilities", message).hint("each class has a column of its own"),
+            );
+        }
+        if self.normalise && self.logits {
+            let message = "the softmax of logits sums to 1, so that nothing is left to normalise";
+            site.report(Problem::new("normalise", message));
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -139,7 +168,11 @@ impl StageKind for PrecomputedExpert {
         let cohort: Cohort = inputs.one("cohort")?;
         let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
         let table = read(inputs, &self.path, notation)?;
-        let (found, others) = self.evidence(&table, &cohort)?;
+        let Bound { columns, caution } = self.probabilities.bind(&table, &cohort.classes)?;
+        let (found, others) = self.evidence(&table, &columns, &cohort)?;
+        if let Some(caution) = caution {
+            outputs.caution(caution);
+        }
         let lost = cohort.example_id.iter().zip(&found).filter(|(_, found)| found.is_none());
         let lost: Vec<&str> = lost.map(|(id, _)| id).collect();
         let file = &table.file;
@@ -175,8 +208,8 @@ impl StageKind for PrecomputedExpert {
     }
 }
 
-/// A number a class.
-type Probabilities = Vec<f64>;
+/// The probabilities of each row of the cohort, where there are some.
+type Evidence = Vec<Option<Vec<f64>>>;
 
 impl PrecomputedExpert {
     fn external(&self) -> External<'_> {
@@ -193,34 +226,22 @@ impl PrecomputedExpert {
         }
     }
 
-    /// The evidence of each row of the cohort, where the table has it, and the examples that only the table has.
+    /// The evidence of each row of the cohort, where the table has it, and the examples that only the
+    /// table has; `columns`: that of each class.
     fn evidence(
         &self,
         table: &Table,
+        columns: &[usize],
         cohort: &Cohort,
-    ) -> Result<(Vec<Option<Probabilities>>, Vec<String>), StageError> {
+    ) -> Result<(Evidence, Vec<String>), StageError> {
         let id = self.id.column(table, "id.column")?;
-        let columns = self
-            .probabilities
-            .iter()
-            .map(|column| table.column(column, "probabilities"))
-            .collect::<Result<Vec<_>, _>>()?;
-        if columns.len() != cohort.classes.len() {
-            return Err(StageError::data(format!(
-                "{} columns of probabilities for {} classes: {}",
-                columns.len(),
-                cohort.classes.len(),
-                cohort.classes.join(", ")
-            ))
-            .at("probabilities")
-            .hint("name one column a class, in the order of the classes"));
-        }
         let fold = self.fold.as_ref().map(|column| table.column(column, "fold")).transpose()?;
         let mut place = Finder::new(&cohort.example_id);
         let mut found = vec![None; cohort.len()];
         let mut first = vec![0; cohort.len()];
         // Examples that the cohort has not.
         let mut others = Vec::new();
+        let mut are_logits = false;
         for row in 0..table.rows() {
             if let Some(fold) = fold
                 && table.number(row, fold)? != Some(f64::from(self.test_fold))
@@ -241,32 +262,105 @@ impl PrecomputedExpert {
                 });
                 return Err(error);
             }
-            found[at] = Some(probabilities(table, row, &columns)?);
+            let values = values(table, row, columns)?;
+            are_logits |= !is_simplex(&values, EXACT);
+            found[at] = Some(if self.logits {
+                softmax(values, table, row)?
+            } else {
+                self.probabilities(values, table, row)?
+            });
             first[at] = row;
+        }
+        if self.logits && !are_logits && found.iter().any(Option::is_some) {
+            return Err(StageError::data(format!(
+                "the columns of {} are probabilities, not logits: they lie in 0 to 1 and sum to 1 \
+                 in each row",
+                table.file
+            ))
+            .at("logits")
+            .hint("leave logits: true out; the softmax of probabilities is another distribution"));
         }
         Ok((found, others))
     }
+
+    /// Scales a row of probabilities so that they sum to 1 exactly.
+    fn probabilities(
+        &self,
+        mut values: Vec<f64>,
+        table: &Table,
+        row: usize,
+    ) -> Result<Vec<f64>, StageError> {
+        let rounding = ROUNDING * values.len() as f64 + EXACT;
+        let tolerance = if self.normalise { rounding } else { EXACT };
+        if !is_simplex(&values, tolerance) {
+            let bounded = values.iter().all(|p| (-EXACT..=1.0 + EXACT).contains(p));
+            let hint = if is_simplex(&values, rounding) {
+                "normalise: true divides rounded probabilities by their sum".to_owned()
+            } else if bounded {
+                "divide the scores of a row by their sum where they are made".to_owned()
+            } else {
+                "logits: true takes the softmax of logits or log probabilities".to_owned()
+            };
+            let sum: f64 = values.iter().sum();
+            return Err(StageError::data(format!(
+                "{values:?} in {} of {} are no probabilities: each must lie in 0 to 1, and they \
+                 sum to {sum:.6} where 1 is meant",
+                table.place(row),
+                table.file
+            ))
+            .at("probabilities")
+            .hint(hint));
+        }
+        values.iter_mut().for_each(|p| *p = p.clamp(0.0, 1.0));
+        let sum: f64 = values.iter().sum();
+        Ok(values.into_iter().map(|p| p / sum).collect())
+    }
 }
 
-/// The probabilities in a row, which must be some.
-fn probabilities(table: &Table, row: usize, columns: &[usize]) -> Result<Vec<f64>, StageError> {
-    let values = columns
-        .iter()
-        .map(|&column| Ok(table.number(row, column)?.unwrap_or(f64::NAN)))
-        .collect::<Result<Vec<f64>, StageError>>()?;
+/// By how much a probability may leave 0 to 1, and a sum of some 1, for what arithmetic does to the
+/// last digits.
+const EXACT: f64 = 1e-6;
+
+/// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
+const ROUNDING: f64 = 0.005;
+
+/// Whether values are probabilities but for rounding.
+fn is_simplex(values: &[f64], tolerance: f64) -> bool {
     let sum: f64 = values.iter().sum();
-    let sound = values.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() <= 1e-6;
-    if !sound {
+    values.iter().all(|p| (-EXACT..=1.0 + EXACT).contains(p)) && (sum - 1.0).abs() <= tolerance
+}
+
+/// The values of a row, none of which may be missing.
+fn values(table: &Table, row: usize, columns: &[usize]) -> Result<Vec<f64>, StageError> {
+    let value = |&column: &usize| {
+        table.number(row, column)?.ok_or_else(|| {
+            StageError::data(format!(
+                "column {} is missing in {} of {}",
+                table.names[column],
+                table.place(row),
+                table.file
+            ))
+            .at("probabilities")
+            .hint("leave out the row of an example that the model says nothing about")
+        })
+    };
+    columns.iter().map(value).collect()
+}
+
+/// The softmax of a row of logits; that of a class may be -inf.
+fn softmax(mut values: Vec<f64>, table: &Table, row: usize) -> Result<Vec<f64>, StageError> {
+    if values.contains(&f64::INFINITY) || values.iter().all(|z| z.is_infinite()) {
         return Err(StageError::data(format!(
-            "{values:?} in {} of {} are no probabilities: each must lie in 0 to 1 and all sum to 1",
+            "{values:?} in {} of {} are no logits: none may be inf, and not all -inf",
             table.place(row),
             table.file
         ))
-        .at("probabilities")
-        .hint("divide the scores of a row by their sum, or put a softmax in front"));
+        .at("logits"));
     }
-    Ok(values.into_iter().map(|p| p / sum).collect())
+    fuseline_learn::link::softmax(&mut values);
+    Ok(values)
 }
 
+mod columns;
 #[cfg(test)]
 mod tests;

@@ -1,279 +1,354 @@
 //! An ONNX file as a function of one row.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use fuseline_engine::StageError;
-use tract_onnx::pb::attribute_proto::AttributeType;
+use tracing::subscriber::{NoSubscriber, with_default};
+use tract_onnx::Onnx;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{
-    DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTensor, Tensor, tvec,
+    Datum, DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable,
+    IntoTensor, OutletId, TValue, TVec, Tensor, TractError, TractResult, tvec,
 };
+use tract_onnx::tract_hir::infer::Factoid;
 
-use super::Ask;
+use super::branches::inline_decided;
+use super::graph::{all_graphs, origin, producer, prune, tensors, text};
+use super::input::{Declared, type_of};
+use super::{Ask, Input, Model, graph, labels, nodes, rewrite};
 
-/// Reads a model that takes rows of `width` features.
+/// Reads a model for `classes` classes; `input` and `output` name those that are wanted.
 pub(super) fn load(
     file: &str,
     bytes: Vec<u8>,
-    width: usize,
+    classes: usize,
     input: Option<&str>,
     output: Option<&str>,
+) -> Result<Model, StageError> {
+    let mut onnx = tract_onnx::onnx();
+    // Shapes of values are inferred for one row, whatever batch the file says.
+    onnx.ignore_value_info = true;
+    let mut proto = guarded(file, || Ok(onnx.proto_model_for_read(&mut bytes.as_slice())))?
+        .map_err(|error| wrong(file, format!("cannot be read as ONNX: {error}")))?;
+    drop(bytes);
+    nodes::check_opset(file, &proto)?;
+    let mut main = proto.graph.take().ok_or_else(|| wrong(file, "holds no graph".to_owned()))?;
+    let output = choose_output(&main, file, output)?;
+    let is_half =
+        main.output.iter().any(|of| of.name == output && elem_type(of) == Some(DataType::Float16));
+    proto.graph = Some(main);
+    let class_names = labels::class_names(&proto, &output, classes);
+    main = proto.graph.take().unwrap_or_default();
+
+    // What a `ZipMap` names is what is wanted.
+    let zipped = producer(&main, &output).filter(|(node, _)| node.op_type == "ZipMap");
+    let output = zipped.and_then(|(node, _)| node.input.first().cloned()).unwrap_or(output);
+    main.output = vec![ValueInfoProto { name: output.clone(), ..ValueInfoProto::default() }];
+    let all_inputs = keep_inputs(&mut main, file, input)?;
+    prune(&mut main, [output.clone()]);
+    let ends_in = last_link(&main, &output);
+    rewrite::expand(&mut main);
+    nodes::check_nodes(file, &proto, &main, &onnx)?;
+    check_weights(file, &main)?;
+    rewrite::number_labels(&mut main);
+    rewrite::state_fillers(&mut main);
+    graph::copy_constants_inside(&mut main);
+    if main.input.is_empty() {
+        return Err(wrong(file, format!("gives the output {output} whatever its input is"))
+            .at("output")
+            .hint(format!("its inputs are {}", all_inputs.join(", "))));
+    }
+    let declared =
+        main.input.iter().map(|input| Declared::of(input, file)).collect::<Result<Vec<_>, _>>()?;
+    let unused_inputs =
+        all_inputs.into_iter().filter(|name| declared.iter().all(|of| of.name != *name)).collect();
+    let inputs = declared
+        .iter()
+        .map(|input| Input {
+            name: input.name.clone(),
+            width: input.width(),
+            is_whole: matches!(input.of, DatumType::I64 | DatumType::I32),
+        })
+        .collect();
+    let file = file.to_owned();
+    proto.graph = Some(main);
+    let prepare = move |widths: &[usize]| prepare(&file, &onnx, proto, &declared, widths);
+    Ok(Model {
+        inputs,
+        unused_inputs,
+        class_names,
+        ends_in,
+        tolerance: if is_half { 1e-2 } else { 1e-4 },
+        prepare: Box::new(prepare),
+    })
+}
+
+/// An error of the file.
+fn wrong(file: &str, what: String) -> StageError {
+    StageError::data(format!("{file} {what}")).at("path")
+}
+
+/// Makes the model ready to be asked about one row, given how many features each input takes.
+fn prepare(
+    file: &str,
+    onnx: &Onnx,
+    mut proto: ModelProto,
+    declared: &[Declared],
+    widths: &[usize],
 ) -> Result<Ask, StageError> {
-    let wrong = |what: String| StageError::data(format!("{file} {what}")).at("path");
-    let onnx = tract_onnx::onnx();
-    let mut proto = onnx
-        .proto_model_for_read(&mut bytes.as_slice())
-        .map_err(|error| wrong(format!("cannot be read as ONNX: {error}")))?;
-    let graph = proto.graph.as_mut().ok_or_else(|| wrong("holds no graph".to_owned()))?;
-    pass_over_zip_maps(graph);
-    carry_out_scalers(graph);
-    number_labels(graph);
-    keep_one_output(graph, file, output)?;
-    keep_one_input(graph, file, input, width)?;
-    for node in &graph.node {
-        if !onnx.op_register.0.contains_key(&node.op_type) {
-            return Err(unsupported(file, node));
+    let mut parts: Vec<(DatumType, Vec<usize>)> = Vec::with_capacity(declared.len());
+    for (input, &width) in declared.iter().zip(widths) {
+        parts.push((input.of, input.shape_of_row(file, width)?));
+    }
+    let inputs = proto.graph.iter_mut().flat_map(|graph| &mut graph.input);
+    for (input, (declared, (_, shape))) in inputs.zip(declared.iter().zip(&parts)) {
+        input.r#type = Some(type_of(declared.elem_type, shape));
+    }
+    let zeros: Vec<f64> = vec![0.0; widths.iter().sum()];
+    let model = guarded(file, || {
+        inline_decided(onnx, &mut proto)?;
+        let mut model = onnx.model_for_proto_model(&proto)?;
+        infer(&mut model)?;
+        let plain = model.into_typed()?;
+        // What the runtime makes of some models when it optimises them it cannot run.
+        let optimised = plain.clone().into_optimized().and_then(|model| model.into_runnable());
+        match optimised {
+            Ok(model) if model.run(tensors_of(&parts, &zeros)?).is_ok() => Ok(model),
+            _ => plain.into_runnable(),
         }
-    }
-    if let Some(apart) = graph.initializer.iter().find(|tensor| tensor.data_location == Some(1)) {
-        return Err(wrong(format!("keeps the weights {} in another file", apart.name)).hint(
-            "save it as one file: torch.onnx.export(..., external_data=False) or onnx.save(model, path)",
-        ));
-    }
-    let fails = |error: tract_onnx::prelude::TractError| {
-        wrong(format!("cannot be run here: {error:#}")).hint(BARE)
-    };
-    let model = onnx
-        .model_for_proto_model(&proto)
-        .and_then(|model| model.with_input_fact(0, f32::fact([1, width]).into()))
-        .and_then(InferenceModelExt::into_optimized)
-        .and_then(|model| model.into_runnable())
-        .map_err(fails)?;
+    })?;
     let file = file.to_owned();
     Ok(Box::new(move |row| {
-        let asked =
-            Tensor::from_shape(&[1, row.len()], row).map(|row| model.run(tvec!(row.into())));
-        let given = asked.and_then(|given| {
-            let given = given?.remove(0).into_tensor();
-            let given = given.cast_to::<f32>()?;
-            Ok(given.to_plain_array_view::<f32>()?.iter().copied().collect())
-        });
-        given.map_err(|error| StageError::failed(format!("{file} cannot be run: {error:#}")))
+        guarded(&file, || {
+            let answer = model.run(tensors_of(&parts, row)?)?.remove(0).into_tensor();
+            let answer = answer.cast_to::<f64>()?;
+            Ok(answer.to_plain_array_view::<f64>()?.iter().copied().collect())
+        })
     }))
 }
 
-/// A `ZipMap` names probabilities by their class, and what it names is what is wanted.
-fn pass_over_zip_maps(graph: &mut GraphProto) {
-    let (maps, nodes) =
-        std::mem::take(&mut graph.node).into_iter().partition(|node| node.op_type == "ZipMap");
-    graph.node = nodes;
-    for map in maps as Vec<NodeProto> {
-        let (Some(from), Some(to)) = (map.input.first(), map.output.first()) else { continue };
-        let renamed = graph.node.iter_mut().flat_map(|node| &mut node.output);
-        renamed.filter(|name| *name == from).for_each(|name| name.clone_from(to));
-        for output in graph.output.iter_mut().filter(|output| output.name == *to) {
-            // No longer a sequence of maps; what it is now follows from the graph.
-            output.r#type = None;
-        }
+/// The inputs of a model, of the values of a row one behind the other.
+fn tensors_of(parts: &[(DatumType, Vec<usize>)], row: &[f64]) -> TractResult<TVec<TValue>> {
+    let mut given = tvec!();
+    let mut rest = row;
+    for (of, shape) in parts {
+        let (values, behind) = rest.split_at(shape.iter().product());
+        rest = behind;
+        given.push(Tensor::from_shape(shape, values)?.cast_to_dt(*of)?.into_owned().into());
     }
+    Ok(given)
 }
 
-/// A `Scaler` is (x - offset) * scale.
-fn carry_out_scalers(graph: &mut GraphProto) {
-    let mut nodes = Vec::with_capacity(graph.node.len());
-    for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
-        if node.op_type != "Scaler" {
-            nodes.push(node);
-            continue;
-        }
-        let mut from = node.input.clone();
-        for (op, attribute) in [("Sub", "offset"), ("Mul", "scale")] {
-            let Some(values) = node.attribute.iter().find(|found| found.name == attribute) else {
-                continue;
-            };
-            let name = format!("fuseline.scaler{at}.{attribute}");
-            graph.initializer.push(TensorProto {
-                name: name.clone(),
-                dims: vec![1, values.floats.len().try_into().unwrap_or(i64::MAX)],
-                data_type: DataType::Float as i32,
-                float_data: values.floats.clone(),
-                ..TensorProto::default()
-            });
-            let result = format!("{name}.result");
-            nodes.push(NodeProto {
-                name: format!("{name}.node"),
-                op_type: op.to_owned(),
-                input: vec![from.swap_remove(0), name],
-                output: vec![result.clone()],
-                ..NodeProto::default()
-            });
-            from = vec![result];
-        }
-        nodes.push(NodeProto {
-            name: node.name,
-            op_type: "Identity".to_owned(),
-            input: from,
-            output: node.output,
-            ..NodeProto::default()
-        });
-    }
-    graph.node = nodes;
-}
-
-/// Classes go by their place, whatever their names.
-fn number_labels(graph: &mut GraphProto) {
-    for node in &mut graph.node {
-        let ints = match node.op_type.as_str() {
-            "TreeEnsembleClassifier" => "classlabels_int64s",
-            "LinearClassifier" => "classlabels_ints",
-            _ => continue,
-        };
-        let names = node.attribute.iter_mut().filter(|found| found.name == "classlabels_strings");
-        for labels in names.filter(|labels| !labels.strings.is_empty()) {
-            labels.ints = (0..).zip(&labels.strings).map(|(place, _)| place).collect();
-            labels.strings.clear();
-            ints.clone_into(&mut labels.name);
-            labels.set_type(AttributeType::Ints);
+/// Infers the shapes of all values. No node is carried out, not even one of constants, of which the
+/// result would be huge.
+pub(super) fn infer(model: &mut InferenceModel) -> TractResult<()> {
+    for id in model.eval_order()? {
+        let (inputs, outputs) = model.node_facts(id)?;
+        let inputs: Vec<InferenceFact> = inputs.into_iter().cloned().collect();
+        let outputs: Vec<InferenceFact> = outputs.into_iter().cloned().collect();
+        let facts = || (inputs.iter().collect(), outputs.iter().collect());
+        let node = model.node_mut(id);
+        let (given, made) = facts();
+        let Ok((_, made, _)) = node.op.infer_facts(given, made, tvec!()) else { break };
+        check_size(&node.name, &made)?;
+        check_range(&node.name, &node.op.name(), &inputs)?;
+        let (given, made) = facts();
+        let Ok((_, made, _)) = node.op.infer(given, made, tvec!()) else { break };
+        for (slot, (fact, known)) in made.into_iter().zip(&outputs).enumerate() {
+            model.set_outlet_fact(OutletId::new(id, slot), known.unify(&fact)?)?;
         }
     }
+    model.analyse(false)?;
+    let sizes = model
+        .nodes()
+        .iter()
+        .map(|node| check_size(&node.name, node.outputs.iter().map(|output| &output.fact)));
+    sizes.collect()
 }
 
-/// Leaves the wanted output, and the nodes that it needs.
-fn keep_one_output(
-    graph: &mut GraphProto,
-    file: &str,
-    output: Option<&str>,
-) -> Result<(), StageError> {
-    let names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    let wanted: Vec<&str> = match output {
-        Some(output) => names.iter().copied().filter(|name| *name == output).collect(),
-        None => graph
-            .output
-            .iter()
-            .filter(|output| may_be_probabilities(output))
-            .map(|output| output.name.as_str())
-            .collect(),
-    };
-    let [wanted] = wanted[..] else {
-        let what = match output {
-            Some(output) => format!("{file} has no output {output}"),
-            None => format!("{file} has {} outputs that may be probabilities", wanted.len()),
-        };
-        let hint = format!("its outputs are {}", names.join(", "));
-        return Err(StageError::data(what).at("output").hint(hint));
-    };
-    let mut needed = BTreeSet::from([wanted.to_owned()]);
-    let wanted = wanted.to_owned();
-    graph.output.retain(|output| output.name == wanted);
-    // Nodes come after those whose results they take.
-    let mut nodes: Vec<NodeProto> = std::mem::take(&mut graph.node)
-        .into_iter()
-        .rev()
-        .filter(|node| {
-            let takes_part = node.output.iter().any(|name| needed.contains(name));
-            if takes_part {
-                needed.extend(node.input.iter().cloned());
-            }
-            takes_part
-        })
-        .collect();
-    nodes.reverse();
-    graph.node = nodes;
-    graph.initializer.retain(|tensor| needed.contains(&tensor.name));
+fn check_size<'f>(
+    node: &str,
+    facts: impl IntoIterator<Item = &'f InferenceFact>,
+) -> TractResult<()> {
+    for shape in facts.into_iter().filter_map(|fact| fact.shape.concretize()) {
+        let sizes = shape.iter().filter_map(|size| size.to_i64().ok());
+        let size = sizes.fold(1_i64, i64::saturating_mul);
+        if size > MAX_ELEMENTS {
+            return Err(TractError::msg(format!(
+                "node {node} makes {size} numbers of a row, and {MAX_ELEMENTS} are the most"
+            )));
+        }
+    }
     Ok(())
+}
+
+/// The size of a `Range`, which hangs on the values of its inputs.
+fn check_range(node: &str, op: &str, inputs: &[InferenceFact]) -> TractResult<()> {
+    if op != "Range" {
+        return Ok(());
+    }
+    let value = |fact: &InferenceFact| scalar::<f64>(&*fact.value.concretize()?);
+    let values: Option<Vec<f64>> = inputs.iter().map(value).collect();
+    match values.as_deref() {
+        Some([start, limit, step]) if (limit - start) / step > MAX_ELEMENTS as f64 => {
+            Err(TractError::msg(format!(
+                "node {node} counts from {start} to {limit}, and {MAX_ELEMENTS} numbers are the \
+                 most"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value of a tensor of one number.
+pub(super) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
+    // The runtime reads beyond one of none.
+    (tensor.len() == 1).then(|| tensor.cast_to_scalar::<T>().ok()).flatten()
+}
+
+/// The most numbers that a node may make of one row: 2 GB of doubles.
+const MAX_ELEMENTS: i64 = 1 << 28;
+
+/// Does what the ONNX runtime does, and makes an error of the file of its errors and panics;
+/// nothing of what it says of itself is printed or logged.
+fn guarded<T>(file: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T, StageError> {
+    thread_local! {
+        static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !IS_GUARDED.get() {
+                usual(panic);
+            }
+        }));
+    });
+    IS_GUARDED.set(true);
+    let done = catch_unwind(AssertUnwindSafe(|| with_default(NoSubscriber::new(), work)));
+    IS_GUARDED.set(false);
+    let why = match done {
+        Ok(Ok(result)) => return Ok(result),
+        Ok(Err(error)) => {
+            let first = error.to_string();
+            let cause = error.root_cause().to_string();
+            if first == cause {
+                short(&first)
+            } else {
+                format!("{}: {}", short(&first), short(&cause))
+            }
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            format!("the ONNX runtime breaks off: {}", short(text.unwrap_or("without a word")))
+        }
+    };
+    Err(wrong(file, format!("cannot be run here: {why}")).hint(nodes::BARE))
+}
+
+/// The first line of a text, of which no more than a few words matter.
+fn short(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(200) {
+        Some((end, _)) => format!("{} ...", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// Refuses weights that are not in the file, or not as dense tensors.
+fn check_weights(file: &str, main: &GraphProto) -> Result<(), StageError> {
+    for graph in all_graphs(main) {
+        let apart = tensors(graph)
+            .find(|tensor| tensor.data_location == Some(1) || !tensor.external_data.is_empty());
+        if let Some(apart) = apart {
+            let place = apart.external_data.iter().find(|entry| entry.key == "location");
+            let place = place.map_or("another file", |entry| &entry.value);
+            return Err(wrong(file, format!("keeps the weights {} in {place}", apart.name)).hint(
+                "save it as one file: torch.onnx.export(..., external_data=False), or \
+                 onnx.save(onnx.load(path), path)",
+            ));
+        }
+        if let Some(sparse) = graph.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map_or("", |values| &values.name);
+            return Err(wrong(file, format!("has the sparse weights {name}, which are not read"))
+                .hint("export it with dense weights"));
+        }
+    }
+    Ok(())
+}
+
+/// The node that makes probabilities of scores at the end of a graph, when there is one: its type
+/// and name.
+fn last_link(graph: &GraphProto, output: &str) -> Option<String> {
+    let (node, _) = origin(graph, output)?;
+    let is_link = match node.op_type.as_str() {
+        "Softmax" | "Sigmoid" => true,
+        "LinearClassifier" | "TreeEnsembleClassifier" => {
+            matches!(text(node, "post_transform"), "SOFTMAX" | "LOGISTIC" | "SOFTMAX_ZERO")
+        }
+        _ => false,
+    };
+    is_link.then(|| format!("{} {}", node.op_type, graph::node_name(node)))
+}
+
+/// The name of the wanted output, or of the only one that may be probabilities.
+fn choose_output(
+    graph: &GraphProto,
+    file: &str,
+    wanted: Option<&str>,
+) -> Result<String, StageError> {
+    let names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    let hint = format!("its outputs are {}", names.join(", "));
+    let may_be: Vec<&str> = graph
+        .output
+        .iter()
+        .filter(|output| may_be_probabilities(output))
+        .map(|output| output.name.as_str())
+        .collect();
+    let what = match (wanted, &may_be[..]) {
+        (Some(wanted), _) if may_be.contains(&wanted) => return Ok(wanted.to_owned()),
+        (Some(wanted), _) if names.contains(&wanted) => {
+            format!("the output {wanted} of {file} holds labels, not probabilities")
+        }
+        (Some(wanted), _) => format!("{file} has no output {wanted}"),
+        (None, [only]) => return Ok((*only).to_owned()),
+        (None, _) => format!("{file} has {} outputs that may be probabilities", may_be.len()),
+    };
+    Err(StageError::data(what).at("output").hint(hint))
 }
 
 /// Whether an output holds numbers with a point; of some it is not said.
 fn may_be_probabilities(output: &ValueInfoProto) -> bool {
-    match output.r#type.as_ref().and_then(|of| of.value.as_ref()) {
-        Some(type_proto::Value::TensorType(tensor)) => {
-            [DataType::Float, DataType::Double, DataType::Float16]
-                .iter()
-                .any(|of| *of as i32 == tensor.elem_type)
-        }
-        None => true,
-    }
+    matches!(elem_type(output), None | Some(DataType::Float | DataType::Double | DataType::Float16))
 }
 
-/// Leaves the wanted input, which must take rows of `width` features.
-fn keep_one_input(
+/// What the tensor of an output holds, where it is one.
+fn elem_type(output: &ValueInfoProto) -> Option<DataType> {
+    let type_proto::Value::TensorType(tensor) = output.r#type.as_ref()?.value.as_ref()?;
+    DataType::try_from(tensor.elem_type).ok()
+}
+
+/// Leaves the inputs that are no weights, or the wanted one of them; gives the names of all.
+fn keep_inputs(
     graph: &mut GraphProto,
     file: &str,
-    input: Option<&str>,
-    width: usize,
-) -> Result<(), StageError> {
+    wanted: Option<&str>,
+) -> Result<Vec<String>, StageError> {
     let weights: BTreeSet<&str> =
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     graph.input.retain(|input| !weights.contains(input.name.as_str()));
     let names: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
-    let error = |what: String| StageError::data(what).at("input");
-    let hint = format!("its inputs are {}", names.join(", "));
-    if let Some(wanted) = input
+    if let Some(wanted) = wanted
         && !names.iter().any(|name| name == wanted)
     {
-        return Err(error(format!("{file} has no input {wanted}")).hint(hint));
+        return Err(StageError::data(format!("{file} has no input {wanted}"))
+            .at("input")
+            .hint(format!("its inputs are {}", names.join(", "))));
     }
-    graph.input.retain(|one| input.is_none_or(|wanted| one.name == wanted));
-    let [only] = &graph.input[..] else {
-        return Err(error(format!(
-            "{file} has {} inputs where one matrix of features is given",
-            names.len()
-        ))
-        .hint(hint));
-    };
-    let Some(type_proto::Value::TensorType(tensor)) =
-        only.r#type.as_ref().and_then(|of| of.value.as_ref())
-    else {
-        return Ok(());
-    };
-    if tensor.elem_type != DataType::Float as i32 {
-        return Err(error(format!("the input {} of {file} is not in single precision", only.name))
-            .hint("export it with FloatTensorType, or after model.float()"));
-    }
-    let Some(shape) = &tensor.shape else { return Ok(()) };
-    let fixed: Vec<Option<i64>> = shape
-        .dim
-        .iter()
-        .map(|dim| match dim.value {
-            Some(dimension::Value::DimValue(size)) => Some(size),
-            _ => None,
-        })
-        .collect();
-    match fixed[..] {
-        [None | Some(1), None] => Ok(()),
-        [None | Some(1), Some(size)] if usize::try_from(size) == Ok(width) => Ok(()),
-        [None | Some(1), Some(size)] => Err(error(format!(
-            "{file} takes {size} features and is given {width}"
-        ))
-        .hint("columns: [...] says which, in the model's order; exclude: [...] leaves some out")),
-        [Some(rows), _] => Err(error(format!("{file} takes {rows} rows at a time"))
-            .hint("export it for one row, or with a first dimension that is left open")),
-        _ => Err(error(format!(
-            "{file} takes input of {} dimensions where 2 are given: examples and features",
-            fixed.len()
-        ))),
-    }
-}
-
-/// What helps where a model cannot be run.
-const BARE: &str = "export the bare estimator without what surrounds it, or bring its probabilities in by expert.precomputed";
-
-/// What to say of a node that cannot be run here.
-fn unsupported(file: &str, node: &NodeProto) -> StageError {
-    let name = if node.name.is_empty() { node.output.join(", ") } else { node.name.clone() };
-    let hint = match node.op_type.as_str() {
-        "SVMClassifier" | "SVMRegressor" => {
-            "a support vector machine of scikit-learn can be fitted here by expert.linear_svm, or its probabilities \
-             brought in by expert.precomputed"
-        }
-        _ => BARE,
-    };
-    StageError::data(format!(
-        "{file} has the node {name} of type {}, which cannot be run here",
-        node.op_type
-    ))
-    .at("path")
-    .hint(hint)
+    Ok(names)
 }

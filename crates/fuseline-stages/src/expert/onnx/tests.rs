@@ -11,20 +11,37 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/onnx")
 struct Said {
     rows: Vec<Vec<f64>>,
     #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "nothing is run without it"))]
-    models: std::collections::BTreeMap<String, Vec<Vec<f64>>>,
+    models: BTreeMap<String, Vec<Vec<f64>>>,
+}
+
+/// Nets of three classes: what onnxruntime says of each for the same rows.
+#[cfg(feature = "onnx")]
+fn nets() -> BTreeMap<String, Vec<Vec<f64>>> {
+    serde_json::from_str(include_str!("../../../tests/fixtures/onnx/nets/nets.json")).unwrap()
 }
 
 fn said() -> Said {
     serde_json::from_str(include_str!("../../../tests/fixtures/onnx/models.json")).unwrap()
 }
 
-/// The six rows of the fixture in three groups, the first two of them tested; `change` may alter the features.
+/// The evidence of [`asked`].
 fn expert(
     model: &str,
     classes: &[&str],
     more: &Value,
     change: impl FnOnce(&mut Features),
 ) -> Result<Vec<Vec<f64>>, StageError> {
+    asked(model, classes, more, change).map(|(evidence, _)| evidence)
+}
+
+/// The evidence for the six rows of the fixture in three groups, the first two of them tested, and
+/// the cautions; `change` may alter the features.
+fn asked(
+    model: &str,
+    classes: &[&str],
+    more: &Value,
+    change: impl FnOnce(&mut Features),
+) -> Result<(Vec<Vec<f64>>, Vec<String>), StageError> {
     let rows = said().rows;
     let ids: Texts = (0..rows.len()).map(|row| format!("e{row}")).collect();
     let mut features = Features {
@@ -53,7 +70,8 @@ fn expert(
     })?;
     let [test, train]: [Evidence; 2] = [outputs.get("test")?, outputs.get("train")?];
     let all = [&test.probabilities[..], &train.probabilities].concat();
-    Ok(all.chunks(classes.len()).map(<[f64]>::to_vec).collect())
+    let evidence = all.chunks(classes.len()).map(<[f64]>::to_vec).collect();
+    Ok((evidence, outputs.cautions().to_vec()))
 }
 
 #[cfg(not(feature = "onnx"))]
@@ -75,6 +93,184 @@ mod with_the_feature {
         for (found, expected) in found.iter().zip(expected) {
             let away = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(found.len() == expected.len() && away < 1e-6, "{found:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn nets_give_what_onnxruntime_says() {
+        for (net, expected) in nets() {
+            let more = match net.as_str() {
+                "matrix_and_column" => json!({
+                    "inputs": { "first": ["f0"], "rest": ["f1", "f2", "f3"] }, "output": "p",
+                }),
+                _ => json!({}),
+            };
+            let found = expert(&format!("nets/{net}"), &["Talk", "Rest", "Stress"], &more, |_| ());
+            assert_close(&found.unwrap_or_else(|error| panic!("{net}: {error}")), &expected);
+        }
+    }
+
+    #[test]
+    fn outputs_are_bound_to_the_classes_that_the_file_names() {
+        let said = said();
+        let (found, cautions) =
+            asked("scaled_logistic_zipmap", &["talk", "rest", "stress"], &json!({}), |_| ())
+                .unwrap();
+        let turned =
+            |rows: &[Vec<f64>]| rows.iter().map(|p| vec![p[2], p[0], p[1]]).collect::<Vec<_>>();
+        assert_close(&found, &turned(&said.models["scaled_logistic_zipmap"]));
+        assert!(cautions.is_empty(), "{cautions:?}");
+        // From a label output that picks one of the names; from the metadata, where case differs.
+        let found = expert("mlp", &["talk", "rest", "stress"], &json!({}), |_| ()).unwrap();
+        assert_close(&found, &turned(&said.models["mlp"]));
+        let found = expert("nets/named", &["rest", "stress", "talk"], &json!({}), |_| ()).unwrap();
+        let named: Vec<_> = nets()["named"].iter().map(|p| vec![p[1], p[2], p[0]]).collect();
+        assert_close(&found, &named);
+        // Names that are none of the cohort's: only the user knows.
+        let sleep = ["awake", "light", "deep"];
+        assert_eq!(
+            message(&expert("nets/named", &sleep, &json!({}), |_| ()).unwrap_err()),
+            "named.onnx calls its classes Talk, Rest, Stress, and the cohort calls them awake, \
+             light, deep; \
+             say which of the cohort's classes they are, in the order of the model: \
+             classes: [awake, light, deep]"
+        );
+        let deep = json!({ "classes": ["deep", "awake", "light"] });
+        let found = expert("nets/named", &sleep, &deep, |_| ()).unwrap();
+        assert_close(&found, &named);
+        let other = json!({ "classes": THREE });
+        assert_eq!(
+            message(&expert("nets/named", &THREE, &other, |_| ()).unwrap_err()),
+            "named.onnx gives its classes in the order Talk, Rest, Stress, not rest, stress, talk; \
+             leave classes out: the file says the order itself"
+        );
+    }
+
+    #[test]
+    fn that_the_order_of_the_classes_was_taken_for_granted_is_said() {
+        for (model, classes) in [("nets/lstm", &THREE[..]), ("logistic", &THREE[..2])] {
+            let (found, cautions) = asked(model, classes, &json!({}), |_| ()).unwrap();
+            let [caution] = &cautions[..] else { panic!("{cautions:?}") };
+            let file = model.trim_start_matches("nets/");
+            assert!(
+                caution.starts_with(&format!("{file}.onnx does not name its classes, and")),
+                "{caution}"
+            );
+            let more = json!({ "classes": classes });
+            assert_eq!(asked(model, classes, &more, |_| ()).unwrap(), (found, vec![]));
+        }
+        // The numbers of scikit-learn are names where the classes are numbers.
+        let (found, cautions) = asked("logistic", &["1", "0"], &json!({}), |_| ()).unwrap();
+        let said: Vec<_> = said().models["logistic"].iter().map(|p| vec![p[1], p[0]]).collect();
+        assert_close(&found, &said);
+        assert!(cautions.is_empty(), "{cautions:?}");
+        assert!(expert("logistic", &["1", "2"], &json!({}), |_| ()).is_err());
+    }
+
+    #[test]
+    fn inputs_are_given_the_features_that_are_called_as_they_are() {
+        let reversed = |features: &mut Features| features.columns.reverse();
+        let found = expert("nets/columns", &THREE, &json!({}), reversed).unwrap();
+        assert_close(&found, &nets()["columns"]);
+        let refused = |more: Value| {
+            message(&expert("nets/matrix_and_column", &THREE, &more, |_| ()).unwrap_err())
+        };
+        assert_eq!(
+            refused(json!({ "output": "p" })),
+            "the output of matrix_and_column.onnx depends on 2 inputs: rest, first; \
+             say which features each takes: inputs: { rest: [...], first: [...] }"
+        );
+        assert_eq!(
+            refused(json!({ "output": "p", "inputs": { "first": ["f0"] } })),
+            "the output of matrix_and_column.onnx depends on its input rest, and inputs does not \
+             say what it takes"
+        );
+        assert_eq!(
+            refused(json!({ "output": "p", "inputs": { "furst": ["f0"], "rest": ["f1"] } })),
+            "matrix_and_column.onnx has no input furst; its inputs are rest, first"
+        );
+        assert_eq!(
+            refused(json!({ "output": "p", "inputs": { "first": ["f0"], "rest": ["f1"] } })),
+            "matrix_and_column.onnx takes 3 features and is given 1; columns: [...] says which, \
+             in the model's order; \
+             exclude: [...] leaves some out"
+        );
+        assert_eq!(
+            refused(json!({})),
+            "matrix_and_column.onnx has 2 outputs that may be probabilities; its outputs are \
+             embedding, p"
+        );
+    }
+
+    #[test]
+    fn a_softmax_of_probabilities_is_refused() {
+        let refused = |model: &str, classes: &[&str]| {
+            message(&expert(model, classes, &json!({ "softmax": true }), |_| ()).unwrap_err())
+        };
+        let hint = "leave softmax: true out; the softmax of probabilities is another distribution";
+        assert_eq!(
+            refused("nets/conv", &THREE),
+            format!(
+                "the outputs of conv.onnx are probabilities, not logits: it ends in the node \
+                 Softmax p; {hint}"
+            )
+        );
+        assert!(refused("logistic", &THREE[..2]).contains("the node LinearClassifier "));
+        assert_eq!(
+            refused("forest", &THREE),
+            format!(
+                "the outputs of forest.onnx are probabilities, not logits: \
+                 they lie in 0 to 1 and sum to 1 for each example; {hint}"
+            )
+        );
+    }
+
+    #[test]
+    fn nodes_that_would_give_something_else_are_refused_by_name() {
+        let refused = |net: &str| {
+            message(&expert(&format!("nets/{net}"), &THREE, &json!({}), |_| ()).unwrap_err())
+        };
+        for (net, words) in [
+            (
+                "random",
+                "random.onnx has the node noise of type RandomNormalLike, which draws random \
+                 numbers",
+            ),
+            ("dropout_in_training", "has the node drop of type Dropout, which is in training mode"),
+            ("backwards", "has the node back of type LSTM, which runs backwards alone"),
+            ("function", "has the node call of type Relu, which is a function of the file"),
+            ("weights_apart", "keeps the weights w in model.onnx.data; save it as one file"),
+            ("too_large", "cannot be run here: node fill makes 1099511627776 numbers of a row"),
+            ("opset_8", "is written in version 8 of ONNX's operators, where 9 to 28 are read"),
+        ] {
+            assert!(refused(net).contains(words), "{net}: {}", refused(net));
+        }
+    }
+
+    #[test]
+    fn files_of_which_some_bytes_are_others_are_errors_of_the_file() {
+        for net in ["nets/lstm", "nets/attention", "nets/branches", "forest", "torch_mlp"] {
+            let whole = std::fs::read(format!("{FOLDER}/{net}.onnx")).unwrap();
+            for step in 0..24 {
+                let mut bytes = whole.clone();
+                let place = step * 7919 % whole.len();
+                match step % 3 {
+                    0 => bytes.truncate(place),
+                    1 => bytes[place] ^= 1 << (step % 8),
+                    _ => bytes[place] = bytes[place].wrapping_add(97),
+                }
+                let loaded = model::load("a.onnx", bytes, 3, None, None);
+                let asked = loaded.and_then(|model| {
+                    let widths: Vec<usize> =
+                        model.inputs.iter().map(|input| input.width.unwrap_or(4)).collect();
+                    let all = widths.iter().map(|width| (*width).min(1 << 20)).sum();
+                    (model.prepare)(&widths)?(&vec![0.5; all])
+                });
+                if let Err(error) = asked {
+                    assert!(error.message.contains("a.onnx"), "{error}");
+                    assert!(error.message.len() < 600 && !error.message.contains('\n'), "{error}");
+                }
+            }
         }
     }
 
@@ -167,15 +363,18 @@ mod with_the_feature {
         };
         assert_eq!(
             refused("svc", &THREE[..2], json!({})),
-            "svc.onnx has the node SVMc of type SVMClassifier, which cannot be run here; a support vector machine of \
-             scikit-learn can be fitted here by expert.linear_svm, or its probabilities brought in by expert.precomputed"
+            "svc.onnx has the node SVMc of type SVMClassifier, which cannot be run here; a \
+             support vector machine of \
+             scikit-learn can be fitted here by expert.linear_svm, or its \
+             probabilities brought in by expert.precomputed"
         );
         let boosting = refused("boosting", &THREE[..2], json!({}));
         assert!(boosting.starts_with("boosting.onnx cannot be run here: "), "{boosting}");
         assert!(boosting.ends_with("expert.precomputed"), "{boosting}");
         assert_eq!(
             refused("mlp", &THREE, json!({ "exclude": ["f3"] })),
-            "mlp.onnx takes 4 features and is given 3; columns: [...] says which, in the model's order; \
+            "mlp.onnx takes 4 features and is given 3; columns: [...] says which, in the model's \
+             order; \
              exclude: [...] leaves some out"
         );
         assert_eq!(
@@ -188,11 +387,13 @@ mod with_the_feature {
         );
         assert_eq!(
             refused("two_inputs", &THREE[..2], json!({})),
-            "two_inputs.onnx has 2 inputs where one matrix of features is given; its inputs are a, b"
+            "the output of two_inputs.onnx depends on 2 inputs: a, b; \
+             say which features each takes: inputs: { a: [...], b: [...] }"
         );
         assert_eq!(
             refused("batch_of_eight", &THREE[..2], json!({})),
-            "batch_of_eight.onnx takes 8 rows at a time; export it for one row, or with a first dimension that is \
+            "batch_of_eight.onnx takes 8 rows at a time; export it for one row, or with a first \
+             dimension that is \
              left open"
         );
         assert_eq!(
@@ -201,13 +402,14 @@ mod with_the_feature {
         );
         assert_eq!(
             refused("mlp", &THREE, json!({ "classes": ["rest", "stress", "sleep"] })),
-            "the model's classes rest, stress, sleep are not those of the cohort: rest, stress, talk"
+            "the model's classes rest, stress, sleep are not those of the cohort: rest, stress, \
+             talk"
         );
     }
 
     #[test]
     fn a_file_that_is_no_model_is_refused() {
-        let error = model::load("a.onnx", b"not a model".to_vec(), 4, None, None).err().unwrap();
+        let error = model::load("a.onnx", b"not a model".to_vec(), 2, None, None).err().unwrap();
         assert!(error.message.starts_with("a.onnx "), "{error}");
     }
 }
