@@ -8,8 +8,8 @@ use fuseline_engine::{Fold, Inputs, KeyWriter, Rows, StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::load::notation::Notation;
-use crate::load::table::{Table, file_name, open};
+use crate::load::csv::TextFormat;
+use crate::load::table::{Table, ending, file_name, open};
 use crate::pattern::Column;
 
 /// The examples that a model from outside has seen.
@@ -37,8 +37,7 @@ impl FittedOn {
                 key.field("fitted_on", "ids");
                 key.file("fitted_on.ids", path);
                 // The ending of the name says how the file is read.
-                let ending = path.extension().map(|ending| ending.to_string_lossy());
-                key.field("fitted_on.format", &ending);
+                key.field("fitted_on.format", &ending(path));
             }
             declared => key.field("fitted_on", declared),
         }
@@ -86,7 +85,7 @@ impl Seen {
             seen.ids.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
             return Ok(seen);
         }
-        let table = open(path, bytes, Notation::default())?;
+        let table = open(path, bytes, &TextFormat::default())?;
         let named = |name: &str| Column::Name(name.to_owned());
         if table.names.len() == 1 {
             // It may have no header. Where it has one, that is an id of no example.

@@ -14,6 +14,12 @@ pub(crate) mod numeric;
 pub mod parquet;
 pub(crate) mod reading;
 pub(crate) mod table;
+mod text;
+
+/// What an option is that is on unless it is switched off.
+pub(crate) fn yes() -> bool {
+    true
+}
 
 /// The ports of every kind that loads.
 fn ports() -> Ports {

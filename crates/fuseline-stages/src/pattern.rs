@@ -71,6 +71,13 @@ pub enum Column {
     Name(String),
 }
 
+impl Column {
+    /// Whether it is taken by its place.
+    pub(crate) fn is_place(&self) -> bool {
+        matches!(self, Self::Place(_))
+    }
+}
+
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,8 +17,10 @@ use super::label::{Label, Labelling};
 use super::modalities::join_modalities;
 use super::side::Side;
 use crate::join::{JoinOptions, Source, find_mismatch, find_variants};
-use crate::load::notation::{Missing, Notation};
+use crate::load::csv::TextFormat;
+use crate::load::notation::{Decimal, Missing, Notation};
 use crate::load::reading::{Id, unmatched};
+use crate::load::table::{ending, read};
 use crate::pattern::{Column, Pattern};
 
 /// As many label texts are listed.
@@ -58,7 +60,7 @@ pub enum Require {
     Any,
 }
 
-/// A file beside the features: csv, tsv, jsonl or parquet, by the ending of its name.
+/// A file beside the features: csv, tsv, jsonl or parquet, by the ending of its name. Text may be packed by gzip.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LabelTable {
@@ -67,10 +69,34 @@ struct LabelTable {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
-    /// What stands for a missing value, besides an empty cell. An example without a label is left out, with a caution;
-    /// one without a group is an error.
+    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
+    /// comma in others.
+    #[serde(default)]
+    delimiter: Option<char>,
+    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
+    /// their place.
+    #[serde(default = "crate::load::yes")]
+    header: bool,
+    /// What separates the whole part of a number from its fraction.
+    #[serde(default)]
+    decimal: Decimal,
+    /// What separates groups of three digits; nothing when left out.
+    #[serde(default)]
+    thousands: Option<char>,
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// all else counts as it is written, as in [..., "-", -999]. An example
+    /// without a label is left out, with a caution; one without a group is an error.
     #[serde(default)]
     missing: Missing,
+}
+
+impl LabelTable {
+    fn format(&self) -> TextFormat {
+        let Self { delimiter, header, decimal, thousands, missing, .. } = self;
+        let (decimal, thousands, missing) = (*decimal, *thousands, missing.clone());
+        let notation = Notation { missing, decimal, thousands };
+        TextFormat { delimiter: *delimiter, header: *header, notation }
+    }
 }
 
 /// The group of each example: a part of its example_id, or a column of the table.
@@ -106,12 +132,21 @@ impl StageKind for DefineCohort {
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { require, table, group, label, join } = self;
         key.field("require", require);
-        if let Some(LabelTable { path, id, missing }) = table {
+        if let Some(table) = table {
+            let LabelTable {
+                path,
+                id,
+                delimiter: _,
+                header: _,
+                decimal: _,
+                thousands: _,
+                missing: _,
+            } = table;
             key.file_or_folder("table.path", path);
             // The ending of the name says how the file is read.
-            key.field("table.format", &path.extension().map(|ending| ending.to_string_lossy()));
+            key.field("table.format", &ending(path));
             key.field("table.id", id);
-            key.field("table.missing", missing);
+            table.format().write_key(key, "table.", path);
         }
         key.field("group", group);
         key.field("label", label);
@@ -121,6 +156,10 @@ impl StageKind for DefineCohort {
     fn check(&self, site: &mut CheckSite<'_>) {
         for problem in self.label.problems() {
             site.report(problem);
+        }
+        if let Some(table) = &self.table {
+            let problems = table.format().problems_of_table("table.", &table.path);
+            problems.into_iter().for_each(|problem| site.report(problem));
         }
         let group_column = self.group.as_ref().and_then(|group| group.column.as_ref());
         for (option, column) in
@@ -150,10 +189,13 @@ impl StageKind for DefineCohort {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let side = match &self.table {
-            Some(LabelTable { path, id, missing }) => {
-                let notation = Notation { missing: missing.clone(), ..Notation::default() };
-                let table = crate::load::table::read(inputs, path, notation)
+            Some(label_table) => {
+                let LabelTable { path, id, .. } = label_table;
+                let mut table = read(inputs, path, &label_table.format())
                     .map_err(|error| error.at("table.path"))?;
+                let group = self.group.iter().flat_map(|group| &group.column);
+                let taken = id.column.iter().chain(&self.label.column).chain(group);
+                table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));
                 Some(Side::new(id, table)?)
             }
             None => None,
@@ -184,7 +226,15 @@ impl DefineCohort {
             Some(side) => side.keep(ids, &self.join, outputs)?,
             None => ids.to_vec(),
         };
-        let Labelling { classes, label, left_out, missing, seen } = self.label.of(&ids, side)?;
+        let Labelling { classes, label, left_out, missing, sentinel, seen } =
+            self.label.of(&ids, side)?;
+        if let (Some(side), Some(sentinel)) = (side, &sentinel) {
+            let option = side.table.notation.missing.option_with(&sentinel.value.to_string());
+            outputs.caution(format!(
+                "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a missing label",
+                side.table.file
+            ));
+        }
         if let (Some(side), false) = (side, missing.is_empty()) {
             let each: Vec<_> = missing
                 .iter()

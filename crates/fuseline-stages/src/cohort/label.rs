@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::define::matched;
 use super::side::Side;
+use crate::load::notation::{Sentinel, sentinel};
 use crate::pattern::{Column, Pattern};
 
 /// The label of each example: a text that is in a class, or a number that is cut into classes.
@@ -110,6 +111,8 @@ pub(super) struct Labelling {
     pub left_out: BTreeMap<String, usize>,
     /// What stands for missing labels, with how often each was met.
     pub missing: BTreeMap<String, usize>,
+    /// A number that stands for a missing label, as it seems.
+    pub sentinel: Option<Sentinel>,
     /// What to do when a class is empty: which label texts or numbers there are.
     pub seen: String,
 }
@@ -210,6 +213,13 @@ impl Label {
                     *labelling.missing.entry(text.into_owned()).or_default() += 1;
                 }
             }
+            if self.classes.is_none() && self.pattern.is_none() {
+                let numbers = ids.iter().filter_map(|id| {
+                    let text = side.text(id, column, "label.column").ok()??;
+                    side.table.notation.number(&text).filter(|number| !number.is_nan())
+                });
+                labelling.sentinel = sentinel(numbers);
+            }
         }
         Ok(labelling)
     }
@@ -294,7 +304,7 @@ impl Label {
             })
             .collect();
         let classes = classes.into_iter().map(|(name, _)| name).collect();
-        Ok(Labelling { classes, label, left_out, missing: BTreeMap::new(), seen })
+        Ok(Labelling { classes, label, left_out, missing: BTreeMap::new(), sentinel: None, seen })
     }
 
     /// The label text of each example that has one. What a pattern is to match is there and does not read as missing;
@@ -447,5 +457,5 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
         None => format!("none of the {missing} examples has a number"),
     };
     let (left_out, missing) = Default::default();
-    Labelling { classes: cut.classes.clone(), label, left_out, missing, seen }
+    Labelling { classes: cut.classes.clone(), label, left_out, missing, sentinel: None, seen }
 }

@@ -144,6 +144,7 @@ impl Side {
         let column = self.table.column(column, option)?;
         self.row_of.get(id).map_or(Ok(None), |&row| {
             self.table.number(row, column).map_err(|error| {
+                let error = self.table.first_of_column(error, column);
                 let hint = error.hint.clone().unwrap_or_default();
                 error.at(option).hint(format!(
                     "{hint}; threshold and quantile cut numbers: for texts write classes: {{ NAME: [TEXT] }}"

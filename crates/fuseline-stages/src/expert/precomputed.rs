@@ -17,9 +17,10 @@ use super::calibration::Calibration;
 use super::external::External;
 use crate::fitted_on::FittedOn;
 use crate::join::{JoinOptions, Loss, Source, find_mismatch};
-use crate::load::notation::{Missing, Notation};
+use crate::load::csv::TextFormat;
+use crate::load::notation::{Decimal, Missing, Notation};
 use crate::load::reading::{Id, twice};
-use crate::load::table::{Table, read};
+use crate::load::table::{Table, ending, read};
 use crate::pattern::Column;
 use crate::rows::Finder;
 
@@ -48,7 +49,19 @@ pub struct PrecomputedExpert {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
-    /// What stands for a missing value, besides an empty cell.
+    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
+    /// comma in others.
+    #[serde(default)]
+    delimiter: Option<char>,
+    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
+    /// their place.
+    #[serde(default = "crate::load::yes")]
+    header: bool,
+    /// What separates the whole part of a number from its fraction.
+    #[serde(default)]
+    decimal: Decimal,
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// The column of each class, `{ class: column }`; or a list of columns, one a class. The
@@ -104,7 +117,10 @@ impl StageKind for PrecomputedExpert {
         let Self {
             path,
             id,
-            missing,
+            delimiter: _,
+            header: _,
+            decimal: _,
+            missing: _,
             probabilities,
             normalise,
             logits,
@@ -119,9 +135,9 @@ impl StageKind for PrecomputedExpert {
         } = self;
         key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
-        key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
+        key.field("format", &ending(path));
+        self.format().write_key(key, "", path);
         key.field("id", id);
-        key.field("missing", missing);
         key.field("probabilities", probabilities);
         key.field("normalise", normalise);
         key.field("logits", logits);
@@ -148,6 +164,8 @@ impl StageKind for PrecomputedExpert {
                 Problem::new("fitted_on", message).hint("leave it out, or leave `fold` out"),
             );
         }
+        let problems = self.format().problems_of_table("", &self.path);
+        problems.into_iter().for_each(|problem| site.report(problem));
         if let Some(column) = self.probabilities.repeated() {
             let message = format!("column {column} is that of two classes");
             site.report(
@@ -166,8 +184,10 @@ impl StageKind for PrecomputedExpert {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = read(inputs, &self.path, notation)?;
+        let mut table = read(inputs, &self.path, &self.format())?;
+        let columns = self.probabilities.columns();
+        let taken = self.id.column.iter().chain(columns).chain(&self.fold);
+        table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));
         let Bound { columns, caution } = self.probabilities.bind(&table, &cohort.classes)?;
         let (found, others) = self.evidence(&table, &columns, &cohort)?;
         if let Some(caution) = caution {
@@ -212,6 +232,13 @@ impl StageKind for PrecomputedExpert {
 type Evidence = Vec<Option<Vec<f64>>>;
 
 impl PrecomputedExpert {
+    fn format(&self) -> TextFormat {
+        let Self { delimiter, header, decimal, missing, .. } = self;
+        let (decimal, missing) = (*decimal, missing.clone());
+        let notation = Notation { missing, decimal, thousands: None };
+        TextFormat { delimiter: *delimiter, header: *header, notation }
+    }
+
     fn external(&self) -> External<'_> {
         External {
             test_fold: self.test_fold,

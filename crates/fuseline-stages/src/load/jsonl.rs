@@ -16,6 +16,7 @@ use super::limits::{check_expansion, table_bytes};
 use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, Source, Table, Unfit, file_name};
+use super::text;
 
 /// Reads numeric features from a file that holds one JSON object a line, each an example.
 ///
@@ -30,7 +31,8 @@ pub struct LoadJsonl {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
-    /// Which names become features; all but the one of the id when left out.
+    /// Which names become features; when left out, all but the one of the id, those without a name and those that are
+    /// called an index and count the rows.
     #[serde(default)]
     columns: Chosen,
     /// For lines of one example and feature each: where name and value stand. Features are sorted by name.
@@ -39,7 +41,8 @@ pub struct LoadJsonl {
     /// Makes one example of all lines of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value where there is text or a number, besides `null` and empty text.
+    /// What stands for a missing value, besides `null` and empty text: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// What becomes of infinite values (`Infinity`, or the text "inf"). The log says how many there were.
@@ -109,10 +112,9 @@ pub(crate) fn table(
     notation: &Notation,
     column: impl Fn(usize, &str, Option<usize>) -> JsonColumn,
 ) -> Result<Table, StageError> {
-    // A byte order mark is nothing.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let (mut fields, mut lines) = (Vec::<Field>::new(), Vec::new());
     let mut places = BTreeMap::<String, usize>::new();
+    let bytes = text::decode_all(&file, bytes)?;
     let mut width = 0_u64;
     let check_size = |rows: usize, width: u64| {
         let table = table_bytes(rows as u64, width);
@@ -120,7 +122,7 @@ pub(crate) fn table(
             error.hint("its lines name different columns, so that most of the table is missing: long: { name: COLUMN, value: COLUMN } reads one feature a line")
         })
     };
-    for (line, text) in (1_u64..).zip(text.split(|byte| *byte == b'\n')) {
+    for (line, text) in (1_u64..).zip(bytes.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }

@@ -137,6 +137,16 @@ pub enum Decimal {
     Comma,
 }
 
+impl Decimal {
+    /// As it is written.
+    pub(crate) fn sign(self) -> char {
+        match self {
+            Self::Point => '.',
+            Self::Comma => ',',
+        }
+    }
+}
+
 /// How the values of a table are written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Notation {
@@ -182,7 +192,7 @@ impl Notation {
             _ if self.decimal == Decimal::Comma && reads(Decimal::Point, None) => {
                 "decimal: \",\" is for commas, and here stands a point".to_owned()
             }
-            Some(',') if comma => "write thousands: \",\" where the comma separates thousands, and decimal: \",\" where it is a decimal comma".to_owned(),
+            Some(',') if comma => "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where it is a decimal comma".to_owned(),
             _ if comma => "write decimal: \",\" where the comma is a decimal comma".to_owned(),
             Some(separator) => format!("write thousands: {}", quoted(separator)),
             None => match grouped(Decimal::Comma, &format!(".{others}")) {
@@ -196,6 +206,46 @@ impl Notation {
             },
         }
     }
+}
+
+/// A number that stands far from all others of a column, several times: many writers put -999 where a value is missing.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sentinel {
+    pub value: f64,
+    count: usize,
+    /// The least and the largest of the others.
+    others: (f64, f64),
+}
+
+impl fmt::Display for Sentinel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, count, others: (low, high) } = self;
+        write!(f, "has the value {value} {count} times, far from all others ({low} to {high})")
+    }
+}
+
+/// The sentinel among the numbers of a column, if one looks so.
+pub(crate) fn sentinel(values: impl Iterator<Item = f64>) -> Option<Sentinel> {
+    const USUAL: [f64; 8] = [-99.0, 99.0, -999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0];
+    let (mut counts, mut low, mut high) =
+        ([0_usize; USUAL.len()], f64::INFINITY, f64::NEG_INFINITY);
+    for value in values.filter(|value| value.is_finite()) {
+        // Most values are none of these.
+        let usual =
+            (value.abs() >= 99.0).then(|| USUAL.iter().position(|usual| *usual == value)).flatten();
+        match usual {
+            Some(usual) => counts[usual] += 1,
+            None => (low, high) = (low.min(value), high.max(value)),
+        }
+    }
+    let mut met = USUAL.into_iter().zip(counts).filter(|(_, count)| *count > 0);
+    let (Some((value, count)), None) = (met.next(), met.next()) else { return None };
+    let gap = f64::max(low - value, value - high);
+    (count > 1 && gap > 2.0 * (high - low) && high > low).then_some(Sentinel {
+        value,
+        count,
+        others: (low, high),
+    })
 }
 
 /// A character as YAML takes it, and as it can be seen.

@@ -41,7 +41,8 @@ pub struct LoadParquet {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
-    /// Which columns become features; all but the one of the id when left out.
+    /// Which columns become features; when left out, all but the one of the id, those without a name and those that are
+    /// called an index and count the rows.
     #[serde(default)]
     columns: Chosen,
     /// For a table with one row for each example and feature: where name and value stand. Features are sorted by name.
@@ -50,7 +51,8 @@ pub struct LoadParquet {
     /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value where there is text or a number, besides null, NaN and empty text.
+    /// What stands for a missing value, besides null, NaN and empty text: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// What becomes of infinite values. The log says how many there were.

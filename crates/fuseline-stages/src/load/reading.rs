@@ -10,6 +10,7 @@ use fuseline_engine::{Outputs, StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::notation::sentinel;
 use super::table::{Table, exclude};
 use crate::pattern::{Column, Pattern, closest};
 
@@ -18,7 +19,7 @@ use crate::pattern::{Column, Pattern, closest};
 #[serde(try_from = "IdOptions")]
 pub struct Id {
     /// Its column; the number of the row is the example_id when there is none.
-    column: Option<Column>,
+    pub(crate) column: Option<Column>,
     pattern: Option<Pattern>,
 }
 
@@ -59,7 +60,9 @@ impl TryFrom<IdOptions> for Id {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    /// These, in the order of the file. The name of a column of lists stands for all of its places.
+    /// These, in the order of the file. The name of a column of lists stands for all of its places. A column without a
+    /// name, such as the index that pandas or R writes, is a feature only where it is named here: by its place, `c0`, in a
+    /// file of delimited text.
     #[serde(default)]
     include: Option<Vec<String>>,
     /// All but these.
@@ -246,13 +249,17 @@ impl Reading<'_> {
         mut table: Table,
         outputs: &mut Outputs,
     ) -> Result<Features, StageError> {
-        table.cautions.drain(..).for_each(|caution| outputs.caution(caution));
+        let named = self.columns.include.iter().flatten().chain(&self.columns.exclude);
+        let named: Vec<_> = named.cloned().map(Column::Name).collect();
+        let taken = self.long.into_iter().flat_map(|long| [&long.name, &long.value]);
+        let taken = taken.chain(&self.id.column).chain(&named);
+        table.take_cautions(taken).into_iter().for_each(|caution| outputs.caution(caution));
         let id = self.id.column(&table, "id.column")?;
         let rows = table.rows();
         let mut gate = Gate { rule: self.non_finite, seen: 0 };
         let features = match self.long {
             Some(long) => self.long(&table, id, long, &mut gate)?,
-            None => self.wide(&mut table, id, &mut gate)?,
+            None => self.wide(&mut table, id, &mut gate, outputs)?,
         };
         gate.report(&table.file, outputs);
         if features.example_id.is_empty() {
@@ -272,8 +279,9 @@ impl Reading<'_> {
         table: &mut Table,
         id: Option<usize>,
         gate: &mut Gate,
+        outputs: &mut Outputs,
     ) -> Result<Features, StageError> {
-        let chosen = self.chosen(table, id)?;
+        let chosen = self.chosen(table, id, outputs)?;
         let mut keyed = (0..table.rows())
             .map(|row| Ok((self.id.of(table, row, id)?, row)))
             .collect::<Result<Vec<_>, StageError>>()?;
@@ -286,6 +294,14 @@ impl Reading<'_> {
         }
         let mut assembly = Assembly::new(examples.len(), self.pool);
         for &column in &chosen {
+            let values = (0..table.rows()).filter_map(|row| table.number(row, column).ok()?);
+            if let Some(sentinel) = sentinel(values) {
+                let (column, file) = (table.column_text(column), &table.file);
+                let option = table.notation.missing.option_with(&sentinel.value.to_string());
+                outputs.caution(format!(
+                    "{column} of {file} {sentinel}: write {option} where it stands for a missing value"
+                ));
+            }
             assembly.feature(&table.names[column], |example, values| {
                 for &(_, row) in examples[example] {
                     let value = feature(table, row, column)?;
@@ -356,6 +372,9 @@ impl Reading<'_> {
                 .at("columns.include")
                 .hint(hint));
         }
+        if names.iter().any(|name| name == RESERVED) {
+            return Err(reserved(&table.file, "a feature"));
+        }
         let mut assembly = Assembly::new(observed.len(), self.pool);
         let examples: Vec<_> = observed.iter().collect();
         for name in &names {
@@ -368,8 +387,68 @@ impl Reading<'_> {
         assembly.features(&table.file, examples.iter().map(|(example, _)| example.as_str()))
     }
 
+    /// Without the columns that have no name, and those that count the rows and are called so: rows are often sorted by
+    /// label, and nobody chose these for features. Cautions say so, and of other columns that count the rows too.
+    fn without_indices(
+        &self,
+        table: &Table,
+        places: impl Iterator<Item = usize>,
+        outputs: &mut Outputs,
+    ) -> Vec<usize> {
+        let is_asked_for =
+            |name: &String| self.columns.include.iter().flatten().any(|wanted| wanted == name);
+        let (mut kept, mut unnamed) = (Vec::new(), Vec::new());
+        for place in places {
+            let name = &table.names[place];
+            let column = format!("{} of {}", table.column_text(place), table.file);
+            if is_asked_for(name) {
+                kept.push(place);
+            } else if table.is_unnamed(place) {
+                if !table.is_empty(place) {
+                    unnamed.push(place);
+                }
+            } else if table.counts_rows(place) {
+                if INDEX_NAMES.contains(&name.as_str()) {
+                    outputs.caution(format!(
+                        "{column} counts the rows, as the index of a table does, and is no feature: columns: {{ include: [{name}, ...] }} makes it one"
+                    ));
+                    continue;
+                }
+                kept.push(place);
+                outputs.caution(format!(
+                    "{column} counts the rows and is a feature: where rows are sorted by label it gives the label away; columns: {{ exclude: [{name}] }} leaves it out"
+                ));
+            } else {
+                kept.push(place);
+            }
+        }
+        if let Some(&first) = unnamed.first() {
+            let called: Vec<_> = unnamed.iter().map(|place| table.column_text(*place)).collect();
+            let (have, are) = match called.len() {
+                1 => ("has no name", "is no feature"),
+                _ => ("have no names", "are no features"),
+            };
+            let counts = match table.counts_rows(first) {
+                true => " (it counts the rows, as an index does that pandas or R wrote)",
+                false => "",
+            };
+            outputs.caution(format!(
+                "{} of {} {have} and {are}{counts}: columns: {{ include: [{:?}, ...] }} makes it one",
+                called.join(", "),
+                table.file,
+                table.names[first]
+            ));
+        }
+        kept
+    }
+
     /// Places of the columns that become features.
-    fn chosen(&self, table: &Table, id: Option<usize>) -> Result<Vec<usize>, StageError> {
+    fn chosen(
+        &self,
+        table: &Table,
+        id: Option<usize>,
+        outputs: &mut Outputs,
+    ) -> Result<Vec<usize>, StageError> {
         let include = self.columns.include.as_deref().unwrap_or_default();
         for (option, wanted) in
             [("columns.include", include), ("columns.exclude", &self.columns.exclude)]
@@ -379,22 +458,18 @@ impl Reading<'_> {
                 return Err(table.no_column(unknown).at(option));
             }
         }
-        let chosen: Vec<usize> = (0..table.names.len())
-            .filter(|&place| {
-                Some(place) != id && self.columns.takes(&table.names[place], table.list_of(place))
-            })
-            .collect();
-        let mut seen = BTreeMap::new();
+        let taken = (0..table.names.len()).filter(|&place| {
+            Some(place) != id && self.columns.takes(&table.names[place], table.list_of(place))
+        });
+        let chosen = self.without_indices(table, taken, outputs);
+        let mut seen: BTreeMap<_, _> = id.map(|id| (&table.names[id], id)).into_iter().collect();
         for &place in &chosen {
-            if let Some(earlier) = seen.insert(&table.names[place], place) {
-                return Err(StageError::data(format!(
-                    "columns {} and {} of {} are both called {}",
-                    earlier + 1,
-                    place + 1,
-                    table.file,
-                    table.names[place]
-                ))
-                .at("path"));
+            let name = &table.names[place];
+            if let Some(other) = seen.insert(name, place) {
+                return Err(table.same_name(other.min(place), other.max(place)));
+            }
+            if name == RESERVED {
+                return Err(reserved(&table.file, &format!("column {}", place + 1)));
             }
         }
         if chosen.is_empty() {
@@ -403,10 +478,28 @@ impl Reading<'_> {
                 table.file
             ))
             .at("columns")
-            .hint(format!("{}; that of the id is no feature", table.columns_are())));
+            .hint(format!(
+                "{}; that of the id is no feature, and those without a name are where columns.include names them",
+                table.columns_are()
+            )));
         }
         Ok(chosen)
     }
+}
+
+/// Names that programs give to a column of row numbers.
+const INDEX_NAMES: [&str; 7] =
+    ["index", "level_0", "X", "...1", "rownames", "row.names", "row_names"];
+
+/// The name of the ids in every artifact.
+const RESERVED: &str = "example_id";
+
+fn reserved(file: &str, what: &str) -> StageError {
+    StageError::data(format!(
+        "{what} of {file} is called {RESERVED}, as ids are in every table that is made here"
+    ))
+    .at("path")
+    .hint(format!("leave it out with columns: {{ exclude: [{RESERVED}] }}, or rename it"))
 }
 
 impl Chosen {
@@ -481,10 +574,11 @@ fn without_point(id: &str) -> &str {
 /// The value of a feature.
 fn feature(table: &Table, row: usize, column: usize) -> Result<Option<f64>, StageError> {
     table.number(row, column).map_err(|error| {
+        let error = table.first_of_column(error, column);
         let out = exclude(&table.names[column]);
         match &error.hint {
             Some(hint) if *hint != out => {
-                let hint = format!("{hint}, or {out}");
+                let hint = format!("{hint}; or {out}");
                 error.hint(hint)
             }
             _ => error,

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type
 use bytes::Bytes;
 use fuseline_engine::{Inputs, StageError};
 
+use super::csv::TextFormat;
 use super::jsonl::JsonColumn;
 use super::notation::Notation;
 use super::numeric::{number_text, truth_text};
@@ -32,6 +33,10 @@ pub(crate) struct Table {
     pub sources: Vec<Source>,
     /// Columns that hold something else than numbers.
     pub unfit: BTreeMap<usize, Unfit>,
+    /// Places of the columns for which the file has no name.
+    pub unnamed: Vec<usize>,
+    /// Whether the names are the first line of the file.
+    pub has_header: bool,
     /// How the values are written.
     pub notation: Notation,
     /// What whoever reads the results must know of the file.
@@ -159,9 +164,10 @@ pub(crate) enum Cell<'t> {
 impl Table {
     /// A table whose values are written as usual.
     pub fn new(file: String, names: Vec<String>, lines: Option<Vec<u64>>, cells: Cells) -> Self {
-        let notation = Notation::default();
-        let (sources, unfit) = (Vec::new(), BTreeMap::new());
-        Self { file, names, lines, cells, sources, unfit, notation, cautions: Vec::new() }
+        let (sources, unfit, unnamed) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (notation, cautions) = (Notation::default(), Vec::new());
+        let has_header = false;
+        Self { file, names, lines, cells, sources, unfit, unnamed, has_header, notation, cautions }
     }
 
     /// The same, its values written in another way.
@@ -234,7 +240,11 @@ impl Table {
                         self.file
                     ))
                     .at("path")
-                    .hint(self.notation.suggestion(&text))
+                    .hint(match *text == self.names[column] {
+                        true => "the names of the columns stand there again: take the line out"
+                            .to_owned(),
+                        false => self.notation.suggestion(&text),
+                    })
                 })?
             }
             _ => {
@@ -247,6 +257,30 @@ impl Table {
             }
         };
         Ok((!self.notation.missing.has_number(value)).then_some(value))
+    }
+
+    /// The error of the first cell of a column that is no number, with how many others there are, in place of that of
+    /// any cell.
+    pub fn first_of_column(&self, error: StageError, column: usize) -> StageError {
+        let is_no_number = |row: &usize| {
+            !self.unfit.contains_key(&column)
+                && matches!(self.cell(*row, column), Cell::Text(_))
+                && self.number(*row, column).is_err()
+        };
+        let mut rows = (0..self.rows()).filter(is_no_number);
+        let first = rows.next().and_then(|row| self.number(row, column).err());
+        match (first, rows.count()) {
+            (None, _) => error,
+            (Some(first), 0) => first,
+            (Some(first), others) => {
+                let others = match others {
+                    1 => "is one other cell".to_owned(),
+                    _ => format!("are {others} other cells"),
+                };
+                let message = format!("{}, nor {others} of the column", first.message);
+                StageError { message, ..first }
+            }
+        }
     }
 
     fn holds(&self, column: usize, what: &str, hint: String) -> StageError {
@@ -272,6 +306,85 @@ impl Table {
         }
     }
 
+    /// How a column is called in words: by its place where that is its place in the file, and by its name.
+    pub fn column_text(&self, column: usize) -> String {
+        let name = &self.names[column];
+        match self.sources.is_empty() {
+            true if self.unnamed.contains(&column) => format!("column {}", column + 1),
+            true => format!("column {} ({name})", column + 1),
+            false => format!("column {name:?}"),
+        }
+    }
+
+    /// Whether a column has numbers that count the rows, from 0 or from 1, as an index does that a program wrote.
+    pub fn counts_rows(&self, column: usize) -> bool {
+        let number = |row: usize| self.number(row, column).ok().flatten();
+        let Some(first) = number(0).filter(|first| [0.0, 1.0].contains(first)) else {
+            return false;
+        };
+        self.rows() > 2 && (0..self.rows()).all(|row| number(row) == Some(first + row as f64))
+    }
+
+    /// Whether there is nothing in a column.
+    pub fn is_empty(&self, column: usize) -> bool {
+        !self.unfit.contains_key(&column)
+            && (0..self.rows()).all(|row| self.cell(row, column) == Cell::Missing)
+    }
+
+    /// Whether the file has no name for a column, or one that pandas gave it.
+    pub fn is_unnamed(&self, column: usize) -> bool {
+        let name = &self.names[column];
+        let is_numbered = |prefix, suffix| {
+            name.strip_prefix(prefix)
+                .and_then(|name: &str| name.strip_suffix(suffix))
+                .is_some_and(|number| number.parse::<f64>().is_ok())
+        };
+        self.unnamed.contains(&column)
+            || name.is_empty()
+            || is_numbered("Unnamed: ", "")
+            || is_numbered("__index_level_", "__")
+    }
+
+    /// What must be known of the file, given the columns that are taken from it.
+    pub fn take_cautions<'c>(
+        &mut self,
+        taken: impl IntoIterator<Item = &'c Column>,
+    ) -> Vec<String> {
+        let mut cautions = std::mem::take(&mut self.cautions);
+        // A name that is found is one.
+        if taken.into_iter().all(Column::is_place) {
+            cautions.extend(self.header_caution());
+        }
+        cautions
+    }
+
+    /// What to know when the first line was taken for names and looks like a row.
+    fn header_caution(&self) -> Option<String> {
+        let Cells::Text(columns) = &self.cells else { return None };
+        let number = |name: &String| name.parse::<f64>().ok().filter(|number| number.is_finite());
+        let numbers: Vec<f64> = self.names.iter().filter_map(number).collect();
+        // pandas calls columns 0, 1, 2, ... that have no names.
+        let count =
+            |first: f64| (0..).zip(&numbers).all(|(nth, number)| *number == first + f64::from(nth));
+        let are_values = !numbers.is_empty() && !count(0.0) && !count(1.0);
+        let is_value = |(name, column): (&String, &TextColumn)| {
+            let mut texts = (0..self.rows()).map_while(|row| column.text(row));
+            let is_id = name.bytes().any(|byte| byte.is_ascii_digit())
+                && texts.clone().next().is_some_and(|first| shape(first) == shape(name));
+            matches!(column, TextColumn::Texts { .. }) && (is_id || texts.any(|text| text == name))
+        };
+        let looks_like_row = are_values || self.names.iter().zip(columns).any(is_value);
+        (self.has_header && looks_like_row).then(|| {
+            let names: Vec<_> = self.names.iter().take(5).map(String::as_str).collect();
+            format!(
+                "the first line of {} was taken for the names of its columns and looks like a row ({}{}): header: false reads it as one",
+                self.file,
+                names.join(", "),
+                if names.len() < self.names.len() { ", ..." } else { "" }
+            )
+        })
+    }
+
     /// Lets go of a column that is not needed any more.
     pub fn forget(&mut self, column: usize) {
         match &mut self.cells {
@@ -293,7 +406,15 @@ impl Table {
                 Some(source) => return Err(self.is_list(source).at(option)),
                 None => None,
             },
-            Column::Name(wanted) => self.names.iter().position(|name| name == wanted),
+            Column::Name(wanted) => {
+                let is_wanted = |place: &usize| self.names[*place] == *wanted;
+                let mut places = (0..self.names.len()).filter(is_wanted);
+                let first = places.next();
+                if let (Some(first), Some(second)) = (first, places.next()) {
+                    return Err(self.same_name(first, second).at(option));
+                }
+                first
+            }
         };
         found.ok_or_else(|| match wanted {
             Column::Name(wanted) => match self.list(wanted) {
@@ -332,6 +453,22 @@ impl Table {
         .hint("one text or number a row is needed; a list may be a feature for each of its places")
     }
 
+    /// What to say of two columns of one name.
+    pub fn same_name(&self, first: usize, second: usize) -> StageError {
+        StageError::data(format!(
+            "columns {} and {} of {} are both called {}",
+            first + 1,
+            second + 1,
+            self.file,
+            self.names[second]
+        ))
+        .at("path")
+        .hint(match self.sources.is_empty() {
+            true => format!("rename one of them; where an option takes a column by its place, counted from 0, they are {first} and {second}"),
+            false => "rename one of them, or leave one out".to_owned(),
+        })
+    }
+
     /// What to say when a column is not there.
     pub fn no_column(&self, wanted: &str) -> StageError {
         let hint = match closest(wanted, self.names.iter().map(String::as_str)) {
@@ -346,13 +483,9 @@ impl Table {
         let name = self.names.first().map_or("", String::as_str);
         if let (Cells::Text(columns), 1) = (&self.cells, self.names.len()) {
             let first = columns.first().and_then(|column| column.text(0)).unwrap_or_default();
-            let other = [';', '\t', '|', ','];
-            if let Some(other) =
-                other.iter().find(|other| [name, first].join(" ").contains(**other))
-            {
+            if let Some(other) = other_delimiter(&[name, first].join(" "), '\0') {
                 return format!(
-                    "it has one column; if another character separates its cells, write delimiter: \"{}\"",
-                    other.escape_default()
+                    "it has one column; if another character separates its cells, write delimiter: \"{other}\""
                 );
             }
         }
@@ -387,6 +520,22 @@ fn text_cell(text: &str) -> Cell<'_> {
         "" => Cell::Missing,
         text => Cell::Text(Cow::Borrowed(text)),
     }
+}
+
+/// A text with each run of digits as one 0 and each run of letters as one a.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for letter in text.chars() {
+        let class = match letter {
+            digit if digit.is_numeric() => '0',
+            letter if letter.is_alphabetic() => 'a',
+            other => other,
+        };
+        if !(shape.ends_with(class) && class.is_alphanumeric()) {
+            shape.push(class);
+        }
+    }
+    shape
 }
 
 fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
@@ -425,30 +574,46 @@ pub(crate) fn file_name(path: &Path) -> String {
 pub(crate) fn read(
     inputs: &Inputs<'_>,
     path: &Path,
-    notation: Notation,
+    format: &TextFormat,
 ) -> Result<Table, StageError> {
     if inputs.parts(path).is_empty() {
-        return open(path, inputs.read_file(path)?, notation);
+        return open(path, inputs.read_file(path)?, format);
     }
     let part = |file, part| super::parquet::table(file, part, |_, _, _| true);
-    super::parquet::read_parts(inputs, path, part)?.with_notation(notation).with_rows()
+    super::parquet::read_parts(inputs, path, part)?
+        .with_notation(format.notation.clone())
+        .with_rows()
 }
 
-/// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet.
-pub(crate) fn open(path: &Path, bytes: Vec<u8>, notation: Notation) -> Result<Table, StageError> {
+/// The ending of a file's name in lower case, without one that says that it is packed by gzip.
+pub(crate) fn ending(path: &Path) -> Option<String> {
+    let ending = |path: &Path| Some(path.extension()?.to_string_lossy().to_ascii_lowercase());
+    match ending(path) {
+        Some(gz) if gz == "gz" => ending(Path::new(path.file_stem()?)),
+        plain => plain,
+    }
+}
+
+/// What may separate the cells of a text, as YAML takes it.
+pub(crate) fn other_delimiter(text: &str, delimiter: char) -> Option<String> {
+    let mut others = [';', '\t', '|', ','].into_iter().filter(|other| *other != delimiter);
+    others.find(|other| text.contains(*other)).map(|other| other.escape_default().to_string())
+}
+
+/// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet, and all but the last
+/// packed by gzip where `.gz` follows.
+pub(crate) fn open(path: &Path, bytes: Vec<u8>, format: &TextFormat) -> Result<Table, StageError> {
     let file = file_name(path);
     let all_texts = |_: usize, _: &str| TextColumn::texts();
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    let table = match ending.as_deref() {
-        Some("csv" | "txt") => super::csv::table(file, &*bytes, ',', true, &notation, all_texts),
-        Some("tsv") => super::csv::table(file, &*bytes, '\t', true, &notation, all_texts),
+    let table = match ending(path).as_deref() {
+        Some("csv" | "txt" | "tsv" | "tab") => super::csv::table(file, &*bytes, format, all_texts),
         Some("jsonl" | "ndjson") => {
-            super::jsonl::table(file, &bytes, &notation, |_, _, _| JsonColumn::values())
+            super::jsonl::table(file, &bytes, &format.notation, |_, _, _| JsonColumn::values())
         }
         Some("parquet") => super::parquet::table(file, Bytes::from(bytes), |_, _, _| true),
         _ => Err(StageError::data(format!("{file} is no table that can be read here"))
             .at("path")
-            .hint("its name must end in csv, tsv, jsonl, ndjson or parquet")),
+            .hint("its name must end in csv, tsv, txt, jsonl, ndjson or parquet")),
     };
-    table?.with_notation(notation).with_rows()
+    table?.with_notation(format.notation.clone()).with_rows()
 }

@@ -13,9 +13,10 @@ use serde::Deserialize;
 
 use super::{NEVER_TESTED, OneClass};
 use crate::guard::fold_apart;
+use crate::load::csv::TextFormat;
 use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
-use crate::load::table::read;
+use crate::load::table::{ending, read};
 use crate::pattern::{Column, closest};
 
 /// Takes the folds from a column of a table, such as the official split of a data set.
@@ -30,7 +31,16 @@ pub struct Predefined {
     path: PathBuf,
     /// Where the example_id stands.
     id: Id,
-    /// What stands for a missing value, besides an empty cell.
+    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
+    /// comma in others.
+    #[serde(default)]
+    delimiter: Option<char>,
+    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
+    /// their place.
+    #[serde(default = "crate::load::yes")]
+    header: bool,
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// The column that says where an example is tested.
@@ -63,12 +73,23 @@ impl StageKind for Predefined {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { path, id, missing, column, folds, first, never_tested, one_class } = self;
+        let Self {
+            path,
+            id,
+            delimiter: _,
+            header: _,
+            missing: _,
+            column,
+            folds,
+            first,
+            never_tested,
+            one_class,
+        } = self;
         key.file_or_folder("path", path);
         // The ending of the name says how the file is read.
-        key.field("format", &path.extension().map(|ending| ending.to_string_lossy()));
+        key.field("format", &ending(path));
+        self.format().write_key(key, "", path);
         key.field("id", id);
-        key.field("missing", missing);
         key.field("column", column);
         key.field("folds", folds);
         key.field("first", first);
@@ -77,6 +98,8 @@ impl StageKind for Predefined {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
+        let problems = self.format().problems_of_table("", &self.path);
+        problems.into_iter().for_each(|problem| site.report(problem));
         let mut owner = BTreeMap::new();
         for (fold, texts) in self.folds.iter().flatten().enumerate() {
             for text in texts {
@@ -114,8 +137,9 @@ impl StageKind for Predefined {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
-        let table = read(inputs, &self.path, notation)?;
+        let mut table = read(inputs, &self.path, &self.format())?;
+        let taken = self.id.column.iter().chain([&self.column]);
+        table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));
         let id = self.id.column(&table, "id.column")?;
         let column = table.column(&self.column, "column")?;
         let mut row_of = BTreeMap::new();
@@ -195,6 +219,11 @@ impl StageKind for Predefined {
 }
 
 impl Predefined {
+    fn format(&self) -> TextFormat {
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        TextFormat { delimiter: self.delimiter, header: self.header, notation }
+    }
+
     fn fold_of(&self, text: &str) -> Option<i32> {
         if self.never_tested.iter().any(|known| known == text) {
             return Some(NEVER_TESTED);

@@ -6,6 +6,7 @@ use fuseline_artifact::{Features, Texts};
 use fuseline_engine::Labelled;
 
 use super::*;
+use crate::load::table::open;
 
 fn join<'f>(
     stage: &DefineCohort,
@@ -127,10 +128,10 @@ fn from_table(label: Value) -> Result<Cohort, StageError> {
     });
     let stage: DefineCohort = serde_json::from_value(options).unwrap();
     assert!(stage.label.problems().is_empty());
-    let table = crate::load::table::open(
+    let table = open(
         std::path::Path::new("/data/labels.csv"),
         TABLE.as_bytes().to_vec(),
-        Notation::default(),
+        &TextFormat::default(),
     )?;
     let side = Side::new(&stage.table.as_ref().unwrap().id, table)?;
     stage.define(&["a", "b", "c", "d", "e", "f"], Some(&side), &mut Outputs::default())
@@ -186,12 +187,9 @@ fn a_class_above_every_value_is_an_error_at_the_cut() {
 fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     let cut = json!({ "at": [0.4, 0.41], "classes": ["a", "b", "c"] });
     let table = "id,x\na,1\nb,1\nc,1\nd,2\n";
-    let table = crate::load::table::open(
-        std::path::Path::new("t.csv"),
-        table.as_bytes().to_vec(),
-        Notation::default(),
-    )
-    .unwrap();
+    let table =
+        open(std::path::Path::new("t.csv"), table.as_bytes().to_vec(), &TextFormat::default())
+            .unwrap();
     let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
     let side = Side::new(&id, table).unwrap();
     let label: Label = serde_json::from_value(json!({ "column": "x", "quantile": cut })).unwrap();
@@ -205,7 +203,7 @@ fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     let error = from_table(json!({ "column": "emotion", "threshold": cut })).unwrap_err();
     assert_eq!(
         error.message,
-        "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number"
+        "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number, nor are 4 other cells of the column"
     );
     assert_eq!(error.option.as_deref(), Some("label.column"));
 }
@@ -218,12 +216,8 @@ fn a_table_without_any_of_the_examples_says_what_both_have() {
     });
     let stage: DefineCohort = serde_json::from_value(options).unwrap();
     let open = |text: &str| {
-        crate::load::table::open(
-            std::path::Path::new("labels.csv"),
-            text.as_bytes().to_vec(),
-            Notation::default(),
-        )
-        .unwrap()
+        open(std::path::Path::new("labels.csv"), text.as_bytes().to_vec(), &TextFormat::default())
+            .unwrap()
     };
     let id = &stage.table.as_ref().unwrap().id;
     let error = Side::new(id, open(TABLE)).err().unwrap();
@@ -281,7 +275,7 @@ fn labelled(texts: &[&str], label: Value, missing: Value) -> (Vec<String>, Vec<u
         Notation { missing: serde_json::from_value(missing).unwrap(), ..Notation::default() };
     let path = std::path::Path::new("labels.csv");
     let bytes = format!("id,task\n{rows}").into_bytes();
-    let table = crate::load::table::open(path, bytes, notation).unwrap();
+    let table = open(path, bytes, &TextFormat { notation, ..TextFormat::default() }).unwrap();
     let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
     let side = Side::new(&id, table).unwrap();
     let ids: Vec<String> = (0..texts.len()).map(|id| format!("e{id}")).collect();

@@ -36,7 +36,8 @@ impl Probabilities {
         pairs.find_map(|(at, column)| columns[..at].contains(column).then_some(*column))
     }
 
-    fn columns(&self) -> Vec<&Column> {
+    /// All columns.
+    pub fn columns(&self) -> Vec<&Column> {
         match self {
             Self::Listed(columns) => columns.iter().collect(),
             Self::ByClass(columns) => columns.values().collect(),

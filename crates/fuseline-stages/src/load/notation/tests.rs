@@ -58,7 +58,7 @@ fn what_is_no_number_comes_with_the_option_that_reads_it() {
     assert_eq!(
         suggestions,
         [
-            "write thousands: \",\" where the comma separates thousands, and decimal: \",\" where it is a decimal comma",
+            "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where it is a decimal comma",
             "write decimal: \",\" where the comma is a decimal comma",
             "write thousands: \" \"",
             "write decimal: \",\" and thousands: \".\"",
@@ -72,4 +72,17 @@ fn what_is_no_number_comes_with_the_option_that_reads_it() {
         more.suggestion("?"),
         "write missing: [..., \"-\", \"?\"] where it stands for a missing value"
     );
+}
+
+#[test]
+fn a_number_far_from_all_others_looks_like_a_missing_value() {
+    let found = |values: &[f64]| sentinel(values.iter().copied()).map(|found| found.to_string());
+    assert_eq!(
+        found(&[0.5, -999.0, 1.5, -999.0]).as_deref(),
+        Some("has the value -999 2 times, far from all others (0.5 to 1.5)")
+    );
+    assert_eq!(found(&[0.5, -999.0, 1.5]), None, "once is an outlier");
+    assert_eq!(found(&[97.0, 98.0, 99.0, 99.0, 0.0]), None, "among the others");
+    assert_eq!(found(&[99.0, 99.0, 999.0, 0.0, 1.0]), None);
+    assert_eq!(found(&[99.0, 99.0]), None);
 }
