@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
 use super::{Answerer, Diagnosis, Examples, Question, Settings, diagnose};
-use crate::load::notation::Notation;
+use crate::load::csv::TextFormat;
 use crate::load::table::{Table, open};
 use crate::pattern::Column;
 
@@ -139,7 +139,7 @@ pub fn tell(
 fn table(path: &Path) -> Result<Table, StageError> {
     let bytes = fs::read(path)
         .map_err(|error| StageError::data(format!("cannot read {}: {error}", path.display())))?;
-    open(path, bytes, Notation::default())?.with_rows()
+    open(path, bytes, &TextFormat::default())?.with_rows()
 }
 
 /// The column of ids: `example_id`, `id`, or the first.
