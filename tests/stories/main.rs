@@ -7,6 +7,7 @@ mod concurrency;
 mod contract;
 mod data;
 mod diagnostic;
+mod digits;
 mod experts;
 mod faults;
 mod frozen;
