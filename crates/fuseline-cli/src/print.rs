@@ -36,7 +36,9 @@ pub fn json(value: &serde_json::Value) {
 
 /// Writes a line to stderr. When even that is impossible there is nobody left to tell.
 pub fn note(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    // In one piece: another program may write to the same place.
+    let line = format!("{}\n", text.as_ref());
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Whether stderr is a terminal that wants colours and moving bars.

@@ -1,7 +1,6 @@
 """What scikit-learn and scipy say of the study of CMU-MOSEI: python3 mosei.py FOLDER_OF_THE_DATA"""
 import sys
 import numpy as np, pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 from sklearn.linear_model import LogisticRegression
@@ -14,7 +13,15 @@ for m in ['language','acoustic','visual']:
     t=pd.read_parquet(d+m+'.parquet').set_index('video').sort_index(); X[m]=t.to_numpy(float)
 ids=t.index; s=lab.score.loc[ids].to_numpy(); y=(s>np.quantile(s,.5)).astype(int); print('cohort',len(y),np.bincount(y),np.quantile(s,.5))
 fold=np.empty(len(y),int)
-for k,(_,te) in enumerate(StratifiedGroupKFold(5).split(np.zeros(len(y)),y,np.array(ids))): fold[te]=k
+# StratifiedGroupKFold as scikit-learn defines it, each video a group of its own; but ties are ties: 1.9 compares sums of
+# floating-point numbers with <, so that what is equal is told apart by the last bit.
+share=np.zeros((5,2)); whole=np.bincount(y)
+for row in range(len(y)):
+    uneven=[]
+    for k in range(5):
+        share[k,y[row]]+=1; uneven.append(np.mean(np.std(share/whole,axis=0))); share[k,y[row]]-=1
+    tied=np.flatnonzero(np.isclose(uneven,min(uneven))); fold[row]=tied[np.argmin(share[tied].sum(axis=1))]
+    share[fold[row],y[row]]+=1
 def bal(y): return (len(y)/(2*np.bincount(y)))[y]
 def fit(m,tr,ask):
     x=np.where(np.isfinite(X[m]),X[m],np.nan); imp=SimpleImputer().fit(x[tr]); sc=StandardScaler().fit(imp.transform(x[tr]))

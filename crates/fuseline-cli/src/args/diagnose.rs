@@ -18,6 +18,9 @@ Examples:
     Tell(Tell),
     /// Ask a program on the other side of standard input and output, as the Python package does
     #[command(after_help = "\
+Examples:
+  fuseline diagnose serve
+
 The other side sends a header, then answers questions; docs/frozen-models.md has the protocol. It is what
 `fuseline.diagnose` in Python speaks, and any language with pipes can.")]
     Serve,
@@ -63,6 +66,9 @@ pub struct Ask {
 
 /// Arguments of `diagnose tell`.
 #[derive(Arguments)]
+#[command(after_help = "\
+Examples:
+  fuseline diagnose tell ask --predictions predictions.parquet -o out")]
 pub struct Tell {
     /// The folder that `ask` wrote
     pub questions: PathBuf,

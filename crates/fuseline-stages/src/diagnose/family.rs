@@ -31,7 +31,7 @@ pub struct Family {
     #[serde(default)]
     adjust: Adjust,
     /// A gap counts as none when its whole interval lies within plus or minus this, as a fraction (0.02 is 2 percentage
-    /// points), below 0.5. With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
+    /// points), below 1. With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
     /// equivalent when it is left out.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
@@ -97,9 +97,9 @@ impl StageKind for Family {
         if self.without_quality.as_ref().is_some_and(|reference| reference.len() != 1) {
             site.report(Problem::new("without_quality", "one axis with one label is needed"));
         }
-        if let Some(margin) = self.equivalence_margin.filter(|margin| *margin >= 0.5) {
+        if let Some(margin) = self.equivalence_margin.filter(|margin| *margin >= 1.0) {
             let message = format!(
-                "`equivalence_margin` is a fraction below 0.5, and {margin} is {} percentage points",
+                "`equivalence_margin` is a fraction below 1, and {margin} is {} percentage points",
                 100.0 * margin
             );
             site.report(Problem::new("equivalence_margin", message).hint(MARGIN));
@@ -157,7 +157,7 @@ impl Family {
     /// Warns of a margin that is likely meant in per cent.
     fn check_margin(&self, site: &mut PlanSite<'_>) {
         let Some(margin) = self.equivalence_margin else { return };
-        if !(LARGE_MARGIN..0.5).contains(&margin) {
+        if !(LARGE_MARGIN..1.0).contains(&margin) {
             return;
         }
         let Some(action) = site.first() else { return };

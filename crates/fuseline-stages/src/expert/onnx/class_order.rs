@@ -14,7 +14,6 @@ pub(super) fn class_order(
 ) -> Result<(Vec<usize>, Option<String>), StageError> {
     let listed = classes.join(", ");
     let error = |what: String| StageError::data(what).at("classes");
-    let says = |names: &[String]| format!("classes: [{}]", names.join(", "));
     let in_file = match names {
         [] => None,
         // Numbers of places name classes only where classes are numbers.
@@ -62,15 +61,13 @@ pub(super) fn class_order(
             names.join(", ")
         ))
         .hint(format!(
-            "say which of the cohort's classes they are, in the order of the model: {}",
-            says(classes)
+            "say which of the cohort's classes each is, in the order {}: classes: [...]",
+            names.join(", ")
         ))),
         (None, None) => {
             let caution = format!(
                 "{file} does not name its classes, and its outputs are bound to those of the \
-                 cohort in order: \
-                 {listed}; {} says so",
-                says(classes)
+                 cohort in order: {listed}; classes: [{listed}] says so"
             );
             Ok(((0..classes.len()).collect(), Some(caution)))
         }

@@ -132,8 +132,8 @@ mod with_the_feature {
             message(&expert("nets/named", &sleep, &json!({}), |_| ()).unwrap_err()),
             "named.onnx calls its classes Talk, Rest, Stress, and the cohort calls them awake, \
              light, deep; \
-             say which of the cohort's classes they are, in the order of the model: \
-             classes: [awake, light, deep]"
+             say which of the cohort's classes each is, in the order Talk, Rest, Stress: \
+             classes: [...]"
         );
         let deep = json!({ "classes": ["deep", "awake", "light"] });
         let found = expert("nets/named", &sleep, &deep, |_| ()).unwrap();

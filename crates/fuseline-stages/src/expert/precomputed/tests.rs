@@ -22,14 +22,15 @@ fn expert(more: Value, text: &str) -> Result<[Evidence; 2], StageError> {
     asked(more, "csv", text.as_bytes()).map(|(evidence, _)| evidence)
 }
 
-/// Evidence of training and test rows, and cautions.
+/// Evidence of training and test rows, and cautions but for that of examples without evidence.
 fn asked(
     more: Value,
     ending: &str,
     bytes: &[u8],
 ) -> Result<([Evidence; 2], Vec<String>), StageError> {
     let outputs = outputs(more, ending, bytes, Vec::new())?;
-    let cautions = outputs.cautions().to_vec();
+    let mut cautions = outputs.cautions().to_vec();
+    cautions.retain(|caution| !caution.contains("has no evidence for"));
     Ok(([outputs.get("train")?, outputs.get("test")?], cautions))
 }
 
@@ -45,6 +46,7 @@ fn outputs(
     std::fs::write(&path, bytes).unwrap();
     let mut options = json!({
         "path": path, "id": { "column": "id" }, "probabilities": ["rest", "stress"], "test_fold": 0,
+        "join": { "at_least": 0.1 },
     });
     for (name, value) in more.as_object().unwrap() {
         options[name] = value.clone();
