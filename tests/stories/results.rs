@@ -419,3 +419,52 @@ fn shells_and_manuals_know_every_command() {
     }
     reads("man", &["--warnings", "-E", "UTF-8", "-l", "man1/fuseline-report.1"]);
 }
+
+#[test]
+fn outputs_are_never_written_over_what_the_run_reads() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: over\nstages:\n  f:\n    uses: load.csv\n    with: { path: d.csv, id: { column: id } }\noutputs:\n  d.csv: f\n",
+    );
+    lab.write("d.csv", "id,a\nx,1\ny,2\n");
+    let before = lab.read("d.csv");
+    let ran = lab.run(["run", "workflow.yaml", "--out", "."]);
+    assert!(ran.exits(2).stderr().contains("would be written over"), "{}", ran.stderr());
+    assert_eq!(lab.read("d.csv"), before);
+    std::fs::create_dir(lab.path("out")).expect("a folder can be made");
+    std::os::unix::fs::symlink(lab.path("d.csv"), lab.path("out/d.csv")).expect("a link");
+    lab.run(["run", "workflow.yaml", "--out", "out"]).exits(2);
+    assert_eq!(lab.read("d.csv"), before);
+    lab.run(["run", "workflow.yaml", "--out", "elsewhere"]).success();
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_no_exit_code() {
+    let lab = Lab::with_workflow("fuseline: 1\nname: no\nstages: { f: { uses: load.nothing } }\n");
+    for command in ["run workflow.yaml --format json", "check workflow.yaml --format json"] {
+        let script = format!("$0 {command} 2>/dev/null | true; exit ${{PIPESTATUS[0]}}");
+        let ended = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .arg(fuseline_tests::fuseline())
+            .current_dir(lab.path(""))
+            .status()
+            .expect("bash is there");
+        assert_eq!(ended.code(), Some(2), "{command}");
+    }
+}
+
+#[test]
+fn a_mistake_far_to_the_right_of_a_line_is_said_with_its_place() {
+    let stages: Vec<String> = (0..900)
+        .map(|n| {
+            let group = if n == 899 { "group" } else { "groups" };
+            format!(r#""c{n}":{{"uses":"simulate.cohort","with":{{"examples":20,"{group}":5}}}}"#)
+        })
+        .collect();
+    let lab = Lab::new();
+    let text = format!(r#"{{"fuseline":1,"name":"gen","stages":{{{}}}}}"#, stages.join(","));
+    lab.write("gen.json", text);
+    let ran = lab.run(["check", "gen.json"]);
+    let said = ran.exits(2).stderr().to_owned();
+    assert!(said.contains("at: gen.json:1:") && said.contains("did you mean"), "{said}");
+    assert!(said.len() < 500_000, "{} bytes", said.len());
+}

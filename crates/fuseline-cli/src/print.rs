@@ -11,7 +11,8 @@ use crate::action_log::ActionLog;
 use crate::args::Global;
 use crate::exit::Failure;
 
-/// Writes a result to stdout. A reader that went away (`| head`) ends the program quietly, a full disk with words.
+/// Writes a result to stdout. A reader that went away (`| head`) silences it and changes nothing else: what the command
+/// found decides how it ends. A full disk ends it with words.
 pub fn result(text: impl AsRef<str>) {
     let mut stdout = io::stdout().lock();
     let text = text.as_ref();
@@ -21,7 +22,7 @@ pub fn result(text: impl AsRef<str>) {
         .and_then(|()| stdout.flush());
     match written {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             note(format!("error: cannot write to stdout: {error}"));
             std::process::exit(1);

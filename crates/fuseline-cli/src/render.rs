@@ -26,6 +26,11 @@ pub fn texts(found: &[Diagnostic], files: &Files, rich: bool) -> Vec<String> {
         let shown = Shown::new(diagnostic, files);
         // Writing to a string does not fail.
         let _ = handler.render_report(&mut text, &shown);
+        if !shown.is_drawn {
+            let start = files.line_column(&diagnostic.place);
+            let file = files.path(diagnostic.place.file).display();
+            let _ = writeln!(text, "  at: {file}:{}:{}", start.line, start.column);
+        }
         let _ = write!(text, "{}", elsewhere(diagnostic, files));
         text.trim_end().to_owned()
     };
@@ -92,7 +97,12 @@ struct Shown<'a> {
     diagnostic: &'a Diagnostic,
     source: NamedSource<String>,
     labels: Vec<LabeledSpan>,
+    /// Whether the place is drawn within its lines; the message names it otherwise.
+    is_drawn: bool,
 }
+
+/// A line of more bytes is not drawn: nobody could read it, and columns beyond 65,535 cannot be.
+const MAX_DRAWN_LINE_BYTES: usize = 2000;
 
 impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic, files: &Files) -> Self {
@@ -106,8 +116,20 @@ impl<'a> Shown<'a> {
         labels.extend(here.map(|related| {
             LabeledSpan::new_with_span(Some(related.message.clone()), related.place.span.clone())
         }));
-        Self { diagnostic, source: NamedSource::new(name, files.text(file).to_owned()), labels }
+        let text = files.text(file);
+        let is_drawn = labels.iter().all(|label| is_drawable(text, label.offset(), label.len()));
+        Self { diagnostic, source: NamedSource::new(name, text.to_owned()), labels, is_drawn }
     }
+}
+
+/// Whether the lines of a span and its neighbours are short enough to be drawn.
+fn is_drawable(text: &str, start: usize, length: usize) -> bool {
+    let before = text.get(..start).unwrap_or(text);
+    let after = text.get(start + length..).unwrap_or_default();
+    let within = text.get(start..start + length).unwrap_or_default();
+    let first = before.rsplit('\n').take(2).map(str::len);
+    let last = after.split('\n').take(2).map(str::len);
+    first.chain(last).chain(within.split('\n').map(str::len)).sum::<usize>() < MAX_DRAWN_LINE_BYTES
 }
 
 impl fmt::Display for Shown<'_> {
@@ -143,9 +165,12 @@ impl miette::Diagnostic for Shown<'_> {
         self.diagnostic.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(self)
+        self.is_drawn.then_some(self)
     }
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if !self.is_drawn {
+            return None;
+        }
         Some(Box::new(self.labels.iter().cloned()))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! All members share their ports, so that `uses: quality.${{ quality }}` checks; each reads only
 //! what it needs. Those that are fitted give training rows quality out of fold, over the inner
-//! folds of the expert: see [`put_fitted`].
+//! folds of the expert: see `put_fitted`.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
 use fuseline_engine::{

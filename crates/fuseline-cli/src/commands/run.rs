@@ -105,6 +105,8 @@ fn plan_and_run(
         session.services.recall(cache);
     }
     let plan = session.plan(Depth::Key, &args.only)?;
+    let folder = results(args, &plan.workflow().name);
+    keep_inputs(&plan, args, &folder)?;
     let begun = begin()?;
     let Begun { cache, run, file, index } = &begun;
     let stop = interruptible()?;
@@ -137,7 +139,6 @@ fn plan_and_run(
         .map_err(Failure::failed)
     };
     let mut outcome = round(index)?;
-    let folder = results(args, &name);
     let mut outputs = Map::new();
     let files = &session.services.files;
     let mut deliver = |outcome: &Outcome| {
@@ -216,6 +217,27 @@ fn keep_index(begun: &Begun, news: Option<&Index>, note: &[Bytes]) {
         // Without the index the next run reads the records, and that is all.
         tracing::warn!(%error, "the index of the workflow was not kept");
     }
+}
+
+/// Refuses outputs that would be written over what the run reads, be it through a link.
+fn keep_inputs(plan: &Plan<'_>, args: &Run, folder: &Path) -> Result<(), Failure> {
+    let of_command = [Some(&args.workflow.workflow), args.workflow.params.as_ref()];
+    let read = plan.files();
+    let read = read.keys().copied().chain(of_command.into_iter().flatten().map(PathBuf::as_path));
+    let read: Vec<PathBuf> = read.filter_map(|path| path.canonicalize().ok()).collect();
+    for output in &plan.workflow().outputs {
+        let path = folder.join(&output.file);
+        let Ok(there) = path.canonicalize() else { continue };
+        if let Some(input) = read.iter().find(|input| there.starts_with(input)) {
+            return Err(Failure::wrong(format!(
+                "the output {} would be written over {}, which the run reads",
+                output.file.display(),
+                input.display()
+            ))
+            .hint("give the output another name, or results another folder by --out"));
+        }
+    }
+    Ok(())
 }
 
 /// Where the outputs go.

@@ -83,7 +83,7 @@ struct LabelTable {
     /// What separates groups of three digits; nothing when left out.
     #[serde(default)]
     thousands: Option<char>,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
     /// all else counts as it is written, as in [..., "-", -999]. An example
     /// without a label is left out, with a caution; one without a group is an error.
     #[serde(default)]

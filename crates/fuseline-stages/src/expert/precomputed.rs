@@ -60,7 +60,7 @@ pub struct PrecomputedExpert {
     /// What separates the whole part of a number from its fraction.
     #[serde(default)]
     decimal: Decimal,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
     /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,

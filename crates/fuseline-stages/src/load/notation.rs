@@ -87,7 +87,7 @@ impl JsonSchema for Missing {
         json_schema!({
             "type": "array",
             "items": { "type": ["string", "number"] },
-            "description": "What stands for a missing value, besides an empty cell: `...` is the default list (NA, N/A, NaN, null, None, <NA>, #N/A and #NA, in any case), and every other text or number counts as it is written, as in [..., \"-\", -999]."
+            "description": "What stands for a missing value, besides an empty cell: `...` is the default list (NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA, in any case), and every other text or number counts as it is written, as in [..., \"-\", -999]."
         })
     }
 }

@@ -51,7 +51,7 @@ pub struct LoadParquet {
     /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value, besides null, NaN and empty text: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// What stands for a missing value, besides null, NaN and empty text: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
     /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,

@@ -39,7 +39,7 @@ pub struct Predefined {
     /// their place.
     #[serde(default = "crate::load::yes")]
     header: bool,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, <NA>, #N/A and #NA in any case;
+    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
     /// all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
