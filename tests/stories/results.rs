@@ -442,7 +442,7 @@ fn a_reader_that_goes_away_changes_no_exit_code() {
     let lab = Lab::with_workflow("fuseline: 1\nname: no\nstages: { f: { uses: load.nothing } }\n");
     for command in ["run workflow.yaml --format json", "check workflow.yaml --format json"] {
         let script = format!("$0 {command} 2>/dev/null | true; exit ${{PIPESTATUS[0]}}");
-        let ended = std::process::Command::new("bash")
+        let ended = Command::new("bash")
             .args(["-c", &script])
             .arg(fuseline_tests::fuseline())
             .current_dir(lab.path(""))
