@@ -468,3 +468,23 @@ fn a_mistake_far_to_the_right_of_a_line_is_said_with_its_place() {
     assert!(said.contains("at: gen.json:1:") && said.contains("did you mean"), "{said}");
     assert!(said.len() < 500_000, "{} bytes", said.len());
 }
+
+#[test]
+fn a_deposit_of_somebodys_run_writes_nowhere_but_into_its_folder() {
+    let lab = lab();
+    run(&lab);
+    let context = lab.run(["runs", "show", "latest", "--format", "json"]).json()["run"].clone();
+    let path = format!("cache/runs/{}/context.json", context.as_str().expect("an id"));
+    let sound = lab.read(&path);
+    for name in ["../../up", "/absolute", ""] {
+        let mut value: Value = serde_json::from_slice(&sound).expect("it is JSON");
+        value["outputs"][0]["file"] = name.into();
+        lab.write(&path, value.to_string());
+        let ran = lab.run(["report", "--ro-crate", "deep/deposit"]);
+        let said = ran.exits(2).stderr().to_owned();
+        assert!(said.contains("is no file within a folder"), "{said}");
+        assert!(!lab.path("up").exists() && !lab.path("deep/up").exists());
+    }
+    lab.write(&path, &sound);
+    lab.run(["report", "--ro-crate", "deep/deposit"]).success();
+}

@@ -2,7 +2,7 @@
 //! `cache/runs/ID/context.json`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::Cache;
@@ -94,8 +94,23 @@ impl Context {
         let bytes = cache.read_run_file(run, FILE)?.ok_or_else(|| wrong("is not there"))?;
         let context: Self = serde_json::from_slice(&bytes)
             .map_err(|error| wrong(&format!("is damaged: {error}")))?;
-        if context.format == FORMAT { Ok(context) } else { Err(wrong("has another form")) }
+        if context.format != FORMAT {
+            return Err(wrong("has another form"));
+        }
+        // Whoever may write to a cache must not thereby write elsewhere.
+        let outputs = context.outputs.iter().map(|output| output.file.as_str());
+        let mut names = outputs.chain(context.texts.iter().map(|(name, _)| name.as_str()));
+        match names.find(|name| !stays_inside(name)) {
+            Some(name) => Err(wrong(&format!("names {name:?}, which is no file within a folder"))),
+            None => Ok(context),
+        }
     }
+}
+
+/// Whether a name leads to a place within the folder that it is joined to.
+fn stays_inside(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// The texts that were read, named relative to the workflow's folder.
