@@ -104,11 +104,6 @@ impl Column {
     pub(crate) const fn full(name: &'static str, of: ColumnType, help: &'static str) -> Self {
         Self { name: ColumnName::Is(name), of, nullable: false, help }
     }
-
-    /// A column in which values may be missing.
-    pub(crate) const fn sparse(name: &'static str, of: ColumnType, help: &'static str) -> Self {
-        Self { name: ColumnName::Is(name), of, nullable: true, help }
-    }
 }
 
 impl ColumnType {

@@ -3,7 +3,11 @@
 //! Plain structs that whoever has the artifacts fills in. A value that was not measured is `None` (or an
 //! empty list), and the report then leaves out what would have needed it.
 
+pub use fuseline_artifact::Control;
+use fuseline_artifact::{Finding, Findings, findings_columns};
 use serde::{Deserialize, Serialize};
+
+use crate::format::finite;
 
 /// Names the values that the axes have at one place, in the order of the axes.
 pub type Point = Vec<(String, String)>;
@@ -119,95 +123,70 @@ pub struct Asked {
     pub seed: u64,
 }
 
-/// What a condition is there for.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Control {
-    /// A condition that the question is about.
-    #[default]
-    Native,
-    /// Quality that is known to matter: the test should see it.
-    Positive,
-    /// Quality that is known to mean nothing: the test should stay quiet.
-    Negative,
+/// What a report shows of a value of the findings: a number that is not finite is not there.
+pub trait Shown {
+    /// The type that a report holds.
+    type Form;
+
+    /// The value, as a report holds it.
+    fn shown(&self) -> Self::Form;
 }
 
-impl Control {
-    /// Reads the word that stands in the `control` column of findings.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "native" => Some(Self::Native),
-            "positive" => Some(Self::Positive),
-            "negative" => Some(Self::Negative),
-            _ => None,
+macro_rules! shown {
+    ($($type:ty as $form:ty: $value:ident => $shown:expr;)*) => {
+        $(impl Shown for $type {
+            type Form = $form;
+
+            fn shown(&self) -> $form {
+                let $value = self;
+                $shown
+            }
+        })*
+    };
+}
+
+shown! {
+    Control as Control: control => *control;
+    bool as bool: flag => *flag;
+    i64 as u64: count => count.unsigned_abs();
+    f64 as Option<f64>: number => finite(Some(*number));
+    Option<f64> as Option<f64>: number => finite(*number);
+    Option<bool> as Option<bool>: flag => *flag;
+}
+
+macro_rules! define_finding_row {
+    (
+        columns { $($name:ident: $type:ty, $help:literal;)* }
+        by_modality { $($many:ident, $prefix:literal, $many_help:literal;)* }
+    ) => {
+        /// One row of the findings. Accuracies, gaps and rates are fractions, not per cent.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct FindingRow {
+            /// The axis values, in the order of [`ReportData::axes`].
+            pub point: Point,
+            $(#[doc = concat!($help, ".")] pub $name: <$type as Shown>::Form,)*
+            $(#[doc = concat!($many_help, ".")] pub $many: Vec<(String, Option<f64>)>,)*
         }
-    }
 
-    /// The word that stands in the `control` column of findings.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Positive => "positive",
-            Self::Negative => "negative",
+        impl FindingRow {
+            /// A row of the findings, with the names of its axes and modalities.
+            #[must_use]
+            pub fn from_finding(findings: &Findings, row: &Finding) -> Self {
+                let by_modality = |values: &[Option<f64>]| {
+                    findings.modalities.iter().cloned().zip(values.iter().copied()).collect()
+                };
+                Self {
+                    point: findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect(),
+                    $($name: row.$name.shown(),)*
+                    $($many: by_modality(&row.$many),)*
+                }
+            }
         }
-    }
+    };
 }
 
-/// One row of the findings. Accuracies, gaps and rates are fractions, not per cent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FindingRow {
-    /// The axis values, in the order of [`ReportData::axes`].
-    pub point: Point,
-    /// Native condition or control.
-    pub control: Control,
-    /// Whether the quality is a function of the evidence, which a permutation holds fixed.
-    pub evidence_derived: bool,
-    /// Test examples, pooled over folds.
-    pub n_examples: u64,
-    /// Groups (subjects) among them.
-    pub n_groups: u64,
-    /// Permutations drawn.
-    pub n_permutations: u64,
-    /// Balanced accuracy under Clean-Q.
-    pub ba_clean: Option<f64>,
-    /// Mean balanced accuracy under Broken-Q.
-    pub ba_broken: Option<f64>,
-    /// Balanced accuracy of the same rule refitted without quality.
-    pub ba_without_quality: Option<f64>,
-    /// Permutation gap.
-    pub gap: Option<f64>,
-    /// Lower end of the gap's interval.
-    pub gap_low: Option<f64>,
-    /// Upper end of the gap's interval.
-    pub gap_high: Option<f64>,
-    /// One-sided permutation p-value.
-    pub p_value: Option<f64>,
-    /// The same, adjusted for the family of tests.
-    pub p_adjusted: Option<f64>,
-    /// Share of decisions that a permutation changes, on average.
-    pub flip_rate: Option<f64>,
-    /// Mean total-variation distance between the probabilities under Clean-Q and Broken-Q.
-    pub probability_shift: Option<f64>,
-    /// Standard deviation of balanced accuracy over the permutations.
-    pub null_sd: Option<f64>,
-    /// The smallest gap that this test could have detected.
-    pub detectable_gap: Option<f64>,
-    /// Whether the gap's interval lies within the equivalence margin; `None`: no margin was stated.
-    pub equivalent: Option<bool>,
-    /// Balanced accuracy of the best single expert.
-    pub ba_best_unimodal: Option<f64>,
-    /// Balanced accuracy of the oracle that picks a modality per example.
-    pub ba_oracle: Option<f64>,
-    /// Oracle minus fused decision.
-    pub headroom: Option<f64>,
-    /// AUROC of quality for "this expert is right", by modality.
-    pub alignment: Vec<(String, Option<f64>)>,
-}
+findings_columns!(define_finding_row);
 
 impl FindingRow {
     /// Balanced accuracy gained over the same rule refitted without quality.

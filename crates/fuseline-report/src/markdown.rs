@@ -57,7 +57,7 @@ pub fn markdown(data: &ReportData) -> String {
         for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
             let axes = data.axes.iter().map(|axis| escape(row.value_of(axis).unwrap_or("–")));
             let values = [
-                row.control.word().to_owned(),
+                row.control.name().to_owned(),
                 format!("{} {}", verdict.reading.sign(), verdict.reading.label()),
                 gap(row),
                 p_number(row.p_value),

@@ -1,6 +1,12 @@
 //! One row of results a point.
+//!
+//! [`findings_columns!`](crate::findings_columns) is the one definition of the columns: schema, struct and codec come
+//! from it here, the row of a report in `fuseline-report`.
 
-use arrow::array::{Array, BooleanArray, Float64Array, Int64Array};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray};
+use arrow::datatypes::ArrowPrimitiveType;
 
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
@@ -9,103 +15,149 @@ use crate::kind::ArtifactKind;
 use crate::kinds::quality::Control;
 use crate::schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 
-pub(crate) static SCHEMA: KindSchema = KindSchema {
-    kind: ArtifactKind::Findings,
-    version: 1,
-    columns: &[
-        Column {
-            name: ColumnName::Begins(""),
-            of: ColumnType::Utf8,
-            nullable: false,
-            help: "one column an axis: the row's point on it",
-        },
-        Column::full(
-            "control",
-            ColumnType::Utf8,
-            "native, positive or negative: what the quality is",
-        ),
-        Column::full(
-            "evidence_derived",
-            ColumnType::Boolean,
-            "whether the quality is a function of the evidence",
-        ),
-        Column::full("n_examples", ColumnType::Int64, "test examples, pooled over the folds"),
-        Column::full("n_groups", ColumnType::Int64, "their groups"),
-        Column::full("n_permutations", ColumnType::Int64, "permutations drawn"),
-        Column::full("ba_clean", ColumnType::Float64, "balanced accuracy under Clean-Q"),
-        Column::full("ba_broken", ColumnType::Float64, "its mean under Broken-Q"),
-        Column::sparse(
-            "ba_without_quality",
-            ColumnType::Float64,
-            "that of the same rule refitted without quality",
-        ),
-        Column::full("gap", ColumnType::Float64, "ba_clean - ba_broken: the permutation gap"),
-        Column::full("gap_low", ColumnType::Float64, "lower end of its interval"),
-        Column::full("gap_high", ColumnType::Float64, "upper end of its interval"),
-        Column::full("p_value", ColumnType::Float64, "one-sided permutation p-value"),
-        Column::sparse("p_adjusted", ColumnType::Float64, "p_value adjusted over the family"),
-        Column::full(
-            "flip_rate",
-            ColumnType::Float64,
-            "share of decisions that a permutation changes",
-        ),
-        Column::full(
-            "probability_shift",
-            ColumnType::Float64,
-            "mean total-variation distance from Clean-Q",
-        ),
-        Column::full(
-            "null_sd",
-            ColumnType::Float64,
-            "standard deviation of balanced accuracy under Broken-Q",
-        ),
-        Column::full(
-            "detectable_gap",
-            ColumnType::Float64,
-            "the smallest gap that the test could have found",
-        ),
-        Column::sparse(
-            "equivalent",
-            ColumnType::Boolean,
-            "whether the gap is shown to lie within the margin",
-        ),
-        Column::full(
-            "ba_best_unimodal",
-            ColumnType::Float64,
-            "balanced accuracy of the best expert alone",
-        ),
-        Column::full(
-            "ba_oracle",
-            ColumnType::Float64,
-            "that of the per-example oracle over modalities",
-        ),
-        Column::full("headroom", ColumnType::Float64, "ba_oracle - ba_clean"),
-        Column {
-            name: ColumnName::Begins("alignment_"),
-            of: ColumnType::Float64,
-            nullable: true,
-            help: "one column a modality: AUROC of its quality for its expert being right",
-        },
-    ],
-    metadata: &[
-        MetadataKey {
-            key: "axes",
-            of: MetadataType::Names,
-            help: "the axes, in the order of their columns",
-        },
-        MetadataKey {
-            key: "modalities",
-            of: MetadataType::Names,
-            help: "the modalities, in the order of their columns",
-        },
-        MetadataKey {
-            key: "settings",
-            of: MetadataType::Names,
-            help: "how the findings were tested, each as name=value",
-        },
-    ],
-    optional_metadata: &[],
-};
+/// Calls a macro with the columns of findings that follow the axes, in their order.
+///
+/// `columns`: name, type of a value, help. A type that is an `Option` may be missing. `by_modality`: the same of columns
+/// that there are once a modality, each an `Option<f64>`; their names begin with the name given.
+#[macro_export]
+macro_rules! findings_columns {
+    ($callback:ident) => {
+        $callback! {
+            columns {
+                control: Control, "native, positive or negative: what the quality is";
+                evidence_derived: bool, "whether the quality is a function of the evidence";
+                n_examples: i64, "test examples, pooled over the folds";
+                n_groups: i64, "their groups";
+                n_permutations: i64, "permutations drawn";
+                ba_clean: f64, "balanced accuracy under Clean-Q";
+                ba_broken: f64, "its mean under Broken-Q";
+                ba_without_quality: Option<f64>, "that of the same rule refitted without quality";
+                gap: f64, "ba_clean - ba_broken: the permutation gap";
+                gap_low: f64, "lower end of its interval";
+                gap_high: f64, "upper end of its interval";
+                p_value: f64, "one-sided permutation p-value";
+                p_adjusted: Option<f64>, "p_value adjusted over the family";
+                flip_rate: f64, "share of decisions that a permutation changes";
+                probability_shift: f64, "mean total-variation distance from Clean-Q";
+                null_sd: f64, "standard deviation of balanced accuracy under Broken-Q";
+                detectable_gap: f64, "the smallest gap that the test could have found";
+                equivalent: Option<bool>, "whether the gap is shown to lie within the margin";
+                ba_best_unimodal: f64, "balanced accuracy of the best expert alone";
+                ba_oracle: f64, "that of the per-example oracle over modalities";
+                headroom: f64, "ba_oracle - ba_clean";
+            }
+            by_modality {
+                alignment, "alignment_",
+                    "one column a modality: AUROC of its quality for its expert being right";
+            }
+        }
+    };
+}
+
+macro_rules! define_findings {
+    (
+        columns { $($name:ident: $type:ty, $help:literal;)* }
+        by_modality { $($many:ident, $prefix:literal, $many_help:literal;)* }
+    ) => {
+        pub(crate) static SCHEMA: KindSchema = KindSchema {
+            kind: ArtifactKind::Findings,
+            version: 1,
+            columns: &[
+                Column {
+                    name: ColumnName::Begins(""),
+                    of: ColumnType::Utf8,
+                    nullable: false,
+                    help: "one column an axis: the row's point on it",
+                },
+                $(Column {
+                    name: ColumnName::Is(stringify!($name)),
+                    of: <$type as Value>::TYPE,
+                    nullable: <$type as Value>::NULLABLE,
+                    help: $help,
+                },)*
+                $(Column {
+                    name: ColumnName::Begins($prefix),
+                    of: ColumnType::Float64,
+                    nullable: true,
+                    help: $many_help,
+                },)*
+            ],
+            metadata: METADATA,
+            optional_metadata: &[],
+        };
+
+        /// The results at one point.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct Finding {
+            /// The point: a value for each axis of the findings.
+            pub point: Vec<String>,
+            $(#[doc = concat!($help, ".")] pub $name: $type,)*
+            $(#[doc = concat!($many_help, ".")] pub $many: Vec<Option<f64>>,)*
+        }
+
+        /// Adds the columns of all rows after those of the axes.
+        fn encode(findings: &Findings, mut builder: Builder) -> Result<Builder, ArtifactError> {
+            let rows = &findings.rows;
+            $(builder = builder.column(
+                stringify!($name),
+                Value::into_array(rows.iter().map(|row| &row.$name)),
+            );)*
+            $(
+                for row in rows {
+                    let found = row.$many.len();
+                    findings.check_width(stringify!($many), findings.modalities.len(), found)?;
+                }
+                for (place, modality) in findings.modalities.iter().enumerate() {
+                    builder = builder.column(
+                        &format!("{}{modality}", $prefix),
+                        Value::into_array(rows.iter().map(|row| &row.$many[place])),
+                    );
+                }
+            )*
+            Ok(builder)
+        }
+
+        /// Reads the columns of all rows. `points`: those rows but for their axes.
+        fn decode(
+            columns: &Columns<'_>,
+            modalities: &[String],
+            mut rows: Vec<Finding>,
+        ) -> Result<Vec<Finding>, ArtifactError> {
+            $(
+                let values = <$type as Value>::from_columns(columns, stringify!($name))?;
+                rows.iter_mut().zip(values).for_each(|(row, value)| row.$name = value);
+            )*
+            $(
+                for modality in modalities {
+                    let name = format!("{}{modality}", $prefix);
+                    let values = Option::<f64>::from_columns(columns, &name)?;
+                    rows.iter_mut().zip(values).for_each(|(row, value)| row.$many.push(value));
+                }
+            )*
+            Ok(rows)
+        }
+    };
+}
+
+findings_columns!(define_findings);
+
+const METADATA: &[MetadataKey] = &[
+    MetadataKey {
+        key: "axes",
+        of: MetadataType::Names,
+        help: "the axes, in the order of their columns",
+    },
+    MetadataKey {
+        key: "modalities",
+        of: MetadataType::Names,
+        help: "the modalities, in the order of their columns",
+    },
+    MetadataKey {
+        key: "settings",
+        of: MetadataType::Names,
+        help: "how the findings were tested, each as name=value",
+    },
+];
 
 /// One row of results a point.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,57 +172,6 @@ pub struct Findings {
     pub rows: Vec<Finding>,
 }
 
-/// The results at one point.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Finding {
-    /// The point: a value for each axis of the findings.
-    pub point: Vec<String>,
-    /// What the quality is: an estimate or a control.
-    pub control: Control,
-    /// Whether the quality is a function of the evidence.
-    pub evidence_derived: bool,
-    /// Test examples, pooled over the folds.
-    pub n_examples: i64,
-    /// Their groups.
-    pub n_groups: i64,
-    /// Permutations drawn.
-    pub n_permutations: i64,
-    /// Balanced accuracy under Clean-Q.
-    pub ba_clean: f64,
-    /// Its mean under Broken-Q.
-    pub ba_broken: f64,
-    /// That of the same rule refitted without quality, if it was.
-    pub ba_without_quality: Option<f64>,
-    /// The permutation gap.
-    pub gap: f64,
-    /// Lower end of its interval.
-    pub gap_low: f64,
-    /// Upper end of its interval.
-    pub gap_high: f64,
-    /// One-sided permutation p-value.
-    pub p_value: f64,
-    /// The p-value adjusted over the family, once there is one.
-    pub p_adjusted: Option<f64>,
-    /// Share of decisions that a permutation changes.
-    pub flip_rate: f64,
-    /// Mean total-variation distance of the probabilities from those of Clean-Q.
-    pub probability_shift: f64,
-    /// Standard deviation of balanced accuracy under Broken-Q.
-    pub null_sd: f64,
-    /// The smallest gap that the test could have found.
-    pub detectable_gap: f64,
-    /// Whether the gap is shown to lie within the margin, once one was stated.
-    pub equivalent: Option<bool>,
-    /// Balanced accuracy of the best expert alone.
-    pub ba_best_unimodal: f64,
-    /// That of the per-example oracle over modalities.
-    pub ba_oracle: f64,
-    /// What the oracle has over the fused decision.
-    pub headroom: f64,
-    /// For each modality of the findings, how well its quality predicts that its expert is right.
-    pub alignment: Vec<Option<f64>>,
-}
-
 impl Typed for Findings {
     const KIND: ArtifactKind = ArtifactKind::Findings;
 
@@ -178,46 +179,15 @@ impl Typed for Findings {
         let Self { axes, modalities, settings, rows } = &self;
         for row in rows {
             self.check_width("point", axes.len(), row.point.len())?;
-            self.check_width("alignment", modalities.len(), row.alignment.len())?;
         }
         let mut builder = Builder::new(Self::KIND, rows.len())
             .names("axes", axes)
             .names("modalities", modalities)
             .names("settings", settings);
-        for (at, axis) in axes.iter().enumerate() {
-            builder = builder.texts(axis, &rows.iter().map(|row| &row.point[at]).collect());
+        for (place, axis) in axes.iter().enumerate() {
+            builder = builder.texts(axis, &rows.iter().map(|row| &row.point[place]).collect());
         }
-        let controls = rows.iter().map(|row| row.control.name()).collect();
-        builder = builder
-            .texts("control", &controls)
-            .column(
-                "evidence_derived",
-                self.map::<BooleanArray, _>(|row| Some(row.evidence_derived)),
-            )
-            .column("n_examples", self.map::<Int64Array, _>(|row| Some(row.n_examples)))
-            .column("n_groups", self.map::<Int64Array, _>(|row| Some(row.n_groups)))
-            .column("n_permutations", self.map::<Int64Array, _>(|row| Some(row.n_permutations)))
-            .column("ba_clean", self.floats(|row| Some(row.ba_clean)))
-            .column("ba_broken", self.floats(|row| Some(row.ba_broken)))
-            .column("ba_without_quality", self.floats(|row| row.ba_without_quality))
-            .column("gap", self.floats(|row| Some(row.gap)))
-            .column("gap_low", self.floats(|row| Some(row.gap_low)))
-            .column("gap_high", self.floats(|row| Some(row.gap_high)))
-            .column("p_value", self.floats(|row| Some(row.p_value)))
-            .column("p_adjusted", self.floats(|row| row.p_adjusted))
-            .column("flip_rate", self.floats(|row| Some(row.flip_rate)))
-            .column("probability_shift", self.floats(|row| Some(row.probability_shift)))
-            .column("null_sd", self.floats(|row| Some(row.null_sd)))
-            .column("detectable_gap", self.floats(|row| Some(row.detectable_gap)))
-            .column("equivalent", self.map::<BooleanArray, _>(|row| row.equivalent))
-            .column("ba_best_unimodal", self.floats(|row| Some(row.ba_best_unimodal)))
-            .column("ba_oracle", self.floats(|row| Some(row.ba_oracle)))
-            .column("headroom", self.floats(|row| Some(row.headroom)));
-        for (at, modality) in modalities.iter().enumerate() {
-            let name = format!("alignment_{modality}");
-            builder = builder.column(&name, self.floats(|row| row.alignment[at]));
-        }
-        builder.build()
+        encode(&self, builder)?.build()
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
@@ -225,75 +195,17 @@ impl Typed for Findings {
         let axes = columns.names("axes")?;
         let modalities = columns.names("modalities")?;
         let settings = columns.names("settings")?;
-        let points = axes.iter().map(|axis| columns.texts(axis)).collect::<Result<Vec<_>, _>>()?;
-        let alignments = modalities
-            .iter()
-            .map(|modality| columns.floats(&format!("alignment_{modality}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        let controls = columns.texts("control")?;
-        let booleans = |name| columns.booleans(name);
-        let counts = |name| columns.ints64(name);
-        let floats = |name| columns.floats(name);
-        let evidence_derived = booleans("evidence_derived")?;
-        let (n_examples, n_groups) = (counts("n_examples")?, counts("n_groups")?);
-        let n_permutations = counts("n_permutations")?;
-        let (ba_clean, ba_broken) = (floats("ba_clean")?, floats("ba_broken")?);
-        let ba_without_quality = floats("ba_without_quality")?;
-        let (gap, gap_low, gap_high) = (floats("gap")?, floats("gap_low")?, floats("gap_high")?);
-        let (p_value, p_adjusted) = (floats("p_value")?, floats("p_adjusted")?);
-        let (flip_rate, shift) = (floats("flip_rate")?, floats("probability_shift")?);
-        let (null_sd, detectable_gap) = (floats("null_sd")?, floats("detectable_gap")?);
-        let equivalent = booleans("equivalent")?;
-        let (best, oracle) = (floats("ba_best_unimodal")?, floats("ba_oracle")?);
-        let headroom = floats("headroom")?;
-        let rows = (0..columns.rows()).map(|row| {
-            let control = controls[row].parse().map_err(|_| ArtifactError::Value {
-                kind: Self::KIND,
-                column: "control".to_owned(),
-                row,
-                value: controls[row].to_owned(),
-                expected: "native, positive or negative",
-            })?;
-            Ok(Finding {
-                point: points.iter().map(|labels| labels[row].to_owned()).collect(),
-                control,
-                evidence_derived: evidence_derived.value(row),
-                n_examples: n_examples.value(row),
-                n_groups: n_groups.value(row),
-                n_permutations: n_permutations.value(row),
-                ba_clean: ba_clean.value(row),
-                ba_broken: ba_broken.value(row),
-                ba_without_quality: optional(ba_without_quality, row),
-                gap: gap.value(row),
-                gap_low: gap_low.value(row),
-                gap_high: gap_high.value(row),
-                p_value: p_value.value(row),
-                p_adjusted: optional(p_adjusted, row),
-                flip_rate: flip_rate.value(row),
-                probability_shift: shift.value(row),
-                null_sd: null_sd.value(row),
-                detectable_gap: detectable_gap.value(row),
-                equivalent: equivalent.is_valid(row).then(|| equivalent.value(row)),
-                ba_best_unimodal: best.value(row),
-                ba_oracle: oracle.value(row),
-                headroom: headroom.value(row),
-                alignment: alignments.iter().map(|values| optional(values, row)).collect(),
-            })
+        let labels = axes.iter().map(|axis| columns.texts(axis)).collect::<Result<Vec<_>, _>>()?;
+        let points = (0..columns.rows()).map(|row| Finding {
+            point: labels.iter().map(|labels| labels[row].to_owned()).collect(),
+            ..Finding::default()
         });
-        let rows = rows.collect::<Result<_, ArtifactError>>()?;
+        let rows = decode(&columns, &modalities, points.collect())?;
         Ok(Self { axes, modalities, settings, rows })
     }
 }
 
 impl Findings {
-    fn map<A: FromIterator<Option<T>>, T>(&self, value: impl Fn(&Finding) -> Option<T>) -> A {
-        self.rows.iter().map(value).collect()
-    }
-
-    fn floats(&self, value: impl Fn(&Finding) -> Option<f64>) -> Float64Array {
-        self.map(value)
-    }
-
     fn check_width(
         &self,
         column: &str,
@@ -308,6 +220,102 @@ impl Findings {
     }
 }
 
-fn optional(values: &Float64Array, row: usize) -> Option<f64> {
-    values.is_valid(row).then(|| values.value(row))
+/// A value of a column.
+trait Value: Sized {
+    const TYPE: ColumnType;
+    const NULLABLE: bool = false;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef
+    where
+        Self: 'v;
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError>;
+}
+
+fn required<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Vec<T::Native> {
+    array.values().to_vec()
+}
+
+impl Value for i64 {
+    const TYPE: ColumnType = ColumnType::Int64;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(values.copied()))
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(required(columns.ints64(name)?))
+    }
+}
+
+impl Value for f64 {
+    const TYPE: ColumnType = ColumnType::Float64;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(values.copied()))
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(required(columns.floats(name)?))
+    }
+}
+
+impl Value for Option<f64> {
+    const TYPE: ColumnType = ColumnType::Float64;
+    const NULLABLE: bool = true;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(values.copied().collect::<Float64Array>())
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(columns.floats(name)?.iter().collect())
+    }
+}
+
+impl Value for bool {
+    const TYPE: ColumnType = ColumnType::Boolean;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(values.copied().map(Some).collect::<BooleanArray>())
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(columns.booleans(name)?.values().iter().collect())
+    }
+}
+
+impl Value for Option<bool> {
+    const TYPE: ColumnType = ColumnType::Boolean;
+    const NULLABLE: bool = true;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(values.copied().collect::<BooleanArray>())
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(columns.booleans(name)?.iter().collect())
+    }
+}
+
+impl Value for Control {
+    const TYPE: ColumnType = ColumnType::Utf8;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(values.map(|control| control.name())))
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        let words = columns.texts(name)?;
+        let read = |(row, word): (usize, &str)| {
+            word.parse().map_err(|_| ArtifactError::Value {
+                kind: ArtifactKind::Findings,
+                column: name.to_owned(),
+                row,
+                value: word.to_owned(),
+                expected: "native, positive or negative",
+            })
+        };
+        words.iter().enumerate().map(read).collect()
+    }
 }

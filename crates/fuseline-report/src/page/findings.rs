@@ -177,7 +177,7 @@ fn line(
     data: &ReportData,
     columns: &[Column],
 ) -> Element {
-    let mut control = element("td").text(row.control.word());
+    let mut control = element("td").text(row.control.name());
     if row.evidence_derived {
         control = control.child(
             element("span")
@@ -197,7 +197,7 @@ fn line(
     }
     element("tr")
         .attr("id", format!("finding-{}", index + 1))
-        .attr("data-control", row.control.word())
+        .attr("data-control", row.control.name())
         .attr("data-verdict", verdict.reading.label())
         .children(data.axes.iter().enumerate().map(|(place, axis)| {
             let cell = if place == 0 { element("th").attr("scope", "row") } else { element("td") };
@@ -247,8 +247,8 @@ fn filters(data: &ReportData, answer: &Answer) -> Element {
     let mut controls: Vec<&str> = Vec::new();
     let mut readings: Vec<&str> = Vec::new();
     for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
-        if !controls.contains(&row.control.word()) {
-            controls.push(row.control.word());
+        if !controls.contains(&row.control.name()) {
+            controls.push(row.control.name());
         }
         if !readings.contains(&verdict.reading.label()) {
             readings.push(verdict.reading.label());

@@ -1,7 +1,7 @@
 //! `report.html`: one self-contained file.
 
 use arrow::array::Array;
-use fuseline_artifact::{ArtifactKind, Control, Features, Finding, Findings, Permutations, Report};
+use fuseline_artifact::{ArtifactKind, Features, Finding, Findings, Permutations, Report};
 use fuseline_engine::{
     Caution, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError, StageKind,
 };
@@ -112,7 +112,11 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         title: title.unwrap_or_default().to_owned(),
         axes: findings.axes.clone(),
         modalities: findings.modalities.clone(),
-        findings: findings.rows.iter().map(|row| finding(&findings, row)).collect(),
+        findings: findings
+            .rows
+            .iter()
+            .map(|row| report::FindingRow::from_finding(&findings, row))
+            .collect(),
         nulls: nulls(&findings, &permutations)?,
         settings: settings(&findings, &permutations),
         asked: report::Asked {
@@ -182,38 +186,6 @@ fn observed(inputs: &Inputs<'_>) -> Result<Vec<report::Observed>, StageError> {
 /// The point of a finding, with the names of its axes.
 fn point_of(findings: &Findings, row: &Finding) -> Point {
     findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect()
-}
-
-fn finding(findings: &Findings, row: &Finding) -> report::FindingRow {
-    report::FindingRow {
-        point: point_of(findings, row),
-        control: match row.control {
-            Control::Native => report::Control::Native,
-            Control::Positive => report::Control::Positive,
-            Control::Negative => report::Control::Negative,
-        },
-        evidence_derived: row.evidence_derived,
-        n_examples: row.n_examples.unsigned_abs(),
-        n_groups: row.n_groups.unsigned_abs(),
-        n_permutations: row.n_permutations.unsigned_abs(),
-        ba_clean: Some(row.ba_clean),
-        ba_broken: Some(row.ba_broken),
-        ba_without_quality: row.ba_without_quality,
-        gap: Some(row.gap),
-        gap_low: Some(row.gap_low),
-        gap_high: Some(row.gap_high),
-        p_value: Some(row.p_value),
-        p_adjusted: row.p_adjusted,
-        flip_rate: Some(row.flip_rate),
-        probability_shift: Some(row.probability_shift),
-        null_sd: Some(row.null_sd).filter(|value| value.is_finite()),
-        detectable_gap: Some(row.detectable_gap).filter(|value| value.is_finite()),
-        equivalent: row.equivalent,
-        ba_best_unimodal: Some(row.ba_best_unimodal),
-        ba_oracle: Some(row.ba_oracle),
-        headroom: Some(row.headroom),
-        alignment: findings.modalities.iter().cloned().zip(row.alignment.iter().copied()).collect(),
-    }
 }
 
 /// The null distribution of each finding that the permutations speak of, pooled over the axes that findings lack.
