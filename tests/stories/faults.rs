@@ -246,6 +246,60 @@ fn a_read_only_cache_can_be_planned_on_and_a_run_says_that_it_cannot_write() {
     assert_eq!(lab.run(["run", "workflow.yaml", "--format", "json"]).json()["executed"], 0);
 }
 
+/// Every file of a folder, with its time of change.
+fn listing(folder: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder can be listed") {
+        let path = entry.expect("an entry").path();
+        let changed = fs::metadata(&path).and_then(|of| of.modified()).expect("its time");
+        if path.is_dir() {
+            files.extend(listing(&path));
+        }
+        files.push((path, changed));
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_cache_of_another_user_is_looked_into_and_left_as_it_is() {
+    let lab = Lab::with_workflow(SMALL);
+    lab.run(["run", "workflow.yaml"]).success();
+    // A damaged record and an object that is gone are left for whoever may write.
+    let object = &lab.objects_of("cohort")[0];
+    let key = key_of(&lab, "findings");
+    let record = lab.path("cache/actions").join(&key[..2]).join(&key[2..]);
+    let before = listing(&lab.path("cache"));
+    set_modes(&lab.path(""), 0o555, 0o444);
+    let there = without_rights(&lab, &["show", "workflow.yaml", "findings", "--format", "json"]);
+    let other = ["show", "workflow.yaml", "findings", "--set", "permutations=40"];
+    let missing = without_rights(&lab, &other);
+    let graph = without_rights(&lab, &["graph", "workflow.yaml", "--format", "dot"]);
+    set_modes(&lab.path(""), 0o755, 0o644);
+    assert!(there.success().stdout().starts_with('['), "{}", there.stdout());
+    let words = "findings is not in the cache";
+    assert!(missing.exits(2).stderr().contains(words), "{}", missing.stderr());
+    assert!(graph.success().stdout().contains("1 action, 1 cached"), "{}", graph.stdout());
+    lab.run(other).exits(2);
+    lab.run(["plan", "workflow.yaml"]).success();
+    assert_eq!(listing(&lab.path("cache")), before, "looking changes nothing, not even times");
+    fs::remove_file(object).expect("an object");
+    fs::write(&record, b"torn").expect("a record");
+    fs::remove_dir_all(lab.path("cache/workflows")).expect("the index");
+    let damaged = listing(&lab.path("cache"));
+    lab.run(["plan", "workflow.yaml"]).success();
+    lab.run(["show", "workflow.yaml", "findings"]).exits(2);
+    assert_eq!(listing(&lab.path("cache")), damaged);
+}
+
+#[test]
+fn a_plan_makes_no_cache() {
+    let lab = Lab::with_workflow(SMALL);
+    let plan = lab.run(["plan", "workflow.yaml"]);
+    assert!(plan.success().stdout().contains("0 cached, 38 to run"), "{}", plan.stdout());
+    assert!(!lab.path("cache").exists());
+}
+
 /// A filesystem of its own, of so many bytes; `None`, said aloud, where this user may not mount.
 struct SmallDisk(PathBuf);
 

@@ -438,6 +438,31 @@ fn outputs_are_never_written_over_what_the_run_reads() {
 }
 
 #[test]
+fn outputs_are_never_written_over_a_text_of_the_workflow() {
+    let stage = "uses: load.csv\n    with: { path: d.csv, id: { column: \"${{ params.id }}\" } }\n";
+    let lab = Lab::with_workflow(&format!(
+        "fuseline: 1\nname: over\nparams: {{ id: {{ type: string }} }}\ninclude: [stages.yaml]\n\
+         stages:\n  g:\n    {stage}outputs:\n  OUTPUT: f\n  g.csv: g\n"
+    ));
+    lab.write("d.csv", "id,a\nx,1\ny,2\n");
+    lab.write("params.yaml", "id: id\n");
+    lab.write("stages.yaml", format!("fuseline: 1\nstages:\n  f:\n    {stage}"));
+    let run =
+        |out: &str| lab.run(["run", "workflow.yaml", "--params", "params.yaml", "--out", out]);
+    let mut output = "OUTPUT".to_owned();
+    for text in ["stages.yaml", "params.yaml", "workflow.yaml"] {
+        lab.edit("workflow.yaml", &format!("  {output}: f"), &format!("  {text}: f"));
+        output = text.to_owned();
+        let before = lab.read(text);
+        let ran = run(".");
+        let refusal = format!("the output {text} would be written over");
+        assert!(ran.exits(2).stderr().contains(&refusal), "{}", ran.stderr());
+        assert_eq!(lab.read(text), before);
+    }
+    run("elsewhere").success();
+}
+
+#[test]
 fn a_reader_that_goes_away_changes_no_exit_code() {
     let lab = Lab::with_workflow("fuseline: 1\nname: no\nstages: { f: { uses: load.nothing } }\n");
     for command in ["run workflow.yaml --format json", "check workflow.yaml --format json"] {

@@ -164,10 +164,16 @@ impl Cache {
         }
     }
 
+    /// The same without a trace: the record is not renewed, and a damaged one stays where it is.
+    pub fn peek_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        let bytes = self.read_if_there(&self.layout.action(key.digest()))?;
+        Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
+    }
+
     /// The record of an action even when its objects were collected: it says what the action was, and not that its
     /// outputs are there.
     pub fn recall_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
-        if let Some(record) = self.get_action(key)? {
+        if let Some(record) = self.peek_action(key)? {
             return Ok(Some(record));
         }
         let faded = with_end(&self.layout.action(key.digest()), FADED);

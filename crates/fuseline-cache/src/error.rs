@@ -88,6 +88,14 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// The message with its cause behind a colon, for where one line is all there is.
+    pub fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }

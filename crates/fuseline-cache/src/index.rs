@@ -186,10 +186,15 @@ impl Cache {
     /// The index of a workflow file, without the actions of which an object is missing or of another length. Empty when
     /// there is none, or none that can be believed: it saves reading records, and that is all.
     pub fn index(&self, workflow: &Path) -> Index {
-        self.sifted(self.index_as_written(workflow))
+        self.with_existing_objects(self.index_as_written(workflow))
     }
 
-    /// The same before any object is asked for. Nothing of it may be relied on but by [`Cache::sifted`].
+    /// The same without a trace: the index is not renewed.
+    pub fn peek_index(&self, workflow: &Path) -> Index {
+        self.with_existing_objects(self.decode_index(&self.index_path(workflow)))
+    }
+
+    /// The same before any object is asked for. Nothing of it may be relied on but by [`Cache::with_existing_objects`].
     pub fn index_as_written(&self, workflow: &Path) -> Index {
         let path = self.index_path(workflow);
         // Renewed before it is read: a collection that is about to remove it, and with it what it names, sees that it
@@ -197,15 +202,20 @@ impl Cache {
         if self.store.touch(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Index::default();
         }
-        let Ok((bytes, _)) = self.store.read(&path) else { return Index::default() };
+        self.decode_index(&path)
+    }
+
+    fn decode_index(&self, path: &Path) -> Index {
+        let Ok((bytes, _)) = self.store.read(path) else { return Index::default() };
         Index::decode(bytes).unwrap_or_else(|| {
-            tracing::warn!(path = %path.display(), "an index that is damaged or of another form is not used");
+            let path = path.display();
+            tracing::warn!(%path, "an index that is damaged or of another form is not used");
             Index::default()
         })
     }
 
     /// An index without the actions of which an object is missing or of another length.
-    pub fn sifted(&self, mut index: Index) -> Index {
+    pub fn with_existing_objects(&self, mut index: Index) -> Index {
         let there = self.are_there(&index.outputs);
         let known = index.entries.len();
         index.entries.retain(|entry| {

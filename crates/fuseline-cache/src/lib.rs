@@ -31,7 +31,7 @@ pub use key::ActionKey;
 pub use lease::Lease;
 pub use object::{ObjectReader, ObjectWriter};
 pub use record::{ActionRecord, BadRecord, OutputRecord};
-pub use runs::Remembered;
+pub use runs::PreviousKeys;
 pub use status::CacheStatus;
 pub use store::{Entry, LocalStore, ReadSeek, Stat, Store};
 pub use verify::{MissingObject, SetAside, VerifyReport};

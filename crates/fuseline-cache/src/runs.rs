@@ -21,14 +21,14 @@ pub(crate) const FEW: u32 = 8;
 
 /// The keys of a workflow's last run, by action. What is damaged is not remembered.
 #[derive(Debug, Default)]
-pub struct Remembered {
+pub struct PreviousKeys {
     /// A mapping in JSON, as [`Cache::remember`] writes it.
     text: String,
     asked: Cell<u32>,
     keys: OnceCell<BTreeMap<String, ActionKey>>,
 }
 
-impl Remembered {
+impl PreviousKeys {
     /// The key of an action.
     pub fn get(&self, action: &str) -> Option<ActionKey> {
         if self.asked.replace(self.asked.get() + 1) < FEW {
@@ -114,11 +114,11 @@ impl Cache {
     }
 
     /// The keys that were remembered last for a workflow; none when there are none.
-    pub fn remembered(&self, workflow: &str) -> Result<Remembered, CacheError> {
+    pub fn remembered(&self, workflow: &str) -> Result<PreviousKeys, CacheError> {
         let path = self.memory(workflow);
         let text = self.read_if_there(&path)?.unwrap_or_default();
         match String::from_utf8(text) {
-            Ok(text) => Ok(Remembered { text, ..Remembered::default() }),
+            Ok(text) => Ok(PreviousKeys { text, ..PreviousKeys::default() }),
             Err(_) => Err(CacheError::Unreadable { path }),
         }
     }

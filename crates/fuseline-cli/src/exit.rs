@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use fuseline::Class;
+
 /// How the command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -36,17 +38,19 @@ pub struct Failure {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// The mistakes of the workflow, when they are the reason.
+    pub mistakes: Option<Box<fuseline::Mistakes>>,
 }
 
 impl Failure {
     /// The arguments or what they name are wrong.
     pub fn wrong(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Wrong, message: message.into(), hint: None }
+        Self { exit: Exit::Wrong, message: message.into(), hint: None, mistakes: None }
     }
 
     /// The work failed.
     pub fn failed(message: impl fmt::Display) -> Self {
-        Self { exit: Exit::ActionFailed, message: message.to_string(), hint: None }
+        Self { exit: Exit::ActionFailed, message: message.to_string(), hint: None, mistakes: None }
     }
 
     /// Says what to do.
@@ -57,11 +61,23 @@ impl Failure {
     }
 }
 
+impl From<fuseline::Error> for Failure {
+    fn from(error: fuseline::Error) -> Self {
+        let exit = match error.class() {
+            Class::Data => Exit::Wrong,
+            Class::Failed | Class::Cancelled => Exit::ActionFailed,
+        };
+        let (message, hint) = (error.to_string(), error.hint());
+        let mistakes = match error {
+            fuseline::Error::Workflow(mistakes) => Some(mistakes),
+            _ => None,
+        };
+        Self { exit, message, hint, mistakes }
+    }
+}
+
 impl From<fuseline_cache::CacheError> for Failure {
     fn from(error: fuseline_cache::CacheError) -> Self {
-        match std::error::Error::source(&error) {
-            Some(source) => Self::failed(format!("{error}: {source}")),
-            None => Self::failed(error),
-        }
+        fuseline::Error::from(error).into()
     }
 }

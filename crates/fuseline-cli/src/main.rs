@@ -3,24 +3,14 @@
 //! Knows arguments, terminals and exit codes: one file a command in `commands/`. Decides nothing about workflows.
 //! **Invariant:** results go to stdout, everything else to stderr, and both only through [`mod@print`].
 
-mod action_log;
 mod amount;
 mod args;
 mod commands;
-mod context;
-mod crate_metadata;
-mod deliver;
 mod exit;
-mod plugins;
 mod print;
 mod progress;
 mod render;
 mod sarif;
-mod selection;
-mod session;
-mod suggest;
-mod table;
-mod unchanged;
 
 use std::process::ExitCode;
 
@@ -30,7 +20,7 @@ use clap::Parser;
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    if let Some(code) = fuseline_host::worker::run_if_asked() {
+    if let Some(code) = fuseline::worker::run_if_asked() {
         return code;
     }
     let args = match args::Args::try_parse() {

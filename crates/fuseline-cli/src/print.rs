@@ -7,9 +7,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::action_log::ActionLog;
 use crate::args::Global;
 use crate::exit::Failure;
+use fuseline::ActionLog;
 
 /// Writes a result to stdout. A reader that went away (`| head`) silences it and changes nothing else: what the command
 /// found decides how it ends. A full disk ends it with words.

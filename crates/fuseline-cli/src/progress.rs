@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use fuseline_engine::{Event, Plan};
+use fuseline::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Global;
@@ -33,14 +33,6 @@ struct Stage {
 }
 
 impl Progress {
-    /// A display for a run of a plan.
-    pub fn of(global: &Global, plan: &Plan<'_>) -> Self {
-        let stages = plan.workflow().stages.iter().enumerate();
-        let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number)));
-        let wanted = stages.filter(|(_, actions)| plan.wants(actions.start));
-        Self::new(global, wanted.map(|(name, actions)| (name, actions.len())).collect())
-    }
-
     /// A display for a run of stages with so many actions each.
     pub fn new(global: &Global, stages: Vec<(String, usize)>) -> Self {
         let total = stages.iter().map(|(_, actions)| actions).sum();

@@ -18,7 +18,7 @@ pub fn diagnostics(found: &[Diagnostic], files: &Files) {
 }
 
 /// Diagnostics as text for people, with or without colours.
-pub fn texts(found: &[Diagnostic], files: &Files, rich: bool) -> Vec<String> {
+fn texts(found: &[Diagnostic], files: &Files, rich: bool) -> Vec<String> {
     let theme = if rich { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
     let text = |diagnostic| {
@@ -73,6 +73,9 @@ fn severity(severity: Severity) -> &'static str {
 
 /// Writes why a command could not do what it was asked.
 pub fn failure(failure: &Failure) {
+    if let Some(mistakes) = &failure.mistakes {
+        diagnostics(&mistakes.diagnostics, &mistakes.files);
+    }
     print::note(format!("error: {}", failure.message));
     if let Some(hint) = &failure.hint {
         print::note(format!("  help: {hint}"));

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path};
 
+use fuseline::codes;
 use fuseline_workflow::{Diagnostic, Files, Place, Severity};
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::commands::explain;
 
 /// The log of one check.
 pub fn log(diagnostics: &[Diagnostic], files: &Files) -> String {
-    let known = explain::catalogue();
+    let known = codes::all();
     let rules: Vec<Value> = known
         .iter()
         .map(|(code, text)| {

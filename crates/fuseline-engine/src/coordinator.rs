@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use fuseline_cache::{ActionKey, Cache, Index, Lease, Made, Remembered};
+use fuseline_cache::{ActionKey, Cache, Index, Lease, Made, PreviousKeys};
 use fuseline_workflow::Execution as HowToExecute;
 use rayon::prelude::*;
 
 use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, RunOptions,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, PreviousRun, RunOptions,
 };
+use crate::inspect::{Lookup, look_up};
 use crate::job::{Executed, Executor, Job};
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan};
-use crate::resolve::{Lookup, Resolver, look_up};
+use crate::resolve::{Resolver, outputs_of};
 use start::Resources;
 
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
@@ -71,12 +72,12 @@ struct Running {
 pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
-    past: Past<'r>,
+    previous: PreviousRun<'r>,
     /// Of the index, the actions that were reused.
     reused: Vec<bool>,
     /// Actions that were not.
-    news: Vec<ActionId>,
-    remembered: Option<Remembered>,
+    not_reused: Vec<ActionId>,
+    previous_keys: Option<PreviousKeys>,
     options: RunOptions,
     stop: &'r AtomicBool,
     observe: &'r mut dyn FnMut(Event),
@@ -112,7 +113,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     pub fn new(
         plan: &'p Plan<'a>,
         cache: &'r Cache,
-        past: Past<'r>,
+        previous: PreviousRun<'r>,
         options: RunOptions,
         stop: &'r AtomicBool,
         observe: &'r mut dyn FnMut(Event),
@@ -123,10 +124,10 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Self {
             plan,
             cache,
-            past,
-            reused: vec![false; past.index.len()],
-            news: Vec::new(),
-            remembered: None,
+            previous,
+            reused: vec![false; previous.index.len()],
+            not_reused: Vec::new(),
+            previous_keys: None,
             options,
             stop,
             observe,
@@ -167,14 +168,14 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// What the next run is to find in the index, when that is not what this one found there: what this run has
     /// reached, and when that is not all of the plan, what was there before too.
-    fn news(&self) -> Option<Index> {
-        if self.news.is_empty() {
+    fn index_update(&self) -> Option<Index> {
+        if self.not_reused.is_empty() {
             return None;
         }
         let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
-        let news: Index = self.news.iter().filter_map(made).collect();
+        let update: Index = self.not_reused.iter().filter_map(made).collect();
         let is_whole = self.states.iter().all(|of| of.is_made());
-        Some(self.past.index.with(&news, |at| !is_whole || self.reused[at]))
+        Some(self.previous.index.with(&update, |at| !is_whole || self.reused[at]))
     }
 
     /// Whether, besides, nothing is to be asked for again later.
@@ -199,7 +200,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// What the index says of nodes whose inputs are known; none of what is no action, or not wanted.
     fn ask(&self, nodes: &[ActionId]) -> Vec<Option<Asked>> {
-        let (plan, resolver, index) = (self.plan, &self.resolver, self.past.index);
+        let (plan, resolver, index) = (self.plan, &self.resolver, self.previous.index);
         let ask = |bytes: &mut Vec<u8>, &node: &ActionId| {
             ((node as usize) < plan.len() && plan.wants(node)).then(|| {
                 let key = resolver.key(node, bytes);
@@ -228,12 +229,12 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         let reuse = self.execution(node).cache;
         if reuse && let Some(at) = found {
             self.reused[at] = true;
-            self.reuse(node, self.past.index.outputs(at));
+            self.reuse(node, self.previous.index.outputs(at));
             return Ok(());
         }
-        self.news.push(node);
+        self.not_reused.push(node);
         match look_up(self.cache, &key)? {
-            Lookup::Cached(outputs) if reuse => self.reuse(node, &outputs),
+            Lookup::Cached(record) if reuse => self.reuse(node, &outputs_of(&record)),
             _ => {
                 self.states[node as usize] = ActionState::Queued;
                 self.queued.push_back(node);
@@ -275,8 +276,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.plan.workflow.stages[self.plan.stage_of(action).0].name.clone()
     }
 
-    fn site(&self, action: ActionId) -> String {
-        self.plan.site(action)
+    fn action_label(&self, action: ActionId) -> String {
+        self.plan.action_label(action)
     }
 
     /// Settles what was never reached and gives everything away.
@@ -299,7 +300,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
         self.failures.sort_by_key(|failure| failure.action);
         Outcome {
-            news: self.news(),
+            index_update: self.index_update(),
             states: self.states,
             failures: self.failures,
             interrupted: self.stop.load(Ordering::Relaxed),

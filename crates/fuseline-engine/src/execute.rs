@@ -22,15 +22,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, Remembered};
+use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, PreviousKeys};
 use thiserror::Error;
 
 use crate::cautions::{self, ActionCautions};
 use crate::coordinator::{Coordinator, POLL, work};
 use crate::error::StageError;
 use crate::events::Event;
+use crate::inputs::Provenance;
 use crate::job::Executor;
 use crate::plan::{ActionId, Plan};
+use crate::provenance;
+use crate::resolve::{ResolvedInput, resolve_inputs};
 
 /// How a plan is run.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +112,7 @@ pub struct Outcome {
     /// Why its outputs could not be delivered, when they could not. Who delivers them says so.
     pub undelivered: Option<String>,
     /// What the next run is to find in the index, when that is not what this one found there.
-    pub news: Option<Index>,
+    pub index_update: Option<Index>,
     /// The cautions of all actions whose outputs are there, in the order of the plan; see [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
     /// Every output that is known; see [`Outcome::output`].
@@ -166,6 +169,21 @@ impl Outcome {
         cautions::read_all(cache, &mut self.cautions)
     }
 
+    /// Every artifact that arrives at an action, also at ports that its kind does not read; none
+    /// when one of them was not reached.
+    pub fn inputs(&self, plan: &Plan<'_>, action: ActionId) -> Option<Vec<ResolvedInput>> {
+        let inputs = plan.workflow.stages[plan.stage_of(action).0].inputs.iter().enumerate();
+        let inputs = inputs.map(|(number, input)| (input.port.as_str(), number));
+        let digest = |action, output| self.output(plan, action, output);
+        resolve_inputs(plan, action, inputs, digest).collect()
+    }
+
+    /// The provenance of everything that the run wanted.
+    pub fn provenance(&self, plan: &Plan<'_>) -> Provenance {
+        let digest = |action, output| self.output(plan, action, output);
+        provenance::collect(plan, |action| plan.wants(action), digest, self.cautions.clone())
+    }
+
     /// The digest of one output of an action, if it was reached.
     pub fn output(&self, plan: &Plan<'_>, action: ActionId, output: usize) -> Option<Digest> {
         self.known[plan.output_slot(action, output)].map(|made| made.digest)
@@ -185,24 +203,24 @@ pub enum ExecuteError {
 
 /// What the runs before left.
 #[derive(Clone, Copy)]
-pub struct Past<'r> {
+pub struct PreviousRun<'r> {
     /// What the last one used.
     pub index: &'r Index,
     /// The keys of the last ones, by `stage[axis=label]`, if it must be said what changed since.
-    pub remember: &'r dyn Fn() -> Remembered,
+    pub keys: &'r dyn Fn() -> PreviousKeys,
 }
 
 /// Runs a plan. `observe` sees every event, in order, on the calling thread.
 pub fn execute(
     plan: &Plan<'_>,
     cache: &Cache,
-    past: Past<'_>,
+    previous: PreviousRun<'_>,
     executor: &dyn Executor,
     options: RunOptions,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, ExecuteError> {
-    let mut run = Coordinator::new(plan, cache, past, options, stop, observe);
+    let mut run = Coordinator::new(plan, cache, previous, options, stop, observe);
     run.settle()?;
     if run.has_work() {
         // Threads are started only for what is executed, and as many as there are already are not started again.

@@ -17,7 +17,7 @@ use crate::error::StageError;
 use crate::inputs::{InputsBuilder, Outputs, Point, Provenance};
 use crate::key::Field;
 use crate::kind::Kinds;
-use crate::resolve::Given;
+use crate::resolve::ResolvedInput;
 use crate::services::Services;
 use fuseline_host::Isolation;
 
@@ -43,7 +43,7 @@ pub struct Job {
     pub isolation: Option<Isolation>,
     /// Where its inputs come from, when its kind reads that.
     pub provenance: Option<Arc<Provenance>>,
-    pub(crate) inputs: Vec<Given>,
+    pub(crate) inputs: Vec<ResolvedInput>,
     /// The fields of its key.
     pub(crate) fields: Vec<Field>,
 }
@@ -87,7 +87,11 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// An artifact. One that is too large to be kept is read with no more than the columns that are asked for.
-    fn load(&self, given: &Given, columns: Option<&[&str]>) -> Result<Arc<Artifact>, StageError> {
+    fn load(
+        &self,
+        given: &ResolvedInput,
+        columns: Option<&[&str]>,
+    ) -> Result<Arc<Artifact>, StageError> {
         if let Some(artifact) = self.recent.get(&given.digest) {
             return Ok(artifact);
         }
@@ -198,11 +202,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
 
 impl From<CacheError> for StageError {
     fn from(error: CacheError) -> Self {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        match source {
-            Some(source) => Self::failed(format!("{error}: {source}")),
-            None => Self::failed(error.to_string()),
-        }
+        Self::failed(error.with_cause())
     }
 }
 

@@ -57,7 +57,7 @@ impl Guard<'_, '_> {
         }
         let outputs: Vec<&str> =
             plan.stages[stage].outputs.iter().map(|(port, _)| port.as_str()).collect();
-        let split_name = |action| plan.site(action);
+        let split_name = |action| plan.action_label(action);
         let ports = plan.input_ports(stage, index);
         let mut offered =
             Offered { ports, outputs: &outputs, inputs, producers, split_name: &split_name };
@@ -142,7 +142,7 @@ impl Guard<'_, '_> {
         let input = stage.inputs.iter().find(|input| input.port == leak.port);
         let place = input.map_or(&stage.places.name, |input| &input.place);
         let path = self.path(action, &leak.port, &leak.trace);
-        let names: Vec<_> = path.iter().map(|&action| plan.site(action)).collect();
+        let names: Vec<_> = path.iter().map(|&action| plan.action_label(action)).collect();
         let others = match actions.len() {
             0 | 1 => String::new(),
             2 => ", and so does 1 more of its actions".to_owned(),
@@ -153,7 +153,7 @@ impl Guard<'_, '_> {
             .iter()
             .map(|&of| Related {
                 place: plan.workflow.stages[plan.stage_of(of).0].places.name.clone(),
-                message: format!("the leak comes through {}", plan.site(of)),
+                message: format!("the leak comes through {}", plan.action_label(of)),
             })
             .collect();
         related.dedup_by(|a, b| a.place == b.place);
@@ -162,7 +162,7 @@ impl Guard<'_, '_> {
             severity: Severity::Error,
             message: format!(
                 "{} {}{others} (path: {})",
-                plan.site(action),
+                plan.action_label(action),
                 leak.message,
                 names.join(" -> ")
             ),

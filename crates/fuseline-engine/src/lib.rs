@@ -14,8 +14,8 @@ pub mod events;
 pub mod execute;
 mod explain;
 pub mod files;
-pub mod foresee;
 pub mod inputs;
+pub mod inspect;
 pub mod job;
 pub mod job_log;
 pub mod key;
@@ -38,11 +38,11 @@ pub use compare::{Change, Comparison, Moved, compare};
 pub use error::{Class, StageError};
 pub use events::Event;
 pub use execute::{
-    ActionFailure, ActionState, ExecuteError, Execution, Outcome, Past, RunOptions, execute,
+    ActionFailure, ActionState, ExecuteError, Execution, Outcome, PreviousRun, RunOptions, execute,
 };
 pub use files::FileDigests;
-pub use foresee::{Foreseen, foresee};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
+pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Executed, Executor, Job, LocalExecutor};
 pub use job_log::{Logged, find_job};
 pub use key::KeyWriter;
@@ -51,8 +51,9 @@ pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};
 pub use plan::{ActionId, Plan};
 pub use plan_builder::Depth;
 pub use plan_check::{PlanSite, PlannedAction};
-pub use provenance::{file_name, site};
+pub use provenance::{action_label, file_name};
+pub use resolve::ResolvedInput;
 pub use row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 pub use rows::{Fold, Rows};
-pub use run_record::{RecordError, RunId, RunRecord, Unchanged, peak_memory, remembered};
+pub use run_record::{RecordError, RunId, RunRecord, Unchanged, peak_memory, previous_keys};
 pub use services::Services;

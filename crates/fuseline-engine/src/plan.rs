@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
     }
 
     /// `stage[axis=label,axis=label]` of an action.
-    pub(crate) fn site(&self, action: ActionId) -> String {
+    pub fn action_label(&self, action: ActionId) -> String {
         let (number, index) = self.stage_of(action);
         let stage = &self.workflow.stages[number];
         let mut site = stage.name.clone();

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::codes;
 use crate::kind::StageKind;
 use crate::plan::{ActionId, Plan, Producer};
-use crate::provenance::site;
+use crate::provenance::action_label;
 
 /// One action of a plan, as a stage kind may look at it.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ impl<'p> PlannedAction<'p> {
 
     /// `stage[axis=label,axis=label]`.
     pub fn name(&self) -> String {
-        site(self.stage_name(), &self.plan.point(self.id()))
+        action_label(self.stage_name(), &self.plan.point(self.id()))
     }
 
     /// Its axes, each with the label at which it stands.

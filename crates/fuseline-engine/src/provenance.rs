@@ -5,16 +5,19 @@ use std::path::Path;
 
 use fuseline_artifact::Digest;
 
+use crate::cautions::ActionCautions;
 use crate::inputs::{Point, Provenance};
 use crate::key::fields;
-use crate::plan::{ActionId, PlannedVariant};
-use crate::resolve::Resolver;
+use crate::plan::{ActionId, Plan, PlannedVariant};
 
-/// Collects what is upstream of an action. Linear in what is upstream.
-pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
-    let plan = resolver.plan;
+/// The provenance of some of a plan's actions. `digest`: an output of an action, once it is known.
+pub(crate) fn collect(
+    plan: &Plan<'_>,
+    includes: impl Fn(ActionId) -> bool,
+    digest: impl Fn(ActionId, usize) -> Option<Digest>,
+    cautions: Vec<ActionCautions>,
+) -> Provenance {
     let workflow = plan.workflow;
-    let upstream = plan.upstream(action);
     let mut provenance = Provenance {
         fuseline_version: env!("CARGO_PKG_VERSION").to_owned(),
         workflow: workflow.name.clone(),
@@ -35,8 +38,7 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
     };
     let mut joined = BTreeSet::new();
     for (number, stage) in workflow.stages.iter().enumerate() {
-        let actions: Vec<_> =
-            plan.actions_of(number).filter(|&action| upstream[action as usize]).collect();
+        let actions: Vec<_> = plan.actions_of(number).filter(|&action| includes(action)).collect();
         let Some(&first) = actions.first() else { continue };
         let kind = plan.kind_name(first);
         let mut seen = vec![false; plan.stages[number].variants.len()];
@@ -58,14 +60,13 @@ pub(crate) fn of(resolver: &Resolver<'_, '_>, action: ActionId) -> Provenance {
         }
         if stage.inputs.is_empty() {
             for action in actions {
-                if let Some(digest) = resolver.digest(action, 0) {
-                    let site = site(&stage.name, &plan.point(action));
-                    provenance.sources.push((site, digest.to_string()));
+                if let Some(digest) = digest(action, 0) {
+                    provenance.sources.push((plan.action_label(action), digest.to_string()));
                 }
             }
         }
     }
-    provenance.cautions = resolver.cautions(|action| upstream[action as usize]);
+    provenance.cautions = cautions;
     provenance.plugins.sort();
     provenance.plugins.dedup();
     provenance
@@ -86,7 +87,7 @@ pub(crate) fn digest(provenance: &Provenance) -> Digest {
 }
 
 /// `stage[axis=label,axis=label]`.
-pub fn site(stage: &str, point: &Point) -> String {
+pub fn action_label(stage: &str, point: &Point) -> String {
     if point.is_empty() {
         return stage.to_owned();
     }

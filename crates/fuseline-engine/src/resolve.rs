@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Made};
+use fuseline_artifact::{ArtifactKind, Digest};
+use fuseline_cache::{ActionKey, ActionRecord, Made};
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
@@ -14,14 +14,42 @@ use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
 use crate::plan::{ActionId, Plan, PlannedInput};
 use crate::provenance;
 
-/// An artifact that an action reads.
+/// An artifact that arrives at an action.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Given {
+pub struct ResolvedInput {
+    /// The port.
     pub port: String,
+    /// The coordinates along the axes that the port gathers.
     pub point: Point,
-    pub kind: fuseline_artifact::ArtifactKind,
+    /// The artifact's kind.
+    pub kind: ArtifactKind,
+    /// The object.
     pub digest: Digest,
+}
+
+/// The artifacts that arrive at some inputs of an action, as pairs of port and number, in order;
+/// none for one whose digest is not known.
+pub(crate) fn resolve_inputs<'p, 'a>(
+    plan: &'p Plan<'a>,
+    action: ActionId,
+    inputs: impl Iterator<Item = (&'p str, usize)>,
+    digest: impl Fn(ActionId, usize) -> Option<Digest>,
+) -> impl Iterator<Item = Option<ResolvedInput>> {
+    let (stage, index) = plan.stage_of(action);
+    let producers = inputs.flat_map(move |(port, input)| {
+        plan.producers(stage, index, input).map(move |producer| (port, producer))
+    });
+    producers.map(move |(port, producer)| {
+        let source = producer.source;
+        let from = &plan.workflow.stages[source.stage];
+        Some(ResolvedInput {
+            port: port.to_owned(),
+            point: plan.labels(from, producer.index as usize, &source.gathered_axes),
+            kind: plan.stages[source.stage].outputs[source.output].1,
+            digest: digest(producer.action, source.output)?,
+        })
+    })
 }
 
 /// What is known of the plan's artifacts so far.
@@ -75,7 +103,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
     pub fn cautions(&self, wanted: impl Fn(ActionId) -> bool) -> Vec<ActionCautions> {
         let cautions = self.cautions.iter().filter(|(action, _)| wanted(**action));
         let of = |(action, made): (&ActionId, &Made)| ActionCautions {
-            action: self.plan.site(*action),
+            action: self.plan.action_label(*action),
             digest: made.digest,
             texts: Vec::new(),
         };
@@ -175,28 +203,12 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     /// The artifacts that an action reads.
-    pub fn given(&self, action: ActionId) -> Vec<Given> {
-        let plan = self.plan;
-        let (stage, index) = plan.stage_of(action);
-        let mut given = Vec::new();
-        for input in &plan.variant(stage, index).inputs {
-            for producer in plan.producers(stage, index, input.input) {
-                let source = producer.source;
-                let outputs = &plan.stages[source.stage].outputs;
-                let Some(digest) = self.digest(producer.action, source.output) else { continue };
-                given.push(Given {
-                    port: input.port.clone(),
-                    point: plan.labels(
-                        &plan.workflow.stages[source.stage],
-                        producer.index as usize,
-                        &source.gathered_axes,
-                    ),
-                    kind: outputs[source.output].1,
-                    digest,
-                });
-            }
-        }
-        given
+    pub fn inputs(&self, action: ActionId) -> Vec<ResolvedInput> {
+        let (stage, index) = self.plan.stage_of(action);
+        let read = self.plan.variant(stage, index).inputs.iter();
+        let read = read.map(|input| (input.port.as_str(), input.input));
+        let digest = |action, output| self.digest(action, output);
+        resolve_inputs(self.plan, action, read, digest).flatten().collect()
     }
 
     /// All outputs, by their places in the table.
@@ -212,30 +224,14 @@ impl<'p, 'a> Resolver<'p, 'a> {
 
     /// Where everything upstream of an action comes from.
     pub fn provenance(&self, action: ActionId) -> Arc<Provenance> {
-        Arc::new(provenance::of(self, action))
+        let upstream = self.plan.upstream(action);
+        let includes = |action: ActionId| upstream[action as usize];
+        let digest = |action, output| self.digest(action, output);
+        Arc::new(provenance::collect(self.plan, includes, digest, self.cautions(includes)))
     }
 }
 
-/// The record of a key, when all its objects are there too.
-pub(crate) fn look_up(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    let Some(record) = cache.get_action(key)? else { return Ok(Lookup::Unknown) };
-    match record.outputs.iter().find(|output| !cache.has_object(&output.digest, output.size)) {
-        Some(missing) => Ok(Lookup::ObjectMissing(missing.port.clone(), missing.digest)),
-        None => Ok(Lookup::Cached(made(&record))),
-    }
-}
-
-/// What a record says of the outputs.
-pub(crate) fn made(record: &ActionRecord) -> Vec<Made> {
+/// The outputs that a record names.
+pub(crate) fn outputs_of(record: &ActionRecord) -> Vec<Made> {
     record.outputs.iter().map(|output| Made { digest: output.digest, size: output.size }).collect()
-}
-
-/// What the cache says of a key.
-pub(crate) enum Lookup {
-    /// Known, with all its objects.
-    Cached(Vec<Made>),
-    /// Known, but the object of this port is missing or has another size.
-    ObjectMissing(String, Digest),
-    /// Never executed.
-    Unknown,
 }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, CacheError, Remembered};
+use fuseline_cache::{Cache, CacheError, PreviousKeys};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -203,7 +203,7 @@ pub struct Unchanged {
 /// Remembers the keys of all actions whose outputs are there.
 fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), CacheError> {
     let known = (0..plan.actions).filter(|&of| outcome.states[of as usize].is_made());
-    let keys = known.filter_map(|of| Some((plan.site(of), outcome.keys[of as usize]?)));
+    let keys = known.filter_map(|of| Some((plan.action_label(of), outcome.keys[of as usize]?)));
     cache.remember(&plan.workflow().name, keys)
 }
 
@@ -329,7 +329,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
     let failure = failure.ok().map(|at| &outcome.failures[at]);
     ManifestAction {
         stage,
-        action: plan.site(of),
+        action: plan.action_label(of),
         state: state.name().to_owned(),
         key: outcome.keys[of as usize],
         outputs: (0..if known { outputs } else { 0 })
@@ -351,6 +351,6 @@ pub fn peak_memory() -> Option<u64> {
 }
 
 /// The keys of the last runs of a workflow. Nothing, when there are none or they cannot be read: they only explain.
-pub fn remembered(cache: &Cache, workflow: &str) -> Remembered {
+pub fn previous_keys(cache: &Cache, workflow: &str) -> PreviousKeys {
     cache.remembered(workflow).unwrap_or_default()
 }

@@ -2,20 +2,72 @@
 
 use std::time::Duration;
 
+use fuseline::{Cache, open_cache};
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, GcOptions};
-use fuseline_engine::Services;
+use fuseline_cache::GcOptions;
 use serde_json::json;
 
-use crate::args::{self, CacheArgs, Format};
+use crate::args::{CacheArgs, Format};
 use crate::exit::{Exit, Failure};
 use crate::{amount, print};
 
-pub fn run(args: &args::Cache) -> Result<Exit, Failure> {
+/// What to do with the cache.
+#[derive(clap::Subcommand)]
+pub enum Args {
+    /// How much there is
+    #[command(after_help = "\
+Examples:
+  fuseline cache status
+  fuseline cache status --cache /scratch/cache --format json")]
+    Status {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Read every object and record; damaged ones are set aside and made again by the next run
+    #[command(after_help = "\
+Examples:
+  fuseline cache verify")]
+    Verify {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Remove what no kept run and no pin reaches; safe beside running runs
+    #[command(after_help = "\
+Examples:
+  fuseline cache gc --dry-run                          what would go
+  fuseline cache gc --keep-runs 5 --grace 1")]
+    Gc {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How many of the latest runs are kept
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        keep_runs: usize,
+        /// Keep everything that was written or used within this many hours
+        #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+        grace: f64,
+        /// Keep this object or action; may be given more than once
+        #[arg(long, value_name = "DIGEST")]
+        pin: Vec<Digest>,
+        /// Say what would go, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        args::Cache::Status { cache, format } => status(&existing(cache)?, *format),
-        args::Cache::Verify { cache, format } => verify(&existing(cache)?, *format),
-        args::Cache::Gc { cache, keep_runs, grace, pin, dry_run, format } => {
+        Args::Status { cache, format } => status(&open_cache(&cache.cache)?, *format),
+        Args::Verify { cache, format } => verify(&open_cache(&cache.cache)?, *format),
+        Args::Gc { cache, keep_runs, grace, pin, dry_run, format } => {
             let options = GcOptions {
                 keep_runs: *keep_runs,
                 grace: Duration::try_from_secs_f64(grace * 3600.0)
@@ -23,24 +75,8 @@ pub fn run(args: &args::Cache) -> Result<Exit, Failure> {
                 pins: pin.clone(),
                 dry_run: *dry_run,
             };
-            gc(&existing(cache)?, &options, *format)
+            gc(&open_cache(&cache.cache)?, &options, *format)
         }
-    }
-}
-
-/// The cache in a folder, which must be there: a mistyped name must not make an empty one.
-pub fn existing(args: &CacheArgs) -> Result<Cache, Failure> {
-    if !args.cache.join("format").exists() {
-        return Err(Failure::wrong(format!("there is no cache in {}", args.cache.display()))
-            .hint("--cache or FUSELINE_CACHE says where it is"));
-    }
-    Ok(Cache::open(&args.cache)?)
-}
-
-/// Takes what the cache remembers of files and plugins, when there is a cache: planning alone makes none.
-pub fn recall(services: &mut Services, args: &CacheArgs) {
-    if let Ok(cache) = existing(args) {
-        services.recall(&cache);
     }
 }
 

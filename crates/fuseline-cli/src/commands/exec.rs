@@ -1,105 +1,82 @@
 //! `fuseline exec`: executes one action that a run has written down, without its workflow.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::path::PathBuf;
 
-use fuseline_cache::ActionRecord;
-use fuseline_engine::{
-    Class, Executor, LocalExecutor, StageError, find_job, is_cautions, peak_memory, read_cautions,
-};
+use fuseline::{ActionKey, ExecOptions, exec, open_cache};
+use fuseline_engine::peak_memory;
 use serde_json::{Value, json};
 
-use crate::args::{Exec, Format, Global};
-use crate::commands::cache::existing;
+use crate::args::{CacheArgs, Format, Global};
 use crate::exit::{Exit, Failure};
-use crate::{plugins, print};
+use crate::print;
 
-pub fn run(args: &Exec, global: &Global) -> Result<Exit, Failure> {
-    let cache = existing(&args.cache)?;
-    let job = find_job(&cache, &args.key)?.ok_or_else(|| {
-        Failure::wrong(format!("no run that the cache keeps has written action {} down", args.key))
-            .hint("a run writes an action down when it starts to execute it")
-    })?;
-    let kinds = fuseline_stages::kinds();
-    let lock = plugins::nearest_lock(std::path::Path::new("."));
-    let path = plugins::path(&args.plugin_path, &[])?;
-    let services = plugins::services(path, None, lock.as_deref())?;
-    job.check(&kinds, &services).map_err(|error| failure(&job.site, error))?;
-    // Waits while another executes the same action; after that it may be there.
-    let lease = cache.lease(&job.key)?;
-    let there = cache.get_action(&job.key)?.filter(|record| {
-        record.outputs.iter().all(|output| cache.has_object(&output.digest, output.size))
-    });
-    let (status, mut record, seconds, cpu_seconds) = match there {
-        Some(record) if !args.again => ("cached", record, None, None),
-        _ => {
-            let started = Instant::now();
-            let executor = LocalExecutor::new(&kinds, &services, &cache).for_one();
-            let stop = Arc::new(AtomicBool::new(false));
-            let executed =
-                executor.execute(&job, &stop).map_err(|error| failure(&job.site, error))?;
-            let seconds = Some(started.elapsed().as_secs_f64());
-            ("executed", executed.record, seconds, executed.cpu_seconds)
-        }
-    };
-    drop(lease);
-    cache.flush()?;
-    let cautions = match record.outputs.iter().find(|output| is_cautions(output)) {
-        Some(of) => read_cautions(&cache, &of.digest).map_err(|error| failure(&job.site, error))?,
-        None => Vec::new(),
-    };
-    record.outputs.retain(|output| !is_cautions(output));
+/// Arguments of `exec`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+A run writes every action that it executes into its folder in the cache. `exec` reads one of them and executes it on the
+same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format json` has the keys.
+
+Examples:
+  fuseline exec 3f9a... --cache /scratch/cache")]
+pub struct Args {
+    /// The key of the action
+    pub key: ActionKey,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Add a folder to the plugin path; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub plugin_path: Vec<PathBuf>,
+    /// Execute it though its outputs are in the cache
+    #[arg(long)]
+    pub again: bool,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let cache = open_cache(&args.cache.cache)?;
+    let options = ExecOptions { plugin_path: args.plugin_path.clone(), again: args.again };
+    let executed = exec(&cache, &args.key, &options)?;
     if !global.quiet {
-        cautions.iter().for_each(|text| print::note(format!("caution: {}: {text}", job.site)));
+        for text in &executed.cautions {
+            print::note(format!("caution: {}: {text}", executed.action));
+        }
     }
     match args.format {
-        Format::Json => print::json(&json!({
-            "key": job.key.to_string(),
-            "action": job.site,
-            "status": status,
-            "seconds": seconds,
-            "cpu_seconds": cpu_seconds,
-            "peak_memory": peak_memory(),
-            "cautions": cautions,
-            "outputs": outputs(&record),
-        })),
+        Format::Json => {
+            let outputs = executed.outputs.iter();
+            let outputs: Vec<Value> = outputs
+                .map(|output| {
+                    json!({
+                        "port": output.port,
+                        "kind": output.kind,
+                        "digest": output.digest.to_string(),
+                        "bytes": output.size,
+                    })
+                })
+                .collect();
+            print::json(&json!({
+                "key": executed.key.to_string(),
+                "action": executed.action,
+                "status": if executed.seconds.is_some() { "executed" } else { "cached" },
+                "seconds": executed.seconds,
+                "cpu_seconds": executed.cpu_seconds,
+                "peak_memory": peak_memory(),
+                "cautions": executed.cautions,
+                "outputs": outputs,
+            }));
+        }
         Format::Human => {
-            let mut text = match seconds {
-                Some(seconds) => format!("{}: executed in {seconds:.2} s\n", job.site),
-                None => format!("{}: cached\n", job.site),
+            let mut text = match executed.seconds {
+                Some(seconds) => format!("{}: executed in {seconds:.2} s\n", executed.action),
+                None => format!("{}: cached\n", executed.action),
             };
-            for output in &record.outputs {
+            for output in &executed.outputs {
                 text += &format!("  {}  {}\n", output.port, output.digest);
             }
             print::result(text);
         }
     }
     Ok(Exit::Done)
-}
-
-fn outputs(record: &ActionRecord) -> Vec<Value> {
-    let outputs = record.outputs.iter();
-    outputs
-        .map(|output| {
-            json!({
-                "port": output.port,
-                "kind": output.kind,
-                "digest": output.digest.to_string(),
-                "bytes": output.size,
-            })
-        })
-        .collect()
-}
-
-fn failure(site: &str, error: StageError) -> Failure {
-    let message = format!("{site}: {error}");
-    let failure = match error.class {
-        Class::Data => Failure::wrong(message),
-        Class::Failed | Class::Cancelled => Failure::failed(message),
-    };
-    match error.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
 }

@@ -1,13 +1,24 @@
 //! `fuseline explain`: what a diagnostic's code means, at length.
 
+use fuseline::codes;
 use fuseline_workflow::Code;
 
-use crate::args::Explain;
 use crate::exit::{Exit, Failure};
 use crate::print;
 
-pub fn run(args: &Explain) -> Result<Exit, Failure> {
-    let known = catalogue();
+/// Arguments of `explain`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline explain                                     all of them
+  fuseline explain port_type")]
+pub struct Args {
+    /// The code, such as `port_type` or `fuseline::port_type`
+    pub code: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let known = codes::all();
     let Some(code) = &args.code else {
         let lines = known.iter().map(|(code, text)| format!("{code}\n    {}\n", summary(text)));
         print::result(lines.collect::<String>());
@@ -31,14 +42,6 @@ pub fn run(args: &Explain) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// Every code with its explanation, sorted.
-pub fn catalogue() -> Vec<(Code, &'static str)> {
-    let mut all = fuseline_workflow::codes::all();
-    all.extend(fuseline_engine::codes::all());
-    all.sort_unstable_by_key(|(code, _)| *code);
-    all
 }
 
 /// The first sentence.
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_code_that_any_crate_writes_is_explained_once() {
-        let known = catalogue();
+        let known = codes::all();
         let names: BTreeSet<&str> = known.iter().map(|(code, _)| code.0).collect();
         assert_eq!(names.len(), known.len(), "a code is explained twice");
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_explanation_is_in_sentences() {
-        for (code, text) in catalogue() {
+        for (code, text) in codes::all() {
             assert!(text.ends_with('.') && text.len() > 30, "{code}: {text}");
             assert!(summary(text).ends_with('.'), "{code}: {}", summary(text));
             assert!(wrapped(text).lines().all(|line| line.chars().count() <= 80), "{code}");

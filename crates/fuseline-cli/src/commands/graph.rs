@@ -2,27 +2,58 @@
 
 use std::fmt::Write as _;
 
-use fuseline_cache::Cache;
-use fuseline_engine::{Depth, Plan, foresee, remembered, site};
+use clap::ValueEnum;
+use fuseline::{Plan, cache_if_exists, inspect};
 
-use crate::args::{Graph, GraphFormat};
+use crate::args::{CacheArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::print;
-use crate::session::Session;
+use crate::{print, render};
 
 mod svg;
 
-pub fn run(args: &Graph) -> Result<Exit, Failure> {
-    let session = Session::open(&args.workflow)?;
+/// Arguments of `graph`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline graph workflow.yaml > graph.svg
+  fuseline graph workflow.yaml --format dot | dot -Tpdf > graph.pdf
+  fuseline graph workflow.yaml --format mermaid        for GitHub and Jupyter
+  fuseline graph workflow.yaml --expand                one node an action")]
+pub struct Args {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// The language of the drawing
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// One node an action instead of one a stage
+    #[arg(long)]
+    pub expand: bool,
+}
+
+/// The language of a drawing.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GraphFormat {
+    /// A picture for browsers and papers
+    #[default]
+    Svg,
+    /// Graphviz
+    Dot,
+    /// Mermaid, as GitHub and Jupyter draw it
+    Mermaid,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let study = args.workflow.study().open()?;
     // Without a cache nothing is cached, and source files need not be read through.
-    let there = args.cache.cache.is_dir();
-    let plan = session.plan(if there { Depth::Key } else { Depth::Check }, &[])?;
+    let cache = cache_if_exists(&args.cache.cache)?;
+    let plan = if cache.is_some() { study.plan(&[])? } else { study.plan_without_keys()? };
+    render::diagnostics(&study.warnings(&plan), study.files());
     let mut cached = vec![false; plan.len()];
-    if there {
-        let cache = Cache::open(&args.cache.cache)?;
-        let name = &plan.workflow().name;
-        for foreseen in foresee(&plan, &cache, &|| remembered(&cache, name))? {
-            cached[foreseen.action as usize] = foreseen.cached;
+    if cache.is_some() {
+        for preview in inspect(&plan, cache.as_ref())?.actions {
+            cached[preview.action as usize] = preview.is_cached();
         }
     }
     let drawing = if args.expand { actions(&plan, &cached) } else { stages(&plan, &cached) };
@@ -88,10 +119,8 @@ fn stages(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
 fn actions(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
     let count = plan.len() as u32;
     let nodes = (0..count).map(|action| {
-        let (stage, _) = plan.stage_of(action);
         let cached = if cached[action as usize] { Cached::All } else { Cached::None };
-        let name = site(&plan.workflow().stages[stage].name, &plan.point(action));
-        Node { lines: vec![name], cached }
+        Node { lines: vec![plan.action_label(action)], cached }
     });
     let mut edges: Vec<_> = (0..count)
         .flat_map(|action| {

@@ -1,8 +1,7 @@
 //! `fuseline init`: a new experiment that runs at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::args::Init;
 use crate::commands::schema;
 use crate::exit::{Exit, Failure};
 use crate::print;
@@ -12,7 +11,19 @@ const WORKFLOW: &str = include_str!("../../../../workflows/quickstart.yaml");
 const README: &str = include_str!("init/README.md");
 const IGNORED: &str = "/cache/\n/results/\n";
 
-pub fn run(args: &Init) -> Result<Exit, Failure> {
+/// Arguments of `init`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline init my-study
+  fuseline init                                        in this folder")]
+pub struct Args {
+    /// The folder to start in; made when it is not there
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
     let folder = &args.folder;
     let name = name_of(folder);
     let schema = schema::text();

@@ -1,14 +1,28 @@
 //! `fuseline man`: manual pages, from the same source as `--help`.
 
+use std::path::PathBuf;
+
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 
-use crate::args::{self, Args};
+use crate::args;
 use crate::exit::{Exit, Failure};
-use crate::{deliver, print};
+use crate::print;
 
-pub fn run(args: &args::Man) -> Result<Exit, Failure> {
-    let command = Args::command();
+/// Arguments of `man`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline man | man -l -
+  fuseline man --out ~/.local/share/man/man1")]
+pub struct Args {
+    /// Write a page for every command into a folder, instead of printing that of fuseline
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let command = args::Args::command();
     let Some(folder) = &args.out else {
         print::result(String::from_utf8_lossy(&page(&command)?));
         return Ok(Exit::Done);
@@ -17,7 +31,7 @@ pub fn run(args: &args::Man) -> Result<Exit, Failure> {
     command.build();
     for (name, command) in pages("fuseline", &command) {
         let path = folder.join(format!("{name}.1"));
-        deliver::to(&path, &page(&command.display_name(name))?)?;
+        fuseline::write_file(&path, &page(&command.display_name(name))?)?;
         print::result(path.display().to_string());
     }
     Ok(Exit::Done)

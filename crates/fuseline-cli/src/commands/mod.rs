@@ -1,4 +1,4 @@
-//! One file a command.
+//! One file a command, with its arguments.
 
 mod cache;
 mod check;
@@ -12,34 +12,80 @@ mod man;
 mod plan;
 mod plugin;
 mod report;
-pub mod run;
+mod run;
 mod runs;
 mod schema;
 mod show;
 mod stages;
 
-use crate::args::{Args, Command};
+use crate::args::Args;
 use crate::exit::{Exit, Failure};
+
+/// What a command does.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Start a new experiment: a workflow that runs at once, to be changed
+    Init(init::Args),
+    /// Run a workflow; what did not change is reused from the cache
+    Run(run::Args),
+    /// Say what would run, what is cached, and why
+    Plan(plan::Args),
+    /// Find every mistake in a workflow, before anything runs
+    Check(check::Args),
+    /// Say at length what a diagnostic's code means; without a code, list them
+    Explain(explain::Args),
+    /// Draw the graph of a workflow
+    Graph(graph::Args),
+    /// The reference of stage kinds
+    Stages(stages::Args),
+    /// Fusion-rule plugins
+    #[command(subcommand)]
+    Plugin(plugin::Args),
+    /// Past runs: list them, look at one, compare two
+    #[command(subcommand)]
+    Runs(runs::Args),
+    /// The cache: what is in it, whether it is sound, and clearing it up
+    #[command(subcommand)]
+    Cache(cache::Args),
+    /// Execute one action that a run has written down, without its workflow
+    Exec(exec::Args),
+    /// Print an artifact as a table, or write it to a file
+    Show(show::Args),
+    /// Write the report of a past run again, and everything for a paper or a deposit
+    Report(report::Args),
+    /// The diagnostic of a model that was fitted elsewhere and stays where it is
+    #[command(subcommand)]
+    Diagnose(diagnose::Args),
+    /// Print the JSON Schema of workflow files, for editors
+    #[command(after_help = "\
+Examples:
+  fuseline schema > workflow.schema.json")]
+    Schema,
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Args),
+    /// Print the manual page, or write those of all commands
+    Man(man::Args),
+}
 
 /// Runs the command that the arguments name.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match &args.command {
-        Command::Init(of) => init::run(of),
-        Command::Run(of) => run::run(of, &args.global),
-        Command::Plan(of) => plan::run(of),
-        Command::Check(of) => check::run(of),
-        Command::Explain(of) => explain::run(of),
-        Command::Graph(of) => graph::run(of),
-        Command::Stages(of) => stages::run(of),
-        Command::Plugin(of) => plugin::run(of),
-        Command::Runs(of) => runs::run(of),
-        Command::Cache(of) => cache::run(of),
-        Command::Exec(of) => exec::run(of, &args.global),
-        Command::Show(of) => show::run(of),
-        Command::Report(of) => report::run(of),
-        Command::Diagnose(of) => diagnose::run(of),
+        Command::Init(args) => init::run(args),
+        Command::Run(command) => run::run(command, &args.global),
+        Command::Plan(args) => plan::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Graph(args) => graph::run(args),
+        Command::Stages(args) => stages::run(args),
+        Command::Plugin(args) => plugin::run(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Cache(args) => cache::run(args),
+        Command::Exec(command) => exec::run(command, &args.global),
+        Command::Show(args) => show::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
         Command::Schema => schema::run(),
-        Command::Completions(of) => completions::run(of),
-        Command::Man(of) => man::run(of),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }

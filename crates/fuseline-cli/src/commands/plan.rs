@@ -2,61 +2,81 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_cache::Cache;
-use fuseline_engine::{Depth, Foreseen, foresee, remembered};
+use fuseline::{ActionPreview, Plan, cache_if_exists, inspect};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Format, Plan};
-use crate::commands::cache::recall;
+use crate::args::{CacheArgs, Format, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::print;
-use crate::session::Session;
+use crate::{print, render};
 
-pub fn run(args: &Plan) -> Result<Exit, Failure> {
-    let mut session = Session::open(&args.workflow)?;
-    recall(&mut session.services, &args.cache);
-    let plan = session.plan(Depth::Key, &args.only)?;
-    let cache = Cache::open(&args.cache.cache)?;
-    let name = &plan.workflow().name;
-    let foreseen = foresee(&plan, &cache, &|| remembered(&cache, name))?;
+/// Arguments of `plan`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline plan workflow.yaml
+  fuseline plan workflow.yaml --set permutations=500   what a change would cost
+  fuseline plan workflow.yaml --format json | jq '.actions[] | select(.status == \"run\")'")]
+pub struct Args {
+    #[command(flatten)]
+    pub workflow: WorkflowArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Plan only these stages and what they need
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// How the plan is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let mut study = args.workflow.study().open()?;
+    // An error of the cache comes after those of the workflow.
+    let cache = cache_if_exists(&args.cache.cache);
+    if let Ok(Some(cache)) = &cache {
+        study.use_memos(cache);
+    }
+    let plan = study.plan(&args.only)?;
+    render::diagnostics(&study.warnings(&plan), study.files());
+    let previews = inspect(&plan, cache?.as_ref())?.actions;
     match args.format {
         Format::Json => {
-            let actions: Vec<_> = foreseen.iter().map(|of| action(&plan, of)).collect();
+            let actions: Vec<_> = previews.iter().map(|preview| action(&plan, preview)).collect();
             print::json(&json!({ "actions": actions }));
         }
-        Format::Human => print::result(table(&plan, &foreseen)),
+        Format::Human => print::result(table(&plan, &previews)),
     }
     Ok(Exit::Done)
 }
 
-fn action(plan: &fuseline_engine::Plan<'_>, of: &Foreseen) -> Value {
-    let (stage, _) = plan.stage_of(of.action);
+fn action(plan: &Plan<'_>, preview: &ActionPreview) -> Value {
+    let (stage, _) = plan.stage_of(preview.action);
     let point: Map<String, Value> =
-        plan.point(of.action).into_iter().map(|(axis, label)| (axis, label.into())).collect();
+        plan.point(preview.action).into_iter().map(|(axis, label)| (axis, label.into())).collect();
     json!({
         "stage": plan.workflow().stages[stage].name,
         "point": point,
-        "status": if of.cached { "cached" } else { "run" },
-        "reason": of.reason,
+        "status": if preview.is_cached() { "cached" } else { "run" },
+        "reason": preview.reason(),
     })
 }
 
 /// A line a stage, and under it a line for each reason to run.
-fn table(plan: &fuseline_engine::Plan<'_>, foreseen: &[Foreseen]) -> String {
+fn table(plan: &Plan<'_>, previews: &[ActionPreview]) -> String {
     let mut text = String::new();
     let width = plan.workflow().stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
     let mut total = (0, 0);
-    let number = |of: &Foreseen| plan.stage_of(of.action).0;
+    let number = |preview: &ActionPreview| plan.stage_of(preview.action).0;
     // They stand in the plan's order, stage by stage.
-    for of_stage in foreseen.chunk_by(|a, b| number(a) == number(b)) {
+    for of_stage in previews.chunk_by(|a, b| number(a) == number(b)) {
         let stage = &plan.workflow().stages[number(&of_stage[0])];
-        let cached = of_stage.iter().filter(|of| of.cached).count();
+        let cached = of_stage.iter().filter(|preview| preview.is_cached()).count();
         let run = of_stage.len() - cached;
         total = (total.0 + cached, total.1 + run);
         text += &format!("{:width$}  {cached:>6} cached  {run:>6} to run\n", stage.name);
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for of in of_stage.iter().filter(|of| !of.cached) {
-            *reasons.entry(&of.reason).or_default() += 1;
+        for reason in of_stage.iter().filter_map(|preview| preview.miss.as_deref()) {
+            *reasons.entry(reason).or_default() += 1;
         }
         for (reason, actions) in reasons {
             text += &format!("{:width$}  {actions:>6} because: {reason}\n", "");

@@ -7,23 +7,104 @@ use fuseline_host::scaffold::new_rule;
 use fuseline_host::{Isolation, Lock, PluginFile, PluginLibrary};
 use serde_json::{Value, json};
 
-use crate::args::{Format, Language, Plugin};
-use crate::exit::{Exit, Failure};
-use crate::plugins::{self, LOCK_FILE};
-use crate::{deliver, print};
+use clap::ValueEnum;
+use fuseline::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program, write_file};
 
-pub fn run(args: &Plugin) -> Result<Exit, Failure> {
+use crate::args::Format;
+use crate::exit::{Exit, Failure};
+use crate::print;
+
+/// What to do with plugins.
+#[derive(clap::Subcommand)]
+pub enum Args {
+    /// List the fusion rules on the plugin path
+    #[command(after_help = "\
+Examples:
+  fuseline plugin list
+  fuseline plugin list --plugin-path ./my-rules --format json")]
+    List {
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+        /// How the list is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show what a rule says of itself: parameters, limits, capabilities
+    #[command(after_help = "\
+Examples:
+  fuseline plugin inspect moe                          a rule on the plugin path
+  fuseline plugin inspect ./libmy_rule.so --format json")]
+    Inspect {
+        /// A plugin's file, or a rule's name on the plugin path
+        rule: String,
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Hold a plugin against every promise of the ABI; each check runs in a process of its own
+    #[command(after_help = "\
+Examples:
+  fuseline plugin check ./libmy_rule.so")]
+    Check {
+        /// The plugin's file
+        file: PathBuf,
+        /// How the checks are printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Begin a fusion rule, in a folder of its own
+    #[command(after_help = "\
+Examples:
+  fuseline plugin new my_rule --lang python")]
+    New {
+        /// The rule's name: a letter, then letters, digits and _, all lower-case
+        name: String,
+        /// The language
+        #[arg(long = "lang", value_name = "LANGUAGE", value_enum)]
+        language: Language,
+        /// Where the crate fuseline-plugin lies, for Rust [default: where this command was built]
+        #[arg(long, value_name = "DIR")]
+        kit: Option<PathBuf>,
+    },
+    /// Pin the digests of the plugins on the plugin path in fuseline.lock
+    #[command(after_help = "\
+Examples:
+  fuseline plugin lock
+  fuseline plugin lock --plugin-path ./my-rules")]
+    Lock {
+        /// Add a folder to the plugin path
+        #[arg(long, value_name = "DIR")]
+        plugin_path: Vec<PathBuf>,
+    },
+}
+
+/// The languages in which a rule can be begun.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// With the kit, no unsafe code
+    Rust,
+    /// With the header alone
+    C,
+    /// With numpy and pyarrow, in a process of its own
+    Python,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Plugin::List { plugin_path, format } => list(plugin_path, *format),
-        Plugin::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
-        Plugin::Check { file, format } => check(file, *format),
-        Plugin::New { name, language, kit } => new(name, *language, kit.as_deref()),
-        Plugin::Lock { plugin_path } => lock(plugin_path),
+        Args::List { plugin_path, format } => list(plugin_path, *format),
+        Args::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
+        Args::Check { file, format } => check(file, *format),
+        Args::New { name, language, kit } => new(name, *language, kit.as_deref()),
+        Args::Lock { plugin_path } => lock(plugin_path),
     }
 }
 
 fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let path = plugins::path(folders, &[])?;
+    let path = plugin_path(folders, &[])?;
     let (found, broken) = on_path(path.clone());
     if format == Format::Json {
         let found: Vec<_> = found.iter().map(file_json).collect();
@@ -70,8 +151,8 @@ fn file_json(plugin: &PluginFile) -> Value {
 
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let lock = plugins::nearest_lock(Path::new("."));
-    let services = plugins::services(plugins::path(folders, &[])?, None, lock.as_deref())?;
+    let lock = nearest_lock(Path::new("."));
+    let services = services(plugin_path(folders, &[])?, None, lock.as_deref())?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
@@ -129,7 +210,7 @@ fn check(file: &Path, format: Format) -> Result<Exit, Failure> {
     if !file.is_file() {
         return Err(Failure::wrong(format!("there is no file {}", file.display())));
     }
-    let report = check_file(file, &plugins::program()?);
+    let report = check_file(file, &worker_program()?);
     if format == Format::Json {
         print::json(&report.to_json());
     } else {
@@ -165,13 +246,12 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
 
 /// Pins what is on the plugin path, in the working directory.
 fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let (found, broken) = on_path(plugins::path(folders, &[])?);
+    let (found, broken) = on_path(plugin_path(folders, &[])?);
     if let Some(error) = broken.first() {
         return Err(Failure::wrong(error.clone()).hint("take the file off the plugin path first"));
     }
     let text = Lock::of(&found).text();
-    deliver::file(Path::new(LOCK_FILE), text.as_bytes())
-        .map_err(|error| Failure::failed(format!("cannot write {LOCK_FILE}: {error}")))?;
+    write_file(Path::new(LOCK_FILE), text.as_bytes())?;
     print::result(format!("{LOCK_FILE} pins {} plugins.", found.len()));
     Ok(Exit::Done)
 }

@@ -2,63 +2,73 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_cache::Cache;
-use fuseline_engine::{Change, Comparison, Manifest, ManifestError, Moved, compare};
+use fuseline::{Cache, Manifest, action_warnings, find_run, open_cache, utc_text};
+use fuseline_engine::{Change, Comparison, ManifestError, Moved, compare};
 use serde_json::{Value, json};
 
-use crate::args::{Format, Runs};
-use crate::commands::cache::existing;
+use crate::args::{CacheArgs, Format};
 use crate::exit::{Exit, Failure};
-use crate::{action_log, amount, print};
+use crate::{amount, print};
 
-pub fn run(args: &Runs) -> Result<Exit, Failure> {
+/// What to do with past runs.
+#[derive(clap::Subcommand)]
+pub enum Args {
+    /// List the runs that the cache keeps, the latest last
+    #[command(after_help = "\
+Examples:
+  fuseline runs list
+  fuseline runs list --format json | jq '.runs[-1].seconds'")]
+    List {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// How the list is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// What a run did: its parameters, and every action that it executed, with why and how long
+    #[command(after_help = "\
+Examples:
+  fuseline runs show latest
+  fuseline runs show 1750 --format json                the run whose id begins so")]
+    Show {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// The run: its id, the beginning of it, or `latest`
+        run: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// What differs between two runs: which actions, why, and how the findings moved
+    #[command(after_help = "\
+Examples:
+  fuseline runs diff latest~1 latest")]
+    Diff {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// The earlier run: its id, the beginning of it, `latest`, or `latest~1` for the one before
+        before: String,
+        /// The later run
+        after: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Runs::List { cache, format } => list(&existing(cache)?, *format),
-        Runs::Show { cache, run, format } => {
-            let cache = existing(cache)?;
-            let manifest = manifest(&cache, run)?;
-            show(&manifest, &action_log::warnings(&cache, &manifest.run)?, *format)
+        Args::List { cache, format } => list(&open_cache(&cache.cache)?, *format),
+        Args::Show { cache, run, format } => {
+            let cache = open_cache(&cache.cache)?;
+            let manifest = find_run(&cache, run)?;
+            show(&manifest, &action_warnings(&cache, &manifest.run)?, *format)
         }
-        Runs::Diff { cache, before, after, format } => {
-            let cache = existing(cache)?;
-            let (before, after) = (manifest(&cache, before)?, manifest(&cache, after)?);
+        Args::Diff { cache, before, after, format } => {
+            let cache = open_cache(&cache.cache)?;
+            let (before, after) = (find_run(&cache, before)?, find_run(&cache, after)?);
             diff(&before, &after, &compare(&cache, &before, &after)?, *format)
         }
-    }
-}
-
-/// The manifest of the run that a text names.
-pub fn manifest(cache: &Cache, name: &str) -> Result<Manifest, Failure> {
-    Manifest::of(cache, &named(&cache.runs()?, name)?).map_err(|error| match error {
-        ManifestError::Cache(error) => error.into(),
-        other => Failure::wrong(other.to_string()),
-    })
-}
-
-/// How runs are named.
-const NAMES: &str = "`fuseline runs list` shows them; `latest` and `latest~1` name the last two";
-
-/// The id that a text names: itself, the only one that begins so, `latest`, or `latest~N`.
-fn named(runs: &[String], name: &str) -> Result<String, Failure> {
-    let back = match name.strip_prefix("latest") {
-        Some("") => Some(0),
-        Some(rest) => rest.strip_prefix('~').and_then(|back| back.parse::<usize>().ok()),
-        None => None,
-    };
-    if let Some(back) = back {
-        let at = runs.len().checked_sub(back + 1);
-        let run = at.and_then(|at| runs.get(at)).cloned();
-        return run
-            .ok_or_else(|| Failure::wrong(format!("the cache keeps {} runs only", runs.len())));
-    }
-    let mut found = runs.iter().filter(|run| run.starts_with(name));
-    match (found.next(), found.next()) {
-        (Some(run), None) => Ok(run.clone()),
-        (Some(run), Some(_)) if run == name => Ok(run.clone()),
-        (Some(_), Some(_)) => {
-            Err(Failure::wrong(format!("more than one run begins with {name}")).hint(NAMES))
-        }
-        (None, _) => Err(Failure::wrong(format!("there is no run {name}")).hint(NAMES)),
     }
 }
 
@@ -86,7 +96,7 @@ fn list(cache: &Cache, format: Format) -> Result<Exit, Failure> {
         Format::Human => {
             let lines = rows.iter().map(|row| {
                 let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-                let began = row["started_at"].as_u64().map(amount::time).unwrap_or_default();
+                let began = row["started_at"].as_u64().map(utc_text).unwrap_or_default();
                 let counts = match row["actions"].as_u64() {
                     Some(actions) => format!(
                         "{actions} actions, {} executed, {:.1} s",
@@ -136,7 +146,7 @@ fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit
         manifest.run,
         manifest.workflow,
         manifest.status,
-        amount::time(manifest.started_at),
+        utc_text(manifest.started_at),
         manifest.seconds,
         match manifest.peak_memory {
             Some(bytes) => format!(", at most {} of memory", amount::bytes(bytes)),
@@ -193,7 +203,7 @@ fn diff(
         print::json(&value);
         return Ok(Exit::Done);
     }
-    let began = |run: &Manifest| format!("{} of {}", run.run, amount::time(run.started_at));
+    let began = |run: &Manifest| format!("{} of {}", run.run, utc_text(run.started_at));
     let mut text = format!("{} -> {}\n", began(before), began(after));
     for (name, before, after) in &found.settings {
         text += &format!("{name}: {} -> {}\n", value(before), value(after));

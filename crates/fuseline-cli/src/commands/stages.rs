@@ -3,11 +3,21 @@
 use fuseline_workflow::{Arity, KindSpec, Role};
 use serde_json::Value;
 
-use crate::args::Stages;
 use crate::exit::{Exit, Failure};
 use crate::print;
 
-pub fn run(args: &Stages) -> Result<Exit, Failure> {
+/// Arguments of `stages`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fuseline stages                                      all of them
+  fuseline stages expert.logistic                      ports, options and defaults of one")]
+pub struct Args {
+    /// A stage kind, such as `expert.logistic`
+    pub kind: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
     let kinds = fuseline_stages::kinds();
     let catalogue = kinds.catalogue();
     match &args.kind {

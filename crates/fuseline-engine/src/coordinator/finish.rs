@@ -10,7 +10,7 @@ use crate::error::{Class, StageError};
 use crate::events::Event;
 use crate::execute::{ActionFailure, ActionState};
 use crate::plan::ActionId;
-use crate::resolve::made;
+use crate::resolve::outputs_of;
 
 /// How long after its first failure an action is tried again; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -30,7 +30,7 @@ impl Coordinator<'_, '_, '_> {
             }
         }
         for (action, seconds) in late {
-            let action = self.site(action);
+            let action = self.action_label(action);
             (self.observe)(Event::TimedOut { action, seconds });
         }
         if self.stop.load(Ordering::Relaxed) && !std::mem::replace(&mut self.told, true) {
@@ -52,8 +52,8 @@ impl Coordinator<'_, '_, '_> {
             Ok(executed) => {
                 execution.cpu_seconds = executed.cpu_seconds;
                 self.states[action as usize] = ActionState::Done;
-                self.known(action, &made(&executed.record));
-                let (stage, site) = (self.stage_name(action), self.site(action));
+                self.known(action, &outputs_of(&executed.record));
+                let (stage, site) = (self.stage_name(action), self.action_label(action));
                 let cpu_seconds = executed.cpu_seconds;
                 (self.observe)(Event::Finished { action: site, stage, seconds, cpu_seconds });
             }
@@ -91,7 +91,7 @@ impl Coordinator<'_, '_, '_> {
             return false;
         };
         self.states[action as usize] = ActionState::Waiting;
-        let (site, of) = (self.site(action), self.site(producer));
+        let (site, of) = (self.action_label(action), self.action_label(producer));
         let digest = lost.to_string();
         (self.observe)(Event::Remaking { action: site, producer: of, digest });
         let waiters = self.remaking.entry(producer).or_default();
@@ -99,7 +99,7 @@ impl Coordinator<'_, '_, '_> {
         if waiters.len() == 1 {
             self.states[producer as usize] = ActionState::Queued;
             // What comes out may be another than the index says.
-            self.news.push(producer);
+            self.not_reused.push(producer);
             self.queued.push_front(producer);
         }
         true
@@ -119,7 +119,7 @@ impl Coordinator<'_, '_, '_> {
         let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(10));
         self.states[action as usize] = ActionState::Queued;
         self.postponed.push_back((action, Instant::now() + wait));
-        let (site, message) = (self.site(action), error.message.clone());
+        let (site, message) = (self.action_label(action), error.message.clone());
         (self.observe)(Event::Retrying { action: site, message, seconds: wait.as_secs_f64() });
         true
     }
@@ -130,7 +130,7 @@ impl Coordinator<'_, '_, '_> {
             return;
         }
         self.states[action as usize] = ActionState::Failed;
-        let (stage, site) = (self.stage_name(action), self.site(action));
+        let (stage, site) = (self.stage_name(action), self.action_label(action));
         let message = error.message.clone();
         (self.observe)(Event::Failed { action: site, stage, message });
         self.failures.push(ActionFailure { action, error });

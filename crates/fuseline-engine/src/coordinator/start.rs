@@ -10,11 +10,12 @@ use fuseline_workflow::Execution as HowToExecute;
 use super::{Coordinator, POLL, Ready, Running};
 use crate::events::Event;
 use crate::execute::{ActionState, ExecuteError, RunOptions};
-use crate::explain::{last_record, reason};
+use crate::explain::last_record;
 use crate::inputs::Point;
+use crate::inspect::{Lookup, look_up};
 use crate::job::Job;
 use crate::plan::ActionId;
-use crate::resolve::{Lookup, look_up};
+use crate::resolve::outputs_of;
 
 /// What actions ask for while they run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,9 +64,9 @@ impl<'a> Coordinator<'_, '_, 'a> {
             let reuse = self.execution(action).cache;
             match look_up(self.cache, &key)? {
                 // Made by another run between the first look and the lease.
-                Lookup::Cached(outputs) if reuse => {
+                Lookup::Cached(record) if reuse => {
                     drop(lease);
-                    self.reuse(action, &outputs);
+                    self.reuse(action, &outputs_of(&record));
                     self.settle()?;
                 }
                 found => return Ok(Some(self.start(action, key, lease, &found))),
@@ -77,7 +78,7 @@ impl<'a> Coordinator<'_, '_, 'a> {
     /// Another run executes the action: asks again soon.
     fn wait_for(&mut self, action: ActionId, key: &ActionKey) {
         if self.waiting.insert(action) {
-            let (site, holder) = (self.site(action), self.cache.lease_holder(key));
+            let (site, holder) = (self.action_label(action), self.cache.lease_holder(key));
             (self.observe)(Event::Waiting { action: site, holder });
         }
         self.postponed.push_back((action, Instant::now() + POLL));
@@ -89,20 +90,14 @@ impl<'a> Coordinator<'_, '_, 'a> {
 
     fn start(&mut self, action: ActionId, key: ActionKey, lease: Lease, found: &Lookup) -> Ready {
         let fields = self.resolver.fields(action);
-        let site = self.site(action);
+        let site = self.action_label(action);
         if self.waiting.remove(&action) {
             (self.observe)(Event::TakenOver { action: site.clone() });
         }
-        let reason = match found {
-            Lookup::ObjectMissing(port, digest) => {
-                format!("object {digest} of output {port} is missing or damaged")
-            }
-            Lookup::Cached(_) => "its stage says cache: false".to_owned(),
-            Lookup::Unknown => {
-                let remembered = self.remembered.get_or_insert_with(self.past.remember);
-                reason(&fields, last_record(self.cache, remembered.get(&site)).as_ref())
-            }
-        };
+        let reason = found.miss_reason(|| {
+            let previous = self.previous_keys.get_or_insert_with(self.previous.keys);
+            (fields.clone(), last_record(self.cache, previous.get(&site)))
+        });
         let (stage, index) = self.plan.stage_of(action);
         let variant = self.plan.variant(stage, index);
         let kind = self.plan.kinds.get(variant.kind);
@@ -119,7 +114,7 @@ impl<'a> Coordinator<'_, '_, 'a> {
             files: variant.files.clone(),
             isolation: self.execution(action).isolation.or(workflow.isolation).map(host_isolation),
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
-            inputs: self.resolver.given(action),
+            inputs: self.resolver.inputs(action),
             fields,
         };
         let resources = self.resources(action);

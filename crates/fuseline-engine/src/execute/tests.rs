@@ -181,7 +181,7 @@ impl Bench {
         let outcome = execute(
             &plan,
             &cache,
-            Past { index: &Index::default(), remember: &Remembered::default },
+            PreviousRun { index: &Index::default(), keys: &PreviousKeys::default },
             &executor,
             self.options,
             &self.stop,
@@ -358,8 +358,9 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let logged = Logged::new(&cache, "0001", &executor).unwrap();
     let stop = AtomicBool::new(false);
-    let past = Past { index: &Index::default(), remember: &Remembered::default };
-    let outcome = execute(&plan, &cache, past, &logged, bench.options, &stop, &mut |_| {}).unwrap();
+    let previous = PreviousRun { index: &Index::default(), keys: &PreviousKeys::default };
+    let outcome =
+        execute(&plan, &cache, previous, &logged, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));
@@ -396,7 +397,7 @@ fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_
         record.finish(&plan, outcome, |next| unchanged = next).unwrap();
         let manifest = Manifest::of(&cache, record.id()).unwrap();
         let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
-        assert_eq!(sites, (0..plan.actions).map(|of| plan.site(of)).collect::<Vec<_>>());
+        assert_eq!(sites, (0..plan.actions).map(|of| plan.action_label(of)).collect::<Vec<_>>());
         (manifest, unchanged.unwrap().manifest.concat())
     };
     let first = bench.run();

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fuseline_cache::{Cache, Index, Remembered};
+use fuseline_cache::{Cache, Index, PreviousKeys};
 use fuseline_engine::{
-    Depth, FileDigests, Kinds, LocalExecutor, Past, Plan, RunOptions, Services, execute, foresee,
+    ActionPreview, Depth, FileDigests, Kinds, LocalExecutor, Plan, PreviousRun, RunOptions,
+    Services, execute, inspect,
 };
 use fuseline_host::PluginLibrary;
 use fuseline_workflow::{Checked, Limits, Overrides, Source, Workflow, check};
@@ -138,14 +139,15 @@ pub fn benches(criterion: &mut Criterion) {
         let options = RunOptions { jobs: 2, keep_going: false, memory: None };
         let stop = AtomicBool::new(false);
         let nothing = Index::default();
-        let past = Past { index: &nothing, remember: &Remembered::default };
-        let outcome = execute(&plan, &cache, past, &executor, options, &stop, &mut |_| ()).unwrap();
-        cache.write_index(&workflow.path, &nothing, &outcome.news.unwrap(), &[]).unwrap();
+        let previous = PreviousRun { index: &nothing, keys: &PreviousKeys::default };
+        let ran = execute(&plan, &cache, previous, &executor, options, &stop, &mut |_| ());
+        let index = ran.unwrap().index_update.unwrap();
+        cache.write_index(&workflow.path, &nothing, &index, &[]).unwrap();
         // Every key, looked up in the index; every object asked for.
         group.bench_function(format!("keys and lookups {size}"), |bencher| {
             bencher.iter(|| {
-                let foreseen = foresee(&plan, &cache, &Default::default).unwrap();
-                assert!(foreseen.len() > size && foreseen.iter().all(|action| action.cached));
+                let actions = inspect(&plan, Some(&cache)).unwrap().actions;
+                assert!(actions.len() > size && actions.iter().all(ActionPreview::is_cached));
             });
         });
     }

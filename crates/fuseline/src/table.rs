@@ -17,9 +17,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
-use crate::exit::Failure;
+mod human;
 
-pub mod human;
+pub use human::Shown;
 
 /// A table whose columns are texts, numbers, truth values or bytes.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub enum Form {
 
 impl Form {
     /// The form that a file's name asks for.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub fn from_path(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),
             "json" => Some(Self::Json),
@@ -68,12 +68,6 @@ pub enum TableError {
     Json(#[from] serde_json::Error),
 }
 
-impl From<TableError> for Failure {
-    fn from(error: TableError) -> Self {
-        Self::failed(format!("the table cannot be read or written: {error}"))
-    }
-}
-
 /// One value as text or number.
 enum Cell {
     Missing,
@@ -85,7 +79,7 @@ enum Cell {
 
 impl Table {
     /// The table of an artifact; `None` for a document.
-    pub fn of(artifact: &Artifact) -> Result<Option<Self>, TableError> {
+    pub fn from_artifact(artifact: &Artifact) -> Result<Option<Self>, TableError> {
         let Payload::Table(table) = &artifact.payload else { return Ok(None) };
         let classes = artifact.metadata.get("classes");
         Self::new(table, classes.map(String::as_str)).map(Some)

@@ -18,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::exit::Failure;
+use crate::error::Error;
 
 /// The file's name in the folder of a run.
 const NAME: &str = "actions.log";
@@ -35,7 +35,7 @@ pub fn begin(folder: &Path) {
 }
 
 /// What a run was warned of while it executed its actions, a line each; what several actions say is said once.
-pub fn warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Failure> {
+pub fn action_warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Line {
         action: String,

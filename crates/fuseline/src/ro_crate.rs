@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use fuseline_engine::Manifest;
 use serde_json::{Value, json};
 
-use crate::amount;
-use crate::context::Context;
-use crate::exit::Failure;
+use crate::error::Error;
+use crate::run_context::RunContext;
 
 /// The file that says what the crate is about.
 pub const README: &str = "README.md";
@@ -24,17 +23,17 @@ const FUSELINE: &str = "#fuseline";
 const LANGUAGE: &str = "#workflow-language";
 
 /// The text of `ro-crate-metadata.json`. `files`: what the crate holds, with sizes in bytes.
-pub fn text(
+pub fn metadata(
     manifest: &Manifest,
-    context: &Context,
+    context: &RunContext,
     license: Option<&str>,
     files: &[(PathBuf, u64)],
-) -> Result<String, Failure> {
+) -> Result<String, Error> {
     let workflow = context
         .texts
         .first()
         .map(|(name, _)| id(&Path::new("workflow").join(name)))
-        .ok_or_else(|| Failure::failed("the run's context holds no workflow"))?;
+        .ok_or_else(|| Error::failed("the run's context holds no workflow"))?;
     let ended = stamp(manifest.started_at + manifest.seconds.ceil() as u64);
     let params: Vec<Value> =
         manifest.params.iter().map(|(name, value)| parameter(name, value)).collect();
@@ -230,7 +229,7 @@ fn escaped(text: &str) -> String {
 
 /// A time as ISO 8601 writes it.
 fn stamp(seconds: u64) -> String {
-    amount::time(seconds).replace(' ', "T")
+    crate::utc_text(seconds).replace(' ', "T")
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn evidence() -> Table {
         payload: Payload::Table(table.unwrap()),
         metadata: BTreeMap::from([("classes".to_owned(), r#"["rest","stress"]"#.to_owned())]),
     };
-    Table::of(&artifact).unwrap().unwrap()
+    Table::from_artifact(&artifact).unwrap().unwrap()
 }
 
 fn text(table: &Table, form: Form) -> String {

@@ -9,7 +9,7 @@ use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
 use fuseline_cache::{Cache, ObjectReader};
 use fuseline_engine::FileDigests;
 
-use crate::exit::Failure;
+use crate::error::Error;
 use crate::table::{Form, Table};
 
 /// How many bytes are copied at once.
@@ -24,8 +24,8 @@ pub fn object(
     digest: &Digest,
     path: &Path,
     files: Option<&FileDigests>,
-) -> Result<(), Failure> {
-    let form = Form::of(path).filter(|form| *form != Form::Parquet);
+) -> Result<(), Error> {
+    let form = Form::from_path(path).filter(|form| *form != Form::Parquet);
     if let Some(form) = form
         && let Some(table) = Table::parquet(read(cache, digest)?)?
     {
@@ -42,11 +42,11 @@ pub fn object(
 }
 
 /// Copies an object as it is. It gets its name only when all of it was copied and is sound.
-fn copy(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Failure> {
+fn copy(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Error> {
     let mut failure = None;
     let written = whole(path, |file| {
         let copied = cache.read_object(digest, |object| copy_all(object, file));
-        match copied.map_err(Failure::from).and_then(|copied| copied.ok_or_else(|| gone(digest))) {
+        match copied.map_err(Error::from).and_then(|copied| copied.ok_or_else(|| gone(digest))) {
             Ok(copied) => copied,
             Err(error) => {
                 failure = Some(error);
@@ -56,7 +56,7 @@ fn copy(cache: &Cache, digest: &Digest, path: &Path) -> Result<(), Failure> {
     });
     match failure {
         Some(failure) => Err(failure),
-        None => written.map_err(|error| cannot_write(path, &error)),
+        None => written.map_err(|error| cannot_write(path, error)),
     }
 }
 
@@ -71,35 +71,39 @@ fn copy_all(object: &mut ObjectReader, file: &mut File) -> io::Result<()> {
 }
 
 /// Writes a table to a path, like [`object`].
-pub fn table_to(table: &Table, form: Form, path: &Path) -> Result<(), Failure> {
+pub fn table_to(table: &Table, form: Form, path: &Path) -> Result<(), Error> {
     let bytes = table.write(form)?;
     let there = File::open(path).and_then(Digest::of_reader);
-    if there.is_ok_and(|there| there == Digest::of(&bytes)) { Ok(()) } else { to(path, &bytes) }
+    if there.is_ok_and(|there| there == Digest::of(&bytes)) {
+        Ok(())
+    } else {
+        self::bytes(path, &bytes)
+    }
 }
 
 /// Writes bytes to a path: whole or not at all.
-pub fn to(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    file(path, bytes).map_err(|error| cannot_write(path, &error))
+pub fn bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    file(path, bytes).map_err(|error| cannot_write(path, error))
 }
 
 /// The bytes of an object that was there a moment ago.
-pub fn read(cache: &Cache, digest: &Digest) -> Result<Bytes, Failure> {
+pub fn read(cache: &Cache, digest: &Digest) -> Result<Bytes, Error> {
     cache.get_object(digest)?.ok_or_else(|| gone(digest))
 }
 
 /// The artifact in an object that was there a moment ago.
-pub fn artifact(cache: &Cache, kind: ArtifactKind, digest: &Digest) -> Result<Artifact, Failure> {
+pub fn artifact(cache: &Cache, kind: ArtifactKind, digest: &Digest) -> Result<Artifact, Error> {
     let read = |object: &mut ObjectReader| Artifact::read(kind, None, None, object);
-    cache.read_object(digest, read)?.ok_or_else(|| gone(digest))?.map_err(Failure::failed)
+    cache.read_object(digest, read)?.ok_or_else(|| gone(digest))?.map_err(Error::failed)
 }
 
-fn gone(digest: &Digest) -> Failure {
-    Failure::failed(format!("object {digest} vanished from the cache"))
-        .hint("run again to make it again")
+fn gone(digest: &Digest) -> Error {
+    Error::failed(format!("object {digest} vanished from the cache"))
+        .with_hint("run again to make it again".to_owned())
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot write {}: {error}", path.display()))
+fn cannot_write(path: &Path, source: io::Error) -> Error {
+    Error::Write { path: path.to_owned(), source }
 }
 
 /// Writes a file by way of a temporary one beside it and a rename.

@@ -1,0 +1,135 @@
+//! Runs diagnostic studies of multimodal fusion: the library behind the command `fuseline`.
+//!
+//! Knows how a workflow file becomes results in a folder. Knows no command line, no terminal and no exit code, and
+//! prints nothing: problems are an [`Error`], progress is a stream of [`RunProgress`].
+//! Start at [`Study`]. **Invariant:** what is not asked to run executes nothing and writes nothing to the cache.
+//!
+//! # Run a study and read its findings
+//!
+//! A [`Study`] is a workflow file with its parameters. Running it executes what is not in the cache yet, and delivers
+//! the outputs that the workflow names.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), fuseline::Error> {
+//! use fuseline::{RunOptions, RunProgress, Study, open_cache};
+//!
+//! let study = Study::new("workflows/quickstart.yaml").set("permutations", "500");
+//! let options = RunOptions { out: Some("results".into()), ..RunOptions::default() };
+//! let run = study.run(&options, &mut |progress| {
+//!     if let RunProgress::Event(event) = progress {
+//!         eprintln!("{event:?}");
+//!     }
+//! })?;
+//! println!("{} actions: {} executed, {} cached", run.actions, run.executed, run.cached);
+//!
+//! let cache = open_cache(&options.cache)?;
+//! let findings = study.open()?.artifacts(&cache, "findings")?.table()?;
+//! println!("{} rows of {:?}", findings.rows(), findings.names());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Fusion rules run in processes of their own, which the program starts as copies of itself: such a program begins with
+//! [`worker::run_if_asked`]. The whole of it stands in `examples/study.rs`.
+//!
+//! # Look before running
+//!
+//! [`Study::open`] reads the workflow. [`OpenStudy::check`] finds every mistake in it, each a [`Diagnostic`] at its
+//! place; [`OpenStudy::plan`] gives the graph of actions, and [`inspect`] says of each whether a cache holds it, and why
+//! not. None of these takes a lease or writes anything.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), fuseline::Error> {
+//! use fuseline::{Study, cache_if_exists, inspect};
+//!
+//! let study = Study::new("workflows/quickstart.yaml").open()?;
+//! for diagnostic in study.check().diagnostics {
+//!     println!("{}: {}", diagnostic.code, diagnostic.message);
+//! }
+//! let plan = study.plan(&[])?;
+//! let cache = cache_if_exists("cache")?;
+//! for action in inspect(&plan, cache.as_ref())?.actions {
+//!     println!("{}: {}", plan.action_label(action.action), action.reason());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # After a run
+//!
+//! A run leaves a [`Manifest`] in the cache; [`find_run`] finds it by its id or as `latest`. From it and the cache alone
+//! [`report`](fn@report) writes the report again, [`figures`] its figures, and [`deposit`] a research object for an archive.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), fuseline::Error> {
+//! use std::path::Path;
+//!
+//! use fuseline::{ReportOptions, deposit, find_run, open_cache, report};
+//!
+//! let cache = open_cache("cache")?;
+//! let run = find_run(&cache, "latest")?;
+//! report(&cache, &run, Path::new("paper"), &ReportOptions::default())?;
+//! deposit(&cache, &run, Path::new("deposit"), Some("CC-BY-4.0"), &ReportOptions::default())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # On other machines
+//!
+//! Every executed action is written down with all that it needs. [`exec`](fn@exec) executes one on a shared cache, without the
+//! workflow, after checking that here it would have the same key.
+
+mod action_log;
+pub mod codes;
+mod deliver;
+mod error;
+mod exec;
+mod noted_warnings;
+mod plugin_path;
+mod report;
+mod ro_crate;
+mod run;
+mod run_context;
+mod runs;
+mod selection;
+mod show;
+mod study;
+mod suggest;
+mod table;
+mod time;
+mod unchanged;
+pub mod worker;
+
+use std::path::Path;
+
+pub use fuseline_cache::{ActionKey, Cache};
+pub use fuseline_engine::{
+    ActionPreview, Caution, Class, Event, Inspection, Manifest, Plan, inspect,
+};
+pub use fuseline_host::Isolation;
+pub use fuseline_workflow::{Diagnostic, Files};
+
+pub use action_log::{ActionLog, action_warnings};
+pub use deliver::bytes as write_file;
+pub use error::{Error, Mistakes, count_errors};
+pub use exec::{ExecOptions, Execution, exec};
+pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
+pub use report::{FigureForm, ReportOptions, deposit, figures, report};
+pub use run::{Observer, RunOptions, RunProgress, RunSummary};
+pub use runs::find_run;
+pub use show::{Artifacts, Selected};
+pub use study::{Check, OpenStudy, Study};
+pub use table::{Form, Shown, Table, TableError};
+pub use time::utc_text;
+
+/// Opens the cache in a folder, which must be one: a mistyped name must not make an empty cache.
+pub fn open_cache(folder: impl AsRef<Path>) -> Result<Cache, Error> {
+    let folder = folder.as_ref();
+    cache_if_exists(folder)?.ok_or_else(|| Error::NoCache(folder.to_owned()))
+}
+
+/// Opens the cache in a folder, if it is one. Nothing is made and nothing is written.
+pub fn cache_if_exists(folder: impl AsRef<Path>) -> Result<Option<Cache>, Error> {
+    let folder = folder.as_ref();
+    Ok(if folder.join("format").exists() { Some(Cache::open(folder)?) } else { None })
+}

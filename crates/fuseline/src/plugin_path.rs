@@ -1,0 +1,97 @@
+//! The folders that are searched for fusion rules, their isolation, and `fuseline.lock`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use fuseline_engine::{FileDigests, Services};
+use fuseline_host::worker::{WorkerLimits, WorkerProgram};
+use fuseline_host::{Isolation, Lock, PluginLibrary};
+
+use crate::error::Error;
+use crate::worker;
+
+/// The file that pins the digests of plugins.
+pub const LOCK_FILE: &str = "fuseline.lock";
+
+/// The folders that are searched for plugins, in order: `requested` ones, which must exist, then those of
+/// `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), beside the program, and of the environment.
+pub fn plugin_path(requested: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    if let Some(missing) = requested.iter().find(|folder| !folder.is_dir()) {
+        return Err(Error::request(format!("there is no folder {}", missing.display()))
+            .with_hint("--plugin-path takes a folder with plugins in it".to_owned()));
+    }
+    let mut path = requested.to_vec();
+    if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
+        path.extend(
+            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()),
+        );
+    }
+    path.extend_from_slice(declared);
+    if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        path.push(beside.join("plugins"));
+        path.push(beside.to_owned());
+        path.extend(beside.parent().map(|prefix| prefix.join(INSTALLED_RULES)));
+    }
+    path.extend(installed_folders());
+    // A folder that is found twice is searched once, where it comes first.
+    let mut seen = BTreeSet::new();
+    path.retain(|folder| seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())));
+    Ok(path)
+}
+
+/// The folder of packaged rules within an environment.
+const INSTALLED_RULES: &str = "share/fuseline/rules";
+
+/// The existing folders of rules of the active Python or Conda environment, and of the user.
+fn installed_folders() -> impl Iterator<Item = PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = variable("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
+    let prefixes = [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX")].into_iter().flatten();
+    let environments = prefixes.map(|prefix| PathBuf::from(prefix).join(INSTALLED_RULES));
+    let user = data.map(|data| data.join("fuseline/rules"));
+    environments.chain(user).filter(|folder| folder.is_dir())
+}
+
+/// The services for stages: the rules on a path, as a lock file admits them, isolated as requested.
+pub fn services(
+    path: Vec<PathBuf>,
+    isolation: Option<Isolation>,
+    lock: Option<&Path>,
+) -> Result<Services, Error> {
+    let mut plugins = PluginLibrary::new(path);
+    if isolation != Some(Isolation::InProcess) {
+        plugins = plugins.with_workers(worker_program()?, WorkerLimits::default());
+    }
+    if let Some(file) = lock
+        && let Some(lock) = Lock::read(file).map_err(|error| {
+            let hint = "`fuseline plugin lock` writes it again";
+            Error::request(error.to_string()).with_hint(hint.to_owned())
+        })?
+    {
+        plugins = plugins.with_lock(lock);
+    }
+    Ok(Services { plugins, isolation, files: FileDigests::default() })
+}
+
+/// The program that runs as a worker: this one, which turns into a worker when its first argument
+/// says so.
+pub fn worker_program() -> Result<WorkerProgram, Error> {
+    if !worker::is_ready() {
+        let hint = "call `fuseline::worker::run_if_asked` at the beginning of `main`, or isolate \
+                    rules `in-process`";
+        return Err(Error::request("this program cannot start worker processes for fusion rules")
+            .with_hint(hint.to_owned()));
+    }
+    WorkerProgram::this()
+        .map_err(|error| Error::failed(format!("cannot find the program of this command: {error}")))
+}
+
+/// The lock file in a folder or the nearest one above it: that of the workflow, or of the working
+/// directory where there is no workflow.
+pub fn nearest_lock(folder: &Path) -> Option<PathBuf> {
+    // The parent of `workflow.yaml` is "", which is the working directory.
+    let folder = std::env::current_dir().ok()?.join(folder);
+    folder.ancestors().map(|folder| folder.join(LOCK_FILE)).find(|file| file.is_file())
+}

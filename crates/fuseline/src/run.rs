@@ -1,0 +1,404 @@
+//! A run: plans a study, executes what is not cached, and delivers the outputs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fuseline_artifact::Digest;
+use fuseline_cache::{Cache, Index};
+use fuseline_engine::{
+    ActionState, Caution, Class, Event, FileDigests, LocalExecutor, Logged, Outcome, Plan,
+    PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
+};
+use fuseline_workflow::{Diagnostic, Files, Severity};
+
+use crate::error::Error;
+use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
+use crate::study::Study;
+use crate::unchanged::{self, Repetition};
+use crate::{OpenStudy, action_log, deliver, open_cache};
+
+/// How a study is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The cache's folder; made when it is not there.
+    pub cache: PathBuf,
+    /// The folder of the outputs; `results/NAME` by default.
+    pub out: Option<PathBuf>,
+    /// Stages to restrict the run to, with what they need; all when empty.
+    pub only: Vec<String>,
+    /// The most actions that run at once; the number of cores by default.
+    pub jobs: Option<usize>,
+    /// The most bytes that the running actions may ask for together; all memory by default.
+    pub memory: Option<u64>,
+    /// Whether to go on, after a failure, with what does not depend on it.
+    pub keep_going: bool,
+    /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            cache: PathBuf::from("cache"),
+            out: None,
+            only: Vec::new(),
+            jobs: None,
+            memory: None,
+            keep_going: false,
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// Progress of a run, in this order: warnings, the plan, then events.
+#[derive(Debug)]
+pub enum RunProgress<'a> {
+    /// Parts of the workflow that have no effect or are likely not meant.
+    Warnings(&'a [Diagnostic], &'a Files),
+    /// The stages that the run wants and their numbers of actions.
+    Planned(&'a [(String, usize)]),
+    /// An event of the run.
+    Event(&'a Event),
+}
+
+/// The receiver of a run's progress; called on the thread that runs the study.
+pub type Observer<'o> = dyn FnMut(RunProgress<'_>) + 'o;
+
+/// Result of a run that ended, well or not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// The run's id.
+    pub run: String,
+    /// `ok`, `failed` or `interrupted`.
+    pub status: &'static str,
+    /// The actions that the run wanted.
+    pub actions: usize,
+    /// Actions that this run executed, failed ones included.
+    pub executed: usize,
+    /// Actions whose outputs were in the cache.
+    pub cached: usize,
+    /// Actions that failed.
+    pub failed: usize,
+    /// Actions that were not tried.
+    pub skipped: usize,
+    /// Wall time.
+    pub seconds: f64,
+    /// Cautions with which the results are to be read, of all actions that the run wanted.
+    pub cautions: Vec<Caution>,
+    /// Warnings that the executed actions logged, a line each.
+    pub action_warnings: Vec<String>,
+    /// The files that were delivered, with their names in the workflow, in its order.
+    pub outputs: Vec<(String, PathBuf)>,
+    /// The failures, each at its place in the workflow.
+    pub failures: Vec<Diagnostic>,
+    /// The texts that the failures point into.
+    pub files: Files,
+    /// The reason why outputs could not be delivered.
+    pub undelivered: Option<Error>,
+    /// The class of the worst failure.
+    pub class: Option<Class>,
+}
+
+/// A run that is alive, with what earlier runs left for it.
+pub(crate) struct RunHandle {
+    pub cache: Arc<Cache>,
+    pub run: RunId,
+    /// The workflow file, absolute: the index is kept for it.
+    pub file: PathBuf,
+    /// The index as it was written, until [`RunHandle::with_existing_objects`].
+    pub index: Index,
+}
+
+impl RunHandle {
+    fn begin(cache: Cache, study: &Study) -> Result<Self, Error> {
+        let run = RunId::announce(&cache)?;
+        let working_dir = std::env::current_dir().map_err(Error::failed)?;
+        let file = fuseline_workflow::absolute(&working_dir, &study.path);
+        let index = cache.index_as_written(&file);
+        Ok(Self { cache: Arc::new(cache), run, file, index })
+    }
+
+    /// The handle with an index of which all objects exist.
+    pub fn with_existing_objects(self) -> Self {
+        Self { index: self.cache.with_existing_objects(self.index), ..self }
+    }
+}
+
+impl Study {
+    /// Runs the study: plans it, executes what is not cached, and delivers the outputs.
+    ///
+    /// An error means that nothing was executed. Failed actions and outputs that could not be
+    /// delivered are part of the summary.
+    pub fn run(
+        &self,
+        options: &RunOptions,
+        observer: &mut Observer<'_>,
+    ) -> Result<RunSummary, Error> {
+        let started = Instant::now();
+        // Errors of the cache come after those of the workflow.
+        let handle = open_cache(&options.cache).and_then(|cache| RunHandle::begin(cache, self));
+        let Ok(handle) = handle else {
+            let begin = || RunHandle::begin(Cache::open(&options.cache)?, self);
+            return plan_and_run(self, options, observer, started, None, begin);
+        };
+        let handle = match unchanged::repeat(handle, self, options, observer)? {
+            Repetition::Changed(handle) => *handle,
+            Repetition::Done { run, actions, outputs, cautions } => {
+                return Ok(RunSummary {
+                    run,
+                    status: "ok",
+                    actions,
+                    executed: 0,
+                    cached: actions,
+                    failed: 0,
+                    skipped: 0,
+                    seconds: started.elapsed().as_secs_f64(),
+                    cautions,
+                    action_warnings: Vec::new(),
+                    outputs,
+                    failures: Vec::new(),
+                    files: Files::default(),
+                    undelivered: None,
+                    class: None,
+                });
+            }
+        };
+        let cache = handle.cache.clone();
+        std::thread::scope(|scope| {
+            // All objects of the index are looked for while the plan is made.
+            let checking = scope.spawn(|| handle.with_existing_objects());
+            plan_and_run(self, options, observer, started, Some(&cache), || {
+                Ok(checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        })
+    }
+}
+
+/// Plans, and executes what is not cached. `known`: the cache, where there is one already; `begin`
+/// is called when the workflow has turned out to be sound.
+fn plan_and_run(
+    study: &Study,
+    options: &RunOptions,
+    observer: &mut Observer<'_>,
+    started: Instant,
+    known: Option<&Cache>,
+    begin: impl FnOnce() -> Result<RunHandle, Error>,
+) -> Result<RunSummary, Error> {
+    let mut open = study.open()?;
+    if let Some(cache) = known {
+        open.use_memos(cache);
+    }
+    let plan = open.plan(&options.only)?;
+    let warnings = open.warnings(&plan);
+    observer(RunProgress::Warnings(&warnings, open.files()));
+    let folder = results_folder(options, &plan.workflow().name);
+    refuse_to_overwrite_inputs(&open, &plan, &folder)?;
+    let handle = begin()?;
+    let RunHandle { cache, run, file, index } = &handle;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let limits = fuseline_engine::RunOptions {
+        jobs: options.jobs.unwrap_or(cores),
+        keep_going: options.keep_going,
+        memory: options.memory.or_else(all_memory),
+    };
+    let name = plan.workflow().name.clone();
+    observer(RunProgress::Planned(&wanted_stages(&plan)));
+    let mut record = RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
+    keep_memos(&open.services, cache);
+    action_log::begin(&cache.runs_folder().join(record.id()));
+    let executor = LocalExecutor::new(&open.kinds, &open.services, cache);
+    let executor = Logged::new(cache, record.id(), &executor).map_err(Error::failed)?;
+    let mut execute_all = |index: &Index| {
+        let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
+        let mut note = |event: Event| {
+            observer(RunProgress::Event(&event));
+            record.note(&event);
+        };
+        execute(&plan, cache, previous, &executor, limits, &options.stop, &mut note)
+            .map_err(Error::failed)
+    };
+    let mut outcome = execute_all(index)?;
+    let mut outputs = Vec::new();
+    let digests = &open.services.files;
+    let mut deliver = |outcome: &Outcome| {
+        deliver_outputs(reached_outputs(&plan, outcome), cache, digests, &folder, &mut outputs)
+    };
+    let mut delivered = deliver(&outcome);
+    let lost_cautions = outcome.read_cautions(cache).is_err();
+    if lost_cautions || delivered.is_err() && has_damaged_outputs(&plan, &outcome, cache) {
+        // The damage was found during delivery, and set aside: the actions that made it run again.
+        outcome = execute_all(&cache.index(file))?.after(outcome);
+        delivered = deliver(&outcome);
+        outcome.read_cautions(cache).map_err(Error::failed)?;
+    }
+    outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
+    let end = std::thread::scope(|scope| {
+        // Objects go to the disk meanwhile. A failure is tried again when the cache is closed.
+        scope.spawn(|| cache.flush());
+        let context = RunContext::encode(open.files(), &plan, &outcome)?;
+        cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
+        let keep = |unchanged: Option<Unchanged>| {
+            let note = unchanged.and_then(|unchanged| {
+                let run = unchanged::EndedRun { study, options, open: &open, plan: &plan };
+                unchanged::note(&run, &outcome, &warnings, unchanged, context)
+            });
+            keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
+        };
+        record.finish(&plan, &outcome, keep).map_err(Error::failed)
+    })?;
+    keep_memos(&open.services, cache);
+    observer(RunProgress::Event(&end));
+
+    let mut failures = failures(&plan, &outcome);
+    open.checked.settle(&mut failures);
+    let count = |state| outcome.count(state);
+    let has_executed = count(ActionState::Done) > 0;
+    let action_warnings = match has_executed {
+        true => action_log::action_warnings(cache, record.id())?,
+        false => Vec::new(),
+    };
+    Ok(RunSummary {
+        run: record.id().to_owned(),
+        status: outcome.status(),
+        actions: plan.wanted(),
+        executed: count(ActionState::Done) + count(ActionState::Failed),
+        cached: count(ActionState::Cached),
+        failed: count(ActionState::Failed),
+        skipped: count(ActionState::Skipped),
+        seconds: started.elapsed().as_secs_f64(),
+        cautions: Caution::group(&outcome.cautions),
+        action_warnings,
+        outputs,
+        files: if failures.is_empty() { Files::default() } else { open.files().clone() },
+        failures,
+        undelivered: delivered.err(),
+        class: worst_class(&outcome),
+    })
+}
+
+/// The stages that a plan wants, with their numbers of actions.
+fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {
+    let stages = plan.workflow().stages.iter().enumerate();
+    let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number)));
+    let wanted = stages.filter(|(_, actions)| plan.wants(actions.start));
+    wanted.map(|(name, actions)| (name, actions.len())).collect()
+}
+
+/// Writes the index for the next run, unless it is what this run found there.
+fn keep_index(handle: &RunHandle, update: Option<&Index>, note: &[Bytes]) {
+    let RunHandle { cache, file, index, .. } = handle;
+    if update.is_none() && index.note() == note.concat() {
+        return;
+    }
+    let parts: Vec<_> = note.iter().map(Bytes::as_ref).collect();
+    if let Err(error) = cache.write_index(file, index, update.unwrap_or(index), &parts) {
+        // Without the index the next run reads the records, and that is all.
+        tracing::warn!(%error, "the index of the workflow was not kept");
+    }
+}
+
+/// Refuses outputs that would be written over a file that the run reads, be it through a link.
+fn refuse_to_overwrite_inputs(
+    open: &OpenStudy,
+    plan: &Plan<'_>,
+    folder: &Path,
+) -> Result<(), Error> {
+    let plugins = open.services.plugins.searched().unwrap_or_default();
+    let data = plan.files();
+    let inputs = open.texts_read.iter().map(|(path, _)| path.as_path());
+    let inputs = inputs.chain(data.keys().copied());
+    let inputs = inputs.chain(plugins.iter().map(|(path, _)| path.as_path()));
+    let inputs: Vec<PathBuf> = inputs.filter_map(|path| path.canonicalize().ok()).collect();
+    for output in &plan.workflow().outputs {
+        let path = folder.join(&output.file);
+        let Ok(existing) = path.canonicalize() else { continue };
+        if let Some(input) = inputs.iter().find(|input| existing.starts_with(input)) {
+            let hint = "give the output another name, or results another folder by --out";
+            return Err(Error::request(format!(
+                "the output {} would be written over {}, which the run reads",
+                output.file.display(),
+                input.display()
+            ))
+            .with_hint(hint.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the outputs.
+pub(crate) fn results_folder(options: &RunOptions, workflow: &str) -> PathBuf {
+    options.out.clone().unwrap_or_else(|| Path::new("results").join(workflow))
+}
+
+/// Keeps what was found out of files and plugins, when there is something new.
+fn keep_memos(services: &Services, cache: &Cache) {
+    if let Err(error) = services.remember(cache) {
+        // Without the memos the next run reads files and asks plugins again, and that is all.
+        tracing::warn!(%error, "what is known of files and plugins was not kept");
+    }
+}
+
+/// Failures as diagnostics at the place in the workflow that they are about.
+fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
+    let diagnostic = |failure: &fuseline_engine::ActionFailure| {
+        let (number, index) = plan.stage_of(failure.action);
+        let stage = &plan.workflow().stages[number];
+        let variant = &stage.variants[stage.actions.variant(index)];
+        let error = &failure.error;
+        Diagnostic {
+            code: error.code.copied().unwrap_or(match error.class {
+                Class::Data => codes::DATA,
+                Class::Failed | Class::Cancelled => codes::ACTION_FAILED,
+            }),
+            severity: Severity::Error,
+            message: format!("{}: {}", plan.action_label(failure.action), error.message),
+            place: variant.places.place(error.option.as_deref().unwrap_or_default()),
+            label: None,
+            hint: error.hint.clone(),
+            related: Vec::new(),
+        }
+    };
+    outcome.failures.iter().map(diagnostic).collect()
+}
+
+/// [`Class::Data`] when only data is at fault; none when nothing failed.
+fn worst_class(outcome: &Outcome) -> Option<Class> {
+    let mut classes = outcome.failures.iter().map(|failure| failure.error.class);
+    let is_data = |class| class == Class::Data;
+    (!outcome.failures.is_empty())
+        .then(|| if classes.all(is_data) { Class::Data } else { Class::Failed })
+}
+
+/// The memory of the machine, where the system tells.
+fn all_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Whether an output that was reached is no longer in the cache.
+fn has_damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
+    let is_lost = |digest| !matches!(cache.get_object(&digest), Ok(Some(_)));
+    reached_outputs(plan, outcome).any(|(_, digest)| is_lost(digest))
+}
+
+/// Delivers outputs, and notes each that is written: its name in the workflow, and its path.
+pub(crate) fn deliver_outputs<'p>(
+    outputs: impl Iterator<Item = (&'p Path, Digest)>,
+    cache: &Cache,
+    digests: &FileDigests,
+    folder: &Path,
+    written: &mut Vec<(String, PathBuf)>,
+) -> Result<(), Error> {
+    written.clear();
+    for (file, digest) in outputs {
+        let path = folder.join(file);
+        deliver::object(cache, &digest, &path, Some(digests))?;
+        written.push((file.display().to_string(), path));
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! A run in which nothing changed, without planning it again.
+//!
+//! A plan is a function of what was asked for and of files: the program, the workflow's texts, data, plugins. A run that
+//! reached all of its plan notes them, and what it left behind, in the index of its workflow file. The next run that is
+//! asked for the same, finds every file as it was, and every artifact in the cache, would plan the same and find all of it
+//! cached: it leaves behind the same. At any doubt it plans.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use fuseline_artifact::Digest;
+use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
+use fuseline_host::PluginLibrary;
+use fuseline_workflow::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+use crate::action_log;
+use crate::error::Error;
+use crate::noted_warnings::NotedWarnings;
+use crate::plugin_path::{nearest_lock, plugin_path};
+use crate::run::{Observer, RunHandle, RunOptions, RunProgress, deliver_outputs, results_folder};
+use crate::run_context::{CONTEXT_FILE, reached_outputs};
+use crate::study::{OpenStudy, Study};
+
+/// The note of a run that reached all of its plan; its manifest and its context follow.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// Digest of the request.
+    request: Digest,
+    /// The files that the plan depends on, with the digests of their content.
+    files: Vec<(PathBuf, Digest)>,
+    /// The folders that were searched for rules, if any were needed, and the files that may be some.
+    rules: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
+    workflow: String,
+    /// The stages, with their numbers of actions.
+    stages: Vec<(String, usize)>,
+    /// The outputs: file and content.
+    outputs: Vec<(PathBuf, Digest)>,
+    /// The cautions of its actions.
+    cautions: Vec<Caution>,
+    /// The warnings that every run gives.
+    warnings: NotedWarnings,
+    /// Length of the manifest in bytes.
+    manifest: usize,
+}
+
+/// Outcome of the attempt to repeat a run.
+pub(crate) enum Repetition {
+    /// It was repeated.
+    Done {
+        /// The run's id.
+        run: String,
+        /// The number of actions of its plan.
+        actions: usize,
+        /// The delivered files, with their names in the workflow.
+        outputs: Vec<(String, PathBuf)>,
+        /// The cautions of its actions.
+        cautions: Vec<Caution>,
+    },
+    /// It must be planned.
+    Changed(Box<RunHandle>),
+}
+
+/// Repeats a run in which nothing changed, if that can be told without planning.
+pub(crate) fn repeat(
+    handle: RunHandle,
+    study: &Study,
+    options: &RunOptions,
+    observer: &mut Observer<'_>,
+) -> Result<Repetition, Error> {
+    let changed = |handle| Ok(Repetition::Changed(Box::new(handle)));
+    let Some((note, start)) = Note::decode(handle.index.note()) else { return changed(handle) };
+    let digests = FileDigests::remembered(&handle.cache);
+    if !note.holds(study, options, &digests) {
+        return changed(handle);
+    }
+    let handle = handle.with_existing_objects();
+    let parts = handle.index.note().get(start..);
+    let parts = parts.and_then(|parts| parts.split_at_checked(note.manifest));
+    let Some((manifest, context)) = parts else { return changed(handle) };
+    let Note { workflow, stages, outputs, cautions, warnings, .. } = note;
+    let Some((warnings, texts)) = warnings.decode() else { return changed(handle) };
+    let folder = results_folder(options, &workflow);
+    let reached = outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
+    let RunHandle { cache, run, .. } = &handle;
+    let mut delivered = Vec::new();
+    if deliver_outputs(reached, cache, &digests, &folder, &mut delivered).is_err() {
+        return changed(handle);
+    }
+    if let Err(error) = digests.remember(cache) {
+        tracing::warn!(%error, "what is known of files was not kept");
+    }
+    observer(RunProgress::Warnings(&warnings, &texts));
+    observer(RunProgress::Planned(&stages));
+    let actions = stages.iter().map(|(_, actions)| actions).sum();
+    let mut record =
+        RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Error::failed)?;
+    action_log::begin(&cache.runs_folder().join(record.id()));
+    cache.write_run_file(record.id(), CONTEXT_FILE, &[context])?;
+    let mut observe = |event: &_| observer(RunProgress::Event(event));
+    let end = record.finish_unchanged(stages, manifest, &mut observe).map_err(Error::failed)?;
+    observe(&end);
+    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs: delivered, cautions })
+}
+
+/// A run that has ended.
+pub(crate) struct EndedRun<'r> {
+    pub study: &'r Study,
+    pub options: &'r RunOptions,
+    pub open: &'r OpenStudy,
+    pub plan: &'r Plan<'r>,
+}
+
+/// The note that the next run needs to repeat one that has ended, in parts; none when it cannot be
+/// repeated.
+pub(crate) fn note(
+    run: &EndedRun<'_>,
+    outcome: &Outcome,
+    warnings: &[Diagnostic],
+    unchanged: Unchanged,
+    context: Vec<u8>,
+) -> Option<Vec<Bytes>> {
+    let EndedRun { study, options, open, plan } = run;
+    let Unchanged { stages, manifest } = unchanged;
+    let program = std::env::current_exe().ok()?;
+    let digest = open.services.files.digest(&program).ok()?;
+    let mut files = open.texts_read.clone();
+    files.push((program, digest));
+    files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
+    let plugins = &open.services.plugins;
+    let rules = match plugins.searched() {
+        None => None,
+        Some(searched) => {
+            let paths = searched.iter().map(|(path, _)| path.clone()).collect();
+            // One that could not be read may be readable next time.
+            let read: Option<Vec<_>> =
+                searched.into_iter().map(|(path, digest)| Some((path, digest?))).collect();
+            files.extend(read?);
+            Some((plugins.search().to_vec(), paths))
+        }
+    };
+    let outputs = reached_outputs(plan, outcome);
+    let note = Note {
+        request: request(study, options)?,
+        files,
+        rules,
+        workflow: plan.workflow().name.clone(),
+        stages,
+        outputs: outputs.map(|(file, digest)| (file.to_owned(), digest)).collect(),
+        cautions: Caution::group(&outcome.cautions),
+        warnings: NotedWarnings::encode(warnings, open.files()),
+        manifest: manifest.iter().map(Bytes::len).sum(),
+    };
+    let head = serde_json::to_vec(&note).ok()?;
+    let head = Bytes::from([&head.len().to_le_bytes(), &*head].concat());
+    Some([vec![head], manifest, vec![context.into()]].concat())
+}
+
+/// Digest of the request, as far as a plan depends on it; the files that it names may change all the
+/// same.
+fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
+    let Study { path, set, params, plugin_path: folders, isolation, max_actions } = study;
+    let working_dir = std::env::current_dir().ok()?;
+    let lock = nearest_lock(path.parent()?);
+    let search = plugin_path(folders, &[]).ok()?;
+    let request = (path, set, params, isolation, max_actions, &options.only);
+    Some(Digest::of(format!("{:?}", (working_dir, lock, search, request))))
+}
+
+impl Note {
+    /// Reads a note, and finds where the manifest and the context behind it begin. Never panics, whatever the bytes are.
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (head, left) = rest.split_at_checked(usize::from_le_bytes(*length))?;
+        Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
+    }
+
+    /// Whether the request is the same, and every file is as it was.
+    fn holds(&self, study: &Study, options: &RunOptions, files: &FileDigests) -> bool {
+        let rules = || {
+            let mut rules = self.rules.iter();
+            rules.all(|(search, found)| PluginLibrary::candidates(search) == *found)
+        };
+        let same =
+            |(path, digest): &(PathBuf, Digest)| files.digest(path).is_ok_and(|of| of == *digest);
+        request(study, options) == Some(self.request) && rules() && self.files.iter().all(same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_or_is_none_whatever_its_bytes_are() {
+        let note = Note {
+            request: Digest::of("request"),
+            files: vec![(PathBuf::from("data.csv"), Digest::of("data"))],
+            rules: Some((vec![PathBuf::from("plugins")], Vec::new())),
+            workflow: "small".to_owned(),
+            stages: vec![("fusion".to_owned(), 2)],
+            outputs: vec![(PathBuf::from("report.html"), Digest::of("report"))],
+            cautions: Vec::new(),
+            warnings: NotedWarnings::default(),
+            manifest: 3,
+        };
+        let head = serde_json::to_vec(&note).unwrap();
+        let bytes = [&head.len().to_le_bytes(), &*head, b"mmmcc"].concat();
+        let (read, at) = Note::decode(&bytes).unwrap();
+        assert_eq!((read.files, read.manifest, &bytes[at..]), (note.files, 3, &b"mmmcc"[..]));
+        for length in 0..bytes.len() - 5 {
+            assert!(Note::decode(&bytes[..length]).is_none(), "cut to {length} bytes");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x55;
+            let _ = Note::decode(&changed);
+        }
+    }
+}
