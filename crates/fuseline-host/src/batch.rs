@@ -355,8 +355,18 @@ impl Batch {
         batch
     }
 
+    /// The same rows under other names.
+    pub(crate) fn with_row_ids(&self, row_id: &[u64]) -> Self {
+        Self { identity: new_identity(), row_id: Column::copy(row_id), ..self.clone() }
+    }
+
+    /// Passes on the bytes of evidence and availability: what tells batches of other rows apart, whatever their quality.
+    pub(crate) fn give_content(&self, give: &mut dyn FnMut(&[u8])) {
+        give(self.evidence.buffer().as_slice());
+        give(self.available());
+    }
+
     /// The rows at these places, in this order, without labels.
-    #[cfg(unix)]
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
         let (width, classes) = (self.modalities.len(), self.classes.len());
         Self {

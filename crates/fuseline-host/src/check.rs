@@ -11,6 +11,7 @@ mod rows;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -19,8 +20,9 @@ use crate::batch::{Batch, BatchColumns};
 use crate::error::HostError;
 use crate::isolation::Isolation;
 use crate::library::{PluginFile, PluginForm, PluginLibrary};
+use crate::model::output_law;
 use crate::params::Params;
-use crate::rule::Rule;
+use crate::rule::{Fault, OpenedModel, Permuted, Rule, looped};
 use crate::stop::StopSignal;
 use crate::worker::{WorkerLimits, WorkerProgram};
 
@@ -177,6 +179,54 @@ impl Subject {
             probe::Answer::Fail(reason) => broken(reason),
             probe::Answer::Skipped(reason) => skipped(reason),
         }
+    }
+}
+
+/// A model as the rule gives it: rows are asked in the order in which they stand, and nothing is asked again.
+struct BareModel {
+    rule: Rule,
+    opened: Arc<dyn OpenedModel>,
+}
+
+impl BareModel {
+    fn open(rule: &Rule, model: &[u8]) -> Result<Self, HostError> {
+        let opened = rule.open_once(model, &StopSignal::new())?;
+        Ok(Self { rule: rule.clone(), opened })
+    }
+
+    fn predict(&self, batch: &Batch) -> Result<Vec<f64>, HostError> {
+        self.asked(batch, 1, |out| self.opened.predict(batch, out, &StopSignal::new()))
+    }
+
+    fn predict_permuted(
+        &self,
+        batch: &Batch,
+        permuted: Permuted<'_>,
+    ) -> Result<Vec<f64>, HostError> {
+        self.asked(batch, permuted.permutations, |out| {
+            self.opened.predict_permuted(batch, permuted, out, &StopSignal::new())
+        })
+    }
+
+    /// What permuted prediction must equal: a loop of predict.
+    fn looped(&self, batch: &Batch, permuted: Permuted<'_>) -> Result<Vec<f64>, HostError> {
+        self.asked(batch, permuted.permutations, |out| {
+            looped(&*self.opened, batch, permuted, out, &StopSignal::new())
+        })
+    }
+
+    fn asked(
+        &self,
+        batch: &Batch,
+        times: usize,
+        ask: impl FnOnce(&mut [f64]) -> Result<(), Fault>,
+    ) -> Result<Vec<f64>, HostError> {
+        self.rule.descriptor().takes(batch)?;
+        let id = &self.rule.file().id;
+        let mut out = vec![f64::NAN; times * batch.rows() * batch.classes().len()];
+        ask(&mut out).map_err(|fault| fault.of(id, "predict"))?;
+        output_law(id, &out, batch)?;
+        Ok(out)
     }
 }
 

@@ -132,6 +132,25 @@ pub enum HostError {
         /// As "the probabilities sum to 1.2".
         reason: String,
     },
+    /// The rule answers the same question otherwise when it is asked again.
+    #[error(
+        "{id} does not predict row {row} the same when it is asked again in another process, among other rows: the \
+         probability of {class} was {first} and is {again}{}", in_permutation(.permutation)
+    )]
+    Inconsistent {
+        /// The rule.
+        id: String,
+        /// Row of the batch.
+        row: usize,
+        /// The permutation within the call, where quality was permuted.
+        permutation: Option<usize>,
+        /// A class whose probability differs.
+        class: String,
+        /// As it was.
+        first: f64,
+        /// As it is.
+        again: f64,
+    },
     /// Parameters that the rule's schema refuses.
     #[error("the parameters of {id} are wrong: {}", listed(.problems))]
     Params {
@@ -147,6 +166,10 @@ impl HostError {
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Rule { error: RuleError { code: RuleCode::Cancelled, .. }, .. })
     }
+}
+
+fn in_permutation(permutation: &Option<usize>) -> String {
+    permutation.map(|number| format!(" (permutation {number} of the call)")).unwrap_or_default()
 }
 
 fn suggested(suggestion: &Option<String>, known: &[String]) -> String {

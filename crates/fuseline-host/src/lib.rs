@@ -13,14 +13,17 @@ mod isolation;
 mod library;
 mod lock;
 mod message;
+mod model;
 mod native;
 mod params;
 mod rule;
 pub mod scaffold;
 mod schema;
 mod script;
+mod shuffle;
 mod stop;
 mod tag_file;
+mod witness;
 #[cfg(unix)]
 pub mod worker;
 
@@ -31,8 +34,9 @@ pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
 pub use lock::Lock;
 pub use message::{MessageLevel, RuleMessage};
+pub use model::OpenModel;
 pub use params::{ParamProblem, Params};
-pub use rule::{Fitted, OpenModel, Rule};
+pub use rule::{Fitted, Rule};
 pub use stop::StopSignal;
 
 /// The version of this host.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fuseline_artifact::Digest;
 use serde_json::{Map, Value};
 
 use crate::batch::{Batch, BatchError};
@@ -11,7 +10,9 @@ use crate::descriptor::Descriptor;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::library::PluginFile;
 use crate::message::{self, MessageLevel, RuleMessage};
+use crate::model::OpenModel;
 use crate::params::{ParamProblem, Params};
+use crate::shuffle::Key;
 use crate::stop::StopSignal;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
@@ -68,7 +69,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    fn of(self, id: &str, operation: &'static str) -> HostError {
+    pub(crate) fn of(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
             #[cfg(unix)]
@@ -147,6 +148,8 @@ impl Rule {
             return Err(BatchError::NoLabels.into());
         }
         self.shared.descriptor.takes(batch)?;
+        // What a row is called is no feature: another name in each fit, the same for the same rows.
+        let batch = &Key::of_training(batch, seed).rename_rows(batch);
         let (model, messages) =
             message::collect(|| self.shared.backend.fit(batch, params, seed, stop));
         // Warnings are the caller's to pass on.
@@ -163,147 +166,19 @@ impl Rule {
 
     /// Opens a model whose calls end when the signal is given.
     pub fn open_until(&self, model: &[u8], stop: &StopSignal) -> Result<OpenModel, HostError> {
-        let opened = self
-            .shared
-            .backend
-            .open(model, stop)
-            .map_err(|fault| fault.of(&self.shared.file.id, "open a model"))?;
-        Ok(OpenModel { rule: self.clone(), digest: Digest::of(model), opened, stop: stop.clone() })
-    }
-}
-
-/// A frozen model, ready to predict; used by many threads at once.
-#[derive(Clone)]
-pub struct OpenModel {
-    rule: Rule,
-    digest: Digest,
-    opened: Arc<dyn OpenedModel>,
-    stop: StopSignal,
-}
-
-impl fmt::Debug for OpenModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenModel").field("digest", &self.digest).finish_non_exhaustive()
-    }
-}
-
-impl OpenModel {
-    /// Digest of the bytes it was opened from.
-    pub fn digest(&self) -> Digest {
-        self.digest
+        let opened = self.open_once(model, stop)?;
+        Ok(OpenModel::new(self.clone(), model, opened, stop.clone()))
     }
 
-    /// The rule that fitted it.
-    pub fn rule(&self) -> &Rule {
-        &self.rule
-    }
-
-    /// Whether [`OpenModel::predict_permuted`] is the rule's own, and not a loop.
-    pub fn has_fast_path(&self) -> bool {
-        self.opened.has_fast_path()
-    }
-
-    /// Predicts: rows x classes probabilities that keep the output law.
-    pub fn predict(&self, batch: &Batch) -> Result<Vec<f64>, HostError> {
-        self.rule.shared.descriptor.takes(batch)?;
-        let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
-        self.opened.predict(batch, &mut out, &self.stop).map_err(|fault| self.failed(fault))?;
-        self.output_law(&out, batch)?;
-        Ok(out)
-    }
-
-    /// Predicts under permuted quality: in permutation p, row i keeps its evidence and availability, and modality m, when bit m of
-    /// `modality_mask` is set, has the quality of row `index[(p * columns + c) * rows + i]`, where c = 0 when `columns` is 1 and c = m when
-    /// there are as many columns as modalities; where the modality is unavailable in the row it comes from, that quality is 0.
-    ///
-    /// `out`: permutations x rows x classes. The result equals a loop of [`OpenModel::predict`], bit for bit.
-    pub fn predict_permuted(
+    /// Opens a model where the rule's code runs: in a worker that nothing else has used.
+    pub(crate) fn open_once(
         &self,
-        batch: &Batch,
-        index: &[u32],
-        permutations: usize,
-        columns: usize,
-        modality_mask: u64,
-        out: &mut [f64],
-    ) -> Result<(), HostError> {
-        self.rule.shared.descriptor.takes(batch)?;
-        let permuted = Permuted { index, permutations, columns, modality_mask };
-        permuted.fits(batch, out.len())?;
-        if self.opened.permutes() {
-            self.opened.predict_permuted(batch, permuted, out, &self.stop)
-        } else {
-            looped(&*self.opened, batch, permuted, out, &self.stop)
-        }
-        .map_err(|fault| self.failed(fault))?;
-        self.output_law(out, batch)
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, HostError> {
+        let opened = self.shared.backend.open(model, stop);
+        opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
     }
-
-    /// What the fast path must equal: a loop of [`OpenModel::predict`].
-    #[cfg(unix)]
-    pub(crate) fn looped(
-        &self,
-        batch: &Batch,
-        index: &[u32],
-        permutations: usize,
-        columns: usize,
-        modality_mask: u64,
-    ) -> Result<Vec<f64>, HostError> {
-        let permuted = Permuted { index, permutations, columns, modality_mask };
-        let mut out = vec![f64::NAN; permutations * batch.rows() * batch.classes().len()];
-        permuted.fits(batch, out.len())?;
-        looped(&*self.opened, batch, permuted, &mut out, &self.stop)
-            .map_err(|fault| self.failed(fault))?;
-        Ok(out)
-    }
-
-    fn failed(&self, fault: Fault) -> HostError {
-        fault.of(&self.rule.shared.file.id, "predict")
-    }
-
-    /// Every row finite, at least 0, its sum within 1e-9 of 1.
-    fn output_law(&self, out: &[f64], batch: &Batch) -> Result<(), HostError> {
-        let (classes, rows) = (batch.classes().len(), batch.rows());
-        // Without a way out in between the loop becomes vectors; rows of two are nearly all that there are.
-        let kept = match classes {
-            2 => out.as_chunks::<2>().0.iter().fold(true, |kept, row| kept & keeps_law(row)),
-            _ => out.chunks_exact(classes).fold(true, |kept, row| kept & keeps_law(row)),
-        };
-        if kept {
-            return Ok(());
-        }
-        for (at, row) in out.chunks_exact(classes).enumerate() {
-            if keeps_law(row) {
-                continue;
-            }
-            let sum: f64 = row.iter().sum();
-            let reason = match row
-                .iter()
-                .find(|probability| !(probability.is_finite() && **probability >= 0.0))
-            {
-                Some(probability) => format!("a probability is {probability}"),
-                None => format!("the probabilities sum to {sum}"),
-            };
-            return Err(HostError::OutputLaw {
-                id: self.rule.shared.file.id.clone(),
-                row: at % rows,
-                reason,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Every probability at least 0, their sum within 1e-9 of 1.
-#[inline]
-fn keeps_law(row: &[f64]) -> bool {
-    let mut sum = 0.0;
-    let mut least = 0.0_f64;
-    for &probability in row {
-        sum += probability;
-        least = if probability < least { probability } else { least };
-    }
-    // A NaN or an infinity shows in the sum; the least alone would pass a NaN over.
-    least >= 0.0 && (sum - 1.0).abs() <= 1e-9
 }
 
 /// Permuted prediction as a loop of predict over gathered quality.
@@ -365,24 +240,41 @@ impl Permuted<'_> {
         Ok(())
     }
 
+    /// One of the permutations.
+    #[cfg(unix)]
+    pub(crate) fn only(&self, batch: &Batch, permutation: usize) -> Self {
+        let each = self.columns * batch.rows();
+        Self { index: &self.index[permutation * each..][..each], permutations: 1, ..*self }
+    }
+
     /// The quality of one permutation, rows x modalities.
     pub(crate) fn gather(&self, batch: &Batch, permutation: usize, into: &mut [f64]) {
+        let modalities = batch.modalities().len();
+        for (row, into) in into.chunks_exact_mut(modalities).enumerate() {
+            self.gather_row(batch, permutation, row, into);
+        }
+    }
+
+    /// The quality of a row in one permutation, by modality.
+    pub(crate) fn gather_row(
+        &self,
+        batch: &Batch,
+        permutation: usize,
+        row: usize,
+        into: &mut [f64],
+    ) {
         let (rows, modalities) = (batch.rows(), batch.modalities().len());
         let index = &self.index[permutation * self.columns * rows..][..self.columns * rows];
-        let quality = batch.quality();
-        for row in 0..rows {
-            for modality in 0..modalities {
-                let from = if self.modality_mask >> modality & 1 == 0 {
-                    row
-                } else if self.columns == 1 {
-                    index[row] as usize
-                } else {
-                    index[modality * rows + row] as usize
-                };
-                let from = from * modalities + modality;
-                into[row * modalities + modality] =
-                    if batch.available()[from] == 0 { 0.0 } else { quality[from] };
-            }
+        for (modality, into) in into.iter_mut().enumerate() {
+            let from = if self.modality_mask >> modality & 1 == 0 {
+                row
+            } else if self.columns == 1 {
+                index[row] as usize
+            } else {
+                index[modality * rows + row] as usize
+            };
+            let cell = from * modalities + modality;
+            *into = if batch.available()[cell] == 0 { 0.0 } else { batch.quality()[cell] };
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 pub mod calibration;
+mod chance;
 pub mod compare;
 mod experts;
 pub mod family;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fuseline_artifact::Digest;
 
 use super::rows::{Numbers, Rows};
-use super::{Broken, Subject, Try, broken, defaults, ensure, fit, refusal, skipped};
+use super::{BareModel, Broken, Subject, Try, broken, defaults, ensure, fit, refusal, skipped};
 use crate::check::probe::FIT_THREADS;
 use crate::error::HostError;
 use crate::stop::StopSignal;
@@ -55,8 +55,8 @@ fn other_process(subject: &Subject) -> Result<(), Broken> {
     let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 2);
     let rule = subject.fresh()?;
     let model = fit(&rule, &rows)?;
-    let here = rule.open(&model)?.predict(&rows.batch())?;
-    let there = subject.fresh()?.open(&model)?.predict(&rows.batch())?;
+    let here = BareModel::open(&rule, &model)?.predict(&rows.batch())?;
+    let there = BareModel::open(&subject.fresh()?, &model)?.predict(&rows.batch())?;
     ensure(here == there, || "another process predicts otherwise".to_owned())
 }
 
@@ -66,13 +66,13 @@ fn damaged(subject: &Subject) -> Result<(), Broken> {
     if model.is_empty() {
         return skipped("the model has no bytes");
     }
-    refusal(rule.open(&[]), "an empty model")?;
+    refusal(BareModel::open(&rule, &[]), "an empty model")?;
     for len in [1, model.len() / 2, model.len() - 1]
         .into_iter()
         .filter(|&len| len < model.len() && len > 0)
     {
         refusal(
-            rule.open(&model[..len]),
+            BareModel::open(&rule, &model[..len]),
             &format!("a model cut to {len} of {} bytes", model.len()),
         )?;
     }
@@ -81,7 +81,7 @@ fn damaged(subject: &Subject) -> Result<(), Broken> {
         let bit = numbers.below(model.len() * 8);
         let mut flipped = model.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        refusal(rule.open(&flipped), &format!("a model with bit {bit} flipped"))?;
+        refusal(BareModel::open(&rule, &flipped), &format!("a model with bit {bit} flipped"))?;
     }
     Ok(())
 }
@@ -105,7 +105,7 @@ fn shapes(subject: &Subject) -> Result<(), Broken> {
     {
         let rows = Rows::new(30 * classes, modalities, classes, false, 6);
         let model = fit(&rule, &rows)?;
-        rule.open(&model)?.predict(&rows.batch())?;
+        BareModel::open(&rule, &model)?.predict(&rows.batch())?;
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ fn limits(subject: &Subject) -> Result<(), Broken> {
             fitted
         });
         match fitted {
-            Ok(fitted) => drop(rule.open(&fitted.model)?.predict(&rows.batch())?),
+            Ok(fitted) => drop(BareModel::open(&rule, &fitted.model)?.predict(&rows.batch())?),
             Err(error) if error.is_cancelled() => {
                 slow.push(format!("{modalities} x {classes}"));
             }
@@ -207,7 +207,7 @@ fn chance(subject: &Subject) -> Result<(), Broken> {
     }
     let model = fit(&rule, &training)?;
     let held_out = Rows::new(count, 2, 2, false, 10);
-    let out = rule.open(&model)?.predict(&held_out.batch())?;
+    let out = BareModel::open(&rule, &model)?.predict(&held_out.batch())?;
     // As the host decides: the first of equals.
     let decided = out.chunks_exact(2).map(|row| i32::from(row[1] > row[0]));
     let right = decided.zip(&training.label).filter(|(class, label)| class == *label).count();

@@ -1,8 +1,6 @@
-//! The host's side: a pool of workers for one plugin.
+//! The host's side: workers of one plugin.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
@@ -17,22 +15,23 @@ use crate::worker::{WorkerLimits, WorkerProgram};
 
 /// A model that grows beyond this is refused: 1 GiB.
 const MODEL_LIMIT: u64 = 1 << 30;
+/// The number of the only model that a worker opens.
+const THE_MODEL: u64 = 1;
 
-/// A plugin in processes of its own: as many as calls run at once.
+/// A plugin in processes of its own. A worker serves one fit, or one opening of a model: what it has seen is gone with it.
 pub(crate) struct WorkerBackend {
-    shared: Arc<Shared>,
+    launcher: Arc<Launcher>,
     descriptor: String,
     fast_path: bool,
 }
 
-struct Shared {
+/// Starts workers.
+struct Launcher {
     file: PathBuf,
     program: WorkerProgram,
     limits: WorkerLimits,
-    idle: Mutex<Vec<Worker>>,
-    /// Models that somebody still holds.
-    live: Mutex<BTreeMap<u64, Arc<[u8]>>>,
-    next_model: AtomicU64,
+    /// The worker that said what the plugin is, and has been asked nothing since.
+    unused: Mutex<Option<Worker>>,
 }
 
 impl WorkerBackend {
@@ -43,15 +42,9 @@ impl WorkerBackend {
         limits: WorkerLimits,
     ) -> Result<Self, WorkerFailure> {
         let (worker, descriptor, fast_path) = Worker::start(file, &program, &limits)?;
-        let shared = Shared {
-            file: file.to_owned(),
-            program,
-            limits,
-            idle: Mutex::new(vec![worker]),
-            live: Mutex::default(),
-            next_model: AtomicU64::new(1),
-        };
-        Ok(Self { shared: Arc::new(shared), descriptor, fast_path })
+        let unused = Mutex::new(Some(worker));
+        let launcher = Launcher { file: file.to_owned(), program, limits, unused };
+        Ok(Self { launcher: Arc::new(launcher), descriptor, fast_path })
     }
 }
 
@@ -59,23 +52,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    /// Runs a call on an idle worker, or on a new one. The worker is kept unless it failed.
-    fn call<T>(&self, body: impl FnOnce(&mut Worker) -> Result<T, Fault>) -> Result<T, Fault> {
-        let idle = lock(&self.idle).pop();
-        let mut worker = match idle {
-            Some(worker) => worker,
-            None => {
-                Worker::start(&self.file, &self.program, &self.limits).map_err(Fault::Worker)?.0
-            }
-        };
-        let live: BTreeSet<u64> = lock(&self.live).keys().copied().collect();
-        worker.forget_models_but(&live, &self.limits)?;
-        let result = body(&mut worker);
-        if !matches!(result, Err(Fault::Worker(_))) && !worker.is_spent {
-            lock(&self.idle).push(worker);
+impl Launcher {
+    /// A worker that has been asked nothing.
+    fn start(&self) -> Result<Worker, Fault> {
+        if let Some(worker) = lock(&self.unused).take() {
+            return Ok(worker);
         }
-        result
+        let started = Worker::start(&self.file, &self.program, &self.limits);
+        started.map(|(worker, ..)| worker).map_err(Fault::Worker)
     }
 }
 
@@ -91,59 +75,47 @@ impl Backend for WorkerBackend {
         seed: u64,
         stop: &StopSignal,
     ) -> Result<Vec<u8>, Fault> {
-        self.shared.call(|worker| {
-            let batch_bytes = worker.give_batch(batch)?;
-            let params: Map<String, Value> =
-                serde_json::from_str(params.json()).unwrap_or_default();
-            let request = Request::Fit { batch_bytes, params, seed };
-            let bytes = worker.ask(&request, stop, &self.shared.limits)?;
-            if bytes > MODEL_LIMIT {
-                return Err(worker.fail(format!("it made a model of {bytes} bytes")));
-            }
-            worker.output.read_bytes(bytes as usize).map_err(|error| worker.broke(&error))
-        })
+        let mut worker = self.launcher.start()?;
+        let batch_bytes = worker.give_batch(batch)?;
+        let params: Map<String, Value> = serde_json::from_str(params.json()).unwrap_or_default();
+        let request = Request::Fit { batch_bytes, params, seed };
+        let bytes = worker.ask(&request, stop, &self.launcher.limits)?;
+        if bytes > MODEL_LIMIT {
+            return Err(worker.fail(format!("it made a model of {bytes} bytes")));
+        }
+        worker.output.read_bytes(bytes as usize).map_err(|error| worker.broke(&error))
     }
 
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
-        let number = self.shared.next_model.fetch_add(1, Ordering::Relaxed);
         let opened = WorkerModel {
-            shared: self.shared.clone(),
-            number,
+            launcher: self.launcher.clone(),
             bytes: model.into(),
             fast_path: self.fast_path,
+            idle: Mutex::default(),
         };
-        lock(&self.shared.live).insert(number, opened.bytes.clone());
         // Opened here and now, so that damaged bytes are known at once.
-        self.shared.call(|worker| opened.ensure_open(worker, stop))?;
+        let worker = opened.start(stop)?;
+        lock(&opened.idle).push(worker);
         Ok(Arc::new(opened))
     }
 }
 
+/// A model in workers of its own: as many as calls run at once.
 struct WorkerModel {
-    shared: Arc<Shared>,
-    number: u64,
+    launcher: Arc<Launcher>,
     bytes: Arc<[u8]>,
     fast_path: bool,
-}
-
-impl Drop for WorkerModel {
-    fn drop(&mut self) {
-        lock(&self.shared.live).remove(&self.number);
-    }
+    idle: Mutex<Vec<Worker>>,
 }
 
 impl WorkerModel {
-    fn ensure_open(&self, worker: &mut Worker, stop: &StopSignal) -> Result<(), Fault> {
-        if worker.models.contains(&self.number) {
-            return Ok(());
-        }
+    /// Another worker that has opened the model.
+    fn start(&self, stop: &StopSignal) -> Result<Worker, Fault> {
+        let mut worker = self.launcher.start()?;
         worker.input.write(&self.bytes, 0).map_err(|error| worker.broke(&error))?;
-        // The bytes lie where the batch lay; the worker has read that one.
-        worker.input_end = self.bytes.len() as u64;
-        let request = Request::Open { model: self.number, model_bytes: self.bytes.len() as u64 };
-        worker.ask(&request, stop, &self.shared.limits)?;
-        worker.models.insert(self.number);
-        Ok(())
+        let request = Request::Open { model: THE_MODEL, model_bytes: self.bytes.len() as u64 };
+        worker.ask(&request, stop, &self.launcher.limits)?;
+        Ok(worker)
     }
 
     fn predict_with(
@@ -153,26 +125,43 @@ impl WorkerModel {
         stop: &StopSignal,
         request: impl FnOnce(&mut Worker, u64) -> Result<Request, Fault>,
     ) -> Result<(), Fault> {
-        self.shared.call(|worker| {
-            self.ensure_open(worker, stop)?;
-            let batch_bytes = worker.give_batch(batch)?;
-            let request = request(worker, batch_bytes)?;
-            let bytes = worker.ask(&request, stop, &self.shared.limits)?;
-            if bytes != out.len() as u64 * 8 {
-                return Err(worker.fail(format!(
-                    "it gave {bytes} bytes of probabilities, not {}",
-                    out.len() * 8
-                )));
-            }
-            worker.output.read_f64s(out).map_err(|error| worker.broke(&error))
-        })
+        let idle = lock(&self.idle).pop();
+        let mut worker = match idle {
+            Some(worker) => worker,
+            None => self.start(stop)?,
+        };
+        let result = self.predict_in(&mut worker, batch, out, stop, request);
+        if !matches!(result, Err(Fault::Worker(_))) && !worker.is_spent {
+            lock(&self.idle).push(worker);
+        }
+        result
+    }
+
+    fn predict_in(
+        &self,
+        worker: &mut Worker,
+        batch: &Batch,
+        out: &mut [f64],
+        stop: &StopSignal,
+        request: impl FnOnce(&mut Worker, u64) -> Result<Request, Fault>,
+    ) -> Result<(), Fault> {
+        let batch_bytes = worker.give_batch(batch)?;
+        let request = request(worker, batch_bytes)?;
+        let bytes = worker.ask(&request, stop, &self.launcher.limits)?;
+        if bytes != out.len() as u64 * 8 {
+            let expected = out.len() * 8;
+            return Err(
+                worker.fail(format!("it gave {bytes} bytes of probabilities, not {expected}"))
+            );
+        }
+        worker.output.read_f64s(out).map_err(|error| worker.broke(&error))
     }
 }
 
 impl OpenedModel for WorkerModel {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault> {
         self.predict_with(batch, out, stop, |_, batch_bytes| {
-            Ok(Request::Predict { model: self.number, batch_bytes })
+            Ok(Request::Predict { model: THE_MODEL, batch_bytes })
         })
     }
 
@@ -197,7 +186,7 @@ impl OpenedModel for WorkerModel {
             let index: Vec<u8> = permuted.index.iter().flat_map(|row| row.to_le_bytes()).collect();
             worker.input.write(&index, index_at).map_err(|error| worker.broke(&error))?;
             Ok(Request::PredictPermuted {
-                model: self.number,
+                model: THE_MODEL,
                 batch_bytes,
                 index_at,
                 permutations: permuted.permutations as u64,

@@ -1,6 +1,5 @@
 //! One worker process: its start, its frames, its end.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -61,7 +60,6 @@ pub(super) struct Worker {
     pub(super) input_end: u64,
     /// Identity of the batch that the worker knows.
     batch: Option<u64>,
-    pub(super) models: BTreeSet<u64>,
     arrived: Vec<u8>,
     printed: Vec<u8>,
     words: Vec<u8>,
@@ -154,7 +152,6 @@ impl Worker {
             output,
             input_end: 0,
             batch: None,
-            models: BTreeSet::new(),
             arrived: Vec::new(),
             printed: Vec::new(),
             words: Vec::new(),
@@ -175,18 +172,6 @@ impl Worker {
         self.input_end = length;
         self.batch = Some(batch.identity());
         Ok(length)
-    }
-
-    pub(super) fn forget_models_but(
-        &mut self,
-        live: &BTreeSet<u64>,
-        limits: &WorkerLimits,
-    ) -> Result<(), Fault> {
-        for model in self.models.difference(live).copied().collect::<Vec<_>>() {
-            self.models.remove(&model);
-            self.ask(&Request::Close { model }, &StopSignal::new(), limits)?;
-        }
-        Ok(())
     }
 
     /// Sends a request and waits for its answer: how many bytes are in the output.

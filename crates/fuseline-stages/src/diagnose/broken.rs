@@ -10,6 +10,7 @@ use fuseline_stats::evidence::confidence;
 use fuseline_stats::permutation::{self, Intervention, Permuter, Rows, Scheme};
 
 use crate::batch::Fusable;
+use crate::diagnose::chance;
 use crate::rows::rows_digest;
 
 /// How quality is to be broken.
@@ -31,6 +32,14 @@ pub(crate) enum Broken {
     Swapped { permutations: u32, swap: Swap },
     /// Quality replaced once: rows x modalities.
     Replaced(Vec<f64>),
+}
+
+/// Clean-Q and the first permutations, as the model predicts them.
+pub(crate) struct FirstPart {
+    /// rows x classes.
+    pub clean: Vec<f64>,
+    /// permutations x rows x classes.
+    pub predictions: Vec<f64>,
 }
 
 /// What an exchange within rows is drawn from.
@@ -140,6 +149,50 @@ impl Broken {
             }
             Self::Replaced(_) => 1,
         }
+    }
+
+    /// Asks the model about Clean-Q and the first permutations, all in one way and in an order that does not say which of
+    /// them is Clean-Q.
+    pub fn ask_first(
+        &self,
+        model: &OpenModel,
+        batch: &Batch,
+        count: u32,
+    ) -> Result<FirstPart, StageError> {
+        let width = batch.rows() * batch.classes().len();
+        let place = chance::below(count as usize + 1);
+        let mut out = vec![0.0; (count as usize + 1) * width];
+        match self {
+            Self::Permuted { mask, permuter, .. } => {
+                let (rows, columns) = (permuter.rows(), permuter.columns());
+                let mut index = vec![0; (count as usize + 1) * columns * rows];
+                let mut numbers = 0..u64::from(count);
+                for (at, index) in index.chunks_exact_mut(columns * rows).enumerate() {
+                    match if at == place { None } else { numbers.next() } {
+                        Some(number) => permuter.draw_into(number, index),
+                        None => index
+                            .iter_mut()
+                            .zip((0..rows as u32).cycle())
+                            .for_each(|(at, row)| *at = row),
+                    }
+                }
+                let permutations = count as usize + 1;
+                model.predict_permuted(batch, &index, permutations, columns, *mask, &mut out)?;
+            }
+            Self::Swapped { .. } | Self::Replaced(_) => {
+                let mut numbers = 0..count;
+                for (at, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+                    match if at == place { None } else { numbers.next() } {
+                        Some(number) => {
+                            self.predict(model, batch, number..number + 1, &mut Vec::new(), out)?
+                        }
+                        None => ask(model, batch, batch.quality(), out)?,
+                    }
+                }
+            }
+        }
+        let clean = out.drain(place * width..(place + 1) * width).collect();
+        Ok(FirstPart { clean, predictions: out })
     }
 
     /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.

@@ -1,5 +1,7 @@
 //! `diagnose.metrics`: Clean-Q against Broken-Q in other measures than balanced accuracy.
 
+use std::borrow::Cow;
+
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow, Rows, StageError,
@@ -15,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::batch::Fusable;
-use crate::diagnose::broken::{Broken, Plan};
+use crate::diagnose::broken::{Broken, FirstPart, Plan};
 use crate::diagnose::permute_quality::Scheme;
 use crate::table::{Table, number};
 use crate::{fusion, guard, upstream};
@@ -118,13 +120,17 @@ impl StageKind for Metrics {
         let folds = self.folds(inputs, &cohort)?;
         let labels: Vec<u32> = folds.iter().flat_map(|fold| fold.labels.iter().copied()).collect();
         let classes = cohort.classes.len();
-        let clean = folds
-            .iter()
-            .map(|fold| Ok(fold.model.predict(&fold.batch)?))
-            .collect::<Result<Vec<_>, StageError>>()?;
-        let clean = measures(&clean.concat(), &labels, classes)?;
         let count = folds.first().map_or(0, |fold| fold.broken.len());
-        let size = ((1 << 19) / (labels.len() * classes).max(1)).clamp(1, 64) as u32;
+        let size = ((1 << 19) / (labels.len() * classes).max(1)).clamp(8, 64) as u32;
+        let first: Vec<FirstPart> = folds
+            .iter()
+            .map(|fold| fold.broken.ask_first(&fold.model, &fold.batch, size.min(count)))
+            .collect::<Result<_, StageError>>()?;
+        for (fold, first) in folds.iter().zip(&first) {
+            fold.model.confirm(&fold.batch, &first.clean)?;
+        }
+        let clean: Vec<f64> = first.iter().flat_map(|first| first.clean.iter().copied()).collect();
+        let clean = measures(&clean, &labels, classes)?;
         let starts: Vec<u32> = (0..count).step_by(size as usize).collect();
         let broken: Vec<[f64; MEASURES.len()]> = starts
             .into_par_iter()
@@ -133,8 +139,12 @@ impl StageKind for Metrics {
                 let end = count.min(start + size);
                 let each = folds
                     .iter()
-                    .map(|fold| fold.broken(start..end, classes))
-                    .collect::<Result<Vec<_>, _>>()?;
+                    .zip(&first)
+                    .map(|(fold, first)| match start {
+                        0 => Ok(Cow::Borrowed(&first.predictions)),
+                        _ => fold.broken(start..end, classes).map(Cow::Owned),
+                    })
+                    .collect::<Result<Vec<_>, StageError>>()?;
                 (0..(end - start) as usize)
                     .map(|number| {
                         let rows = folds.iter().zip(&each).flat_map(|(fold, each)| {

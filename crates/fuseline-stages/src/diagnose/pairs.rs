@@ -11,12 +11,15 @@ use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::permutation::Permuter;
 use rayon::prelude::*;
 
+use super::chance;
 use super::tally::{Block, Outcome, Tally};
 
 /// Pairs that are remembered at most: 32 MiB.
 const LIMIT: usize = 1 << 22;
 /// Predictions that are asked for at once: 512 KiB of them.
 const ASKED: usize = 1 << 16;
+/// Shifts that are asked about together at least: Clean-Q, which is one of them, is not alone.
+const FEWEST_TOGETHER: usize = 8;
 /// Rows that are looked up side by side: their sums do not wait for each other.
 const ABREAST: usize = 4;
 /// Rows whose pairs are put in order together.
@@ -36,45 +39,91 @@ pub(super) struct Pairs<'a> {
     of_class: Vec<Vec<usize>>,
 }
 
+/// The shifts that all pairs come from, in the order in which they are asked. The first part holds the shift by nothing,
+/// which is Clean-Q; neither its place nor the order of the others says which it is.
+pub(super) struct Shifts(Vec<Vec<usize>>);
+
+impl Shifts {
+    /// All shifts, in an order that is drawn anew; none when the permutations are too few to pay for them.
+    pub fn new(
+        model: &OpenModel,
+        permuter: &Permuter,
+        permutations: u32,
+        classes: usize,
+    ) -> Option<Self> {
+        let (rows, width) = (permuter.rows(), permuter.shifts());
+        let pays = 2 * width <= permutations as usize && rows * width <= LIMIT;
+        // A rule that looks at the rows beside a row has no answer for a pair.
+        let alone = model.rule().descriptor().capabilities.row_independent;
+        if permuter.columns() > 1 || !pays || !alone {
+            return None;
+        }
+        let each = (ASKED / (rows * classes)).max(FEWEST_TOGETHER).min(width);
+        let mut parts: Vec<_> = chance::order(width).chunks(each).map(<[usize]>::to_vec).collect();
+        let clean = parts.iter().position(|part| part.contains(&0)).unwrap_or_default();
+        parts.swap(0, clean);
+        Some(Self(parts))
+    }
+
+    /// Asks the model about the first part. Gives all of it, and what of it is Clean-Q.
+    pub fn ask_first(
+        &self,
+        model: &OpenModel,
+        batch: &Batch,
+        permuter: &Permuter,
+        mask: u64,
+    ) -> Result<(Vec<f64>, Range<usize>), StageError> {
+        let first = &self.0[0];
+        let predictions = ask(first, model, batch, permuter, mask)?;
+        let width = predictions.len() / first.len();
+        let place = first.iter().position(|shift| *shift == 0).unwrap_or_default();
+        Ok((predictions, place * width..(place + 1) * width))
+    }
+}
+
+/// Asks the model about some shifts: shifts x rows x classes.
+fn ask(
+    shifts: &[usize],
+    model: &OpenModel,
+    batch: &Batch,
+    permuter: &Permuter,
+    mask: u64,
+) -> Result<Vec<f64>, StageError> {
+    let rows = permuter.rows();
+    let mut index = vec![0; shifts.len() * rows];
+    for (&by, index) in shifts.iter().zip(index.chunks_exact_mut(rows)) {
+        permuter.shift_into(by, index);
+    }
+    let mut out = vec![0.0; index.len() * batch.classes().len()];
+    model.predict_permuted(batch, &index, shifts.len(), 1, mask, &mut out)?;
+    Ok(out)
+}
+
 impl<'a> Pairs<'a> {
-    /// Asks about all pairs; none when the permutations are too few to pay for them.
+    /// Asks about all pairs but those of the first part, which is known.
     pub fn ask(
         tally: &Tally<'_>,
         model: &OpenModel,
         batch: &Batch,
         permuter: &'a Permuter,
         mask: u64,
-        permutations: u32,
-    ) -> Result<Option<Self>, StageError> {
+        (shifts, first): (&Shifts, &[f64]),
+    ) -> Result<Self, StageError> {
         let (rows, width) = (permuter.rows(), permuter.shifts());
-        let pays = 2 * width <= permutations as usize && rows * width <= LIMIT;
-        // A rule that looks at the rows beside a row has no answer for a pair.
-        let alone = model.rule().descriptor().capabilities.row_independent;
-        if permuter.columns() > 1 || !pays || !alone {
-            return Ok(None);
-        }
-        let each = (ASKED / (rows * tally.classes)).clamp(1, width);
-        let starts: Vec<usize> = (0..width).step_by(each).collect();
-        let asked: Vec<Vec<Outcome>> = starts
+        let Shifts(parts) = shifts;
+        let rest: Vec<Vec<Outcome>> = parts[1..]
             .par_iter()
-            .map(|&start| {
-                let shifts = start..width.min(start + each);
-                let mut index = vec![0; shifts.len() * rows];
-                for (by, index) in shifts.clone().zip(index.chunks_exact_mut(rows)) {
-                    permuter.shift_into(by, index);
-                }
-                let mut out = vec![0.0; shifts.len() * rows * tally.classes];
-                model.predict_permuted(batch, &index, shifts.len(), 1, mask, &mut out)?;
-                Ok(tally.outcomes(&out))
-            })
+            .map(|part| Ok(tally.outcomes(&ask(part, model, batch, permuter, mask)?)))
             .collect::<Result<_, StageError>>()?;
+        let known = [tally.outcomes(first)];
+        let asked = || known.iter().chain(&rest);
 
         let places = permuter.places();
         let mut outcomes = vec![Outcome::default(); rows * width];
         outcomes.par_chunks_mut(TILE * width).zip(places.par_chunks(TILE)).enumerate().for_each(
             |(tile, (outcomes, places))| {
-                let by_shift = asked.iter().flat_map(|asked| asked.chunks_exact(rows));
-                for (shift, asked) in by_shift.enumerate() {
+                let by_shift = asked().flat_map(|asked| asked.chunks_exact(rows));
+                for (&shift, asked) in parts.iter().flatten().zip(by_shift) {
                     let own = asked[tile * TILE..].iter().zip(places);
                     for ((outcome, place), outcomes) in own.zip(outcomes.chunks_exact_mut(width)) {
                         let of = place.of as usize;
@@ -91,7 +140,7 @@ impl<'a> Pairs<'a> {
             of_class[label as usize].push(row);
         }
         let place = (width < rows).then(|| places.iter().map(|place| place.at).collect());
-        Ok(Some(Self { permuter, place, rows, width, outcomes, of_class }))
+        Ok(Self { permuter, place, rows, width, outcomes, of_class })
     }
 
     /// How many blocks are worth being counted together: a row's pairs are fetched once for all of them. Enough remain to be

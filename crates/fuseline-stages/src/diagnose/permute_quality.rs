@@ -18,8 +18,9 @@ use crate::{guard, upstream};
 /// Asks a frozen model again and again, with quality permuted across the test examples; evidence and availability stay.
 ///
 /// The permutations are drawn from the workflow's seed, the scheme, the test rows and their own number, so that every
-/// rule and every quality sees the same ones. The model is proven frozen: its digest, and what it says under Clean-Q,
-/// are the same before the first permutation and after the last.
+/// rule and every quality sees the same ones. Clean-Q is asked as one of them, and the rule cannot tell which. The model
+/// is proven frozen: its digest, and what it says under Clean-Q, are the same before the first permutation and after the
+/// last, there in a process of its own.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermuteQuality {
@@ -165,18 +166,10 @@ impl StageKind for PermuteQuality {
         // All that is asked is in the batch now.
         drop((cohort, fusable));
 
-        let clean = opened.predict(&batch)?;
-        let tally = Tally::new(&labels, &clean, model.classes.len()).count(
-            &opened,
-            &batch,
-            &broken,
-            || inputs.keep_going(),
-        )?;
-
-        let after = opened.predict(&batch)?;
-        let same =
-            clean.iter().zip(&after).all(|(clean, after)| clean.to_bits() == after.to_bits());
-        if model.model_digest() != frozen || opened.digest() != Digest::of(&model.bytes) || !same {
+        let tally = Tally::ask(&labels, &opened, &batch, &broken, || inputs.keep_going())?;
+        // Asked again where nothing has been asked: neither the order of the questions nor their number has mattered.
+        opened.confirm(&batch, tally.clean())?;
+        if model.model_digest() != frozen || opened.digest() != Digest::of(&model.bytes) {
             return Err(StageError::failed(format!(
                 "the model of {} changed while it was asked: it is not frozen",
                 model.plugin_id

@@ -1,5 +1,6 @@
 //! Counting what permutations do, in blocks that no number of threads can change.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use fuseline_artifact::{ExampleEffects, Texts};
@@ -7,8 +8,8 @@ use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
 use rayon::prelude::*;
 
-use crate::diagnose::broken::Broken;
-use crate::diagnose::pairs::Pairs;
+use crate::diagnose::broken::{Broken, FirstPart};
+use crate::diagnose::pairs::{Pairs, Shifts};
 use crate::rows::decision;
 
 mod tiles;
@@ -25,7 +26,7 @@ const WAVE: usize = 16;
 /// What the permutations did, so far.
 pub(crate) struct Tally<'a> {
     pub(super) labels: &'a [u32],
-    clean: &'a [f64],
+    clean: Cow<'a, [f64]>,
     decisions: Vec<u32>,
     pub(super) classes: usize,
     broken: u32,
@@ -95,7 +96,8 @@ struct Room {
 
 impl<'a> Tally<'a> {
     /// Counts Clean-Q. `clean`: rows x classes.
-    pub fn new(labels: &'a [u32], clean: &'a [f64], classes: usize) -> Self {
+    pub fn new(labels: &'a [u32], clean: impl Into<Cow<'a, [f64]>>, classes: usize) -> Self {
+        let clean = clean.into();
         let decisions: Vec<u32> =
             clean.chunks_exact(classes).map(|row| decision(row) as u32).collect();
         let mut rows_of_class = vec![0; classes];
@@ -108,28 +110,43 @@ impl<'a> Tally<'a> {
         Self { labels, clean, decisions, classes, broken: 0, rows_of_class, correct, each }
     }
 
-    /// Counts every permutation, by pairs of rows where that is less work.
-    pub fn count(
-        self,
+    /// Asks about Clean-Q and every permutation, and counts them: by pairs of rows where that is less work.
+    ///
+    /// The rule is asked about each once. Clean-Q is one of the first of them, and nothing says which.
+    pub fn ask(
+        labels: &'a [u32],
         model: &OpenModel,
         batch: &Batch,
         broken: &Broken,
         keep_going: impl Fn() -> Result<(), StageError> + Sync,
     ) -> Result<Self, StageError> {
-        let pairs = match broken {
-            Broken::Permuted { permutations, mask, permuter } => {
-                Pairs::ask(&self, model, batch, permuter, *mask, *permutations)?
-            }
-            Broken::Swapped { .. } | Broken::Replaced(_) => None,
-        };
-        self.count_by(pairs.as_ref(), model, batch, broken, keep_going)
+        let classes = batch.classes().len();
+        if let Broken::Permuted { permutations, mask, permuter } = broken
+            && let Some(shifts) = Shifts::new(model, permuter, *permutations, classes)
+        {
+            let (first, clean) = shifts.ask_first(model, batch, permuter, *mask)?;
+            let tally = Self::new(labels, first[clean].to_vec(), classes);
+            let known = (&shifts, &first[..]);
+            let pairs = Pairs::ask(&tally, model, batch, permuter, *mask, known)?;
+            return tally.count_by(Some(&pairs), &[], model, batch, broken, keep_going);
+        }
+        let part = part_size(labels.len(), classes).min(broken.len());
+        let FirstPart { clean, predictions } = broken.ask_first(model, batch, part)?;
+        let tally = Self::new(labels, clean, classes);
+        tally.count_by(None, &predictions, model, batch, broken, keep_going)
+    }
+
+    /// What Clean-Q came to: rows x classes.
+    pub fn clean(&self) -> &[f64] {
+        &self.clean
     }
 
     /// Counts every permutation. Blocks are added up in their order, so that the sums are the same for any number of
-    /// threads, and with pairs and without.
+    /// threads, and with pairs and without. `first`: the predictions of the first part, where they are known.
     fn count_by(
         mut self,
         pairs: Option<&Pairs<'_>>,
+        first: &[f64],
         model: &OpenModel,
         batch: &Batch,
         broken: &Broken,
@@ -139,10 +156,10 @@ impl<'a> Tally<'a> {
         let size = self.block_size();
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = (PART / width.max(1)).clamp(*PERMUTATIONS.start(), size as usize);
+        let part = part_size(self.labels.len(), self.classes) as usize;
         let tiles = match pairs {
             Some(_) => Vec::new(),
-            None => tiles::cut(self.labels, &self.decisions, self.clean, self.classes),
+            None => tiles::cut(self.labels, &self.decisions, &self.clean, self.classes),
         };
         let at_once = pairs.map_or(1, |pairs| pairs.blocks_at_once(size, broken.len())) * size;
         let starts: Vec<u32> = (0..broken.len()).step_by(at_once as usize).collect();
@@ -161,6 +178,10 @@ impl<'a> Tally<'a> {
                         let parts = block.correct.chunks_mut(part * self.classes);
                         for (start, correct) in which.clone().step_by(part).zip(parts) {
                             let part = start..which.end.min(start + part as u32);
+                            if start == 0 && !first.is_empty() {
+                                tiles::count(&tiles, first, correct, &mut block.each);
+                                continue;
+                            }
                             predictions.resize(part.len() * width, 0.0);
                             broken.predict(model, batch, part, index, predictions)?;
                             tiles::count(&tiles, predictions, correct, &mut block.each);
@@ -178,8 +199,7 @@ impl<'a> Tally<'a> {
 
     /// Number of permutations of a block: the unit in which shifts are summed, so that sums depend on nothing else.
     pub fn block_size(&self) -> u32 {
-        let width = self.labels.len() * self.classes;
-        (BLOCK / width.max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32
+        block_size(self.labels.len(), self.classes)
     }
 
     /// Counts the predictions of one block, [`Tally::block_size`] permutations or the last ones: permutations x rows x
@@ -187,7 +207,7 @@ impl<'a> Tally<'a> {
     pub fn count_block(&mut self, predictions: &[f64]) {
         let permutations = predictions.len() / (self.labels.len() * self.classes);
         let mut block = Block::new(permutations, self.classes, self.labels.len());
-        let tiles = tiles::cut(self.labels, &self.decisions, self.clean, self.classes);
+        let tiles = tiles::cut(self.labels, &self.decisions, &self.clean, self.classes);
         tiles::count(&tiles, predictions, &mut block.correct, &mut block.each);
         self.add_block(block);
     }
@@ -205,7 +225,7 @@ impl<'a> Tally<'a> {
     pub(super) fn outcomes(&self, predictions: &[f64]) -> Vec<Outcome> {
         let rows = |of| <[f64]>::chunks_exact(of, self.classes);
         let known = self.labels.iter().zip(&self.decisions);
-        let known = rows(self.clean).zip(known).cycle();
+        let known = rows(&self.clean).zip(known).cycle();
         rows(predictions)
             .zip(known)
             .map(|(broken, (clean, (&label, &before)))| {
@@ -233,6 +253,17 @@ impl<'a> Tally<'a> {
             probability_shift: self.each.shift.iter().map(|shift| shift / permutations).collect(),
         }
     }
+}
+
+/// Number of permutations of a block.
+fn block_size(rows: usize, classes: usize) -> u32 {
+    (BLOCK / (rows * classes).max(1)).clamp(*PERMUTATIONS.start(), *PERMUTATIONS.end()) as u32
+}
+
+/// Number of permutations that are asked about in one call.
+fn part_size(rows: usize, classes: usize) -> u32 {
+    let most = block_size(rows, classes) as usize;
+    (PART / (rows * classes).max(1)).clamp(*PERMUTATIONS.start(), most) as u32
 }
 
 /// Half the sum of absolute differences.

@@ -53,15 +53,23 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
             let Broken::Permuted { permutations, mask, permuter } = &broken else {
                 panic!("a scheme permutes")
             };
-            let tally = || Tally::new(&labels, &clean, 2);
-            let pairs =
-                Pairs::ask(&tally(), &model, &batch, permuter, *mask, *permutations).unwrap();
-            assert!(pairs.is_some(), "300 permutations of 40 examples pay for pairs");
+            let tally = || Tally::new(&labels, &clean[..], 2);
+            let shifts = Shifts::new(&model, permuter, *permutations, 2)
+                .expect("300 permutations of 40 examples pay for pairs");
+            let (first, own) = shifts.ask_first(&model, &batch, permuter, *mask).unwrap();
+            assert_eq!(first[own], clean, "Clean-Q is one of the first");
+            assert!(first.len() > clean.len(), "and not alone");
+            let known = (&shifts, &first[..]);
+            let pairs = Pairs::ask(&tally(), &model, &batch, permuter, *mask, known).unwrap();
+            let go_on = || Ok(());
             let looked_up =
-                tally().count_by(pairs.as_ref(), &model, &batch, &broken, || Ok(())).unwrap();
-            let asked = tally().count_by(None, &model, &batch, &broken, || Ok(())).unwrap();
+                tally().count_by(Some(&pairs), &[], &model, &batch, &broken, go_on).unwrap();
+            let asked = tally().count_by(None, &[], &model, &batch, &broken, go_on).unwrap();
             assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
-            let few = Pairs::ask(&tally(), &model, &batch, permuter, *mask, 1).unwrap();
+            let whole = Tally::ask(&labels, &model, &batch, &broken, go_on).unwrap();
+            assert_eq!(counted(&whole), counted(&asked), "{scheme:?}");
+            assert_eq!(whole.clean(), clean);
+            let few = Shifts::new(&model, permuter, 1, 2);
             assert!(few.is_none(), "1 permutation does not");
         }
     }
