@@ -12,7 +12,6 @@ use crate::library::PluginFile;
 use crate::message::{self, MessageLevel, RuleMessage};
 use crate::model::OpenModel;
 use crate::params::{ParamProblem, Params};
-use crate::shuffle::Key;
 use crate::stop::StopSignal;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
@@ -148,8 +147,6 @@ impl Rule {
             return Err(BatchError::NoLabels.into());
         }
         self.shared.descriptor.takes(batch)?;
-        // What a row is called is no feature: another name in each fit, the same for the same rows.
-        let batch = &Key::of_training(batch, seed).rename_rows(batch);
         let (model, messages) =
             message::collect(|| self.shared.backend.fit(batch, params, seed, stop));
         // Warnings are the caller's to pass on.

@@ -26,15 +26,6 @@ impl Key {
         }))
     }
 
-    /// For rows to fit on.
-    pub fn of_training(batch: &Batch, seed: u64) -> Self {
-        Self(Digest::of_pieces(|give| {
-            give(b"fuseline rows of a fit");
-            give(&seed.to_le_bytes());
-            batch.give_content(give);
-        }))
-    }
-
     /// Another key, of which nobody knows beforehand.
     pub fn with_chance(&self) -> Self {
         use std::hash::{BuildHasher, Hasher};

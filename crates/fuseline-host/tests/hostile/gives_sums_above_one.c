@@ -1,3 +1,3 @@
-// expect: broke the output law in row 1: the probabilities sum to 1.5
+// expect: the probabilities sum to 1.5
 #define AFTER_PREDICT out[classes] += 0.5;
 #include "rule.h"
