@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fuseline_tests::kills::{SMALL, kill_runs};
-use fuseline_tests::{Lab, Need, Ran, skip};
+use fuseline_tests::{Lab, Need, Ran, fuseline, skip};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -305,9 +305,13 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(folder: PathBuf, bytes: usize) -> Option<Self> {
+        Self::mount_with(folder, &format!("size={bytes}"))
+    }
+
+    fn mount_with(folder: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&folder).expect("a folder can be made");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(&folder)
             .output()
             .is_ok_and(|ended| ended.status.success());
@@ -328,6 +332,83 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_collection_works_where_nothing_can_be_written() {
+    for (what, options, bytes) in [
+        ("no space is left", "size=2m", 4096),
+        ("no file can be added", "size=20m,nr_inodes=1000", 0),
+    ] {
+        let lab = Lab::with_workflow(SMALL);
+        let Some(_disk) = SmallDisk::mount_with(lab.path("disk"), options) else { return };
+        lab.run(["run", "workflow.yaml", "--cache", "disk/cache"]).success();
+        let fill = |number: usize| fs::write(lab.path(format!("disk/{number}")), vec![0; bytes]);
+        assert!((0..1000).any(|number| fill(number).is_err()), "{what}");
+        let arguments = ["cache", "gc", "--cache", "disk/cache", "--keep-runs=0", "--grace=0"];
+        let collected = lab.run(arguments);
+        let said = collected.success().stdout();
+        assert!(!said.contains("Removed 0 objects"), "{what}: {said}");
+    }
+}
+
+/// The command as one of two users of a group, or `None`, said aloud, where this one may not become another.
+fn as_user(lab: &Lab, user: u32, umask: &str, arguments: &[&str]) -> Option<Command> {
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={user}"), "--regid=41000".to_owned()]).arg("--clear-groups");
+    command.args(["sh", "-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
+    let is_possible = {
+        let mut probe = Command::new("setpriv");
+        probe.args([format!("--reuid={user}"), "--regid=41000".to_owned()]).arg("--clear-groups");
+        probe.arg(fuseline()).arg("--version").output().is_ok_and(|ran| ran.status.success())
+    };
+    if !is_possible {
+        skip(Need::Mount, "this user may not run the command as another");
+        return None;
+    }
+    command.arg(fuseline()).args(arguments).current_dir(lab.path(""));
+    Some(command)
+}
+
+#[test]
+fn a_shared_cache_goes_on_after_a_colleague_whose_run_was_killed() {
+    let lab = Lab::with_workflow(SLOW);
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    set(&lab.path(""), 0o755);
+    set(&lab.path("workflow.yaml"), 0o644);
+    fs::create_dir(lab.path("lab")).expect("a folder");
+    std::os::unix::fs::chown(lab.path("lab"), Some(41001), Some(41000)).expect("it is ours");
+    set(&lab.path("lab"), 0o2775);
+    let run = |out: &'static str, seconds: &'static str| {
+        ["run", "workflow.yaml", "--cache", "lab/cache", "--out", out, "--set", seconds]
+    };
+    // The cache is of one who lets the group write.
+    let first = as_user(&lab, 41001, "002", &run("lab/first", "seconds=0"));
+    let Some(mut first) = first else { return };
+    assert!(first.status().expect("it starts").success());
+    let bob = as_user(&lab, 41002, "022", &run("lab/bob", "seconds=4"));
+    let Some(mut bob) = bob else { return };
+    let mut bob = bob.spawn().expect("it starts");
+    let leases = || fs::read_dir(lab.path("lab/cache/leases")).expect("a folder").count();
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while leases() < 2 {
+        assert!(Instant::now() < give_up, "the colleague's run executes nothing");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    bob.kill().expect("it goes on");
+    bob.wait().expect("it was started");
+    // As older programs have left them.
+    for entry in fs::read_dir(lab.path("lab/cache/leases")).expect("a folder") {
+        set(&entry.expect("an entry").path(), 0o644);
+    }
+    let gc = ["cache", "gc", "--cache", "lab/cache"];
+    for arguments in [&run("lab/alice", "seconds=4")[..], &gc[..]] {
+        let Some(mut alice) = as_user(&lab, 41001, "002", arguments) else { return };
+        let ran = Ran(alice.output().expect("it starts"));
+        ran.success();
     }
 }
 

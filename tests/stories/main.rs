@@ -20,6 +20,7 @@ mod midfusion;
 mod plans;
 mod plugins;
 mod results;
+mod sources;
 mod storage;
 mod study;
 mod tutorial;

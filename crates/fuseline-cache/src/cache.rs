@@ -43,7 +43,8 @@ impl Cache {
     ///
     /// A cache that cannot be written can be opened and read all the same.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, CacheError> {
-        Self::open_on(Arc::new(LocalStore), folder.as_ref())
+        let folder = folder.as_ref();
+        Self::open_on(Arc::new(LocalStore::in_folder(folder)), folder)
     }
 
     /// Opens a cache on a store of one's own.

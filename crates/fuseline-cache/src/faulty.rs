@@ -58,16 +58,16 @@ impl FaultyStore {
 impl Store for FaultyStore {
     fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)> {
         self.reading()?;
-        LocalStore.read(path)
+        LocalStore::default().read(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
         self.reading()?;
-        LocalStore.open(path)
+        LocalStore::default().open(path)
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        LocalStore.stat(path)
+        LocalStore::default().stat(path)
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -92,42 +92,42 @@ impl Store for FaultyStore {
             }
             _ => None,
         };
-        Ok(Box::new(FaultyFile { file: LocalStore.begin(path)?, fault }))
+        Ok(Box::new(FaultyFile { file: LocalStore::default().begin(path)?, fault }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.rename(from, to)
+        LocalStore::default().rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.remove(path)
+        LocalStore::default().remove(path)
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.remove_folder(path)
+        LocalStore::default().remove_folder(path)
     }
 
     fn touch(&self, path: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.touch(path)
+        LocalStore::default().touch(path)
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.create_folder(path)
+        LocalStore::default().create_folder(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.reading()?;
-        LocalStore.list(path)
+        LocalStore::default().list(path)
     }
 
     fn flush(&self, folder: &Path) -> io::Result<()> {
         self.write()?;
-        LocalStore.flush(folder)
+        LocalStore::default().flush(folder)
     }
 }
 

@@ -17,8 +17,8 @@ use fuseline_artifact::Digest;
 use crate::cache::{Cache, TOUCH_AFTER};
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::layout::{DAMAGED, DOOMED, FADED, TEMPORARY, with_end};
-use crate::lease::{Lease, is_held};
+use crate::layout::{DAMAGED, DOOMED, FADED, Layout, TEMPORARY, with_end};
+use crate::lease::{FolderLease, Lease, is_held};
 use crate::record::ActionRecord;
 use crate::runs::RUN_LEASE;
 use crate::store::{Entry, Stat};
@@ -82,14 +82,13 @@ impl Cache {
         // Two collections would only be in each other's way.
         let only = match options.dry_run {
             true => None,
-            false => loop {
-                if let Some(lease) = Lease::acquire(&self.layout.leases.join("gc"), true)? {
-                    break Some(lease);
-                }
-            },
+            false => Some(self.lease_collection()?),
         };
         // The time of a file that was just written: the clock of the filesystem is not that of this machine.
-        let written = only.as_ref().and_then(|lease| self.store.stat(lease.path()).ok());
+        let written = only.as_ref().and_then(|lease| {
+            self.store.touch(lease.path(&self.layout.leases)).ok()?;
+            self.store.stat(lease.path(&self.layout.leases)).ok()
+        });
         let now = written.map_or_else(SystemTime::now, |stat| stat.modified);
         let mut report = GcReport::default();
         if !options.dry_run {
@@ -101,6 +100,7 @@ impl Cache {
         let cutoff = Cutoff { before: now.checked_sub(options.grace), now }.spare(&alive);
 
         let mut roots = Roots { pins: options.pins.iter().copied().collect(), ..Roots::default() };
+        self.collect_temporary(options, &cutoff, &mut report)?;
         self.collect_runs(options, &cutoff, &mut roots, &mut report)?;
         self.collect_memory(&mut roots)?;
         let mut reached = roots.pins.clone();
@@ -166,6 +166,21 @@ impl Cache {
         Ok(report)
     }
 
+    /// The lease of a collection. Where no file can be made any more, that of the folder of leases stands for it.
+    fn lease_collection(&self) -> Result<CollectionLease, CacheError> {
+        loop {
+            match Lease::acquire(&self.layout.leases.join("gc"), true) {
+                Ok(Some(lease)) => return Ok(CollectionLease::File(lease)),
+                Ok(None) => {}
+                Err(CacheError::Full { .. }) => {
+                    let lease = Lease::of_folder(&self.layout.leases)?;
+                    return Ok(CollectionLease::Folder(lease));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// When everything that is alive began: the times of the lease files that are held.
     fn alive(&self) -> Result<Vec<SystemTime>, CacheError> {
         let entries = self.list(&self.layout.leases)?;
@@ -178,8 +193,32 @@ impl Cache {
     /// Removes the lease files that killed processes have left. They do no harm, but there may be many.
     fn remove_dead_leases(&self) -> Result<(), CacheError> {
         for entry in self.list(&self.layout.leases)?.iter().filter(|entry| entry.name != "gc") {
-            // Who takes a lease and gives it back removes the file.
-            drop(Lease::acquire(&self.layout.leases.join(&entry.name), false)?);
+            // Who takes a lease and gives it back removes the file. What this user may not remove stays.
+            match Lease::acquire(&self.layout.leases.join(&entry.name), false) {
+                Ok(_) | Err(CacheError::ReadOnly { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what killed processes were writing beside objects and records: indexes, memos, what runs left behind.
+    fn collect_temporary(
+        &self,
+        options: &GcOptions,
+        cutoff: &Cutoff,
+        report: &mut GcReport,
+    ) -> Result<(), CacheError> {
+        let Layout { root, runs, leases, workflows, .. } = &self.layout;
+        let of_runs = self.list(runs)?.into_iter().filter(|entry| entry.stat.folder);
+        let of_runs = of_runs.map(|entry| runs.join(entry.name));
+        let folders = [root, leases, workflows].into_iter().cloned().chain(of_runs);
+        for folder in folders {
+            for entry in self.list(&folder)? {
+                if entry.name.ends_with(TEMPORARY) && cutoff.passes(&entry.stat) {
+                    self.remove_debris(&folder.join(&entry.name), &entry, options, report)?;
+                }
+            }
         }
         Ok(())
     }
@@ -408,6 +447,22 @@ impl Cache {
             Ok(entries) => Ok(entries),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(CacheError::read(folder)(error)),
+        }
+    }
+}
+
+/// The right to collect.
+enum CollectionLease {
+    File(Lease),
+    Folder(#[expect(dead_code, reason = "held, and never read")] FolderLease),
+}
+
+impl CollectionLease {
+    /// What is locked, given the folder of leases.
+    fn path<'p>(&'p self, folder: &'p Path) -> &'p Path {
+        match self {
+            Self::File(lease) => lease.path(),
+            Self::Folder(_) => folder,
         }
     }
 }

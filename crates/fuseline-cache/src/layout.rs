@@ -1,7 +1,9 @@
 //! Where everything is, and the file that says which layout it is.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fuseline_artifact::Digest;
@@ -116,11 +118,14 @@ fn sharded(folder: &Path, digest: &Digest) -> PathBuf {
     path
 }
 
-/// A name in the same folder that no file of this process had before.
+/// A name in the same folder that no file of this process had before, and that none of another process has: processes
+/// in two containers may have one number.
 pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    static DRAWN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{}-{count}{TEMPORARY}", std::process::id()))
+    let (process, drawn) = (std::process::id(), *DRAWN);
+    path.with_file_name(format!(".{process}-{drawn:016x}-{count}{TEMPORARY}"))
 }
 
 /// The path with something at the end of its name.

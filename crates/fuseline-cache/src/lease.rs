@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
+use crate::store::follow_mode;
 
 /// The right to execute an action. It ends when it is dropped, or when the process does.
 ///
@@ -57,6 +58,13 @@ impl Lease {
                     fs::create_dir_all(folder).map_err(CacheError::write(folder))?;
                     continue;
                 }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    match replace_dead(path) {
+                        Ok(true) => continue,
+                        Ok(false) => return Ok(None),
+                        Err(_) => return Err(CacheError::write(path)(error)),
+                    }
+                }
                 Err(error) => return Err(CacheError::write(path)(error)),
             };
             let locked =
@@ -92,6 +100,14 @@ impl Lease {
         Ok(None)
     }
 
+    /// Takes the lease of a folder itself, where no file can be made. Waits as long as another holds it.
+    pub(crate) fn of_folder(folder: &Path) -> Result<FolderLease, CacheError> {
+        let file = File::open(folder).map_err(CacheError::read(folder))?;
+        let no_locks = |source| CacheError::NoLocks { path: folder.to_owned(), source };
+        file.lock().map_err(no_locks)?;
+        Ok(FolderLease(file))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -104,14 +120,42 @@ impl Lease {
         if self.file.metadata()?.len() > 0 {
             self.file.set_len(0)?;
         }
-        writeln!(&self.file, "process {} on {host}", std::process::id())
+        if let Some(folder) = self.path.parent() {
+            follow_mode(&self.file, fs::metadata(folder)?.permissions().mode());
+        }
+        match writeln!(&self.file, "process {} on {host}", std::process::id()) {
+            // It is for people, and what makes room on a full disk needs leases too.
+            Err(error) if is_full(&error) => Ok(()),
+            written => written,
+        }
     }
 }
+
+/// A lock on a folder; it ends when it is dropped, or when the process does.
+#[derive(Debug)]
+pub(crate) struct FolderLease(#[expect(dead_code, reason = "held, and never read")] File);
 
 impl Drop for Lease {
     fn drop(&mut self) {
         // Before the lock is given back: who opens the file afterwards makes a new one. Left behind, it does no harm.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether there is no space left, or no file may be added.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was removed.
+fn replace_dead(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    match file.try_lock() {
+        Ok(()) if is_at(&file, path) => fs::remove_file(path).map(|()| true),
+        // Another has replaced it.
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -125,7 +169,11 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Whether a living process holds the lease in a file.
 pub(crate) fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Nobody can tell: it counts as held.
+        Err(error) => return error.kind() == ErrorKind::PermissionDenied,
+    };
     // Shared, so that two that ask at once do not take each other for holders.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+
+use crate::regular::open_regular;
 
 /// The few things that a cache asks of a filesystem. Tests put faults behind it.
 pub trait Store: fmt::Debug + Send + Sync {
@@ -63,7 +66,32 @@ pub struct Entry {
 
 /// The filesystem of this machine.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LocalStore;
+pub struct LocalStore {
+    /// The mode of the cache's folder, where others than its owner may write to it: what is made in it gets the same
+    /// rights, whatever the umask of whoever makes it.
+    shared_mode: Option<u32>,
+}
+
+/// The bits of a mode that let others than the owner write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+impl LocalStore {
+    /// The store of a cache in a folder; what it makes there follows the folder's mode.
+    pub fn in_folder(folder: &Path) -> Self {
+        let mode = fs::metadata(folder).map_or(0, |found| found.permissions().mode() & 0o7777);
+        Self { shared_mode: (mode & WRITABLE_BY_OTHERS != 0).then_some(mode) }
+    }
+}
+
+/// Gives a file the rights that a folder gives, when others may write to the folder.
+pub(crate) fn follow_mode(file: &File, folder_mode: u32) {
+    let wanted = folder_mode & 0o666;
+    let is_so = |found: fs::Metadata| found.permissions().mode() & 0o666 == wanted;
+    if folder_mode & WRITABLE_BY_OTHERS != 0 && !file.metadata().is_ok_and(is_so) {
+        // Whose file it is may change it; another's is left as it is.
+        let _ = file.set_permissions(fs::Permissions::from_mode(wanted));
+    }
+}
 
 impl From<fs::Metadata> for Stat {
     fn from(metadata: fs::Metadata) -> Self {
@@ -74,7 +102,7 @@ impl From<fs::Metadata> for Stat {
 
 impl Store for LocalStore {
     fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)> {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let stat = Stat::from(file.metadata()?);
         let mut bytes = Vec::new();
         // A size that is false must be an error and not the end of the process.
@@ -84,7 +112,7 @@ impl Store for LocalStore {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(open_regular(path)?))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -103,7 +131,11 @@ impl Store for LocalStore {
     }
 
     fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
-        Ok(Box::new(NewFile(File::create_new(path)?)))
+        let file = File::create_new(path)?;
+        if let Some(mode) = self.shared_mode {
+            follow_mode(&file, mode);
+        }
+        Ok(Box::new(NewFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -125,7 +157,14 @@ impl Store for LocalStore {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        let Some(mode) = self.shared_mode else { return fs::create_dir_all(path) };
+        let new: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(path)?;
+        for folder in new {
+            // One that another has made at the same moment has the rights that they gave it.
+            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(mode));
+        }
+        Ok(())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {

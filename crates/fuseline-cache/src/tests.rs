@@ -441,3 +441,47 @@ fn a_lease_is_had_by_one_at_a_time_and_given_back_when_dropped() {
     });
     assert!(fs::read_dir(cache.folder().join("leases")).unwrap().next().is_none());
 }
+
+#[test]
+fn what_is_made_has_the_rights_that_the_folder_of_the_cache_gives() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let umask_gives = {
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        mode(&file)
+    };
+    for (root, file) in [(0o2777, 0o666), (0o2775, 0o664), (0o755, umask_gives)] {
+        let root_name = folder.path().join(format!("{root:o}"));
+        fs::create_dir(&root_name).unwrap();
+        fs::set_permissions(&root_name, fs::Permissions::from_mode(root)).unwrap();
+        let cache = Cache::open(&root_name).unwrap();
+        execute(&cache, "one").unwrap();
+        let lease = cache.try_lease(&key("two")).unwrap().unwrap();
+        let run = cache.new_run("1-1").unwrap();
+        for path in
+            [object_path(&cache, "one"), record_path(&cache, "one"), lease.path().to_owned()]
+        {
+            assert_eq!(mode(&path), file, "{} in a folder of {root:o}", path.display());
+            if root != 0o755 {
+                assert_eq!(mode(path.parent().unwrap()), root, "{}", path.display());
+            }
+        }
+        assert!(root == 0o755 || mode(&run) == root);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_read_as_one() {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path()).unwrap();
+    execute(&cache, "one").unwrap();
+    let object = object_path(&cache, "one");
+    fs::remove_file(&object).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &object, rustix::fs::Mode::RWXU).unwrap();
+    assert!(
+        cache.get_object(&Digest::of(output_of("one"))).is_err(),
+        "and nobody waits for the pipe"
+    );
+}

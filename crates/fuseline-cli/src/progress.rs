@@ -76,6 +76,8 @@ impl Progress {
             }
             Event::Remaking { action, producer, digest } => {
                 self.count(action, |of| of.running = of.running.saturating_sub(1));
+                // It counts again when it is made again.
+                self.done = self.done.saturating_sub(1);
                 self.line(&format!(
                     "{action}: its input {digest} is damaged or gone; {producer} makes it again"
                 ));
@@ -121,6 +123,7 @@ impl Progress {
                 }
             }
         }
+        self.done = self.done.min(self.total);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.done as u64);
@@ -155,7 +158,7 @@ impl Progress {
     fn crossed_a_tenth(&self, event: &Event) -> bool {
         let tenth = |done: usize| done * 10 / self.total.max(1);
         matches!(event, Event::Finished { .. } | Event::Failed { .. })
-            && tenth(self.done) > tenth(self.done - 1)
+            && tenth(self.done) > tenth(self.done.saturating_sub(1))
     }
 
     fn line(&self, text: &str) {

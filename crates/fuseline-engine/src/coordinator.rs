@@ -2,6 +2,7 @@
 
 mod finish;
 mod start;
+mod stopwatch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::job::{Executed, Executor, Job};
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan};
 use crate::resolve::{Resolver, outputs_of};
 use start::Resources;
+use stopwatch::Stopwatch;
 
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
@@ -33,6 +35,7 @@ pub(crate) struct Ready {
     job: Job,
     lease: Lease,
     stop: Arc<AtomicBool>,
+    stopwatch: Arc<Stopwatch>,
 }
 
 /// An action that has ended.
@@ -44,14 +47,14 @@ pub(crate) struct Done {
 
 /// Executes an action on the thread that calls, and tells the coordinator.
 pub(crate) fn work(executor: &dyn Executor, ready: Ready, sender: &Sender<Done>) {
-    let started = Instant::now();
-    let result = executor.execute(&ready.job, &ready.stop);
+    let stopwatch = &ready.stopwatch;
+    let result = stopwatch.measure(|| executor.execute(&ready.job, &ready.stop));
     drop(ready.lease);
     // The coordinator outlives the scope's threads; should it be gone, nobody needs the answer.
     let _ = sender.send(Done {
         action: ready.action,
         result,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: stopwatch.elapsed().as_secs_f64(),
     });
 }
 
@@ -63,9 +66,11 @@ struct Asked {
 
 /// An action that a thread executes.
 struct Running {
+    key: ActionKey,
     stop: Arc<AtomicBool>,
-    /// Until when it may take, and how long that was.
-    deadline: Option<(Instant, Duration)>,
+    stopwatch: Arc<Stopwatch>,
+    /// How long it may execute.
+    timeout: Option<Duration>,
     timed_out: bool,
 }
 

@@ -2,10 +2,13 @@
 //!
 //! A file counts by its bytes. The memo says which digest a file had when its identity, size, time of change and time of
 //! change of its metadata were these; a file that still has all of them is not read again. That is only safe if a later
-//! edit must show in one of them, so a file is remembered only once it has been left alone for [`SETTLED`]: far longer
-//! than the clock of any filesystem stands still between two edits, and than a mapped page stays unwritten. Anything
-//! changed since then has a later time of change of its metadata, which no program can set back.
+//! edit must show in one of them, so a file is remembered only on a filesystem that is [known](keeps_change_time) to
+//! keep these times itself, and once it has been left alone for [`SETTLED`]: far longer than the clock of any
+//! filesystem stands still between two edits, and than a mapped page stays unwritten. Anything changed since then has a
+//! later time of change of its metadata, which no program can set back.
 //! **Invariant:** no time enters a key; the memo can only save reading.
+
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -15,10 +18,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fuseline_artifact::Digest;
+pub use fuseline_cache::open_regular;
 use fuseline_cache::{Cache, CacheError};
 use serde::{Deserialize, Serialize};
 
 use crate::memo;
+use trust::keeps_change_time;
 
 /// How long a file must have been left alone before its digest is remembered.
 pub const SETTLED: Duration = Duration::from_secs(60);
@@ -30,10 +35,18 @@ const MAX_DEPTH: usize = 16;
 const MEMO: &str = "files";
 
 /// Digests of source files, by content. A file is read once a run, however many actions use it.
-#[derive(Default)]
 pub struct FileDigests {
     known: Mutex<BTreeMap<PathBuf, Digest>>,
     memo: Mutex<Memo>,
+    /// Whether the times of a file can be relied on. Another answer than [`keeps_change_time`] is for tests.
+    is_trusted: fn(&File) -> bool,
+}
+
+impl Default for FileDigests {
+    fn default() -> Self {
+        let (known, memo) = Default::default();
+        Self { known, memo, is_trusted: keeps_change_time }
+    }
 }
 
 /// What is remembered, by absolute path.
@@ -99,21 +112,45 @@ impl FileDigests {
         Ok(Digest::of(text))
     }
 
+    /// The digest of a folder with everything in it: of the names and digests of all files.
+    pub fn tree_digest(&self, folder: &Path) -> io::Result<Digest> {
+        let mut text = "tree\n".to_owned();
+        for path in files_in(folder, |_| true)? {
+            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+        }
+        Ok(Digest::of(text))
+    }
+
+    /// Stands for the digest of a file that is not there.
+    pub fn absent() -> Digest {
+        Digest::of("no file\n")
+    }
+
+    /// Whether a path is what it was when it had this digest: a file, the data files of a folder, all files of a folder, or
+    /// nothing at all.
+    pub fn is_unchanged(&self, path: &Path, digest: &Digest) -> bool {
+        match self.digest(path) {
+            Ok(found) if found == *digest => true,
+            Ok(_) => path.is_dir() && self.tree_digest(path).is_ok_and(|found| found == *digest),
+            Err(error) => error.kind() == io::ErrorKind::NotFound && *digest == Self::absent(),
+        }
+    }
+
     /// An error unless the path names a file that can be opened.
     pub fn exists(&self, path: &Path) -> io::Result<()> {
-        let metadata = File::open(path)?.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-        }
-        Ok(())
+        open_regular(path).map(drop)
     }
 
     fn look_up(&self, path: &Path, now: SystemTime) -> io::Result<Digest> {
         if path.is_dir() {
             return self.folder_digest(path);
         }
-        let file = File::open(path)?;
-        let before = Looks::of(&file.metadata()?);
+        let file = open_regular(path)?;
+        let before = Looks::of(&file.metadata()?).filter(|looks| {
+            // Whole seconds are what makers of images set times to, be it on a filesystem that keeps them.
+            looks.changed.1 != 0 && (self.is_trusted)(&file)
+        });
         // A path that is no text is not remembered; its file is read.
         let name = std::path::absolute(path)?.to_str().map(str::to_owned);
         if let Some(entry) = name.as_ref().and_then(|name| self.memo().entries.get(name).cloned())
@@ -142,6 +179,11 @@ impl FileDigests {
 /// The files of a folder and of the folders in it, in the order of their paths, without those whose name begins with `_`
 /// or `.`: what Spark, pandas and Hive take for the parts of one table.
 pub fn data_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    files_in(folder, |name| !name.starts_with(['_', '.']))
+}
+
+/// The files of a folder and of the folders in it whose names are wanted, in the order of their paths.
+fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![(folder.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -150,7 +192,7 @@ pub fn data_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(['_', '.']) {
+            if !is_wanted(&entry.file_name().to_string_lossy()) {
                 continue;
             }
             match entry.path() {

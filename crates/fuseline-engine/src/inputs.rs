@@ -1,7 +1,7 @@
 //! What a stage is given and what it gives back.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
 use crate::error::{Class, StageError};
+use crate::files::{FileDigests, open_regular};
 use crate::services::Services;
 
 /// One choice of values: axis and label, in the order of the stage's axes.
@@ -191,7 +192,10 @@ impl Inputs<'_> {
     /// The bytes of a file that the key names; an error when they are no longer those that were keyed.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
         let keyed = self.keyed(path)?;
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let mut bytes = Vec::new();
+        open_regular(path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(|error| unreadable(path, &error))?;
         if Digest::of(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
     }
 
@@ -206,7 +210,7 @@ impl Inputs<'_> {
     ) -> Result<T, StageError> {
         let keyed = self.keyed(path)?;
         let unreadable = |error: io::Error| unreadable(path, &error);
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = open_regular(path).map_err(unreadable)?;
         let looks = || file.metadata().and_then(|looks| Ok((looks.len(), looks.modified()?)));
         let before = looks().map_err(unreadable)?;
         let made = read(file.try_clone().map_err(unreadable)?);
@@ -216,6 +220,15 @@ impl Inputs<'_> {
             return Err(changed(path));
         }
         made
+    }
+
+    /// An error when a file that the key names is no longer what was keyed, for who lets a program read them; all but
+    /// those of which it was given copies.
+    pub fn check_files(&self, copied: &[PathBuf]) -> Result<(), StageError> {
+        let files = FileDigests::default();
+        let mut read = self.files.iter().filter(|(path, _)| !copied.contains(path));
+        let changed_file = read.find(|(path, digest)| !files.is_unchanged(path, digest));
+        changed_file.map_or(Ok(()), |(path, _)| Err(changed(path)))
     }
 
     /// The files of a folder that the key names, in the order of their paths; none when the path is that of a file.

@@ -39,6 +39,9 @@ pub struct Job {
     pub point: Point,
     /// The files that its key names.
     pub files: Vec<(PathBuf, Digest)>,
+    /// The values of the workflow's path params: what a program is given of them counts by content.
+    #[serde(default)]
+    pub path_params: Vec<PathBuf>,
     /// Where fusion rules run, when the stage or the workflow says so. No part of the key.
     pub isolation: Option<Isolation>,
     /// Where its inputs come from, when its kind reads that.

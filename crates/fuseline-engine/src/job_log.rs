@@ -29,7 +29,7 @@ pub struct Logged<'a> {
 impl<'a> Logged<'a> {
     /// Writes the jobs of a run into its folder.
     pub fn new(cache: &Cache, run: &str, executor: &'a dyn Executor) -> io::Result<Self> {
-        let file = File::create(cache.runs_folder().join(run).join(FILE))?;
+        let file = File::create_new(cache.runs_folder().join(run).join(FILE))?;
         Ok(Self { executor, file: Mutex::new(file) })
     }
 
@@ -95,7 +95,7 @@ impl Job {
             .ok_or_else(|| StageError::data(format!("there is no stage kind {}", self.kind)))?;
         let stage = (kind.prepare)(&self.options)
             .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
-        let mut writer = KeyWriter::new(kind, services, self.seed, false);
+        let mut writer = KeyWriter::new(kind, services, self.seed, &self.path_params, false);
         stage.key(&mut writer);
         let part = writer.finish();
         if let Some(problem) = part.problems.into_iter().next() {
@@ -142,6 +142,7 @@ mod tests {
                 seed: 1,
                 point: Vec::new(),
                 files: Vec::new(),
+                path_params: Vec::new(),
                 isolation: None,
                 provenance: None,
                 inputs: Vec::new(),

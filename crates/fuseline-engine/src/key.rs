@@ -3,6 +3,8 @@
 //! The encoding is written down, with test vectors, in `docs/design/action-key.md`. One walk writes both the digest and
 //! the fields that `fuseline plan` compares to say what changed.
 
+mod paths;
+
 use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
@@ -11,9 +13,10 @@ use fuseline_host::HostError;
 use serde::Serialize;
 
 use crate::codes;
-use crate::files::data_files;
+use crate::files::{FileDigests, data_files};
 use crate::kind::{Kind, Problem};
 use crate::services::Services;
+use paths::{NamedPath, take_paths};
 
 /// The first bytes of every key's encoding: raised when the encoding changes, so that no old key can match.
 pub const ENCODING: &[u8] = b"fuseline action key 1\n";
@@ -65,6 +68,8 @@ pub(crate) fn key_of(fields: &[Field]) -> ActionKey {
 pub struct KeyWriter<'a> {
     services: &'a Services,
     seed: u64,
+    /// The values of the workflow's path params.
+    path_params: &'a [PathBuf],
     /// Look at files but do not read them through: enough to check a workflow, not to key an action.
     existence_only: bool,
     bytes: Vec<u8>,
@@ -77,11 +82,13 @@ impl<'a> KeyWriter<'a> {
         kind: &Kind,
         services: &'a Services,
         seed: u64,
+        path_params: &'a [PathBuf],
         existence_only: bool,
     ) -> Self {
         let mut writer = Self {
             services,
             seed,
+            path_params,
             existence_only,
             bytes: Vec::with_capacity(USUAL),
             files: Vec::new(),
@@ -104,6 +111,50 @@ impl<'a> KeyWriter<'a> {
                 self.bytes[at..at + 8].copy_from_slice(&length.to_le_bytes());
             }
             Err(error) => self.problems.push(Problem::new(name, error.to_string())),
+        }
+    }
+
+    /// An option whose texts a program is given, such as its arguments: a file that they name by an absolute path, and a
+    /// folder that a path param names, count by their content. Where they lie does not count.
+    pub fn texts<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        let mut value = match serde_json::to_value(value) {
+            Ok(value) => value,
+            Err(error) => return self.problems.push(Problem::new(name, error.to_string())),
+        };
+        let mut named = Vec::new();
+        take_paths(&mut value, self.path_params, &mut named);
+        self.field(name, &value);
+        let mut number = 0;
+        for path in named {
+            match path {
+                // What is missing is said as for any file.
+                NamedPath::File(path) | NamedPath::Missing(path) => {
+                    self.file(&format!("{name}.{number}"), &path);
+                }
+                NamedPath::Folder(path) => self.tree(&format!("{name}.{number}"), &path),
+                NamedPath::Absent(path) => {
+                    self.files.push((path, FileDigests::absent()));
+                    continue;
+                }
+            }
+            number += 1;
+        }
+    }
+
+    /// A folder with all that is in it: content and names count.
+    fn tree(&mut self, name: &str, folder: &Path) {
+        if self.existence_only {
+            return;
+        }
+        match self.services.files.tree_digest(folder) {
+            Ok(digest) => {
+                self.with(name, &["folder ", &digest.to_hex()]);
+                self.files.push((folder.to_owned(), digest));
+            }
+            Err(error) => {
+                let message = format!("cannot read the folder {}: {error}", folder.display());
+                self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE));
+            }
         }
     }
 

@@ -40,7 +40,7 @@ pub use events::Event;
 pub use execute::{
     ActionFailure, ActionState, ExecuteError, Execution, Outcome, PreviousRun, RunOptions, execute,
 };
-pub use files::FileDigests;
+pub use files::{FileDigests, open_regular};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Executed, Executor, Job, LocalExecutor};

@@ -134,7 +134,8 @@ fn prepare(
     let named = stage.inputs.iter().map(|input| input.port.as_str()).collect();
     let mut site = CheckSite { services, inputs: named, problems: Vec::new() };
     prepared.check(&mut site);
-    let mut writer = KeyWriter::new(kind, services, workflow.seed, depth == Depth::Check);
+    let is_check = depth == Depth::Check;
+    let mut writer = KeyWriter::new(kind, services, workflow.seed, &workflow.path_params, is_check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;

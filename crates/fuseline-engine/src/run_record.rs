@@ -41,12 +41,26 @@ impl RunId {
     pub fn announce(cache: &Cache) -> Result<Self, CacheError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_at = since.as_secs();
-        // Sorts by time, and tells apart runs of one instant by their process.
-        let id = format!("{started_at:010}{:09}-{}", since.subsec_nanos(), std::process::id());
+        // Sorts by time, behind every run that is there, whatever a clock said; runs of one instant are told apart by
+        // their process.
+        let last = cache.runs()?.iter().filter_map(|run| instant(run)).max();
+        let at = since.as_nanos().max(last.map_or(0, |last| last + 1)).min(LAST_INSTANT);
+        let id = format!("{at:019}-{}", std::process::id());
         cache.announce_run(&id)?;
         Ok(Self { id, started: Instant::now(), started_at })
     }
 }
+
+/// The nanoseconds since 1970 that a run's id begins with.
+fn instant(run: &str) -> Option<u128> {
+    let (digits, _) = run.split_once('-').filter(|(digits, _)| digits.len() == ID_DIGITS)?;
+    digits.parse().ok()
+}
+
+/// The digits that a run's id begins with.
+const ID_DIGITS: usize = 19;
+/// The last instant that has so many.
+const LAST_INSTANT: u128 = 9_999_999_999_999_999_999;
 
 /// The record of one run, in `cache/runs/ID/`.
 pub struct RunRecord<'a> {
@@ -79,7 +93,7 @@ impl<'a> RunRecord<'a> {
         stages: Vec<(String, usize)>,
     ) -> Result<Self, RecordError> {
         let folder = cache.new_run(&run.id)?;
-        let events = std::fs::File::create(folder.join("events.jsonl"))?;
+        let events = std::fs::File::create_new(folder.join("events.jsonl"))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
         let mut record = Self { cache, run: run.clone(), events, lines: Vec::new(), lost: None };
         record.note(&Event::RunStarted { run: id, workflow, stages });

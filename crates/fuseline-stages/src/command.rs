@@ -30,7 +30,9 @@ mod task;
 /// the test rows alone. An input of role `neutral` is whole, and is taken to shape everything that the program gives. A
 /// program without labels among its inputs (a cohort, or what was made of labels) cannot tell them: it may rate the rows
 /// that it looks at, and nothing that test rows shaped may be fitted on.
-/// Nothing of the environment is visible but PATH and what `env` says; relative paths see only what `files` names.
+/// Nothing of the environment is visible but PATH, settings that make numeric libraries use one thread, and what `env` says; relative paths see only what `files` names. A file
+/// that `run`, `params` or `env` names by an absolute path, such as the value of a path param, is part of the key by its
+/// content, and so is a folder that a path param names; what a program opens beyond that is not seen.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -190,7 +192,8 @@ impl<T: JsonSchema> JsonSchema for Declared<T> {
 
 impl StageKind for Command {
     const NAME: &'static str = "command";
-    const REVISION: u32 = 1;
+    /// 2: programs are told to use one thread, as rules are.
+    const REVISION: u32 = 2;
     const SUMMARY: &'static str = "A program in any language, exchanging Parquet files.";
 
     fn ports() -> Ports {
@@ -204,7 +207,7 @@ impl StageKind for Command {
 
     fn key(&self, key: &mut KeyWriter<'_>) {
         let Self { run, files, inputs, outputs, test_fold, params, join, env, revision } = self;
-        key.field("run", run);
+        key.texts("run", run);
         for (number, file) in files.iter().enumerate() {
             key.field(&format!("files.{number}.name"), &name_of(file));
             key.file(&format!("files.{number}"), file);
@@ -212,12 +215,12 @@ impl StageKind for Command {
         key.field("inputs", inputs);
         key.field("outputs", outputs);
         key.field("test_fold", test_fold);
-        key.field("params", params);
+        key.texts("params", params);
         // Programs may take long: what nobody says is no reason to run one again.
         if *join != JoinOptions::default() {
             key.field("join", join);
         }
-        key.field("env", env);
+        key.texts("env", env);
         key.field("revision", revision);
         key.seed();
     }

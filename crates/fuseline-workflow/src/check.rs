@@ -248,6 +248,7 @@ impl Checker<'_> {
                 .iter()
                 .map(|param| Some((param.name.clone(), param.value.clone()?)))
                 .collect::<Option<_>>()?,
+            path_params: params.iter().filter_map(params::Param::path).collect(),
             axes,
             stages: ordered,
             outputs: given_out.into_iter().map(output).collect(),

@@ -95,6 +95,14 @@ pub(crate) struct Param {
     tried: bool,
 }
 
+impl Param {
+    /// Its value, when it is a path.
+    pub fn path(&self) -> Option<PathBuf> {
+        let value = self.value.as_ref().filter(|_| self.kind == Some(ParamType::Path));
+        value.and_then(Value::as_str).map(PathBuf::from)
+    }
+}
+
 /// Reads declarations, applies overrides, and reports what is missing.
 pub(crate) fn read(
     definitions: &[Definition],

@@ -21,6 +21,8 @@ pub struct Workflow {
     pub seed: u64,
     /// The params with their values, in declared order; paths are absolute.
     pub params: Vec<(String, Value)>,
+    /// The values of the params that are paths, absolute.
+    pub path_params: Vec<PathBuf>,
     /// The axes, in declared order.
     pub axes: Vec<Axis>,
     /// The stages, producers before consumers, otherwise in declared order.

@@ -28,7 +28,7 @@ static FILE: Mutex<Option<File>> = Mutex::new(None);
 
 /// Begins the log of a run in its folder.
 pub fn begin(folder: &Path) {
-    match File::create(folder.join(NAME)) {
+    match File::create_new(folder.join(NAME)) {
         Ok(file) => *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file),
         Err(error) => tracing::warn!(%error, "the log of the actions cannot be written"),
     }

@@ -106,24 +106,42 @@ fn cannot_write(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
 }
 
-/// Writes a file by way of a temporary one beside it and a rename.
+/// Writes a file by way of a temporary one beside it and a rename. A link that has its name is replaced, and what it leads
+/// to stays as it is.
 pub fn file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     whole(path, |file| file.write_all(bytes))
 }
 
 fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        fs::create_dir_all(folder)?;
+    let folder = folder.unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // A name that nobody can foresee, and that is nobody's: no link can lie there to be followed.
+    let mut temporary = tempfile::Builder::new();
+    temporary.prefix(".").suffix(".tmp");
+    #[cfg(unix)]
+    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = temporary.tempfile_in(folder)?;
+    write(temporary.as_file_mut())?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_replaced_and_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, other) = (folder.path().join("out/report.html"), folder.path().join("other"));
+        fs::create_dir(folder.path().join("out")).unwrap();
+        fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, &output).unwrap();
+        to(&output, b"report").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+        assert!(fs::symlink_metadata(&output).unwrap().is_file());
+        let left: Vec<_> = fs::read_dir(folder.path().join("out")).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
     }
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|mut file| write(&mut file))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The error that matters is the first one.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }

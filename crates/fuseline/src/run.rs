@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub memory: Option<u64>,
     /// Whether to go on, after a failure, with what does not depend on it.
     pub keep_going: bool,
+    /// Whether to read every source file, also those whose times say that they did not change.
+    pub rehash: bool,
     /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
     pub stop: Arc<AtomicBool>,
 }
@@ -48,6 +50,7 @@ impl Default for RunOptions {
             jobs: None,
             memory: None,
             keep_going: false,
+            rehash: false,
             stop: Arc::default(),
         }
     }
@@ -138,14 +141,14 @@ impl Study {
         options: &RunOptions,
         observer: &mut Observer<'_>,
     ) -> Result<RunSummary, Error> {
-        let started = Instant::now();
+        let started = Started { at: Instant::now(), request: unchanged::request(self, options) };
         // Errors of the cache come after those of the workflow.
         let handle = open_cache(&options.cache).and_then(|cache| RunHandle::begin(cache, self));
         let Ok(handle) = handle else {
             let begin = || RunHandle::begin(Cache::open(&options.cache)?, self);
             return plan_and_run(self, options, observer, started, None, begin);
         };
-        let handle = match unchanged::repeat(handle, self, options, observer)? {
+        let handle = match unchanged::repeat(handle, started.request, options, observer)? {
             Repetition::Changed(handle) => *handle,
             Repetition::Done { run, actions, outputs, cautions } => {
                 return Ok(RunSummary {
@@ -156,7 +159,7 @@ impl Study {
                     cached: actions,
                     failed: 0,
                     skipped: 0,
-                    seconds: started.elapsed().as_secs_f64(),
+                    seconds: started.at.elapsed().as_secs_f64(),
                     cautions,
                     action_warnings: Vec::new(),
                     outputs,
@@ -178,25 +181,35 @@ impl Study {
     }
 }
 
+/// The beginning of a run.
+#[derive(Clone, Copy)]
+struct Started {
+    at: Instant,
+    /// Digest of the request, from before anything was read: what appears later is no part of it.
+    request: Option<Digest>,
+}
+
 /// Plans, and executes what is not cached. `known`: the cache, where there is one already; `begin`
 /// is called when the workflow has turned out to be sound.
 fn plan_and_run(
     study: &Study,
     options: &RunOptions,
     observer: &mut Observer<'_>,
-    started: Instant,
+    started: Started,
     known: Option<&Cache>,
     begin: impl FnOnce() -> Result<RunHandle, Error>,
 ) -> Result<RunSummary, Error> {
     let mut open = study.open()?;
-    if let Some(cache) = known {
+    if let (Some(cache), false) = (known, options.rehash) {
         open.use_memos(cache);
     }
     let plan = open.plan(&options.only)?;
     let warnings = open.warnings(&plan);
     observer(RunProgress::Warnings(&warnings, open.files()));
     let folder = results_folder(options, &plan.workflow().name);
-    refuse_to_overwrite_inputs(&open, &plan, &folder)?;
+    let inputs = files_read(&open, &plan);
+    let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
+    refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
     let handle = begin()?;
     let RunHandle { cache, run, file, index } = &handle;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -206,13 +219,15 @@ fn plan_and_run(
         memory: options.memory.or_else(all_memory),
     };
     let name = plan.workflow().name.clone();
-    observer(RunProgress::Planned(&wanted_stages(&plan)));
+    let stages = wanted_stages(&plan);
     let mut record = RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
     keep_memos(&open.services, cache);
     action_log::begin(&cache.runs_folder().join(record.id()));
     let executor = LocalExecutor::new(&open.kinds, &open.services, cache);
     let executor = Logged::new(cache, record.id(), &executor).map_err(Error::failed)?;
     let mut execute_all = |index: &Index| {
+        // A plan that is looked up again is shown from its beginning.
+        observer(RunProgress::Planned(&stages));
         let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
         let mut note = |event: Event| {
             observer(RunProgress::Event(&event));
@@ -243,7 +258,8 @@ fn plan_and_run(
         cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
         let keep = |unchanged: Option<Unchanged>| {
             let note = unchanged.and_then(|unchanged| {
-                let run = unchanged::EndedRun { study, options, open: &open, plan: &plan };
+                let run =
+                    unchanged::EndedRun { request: started.request, open: &open, plan: &plan };
                 unchanged::note(&run, &outcome, &warnings, unchanged, context)
             });
             keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
@@ -269,7 +285,7 @@ fn plan_and_run(
         cached: count(ActionState::Cached),
         failed: count(ActionState::Failed),
         skipped: count(ActionState::Skipped),
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: started.at.elapsed().as_secs_f64(),
         cautions: Caution::group(&outcome.cautions),
         action_warnings,
         outputs,
@@ -301,26 +317,28 @@ fn keep_index(handle: &RunHandle, update: Option<&Index>, note: &[Bytes]) {
     }
 }
 
+/// Every file that a run reads: texts, data, and what may be a plugin.
+fn files_read(open: &OpenStudy, plan: &Plan<'_>) -> Vec<PathBuf> {
+    let plugins = open.services.plugins.searched().unwrap_or_default();
+    let texts = open.texts_read.iter().map(|(path, _)| path.clone());
+    let data = plan.files().into_keys().map(Path::to_owned);
+    texts.chain(data).chain(plugins.into_iter().map(|(path, _)| path)).collect()
+}
+
 /// Refuses outputs that would be written over a file that the run reads, be it through a link.
-fn refuse_to_overwrite_inputs(
-    open: &OpenStudy,
-    plan: &Plan<'_>,
+pub(crate) fn refuse_to_overwrite<'p>(
+    inputs: impl Iterator<Item = &'p Path>,
+    outputs: impl Iterator<Item = &'p Path>,
     folder: &Path,
 ) -> Result<(), Error> {
-    let plugins = open.services.plugins.searched().unwrap_or_default();
-    let data = plan.files();
-    let inputs = open.texts_read.iter().map(|(path, _)| path.as_path());
-    let inputs = inputs.chain(data.keys().copied());
-    let inputs = inputs.chain(plugins.iter().map(|(path, _)| path.as_path()));
     let inputs: Vec<PathBuf> = inputs.filter_map(|path| path.canonicalize().ok()).collect();
-    for output in &plan.workflow().outputs {
-        let path = folder.join(&output.file);
-        let Ok(existing) = path.canonicalize() else { continue };
+    for output in outputs {
+        let Ok(existing) = folder.join(output).canonicalize() else { continue };
         if let Some(input) = inputs.iter().find(|input| existing.starts_with(input)) {
             let hint = "give the output another name, or results another folder by --out";
             return Err(Error::request(format!(
                 "the output {} would be written over {}, which the run reads",
-                output.file.display(),
+                output.display(),
                 input.display()
             ))
             .with_hint(hint.to_owned()));

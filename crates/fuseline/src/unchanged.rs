@@ -18,7 +18,10 @@ use crate::action_log;
 use crate::error::Error;
 use crate::noted_warnings::NotedWarnings;
 use crate::plugin_path::{nearest_lock, plugin_path};
-use crate::run::{Observer, RunHandle, RunOptions, RunProgress, deliver_outputs, results_folder};
+use crate::run::{
+    Observer, RunHandle, RunOptions, RunProgress, deliver_outputs, refuse_to_overwrite,
+    results_folder,
+};
 use crate::run_context::{CONTEXT_FILE, reached_outputs};
 use crate::study::{OpenStudy, Study};
 
@@ -61,17 +64,24 @@ pub(crate) enum Repetition {
     Changed(Box<RunHandle>),
 }
 
-/// Repeats a run in which nothing changed, if that can be told without planning.
+/// Repeats a run in which nothing changed, if that can be told without planning. `request` is what [`request`] gives.
 pub(crate) fn repeat(
     handle: RunHandle,
-    study: &Study,
+    request: Option<Digest>,
     options: &RunOptions,
     observer: &mut Observer<'_>,
 ) -> Result<Repetition, Error> {
     let changed = |handle| Ok(Repetition::Changed(Box::new(handle)));
     let Some((note, start)) = Note::decode(handle.index.note()) else { return changed(handle) };
-    let digests = FileDigests::remembered(&handle.cache);
-    if !note.holds(study, options, &digests) {
+    let digests = match options.rehash {
+        true => FileDigests::default(),
+        false => FileDigests::remembered(&handle.cache),
+    };
+    let folder = results_folder(options, &note.workflow);
+    // Where the outputs go is no part of the request.
+    let inputs = note.files.iter().map(|(path, _)| path.as_path());
+    let files = note.outputs.iter().map(|(file, _)| file.as_path());
+    if !note.holds(request, &digests) || refuse_to_overwrite(inputs, files, &folder).is_err() {
         return changed(handle);
     }
     let handle = handle.with_existing_objects();
@@ -80,7 +90,6 @@ pub(crate) fn repeat(
     let Some((manifest, context)) = parts else { return changed(handle) };
     let Note { workflow, stages, outputs, cautions, warnings, .. } = note;
     let Some((warnings, texts)) = warnings.decode() else { return changed(handle) };
-    let folder = results_folder(options, &workflow);
     let reached = outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
     let RunHandle { cache, run, .. } = &handle;
     let mut delivered = Vec::new();
@@ -105,8 +114,8 @@ pub(crate) fn repeat(
 
 /// A run that has ended.
 pub(crate) struct EndedRun<'r> {
-    pub study: &'r Study,
-    pub options: &'r RunOptions,
+    /// Digest of its request, from when it began.
+    pub request: Option<Digest>,
     pub open: &'r OpenStudy,
     pub plan: &'r Plan<'r>,
 }
@@ -120,7 +129,7 @@ pub(crate) fn note(
     unchanged: Unchanged,
     context: Vec<u8>,
 ) -> Option<Vec<Bytes>> {
-    let EndedRun { study, options, open, plan } = run;
+    let EndedRun { request, open, plan } = run;
     let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
     let digest = open.services.files.digest(&program).ok()?;
@@ -141,7 +150,7 @@ pub(crate) fn note(
     };
     let outputs = reached_outputs(plan, outcome);
     let note = Note {
-        request: request(study, options)?,
+        request: (*request)?,
         files,
         rules,
         workflow: plan.workflow().name.clone(),
@@ -158,7 +167,7 @@ pub(crate) fn note(
 
 /// Digest of the request, as far as a plan depends on it; the files that it names may change all the
 /// same.
-fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
+pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let Study { path, set, params, plugin_path: folders, isolation, max_actions } = study;
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
@@ -176,14 +185,14 @@ impl Note {
     }
 
     /// Whether the request is the same, and every file is as it was.
-    fn holds(&self, study: &Study, options: &RunOptions, files: &FileDigests) -> bool {
+    fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
             let mut rules = self.rules.iter();
             rules.all(|(search, found)| PluginLibrary::candidates(search) == *found)
         };
-        let same =
-            |(path, digest): &(PathBuf, Digest)| files.digest(path).is_ok_and(|of| of == *digest);
-        request(study, options) == Some(self.request) && rules() && self.files.iter().all(same)
+        request == Some(self.request)
+            && rules()
+            && self.files.iter().all(|(path, digest)| files.is_unchanged(path, digest))
     }
 }
 

@@ -180,3 +180,20 @@ fn debris_goes_and_is_counted() {
     let leases = fs::read_dir(folder.path().join("leases")).unwrap();
     assert_eq!(leases.count(), 0);
 }
+
+#[test]
+fn what_nobody_writes_any_more_goes_wherever_it_lies() {
+    let (folder, cache) = three_runs();
+    let left = ["", "leases/", "workflows/", "runs/3/", "objects/00/", "actions/00/"]
+        .map(|place| folder.path().join(place).join(".1-0123456789abcdef-0.tmp"));
+    for path in &left {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "left behind").unwrap();
+    }
+    let young = cache.gc(&keep_runs(3)).unwrap();
+    assert_eq!(young.debris, 0, "it may be being written");
+    age(folder.path(), LONG);
+    // The one among the leases goes as a lease that nobody holds.
+    assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, left.len() - 1);
+    assert!(left.iter().all(|path| !path.exists()));
+}

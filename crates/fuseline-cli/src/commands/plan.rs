@@ -24,6 +24,9 @@ pub struct Args {
     /// Plan only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Read every source file, also those whose times say that they did not change
+    #[arg(long)]
+    pub rehash: bool,
     /// How the plan is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -33,7 +36,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // An error of the cache comes after those of the workflow.
     let cache = cache_if_exists(&args.cache.cache);
-    if let Ok(Some(cache)) = &cache {
+    if let (Ok(Some(cache)), false) = (&cache, args.rehash) {
         study.use_memos(cache);
     }
     let plan = study.plan(&args.only)?;

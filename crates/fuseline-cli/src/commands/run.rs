@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::{Class, RunOptions, RunProgress, RunSummary};
 use serde_json::{Map, json};
@@ -34,6 +34,9 @@ pub struct Args {
     /// Run only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Read every source file, also those whose times say that they did not change
+    #[arg(long)]
+    pub rehash: bool,
     /// How many actions run at once [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -59,22 +62,21 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         jobs: args.jobs.map(usize::from),
         memory: args.memory,
         keep_going: args.keep_going,
+        rehash: args.rehash,
         stop: Arc::default(),
     };
+    let signals = Signals::listen(&options.stop)
+        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let mut progress = None;
-    let mut interrupts = Ok(());
     let summary = args.workflow.study().run(&options, &mut |step| match step {
         RunProgress::Warnings(..) if global.quiet => {}
         RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
         RunProgress::Planned(stages) => {
-            interrupts = listen_for_interrupts(&options.stop);
+            signals.finish_what_is_in_flight();
             progress = Some(Progress::new(global, stages.to_vec()));
         }
         RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
     })?;
-    if let Err(error) = interrupts {
-        print::note(format!("warning: cannot listen for Ctrl-C: {error}"));
-    }
     render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
@@ -89,15 +91,39 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
-/// Raises a flag at the first Ctrl-C; the second ends the process at once.
-fn listen_for_interrupts(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the flag that the second signal looks at is raised by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))?;
+/// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on the first lets the run
+/// finish what is in flight and write its manifest, and the second ends the process.
+struct Signals {
+    /// Whether the next one ends the process.
+    at_once: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// `stop` is raised by the first signal that does not end the process.
+    fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag::{register, register_conditional_shutdown};
+        let at_once = Arc::new(AtomicBool::new(true));
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+            // In this order: the flag that the second signal looks at is raised by the first.
+            register_conditional_shutdown(signal, 130, at_once.clone())?;
+            register(signal, at_once.clone())?;
+            register(signal, stop.clone())?;
+        }
+        Ok(Self { at_once })
     }
-    Ok(())
+
+    fn finish_what_is_in_flight(&self) {
+        self.at_once.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Whether whoever started this process wants it to ignore a signal, as `nohup` does, where the system tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
 
 fn show_warnings(warnings: &[String]) {

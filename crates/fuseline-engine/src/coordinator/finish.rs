@@ -18,11 +18,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 impl Coordinator<'_, '_, '_> {
     /// Asks actions that take too long to stop, and says once that the run was told to stop.
     pub fn watch(&mut self) {
-        let now = Instant::now();
         let mut late = Vec::new();
         for (&action, running) in &mut self.running {
-            if let Some((deadline, timeout)) = running.deadline
-                && deadline <= now
+            if let Some(timeout) = running.timeout
+                && running.stopwatch.elapsed() >= timeout
                 && !std::mem::replace(&mut running.timed_out, true)
             {
                 running.stop.store(true, Ordering::Relaxed);
@@ -45,7 +44,7 @@ impl Coordinator<'_, '_, '_> {
         self.used.cpu -= resources.cpu;
         self.used.memory -= resources.memory;
         let running = self.running.remove(&action);
-        let timeout = running.filter(|of| of.timed_out).and_then(|of| of.deadline);
+        let timeout = running.filter(|of| of.timed_out).and_then(|of| of.timeout);
         let execution = self.executed.entry(action).or_default();
         execution.seconds = seconds;
         match result {
@@ -59,7 +58,7 @@ impl Coordinator<'_, '_, '_> {
             }
             Err(error) => {
                 let error = match timeout {
-                    Some((_, timeout)) => too_slow(timeout),
+                    Some(timeout) => too_slow(timeout),
                     None => error,
                 };
                 match error.lost.as_deref() {

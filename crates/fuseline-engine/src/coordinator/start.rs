@@ -7,7 +7,7 @@ use std::time::Instant;
 use fuseline_cache::{ActionKey, Lease};
 use fuseline_workflow::Execution as HowToExecute;
 
-use super::{Coordinator, POLL, Ready, Running};
+use super::{Coordinator, POLL, Ready, Running, Stopwatch};
 use crate::events::Event;
 use crate::execute::{ActionState, ExecuteError, RunOptions};
 use crate::explain::last_record;
@@ -52,7 +52,10 @@ impl<'a> Coordinator<'_, '_, 'a> {
         }
         while self.running.len() < self.options.jobs.max(1) {
             let fits = |&action: &ActionId| {
-                self.running.is_empty() || self.used.fits(self.resources(action), &self.options)
+                let is_running = self.is_executed_here(action);
+                let has_room = self.running.is_empty()
+                    || self.used.fits(self.resources(action), &self.options);
+                !is_running && has_room
             };
             let Some(at) = self.queued.iter().position(fits) else { break };
             let Some(action) = self.queued.remove(at) else { break };
@@ -73,6 +76,12 @@ impl<'a> Coordinator<'_, '_, 'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether this run executes another action of the same key: what it makes is found when it is made.
+    fn is_executed_here(&self, action: ActionId) -> bool {
+        let key = self.keys[action as usize];
+        key.is_some_and(|key| self.running.values().any(|running| running.key == key))
     }
 
     /// Another run executes the action: asks again soon.
@@ -112,6 +121,7 @@ impl<'a> Coordinator<'_, '_, 'a> {
             seed: workflow.seed,
             point: if kind.reads_point { self.plan.point(action) } else { Point::new() },
             files: variant.files.clone(),
+            path_params: workflow.path_params.clone(),
             isolation: self.execution(action).isolation.or(workflow.isolation).map(host_isolation),
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
             inputs: self.resolver.inputs(action),
@@ -124,14 +134,19 @@ impl<'a> Coordinator<'_, '_, 'a> {
         execution.attempts += 1;
         execution.reason.clone_from(&reason);
         let flag = Arc::new(AtomicBool::new(false));
-        let timeout = self.execution(action).timeout;
-        let deadline = timeout.and_then(|of| Some((Instant::now().checked_add(of)?, of)));
-        let running = Running { stop: flag.clone(), deadline, timed_out: false };
+        let stopwatch = Arc::new(Stopwatch::default());
+        let running = Running {
+            key,
+            stop: flag.clone(),
+            stopwatch: stopwatch.clone(),
+            timeout: self.execution(action).timeout,
+            timed_out: false,
+        };
         self.running.insert(action, running);
         self.states[action as usize] = ActionState::Running;
         let stage = workflow.stages[stage].name.clone();
         (self.observe)(Event::Started { action: site, stage, reason });
-        Ready { action, job, lease, stop: flag }
+        Ready { action, job, lease, stop: flag, stopwatch }
     }
 }
 

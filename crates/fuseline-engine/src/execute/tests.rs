@@ -132,8 +132,10 @@ impl Bench {
         for line in stages.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let mut parts = line.split(" | ");
             let (name, does) = parts.next().unwrap().split_once(": ").unwrap();
+            // `twin-1` and `twin-2` are two stages of one key.
+            let act = name.split('-').next().unwrap_or(name);
             text += &format!(
-                "  {name}:\n    uses: test.act\n    with: {{ name: {name}, does: {does} }}\n"
+                "  {name}:\n    uses: test.act\n    with: {{ name: {act}, does: {does} }}\n"
             );
             parts.for_each(|more| text += &format!("    {more}\n"));
         }
@@ -267,6 +269,20 @@ fn wrong_data_is_not_tried_again() {
     let ran = bench.run();
     assert_eq!(bench.state(&ran, "wrong_data"), ActionState::Failed);
     assert_eq!(calls_of("wrong_data"), 1);
+}
+
+#[test]
+fn two_actions_of_one_key_are_executed_once_and_wait_for_nobody() {
+    let bench = Bench::new(
+        "twin-1: never_look_up
+         twin-2: never_look_up
+         both: well | inputs: { from: [twin-1, twin-2] }",
+    );
+    let ran = bench.run();
+    assert_eq!(calls_of("twin"), 1);
+    assert!(ran.outcome.states.iter().all(|state| state.is_made()), "{:?}", ran.outcome.states);
+    let waits = |event: &&Event| matches!(event, Event::Waiting { .. } | Event::TakenOver { .. });
+    assert_eq!(ran.events.iter().find(waits), None);
 }
 
 #[test]

@@ -12,7 +12,9 @@ impl Source {
     fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data.csv"), text).unwrap();
-        Self { folder, files: FileDigests::default() }
+        // Whatever these tests lie on.
+        let files = FileDigests { is_trusted: |_| true, ..FileDigests::default() };
+        Self { folder, files }
     }
 
     fn path(&self) -> PathBuf {
@@ -52,6 +54,18 @@ fn a_file_that_was_left_alone_is_not_read_again() {
     assert_eq!(source.remembered(), 1);
     source.falsify();
     assert_eq!(source.digest_after(240), Digest::of("the memo was believed"));
+}
+
+#[test]
+fn where_times_of_change_cannot_be_relied_on_a_file_is_read_every_time() {
+    let mut source = Source::new("one");
+    source.digest_after(120);
+    source.falsify();
+    source.files.is_trusted = |_| false;
+    assert_eq!(source.digest_after(240), Digest::of("one"), "what is remembered is not believed");
+    source.files.memo().entries.clear();
+    source.digest_after(240);
+    assert_eq!(source.remembered(), 0, "and nothing is remembered");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use fuseline_engine::{Inputs, StageError};
 
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(10);
+/// One thread, one order of additions, as rules in Python have it; `env` may say otherwise.
+const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 /// How much of the end of its stderr an error shows.
 const SHOWN: u64 = 4096;
 
@@ -39,6 +41,7 @@ pub(super) fn run(
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .envs([("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
         .envs([("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1")])
+        .envs(ONE_THREAD.map(|name| (name, "1")))
         .env("HOME", folder)
         .env("TMPDIR", folder)
         .envs(env)

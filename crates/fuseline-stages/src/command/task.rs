@@ -49,6 +49,8 @@ pub(super) fn run(
     let task = task(stage, inputs, &given, folder)?;
     std::fs::write(folder.join("task.json"), format!("{task:#}\n")).map_err(io)?;
     process::run(&stage.run, folder, &stage.env, inputs)?;
+    // What it read where it lies was what the key says.
+    inputs.check_files(&stage.files)?;
 
     let known = Known::of(given.iter().flat_map(|given| &given.artifacts), inputs.point());
     for (name, port) in &stage.outputs.0 {
