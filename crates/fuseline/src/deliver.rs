@@ -138,7 +138,7 @@ mod tests {
         fs::create_dir(folder.path().join("out")).unwrap();
         fs::write(&other, "mine").unwrap();
         std::os::unix::fs::symlink(&other, &output).unwrap();
-        to(&output, b"report").unwrap();
+        file(&output, b"report").unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"mine");
         assert!(fs::symlink_metadata(&output).unwrap().is_file());
         let left: Vec<_> = fs::read_dir(folder.path().join("out")).unwrap().collect();
