@@ -7,17 +7,21 @@ Everything is computed by the command: this package holds no extension module an
 from fuseline._binary import find_binary
 from fuseline._diagnose import Ask, Diagnosis, Result, diagnose
 from fuseline._errors import Diagnostic, FuselineError
+from fuseline._rule import Batch, Rule, RuleError
 from fuseline._table import Table
 from fuseline._workflow import Plan, PlannedAction, Run, check, plan, report, run, show
 
 __all__ = [
     "Ask",
+    "Batch",
     "Diagnosis",
     "Diagnostic",
     "FuselineError",
     "Plan",
     "PlannedAction",
     "Result",
+    "Rule",
+    "RuleError",
     "Run",
     "Table",
     "check",

@@ -16,6 +16,7 @@ mod inputs;
 mod labels;
 mod language;
 mod leaks;
+mod loaded;
 mod midfusion;
 mod plans;
 mod plugins;

@@ -218,7 +218,10 @@ typedef struct fsl_fusion_plugin {
    *     "capabilities": { "uses_quality": true,       quality can change what is predicted
    *                       "row_independent": true,    a row's prediction does not depend on the rows beside it
    *                       "accepts_missing": true,    rows may have unavailable modalities, even all of them
-   *                       "accepts_embeddings": false } }                                                                  */
+   *                       "accepts_embeddings": false,
+   *                       "fits": true,                 optional, true when left out: fit serves
+   *                       "loads": false },             optional, false when left out: there is the extension FSL_LOAD
+   *     "accepts": { "modalities": "exactly 3" } }      optional: `exactly N` or `at least N` modalities or classes        */
   fsl_string descriptor;
 
   /* Fits on a batch that has labels and weights, and writes the model: self-contained bytes, which say their own version.
@@ -256,6 +259,40 @@ typedef struct fsl_permuted_predict {
                               uint32_t columns, uint64_t modality_mask, double *out, fsl_error *err);
 } fsl_permuted_predict;
 
+/* ---- Extension: load a model that was fitted elsewhere ------------------------------------------------------------------ */
+
+#define FSL_LOAD "fuseline.load/1"
+
+/* One file, read whole by the host. A value, not a struct of its own size. */
+typedef struct fsl_file {
+  fsl_string name;      /* the name that the workflow gives it, such as "weights" */
+  fsl_string file_name; /* its name without folders, such as "gate.pt" */
+  const uint8_t *bytes; /* non-NULL, also when len is 0 */
+  uint64_t len;
+} fsl_file;
+
+/* What a model is loaded from. Borrowed for the call. */
+typedef struct fsl_load_source {
+  uint32_t struct_size;
+  uint32_t flags;
+  const fsl_file *files; /* file_count of them, sorted by name */
+  uint64_t file_count;
+  const fsl_string *modality_names; /* in the order of the model's inputs: batches come in this order */
+  const fsl_string *class_names;    /* in the order of the model's outputs */
+  uint32_t modalities;
+  uint32_t classes;
+  const void *call; /* what fsl_should_stop() asks about, as fsl_batch.call */
+} fsl_load_source;
+
+/* Takes the place of fit for a model that was fitted elsewhere: reads its files and writes the model through the sink, as fit
+ * does. `open` reads those bytes, perhaps in another process: all that it needs of the files is to be in them. The same files
+ * and params give the same bytes. A file that is missing, superfluous or not what the rule reads is FSL_ERR_DATA. */
+typedef struct fsl_load {
+  uint32_t struct_size;
+  uint32_t flags;
+  int32_t (*load)(const fsl_load_source *source, const fsl_params *params, const fsl_sink *sink, fsl_error *err);
+} fsl_load;
+
 /* ---- What a plugin exports ---------------------------------------------------------------------------------------------- */
 
 /* Fills *out. `host_abi` is major << 16 | minor of the host. Another major is refused with FSL_ERR_ABI; a host with a smaller
@@ -280,6 +317,9 @@ FSL_STATIC_ASSERT(sizeof(fsl_params) == 64, size_of_params);
 FSL_STATIC_ASSERT(sizeof(fsl_sink) == 24, size_of_sink);
 FSL_STATIC_ASSERT(sizeof(fsl_fusion_plugin) == 64, size_of_fusion_plugin);
 FSL_STATIC_ASSERT(sizeof(fsl_permuted_predict) == 16, size_of_permuted_predict);
+FSL_STATIC_ASSERT(sizeof(fsl_file) == 48, size_of_file);
+FSL_STATIC_ASSERT(sizeof(fsl_load_source) == 56, size_of_load_source);
+FSL_STATIC_ASSERT(sizeof(fsl_load) == 16, size_of_load);
 
 /* ---- Conveniences: no more than C over the above -------------------------------------------------------------------------- */
 
@@ -329,6 +369,15 @@ static inline int32_t fsl_publish(uint32_t host_abi, const fsl_fusion_plugin *ta
            size - 2 * sizeof(uint32_t));
   }
   return FSL_OK;
+}
+
+/* A file by the name that the workflow gives it, or NULL. */
+static inline const fsl_file *fsl_find_file(const fsl_load_source *source, const char *name) {
+  uint64_t i;
+  for (i = 0; i < source->file_count; i++) {
+    if (fsl_str_is(source->files[i].name, name)) return &source->files[i];
+  }
+  return NULL;
 }
 
 /* Whether the call shall end. */

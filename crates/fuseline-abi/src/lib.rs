@@ -26,6 +26,8 @@ pub const INIT_SYMBOL: &str = "fuseline_fusion_init";
 pub const TAG_SYMBOL: &str = "fuseline_fusion_tag";
 /// Id of the extension whose struct is [`PermutedPredict`].
 pub const PERMUTED_PREDICT: &str = "fuseline.permuted_predict/1";
+/// Id of the extension whose struct is [`LoadModel`].
+pub const LOAD: &str = "fuseline.load/1";
 
 /// Done.
 pub const OK: i32 = 0;
@@ -237,6 +239,62 @@ pub struct PermutedPredict {
     pub predict_permuted: Option<PredictPermuted>,
 }
 
+/// `fsl_file`: a file, read whole.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct File {
+    /// Name that the workflow gives it.
+    pub name: FslString,
+    /// Its name without folders.
+    pub file_name: FslString,
+    /// Non-null.
+    pub bytes: *const u8,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// `fsl_load_source`: the files, modalities and classes of a model that was fitted elsewhere.
+#[repr(C)]
+pub struct LoadSource {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// Reserved.
+    pub flags: u32,
+    /// As many as `file_count`, sorted by name.
+    pub files: *const File,
+    /// Number of files.
+    pub file_count: u64,
+    /// As many as modalities.
+    pub modality_names: *const FslString,
+    /// As many as classes.
+    pub class_names: *const FslString,
+    /// Number of modalities.
+    pub modalities: u32,
+    /// Number of classes.
+    pub classes: u32,
+    /// Argument of [`Host::should_stop`].
+    pub call: *const c_void,
+}
+
+/// Reads the files of a model and writes its bytes.
+pub type Load = unsafe extern "C" fn(
+    source: *const LoadSource,
+    params: *const Params,
+    sink: *const Sink,
+    err: *mut Error,
+) -> i32;
+
+/// `fsl_load`: the extension [`LOAD`].
+#[repr(C)]
+pub struct LoadModel {
+    /// Set by the plugin.
+    pub struct_size: u32,
+    /// Reserved.
+    pub flags: u32,
+    /// Required.
+    pub load: Option<Load>,
+}
+
 /// The exported function [`INIT_SYMBOL`].
 pub type Init = unsafe extern "C" fn(
     host_abi: u32,
@@ -303,4 +361,7 @@ const _: () = {
     assert!(size_of::<Sink>() == 24);
     assert!(size_of::<FusionPlugin>() == 64);
     assert!(size_of::<PermutedPredict>() == 16);
+    assert!(size_of::<File>() == 48);
+    assert!(size_of::<LoadSource>() == 56);
+    assert!(size_of::<LoadModel>() == 16);
 };

@@ -70,6 +70,21 @@ fn layout_in_rust() -> String {
         get_extension
     );
     lay!(abi::PermutedPredict, "fsl_permuted_predict", struct_size, flags, predict_permuted);
+    lay!(abi::File, "fsl_file", name, file_name, bytes, len);
+    lay!(
+        abi::LoadSource,
+        "fsl_load_source",
+        struct_size,
+        flags,
+        files,
+        file_count,
+        modality_names,
+        class_names,
+        modalities,
+        classes,
+        call
+    );
+    lay!(abi::LoadModel, "fsl_load", struct_size, flags, load);
     lay!(
         abi::ArrowSchema,
         "struct ArrowSchema",

@@ -67,6 +67,7 @@ pub fn model() -> Model {
             excluded: strings(&["quality"]),
             mean: vec![0.1, -3.0],
             scale: vec![1.0, 0.3],
+            raw: false,
         }],
         bytes: vec![0, 255, 1, 0],
     }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use column::Column;
 use thiserror::Error;
 
+use crate::descriptor::Count;
+
 /// Rows to fit on or to predict: evidence, availability and quality of all modalities side by side.
 ///
 /// Buffers are 64-byte aligned and cheap to share: a clone is a batch with the same buffers.
@@ -103,6 +105,18 @@ pub enum BatchError {
         /// As the rule says.
         limit: usize,
         /// As the batch has.
+        found: usize,
+    },
+    /// Another number than the rule asks for.
+    #[error("{id} takes {count} {what}, and is given {found}")]
+    Accepts {
+        /// The rule.
+        id: String,
+        /// `modalities` or `classes`.
+        what: &'static str,
+        /// As the rule says.
+        count: Count,
+        /// As given.
         found: usize,
     },
     /// The rule does not take rows with unavailable modalities.

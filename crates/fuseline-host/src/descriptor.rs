@@ -1,5 +1,7 @@
 //! What a rule says about itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -26,6 +28,9 @@ pub struct Descriptor {
     pub limits: Limits,
     /// What the rule does and takes.
     pub capabilities: Capabilities,
+    /// Numbers of modalities and classes that it takes, within `limits`.
+    #[serde(default, skip_serializing_if = "Accepts::is_any")]
+    pub accepts: Accepts,
 }
 
 /// The most that a rule takes.
@@ -48,6 +53,103 @@ pub struct Capabilities {
     pub accepts_missing: bool,
     /// Embeddings are read when they are there.
     pub accepts_embeddings: bool,
+    /// It can be fitted.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub fits: bool,
+    /// It loads models that were fitted elsewhere: the extension `fuseline.load/1`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub loads: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Numbers of modalities and classes that a rule takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Accepts {
+    /// Of modalities.
+    #[serde(default, skip_serializing_if = "Count::is_any")]
+    pub modalities: Count,
+    /// Of classes.
+    #[serde(default, skip_serializing_if = "Count::is_any")]
+    pub classes: Count,
+}
+
+impl Accepts {
+    fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A number that a rule asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Count {
+    /// Any within its limits.
+    #[default]
+    Any,
+    /// This many.
+    Exactly(usize),
+    /// This many or more.
+    AtLeast(usize),
+}
+
+impl Count {
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
+
+    /// Whether a number is one of them.
+    pub fn allows(self, count: usize) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(number) => count == number,
+            Self::AtLeast(least) => count >= least,
+        }
+    }
+}
+
+impl TryFrom<String> for Count {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = |text: &str| text.trim().parse().ok();
+        let exactly = text.strip_prefix("exactly ").and_then(number).map(Self::Exactly);
+        let at_least = || text.strip_prefix("at least ").and_then(number).map(Self::AtLeast);
+        match text.as_str() {
+            "any" => Ok(Self::Any),
+            _ => exactly.or_else(at_least).ok_or_else(|| {
+                format!("accepts: {text:?} is neither `exactly N` nor `at least N`")
+            }),
+        }
+    }
+}
+
+impl From<Count> for String {
+    fn from(count: Count) -> Self {
+        count.to_string()
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Exactly(number) => write!(f, "exactly {number}"),
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+        }
+    }
 }
 
 impl Descriptor {
@@ -80,6 +182,23 @@ impl Descriptor {
         self.id.rsplit('.').next().unwrap_or(&self.id)
     }
 
+    /// An error when the rule asks for another number of modalities.
+    pub fn accepts_modalities(&self, found: usize) -> Result<(), BatchError> {
+        self.accepts("modalities", self.accepts.modalities, found)
+    }
+
+    /// An error when the rule asks for another number of classes.
+    pub fn accepts_classes(&self, found: usize) -> Result<(), BatchError> {
+        self.accepts("classes", self.accepts.classes, found)
+    }
+
+    fn accepts(&self, what: &'static str, count: Count, found: usize) -> Result<(), BatchError> {
+        if count.allows(found) {
+            return Ok(());
+        }
+        Err(BatchError::Accepts { id: self.id.clone(), what, count, found })
+    }
+
     /// An error when the rule says that it does not take such a batch.
     pub(crate) fn takes(&self, batch: &Batch) -> Result<(), BatchError> {
         let (modalities, classes) = (batch.modalities().len(), batch.classes().len());
@@ -91,6 +210,8 @@ impl Descriptor {
                 return Err(BatchError::Limit { id: self.id.clone(), what, limit, found });
             }
         }
+        self.accepts_modalities(modalities)?;
+        self.accepts_classes(classes)?;
         let missing = batch.available().iter().position(|&available| available == 0);
         match missing {
             Some(cell) if !self.capabilities.accepts_missing => Err(BatchError::Missing {

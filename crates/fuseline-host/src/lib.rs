@@ -28,7 +28,7 @@ mod witness;
 pub mod worker;
 
 pub use batch::{Batch, BatchColumns, BatchError};
-pub use descriptor::{Capabilities, Descriptor, Limits};
+pub use descriptor::{Accepts, Capabilities, Count, Descriptor, Limits};
 pub use error::{HostError, RuleCode, RuleError};
 pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
@@ -36,7 +36,7 @@ pub use lock::Lock;
 pub use message::{MessageLevel, RuleMessage};
 pub use model::OpenModel;
 pub use params::{ParamProblem, Params};
-pub use rule::{Fitted, Rule};
+pub use rule::{Fitted, LoadFile, LoadSource, Rule};
 pub use stop::StopSignal;
 
 /// The version of this host.

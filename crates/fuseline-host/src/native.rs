@@ -13,7 +13,7 @@ use crate::batch::{Batch, BorrowedBatch};
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::message::{self, RuleMessage};
 use crate::params::Params;
-use crate::rule::{Backend, Fault, OpenedModel, Permuted};
+use crate::rule::{Backend, Fault, LoadSource, OpenedModel, Permuted};
 use crate::stop::StopSignal;
 
 /// A model that grows beyond this is refused: 1 GiB.
@@ -28,6 +28,7 @@ struct Functions {
     close: abi::Close,
     predict: abi::Predict,
     predict_permuted: Option<abi::PredictPermuted>,
+    load: Option<abi::Load>,
 }
 
 /// A plugin in this process.
@@ -95,26 +96,32 @@ fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {
     let missing = |name: &str| format!("its table has no {name}");
     // SAFETY: the descriptor is static memory of the plugin, by the ABI.
     let descriptor = unsafe { text(table.descriptor) }?;
-    let mut predict_permuted = None;
-    if let Some(get_extension) = table.get_extension {
-        // SAFETY: the id lives through the call; what comes back is null or a static struct that begins with its size.
-        let extension = unsafe {
-            get_extension(abi::FslString::new(abi::PERMUTED_PREDICT))
-                .cast::<abi::PermutedPredict>()
-                .as_ref()
-        };
-        predict_permuted = extension
-            .filter(|extension| extension.struct_size as usize >= size_of::<abi::PermutedPredict>())
-            .and_then(|extension| extension.predict_permuted);
-    }
+    // SAFETY: what comes back for this id is null or a static struct that begins with its size.
+    let permuted = unsafe { extension::<abi::PermutedPredict>(table, abi::PERMUTED_PREDICT) };
+    // SAFETY: as above.
+    let load = unsafe { extension::<abi::LoadModel>(table, abi::LOAD) };
     Ok(Functions {
         descriptor,
         fit: table.fit.ok_or_else(|| missing("fit"))?,
         open: table.open.ok_or_else(|| missing("open"))?,
         close: table.close.ok_or_else(|| missing("close"))?,
         predict: table.predict.ok_or_else(|| missing("predict"))?,
-        predict_permuted,
+        predict_permuted: permuted
+            .filter(|table| table.struct_size as usize >= size_of::<abi::PermutedPredict>())
+            .and_then(|table| table.predict_permuted),
+        load: load
+            .filter(|table| table.struct_size as usize >= size_of::<abi::LoadModel>())
+            .and_then(|table| table.load),
     })
+}
+
+/// The struct of an extension, where the plugin has it.
+///
+/// # Safety
+/// What the plugin gives for this id is null or a static `T` as far as its `struct_size` says.
+unsafe fn extension<T>(table: &abi::FusionPlugin, id: &'static str) -> Option<&'static T> {
+    // SAFETY: the id lives for ever; the rest is the caller's.
+    unsafe { (table.get_extension?)(abi::FslString::new(id)).cast::<T>().as_ref() }
 }
 
 /// # Safety
@@ -154,6 +161,42 @@ fn call(function: impl FnOnce(&mut abi::Error) -> i32) -> Result<(), Fault> {
     }
 }
 
+/// Runs a call that writes a model through a sink; gives the bytes.
+fn collect_model(
+    params: &Params,
+    function: impl FnOnce(*const abi::Params, *const abi::Sink, &mut abi::Error) -> i32,
+) -> Result<Vec<u8>, Fault> {
+    let model = Mutex::new(Vec::new());
+    let sink = abi::Sink {
+        struct_size: size_of::<abi::Sink>() as u32,
+        flags: 0,
+        context: ptr::from_ref(&model).cast_mut().cast(),
+        write: Some(sink_write),
+    };
+    let params = abi::Params {
+        struct_size: size_of::<abi::Params>() as u32,
+        flags: 0,
+        context: ptr::from_ref(params).cast(),
+        json: abi::FslString::new(params.json()),
+        get_f64: Some(get_f64),
+        get_i64: Some(get_i64),
+        get_str: Some(get_str),
+        get_bool: Some(get_bool),
+    };
+    call(|error| function(&params, &sink, error))?;
+    Ok(model.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The error of a rule that lacks an extension.
+fn no_extension(id: &str) -> Fault {
+    Fault::Rule(RuleError {
+        code: RuleCode::Unsupported,
+        message: format!("there is no extension {id}"),
+        param: None,
+        row: None,
+    })
+}
+
 impl Backend for Native {
     fn descriptor(&self) -> Result<String, Fault> {
         Ok(self.functions.descriptor.to_owned())
@@ -167,26 +210,46 @@ impl Backend for Native {
         stop: &StopSignal,
     ) -> Result<Vec<u8>, Fault> {
         let batch = BorrowedBatch::new(batch, stop);
-        let model = Mutex::new(Vec::new());
-        let sink = abi::Sink {
-            struct_size: size_of::<abi::Sink>() as u32,
+        let fit = self.functions.fit;
+        // SAFETY: the batch lives through the call and is in the layout of the ABI, as params and sink are.
+        collect_model(params, |params, sink, error| unsafe {
+            fit(batch.as_ptr(), params, seed, sink, error)
+        })
+    }
+
+    fn load(
+        &self,
+        source: &LoadSource<'_>,
+        params: &Params,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault> {
+        let load = self.functions.load.ok_or_else(|| no_extension(abi::LOAD))?;
+        let text = |name: &String| abi::FslString::new(name);
+        let files: Vec<abi::File> = source
+            .files
+            .iter()
+            .map(|file| abi::File {
+                name: text(&file.name),
+                file_name: text(&file.file_name),
+                bytes: file.bytes.as_ptr(),
+                len: file.bytes.len() as u64,
+            })
+            .collect();
+        let modalities: Vec<_> = source.modalities.iter().map(text).collect();
+        let classes: Vec<_> = source.classes.iter().map(text).collect();
+        let source = abi::LoadSource {
+            struct_size: size_of::<abi::LoadSource>() as u32,
             flags: 0,
-            context: ptr::from_ref(&model).cast_mut().cast(),
-            write: Some(sink_write),
+            files: files.as_ptr(),
+            file_count: files.len() as u64,
+            modality_names: modalities.as_ptr(),
+            class_names: classes.as_ptr(),
+            modalities: modalities.len() as u32,
+            classes: classes.len() as u32,
+            call: ptr::from_ref(stop).cast(),
         };
-        let params = abi::Params {
-            struct_size: size_of::<abi::Params>() as u32,
-            flags: 0,
-            context: ptr::from_ref(params).cast(),
-            json: abi::FslString::new(params.json()),
-            get_f64: Some(get_f64),
-            get_i64: Some(get_i64),
-            get_str: Some(get_str),
-            get_bool: Some(get_bool),
-        };
-        // SAFETY: everything that is passed lives through the call and is in the layout of the ABI.
-        call(|error| unsafe { (self.functions.fit)(batch.as_ptr(), &params, seed, &sink, error) })?;
-        Ok(model.into_inner().unwrap_or_else(PoisonError::into_inner))
+        // SAFETY: the source and all that it points to live through the call, as params and sink do.
+        collect_model(params, |params, sink, error| unsafe { load(&source, params, sink, error) })
     }
 
     fn open(&self, model: &[u8], _stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
@@ -247,14 +310,8 @@ impl OpenedModel for NativeModel {
         out: &mut [f64],
         stop: &StopSignal,
     ) -> Result<(), Fault> {
-        let Some(function) = self.functions.predict_permuted else {
-            return Err(Fault::Rule(RuleError {
-                code: RuleCode::Unsupported,
-                message: format!("there is no extension {}", abi::PERMUTED_PREDICT),
-                param: None,
-                row: None,
-            }));
-        };
+        let function =
+            self.functions.predict_permuted.ok_or_else(|| no_extension(abi::PERMUTED_PREDICT))?;
         let batch = BorrowedBatch::new(batch, stop);
         // SAFETY: as for predict; the index has permutations x columns x rows places and `out` permutations x rows x classes, which
         // `Permuted::fits` has checked.

@@ -27,7 +27,36 @@ pub(crate) trait Backend: Send + Sync {
         seed: u64,
         stop: &StopSignal,
     ) -> Result<Vec<u8>, Fault>;
+    /// Makes a model's bytes of the files of one that was fitted elsewhere.
+    fn load(
+        &self,
+        source: &LoadSource<'_>,
+        params: &Params,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault>;
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
+}
+
+/// Files, modalities and classes of a model that was fitted elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadSource<'a> {
+    /// Sorted by name.
+    pub files: &'a [LoadFile],
+    /// In the order of the model's inputs.
+    pub modalities: &'a [String],
+    /// In the order of the model's outputs.
+    pub classes: &'a [String],
+}
+
+/// A file of a model, read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadFile {
+    /// Name that the workflow gives it.
+    pub name: String,
+    /// Its name without folders.
+    pub file_name: String,
+    /// Content.
+    pub bytes: Vec<u8>,
 }
 
 /// An opened model, where the rule's code runs.
@@ -147,12 +176,31 @@ impl Rule {
             return Err(BatchError::NoLabels.into());
         }
         self.shared.descriptor.takes(batch)?;
-        let (model, messages) =
-            message::collect(|| self.shared.backend.fit(batch, params, seed, stop));
+        self.make_model("fit", || self.shared.backend.fit(batch, params, seed, stop))
+    }
+
+    /// Makes a model of the files of one that was fitted elsewhere.
+    pub fn load(
+        &self,
+        source: &LoadSource<'_>,
+        params: &Params,
+        stop: &StopSignal,
+    ) -> Result<Fitted, HostError> {
+        self.shared.descriptor.accepts_modalities(source.modalities.len())?;
+        self.shared.descriptor.accepts_classes(source.classes.len())?;
+        self.make_model("load a model", || self.shared.backend.load(source, params, stop))
+    }
+
+    fn make_model(
+        &self,
+        operation: &'static str,
+        make: impl FnOnce() -> Result<Vec<u8>, Fault>,
+    ) -> Result<Fitted, HostError> {
+        let (model, messages) = message::collect(make);
         // Warnings are the caller's to pass on.
         let details = messages.iter().filter(|message| message.level > MessageLevel::Warning);
         details.for_each(message::write_to_log);
-        let model = model.map_err(|fault| fault.of(&self.shared.file.id, "fit"))?;
+        let model = model.map_err(|fault| fault.of(&self.shared.file.id, operation))?;
         Ok(Fitted { model, messages })
     }
 

@@ -37,7 +37,7 @@ pub enum ScaffoldError {
 
 const HEADER: &str = include_str!("../../fuseline-abi/include/fuseline_fusion.h");
 const C_RULE: &str = include_str!("../../../plugins/examples/c/best_modality.c");
-const PYTHON_SDK: &str = include_str!("../../../plugins/examples/python/fuseline_rule.py");
+const PYTHON_SDK: &str = include_str!("../../../python/fuseline/_rule.py");
 const PYTHON_RULE: &str = include_str!("scaffold/rule.py.txt");
 const RUST_RULE: &str = include_str!("scaffold/rule.rs.txt");
 const RUST_MANIFEST: &str = include_str!("scaffold/cargo.toml.txt");

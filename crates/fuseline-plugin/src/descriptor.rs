@@ -19,6 +19,9 @@ pub struct Descriptor {
     row_independent: bool,
     accepts_missing: bool,
     accepts_embeddings: bool,
+    fits: bool,
+    loads: bool,
+    accepts: Map<String, Value>,
 }
 
 impl Descriptor {
@@ -41,6 +44,9 @@ impl Descriptor {
             row_independent: true,
             accepts_missing: true,
             accepts_embeddings: false,
+            fits: true,
+            loads: false,
+            accepts: Map::new(),
         }
     }
 
@@ -75,6 +81,28 @@ impl Descriptor {
         Self { accepts_embeddings, ..self }
     }
 
+    /// [`FusionRule::fit`](crate::FusionRule::fit) serves, or does not: a rule that only loads.
+    pub fn fits(self, fits: bool) -> Self {
+        Self { fits, ..self }
+    }
+
+    /// Models are loaded from files: the rule exports the extension `load`.
+    pub fn loads(self, loads: bool) -> Self {
+        Self { loads, ..self }
+    }
+
+    /// Takes so many modalities, no more and no fewer.
+    pub fn exactly_modalities(mut self, count: usize) -> Self {
+        self.accepts.insert("modalities".to_owned(), format!("exactly {count}").into());
+        self
+    }
+
+    /// Takes so many classes, no more and no fewer.
+    pub fn exactly_classes(mut self, count: usize) -> Self {
+        self.accepts.insert("classes".to_owned(), format!("exactly {count}").into());
+        self
+    }
+
     /// The JSON that the ABI asks for.
     pub(crate) fn json(&self, id: &str) -> String {
         let properties: Map<_, _> = self
@@ -95,7 +123,10 @@ impl Descriptor {
                 "row_independent": self.row_independent,
                 "accepts_missing": self.accepts_missing,
                 "accepts_embeddings": self.accepts_embeddings,
+                "fits": self.fits,
+                "loads": self.loads,
             },
+            "accepts": self.accepts,
         })
         .to_string()
     }

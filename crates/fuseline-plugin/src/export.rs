@@ -13,23 +13,19 @@ use fuseline_abi as abi;
 
 use crate::batch::{Batch, TrainingBatch};
 use crate::error::RuleError;
+use crate::load::LoadSource;
 use crate::model::{ModelReader, ModelWriter, Shape};
 use crate::params::Params;
 use crate::permuted::Quality;
-use crate::rule::{FusionRule, PermutedPredict};
+use crate::rule::{FusionRule, LoadModel, PermutedPredict};
 
 /// Exports a rule as a plugin: the tag and the entry point. Once in a crate of type `cdylib`.
 ///
-/// `export_fusion_rule!(MyRule);` or, for a rule with a fast path, `export_fusion_rule!(MyRule, permuted_predict);`
+/// `export_fusion_rule!(MyRule);` or, with the extensions that the rule implements,
+/// `export_fusion_rule!(MyRule, permuted_predict, load);`
 #[macro_export]
 macro_rules! export_fusion_rule {
-    ($rule:ty) => {
-        $crate::export_fusion_rule!(@ $rule, $crate::private::no_extension);
-    };
-    ($rule:ty, permuted_predict) => {
-        $crate::export_fusion_rule!(@ $rule, $crate::private::permuted_extension::<$rule>);
-    };
-    (@ $rule:ty, $extension:expr) => {
+    ($rule:ty $(, $extension:ident)*) => {
         #[expect(unsafe_code, reason = "the two symbols of the C ABI")]
         const _: () = {
             const ID: &str = <$rule as $crate::FusionRule>::ID;
@@ -45,14 +41,26 @@ macro_rules! export_fusion_rule {
                 err: *mut $crate::private::abi::Error,
             ) -> i32 {
                 // SAFETY: the host calls with what the ABI asks for.
-                unsafe { $crate::private::init::<$rule>(host_abi, host, out, err, $extension) }
+                unsafe { $crate::private::init::<$rule>(host_abi, host, out, err, extension) }
+            }
+
+            unsafe extern "C" fn extension(
+                id: $crate::private::abi::FslString,
+            ) -> *const ::core::ffi::c_void {
+                let known = [$($crate::private::$extension::<$rule>()),*];
+                // SAFETY: the host gives a string.
+                unsafe { $crate::private::find_extension(id, &known) }
             }
         };
     };
 }
 
-/// Gives the struct of an extension, or null.
-pub type Extension = unsafe extern "C" fn(id: abi::FslString) -> *const c_void;
+/// An extension: its id and its static struct.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension {
+    id: &'static str,
+    table: *const c_void,
+}
 
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(ptr::null_mut());
 
@@ -71,7 +79,7 @@ pub unsafe fn init<R: FusionRule>(
     host: *const abi::Host,
     out: *mut abi::FusionPlugin,
     err: *mut abi::Error,
-    extension: Extension,
+    extension: abi::GetExtension,
 ) -> i32 {
     // SAFETY: `err` is the caller's.
     unsafe {
@@ -230,16 +238,46 @@ unsafe extern "C" fn fit<R: FusionRule>(
                     .collect(),
                 classes: (0..batch.classes()).map(|at| batch.class_name(at).to_owned()).collect(),
             };
-            let mut model = ModelWriter::begin(R::ID, R::MODEL_REVISION, &shape);
-            rule.write(&mut model);
-            let bytes = model.seal();
-            let write = sink.as_ref().and_then(|sink| sink.write);
-            let write = write.ok_or_else(|| RuleError::internal("the sink has no write"))?;
-            match write(sink, bytes.as_ptr(), bytes.len() as u64) {
-                abi::OK => Ok(()),
-                code => Err(RuleError::of_code(code, "the host did not take the model")),
-            }
+            write_model(&rule, &shape, sink)
         })
+    }
+}
+
+unsafe extern "C" fn load_of<R: LoadModel>(
+    source: *const abi::LoadSource,
+    params: *const abi::Params,
+    sink: *const abi::Sink,
+    err: *mut abi::Error,
+) -> i32 {
+    // SAFETY: the host's structs live through the call and are what the ABI says.
+    unsafe {
+        guard(err, || {
+            let source = LoadSource::new(source)?;
+            let rule = R::load(&source, &Params::new(params)?)?;
+            write_model(&rule, source.shape(), sink)
+        })
+    }
+}
+
+/// Writes a model through the host's sink.
+///
+/// # Safety
+/// The sink is null or the host's, and lives through the call.
+unsafe fn write_model<R: FusionRule>(
+    rule: &R,
+    shape: &Shape,
+    sink: *const abi::Sink,
+) -> Result<(), RuleError> {
+    let mut model = ModelWriter::begin(R::ID, R::MODEL_REVISION, shape);
+    rule.write(&mut model);
+    let bytes = model.seal();
+    // SAFETY: as the caller promises.
+    let write = unsafe { sink.as_ref() }.and_then(|sink| sink.write);
+    let write = write.ok_or_else(|| RuleError::internal("the sink has no write"))?;
+    // SAFETY: the bytes live through the call.
+    match unsafe { write(sink, bytes.as_ptr(), bytes.len() as u64) } {
+        abi::OK => Ok(()),
+        code => Err(RuleError::of_code(code, "the host did not take the model")),
     }
 }
 
@@ -297,7 +335,7 @@ unsafe extern "C" fn predict<R: FusionRule>(
     }
 }
 
-unsafe extern "C" fn predict_permuted<R: PermutedPredict>(
+unsafe extern "C" fn predict_permuted_of<R: PermutedPredict>(
     model: *const abi::Model,
     batch: *const abi::Batch,
     index: *const u32,
@@ -345,37 +383,42 @@ unsafe fn places<'a>(out: *mut f64, len: usize) -> &'a mut [f64] {
     unsafe { std::slice::from_raw_parts_mut(out, len) }
 }
 
-/// For a rule without extensions.
+/// The struct of an extension by its id, or null.
 ///
 /// # Safety
-/// As the ABI says.
-pub unsafe extern "C" fn no_extension(_id: abi::FslString) -> *const c_void {
-    ptr::null()
+/// The string can be read during the call.
+pub unsafe fn find_extension(id: abi::FslString, known: &[Extension]) -> *const c_void {
+    if id.ptr.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: non-null, and readable for its length during the call.
+    let id = unsafe { std::slice::from_raw_parts(id.ptr.cast::<u8>(), id.len as usize) };
+    let found = known.iter().find(|extension| extension.id.as_bytes() == id);
+    found.map_or(ptr::null(), |extension| extension.table)
 }
 
-/// For a rule with the fast path.
-///
-/// # Safety
-/// As the ABI says.
-pub unsafe extern "C" fn permuted_extension<R: PermutedPredict>(
-    id: abi::FslString,
-) -> *const c_void {
+/// The extension of a rule with the fast path.
+pub fn permuted_predict<R: PermutedPredict>() -> Extension {
     struct Table<R>(std::marker::PhantomData<R>);
     impl<R: PermutedPredict> Table<R> {
         const TABLE: &'static abi::PermutedPredict = &abi::PermutedPredict {
             struct_size: size_of::<abi::PermutedPredict>() as u32,
             flags: 0,
-            predict_permuted: Some(predict_permuted::<R>),
+            predict_permuted: Some(predict_permuted_of::<R>),
         };
     }
-    if id.ptr.is_null() || id.len as usize != abi::PERMUTED_PREDICT.len() {
-        return ptr::null();
+    Extension { id: abi::PERMUTED_PREDICT, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+}
+
+/// The extension of a rule that loads models.
+pub fn load<R: LoadModel>() -> Extension {
+    struct Table<R>(std::marker::PhantomData<R>);
+    impl<R: LoadModel> Table<R> {
+        const TABLE: &'static abi::LoadModel = &abi::LoadModel {
+            struct_size: size_of::<abi::LoadModel>() as u32,
+            flags: 0,
+            load: Some(load_of::<R>),
+        };
     }
-    // SAFETY: non-null, and readable for its length during the call.
-    let id = unsafe { std::slice::from_raw_parts(id.ptr.cast::<u8>(), id.len as usize) };
-    if id == abi::PERMUTED_PREDICT.as_bytes() {
-        ptr::from_ref(Table::<R>::TABLE).cast()
-    } else {
-        ptr::null()
-    }
+    Extension { id: abi::LOAD, table: ptr::from_ref(Table::<R>::TABLE).cast() }
 }

@@ -48,6 +48,7 @@ mod descriptor;
 mod design;
 mod error;
 mod export;
+mod load;
 mod model;
 mod params;
 mod permuted;
@@ -60,15 +61,16 @@ pub use batch::{Batch, TrainingBatch};
 pub use descriptor::{Descriptor, Param};
 pub use design::Design;
 pub use error::RuleError;
+pub use load::{File, LoadSource};
 pub use model::{ModelReader, ModelWriter, Shape};
 pub use params::Params;
 pub use permuted::Quality;
-pub use rule::{FusionRule, PermutedPredict};
+pub use rule::{FusionRule, LoadModel, PermutedPredict};
 pub use standard_quality::StandardQuality;
 
 /// What the macro's expansion uses; not for authors.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::export::{Extension, init, no_extension, permuted_extension};
+    pub use crate::export::{Extension, find_extension, init, load, permuted_predict};
     pub use fuseline_abi as abi;
 }

@@ -77,7 +77,7 @@ impl<'a> Params<'a> {
 
 /// # Safety
 /// The string is UTF-8 and lives for `'a`.
-unsafe fn text<'a>(string: abi::FslString) -> &'a str {
+pub(crate) unsafe fn text<'a>(string: abi::FslString) -> &'a str {
     if string.ptr.is_null() || string.len == 0 {
         return "";
     }

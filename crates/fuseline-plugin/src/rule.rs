@@ -3,6 +3,7 @@
 use crate::batch::{Batch, TrainingBatch};
 use crate::descriptor::Descriptor;
 use crate::error::RuleError;
+use crate::load::LoadSource;
 use crate::model::{ModelReader, ModelWriter, Shape};
 use crate::params::Params;
 use crate::permuted::Quality;
@@ -47,4 +48,10 @@ pub trait PermutedPredict: FusionRule {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError>;
+}
+
+/// A model that was fitted elsewhere, read from its files: what `fusion.load` asks for.
+pub trait LoadModel: FusionRule {
+    /// Reads the files. The same files and parameters give the same model; [`FusionRule::write`] must keep all of it.
+    fn load(source: &LoadSource<'_>, params: &Params<'_>) -> Result<Self, RuleError>;
 }

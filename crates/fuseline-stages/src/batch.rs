@@ -131,6 +131,23 @@ impl Fusable {
         }
     }
 
+    /// Puts the modalities into another order; `names` are the same ones.
+    pub fn reorder_modalities(&mut self, names: &[String]) {
+        if self.modalities == names {
+            return;
+        }
+        let place = |name| self.modalities.iter().position(|known| known == name);
+        let order: Vec<usize> = names.iter().filter_map(place).collect();
+        debug_assert_eq!(order.len(), self.modalities.len(), "the same modalities");
+        let classes = self.classes.len();
+        self.evidence = gather_columns(&self.evidence, &order, classes);
+        self.available = gather_columns(&self.available, &order, 1);
+        self.quality = gather_columns(&self.quality, &order, 1);
+        self.modalities = names.to_vec();
+        let rank = |of: &Embedded| names.iter().position(|name| *name == of.modality);
+        self.embeddings.sort_by_key(rank);
+    }
+
     /// The first modality that no row has.
     pub fn modality_without_rows(&self) -> Option<&str> {
         let width = self.modalities.len();
@@ -174,6 +191,14 @@ impl Fusable {
     pub fn labels(&self, cohort: &Cohort) -> Vec<u32> {
         self.rows.iter().map(|&row| cohort.label[row]).collect()
     }
+}
+
+/// Rows of columns of `width` values, the columns in another order.
+fn gather_columns<T: Copy>(values: &[T], order: &[usize], width: usize) -> Vec<T> {
+    let rows = values.chunks_exact(order.len() * width);
+    let columns =
+        rows.flat_map(|row| order.iter().flat_map(move |&column| &row[column * width..][..width]));
+    columns.copied().collect()
 }
 
 /// Adds a modality; an error when it is there already.

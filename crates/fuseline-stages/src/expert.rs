@@ -52,11 +52,17 @@ impl ClassWeight {
 
 /// The ports of every expert that is fitted.
 pub(crate) fn ports() -> Ports {
-    ports_of(true)
+    ports_of(true, false)
 }
 
-/// The ports of every expert, whether or not it reads the features.
-pub(crate) fn ports_of(reads_features: bool) -> Ports {
+const FOLDS: &str = "The fold in which each example is tested.";
+
+/// The ports of every expert that is not fitted here, whether or not it reads the features.
+pub(crate) fn external_ports(reads_features: bool) -> Ports {
+    ports_of(reads_features, true)
+}
+
+fn ports_of(reads_features: bool, are_folds_optional: bool) -> Ports {
     let ports = Ports::new().one(
         "features",
         ArtifactKind::Features,
@@ -64,14 +70,11 @@ pub(crate) fn ports_of(reads_features: bool) -> Ports {
         "The features of one modality.",
     );
     let ports = if reads_features { ports } else { ports.unread() };
-    ports
+    let ports = ports
         .one("cohort", ArtifactKind::Cohort, Role::Fit, "The examples with group and label.")
-        .one(
-            "folds",
-            ArtifactKind::Folds,
-            Role::Neutral,
-            "The fold in which each example is tested.",
-        )
+        .one("folds", ArtifactKind::Folds, Role::Neutral, FOLDS);
+    let ports = if are_folds_optional { ports.optional() } else { ports };
+    ports
         .output(
             "train",
             ArtifactKind::Evidence,

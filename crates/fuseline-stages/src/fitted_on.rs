@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fuseline_artifact::Cohort;
+use fuseline_artifact::{Cohort, Texts};
 use fuseline_engine::{Fold, Inputs, KeyWriter, Rows, StageError, codes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,14 @@ impl Seen {
         Ok(seen)
     }
 
+    /// Ids of the file, and of the examples of the cohort whose groups it lists.
+    pub fn examples(&self, cohort: &Cohort) -> Texts {
+        let grouped = (0..cohort.len()).filter(|&row| self.has_group(&cohort.group[row]));
+        let mut ids = self.ids.clone();
+        ids.extend(grouped.map(|row| cohort.example_id[row].to_owned()));
+        ids.iter().map(String::as_str).collect()
+    }
+
     /// Whether the model saw a row of the cohort, or its group.
     pub fn has(&self, cohort: &Cohort, row: usize) -> bool {
         self.ids.contains(&cohort.example_id[row]) || self.has_group(&cohort.group[row])
@@ -126,15 +134,17 @@ impl Seen {
         &self,
         cohort: &Cohort,
         fold: &[i32],
-        test_fold: i32,
+        test_fold: Option<i32>,
     ) -> Result<(), StageError> {
-        let tested: Vec<usize> = (0..fold.len()).filter(|&row| fold[row] == test_fold).collect();
+        let is_tested = |row: &usize| test_fold.is_none_or(|test_fold| fold[*row] == test_fold);
+        let tested: Vec<usize> = (0..fold.len()).filter(is_tested).collect();
+        let of_fold = test_fold.map(|fold| format!(" of fold {fold}")).unwrap_or_default();
         let ids = |rows: &[usize]| listed(rows.iter().map(|&row| &cohort.example_id[row]));
         let saw = |row: &usize| self.ids.contains(&cohort.example_id[*row]);
         let seen: Vec<usize> = tested.iter().copied().filter(saw).collect();
         if !seen.is_empty() {
             return Err(StageError::data(format!(
-                "{} has {} of the {} test examples of fold {test_fold}: {}",
+                "{} has {} of the {} test examples{of_fold}: {}",
                 self.file,
                 seen.len(),
                 tested.len(),
@@ -151,8 +161,9 @@ impl Seen {
         let rows: Vec<usize> =
             tested.into_iter().filter(|&row| &cohort.group[row] == group).collect();
         Err(StageError::data(format!(
-            "{} has examples of group {group}, of which fold {test_fold} tests {}: {}",
+            "{} has examples of group {group}, of which {} tests {}: {}",
             self.file,
+            test_fold.map_or_else(|| "the cohort".to_owned(), |fold| format!("fold {fold}")),
             rows.len(),
             ids(&rows)
         ))

@@ -8,7 +8,9 @@ use crate::batch::Fusable;
 
 pub(crate) mod embeddings;
 pub mod fit;
+pub mod load;
 pub mod predict;
+mod rule;
 
 /// Opens a model with the very plugin that fitted it.
 pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, StageError> {
@@ -44,20 +46,28 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
     }
 }
 
-/// An error when a model was fitted on other modalities or classes than it is asked about.
-pub(crate) fn fits(model: &Model, fusable: &Fusable) -> Result<(), StageError> {
-    for (what, fitted, asked) in [
-        ("modalities", &model.modalities, &fusable.modalities),
-        ("classes", &model.classes, &fusable.classes),
-    ] {
-        if fitted != asked {
-            return Err(StageError::data(format!(
-                "the model was fitted on the {what} {} and is asked about {}",
-                fitted.join(", "),
-                asked.join(", ")
-            )));
-        }
+/// Puts the modalities into the order of the model's inputs; an error when it has other modalities or classes than it is
+/// asked about.
+pub(crate) fn bind(model: &Model, fusable: &mut Fusable) -> Result<(), StageError> {
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    let differ = |what: &str, fitted: &[String], asked: &[String]| {
+        StageError::data(format!(
+            "the model has the {what} {} and is asked about {}",
+            fitted.join(", "),
+            asked.join(", ")
+        ))
+    };
+    if sorted(&model.modalities) != sorted(&fusable.modalities) {
+        return Err(differ("modalities", &model.modalities, &fusable.modalities));
     }
+    if model.classes != fusable.classes {
+        return Err(differ("classes", &model.classes, &fusable.classes));
+    }
+    fusable.reorder_modalities(&model.modalities);
     Ok(())
 }
 

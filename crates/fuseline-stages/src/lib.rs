@@ -65,6 +65,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<quality::aligned::Aligned>(),
         Kind::of::<quality::random::Random>(),
         Kind::of::<fusion::fit::Fit>(),
+        Kind::of::<fusion::load::Load>(),
         Kind::of::<fusion::predict::Predict>(),
         Kind::of::<diagnose::permute_quality::PermuteQuality>(),
         Kind::of::<diagnose::summarize::Summarize>(),

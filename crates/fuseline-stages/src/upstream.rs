@@ -12,6 +12,7 @@ use crate::diagnose::family::Family;
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::diagnose::summarize::Summarize;
 use crate::fusion::fit::Fit;
+use crate::fusion::load::Load;
 use crate::intervene::outage::Outage;
 use crate::pattern::closest;
 
@@ -41,6 +42,17 @@ pub(crate) fn modality(action: PlannedAction<'_>) -> Option<&str> {
 /// The modalities of what arrives at an input, in order.
 pub(crate) fn modalities<'p>(action: PlannedAction<'p>, port: &str) -> Option<Vec<&'p str>> {
     action.inputs(port).map(modality).collect()
+}
+
+/// The modalities of a model, where a stage of this workflow fits or loads it.
+fn model_modalities(model: PlannedAction<'_>) -> Option<Vec<&str>> {
+    match model.kind_name() {
+        Fit::NAME => modalities(model, "evidence"),
+        Load::NAME => {
+            model.option("modalities")?.as_array()?.iter().map(|of| of.as_str()).collect()
+        }
+        _ => None,
+    }
 }
 
 /// The fold that what an action gives was tested in, with the action that made the split.
@@ -259,17 +271,16 @@ pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
             let message = format!("there is quality of modality `{name}` and no evidence");
             found = Some(mistake("evidence", message, "let the evidence of every modality arrive"));
         } else if let Some(model) = action.inputs("model").next()
-            && model.kind_name() == Fit::NAME
-            && let Some(fitted) = modalities(model, "evidence")
-            && fitted != evidence
+            && let Some(fitted) = model_modalities(model)
+            && (fitted.len() != evidence.len() || lacks(&fitted, &evidence).is_some())
             && (1..fitted.len()).all(|at| !fitted[..at].contains(&fitted[at]))
         {
             let message = format!(
-                "the model was fitted on the modalities {} and is asked about {}",
+                "the model has the modalities {} and is asked about {}",
                 listed(fitted),
                 listed(evidence)
             );
-            let hint = "let the same evidence arrive, in the same order, where the model is fitted and where it is asked";
+            let hint = "let evidence of the same modalities arrive where the model is made and where it is asked";
             site.report_what_may_follow(mistake("evidence", message, hint));
             return;
         }

@@ -53,7 +53,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey {
             key: "embeddings",
             of: MetadataType::Text,
-            help: "JSON: of each embedding the modality, the columns, and the columns that the rule does not see",
+            help: "JSON: of each embedding the modality, the columns, the columns that the rule does not see, and `raw` \
+                   where it is not standardised",
         },
         CLASSES,
     ],
@@ -102,6 +103,17 @@ pub struct EmbeddingScale {
     pub mean: Vec<f64>,
     /// What each column is divided by.
     pub scale: Vec<f64>,
+    /// Whether the rule takes the columns as they are: mean 0 and scale 1, and no missing value.
+    pub raw: bool,
+}
+
+impl EmbeddingScale {
+    /// An embedding that a rule takes as it is.
+    pub fn raw(modality: String, columns: Vec<String>, excluded: Vec<String>) -> Self {
+        let width = columns.len();
+        let (mean, scale) = (vec![0.0; width], vec![1.0; width]);
+        Self { modality, columns, excluded, mean, scale, raw: true }
+    }
 }
 
 /// A fitted fusion rule, frozen.
@@ -141,9 +153,15 @@ impl Model {
     }
 
     fn embedding_names(&self) -> String {
-        let each = self.embeddings.iter().map(
-            |of| json!({ "modality": of.modality, "columns": of.columns, "excluded": of.excluded }),
-        );
+        let each = self.embeddings.iter().map(|of| {
+            let mut names = json!({
+                "modality": of.modality, "columns": of.columns, "excluded": of.excluded
+            });
+            if of.raw {
+                names["raw"] = true.into();
+            }
+            names
+        });
         serde_json::Value::Array(each.collect()).to_string()
     }
 
@@ -163,9 +181,9 @@ fn read_embeddings(names: &str, scales: &[u8]) -> Option<Vec<EmbeddingScale>> {
         (taken.len() == count).then_some(taken)
     };
     let mut embeddings = Vec::with_capacity(names.len());
-    for EmbeddingNames { modality, columns, excluded } in names {
+    for EmbeddingNames { modality, columns, excluded, raw } in names {
         let (mean, scale) = (take(columns.len())?, take(columns.len())?);
-        embeddings.push(EmbeddingScale { modality, columns, excluded, mean, scale });
+        embeddings.push(EmbeddingScale { modality, columns, excluded, mean, scale, raw });
     }
     values.next().is_none().then_some(embeddings)
 }
@@ -175,6 +193,8 @@ struct EmbeddingNames {
     modality: String,
     columns: Vec<String>,
     excluded: Vec<String>,
+    #[serde(default)]
+    raw: bool,
 }
 
 impl Typed for Model {

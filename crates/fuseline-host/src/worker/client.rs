@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::batch::Batch;
 use crate::params::Params;
-use crate::rule::{Backend, Fault, OpenedModel, Permuted};
+use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted};
 use crate::stop::StopSignal;
-use crate::worker::frame::Request;
+use crate::worker::frame::{FileFrame, Request};
 use crate::worker::process::{Worker, WorkerFailure};
 use crate::worker::{WorkerLimits, WorkerProgram};
 
@@ -61,6 +61,20 @@ impl Launcher {
         let started = Worker::start(&self.file, &self.program, &self.limits);
         started.map(|(worker, ..)| worker).map_err(Fault::Worker)
     }
+
+    /// Asks for what gives a model, and reads it from the output.
+    fn ask_for_model(
+        &self,
+        worker: &mut Worker,
+        request: &Request,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault> {
+        let bytes = worker.ask(request, stop, &self.limits)?;
+        if bytes > MODEL_LIMIT {
+            return Err(worker.fail(format!("it made a model of {bytes} bytes")));
+        }
+        worker.output.read_bytes(bytes as usize).map_err(|error| worker.broke(&error))
+    }
 }
 
 impl Backend for WorkerBackend {
@@ -79,11 +93,33 @@ impl Backend for WorkerBackend {
         let batch_bytes = worker.give_batch(batch)?;
         let params: Map<String, Value> = serde_json::from_str(params.json()).unwrap_or_default();
         let request = Request::Fit { batch_bytes, params, seed };
-        let bytes = worker.ask(&request, stop, &self.launcher.limits)?;
-        if bytes > MODEL_LIMIT {
-            return Err(worker.fail(format!("it made a model of {bytes} bytes")));
+        self.launcher.ask_for_model(&mut worker, &request, stop)
+    }
+
+    fn load(
+        &self,
+        source: &LoadSource<'_>,
+        params: &Params,
+        stop: &StopSignal,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut worker = self.launcher.start()?;
+        let (mut files, mut end) = (Vec::with_capacity(source.files.len()), 0);
+        for LoadFile { name, file_name, bytes } in source.files {
+            worker.input.write(bytes, end).map_err(|error| worker.broke(&error))?;
+            end += bytes.len() as u64;
+            files.push(FileFrame {
+                name: name.clone(),
+                file_name: file_name.clone(),
+                bytes: bytes.len() as u64,
+            });
         }
-        worker.output.read_bytes(bytes as usize).map_err(|error| worker.broke(&error))
+        let request = Request::Load {
+            files,
+            modalities: source.modalities.to_vec(),
+            classes: source.classes.to_vec(),
+            params: serde_json::from_str(params.json()).unwrap_or_default(),
+        };
+        self.launcher.ask_for_model(&mut worker, &request, stop)
     }
 
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {

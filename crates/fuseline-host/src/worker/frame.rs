@@ -30,6 +30,14 @@ pub enum Request {
     Hello { protocol: u32 },
     /// Fit on a batch; the model goes to the output.
     Fit { batch_bytes: u64, params: Map<String, Value>, seed: u64 },
+    /// Make a model of files, which lie one after the other at the input's beginning; it goes to the
+    /// output.
+    Load {
+        files: Vec<FileFrame>,
+        modalities: Vec<String>,
+        classes: Vec<String>,
+        params: Map<String, Value>,
+    },
     /// Open the model that lies at the input's beginning, and remember it by this number.
     Open { model: u64, model_bytes: u64 },
     /// Forget a model.
@@ -48,6 +56,14 @@ pub enum Request {
     },
     /// End the running call soon. There is no reply to this.
     Stop,
+}
+
+/// One file in the input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FileFrame {
+    pub name: String,
+    pub file_name: String,
+    pub bytes: u64,
 }
 
 /// What the worker answers, once for each request but `Stop`.

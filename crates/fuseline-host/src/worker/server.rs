@@ -18,10 +18,10 @@ use crate::error::{RuleCode, RuleError};
 use crate::message;
 use crate::native::Native;
 use crate::params::Params;
-use crate::rule::{Backend, Fault, OpenedModel, Permuted, looped};
+use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted, looped};
 use crate::script;
 use crate::stop::StopSignal;
-use crate::worker::frame::{self, PROTOCOL, Reply, Request};
+use crate::worker::frame::{self, FileFrame, PROTOCOL, Reply, Request};
 use crate::worker::region::Region;
 use crate::worker::sandbox;
 
@@ -182,6 +182,23 @@ impl Server {
             Request::Fit { batch_bytes, params, seed } => {
                 let batch = self.take_batch(batch_bytes)?;
                 let model = self.native.fit(&batch, &Params::checked(params), seed, &self.stop)?;
+                self.output.write(&model, 0)?;
+                Ok(model.len() as u64)
+            }
+            Request::Load { files, modalities, classes, params } => {
+                let lengths = files.iter().map(|file| file.bytes);
+                let total = lengths.fold(0_u64, u64::saturating_add);
+                let all = self.input.read_bytes(total as usize)?;
+                let mut rest = all.as_slice();
+                let mut sources = Vec::with_capacity(files.len());
+                for FileFrame { name, file_name, bytes } in files {
+                    let (own, others) = rest.split_at(bytes as usize);
+                    rest = others;
+                    sources.push(LoadFile { name, file_name, bytes: own.to_vec() });
+                }
+                let source =
+                    LoadSource { files: &sources, modalities: &modalities, classes: &classes };
+                let model = self.native.load(&source, &Params::checked(params), &self.stop)?;
                 self.output.write(&model, 0)?;
                 Ok(model.len() as u64)
             }

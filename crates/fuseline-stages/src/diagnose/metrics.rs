@@ -229,7 +229,7 @@ impl Metrics {
                     own_quality.into_iter().map(Ok),
                     cohort,
                 )?;
-                fusion::fits(&model, &fusable)?;
+                fusion::bind(&model, &mut fusable)?;
                 // Embeddings need not have an axis of the model: features are the same in every fold unless degraded.
                 let own = embeddings.iter().filter(|of| agree(&of.point, &point)).cloned();
                 fusion::embeddings::apply(&model, &own.collect::<Vec<_>>(), &mut fusable)?;

@@ -155,7 +155,7 @@ impl StageKind for PermuteQuality {
         let model: Model = inputs.one("model")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
-        fusion::fits(&model, &fusable)?;
+        fusion::bind(&model, &mut fusable)?;
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();

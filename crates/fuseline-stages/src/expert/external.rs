@@ -11,7 +11,8 @@ use crate::rows::fold_of_rows;
 
 /// What every expert that is not fitted here is told.
 pub(crate) struct External<'a> {
-    pub test_fold: i32,
+    /// Fold whose examples are tested; every example of the cohort where there are no folds.
+    pub test_fold: Option<i32>,
     /// The rows that the one model of all folds saw; `None` where each fold has its own, fitted on its training rows.
     pub fitted_on: Option<&'a FittedOn>,
     /// The modality's name, when the workflow gives one.
@@ -25,6 +26,21 @@ pub(crate) struct External<'a> {
 impl External<'_> {
     /// Reports what the options' schema does not see.
     pub fn check(&self, site: &mut CheckSite<'_>) {
+        match (site.inputs.contains(&"folds"), self.test_fold) {
+            (true, None) => site.report(
+                Problem::new("test_fold", "`test_fold` is missing: which fold of `folds` is tested")
+                    .hint("over an axis of folds: `test_fold: ${{ fold }}`; without folds every example is tested"),
+            ),
+            (false, Some(_)) => site.report(
+                Problem::new("test_fold", "`test_fold` names a fold, and no folds arrive").hint(
+                    "give the input `folds`, or leave `test_fold` out: every example is tested then",
+                ),
+            ),
+            _ => {}
+        }
+        if self.test_fold.is_none() {
+            self.check_without_folds(site);
+        }
         if self.fitted_on == Some(&FittedOn::Train) && self.calibration != Calibration::None {
             let message =
                 "a calibration on rows that the model was fitted on would believe it too much";
@@ -35,14 +51,36 @@ impl External<'_> {
         }
     }
 
+    /// Reports what needs training rows, where there are none.
+    fn check_without_folds(&self, site: &mut CheckSite<'_>) {
+        let option = match self.fitted_on {
+            _ if self.calibration != Calibration::None => "calibration",
+            None => "fold",
+            Some(FittedOn::Train) => "fitted_on",
+            _ => return,
+        };
+        let message =
+            format!("`{option}` needs the training rows of a fold, and there are no folds");
+        site.report(
+            Problem::new(option, message).hint("give the input `folds`, and say `test_fold`"),
+        );
+    }
+
     /// The leakage guard: the evidence was shaped by what the model saw, by the rows that it is calibrated on, and by what
     /// shaped the features that the model is asked about, at `features`.
     pub fn rows(&self, flow: &mut RowFlow<'_>, features: Option<&str>) {
-        let fold = flow.fold("folds", self.test_fold.into());
-        let train = Rows::train(fold);
+        let fold = self.test_fold.map(|test_fold| flow.fold("folds", test_fold.into()));
+        let (train, test) = match fold {
+            Some(fold) => (Rows::train(fold), Rows::test(fold)),
+            None => (Rows::none(), Rows::all()),
+        };
         flow.read_labels("cohort");
-        let (saw, in_fold) =
-            self.fitted_on.map_or_else(|| (train.clone(), false), |saw| saw.rows(fold));
+        let (saw, in_fold) = match (self.fitted_on, fold) {
+            (Some(saw), Some(fold)) => saw.rows(fold),
+            (Some(FittedOn::All), None) => (Rows::all(), true),
+            (Some(_), None) => (Rows::external(), false),
+            (None, _) => (train.clone(), false),
+        };
         let mut made = features.map(|port| flow.ask_frozen(port)).unwrap_or_default().taught(&saw);
         if let Some(port) = features {
             flow.no_control(port);
@@ -52,11 +90,11 @@ impl External<'_> {
         }
         let in_fold = in_fold || made.in_fold;
         flow.give("train", RowState { holds: train, in_fold, ..made.clone() });
-        flow.give("test", RowState { holds: Rows::test(fold), ..made });
+        flow.give("test", RowState { holds: test, ..made });
     }
 
     /// Gives the evidence of both sides: `of` knows that of each row of the cohort, where there is some; `absent` says
-    /// what it means that a side has none, given its number of rows and its name.
+    /// what it means that a side has none, given its number of rows and what they are.
     pub fn put(
         &self,
         inputs: &Inputs<'_>,
@@ -65,7 +103,11 @@ impl External<'_> {
         of: &[Option<Vec<f64>>],
         absent: impl Fn(usize, &str) -> StageError,
     ) -> Result<(), StageError> {
-        let fold = fold_of_rows(cohort, &inputs.one("folds")?)?;
+        let test_fold = self.test_fold.unwrap_or_default();
+        let fold = match self.test_fold {
+            Some(_) => fold_of_rows(cohort, &inputs.one("folds")?)?,
+            None => vec![test_fold; cohort.len()],
+        };
         let calibrated = self.calibration != Calibration::None;
         let inner_folds = if calibrated { self.inner_folds } else { 0 };
         let seen = self.fitted_on.map_or(Ok(None), |saw| saw.seen(inputs))?;
@@ -77,12 +119,16 @@ impl External<'_> {
         }
         let known = |row: usize| of[row].is_some() && left_out.binary_search(&row).is_err();
         let found = |row: usize| known(row).then_some(row);
-        let sides = Sides::new(cohort, &fold, self.test_fold, inner_folds, found)?;
+        let sides = Sides::new(cohort, &fold, test_fold, inner_folds, found)?;
         for (rows, all, name) in
             [(&sides.train, sides.all.0, "train"), (&sides.test, sides.all.1, "test")]
         {
-            if rows.is_empty() && (left_out.is_empty() || name == "test") {
-                return Err(absent(all, name));
+            let is_needed = match name {
+                "train" => left_out.is_empty() && self.test_fold.is_some(),
+                _ => true,
+            };
+            if rows.is_empty() && is_needed {
+                return Err(absent(all, &format!("{name} examples{}", in_fold(self.test_fold))));
             }
         }
         if let Some(seen) = seen.filter(|_| !left_out.is_empty()) {
@@ -106,7 +152,7 @@ impl External<'_> {
         }
         .calibrate(&mut train, &mut test, |_, _| {})?;
         let modality = super::modality(self.modality, inputs);
-        let what = format!("calibrations of modality {modality} in fold {}", self.test_fold);
+        let what = format!("calibrations of modality {modality}{}", in_fold(self.test_fold));
         super::caution_of(outputs, &what, shortfalls.into_iter());
         // Without a calibration nobody knows how evidence of training rows was made.
         let inner_fold = calibrated.then(|| super::inner_fold(&sides.train));
@@ -124,4 +170,9 @@ impl External<'_> {
         }
         Ok(())
     }
+}
+
+/// The fold in words, behind what is said of it.
+pub(crate) fn in_fold(test_fold: Option<i32>) -> String {
+    test_fold.map(|fold| format!(" in fold {fold}")).unwrap_or_default()
 }

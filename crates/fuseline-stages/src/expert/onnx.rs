@@ -54,8 +54,10 @@ pub struct OnnxExpert {
     /// The model; all its weights in this one file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// The fold whose examples are tested.
-    test_fold: i32,
+    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the test rows of a frozen
+    /// model, with nothing to train on.
+    #[serde(default)]
+    test_fold: Option<i32>,
     /// The input of the model that takes the features, to say which is meant.
     #[serde(default)]
     input: Option<String>,
@@ -125,7 +127,7 @@ impl StageKind for OnnxExpert {
         "A frozen model in ONNX, exported from PyTorch, scikit-learn or others.";
 
     fn ports() -> Ports {
-        super::ports()
+        super::external_ports(true)
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -231,11 +233,8 @@ impl StageKind for OnnxExpert {
             outputs.caution(caution);
         }
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
-            StageError::data(format!(
-                "the features have none of the {rows} {side} examples of fold {}",
-                self.test_fold
-            ))
-            .hint("compare the example_ids of the features and the cohort")
+            StageError::data(format!("the features have none of the {rows} {side}"))
+                .hint("compare the example_ids of the features and the cohort")
         })
     }
 }

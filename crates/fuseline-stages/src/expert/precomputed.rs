@@ -14,7 +14,7 @@ use self::columns::{Bound, Probabilities};
 
 use super::ClassWeight;
 use super::calibration::Calibration;
-use super::external::External;
+use super::external::{External, in_fold};
 use crate::fitted_on::FittedOn;
 use crate::join::{JoinOptions, Loss, Source, find_mismatch};
 use crate::load::csv::TextFormat;
@@ -81,8 +81,10 @@ pub struct PrecomputedExpert {
     /// The examples that the model has seen, without `fold`: `external` when left out.
     #[serde(default)]
     fitted_on: Option<FittedOn>,
-    /// The fold whose examples are tested.
-    test_fold: i32,
+    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the test rows of a frozen
+    /// model, with nothing to train on.
+    #[serde(default)]
+    test_fold: Option<i32>,
     /// How evidence is calibrated.
     #[serde(default)]
     calibration: Calibration,
@@ -110,7 +112,7 @@ impl StageKind for PrecomputedExpert {
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
     fn ports() -> Ports {
-        super::ports_of(false)
+        super::external_ports(false)
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -202,10 +204,7 @@ impl StageKind for PrecomputedExpert {
         ];
         let mismatch = find_mismatch(&sources);
         self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
-            let message = format!(
-                "{file} has evidence for none of the {rows} {side} examples of fold {}",
-                self.test_fold
-            );
+            let message = format!("{file} has evidence for none of the {rows} {side}");
             let error = match &mismatch {
                 Some(found) => StageError::data(format!("{message}; {found}")).hint(found.hint()),
                 None => StageError::data(message)
@@ -219,7 +218,7 @@ impl StageKind for PrecomputedExpert {
         let (kept, of) = (found.len() - lost.len(), found.len());
         // The models of a fold need not have been asked about all examples.
         let by_design = self.fold.is_some();
-        let fold = if by_design { format!(" in fold {}", self.test_fold) } else { String::new() };
+        let fold = if by_design { in_fold(self.test_fold) } else { String::new() };
         let what = format!(
             "{file} has no evidence for {} of the {of} examples{fold}, which count as unavailable",
             lost.len()
@@ -271,7 +270,7 @@ impl PrecomputedExpert {
         let mut are_logits = false;
         for row in 0..table.rows() {
             if let Some(fold) = fold
-                && table.number(row, fold)? != Some(f64::from(self.test_fold))
+                && table.number(row, fold)? != self.test_fold.map(f64::from)
             {
                 continue;
             }

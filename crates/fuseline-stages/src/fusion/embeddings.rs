@@ -28,14 +28,62 @@ pub(crate) fn check(site: &mut PlanSite<'_>) {
     }
 }
 
-/// Puts standardised embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
-/// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1.
+/// Puts embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
+/// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1. Without
+/// `standardise` they stay as they are.
 pub(crate) fn fit(
     given: &[Labelled<Features>],
     exclude: &[String],
+    standardise: bool,
     fusable: &mut Fusable,
 ) -> Result<Vec<EmbeddingScale>, StageError> {
-    let modalities = modalities(given, fusable)?;
+    let modalities = modalities(given, &fusable.modalities)?;
+    known_columns(given, exclude)?;
+    let mut scales = Vec::with_capacity(given.len());
+    for (of, modality) in given.iter().zip(modalities) {
+        let features = &of.artifact;
+        let (excluded, columns) = split_columns(features, exclude);
+        let cells = Cells::of(features, &excluded, &modality, fusable)?;
+        cells.without_quality(&columns, fusable)?;
+        let of = if standardise {
+            let scale = Preprocessor::fit(&cells.values, columns.len()).map_err(|error| {
+                StageError::data(format!("the embedding of modality {modality}: {error}"))
+            })?;
+            let (mean, scale) = (scale.mean().to_vec(), scale.scale().to_vec());
+            let raw = false;
+            EmbeddingScale { modality: modality.clone(), columns, excluded, mean, scale, raw }
+        } else {
+            EmbeddingScale::raw(modality.clone(), columns, excluded)
+        };
+        cells.put(&of, fusable)?;
+        scales.push(of);
+    }
+    Ok(scales)
+}
+
+/// Embeddings of a model that was fitted elsewhere: it takes these columns as they are.
+pub(crate) fn declare(
+    given: &[Labelled<Features>],
+    exclude: &[String],
+    known: &[String],
+) -> Result<Vec<EmbeddingScale>, StageError> {
+    let modalities = modalities(given, known)?;
+    known_columns(given, exclude)?;
+    let each = given.iter().zip(modalities).map(|(of, modality)| {
+        let (excluded, columns) = split_columns(&of.artifact, exclude);
+        EmbeddingScale::raw(modality, columns, excluded)
+    });
+    Ok(each.collect())
+}
+
+/// The columns that the rule does not see, and those that it does.
+fn split_columns(features: &Features, exclude: &[String]) -> (Vec<String>, Vec<String>) {
+    let names = features.columns.iter().map(|(name, _)| name.clone());
+    names.partition(|name| exclude.contains(name))
+}
+
+/// An error when a column is excluded that no embedding has.
+fn known_columns(given: &[Labelled<Features>], exclude: &[String]) -> Result<(), StageError> {
     if let Some(unknown) = exclude.iter().find(|name| {
         !given.iter().any(|of| of.artifact.columns.iter().any(|(column, _)| column == *name))
     }) {
@@ -46,24 +94,7 @@ pub(crate) fn fit(
         };
         return Err(no_column(&first.artifact, unknown).at("exclude"));
     }
-    let mut scales = Vec::with_capacity(given.len());
-    for (of, modality) in given.iter().zip(modalities) {
-        let features = &of.artifact;
-        let (excluded, columns): (Vec<_>, Vec<_>) = features
-            .columns
-            .iter()
-            .map(|(name, _)| name.clone())
-            .partition(|name| exclude.contains(name));
-        let cells = Cells::of(features, &excluded, &modality, fusable)?;
-        cells.without_quality(&columns, fusable)?;
-        let scale = Preprocessor::fit(&cells.values, columns.len()).map_err(|error| {
-            StageError::data(format!("the embedding of modality {modality}: {error}"))
-        })?;
-        let (mean, scale_of) = (scale.mean().to_vec(), scale.scale().to_vec());
-        cells.put(&scale, fusable)?;
-        scales.push(EmbeddingScale { modality, columns, excluded, mean, scale: scale_of });
-    }
-    Ok(scales)
+    Ok(())
 }
 
 /// Puts embeddings beside the evidence, standardised as the model's training rows say.
@@ -74,13 +105,18 @@ pub(crate) fn apply(
     given: &[Labelled<Features>],
     fusable: &mut Fusable,
 ) -> Result<(), StageError> {
-    let modalities = modalities(given, fusable)?;
-    let fitted: Vec<&str> = model.embeddings.iter().map(|of| of.modality.as_str()).collect();
-    if modalities != fitted {
+    let modalities = modalities(given, &fusable.modalities)?;
+    let mut found = Vec::with_capacity(given.len());
+    for known in &model.embeddings {
+        let place = modalities.iter().position(|name| *name == known.modality);
+        found.extend(place.map(|place| (&given[place].artifact, known)));
+    }
+    if found.len() != model.embeddings.len() || found.len() != given.len() {
         let list = |names: &[&str]| match names {
             [] => "none".to_owned(),
             names => names.join(", "),
         };
+        let fitted: Vec<&str> = model.embeddings.iter().map(|of| of.modality.as_str()).collect();
         let asked: Vec<&str> = modalities.iter().map(String::as_str).collect();
         return Err(StageError::data(format!(
             "the model was fitted with embeddings of modalities: {}; and is asked with: {}",
@@ -89,8 +125,8 @@ pub(crate) fn apply(
         ))
         .hint("give the input embeddings as the stage that fitted the model has it"));
     }
-    for (of, known) in given.iter().zip(&model.embeddings) {
-        let names = of.artifact.columns.iter().map(|(name, _)| name);
+    for (features, known) in found {
+        let names = features.columns.iter().map(|(name, _)| name);
         let columns: Vec<&String> = names.filter(|name| !known.excluded.contains(name)).collect();
         if !columns.iter().copied().eq(&known.columns) {
             let first = columns.iter().zip(&known.columns).find(|(found, fitted)| *found != fitted);
@@ -103,15 +139,13 @@ pub(crate) fn apply(
                 known.modality
             )));
         }
-        let scale = Preprocessor::from_parts(known.mean.clone(), known.scale.clone())
-            .map_err(|error| StageError::failed(error.to_string()))?;
-        Cells::of(&of.artifact, &known.excluded, &known.modality, fusable)?.put(&scale, fusable)?;
+        Cells::of(features, &known.excluded, &known.modality, fusable)?.put(known, fusable)?;
     }
     Ok(())
 }
 
 /// The modality of each embedding: its label on the axis `modality`.
-fn modalities(given: &[Labelled<Features>], fusable: &Fusable) -> Result<Vec<String>, StageError> {
+fn modalities(given: &[Labelled<Features>], known: &[String]) -> Result<Vec<String>, StageError> {
     let mut names = Vec::with_capacity(given.len());
     for of in given {
         let label = of.point.iter().find(|(axis, _)| axis == "modality");
@@ -120,7 +154,7 @@ fn modalities(given: &[Labelled<Features>], fusable: &Fusable) -> Result<Vec<Str
                 "run the stage that makes it over an axis called modality, and give all of it",
             )
         })?;
-        if !fusable.modalities.contains(name) {
+        if !known.contains(name) {
             return Err(StageError::data(format!(
                 "there is an embedding of modality {name} but no evidence"
             )));
@@ -201,8 +235,20 @@ impl<'m> Cells<'m> {
         }
     }
 
-    /// Puts it beside the evidence, standardised.
-    fn put(&self, scale: &Preprocessor, fusable: &mut Fusable) -> Result<(), StageError> {
+    /// Puts it beside the evidence, standardised unless the rule takes it raw.
+    fn put(&self, of: &EmbeddingScale, fusable: &mut Fusable) -> Result<(), StageError> {
+        if of.raw
+            && let Some(cell) = self.values.iter().position(|value| !value.is_finite())
+        {
+            let (row, column) = (self.rows[cell / self.width], &of.columns[cell % self.width]);
+            return Err(StageError::data(format!(
+                "example {} has no finite value in column {column} of the embedding of modality {}",
+                &fusable.example_id[row], self.modality
+            ))
+            .hint("an embedding that is taken as it is has no missing values: fill them, or leave the example out"));
+        }
+        let scale = Preprocessor::from_parts(of.mean.clone(), of.scale.clone())
+            .map_err(|error| StageError::failed(error.to_string()))?;
         let standardised =
             scale.transform(&self.values).map_err(|error| StageError::failed(error.to_string()))?;
         let mut values = vec![0.0; fusable.rows.len() * self.width];

@@ -6,14 +6,13 @@ use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, RowState, Rows, StageError,
     StageKind,
 };
-use fuseline_host::HostError;
 use fuseline_learn::weights;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::embeddings;
+use super::{embeddings, rule};
 use crate::batch::Fusable;
 use crate::expert::all_classes;
 use crate::rows::rows_digest;
@@ -34,6 +33,10 @@ pub struct Fit {
     /// quality would not reach it there. An embedding without the column is left as it is.
     #[serde(default)]
     exclude: Vec<String>,
+    /// Whether embeddings are standardised, as the training rows say; else the rule is given them as they are, and no
+    /// value may be missing.
+    #[serde(default = "crate::load::yes")]
+    standardise: bool,
 }
 
 impl StageKind for Fit {
@@ -64,10 +67,13 @@ impl StageKind for Fit {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { rule, params, exclude } = self;
+        let Self { rule, params, exclude, standardise } = self;
         key.rule("rule", rule);
         key.field("params", params);
         key.field("exclude", exclude);
+        if !standardise {
+            key.field("standardise", standardise);
+        }
         key.seed();
     }
 
@@ -78,33 +84,12 @@ impl StageKind for Fit {
                     .hint("give the input embeddings, or leave exclude out"),
             );
         }
-        let services = site.services;
-        // A rule that is not there is reported where the key is written.
-        let Ok(file) = services.plugins.find(&self.rule) else { return };
-        match services.plugins.descriptor(&file, services.isolation.unwrap_or_default()) {
-            Err(error) => site.report(Problem::new("rule", error.to_string())),
-            Ok(descriptor) => {
-                for problem in descriptor.check_params(&self.params).err().into_iter().flatten() {
-                    let option = match problem.path.as_str() {
-                        "" => "params".to_owned(),
-                        path => format!("params.{path}"),
-                    };
-                    let words =
-                        format!("`{option}` of the rule {}: {}", self.rule, problem.message);
-                    let mut reported = Problem::new(option, words);
-                    reported.hint = problem.hint;
-                    site.report(reported);
-                }
-                if site.inputs.contains(&"embeddings")
-                    && !descriptor.capabilities.accepts_embeddings
-                {
-                    let takes_none = format!("the rule {} takes no embeddings", descriptor.id);
-                    site.report(Problem::new("rule", takes_none).hint(
-                        "leave the input embeddings out, or choose a rule that takes them, such as attention",
-                    ));
-                }
-            }
+        let Some(descriptor) = rule::check(site, &self.rule, &self.params) else { return };
+        if !descriptor.capabilities.fits {
+            let words = format!("the rule {} is not fitted: it loads models", descriptor.id);
+            site.report(Problem::new("rule", words).hint("use fusion.load, with its files"));
         }
+        rule::check_embeddings(site, &descriptor);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
@@ -133,7 +118,7 @@ impl StageKind for Fit {
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         let given = inputs.many("embeddings")?;
-        let scales = embeddings::fit(&given, &self.exclude, &mut fusable)?;
+        let scales = embeddings::fit(&given, &self.exclude, self.standardise, &mut fusable)?;
         if let Some(modality) = fusable.modality_without_rows() {
             return Err(StageError::data(format!("no training example of modality {modality}"))
                 .hint("the rule cannot learn what it is worth; use other folds, or leave the modality out"));
@@ -153,10 +138,7 @@ impl StageKind for Fit {
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
         let rule = services.plugins.load(&file, inputs.isolation())?;
-        let params = rule.params(&self.params).map_err(|problems| {
-            let problems = HostError::Params { id: rule.descriptor().id.clone(), problems };
-            StageError::data(problems.to_string()).at("params")
-        })?;
+        let params = rule::params(&rule, &self.params)?;
         let fitted = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
         for warning in fitted.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));

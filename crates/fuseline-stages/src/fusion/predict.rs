@@ -56,7 +56,7 @@ impl StageKind for Predict {
         let model: Model = inputs.one("model")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
-        super::fits(&model, &fusable)?;
+        super::bind(&model, &mut fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let (batch, example_id) = (fusable.batch()?, fusable.example_id.clone());

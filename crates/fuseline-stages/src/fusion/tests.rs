@@ -151,10 +151,7 @@ fn a_model_is_not_asked_about_other_modalities_than_it_was_fitted_on() {
     quality.truncate(1);
     let model = fit(json!({ "rule": "mean" }), (cohort, evidence, quality)).unwrap();
     let error = predict(model).err().unwrap();
-    assert_eq!(
-        error.message,
-        "the model was fitted on the modalities audio and is asked about audio, video"
-    );
+    assert_eq!(error.message, "the model has the modalities audio and is asked about audio, video");
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! The options that name a rule and its parameters, where a model is made.
+
+use fuseline_engine::kind::Problem;
+use fuseline_engine::{CheckSite, StageError};
+use fuseline_host::{Descriptor, HostError, Params, Rule};
+use serde_json::{Map, Value};
+
+/// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where there is one.
+///
+/// A rule that is not there is reported where the key is written.
+pub(crate) fn check(
+    site: &mut CheckSite<'_>,
+    rule: &str,
+    params: &Map<String, Value>,
+) -> Option<Descriptor> {
+    let services = site.services;
+    let file = services.plugins.find(rule).ok()?;
+    let descriptor =
+        match services.plugins.descriptor(&file, services.isolation.unwrap_or_default()) {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                site.report(Problem::new("rule", error.to_string()));
+                return None;
+            }
+        };
+    for problem in descriptor.check_params(params).err().into_iter().flatten() {
+        let option = match problem.path.as_str() {
+            "" => "params".to_owned(),
+            path => format!("params.{path}"),
+        };
+        let words = format!("`{option}` of the rule {rule}: {}", problem.message);
+        let mut reported = Problem::new(option, words);
+        reported.hint = problem.hint;
+        site.report(reported);
+    }
+    Some(descriptor)
+}
+
+/// Reports embeddings that the rule does not take.
+pub(crate) fn check_embeddings(site: &mut CheckSite<'_>, descriptor: &Descriptor) {
+    if site.inputs.contains(&"embeddings") && !descriptor.capabilities.accepts_embeddings {
+        let takes_none = format!("the rule {} takes no embeddings", descriptor.id);
+        site.report(Problem::new("rule", takes_none).hint(
+            "leave the input embeddings out, or choose a rule that takes them, such as attention",
+        ));
+    }
+}
+
+/// Parameters with the rule's defaults.
+pub(crate) fn params(rule: &Rule, given: &Map<String, Value>) -> Result<Params, StageError> {
+    rule.params(given).map_err(|problems| {
+        let problems = HostError::Params { id: rule.descriptor().id.clone(), problems };
+        StageError::data(problems.to_string()).at("params")
+    })
+}
