@@ -27,6 +27,7 @@ fn options(kind: &str) -> Value {
         "expert.onnx" => json!({ "path": "a.onnx", "test_fold": 0 }),
         "quality.column" => json!({ "column": "a" }),
         "fusion.fit" => json!({ "rule": "mean" }),
+        "fusion.load" => json!({ "rule": "mean", "modalities": ["audio"] }),
         "report.figure" => json!({ "figure": "a" }),
         "command" => json!({
             "run": ["true"],

@@ -128,7 +128,7 @@ impl External<'_> {
                 _ => true,
             };
             if rows.is_empty() && is_needed {
-                return Err(absent(all, &format!("{name} examples{}", in_fold(self.test_fold))));
+                return Err(absent(all, &format!("{name} examples{}", of_fold(self.test_fold))));
             }
         }
         if let Some(seen) = seen.filter(|_| !left_out.is_empty()) {
@@ -170,6 +170,10 @@ impl External<'_> {
         }
         Ok(())
     }
+}
+
+fn of_fold(test_fold: Option<i32>) -> String {
+    test_fold.map(|fold| format!(" of fold {fold}")).unwrap_or_default()
 }
 
 /// The fold in words, behind what is said of it.

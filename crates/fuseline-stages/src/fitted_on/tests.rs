@@ -14,7 +14,7 @@ fn seen(file: &str, text: &str) -> Result<Seen, StageError> {
 
 fn refused(file: &str, text: &str) -> Option<(String, String)> {
     let (cohort, fold) = rows();
-    let error = seen(file, text).unwrap().refuse_tested(&cohort, &fold, 0).err()?;
+    let error = seen(file, text).unwrap().refuse_tested(&cohort, &fold, Some(0)).err()?;
     assert_eq!(error.option.as_deref(), Some("fitted_on.ids"));
     Some((error.code.unwrap().to_string(), error.message))
 }
