@@ -210,6 +210,51 @@ fn a_rule_in_python_and_a_callable_give_the_same_numbers_to_the_last_bit() {
     assert!(said.ends_with("equal to the last bit\n"), "{said}");
 }
 
+/// The study with the rule `onnx`, and some rows without video.
+fn lab_of_onnx() -> Lab {
+    let lab = lab();
+    let video = String::from_utf8(lab.read("video.csv")).expect("text");
+    let lines = video.lines().enumerate().filter(|(number, _)| *number == 0 || *number > 12);
+    let lines: Vec<&str> = lines.map(|(_, line)| line).collect();
+    lab.write("video.csv", lines.join("\n") + "\n");
+    let params = "{ inputs: { q: quality, probs: evidence, a: available } }";
+    lab.edit("workflow.yaml", "rule: linear_gate", &format!("rule: onnx, params: {params}"));
+    lab.edit("workflow.yaml", "weights: gate.bin", "model: gate.onnx");
+    lab
+}
+
+fn export(lab: &Lab) -> Option<String> {
+    let script = root().join("tests/cases/loaded/onnx_gate.py");
+    let (folder, command) = (lab.path(""), fuseline_tests::fuseline());
+    let arguments = [script.as_os_str(), folder.as_os_str(), command.as_os_str()];
+    python("numpy,pandas,pyarrow,onnx,onnxruntime", arguments)
+}
+
+#[test]
+fn an_exported_model_answers_as_in_onnxruntime_and_is_refused_where_it_does_not_fit() {
+    let lab = lab_of_onnx();
+    let Some(said) = export(&lab) else { return };
+    assert!(said.ends_with("equal to onnxruntime\n"), "{said}");
+    for (from, to, words) in [
+        ("q: quality", "q: available", "so that nothing can be asked of its use"),
+        ("q: quality", "x: quality", "gate.onnx has no input x; its inputs are q, probs, a"),
+        (", a: available", "", "it does not say what the input a of gate.onnx takes"),
+        ("probs: evidence", "probs: proofs", "proofs is neither evidence, available, quality, nor"),
+        (
+            "model: gate.onnx",
+            "model: gate.onnx, more: data.csv",
+            "more is no file of an ONNX model",
+        ),
+        ("model: gate.onnx", "model: data.csv", "data.csv cannot be read as ONNX"),
+    ] {
+        lab.edit("workflow.yaml", from, to);
+        let ran = lab.run(["run", "workflow.yaml"]);
+        assert_ne!(ran.code(), 0);
+        assert!(ran.stderr().contains(words), "{words}: {}", ran.stderr());
+        lab.edit("workflow.yaml", to, from);
+    }
+}
+
 fn executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::Permissions::from_mode(0o755);

@@ -163,6 +163,16 @@ impl Param {
         Self::new(name, "boolean", default.into(), help)
     }
 
+    /// Text.
+    pub fn text(name: &'static str, default: &str, help: &str) -> Self {
+        Self::new(name, "string", default.into(), help)
+    }
+
+    /// A mapping, empty by default, whose entries the rule checks: see [`Params::json`](crate::Params::json).
+    pub fn mapping(name: &'static str, help: &str) -> Self {
+        Self::new(name, "object", Value::Object(Map::new()), help)
+    }
+
     /// One of some words, the first of which is the default.
     pub fn choice(name: &'static str, words: &[&str], help: &str) -> Self {
         let default = words.first().copied().unwrap_or_default();

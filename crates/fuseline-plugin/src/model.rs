@@ -69,6 +69,12 @@ impl ModelWriter {
         self.u32(text.len() as u32);
         self.bytes.extend_from_slice(text.as_bytes());
     }
+
+    /// Bytes, with how many.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.bytes.extend_from_slice(bytes);
+    }
 }
 
 /// Reads what a [`ModelWriter`] wrote, in the same order.
@@ -183,6 +189,12 @@ impl<'a> ModelReader<'a> {
         let len = self.u32()? as usize;
         str::from_utf8(self.take(len)?)
             .map_err(|_| RuleError::data("the model has text that is not UTF-8"))
+    }
+
+    /// Bytes, however many.
+    pub fn bytes(&mut self) -> Result<&'a [u8], RuleError> {
+        let len = u64::from_le_bytes(self.array()?);
+        self.take(usize::try_from(len).unwrap_or(usize::MAX))
     }
 }
 

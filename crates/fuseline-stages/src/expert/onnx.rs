@@ -8,6 +8,7 @@ use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
+use fuseline_onnx::{BUILD, OnnxError, OnnxModel, are_probabilities, probabilities, softmax_twice};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,22 +21,8 @@ use crate::fitted_on::FittedOn;
 use crate::load::table::file_name;
 use crate::rows::Finder;
 
-#[cfg(feature = "onnx")]
-mod branches;
 mod class_order;
 mod features;
-#[cfg(feature = "onnx")]
-mod graph;
-#[cfg(feature = "onnx")]
-mod input;
-#[cfg(feature = "onnx")]
-mod labels;
-#[cfg(feature = "onnx")]
-mod model;
-#[cfg(feature = "onnx")]
-mod nodes;
-#[cfg(feature = "onnx")]
-mod rewrite;
 
 /// Asks a frozen model for its class probabilities: an ONNX file, as PyTorch, scikit-learn and
 /// others export it.
@@ -196,13 +183,17 @@ impl StageKind for OnnxExpert {
         let features: Features = inputs.one("features")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let file = file_name(&self.path);
-        let model = load(self, &file, inputs.read_file(&self.path)?, cohort.classes.len())?;
-        let Model { inputs: parts, unused_inputs, class_names, ends_in, tolerance, prepare } =
+        let (bytes, classes) = (inputs.read_file(&self.path)?, cohort.classes.len());
+        let (input, output) = (self.input.as_deref(), self.output.as_deref());
+        let model =
+            fuseline_onnx::load(&file, bytes, classes, input, output).map_err(stage_error)?;
+        let OnnxModel { inputs: parts, unused_inputs, class_names, ends_in, tolerance, prepare } =
             model;
         let (order, caution) =
             class_order(self.classes.as_deref(), &cohort.classes, &class_names, &file)?;
         if let (Some(link), true) = (ends_in, self.softmax) {
-            return Err(self.are_probabilities(&file, &format!("it ends in the node {link}")));
+            let why = format!("it ends in the node {link}");
+            return Err(stage_error(softmax_twice(&file, &why)));
         }
         let given = self.given(&features, &parts, &unused_inputs, &file)?;
         let widths: Vec<usize> = given.iter().map(|(_, names)| names.len()).collect();
@@ -211,7 +202,7 @@ impl StageKind for OnnxExpert {
             .flat_map(|(input, names)| names.iter().map(|name| (*name, input.is_whole)))
             .collect();
         let matrix = select(&features, columns.iter().map(|(name, _)| *name))?;
-        let mut ask = prepare(&widths)?;
+        let ask = prepare(&widths).map_err(stage_error)?;
         let mut place = Finder::new(&features.example_id);
         let mut found = Vec::with_capacity(cohort.len());
         let mut are_logits = false;
@@ -221,13 +212,17 @@ impl StageKind for OnnxExpert {
                 continue;
             };
             inputs.keep_going()?;
-            let answer = ask(&self.values(&matrix.row(row), &columns, id)?)?;
+            let answer = ask(&self.values(&matrix.row(row), &columns, id)?).map_err(stage_error)?;
             are_logits |= answer.len() < 2 || !are_probabilities(&answer, tolerance);
-            found.push(Some(self.probabilities(answer, &order, tolerance, &cohort, &file, id)?));
+            let row = format!("for example {id}");
+            let given =
+                probabilities((&file, &row), answer, &cohort.classes, self.softmax, tolerance)
+                    .map_err(stage_error)?;
+            found.push(Some(order.iter().map(|&class| given[class]).collect()));
         }
         if self.softmax && !are_logits && found.iter().any(Option::is_some) {
             let why = "they lie in 0 to 1 and sum to 1 for each example";
-            return Err(self.are_probabilities(&file, why));
+            return Err(stage_error(softmax_twice(&file, why)));
         }
         if let Some(caution) = caution {
             outputs.caution(caution);
@@ -239,55 +234,13 @@ impl StageKind for OnnxExpert {
     }
 }
 
-/// How to get a fuseline that has this kind.
-const BUILD: &str = "build it without --no-default-features: cargo build --release -p \
-    fuseline-cli (Rust 1.91 or newer)";
-
-/// A model that is ready to be asked about one row, the features of its inputs one behind the
-/// other.
-type Ask = Box<dyn FnMut(&[f64]) -> Result<Vec<f64>, StageError>>;
-
-/// Makes a model ready, given how many features each of its inputs takes.
-type Prepare = Box<dyn FnOnce(&[usize]) -> Result<Ask, StageError>>;
-
-/// A model as its file describes it.
-struct Model {
-    /// The inputs that the output depends on.
-    inputs: Vec<Input>,
-    /// The names of the others.
-    unused_inputs: Vec<String>,
-    /// Lists of class names that the file holds; more than one where it contradicts itself.
-    class_names: Vec<Vec<String>>,
-    /// The node at the end that makes probabilities.
-    ends_in: Option<String>,
-    /// By how much the sum of its probabilities may leave 1, for what the precision of its output
-    /// does to the last places.
-    tolerance: f64,
-    prepare: Prepare,
-}
-
-/// An input of a model.
-struct Input {
-    name: String,
-    /// How many features it takes, where the file says it.
-    width: Option<usize>,
-    /// Whether it takes whole numbers only.
-    is_whole: bool,
-}
-
-#[cfg(feature = "onnx")]
-fn load(
-    expert: &OnnxExpert,
-    file: &str,
-    bytes: Vec<u8>,
-    classes: usize,
-) -> Result<Model, StageError> {
-    model::load(file, bytes, classes, expert.input.as_deref(), expert.output.as_deref())
-}
-
-#[cfg(not(feature = "onnx"))]
-fn load(_: &OnnxExpert, _: &str, _: Vec<u8>, _: usize) -> Result<Model, StageError> {
-    Err(StageError::data("this fuseline was built without ONNX").at("path").hint(BUILD))
+/// An error of a model, as one of the stage.
+fn stage_error(error: OnnxError) -> StageError {
+    let stage = StageError::data(error.message).at(error.setting);
+    match error.hint {
+        Some(hint) => stage.hint(hint),
+        None => stage,
+    }
 }
 
 impl OnnxExpert {
@@ -301,58 +254,6 @@ impl OnnxExpert {
             class_weight: self.class_weight,
         }
     }
-
-    /// The probabilities of the cohort's classes.
-    fn probabilities(
-        &self,
-        mut given: Vec<f64>,
-        order: &[usize],
-        tolerance: f64,
-        cohort: &Cohort,
-        file: &str,
-        id: &str,
-    ) -> Result<Vec<f64>, StageError> {
-        if let ([one], 2) = (&given[..], order.len()) {
-            given = if self.softmax { vec![0.0, *one] } else { vec![1.0 - one, *one] };
-        }
-        if given.len() != order.len() {
-            return Err(StageError::data(format!(
-                "{file} gives {} values for {} classes: {}",
-                given.len(),
-                order.len(),
-                cohort.classes.join(", ")
-            ))
-            .at("output"));
-        }
-        if self.softmax {
-            fuseline_learn::link::softmax(&mut given);
-        }
-        if !are_probabilities(&given, tolerance) {
-            return Err(StageError::data(format!(
-                "{file} gives {given:?} for example {id}, which are no probabilities: each must \
-                 lie in 0 to 1 and all sum to 1"
-            ))
-            .at("output")
-            .hint("softmax: true makes probabilities of logits; output names another output"));
-        }
-        given.iter_mut().for_each(|p| *p = p.clamp(0.0, 1.0));
-        let sum: f64 = given.iter().sum();
-        Ok(order.iter().map(|&class| given[class] / sum).collect())
-    }
-
-    /// What to say when a softmax is asked of what are probabilities.
-    fn are_probabilities(&self, file: &str, why: &str) -> StageError {
-        StageError::data(format!("the outputs of {file} are probabilities, not logits: {why}"))
-            .at("softmax")
-            .hint("leave softmax: true out; the softmax of probabilities is another distribution")
-    }
-}
-
-/// Whether values are probabilities, but for the last places.
-fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
-    let sum: f64 = values.iter().sum();
-    let range = -tolerance / 10.0..=1.0 + tolerance / 10.0;
-    values.iter().all(|p| range.contains(p)) && (sum - 1.0).abs() <= tolerance
 }
 
 #[cfg(test)]

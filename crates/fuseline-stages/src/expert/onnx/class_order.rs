@@ -1,6 +1,7 @@
 //! In which order a model gives the classes of a cohort.
 
 use fuseline_engine::StageError;
+use fuseline_onnx::are_places;
 
 use crate::expert::class_names::bind_classes;
 
@@ -72,9 +73,4 @@ pub(super) fn class_order(
             Ok(((0..classes.len()).collect(), Some(caution)))
         }
     }
-}
-
-/// Whether names are the numbers of places, which name nothing.
-pub(super) fn are_places(names: &[String]) -> bool {
-    names.iter().enumerate().all(|(place, name)| *name == place.to_string())
 }

@@ -2,8 +2,9 @@
 
 use fuseline_artifact::Features;
 use fuseline_engine::StageError;
+use fuseline_onnx::Input;
 
-use super::{Input, Missing, OnnxExpert};
+use super::{Missing, OnnxExpert};
 use crate::rows::{Matrix, no_column};
 
 impl OnnxExpert {

@@ -1,23 +1,21 @@
 //! Which nodes of an ONNX graph are not run: those that draw random numbers, those of a model in
 //! training, and those of which the runtime would make something else than ONNX says.
 
-use fuseline_engine::StageError;
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use crate::load::table::DAMAGED;
-
-use super::graph::{all_graphs, attribute, constant, integers, node_name, text};
+use crate::OnnxError;
+use crate::graph::{all_graphs, attribute, constant, integers, node_name, text};
 
 /// What helps where a model cannot be run.
-pub(super) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \
+pub(crate) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \
     probabilities in by expert.precomputed";
 
 /// The versions of ONNX's operator set whose operators were compared with onnxruntime.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=28;
 
 /// Refuses a model of an operator set that was not compared with onnxruntime.
-pub(super) fn check_opset(file: &str, model: &ModelProto) -> Result<(), StageError> {
+pub(crate) fn check_opset(file: &str, model: &ModelProto) -> Result<(), OnnxError> {
     let is_default = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let import = model.opset_import.iter().find(|import| is_default(&import.domain));
@@ -29,7 +27,7 @@ pub(super) fn check_opset(file: &str, model: &ModelProto) -> Result<(), StageErr
     if OPSETS.contains(&version) {
         return Ok(());
     }
-    Err(StageError::data(format!(
+    Err(OnnxError::new(format!(
         "{file} is written in version {version} of ONNX's operators, where {} to {} are read",
         OPSETS.start(),
         OPSETS.end()
@@ -41,12 +39,12 @@ pub(super) fn check_opset(file: &str, model: &ModelProto) -> Result<(), StageErr
 }
 
 /// Refuses a graph with a node that cannot be run as ONNX means it.
-pub(super) fn check_nodes(
+pub(crate) fn check_nodes(
     file: &str,
     model: &ModelProto,
     graph: &GraphProto,
     onnx: &Onnx,
-) -> Result<(), StageError> {
+) -> Result<(), OnnxError> {
     for inner in all_graphs(graph) {
         for node in &inner.node {
             let value = |name: &str| constant(inner, name).or_else(|| constant(graph, name));
@@ -63,7 +61,7 @@ pub(super) fn check_nodes(
             } else {
                 continue;
             };
-            return Err(StageError::data(format!(
+            return Err(OnnxError::new(format!(
                 "{file} has the node {} of type {}, which {why}",
                 node_name(node),
                 node.op_type
@@ -123,7 +121,7 @@ fn unfaithful<'v>(
         )),
         (_, "LSTM" | "GRU" | "RNN") => recurrent(node).map(|why| (why, BARE)),
         (_, "Transpose") if !is_permutation(node) => {
-            Some(("has a perm that is no permutation", DAMAGED))
+            Some(("has a perm that is no permutation", crate::DAMAGED))
         }
         (_, "SpaceToDepth") if text(node, "mode") == "CRD" => {
             Some(("has the mode CRD, which cannot be run here", BARE))

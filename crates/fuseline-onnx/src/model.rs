@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use fuseline_engine::StageError;
 use tracing::subscriber::{NoSubscriber, with_default};
 use tract_onnx::Onnx;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -16,19 +15,19 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::Factoid;
 
-use super::branches::inline_decided;
-use super::graph::{all_graphs, origin, producer, prune, tensors, text};
-use super::input::{Declared, type_of};
-use super::{Ask, Input, Model, graph, labels, nodes, rewrite};
+use crate::branches::inline_decided;
+use crate::graph::{all_graphs, origin, producer, prune, tensors, text};
+use crate::input::{Declared, type_of};
+use crate::{Ask, Input, OnnxError, OnnxModel, graph, labels, nodes, rewrite};
 
 /// Reads a model for `classes` classes; `input` and `output` name those that are wanted.
-pub(super) fn load(
+pub(crate) fn load(
     file: &str,
     bytes: Vec<u8>,
     classes: usize,
     input: Option<&str>,
     output: Option<&str>,
-) -> Result<Model, StageError> {
+) -> Result<OnnxModel, OnnxError> {
     let mut onnx = tract_onnx::onnx();
     // Shapes of values are inferred for one row, whatever batch the file says.
     onnx.ignore_value_info = true;
@@ -77,7 +76,7 @@ pub(super) fn load(
     let file = file.to_owned();
     proto.graph = Some(main);
     let prepare = move |widths: &[usize]| prepare(&file, &onnx, proto, &declared, widths);
-    Ok(Model {
+    Ok(OnnxModel {
         inputs,
         unused_inputs,
         class_names,
@@ -88,8 +87,8 @@ pub(super) fn load(
 }
 
 /// An error of the file.
-fn wrong(file: &str, what: String) -> StageError {
-    StageError::data(format!("{file} {what}")).at("path")
+fn wrong(file: &str, what: String) -> OnnxError {
+    OnnxError::new(format!("{file} {what}")).at("path")
 }
 
 /// Makes the model ready to be asked about one row, given how many features each input takes.
@@ -99,7 +98,7 @@ fn prepare(
     mut proto: ModelProto,
     declared: &[Declared],
     widths: &[usize],
-) -> Result<Ask, StageError> {
+) -> Result<Ask, OnnxError> {
     let mut parts: Vec<(DatumType, Vec<usize>)> = Vec::with_capacity(declared.len());
     for (input, &width) in declared.iter().zip(widths) {
         parts.push((input.of, input.shape_of_row(file, width)?));
@@ -145,7 +144,7 @@ fn tensors_of(parts: &[(DatumType, Vec<usize>)], row: &[f64]) -> TractResult<TVe
 
 /// Infers the shapes of all values. No node is carried out, not even one of constants, of which the
 /// result would be huge.
-pub(super) fn infer(model: &mut InferenceModel) -> TractResult<()> {
+pub(crate) fn infer(model: &mut InferenceModel) -> TractResult<()> {
     for id in model.eval_order()? {
         let (inputs, outputs) = model.node_facts(id)?;
         let inputs: Vec<InferenceFact> = inputs.into_iter().cloned().collect();
@@ -205,7 +204,7 @@ fn check_range(node: &str, op: &str, inputs: &[InferenceFact]) -> TractResult<()
 }
 
 /// The value of a tensor of one number.
-pub(super) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
+pub(crate) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
     // The runtime reads beyond one of none.
     (tensor.len() == 1).then(|| tensor.cast_to_scalar::<T>().ok()).flatten()
 }
@@ -215,7 +214,7 @@ const MAX_ELEMENTS: i64 = 1 << 28;
 
 /// Does what the ONNX runtime does, and makes an error of the file of its errors and panics;
 /// nothing of what it says of itself is printed or logged.
-fn guarded<T>(file: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T, StageError> {
+fn guarded<T>(file: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T, OnnxError> {
     thread_local! {
         static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
     }
@@ -261,7 +260,7 @@ fn short(text: &str) -> String {
 }
 
 /// Refuses weights that are not in the file, or not as dense tensors.
-fn check_weights(file: &str, main: &GraphProto) -> Result<(), StageError> {
+fn check_weights(file: &str, main: &GraphProto) -> Result<(), OnnxError> {
     for graph in all_graphs(main) {
         let apart = tensors(graph)
             .find(|tensor| tensor.data_location == Some(1) || !tensor.external_data.is_empty());
@@ -301,7 +300,7 @@ fn choose_output(
     graph: &GraphProto,
     file: &str,
     wanted: Option<&str>,
-) -> Result<String, StageError> {
+) -> Result<String, OnnxError> {
     let names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
     let hint = format!("its outputs are {}", names.join(", "));
     let may_be: Vec<&str> = graph
@@ -319,7 +318,7 @@ fn choose_output(
         (None, [only]) => return Ok((*only).to_owned()),
         (None, _) => format!("{file} has {} outputs that may be probabilities", may_be.len()),
     };
-    Err(StageError::data(what).at("output").hint(hint))
+    Err(OnnxError::new(what).at("output").hint(hint))
 }
 
 /// Whether an output holds numbers with a point; of some it is not said.
@@ -338,7 +337,7 @@ fn keep_inputs(
     graph: &mut GraphProto,
     file: &str,
     wanted: Option<&str>,
-) -> Result<Vec<String>, StageError> {
+) -> Result<Vec<String>, OnnxError> {
     let weights: BTreeSet<&str> =
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     graph.input.retain(|input| !weights.contains(input.name.as_str()));
@@ -346,7 +345,7 @@ fn keep_inputs(
     if let Some(wanted) = wanted
         && !names.iter().any(|name| name == wanted)
     {
-        return Err(StageError::data(format!("{file} has no input {wanted}"))
+        return Err(OnnxError::new(format!("{file} has no input {wanted}"))
             .at("input")
             .hint(format!("its inputs are {}", names.join(", "))));
     }

@@ -1,13 +1,14 @@
 //! The inputs of an ONNX file: what they take, and which shape a row of features has for them.
 
-use fuseline_engine::StageError;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::DatumType;
 
+use crate::OnnxError;
+
 /// An input as the file declares it.
-pub(super) struct Declared {
+pub(crate) struct Declared {
     pub name: String,
     /// In the terms of ONNX, and of the runtime.
     pub elem_type: i32,
@@ -17,9 +18,9 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    pub fn of(input: &ValueInfoProto, file: &str) -> Result<Self, StageError> {
+    pub fn of(input: &ValueInfoProto, file: &str) -> Result<Self, OnnxError> {
         let error = |what: &str| {
-            StageError::data(format!("the input {} of {file} {what}", input.name)).at("input")
+            OnnxError::new(format!("the input {} of {file} {what}", input.name)).at("input")
         };
         let declared = input.r#type.as_ref().and_then(|of| of.value.as_ref());
         let Some(type_proto::Value::TensorType(tensor)) = declared else {
@@ -54,10 +55,10 @@ impl Declared {
 
     /// The shape of one row of some features: the first dimension counts examples; where there are
     /// more than two, the features fill the others row by row, and one of them may be open.
-    pub fn shape_of_row(&self, file: &str, width: usize) -> Result<Vec<usize>, StageError> {
+    pub fn shape_of_row(&self, file: &str, width: usize) -> Result<Vec<usize>, OnnxError> {
         let Some(sizes) = &self.sizes else { return Ok(vec![1, width]) };
         let name = &self.name;
-        let error = |what: String| StageError::data(what).at("input");
+        let error = |what: String| OnnxError::new(what).at("input");
         let sizes = match &sizes[..] {
             [None | Some(1), sizes @ ..] if !sizes.is_empty() => sizes,
             [Some(rows), _, ..] => {
@@ -100,7 +101,7 @@ impl Declared {
 }
 
 /// A tensor's type with a fixed shape.
-pub(super) fn type_of(elem_type: i32, shape: &[usize]) -> TypeProto {
+pub(crate) fn type_of(elem_type: i32, shape: &[usize]) -> TypeProto {
     let dim = |size: &usize| Dimension {
         value: Some(dimension::Value::DimValue(i64::try_from(*size).unwrap_or(i64::MAX))),
         ..Dimension::default()

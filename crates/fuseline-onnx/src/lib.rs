@@ -1,0 +1,177 @@
+//! ONNX files as functions of one row.
+//!
+//! Reads a model as PyTorch, scikit-learn and others export it, refuses what the runtime (tract) would compute otherwise
+//! than ONNX says, and asks it about one row at a time, so that the answer for a row depends on nothing else.
+//! Knows nothing of stages, rules or features. Start at [`load`].
+//! **Invariant:** whatever the bytes are, the answer is a model or an error of the file: no panic, nothing printed.
+
+#[cfg(feature = "runtime")]
+mod branches;
+#[cfg(feature = "runtime")]
+mod graph;
+#[cfg(feature = "runtime")]
+mod input;
+#[cfg(feature = "runtime")]
+mod labels;
+#[cfg(feature = "runtime")]
+mod model;
+#[cfg(feature = "runtime")]
+mod nodes;
+#[cfg(feature = "runtime")]
+mod rewrite;
+
+use thiserror::Error;
+
+/// A mistake in a model's file, or in what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct OnnxError {
+    /// A lower-case fragment that names the file.
+    pub message: String,
+    /// The setting that is to be changed: `path`, `input`, `output` or `softmax`.
+    pub setting: &'static str,
+    /// Advice.
+    pub hint: Option<String>,
+}
+
+impl OnnxError {
+    /// An error of the file.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), setting: "path", hint: None }
+    }
+
+    /// With the setting that is to be changed.
+    #[must_use]
+    pub fn at(self, setting: &'static str) -> Self {
+        Self { setting, ..self }
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// A model that is ready to be asked about one row: the values of its inputs, one behind the other.
+pub type Ask = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, OnnxError> + Send + Sync>;
+
+/// Makes a model ready, given how many values of a row each of its inputs takes.
+pub type Prepare = Box<dyn FnOnce(&[usize]) -> Result<Ask, OnnxError>>;
+
+/// A model as its file describes it.
+pub struct OnnxModel {
+    /// The inputs that the output depends on.
+    pub inputs: Vec<Input>,
+    /// The names of the others.
+    pub unused_inputs: Vec<String>,
+    /// Lists of class names that the file holds; more than one where it contradicts itself.
+    pub class_names: Vec<Vec<String>>,
+    /// The node at the end that makes probabilities.
+    pub ends_in: Option<String>,
+    /// By how much the sum of its probabilities may leave 1, for what the precision of its output
+    /// does to the last places.
+    pub tolerance: f64,
+    /// Makes it ready.
+    pub prepare: Prepare,
+}
+
+/// An input of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Name.
+    pub name: String,
+    /// How many values of a row it takes, where the file says it.
+    pub width: Option<usize>,
+    /// Whether it takes whole numbers only.
+    pub is_whole: bool,
+}
+
+/// Reads a model for `classes` classes; `file` is its name in messages, `input` and `output` those that are wanted.
+#[cfg(feature = "runtime")]
+pub fn load(
+    file: &str,
+    bytes: Vec<u8>,
+    classes: usize,
+    input: Option<&str>,
+    output: Option<&str>,
+) -> Result<OnnxModel, OnnxError> {
+    model::load(file, bytes, classes, input, output)
+}
+
+/// Refuses a model: this was built without the runtime.
+#[cfg(not(feature = "runtime"))]
+pub fn load(
+    _: &str,
+    _: Vec<u8>,
+    _: usize,
+    _: Option<&str>,
+    _: Option<&str>,
+) -> Result<OnnxModel, OnnxError> {
+    Err(OnnxError::new("this fuseline was built without ONNX").hint(BUILD))
+}
+
+/// The way to a fuseline that reads ONNX.
+pub const BUILD: &str = "build it without --no-default-features: cargo build --release -p \
+    fuseline-cli (Rust 1.91 or newer)";
+
+/// Probabilities of the classes, made of a model's outputs for a row: one value for two classes is that of the second.
+/// `row` names the row in messages, as in "for example e1".
+pub fn probabilities(
+    (file, row): (&str, &str),
+    mut given: Vec<f64>,
+    classes: &[String],
+    softmax: bool,
+    tolerance: f64,
+) -> Result<Vec<f64>, OnnxError> {
+    if let ([one], 2) = (&given[..], classes.len()) {
+        given = if softmax { vec![0.0, *one] } else { vec![1.0 - one, *one] };
+    }
+    if given.len() != classes.len() {
+        return Err(OnnxError::new(format!(
+            "{file} gives {} values for {} classes: {}",
+            given.len(),
+            classes.len(),
+            classes.join(", ")
+        ))
+        .at("output"));
+    }
+    if softmax {
+        fuseline_learn::link::softmax(&mut given);
+    }
+    if !are_probabilities(&given, tolerance) {
+        return Err(OnnxError::new(format!(
+            "{file} gives {given:?} {row}, which are no probabilities: each must lie in 0 to 1 and all sum to 1"
+        ))
+        .at("output")
+        .hint("softmax: true makes probabilities of logits; output names another output"));
+    }
+    given.iter_mut().for_each(|p| *p = p.clamp(0.0, 1.0));
+    let sum: f64 = given.iter().sum();
+    given.iter_mut().for_each(|p| *p /= sum);
+    Ok(given)
+}
+
+/// Whether values are probabilities, but for the last places.
+pub fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
+    let sum: f64 = values.iter().sum();
+    let range = -tolerance / 10.0..=1.0 + tolerance / 10.0;
+    values.iter().all(|p| range.contains(p)) && (sum - 1.0).abs() <= tolerance
+}
+
+/// The error of a softmax that is asked of what are probabilities.
+pub fn softmax_twice(file: &str, why: &str) -> OnnxError {
+    OnnxError::new(format!("the outputs of {file} are probabilities, not logits: {why}"))
+        .at("softmax")
+        .hint("leave softmax: true out; the softmax of probabilities is another distribution")
+}
+
+/// Whether names are the numbers of places, which name nothing.
+pub fn are_places(names: &[String]) -> bool {
+    names.iter().enumerate().all(|(place, name)| *name == place.to_string())
+}
+
+/// Advice about a file that is not what it should be.
+#[cfg(feature = "runtime")]
+pub(crate) const DAMAGED: &str =
+    "the file is cut short, damaged or of another format: copy it again, or write it anew";
