@@ -100,7 +100,7 @@ fn a_model_is_asked_with_test_rows_alone_and_its_files_are_part_of_the_key() {
         "{}",
         plan.stdout()
     );
-    assert_eq!(run(&lab, "workflow.yaml")["executed"], 3);
+    assert_eq!(run(&lab, "workflow.yaml")["executed"], 4);
     assert!(finding(&lab, "gap").abs() < f64::EPSILON);
 }
 

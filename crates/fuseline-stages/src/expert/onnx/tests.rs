@@ -259,7 +259,7 @@ mod with_the_feature {
                     1 => bytes[place] ^= 1 << (step % 8),
                     _ => bytes[place] = bytes[place].wrapping_add(97),
                 }
-                let loaded = model::load("a.onnx", bytes, 3, None, None);
+                let loaded = fuseline_onnx::load("a.onnx", bytes, 3, None, None);
                 let asked = loaded.and_then(|model| {
                     let widths: Vec<usize> =
                         model.inputs.iter().map(|input| input.width.unwrap_or(4)).collect();
@@ -409,7 +409,8 @@ mod with_the_feature {
 
     #[test]
     fn a_file_that_is_no_model_is_refused() {
-        let error = model::load("a.onnx", b"not a model".to_vec(), 2, None, None).err().unwrap();
+        let error =
+            fuseline_onnx::load("a.onnx", b"not a model".to_vec(), 2, None, None).err().unwrap();
         assert!(error.message.starts_with("a.onnx "), "{error}");
     }
 }
