@@ -247,11 +247,12 @@ fn an_exported_model_answers_as_in_onnxruntime_and_is_refused_where_it_does_not_
         ),
         ("model: gate.onnx", "model: data.csv", "data.csv cannot be read as ONNX"),
     ] {
+        let right = lab.read("workflow.yaml");
         lab.edit("workflow.yaml", from, to);
         let ran = lab.run(["run", "workflow.yaml"]);
         assert_ne!(ran.code(), 0);
         assert!(ran.stderr().contains(words), "{words}: {}", ran.stderr());
-        lab.edit("workflow.yaml", to, from);
+        lab.write("workflow.yaml", right);
     }
 }
 

@@ -171,6 +171,7 @@ impl Param {
     /// A mapping, empty by default, whose entries the rule checks: see [`Params::json`](crate::Params::json).
     pub fn mapping(name: &'static str, help: &str) -> Self {
         Self::new(name, "object", Value::Object(Map::new()), help)
+            .with("additionalProperties", true.into())
     }
 
     /// One of some words, the first of which is the default.
