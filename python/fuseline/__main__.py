@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 
-from fuseline._binary import find_binary
+from fuseline._binary import environment, find_binary
 
 
 def main() -> int:
     arguments = [find_binary(), *sys.argv[1:]]
     if os.name == "posix":
-        os.execv(arguments[0], arguments)
-    return subprocess.call(arguments)
+        os.execve(arguments[0], arguments, environment())
+    return subprocess.call(arguments, env=environment())
 
 
 if __name__ == "__main__":

@@ -31,3 +31,10 @@ def find_binary() -> str:
         f"the command fuseline is in none of {places}, nor on the PATH: install the wheel again, "
         "or name the command in FUSELINE_BINARY"
     )
+
+
+def environment() -> dict[str, str]:
+    """Environment of the command: this interpreter is the `python3` that rules and programs of a workflow find first."""
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": os.pathsep.join([folder, path])}

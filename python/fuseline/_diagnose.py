@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fuseline._binary import find_binary
+from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError
 from fuseline._workflow import frame
 
@@ -248,6 +248,7 @@ class Diagnosis:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=environment(),
             start_new_session=True,
         )
         self._process = process

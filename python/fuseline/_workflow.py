@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuseline._binary import find_binary
+from fuseline._binary import environment, find_binary
 from fuseline._errors import Diagnostic, FuselineError
 from fuseline._table import Table
 
@@ -232,12 +233,18 @@ def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
         text=True,
         encoding="utf-8",
         errors="replace",
+        env=environment(),
         # Ctrl-C of a terminal reaches this process alone, and is passed on once.
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None
     lines: list[str] = []
     interrupted = False
+    # Both are read at once: a pipe that nobody empties would hold the command up for ever.
+    results: list[str] = []
+    stdout = process.stdout
+    reader = threading.Thread(target=lambda: results.append(stdout.read()), daemon=True)
+    reader.start()
     while True:
         try:
             for line in process.stderr:
@@ -245,8 +252,8 @@ def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
                 if live:
                     sys.stderr.write(line)
                     sys.stderr.flush()
-            stdout = process.stdout.read()
             code = process.wait()
+            reader.join()
             break
         except KeyboardInterrupt:
             process.send_signal(signal.SIGKILL if interrupted else signal.SIGINT)
@@ -255,7 +262,7 @@ def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
     process.stderr.close()
     if interrupted:
         raise KeyboardInterrupt
-    return code, stdout, "".join(lines)
+    return code, "".join(results), "".join(lines)
 
 
 def _diagnostic(found: Mapping[str, Any]) -> Diagnostic:

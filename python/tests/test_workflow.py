@@ -41,3 +41,23 @@ def test_mistakes_come_with_their_places(tmp_path):
         fuseline.run(wrong, cache=tmp_path / "cache", quiet=True)
     assert raised.value.exit_code == 2 and raised.value.diagnostics == tuple(found)
     assert "did you mean" in raised.value.stderr
+
+
+def test_a_plan_of_any_size_arrives(tmp_path):
+    workflow = tmp_path / "big.yaml"
+    workflow.write_text(
+        """
+fuseline: 1
+name: big
+axes:
+  i: ${{ range(3000) }}
+stages:
+  cohort:
+    uses: simulate.cohort
+    over: [i]
+    with: { examples: "${{ 20 + i }}", groups: 5 }
+outputs: { cohort.csv: "cohort[i=0]" }
+"""
+    )
+    # More than a pipe holds.
+    assert len(fuseline.plan(workflow, cache=tmp_path / "cache")) == 3000
