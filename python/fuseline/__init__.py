@@ -8,6 +8,7 @@ from fuseline._binary import find_binary
 from fuseline._diagnose import Ask, Diagnosis, Result, diagnose
 from fuseline._errors import Diagnostic, FuselineError
 from fuseline._rule import Batch, Rule, RuleError
+from fuseline._stage import Stage, Task, stage
 from fuseline._table import Table
 from fuseline._workflow import Plan, PlannedAction, Run, check, plan, report, run, show
 
@@ -23,7 +24,9 @@ __all__ = [
     "Rule",
     "RuleError",
     "Run",
+    "Stage",
     "Table",
+    "Task",
     "check",
     "diagnose",
     "find_binary",
@@ -31,4 +34,5 @@ __all__ = [
     "report",
     "run",
     "show",
+    "stage",
 ]

@@ -12,10 +12,28 @@ import numpy as np
 class Table:
     """An artifact. `to_pandas()`, `to_polars()`, `to_arrow()` need those libraries; `to_dict()` needs numpy alone."""
 
-    def __init__(self, parquet: bytes, rows: list[dict[str, Any]], title: str = "") -> None:
+    def __init__(
+        self,
+        parquet: bytes,
+        rows: list[dict[str, Any]] | None,
+        title: str = "",
+        *,
+        metadata: dict[str, str] | None = None,
+        point: dict[str, str] | None = None,
+    ) -> None:
         self._parquet = parquet
-        self._rows = rows
+        self._known_rows = rows
         self.title = title
+        #: Of an input of a stage: what is said of the whole table, such as `modality` and `classes` (JSON).
+        self.metadata = metadata or {}
+        #: Of an input of a stage: the point of the axes that made it.
+        self.point = point or {}
+
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        if self._known_rows is None:
+            self._known_rows = self.to_arrow().to_pylist()
+        return self._known_rows
 
     @property
     def columns(self) -> list[str]:
