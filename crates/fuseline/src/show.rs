@@ -109,7 +109,7 @@ impl Artifacts<'_> {
         let [(_, digest)] = self.found.as_slice() else { return Ok(None) };
         let artifact = deliver::artifact(self.cache, self.kind, digest)?;
         Ok(match artifact.payload {
-            Payload::Bytes { bytes, .. } => Some(bytes.into()),
+            Payload::Bytes { bytes, .. } => Some(bytes),
             Payload::Table(_) => None,
         })
     }
