@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod bounds;
 mod cautions;
 mod concurrency;
 mod contract;
@@ -24,5 +25,6 @@ mod results;
 mod sources;
 mod storage;
 mod study;
+mod trust;
 mod tutorial;
 mod unchanged;

@@ -263,6 +263,20 @@ impl Cache {
         self.workflow_files(INDEX)
     }
 
+    /// The files of indexes that cannot be believed.
+    pub fn damaged_indexes(&self) -> Result<Vec<PathBuf>, CacheError> {
+        let mut damaged = Vec::new();
+        for path in self.index_paths()? {
+            // One that is gone by now is none.
+            if let Some(bytes) = self.read_if_there(&path)?
+                && Index::decode(bytes).is_none()
+            {
+                damaged.push(path);
+            }
+        }
+        Ok(damaged)
+    }
+
     /// Removes what killed collections have left of indexes.
     pub(crate) fn remove_doomed_indexes(&self) -> Result<(), CacheError> {
         let left = self.workflow_files(&format!("{INDEX}{DOOMED}"))?;

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use fuseline::{is_unseen, visible};
+
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -11,9 +13,14 @@ use crate::args::Global;
 use crate::exit::Failure;
 use fuseline::ActionLog;
 
-/// Writes a result to stdout. A reader that went away (`| head`) silences it and changes nothing else: what the command
-/// found decides how it ends. A full disk ends it with words.
+/// Writes a result for people to stdout; see [`visible`].
 pub fn result(text: impl AsRef<str>) {
+    data(visible(text.as_ref()));
+}
+
+/// Writes data to stdout as it is. A reader that went away (`| head`) silences it and changes nothing else: what the command
+/// found decides how it ends. A full disk ends it with words.
+pub fn data(text: impl AsRef<str>) {
     let mut stdout = io::stdout().lock();
     let text = text.as_ref();
     let written = stdout
@@ -30,13 +37,30 @@ pub fn result(text: impl AsRef<str>) {
     }
 }
 
-/// Writes a JSON value to stdout.
+/// Writes a JSON value to stdout; see [`json_text`].
 pub fn json(value: &serde_json::Value) {
-    result(value.to_string());
+    json_text(&value.to_string());
 }
 
-/// Writes a line to stderr. When even that is impossible there is nobody left to tell.
+/// Writes JSON to stdout; letters that do something to a terminal, which stand in texts alone, are written by their numbers.
+pub fn json_text(text: &str) {
+    let escaped = |c: char| match is_unseen(c) && c != '\n' {
+        true => format!("\\u{:04x}", c as u32),
+        false => c.to_string(),
+    };
+    match text.contains(is_unseen) {
+        true => data(text.chars().map(escaped).collect::<String>()),
+        false => data(text),
+    }
+}
+
+/// Writes a line for people to stderr; see [`visible`].
 pub fn note(text: impl AsRef<str>) {
+    styled(visible(text.as_ref()));
+}
+
+/// Writes a line to stderr that has colours of our own, and nothing of others that is not [`visible`]. When even that is impossible there is nobody left to tell.
+pub fn styled(text: impl AsRef<str>) {
     // In one piece: another program may write to the same place.
     let line = format!("{}\n", text.as_ref());
     let _ = io::stderr().lock().write_all(line.as_bytes());

@@ -164,7 +164,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bar {
             _ if self.quiet => {}
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(fuseline::visible(text)),
             None => print::note(text),
         }
     }

@@ -14,7 +14,7 @@ use crate::print;
 
 /// Writes diagnostics to stderr, each with its source line and the place underlined.
 pub fn diagnostics(found: &[Diagnostic], files: &Files) {
-    texts(found, files, print::is_rich()).iter().for_each(print::note);
+    texts(found, files, print::is_rich()).iter().for_each(print::styled);
 }
 
 /// Diagnostics as text for people, with or without colours.
@@ -23,18 +23,31 @@ fn texts(found: &[Diagnostic], files: &Files, rich: bool) -> Vec<String> {
     let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
     let text = |diagnostic| {
         let mut text = String::new();
+        let diagnostic = &visible(diagnostic);
         let shown = Shown::new(diagnostic, files);
         // Writing to a string does not fail.
         let _ = handler.render_report(&mut text, &shown);
         if !shown.is_drawn {
             let start = files.line_column(&diagnostic.place);
-            let file = files.path(diagnostic.place.file).display();
+            let file = files.path(diagnostic.place.file).display().to_string();
+            let file = fuseline::visible(&file);
             let _ = writeln!(text, "  at: {file}:{}:{}", start.line, start.column);
         }
         let _ = write!(text, "{}", elsewhere(diagnostic, files));
         text.trim_end().to_owned()
     };
     found.iter().map(text).collect()
+}
+
+/// A diagnostic of which no text does anything to a terminal.
+fn visible(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut shown = diagnostic.clone();
+    let Diagnostic { message, label, hint, related, .. } = &mut shown;
+    let related = related.iter_mut().map(|related| &mut related.message);
+    for text in [message].into_iter().chain(label).chain(hint).chain(related) {
+        *text = fuseline::visible(text).into_owned();
+    }
+    shown
 }
 
 /// One diagnostic as JSON: lines and columns count from 1, columns in characters.
@@ -88,7 +101,8 @@ fn elsewhere(diagnostic: &Diagnostic, files: &Files) -> String {
     others
         .map(|of| {
             let start = files.line_column(&of.place);
-            let file = files.path(of.place.file).display();
+            let file = files.path(of.place.file).display().to_string();
+            let file = fuseline::visible(&file);
             format!("  {file}:{}:{}: {}\n", start.line, start.column, of.message)
         })
         .collect()
@@ -110,7 +124,7 @@ const MAX_DRAWN_LINE_BYTES: usize = 2000;
 impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic, files: &Files) -> Self {
         let file = diagnostic.place.file;
-        let name = files.path(file).display().to_string();
+        let name = fuseline::visible(&files.path(file).display().to_string()).into_owned();
         let mut labels = vec![LabeledSpan::new_primary_with_span(
             diagnostic.label.clone(),
             diagnostic.place.span.clone(),
@@ -121,7 +135,12 @@ impl<'a> Shown<'a> {
         }));
         let text = files.text(file);
         let is_drawn = labels.iter().all(|label| is_drawable(text, label.offset(), label.len()));
-        Self { diagnostic, source: NamedSource::new(name, text.to_owned()), labels, is_drawn }
+        Self {
+            diagnostic,
+            source: NamedSource::new(name, fuseline::masked(text)),
+            labels,
+            is_drawn,
+        }
     }
 }
 

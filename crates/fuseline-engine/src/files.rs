@@ -32,7 +32,7 @@ pub const SETTLED: Duration = Duration::from_secs(60);
 const MAX_DEPTH: usize = 16;
 
 /// The name of the memo in a cache.
-const MEMO: &str = "files";
+pub(crate) const MEMO: &str = "files";
 
 /// Digests of source files, by content. A file is read once a run, however many actions use it.
 pub struct FileDigests {

@@ -68,6 +68,14 @@ pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheErro
     Ok(None)
 }
 
+/// How many lines of a run's jobs cannot be believed. One that was cut off, and one that another version wrote, can.
+pub fn damaged_jobs(cache: &Cache, run: &str) -> Result<usize, CacheError> {
+    let bytes = cache.read_run_file(run, FILE)?.unwrap_or_default();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.filter(|line| text_of_line(line).is_none()).count())
+}
+
 /// The line of a job.
 fn line(job: &Job) -> io::Result<String> {
     let json = serde_json::to_string(job)?;
@@ -76,14 +84,16 @@ fn line(job: &Job) -> io::Result<String> {
 
 /// The job of a line; none when the line is damaged.
 fn read_line(line: &[u8]) -> Option<Job> {
+    let job: Job = serde_json::from_str(text_of_line(line)?).ok()?;
+    (key_of(&job.fields) == job.key).then_some(job)
+}
+
+/// The JSON of a line, when it has the digest that the line says.
+fn text_of_line(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?;
     let (_, rest) = line.split_once(' ')?;
     let (digest, json) = rest.split_once(' ')?;
-    if digest.parse() != Ok(Digest::of(json)) {
-        return None;
-    }
-    let job: Job = serde_json::from_str(json).ok()?;
-    (key_of(&job.fields) == job.key).then_some(job)
+    (digest.parse() == Ok(Digest::of(json))).then_some(json)
 }
 
 impl Job {

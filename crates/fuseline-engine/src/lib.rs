@@ -44,7 +44,7 @@ pub use files::{FileDigests, open_regular};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Executed, Executor, Job, LocalExecutor};
-pub use job_log::{Logged, find_job};
+pub use job_log::{Logged, damaged_jobs, find_job};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
 pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};

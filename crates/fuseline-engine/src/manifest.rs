@@ -1,5 +1,7 @@
 //! What a run leaves behind when it ends: `cache/runs/ID/manifest.json`.
 
+use std::path::{Component, Path};
+
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError};
 use serde::{Deserialize, Serialize};
@@ -147,7 +149,23 @@ impl Manifest {
         if format != u64::from(MANIFEST_FORMAT) {
             return Err(ManifestError::OtherForm { run: run.to_owned(), found: format });
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        let problem = |problem: &str| ManifestError::Damaged {
+            run: run.to_owned(),
+            problem: problem.to_owned(),
+        };
+        // Whoever may write to a cache must not thereby write elsewhere, or pass one run off as another.
+        if manifest.run != run {
+            return Err(problem("it is of another run"));
+        }
+        let mut parts = Path::new(&manifest.workflow).components();
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+            return Err(problem("its workflow has no name that a folder could have"));
+        }
+        if manifest.actions.iter().any(|action| action.stage >= manifest.stages.len()) {
+            return Err(problem("it has an action of no stage"));
+        }
+        Ok(manifest)
     }
 
     /// How many actions ended in a state.

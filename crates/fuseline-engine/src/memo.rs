@@ -19,3 +19,10 @@ pub(crate) fn read<T: DeserializeOwned>(cache: &Cache, name: &str) -> Option<T> 
     let (digest, json) = bytes.split_first_chunk::<32>()?;
     (Digest::of(json).as_bytes() == digest).then(|| serde_json::from_slice(json).ok())?
 }
+
+/// Whether there is no memo of this name, or its bytes are those that were written.
+pub(crate) fn is_whole(cache: &Cache, name: &str) -> Result<bool, CacheError> {
+    let Some(bytes) = cache.read_memo(name)? else { return Ok(true) };
+    let parts = bytes.split_first_chunk::<32>();
+    Ok(parts.is_some_and(|(digest, json)| Digest::of(json).as_bytes() == digest))
+}

@@ -1,6 +1,7 @@
 //! What the outside offers to stages and keys.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, CacheError};
@@ -44,6 +45,17 @@ impl Services {
         {
             self.plugins.recall(described.descriptors);
         }
+    }
+
+    /// The memos of a cache that cannot be believed; nothing is lost but time.
+    pub fn damaged_memos(cache: &Cache) -> Result<Vec<PathBuf>, CacheError> {
+        let mut damaged = Vec::new();
+        for name in [crate::files::MEMO, PLUGINS] {
+            if !memo::is_whole(cache, name)? {
+                damaged.push(cache.folder().join("workflows").join(format!("{name}.memo")));
+            }
+        }
+        Ok(damaged)
     }
 
     /// Keeps on a cache what later runs need not find out again, when there is something new.

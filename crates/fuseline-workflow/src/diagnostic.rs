@@ -120,4 +120,44 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     }
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));
     diagnostics.dedup_by(|a, b| a.order() == b.order());
+    diagnostics.iter_mut().for_each(shorten);
+    limit(diagnostics);
+}
+
+/// As many diagnostics are kept; more than that are no slips.
+const MAX_DIAGNOSTICS: usize = 200;
+/// As many bytes of any of its texts, and as many other places.
+const MAX_WORDS_BYTES: usize = 2000;
+const MAX_RELATED: usize = 20;
+
+/// Cuts the texts of a diagnostic where they are longer than anybody reads.
+fn shorten(diagnostic: &mut Diagnostic) {
+    let Diagnostic { message, label, hint, related, .. } = diagnostic;
+    related.truncate(MAX_RELATED);
+    let related = related.iter_mut().map(|related| &mut related.message);
+    for text in [message].into_iter().chain(label).chain(hint).chain(related) {
+        if text.len() > MAX_WORDS_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_WORDS_BYTES));
+            text.push('…');
+        }
+    }
+}
+
+/// Keeps the first diagnostics, errors before warnings, and says how many there are more.
+fn limit(diagnostics: &mut Vec<Diagnostic>) {
+    if diagnostics.len() <= MAX_DIAGNOSTICS {
+        return;
+    }
+    let errors = diagnostics.iter().filter(|found| found.is_error()).count();
+    if errors > 0 {
+        diagnostics.retain(Diagnostic::is_error);
+    }
+    let more = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
+    let Some(next) = diagnostics.get(MAX_DIAGNOSTICS) else { return };
+    let message = format!("and {more} more of such; these are the first {MAX_DIAGNOSTICS}");
+    let mut rest = Diagnostic::error(codes::LIMIT, &next.place, message);
+    rest.severity = next.severity;
+    rest.hint = Some(codes::advice(codes::LIMIT));
+    diagnostics.truncate(MAX_DIAGNOSTICS);
+    diagnostics.push(rest);
 }

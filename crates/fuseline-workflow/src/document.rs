@@ -226,6 +226,15 @@ impl<'a> Reader<'a> {
                 self.found.push(Diagnostic::error(codes::LIMIT, &item.place, message));
             } else {
                 match (self.loader)(&path) {
+                    Ok(text) if !is_part_of_workflow(&text) => {
+                        // Not a line of it is shown: it may be anything that this user can read.
+                        let message = format!("{} is no part of a workflow", path.display());
+                        let hint = format!(
+                            "such a file has {} at the beginning of a line",
+                            names::list(&INCLUDED_KEYS)
+                        );
+                        self.found.push(refuse(message).hint(hint));
+                    }
                     Ok(text) => {
                         let file = self.files.add(path.clone(), text);
                         self.file(file, &path, true);
@@ -283,6 +292,25 @@ impl<'a> Reader<'a> {
             included,
         });
     }
+}
+
+/// Whether any line begins with one of the keys of an included file, in YAML or JSON.
+fn is_part_of_workflow(text: &str) -> bool {
+    let is_key = |word: &str| {
+        let word = word.trim_matches(['"', '\'']);
+        INCLUDED_KEYS.contains(&word) || ROOT_KEYS.contains(&word)
+    };
+    let is_blank = |line: &str| line.is_empty() || line.starts_with('#');
+    text.trim().is_empty()
+        || text.lines().all(|line| is_blank(line.trim()))
+        || text.lines().any(|line| {
+            let line = line.trim_start_matches(['{', ' ', '\u{feff}']);
+            let key = line.split_once(':');
+            key.is_some_and(|(word, rest)| {
+                let ends = rest.is_empty() || rest.starts_with([' ', '\t', '[', '{']);
+                is_key(word.trim()) && ends
+            })
+        })
 }
 
 /// The entries of the sections; what is left of them in the tree is that they are mappings.

@@ -228,6 +228,13 @@ impl Template {
 
     /// The value at one combination of the axes.
     pub fn evaluate(&self, environment: &mut Environment<'_>) -> Result<Value, Mistake> {
+        let value = self.value(environment)?;
+        let kept = environment.work.value(evaluate::text_bytes(&value));
+        kept.map_err(|refusal| refusal.at(&(0..0)))?;
+        Ok(value)
+    }
+
+    fn value(&self, environment: &mut Environment<'_>) -> Result<Value, Mistake> {
         match &self.body {
             Body::Constant(value) => Ok(value.clone()),
             Body::Whole(expression) => Ok(environment.evaluate(expression)?.into_owned()),
@@ -247,6 +254,8 @@ impl Template {
                                 )
                                 .hint("join a list with join(list, \",\")".to_owned())
                             })?);
+                            let fits = environment.work.text(text.len());
+                            fits.map_err(|refusal| refusal.at(&expression.span))?;
                         }
                     }
                 }

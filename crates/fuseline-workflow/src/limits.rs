@@ -10,6 +10,8 @@ pub struct Limits {
     pub max_text: usize,
     /// Values of one text, aliases expanded.
     pub max_values: usize,
+    /// Bytes of the texts that aliases stand for, in one text.
+    pub max_alias_bytes: usize,
     /// How deep lists and mappings may nest, and how deep expressions may.
     pub max_depth: usize,
     /// Files that `include:` may reach.
@@ -34,6 +36,7 @@ impl Default for Limits {
             max_actions: 1_000_000,
             max_text: 2 << 20,
             max_values: 200_000,
+            max_alias_bytes: 16 << 20,
             max_depth: 48,
             max_files: 64,
         }

@@ -98,6 +98,8 @@ mod suggest;
 mod table;
 mod time;
 mod unchanged;
+mod verify;
+mod visible;
 pub mod worker;
 
 use std::path::Path;
@@ -121,6 +123,8 @@ pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
 pub use table::{Form, Shown, Table, TableError};
 pub use time::utc_text;
+pub use verify::{UnsoundFile, find_unsound_files};
+pub use visible::{is_unseen, masked, visible};
 
 /// Opens the cache in a folder, which must be one: a mistyped name must not make an empty cache.
 pub fn open_cache(folder: impl AsRef<Path>) -> Result<Cache, Error> {
@@ -131,5 +135,8 @@ pub fn open_cache(folder: impl AsRef<Path>) -> Result<Cache, Error> {
 /// Opens the cache in a folder, if it is one. Nothing is made and nothing is written.
 pub fn cache_if_exists(folder: impl AsRef<Path>) -> Result<Option<Cache>, Error> {
     let folder = folder.as_ref();
-    Ok(if folder.join("format").exists() { Some(Cache::open(folder)?) } else { None })
+    // One that has lost the file that says its format is judged as any other.
+    let is_cache = folder.join("format").exists()
+        || ["objects", "actions", "runs"].iter().all(|part| folder.join(part).is_dir());
+    Ok(if is_cache { Some(Cache::open(folder)?) } else { None })
 }

@@ -80,17 +80,30 @@ impl RunContext {
             Error::request(format!("the context of run {run} {problem}")).with_hint(hint.to_owned())
         };
         let bytes = cache.read_run_file(run, CONTEXT_FILE)?.ok_or_else(|| wrong("is not there"))?;
-        let context: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| wrong(&format!("is damaged: {error}")))?;
-        if context.format != FORMAT {
-            return Err(wrong("has another form"));
+        match Self::decode(&bytes).map_err(|problem| wrong(&problem))? {
+            Some(context) => Ok(context),
+            None => Err(wrong("has another form")),
         }
+    }
+
+    /// Decodes a context, or says what is wrong with it; none when it is of another form.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, String> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u32,
+        }
+        let damaged = |error: serde_json::Error| format!("is damaged: {error}");
+        let Form { format } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if format != FORMAT {
+            return Ok(None);
+        }
+        let context: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         // Whoever may write to a cache must not thereby write elsewhere.
         let outputs = context.outputs.iter().map(|output| output.file.as_str());
         let mut names = outputs.chain(context.texts.iter().map(|(name, _)| name.as_str()));
         match names.find(|name| !stays_inside(name)) {
-            Some(name) => Err(wrong(&format!("names {name:?}, which is no file within a folder"))),
-            None => Ok(context),
+            Some(name) => Err(format!("names {name:?}, which is no file within a folder")),
+            None => Ok(Some(context)),
         }
     }
 }
@@ -107,7 +120,7 @@ pub(crate) fn reached_outputs<'p>(
 }
 
 /// Whether a name leads to a place within the folder that it is joined to.
-fn stays_inside(name: &str) -> bool {
+pub(crate) fn stays_inside(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -1,11 +1,12 @@
 //! A workflow file with everything that decides how it is read.
 
 use std::cell::RefCell;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
-use fuseline_engine::{Depth, Kinds, Plan, Services};
+use fuseline_engine::{Depth, Kinds, Plan, Services, open_regular};
 use fuseline_host::Isolation;
 use fuseline_workflow::{
     Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, codes,
@@ -94,7 +95,7 @@ impl Study {
         let note = |path: &Path, text: &str| {
             texts_read.borrow_mut().push((path.to_owned(), Digest::of(text)));
         };
-        let load = |path: &Path| std::fs::read_to_string(path).inspect(|text| note(path, text));
+        let load = |path: &Path| read_included(path).inspect(|text| note(path, text));
         let checked = self.read_texts()?.map_or_else(
             |unreadable| *unreadable,
             |(text, params_file)| {
@@ -243,10 +244,31 @@ fn find_stages(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Erro
 /// A text, or the diagnostic of a file that is no text.
 type Text<T> = Result<T, Box<Checked>>;
 
+/// The text of a file that a workflow includes.
+fn read_included(path: &Path) -> io::Result<String> {
+    let bytes = open_regular(path).and_then(read_bounded)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))
+}
+
+/// All bytes of a file, unless they are more than the language reads.
+fn read_bounded(file: std::fs::File) -> io::Result<Vec<u8>> {
+    let max = Limits::default().max_text;
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > max {
+        true => {
+            Err(io::Error::other(format!("it has more than {max} bytes, and no more are read")))
+        }
+        false => Ok(bytes),
+    }
+}
+
 /// The text of a file, or a diagnostic at its first byte that is not UTF-8.
 fn read_text(path: &Path) -> Result<Text<String>, Error> {
-    let bytes =
-        std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    // A pipe is read as it comes, once.
+    let bytes = std::fs::File::open(path)
+        .and_then(read_bounded)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
     Ok(String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let mut files = Files::default();

@@ -182,14 +182,15 @@ impl Table {
         }
     }
 
-    /// Numbers in the fewest digits that give the same number again; a missing value is empty.
+    /// Numbers in the fewest digits that give the same number again; a missing value is empty. A text that a spreadsheet
+    /// would run as a formula has a `'` before it.
     fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.names())?;
+        writer.write_record(self.names().into_iter().map(inert))?;
         for row in 0..self.rows() {
             let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
                 Cell::Missing => String::new(),
-                Cell::Text(text) => text,
+                Cell::Text(text) => inert(text),
                 Cell::Integer(number) => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
                 Cell::Truth(truth) => truth.to_string(),
@@ -218,6 +219,12 @@ impl Table {
         bytes.extend(b"\n]\n");
         Ok(bytes)
     }
+}
+
+/// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'` before it.
+fn inert(text: String) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
+    if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }
 }
 
 /// A column as plain ones: a list becomes a column for each of its places, a category its name.

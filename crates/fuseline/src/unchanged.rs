@@ -22,7 +22,7 @@ use crate::run::{
     Observer, RunHandle, RunOptions, RunProgress, deliver_outputs, refuse_to_overwrite,
     results_folder,
 };
-use crate::run_context::{CONTEXT_FILE, reached_outputs};
+use crate::run_context::{CONTEXT_FILE, reached_outputs, stays_inside};
 use crate::study::{OpenStudy, Study};
 
 /// The note of a run that reached all of its plan; its manifest and its context follow.
@@ -72,7 +72,8 @@ pub(crate) fn repeat(
     observer: &mut Observer<'_>,
 ) -> Result<Repetition, Error> {
     let changed = |handle| Ok(Repetition::Changed(Box::new(handle)));
-    let Some((note, start)) = Note::decode(handle.index.note()) else { return changed(handle) };
+    let note = Note::decode(handle.index.note()).filter(|(note, _)| note.stays_inside());
+    let Some((note, start)) = note else { return changed(handle) };
     let digests = match options.rehash {
         true => FileDigests::default(),
         false => FileDigests::remembered(&handle.cache),
@@ -184,6 +185,13 @@ impl Note {
         Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
     }
 
+    /// Whether every output stays within the folder of results: whoever may write to a cache must not thereby write
+    /// elsewhere.
+    fn stays_inside(&self) -> bool {
+        let mut outputs = self.outputs.iter().map(|(file, _)| file.to_str());
+        outputs.all(|file| file.is_some_and(stays_inside)) && stays_inside(&self.workflow)
+    }
+
     /// Whether the request is the same, and every file is as it was.
     fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
@@ -199,6 +207,27 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_names_no_place_outside_of_the_results() {
+        let note = |file: &str, workflow: &str| Note {
+            request: Digest::of("request"),
+            files: Vec::new(),
+            rules: None,
+            workflow: workflow.to_owned(),
+            stages: Vec::new(),
+            outputs: vec![(PathBuf::from(file), Digest::of("report"))],
+            cautions: Vec::new(),
+            warnings: NotedWarnings::default(),
+            manifest: 0,
+        };
+        assert!(note("tables/report.html", "small").stays_inside());
+        for (file, workflow) in
+            [("../up", "small"), ("/tmp/up", "small"), ("a/../../up", "small"), ("up", "../small")]
+        {
+            assert!(!note(file, workflow).stays_inside(), "{file} of {workflow}");
+        }
+    }
 
     #[test]
     fn a_note_is_read_or_is_none_whatever_its_bytes_are() {

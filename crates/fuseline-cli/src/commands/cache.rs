@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseline::{Cache, open_cache};
+use fuseline::{Cache, UnsoundFile, find_unsound_files, open_cache};
 use fuseline_artifact::Digest;
 use fuseline_cache::GcOptions;
 use serde_json::json;
@@ -113,6 +113,8 @@ fn status(cache: &Cache, format: Format) -> Result<Exit, Failure> {
 /// Exit code 1 when anything is damaged or missing.
 fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
     let report = cache.verify()?;
+    let unsound = find_unsound_files(cache)?;
+    let is_sound = report.is_sound() && unsound.is_empty();
     match format {
         Format::Json => {
             let aside = |of: &fuseline_cache::SetAside| {
@@ -123,12 +125,16 @@ fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
                 })
             };
             print::json(&json!({
-                "sound": report.is_sound(),
+                "sound": is_sound,
                 "objects": report.objects,
                 "bytes": report.bytes,
                 "records": report.records,
                 "damaged_objects": report.damaged_objects.iter().map(aside).collect::<Vec<_>>(),
                 "damaged_records": report.damaged_records.iter().map(aside).collect::<Vec<_>>(),
+                "unsound_files": unsound.iter().map(|of: &UnsoundFile| json!({
+                    "file": of.path.display().to_string(),
+                    "problem": of.problem,
+                })).collect::<Vec<_>>(),
                 "missing": report.missing.iter().map(|of| json!({
                     "key": of.key.to_string(),
                     "port": of.port,
@@ -146,6 +152,9 @@ fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
                     text += &format!("  it is now {}\n", of.path.display());
                 }
             }
+            for of in &unsound {
+                text += &format!("{}: {}\n", of.path.display(), of.problem);
+            }
             for of in &report.missing {
                 text += &format!("object {}: missing\n", of.digest);
                 text += &format!("  it is the output {} of action {}\n", of.port, of.key);
@@ -155,9 +164,10 @@ fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
                 report.objects,
                 amount::bytes(report.bytes),
                 report.records,
-                match report.is_sound() {
-                    true => "all are sound.".to_owned(),
-                    false => format!(
+                match (is_sound, report.is_sound()) {
+                    (true, _) => "all are sound.".to_owned(),
+                    (_, true) => format!("all are sound; {} other files are not.", unsound.len()),
+                    _ => format!(
                         "{} damaged, {} missing; the next run makes them again.",
                         report.damaged_objects.len() + report.damaged_records.len(),
                         report.missing.len()
@@ -167,7 +177,7 @@ fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
             print::result(text);
         }
     }
-    Ok(if report.is_sound() { Exit::Done } else { Exit::ActionFailed })
+    Ok(if is_sound { Exit::Done } else { Exit::ActionFailed })
 }
 
 fn gc(cache: &Cache, options: &GcOptions, format: Format) -> Result<Exit, Failure> {

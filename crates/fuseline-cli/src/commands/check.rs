@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let Check { plan, diagnostics } = study.check();
     match args.format {
         CheckFormat::Sarif => {
-            print::result(sarif::log(&diagnostics, study.files()));
+            print::data(sarif::log(&diagnostics, study.files()));
         }
         CheckFormat::Json => {
             let found: Vec<_> =

@@ -22,6 +22,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::Args::command(), "fuseline", &mut script);
-    print::result(String::from_utf8_lossy(&script));
+    print::data(String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

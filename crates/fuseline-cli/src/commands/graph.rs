@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         }
     }
     let drawing = if args.expand { actions(&plan, &cached) } else { stages(&plan, &cached) };
-    print::result(match args.format {
+    print::data(match args.format {
         GraphFormat::Svg => svg::draw(&plan.workflow().name, &drawing),
         GraphFormat::Dot => dot(&plan.workflow().name, &drawing),
         GraphFormat::Mermaid => mermaid(&drawing),

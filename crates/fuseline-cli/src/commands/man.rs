@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let command = args::Args::command();
     let Some(folder) = &args.out else {
-        print::result(String::from_utf8_lossy(&page(&command)?));
+        print::data(String::from_utf8_lossy(&page(&command)?));
         return Ok(Exit::Done);
     };
     let mut command = command.disable_help_subcommand(true);

@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failure};
 use crate::print;
 
 pub fn run() -> Result<Exit, Failure> {
-    print::result(text());
+    print::data(text());
     Ok(Exit::Done)
 }
 

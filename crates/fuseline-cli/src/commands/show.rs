@@ -1,5 +1,6 @@
 //! `fuseline show`: an artifact as a table, or as a file. Executes nothing.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use fuseline::{Artifacts, Error, Form, open_cache};
@@ -77,7 +78,11 @@ fn print_document(args: &Args, bytes: &[u8]) -> Result<(), Failure> {
         Failure::wrong(format!("{} is a document of {length} bytes that is not text", args.output))
             .hint("--export FILE writes it to a file")
     })?;
-    print::result(text);
+    // A terminal is looked at, and anything else gets the document as it is.
+    match std::io::stdout().is_terminal() {
+        true => print::result(text),
+        false => print::data(text),
+    }
     Ok(())
 }
 
@@ -85,7 +90,7 @@ fn print_table(args: &Args, artifacts: &Artifacts<'_>) -> Result<(), Failure> {
     let table = artifacts.table()?;
     if args.format == Format::Json {
         let json = table.write(Form::Json).map_err(Error::from)?;
-        print::result(String::from_utf8_lossy(&json));
+        print::json_text(&String::from_utf8_lossy(&json));
         return Ok(());
     }
     let rows = if args.rows == 0 { usize::MAX } else { args.rows };

@@ -4,14 +4,15 @@
 use std::io;
 use std::path::Path;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Sets the limits of this process: memory, no core files, few open files.
+/// Sets the limits of this process: memory, no core files, few open files. A limit that is lower already stays.
 pub fn limit(memory: u64) -> io::Result<()> {
-    let both = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::Data, both(memory))?;
-    setrlimit(Resource::Core, both(0))?;
-    setrlimit(Resource::Nofile, both(256))?;
+    for (resource, most) in [(Resource::Data, memory), (Resource::Core, 0), (Resource::Nofile, 256)]
+    {
+        let most = getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
     Ok(())
 }
 

@@ -17,12 +17,37 @@ use crate::workflow::Axis;
 pub(crate) struct Work {
     left: usize,
     longest: usize,
+    /// Bytes of text that may still be made.
+    text_left: usize,
 }
+
+/// Bytes that a text which an expression makes may have.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+/// As many bytes of text may be made for each step that may be taken.
+const TEXT_BYTES_PER_STEP: usize = 16;
 
 impl Work {
     /// `steps` that may be taken. `longest`: elements that a list may have.
     pub fn new(steps: usize, longest: usize) -> Self {
-        Self { left: steps, longest }
+        Self { left: steps, longest, text_left: steps.saturating_mul(TEXT_BYTES_PER_STEP) }
+    }
+
+    /// Making a text takes memory.
+    pub(super) fn text(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if bytes > MAX_TEXT_BYTES {
+            let message = format!("a text of {bytes} bytes is longer than {MAX_TEXT_BYTES}");
+            return Err(Refusal::limit(message));
+        }
+        self.value(bytes)
+    }
+
+    /// So does a value that is made of texts.
+    pub(super) fn value(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let message = "the values of this workflow are made of more text than fits; \
+                       --max-actions raises the limit";
+        let left = self.text_left.checked_sub(bytes);
+        self.text_left = left.ok_or_else(|| Refusal::limit(message))?;
+        Ok(())
     }
 
     fn step(&mut self) -> Result<(), Refusal> {
@@ -236,7 +261,10 @@ impl<'a> Environment<'a> {
                 truth(found == (operator == Binary::In))
             }
             Binary::Add if a.is_string() && b.is_string() => {
-                let text = [a.as_str(), b.as_str()].into_iter().flatten().collect::<String>();
+                let texts = [a.as_str(), b.as_str()].into_iter().flatten();
+                let bytes = texts.clone().map(str::len).sum();
+                self.work.text(bytes).map_err(|refusal| refusal.at(&whole.span))?;
+                let text = texts.collect::<String>();
                 Ok(Cow::Owned(Value::String(text)))
             }
             Binary::Add if a.is_array() && b.is_array() => {
@@ -343,6 +371,18 @@ pub(super) fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
         let (a, b) = (crate::yaml::describe(a), crate::yaml::describe(b));
         format!("{a} and {b} have no order")
     })
+}
+
+/// The bytes of the texts of a value.
+pub(super) fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(text_bytes).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, field)| name.len() + text_bytes(field)).sum()
+        }
+        _ => 0,
+    }
 }
 
 /// A value as it stands in a text; `None` for lists and mappings.

@@ -276,6 +276,7 @@ fn join(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
         work.visit(1 + item.len() + separator.len())?;
         text.push_str(&item);
     }
+    work.text(text.len())?;
     Ok(text.into())
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn parse(
         text,
         budget: limits.max_values,
         limit: limits.max_values,
+        alias_bytes_left: limits.max_alias_bytes,
+        max_alias_bytes: limits.max_alias_bytes,
         stack: Vec::new(),
         anchors: BTreeMap::new(),
         root: None,
@@ -62,6 +64,8 @@ struct Builder<'a> {
     text: &'a str,
     budget: usize,
     limit: usize,
+    alias_bytes_left: usize,
+    max_alias_bytes: usize,
     stack: Vec<Frame>,
     anchors: BTreeMap<usize, Node>,
     root: Option<Node>,
@@ -194,6 +198,17 @@ impl Builder<'_> {
         false
     }
 
+    fn spend_alias(&mut self, bytes: usize, place: &Place) -> bool {
+        if let Some(left) = self.alias_bytes_left.checked_sub(bytes) {
+            self.alias_bytes_left = left;
+            return true;
+        }
+        let message = format!("its aliases stand for more than {} bytes", self.max_alias_bytes);
+        let hint = "make a param of a long text, and name the param".to_owned();
+        self.found.push(Diagnostic::error(codes::LIMIT, place, message).hint(hint));
+        false
+    }
+
     fn open(&mut self, place: &Place, anchor: usize, open: Open) -> bool {
         let is_key =
             matches!(self.stack.last(), Some(Frame { open: Open::Mapping { key: None, .. }, .. }));
@@ -231,8 +246,13 @@ impl Builder<'_> {
     fn alias(&mut self, anchor: usize, place: &Place) -> bool {
         match self.anchors.get(&anchor) {
             Some(node) => {
-                let node = node.clone();
-                self.spend(count(&node), place) && self.node(node, 0)
+                let Size { values, bytes } = size(node);
+                // Before anything is copied.
+                if !self.spend(values, place) || !self.spend_alias(bytes, place) {
+                    return false;
+                }
+                let node = self.anchors.get(&anchor).cloned();
+                node.is_some_and(|node| self.node(node, 0))
             }
             None => {
                 self.refuse(place, "an alias cannot stand inside of its own anchor", "remove it")
@@ -247,10 +267,11 @@ impl Builder<'_> {
             return false;
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
-            if !self.spend(count(&node), &place) {
+            let Size { values, bytes } = size(&node);
+            if !self.spend(values, &place) || !self.spend_alias(bytes, &place) {
                 return false;
             }
+            self.anchors.insert(anchor, node.clone());
         }
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
@@ -328,10 +349,28 @@ impl Builder<'_> {
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.data {
-        Data::Scalar(_) => 0,
-        Data::Sequence(items) => items.iter().map(count).sum(),
-        Data::Mapping(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+/// How much there is in a tree.
+struct Size {
+    values: usize,
+    /// Of all of its texts.
+    bytes: usize,
+}
+
+fn size(node: &Node) -> Size {
+    let add = |one: Size, other: Size| Size {
+        values: one.values + other.values,
+        bytes: one.bytes + other.bytes,
+    };
+    let value = Size { values: 1, bytes: 0 };
+    match &node.data {
+        Data::Scalar(scalar) => Size { values: 1, bytes: scalar.text.len() },
+        Data::Sequence(items) => items.iter().map(size).fold(value, add),
+        Data::Mapping(entries) => {
+            let entry = |entry: &Entry| {
+                let Size { values, bytes } = size(&entry.value);
+                Size { values, bytes: bytes + entry.key.len() }
+            };
+            entries.iter().map(entry).fold(value, add)
+        }
     }
 }

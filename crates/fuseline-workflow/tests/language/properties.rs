@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fuseline_workflow::{Checked, Limits, ParamsFile, Source, check};
+use fuseline_workflow::{Checked, Diagnostic, Limits, ParamsFile, Source, check};
 use proptest::prelude::*;
 
 use crate::faulty::files;
@@ -192,11 +192,23 @@ fn hostile_texts_end_soon() {
         format!("fuseline: 1\nname: t\naxes:\n{}stages:\n  a: {{ uses: simulate.features, over: [{}] }}\n",
             (0..300).map(|n| format!("  a{n}: [0, 1]\n")).collect::<String>(),
             (0..300).map(|n| format!("a{n}")).collect::<Vec<_>>().join(", ")),
+        format!("fuseline: 1\nname: t\nx: &a {}\ny: [{}]\n", "x".repeat(1_000_000), "*a, ".repeat(4_000)),
+        format!("fuseline: 1\nname: t\nparams:\n  p: {}\nstages:\n  a:\n    uses: simulate.features\n    with:\n      examples: ${{{{ len({}) }}}}\n",
+            "p".repeat(100_000), ["params.p"; 40].join(" + ")),
+        format!("fuseline: 1\nname: t\naxes:\n  a: ${{{{ range(1000) }}}}\nstages:\n  a:\n    uses: simulate.features\n    over: [a]\n    with:\n      examples: ${{{{ a }}}}\n      name: {}\n", "x".repeat(1_000_000)),
+        format!("fuseline: 1\nname: t\nstages:\n{}",
+            (0..1_000).map(|n| format!("  stage_number_{n}: {{ uses: simulate.fetures, inputs: {{ a: stage_numbr_{n} }} }}\n")).collect::<String>()),
+        format!("fuseline: 1\nname: t\nstages:\n  a:\n    uses: simulate.features\n    with: {{ {} }}\n",
+            (0..10_000).map(|n| format!("exampels_{n}: 1")).collect::<Vec<_>>().join(", ")),
     ];
     for text in &texts {
         let (checked, time) = timed(text);
         assert!(checked.workflow.is_none(), "{}", &text[..60]);
         assert!(time < SOON, "{time:?} for {}", &text[..60]);
+        let words =
+            |found: &Diagnostic| found.message.len() + found.hint.as_ref().map_or(0, String::len);
+        let said: usize = checked.diagnostics.iter().map(words).sum();
+        assert!(said < 1 << 20, "{said} bytes of messages for {}", &text[..60]);
     }
 }
 

@@ -135,7 +135,8 @@ fn decimals(cell: &Cell) -> Option<usize> {
 
 /// A text on one line, cut where it gets long.
 fn short(text: &str) -> String {
-    let clean: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = crate::visible(text).replace('\n', "\\n").replace('\t', "\\t");
+    let clean: Vec<char> = text.chars().collect();
     if clean.len() <= WIDEST {
         return clean.into_iter().collect();
     }

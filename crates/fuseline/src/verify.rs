@@ -1,0 +1,47 @@
+//! What a cache holds beside objects and records, looked at as input: whoever may write to a cache wrote it.
+
+use std::path::PathBuf;
+
+use fuseline_cache::Cache;
+use fuseline_engine::{Manifest, ManifestError, Services, damaged_jobs};
+
+use crate::error::Error;
+use crate::run_context::{CONTEXT_FILE, RunContext};
+
+/// A file of a cache that is not what it should be. Nothing is made of it, and nothing is lost but what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsoundFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Finds the manifests, contexts and jobs of runs, indexes and memos that are not what they should be. What another version
+/// wrote, or a run that was killed did not finish, is sound.
+pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
+    let mut unsound = Vec::new();
+    let mut note = |path: PathBuf, problem: String| unsound.push(UnsoundFile { path, problem });
+    for run in cache.runs()? {
+        let folder = cache.runs_folder().join(&run);
+        match Manifest::of(cache, &run) {
+            Ok(_) | Err(ManifestError::Missing { .. } | ManifestError::OtherForm { .. }) => {}
+            Err(error) => note(folder.join("manifest.json"), error.to_string()),
+        }
+        if let Some(bytes) = cache.read_run_file(&run, CONTEXT_FILE)?
+            && let Err(problem) = RunContext::decode(&bytes)
+        {
+            note(folder.join(CONTEXT_FILE), format!("it {problem}"));
+        }
+        if let damaged @ 1.. = damaged_jobs(cache, &run)? {
+            note(folder.join("jobs"), format!("{damaged} of its lines are no jobs"));
+        }
+    }
+    for path in cache.damaged_indexes()? {
+        note(path, "it is no index; the next run of its workflow does without".to_owned());
+    }
+    for path in Services::damaged_memos(cache)? {
+        note(path, "it is no memo; the next run does without".to_owned());
+    }
+    Ok(unsound)
+}
