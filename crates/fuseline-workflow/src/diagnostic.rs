@@ -125,7 +125,7 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// As many diagnostics are kept; more than that are no slips.
-const MAX_DIAGNOSTICS: usize = 200;
+const MAX_DIAGNOSTICS: usize = 1_000;
 /// As many bytes of any of its texts, and as many other places.
 const MAX_WORDS_BYTES: usize = 2000;
 const MAX_RELATED: usize = 20;
