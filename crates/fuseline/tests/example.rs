@@ -1,4 +1,5 @@
 //! The library as a program uses it: a test without a harness, since fusion rules run in copies of the program.
+#![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 #[path = "../examples/study.rs"]
 #[expect(dead_code, reason = "the example's own main is not called")]
