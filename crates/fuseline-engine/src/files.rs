@@ -2,7 +2,7 @@
 //!
 //! A file counts by its bytes. The memo says which digest a file had when its identity, size, time of change and time of
 //! change of its metadata were these; a file that still has all of them is not read again. That is only safe if a later
-//! edit must show in one of them, so a file is remembered only on a filesystem that is [known](keeps_change_time) to
+//! edit must show in one of them, so a file is remembered only on a filesystem that is known to
 //! keep these times itself, and once it has been left alone for [`SETTLED`]: far longer than the clock of any
 //! filesystem stands still between two edits, and than a mapped page stays unwritten. Anything changed since then has a
 //! later time of change of its metadata, which no program can set back.

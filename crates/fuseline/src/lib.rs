@@ -35,7 +35,7 @@
 //! # Look before running
 //!
 //! [`Study::open`] reads the workflow. [`OpenStudy::check`] finds every mistake in it, each a [`Diagnostic`] at its
-//! place; [`OpenStudy::plan`] gives the graph of actions, and [`inspect`] says of each whether a cache holds it, and why
+//! place; [`OpenStudy::plan`] gives the graph of actions, and [`inspect`](fn@inspect) says of each whether a cache holds it, and why
 //! not. None of these takes a lease or writes anything.
 //!
 //! ```no_run
