@@ -1,4 +1,5 @@
-//! Inputs made to hurt: what is too large, without end, or not what it says is an answer in words, soon and in little memory.
+//! Inputs made to hurt: what is too large, without end, or not what it says is an answer in words,
+//! soon and in little memory.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +9,8 @@ use fuseline_tests::{Lab, Ran, fuseline, root};
 
 /// Nothing of these takes longer, on a machine that does much else.
 const SOON: Duration = Duration::from_secs(60);
-/// The address space that a command may have, in KiB: what it reserves counts, and not what it uses.
+/// The address space that a command may have, in KiB: what it reserves counts, and not what it
+/// uses.
 const ADDRESS_SPACE_KIB: u32 = 6 << 20;
 /// The memory that a run may use.
 const MEMORY: u64 = 1 << 30;

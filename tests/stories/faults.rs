@@ -353,7 +353,8 @@ fn a_collection_works_where_nothing_can_be_written() {
     }
 }
 
-/// The command as one of two users of a group, or `None`, said aloud, where this one may not become another.
+/// The command as one of two users of a group, or `None`, said aloud, where this one may not become
+/// another.
 fn as_user(lab: &Lab, user: u32, umask: &str, arguments: &[&str]) -> Option<Command> {
     let mut command = Command::new("setpriv");
     command.args([format!("--reuid={user}"), "--regid=41000".to_owned()]).arg("--clear-groups");

@@ -1,4 +1,5 @@
-//! What others wrote: data, programs and caches say what they like, and do nothing by it. `docs/trust.md` is about it.
+//! What others wrote: data, programs and caches say what they like, and do nothing by it.
+//! `docs/trust.md` is about it.
 
 use std::fs;
 

@@ -166,7 +166,8 @@ impl Cache {
         Ok(report)
     }
 
-    /// The lease of a collection. Where no file can be made any more, that of the folder of leases stands for it.
+    /// The lease of a collection. Where no file can be made any more, that of the folder of leases
+    /// stands for it.
     fn lease_collection(&self) -> Result<CollectionLease, CacheError> {
         loop {
             match Lease::acquire(&self.layout.leases.join("gc"), true) {
@@ -193,7 +194,8 @@ impl Cache {
     /// Removes the lease files that killed processes have left. They do no harm, but there may be many.
     fn remove_dead_leases(&self) -> Result<(), CacheError> {
         for entry in self.list(&self.layout.leases)?.iter().filter(|entry| entry.name != "gc") {
-            // Who takes a lease and gives it back removes the file. What this user may not remove stays.
+            // Who takes a lease and gives it back removes the file. What this user may not remove
+            // stays.
             match Lease::acquire(&self.layout.leases.join(&entry.name), false) {
                 Ok(_) | Err(CacheError::ReadOnly { .. }) => {}
                 Err(error) => return Err(error),
@@ -202,7 +204,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes what killed processes were writing beside objects and records: indexes, memos, what runs left behind.
+    /// Removes what killed processes were writing beside objects and records: indexes, memos, what
+    /// runs left behind.
     fn collect_temporary(
         &self,
         options: &GcOptions,

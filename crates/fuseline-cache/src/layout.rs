@@ -118,8 +118,8 @@ fn sharded(folder: &Path, digest: &Digest) -> PathBuf {
     path
 }
 
-/// A name in the same folder that no file of this process had before, and that none of another process has: processes
-/// in two containers may have one number.
+/// A name in the same folder that no file of this process had before, and that none of another
+/// process has: processes in two containers may have one number.
 pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     static DRAWN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));

@@ -100,7 +100,8 @@ impl Lease {
         Ok(None)
     }
 
-    /// Takes the lease of a folder itself, where no file can be made. Waits as long as another holds it.
+    /// Takes the lease of a folder itself, where no file can be made. Waits as long as another
+    /// holds it.
     pub(crate) fn of_folder(folder: &Path) -> Result<FolderLease, CacheError> {
         let file = File::open(folder).map_err(CacheError::read(folder))?;
         let no_locks = |source| CacheError::NoLocks { path: folder.to_owned(), source };
@@ -147,7 +148,8 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was removed.
+/// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was
+/// removed.
 fn replace_dead(path: &Path) -> io::Result<bool> {
     let file = File::open(path)?;
     match file.try_lock() {

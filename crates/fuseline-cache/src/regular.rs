@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Opens a file to read it; an error unless it is a regular file, which gives the same bytes when it is read again.
+/// Opens a file to read it; an error unless it is a regular file, which gives the same bytes when
+/// it is read again.
 ///
 /// Never waits: a pipe is not opened, not even one that takes the name at this moment.
 pub fn open_regular(path: &Path) -> io::Result<File> {

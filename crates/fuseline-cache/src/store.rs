@@ -67,8 +67,8 @@ pub struct Entry {
 /// The filesystem of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalStore {
-    /// The mode of the cache's folder, where others than its owner may write to it: what is made in it gets the same
-    /// rights, whatever the umask of whoever makes it.
+    /// The mode of the cache's folder, where others than its owner may write to it: what is made in
+    /// it gets the same rights, whatever the umask of whoever makes it.
     shared_mode: Option<u32>,
 }
 

@@ -18,8 +18,8 @@ pub fn result(text: impl AsRef<str>) {
     data(visible(text.as_ref()));
 }
 
-/// Writes data to stdout as it is. A reader that went away (`| head`) silences it and changes nothing else: what the command
-/// found decides how it ends. A full disk ends it with words.
+/// Writes data to stdout as it is. A reader that went away (`| head`) silences it and changes
+/// nothing else: what the command found decides how it ends. A full disk ends it with words.
 pub fn data(text: impl AsRef<str>) {
     let mut stdout = io::stdout().lock();
     let text = text.as_ref();
@@ -42,7 +42,8 @@ pub fn json(value: &serde_json::Value) {
     json_text(&value.to_string());
 }
 
-/// Writes JSON to stdout; letters that do something to a terminal, which stand in texts alone, are written by their numbers.
+/// Writes JSON to stdout; letters that do something to a terminal, which stand in texts alone, are
+/// written by their numbers.
 pub fn json_text(text: &str) {
     let escaped = |c: char| match is_unseen(c) && c != '\n' {
         true => format!("\\u{:04x}", c as u32),
@@ -59,7 +60,8 @@ pub fn note(text: impl AsRef<str>) {
     styled(visible(text.as_ref()));
 }
 
-/// Writes a line to stderr that has colours of our own, and nothing of others that is not [`visible`]. When even that is impossible there is nobody left to tell.
+/// Writes a line to stderr that has colours of our own, and nothing of others that is not
+/// [`visible`]. When even that is impossible there is nobody left to tell.
 pub fn styled(text: impl AsRef<str>) {
     // In one piece: another program may write to the same place.
     let line = format!("{}\n", text.as_ref());

@@ -1,11 +1,12 @@
 //! Digests of source files, with a memo of them that outlives the run.
 //!
-//! A file counts by its bytes. The memo says which digest a file had when its identity, size, time of change and time of
-//! change of its metadata were these; a file that still has all of them is not read again. That is only safe if a later
-//! edit must show in one of them, so a file is remembered only on a filesystem that is known to
-//! keep these times itself, and once it has been left alone for [`SETTLED`]: far longer than the clock of any
-//! filesystem stands still between two edits, and than a mapped page stays unwritten. Anything changed since then has a
-//! later time of change of its metadata, which no program can set back.
+//! A file counts by its bytes. The memo says which digest a file had when its identity, size, time
+//! of change and time of change of its metadata were these; a file that still has all of them is
+//! not read again. That is only safe if a later edit must show in one of them, so a file is
+//! remembered only on a filesystem that is known to keep these times itself, and once it has been
+//! left alone for [`SETTLED`]: far longer than the clock of any filesystem stands still between two
+//! edits, and than a mapped page stays unwritten. Anything changed since then has a later time of
+//! change of its metadata, which no program can set back.
 //! **Invariant:** no time enters a key; the memo can only save reading.
 
 mod trust;
@@ -38,7 +39,8 @@ pub(crate) const MEMO: &str = "files";
 pub struct FileDigests {
     known: Mutex<BTreeMap<PathBuf, Digest>>,
     memo: Mutex<Memo>,
-    /// Whether the times of a file can be relied on. Another answer than [`keeps_change_time`] is for tests.
+    /// Whether the times of a file can be relied on. Another answer than [`keeps_change_time`] is
+    /// for tests.
     is_trusted: fn(&File) -> bool,
 }
 
@@ -127,8 +129,8 @@ impl FileDigests {
         Digest::of("no file\n")
     }
 
-    /// Whether a path is what it was when it had this digest: a file, the data files of a folder, all files of a folder, or
-    /// nothing at all.
+    /// Whether a path is what it was when it had this digest: a file, the data files of a folder,
+    /// all files of a folder, or nothing at all.
     pub fn is_unchanged(&self, path: &Path, digest: &Digest) -> bool {
         match self.digest(path) {
             Ok(found) if found == *digest => true,
@@ -148,7 +150,8 @@ impl FileDigests {
         }
         let file = open_regular(path)?;
         let before = Looks::of(&file.metadata()?).filter(|looks| {
-            // Whole seconds are what makers of images set times to, be it on a filesystem that keeps them.
+            // Whole seconds are what makers of images set times to, be it on a filesystem that
+            // keeps them.
             looks.changed.1 != 0 && (self.is_trusted)(&file)
         });
         // A path that is no text is not remembered; its file is read.
@@ -182,7 +185,8 @@ pub fn data_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     files_in(folder, |name| !name.starts_with(['_', '.']))
 }
 
-/// The files of a folder and of the folders in it whose names are wanted, in the order of their paths.
+/// The files of a folder and of the folders in it whose names are wanted, in the order of their
+/// paths.
 fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![(folder.to_owned(), 0)];

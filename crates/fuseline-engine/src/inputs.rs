@@ -222,8 +222,8 @@ impl Inputs<'_> {
         made
     }
 
-    /// An error when a file that the key names is no longer what was keyed, for who lets a program read them; all but
-    /// those of which it was given copies.
+    /// An error when a file that the key names is no longer what was keyed, for who lets a program
+    /// read them; all but those of which it was given copies.
     pub fn check_files(&self, copied: &[PathBuf]) -> Result<(), StageError> {
         let files = FileDigests::default();
         let mut read = self.files.iter().filter(|(path, _)| !copied.contains(path));

@@ -68,7 +68,8 @@ pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheErro
     Ok(None)
 }
 
-/// How many lines of a run's jobs cannot be believed. One that was cut off, and one that another version wrote, can.
+/// How many lines of a run's jobs cannot be believed. One that was cut off, and one that another
+/// version wrote, can.
 pub fn damaged_jobs(cache: &Cache, run: &str) -> Result<usize, CacheError> {
     let bytes = cache.read_run_file(run, FILE)?.unwrap_or_default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);

@@ -114,8 +114,9 @@ impl<'a> KeyWriter<'a> {
         }
     }
 
-    /// An option whose texts a program is given, such as its arguments: a file that they name by an absolute path, and a
-    /// folder that a path param names, count by their content. Where they lie does not count.
+    /// An option whose texts a program is given, such as its arguments: a file that they name by an
+    /// absolute path, and a folder that a path param names, count by their content. Where they lie
+    /// does not count.
     pub fn texts<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         let mut value = match serde_json::to_value(value) {
             Ok(value) => value,

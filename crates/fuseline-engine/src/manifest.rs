@@ -154,7 +154,8 @@ impl Manifest {
             run: run.to_owned(),
             problem: problem.to_owned(),
         };
-        // Whoever may write to a cache must not thereby write elsewhere, or pass one run off as another.
+        // Whoever may write to a cache must not thereby write elsewhere, or pass one run off as
+        // another.
         if manifest.run != run {
             return Err(problem("it is of another run"));
         }

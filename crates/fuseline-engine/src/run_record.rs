@@ -41,8 +41,8 @@ impl RunId {
     pub fn announce(cache: &Cache) -> Result<Self, CacheError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_at = since.as_secs();
-        // Sorts by time, behind every run that is there, whatever a clock said; runs of one instant are told apart by
-        // their process.
+        // Sorts by time, behind every run that is there, whatever a clock said; runs of one instant
+        // are told apart by their process.
         let last = cache.runs()?.iter().filter_map(|run| instant(run)).max();
         let at = since.as_nanos().max(last.map_or(0, |last| last + 1)).min(LAST_INSTANT);
         let id = format!("{at:019}-{}", std::process::id());

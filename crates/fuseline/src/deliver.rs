@@ -106,8 +106,8 @@ fn cannot_write(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
 }
 
-/// Writes a file by way of a temporary one beside it and a rename. A link that has its name is replaced, and what it leads
-/// to stays as it is.
+/// Writes a file by way of a temporary one beside it and a rename. A link that has its name is
+/// replaced, and what it leads to stays as it is.
 pub fn file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     whole(path, |file| file.write_all(bytes))
 }

@@ -182,8 +182,8 @@ impl Table {
         }
     }
 
-    /// Numbers in the fewest digits that give the same number again; a missing value is empty. A text that a spreadsheet
-    /// would run as a formula has a `'` before it.
+    /// Numbers in the fewest digits that give the same number again; a missing value is empty. A
+    /// text that a spreadsheet would run as a formula has a `'` before it.
     fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.names().into_iter().map(inert))?;
@@ -221,7 +221,8 @@ impl Table {
     }
 }
 
-/// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'` before it.
+/// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'`
+/// before it.
 fn inert(text: String) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
     if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }

@@ -64,7 +64,8 @@ pub(crate) enum Repetition {
     Changed(Box<RunHandle>),
 }
 
-/// Repeats a run in which nothing changed, if that can be told without planning. `request` is what [`request`] gives.
+/// Repeats a run in which nothing changed, if that can be told without planning. `request` is what
+/// [`request`] gives.
 pub(crate) fn repeat(
     handle: RunHandle,
     request: Option<Digest>,
@@ -185,8 +186,8 @@ impl Note {
         Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
     }
 
-    /// Whether every output stays within the folder of results: whoever may write to a cache must not thereby write
-    /// elsewhere.
+    /// Whether every output stays within the folder of results: whoever may write to a cache must
+    /// not thereby write elsewhere.
     fn stays_inside(&self) -> bool {
         let mut outputs = self.outputs.iter().map(|(file, _)| file.to_str());
         outputs.all(|file| file.is_some_and(stays_inside)) && stays_inside(&self.workflow)

@@ -1,4 +1,5 @@
-//! What a cache holds beside objects and records, looked at as input: whoever may write to a cache wrote it.
+//! What a cache holds beside objects and records, looked at as input: whoever may write to a cache
+//! wrote it.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,8 @@ use fuseline_engine::{Manifest, ManifestError, Services, damaged_jobs};
 use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext};
 
-/// A file of a cache that is not what it should be. Nothing is made of it, and nothing is lost but what it said.
+/// A file of a cache that is not what it should be. Nothing is made of it, and nothing is lost but
+/// what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsoundFile {
     /// The file.
@@ -17,8 +19,8 @@ pub struct UnsoundFile {
     pub problem: String,
 }
 
-/// Finds the manifests, contexts and jobs of runs, indexes and memos that are not what they should be. What another version
-/// wrote, or a run that was killed did not finish, is sound.
+/// Finds the manifests, contexts and jobs of runs, indexes and memos that are not what they should
+/// be. What another version wrote, or a run that was killed did not finish, is sound.
 pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
     let mut unsound = Vec::new();
     let mut note = |path: PathBuf, problem: String| unsound.push(UnsoundFile { path, problem });

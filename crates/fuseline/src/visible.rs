@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-/// A text as a terminal shows it and nothing else: letters that move a cursor, set a title or turn the direction of writing,
-/// wherever they come from, are shown by their numbers. Lines and tabulators stay.
+/// A text as a terminal shows it and nothing else: letters that move a cursor, set a title or turn
+/// the direction of writing, wherever they come from, are shown by their numbers. Lines and
+/// tabulators stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let is_shown = |c: char| matches!(c, '\n' | '\t') || !is_unseen(c);
     if text.chars().all(is_shown) {
@@ -21,11 +22,13 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// Whether a letter does something else than to stand where it is.
 pub fn is_unseen(letter: char) -> bool {
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_mark = matches!(letter, '\u{200e}' | '\u{200f}');
+    let turns = is_mark || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
-/// A text of as many bytes in which no letter does anything but begin lines, for where places count bytes.
+/// A text of as many bytes in which no letter does anything but begin lines, for where places count
+/// bytes.
 pub fn masked(text: &str) -> String {
     let mask = |c: char| match c.len_utf8() {
         _ if matches!(c, '\n' | '\t' | '\r') || !is_unseen(c) => c,

@@ -91,8 +91,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on the first lets the run
-/// finish what is in flight and write its manifest, and the second ends the process.
+/// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
+/// the first lets the run finish what is in flight and write its manifest, and the second ends the
+/// process.
 struct Signals {
     /// Whether the next one ends the process.
     at_once: Arc<AtomicBool>,
@@ -118,7 +119,8 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process wants it to ignore a signal, as `nohup` does, where the system tells.
+/// Whether whoever started this process wants it to ignore a signal, as `nohup` does, where the
+/// system tells.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

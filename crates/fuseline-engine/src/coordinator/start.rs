@@ -78,7 +78,8 @@ impl<'a> Coordinator<'_, '_, 'a> {
         Ok(None)
     }
 
-    /// Whether this run executes another action of the same key: what it makes is found when it is made.
+    /// Whether this run executes another action of the same key: what it makes is found when it is
+    /// made.
     fn is_executed_here(&self, action: ActionId) -> bool {
         let key = self.keys[action as usize];
         key.is_some_and(|key| self.running.values().any(|running| running.key == key))

@@ -11,8 +11,8 @@ thread_local! {
 
 /// How long an action has been executing.
 ///
-/// It does not count how long the action waited for a thread, nor how long the thread that executes it was lent to
-/// another action while it waited for parts of its own.
+/// It does not count how long the action waited for a thread, nor how long the thread that executes
+/// it was lent to another action while it waited for parts of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Stopwatch(Mutex<Reading>);
 
@@ -30,7 +30,8 @@ impl Stopwatch {
         reading.before + reading.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Goes on while `work` does, on this thread; that of the action around it stands still meanwhile.
+    /// Goes on while `work` does, on this thread; that of the action around it stands still
+    /// meanwhile.
     pub fn measure<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
         let around = CURRENT.replace(Some(self.clone()));
         if let Some(around) = &around {

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 
-/// Filesystems of this machine that set the time of change of a file's metadata themselves at every write, by the
-/// numbers that `statfs` gives: ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS and bcachefs.
+/// Filesystems of this machine that set the time of change of a file's metadata themselves at every
+/// write, by the numbers that `statfs` gives: ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS and
+/// bcachefs.
 ///
-/// Every other filesystem is not trusted. In images (squashfs, erofs, ISO 9660) these times are whatever their maker
-/// wrote; FUSE mounts of buckets give the time of the content; network filesystems (NFS, SMB, Lustre, Ceph, GPFS) answer
-/// out of caches or with clocks of other machines; overlayfs does not say what lies below.
+/// Every other filesystem is not trusted. In images (squashfs, erofs, ISO 9660) these times are
+/// whatever their maker wrote; FUSE mounts of buckets give the time of the content; network
+/// filesystems (NFS, SMB, Lustre, Ceph, GPFS) answer out of caches or with clocks of other
+/// machines; overlayfs does not say what lies below.
 #[cfg(target_os = "linux")]
 const TRUSTED: [u32; 7] = [
     0x0000_ef53, // ext2, ext3, ext4
@@ -19,8 +21,8 @@ const TRUSTED: [u32; 7] = [
     0xca45_1a4e, // bcachefs
 ];
 
-/// Whether a file lies on a filesystem that is known to keep its times of change, mounted so that it can be written: what
-/// is mounted read-only may be an image, whatever is in it.
+/// Whether a file lies on a filesystem that is known to keep its times of change, mounted so that
+/// it can be written: what is mounted read-only may be an image, whatever is in it.
 #[cfg(target_os = "linux")]
 pub(super) fn keeps_change_time(file: &File) -> bool {
     use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};

@@ -26,9 +26,11 @@ pub(super) enum NamedPath {
     Missing(PathBuf),
 }
 
-/// Takes the paths that name files out of every text of a value, in order; `inputs` are the values of path params.
+/// Takes the paths that name files out of every text of a value, in order; `inputs` are the values
+/// of path params.
 ///
-/// Folders are taken out where a path param names them: a text such as `/tmp` or `/usr/lib` names a place and no data.
+/// Folders are taken out where a path param names them: a text such as `/tmp` or `/usr/lib` names a
+/// place and no data.
 pub(super) fn take_paths(value: &mut Value, inputs: &[PathBuf], named: &mut Vec<NamedPath>) {
     match value {
         Value::String(text) => {

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Sets the limits of this process: memory, no core files, few open files. A limit that is lower already stays.
+/// Sets the limits of this process: memory, no core files, few open files. A limit that is lower
+/// already stays.
 pub fn limit(memory: u64) -> io::Result<()> {
     for (resource, most) in [(Resource::Data, memory), (Resource::Core, 0), (Resource::Nofile, 256)]
     {
