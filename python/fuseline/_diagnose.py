@@ -86,9 +86,6 @@ class Result:
     @property
     def verdict(self) -> str:
         """The answer in words."""
-        reason = self.values["not_testable"]
-        if reason is not None:
-            return f"Not testable: {reason}."
         return " ".join([self.values["headline"], *self.values["sentences"]])
 
     def __getattr__(self, name: str) -> Any:

@@ -73,7 +73,9 @@ fn findings_have_the_columns_of_the_design_in_their_order() {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let expected = "quality rule control evidence_derived n_examples n_groups n_permutations ba_clean ba_broken \
         ba_without_quality gap gap_low gap_high p_value p_adjusted flip_rate probability_shift null_sd detectable_gap \
-        equivalent ba_best_unimodal ba_oracle headroom alignment_a alignment_b";
+        equivalent ba_best_unimodal ba_oracle headroom reads_quality moved_share not_testable not_counted bound_low bound_high \
+        p_error detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high quality_sketch alignment_a \
+        alignment_b";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
 

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod cautions;
+mod claims;
 mod concurrency;
 mod contract;
 mod data;

@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema};
+use serde::de::DeserializeOwned;
 
 use crate::artifact::{Artifact, Payload};
 use crate::error::ArtifactError;
@@ -99,6 +100,14 @@ impl Builder {
     pub fn metadata(mut self, key: &str, value: impl ToString) -> Self {
         self.metadata.insert(key.to_owned(), value.to_string());
         self
+    }
+
+    /// An entry of the metadata, where there is a value for it.
+    pub fn optional_metadata(self, key: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.metadata(key, value),
+            None => self,
+        }
     }
 
     /// An entry of the metadata that is a list of names, each only once.
@@ -310,10 +319,31 @@ impl<'a> Columns<'a> {
         text.parse().map_err(|_| self.bad_metadata(key, expected))
     }
 
+    /// An entry of the metadata that may be left out, read as something.
+    pub fn parse_optional<T: FromStr>(
+        &self,
+        key: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ArtifactError> {
+        self.metadata.contains_key(key).then(|| self.parse(key, expected)).transpose()
+    }
+
     /// An entry of the metadata that is a list of names.
     pub fn names(&self, key: &str) -> Result<Vec<String>, ArtifactError> {
         serde_json::from_str(self.text(key)?)
             .map_err(|_| self.bad_metadata(key, "a JSON list of texts"))
+    }
+
+    /// An entry of the metadata that may be left out, as JSON.
+    pub fn parse_json<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ArtifactError> {
+        let text = self.metadata.get(key);
+        text.map(|text| serde_json::from_str(text))
+            .transpose()
+            .map_err(|_| self.bad_metadata(key, expected))
     }
 
     /// An entry of the metadata that is a list of whole numbers, if it is there.

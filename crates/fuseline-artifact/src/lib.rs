@@ -26,7 +26,7 @@ pub use kinds::cohort::Cohort;
 pub use kinds::evidence::{Evidence, INNER_FOLD};
 pub use kinds::example_effects::ExampleEffects;
 pub use kinds::features::Features;
-pub use kinds::findings::{Finding, Findings};
+pub use kinds::findings::{Finding, Findings, GroupCounts};
 pub use kinds::folds::Folds;
 pub use kinds::model::{EmbeddingScale, FittedOn, Model};
 pub use kinds::permutations::Permutations;

@@ -88,6 +88,9 @@ pub fn permutations() -> Permutations {
         model_digest: Digest::of(b"model"),
         plugin_id: "lr".to_owned(),
         scheme: "joint".to_owned(),
+        reads_quality: Some(true),
+        quality_moved: Some(20.25),
+        quality_movable: None,
         permutation: vec![-1, -1, 0, 0],
         class: vec![0, 1, 0, 1],
         n: vec![10, 12, 10, 12],
@@ -126,12 +129,20 @@ pub fn findings() -> Findings {
         ba_without_quality: Some(0.5),
         p_adjusted: Some(0.5),
         equivalent: Some(false),
+        reads_quality: Some(false),
+        not_counted: Some("the rule does not read quality".to_owned()),
         ..first.clone()
     };
     Findings {
         axes: strings(&["rule", "quality"]),
         modalities: strings(&["audio", "video"]),
         settings: strings(&["adjust=holm", "alpha=0.05"]),
+        group_counts: Some(GroupCounts {
+            tested: Digest::of(b"rows").to_string(),
+            classes: 2,
+            rows: vec![10, 1, 0, 11],
+            correct: vec![9, 0, 0, 11],
+        }),
         rows: vec![first, second],
     }
 }

@@ -91,6 +91,8 @@ pub enum MetadataType {
     Digest,
     /// A whole number, not negative.
     Count,
+    /// A finite number.
+    Number,
     /// `true` or `false`.
     Boolean,
     /// One of these words.
@@ -147,6 +149,7 @@ impl MetadataType {
             Self::Names => "a JSON list of texts",
             Self::Digest => "a digest",
             Self::Count => "a whole number",
+            Self::Number => "a finite number",
             Self::Boolean => "true or false",
             Self::Word(_) => "one of the words of its schema",
             Self::CountPerRow => "a JSON list of whole numbers, one a row",
@@ -160,6 +163,7 @@ impl MetadataType {
             Self::Names => serde_json::from_str::<Vec<String>>(value).is_ok(),
             Self::Digest => value.parse::<Digest>().is_ok(),
             Self::Count => value.parse::<u64>().is_ok(),
+            Self::Number => value.parse::<f64>().is_ok_and(f64::is_finite),
             Self::Boolean => value.parse::<bool>().is_ok(),
             Self::Word(words) => words.contains(&value),
             Self::CountPerRow => {
@@ -301,6 +305,7 @@ impl KindSchema {
                 MetadataType::Names => "json list of texts",
                 MetadataType::Digest => "digest",
                 MetadataType::Count => "count",
+                MetadataType::Number => "number",
                 MetadataType::Boolean => "bool",
                 MetadataType::Word(_) => "word",
                 MetadataType::CountPerRow => "json list of counts, one a row",

@@ -2,8 +2,8 @@
 
 use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{counted, listed, points_pp, size_pp};
-use crate::verdict::{Reading, Verdict, verdict};
+use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
+use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
 /// What the report says first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn answer(data: &ReportData) -> Answer {
         .findings
         .iter()
         .zip(&verdicts)
-        .filter(|(row, _)| row.control == Control::Native)
+        .filter(|(row, _)| row.control == Control::Native && row.is_counted())
         .map(|(row, verdict)| (row, verdict.reading))
         .collect();
     let counts: Vec<(Reading, usize)> = Reading::NATIVE
@@ -41,7 +41,10 @@ pub fn answer(data: &ReportData) -> Answer {
     let (headline, tone) = headline(data, &counts, native.len());
     let mut sentences: Vec<String> =
         counts.iter().map(|(reading, count)| sentence(*reading, *count, &native, data)).collect();
-    sentences.extend(cautions(&checks, &counts, data));
+    sentences.extend(decisions(&native));
+    sentences.extend(gains(&native, data));
+    sentences.extend(not_counted(data));
+    sentences.extend(cautions(&checks, &counts, &native, data));
     Answer { headline, tone, sentences, counts, checks, verdicts }
 }
 
@@ -53,24 +56,34 @@ fn headline(
     let of = |reading: Reading| {
         counts.iter().find(|(found, _)| *found == reading).map_or(0, |(_, count)| *count)
     };
-    let depends = of(Reading::Dependence) + of(Reading::WithoutBenefit);
+    let gains = of(Reading::WithGain);
+    let depends = gains + of(Reading::Dependence) + of(Reading::WithLoss);
     let within = of(Reading::WithinMargin);
     let none = of(Reading::NoDependence) + within;
     let flagged = of(Reading::EvidenceDerived);
     let conditions = counted(total, "native condition");
     if data.settings.frozen {
         return match counts.first().map(|(reading, _)| *reading) {
-            Some(Reading::Dependence) => ("Yes.".to_owned(), "yes"),
-            Some(Reading::WithoutBenefit) => ("Yes, but without benefit.".to_owned(), "caution"),
+            Some(Reading::WithGain) => ("Yes, with a gain.".to_owned(), "yes"),
+            Some(Reading::Dependence) => ("Yes; a gain is not shown.".to_owned(), "yes"),
+            Some(Reading::WithLoss) => ("Yes, but at a loss.".to_owned(), "caution"),
             Some(Reading::Harm) => ("Quality seems to do harm.".to_owned(), "caution"),
-            Some(Reading::WithinMargin) => ("Yes, but by less than the margin.".to_owned(), "no"),
+            Some(Reading::WithinMargin) => {
+                ("Decisions may change, accuracy by less than the margin.".to_owned(), "no")
+            }
             Some(Reading::NoDependence) => ("No.".to_owned(), "no"),
-            Some(Reading::Untested) | None => ("Not testable.".to_owned(), "open"),
+            Some(Reading::NotTestable | Reading::Untested) | None => {
+                let reason = data.findings.iter().find_map(|row| row.not_testable.as_deref());
+                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                (format!("Not testable{reason}."), "open")
+            }
             _ => ("The data cannot tell.".to_owned(), "open"),
         };
     }
     if data.findings.is_empty() {
         ("There are no findings.".to_owned(), "open")
+    } else if total == 0 && data.findings.iter().any(|row| row.control == Control::Native) {
+        ("Not testable: no rule that was run reads quality.".to_owned(), "open")
     } else if total == 0 {
         ("Only controls were run: no answer about a native quality.".to_owned(), "open")
     } else if of(Reading::Untested) == total {
@@ -81,32 +94,50 @@ fn headline(
         } else {
             format!("in {depends} of {conditions}")
         };
-        if of(Reading::Dependence) == 0 {
-            (format!("Yes, {part}, but without benefit."), "caution")
-        } else {
-            (format!("Yes, {part}."), "yes")
-        }
+        let gain = match gains {
+            _ if native_without_interval(data) => "no interval of the gain was measured".to_owned(),
+            0 => format!("a gain over {} is shown in none", data.settings.reference()),
+            gains => format!("a gain over {} is shown in {gains}", data.settings.reference()),
+        };
+        (
+            format!("Yes, {part}: accuracy falls when quality is permuted; {gain}."),
+            if gains == 0 && of(Reading::Dependence) == 0 { "caution" } else { "yes" },
+        )
     } else if flagged > 0 {
         (
             "Not shown: the gaps found are of qualities computed from the evidence.".to_owned(),
             "caution",
         )
-    } else if within == total {
-        (format!("Yes, but by less than the margin, in {}.", every(total)), "no")
+    } else if of(Reading::NotTestable) == total {
+        (format!("Not testable, in {}.", every(total)), "open")
     } else if none == total && within > 0 {
-        (format!("By no more than the margin, in {}.", every(total)), "no")
+        (format!("Accuracy by less than the margin, in {}.", every(total)), "no")
     } else if none == total {
         (format!("No, in {}.", every(total)), "no")
     } else if none > within {
         (format!("No, in {} of {conditions}; the others stay open.", none - within), "open")
     } else if within > 0 {
         (
-            format!("By less than the margin in {within} of {conditions}; the others stay open."),
+            format!(
+                "Accuracy by less than the margin in {within} of {conditions}; the others stay open."
+            ),
+            "open",
+        )
+    } else if native_decisions_change(data) {
+        (
+            "The data cannot tell whether accuracy depends on quality; decisions change."
+                .to_owned(),
             "open",
         )
     } else {
         ("The data cannot tell.".to_owned(), "open")
     }
+}
+
+/// Whether a permutation changes a decision in any native condition that is counted.
+fn native_decisions_change(data: &ReportData) -> bool {
+    let native = |row: &&FindingRow| row.control == Control::Native && row.is_counted();
+    data.findings.iter().filter(native).any(|row| row.flip_rate.is_some_and(|rate| rate > 0.0))
 }
 
 fn every(total: usize) -> String {
@@ -131,23 +162,32 @@ fn sentence(
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
     match reading {
-        Reading::Dependence => format!(
+        Reading::WithGain | Reading::Dependence | Reading::WithLoss => format!(
             "{conditions}: balanced accuracy falls by {} when quality is permuted{}.",
             range(&rows, |row| row.gap),
-            if rows.iter().all(|row| row.gain().is_some()) {
-                format!(
-                    ", and lies {} above {}",
+            match reading {
+                _ if rows.iter().any(|row| row.gain().is_none()) => String::new(),
+                Reading::WithGain => format!(
+                    ", and lies {} above {}, the interval above 0",
                     range(&rows, FindingRow::gain),
                     data.settings.reference()
-                )
-            } else {
-                String::new()
+                ),
+                Reading::WithLoss => format!(
+                    ", yet {} does better by {}, the interval of the gain below 0",
+                    data.settings.reference(),
+                    range(&rows, |row| row.gain().map(|gain| -gain))
+                ),
+                _ => format!(
+                    "; against {} it is {}, {}",
+                    data.settings.reference(),
+                    signed_range(&rows, FindingRow::gain),
+                    if rows.iter().all(|row| gain_sign(row).is_some()) {
+                        "which is not told from 0"
+                    } else {
+                        "without an interval"
+                    }
+                ),
             }
-        ),
-        Reading::WithoutBenefit => format!(
-            "{conditions}: dependence without benefit. Permuting quality costs {}, yet {} does as well or better.",
-            range(&rows, |row| row.gap),
-            data.settings.reference()
         ),
         Reading::EvidenceDerived => format!(
             "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A plain permutation makes \
@@ -159,33 +199,167 @@ fn sentence(
              this, and the interval is not adjusted for the number of conditions."
         ),
         Reading::CannotTell => format!(
-            "{conditions}: the data cannot tell. No gap was detected; {}{}.",
-            if data.settings.equivalence_margin.is_some() {
-                format!("the interval reaches beyond {margin}, so none is ruled out")
+            "{conditions}: the data cannot tell. No gap {}; {}{}.",
+            if rows.iter().any(|row| is_adjusted(row, &data.settings)) {
+                "passes the level once p-values are adjusted"
             } else {
-                "no margin was stated, so its absence was not tested".to_owned()
+                "passes the level"
             },
-            if rows.iter().all(|row| row.detectable_gap.is_some()) {
-                format!(
-                    ". The smallest gap that could have been detected{} is {}",
-                    if rows.iter().any(|row| row.p_adjusted.is_some()) {
-                        " before adjustment"
-                    } else {
-                        ""
-                    },
-                    range(&rows, |row| row.detectable_gap)
-                )
+            if data.settings.equivalence_margin.is_some() {
+                format!("gaps beyond {margin} are not ruled out")
             } else {
-                String::new()
-            }
+                "no margin was stated, so the absence of a gap was not tested".to_owned()
+            },
+            critical_range(&rows, data)
         ),
-        Reading::WithinMargin => {
-            format!("{conditions}: a gap was detected, but its interval lies within {margin}.")
-        }
-        Reading::NoDependence => {
-            format!("{conditions}: no dependence. The gap's interval lies within {margin}.")
-        }
+        Reading::NotTestable => format!(
+            "{conditions}: not testable. {}",
+            reasons(rows.iter().filter_map(|row| row.not_testable.as_deref()))
+        ),
+        Reading::WithinMargin => format!(
+            "{conditions}: accuracy changes by less than {margin}, while decisions change or a gap was detected."
+        ),
+        Reading::NoDependence => format!(
+            "{conditions}: no dependence. Accuracy changes by less than {margin}, and fewer decisions than that change."
+        ),
         _ => format!("{conditions}: not tested."),
+    }
+}
+
+/// The critical values of several tests, and what they would detect with 80 % power.
+fn critical_range(rows: &[&FindingRow], data: &ReportData) -> String {
+    let moving: Vec<&FindingRow> = rows
+        .iter()
+        .filter(|row| finite(row.detectable_gap).is_some_and(|gap| gap > 1e-12))
+        .copied()
+        .collect();
+    if moving.is_empty() {
+        return String::new();
+    }
+    let before = if moving.iter().any(|row| is_adjusted(row, &data.settings)) {
+        " before adjustment"
+    } else {
+        ""
+    };
+    let power = if moving.iter().all(|row| finite(row.detectable_gap_80).is_some()) {
+        format!(
+            ", and true gaps of {} would be detected with 80\u{a0}% power",
+            range(&moving, |row| row.detectable_gap_80)
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        ". The critical value of the gap{before} is {}{power}",
+        range(&moving, |row| row.detectable_gap)
+    )
+}
+
+/// Reasons, each once, as sentences.
+fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
+    let mut each: Vec<&str> = Vec::new();
+    for reason in reasons {
+        if !each.contains(&reason) {
+            each.push(reason);
+        }
+    }
+    let more = each.len().saturating_sub(3);
+    each.truncate(3);
+    let mut text: Vec<String> = each.into_iter().map(sentence_case).collect();
+    if more > 0 {
+        text.push(format!("{} more.", counted(more, "reason")));
+    }
+    text.join(" ")
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+/// How many decisions change, over all native conditions.
+fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
+    let rows: Vec<&FindingRow> = native
+        .iter()
+        .map(|(row, _)| *row)
+        .filter(|row| finite(row.flip_rate).is_some() && finite(row.flip_high).is_some())
+        .collect();
+    let least = rows.iter().filter_map(|row| row.flip_rate).fold(f64::INFINITY, f64::min);
+    let most = rows.iter().max_by(|one, other| {
+        one.flip_rate.unwrap_or(0.0).total_cmp(&other.flip_rate.unwrap_or(0.0))
+    })?;
+    let interval =
+        format!("[{}, {}]", percent(most.flip_low), percent(most.flip_high)).replace("\u{a0}%", "");
+    let alike = percent(Some(least)) == percent(most.flip_rate);
+    Some(if alike {
+        format!("Decisions: a permutation changes {} of them {interval}.", percent(most.flip_rate))
+    } else {
+        format!(
+            "Decisions: a permutation changes {} to {} of them, the largest share {interval}.",
+            percent(Some(least)).replace("\u{a0}%", ""),
+            percent(most.flip_rate)
+        )
+    })
+}
+
+/// Whether gains have intervals, and on which side of 0.
+fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    let signs: Vec<std::cmp::Ordering> =
+        native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
+    let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();
+    (!signs.is_empty()).then(|| {
+        format!(
+            "Gain over {}: above 0 in {}, below 0 in {}, not told from 0 in {} of {}.",
+            data.settings.reference(),
+            count(std::cmp::Ordering::Greater),
+            count(std::cmp::Ordering::Less),
+            count(std::cmp::Ordering::Equal),
+            counted(signs.len(), "condition")
+        )
+    })
+}
+
+/// Why rows are shown and not counted.
+fn not_counted(data: &ReportData) -> Option<String> {
+    let of = |begins: &str| {
+        let said = data.findings.iter().filter_map(|row| row.not_counted.as_deref());
+        said.filter(|reason| reason.starts_with(begins)).count()
+    };
+    let parts: Vec<String> = [
+        (of("the rule does not"), "of rules that do not read quality"),
+        (of("equal"), "equal to one that is counted"),
+        (of("a repetition"), "repetitions"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let all = data.findings.iter().filter(|row| !row.is_counted()).count();
+    (all > 0).then(|| {
+        format!(
+            "{} shown and counted nowhere: {}.",
+            if all == 1 { "1 row is".to_owned() } else { format!("{all} rows are") },
+            listed(&parts)
+        )
+    })
+}
+
+/// Whether no native condition has an interval of its gain.
+fn native_without_interval(data: &ReportData) -> bool {
+    let native = data.findings.iter().filter(|row| row.control == Control::Native);
+    native.clone().all(|row| gain_sign(row).is_none())
+}
+
+/// "+0.4 pp", or "-0.4 to +1.2 pp" over several rows.
+fn signed_range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> String {
+    let values: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if low == high {
+        points_pp(Some(high))
+    } else {
+        format!("{} to {}", points(Some(low)), points_pp(Some(high)))
     }
 }
 
@@ -199,7 +373,12 @@ fn range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> St
     if low == high { high } else { format!("{} to {high}", low.trim_end_matches("\u{a0}pp")) }
 }
 
-fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData) -> Vec<String> {
+fn cautions(
+    checks: &[Check; 2],
+    counts: &[(Reading, usize)],
+    native: &[(&FindingRow, Reading)],
+    data: &ReportData,
+) -> Vec<String> {
     let [positive, negative] = checks;
     let mut cautions = Vec::new();
     let open = counts.iter().any(|(reading, _)| *reading == Reading::CannotTell);
@@ -216,7 +395,36 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
                 .to_owned(),
         );
     }
-    if data.findings.iter().any(|row| out_of_reach(row, data.settings.alpha)) {
+    let turned: Vec<String> = data
+        .findings
+        .iter()
+        .filter(|row| row.is_counted() && could_turn(row, &data.settings))
+        .map(|row| point_values(&row.point))
+        .collect();
+    if !turned.is_empty() {
+        let shown = if turned.len() > 4 {
+            format!("{} and {} more", turned[..3].join("; "), turned.len() - 3)
+        } else {
+            turned.join("; ")
+        };
+        cautions.push(format!(
+            "Other permutations could turn the test of {}: the level lies within two Monte-Carlo standard errors of its \
+             p-value. Draw more ({shown}).",
+            counted(turned.len(), "condition")
+        ));
+    }
+    let claims =
+        [Reading::WithGain, Reading::WithLoss, Reading::WithinMargin, Reading::NoDependence];
+    if native.len() > 1 && counts.iter().any(|(reading, _)| claims.contains(reading)) {
+        cautions.push(format!(
+            "Claims from intervals (a gain or loss, accuracy within the margin, no dependence) hold for each condition by \
+             itself and are not adjusted for there being {}.",
+            native.len()
+        ));
+    }
+    cautions.extend(several_families(native, data));
+    let tested = |row: &&FindingRow| scheme(row, &data.settings) != "constant";
+    if data.findings.iter().filter(tested).any(|row| out_of_reach(row, data.settings.alpha)) {
         cautions.push(
             "Too few permutations: even the smallest p-value that they allow stays above the level once it is adjusted. \
              Run more."
@@ -227,7 +435,8 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
     let unadjusted = data
         .findings
         .iter()
-        .filter(|row| row.p_value.is_some() && row.p_adjusted.is_none())
+        .filter(|row| row.p_value.is_some() && row.is_counted())
+        .filter(|row| row.p_adjusted.is_none() || data.settings.adjust == "none")
         .count();
     if unadjusted > 1 {
         cautions.push(format!(
@@ -238,6 +447,24 @@ fn cautions(checks: &[Check; 2], counts: &[(Reading, usize)], data: &ReportData)
         ));
     }
     cautions
+}
+
+/// That several families have no common control of error, and how many they are.
+fn several_families(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    let mut families: Vec<Vec<Option<&str>>> = Vec::new();
+    for (row, _) in native {
+        let labels = data.settings.families.iter().map(|axis| row.value_of(axis)).collect();
+        if !families.contains(&labels) {
+            families.push(labels);
+        }
+    }
+    (families.len() > 1 && data.settings.adjust != "none").then(|| {
+        format!(
+            "p-values are adjusted within each of {} families of native conditions and not over them: chances of a false \
+             claim add up over the families.",
+            families.len()
+        )
+    })
 }
 
 /// What it means that parts of the test hold one class only.

@@ -1,8 +1,10 @@
 //! Do the controls say that the test works?
 
+use fuseline_stats::binomial::at_least;
+
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{counted, listed, point_values};
+use crate::format::{counted, listed, percent, point_values};
 use crate::verdict::{Reading, Verdict, asks};
 
 /// How a check came out.
@@ -44,7 +46,8 @@ pub struct Check {
 /// The checks, positive control first. `verdicts` are those of the findings, in their order.
 pub fn checks(data: &ReportData, verdicts: &[Verdict]) -> [Check; 2] {
     let of = |control: Control| -> Vec<(&FindingRow, &Verdict)> {
-        data.findings.iter().zip(verdicts).filter(|(row, _)| asks(row) == control).collect()
+        let rows = data.findings.iter().zip(verdicts).filter(|(row, _)| row.is_counted());
+        rows.filter(|(row, _)| asks(row) == control).collect()
     };
     [positive(&of(Control::Positive)), negative(&of(Control::Negative), data.settings.alpha)]
 }
@@ -160,33 +163,19 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
         }
         (_, 0) => format!("Quiet in {}.", all_of(tried)),
         _ => format!(
-            "{} in {}: {}.",
-            if alarms == 1 { "An alarm".to_owned() } else { format!("{alarms} alarms") },
+            "Alarms in {alarms} of {}: {}.",
             counted(tried, "condition"),
             named(rows, |v| v.reading == Reading::Alarm)
         ),
     };
-    // Upward, so that a single alarm among a few conditions does not count as a failure.
-    let by_chance = alpha * tried as f64;
-    let expected = format!("{by_chance:.2}");
-    let expected = expected.trim_end_matches('0').trim_end_matches('.');
-    let status = if tried == 0 {
-        Status::Caution
-    } else if alarms == 0 {
-        Status::Passed
-    } else if alarms <= by_chance.ceil() as usize {
-        words.push_str(&format!(
-            " Chance alone gives {expected} on average at this level, so this may well be chance."
-        ));
-        Status::Caution
-    } else {
-        // They are not independent: a draw of noise is the same for every rule.
-        words.push_str(&format!(
-            " Chance alone gives {expected} on average at this level. Controls that share a draw of noise raise alarms \
-             together, so these may be one event and not several: vary the seed, and until then read every gap below \
-             with caution."
-        ));
-        Status::Failed
+    let draws = Draws::count(rows, alpha);
+    let status = match (tried, alarms) {
+        (0, _) => Status::Caution,
+        (_, 0) => Status::Passed,
+        _ => {
+            words.push_str(&draws.words());
+            draws.status()
+        }
     };
     if unmoved > 0 && tried > 0 {
         words.push_str(&format!(
@@ -195,6 +184,70 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
         ));
     }
     Check { title, status, words }
+}
+
+/// Tail probability at which a number of alarms is kept in mind, and at which it puts the findings in doubt.
+const UNUSUAL: f64 = 0.05;
+const DOUBTFUL: f64 = 0.01;
+
+/// Distinct draws of noise, each one test: conditions of one draw raise alarms together.
+struct Draws {
+    count: usize,
+    /// Those whose smallest p-value, times the number of conditions of the draw, is at most the level.
+    alarms: usize,
+    /// Chance of as many alarms or more from a calibrated test.
+    tail: f64,
+}
+
+impl Draws {
+    fn count(rows: &Rows, alpha: f64) -> Self {
+        let tried = rows
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict.reading, Reading::Quiet | Reading::Alarm));
+        // The minimal hashes of a draw's qualities, with the smallest p-value and the number of its conditions.
+        let mut draws: Vec<(Vec<&str>, f64, usize)> = Vec::new();
+        for (row, _) in tried {
+            let hashes: Vec<&str> =
+                row.quality_sketch.iter().flat_map(|sketch| sketch.split(' ')).collect();
+            let p = row.p_value.or(row.p_adjusted).unwrap_or(1.0);
+            let same =
+                draws.iter_mut().find(|(known, ..)| hashes.iter().any(|h| known.contains(h)));
+            match same {
+                Some((known, least, conditions)) => {
+                    known.extend(hashes);
+                    *least = least.min(p);
+                    *conditions += 1;
+                }
+                None => draws.push((hashes, p, 1)),
+            }
+        }
+        let alarms = draws.iter().filter(|(_, p, of)| p * *of as f64 <= alpha).count();
+        let tail = at_least(alarms as u64, draws.len() as u64, alpha);
+        Self { count: draws.len(), alarms, tail }
+    }
+
+    fn status(&self) -> Status {
+        match self.tail {
+            tail if tail <= DOUBTFUL => Status::Failed,
+            tail if tail <= UNUSUAL => Status::Caution,
+            _ => Status::Passed,
+        }
+    }
+
+    fn words(&self) -> String {
+        let Self { count, alarms, tail } = self;
+        format!(
+            " These are {}, of which {alarms} {} once p-values are adjusted within a draw: a calibrated test gives as many \
+             or more in {} of studies.",
+            counted(*count, "distinct draw"),
+            if *alarms == 1 { "alarms" } else { "alarm" },
+            percent(Some(*tail)),
+        ) + match self.status() {
+            Status::Failed => " Read every gap below with caution, and vary the seed.",
+            Status::Caution => " That is unusual: vary the seed.",
+            _ => "",
+        }
+    }
 }
 
 fn all_of(count: usize) -> String {

@@ -152,6 +152,7 @@ shown! {
     f64 as Option<f64>: number => finite(Some(*number));
     Option<f64> as Option<f64>: number => finite(*number);
     Option<bool> as Option<bool>: flag => *flag;
+    Option<String> as Option<String>: text => text.clone();
 }
 
 macro_rules! define_finding_row {
@@ -195,10 +196,19 @@ impl FindingRow {
         Some(self.ba_clean? - self.ba_without_quality?)
     }
 
-    /// The p-value that decides: adjusted where there is one.
+    /// The p-value that decides: adjusted where there is one, but that of a control as it is, whatever it is a control of.
     #[must_use]
     pub fn deciding_p(&self) -> Option<f64> {
-        self.p_adjusted.or(self.p_value)
+        match self.control {
+            Control::Native => self.p_adjusted.or(self.p_value),
+            Control::Positive | Control::Negative => self.p_value.or(self.p_adjusted),
+        }
+    }
+
+    /// Whether the row is a condition that families, headline and badges count.
+    #[must_use]
+    pub const fn is_counted(&self) -> bool {
+        self.not_counted.is_none()
     }
 
     /// The value of one axis at this row.
@@ -241,6 +251,8 @@ pub struct Settings {
     pub bootstrap_resamples: u64,
     /// Coverage of the intervals.
     pub confidence: f64,
+    /// Share of the examples that a joint permutation changes below which the absence of dependence is not testable.
+    pub least_moved_share: Option<f64>,
     /// How the intervals come from the resamples: `percentile` or `bca`.
     pub interval: String,
     /// Whether the model was fitted elsewhere: nothing was fitted or refitted, and "without quality" is quality held at
@@ -272,6 +284,7 @@ impl Default for Settings {
             scheme: "joint".to_owned(),
             bootstrap_resamples: 2000,
             confidence: 0.95,
+            least_moved_share: None,
             interval: "percentile".to_owned(),
             frozen: false,
         }

@@ -6,6 +6,7 @@ use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{p_number, percent, points};
 use crate::methods::methods;
 use crate::page::title;
+use crate::verdict::is_adjusted;
 
 /// More rows than this do not fit one page.
 const ROWS_ON_A_PAGE: usize = 45;
@@ -50,10 +51,13 @@ fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
         escape(&answer.headline),
         data.settings.reference(),
         escape(&percent(Some(data.settings.confidence)).replace(".0", "")),
-        if data.findings.iter().any(|row| row.p_adjusted.is_some()) {
-            "adjusted"
-        } else {
-            "not adjusted"
+        match (
+            data.findings.iter().any(|row| is_adjusted(row, &data.settings)),
+            data.findings.iter().any(|row| row.control != Control::Native),
+        ) {
+            (true, true) => "adjusted for native conditions, not for controls",
+            (true, false) => "adjusted",
+            (false, _) => "not adjusted",
         }
     );
     let head = "\\toprule\n & BA & w/o & gap & interval & $p$ & verdict \\\\\n\\midrule\n";
@@ -61,12 +65,12 @@ fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
     let body = body(data, answer);
     if long {
         format!(
-            "{{\\small\\setlength{{\\tabcolsep}}{{4pt}}\n\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
+            "{{\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
              \\bottomrule\n\\endfoot\n{body}\\end{{longtable}}}}\n"
         )
     } else {
         format!(
-            "\\begin{{table}}[t]\n\\centering\\small\\setlength{{\\tabcolsep}}{{4pt}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
+            "\\begin{{table}}[t]\n\\centering\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
              \\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
         )
     }

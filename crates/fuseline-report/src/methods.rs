@@ -28,6 +28,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
             "evidence and availability"
         },
     ));
+    sentences.extend(moved(data));
+    sentences.extend(intervened(data));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus its mean under permuted \
@@ -51,7 +53,9 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     ));
     sentences.push(match finite(settings.equivalence_margin) {
         Some(margin) => format!(
-            "Absence of dependence is claimed only where the whole interval lies within ±{}.",
+            "Absence of dependence is claimed only where the wider of this interval and a bound that supposes, in each \
+             class, one more group of average size at either extreme (the exact interval of Clopper and Pearson where a \
+             decision is right or wrong) lies within ±{}; of each condition by itself, not adjusted for their number.",
             size_pp(margin)
         ),
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
@@ -59,7 +63,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     });
     if settings.frozen {
         sentences.push(
-            "The gain is the balanced accuracy under Clean-Q minus that of the same model with quality held at its mean."
+            "The gain is the balanced accuracy under Clean-Q minus that of the same model with quality held at its mean, \
+             with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
@@ -69,7 +74,7 @@ pub fn methods(data: &ReportData) -> Vec<String> {
             .map_or_else(String::new, |(axis, value)| format!(" ({axis} {value} stands for that)"));
         sentences.push(format!(
             "Each rule was also refitted without quality{stands_for}; the gain is the balanced accuracy under Clean-Q minus \
-             that of the refitted rule."
+             that of the refitted rule, with an interval from resamples that both share."
         ));
     }
     sentences.push(format!(
@@ -77,6 +82,39 @@ pub fn methods(data: &ReportData) -> Vec<String> {
         data.provenance.fuseline_version, data.asked.seed
     ));
     sentences
+}
+
+/// For how many examples quality really changed.
+fn moved(data: &ReportData) -> Option<String> {
+    let native = |row: &&FindingRow| row.is_counted() && row.control == Control::Native;
+    let shares = || data.findings.iter().filter(native).filter_map(|row| row.moved_share);
+    let low = shares().fold(f64::INFINITY, f64::min);
+    let high = shares().fold(f64::NEG_INFINITY, f64::max);
+    let (low_text, high_text) = (percent(Some(low)), percent(Some(high)));
+    (low <= high).then(|| {
+        format!(
+            "In native conditions a permutation changed the quality of {} of the examples{}.",
+            if low_text == high_text {
+                high_text
+            } else {
+                format!("{} to {high_text}", low_text.trim_end_matches("\u{a0}%"))
+            },
+            data.settings.least_moved_share.map_or_else(String::new, |share| format!(
+                "; where that is less than {} of those that a joint permutation changes, the absence of dependence is \
+                 called not testable",
+                percent(Some(share)).replace(".0", "")
+            ))
+        )
+    })
+}
+
+/// That outages and degradations hit test examples alone, and where their severity stands.
+fn intervened(data: &ReportData) -> Option<String> {
+    any_stage(data, "intervene.").then(|| {
+        "Outages and degradations hit test examples alone: experts and rules are those of the intact study, and kind and \
+         severity are axes of the findings or options of the workflow."
+            .to_owned()
+    })
 }
 
 fn cohort(data: &ReportData) -> String {
@@ -275,7 +313,11 @@ fn adjustment(data: &ReportData) -> String {
         .count()
         > 1
     {
-        parts.push("native conditions, positive controls and negative controls being families of their own".to_owned());
+        parts.push(
+            "native conditions, positive controls and negative controls being families of their own; controls are judged \
+             by p-values before adjustment"
+                .to_owned(),
+        );
     }
     if !data.settings.families.is_empty() {
         parts.push(format!("within each {}", listed(&data.settings.families)));
@@ -327,7 +369,7 @@ mod tests {
             "Experts and fusion rules were fitted on training examples alone and then held frozen",
             "1 positive control and 1 negative control.",
             "Under the modality_swap scheme, the available modalities of each example exchanged",
-            "negative controls being families of their own, within each scheme.",
+            "by p-values before adjustment, within each scheme.",
             "without quality (alpha 0.0 stands for that)",
         ] {
             assert!(text.contains(said), "{said} is not in {text}");

@@ -1,29 +1,36 @@
 //! What one finding shows, and no more.
 //!
-//! **Invariant:** "no dependence" is only read where the whole interval lies within a stated margin; without
-//! that, a test that found nothing leaves the question open.
+//! Three answers are kept apart: whether *decisions* change, whether *accuracy* depends on quality, and whether that is a
+//! *gain* over working without it. **Invariant:** "no dependence" is only read where accuracy and decisions are both shown to
+//! change by less than a stated margin; without that, a test that found nothing leaves the question open.
 
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData, Settings};
-use crate::format::{finite, gap, p_value, points_pp, size_pp};
+use crate::format::{finite, gap, p_value, percent, points, points_interval, size_pp};
 
 /// The reading of one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reading {
-    /// Dependence, and better than the same rule refitted without quality (or never refitted).
+    /// Accuracy depends on quality, and the interval of the gain lies above 0.
+    WithGain,
+    /// Accuracy depends on quality; whether that is a gain is not shown.
     Dependence,
-    /// Dependence, but no better than the same rule refitted without quality.
-    WithoutBenefit,
+    /// Accuracy depends on quality, and the interval of the gain lies below 0.
+    WithLoss,
     /// A gap of a quality that is a function of the evidence, under a permutation that ignores this.
     EvidenceDerived,
     /// The interval lies below 0, as if quality did harm.
     Harm,
     /// Nothing found, and too little data to say that there is nothing.
     CannotTell,
-    /// Found, but the interval lies within the margin.
+    /// Nothing found, and nothing could have been: quality did not move, or too little.
+    NotTestable,
+    /// Decisions change, or a gap was found, and accuracy changes by less than the margin.
     WithinMargin,
-    /// The interval lies within the margin.
+    /// Accuracy and decisions change by less than the margin.
     NoDependence,
+    /// Shown, and counted nowhere.
+    NotCounted,
     /// There is no gap or no p-value.
     Untested,
     /// A positive control that the test saw.
@@ -40,12 +47,14 @@ pub enum Reading {
 
 impl Reading {
     /// Every reading of a native condition, strongest first.
-    pub const NATIVE: [Self; 8] = [
+    pub const NATIVE: [Self; 10] = [
+        Self::WithGain,
         Self::Dependence,
-        Self::WithoutBenefit,
+        Self::WithLoss,
         Self::EvidenceDerived,
         Self::Harm,
         Self::CannotTell,
+        Self::NotTestable,
         Self::WithinMargin,
         Self::NoDependence,
         Self::Untested,
@@ -54,12 +63,15 @@ impl Reading {
     /// Two or three words.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::WithGain => "dependence with gain",
             Self::Dependence => "dependence",
-            Self::WithoutBenefit => "dependence without benefit",
+            Self::WithLoss => "dependence at a loss",
             Self::EvidenceDerived => "evidence-derived gap",
             Self::Harm => "interval below 0",
             Self::CannotTell => "cannot tell",
-            Self::WithinMargin => "dependence within the margin",
+            Self::NotTestable => "not testable",
+            Self::NotCounted => "not counted",
+            Self::WithinMargin => "accuracy within the margin",
             Self::NoDependence => "no dependence",
             Self::Untested => "not tested",
             Self::Detected => "detected",
@@ -73,14 +85,16 @@ impl Reading {
     /// A sign that does not rely on colour.
     pub const fn sign(self) -> &'static str {
         match self {
-            Self::Dependence => "▲",
-            Self::WithoutBenefit => "△",
+            Self::WithGain => "▲",
+            Self::Dependence => "△",
+            Self::WithLoss => "▽",
             Self::EvidenceDerived => "◇",
             Self::Harm => "▼",
             Self::CannotTell => "?",
             Self::WithinMargin => "≈",
             Self::NoDependence => "=",
-            Self::Untested => "–",
+            Self::Untested | Self::NotTestable => "–",
+            Self::NotCounted => "·",
             Self::Detected | Self::Quiet => "✓",
             Self::Missed => "✗",
             Self::Unmoved => "○",
@@ -91,10 +105,14 @@ impl Reading {
     /// The class that colours it.
     pub const fn tone(self) -> &'static str {
         match self {
-            Self::Dependence => "yes",
-            Self::WithoutBenefit | Self::EvidenceDerived => "caution",
+            Self::WithGain | Self::Dependence => "yes",
+            Self::WithLoss | Self::EvidenceDerived => "caution",
             Self::Harm | Self::Missed | Self::Alarm => "bad",
-            Self::CannotTell | Self::Untested | Self::Unmoved => "open",
+            Self::CannotTell
+            | Self::NotTestable
+            | Self::NotCounted
+            | Self::Untested
+            | Self::Unmoved => "open",
             Self::WithinMargin | Self::NoDependence => "no",
             Self::Detected | Self::Quiet => "good",
         }
@@ -112,7 +130,7 @@ pub struct Verdict {
     pub words: String,
 }
 
-/// Whether the permutation test rejects at the stated level.
+/// Whether the permutation test rejects at the stated level: for native conditions after adjustment, where there is one.
 pub fn significant(row: &FindingRow, settings: &Settings) -> bool {
     finite(row.deciding_p()).is_some_and(|p| p <= settings.alpha)
         && finite(row.gap).is_some_and(|gap| gap > 0.0)
@@ -122,6 +140,31 @@ pub fn significant(row: &FindingRow, settings: &Settings) -> bool {
 pub fn unmoved(row: &FindingRow) -> bool {
     // A mean of equal numbers may be off by the last bits.
     row.gap.is_some_and(|gap| gap.abs() <= 1e-12) && row.flip_rate == Some(0.0)
+}
+
+/// Whether the interval of the gain over working without quality lies above 0, below 0, or neither.
+pub fn gain_sign(row: &FindingRow) -> Option<std::cmp::Ordering> {
+    let (low, high) = (finite(row.gain_low)?, finite(row.gain_high)?);
+    Some(if low > 0.0 {
+        std::cmp::Ordering::Greater
+    } else if high < 0.0 {
+        std::cmp::Ordering::Less
+    } else {
+        std::cmp::Ordering::Equal
+    })
+}
+
+/// Whether other permutations could turn the test: the level lies within two Monte-Carlo standard errors of its p-value.
+pub fn could_turn(row: &FindingRow, settings: &Settings) -> bool {
+    let (Some(p), Some(error), Some(deciding)) =
+        (finite(row.p_value), finite(row.p_error), finite(row.deciding_p()))
+    else {
+        return false;
+    };
+    // Adjusting multiplies, so it multiplies the error as well.
+    let factor = if p > 0.0 { deciding / p } else { 1.0 };
+    let (low, high) = (factor * (p - 2.0 * error), factor * (p + 2.0 * error));
+    error > 0.0 && deciding < 1.0 && (low..high).contains(&settings.alpha)
 }
 
 /// The permutation scheme of a row.
@@ -160,6 +203,12 @@ pub fn verdict(row: &FindingRow, data: &ReportData) -> Verdict {
 }
 
 fn read(row: &FindingRow, settings: &Settings) -> Reading {
+    if !row.is_counted() {
+        return Reading::NotCounted;
+    }
+    if row.control == Control::Native && row.not_testable.is_some() && !significant(row, settings) {
+        return Reading::NotTestable;
+    }
     if finite(row.gap).is_none() || finite(row.p_value.or(row.p_adjusted)).is_none() {
         return Reading::Untested;
     }
@@ -180,73 +229,103 @@ fn read(row: &FindingRow, settings: &Settings) -> Reading {
 }
 
 fn read_native(row: &FindingRow, settings: &Settings) -> Reading {
-    match (significant(row, settings), row.equivalent == Some(true)) {
-        (true, true) => Reading::WithinMargin,
-        (false, true) => Reading::NoDependence,
-        (true, false) if row.evidence_derived && scheme(row, settings) != "conditional" => {
-            Reading::EvidenceDerived
-        }
-        (true, false) if finite(row.gain()).is_some_and(|gain| gain <= 0.0) => {
-            Reading::WithoutBenefit
-        }
-        (true, false) => Reading::Dependence,
-        (false, false) if finite(row.gap_high).is_some_and(|high| high < 0.0) => Reading::Harm,
-        (false, false) => Reading::CannotTell,
+    if row.equivalent == Some(true) {
+        return if decisions_stay(row, settings) {
+            Reading::NoDependence
+        } else {
+            Reading::WithinMargin
+        };
     }
+    if significant(row, settings) {
+        if row.evidence_derived && !scheme(row, settings).starts_with("conditional") {
+            return Reading::EvidenceDerived;
+        }
+        return match gain_sign(row) {
+            Some(std::cmp::Ordering::Greater) => Reading::WithGain,
+            Some(std::cmp::Ordering::Less) => Reading::WithLoss,
+            _ => Reading::Dependence,
+        };
+    }
+    if finite(row.gap_high).is_some_and(|high| high < 0.0) {
+        return Reading::Harm;
+    }
+    Reading::CannotTell
+}
+
+/// Whether decisions, too, are shown to change by less than the margin, and nothing was found: the p-value is that of this
+/// condition alone, so that the reading does not hang on how many others there are.
+fn decisions_stay(row: &FindingRow, settings: &Settings) -> bool {
+    let below = |margin: f64| finite(row.flip_high).is_some_and(|high| high < margin);
+    let found = finite(row.p_value).is_some_and(|p| p <= settings.alpha)
+        || finite(row.gap_low).is_some_and(|low| low > 0.0);
+    settings.equivalence_margin.is_some_and(below) && !found
 }
 
 fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     let settings = &data.settings;
-    let tested = format!("gap {}, {}", gap(row), decided(row));
+    let tested = format!("gap {}, {}", gap(row), decided(row, settings));
     let margin = settings
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
-    match reading {
+    let mut words = match reading {
+        Reading::NotCounted => {
+            let reason = row.not_counted.as_deref().unwrap_or("no condition of its own");
+            format!("Counted in no family, headline or badge: {reason} ({tested}).")
+        }
+        Reading::NotTestable => {
+            let reason = row.not_testable.as_deref().unwrap_or("quality does not move");
+            format!("Not testable: {reason} ({tested}). A gap near 0 says nothing here.")
+        }
         Reading::Untested => {
             "Not tested: the findings hold no gap or no p-value for this point.".to_owned()
         }
-        Reading::Dependence => format!(
-            "The decision depends on quality ({tested}).{}{}",
+        Reading::WithGain | Reading::Dependence | Reading::WithLoss => format!(
+            "Accuracy depends on quality ({tested}).{}{}{}",
+            decision_words(row),
             conditional_note(row, settings),
             gain_words(row, settings)
-        ),
-        Reading::WithoutBenefit => format!(
-            "Dependence without benefit: permuting quality costs accuracy ({tested}), yet {} is no worse ({} against \
-             it).{}",
-            settings.reference(),
-            points_pp(row.gain()),
-            conditional_note(row, settings)
         ),
         Reading::EvidenceDerived => format!(
             "The gap ({}, {}) is not yet reliance on reliability: this quality is computed from the evidence, so a \
              plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
             gap(row),
-            decided(row),
+            decided(row, settings),
             conditional_words(row, data),
-            finite(row.gain()).map_or_else(String::new, |gain| {
-                format!(" Against {}: {}.", settings.reference(), points_pp(Some(gain)))
-            })
+            gain_words(row, settings)
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does not test for \
              this, and the interval is not adjusted for the number of conditions."
         ),
-        Reading::CannotTell => format!("The data cannot tell ({tested}).{}", power_words(row)),
-        Reading::WithinMargin => format!(
-            "The decision depends on quality, but by less than the margin: the interval lies within {margin} ({tested})."
+        Reading::CannotTell => format!(
+            "The data cannot tell ({tested}).{}{}",
+            decision_words(row),
+            power_words(row, settings)
         ),
-        Reading::NoDependence if unmoved(row) => {
-            format!("No dependence: not one decision changed under any permutation ({tested}).")
-        }
-        Reading::NoDependence => {
-            format!("No dependence: the interval lies within {margin} ({tested}).")
-        }
+        Reading::WithinMargin => format!(
+            "Accuracy changes by less than the margin: the bound{} lies within {margin} ({tested}).{}",
+            bound_words(row),
+            decision_words(row)
+        ),
+        Reading::NoDependence => format!(
+            "No dependence: accuracy changes by less than {margin}{} and fewer decisions than that change \
+             ({tested}).{}",
+            bound_words(row),
+            decision_words(row)
+        ),
         Reading::Detected => format!("The test detects this control ({tested})."),
         Reading::Missed => {
-            format!("The test does not detect this control ({tested}).{}", power_words(row))
+            format!(
+                "The test does not detect this control ({tested}).{}",
+                power_words(row, settings)
+            )
         }
         Reading::Unmoved => {
-            "Not one decision changed under any permutation: here the rule does not react to quality.".to_owned()
+            let why = row.not_testable.as_ref().map_or_else(
+                || "here the rule does not react to quality".to_owned(),
+                |reason| reason.clone(),
+            );
+            format!("Not one decision changed under any permutation: {why}.")
         }
         Reading::Quiet => format!("Quiet, as it should be ({tested})."),
         Reading::Alarm => format!(
@@ -254,18 +333,53 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             gap(row),
             p_value(row.p_value)
         ),
+    };
+    if could_turn(row, settings) && row.is_counted() {
+        words.push_str(&format!(
+            " Other permutations could turn this: the p-value before adjustment, {}, has a Monte-Carlo standard error of \
+             {:.4}.",
+            p_value(row.p_value),
+            row.p_error.unwrap_or_default()
+        ));
     }
+    words
 }
 
 /// The p-value that decides, and whether it is an adjusted one: the interval beside it is not.
-fn decided(row: &FindingRow) -> String {
-    let kind = if row.p_adjusted.is_some() { "adjusted " } else { "" };
-    format!("{kind}{}", p_value(row.deciding_p()))
+fn decided(row: &FindingRow, settings: &Settings) -> String {
+    let adjusted = is_adjusted(row, settings) && row.p_adjusted.is_some();
+    format!("{}{}", if adjusted { "adjusted " } else { "" }, p_value(row.deciding_p()))
+}
+
+/// Whether the p-value that decides is one that was adjusted for others.
+pub fn is_adjusted(row: &FindingRow, settings: &Settings) -> bool {
+    row.control == Control::Native && settings.adjust != "none"
+}
+
+/// How many decisions change.
+fn decision_words(row: &FindingRow) -> String {
+    match (finite(row.flip_rate), finite(row.flip_low), finite(row.flip_high)) {
+        (Some(rate), Some(low), Some(high)) => format!(
+            " A permutation changes {} of decisions [{}, {}].",
+            percent(Some(rate)),
+            percent(Some(low)),
+            percent(Some(high))
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The interval that a claim of equivalence rests on.
+fn bound_words(row: &FindingRow) -> String {
+    match (finite(row.bound_low), finite(row.bound_high)) {
+        (low @ Some(_), high @ Some(_)) => format!(" [{}, {}]", points(low), points(high)),
+        _ => String::new(),
+    }
 }
 
 /// What the conditional scheme adds to the reading of an evidence-derived quality.
 fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
-    if row.evidence_derived && scheme(row, settings) == "conditional" {
+    if row.evidence_derived && scheme(row, settings).starts_with("conditional") {
         " Quality was permuted among examples of like confidence only."
     } else {
         ""
@@ -273,33 +387,38 @@ fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
 }
 
 fn gain_words(row: &FindingRow, settings: &Settings) -> String {
-    match finite(row.gain()) {
-        None => " The rule was not refitted without quality, so this does not say whether using it helps.".to_owned(),
-        Some(gain) => {
-            let within = settings.equivalence_margin.is_some_and(|margin| gain < margin);
-            format!(
-                " It gains {} over {}{}.",
-                points_pp(Some(gain)),
-                settings.reference(),
-                if within {
-                    ", less than the margin; the gain has no interval"
-                } else {
-                    "; the gain has no interval"
-                }
-            )
+    let Some(gain) = finite(row.gain()) else {
+        return " The rule was not refitted without quality, so this does not say whether using it helps."
+            .to_owned();
+    };
+    format!(
+        " Gain over {}: {}, {}.",
+        settings.reference(),
+        points_interval(Some(gain), row.gain_low, row.gain_high),
+        match gain_sign(row) {
+            Some(std::cmp::Ordering::Greater) => "which is above 0",
+            Some(std::cmp::Ordering::Less) => "which is a loss",
+            Some(std::cmp::Ordering::Equal) => "so that neither gain nor loss is shown",
+            None => "without an interval, so that no gain is shown",
         }
-    }
+    )
 }
 
-fn power_words(row: &FindingRow) -> String {
-    finite(row.detectable_gap).map_or_else(String::new, |gap| {
-        format!(
-            " The smallest gap that this test could have detected{} is {}.",
-            // It is calculated from the null distribution of this row alone.
-            if row.p_adjusted.is_some() { " before adjustment" } else { "" },
-            size_pp(gap)
-        )
-    })
+/// What the test could have detected; nothing where no permutation changes accuracy.
+fn power_words(row: &FindingRow, settings: &Settings) -> String {
+    let Some(critical) = finite(row.detectable_gap).filter(|gap| *gap > 1e-12) else {
+        return String::new();
+    };
+    let before = if is_adjusted(row, settings) && row.p_adjusted.is_some() {
+        // They are calculated from the null distribution of this row alone.
+        " before adjustment"
+    } else {
+        ""
+    };
+    let power = finite(row.detectable_gap_80).map_or_else(String::new, |gap| {
+        format!(", and a true gap of {} would be detected with 80\u{a0}% power", size_pp(gap))
+    });
+    format!(" The critical value{before} is {}{power}.", size_pp(critical))
 }
 
 fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
@@ -311,12 +430,12 @@ fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
         Some(partner) if significant(partner, &data.settings) => format!(
             "The gap stays when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            decided(partner)
+            decided(partner, &data.settings)
         ),
         Some(partner) => format!(
             "It is not detected when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            decided(partner)
+            decided(partner, &data.settings)
         ),
     }
 }

@@ -6,6 +6,8 @@ use fuseline_artifact::Permutations;
 use fuseline_engine::StageError;
 use fuseline_stats::metrics::balanced_accuracy;
 
+use crate::diagnose::moved::Moved;
+
 /// Balanced accuracy under Clean-Q and under every permutation, from counts pooled over folds.
 pub(crate) struct Pooled {
     /// Under Clean-Q.
@@ -14,6 +16,11 @@ pub(crate) struct Pooled {
     pub broken: Vec<f64>,
     /// How quality was broken.
     pub scheme: String,
+    /// Whether the rule declares that it reads quality, where all parts tell.
+    pub reads_quality: Option<bool>,
+    /// How many examples' quality a permutation changed on average, and how many a joint one would have, where all parts
+    /// tell.
+    pub moved: Option<Moved>,
 }
 
 /// Rows and right decisions by class.
@@ -37,6 +44,8 @@ impl Pooled {
             return Err(StageError::failed("nothing arrived at input permutations"));
         };
         let mut table = BTreeMap::<i32, Counts>::new();
+        let mut reads_quality = Some(false);
+        let mut moved = Some(Moved { moved: 0.0, movable: 0.0 });
         for part in parts {
             if part.classes != first.classes
                 || part.scheme != first.scheme
@@ -48,6 +57,13 @@ impl Pooled {
                 )
                 .hint("pool over folds only: the stage must run over every other axis"));
             }
+            reads_quality = reads_quality.zip(part.reads_quality).map(|(all, part)| all || part);
+            moved = moved.zip(part.quality_moved.zip(part.quality_movable)).map(
+                |(all, (moved, movable))| Moved {
+                    moved: all.moved + moved,
+                    movable: all.movable + movable,
+                },
+            );
             for (row, &permutation) in part.permutation.iter().enumerate() {
                 let counts = table.entry(permutation).or_insert_with(|| Counts {
                     rows: vec![0; part.classes.len()],
@@ -68,6 +84,8 @@ impl Pooled {
             clean: clean.balanced_accuracy()?,
             broken: table.values().map(Counts::balanced_accuracy).collect::<Result<_, _>>()?,
             scheme: first.scheme.clone(),
+            reads_quality,
+            moved,
         })
     }
 }

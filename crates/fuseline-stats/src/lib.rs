@@ -9,6 +9,7 @@
 
 pub mod binomial;
 pub mod bootstrap;
+pub mod border;
 pub mod equivalence;
 pub mod evidence;
 pub mod headroom;

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::quantile;
+
 /// Broken values up to this far below the clean one count as ties: sums of counts differ by rounding alone.
 pub const TIE: f64 = 1e-12;
 
@@ -101,6 +103,27 @@ pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, Permuta
     descending.sort_by(|a, b| b.total_cmp(a));
     let allowed = (0..broken.len()).take_while(|&b| p_value(b, broken.len()) <= alpha).last();
     Ok(allowed.map(|b| descending[b] - mean))
+}
+
+/// The gap that this test would detect with a stated power, p <= alpha, were the clean value only shifted.
+///
+/// The clean value is taken to scatter about its expectation as the broken values do about theirs: the critical value of
+/// [`detectable_gap`] plus the distance from the (1 - power) quantile of the broken values up to their mean. None as there. Errors as
+/// there, and when the power is not between 0 and 1.
+pub fn gap_with_power(
+    broken: &[f64],
+    alpha: f64,
+    power: f64,
+) -> Result<Option<f64>, PermutationTestError> {
+    if !(power > 0.0 && power < 1.0) {
+        return Err(PermutationTestError::Level { alpha: power });
+    }
+    let critical = detectable_gap(broken, alpha)?;
+    let mean = mean(broken)?;
+    let mut ascending = broken.to_vec();
+    ascending.sort_by(f64::total_cmp);
+    let low = quantile::of_sorted(&ascending, 1.0 - power);
+    Ok(critical.zip(low).map(|(critical, low)| critical + mean - low))
 }
 
 /// The chance that the test rejects at a level when values that tie with the clean one are ordered at random.

@@ -70,9 +70,9 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "quality 79db22a9f7c1",
             "model 7b26586399d2",
             "predictions dc721af431a5",
-            "permutations 5aec14d2cc78",
+            "permutations 0275e880d977",
             "example_effects e650bae020b7",
-            "findings 9655c0920bdf",
+            "findings a37d7ad70ed6",
             "report ef21ec989d95",
         ]
     );

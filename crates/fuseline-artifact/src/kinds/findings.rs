@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveArray, StringArray};
 use arrow::datatypes::ArrowPrimitiveType;
+use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
@@ -45,6 +46,28 @@ macro_rules! findings_columns {
                 ba_best_unimodal: f64, "balanced accuracy of the best expert alone";
                 ba_oracle: f64, "that of the per-example oracle over modalities";
                 headroom: f64, "ba_oracle - ba_clean";
+                reads_quality: Option<bool>, "whether the rule declares that it reads quality";
+                moved_share: Option<f64>,
+                    "share of the examples whose quality a permutation changes, on average";
+                not_testable: Option<String>,
+                    "why the absence of dependence cannot be tested here, if it cannot";
+                not_counted: Option<String>,
+                    "why the row is counted in no family, headline or badge, if it is not";
+                bound_low: f64,
+                    "lower end of the interval that must lie within the margin: the wider of \
+                     bootstrap and exact bound";
+                bound_high: f64, "its upper end";
+                p_error: f64, "standard error that p_value has from drawing permutations";
+                detectable_gap_80: f64, "the gap that the test would detect with 80 % power";
+                flip_low: f64, "lower end of the interval of flip_rate";
+                flip_high: f64, "its upper end";
+                shift_low: f64, "lower end of the interval of probability_shift";
+                shift_high: f64, "its upper end";
+                gain_low: Option<f64>,
+                    "lower end of the interval of ba_clean - ba_without_quality";
+                gain_high: Option<f64>, "its upper end";
+                quality_sketch: Option<String>,
+                    "four minimal hashes of the qualities tested: rows that share one are of one draw";
             }
             by_modality {
                 alignment, "alignment_",
@@ -61,7 +84,7 @@ macro_rules! define_findings {
     ) => {
         pub(crate) static SCHEMA: KindSchema = KindSchema {
             kind: ArtifactKind::Findings,
-            version: 1,
+            version: 2, // what is counted, what is testable, and bounds
             columns: &[
                 Column {
                     name: ColumnName::Begins(""),
@@ -83,7 +106,11 @@ macro_rules! define_findings {
                 },)*
             ],
             metadata: METADATA,
-            optional_metadata: &[],
+            optional_metadata: &[MetadataKey {
+                key: "group_counts",
+                of: MetadataType::Text,
+                help: "rows and right decisions under Clean-Q by group and class, as JSON",
+            }],
         };
 
         /// The results at one point.
@@ -168,22 +195,48 @@ pub struct Findings {
     pub modalities: Vec<String>,
     /// How the findings were tested, each as `name=value`.
     pub settings: Vec<String>,
+    /// What paired comparisons of two findings need, where the table is of one.
+    pub group_counts: Option<GroupCounts>,
     /// The rows.
     pub rows: Vec<Finding>,
+}
+
+/// Rows and right decisions under Clean-Q by group and class: groups x classes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupCounts {
+    /// Digest of the examples tested: only findings of the same examples can be paired.
+    pub tested: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// Rows.
+    pub rows: Vec<u32>,
+    /// Rows decided right.
+    pub correct: Vec<u32>,
 }
 
 impl Typed for Findings {
     const KIND: ArtifactKind = ArtifactKind::Findings;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        let Self { axes, modalities, settings, rows } = &self;
+        let Self { axes, modalities, settings, group_counts, rows } = &self;
+        let group_counts =
+            group_counts.as_ref().map(serde_json::to_string).transpose().map_err(|error| {
+                ArtifactError::Metadata {
+                    kind: Self::KIND,
+                    key: "group_counts".to_owned(),
+                    value: error.to_string(),
+                    expected: "counts",
+                }
+            })?;
         for row in rows {
             self.check_width("point", axes.len(), row.point.len())?;
         }
         let mut builder = Builder::new(Self::KIND, rows.len())
             .names("axes", axes)
             .names("modalities", modalities)
-            .names("settings", settings);
+            .names("settings", settings)
+            .optional_metadata("group_counts", group_counts);
         for (place, axis) in axes.iter().enumerate() {
             builder = builder.texts(axis, &rows.iter().map(|row| &row.point[place]).collect());
         }
@@ -201,7 +254,8 @@ impl Typed for Findings {
             ..Finding::default()
         });
         let rows = decode(&columns, &modalities, points.collect())?;
-        Ok(Self { axes, modalities, settings, rows })
+        let group_counts = columns.parse_json("group_counts", "counts by group and class")?;
+        Ok(Self { axes, modalities, settings, group_counts, rows })
     }
 }
 
@@ -295,6 +349,20 @@ impl Value for Option<bool> {
 
     fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
         Ok(columns.booleans(name)?.iter().collect())
+    }
+}
+
+impl Value for Option<String> {
+    const TYPE: ColumnType = ColumnType::Utf8;
+    const NULLABLE: bool = true;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(values.map(Option::as_deref).collect::<StringArray>())
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        let texts = columns.texts(name)?;
+        Ok(texts.array().iter().map(|text| text.map(str::to_owned)).collect())
     }
 }
 

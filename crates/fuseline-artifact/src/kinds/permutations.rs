@@ -29,7 +29,23 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey { key: "plugin_id", of: MetadataType::Text, help: "the fusion rule" },
         MetadataKey { key: "scheme", of: MetadataType::Text, help: "how quality was permuted" },
     ],
-    optional_metadata: &[],
+    optional_metadata: &[
+        MetadataKey {
+            key: "reads_quality",
+            of: MetadataType::Boolean,
+            help: "whether the rule declares that it reads quality",
+        },
+        MetadataKey {
+            key: "quality_moved",
+            of: MetadataType::Number,
+            help: "test examples whose quality a permutation changes, on average",
+        },
+        MetadataKey {
+            key: "quality_movable",
+            of: MetadataType::Number,
+            help: "the same of a joint permutation",
+        },
+    ],
 };
 
 /// Counts of right decisions under every permutation of quality. Counts, so that folds pool exactly.
@@ -43,6 +59,12 @@ pub struct Permutations {
     pub plugin_id: String,
     /// How quality was permuted.
     pub scheme: String,
+    /// Whether the rule declares that it reads quality.
+    pub reads_quality: Option<bool>,
+    /// Test examples whose quality a permutation changes, on average.
+    pub quality_moved: Option<f64>,
+    /// The same of a joint permutation: among all examples with the same modalities.
+    pub quality_movable: Option<f64>,
     /// The permutation of each row, from 0; -1 is Clean-Q.
     pub permutation: Vec<i32>,
     /// The index of the true class.
@@ -62,6 +84,9 @@ impl Typed for Permutations {
             .metadata("model_digest", self.model_digest)
             .metadata("plugin_id", self.plugin_id)
             .metadata("scheme", self.scheme)
+            .optional_metadata("reads_quality", self.reads_quality)
+            .optional_metadata("quality_moved", self.quality_moved)
+            .optional_metadata("quality_movable", self.quality_movable)
             .column("permutation", Int32Array::from(self.permutation))
             .classes("class", &self.class, &self.classes)
             .column("n", Int64Array::from(self.n))
@@ -76,6 +101,9 @@ impl Typed for Permutations {
             model_digest: columns.text("model_digest")?.parse()?,
             plugin_id: columns.text("plugin_id")?.to_owned(),
             scheme: columns.text("scheme")?.to_owned(),
+            reads_quality: columns.parse_optional("reads_quality", "true or false")?,
+            quality_moved: columns.parse_optional("quality_moved", "a number")?,
+            quality_movable: columns.parse_optional("quality_movable", "a number")?,
             permutation: columns.ints32("permutation")?.values().to_vec(),
             class: columns.class_indices("class", &classes)?,
             n: columns.ints64("n")?.values().to_vec(),

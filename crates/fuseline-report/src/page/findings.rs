@@ -32,12 +32,20 @@ fn column(
     Column { heading: heading.into(), meaning, cell: Box::new(cell) }
 }
 
+/// A value of a test whose statistic varies: a rule that cannot move has no critical value.
+fn moving(row: &FindingRow, value: Option<f64>) -> Option<f64> {
+    value.filter(|_| row.null_sd.is_none_or(|sd| sd > 0.0))
+}
+
 fn columns(data: &ReportData) -> Vec<Column> {
     let mut columns = vec![
         column("gap (pp)", "permutation gap: Clean-Q minus mean Broken-Q", |row| {
             (points_interval(row.gap, row.gap_low, row.gap_high).replace("\u{a0}pp", ""), row.gap)
         }),
         column("p", "one-sided permutation p-value", |row| (p_number(row.p_value), row.p_value)),
+        column("p error", "standard error of p from drawing permutations", |row| {
+            (row.p_error.map_or_else(|| "–".to_owned(), |error| format!("{error:.4}")), row.p_error)
+        }),
         column("p adjusted", "adjusted for the family of tests", |row| {
             (p_number(row.p_adjusted), row.p_adjusted)
         }),
@@ -57,26 +65,67 @@ fn columns(data: &ReportData) -> Vec<Column> {
             |row| (percent(row.ba_without_quality), row.ba_without_quality),
         ),
         column("gain (pp)", "Clean-Q minus the rule without quality", |row| {
-            (points(row.gain()), row.gain())
+            let text = points_interval(row.gain(), row.gain_low, row.gain_high);
+            (text.replace("\u{a0}pp", ""), row.gain())
         }),
-        column("best expert", "balanced accuracy of the best single expert", |row| {
-            (percent(row.ba_best_unimodal), row.ba_best_unimodal)
+        column(
+            "bound (pp)",
+            "the interval that must lie within the margin: the wider of bootstrap and exact bound",
+            |row| {
+                let text = match (row.bound_low, row.bound_high) {
+                    (Some(_), Some(_)) => {
+                        format!("[{}, {}]", points(row.bound_low), points(row.bound_high))
+                    }
+                    _ => "–".to_owned(),
+                };
+                (text, row.bound_high)
+            },
+        ),
+        column("quality moved", "share of examples whose quality a permutation changes", |row| {
+            (percent(row.moved_share), row.moved_share)
         }),
-        column("oracle", "balanced accuracy when any expert being right counts", |row| {
-            (percent(row.ba_oracle), row.ba_oracle)
-        }),
+        column(
+            "best expert",
+            "balanced accuracy of the best single expert, chosen on these test examples: optimistic",
+            |row| (percent(row.ba_best_unimodal), row.ba_best_unimodal),
+        ),
+        column(
+            "oracle",
+            "balanced accuracy when any expert being right counts: optimistic, as nobody can choose so",
+            |row| (percent(row.ba_oracle), row.ba_oracle),
+        ),
         column("headroom (pp)", "oracle minus Clean-Q", |row| (points(row.headroom), row.headroom)),
-        column("detectable (pp)", "the smallest gap that the test could have detected", |row| {
-            (points(row.detectable_gap), row.detectable_gap)
+        column(
+            "critical (pp)",
+            "the critical value: a larger gap would have p at the level",
+            |row| {
+                let shown = moving(row, row.detectable_gap);
+                (points(shown), shown)
+            },
+        ),
+        column("80 % power (pp)", "the gap that the test would detect with 80 % power", |row| {
+            let shown = moving(row, row.detectable_gap_80);
+            (points(shown), shown)
         }),
         column(
             "null sd (pp)",
             "standard deviation of balanced accuracy over permutations",
             |row| (points(row.null_sd), row.null_sd),
         ),
-        column("flips", "share of decisions that a permutation changes", |row| {
-            (percent(row.flip_rate), row.flip_rate)
-        }),
+        column(
+            "flips",
+            "share of decisions that a permutation changes, with its interval",
+            |row| {
+                let text = match (row.flip_low, row.flip_high) {
+                    (Some(_), Some(_)) => {
+                        let ends = [row.flip_low, row.flip_high].map(percent).join(", ");
+                        format!("{} [{}]", percent(row.flip_rate), ends).replace("\u{a0}%", "")
+                    }
+                    _ => percent(row.flip_rate),
+                };
+                (text, row.flip_rate)
+            },
+        ),
         column("shift", "mean total-variation distance of the probabilities", |row| {
             (plain(row.probability_shift), row.probability_shift)
         }),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::answer::answer;
+use crate::controls::Status::{Caution, Failed, Passed};
 use crate::data::Point;
 
 fn native() -> FindingRow {
@@ -14,7 +15,15 @@ fn native() -> FindingRow {
         ba_without_quality: Some(0.720),
         ba_oracle: Some(0.87),
         flip_rate: Some(0.08),
+        flip_low: Some(0.06),
+        flip_high: Some(0.11),
+        gain_low: Some(0.004),
+        gain_high: Some(0.039),
+        bound_low: Some(-0.041),
+        bound_high: Some(0.083),
+        p_error: Some(0.000_9),
         detectable_gap: Some(0.015),
+        detectable_gap_80: Some(0.023),
         equivalent: Some(false),
         ..FindingRow::default()
     }
@@ -27,6 +36,10 @@ fn nothing_found() -> FindingRow {
         gap_high: Some(0.03),
         p_value: Some(0.34),
         p_adjusted: Some(1.0),
+        gain_low: Some(-0.011),
+        gain_high: Some(0.021),
+        bound_low: Some(-0.013),
+        bound_high: Some(0.018),
         ..native()
     }
 }
@@ -39,6 +52,11 @@ fn unmoved_row() -> FindingRow {
         p_value: Some(1.0),
         p_adjusted: Some(1.0),
         flip_rate: Some(0.0),
+        flip_low: Some(0.0),
+        flip_high: Some(0.007),
+        detectable_gap: Some(0.0),
+        gain_low: None,
+        gain_high: None,
         ..native()
     }
 }
@@ -61,7 +79,12 @@ fn scheme_row(scheme: &str, row: FindingRow) -> FindingRow {
 /// Every case that the words must tell apart, as: name, findings of which the first is read.
 fn cases() -> Vec<(&'static str, Vec<FindingRow>)> {
     let leaking = FindingRow { ba_clean: Some(0.91), control: Control::Positive, ..native() };
-    let small = FindingRow { equivalent: Some(true), gap_high: Some(0.018), ..nothing_found() };
+    let small = FindingRow {
+        equivalent: Some(true),
+        gap_high: Some(0.018),
+        flip_high: Some(0.015),
+        ..nothing_found()
+    };
     let alarm = FindingRow { control: Control::Negative, p_value: Some(0.04), ..nothing_found() };
     vec![
         ("gap and gain", vec![native()]),
@@ -69,9 +92,58 @@ fn cases() -> Vec<(&'static str, Vec<FindingRow>)> {
             "gap and a gain below the margin",
             vec![FindingRow { ba_without_quality: Some(0.73), ..native() }],
         ),
-        ("gap, never refitted", vec![FindingRow { ba_without_quality: None, ..native() }]),
-        ("gap, no gain", vec![FindingRow { ba_without_quality: Some(0.741), ..native() }]),
-        ("gap, a loss", vec![FindingRow { ba_without_quality: Some(0.75), ..native() }]),
+        (
+            "gap, never refitted",
+            vec![FindingRow {
+                ba_without_quality: None,
+                gain_low: None,
+                gain_high: None,
+                ..native()
+            }],
+        ),
+        (
+            "gap, a gain without an interval",
+            vec![FindingRow { gain_low: None, gain_high: None, ..native() }],
+        ),
+        (
+            "other permutations could turn it",
+            vec![FindingRow { p_value: Some(0.0042), p_adjusted: Some(0.0504), ..native() }],
+        ),
+        (
+            "not testable",
+            vec![FindingRow {
+                not_testable: Some("quality has one value".to_owned()),
+                ..nothing_found()
+            }],
+        ),
+        (
+            "found although little moved",
+            vec![FindingRow {
+                not_testable: Some("the scheme conditional changes little".to_owned()),
+                ..native()
+            }],
+        ),
+        (
+            "not counted",
+            vec![FindingRow {
+                not_counted: Some("the rule does not read quality".to_owned()),
+                ..unmoved_row()
+            }],
+        ),
+        (
+            "decisions change, accuracy does not",
+            vec![FindingRow { equivalent: Some(true), flip_high: Some(0.14), ..nothing_found() }],
+        ),
+        ("gap, no gain shown", vec![FindingRow { gain_low: Some(-0.001), ..native() }]),
+        (
+            "gap, a loss",
+            vec![FindingRow {
+                ba_without_quality: Some(0.75),
+                gain_low: Some(-0.021),
+                gain_high: Some(-0.002),
+                ..native()
+            }],
+        ),
         (
             "gap of a native rule that beats the oracle",
             vec![FindingRow { ba_oracle: Some(0.73), ..native() }],
@@ -169,9 +241,14 @@ fn no_dependence_is_said_only_where_equivalence_holds() {
 fn the_answer_of_all_findings_claims_no_more_than_its_parts() {
     let control = |control: Control, row: FindingRow| FindingRow { control, ..row };
     let flagged = || FindingRow { evidence_derived: true, ..native() };
-    let equal = || FindingRow { equivalent: Some(true), ..nothing_found() };
+    let equal = || FindingRow { equivalent: Some(true), flip_high: Some(0.015), ..nothing_found() };
     let harm = || FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() };
-    let useless = || FindingRow { ba_without_quality: Some(0.75), ..native() };
+    let useless = || FindingRow {
+        ba_without_quality: Some(0.75),
+        gain_low: Some(-0.02),
+        gain_high: Some(-0.001),
+        ..native()
+    };
     let sane =
         || vec![control(Control::Positive, native()), control(Control::Negative, nothing_found())];
     let with = |rows: Vec<FindingRow>| [sane(), rows].concat();
@@ -180,7 +257,28 @@ fn the_answer_of_all_findings_claims_no_more_than_its_parts() {
         ("controls only", sane()),
         ("one of three depends", with(vec![native(), nothing_found(), equal()])),
         ("all depend", with(vec![native(), native()])),
-        ("dependence without benefit alone", with(vec![useless(), nothing_found()])),
+        (
+            "rules that do not read quality alone",
+            with(vec![FindingRow {
+                not_counted: Some("the rule does not read quality".to_owned()),
+                ..unmoved_row()
+            }]),
+        ),
+        (
+            "one of two not testable, one equal to another",
+            with(vec![
+                FindingRow {
+                    not_testable: Some("quality has one value".to_owned()),
+                    ..nothing_found()
+                },
+                FindingRow {
+                    not_counted: Some("equal in every number to lr".to_owned()),
+                    ..native()
+                },
+                native(),
+            ]),
+        ),
+        ("dependence at a loss alone", with(vec![useless(), nothing_found()])),
         ("evidence-derived gaps alone", with(vec![flagged(), equal()])),
         ("all equivalent", with(vec![equal(), equal(), equal()])),
         ("the one is equivalent", with(vec![equal()])),
@@ -274,5 +372,41 @@ fn a_positive_control_of_strength_0_is_asked_for_quiet() {
     assert_eq!(readings, [Reading::Quiet, Reading::Alarm, Reading::Detected, Reading::Detected]);
     let [positive, negative] = answer.checks;
     assert!(positive.words.starts_with("At its strongest (alpha 1.0): detected"), "{positive:?}");
-    assert!(negative.words.contains("Chance alone gives 0.1 on average"), "{negative:?}");
+    // One alarm in two draws at the level 0.05: 1 - 0.95^2.
+    assert!(negative.words.contains("or more in 9.8\u{a0}% of studies"), "{negative:?}");
+}
+
+#[test]
+fn what_is_within_the_margin_does_not_hang_on_how_many_conditions_there_are() {
+    let row = |p_adjusted| FindingRow {
+        equivalent: Some(true),
+        flip_high: Some(0.015),
+        p_adjusted: Some(p_adjusted),
+        ..native()
+    };
+    let alone = verdict(&row(0.001), &report(vec![row(0.001)])).reading;
+    let among_many = verdict(&row(1.0), &report(vec![row(1.0)])).reading;
+    assert_eq!((alone, among_many), (Reading::WithinMargin, Reading::WithinMargin));
+}
+
+#[test]
+fn controls_of_one_draw_are_one_test_and_a_badge_is_a_binomial_tail() {
+    let noise = |sketch: &str, p: f64| FindingRow {
+        control: Control::Negative,
+        p_value: Some(p),
+        quality_sketch: Some(sketch.to_owned()),
+        ..nothing_found()
+    };
+    let negative = |rows: Vec<FindingRow>| answer(&report(rows)).checks[1].clone();
+    // Three conditions of one draw, one of which lost a part of its examples: 0.02 times 3 is above the level.
+    let one_draw = vec![noise("a b", 0.02), noise("b c", 0.03), noise("c d", 0.6)];
+    let found = negative(one_draw);
+    assert!(found.words.contains("1 distinct draw, of which 0 alarm"), "{found:?}");
+    assert_eq!(found.status, Passed);
+    // 3 of 18 draws: P(X >= 3) = 5.8 %; 4: 1.1 %; 6: 0.02 % (scipy.stats.binom.sf).
+    let draws = |alarms: usize| {
+        let p = move |draw| if draw < alarms { 0.01 } else { 0.5 };
+        negative((0..18).map(|draw| noise(&format!("{draw}"), p(draw))).collect()).status
+    };
+    assert_eq!([0, 3, 4, 6].map(draws), [Passed, Passed, Caution, Failed]);
 }

@@ -195,6 +195,32 @@ impl Broken {
         Ok(FirstPart { clean, predictions: out })
     }
 
+    /// The quality that rows get under one of them. `own`, `out`: rows x modalities.
+    pub fn quality_into(
+        &self,
+        number: u32,
+        own: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), StageError> {
+        match self {
+            Self::Permuted { mask, permuter, .. } => {
+                let (rows, columns) = (permuter.rows(), permuter.columns());
+                let width = own.len() / rows.max(1);
+                let index = permuter.draw(number.into());
+                for (cell, out) in out.iter_mut().enumerate() {
+                    let (row, modality) = (cell / width, cell % width);
+                    let column = if columns == 1 { 0 } else { modality };
+                    let taken = mask >> modality & 1 == 1;
+                    let from = if taken { index[column * rows + row] as usize } else { row };
+                    *out = own[from * width + modality];
+                }
+            }
+            Self::Swapped { swap, .. } => out.copy_from_slice(&swap.draw(number)?),
+            Self::Replaced(quality) => out.copy_from_slice(quality),
+        }
+        Ok(())
+    }
+
     /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.
     pub fn predict(
         &self,

@@ -245,6 +245,7 @@ mod tests {
             axes: vec!["replicate".to_owned(), "effect".to_owned()],
             modalities: Vec::new(),
             settings: Vec::new(),
+            group_counts: None,
             rows: vec![Finding {
                 point: vec![replicate.to_string(), effect.to_owned()],
                 p_value,
@@ -288,6 +289,9 @@ mod tests {
             model_digest: fuseline_artifact::Digest::of(fold.as_bytes()),
             plugin_id: "lr".to_owned(),
             scheme: "joint".to_owned(),
+            reads_quality: None,
+            quality_moved: None,
+            quality_movable: None,
             permutation: (-1..4).flat_map(|row| [row, row]).collect(),
             class: [0, 1].repeat(5),
             n: vec![1; 10],
@@ -297,6 +301,7 @@ mod tests {
             axes: vec!["replicate".to_owned()],
             modalities: Vec::new(),
             settings: Vec::new(),
+            group_counts: None,
             rows: vec![Finding { point: vec!["7".to_owned()], p_value: 0.6, ..Finding::default() }],
         };
         let outputs = run::<Calibration>(json!({ "levels": [0.2, 0.4] }), 1, &[], |inputs| {

@@ -1,6 +1,6 @@
 //! What the experts say of the tested examples, pooled over folds.
 
-use fuseline_artifact::{Cohort, Control, Evidence, ExampleEffects, Quality};
+use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_stats::headroom::Experts;
 
@@ -104,6 +104,35 @@ impl Pooled {
         Ok(*first)
     }
 
+    /// Four minimal hashes of the qualities tested, each of example, modality and value (Broder 1997).
+    ///
+    /// Two conditions of one draw of noise share at least one of them although an outage took some examples away; of two draws
+    /// they share none.
+    pub fn sketch(&self, cohort: &Cohort, tested: &[usize]) -> String {
+        let width = self.modalities.len();
+        let mut least = [u64::MAX; 4];
+        for (at, &row) in tested.iter().enumerate() {
+            for (m, modality) in self.modalities.iter().enumerate() {
+                let cell = at * width + m;
+                if !self.available[cell] {
+                    continue;
+                }
+                let digest = Digest::of_pieces(|take| {
+                    take(cohort.example_id[row].as_bytes());
+                    take(&[0]);
+                    take(modality.as_bytes());
+                    take(&[0]);
+                    take(&self.quality[cell].to_bits().to_le_bytes());
+                });
+                let (hashes, _) = digest.as_bytes().as_chunks::<8>();
+                for (least, hash) in least.iter_mut().zip(hashes) {
+                    *least = u64::from_le_bytes(*hash).min(*least);
+                }
+            }
+        }
+        least.map(|hash| format!("{hash:016x}")).join(" ")
+    }
+
     /// As the statistics take it.
     pub fn experts(&self) -> Experts<'_> {
         Experts {
@@ -192,6 +221,10 @@ pub(crate) struct Tested {
     pub clean: Vec<bool>,
     /// The share of permutations under which it is.
     pub broken: Vec<f64>,
+    /// The share of permutations that change the decision.
+    pub flips: Vec<f64>,
+    /// The mean total-variation distance.
+    pub shift: Vec<f64>,
     /// The share of decisions that a permutation changes, over all tested examples.
     pub flip_rate: f64,
     /// The mean total-variation distance, over all tested examples.
@@ -210,6 +243,8 @@ impl Tested {
             rows: Vec::new(),
             clean: Vec::new(),
             broken: Vec::new(),
+            flips: Vec::new(),
+            shift: Vec::new(),
             flip_rate: 0.0,
             probability_shift: 0.0,
         };
@@ -236,6 +271,8 @@ impl Tested {
                 tested.rows.push(row);
                 tested.clean.push(effects.clean_correct[at]);
                 tested.broken.push(effects.broken_correct[at] as f64 / permutations as f64);
+                tested.flips.push(effects.flips[at] as f64 / permutations as f64);
+                tested.shift.push(effects.probability_shift[at]);
                 flips += effects.flips[at];
                 shift += effects.probability_shift[at];
             }

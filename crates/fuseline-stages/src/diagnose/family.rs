@@ -2,23 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_artifact::{ArtifactKind, Control, Findings};
+use fuseline_artifact::{ArtifactKind, Control, Finding, Findings, GroupCounts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, PlannedAction, Ports, RowFlow,
     StageError, StageKind, codes,
 };
+use fuseline_stats::bootstrap::{ClassSums, Interval};
 use fuseline_stats::multiple;
 use fuseline_workflow::{Diagnostic, Place, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::permute_quality::PermuteQuality;
-use crate::diagnose::summarize::Summarize;
+use crate::diagnose::summarize::{Resampling, Summarize, sums_interval};
 use crate::quality;
 use crate::upstream::{self, listed};
 
 /// Collects findings and adds what needs all of them.
+///
+/// Rows of a rule that does not read quality, rows that are equal in every number to one before them, and repetitions of a
+/// condition are shown and counted in no family: the column `not_counted` says why.
 ///
 /// Native conditions, positive controls and negative controls are three families, and p-values are adjusted within
 /// each: a control asks whether the test works and not the study's question, so adding a control must not change what
@@ -30,9 +34,9 @@ pub struct Family {
     /// How p-values are adjusted for being many.
     #[serde(default)]
     adjust: Adjust,
-    /// A gap counts as none when its whole interval lies within plus or minus this, as a fraction (0.02 is 2 percentage
-    /// points), below 1. With an interval of confidence 1 - 2a this is two one-sided tests at level a. Nothing is called
-    /// equivalent when it is left out.
+    /// A gap counts as none when its whole bound (`bound_low` to `bound_high`) lies within plus or minus this, as a fraction
+    /// (0.02 is 2 percentage points), below 1. With a confidence of 1 - 2a this is two one-sided tests at level a, of each
+    /// condition by itself. Nothing is called equivalent when it is left out, or where it is not testable.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     equivalence_margin: Option<f64>,
@@ -40,6 +44,10 @@ pub struct Family {
     /// their labels. Left out, one family holds every label. Say it before looking at the results.
     #[serde(default)]
     families: Vec<String>,
+    /// Axes whose labels are repetitions of one condition, such as other splits or seeds: the first label is counted, the
+    /// others are shown.
+    #[serde(default)]
+    repeats: Vec<String>,
     /// Which label of which axis stands for working without quality, such as `{ quality: constant }`: each finding then
     /// gets the balanced accuracy of the same rule refitted so.
     #[serde(default)]
@@ -72,7 +80,8 @@ impl Adjust {
 
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
-    const REVISION: u32 = 3; // says what stands for working without quality
+    // 3: says what stands for working without quality. 4: counts a condition once, claims by bounds, intervals of gains.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
     fn ports() -> Ports {
@@ -86,10 +95,12 @@ impl StageKind for Family {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { adjust, equivalence_margin, families, without_quality } = self;
+        let Self { adjust, equivalence_margin, families, repeats, without_quality } = self;
         key.field("adjust", adjust);
         key.field("equivalence_margin", equivalence_margin);
         key.field("families", families);
+        key.field("repeats", repeats);
+        key.seed();
         key.field("without_quality", without_quality);
     }
 
@@ -125,20 +136,25 @@ impl StageKind for Family {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let mut all = collect(inputs.many("findings")?)?;
+        let (mut all, counts) = collect(inputs.many("findings")?)?;
+        self.count_once(&mut all)?;
         self.adjust(&mut all)?;
         if let Some(margin) = self.equivalence_margin {
             for row in &mut all.rows {
-                row.equivalent = Some(-margin < row.gap_low && row.gap_high < margin);
+                let within = -margin < row.bound_low && row.bound_high < margin;
+                row.equivalent = Some(within && row.not_testable.is_none());
             }
         }
         if let Some((axis, label)) = self.without_quality.iter().flatten().next() {
-            compare_without_quality(&mut all, axis, label)?;
+            compare_without_quality(&mut all, &counts, axis, label, inputs.seed())?;
             all.settings.push(format!("without_quality={axis} {label}"));
         }
         all.settings.push(format!("adjust={}", self.adjust.name()));
         if !self.families.is_empty() {
             all.settings.push(format!("families={}", self.families.join(",")));
+        }
+        if !self.repeats.is_empty() {
+            all.settings.push(format!("repeats={}", self.repeats.join(",")));
         }
         if let Some(margin) = self.equivalence_margin {
             all.settings.push(format!("equivalence_margin={margin}"));
@@ -186,10 +202,12 @@ impl Family {
             Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message)
                 .hint(upstream::hint_at(axis, &axes, "their axes"))
         };
-        for (number, axis) in self.families.iter().enumerate() {
-            if !axes.contains(&axis.as_str()) {
-                let place = action.option_place(&format!("families.{number}"));
-                site.report(unknown_axis(axis, &place));
+        for (option, named) in [("families", &self.families), ("repeats", &self.repeats)] {
+            for (number, axis) in named.iter().enumerate() {
+                if !axes.contains(&axis.as_str()) {
+                    let place = action.option_place(&format!("{option}.{number}"));
+                    site.report(unknown_axis(axis, &place));
+                }
             }
         }
         let Some((axis, label)) = self.without_quality.iter().flatten().next() else { return };
@@ -263,6 +281,44 @@ impl Family {
         }
     }
 
+    /// Says of each row that is no condition of its own why it is not counted.
+    fn count_once(&self, all: &mut Findings) -> Result<(), StageError> {
+        let repeats = self
+            .repeats
+            .iter()
+            .map(|axis| axis_of(all, axis).map_err(|error| error.at("repeats")))
+            .collect::<Result<Vec<usize>, _>>()?;
+        let scheme = all.axes.iter().position(|axis| axis == "scheme");
+        let first: Vec<Option<String>> = repeats
+            .iter()
+            .map(|&axis| all.rows.first().map(|row| row.point[axis].clone()))
+            .collect();
+        let mut seen = BTreeMap::<String, String>::new();
+        for row in &mut all.rows {
+            let again = repeats.iter().zip(&first);
+            let again = again.filter(|(axis, first)| first.as_ref() != Some(&row.point[**axis]));
+            let labels: Vec<&str> = again.map(|(axis, _)| row.point[*axis].as_str()).collect();
+            if row.reads_quality == Some(false) {
+                row.not_counted = Some("the rule does not read quality".to_owned());
+            } else if !labels.is_empty() {
+                row.not_counted = Some(format!("a repetition: {}", labels.join(", ")));
+            } else {
+                // All that was measured, to the last bit; two schemes are two questions even where nothing moved.
+                let point = scheme.map(|axis| row.point[axis].clone()).into_iter().collect();
+                let measured = format!("{:?}", Finding { point, ..row.clone() });
+                match seen.get(&measured) {
+                    Some(same) => {
+                        row.not_counted = Some(format!("equal in every number to {same}"))
+                    }
+                    None => {
+                        seen.insert(measured, row.point.join(", "));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn adjust(&self, all: &mut Findings) -> Result<(), StageError> {
         let parting = self
             .families
@@ -270,7 +326,8 @@ impl Family {
             .map(|axis| axis_of(all, axis).map_err(|error| error.at("families")))
             .collect::<Result<Vec<usize>, _>>()?;
         let mut families = BTreeMap::<(Control, Vec<&str>), Vec<usize>>::new();
-        for (number, row) in all.rows.iter().enumerate() {
+        let counted = all.rows.iter().enumerate().filter(|(_, row)| row.not_counted.is_none());
+        for (number, row) in counted {
             let labels = parting.iter().map(|&axis| row.point[axis].as_str()).collect();
             families.entry((row.control, labels)).or_default().push(number);
         }
@@ -383,13 +440,22 @@ fn axis_of(findings: &Findings, axis: &str) -> Result<usize, StageError> {
     })
 }
 
-/// One table of all rows; an error when the tables do not have the same columns, or a point comes twice.
-fn collect(tables: Vec<Labelled<Findings>>) -> Result<Findings, StageError> {
+/// Counts of each row by group and class, where its table brought them.
+type Counts = Vec<Option<GroupCounts>>;
+
+/// One table of all rows, and their counts; an error when the tables do not have the same columns, or a point comes twice.
+fn collect(tables: Vec<Labelled<Findings>>) -> Result<(Findings, Counts), StageError> {
     let mut tables = tables.into_iter().map(|labelled| labelled.artifact);
     let Some(mut all) = tables.next() else {
         return Err(StageError::failed("nothing arrived at input findings"));
     };
+    let counts_of = |table: &mut Findings| -> Counts {
+        let counts = table.group_counts.take().filter(|_| table.rows.len() == 1);
+        std::iter::repeat_n(counts, table.rows.len()).collect()
+    };
+    let mut counts = counts_of(&mut all);
     for mut table in tables {
+        counts.extend(counts_of(&mut table));
         pool_scheme(&mut all.settings, &mut table.settings);
         for (what, first, other) in [
             ("axes", &all.axes, &table.axes),
@@ -412,7 +478,7 @@ fn collect(tables: Vec<Labelled<Findings>>) -> Result<Findings, StageError> {
             return Err(StageError::data(format!("two findings are of {}", row.point.join(", "))));
         }
     }
-    Ok(all)
+    Ok((all, counts))
 }
 
 /// Findings of several schemes meet in one table: its settings then name them all, and an axis tells which row is of which.
@@ -428,17 +494,25 @@ fn pool_scheme(all: &mut [String], other: &mut [String]) {
     }
 }
 
-/// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label alone. The reference gets
-/// its own; a row whose reference was not run gets none.
-fn compare_without_quality(all: &mut Findings, axis: &str, label: &str) -> Result<(), StageError> {
+/// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label alone, and the interval of the
+/// difference from resamples of groups that both share. The reference gets its own; a row whose reference was not run gets none.
+fn compare_without_quality(
+    all: &mut Findings,
+    counts: &Counts,
+    axis: &str,
+    label: &str,
+    seed: u64,
+) -> Result<(), StageError> {
     let option = format!("without_quality.{axis}");
     let at = axis_of(all, axis).map_err(|error| error.at("without_quality"))?;
-    let reference: BTreeMap<Vec<String>, f64> = all
+    let reference: BTreeMap<Vec<String>, (usize, f64)> = all
         .rows
         .iter()
-        .filter(|row| row.point[at] == label)
-        .map(|row| (row.point.clone(), row.ba_clean))
+        .enumerate()
+        .filter(|(_, row)| row.point[at] == label)
+        .map(|(number, row)| (row.point.clone(), (number, row.ba_clean)))
         .collect();
+    let of = Resampling::from_settings(&all.settings, seed);
     if reference.is_empty() {
         let mut labels: Vec<&str> = all.rows.iter().map(|row| row.point[at].as_str()).collect();
         labels.sort_unstable();
@@ -447,12 +521,37 @@ fn compare_without_quality(all: &mut Findings, axis: &str, label: &str) -> Resul
             .at(option)
             .hint(format!("its labels are {}", labels.join(", "))));
     }
-    for row in &mut all.rows {
+    for (number, row) in all.rows.iter_mut().enumerate() {
         let mut point = row.point.clone();
         label.clone_into(&mut point[at]);
-        row.ba_without_quality = reference.get(&point).copied();
+        let Some(&(without, accuracy)) = reference.get(&point) else { continue };
+        row.ba_without_quality = Some(accuracy);
+        if without == number {
+            continue;
+        }
+        if let (Some(with), Some(without)) = (&counts[number], &counts[without])
+            && let Some(interval) = gain_interval(with, without, &of)?
+        {
+            (row.gain_low, row.gain_high) = (Some(interval.low), Some(interval.high));
+        }
     }
     Ok(())
+}
+
+/// Interval of the difference of two balanced accuracies; none where they are not of the same examples.
+fn gain_interval(
+    with: &GroupCounts,
+    without: &GroupCounts,
+    of: &Resampling,
+) -> Result<Option<Interval>, StageError> {
+    if with.tested != without.tested || with.rows != without.rows {
+        return Ok(None);
+    }
+    let sums = |of: &GroupCounts| {
+        ClassSums::from_counts(of.classes, &of.rows, &of.correct)
+            .map_err(|error| StageError::data(error.to_string()))
+    };
+    sums_interval(&sums(with)?, &sums(without)?, of).map(Some)
 }
 
 #[cfg(test)]

@@ -10,14 +10,16 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{Digest, Texts};
 use fuseline_engine::StageError;
+use fuseline_stats::bootstrap::Interval;
 use fuseline_stats::evidence::confidence;
 use fuseline_stats::headroom::Experts;
 use fuseline_stats::metrics::balanced_accuracy;
 use fuseline_stats::permutation::{self, Intervention, Permuter};
-use fuseline_stats::permutation_test::{TIE, detectable_gap, permutation_test};
+use fuseline_stats::permutation_test::{TIE, detectable_gap, gap_with_power, permutation_test};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::intervals::{Intervals, RowEffects};
 use crate::diagnose::permute_quality::Scheme;
 use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_interval};
 use crate::diagnose::tally::Tally;
@@ -161,6 +163,8 @@ pub struct Diagnosis {
     pub gap: f64,
     /// Its interval.
     pub interval: [f64; 2],
+    /// The interval that must lie within the margin: the wider of that and of an exact bound.
+    pub bound: [f64; 2],
     /// One-sided permutation p-value.
     pub p_value: f64,
     /// Standard error that the p-value has from drawing permutations.
@@ -171,13 +175,19 @@ pub struct Diagnosis {
     pub gain_interval: [f64; 2],
     /// Share of decisions that a permutation changes.
     pub flip_rate: f64,
+    /// Its interval.
+    pub flip_interval: [f64; 2],
     /// Mean total-variation distance of the probabilities from those of Clean-Q.
     pub probability_shift: f64,
+    /// Its interval.
+    pub shift_interval: [f64; 2],
     /// Standard deviation of balanced accuracy under Broken-Q.
     pub null_sd: Option<f64>,
     /// The gap above which this test would have given p <= alpha.
     pub detectable_gap: Option<f64>,
-    /// Whether the gap's interval lies within the margin; none was stated: null.
+    /// The gap that the test would detect with 80 % power.
+    pub detectable_gap_80: Option<f64>,
+    /// Whether the bound lies within the margin; none was stated: null.
     pub equivalent: Option<bool>,
     /// Balanced accuracy of the per-example oracle over modalities, where evidence is known.
     pub ba_oracle: Option<f64>,
@@ -254,6 +264,12 @@ impl<'a> Study<'a> {
                     "{found} {what} where {expected} are expected"
                 )));
             }
+        }
+        if let Some(margin) = settings.equivalence_margin.filter(|of| !(0.0..1.0).contains(of)) {
+            return Err(StageError::data(format!(
+                "the equivalence margin is a fraction from 0 to below 1, and {margin} is not"
+            ))
+            .hint("0.02 is 2 percentage points"));
         }
         if rows == 0 || classes.len() < 2 {
             return Err(StageError::data("at least one row and two classes are needed"));
@@ -541,11 +557,25 @@ impl<'a> Study<'a> {
             interval: IntervalKind::Percentile,
             seed: settings.seed,
         };
-        let interval = |other: &[f64]| -> Result<[f64; 2], StageError> {
-            let found = difference_interval(&of, &clean_right, other, &resampling)?;
-            Ok([found.low, found.high])
-        };
-        let (gap_interval, gain_interval) = (interval(&broken_right)?, interval(&neutral_right)?);
+        let flips: Vec<f64> =
+            effects.flips.iter().map(|&count| count as f64 / permutations).collect();
+        let intervals = Intervals::new(
+            &of,
+            &RowEffects {
+                clean: &clean_right,
+                broken: &broken_right,
+                flips: &flips,
+                shift: &effects.probability_shift,
+            },
+            &resampling,
+        )?;
+        let gain = difference_interval(&of, &clean_right, &neutral_right, &resampling)?;
+        let ends = |of: &Interval| [of.low, of.high];
+        let powered =
+            gap_with_power(&broken, settings.alpha, 0.8).map_err(|error| failed(&error))?;
+        let not_testable = self.not_testable();
+        let (gap_interval, gain_interval) = (ends(&intervals.gap), ends(&gain));
+        let bound = ends(&intervals.bound);
         let ba_neutral = {
             let mut correct = vec![0; classes.len()];
             neutral
@@ -568,24 +598,28 @@ impl<'a> Study<'a> {
             ba_neutral,
             gap: test.gap,
             interval: gap_interval,
+            bound,
             p_value,
             p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
             gain: test.clean - ba_neutral,
             gain_interval,
             flip_rate: effects.flips.iter().sum::<i64>() as f64 / (permutations * rows),
+            flip_interval: ends(&intervals.flips),
+            shift_interval: ends(&intervals.shift),
+            detectable_gap_80: powered,
             probability_shift: effects.probability_shift.iter().sum::<f64>() / rows,
             null_sd: test.null_sd,
             detectable_gap: detectable,
             equivalent: settings
                 .equivalence_margin
-                .map(|margin| -margin < gap_interval[0] && gap_interval[1] < margin),
+                .map(|margin| not_testable.is_none() && -margin < bound[0] && bound[1] < margin),
             ba_oracle: None,
             ba_best_unimodal: None,
             headroom: None,
             alignment: modalities.iter().map(|modality| (modality.clone(), None)).collect(),
             largest_drift,
             broken,
-            not_testable: self.not_testable(),
+            not_testable,
         };
         self.read_evidence(&effects.clean_correct, &mut diagnosis)?;
         Ok(diagnosis)
@@ -605,7 +639,14 @@ impl<'a> Study<'a> {
                     .to_owned(),
             });
         }
-        None
+        (self.share_movable < 0.5).then(|| {
+            format!(
+                "the scheme {} can change the quality of {:.0} % of the examples: what the others would show is not \
+                 seen",
+                Intervention::from(self.settings.scheme).name(),
+                100.0 * self.share_movable
+            )
+        })
     }
 
     /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is right.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Fusable;
 use crate::diagnose::broken::{self, Broken};
+use crate::diagnose::moved::Moved;
 use crate::diagnose::tally::Tally;
 use crate::fusion;
 use crate::{guard, upstream};
@@ -25,7 +26,7 @@ use crate::{guard, upstream};
 #[serde(deny_unknown_fields)]
 pub struct PermuteQuality {
     /// How many permutations. `constant` has a single outcome and does not look at it.
-    #[serde(default = "thousand")]
+    #[serde(default = "ten_thousand")]
     #[schemars(range(min = 1))]
     permutations: u32,
     /// How quality is broken.
@@ -76,8 +77,8 @@ impl From<Scheme> for Intervention {
     }
 }
 
-fn thousand() -> u32 {
-    1000
+fn ten_thousand() -> u32 {
+    10_000
 }
 
 fn three() -> u32 {
@@ -87,8 +88,8 @@ fn three() -> u32 {
 impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
     // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks. 5: permutations
-    // are other ones.
-    const REVISION: u32 = 5;
+    // are other ones. 6: says how many examples' quality moved, and whether the rule reads it.
+    const REVISION: u32 = 6;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 
@@ -160,7 +161,9 @@ impl StageKind for PermuteQuality {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
-        let broken = self.broken(inputs.seed(), &fusable, &cohort)?;
+        let chosen = self.chosen(&fusable)?;
+        let broken = self.broken(inputs.seed(), &fusable, &cohort, &chosen)?;
+        let moved = Moved::count(&broken, &fusable, &chosen)?;
         let batch = fusable.batch()?;
         let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
         // All that is asked is in the batch now.
@@ -176,7 +179,17 @@ impl StageKind for PermuteQuality {
             )));
         }
         outputs.put("effects", tally.effects(example_id))?;
-        outputs.put("permutations", self.permutations(&model, frozen, &tally))
+        let reads_quality = opened.rule().descriptor().capabilities.uses_quality;
+        let permutations = self.permutations(&model, frozen, &tally);
+        outputs.put(
+            "permutations",
+            Permutations {
+                reads_quality: Some(reads_quality),
+                quality_moved: Some(moved.moved),
+                quality_movable: Some(moved.movable),
+                ..permutations
+            },
+        )
     }
 }
 
@@ -188,7 +201,8 @@ impl PermuteQuality {
         (self.scheme != Scheme::Constant).then_some((self.permutations, least))
     }
 
-    fn broken(&self, seed: u64, fusable: &Fusable, cohort: &Cohort) -> Result<Broken, StageError> {
+    /// For each modality, whether its quality is broken.
+    fn chosen(&self, fusable: &Fusable) -> Result<Vec<bool>, StageError> {
         let every = fusable.modalities.len();
         let mut chosen = vec![self.modalities.is_none(); every];
         for name in self.modalities.iter().flatten() {
@@ -200,12 +214,22 @@ impl PermuteQuality {
                 })?;
             chosen[at] = true;
         }
+        Ok(chosen)
+    }
+
+    fn broken(
+        &self,
+        seed: u64,
+        fusable: &Fusable,
+        cohort: &Cohort,
+        chosen: &[bool],
+    ) -> Result<Broken, StageError> {
         let plan = broken::Plan {
             intervention: self.scheme.into(),
             permutations: self.permutations,
             bins: self.bins,
             seed,
-            chosen: &chosen,
+            chosen,
         };
         Broken::new(&plan, fusable, cohort)
     }
@@ -224,6 +248,9 @@ impl PermuteQuality {
             model_digest: frozen,
             plugin_id: model.plugin_id.clone(),
             scheme: Intervention::from(self.scheme).name().to_owned(),
+            reads_quality: None,
+            quality_moved: None,
+            quality_movable: None,
             permutation: (-1..)
                 .take(variants)
                 .flat_map(|row| std::iter::repeat_n(row, classes))

@@ -1,19 +1,20 @@
 //! `diagnose.summarize`: the finding of one point.
 
 use fuseline_artifact::{
-    ArtifactKind, Cohort, Column, ColumnName, Finding, Findings, Permutations,
+    ArtifactKind, Cohort, Column, ColumnName, Digest, Finding, Findings, GroupCounts, Permutations,
 };
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
-use fuseline_stats::permutation_test::{detectable_gap, permutation_test};
+use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::experts::{self, Tested};
+use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::{pool, upstream};
 
@@ -40,6 +41,11 @@ pub struct Summarize {
     #[serde(default = "five_percent")]
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     alpha: f64,
+    /// Of the examples whose quality a joint permutation changes, the share that the scheme must change. Below it the
+    /// absence of dependence is not testable under this scheme: what the others would show is not seen.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    least_moved_share: f64,
 }
 
 /// How an interval is read from resamples.
@@ -65,9 +71,17 @@ fn five_percent() -> f64 {
     0.05
 }
 
+fn half() -> f64 {
+    0.5
+}
+
+/// Power at which a detectable gap is given beside the critical value.
+const POWER: f64 = 0.8;
+
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
-    const REVISION: u32 = 2; // says which examples of the cohort were not tested
+    // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and what is not testable.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
 
@@ -98,11 +112,12 @@ impl StageKind for Summarize {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { bootstrap, confidence, interval, alpha } = self;
+        let Self { bootstrap, confidence, interval, alpha, least_moved_share } = self;
         key.field("bootstrap", bootstrap);
         key.field("confidence", confidence);
         key.field("interval", interval);
         key.field("alpha", alpha);
+        key.field("least_moved_share", least_moved_share);
         key.seed();
     }
 
@@ -142,11 +157,21 @@ impl StageKind for Summarize {
             permutation_test(counts.clean, &counts.broken).map_err(|error| failed(&error))?;
         let detectable =
             detectable_gap(&counts.broken, self.alpha).map_err(|error| failed(&error))?;
+        let powered =
+            gap_with_power(&counts.broken, self.alpha, POWER).map_err(|error| failed(&error))?;
         let of = experts.experts();
         let (_, best) = of.best_unimodal().map_err(|error| failed(&error))?;
         let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
         let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
-        let (groups, interval) = self.interval(&tested, &experts, &cohort, inputs.seed())?;
+        let (group, groups) = tested.groups(&cohort);
+        let rows =
+            Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
+        let intervals = self.intervals(&tested, &rows, inputs.seed())?;
+        let examples = tested.rows.len() as f64;
+        let scale = match counts.moved {
+            Some(of) if of.moved > 0.0 => (of.moved / of.movable).min(1.0),
+            _ => 1.0,
+        };
 
         let finding = Finding {
             point: inputs.point().iter().map(|(_, label)| label.clone()).collect(),
@@ -159,8 +184,8 @@ impl StageKind for Summarize {
             ba_broken: test.broken,
             ba_without_quality: None,
             gap: test.gap,
-            gap_low: interval.low,
-            gap_high: interval.high,
+            gap_low: intervals.gap.low,
+            gap_high: intervals.gap.high,
             p_value: test.p_value,
             p_adjusted: None,
             flip_rate: tested.flip_rate,
@@ -173,6 +198,25 @@ impl StageKind for Summarize {
             ba_best_unimodal: best,
             ba_oracle: headroom.oracle,
             headroom: headroom.headroom,
+            reads_quality: counts.reads_quality,
+            moved_share: counts.moved.map(|of| of.moved / examples),
+            not_testable: counts
+                .moved
+                .and_then(|of| not_testable(&counts.scheme, of, self.least_moved_share)),
+            not_counted: None,
+            // What a scheme leaves in place it does not test: as if the others depended as those that moved.
+            bound_low: intervals.bound.low / scale,
+            bound_high: intervals.bound.high / scale,
+            p_error: (test.p_value * (1.0 - test.p_value) / (test.permutations as f64 + 1.0))
+                .sqrt(),
+            detectable_gap_80: powered.unwrap_or(f64::INFINITY),
+            flip_low: intervals.flips.low,
+            flip_high: intervals.flips.high,
+            shift_low: intervals.shift.low,
+            shift_high: intervals.shift.high,
+            gain_low: None,
+            gain_high: None,
+            quality_sketch: Some(experts.sketch(&cohort, &tested.rows)),
             alignment: alignment.into_iter().map(|of| of.auroc).collect(),
         };
         outputs.put(
@@ -186,7 +230,9 @@ impl StageKind for Summarize {
                     format!("confidence={}", self.confidence),
                     format!("interval={}", self.interval.name()),
                     format!("alpha={}", self.alpha),
+                    format!("least_moved_share={}", self.least_moved_share),
                 ],
+                group_counts: Some(group_counts(&rows, &cohort, &tested)),
                 rows: vec![finding],
             },
         )
@@ -231,31 +277,55 @@ impl Summarize {
         }
     }
 
-    /// The number of groups, and the interval of the gap from resamples of groups: both balanced accuracies of a gap come
-    /// from the same resample.
-    fn interval(
+    /// Intervals from resamples of groups: both balanced accuracies of a gap come from the same resample.
+    fn intervals(
         &self,
         tested: &Tested,
-        experts: &experts::Pooled,
-        cohort: &Cohort,
+        rows: &Rows<'_>,
         seed: u64,
-    ) -> Result<(usize, Interval), StageError> {
-        let (group, groups) = tested.groups(cohort);
+    ) -> Result<Intervals, StageError> {
         let right: Vec<f64> =
             tested.clean.iter().map(|right| f64::from(u8::from(*right))).collect();
-        let rows =
-            Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
         let of = Resampling {
             resamples: self.bootstrap,
             confidence: self.confidence,
             interval: self.interval,
             seed,
         };
-        Ok((groups, difference_interval(&rows, &right, &tested.broken, &of)?))
+        let effects = RowEffects {
+            clean: &right,
+            broken: &tested.broken,
+            flips: &tested.flips,
+            shift: &tested.shift,
+        };
+        Intervals::new(rows, &effects, &of)
     }
 }
 
+/// Rows and right decisions under Clean-Q by group and class.
+fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCounts {
+    let mut counts = GroupCounts {
+        tested: Digest::of_pieces(|take| {
+            for &row in &tested.rows {
+                take(cohort.example_id[row].as_bytes());
+                take(&[0]);
+            }
+        })
+        .to_string(),
+        classes: rows.classes,
+        rows: vec![0; rows.groups * rows.classes],
+        correct: vec![0; rows.groups * rows.classes],
+    };
+    for (row, &right) in tested.clean.iter().enumerate() {
+        let cell = rows.group[row] as usize * rows.classes + rows.labels[row] as usize;
+        counts.rows[cell] += 1;
+        counts.correct[cell] += u32::from(right);
+    }
+    counts
+}
+
 /// Test rows by group and class.
+#[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     /// The number of each row's group.
     pub group: &'a [u32],
@@ -272,6 +342,28 @@ pub(crate) struct Resampling {
     pub seed: u64,
 }
 
+impl Resampling {
+    /// How the findings of a table were resampled, from their settings; the defaults where they do not say.
+    pub fn from_settings(settings: &[String], seed: u64) -> Self {
+        let text = |name: &str| {
+            settings
+                .iter()
+                .find_map(|of| of.split_once('=').filter(|of| of.0 == name))
+                .map(|of| of.1)
+        };
+        let number = |name: &str| text(name).and_then(|text| text.parse::<f64>().ok());
+        Self {
+            resamples: number("bootstrap").map_or_else(two_thousand, |number| number as u32),
+            confidence: number("confidence").unwrap_or_else(ninety_five),
+            interval: match text("interval") {
+                Some("bca") => IntervalKind::Bca,
+                _ => IntervalKind::Percentile,
+            },
+            seed,
+        }
+    }
+}
+
 /// Interval of a difference of two balanced accuracies from resamples of groups, both values from the same resample.
 ///
 /// `one`, `other`: for each row the share of answers that are right.
@@ -286,11 +378,20 @@ pub(crate) fn difference_interval(
         ClassSums::of(rows.group, rows.groups, rows.labels, rows.classes, correct)
             .map_err(|error| failed(&error))
     };
-    let (one, other) = (sums(one)?, sums(other)?);
+    sums_interval(&sums(one)?, &sums(other)?, of)
+}
+
+/// The same of two samples of the same groups, summed by group and class.
+pub(crate) fn sums_interval(
+    one: &ClassSums,
+    other: &ClassSums,
+    of: &Resampling,
+) -> Result<Interval, StageError> {
+    let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
     let stream = Stream::new(of.seed, Summarize::NAME);
     let resamples = of.resamples as usize;
     let resampled =
-        cluster_bootstrap(rows.groups, resamples, &stream, 1, |multiplicity, values| {
+        cluster_bootstrap(one.groups(), resamples, &stream, 1, |multiplicity, values| {
             values[0] = one.balanced_accuracy(multiplicity) - other.balanced_accuracy(multiplicity);
         })
         .map_err(|error| failed(&error))?;

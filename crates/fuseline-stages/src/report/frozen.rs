@@ -44,9 +44,8 @@ pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::
     }
 }
 
-/// The one finding. Where the question cannot be answered, it has no gap that could be read as an answer.
+/// The one finding.
 fn row(of: &Diagnosis) -> report::FindingRow {
-    let testable = of.not_testable.is_none();
     report::FindingRow {
         n_examples: of.n_examples as u64,
         n_groups: of.n_groups as u64,
@@ -54,15 +53,26 @@ fn row(of: &Diagnosis) -> report::FindingRow {
         ba_clean: Some(of.ba_clean),
         ba_broken: Some(of.ba_broken),
         ba_without_quality: Some(of.ba_neutral),
-        gap: testable.then_some(of.gap),
-        gap_low: testable.then_some(of.interval[0]),
-        gap_high: testable.then_some(of.interval[1]),
-        p_value: testable.then_some(of.p_value),
+        gap: Some(of.gap),
+        gap_low: Some(of.interval[0]),
+        gap_high: Some(of.interval[1]),
+        p_value: Some(of.p_value),
         flip_rate: Some(of.flip_rate),
         probability_shift: Some(of.probability_shift),
         null_sd: of.null_sd,
         detectable_gap: of.detectable_gap,
-        equivalent: of.equivalent.filter(|_| testable),
+        equivalent: of.equivalent,
+        not_testable: of.not_testable.clone(),
+        bound_low: Some(of.bound[0]),
+        bound_high: Some(of.bound[1]),
+        p_error: Some(of.p_error),
+        detectable_gap_80: of.detectable_gap_80,
+        flip_low: Some(of.flip_interval[0]),
+        flip_high: Some(of.flip_interval[1]),
+        shift_low: Some(of.shift_interval[0]),
+        shift_high: Some(of.shift_interval[1]),
+        gain_low: Some(of.gain_interval[0]),
+        gain_high: Some(of.gain_interval[1]),
         ba_best_unimodal: of.ba_best_unimodal,
         ba_oracle: of.ba_oracle,
         headroom: of.headroom,

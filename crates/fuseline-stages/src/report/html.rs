@@ -244,6 +244,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
             .to_owned(),
         bootstrap_resamples: number("bootstrap").map_or(default.bootstrap_resamples, |n| n as u64),
         confidence: number("confidence").unwrap_or(default.confidence),
+        least_moved_share: number("least_moved_share"),
         interval: text("interval").map_or(default.interval, str::to_owned),
     }
 }

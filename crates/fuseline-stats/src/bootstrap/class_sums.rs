@@ -71,6 +71,23 @@ impl ClassSums {
         Ok(Self { classes, sums })
     }
 
+    /// Sums that were counted elsewhere: groups x classes. Errors when the lengths differ or hold no whole group.
+    pub fn from_counts(
+        classes: usize,
+        rows: &[u32],
+        correct: &[u32],
+    ) -> Result<Self, ClassSumsError> {
+        let whole = rows.len() / classes.max(1) * classes;
+        for (what, found) in [("correct", correct.len()), ("rows", whole)] {
+            if found != rows.len() {
+                return Err(ClassSumsError::Length { what, expected: rows.len(), found });
+            }
+        }
+        let sums =
+            rows.iter().zip(correct).map(|(rows, right)| (f64::from(*rows), f64::from(*right)));
+        Ok(Self { classes, sums: sums.collect() })
+    }
+
     /// Balanced accuracy of the sample in which group g occurs `multiplicity[g]` times.
     ///
     /// A class without rows in the sample is left out of the mean of recalls; without any row the value is NaN.
@@ -90,5 +107,49 @@ impl ClassSums {
             }
         }
         sum / f64::from(present)
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.sums.len() / self.classes.max(1)
+    }
+
+    /// For each class the rows of an average group, of those that hold any of it.
+    #[must_use]
+    pub fn average_groups(&self) -> Vec<f64> {
+        (0..self.classes)
+            .map(|class| {
+                let rows = || self.sums.iter().skip(class).step_by(self.classes).map(|of| of.0);
+                let holding = rows().filter(|rows| *rows > 0.0).count();
+                rows().sum::<f64>() / holding.max(1) as f64
+            })
+            .collect()
+    }
+
+    /// Mean of recalls of groups with weights and of one more group, of so many rows a class, at each of two values.
+    ///
+    /// A class without rows is left out of the mean.
+    pub(crate) fn weighted(
+        &self,
+        weights: &[f64],
+        extra: f64,
+        rows_of_extra: &[f64],
+        at: [f64; 2],
+    ) -> [f64; 2] {
+        let (mut sum, mut present) = ([0.0; 2], 0_u32);
+        for (class, more) in rows_of_extra.iter().enumerate().filter(|(_, more)| **more > 0.0) {
+            let (mut rows, mut right) = (0.0, 0.0);
+            for (weight, sums) in weights.iter().zip(self.sums.chunks_exact(self.classes)) {
+                rows += weight * sums[class].0;
+                right += weight * sums[class].1;
+            }
+            let more = extra * more;
+            for (sum, at) in sum.iter_mut().zip(at) {
+                *sum += (right + more * at) / (rows + more);
+            }
+            present += 1;
+        }
+        sum.map(|sum| sum / f64::from(present))
     }
 }

@@ -34,6 +34,23 @@ fn the_detectable_gap_is_where_p_crosses_alpha() {
 }
 
 #[test]
+fn a_gap_with_power_is_detected_as_often_as_it_says() {
+    let mut stream = Stream::new(3, "power");
+    let broken: Vec<f64> = (0..999).map(|_| stream.normal()).collect();
+    let gap = gap_with_power(&broken, 0.05, 0.8).unwrap().unwrap();
+    // A normal null: 1.645 to the critical value and 0.842 beyond it.
+    assert!((gap - 2.486).abs() < 0.2, "{gap}");
+    let trials = 4_000;
+    let detected = (0..trials)
+        .filter(|_| permutation_test(gap + stream.normal(), &broken).unwrap().p_value <= 0.05)
+        .count();
+    let share = detected as f64 / f64::from(trials);
+    assert!((share - 0.8).abs() < 0.04, "{share}");
+    assert_eq!(gap_with_power(&[0.5; 18], 0.05, 0.8), Ok(None));
+    assert!(gap_with_power(&broken, 0.05, 1.0).is_err());
+}
+
+#[test]
 fn nineteen_permutations_can_show_one_in_twenty_and_eighteen_cannot() {
     assert!(detectable_gap(&[0.5; 19], 0.05).unwrap().is_some());
     assert_eq!(detectable_gap(&[0.5; 18], 0.05), Ok(None));

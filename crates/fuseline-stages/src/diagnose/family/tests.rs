@@ -1,4 +1,3 @@
-use fuseline_artifact::Finding;
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,8 +10,8 @@ fn finding(rule: &str, quality: &str, control: Control, p_value: f64, ba_clean: 
         control,
         p_value,
         ba_clean,
-        gap_low: -0.01,
-        gap_high: 0.015,
+        bound_low: -0.01,
+        bound_high: 0.015,
         alignment: vec![None],
         ..Finding::default()
     }
@@ -23,6 +22,7 @@ fn table(row: Finding) -> Findings {
         axes: vec!["rule".to_owned(), "quality".to_owned()],
         modalities: vec!["audio".to_owned()],
         settings: vec!["alpha=0.05".to_owned()],
+        group_counts: None,
         rows: vec![row],
     }
 }
@@ -72,6 +72,62 @@ fn equivalence_needs_the_whole_interval_inside_the_margin_and_a_margin_at_all() 
     assert_eq!(equivalent(json!({})), None);
     assert_eq!(equivalent(json!({ "equivalence_margin": 0.02 })), Some(true));
     assert_eq!(equivalent(json!({ "equivalence_margin": 0.015 })), Some(false));
+}
+
+#[test]
+fn what_is_not_testable_is_never_called_equivalent() {
+    let mut rows = four();
+    rows[0].not_testable = Some("nothing moved".to_owned());
+    let rows = family(json!({ "equivalence_margin": 0.02 }), rows).unwrap().rows;
+    assert_eq!((rows[0].equivalent, rows[2].equivalent), (Some(false), Some(true)));
+}
+
+#[test]
+fn a_condition_is_counted_once_and_one_that_does_not_read_quality_never() {
+    let mut rows = four();
+    // A rule that does not read quality, and the same condition under another name.
+    let mean = finding("mean", "margin", Control::Native, 1.0, 0.7);
+    rows.push(Finding { reads_quality: Some(false), ..mean });
+    rows.push(finding("lr", "margin again", Control::Native, 0.01, 0.80));
+    rows.push(finding("lr", "entropy", Control::Native, 0.01, 0.81));
+    let found = family(json!({}), rows).unwrap().rows;
+    let adjusted: Vec<_> = found.iter().map(|row| row.p_adjusted).collect();
+    // Three native conditions: 0.01, 0.01 and 0.04.
+    let expected = [Some(0.03), Some(0.5), Some(0.04), Some(0.03), None, None, Some(0.03)];
+    assert_eq!(adjusted, expected);
+    let said: Vec<_> = found.iter().filter_map(|row| row.not_counted.as_deref()).collect();
+    assert_eq!(said, ["the rule does not read quality", "equal in every number to lr, margin"]);
+}
+
+#[test]
+fn repetitions_of_a_condition_are_shown_and_counted_once() {
+    let rows = vec![
+        finding("lr", "split 1", Control::Native, 0.01, 0.80),
+        finding("lr", "split 2", Control::Native, 0.30, 0.78),
+    ];
+    let found = family(json!({ "repeats": ["quality"] }), rows).unwrap();
+    assert_eq!(found.rows[0].p_adjusted, Some(0.01));
+    assert_eq!(found.rows[1].not_counted.as_deref(), Some("a repetition: split 2"));
+    assert!(found.settings.contains(&"repeats=quality".to_owned()));
+}
+
+#[test]
+fn a_gain_has_an_interval_from_resamples_that_both_conditions_share() {
+    // Four groups of five rows a class.
+    let counts = |correct: [u32; 8]| GroupCounts {
+        tested: "rows".to_owned(),
+        classes: 2,
+        rows: vec![5; 8],
+        correct: correct.into(),
+    };
+    let with = counts([5, 4, 4, 5, 5, 3, 4, 4]);
+    let without = counts([4, 4, 3, 4, 4, 3, 3, 4]);
+    let of = Resampling::from_settings(&["bootstrap=2000".to_owned()], 1);
+    let found = gain_interval(&with, &without, &of).unwrap().unwrap();
+    // Group by group the gain is 0.1, 0.2, 0.1, 0.1: of 4 draws none is the second in 32 %, three are in 5 % of resamples.
+    assert!((found.low - 0.1).abs() < 1e-12 && (found.high - 0.175).abs() < 1e-12, "{found:?}");
+    let other = GroupCounts { tested: "others".to_owned(), ..without };
+    assert_eq!(gain_interval(&with, &other, &of).unwrap(), None);
 }
 
 #[test]

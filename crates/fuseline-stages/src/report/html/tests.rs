@@ -23,6 +23,7 @@ fn findings() -> Findings {
     Findings {
         axes: vec!["rule".to_owned()],
         modalities: vec!["audio".to_owned()],
+        group_counts: None,
         settings: ["scheme=joint", "alpha=0.1", "bootstrap=50", "confidence=0.9", "adjust=none"]
             .map(str::to_owned)
             .into(),
@@ -40,6 +41,9 @@ fn permutations(rule: &str, fold: &str, broken: i64) -> Labelled<Permutations> {
             model_digest: Digest::of(rule.as_bytes()),
             plugin_id: "org.example.rule".to_owned(),
             scheme: "joint".to_owned(),
+            reads_quality: None,
+            quality_moved: None,
+            quality_movable: None,
             permutation: vec![-1, -1, 0, 0, 1, 1],
             class: vec![0, 1, 0, 1, 0, 1],
             n: vec![2; 6],

@@ -1,0 +1,165 @@
+//! Intervals of what permuting quality does, and why the absence of an effect cannot be tested.
+
+use fuseline_engine::{StageError, StageKind};
+use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::border::unseen_interval;
+use fuseline_stats::streams::Stream;
+
+use crate::diagnose::moved::Moved;
+use crate::diagnose::summarize::{Resampling, Rows, Summarize, difference_interval};
+
+/// Examples that a permutation changes, on average, below which nothing is said of the others.
+const LEAST_MOVED: f64 = 10.0;
+
+/// Effects of the permutations on each row.
+pub(crate) struct RowEffects<'a> {
+    /// 1 where the decision under Clean-Q is right.
+    pub clean: &'a [f64],
+    /// Share of permutations under which it is right.
+    pub broken: &'a [f64],
+    /// Share of permutations under which it differs from Clean-Q.
+    pub flips: &'a [f64],
+    /// Mean total-variation distance from Clean-Q.
+    pub shift: &'a [f64],
+}
+
+/// Intervals of one finding.
+pub(crate) struct Intervals {
+    /// Of the gap, from resamples of groups.
+    pub gap: Interval,
+    /// Of the gap, the wider of that and of the bound that supposes a group that was not seen.
+    pub bound: Interval,
+    /// Of the share of decisions that a permutation changes, the wider of both.
+    pub flips: Interval,
+    /// Of the mean total-variation distance, the wider of both.
+    pub shift: Interval,
+}
+
+impl Intervals {
+    /// Intervals over groups of the effects on each row. Errors where there are fewer than two groups.
+    pub fn new(
+        rows: &Rows<'_>,
+        effects: &RowEffects<'_>,
+        of: &Resampling,
+    ) -> Result<Self, StageError> {
+        let gap = difference_interval(rows, effects.clean, effects.broken, of)?;
+        let pairs = effects.clean.iter().zip(effects.broken);
+        let lost: Vec<f64> = pairs.map(|(clean, broken)| clean - broken).collect();
+        let exact = unseen(&class_sums(rows, &lost)?, (-1.0, 1.0), of)?;
+        Ok(Self {
+            bound: wider(gap, exact),
+            gap,
+            flips: mean_interval(rows, effects.flips, of)?,
+            shift: mean_interval(rows, effects.shift, of)?,
+        })
+    }
+}
+
+/// Interval of the mean over rows of values between 0 and 1.
+fn mean_interval(rows: &Rows<'_>, values: &[f64], of: &Resampling) -> Result<Interval, StageError> {
+    let one_class = vec![0; values.len()];
+    let all = Rows { labels: &one_class, classes: 1, ..*rows };
+    let sums = class_sums(&all, values)?;
+    let stream = Stream::new(of.seed, Summarize::NAME);
+    let resampled = cluster_bootstrap(
+        rows.groups,
+        of.resamples as usize,
+        &stream,
+        1,
+        |multiplicity, values| values[0] = sums.balanced_accuracy(multiplicity),
+    )
+    .map_err(|error| failed(&error))?;
+    let [mean] = resampled.as_slice() else {
+        return Err(StageError::failed("the bootstrap gave no statistic"));
+    };
+    let resampled = mean.percentile(of.confidence).map_err(|error| failed(&error))?;
+    Ok(wider(resampled, unseen(&sums, (0.0, 1.0), of)?))
+}
+
+fn class_sums(rows: &Rows<'_>, values: &[f64]) -> Result<ClassSums, StageError> {
+    ClassSums::of(rows.group, rows.groups, rows.labels, rows.classes, values)
+        .map_err(|error| failed(&error))
+}
+
+fn unseen(sums: &ClassSums, range: (f64, f64), of: &Resampling) -> Result<Interval, StageError> {
+    let stream = Stream::new(of.seed, Summarize::NAME).with(b"unseen");
+    unseen_interval(sums, range, of.resamples as usize, &stream, of.confidence)
+        .map_err(|error| failed(&error))
+}
+
+fn wider(one: Interval, other: Interval) -> Interval {
+    Interval { low: one.low.min(other.low), high: one.high.max(other.high), ..one }
+}
+
+fn failed(error: &dyn std::error::Error) -> StageError {
+    StageError::data(error.to_string())
+}
+
+/// The reason why a gap near 0 says nothing under a scheme, if there is one.
+///
+/// `least_share`: of the examples whose quality a joint permutation changes, the share that the scheme must change.
+pub(crate) fn not_testable(scheme: &str, of: Moved, least_share: f64) -> Option<String> {
+    let Moved { moved, movable } = of;
+    if movable == 0.0 {
+        return Some("quality has one value wherever examples could exchange it".to_owned());
+    }
+    if moved == 0.0 {
+        return Some(format!("the scheme {scheme} changes the quality of no example"));
+    }
+    if moved < LEAST_MOVED {
+        return Some(format!(
+            "the scheme {scheme} changes the quality of {moved:.1} examples on average, too few to tell"
+        ));
+    }
+    (moved / movable < least_share).then(|| {
+        format!(
+            "the scheme {scheme} changes the quality of {moved:.0} examples on average where a joint permutation \
+             changes {movable:.0}: what the others would show is not seen"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_move_is_not_testable_and_says_why() {
+        let reason = |moved, movable| {
+            let reason = not_testable("conditional", Moved { moved, movable }, 0.5);
+            reason.unwrap_or_default()
+        };
+        assert!(reason(0.0, 0.0).contains("one value"));
+        assert!(reason(0.0, 300.0).contains("of no example"));
+        assert!(reason(4.5, 4.6).contains("4.5 examples on average, too few"));
+        assert!(reason(100.0, 300.0).contains("changes the quality of 100 examples"));
+        // A rare flag moves few rows, and no scheme could move more.
+        assert_eq!((reason(24.0, 25.0), reason(290.0, 300.0)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_bound_is_as_wide_as_the_bootstrap_at_least_and_has_width_where_nothing_changed() {
+        let group: Vec<u32> = (0..60).collect();
+        let labels: Vec<u32> = (0..60).map(|row| row % 2).collect();
+        let rows = crate::diagnose::summarize::Rows {
+            group: &group,
+            groups: 60,
+            labels: &labels,
+            classes: 2,
+        };
+        let of = Resampling::from_settings(&[], 1);
+        let right = [1.0; 60];
+        let none = [0.0; 60];
+        let effects = RowEffects { clean: &right, broken: &right, flips: &none, shift: &none };
+        let found = Intervals::new(&rows, &effects, &of).unwrap();
+        assert_eq!((found.gap.low, found.gap.high), (0.0, 0.0));
+        // 30 examples a class, none of which changed: 1 - 0.025^(1/30), as scipy's interval of 0 of 30 says.
+        assert!((found.bound.high - 0.115_703).abs() < 0.012, "{:?}", found.bound);
+        assert!((found.flips.high - 0.059_615).abs() < 0.006, "{:?}", found.flips);
+        assert_eq!((found.flips.low, found.shift.low), (0.0, 0.0));
+        let broken: Vec<f64> = (0..60).map(|row| f64::from(row % 3) / 2.0).collect();
+        let effects = RowEffects { clean: &right, broken: &broken, flips: &broken, shift: &none };
+        let found = Intervals::new(&rows, &effects, &of).unwrap();
+        assert!(found.bound.low <= found.gap.low && found.gap.high <= found.bound.high);
+    }
+}
