@@ -128,11 +128,13 @@ def main() -> int:
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--permutations", type=int, default=199)
     parser.add_argument("--check", action="store_true", help="a few studies of two designs")
+    parser.add_argument("--only", default="", help="designs whose name has this")
     parser.add_argument("--fuseline", help="the command; else the one that the package finds")
     options = parser.parse_args()
     if options.fuseline:
         os.environ["FUSELINE_BINARY"] = options.fuseline
     designs = [DESIGNS[0], DESIGNS[3]] if options.check else DESIGNS + NULLS
+    designs = [design for design in designs if options.only in design.name]
     studies = 20 if options.check else options.studies
     limit = LEVEL + 3 * (LEVEL * (1 - LEVEL) / studies) ** 0.5
     print(f"{studies} studies each, {options.permutations} permutations\n")

@@ -141,12 +141,7 @@ mod tests {
     fn a_bound_is_as_wide_as_the_bootstrap_at_least_and_has_width_where_nothing_changed() {
         let group: Vec<u32> = (0..60).collect();
         let labels: Vec<u32> = (0..60).map(|row| row % 2).collect();
-        let rows = crate::diagnose::summarize::Rows {
-            group: &group,
-            groups: 60,
-            labels: &labels,
-            classes: 2,
-        };
+        let rows = Rows { group: &group, groups: 60, labels: &labels, classes: 2 };
         let of = Resampling::from_settings(&[], 1);
         let right = [1.0; 60];
         let none = [0.0; 60];
