@@ -29,3 +29,4 @@ mod study;
 mod trust;
 mod tutorial;
 mod unchanged;
+mod wrong_rules;

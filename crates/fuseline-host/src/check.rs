@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::batch::{Batch, BatchColumns};
 use crate::error::HostError;
+use crate::image::{Image, Source};
 use crate::isolation::Isolation;
 use crate::library::{PluginFile, PluginForm, PluginLibrary};
 use crate::model::output_law;
@@ -104,7 +105,16 @@ pub fn check(path: &Path, program: &WorkerProgram) -> CheckReport {
         promise: "the tag is readable without loading the file",
         verdict: Verdict::Pass,
     });
-    let subject = Subject { file, program: program.clone() };
+    let image = Source::read(&file.path).and_then(|source| Image::new(&source, file.digest));
+    let image = match image {
+        Ok(image) => image,
+        Err(error) => {
+            let verdict = Verdict::Fail(error.to_string());
+            checks.push(Check { promise: contract::LOADS, verdict });
+            return CheckReport { file: path.to_owned(), checks };
+        }
+    };
+    let subject = Subject { file, image, program: program.clone() };
     for (promise, body) in contract::CHECKS.iter().chain(models::CHECKS).chain(predictions::CHECKS)
     {
         let verdict = match body(&subject) {
@@ -154,6 +164,7 @@ fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), Broken> {
 /// The plugin that is checked.
 struct Subject {
     file: PluginFile,
+    image: Image,
     program: WorkerProgram,
 }
 
@@ -174,7 +185,7 @@ impl Subject {
         if self.is_script() {
             return skipped("a script has no C functions");
         }
-        match probe::in_worker(&self.file.path, &self.program, name) {
+        match probe::in_worker(&self.image, &self.program, name) {
             probe::Answer::Pass => Ok(()),
             probe::Answer::Fail(reason) => broken(reason),
             probe::Answer::Skipped(reason) => skipped(reason),

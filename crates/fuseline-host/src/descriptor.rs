@@ -162,6 +162,10 @@ impl Descriptor {
         if descriptor.name.is_empty() || descriptor.licence.is_empty() {
             return Err("name and licence may not be empty".to_owned());
         }
+        let shown = [&descriptor.name, &descriptor.licence, &descriptor.summary];
+        if shown.iter().any(|text| text.contains(char::is_control)) {
+            return Err("its name, licence or summary has control characters".to_owned());
+        }
         if !is_version(&descriptor.version) {
             return Err(format!("version {:?} is not MAJOR.MINOR.PATCH", descriptor.version));
         }

@@ -9,6 +9,7 @@ mod batch;
 pub mod check;
 mod descriptor;
 mod error;
+mod image;
 mod isolation;
 mod library;
 mod lock;

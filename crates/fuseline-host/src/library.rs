@@ -11,6 +11,7 @@ use fuseline_artifact::Digest;
 
 use crate::descriptor::Descriptor;
 use crate::error::HostError;
+use crate::image::{Image, Source};
 use crate::isolation::Isolation;
 use crate::lock::Lock;
 use crate::native::Native;
@@ -115,10 +116,12 @@ struct Looked {
 
 impl Looked {
     fn at(path: PathBuf) -> Self {
-        match std::path::absolute(&path).and_then(|whole| Ok((std::fs::read(&whole)?, whole))) {
-            Ok((bytes, whole)) => {
-                let digest = Digest::of(&bytes);
-                Self { path, digest: Some(digest), found: PluginFile::probe(whole, &bytes, digest) }
+        match std::path::absolute(&path).and_then(|whole| Source::read(&whole)) {
+            Ok(Source { path: whole, bytes, modules }) => {
+                let source = Source { path: whole.clone(), bytes, modules };
+                let digest = source.digest();
+                let found = PluginFile::probe(whole, &source.bytes, digest);
+                Self { path, digest: Some(digest), found }
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -212,14 +215,17 @@ impl PluginLibrary {
 
     /// The rule with this id, or with this last part of its id.
     ///
-    /// Folders earlier on the path win over later ones for a full id; a short name that two different ids share is ambiguous.
+    /// A short name that two ids share is ambiguous, and so is an id that two different files give themselves.
     pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
-        if let Some(file) = self.rules().find(|file| file.id == rule) {
-            return self.admitted(file);
+        let by_id: Vec<_> = self.rules().filter(|file| file.id == rule).collect();
+        let mut named = match by_id.is_empty() {
+            true => self.rules().filter(|file| file.short_name() == rule).collect(),
+            false => by_id,
         }
-        let mut named = self.rules().filter(|file| file.short_name() == rule);
+        .into_iter();
         let Some(first) = named.next() else { return Err(self.unknown(rule)) };
-        match named.find(|file| file.id != first.id) {
+        // Copies of one file are one rule.
+        match named.find(|file| file.id != first.id || file.digest != first.digest) {
             None => self.admitted(first),
             Some(other) => Err(HostError::AmbiguousRule {
                 rule: rule.to_owned(),
@@ -227,6 +233,22 @@ impl PluginLibrary {
                 second: other.path.clone(),
             }),
         }
+    }
+
+    /// An error when two files on the path call themselves by one id and are not copies of each other.
+    pub fn ensure_distinct(&self) -> Result<(), HostError> {
+        let mut known = BTreeMap::<&str, &PluginFile>::new();
+        for file in self.rules() {
+            let first = *known.entry(&file.id).or_insert(file);
+            if first.digest != file.digest {
+                return Err(HostError::AmbiguousRule {
+                    rule: file.id.clone(),
+                    first: first.path.clone(),
+                    second: file.path.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn unknown(&self, rule: &str) -> HostError {
@@ -258,7 +280,7 @@ impl PluginLibrary {
     }
 
     #[cfg(unix)]
-    fn load_in_worker(&self, file: &PluginFile) -> Result<Rule, HostError> {
+    fn load_in_worker(&self, file: &PluginFile, image: Arc<Image>) -> Result<Rule, HostError> {
         let refused = |reason: String| HostError::Load { path: file.path.clone(), reason };
         let (program, limits) = match self.shared.workers.get() {
             Some(workers) => workers.clone(),
@@ -267,14 +289,14 @@ impl PluginLibrary {
                 (this, WorkerLimits::default())
             }
         };
-        let backend = WorkerBackend::start(&file.path, program, limits).map_err(|failure| {
+        let backend = WorkerBackend::start(image.clone(), program, limits).map_err(|failure| {
             HostError::Worker { id: file.id.clone(), operation: "load", failure }
         })?;
-        Rule::new(file.clone(), Arc::new(backend))
+        Rule::new(file.clone(), image, Arc::new(backend))
     }
 
     #[cfg(not(unix))]
-    fn load_in_worker(&self, file: &PluginFile) -> Result<Rule, HostError> {
+    fn load_in_worker(&self, file: &PluginFile, _image: Arc<Image>) -> Result<Rule, HostError> {
         let reason = "worker processes are not supported on this system".to_owned();
         Err(HostError::Load { path: file.path.clone(), reason })
     }
@@ -321,11 +343,13 @@ impl PluginLibrary {
         if let Some(rule) = loaded.get(&key) {
             return Ok(rule.clone());
         }
-        let bytes = std::fs::read(&file.path).map_err(|error| HostError::Unreadable {
+        let unreadable = |error: std::io::Error| HostError::Unreadable {
             path: file.path.clone(),
             reason: error.to_string(),
-        })?;
-        let found = Digest::of(&bytes);
+        };
+        // What is hashed here is what runs, whatever becomes of the file.
+        let source = Source::read(&file.path).map_err(unreadable)?;
+        let found = source.digest();
         if found != file.digest {
             return Err(HostError::DigestChanged {
                 path: file.path.clone(),
@@ -333,9 +357,21 @@ impl PluginLibrary {
                 found,
             });
         }
+        let image = Arc::new(Image::new(&source, found).map_err(unreadable)?);
         let rule = match isolation {
-            Isolation::InProcess => Rule::new(file.clone(), Arc::new(Native::load(&file.path)?))?,
-            Isolation::Worker => self.load_in_worker(file)?,
+            Isolation::InProcess => {
+                let native =
+                    Native::load(&image.library_path().map_err(unreadable)?).map_err(|error| {
+                        match error {
+                            HostError::Load { reason, .. } => {
+                                HostError::Load { path: file.path.clone(), reason }
+                            }
+                            other => other,
+                        }
+                    })?;
+                Rule::new(file.clone(), image, Arc::new(native))?
+            }
+            Isolation::Worker => self.load_in_worker(file, image)?,
         };
         loaded.insert(key, rule.clone());
         let before = lock(&self.shared.described).insert(file.digest, rule.descriptor().clone());

@@ -68,6 +68,31 @@ impl RuleMessage {
     }
 }
 
+/// Characters of a text that a rule gives at most; of a longer one, the beginning and the end.
+const MAX_TEXT: usize = 8000;
+
+/// A text that a rule gives, fit to be shown: lines stay, every other control character and every character that changes
+/// the direction of writing is written out, and what is too long is cut in its middle.
+pub(crate) fn plain_text(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_plain = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || turns(c));
+    let count = text.chars().count();
+    let mut plain = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if count > MAX_TEXT && at == MAX_TEXT / 2 {
+            plain += &format!(" ... {} characters ... ", count - MAX_TEXT);
+        }
+        if count > MAX_TEXT && (MAX_TEXT / 2..count - MAX_TEXT / 2).contains(&at) {
+            continue;
+        }
+        match c {
+            c if is_plain(c) => plain.push(c),
+            c => plain.extend(c.escape_unicode()),
+        }
+    }
+    plain
+}
+
 /// Passes a message on: to whoever collects those of this thread's call, else to the log.
 pub(crate) fn pass(message: RuleMessage) {
     let left = COLLECTED.with_borrow_mut(|collected| match collected {
@@ -119,6 +144,14 @@ mod tests {
         });
         assert_eq!(messages.len(), MAX_MESSAGES);
         assert_eq!(messages[..2], [warning("again"), warning("number 0")]);
+    }
+
+    #[test]
+    fn a_text_of_a_rule_commands_no_terminal_and_is_cut_in_its_middle() {
+        assert_eq!(plain_text("a\u{1b}[2Jb\r\nc\u{202e}d"), "a\\u{1b}[2Jb\\u{d}\nc\\u{202e}d");
+        let long = plain_text(&format!("begin{}end", "E".repeat(900_000)));
+        assert!(long.len() < 9000 && long.starts_with("beginE") && long.ends_with("Eend"));
+        assert!(long.contains("characters"));
     }
 
     #[test]

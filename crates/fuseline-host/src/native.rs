@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::batch::{Batch, BorrowedBatch};
 use crate::error::{HostError, RuleCode, RuleError};
-use crate::message::{self, RuleMessage};
+use crate::message::{self, RuleMessage, plain_text};
 use crate::params::Params;
 use crate::rule::{Backend, Fault, LoadSource, OpenedModel, Permuted};
 use crate::stop::StopSignal;
@@ -69,7 +69,7 @@ pub(crate) fn load_init(path: &Path) -> Result<abi::Init, HostError> {
     let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
     // SAFETY: running the library's constructors is what loading a plugin means; the caller chose in-process loading, or
     // this is the worker process made for it.
-    let library = unsafe { open_library(path) }.map_err(|error| refused(error.to_string()))?;
+    let library = unsafe { open_library(path) }.map_err(|error| refused(in_full(&error)))?;
     // SAFETY: the symbol has this type by the ABI, which the tag says the file follows.
     let init = unsafe { library.get::<abi::Init>(abi::INIT_SYMBOL) }
         .map(|symbol| *symbol)
@@ -77,6 +77,20 @@ pub(crate) fn load_init(path: &Path) -> Result<abi::Init, HostError> {
     // Never unloaded: the plugin may have started threads, registered handlers or given out statics.
     std::mem::forget(library);
     Ok(init)
+}
+
+/// An error with its causes: what the dynamic linker has to say is one of them.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(own) = cause {
+        let words = own.to_string();
+        if !text.contains(&words) {
+            text += &format!(": {words}");
+        }
+        cause = own.source();
+    }
+    text
 }
 
 #[cfg(unix)]
@@ -146,8 +160,8 @@ fn rule_error(code: i32, error: &abi::Error) -> RuleError {
     };
     RuleError {
         code: RuleCode::of(code),
-        message: text(&error.message),
-        param: Some(text(&error.param)).filter(|param| !param.is_empty()),
+        message: plain_text(&text(&error.message)),
+        param: Some(plain_text(&text(&error.param))).filter(|param| !param.is_empty()),
         row: u64::try_from(error.row).ok(),
     }
 }
@@ -166,7 +180,7 @@ fn collect_model(
     params: &Params,
     function: impl FnOnce(*const abi::Params, *const abi::Sink, &mut abi::Error) -> i32,
 ) -> Result<Vec<u8>, Fault> {
-    let model = Mutex::new(Vec::new());
+    let model = Mutex::new(Written::default());
     let sink = abi::Sink {
         struct_size: size_of::<abi::Sink>() as u32,
         flags: 0,
@@ -184,7 +198,16 @@ fn collect_model(
         get_bool: Some(get_bool),
     };
     call(|error| function(&params, &sink, error))?;
-    Ok(model.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let written = model.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match written.refused {
+        None => Ok(written.bytes),
+        Some(reason) => Err(Fault::Rule(RuleError {
+            code: RuleCode::Internal,
+            message: format!("it says that all is well, and a part of its model was {reason}"),
+            param: None,
+            row: None,
+        })),
+    }
 }
 
 /// The error of a rule that lacks an extension.
@@ -250,6 +273,18 @@ impl Backend for Native {
         };
         // SAFETY: the source and all that it points to live through the call, as params and sink do.
         collect_model(params, |params, sink, error| unsafe { load(&source, params, sink, error) })
+    }
+
+    fn open_for_witness(
+        &self,
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, Fault> {
+        self.open(model, stop)
+    }
+
+    fn missing_layers(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn open(&self, model: &[u8], _stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
@@ -386,23 +421,32 @@ unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u
     // SAFETY: the plugin passes the sink of its running fit on.
     let Some(sink) = (unsafe { sink.as_ref() }) else { return abi::ERR_INTERNAL };
     // SAFETY: the context is the Mutex that `fit` made, which outlives the call.
-    let Some(model) = (unsafe { sink.context.cast::<Mutex<Vec<u8>>>().as_ref() }) else {
+    let Some(model) = (unsafe { sink.context.cast::<Mutex<Written>>().as_ref() }) else {
         return abi::ERR_INTERNAL;
     };
     let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(len) =
-        usize::try_from(len).ok().filter(|len| model.len().saturating_add(*len) <= MODEL_LIMIT)
-    else {
+    let fits = |len: &usize| model.bytes.len().saturating_add(*len) <= MODEL_LIMIT;
+    let Some(len) = usize::try_from(len).ok().filter(fits) else {
+        model.refused = Some("refused: it would be larger than 1 GiB");
         return abi::ERR_OUT_OF_MEMORY;
     };
     if len > 0 {
         if bytes.is_null() {
+            model.refused = Some("refused: it lay at no address");
             return abi::ERR_INTERNAL;
         }
         // SAFETY: non-null, and readable for its length during the call, by the ABI.
-        model.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes, len) });
+        model.bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes, len) });
     }
     abi::OK
+}
+
+/// A model as far as it is written.
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    /// Why a part of it was not taken.
+    refused: Option<&'static str>,
 }
 
 /// # Safety

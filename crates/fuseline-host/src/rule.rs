@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::batch::{Batch, BatchError};
 use crate::descriptor::Descriptor;
 use crate::error::{HostError, RuleCode, RuleError};
+use crate::image::Image;
 use crate::library::PluginFile;
 use crate::message::{self, MessageLevel, RuleMessage};
 use crate::model::OpenModel;
@@ -35,6 +36,14 @@ pub(crate) trait Backend: Send + Sync {
         stop: &StopSignal,
     ) -> Result<Vec<u8>, Fault>;
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
+    /// Opens a model where nothing is that any result has come from.
+    fn open_for_witness(
+        &self,
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, Fault>;
+    /// Names of the layers of the sandbox that the system does not have.
+    fn missing_layers(&self) -> Vec<&'static str>;
 }
 
 /// Files, modalities and classes of a model that was fitted elsewhere.
@@ -97,6 +106,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// The same with what the rule had logged.
+    fn after<'m>(mut self, messages: impl Iterator<Item = &'m RuleMessage>) -> Self {
+        let lines: String = messages.map(|message| format!("\n  log: {}", message.text)).collect();
+        match &mut self {
+            Self::Rule(error) => error.message += &lines,
+            #[cfg(unix)]
+            Self::Worker(failure) => failure.reason += &lines,
+        }
+        self
+    }
+
     pub(crate) fn of(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
@@ -131,6 +151,7 @@ pub struct Rule {
 
 struct RuleShared {
     file: PluginFile,
+    image: Arc<Image>,
     descriptor: Descriptor,
     backend: Arc<dyn Backend>,
 }
@@ -142,11 +163,15 @@ impl fmt::Debug for Rule {
 }
 
 impl Rule {
-    pub(crate) fn new(file: PluginFile, backend: Arc<dyn Backend>) -> Result<Self, HostError> {
+    pub(crate) fn new(
+        file: PluginFile,
+        image: Arc<Image>,
+        backend: Arc<dyn Backend>,
+    ) -> Result<Self, HostError> {
         let json = backend.descriptor().map_err(|fault| fault.of(&file.id, "describe itself"))?;
         let descriptor = Descriptor::parse(&json, &file.id)
             .map_err(|reason| HostError::Descriptor { id: file.id.clone(), reason })?;
-        Ok(Self { shared: Arc::new(RuleShared { file, descriptor, backend }) })
+        Ok(Self { shared: Arc::new(RuleShared { file, image, descriptor, backend }) })
     }
 
     /// The file it was loaded from.
@@ -196,11 +221,17 @@ impl Rule {
         operation: &'static str,
         make: impl FnOnce() -> Result<Vec<u8>, Fault>,
     ) -> Result<Fitted, HostError> {
+        self.shared.image.ensure_unchanged()?;
         let (model, messages) = message::collect(make);
         // Warnings are the caller's to pass on.
         let details = messages.iter().filter(|message| message.level > MessageLevel::Warning);
         details.for_each(message::write_to_log);
-        let model = model.map_err(|fault| fault.of(&self.shared.file.id, operation))?;
+        let model = model.map_err(|fault| {
+            // What it warned of before is a part of why it failed.
+            let said = messages.iter().filter(|message| message.level <= MessageLevel::Warning);
+            fault.after(said).of(&self.shared.file.id, operation)
+        })?;
+        self.shared.image.ensure_unchanged()?;
         Ok(Fitted { model, messages })
     }
 
@@ -221,8 +252,24 @@ impl Rule {
         model: &[u8],
         stop: &StopSignal,
     ) -> Result<Arc<dyn OpenedModel>, HostError> {
+        self.shared.image.ensure_unchanged()?;
         let opened = self.shared.backend.open(model, stop);
         opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
+    }
+
+    /// Opens a model in a worker that no result comes from.
+    pub(crate) fn open_for_witness(
+        &self,
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, HostError> {
+        let opened = self.shared.backend.open_for_witness(model, stop);
+        opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
+    }
+
+    /// Names of the layers of the sandbox that should confine this rule and that the system does not have.
+    pub fn missing_layers(&self) -> Vec<&'static str> {
+        self.shared.backend.missing_layers()
     }
 }
 

@@ -36,6 +36,12 @@ pub enum ScaffoldError {
 }
 
 const HEADER: &str = include_str!("../../fuseline-abi/include/fuseline_fusion.h");
+/// What the linkers of C++, Fortran and Go need so that a library exports no more than the ABI's two symbols.
+const VERSION_SCRIPT: &str = "{
+  global: fuseline_fusion_init; fuseline_fusion_tag;
+  local: *;
+};
+";
 const C_RULE: &str = include_str!("../../../plugins/examples/c/best_modality.c");
 const PYTHON_SDK: &str = include_str!("../../../python/fuseline/_rule.py");
 const PYTHON_RULE: &str = include_str!("scaffold/rule.py.txt");
@@ -87,6 +93,7 @@ pub fn new_rule(
                     .replace("best_modality", name),
             ),
             ("fuseline_fusion.h".to_owned(), HEADER.to_owned()),
+            (format!("{name}.map"), VERSION_SCRIPT.to_owned()),
         ],
         Language::Python => vec![
             (format!("{name}.py"), fill(PYTHON_RULE)),

@@ -5,11 +5,16 @@
 //! in any language can be a program that follows it. A worker serves many calls, one at a time; after any failure it is ended and not used again.
 
 mod client;
+mod ending;
 mod frame;
 mod process;
 mod region;
 mod sandbox;
 mod server;
+mod setup;
+mod starter;
+mod usage;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,8 +22,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) use client::WorkerBackend;
+pub(crate) use ending::how_it_ended;
 pub use process::WorkerFailure;
-pub(crate) use process::how_it_ended;
+pub(crate) use process::{ProbeEnd, Worker};
+pub use sandbox::Layers;
 pub(crate) use sandbox::flush_c_streams;
 
 /// The first argument of the program that runs as a worker.
@@ -35,6 +42,8 @@ pub struct WorkerLimits {
     pub load: Duration,
     /// How long a call may go on after it was asked to stop.
     pub grace: Duration,
+    /// Threads of one worker, and processes of a script.
+    pub tasks: u32,
     /// Whether files and network are closed to the worker, where the kernel can do that.
     pub sandbox: bool,
 }
@@ -46,6 +55,7 @@ impl Default for WorkerLimits {
             call: Duration::from_secs(3600),
             load: Duration::from_secs(30),
             grace: Duration::from_secs(1),
+            tasks: 256,
             sandbox: true,
         }
     }
@@ -69,11 +79,11 @@ impl WorkerProgram {
 
 /// Runs as a worker when the first argument says so; else gives nothing back and has done nothing.
 ///
-/// To be called at the very beginning of `main`: `plugin-worker FILE MEMORY SANDBOX` is how the host starts its workers.
+/// To be called at the very beginning of `main`: `plugin-worker` is how the host starts its workers.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != WORKER_ARGUMENT {
         return None;
     }
-    Some(server::run(&arguments.collect::<Vec<_>>()))
+    Some(setup::run())
 }

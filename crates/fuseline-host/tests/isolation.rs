@@ -120,3 +120,65 @@ fn a_stop_ends_a_running_fit_within_a_second() {
         assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
     });
 }
+
+#[test]
+fn a_rule_whose_file_is_replaced_while_it_is_in_use_is_refused_with_both_digests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rule.so");
+    let [mean, other] = ["mean", "weighted_mean"].map(|name| rule(name).file().clone());
+    std::fs::copy(&mean.path, &path).unwrap();
+    let program = WorkerProgram {
+        program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
+        arguments: vec![WORKER_ARGUMENT.into()],
+    };
+    let library = PluginLibrary::new(vec![folder.path().to_owned()])
+        .with_workers(program, WorkerLimits::default());
+    let loaded = library.load(&library.find("mean").unwrap(), Isolation::Worker).unwrap();
+    let rows = Rows::new(40, 3, 2, true, 5);
+    let fit = || loaded.fit(&rows.training(), &defaults(&loaded), 1, &StopSignal::new());
+    let before = fit().unwrap();
+
+    std::fs::remove_file(&path).unwrap();
+    std::fs::copy(&other.path, &path).unwrap();
+    for error in [fit().unwrap_err(), loaded.open(&before.model).unwrap_err()] {
+        match error {
+            HostError::DigestChanged { expected, found, .. } => {
+                assert_eq!((expected, found), (mean.digest, other.digest));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    // The same bytes are the same rule, and what runs are the bytes that were hashed.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::copy(&mean.path, &path).unwrap();
+    assert_eq!(fit().unwrap(), before);
+}
+
+#[test]
+fn two_files_with_one_id_are_an_error_and_copies_of_one_file_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mean = rule("mean").file().path.clone();
+    for copy in ["a", "b"] {
+        std::fs::create_dir(folder.path().join(copy)).unwrap();
+        std::fs::copy(&mean, folder.path().join(copy).join("rule.so")).unwrap();
+    }
+    let search = ["a", "b"].map(|copy| folder.path().join(copy)).to_vec();
+    let library = PluginLibrary::new(search.clone());
+    library.ensure_distinct().unwrap();
+    library.find("org.fuseline.mean").unwrap();
+
+    // Another build of it: bytes behind the end of a library change nothing but its digest.
+    let mut other = std::fs::read(&mean).unwrap();
+    other.push(0);
+    std::fs::write(folder.path().join("b/rule.so"), other).unwrap();
+    let library = PluginLibrary::new(search);
+    for error in [
+        library.find("org.fuseline.mean").unwrap_err(),
+        library.find("mean").unwrap_err(),
+        library.ensure_distinct().unwrap_err(),
+    ] {
+        assert!(matches!(&error, HostError::AmbiguousRule { .. }), "{error}");
+        assert!(error.to_string().contains("a/rule.so"), "{error}");
+        assert!(error.to_string().contains("b/rule.so"), "{error}");
+    }
+}

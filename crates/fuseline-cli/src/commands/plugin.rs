@@ -246,9 +246,11 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
 
 /// Pins what is on the plugin path, in the working directory.
 fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let (found, broken) = on_path(plugin_path(folders, &[])?);
-    if let Some(error) = broken.first() {
-        return Err(Failure::wrong(error.clone()).hint("take the file off the plugin path first"));
+    let path = plugin_path(folders, &[])?;
+    let (found, broken) = on_path(path.clone());
+    let distinct = PluginLibrary::new(path).ensure_distinct().err().map(|error| error.to_string());
+    if let Some(error) = broken.into_iter().next().or(distinct) {
+        return Err(Failure::wrong(error).hint("take one file off the plugin path first"));
     }
     let text = Lock::of(&found).text();
     write_file(Path::new(LOCK_FILE), text.as_bytes())?;

@@ -1,7 +1,7 @@
 //! Fitting, and the bytes of models.
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fuseline_artifact::Digest;
 
@@ -166,7 +166,8 @@ fn limits(subject: &Subject) -> Result<(), Broken> {
     }
 }
 
-/// Three times: a machine that is busy with other things may be late, a rule that does not listen always is.
+/// The host kills what goes on for 1 s of the time that the machine has for it. Three times: a machine that is busy with
+/// other things may be late in ways that nobody counts, a rule that does not listen always is.
 fn stops(subject: &Subject) -> Result<(), Broken> {
     stops_once(subject).or_else(|_| stops_once(subject)).or_else(|_| stops_once(subject))
 }
@@ -176,22 +177,18 @@ fn stops_once(subject: &Subject) -> Result<(), Broken> {
     let params = defaults(&rule)?;
     let rows = Rows::new(20_000, 3, 4.min(rule.descriptor().limits.classes), false, 7).training();
     let stop = StopSignal::new();
-    let (asked, outcome) = std::thread::scope(|scope| {
+    let outcome = std::thread::scope(|scope| {
         let running = scope.spawn(|| rule.fit(&rows, &params, 1, &stop));
         std::thread::sleep(Duration::from_millis(100));
         stop.stop();
-        let asked = Instant::now();
-        (asked, running.join())
+        running.join()
     });
-    let took = asked.elapsed();
     match outcome {
         Ok(Err(error)) if !error.is_cancelled() => broken(error.to_string()),
         Ok(Err(HostError::Rule { error, .. })) if error.message.contains("was killed") => {
             broken("it went on for 1 s after it was asked to stop, and was killed")
         }
-        Ok(_) => {
-            ensure(took < Duration::from_millis(1500), || format!("it ended only after {took:?}"))
-        }
+        Ok(_) => Ok(()),
         Err(_) => broken("the fit panicked"),
     }
 }

@@ -1,50 +1,78 @@
 //! The host's side: workers of one plugin.
 
-use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
 use crate::batch::Batch;
+use crate::image::Image;
 use crate::params::Params;
 use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted};
 use crate::stop::StopSignal;
 use crate::worker::frame::{FileFrame, Request};
-use crate::worker::process::{Worker, WorkerFailure};
+use crate::worker::process::{Greeting, Worker, WorkerFailure};
 use crate::worker::{WorkerLimits, WorkerProgram};
 
 /// A model that grows beyond this is refused: 1 GiB.
 const MODEL_LIMIT: u64 = 1 << 30;
-/// The number of the only model that a worker opens.
-const THE_MODEL: u64 = 1;
+/// Models that one worker opens at most, and their bytes: nothing is closed, a worker that has enough is ended.
+const MODELS_OF_A_WORKER: usize = 16;
+const BYTES_OF_A_WORKER: u64 = 64 << 20;
 
 /// A plugin in processes of its own. A worker serves one fit, or one opening of a model: what it has seen is gone with it.
+/// Those that are asked a second time serve many models, as no result comes from them.
 pub(crate) struct WorkerBackend {
     launcher: Arc<Launcher>,
-    descriptor: String,
-    fast_path: bool,
+    greeting: Greeting,
+    /// Of workers that are asked again what others have answered.
+    witnesses: Arc<Pool>,
 }
+
+/// Workers that wait for a question.
+type Pool = Mutex<Vec<Worker>>;
 
 /// Starts workers.
 struct Launcher {
-    file: PathBuf,
+    image: Arc<Image>,
     program: WorkerProgram,
     limits: WorkerLimits,
     /// The worker that said what the plugin is, and has been asked nothing since.
     unused: Mutex<Option<Worker>>,
+    next_model: AtomicU64,
 }
 
 impl WorkerBackend {
     /// Starts a first worker, which loads the plugin and says what it is.
     pub(crate) fn start(
-        file: &Path,
+        image: Arc<Image>,
         program: WorkerProgram,
         limits: WorkerLimits,
     ) -> Result<Self, WorkerFailure> {
-        let (worker, descriptor, fast_path) = Worker::start(file, &program, &limits)?;
+        let (worker, greeting) = Worker::start(&image, &program, &limits)?;
         let unused = Mutex::new(Some(worker));
-        let launcher = Launcher { file: file.to_owned(), program, limits, unused };
-        Ok(Self { launcher: Arc::new(launcher), descriptor, fast_path })
+        let next_model = AtomicU64::new(1);
+        let launcher = Arc::new(Launcher { image, program, limits, unused, next_model });
+        Ok(Self { launcher, greeting, witnesses: Arc::default() })
+    }
+
+    fn open_in(
+        &self,
+        pool: Arc<Pool>,
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, Fault> {
+        let opened = WorkerModel {
+            launcher: self.launcher.clone(),
+            number: self.launcher.next_model.fetch_add(1, Ordering::Relaxed),
+            bytes: model.into(),
+            fast_path: self.greeting.fast_path,
+            pool,
+        };
+        // Opened here and now, so that damaged bytes are known at once.
+        let worker = opened.worker(stop)?;
+        lock(&opened.pool).push(worker);
+        Ok(Arc::new(opened))
     }
 }
 
@@ -58,7 +86,7 @@ impl Launcher {
         if let Some(worker) = lock(&self.unused).take() {
             return Ok(worker);
         }
-        let started = Worker::start(&self.file, &self.program, &self.limits);
+        let started = Worker::start(&self.image, &self.program, &self.limits);
         started.map(|(worker, ..)| worker).map_err(Fault::Worker)
     }
 
@@ -79,7 +107,7 @@ impl Launcher {
 
 impl Backend for WorkerBackend {
     fn descriptor(&self) -> Result<String, Fault> {
-        Ok(self.descriptor.clone())
+        Ok(self.greeting.descriptor.clone())
     }
 
     fn fit(
@@ -123,34 +151,56 @@ impl Backend for WorkerBackend {
     }
 
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
-        let opened = WorkerModel {
-            launcher: self.launcher.clone(),
-            bytes: model.into(),
-            fast_path: self.fast_path,
-            idle: Mutex::default(),
-        };
-        // Opened here and now, so that damaged bytes are known at once.
-        let worker = opened.start(stop)?;
-        lock(&opened.idle).push(worker);
-        Ok(Arc::new(opened))
+        self.open_in(Arc::default(), model, stop)
+    }
+
+    fn open_for_witness(
+        &self,
+        model: &[u8],
+        stop: &StopSignal,
+    ) -> Result<Arc<dyn OpenedModel>, Fault> {
+        self.open_in(self.witnesses.clone(), model, stop)
+    }
+
+    fn missing_layers(&self) -> Vec<&'static str> {
+        match self.launcher.limits.sandbox {
+            true => self.greeting.layers.missing().collect(),
+            false => Vec::new(),
+        }
     }
 }
 
-/// A model in workers of its own: as many as calls run at once.
+/// A model in workers of a pool: as many as calls run at once.
 struct WorkerModel {
     launcher: Arc<Launcher>,
+    number: u64,
     bytes: Arc<[u8]>,
     fast_path: bool,
-    idle: Mutex<Vec<Worker>>,
+    pool: Arc<Pool>,
 }
 
 impl WorkerModel {
-    /// Another worker that has opened the model.
-    fn start(&self, stop: &StopSignal) -> Result<Worker, Fault> {
-        let mut worker = self.launcher.start()?;
-        worker.input.write(&self.bytes, 0).map_err(|error| worker.broke(&error))?;
-        let request = Request::Open { model: THE_MODEL, model_bytes: self.bytes.len() as u64 };
+    /// A worker that has opened the model.
+    fn worker(&self, stop: &StopSignal) -> Result<Worker, Fault> {
+        let waiting = lock(&self.pool).pop();
+        let has_room = |worker: &Worker| {
+            worker.opened.contains(&self.number)
+                || worker.opened.len() < MODELS_OF_A_WORKER
+                    && worker.opened_bytes + self.bytes.len() as u64 <= BYTES_OF_A_WORKER
+        };
+        let mut worker = match waiting.filter(has_room) {
+            Some(worker) => worker,
+            None => self.launcher.start()?,
+        };
+        if worker.opened.contains(&self.number) {
+            return Ok(worker);
+        }
+        let length = self.bytes.len() as u64;
+        worker.give_model(&self.bytes)?;
+        let request = Request::Open { model: self.number, model_bytes: length };
         worker.ask(&request, stop, &self.launcher.limits)?;
+        worker.opened.insert(self.number);
+        worker.opened_bytes += length;
         Ok(worker)
     }
 
@@ -161,14 +211,10 @@ impl WorkerModel {
         stop: &StopSignal,
         request: impl FnOnce(&mut Worker, u64) -> Result<Request, Fault>,
     ) -> Result<(), Fault> {
-        let idle = lock(&self.idle).pop();
-        let mut worker = match idle {
-            Some(worker) => worker,
-            None => self.start(stop)?,
-        };
+        let mut worker = self.worker(stop)?;
         let result = self.predict_in(&mut worker, batch, out, stop, request);
         if !matches!(result, Err(Fault::Worker(_))) && !worker.is_spent {
-            lock(&self.idle).push(worker);
+            lock(&self.pool).push(worker);
         }
         result
     }
@@ -197,7 +243,7 @@ impl WorkerModel {
 impl OpenedModel for WorkerModel {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault> {
         self.predict_with(batch, out, stop, |_, batch_bytes| {
-            Ok(Request::Predict { model: THE_MODEL, batch_bytes })
+            Ok(Request::Predict { model: self.number, batch_bytes })
         })
     }
 
@@ -222,7 +268,7 @@ impl OpenedModel for WorkerModel {
             let index: Vec<u8> = permuted.index.iter().flat_map(|row| row.to_le_bytes()).collect();
             worker.input.write(&index, index_at).map_err(|error| worker.broke(&error))?;
             Ok(Request::PredictPermuted {
-                model: THE_MODEL,
+                model: self.number,
                 batch_bytes,
                 index_at,
                 permutations: permuted.permutations as u64,

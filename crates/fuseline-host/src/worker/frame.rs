@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -20,7 +21,7 @@ use crate::message::RuleMessage;
 pub const PROTOCOL: u32 = 1;
 
 /// A longer frame is not one.
-const FRAME_LIMIT: usize = 1 << 20;
+pub const FRAME_LIMIT: usize = 8 << 20;
 
 /// What the host asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,8 +92,12 @@ pub enum Reply {
         message: String,
         #[serde(default)]
         param: Option<String>,
+        /// Below 0 as the ABI has it: none.
         #[serde(default)]
-        row: Option<u64>,
+        row: Option<i64>,
+        /// What the rule logged.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        messages: Vec<RuleMessage>,
     },
     /// The plugin could not be loaded.
     Refused { message: String },
@@ -145,20 +150,46 @@ fn checked_length(bytes: [u8; 4]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Sends a frame, and two files with it.
+/// Sends a frame, and at most two files with it.
 pub fn send_with_files(
     stream: impl AsFd,
     message: &impl Serialize,
-    files: [BorrowedFd<'_>; 2],
+    files: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
     let bytes = encode(message)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&files));
+    if !files.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(files));
+    }
     let sent =
         rustix::net::sendmsg(stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
     // The frame is far smaller than any socket's buffer.
     if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Receives one frame, the files that come with it, and not a byte more: whoever reads on finds the next frame whole.
+pub fn receive_exactly<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<(T, Vec<OwnedFd>)> {
+    let mut length = [0; 4];
+    let mut files = Vec::new();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        stream,
+        &mut [IoSliceMut::new(&mut length)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            files.extend(received);
+        }
+    }
+    let mut stream = stream;
+    stream.read_exact(&mut length[received.bytes..])?;
+    let mut bytes = vec![0; checked_length(length)?];
+    stream.read_exact(&mut bytes)?;
+    Ok((serde_json::from_slice(&bytes)?, files))
 }
 
 /// Receives the first frame and the two files that come with it.

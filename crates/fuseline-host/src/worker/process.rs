@@ -1,31 +1,41 @@
 //! One worker process: its start, its frames, its end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufWriter, Read};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
-use crate::message::{self, RuleMessage};
+use crate::message::{self, RuleMessage, plain_text};
 use crate::rule::Fault;
-use crate::script;
 use crate::stop::StopSignal;
-use crate::worker::frame::{self, PROTOCOL, Reply, Request};
+use crate::worker::ending::how_it_ended;
+use crate::worker::frame::{self, FRAME_LIMIT, Reply, Request};
 use crate::worker::region::Region;
-use crate::worker::sandbox::LOST_HOST;
-use crate::worker::{WorkerLimits, WorkerProgram};
+use crate::worker::words::Words;
+use crate::worker::{WorkerLimits, usage};
 
-/// How much of a worker's last words is kept.
+mod start;
+
+pub(crate) use start::Greeting;
+pub(crate) use start::ProbeEnd;
+
+/// How much of what a worker prints is kept.
 const WORDS_LIMIT: usize = 4096;
+/// How much of its standard error is read before the host looks at other things again.
+const HEARD_AT_ONCE: usize = 1 << 16;
+/// How much a worker may write to standard error in one call.
+const MAX_WORDS: u64 = 16 << 20;
+/// How often a waiting host looks at what the worker uses.
+const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// How often a waiting host looks whether the worker is alive and the call still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -49,7 +59,7 @@ impl fmt::Display for WorkerFailure {
 }
 
 /// One worker process.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     child: Child,
     socket: UnixStream,
     stdout: ChildStdout,
@@ -60,107 +70,19 @@ pub(super) struct Worker {
     pub(super) input_end: u64,
     /// Identity of the batch that the worker knows.
     batch: Option<u64>,
+    /// Numbers of the models that it has opened, and their bytes.
+    pub(super) opened: BTreeSet<u64>,
+    pub(super) opened_bytes: u64,
     arrived: Vec<u8>,
     printed: Vec<u8>,
-    words: Vec<u8>,
-    /// Bytes that it may use.
-    memory: u64,
+    words: Words,
+    limits: WorkerLimits,
+    is_script: bool,
     /// Ended on request; not to be used again.
     pub(super) is_spent: bool,
 }
 
 impl Worker {
-    pub(super) fn start(
-        file: &Path,
-        program: &WorkerProgram,
-        limits: &WorkerLimits,
-    ) -> Result<(Self, String, bool), WorkerFailure> {
-        let failed = |error: io::Error| WorkerFailure {
-            reason: format!("a worker process could not be started: {error}"),
-            stderr: Vec::new(),
-        };
-        tracing::debug!(file = %file.display(), "a worker starts");
-        let (input, output) = (Region::new().map_err(failed)?, Region::new().map_err(failed)?);
-        let (mut worker, files) =
-            Self::spawn(file, program, limits, input, output).map_err(failed)?;
-        let hello = Request::Hello { protocol: PROTOCOL };
-        let files = [files[0].as_fd(), files[1].as_fd()];
-        if let Err(error) = frame::send_with_files(&worker.socket, &hello, files) {
-            return Err(worker.failure(format!("it does not listen: {error}")));
-        }
-        match worker.wait(&StopSignal::new(), limits.load, limits.grace) {
-            Ok(Reply::Ready { protocol: PROTOCOL, descriptor, fast_path }) => {
-                Ok((worker, descriptor, fast_path))
-            }
-            Ok(Reply::Ready { protocol, .. }) => {
-                Err(worker.failure(format!("it speaks protocol {protocol}, this host {PROTOCOL}")))
-            }
-            Ok(Reply::Refused { message }) => {
-                Err(WorkerFailure { reason: message, stderr: worker.last_words() })
-            }
-            Ok(other) => Err(worker.failure(format!("it answered hello with {other:?}"))),
-            Err(Fault::Worker(failure)) => Err(failure),
-            Err(Fault::Rule(error)) => Err(worker.failure(error.to_string())),
-        }
-    }
-
-    fn spawn(
-        file: &Path,
-        program: &WorkerProgram,
-        limits: &WorkerLimits,
-        input: Region,
-        output: Region,
-    ) -> io::Result<(Self, [OwnedFd; 2])> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(&program.program);
-        command
-            .args(&program.arguments)
-            .arg(file)
-            .arg(limits.memory.to_string())
-            .arg(if limits.sandbox { "1" } else { "0" })
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own: a signal from the terminal is the host's to handle, and children end with it.
-            .process_group(0);
-        if !script::is_script(file) {
-            // A rule reads no environment.
-            let libraries = std::env::var_os("LD_LIBRARY_PATH");
-            command.env_clear().envs(libraries.map(|folders| ("LD_LIBRARY_PATH", folders)));
-            command.current_dir("/");
-        } else {
-            // One thread, one order of additions, one order of hashes.
-            for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
-                command.env(name, "1");
-            }
-            command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
-        }
-        let mut child = command.spawn()?;
-        let taken = || io::Error::other("the child's streams are taken");
-        let stdout = child.stdout.take().ok_or_else(taken)?;
-        let stderr = child.stderr.take().ok_or_else(taken)?;
-        ours.set_nonblocking(true)?;
-        rustix::io::ioctl_fionbio(&stdout, true)?;
-        rustix::io::ioctl_fionbio(&stderr, true)?;
-        let files = [input.as_fd().try_clone_to_owned()?, output.as_fd().try_clone_to_owned()?];
-        let worker = Self {
-            child,
-            socket: ours,
-            stdout,
-            stderr,
-            input,
-            output,
-            input_end: 0,
-            batch: None,
-            arrived: Vec::new(),
-            printed: Vec::new(),
-            words: Vec::new(),
-            memory: limits.memory,
-            is_spent: false,
-        };
-        Ok((worker, files))
-    }
-
     /// Puts a batch where the worker reads it; 0 when it knows the batch.
     pub(super) fn give_batch(&mut self, batch: &Batch) -> Result<u64, Fault> {
         if self.batch == Some(batch.identity()) {
@@ -172,6 +94,14 @@ impl Worker {
         self.input_end = length;
         self.batch = Some(batch.identity());
         Ok(length)
+    }
+
+    /// Puts a model where the worker reads it, which is where the batch lay.
+    pub(super) fn give_model(&mut self, model: &[u8]) -> Result<(), Fault> {
+        self.input.write(model, 0).map_err(|error| self.broke(&error))?;
+        self.input_end = model.len() as u64;
+        self.batch = None;
+        Ok(())
     }
 
     /// Sends a request and waits for its answer: how many bytes are in the output.
@@ -189,10 +119,22 @@ impl Worker {
                 }
                 Ok(bytes)
             }
-            Reply::Error { code, message, param, row } => {
+            Reply::Error { code, message, param, row, messages } => {
                 // A batch that the worker refused is none that it knows.
                 self.batch = None;
-                Err(Fault::Rule(RuleError { code: RuleCode::of(code), message, param, row }))
+                for RuleMessage { level, text } in messages {
+                    message::pass(RuleMessage::new(level, &text));
+                }
+                let code = RuleCode::of(code);
+                let mut message = plain_text(&message);
+                if code == RuleCode::Internal {
+                    // What it wrote about its defect, such as a traceback.
+                    let words = self.last_words();
+                    words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
+                }
+                let row = row.and_then(|row| u64::try_from(row).ok());
+                let param = param.map(|param| plain_text(&param));
+                Err(Fault::Rule(RuleError { code, message, param, row }))
             }
             other => Err(self.fail(format!("it broke the protocol with {other:?}"))),
         }
@@ -200,17 +142,43 @@ impl Worker {
 
     fn send(&mut self, request: &Request) -> Result<(), Fault> {
         let bytes = frame::encode(request).map_err(|error| self.broke(&error))?;
-        match rustix::net::send(&self.socket, &bytes, rustix::net::SendFlags::NOSIGNAL) {
-            Ok(sent) if sent == bytes.len() => Ok(()),
-            Ok(_) => Err(self.fail("it does not read what it is sent".to_owned())),
-            Err(_) => Err(self.ended()),
+        let begun = Instant::now();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match rustix::net::send(&self.socket, rest, rustix::net::SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
+                    if begun.elapsed() > self.limits.load {
+                        return Err(self.fail("it does not read what it is sent".to_owned()));
+                    }
+                    let slice = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
+                    let mut files = [PollFd::new(&self.socket, PollFlags::OUT)];
+                    let _ = poll(&mut files, Some(&slice));
+                }
+                Err(_) => return Err(self.ended()),
+            }
         }
+        Ok(())
     }
 
     /// Waits for one reply, hearing what the worker prints and whether it lives.
     fn wait(&mut self, stop: &StopSignal, most: Duration, grace: Duration) -> Result<Reply, Fault> {
+        let reply = self.wait_for(stop, most, grace)?;
+        // What it has started must have ended with the call.
+        self.ensure_within_limits()?;
+        Ok(reply)
+    }
+
+    fn wait_for<T: DeserializeOwned>(
+        &mut self,
+        stop: &StopSignal,
+        most: Duration,
+        grace: Duration,
+    ) -> Result<T, Fault> {
         let begun = Instant::now();
-        let mut stopped: Option<Instant> = None;
+        let mut looked = begun;
+        // When it was asked to stop, and how long it had been kept from running by then.
+        let mut stopped: Option<(Instant, Duration)> = None;
         loop {
             let slice = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
             let mut files = [
@@ -223,13 +191,22 @@ impl Worker {
             let hung_up = files[1..].iter().any(|file| file.revents() == PollFlags::HUP);
             let open = self.receive();
             self.hear();
-            match frame::decode::<Reply>(&mut self.arrived) {
+            if !self.printed.is_empty() {
+                let text = String::from_utf8_lossy(&self.printed);
+                let text = text.trim_end().to_owned();
+                return Err(self.fail(format!("it wrote to standard output: {text:?}")));
+            }
+            if self.words.total > MAX_WORDS {
+                let most = MAX_WORDS >> 20;
+                return Err(self
+                    .fail(format!("it wrote more than {most} MiB to standard error in one call")));
+            }
+            match frame::decode::<T>(&mut self.arrived) {
+                Ok(Some(_)) if !self.arrived.is_empty() => {
+                    return Err(self.fail("it sent more than it was asked for".to_owned()));
+                }
                 Ok(Some(reply)) => {
-                    if !self.printed.is_empty() {
-                        let text = String::from_utf8_lossy(&self.printed);
-                        return Err(self
-                            .fail(format!("it wrote to standard output: {:?}", text.trim_end())));
-                    }
+                    self.words.total = 0;
                     return Ok(reply);
                 }
                 Ok(None) => {}
@@ -238,8 +215,14 @@ impl Worker {
             if !open || matches!(self.child.try_wait(), Ok(Some(_))) {
                 return Err(self.ended());
             }
-            if let Some(stopped) = stopped {
-                if stopped.elapsed() > grace {
+            if looked.elapsed() > LOOK_AT_USAGE {
+                looked = Instant::now();
+                self.ensure_within_limits()?;
+            }
+            if let Some((asked, before)) = stopped {
+                // A machine that is busy with other things keeps it from running: that time is not its own.
+                let kept = usage::queued(self.child.id()).saturating_sub(before);
+                if asked.elapsed().saturating_sub(kept) > grace {
                     self.is_spent = true;
                     self.kill();
                     return Err(Fault::Rule(RuleError {
@@ -250,7 +233,7 @@ impl Worker {
                     }));
                 }
             } else if stop.is_stopped() {
-                stopped = Some(Instant::now());
+                stopped = Some((Instant::now(), usage::queued(self.child.id())));
                 self.send(&Request::Stop)?;
             }
             if begun.elapsed() > most {
@@ -262,30 +245,44 @@ impl Worker {
         }
     }
 
-    /// Takes what the socket has; false at its end.
+    /// An error when the worker has started more than it may.
+    fn ensure_within_limits(&mut self) -> Result<(), Fault> {
+        let process = self.child.id();
+        let (usage, what) = match self.is_script {
+            true => (usage::of_group(process), "processes"),
+            false => (usage::of_process(process), "threads"),
+        };
+        let Some(usage) = usage else { return Ok(()) };
+        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
+        if usage.tasks > tasks {
+            let found = usage.tasks;
+            return Err(self.fail(format!("it runs {found} {what}, and may run {tasks}")));
+        }
+        if usage.memory > memory {
+            let (found, most) = (usage.memory >> 20, memory >> 20);
+            return Err(self.fail(format!("it uses {found} MiB of memory, and may use {most} MiB")));
+        }
+        Ok(())
+    }
+
+    /// Takes what the socket has, and no more than a frame can be; false at its end.
     fn receive(&mut self) -> bool {
-        drain(&mut self.socket, |bytes| self.arrived.extend_from_slice(bytes))
+        let room = (FRAME_LIMIT + 4).saturating_sub(self.arrived.len());
+        drain(&mut self.socket, room, |bytes| self.arrived.extend_from_slice(bytes))
     }
 
     /// Takes what the worker printed, keeping the end of its words and the beginning of its output.
     fn hear(&mut self) {
-        drain(&mut self.stdout, |bytes| {
+        drain(&mut self.stdout, WORDS_LIMIT, |bytes| {
             let room = WORDS_LIMIT.saturating_sub(self.printed.len());
             self.printed.extend_from_slice(&bytes[..bytes.len().min(room)]);
         });
-        drain(&mut self.stderr, |bytes| {
-            self.words.extend_from_slice(bytes);
-            let surplus = self.words.len().saturating_sub(WORDS_LIMIT);
-            self.words.drain(..surplus);
-        });
+        drain(&mut self.stderr, HEARD_AT_ONCE, |bytes| self.words.hear(bytes));
     }
 
     fn last_words(&mut self) -> Vec<String> {
         self.hear();
-        let text = String::from_utf8_lossy(&self.words);
-        let lines: Vec<_> =
-            text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-        lines[lines.len().saturating_sub(5)..].to_vec()
+        self.words.lines()
     }
 
     fn failure(&mut self, reason: String) -> WorkerFailure {
@@ -307,7 +304,7 @@ impl Worker {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(500) {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return self.fail(how_it_ended(status, self.memory));
+                return self.fail(how_it_ended(status, self.limits.memory));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -330,44 +327,21 @@ impl Drop for Worker {
     }
 }
 
-/// Reads until there is no more for now; false at the end of the stream.
-fn drain(mut stream: impl Read, mut take: impl FnMut(&[u8])) -> bool {
+/// Reads until there is no more for now, or so much is read; false at the end of the stream.
+fn drain(mut stream: impl Read, most: usize, mut take: impl FnMut(&[u8])) -> bool {
     let mut bytes = [0; 4096];
-    loop {
-        match stream.read(&mut bytes) {
+    let mut room = most;
+    while room > 0 {
+        let part = room.min(bytes.len());
+        match stream.read(&mut bytes[..part]) {
             Ok(0) => return false,
-            Ok(len) => take(&bytes[..len]),
+            Ok(len) => {
+                take(&bytes[..len]);
+                room -= len;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
     }
+    true
 }
-
-/// The end of a process in words.
-pub(crate) fn how_it_ended(status: ExitStatus, memory: u64) -> String {
-    match (status.code(), status.signal()) {
-        (Some(LOST_HOST), _) => "its connection to the host was closed".to_owned(),
-        (Some(code), _) => format!("its process exited with code {code} before it answered"),
-        (None, Some(signal)) => match SIGNALS.iter().find(|(number, ..)| *number == signal) {
-            Some((libc::SIGABRT | libc::SIGKILL, name, words)) => format!(
-                "its process was killed by {name} ({words}; it may use {} MiB of memory)",
-                memory >> 20
-            ),
-            Some((_, name, words)) => format!("its process was killed by {name} ({words})"),
-            None => format!("its process was killed by signal {signal}"),
-        },
-        (None, None) => "its process ended".to_owned(),
-    }
-}
-
-const SIGNALS: [(i32, &str, &str); 9] = [
-    (libc::SIGSEGV, "SIGSEGV", "invalid memory access"),
-    (libc::SIGBUS, "SIGBUS", "invalid memory access"),
-    (libc::SIGABRT, "SIGABRT", "it aborted, as after a failed allocation or assertion"),
-    (libc::SIGFPE, "SIGFPE", "arithmetic error, as a division by zero"),
-    (libc::SIGILL, "SIGILL", "invalid instruction"),
-    (libc::SIGTRAP, "SIGTRAP", "trap"),
-    (libc::SIGKILL, "SIGKILL", "killed, as by the system when memory runs out"),
-    (libc::SIGTERM, "SIGTERM", "asked to end"),
-    (libc::SIGSYS, "SIGSYS", "forbidden system call"),
-];

@@ -1,13 +1,9 @@
 //! The worker's side: a plugin behind a socket.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -19,48 +15,13 @@ use crate::message;
 use crate::native::Native;
 use crate::params::Params;
 use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted, looped};
-use crate::script;
 use crate::stop::StopSignal;
 use crate::worker::frame::{self, FileFrame, PROTOCOL, Reply, Request};
 use crate::worker::region::Region;
 use crate::worker::sandbox;
 
-/// Runs as a worker: `FILE MEMORY SANDBOX`, or, to run one probe of the plugin check, `FILE MEMORY SANDBOX PROBE`.
-pub fn run(arguments: &[OsString]) -> ExitCode {
-    let [file, memory, confined, probe @ ..] = arguments else { return ExitCode::from(2) };
-    let memory = memory.to_str().and_then(|text| text.parse().ok());
-    let confined = confined == "1";
-    let (file, Some(memory)) = (Path::new(file), memory) else { return ExitCode::from(2) };
-    if let [name] = probe {
-        if sandbox::limit(memory).is_err() {
-            return ExitCode::from(2);
-        }
-        if confined {
-            sandbox::confine(file, false);
-        }
-        return crate::check::probe::run(file, &name.to_string_lossy());
-    }
-    match serve(file, memory, confined) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The host shows what a worker writes here, and nobody else does.
-            let _ = writeln!(io::stderr(), "the worker ends: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn serve(file: &Path, memory: u64, confined: bool) -> io::Result<()> {
-    sandbox::limit(memory)?;
-    let is_script = script::is_script(file);
-    if confined {
-        sandbox::confine(file, is_script);
-    }
-    if is_script {
-        // The script speaks the protocol itself, on the same standard input.
-        return Err(Command::new(file).exec());
-    }
-    let stream = take_standard_input()?;
+/// Serves the shared library at this path to the host at the other end.
+pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
     let (hello, [input, output]) = frame::receive_with_files(&stream)?;
     let Request::Hello { protocol } = hello else {
         return Err(io::Error::other("the first frame is not hello"));
@@ -69,7 +30,7 @@ fn serve(file: &Path, memory: u64, confined: bool) -> io::Result<()> {
         let message = format!("the worker speaks protocol {PROTOCOL}, the host {protocol}");
         return frame::write(&stream, &Reply::Refused { message });
     }
-    let native = match Native::load(file) {
+    let native = match Native::load(library) {
         Ok(native) => native,
         Err(error) => return frame::write(&stream, &Reply::Refused { message: error.to_string() }),
     };
@@ -96,7 +57,8 @@ fn serve(file: &Path, memory: u64, confined: bool) -> io::Result<()> {
                 code: error.code.number(),
                 message: error.message,
                 param: error.param,
-                row: error.row,
+                row: error.row.and_then(|row| i64::try_from(row).ok()),
+                messages,
             },
             Err(Trouble::Worker(error)) => return Err(error),
         };
@@ -105,15 +67,6 @@ fn serve(file: &Path, memory: u64, confined: bool) -> io::Result<()> {
         frame::write(&stream, &reply)?;
     }
     Ok(())
-}
-
-/// The socket, out of the plugin's way; standard input becomes empty.
-fn take_standard_input() -> io::Result<UnixStream> {
-    let socket: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-    let nothing = std::fs::File::open("/dev/null")?;
-    // Closing 0 first would let the next file that is opened take its place.
-    rustix::stdio::dup2_stdin(&nothing)?;
-    Ok(socket.into())
 }
 
 /// Reads requests on a thread of its own, so that a stop reaches a running call. The end of the socket is the end of the worker.

@@ -139,6 +139,10 @@ impl StageKind for Fit {
         let file = services.plugins.find(&self.rule)?;
         let rule = services.plugins.load(&file, inputs.isolation())?;
         let params = rule::params(&rule, &self.params)?;
+        for layer in rule.missing_layers() {
+            let id = &rule.descriptor().id;
+            outputs.caution(format!("this system has no {layer}: the sandbox of {id} lacks it"));
+        }
         let fitted = rule.fit(&batch, &params, inputs.seed(), &crate::stop::signal(inputs))?;
         for warning in fitted.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));

@@ -1,4 +1,4 @@
-// breaks: with random labels
+// breaks: rows under other names
 #include "fuseline_fusion.h"
 #include <stdlib.h>
 static int32_t seen[100000];

@@ -1,0 +1,35 @@
+//! How a process has ended, in words.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use crate::worker::sandbox::LOST_HOST;
+
+/// The end of a process in words.
+pub(crate) fn how_it_ended(status: ExitStatus, memory: u64) -> String {
+    match (status.code(), status.signal()) {
+        (Some(LOST_HOST), _) => "its connection to the host was closed".to_owned(),
+        (Some(code), _) => format!("its process exited with code {code} before it answered"),
+        (None, Some(signal)) => match SIGNALS.iter().find(|(number, ..)| *number == signal) {
+            Some((libc::SIGABRT | libc::SIGKILL, name, words)) => format!(
+                "its process was killed by {name} ({words}; it may use {} MiB of memory)",
+                memory >> 20
+            ),
+            Some((_, name, words)) => format!("its process was killed by {name} ({words})"),
+            None => format!("its process was killed by signal {signal}"),
+        },
+        (None, None) => "its process ended".to_owned(),
+    }
+}
+
+const SIGNALS: [(i32, &str, &str); 9] = [
+    (libc::SIGSEGV, "SIGSEGV", "invalid memory access"),
+    (libc::SIGBUS, "SIGBUS", "invalid memory access"),
+    (libc::SIGABRT, "SIGABRT", "it aborted, as after a failed allocation or assertion"),
+    (libc::SIGFPE, "SIGFPE", "arithmetic error, as a division by zero"),
+    (libc::SIGILL, "SIGILL", "invalid instruction"),
+    (libc::SIGTRAP, "SIGTRAP", "trap"),
+    (libc::SIGKILL, "SIGKILL", "killed, as by the system when memory runs out"),
+    (libc::SIGTERM, "SIGTERM", "asked to end"),
+    (libc::SIGSYS, "SIGSYS", "forbidden system call"),
+];

@@ -1,0 +1,149 @@
+//! The first message to a worker process: what it is to be.
+//!
+//! Everything comes over the connection, nothing in the arguments: a rule that looks at its command line sees the same
+//! whether it is checked or used.
+#![expect(unsafe_code, reason = "what runs between fork and exec")]
+
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
+
+use crate::worker::sandbox::{self, Layers};
+use crate::worker::{frame, server};
+
+/// How often a process that waits for a script looks whether the host is still there.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a worker is to be. With it comes the file of a shared library.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Setup {
+    pub task: Task,
+    /// Bytes of memory that it may use.
+    pub memory: u64,
+    /// What it may do; no sandbox at all when absent.
+    pub sandbox: Option<Allowed>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Task {
+    /// Serves a shared library.
+    Library,
+    /// Becomes this script.
+    Script(PathBuf),
+    /// Runs a probe of the plugin check on a shared library.
+    Probe(String),
+}
+
+/// What a sandbox leaves open, besides the libraries of the system.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Files and folders that may be read.
+    pub readable: Vec<PathBuf>,
+    /// A folder that may be written to.
+    pub writable: Option<PathBuf>,
+}
+
+/// What a worker says before any code of the rule runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Confined {
+    pub layers: Layers,
+}
+
+/// Runs as a worker: its standard input is the connection to the host.
+pub fn run() -> ExitCode {
+    match start() {
+        Ok(code) => code,
+        Err(error) => {
+            // The host shows what a worker writes here, and nobody else does.
+            let _ = writeln!(io::stderr(), "the worker ends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> io::Result<ExitCode> {
+    let stream: UnixStream = io::stdin().as_fd().try_clone_to_owned()?.into();
+    let (setup, mut files): (Setup, _) = frame::receive_exactly(&stream)?;
+    sandbox::limit(setup.memory)?;
+    if let Task::Script(script) = &setup.task {
+        return become_script(script, &setup, &stream);
+    }
+    sandbox::end_with_host()?;
+    let library = files.pop().ok_or_else(|| io::Error::other("no library came with the setup"))?;
+    // The plugin finds no connection where it looks for standard input.
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    let layers = match &setup.sandbox {
+        Some(allowed) => sandbox::confine(allowed, false)?,
+        None => Layers::default(),
+    };
+    frame::write(&stream, &Confined { layers })?;
+    let path = library_path(&library);
+    if let Task::Probe(name) = &setup.task {
+        drop(stream);
+        return Ok(crate::check::probe::run(&path, name));
+    }
+    server::serve(&path, stream)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where an open file can be loaded from: the very bytes that the host has seen, whatever lies at its path by now.
+///
+fn library_path(library: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", library.as_raw_fd()).into()
+}
+
+/// Starts the script, which speaks the protocol itself on the same standard input, and stays beside it: when the host goes
+/// away, so does all that the script has started.
+fn become_script(script: &Path, setup: &Setup, stream: &UnixStream) -> io::Result<ExitCode> {
+    let mut command = Command::new(script);
+    if let Some(folder) = script.parent() {
+        command.current_dir(folder);
+    }
+    let allowed = setup.sandbox.clone();
+    let ready = move || {
+        let layers = match &allowed {
+            Some(allowed) => sandbox::confine(allowed, true)?,
+            None => Layers::default(),
+        };
+        // SAFETY: standard input is the connection, and stays open.
+        let connection = unsafe { std::os::fd::BorrowedFd::borrow_raw(0) };
+        let connection: UnixStream = connection.try_clone_to_owned()?.into();
+        frame::write(&connection, &Confined { layers })
+    };
+    // SAFETY: this process has a single thread, so that what runs in its child may allocate.
+    unsafe {
+        command.pre_exec(ready);
+    }
+    let mut child = command.spawn()?;
+    wait_beside(&mut child, stream).map(end_alike)
+}
+
+fn wait_beside(child: &mut Child, stream: &UnixStream) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        // Nothing is read here: only the end of the connection is of interest, and it is always told.
+        let mut files = [PollFd::new(stream, PollFlags::empty())];
+        let slice = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
+        let _ = poll(&mut files, Some(&slice));
+        if files[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            sandbox::kill_own_group();
+        }
+    }
+}
+
+/// Ends as another process did.
+fn end_alike(status: ExitStatus) -> ExitCode {
+    if let Some(signal) = status.signal() {
+        sandbox::end_by(signal);
+    }
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
