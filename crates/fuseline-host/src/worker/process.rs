@@ -34,6 +34,8 @@ const WORDS_LIMIT: usize = 4096;
 const HEARD_AT_ONCE: usize = 1 << 16;
 /// How much a worker may write to standard error in one call.
 const MAX_WORDS: u64 = 16 << 20;
+/// How many times its grace a worker has at most on a machine that is busy.
+const MAX_BUSY: u32 = 8;
 /// How often a waiting host looks at what the worker uses.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// How often a waiting host looks whether the worker is alive and the call still wanted.
@@ -222,7 +224,8 @@ impl Worker {
             if let Some((asked, before)) = stopped {
                 // A machine that is busy with other things keeps it from running: that time is not its own.
                 let kept = usage::queued(self.child.id()).saturating_sub(before);
-                if asked.elapsed().saturating_sub(kept) > grace {
+                let (waited, most) = (asked.elapsed(), grace * MAX_BUSY);
+                if waited > most || waited.saturating_sub(kept) > grace {
                     self.is_spent = true;
                     self.kill();
                     return Err(Fault::Rule(RuleError {

@@ -46,7 +46,7 @@ pub fn of_group(group: u32) -> Option<Usage> {
     Some(usage)
 }
 
-/// How long the main thread of a process and those of its children have been ready to run and were not let.
+/// How long a process, or a child of it, has been ready to run and was not let: the main thread that waited longest.
 #[cfg(target_os = "linux")]
 pub fn queued(process: u32) -> Duration {
     let of = |process: u32| -> Option<u64> {
@@ -56,7 +56,8 @@ pub fn queued(process: u32) -> Duration {
     let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    Duration::from_nanos(std::iter::once(process).chain(children).filter_map(of).sum())
+    let longest = std::iter::once(process).chain(children).filter_map(of).max();
+    Duration::from_nanos(longest.unwrap_or(0))
 }
 
 /// What one process uses: not known here.
