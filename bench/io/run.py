@@ -131,8 +131,8 @@ def computing(arguments, folder):
     examples, cache = arguments.examples, ["--cache", "computed-cache"]
     (folder / "computed.yaml").write_text(COMPUTED.format(examples=examples, groups=max(2, examples // 10)))
     measured([arguments.fuseline, "run", "computed.yaml", "--quiet", "--jobs", "1", *cache, "--out", "computed"], folder)
-    (jobs,) = folder.glob("computed-cache/runs/*/jobs")
-    jobs = [json.loads(line.split(" ", 2)[2]) for line in jobs.read_text().splitlines()]
+    files = sorted(folder.glob("computed-cache/runs/*/jobs/*"), key=lambda file: file.stat().st_mtime_ns)
+    jobs = [json.loads(file.read_text().split(" ", 1)[1]) for file in files]
 
     def size(digest):
         (file,) = folder.glob(f"computed-cache/objects/*/{digest[2:]}*")

@@ -101,7 +101,9 @@ fn what_is_read_back_from_a_cache_is_input_and_verify_looks_at_it() {
         planted.push((run_file(&lab, "manifest.json"), json.to_string(), "manifest.json"));
     }
     planted.push((run_file(&lab, "context.json"), "{}".to_owned(), "context.json"));
-    planted.push((run_file(&lab, "jobs"), "a line\n".to_owned(), "jobs"));
+    let mut jobs = fs::read_dir(run_file(&lab, "jobs")).expect("jobs were written down");
+    let job = jobs.next().expect("a job").expect("an entry").path();
+    planted.push((job, "a line\n".to_owned(), "jobs"));
     planted.push((lab.path("cache/workflows/files.memo"), "a memo".to_owned(), "files.memo"));
     planted.push((index, "an index".to_owned(), ".index"));
     for (path, text, name) in planted {

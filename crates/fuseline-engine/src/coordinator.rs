@@ -2,7 +2,7 @@
 
 mod finish;
 mod start;
-mod stopwatch;
+pub(crate) mod stopwatch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use fuseline_cache::{ActionKey, Cache, Index, Lease, Made, PreviousKeys};
+use fuseline_cache::{ActionKey, Cache, Index, Made, PreviousKeys};
 use fuseline_workflow::Execution as HowToExecute;
 use rayon::prelude::*;
 
@@ -19,8 +19,8 @@ use crate::events::Event;
 use crate::execute::{
     ActionFailure, ActionState, ExecuteError, Execution, Outcome, PreviousRun, RunOptions,
 };
+use crate::executor::Update;
 use crate::inspect::{Lookup, look_up};
-use crate::job::{Executed, Executor, Job};
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan};
 use crate::resolve::{Resolver, outputs_of};
 use start::Resources;
@@ -29,46 +29,20 @@ use stopwatch::Stopwatch;
 /// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// An action that may start: its lease is held.
-pub(crate) struct Ready {
-    action: ActionId,
-    job: Job,
-    lease: Lease,
-    stop: Arc<AtomicBool>,
-    stopwatch: Arc<Stopwatch>,
-}
-
-/// An action that has ended.
-pub(crate) struct Done {
-    action: ActionId,
-    result: Result<Executed, StageError>,
-    seconds: f64,
-}
-
-/// Executes an action on the thread that calls, and tells the coordinator.
-pub(crate) fn work(executor: &dyn Executor, ready: Ready, sender: &Sender<Done>) {
-    let stopwatch = &ready.stopwatch;
-    let result = stopwatch.measure(|| executor.execute(&ready.job, &ready.stop));
-    drop(ready.lease);
-    // The coordinator outlives the scope's threads; should it be gone, nobody needs the answer.
-    let _ = sender.send(Done {
-        action: ready.action,
-        result,
-        seconds: stopwatch.elapsed().as_secs_f64(),
-    });
-}
-
 /// The key of an action, if its inputs are known, and where it stands in the index.
 struct Asked {
     key: Option<ActionKey>,
     found: Option<usize>,
 }
 
-/// An action that a thread executes.
-struct Running {
+/// An action that was submitted and has not ended.
+struct InFlight {
     key: ActionKey,
     stop: Arc<AtomicBool>,
     stopwatch: Arc<Stopwatch>,
+    /// The reason why it is executed.
+    reason: String,
+    has_started: bool,
     /// How long it may execute.
     timeout: Option<Duration>,
     timed_out: bool,
@@ -83,7 +57,7 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     /// Actions that were not.
     not_reused: Vec<ActionId>,
     previous_keys: Option<PreviousKeys>,
-    options: RunOptions,
+    options: RunOptions<'r>,
     stop: &'r AtomicBool,
     observe: &'r mut dyn FnMut(Event),
     resolver: Resolver<'p, 'a>,
@@ -98,16 +72,21 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     postponed: VecDeque<(ActionId, Instant)>,
     /// Actions whose output was damaged and is made again, with the actions that wait for it.
     remaking: BTreeMap<ActionId, Vec<ActionId>>,
+    /// The lookups of queued actions that say more than that an action is unknown.
+    misses: BTreeMap<ActionId, Lookup>,
     /// Actions that another run was found executing.
     waiting: BTreeSet<ActionId>,
     /// How often an action failed and was tried again.
     retries: BTreeMap<ActionId, u32>,
     /// How often an input of an action was made again.
     remakes: BTreeMap<ActionId, u32>,
-    running: BTreeMap<ActionId, Running>,
+    in_flight: BTreeMap<ActionId, InFlight>,
+    /// The keys of the actions in flight: what one makes is found by others of the same key.
+    keys_in_flight: BTreeSet<ActionKey>,
+    updates: Sender<Update>,
     /// Whether it was said that the run stops.
     told: bool,
-    /// What the running actions have asked for.
+    /// Resources of the actions in flight.
     used: Resources,
     failures: Vec<ActionFailure>,
     executed: BTreeMap<ActionId, Execution>,
@@ -119,9 +98,10 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         plan: &'p Plan<'a>,
         cache: &'r Cache,
         previous: PreviousRun<'r>,
-        options: RunOptions,
+        options: RunOptions<'r>,
         stop: &'r AtomicBool,
         observe: &'r mut dyn FnMut(Event),
+        updates: Sender<Update>,
     ) -> Self {
         let pending = plan.pending();
         let ready = (0..pending.len()).filter(|&node| pending[node] == 0);
@@ -144,10 +124,13 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             queued: VecDeque::new(),
             postponed: VecDeque::new(),
             remaking: BTreeMap::new(),
+            misses: BTreeMap::new(),
             waiting: BTreeSet::new(),
             retries: BTreeMap::new(),
             remakes: BTreeMap::new(),
-            running: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            keys_in_flight: BTreeSet::new(),
+            updates,
             told: false,
             used: Resources::default(),
             failures: Vec::new(),
@@ -163,7 +146,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Whether nothing is executed and nothing is to be looked up.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.ready.is_empty()
+        self.in_flight.is_empty() && self.ready.is_empty()
     }
 
     /// Whether anything is to be executed.
@@ -240,7 +223,10 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.not_reused.push(node);
         match look_up(self.cache, &key)? {
             Lookup::Cached(record) if reuse => self.reuse(node, &outputs_of(&record)),
-            _ => {
+            lookup => {
+                if !matches!(lookup, Lookup::Unknown) {
+                    self.misses.insert(node, lookup);
+                }
                 self.states[node as usize] = ActionState::Queued;
                 self.queued.push_back(node);
             }

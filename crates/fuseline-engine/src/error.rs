@@ -1,6 +1,7 @@
 //! How a stage says that it could not do its work.
 
 use std::fmt;
+use std::time::Duration;
 
 use fuseline_artifact::Digest;
 use fuseline_workflow::Code;
@@ -49,6 +50,13 @@ impl StageError {
     /// The work failed though the input was fine.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { class: Class::Failed, ..Self::data(message) }
+    }
+
+    /// The work took longer than it may.
+    pub fn timed_out(timeout: Duration) -> Self {
+        let seconds = timeout.as_secs_f64();
+        Self::failed(format!("it took longer than its timeout of {seconds} s"))
+            .hint("raise the stage's `timeout`, or give it less to do")
     }
 
     /// Gives a more telling code than that of its class.

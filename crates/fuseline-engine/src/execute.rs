@@ -10,40 +10,53 @@
 //!         -> Skipped                                         an input failed, or the run stops
 //! ```
 //!
-//! One thread, the coordinator, owns all states, computes keys and looks them up; only executions go to the pool. A
-//! lease that another run holds is asked for again by the coordinator: a pool thread never blocks on one, so two runs
-//! cannot wait for each other.
+//! One thread, the coordinator, owns all states, computes keys and looks them up; only executions go to the executor,
+//! which takes the lease. An action whose lease another run holds comes back busy, and the coordinator submits it again:
+//! a pool thread never blocks on one, so two runs cannot wait for each other.
 //!
 //! An action that takes longer than its stage's timeout is asked to stop through its own flag, and has failed when it
 //! does; what it gives all the same is not kept. A run that is told to stop finishes what is in flight.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, PreviousKeys};
+use fuseline_host::Isolation;
 use thiserror::Error;
 
 use crate::cautions::{self, ActionCautions};
-use crate::coordinator::{Coordinator, POLL, work};
+use crate::coordinator::{Coordinator, POLL};
 use crate::error::StageError;
 use crate::events::Event;
+use crate::executor::{Executor, JobQueue, Update};
 use crate::inputs::Provenance;
-use crate::job::Executor;
 use crate::plan::{ActionId, Plan};
 use crate::provenance;
 use crate::resolve::{ResolvedInput, resolve_inputs};
 
 /// How a plan is run.
 #[derive(Debug, Clone, Copy)]
-pub struct RunOptions {
+pub struct RunOptions<'o> {
     /// How many actions run at once, and how many threads they share.
     pub jobs: usize,
     /// Go on with what does not depend on a failure.
     pub keep_going: bool,
     /// How many bytes the running actions may ask for together; `None` for no limit.
     pub memory: Option<u64>,
+    /// Isolation of fusion rules, whatever stages and the workflow say.
+    pub isolation: Option<Isolation>,
+    /// The folders that are searched for fusion rules, for jobs that are executed elsewhere.
+    pub plugin_path: &'o [PathBuf],
+}
+
+impl Default for RunOptions<'_> {
+    /// One job at a time, and nothing after a failure.
+    fn default() -> Self {
+        Self { jobs: 1, keep_going: false, memory: None, isolation: None, plugin_path: &[] }
+    }
 }
 
 /// Where an action stands.
@@ -199,6 +212,9 @@ pub enum ExecuteError {
     /// The threads could not be started.
     #[error("cannot start the threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The executor could not begin or go on.
+    #[error("{0}")]
+    Executor(String),
 }
 
 /// What the runs before left.
@@ -216,37 +232,32 @@ pub fn execute(
     cache: &Cache,
     previous: PreviousRun<'_>,
     executor: &dyn Executor,
-    options: RunOptions,
+    options: RunOptions<'_>,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, ExecuteError> {
-    let mut run = Coordinator::new(plan, cache, previous, options, stop, observe);
+    let (sender, updates) = channel();
+    let mut run = Coordinator::new(plan, cache, previous, options, stop, observe, sender);
     run.settle()?;
     if run.has_work() {
-        // Threads are started only for what is executed, and as many as there are already are not started again.
+        // Threads and engines are started only when there is something to execute.
         let jobs = options.jobs.max(1);
-        if jobs == rayon::current_num_threads() {
-            rayon::in_place_scope(|scope| drive(scope, executor, &mut run))?;
-        } else {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
-            pool.in_place_scope(|scope| drive(scope, executor, &mut run))?;
-        }
+        executor.serve(jobs, &mut |queue| drive(queue, &updates, &mut run))?;
     }
     Ok(run.outcome())
 }
 
-/// Executes what is to be executed on the threads of a scope, and looks up what follows.
-fn drive<'s>(
-    scope: &rayon::Scope<'s>,
-    executor: &'s dyn Executor,
+/// Submits what is to be executed, and looks up what follows.
+fn drive(
+    queue: &dyn JobQueue,
+    updates: &Receiver<Update>,
     run: &mut Coordinator<'_, '_, '_>,
 ) -> Result<(), ExecuteError> {
-    let (sender, receiver) = channel();
     loop {
         run.settle()?;
-        while let Some(ready) = run.next_to_start()? {
-            let sender = sender.clone();
-            scope.spawn(move |_| work(executor, ready, &sender));
+        let submissions = run.jobs_to_submit();
+        if !submissions.is_empty() {
+            queue.submit(submissions);
         }
         if run.is_idle() {
             if run.is_done() {
@@ -255,9 +266,12 @@ fn drive<'s>(
             std::thread::sleep(POLL);
             continue;
         }
-        match receiver.recv_timeout(POLL) {
-            Ok(done) => run.finished(done),
+        match updates.recv_timeout(POLL) {
+            Ok(update) => run.update(update)?,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        while let Ok(update) = updates.try_recv() {
+            run.update(update)?;
         }
         run.watch();
     }

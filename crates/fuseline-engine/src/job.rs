@@ -5,16 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, ObjectReader, OutputRecord};
+use fuseline_cache::{
+    ActionKey, ActionRecord, Cache, CacheError, Lease, ObjectReader, OutputRecord,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::cautions;
 use crate::error::StageError;
+use crate::execute::ExecuteError;
+use crate::executor::{Completion, Drive, Executed, Executor, JobQueue, Submission};
 use crate::inputs::{InputsBuilder, Outputs, Point, Provenance};
+use crate::inspect::{Lookup, look_up};
+use crate::job_folder::JobFolder;
 use crate::key::Field;
 use crate::kind::Kinds;
 use crate::resolve::ResolvedInput;
@@ -40,10 +46,16 @@ pub struct Job {
     /// The files that its key names.
     pub files: Vec<(PathBuf, Digest)>,
     /// The values of the workflow's path params: what a program is given of them counts by content.
-    #[serde(default)]
     pub path_params: Vec<PathBuf>,
-    /// Where fusion rules run, when the stage or the workflow says so. No part of the key.
+    /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the key,
+    /// like all up to `provenance`.
     pub isolation: Option<Isolation>,
+    /// The folders that are searched for fusion rules.
+    pub plugin_path: Vec<PathBuf>,
+    /// Bounds on its execution.
+    pub limits: JobLimits,
+    /// Whether outputs that the cache holds already are good enough.
+    pub reuse: bool,
     /// Where its inputs come from, when its kind reads that.
     pub provenance: Option<Arc<Provenance>>,
     pub(crate) inputs: Vec<ResolvedInput>,
@@ -51,27 +63,25 @@ pub struct Job {
     pub(crate) fields: Vec<Field>,
 }
 
-/// Runs one resolved action to its record in the cache.
-pub trait Executor: Sync {
-    /// Runs the action; its outputs and its record are in the cache when this returns. Once `stop` is raised the result
-    /// is not wanted any more.
-    fn execute(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError>;
+/// Bounds on the execution of an action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobLimits {
+    /// Wall time after which it is stopped and has failed.
+    pub timeout: Option<Duration>,
+    /// Processors that it uses.
+    pub cpu: Option<f64>,
+    /// Bytes of memory that it uses.
+    pub memory: Option<u64>,
 }
 
-/// An action that was executed.
-#[derive(Debug)]
-pub struct Executed {
-    /// Its record, as it is in the cache.
-    pub record: ActionRecord,
-    /// The processor time of the thread that executed it; of work that it shared with other threads only its part.
-    pub cpu_seconds: Option<f64>,
-}
-
-/// Runs actions in this process.
+/// Executes jobs on threads of this process.
 pub struct LocalExecutor<'a> {
     kinds: &'a Kinds,
     services: &'a Services,
     cache: &'a Cache,
+    /// Where jobs are written down before they are executed.
+    folder: Option<JobFolder>,
     recent: Recent,
 }
 
@@ -79,7 +89,14 @@ impl<'a> LocalExecutor<'a> {
     /// An executor over a cache.
     pub fn new(kinds: &'a Kinds, services: &'a Services, cache: &'a Cache) -> Self {
         let recent = Recent { held: Mutex::default(), most: RECENT_BYTES };
-        Self { kinds, services, cache, recent }
+        Self { kinds, services, cache, folder: None, recent }
+    }
+
+    /// Writes every job down before it is executed.
+    #[must_use]
+    pub fn with_job_folder(mut self, folder: JobFolder) -> Self {
+        self.folder = Some(folder);
+        self
     }
 
     /// For a single action: nothing is held for one that comes after it.
@@ -120,8 +137,69 @@ impl<'a> LocalExecutor<'a> {
 }
 
 impl Executor for LocalExecutor<'_> {
-    fn execute(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError> {
-        tracing::info_span!("action", site = %job.site).in_scope(|| self.run(job, stop))
+    fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError> {
+        // As many threads as there are already are not started again.
+        if jobs == rayon::current_num_threads() {
+            return rayon::in_place_scope(|scope| drive(&LocalQueue { executor: self, scope }));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+        pool.in_place_scope(|scope| drive(&LocalQueue { executor: self, scope }))
+    }
+}
+
+/// The threads that execute the jobs of one run.
+struct LocalQueue<'q, 's> {
+    executor: &'s LocalExecutor<'s>,
+    scope: &'q rayon::Scope<'s>,
+}
+
+impl JobQueue for LocalQueue<'_, '_> {
+    fn submit(&self, submissions: Vec<Submission>) {
+        let executor = self.executor;
+        for submission in submissions {
+            self.scope.spawn(move |_| executor.work(submission));
+        }
+    }
+}
+
+impl LocalExecutor<'_> {
+    /// Executes a job on this thread. Never waits for a lease: the thread may be nested inside another
+    /// action that holds one, and two runs could wait for each other.
+    fn work(&self, Submission { job, stop, mut reply }: Submission) {
+        let completion = match self.cache.try_lease(&job.key) {
+            Ok(Some(lease)) => {
+                let stopwatch = reply.stopwatch();
+                stopwatch.measure(|| self.execute(&job, lease, &stop, || reply.started()))
+            }
+            Ok(None) => Completion::Busy(self.cache.lease_holder(&job.key)),
+            Err(error) => Completion::CacheFailed(error),
+        };
+        reply.ended(completion);
+    }
+
+    /// Executes a job under the lease of its action, unless the cache holds its outputs by now.
+    /// `started` is called when it does not. Once `stop` is raised the result is not wanted any more.
+    pub fn execute(
+        &self,
+        job: &Job,
+        lease: Lease,
+        stop: &Arc<AtomicBool>,
+        started: impl FnOnce(),
+    ) -> Completion {
+        match look_up(self.cache, &job.key) {
+            Ok(Lookup::Cached(record)) if job.reuse => return Completion::Cached(record),
+            Ok(_) => {}
+            Err(error) => return Completion::CacheFailed(error),
+        }
+        started();
+        if let Some(Err(error)) = self.folder.as_ref().map(|folder| folder.write(job)) {
+            // Not written down, the job cannot be executed apart; the run can go on.
+            tracing::warn!(%error, action = %job.site, "the job could not be written down");
+        }
+        let span = tracing::info_span!("action", site = %job.site);
+        let result = span.in_scope(|| self.run(job, stop));
+        drop(lease);
+        result.map_or_else(Completion::Failed, Completion::Executed)
     }
 }
 

@@ -77,7 +77,9 @@
 //! # On other machines
 //!
 //! Every executed action is written down with all that it needs. [`exec`](fn@exec) executes one on a shared cache, without the
-//! workflow, after checking that here it would have the same key.
+//! workflow, after checking that here it would have the same key; [`exec_batch`] executes the i-th of a batch.
+//! [`Study::run_on`] runs a study with an executor of one's own: it takes jobs and says when each has ended, and needs no
+//! thread for any of them. `tests/library/batch.rs` has one of sixty lines, on `xargs`.
 
 mod action_log;
 pub mod codes;
@@ -90,6 +92,7 @@ mod report;
 mod ro_crate;
 mod run;
 mod run_context;
+mod run_options;
 mod runs;
 mod selection;
 mod show;
@@ -114,10 +117,10 @@ pub use fuseline_workflow::{Diagnostic, Files};
 pub use action_log::{ActionLog, action_warnings};
 pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
-pub use exec::{ExecOptions, Execution, exec};
+pub use exec::{ExecOptions, Execution, exec, exec_batch};
 pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
 pub use report::{FigureForm, ReportOptions, deposit, figures, report};
-pub use run::{Observer, RunOptions, RunProgress, RunSummary};
+pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 pub use runs::find_run;
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};

@@ -2,109 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
-    ActionState, Caution, Class, Event, FileDigests, LocalExecutor, Logged, Outcome, Plan,
-    PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
+    ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
+    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
 };
 use fuseline_workflow::{Diagnostic, Files, Severity};
 
 use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
+use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, deliver, open_cache};
-
-/// How a study is run.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// The cache's folder; made when it is not there.
-    pub cache: PathBuf,
-    /// The folder of the outputs; `results/NAME` by default.
-    pub out: Option<PathBuf>,
-    /// Stages to restrict the run to, with what they need; all when empty.
-    pub only: Vec<String>,
-    /// The most actions that run at once; the number of cores by default.
-    pub jobs: Option<usize>,
-    /// The most bytes that the running actions may ask for together; all memory by default.
-    pub memory: Option<u64>,
-    /// Whether to go on, after a failure, with what does not depend on it.
-    pub keep_going: bool,
-    /// Whether to read every source file, also those whose times say that they did not change.
-    pub rehash: bool,
-    /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            cache: PathBuf::from("cache"),
-            out: None,
-            only: Vec::new(),
-            jobs: None,
-            memory: None,
-            keep_going: false,
-            rehash: false,
-            stop: Arc::default(),
-        }
-    }
-}
-
-/// Progress of a run, in this order: warnings, the plan, then events.
-#[derive(Debug)]
-pub enum RunProgress<'a> {
-    /// Parts of the workflow that have no effect or are likely not meant.
-    Warnings(&'a [Diagnostic], &'a Files),
-    /// The stages that the run wants and their numbers of actions.
-    Planned(&'a [(String, usize)]),
-    /// An event of the run.
-    Event(&'a Event),
-}
-
-/// The receiver of a run's progress; called on the thread that runs the study.
-pub type Observer<'o> = dyn FnMut(RunProgress<'_>) + 'o;
-
-/// Result of a run that ended, well or not.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RunSummary {
-    /// The run's id.
-    pub run: String,
-    /// `ok`, `failed` or `interrupted`.
-    pub status: &'static str,
-    /// The actions that the run wanted.
-    pub actions: usize,
-    /// Actions that this run executed, failed ones included.
-    pub executed: usize,
-    /// Actions whose outputs were in the cache.
-    pub cached: usize,
-    /// Actions that failed.
-    pub failed: usize,
-    /// Actions that were not tried.
-    pub skipped: usize,
-    /// Wall time.
-    pub seconds: f64,
-    /// Cautions with which the results are to be read, of all actions that the run wanted.
-    pub cautions: Vec<Caution>,
-    /// Warnings that the executed actions logged, a line each.
-    pub action_warnings: Vec<String>,
-    /// The files that were delivered, with their names in the workflow, in its order.
-    pub outputs: Vec<(String, PathBuf)>,
-    /// The failures, each at its place in the workflow.
-    pub failures: Vec<Diagnostic>,
-    /// The texts that the failures point into.
-    pub files: Files,
-    /// The reason why outputs could not be delivered.
-    pub undelivered: Option<Error>,
-    /// The class of the worst failure.
-    pub class: Option<Class>,
-}
 
 /// A run that is alive, with what earlier runs left for it.
 pub(crate) struct RunHandle {
@@ -141,12 +55,32 @@ impl Study {
         options: &RunOptions,
         observer: &mut Observer<'_>,
     ) -> Result<RunSummary, Error> {
+        self.run_and(None, options, observer)
+    }
+
+    /// Runs the study as [`Study::run`] does, with an executor of one's own.
+    pub fn run_on(
+        &self,
+        make_executor: &MakeExecutor<'_>,
+        options: &RunOptions,
+        observer: &mut Observer<'_>,
+    ) -> Result<RunSummary, Error> {
+        self.run_and(Some(make_executor), options, observer)
+    }
+
+    fn run_and(
+        &self,
+        make_executor: Option<&MakeExecutor<'_>>,
+        options: &RunOptions,
+        observer: &mut Observer<'_>,
+    ) -> Result<RunSummary, Error> {
         let started = Started { at: Instant::now(), request: unchanged::request(self, options) };
         // Errors of the cache come after those of the workflow.
         let handle = open_cache(&options.cache).and_then(|cache| RunHandle::begin(cache, self));
         let Ok(handle) = handle else {
             let begin = || RunHandle::begin(Cache::open(&options.cache)?, self);
-            return plan_and_run(self, options, observer, started, None, begin);
+            let planner = Planner { study: self, options, make_executor, started };
+            return planner.plan_and_run(observer, None, begin);
         };
         let handle = match unchanged::repeat(handle, started.request, options, observer)? {
             Repetition::Changed(handle) => *handle,
@@ -174,11 +108,20 @@ impl Study {
         std::thread::scope(|scope| {
             // All objects of the index are looked for while the plan is made.
             let checking = scope.spawn(|| handle.with_existing_objects());
-            plan_and_run(self, options, observer, started, Some(&cache), || {
+            let planner = Planner { study: self, options, make_executor, started };
+            planner.plan_and_run(observer, Some(&cache), || {
                 Ok(checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
         })
     }
+}
+
+/// A run before its plan.
+struct Planner<'r> {
+    study: &'r Study,
+    options: &'r RunOptions,
+    make_executor: Option<&'r MakeExecutor<'r>>,
+    started: Started,
 }
 
 /// The beginning of a run.
@@ -189,111 +132,121 @@ struct Started {
     request: Option<Digest>,
 }
 
-/// Plans, and executes what is not cached. `known`: the cache, where there is one already; `begin`
-/// is called when the workflow has turned out to be sound.
-fn plan_and_run(
-    study: &Study,
-    options: &RunOptions,
-    observer: &mut Observer<'_>,
-    started: Started,
-    known: Option<&Cache>,
-    begin: impl FnOnce() -> Result<RunHandle, Error>,
-) -> Result<RunSummary, Error> {
-    let mut open = study.open()?;
-    if let (Some(cache), false) = (known, options.rehash) {
-        open.use_memos(cache);
-    }
-    let plan = open.plan(&options.only)?;
-    let warnings = open.warnings(&plan);
-    observer(RunProgress::Warnings(&warnings, open.files()));
-    let folder = results_folder(options, &plan.workflow().name);
-    let inputs = files_read(&open, &plan);
-    let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
-    refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
-    let handle = begin()?;
-    let RunHandle { cache, run, file, index } = &handle;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = fuseline_engine::RunOptions {
-        jobs: options.jobs.unwrap_or(cores),
-        keep_going: options.keep_going,
-        memory: options.memory.or_else(all_memory),
-    };
-    let name = plan.workflow().name.clone();
-    let stages = wanted_stages(&plan);
-    let mut record = RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
-    keep_memos(&open.services, cache);
-    action_log::begin(&cache.runs_folder().join(record.id()));
-    let executor = LocalExecutor::new(&open.kinds, &open.services, cache);
-    let executor = Logged::new(cache, record.id(), &executor).map_err(Error::failed)?;
-    let mut execute_all = |index: &Index| {
-        // A plan that is looked up again is shown from its beginning.
-        observer(RunProgress::Planned(&stages));
-        let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
-        let mut note = |event: Event| {
-            observer(RunProgress::Event(&event));
-            record.note(&event);
+impl Planner<'_> {
+    /// Plans, and executes what is not cached. `known`: the cache, where there is one already; `begin`
+    /// is called when the workflow has turned out to be sound.
+    fn plan_and_run(
+        self,
+        observer: &mut Observer<'_>,
+        known: Option<&Cache>,
+        begin: impl FnOnce() -> Result<RunHandle, Error>,
+    ) -> Result<RunSummary, Error> {
+        let Self { study, options, make_executor, started } = self;
+        let mut open = study.open()?;
+        if let (Some(cache), false) = (known, options.rehash) {
+            open.use_memos(cache);
+        }
+        let plan = open.plan(&options.only)?;
+        let warnings = open.warnings(&plan);
+        observer(RunProgress::Warnings(&warnings, open.files()));
+        let folder = results_folder(options, &plan.workflow().name);
+        let inputs = files_read(&open, &plan);
+        let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
+        refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
+        let handle = begin()?;
+        let RunHandle { cache, run, file, index } = &handle;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let limits = fuseline_engine::RunOptions {
+            jobs: options.jobs.unwrap_or(cores),
+            keep_going: options.keep_going,
+            memory: options.memory.or_else(all_memory),
+            isolation: study.isolation,
+            plugin_path: open.services.plugins.search(),
         };
-        execute(&plan, cache, previous, &executor, limits, &options.stop, &mut note)
-            .map_err(Error::failed)
-    };
-    let mut outcome = execute_all(index)?;
-    let mut outputs = Vec::new();
-    let digests = &open.services.files;
-    let mut deliver = |outcome: &Outcome| {
-        deliver_outputs(reached_outputs(&plan, outcome), cache, digests, &folder, &mut outputs)
-    };
-    let mut delivered = deliver(&outcome);
-    let lost_cautions = outcome.read_cautions(cache).is_err();
-    if lost_cautions || delivered.is_err() && has_damaged_outputs(&plan, &outcome, cache) {
-        // The damage was found during delivery, and set aside: the actions that made it run again.
-        outcome = execute_all(&cache.index(file))?.after(outcome);
-        delivered = deliver(&outcome);
-        outcome.read_cautions(cache).map_err(Error::failed)?;
-    }
-    outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
-    let end = std::thread::scope(|scope| {
-        // Objects go to the disk meanwhile. A failure is tried again when the cache is closed.
-        scope.spawn(|| cache.flush());
-        let context = RunContext::encode(open.files(), &plan, &outcome)?;
-        cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
-        let keep = |unchanged: Option<Unchanged>| {
-            let note = unchanged.and_then(|unchanged| {
-                let run =
-                    unchanged::EndedRun { request: started.request, open: &open, plan: &plan };
-                unchanged::note(&run, &outcome, &warnings, unchanged, context)
-            });
-            keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
+        let name = plan.workflow().name.clone();
+        let stages = wanted_stages(&plan);
+        let mut record =
+            RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
+        keep_memos(&open.services, cache);
+        action_log::begin(&cache.runs_folder().join(record.id()));
+        let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
+        let executor: Box<dyn Executor + '_> = match make_executor {
+            Some(make) => make(cache.clone(), jobs),
+            None => {
+                let local = LocalExecutor::new(&open.kinds, &open.services, cache);
+                Box::new(local.with_job_folder(jobs))
+            }
         };
-        record.finish(&plan, &outcome, keep).map_err(Error::failed)
-    })?;
-    keep_memos(&open.services, cache);
-    observer(RunProgress::Event(&end));
+        let mut execute_all = |index: &Index| {
+            // A plan that is looked up again is shown from its beginning.
+            observer(RunProgress::Planned(&stages));
+            let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
+            let mut note = |event: Event| {
+                observer(RunProgress::Event(&event));
+                record.note(&event);
+            };
+            execute(&plan, cache, previous, &*executor, limits, &options.stop, &mut note)
+                .map_err(Error::failed)
+        };
+        let mut outcome = execute_all(index)?;
+        let mut outputs = Vec::new();
+        let digests = &open.services.files;
+        let mut deliver = |outcome: &Outcome| {
+            deliver_outputs(reached_outputs(&plan, outcome), cache, digests, &folder, &mut outputs)
+        };
+        let mut delivered = deliver(&outcome);
+        let lost_cautions = outcome.read_cautions(cache).is_err();
+        if lost_cautions || delivered.is_err() && has_damaged_outputs(&plan, &outcome, cache) {
+            // The damage was found during delivery, and set aside: the actions that made it run again.
+            outcome = execute_all(&cache.index(file))?.after(outcome);
+            delivered = deliver(&outcome);
+            outcome.read_cautions(cache).map_err(Error::failed)?;
+        }
+        outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
+        let end = std::thread::scope(|scope| {
+            // Objects go to the disk meanwhile. A failure is tried again when the cache is closed.
+            scope.spawn(|| cache.flush());
+            let context = RunContext::encode(open.files(), &plan, &outcome)?;
+            cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
+            let keep = |unchanged: Option<Unchanged>| {
+                let note = unchanged.and_then(|unchanged| {
+                    let run =
+                        unchanged::EndedRun { request: started.request, open: &open, plan: &plan };
+                    unchanged::note(&run, &outcome, &warnings, unchanged, context)
+                });
+                keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
+            };
+            record.finish(&plan, &outcome, keep).map_err(Error::failed)
+        })?;
+        keep_memos(&open.services, cache);
+        observer(RunProgress::Event(&end));
 
-    let mut failures = failures(&plan, &outcome);
-    open.checked.settle(&mut failures);
-    let count = |state| outcome.count(state);
-    let has_executed = count(ActionState::Done) > 0;
-    let action_warnings = match has_executed {
-        true => action_log::action_warnings(cache, record.id())?,
-        false => Vec::new(),
-    };
-    Ok(RunSummary {
-        run: record.id().to_owned(),
-        status: outcome.status(),
-        actions: plan.wanted(),
-        executed: count(ActionState::Done) + count(ActionState::Failed),
-        cached: count(ActionState::Cached),
-        failed: count(ActionState::Failed),
-        skipped: count(ActionState::Skipped),
-        seconds: started.at.elapsed().as_secs_f64(),
-        cautions: Caution::group(&outcome.cautions),
-        action_warnings,
-        outputs,
-        files: if failures.is_empty() { Files::default() } else { open.files().clone() },
-        failures,
-        undelivered: delivered.err(),
-        class: worst_class(&outcome),
-    })
+        let mut failures = failures(&plan, &outcome);
+        open.checked.settle(&mut failures);
+        let count = |state| outcome.count(state);
+        let has_executed = count(ActionState::Done) > 0;
+        let action_warnings = match has_executed {
+            true => action_log::action_warnings(cache, record.id())?,
+            false => Vec::new(),
+        };
+        Ok(RunSummary {
+            run: record.id().to_owned(),
+            status: outcome.status(),
+            actions: plan.wanted(),
+            executed: count(ActionState::Done) + count(ActionState::Failed),
+            cached: count(ActionState::Cached),
+            failed: count(ActionState::Failed),
+            skipped: count(ActionState::Skipped),
+            seconds: started.at.elapsed().as_secs_f64(),
+            cautions: Caution::group(&outcome.cautions),
+            action_warnings,
+            outputs,
+            files: if failures.is_empty() { Files::default() } else { open.files().clone() },
+            failures,
+            undelivered: delivered.err(),
+            class: worst_class(&outcome),
+        })
+    }
 }
 
 /// The stages that a plan wants, with their numbers of actions.

@@ -18,11 +18,9 @@ use crate::action_log;
 use crate::error::Error;
 use crate::noted_warnings::NotedWarnings;
 use crate::plugin_path::{nearest_lock, plugin_path};
-use crate::run::{
-    Observer, RunHandle, RunOptions, RunProgress, deliver_outputs, refuse_to_overwrite,
-    results_folder,
-};
+use crate::run::{RunHandle, deliver_outputs, refuse_to_overwrite, results_folder};
 use crate::run_context::{CONTEXT_FILE, reached_outputs, stays_inside};
+use crate::run_options::{Observer, RunOptions, RunProgress};
 use crate::study::{OpenStudy, Study};
 
 /// The note of a run that reached all of its plan; its manifest and its context follow.

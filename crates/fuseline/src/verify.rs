@@ -35,8 +35,8 @@ pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
         {
             note(folder.join(CONTEXT_FILE), format!("it {problem}"));
         }
-        if let damaged @ 1.. = damaged_jobs(cache, &run)? {
-            note(folder.join("jobs"), format!("{damaged} of its lines are no jobs"));
+        for path in damaged_jobs(cache, &run) {
+            note(path, "it is no job".to_owned());
         }
     }
     for path in cache.damaged_indexes()? {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fuseline::{ActionKey, ExecOptions, exec, open_cache};
+use fuseline::{ActionKey, ExecOptions, exec, exec_batch, open_cache};
 use fuseline_engine::peak_memory;
 use serde_json::{Value, json};
 
@@ -13,17 +13,23 @@ use crate::print;
 /// Arguments of `exec`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A run writes every action that it executes into its folder in the cache. `exec` reads one of them and executes it on the
-same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format json` has the keys.
+A run writes every action that it executes into its folder in the cache, with all that it needs. `exec` reads one of them
+and executes it on the same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format
+json` has the keys. An action whose outputs are in the cache is not executed again.
 
 Examples:
-  fuseline exec 3f9a... --cache /scratch/cache")]
+  fuseline exec 3f9a... --cache /scratch/cache
+  fuseline exec --batch /scratch/cache/runs/1750/batches/0:17")]
 pub struct Args {
     /// The key of the action
-    pub key: ActionKey,
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    pub key: Option<ActionKey>,
+    /// Execute the job of this number, counted from 0, of a batch; the cache is the one that the batch lies in
+    #[arg(long, value_name = "FILE:NUMBER", value_parser = parse_batch)]
+    pub batch: Option<(PathBuf, u64)>,
     #[command(flatten)]
     pub cache: CacheArgs,
-    /// Add a folder to the plugin path; may be given more than once
+    /// Add a folder to the plugin path, before those of the run; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
     /// Execute it though its outputs are in the cache
@@ -34,10 +40,20 @@ pub struct Args {
     pub format: Format,
 }
 
+/// Splits `FILE:NUMBER`.
+fn parse_batch(text: &str) -> Result<(PathBuf, u64), String> {
+    let parts = text.rsplit_once(':').filter(|(file, _)| !file.is_empty());
+    let parts = parts.and_then(|(file, number)| Some((file.into(), number.parse().ok()?)));
+    parts.ok_or_else(|| "expected FILE:NUMBER".to_owned())
+}
+
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let cache = open_cache(&args.cache.cache)?;
     let options = ExecOptions { plugin_path: args.plugin_path.clone(), again: args.again };
-    let executed = exec(&cache, &args.key, &options)?;
+    let executed = match (&args.batch, &args.key) {
+        (Some((file, number)), _) => exec_batch(file, *number, &options)?,
+        (None, Some(key)) => exec(&open_cache(&args.cache.cache)?, key, &options)?,
+        (None, None) => return Err(Failure::wrong("a key or --batch must be given")),
+    };
     if !global.quiet {
         for text in &executed.cautions {
             print::note(format!("caution: {}: {text}", executed.action));
@@ -67,6 +83,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                 "outputs": outputs,
             }));
         }
+        Format::Human if global.quiet => {}
         Format::Human => {
             let mut text = match executed.seconds {
                 Some(seconds) => format!("{}: executed in {seconds:.2} s\n", executed.action),

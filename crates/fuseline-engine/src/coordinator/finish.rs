@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use fuseline_artifact::Digest;
 
-use super::{Coordinator, Done};
+use super::Coordinator;
 use crate::error::{Class, StageError};
 use crate::events::Event;
-use crate::execute::{ActionFailure, ActionState};
+use crate::execute::{ActionFailure, ActionState, ExecuteError};
+use crate::executor::{Completion, News, Update};
+use crate::inspect::look_up;
 use crate::plan::ActionId;
 use crate::resolve::outputs_of;
 
@@ -19,12 +21,12 @@ impl Coordinator<'_, '_, '_> {
     /// Asks actions that take too long to stop, and says once that the run was told to stop.
     pub fn watch(&mut self) {
         let mut late = Vec::new();
-        for (&action, running) in &mut self.running {
-            if let Some(timeout) = running.timeout
-                && running.stopwatch.elapsed() >= timeout
-                && !std::mem::replace(&mut running.timed_out, true)
+        for (&action, in_flight) in &mut self.in_flight {
+            if let Some(timeout) = in_flight.timeout
+                && in_flight.stopwatch.elapsed() >= timeout
+                && !std::mem::replace(&mut in_flight.timed_out, true)
             {
-                running.stop.store(true, Ordering::Relaxed);
+                in_flight.stop.store(true, Ordering::Relaxed);
                 late.push((action, timeout.as_secs_f64()));
             }
         }
@@ -33,22 +35,43 @@ impl Coordinator<'_, '_, '_> {
             (self.observe)(Event::TimedOut { action, seconds });
         }
         if self.stop.load(Ordering::Relaxed) && !std::mem::replace(&mut self.told, true) {
-            (self.observe)(Event::Stopping { running: self.running.len() });
+            (self.observe)(Event::Stopping { running: self.in_flight.len() });
         }
     }
 
-    /// Takes note of an action that has ended.
-    pub fn finished(&mut self, done: Done) {
-        let Done { action, result, seconds } = done;
+    /// Takes note of what an executor says of an action.
+    pub fn update(&mut self, Update { action, news }: Update) -> Result<(), ExecuteError> {
+        match news {
+            News::Started => self.started(action),
+            News::Ended(completion, time) => self.ended(action, completion, time.as_secs_f64())?,
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        action: ActionId,
+        completion: Completion,
+        seconds: f64,
+    ) -> Result<(), ExecuteError> {
+        if matches!(completion, Completion::Executed(_) | Completion::Failed(_)) {
+            self.started(action);
+        }
         let resources = self.resources(action);
         self.used.cpu -= resources.cpu;
         self.used.memory -= resources.memory;
-        let running = self.running.remove(&action);
-        let timeout = running.filter(|of| of.timed_out).and_then(|of| of.timeout);
-        let execution = self.executed.entry(action).or_default();
-        execution.seconds = seconds;
-        match result {
-            Ok(executed) => {
+        let in_flight = self.in_flight.remove(&action);
+        if let Some(in_flight) = &in_flight {
+            self.keys_in_flight.remove(&in_flight.key);
+        }
+        let timeout = in_flight.filter(|of| of.timed_out).and_then(|of| of.timeout);
+        match completion {
+            Completion::CacheFailed(error) => return Err(error.into()),
+            Completion::Busy(holder) => self.wait_for(action, holder),
+            Completion::Cached(record) => self.reuse(action, &outputs_of(&record)),
+            Completion::Executed(executed) => {
+                let execution = self.executed.entry(action).or_default();
+                execution.seconds = seconds;
                 execution.cpu_seconds = executed.cpu_seconds;
                 self.states[action as usize] = ActionState::Done;
                 self.known(action, &outputs_of(&executed.record));
@@ -56,9 +79,10 @@ impl Coordinator<'_, '_, '_> {
                 let cpu_seconds = executed.cpu_seconds;
                 (self.observe)(Event::Finished { action: site, stage, seconds, cpu_seconds });
             }
-            Err(error) => {
+            Completion::Failed(error) => {
+                self.executed.entry(action).or_default().seconds = seconds;
                 let error = match timeout {
-                    Some(timeout) => too_slow(timeout),
+                    Some(timeout) => StageError::timed_out(timeout),
                     None => error,
                 };
                 match error.lost.as_deref() {
@@ -68,6 +92,7 @@ impl Coordinator<'_, '_, '_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Queues the producer of a lost input again, and the action behind it.
@@ -97,6 +122,11 @@ impl Coordinator<'_, '_, '_> {
         waiters.push(action);
         if waiters.len() == 1 {
             self.states[producer as usize] = ActionState::Queued;
+            if let Some(Ok(lookup)) =
+                self.keys[producer as usize].map(|key| look_up(self.cache, &key))
+            {
+                self.misses.insert(producer, lookup);
+            }
             // What comes out may be another than the index says.
             self.not_reused.push(producer);
             self.queued.push_front(producer);
@@ -134,9 +164,4 @@ impl Coordinator<'_, '_, '_> {
         (self.observe)(Event::Failed { action: site, stage, message });
         self.failures.push(ActionFailure { action, error });
     }
-}
-
-fn too_slow(timeout: Duration) -> StageError {
-    StageError::failed(format!("it took longer than its timeout of {} s", timeout.as_secs_f64()))
-        .hint("raise the stage's `timeout`, or give it less to do")
 }

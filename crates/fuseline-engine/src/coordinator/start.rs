@@ -1,21 +1,21 @@
-//! What may start, and what it is given.
+//! Jobs that may start, and their beginning.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use fuseline_cache::{ActionKey, Lease};
+use fuseline_cache::ActionKey;
 use fuseline_workflow::Execution as HowToExecute;
 
-use super::{Coordinator, POLL, Ready, Running, Stopwatch};
+use super::{Coordinator, InFlight, POLL, Stopwatch};
 use crate::events::Event;
-use crate::execute::{ActionState, ExecuteError, RunOptions};
+use crate::execute::{ActionState, RunOptions};
+use crate::executor::{Reply, Submission};
 use crate::explain::last_record;
 use crate::inputs::Point;
-use crate::inspect::{Lookup, look_up};
-use crate::job::Job;
+use crate::inspect::Lookup;
+use crate::job::{Job, JobLimits};
 use crate::plan::ActionId;
-use crate::resolve::outputs_of;
 
 /// What actions ask for while they run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,15 +30,15 @@ impl Resources {
     }
 
     /// Whether more fits beside what is used. What is larger than everything there is runs alone.
-    fn fits(self, more: Self, options: &RunOptions) -> bool {
+    fn fits(self, more: Self, options: &RunOptions<'_>) -> bool {
         self.cpu + more.cpu <= options.jobs.max(1) as f64
             && options.memory.is_none_or(|all| self.memory.saturating_add(more.memory) <= all)
     }
 }
 
-impl<'a> Coordinator<'_, '_, 'a> {
-    /// The next action to hand to a thread, if one is free.
-    pub fn next_to_start(&mut self) -> Result<Option<Ready>, ExecuteError> {
+impl Coordinator<'_, '_, '_> {
+    /// The jobs that may start now.
+    pub fn jobs_to_submit(&mut self) -> Vec<Submission> {
         if self.stopping() {
             self.queued.clear();
             self.postponed.clear();
@@ -50,46 +50,29 @@ impl<'a> Coordinator<'_, '_, 'a> {
                 false => self.postponed.push_back((action, due)),
             }
         }
-        while self.running.len() < self.options.jobs.max(1) {
+        let mut submissions = Vec::new();
+        while self.in_flight.len() < self.options.jobs.max(1) {
             let fits = |&action: &ActionId| {
-                let is_running = self.is_executed_here(action);
-                let has_room = self.running.is_empty()
+                let is_free = self.keys[action as usize]
+                    .is_none_or(|key| !self.keys_in_flight.contains(&key));
+                let has_room = self.in_flight.is_empty()
                     || self.used.fits(self.resources(action), &self.options);
-                !is_running && has_room
+                is_free && has_room
             };
-            let Some(at) = self.queued.iter().position(fits) else { break };
-            let Some(action) = self.queued.remove(at) else { break };
+            let Some(position) = self.queued.iter().position(fits) else { break };
+            let Some(action) = self.queued.remove(position) else { break };
             let Some(key) = self.keys[action as usize] else { continue };
-            let Some(lease) = self.cache.try_lease(&key)? else {
-                self.wait_for(action, &key);
-                continue;
-            };
-            let reuse = self.execution(action).cache;
-            match look_up(self.cache, &key)? {
-                // Made by another run between the first look and the lease.
-                Lookup::Cached(record) if reuse => {
-                    drop(lease);
-                    self.reuse(action, &outputs_of(&record));
-                    self.settle()?;
-                }
-                found => return Ok(Some(self.start(action, key, lease, &found))),
-            }
+            submissions.push(self.submission(action, key));
         }
-        Ok(None)
+        submissions
     }
 
-    /// Whether this run executes another action of the same key: what it makes is found when it is
-    /// made.
-    fn is_executed_here(&self, action: ActionId) -> bool {
-        let key = self.keys[action as usize];
-        key.is_some_and(|key| self.running.values().any(|running| running.key == key))
-    }
-
-    /// Another run executes the action: asks again soon.
-    fn wait_for(&mut self, action: ActionId, key: &ActionKey) {
+    /// Postpones an action that another run executes.
+    pub(super) fn wait_for(&mut self, action: ActionId, holder: Option<String>) {
+        self.states[action as usize] = ActionState::Queued;
         if self.waiting.insert(action) {
-            let (site, holder) = (self.action_label(action), self.cache.lease_holder(key));
-            (self.observe)(Event::Waiting { action: site, holder });
+            let action = self.action_label(action);
+            (self.observe)(Event::Waiting { action, holder });
         }
         self.postponed.push_back((action, Instant::now() + POLL));
     }
@@ -98,13 +81,11 @@ impl<'a> Coordinator<'_, '_, 'a> {
         Resources::of(self.execution(action))
     }
 
-    fn start(&mut self, action: ActionId, key: ActionKey, lease: Lease, found: &Lookup) -> Ready {
+    fn submission(&mut self, action: ActionId, key: ActionKey) -> Submission {
         let fields = self.resolver.fields(action);
         let site = self.action_label(action);
-        if self.waiting.remove(&action) {
-            (self.observe)(Event::TakenOver { action: site.clone() });
-        }
-        let reason = found.miss_reason(|| {
+        let lookup = self.misses.get(&action).unwrap_or(&Lookup::Unknown);
+        let reason = lookup.miss_reason(|| {
             let previous = self.previous_keys.get_or_insert_with(self.previous.keys);
             (fields.clone(), last_record(self.cache, previous.get(&site)))
         });
@@ -112,18 +93,24 @@ impl<'a> Coordinator<'_, '_, 'a> {
         let variant = self.plan.variant(stage, index);
         let kind = self.plan.kinds.get(variant.kind);
         let workflow = self.plan.workflow;
+        let execution = self.execution(action);
+        let HowToExecute { timeout, cpu, memory, .. } = *execution;
+        let isolation = execution.isolation.or(workflow.isolation).map(host_isolation);
+        let stage = &workflow.stages[stage];
         let job = Job {
             key,
-            site: site.clone(),
+            site,
             kind: kind.spec.name.clone(),
-            options: workflow.stages[stage].variants[workflow.stages[stage].actions.variant(index)]
-                .options
-                .clone(),
+            options: stage.variants[stage.actions.variant(index)].options.clone(),
             seed: workflow.seed,
             point: if kind.reads_point { self.plan.point(action) } else { Point::new() },
             files: variant.files.clone(),
             path_params: workflow.path_params.clone(),
-            isolation: self.execution(action).isolation.or(workflow.isolation).map(host_isolation),
+            isolation: self.options.isolation.or(isolation),
+            plugin_path: self.options.plugin_path.to_vec(),
+            limits: JobLimits { timeout, cpu, memory },
+            // What is made again for its damaged object is looked up as any other.
+            reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
             inputs: self.resolver.inputs(action),
             fields,
@@ -131,23 +118,39 @@ impl<'a> Coordinator<'_, '_, 'a> {
         let resources = self.resources(action);
         self.used.cpu += resources.cpu;
         self.used.memory += resources.memory;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopwatch = Arc::new(Stopwatch::default());
+        let in_flight = InFlight {
+            key,
+            stop: stop.clone(),
+            stopwatch: stopwatch.clone(),
+            reason,
+            has_started: false,
+            timeout,
+            timed_out: false,
+        };
+        self.in_flight.insert(action, in_flight);
+        self.keys_in_flight.insert(key);
+        Submission { job, stop, reply: Reply::new(action, self.updates.clone(), stopwatch) }
+    }
+
+    /// Takes note of an action that has begun.
+    pub(super) fn started(&mut self, action: ActionId) {
+        let Some(in_flight) = self.in_flight.get_mut(&action) else { return };
+        if std::mem::replace(&mut in_flight.has_started, true) {
+            return;
+        }
+        let reason = in_flight.reason.clone();
+        let label = self.action_label(action);
+        if self.waiting.remove(&action) {
+            (self.observe)(Event::TakenOver { action: label.clone() });
+        }
         let execution = self.executed.entry(action).or_default();
         execution.attempts += 1;
         execution.reason.clone_from(&reason);
-        let flag = Arc::new(AtomicBool::new(false));
-        let stopwatch = Arc::new(Stopwatch::default());
-        let running = Running {
-            key,
-            stop: flag.clone(),
-            stopwatch: stopwatch.clone(),
-            timeout: self.execution(action).timeout,
-            timed_out: false,
-        };
-        self.running.insert(action, running);
         self.states[action as usize] = ActionState::Running;
-        let stage = workflow.stages[stage].name.clone();
-        (self.observe)(Event::Started { action: site, stage, reason });
-        Ready { action, job, lease, stop: flag, stopwatch }
+        let stage = self.stage_name(action);
+        (self.observe)(Event::Started { action: label, stage, reason });
     }
 }
 

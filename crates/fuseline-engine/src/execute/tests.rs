@@ -14,8 +14,9 @@ use serde::Deserialize;
 use super::*;
 use crate::run_record::PART;
 use crate::{
-    Depth, Inputs, Job, KeyWriter, Kind, Kinds, LocalExecutor, Logged, Manifest, Outputs, Ports,
-    RowFlow, RunId, RunRecord, Services, StageKind, find_job,
+    Completion, Depth, Drive, Inputs, Job, JobFolder, KeyWriter, Kind, Kinds, LocalExecutor,
+    Manifest, Outputs, Ports, RowFlow, RunId, RunRecord, Services, StageKind, Submission, find_job,
+    read_batch,
 };
 
 /// How often each action ran, by the name in its options. Names are unique to their test.
@@ -115,7 +116,7 @@ struct Bench {
     kinds: Kinds,
     services: Services,
     workflow: Workflow,
-    options: RunOptions,
+    options: RunOptions<'static>,
     stop: AtomicBool,
 }
 
@@ -162,7 +163,7 @@ impl Bench {
                 files: Default::default(),
             },
             workflow,
-            options: RunOptions { jobs: 4, keep_going: true, memory: None },
+            options: RunOptions { jobs: 4, keep_going: true, ..RunOptions::default() },
             stop: AtomicBool::new(false),
         }
     }
@@ -236,7 +237,7 @@ fn a_panic_is_the_failure_of_its_action_and_the_others_go_on() {
 fn without_keep_going_nothing_starts_after_a_failure() {
     let mut bench =
         Bench::new("fails_first: fail\nnot_tried: well | inputs: { from: tried }\ntried: well");
-    bench.options = RunOptions { jobs: 1, keep_going: false, memory: None };
+    bench.options = RunOptions::default();
     let ran = bench.run();
     assert_eq!(ran.outcome.failures.len(), 1);
     assert_eq!(bench.state(&ran, "not_tried"), ActionState::Skipped);
@@ -366,21 +367,29 @@ fn an_interrupted_run_finishes_what_is_in_flight_and_skips_the_rest() {
 }
 
 #[test]
-fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
-    let bench = Bench::new("early: well\nlate: well | inputs: { from: early }");
+fn a_job_is_written_down_and_found_again_and_a_damaged_one_is_none() {
+    let bench = Bench::new("early: well\nlate: well | inputs: { from: early } | timeout: 3s");
     let cache = bench.cache();
     let plan = bench.plan();
     cache.new_run("0001").unwrap();
+    let folder = JobFolder::create(&cache, "0001").unwrap();
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
-    let logged = Logged::new(&cache, "0001", &executor).unwrap();
+    let executor = executor.with_job_folder(folder.clone());
     let stop = AtomicBool::new(false);
     let previous = PreviousRun { index: &Index::default(), keys: &PreviousKeys::default };
     let outcome =
-        execute(&plan, &cache, previous, &logged, bench.options, &stop, &mut |_| {}).unwrap();
+        execute(&plan, &cache, previous, &executor, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));
+    assert_eq!(job.limits.timeout, Some(Duration::from_secs(3)));
     job.check(&bench.kinds, &bench.services).unwrap();
+
+    let early = find_job(&cache, &outcome.keys[0].unwrap()).unwrap().unwrap();
+    let batch = folder.write_batch([&early, &job].into_iter()).unwrap();
+    assert_eq!(read_batch(&batch, 1).unwrap().unwrap().key, key);
+    assert!(read_batch(&batch, 2).unwrap().is_none());
+    assert!(read_batch(&batch, u64::MAX).unwrap().is_none());
 
     let changed = Job { seed: job.seed, options: Default::default(), ..job };
     assert!(
@@ -388,17 +397,80 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_line_is_none() {
         "its options are not those of its key"
     );
 
-    let path = cache.runs_folder().join("0001/jobs");
+    let path = cache.runs_folder().join("0001/jobs").join(key.to_string());
     let whole = fs::read(&path).unwrap();
     for at in (0..whole.len()).step_by(11) {
         let mut damaged = whole.clone();
         damaged[at] ^= 4;
         fs::write(&path, &damaged).unwrap();
-        // The line is whole or it is not found; never is another job given.
-        if let Some(job) = find_job(&cache, &key).unwrap() {
-            assert_eq!(crate::key::key_of(&job.fields), key);
-        }
+        assert!(find_job(&cache, &key).unwrap().is_none(), "byte {at}");
     }
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert!(find_job(&cache, &key).unwrap().is_none());
+}
+
+/// Executes nothing until so many jobs are in flight, and then all of them, the last one first, on
+/// one thread.
+struct Patient<'a> {
+    local: LocalExecutor<'a>,
+    cache: &'a Cache,
+    jobs: usize,
+}
+
+struct PatientQueue(std::sync::mpsc::Sender<Submission>);
+
+impl JobQueue for PatientQueue {
+    fn submit(&self, submissions: Vec<Submission>) {
+        submissions.into_iter().for_each(|submission| self.0.send(submission).unwrap());
+    }
+}
+
+impl Executor for Patient<'_> {
+    fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError> {
+        assert_eq!(jobs, self.jobs);
+        let (sender, submitted) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while let Ok(first) = submitted.recv() {
+                    let others = submitted.iter().take(self.jobs - 1);
+                    let mut batch: Vec<_> = std::iter::once(first).chain(others).collect();
+                    for Submission { job, stop, mut reply } in batch.drain(..).rev() {
+                        let lease = self.cache.try_lease(&job.key).unwrap();
+                        let lease = lease.expect("the run that asks holds no lease");
+                        let started = || reply.started();
+                        let completion = self.local.execute(&job, lease, &stop, started);
+                        assert!(matches!(completion, Completion::Executed(_)));
+                        reply.ended(completion);
+                    }
+                }
+            });
+            let queue = PatientQueue(sender);
+            drive(&queue)
+        })
+    }
+}
+
+#[test]
+fn many_jobs_are_in_flight_without_a_thread_each_and_end_in_any_order() {
+    let jobs = 60;
+    let stages: String = (0..jobs).map(|number| format!("patient_{number}: well\n")).collect();
+    let mut bench = Bench::new(&stages);
+    bench.options.jobs = jobs;
+    let (plan, cache) = (bench.plan(), bench.cache());
+    let local = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
+    let executor = Patient { local, cache: &cache, jobs };
+    let previous = PreviousRun { index: &Index::default(), keys: &PreviousKeys::default };
+    let stop = AtomicBool::new(false);
+    let mut started = Vec::new();
+    let mut observe = |event| {
+        if let Event::Started { action, .. } = event {
+            started.push(action);
+        }
+    };
+    let outcome =
+        execute(&plan, &cache, previous, &executor, bench.options, &stop, &mut observe).unwrap();
+    assert_eq!(outcome.count(ActionState::Done), jobs);
+    assert_eq!(started.first().map(String::as_str), Some("patient_59"));
 }
 
 #[test]

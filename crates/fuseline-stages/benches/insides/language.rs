@@ -136,7 +136,7 @@ pub fn benches(criterion: &mut Criterion) {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path()).unwrap();
         let executor = LocalExecutor::new(&kinds, &services, &cache);
-        let options = RunOptions { jobs: 2, keep_going: false, memory: None };
+        let options = RunOptions { jobs: 2, ..RunOptions::default() };
         let stop = AtomicBool::new(false);
         let nothing = Index::default();
         let previous = PreviousRun { index: &nothing, keys: &PreviousKeys::default };

@@ -1,14 +1,25 @@
 //! The library as a program uses it: a test without a harness, since fusion rules run in copies of the program.
+//!
+//! Needs the command and the rules that `cargo build --workspace` makes.
+
 #![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 #[path = "../examples/study.rs"]
 #[expect(dead_code, reason = "the example's own main is not called")]
 mod study;
 
+#[path = "library/batch.rs"]
+mod batch;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fuseline::{Class, Error, RunOptions, Study, cache_if_exists, find_run, inspect, worker};
+use fuseline::{
+    Cache, Class, Error, RunOptions, Study, cache_if_exists, find_run, inspect, open_cache, worker,
+};
+use fuseline_engine::{Executor, JobFolder};
 
 fn main() -> ExitCode {
     if let Some(code) = worker::run_if_asked() {
@@ -18,15 +29,20 @@ fn main() -> ExitCode {
     the_example_runs_a_study_and_reads_its_findings(folder.path());
     an_inspection_says_of_every_action_whether_it_is_cached(folder.path());
     a_mistake_is_an_error_with_its_place(folder.path());
+    jobs_that_xargs_executes_give_the_same_bytes(folder.path());
     ExitCode::SUCCESS
 }
 
-/// The study on made-up data, with the rules that `cargo build --workspace` makes.
+/// The folder of programs and plugins that `cargo build` makes.
+fn built() -> PathBuf {
+    let program = std::env::current_exe().expect("a program knows itself");
+    program.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
+}
+
+/// The study on made-up data.
 fn small_study() -> Study {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let program = std::env::current_exe().expect("a program knows itself");
-    let built = program.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
-    Study::new(root.join("tests/cases/small.yaml")).plugin_path(built)
+    Study::new(root.join("tests/cases/small.yaml")).plugin_path(built())
 }
 
 fn options(folder: &Path) -> RunOptions {
@@ -73,4 +89,31 @@ fn a_mistake_is_an_error_with_its_place(folder: &Path) {
         }
         other => panic!("{other:?}"),
     }
+}
+
+fn jobs_that_xargs_executes_give_the_same_bytes(folder: &Path) {
+    let elsewhere = folder.join("elsewhere");
+    let options = RunOptions { jobs: Some(100), ..options(&elsewhere) };
+    let submitted = Arc::new(AtomicUsize::new(0));
+    let make = |cache: Arc<Cache>, folder: JobFolder| -> Box<dyn Executor> {
+        let (command, submitted) = (built().join("fuseline"), submitted.clone());
+        Box::new(batch::Xargs { command, cache, folder, submitted })
+    };
+    let summary = small_study().run_on(&make, &options, &mut |_| {}).expect("it runs");
+    assert_eq!((summary.executed, summary.failed), (summary.actions, 0), "{summary:?}");
+    assert_eq!(submitted.load(Ordering::Relaxed), summary.actions, "every action once");
+    for file in ["findings.parquet", "report.html"] {
+        let read = |folder: &Path| {
+            std::fs::read(folder.join("results").join(file)).expect("it was delivered")
+        };
+        assert!(read(folder) == read(&elsewhere), "{file} differs from that of a local run");
+    }
+    let keys = |folder: &Path| {
+        let cache = open_cache(folder.join("cache")).expect("it opens");
+        let run = find_run(&cache, "latest").expect("it ran");
+        run.actions.into_iter().map(|action| (action.action, action.key)).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(folder), keys(&elsewhere));
+    let again = small_study().run_on(&make, &options, &mut |_| {}).expect("it runs");
+    assert_eq!((again.executed, submitted.load(Ordering::Relaxed)), (0, summary.actions));
 }
