@@ -2,6 +2,9 @@
 
 use crate::metrics::{MetricError, auroc, balanced_accuracy, spearman};
 
+/// AUROCs that differ by less are as far from 0.5: those of two classes add up to 1 but for rounding.
+const TIE: f64 = 1e-12;
+
 /// Whether each modality's expert is right, row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Experts<'a> {
@@ -119,6 +122,41 @@ impl Experts<'_> {
                 })
             })
             .collect()
+    }
+
+    /// AUROC of each modality's quality for a class against the rest, of the class that it tells apart best: the one whose
+    /// AUROC is farthest from 0.5, the last of equals, so that of two classes it is that of the second. None where all
+    /// rows are of one class. Quality that tells of the label itself is far from 0.5; above or below says which way.
+    ///
+    /// `quality`: n rows by modalities, row-major. Over the rows where the modality is available. Errors as
+    /// [`Self::alignment`].
+    pub fn label_auroc(&self, quality: &[f64]) -> Result<Vec<Option<f64>>, MetricError> {
+        self.check()?;
+        self.check_quality(quality)?;
+        let of = |modality: usize| {
+            let own = (modality..quality.len()).step_by(self.modalities);
+            let own: Vec<usize> = own.filter(|&at| self.available[at]).collect();
+            let scores: Vec<f64> = own.iter().map(|&at| quality[at]).collect();
+            let mut farthest: Option<f64> = None;
+            for class in 0..self.classes {
+                let positive: Vec<bool> = own
+                    .iter()
+                    .map(|at| self.labels[at / self.modalities] as usize == class)
+                    .collect();
+                match auroc(&scores, &positive) {
+                    Ok(found) => {
+                        let distance = |auroc: f64| (auroc - 0.5).abs();
+                        if farthest.is_none_or(|top| distance(found) >= distance(top) - TIE) {
+                            farthest = Some(found);
+                        }
+                    }
+                    Err(MetricError::Undefined { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(farthest)
+        };
+        (0..self.modalities).map(of).collect()
     }
 
     /// Where available modalities disagree about being right, how often that of the highest quality is.

@@ -19,6 +19,8 @@ pub mod multiple;
 pub mod normal;
 pub mod permutation;
 pub mod permutation_test;
+pub mod quality_regression;
 pub mod quantile;
 pub mod reliability;
+pub mod ridge;
 pub mod streams;

@@ -84,7 +84,7 @@ impl Mahalanobis {
 }
 
 /// The lower triangle L of L L'; a pivot that rounding took below 1e-14 of its diagonal entry is lifted to that.
-fn cholesky(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
+pub(crate) fn cholesky(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
     for row in 0..size {
         for column in 0..=row {
             let known: f64 =

@@ -6,78 +6,17 @@ use thiserror::Error;
 
 use crate::streams::Stream;
 
+mod change;
+mod replace;
+mod residual;
+mod scheme;
 mod strata;
 
-pub use strata::confidence_strata;
-
-/// How rows of quality are permuted across test examples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scheme {
-    /// A row's qualities move together, among the rows with the same modalities available.
-    Joint,
-    /// Each modality's quality moves on its own, among the rows where that modality is available.
-    PerModality,
-    /// As joint, within the row's group.
-    WithinGroup,
-    /// As joint, within the row's stratum of evidence confidence.
-    Conditional,
-    /// As joint, and no row keeps its own quality, but for a row that is alone with its availability.
-    Derangement,
-}
-
-impl Scheme {
-    /// All schemes, in the order of the documentation.
-    pub const ALL: [Self; 5] =
-        [Self::Joint, Self::PerModality, Self::WithinGroup, Self::Conditional, Self::Derangement];
-
-    /// The name in workflows, which is also part of the stream.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Joint => "joint",
-            Self::PerModality => "per_modality",
-            Self::WithinGroup => "within_group",
-            Self::Conditional => "conditional",
-            Self::Derangement => "derangement",
-        }
-    }
-}
-
-/// What may be done to quality: a permutation across examples, or one of two other breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Intervention {
-    /// Quality moves across examples: see [`Permuter`].
-    Permutation(Scheme),
-    /// Within each example quality moves across its available modalities: see [`modality_swap`].
-    ModalitySwap,
-    /// Each modality's quality is its mean over the rows where it is available: see [`constant`].
-    Constant,
-}
-
-impl Intervention {
-    /// The name in workflows.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Permutation(scheme) => scheme.name(),
-            Self::ModalitySwap => "modality_swap",
-            Self::Constant => "constant",
-        }
-    }
-
-    /// The intervention of a name, if there is one.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let permutations = Scheme::ALL.into_iter().map(Self::Permutation);
-        permutations.chain([Self::ModalitySwap, Self::Constant]).find(|it| it.name() == name)
-    }
-
-    /// Whether a second draw can differ from the first.
-    #[must_use]
-    pub fn is_random(self) -> bool {
-        self != Self::Constant
-    }
-}
+pub use change::swap_change_chances;
+pub use replace::{constant, modality_swap};
+pub use residual::Residuals;
+pub use scheme::{Intervention, Scheme};
+pub use strata::{confidence_strata, correct_strata};
 
 /// Why rows cannot be permuted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -120,7 +59,8 @@ pub struct Rows<'a> {
     pub available: &'a [bool],
     /// The group of each row, for [`Scheme::WithinGroup`].
     pub group: Option<&'a [u32]>,
-    /// The stratum of each row, for [`Scheme::Conditional`]: see [`confidence_strata`].
+    /// The stratum of each row: of confidence for [`Scheme::Conditional`] (see [`confidence_strata`]), its label for
+    /// [`Scheme::WithinClass`], of right experts for [`Scheme::WithinCorrect`] (see [`correct_strata`]).
     pub stratum: Option<&'a [u32]>,
     /// Digest of the rows' identity: part of the stream, so that equal rows see equal permutations.
     pub digest: &'a [u8],
@@ -172,18 +112,14 @@ impl Permuter {
     /// groups or strata and there are none.
     pub fn new(scheme: Scheme, rows: &Rows<'_>, seed: u64) -> Result<Self, PermutationError> {
         let count = rows.count()?;
-        let inner = match scheme {
-            Scheme::WithinGroup => Some(("groups", rows.group)),
-            Scheme::Conditional => Some(("strata of confidence", rows.stratum)),
-            Scheme::Joint | Scheme::PerModality | Scheme::Derangement => None,
-        };
-        let inner = match inner {
-            Some((needed, None)) => return Err(PermutationError::Missing { scheme, needed }),
-            Some((what, Some(found))) if found.len() != count => {
+        let given = if scheme == Scheme::WithinGroup { rows.group } else { rows.stratum };
+        let inner = match (scheme.strata(), given) {
+            (None, _) => None,
+            (Some(needed), None) => return Err(PermutationError::Missing { scheme, needed }),
+            (Some(what), Some(found)) if found.len() != count => {
                 return Err(PermutationError::Length { what, expected: count, found: found.len() });
             }
-            Some((_, found)) => found,
-            None => None,
+            (Some(_), found) => found,
         };
         let strata = if scheme == Scheme::PerModality {
             let of = |modality| {
@@ -221,9 +157,8 @@ impl Permuter {
         &self.strata
     }
 
-    /// How many rows have another row to exchange quality with, in the column where they are most.
-    ///
-    /// A scheme that can move few rows has little power: a gap of 0 then says nothing.
+    /// How many rows have another row to exchange quality with, in the column where they are most. Whether the other
+    /// row has another quality is what [`Self::change_chances`] tells.
     #[must_use]
     pub fn movable_rows(&self) -> usize {
         let movable = |strata: &Vec<Vec<u32>>| {
@@ -319,55 +254,6 @@ fn together<K: Ord>(keys: impl Iterator<Item = K>) -> Vec<Vec<u32>> {
         }
     }
     strata
-}
-
-/// Quality after each row's available modalities have exchanged theirs at random: draw `number`.
-///
-/// `quality`: n rows by modalities, row-major. Every order of a row's available modalities is equally likely,
-/// independently by row, so the set of a row's qualities stays and which modality each speaks of is lost. Errors when
-/// the lengths differ.
-pub fn modality_swap(
-    quality: &[f64],
-    rows: &Rows<'_>,
-    seed: u64,
-    number: u64,
-) -> Result<Vec<f64>, PermutationError> {
-    check_quality(quality, rows)?;
-    let mut stream = Stream::new(seed, "permutation")
-        .with(Intervention::ModalitySwap.name().as_bytes())
-        .with(rows.digest)
-        .with_u64(number);
-    let mut swapped = quality.to_vec();
-    let mut own = Vec::new();
-    for (row, available) in
-        swapped.chunks_mut(rows.modalities).zip(rows.available.chunks(rows.modalities))
-    {
-        let there = || available.iter().enumerate().filter(|(_, there)| **there).map(|(at, _)| at);
-        own.clear();
-        own.extend(there().map(|at| row[at]));
-        stream.shuffle(&mut own);
-        for (at, &quality) in there().zip(&own) {
-            row[at] = quality;
-        }
-    }
-    Ok(swapped)
-}
-
-/// Quality with each modality's replaced by its mean over the rows where it is available, summed in row order.
-///
-/// `quality`: n rows by modalities, row-major; where a modality is unavailable the value stays. Errors when the lengths
-/// differ.
-pub fn constant(quality: &[f64], rows: &Rows<'_>) -> Result<Vec<f64>, PermutationError> {
-    check_quality(quality, rows)?;
-    let mut levelled = quality.to_vec();
-    for modality in 0..rows.modalities {
-        let own = |at: &usize| rows.available[*at];
-        let places = || (modality..quality.len()).step_by(rows.modalities).filter(own);
-        let sum: f64 = places().map(|at| quality[at]).sum();
-        let mean = sum / places().count().max(1) as f64;
-        places().for_each(|at| levelled[at] = mean);
-    }
-    Ok(levelled)
 }
 
 fn check_quality(quality: &[f64], rows: &Rows<'_>) -> Result<(), PermutationError> {

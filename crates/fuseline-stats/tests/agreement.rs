@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use fuseline_stats::bootstrap::Resampled;
+use fuseline_stats::headroom::Experts;
 use fuseline_stats::permutation_test::permutation_test;
+use fuseline_stats::quality_regression::{EvidenceRows, QualityRegression, out_of_fold_r2};
 use fuseline_stats::{evidence, metrics, multiple, normal, quantile};
 use serde::Deserialize;
 
@@ -209,4 +211,53 @@ fn quantiles_agree_with_numpy() {
     let found: Vec<f64> =
         case.share.iter().map(|share| quantile::of_sorted(&case.sorted, *share).unwrap()).collect();
     assert_close("quantiles", &found, &case.quantile, 1e-15);
+}
+
+#[derive(Deserialize)]
+struct QualityCase {
+    modalities: usize,
+    classes: usize,
+    available: Vec<bool>,
+    evidence: Vec<f64>,
+    quality: Vec<f64>,
+    fold: Vec<u32>,
+    labels: Vec<u32>,
+    penalty: Vec<f64>,
+    expected: Vec<f64>,
+    r2: Vec<f64>,
+    label_auroc: Vec<f64>,
+}
+
+#[test]
+fn the_regression_of_quality_on_evidence_agrees_with_scikit_learn() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/quality_regression.json");
+    let cases: Vec<QualityCase> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let rows = EvidenceRows {
+            modalities: case.modalities,
+            classes: case.classes,
+            available: &case.available,
+            evidence: &case.evidence,
+        };
+        let fitted = QualityRegression::fit(&rows, &case.quality).unwrap();
+        assert_eq!(fitted.penalties(), case.penalty.iter().copied().map(Some).collect::<Vec<_>>());
+        assert_close("expected quality", &fitted.predict(&rows).unwrap(), &case.expected, 1e-8);
+        let r2: Vec<f64> = out_of_fold_r2(&rows, &case.quality, &case.fold)
+            .unwrap()
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_close("R2 of quality given the evidence", &r2, &case.r2, 1e-8);
+        let experts = Experts {
+            modalities: case.modalities,
+            available: &case.available,
+            correct: &vec![true; case.available.len()],
+            labels: &case.labels,
+            classes: case.classes,
+        };
+        let aurocs: Vec<f64> =
+            experts.label_auroc(&case.quality).unwrap().into_iter().flatten().collect();
+        assert_close("AUROC of quality for the label", &aurocs, &case.label_auroc, 1e-12);
+    }
 }

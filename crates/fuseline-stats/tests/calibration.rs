@@ -4,8 +4,9 @@
 #[path = "../examples/calibration/study.rs"]
 mod study;
 
-use fuseline_stats::permutation::Scheme;
-use study::{Design, Quality, coverage, rejections, true_gap};
+use fuseline_stats::permutation::{Intervention, Scheme};
+use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
+use study::{Design, Quality, Study, coverage, rejections, true_gap};
 
 const NULL: Design = Design {
     examples: 200,
@@ -13,6 +14,7 @@ const NULL: Design = Design {
     clustering: 0.2,
     quality: Quality::Aligned(0.0),
     label_by_group: false,
+    cue: 0.0,
 };
 
 /// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal approximation).
@@ -30,7 +32,9 @@ fn within_binomial(count: u64, chance: f64, trials: u64) {
 
 #[test]
 fn the_type_one_error_is_the_level_under_every_scheme() {
-    for scheme in Scheme::ALL {
+    let tests = Scheme::ALL.into_iter().map(Intervention::Permutation);
+    for test in tests.filter(|test| test.has_p_value()) {
+        let Intervention::Permutation(scheme) = test else { continue };
         let counts = rejections(&NULL, scheme, 199, 1000, &[0.05, 0.10]);
         within_binomial(counts.counts[0], 0.05, 1000);
         within_binomial(counts.counts[1], 0.10, 1000);
@@ -63,6 +67,52 @@ fn quality_that_is_a_function_of_the_evidence_rejects_under_joint_and_less_among
     let joint = rejections(&margin, Scheme::Joint, 99, 400, &[0.05]).counts[0];
     let conditional = rejections(&margin, Scheme::Conditional, 99, 400, &[0.05]).counts[0];
     assert!(joint > 200 && conditional < joint / 3, "{joint} and {conditional} of 400");
+}
+
+/// Studies of 300 that reject at 0.05 under a scheme, and the mean gap.
+fn rejects(quality: Quality, scheme: Scheme) -> (u64, f64) {
+    let found = rejections(&Design { quality, cue: 0.1, ..NULL }, scheme, 99, 300, &[0.05]);
+    (found.counts[0], found.gap)
+}
+
+#[test]
+fn reliability_is_gone_among_rows_whose_experts_are_right_alike_and_stays_in_a_class() {
+    let reliability = Quality::Aligned(1.0);
+    let (joint, gap) = rejects(reliability, Scheme::Joint);
+    let (class, in_class) = rejects(reliability, Scheme::WithinClass);
+    assert!(joint > 290 && class > 290 && in_class > 0.7 * gap, "{joint} {class} {in_class} {gap}");
+    let (correct, among) = rejects(reliability, Scheme::WithinCorrect);
+    within_binomial(correct, 0.05, 300);
+    assert!(among.abs() < 0.05 * gap, "{among} of {gap}");
+}
+
+#[test]
+fn a_class_cue_is_gone_within_a_class_and_stays_among_rows_whose_experts_are_right_alike() {
+    let cue = Quality::ClassCue(0.5);
+    let (joint, gap) = rejects(cue, Scheme::Joint);
+    let (correct, among) = rejects(cue, Scheme::WithinCorrect);
+    assert!(joint > 290 && correct > 290 && among > 0.7 * gap, "{joint} {correct} {among} {gap}");
+    let (class, in_class) = rejects(cue, Scheme::WithinClass);
+    within_binomial(class, 0.05, 300);
+    assert!(in_class.abs() < 0.05 * gap, "{in_class} of {gap}");
+}
+
+#[test]
+fn what_the_evidence_says_again_is_gone_when_residuals_are_exchanged() {
+    for quality in [Quality::NoisyMargin(0.7), Quality::Margin] {
+        let (joint, _) = rejects(quality, Scheme::Joint);
+        let (residual, _) = rejects(quality, Scheme::ConditionalResidual);
+        assert!(joint > 100, "{joint} of 300");
+        // Of the margin itself nothing is left to exchange, so that every permutation ties with Clean-Q.
+        let (_, most) = binomial_range(0.05, 300);
+        assert!((residual as f64) < most, "{residual} of 300");
+    }
+    let r2 = |quality| Study::draw(&Design { quality, ..NULL }, 1).r2();
+    let derived = |r2: &f64| *r2 >= EVIDENCE_DERIVED_R2;
+    assert!(r2(Quality::NoisyMargin(0.7)).iter().all(derived));
+    assert!(!r2(Quality::Aligned(0.0)).iter().any(derived));
+    // What the evidence does not say is still seen.
+    assert!(rejects(Quality::Aligned(1.0), Scheme::ConditionalResidual).0 > 290);
 }
 
 #[test]

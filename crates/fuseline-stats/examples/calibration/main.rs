@@ -1,4 +1,4 @@
-//! The calibration table of `docs/method.md`: `cargo run -p fuseline-stats --example calibration [SEEDS]`.
+//! The calibration table of `docs/method.md`: `cargo run -p fuseline-stats --example calibration [SEEDS [what-for]]`.
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 #![expect(clippy::unwrap_used, reason = "the simulated studies are well formed")]
 
@@ -7,8 +7,49 @@ mod study;
 use fuseline_stats::permutation::Scheme;
 use study::{Design, Quality, Rejections, coverage, rejections, true_gap};
 
+/// The five schemes that say what a gap is made of.
+const SCHEMES: [Scheme; 5] = [
+    Scheme::Joint,
+    Scheme::WithinClass,
+    Scheme::WithinCorrect,
+    Scheme::Conditional,
+    Scheme::ConditionalResidual,
+];
+
+/// What each scheme says of qualities whose nature is known.
+fn what_for(base: Design, seeds: u64) {
+    println!("What quality is used for, {seeds} seeds, 199 permutations: p <= 0.05, mean gap\n");
+    let names: Vec<&str> = SCHEMES.iter().map(|scheme| scheme.name()).collect();
+    println!("| quality | R2 given the evidence | {} |", names.join(" | "));
+    println!("|---|---|{}", "---|".repeat(names.len()));
+    for (name, quality, cue) in [
+        ("noise", Quality::Aligned(0.0), 0.1),
+        ("reliability: 1 where the expert is right", Quality::Aligned(1.0), 0.0),
+        ("the same, a rule that looks for a cue too", Quality::Aligned(1.0), 0.1),
+        ("class cue of 0.5", Quality::ClassCue(0.5), 0.1),
+        ("margin", Quality::Margin, 0.0),
+        ("noise and 0.35 of the margin", Quality::NoisyMargin(0.35), 0.0),
+        ("noise and 0.7 of the margin", Quality::NoisyMargin(0.7), 0.0),
+    ] {
+        let design = Design { quality, cue, ..base };
+        let r2: f64 = (0..100)
+            .map(|seed| study::Study::draw(&design, seed).r2().iter().sum::<f64>() / 300.0)
+            .sum();
+        let cells: Vec<String> = SCHEMES
+            .iter()
+            .map(|&scheme| {
+                let found = rejections(&design, scheme, 199, seeds, &[0.05]);
+                let share = 100.0 * found.counts[0] as f64 / seeds as f64;
+                format!("{share:.1} %, {:+.1} pp", 100.0 * found.gap)
+            })
+            .collect();
+        println!("| {name} | {r2:.2} | {} |", cells.join(" | "));
+    }
+}
+
 fn main() {
-    let seeds = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(2000);
+    let mut args = std::env::args().skip(1);
+    let seeds = args.next().and_then(|seeds| seeds.parse().ok()).unwrap_or(2000);
     let percent = |count: u64| format!("{:.1} %", 100.0 * count as f64 / seeds as f64);
     let base = Design {
         examples: 200,
@@ -16,9 +57,15 @@ fn main() {
         clustering: 0.2,
         quality: Quality::Aligned(0.0),
         label_by_group: false,
+        cue: 0.0,
     };
 
-    println!("Type-I error, {seeds} seeds, 200 examples in 40 groups, 199 permutations\n");
+    what_for(base, seeds);
+    if args.next().as_deref() == Some("what-for") {
+        return;
+    }
+
+    println!("\nType-I error, {seeds} seeds, 200 examples in 40 groups, 199 permutations\n");
     println!("| quality | labels | scheme | p <= 0.05 | p <= 0.10 | 0.05, ties at random | 0.10 |");
     println!("|---|---|---|---|---|---|---|");
     let (noise, half) = (Quality::Aligned(0.0), Quality::Clustered(0.5));
@@ -36,7 +83,7 @@ fn main() {
         ("the expert's own margin", Quality::Margin, false, Scheme::Conditional),
     ] {
         let design = Design { quality, label_by_group, ..base };
-        let Rejections { counts, randomised } =
+        let Rejections { counts, randomised, .. } =
             rejections(&design, scheme, 199, seeds, &[0.05, 0.10]);
         let (labels, scheme) =
             (if label_by_group { "by group" } else { "by example" }, scheme.name());

@@ -3,8 +3,11 @@
 use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::evidence::{confidence, margin};
 use fuseline_stats::metrics::{balanced_accuracy, decision};
-use fuseline_stats::permutation::{Permuter, Rows, Scheme, confidence_strata};
+use fuseline_stats::permutation::{
+    Permuter, Residuals, Rows, Scheme, confidence_strata, correct_strata,
+};
 use fuseline_stats::permutation_test::{PermutationTest, permutation_test, randomised_rejection};
+use fuseline_stats::quality_regression::{EvidenceRows, QualityRegression, out_of_fold_r2};
 use fuseline_stats::streams::Stream;
 
 /// Distance of the class means of each expert's score, in sd of its noise.
@@ -21,6 +24,10 @@ pub enum Quality {
     Clustered(f64),
     /// The margin of the expert's own probabilities: a function of what a permutation holds fixed.
     Margin,
+    /// Standard normal noise, plus this times the margin in units of about its standard deviation.
+    NoisyMargin(f64),
+    /// Standard normal noise, plus this for class 1 and less this for class 0, whichever expert is right.
+    ClassCue(f64),
 }
 
 /// How a study is made.
@@ -36,6 +43,9 @@ pub struct Design {
     pub quality: Quality,
     /// Whether all examples of a group have the same label, as when a person has a diagnosis.
     pub label_by_group: bool,
+    /// How much the rule adds of the mean quality, less its mean over rows, to the probability of class 1: a rule that only
+    /// weighs cannot use quality that tells of the label.
+    pub cue: f64,
 }
 
 /// One drawn study.
@@ -45,9 +55,14 @@ pub struct Study {
     groups: usize,
     /// examples x modalities: probability of class 1.
     evidence: Vec<f64>,
+    /// examples x modalities.
+    quality: Vec<f64>,
     /// examples x modalities: what each modality weighs, before normalising: exp(quality).
     weight: Vec<f64>,
+    /// Examples: what the rule adds for quality.
+    cue: Vec<f64>,
     seed: u64,
+    design: Design,
 }
 
 impl Study {
@@ -63,8 +78,11 @@ impl Study {
             group: Vec::with_capacity(design.examples),
             groups: design.groups,
             evidence: Vec::with_capacity(design.examples * MODALITIES),
-            weight: Vec::with_capacity(design.examples * MODALITIES),
+            quality: Vec::with_capacity(design.examples * MODALITIES),
+            weight: Vec::new(),
+            cue: Vec::new(),
             seed,
+            design: *design,
         };
         let (between, within) = (design.clustering.sqrt(), (1.0 - design.clustering).sqrt());
         for row in 0..design.examples {
@@ -88,12 +106,49 @@ impl Study {
                         share.sqrt() * quality_of_group[at] + (1.0 - share).sqrt() * noise
                     }
                     Quality::Margin => 4.0 * margin(&[1.0 - probability, probability]),
+                    Quality::NoisyMargin(share) => {
+                        noise + share * 4.0 * margin(&[1.0 - probability, probability])
+                    }
+                    Quality::ClassCue(alpha) => noise + 2.0 * alpha * side,
                 };
                 study.evidence.push(probability);
-                study.weight.push(libm::exp(quality));
+                study.quality.push(quality);
             }
         }
+        (study.weight, study.cue) = study.read(&study.quality);
         study
+    }
+
+    /// What a rule makes of quality: weights, and what it adds.
+    fn read(&self, quality: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let mean = quality.iter().sum::<f64>() / quality.len() as f64;
+        let cue = quality
+            .chunks_exact(MODALITIES)
+            .map(|own| self.design.cue * (own.iter().sum::<f64>() / MODALITIES as f64 - mean));
+        (quality.iter().map(|quality| libm::exp(*quality)).collect(), cue.collect())
+    }
+
+    /// Probabilities of both classes.
+    fn probabilities(&self) -> Vec<f64> {
+        self.evidence.iter().flat_map(|&p| [1.0 - p, p]).collect()
+    }
+
+    /// R2 of each modality's quality given the evidence, groups dealt over five folds.
+    pub fn r2(&self) -> Vec<f64> {
+        let (available, evidence) = (vec![true; self.evidence.len()], self.probabilities());
+        let rows = evidence_rows(&available, &evidence);
+        let fold: Vec<u32> = self.group.iter().map(|group| group % 5).collect();
+        out_of_fold_r2(&rows, &self.quality, &fold).unwrap().into_iter().flatten().collect()
+    }
+
+    /// Quality in two parts, by a regression on another study of the same design.
+    fn residuals(&self, available: &[bool]) -> Residuals {
+        let training = Self::draw(&self.design, self.seed + (1 << 32));
+        let known = training.probabilities();
+        let fitted =
+            QualityRegression::fit(&evidence_rows(available, &known), &training.quality).unwrap();
+        let expected = fitted.predict(&evidence_rows(available, &self.probabilities())).unwrap();
+        Residuals::new(MODALITIES, available, &self.quality, expected).unwrap()
     }
 
     fn rows<'a>(&'a self, available: &'a [bool], stratum: Option<&'a [u32]>) -> Rows<'a> {
@@ -102,12 +157,21 @@ impl Study {
 
     /// Whether each decision is right when row i takes the quality of row `index[i]`.
     fn right(&self, index: impl Iterator<Item = usize>) -> Vec<bool> {
+        self.right_by(index, &self.weight, &self.cue)
+    }
+
+    fn right_by(
+        &self,
+        index: impl Iterator<Item = usize>,
+        weight: &[f64],
+        cue: &[f64],
+    ) -> Vec<bool> {
         let rows = self.evidence.chunks_exact(MODALITIES).zip(index).zip(&self.labels);
         rows.map(|((evidence, from), &label)| {
-            let weight = &self.weight[from * MODALITIES..][..MODALITIES];
+            let weight = &weight[from * MODALITIES..][..MODALITIES];
             let total: f64 = weight.iter().sum();
             let sum: f64 = evidence.iter().zip(weight).map(|(p, w)| p * w).sum();
-            let fused = sum / total;
+            let fused = sum / total + cue[from];
             decision(&[1.0 - fused, fused]) == label
         })
         .collect()
@@ -128,15 +192,36 @@ impl Study {
         let confidences: Vec<f64> =
             self.evidence.iter().map(|&p| confidence(&[1.0 - p, p])).collect();
         let plain = self.rows(&available, None);
-        let stratum = confidence_strata(&confidences, &plain, 3).unwrap();
+        let stratum = match scheme {
+            Scheme::WithinClass => self.labels.clone(),
+            Scheme::WithinCorrect => {
+                let label = self.labels.iter().flat_map(|label| [*label; MODALITIES]);
+                let right: Vec<bool> = self
+                    .evidence
+                    .iter()
+                    .zip(label)
+                    .map(|(p, label)| decision(&[1.0 - p, *p]) == label)
+                    .collect();
+                correct_strata(&right, &plain).unwrap()
+            }
+            _ => confidence_strata(&confidences, &plain, 3).unwrap(),
+        };
         let rows = self.rows(&available, Some(&stratum));
         let permuter = Permuter::new(scheme, &rows, self.seed).unwrap();
+        let residuals = (scheme == Scheme::ConditionalResidual).then(|| self.residuals(&available));
         let clean = self.right(0..self.labels.len());
         let mut share = vec![0.0; self.labels.len()];
         let broken: Vec<f64> = (0..u64::from(permutations))
             .map(|number| {
                 let index = permuter.draw(number);
-                let right = self.right(index.iter().map(|&row| row as usize));
+                let right = match &residuals {
+                    None => self.right(index.iter().map(|&row| row as usize)),
+                    Some(residuals) => {
+                        let (weight, cue) =
+                            self.read(&residuals.exchange(&index, &[true; MODALITIES]));
+                        self.right_by(0..self.labels.len(), &weight, &cue)
+                    }
+                };
                 for (share, right) in share.iter_mut().zip(&right) {
                     *share += f64::from(u8::from(*right)) / f64::from(permutations);
                 }
@@ -163,6 +248,10 @@ impl Study {
     }
 }
 
+fn evidence_rows<'a>(available: &'a [bool], evidence: &'a [f64]) -> EvidenceRows<'a> {
+    EvidenceRows { modalities: MODALITIES, classes: 2, available, evidence }
+}
+
 /// Share of seeds at which the test of `design` gives p <= each level.
 pub fn rejections(
     design: &Design,
@@ -172,9 +261,10 @@ pub fn rejections(
     levels: &[f64],
 ) -> Rejections {
     let mut found =
-        Rejections { counts: vec![0; levels.len()], randomised: vec![0.0; levels.len()] };
+        Rejections { counts: vec![0; levels.len()], randomised: vec![0.0; levels.len()], gap: 0.0 };
     for seed in 0..seeds {
         let Tested { test, values, .. } = Study::draw(design, seed).test(scheme, permutations);
+        found.gap += test.gap / seeds as f64;
         for (at, level) in levels.iter().enumerate() {
             found.counts[at] += u64::from(test.p_value <= *level);
             found.randomised[at] += randomised_rejection(test.clean, &values, *level).unwrap();
@@ -189,6 +279,8 @@ pub struct Rejections {
     pub counts: Vec<u64>,
     /// As many were to be expected if ties were ordered at random and not all counted against Clean-Q.
     pub randomised: Vec<f64>,
+    /// The mean gap.
+    pub gap: f64,
 }
 
 /// See [`Study::test`].

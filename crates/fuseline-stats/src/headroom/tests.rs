@@ -70,3 +70,14 @@ fn shapes_are_checked() {
     assert!(Experts { available: &[YES; 11], ..experts() }.oracle().is_err());
     assert!(Experts { classes: 1, ..experts() }.unimodal().is_err());
 }
+
+#[test]
+fn quality_that_tells_the_label_has_an_auroc_far_from_a_half() {
+    let quality = [0.1, 0.9, 0.2, 0.9, 0.1, f64::NAN, 0.8, 0.1, 0.9, 0.2, 0.7, f64::NAN];
+    let found = experts().label_auroc(&quality).unwrap();
+    assert_eq!(found, [Some(1.0), Some(0.0)]);
+    let one_class = Experts { labels: &[1; 6], ..experts() };
+    assert_eq!(one_class.label_auroc(&quality).unwrap(), [None, None]);
+    assert_eq!(experts().label_auroc(&[1.0; 12]).unwrap(), [Some(0.5), Some(0.5)]);
+    assert!(experts().label_auroc(&[1.0; 3]).is_err());
+}

@@ -33,11 +33,31 @@ pub fn confidence_strata(
             bin[at] = 1 + first * bins / order.len();
         }
     }
-    let mut stratum = vec![0; confidence.len() / rows.modalities];
-    for (number, rows) in (0_u32..).zip(super::together(bin.chunks(rows.modalities))) {
+    Ok(number(super::together(bin.chunks(rows.modalities)), confidence.len() / rows.modalities))
+}
+
+/// The stratum of each row, for [`super::Scheme::WithinCorrect`]: rows share one whose available experts are right and
+/// wrong in the same modalities. Strata are numbered in the order of their first row.
+///
+/// `correct`: n rows by modalities, row-major; unavailable entries are not read. Errors when the lengths differ.
+pub fn correct_strata(correct: &[bool], rows: &Rows<'_>) -> Result<Vec<u32>, PermutationError> {
+    let expected = rows.count()? * rows.modalities;
+    if correct.len() != expected {
+        let found = correct.len();
+        return Err(PermutationError::Length { what: "correct", expected, found });
+    }
+    let known: Vec<bool> =
+        correct.iter().zip(rows.available).map(|(right, there)| *right && *there).collect();
+    Ok(number(super::together(known.chunks(rows.modalities)), expected / rows.modalities))
+}
+
+/// The number of each row's stratum.
+fn number(strata: Vec<Vec<u32>>, rows: usize) -> Vec<u32> {
+    let mut stratum = vec![0; rows];
+    for (number, rows) in (0_u32..).zip(strata) {
         for row in rows {
             stratum[row as usize] = number;
         }
     }
-    Ok(stratum)
+    stratum
 }

@@ -59,7 +59,7 @@ fn every_scheme_permutes_within_its_strata() {
                     if scheme == Scheme::WithinGroup {
                         assert_eq!(case.group[row], case.group[other]);
                     }
-                    if scheme == Scheme::Conditional {
+                    if scheme.strata().is_some() && scheme != Scheme::WithinGroup {
                         assert_eq!(case.stratum[row], case.stratum[other]);
                     }
                 }
@@ -213,4 +213,95 @@ fn interventions_are_found_by_their_names() {
     }
     assert_eq!(Intervention::named("Joint"), None);
     assert!(!Intervention::Constant.is_random());
+}
+
+#[test]
+fn chances_to_change_are_the_shares_of_draws_that_change() {
+    let case = Case::new();
+    // Few values, so that many rows of a stratum have the same.
+    let quality: Vec<u32> = (0..180).map(|at| at * at % 3).collect();
+    for scheme in Scheme::ALL {
+        let permuter = Permuter::new(scheme, &case.rows(), 1).unwrap();
+        let key = |column: usize, row: u32| -> Vec<u32> {
+            let own = &quality[3 * row as usize..][..3];
+            if permuter.columns() == 1 { own.to_vec() } else { vec![own[column]] }
+        };
+        let chances = permuter.change_chances(key);
+        let draws = 4_000;
+        let mut changed = vec![0_u32; 60];
+        for number in 0..draws {
+            let index = permuter.draw(number);
+            for (row, count) in changed.iter_mut().enumerate() {
+                let columns = index.chunks(60).enumerate();
+                let other = |(column, index): (usize, &[u32])| {
+                    key(column, row as u32) != key(column, index[row])
+                };
+                *count += u32::from(columns.map(other).fold(false, |any, other| any | other));
+            }
+        }
+        for (row, (chance, count)) in chances.iter().zip(changed).enumerate() {
+            let share = f64::from(count) / draws as f64;
+            // Five standard errors of a share of 4,000 draws.
+            let error = 5.0 * (chance * (1.0 - chance) / draws as f64).sqrt();
+            assert!((share - chance).abs() <= error + 1e-12, "{scheme:?} {row}: {share} {chance}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_equal_quality_have_no_chance_to_change() {
+    let case = Case::new();
+    let permuter = Permuter::new(Scheme::WithinGroup, &case.rows(), 1).unwrap();
+    assert!(permuter.movable_rows() > 0);
+    let by_group = permuter.change_chances(|_, row| case.group[row as usize]);
+    assert_eq!(by_group, [0.0; 60], "one value of quality a group");
+    let rows = Rows {
+        modalities: 3,
+        available: &[true, true, true, true, true, false, true, true, true],
+        group: None,
+        stratum: None,
+        digest: DIGEST,
+    };
+    let swapped = [1.0, 2.0, 2.0, 1.0, 1.0, 5.0, 1.0, 2.0, 3.0];
+    let found = swap_change_chances(&swapped, &rows).unwrap();
+    assert_eq!(found, [1.0 - 2.0 / 6.0, 0.0, 1.0 - 1.0 / 6.0]);
+}
+
+#[test]
+fn rows_whose_experts_are_right_alike_share_a_stratum() {
+    let rows = Rows {
+        modalities: 2,
+        available: &[true, true, true, false, true, true, true, true],
+        group: None,
+        stratum: None,
+        digest: DIGEST,
+    };
+    let correct = [true, false, true, true, true, false, false, true];
+    assert_eq!(correct_strata(&correct, &rows).unwrap(), [0, 0, 0, 1]);
+    assert!(correct_strata(&correct[1..], &rows).is_err());
+    assert!(Scheme::WithinCorrect.reads_labels() && !Scheme::ConditionalResidual.reads_labels());
+    let error = Permuter::new(Scheme::WithinClass, &rows, 1).unwrap_err();
+    assert_eq!(error.to_string(), "the scheme within_class needs labels");
+}
+
+#[test]
+fn residuals_are_exchanged_and_what_the_evidence_says_stays() {
+    let available = [true, true, true, true, true, false];
+    let quality = [1.0, 5.0, 2.0, 7.0, 4.0, 9.0];
+    // The first modality is its expectation but for rounding.
+    let expected = vec![1.0 + 1e-9, 4.0, 2.0, 4.0, 4.0, 0.0];
+    let parts = Residuals::new(2, &available, &quality, expected.clone()).unwrap();
+    assert_eq!(parts.exchange(&[0, 1, 2], &[true, true]), quality);
+    let swapped = parts.exchange(&[1, 0, 2], &[true, true]);
+    assert_eq!(swapped, [1.0, 7.0, 2.0, 5.0, 4.0, 9.0]);
+    assert_eq!(parts.exchange(&[1, 0, 2], &[true, false]), quality);
+    assert!(Residuals::new(2, &available, &quality, expected[1..].to_vec()).is_err());
+}
+
+#[test]
+fn derangements_have_no_p_value() {
+    for scheme in Scheme::ALL {
+        let tested = Intervention::Permutation(scheme).has_p_value();
+        assert_eq!(tested, scheme != Scheme::Derangement);
+    }
 }

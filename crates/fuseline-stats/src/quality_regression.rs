@@ -1,0 +1,190 @@
+//! Regression of quality on evidence and availability: how much of a quality the evidence says already.
+
+use crate::evidence::{certainty, margin};
+use crate::metrics::{MetricError, length};
+use crate::ridge::Ridge;
+
+/// From this out-of-fold R2 on a quality counts as derived from the evidence: docs/method.md has the error that a plain
+/// permutation makes below it.
+pub const EVIDENCE_DERIVED_R2: f64 = 0.05;
+
+/// Rows of evidence, all modalities side by side.
+#[derive(Debug, Clone, Copy)]
+pub struct EvidenceRows<'a> {
+    /// Number of modalities.
+    pub modalities: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// n rows by modalities, row-major: whether the modality is there.
+    pub available: &'a [bool],
+    /// n rows by modalities by classes: class probabilities; not read where the modality is unavailable.
+    pub evidence: &'a [f64],
+}
+
+impl EvidenceRows<'_> {
+    fn count(&self) -> Result<usize, MetricError> {
+        let count = self.available.len() / self.modalities.max(1);
+        length("available", count * self.modalities, self.available.len())?;
+        length("evidence", self.available.len() * self.classes, self.evidence.len())?;
+        Ok(count)
+    }
+
+    /// What a regression sees of the evidence: n rows by [`Self::width`].
+    ///
+    /// Of each modality whether it is there, the probabilities of all classes but the last, its margin and its certainty
+    /// (1 - H / ln K); of each pair of modalities how far they agree, the sum over classes of p p'. 0 where a modality is
+    /// unavailable. Margins and certainties are columns since a sum of probabilities bends nowhere, and what is computed
+    /// from evidence mostly does.
+    fn columns(&self) -> Vec<f64> {
+        let mut columns = Vec::new();
+        let cells = self.available.chunks_exact(self.modalities.max(1));
+        let evidence = self.evidence.chunks_exact((self.modalities * self.classes).max(1));
+        for (available, evidence) in cells.zip(evidence) {
+            let of = |modality: usize| &evidence[modality * self.classes..][..self.classes];
+            for (modality, &there) in available.iter().enumerate() {
+                let p = of(modality);
+                let seen = [margin(p), certainty(p)];
+                let seen = p[..self.classes.saturating_sub(1)].iter().chain(&seen);
+                columns.push(f64::from(u8::from(there)));
+                columns.extend(seen.map(|value| if there { *value } else { 0.0 }));
+            }
+            for one in 0..self.modalities {
+                for other in one + 1..self.modalities {
+                    let agreement: f64 = of(one).iter().zip(of(other)).map(|(p, q)| p * q).sum();
+                    columns.push(if available[one] && available[other] { agreement } else { 0.0 });
+                }
+            }
+        }
+        columns
+    }
+
+    /// Columns of a regression.
+    fn width(&self) -> usize {
+        let pairs = self.modalities * self.modalities.saturating_sub(1) / 2;
+        self.modalities * (self.classes.max(1) + 2) + pairs
+    }
+}
+
+/// A ridge regression of each modality's quality on the evidence and availability of all modalities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QualityRegression {
+    /// None where no row has the modality.
+    of_modality: Vec<Option<Ridge>>,
+}
+
+impl QualityRegression {
+    /// Fits each modality on the rows that have it. `quality`: n rows by modalities.
+    ///
+    /// Errors when a length is wrong, or a number that counts is not finite.
+    pub fn fit(rows: &EvidenceRows<'_>, quality: &[f64]) -> Result<Self, MetricError> {
+        let every: Vec<usize> = (0..rows.count()?).collect();
+        length("quality", rows.available.len(), quality.len())?;
+        Self::fit_some(rows, &rows.columns(), quality, &every)
+    }
+
+    fn fit_some(
+        rows: &EvidenceRows<'_>,
+        columns: &[f64],
+        quality: &[f64],
+        some: &[usize],
+    ) -> Result<Self, MetricError> {
+        let width = rows.width();
+        let fit = |modality: usize| {
+            let cell = |row: &usize| row * rows.modalities + modality;
+            let own = || some.iter().filter(|row| rows.available[cell(row)]);
+            let x: Vec<f64> =
+                own().flat_map(|row| &columns[row * width..][..width]).copied().collect();
+            let y: Vec<f64> = own().map(|row| quality[cell(row)]).collect();
+            match y.is_empty() {
+                true => Ok(None),
+                false => Ridge::fit(&x, width, &y).map(Some),
+            }
+        };
+        Ok(Self { of_modality: (0..rows.modalities).map(fit).collect::<Result<_, _>>()? })
+    }
+
+    /// The quality that the evidence lets expect: n rows by modalities, 0 where a modality is unavailable.
+    ///
+    /// Errors when a length is wrong, or a modality is there of which no row was fitted on.
+    pub fn predict(&self, rows: &EvidenceRows<'_>) -> Result<Vec<f64>, MetricError> {
+        let count = rows.count()?;
+        length("modalities", self.of_modality.len(), rows.modalities)?;
+        self.predict_some(rows, &rows.columns(), &(0..count).collect::<Vec<_>>())
+    }
+
+    /// The penalty of each modality's regression; none where no row has the modality.
+    #[must_use]
+    pub fn penalties(&self) -> Vec<Option<f64>> {
+        self.of_modality.iter().map(|ridge| ridge.as_ref().map(Ridge::penalty)).collect()
+    }
+
+    fn predict_some(
+        &self,
+        rows: &EvidenceRows<'_>,
+        columns: &[f64],
+        some: &[usize],
+    ) -> Result<Vec<f64>, MetricError> {
+        let width = rows.width();
+        let mut expected = Vec::with_capacity(some.len() * rows.modalities);
+        for row in some {
+            for (modality, ridge) in self.of_modality.iter().enumerate() {
+                expected.push(match (rows.available[row * rows.modalities + modality], ridge) {
+                    (false, _) => 0.0,
+                    (true, Some(ridge)) => ridge.predict(&columns[row * width..][..width]),
+                    (true, None) => {
+                        let reason = "a modality has no row to fit on";
+                        let metric = "the regression of quality on evidence";
+                        return Err(MetricError::Undefined { metric, reason });
+                    }
+                });
+            }
+        }
+        Ok(expected)
+    }
+}
+
+/// R2 of each modality's quality given the evidence, each row predicted by a regression that was fitted on the other folds:
+/// 1 - sum (q - predicted)^2 / sum (q - mean)^2 over the rows that have the modality.
+///
+/// `quality`: n rows by modalities; `fold`: the fold of each row. None where quality does not vary, or the rows are of a
+/// single fold. It is below 0 where the evidence tells nothing and the regression learns noise.
+///
+/// Errors when a length is wrong, or a number that counts is not finite.
+pub fn out_of_fold_r2(
+    rows: &EvidenceRows<'_>,
+    quality: &[f64],
+    fold: &[u32],
+) -> Result<Vec<Option<f64>>, MetricError> {
+    let count = rows.count()?;
+    length("quality", rows.available.len(), quality.len())?;
+    length("fold", count, fold.len())?;
+    let columns = rows.columns();
+    let mut expected = vec![f64::NAN; quality.len()];
+    let mut folds = fold.to_vec();
+    folds.sort_unstable();
+    folds.dedup();
+    for tested in folds {
+        let (own, others): (Vec<usize>, Vec<usize>) =
+            (0..count).partition(|&row| fold[row] == tested);
+        let fitted = QualityRegression::fit_some(rows, &columns, quality, &others)?;
+        let Ok(predicted) = fitted.predict_some(rows, &columns, &own) else { continue };
+        for (row, predicted) in own.iter().zip(predicted.chunks_exact(rows.modalities)) {
+            expected[row * rows.modalities..][..rows.modalities].copy_from_slice(predicted);
+        }
+    }
+    let r2 = |modality: usize| {
+        let own = || {
+            let cells = (modality..quality.len()).step_by(rows.modalities);
+            cells.filter(|&cell| rows.available[cell])
+        };
+        let mean = own().map(|cell| quality[cell]).sum::<f64>() / own().count().max(1) as f64;
+        let total: f64 = own().map(|cell| (quality[cell] - mean).powi(2)).sum();
+        let left: f64 = own().map(|cell| (quality[cell] - expected[cell]).powi(2)).sum();
+        let varies = total > 1e-24 * mean.abs().max(1.0).powi(2) * own().count() as f64;
+        (varies && left.is_finite()).then(|| 1.0 - left / total)
+    };
+    Ok((0..rows.modalities).map(r2).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+use super::*;
+
+#[test]
+fn a_line_is_found_again_and_a_column_that_does_not_vary_does_not_count() {
+    let rows: Vec<f64> = (0..20).flat_map(|row| [f64::from(row), 7.0]).collect();
+    let targets: Vec<f64> = (0..20).map(|row| 3.0 - 2.0 * f64::from(row)).collect();
+    let fitted = Ridge::fit(&rows, 2, &targets).unwrap();
+    assert_eq!(fitted.penalty(), 1e-6);
+    assert!((fitted.predict(&[4.5, 7.0]) + 6.0).abs() < 1e-6);
+    assert_eq!(fitted.predict(&[4.5, 7.0]), fitted.predict(&[4.5, 9.0]));
+}
+
+#[test]
+fn noise_is_shrunk_towards_its_mean() {
+    let rows: Vec<f64> = (0..30).map(|row| f64::from(row * 17 % 30)).collect();
+    let targets: Vec<f64> = (0..30).map(|row| f64::from(row * 7 % 13)).collect();
+    assert!(Ridge::fit(&rows, 1, &targets).unwrap().penalty() >= 100.0);
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused_and_one_row_gives_its_value() {
+    assert_eq!(Ridge::fit(&[], 2, &[]), Err(MetricError::Empty));
+    assert!(matches!(Ridge::fit(&[1.0], 2, &[1.0]), Err(MetricError::Length { .. })));
+    let nan = Ridge::fit(&[1.0, f64::NAN], 1, &[1.0, 2.0]);
+    assert_eq!(nan, Err(MetricError::NotANumber { row: 1 }));
+    assert_eq!(Ridge::fit(&[1.0, 2.0], 2, &[5.0]).unwrap().predict(&[8.0, 8.0]), 5.0);
+    assert_eq!(Ridge::fit(&[], 0, &[5.0, 7.0]).unwrap().predict(&[]), 6.0);
+}
