@@ -14,8 +14,10 @@ mod pairs;
 pub mod permute_quality;
 mod router;
 pub mod routing;
+mod strata;
 pub mod summarize;
 mod tally;
+mod training;
 
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,9 @@ pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, Stag
     Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
 }
 
-/// The leakage guard of every stage that applies a model to evidence and quality.
-pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
+/// The leakage guard of every stage that applies a model to evidence and quality. `reads_labels`: the stage reads the
+/// labels of the rows it asks about on purpose, and what it gives is marked as of a control.
+pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_labels: bool) {
     flow.apply("model", "evidence");
     flow.apply("model", "quality");
     flow.same_rows("evidence", "quality");
@@ -40,9 +41,10 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str]) {
         );
     }
     let asked = RowState::together([&model, &evidence, &quality, &embedded].into_iter());
-    let control = model.control || quality.control;
+    let control = model.control || quality.control || reads_labels;
     for output in outputs {
-        flow.give(output, RowState { holds: evidence.holds.clone(), control, ..asked.clone() });
+        let state = RowState { holds: evidence.holds.clone(), control, ..asked.clone() };
+        flow.give(output, if reads_labels { state.taught(&evidence.holds) } else { state });
     }
 }
 

@@ -63,6 +63,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<quality::column::QualityColumn>(),
         Kind::of::<quality::constant::Constant>(),
         Kind::of::<quality::aligned::Aligned>(),
+        Kind::of::<quality::class_cue::ClassCue>(),
         Kind::of::<quality::random::Random>(),
         Kind::of::<fusion::fit::Fit>(),
         Kind::of::<fusion::load::Load>(),

@@ -16,6 +16,7 @@ use crate::expert::{divide_by_group, inner_folds};
 use crate::rows::{cohort_rows, rows_among};
 
 pub mod aligned;
+pub mod class_cue;
 pub mod column;
 pub mod conformal_set_size;
 pub mod constant;
@@ -75,7 +76,12 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
 
 /// Whether a finding is one of a control, as far as the plan knows.
 pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
-    let controls = [aligned::Aligned::NAME, constant::Constant::NAME, random::Random::NAME];
+    let controls = [
+        aligned::Aligned::NAME,
+        class_cue::ClassCue::NAME,
+        constant::Constant::NAME,
+        random::Random::NAME,
+    ];
     finding.inputs("quality").any(|quality| controls.contains(&quality.kind_name()))
 }
 

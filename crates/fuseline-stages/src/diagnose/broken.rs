@@ -6,11 +6,13 @@ use std::ops::Range;
 use fuseline_artifact::{Cohort, Digest};
 use fuseline_engine::StageError;
 use fuseline_host::{Batch, OpenModel};
-use fuseline_stats::evidence::confidence;
-use fuseline_stats::permutation::{self, Intervention, Permuter, Rows, Scheme};
+use fuseline_stats::permutation::{self, Intervention, Permuter, Residuals, Rows, Scheme};
+use fuseline_stats::quality_regression::QualityRegression;
 
 use crate::batch::Fusable;
 use crate::diagnose::chance;
+use crate::diagnose::strata::{Known, refused, strata};
+use crate::diagnose::training;
 use crate::rows::rows_digest;
 
 /// How quality is to be broken.
@@ -22,14 +24,16 @@ pub(crate) struct Plan<'a> {
     pub seed: u64,
     /// For each modality, whether its quality is broken.
     pub chosen: &'a [bool],
+    /// What the evidence lets expect of quality, for the scheme that exchanges the rest.
+    pub regression: Option<QualityRegression>,
 }
 
 /// Every broken quality that a model is asked about.
 pub(crate) enum Broken {
     /// Quality taken from other rows.
     Permuted { permutations: u32, mask: u64, permuter: Box<Permuter> },
-    /// Quality exchanged within rows, drawn anew when it is asked for.
-    Swapped { permutations: u32, swap: Swap },
+    /// Quality that is no other row's, drawn anew when it is asked for.
+    Drawn { permutations: u32, from: Drawn },
     /// Quality replaced once: rows x modalities.
     Replaced(Vec<f64>),
 }
@@ -40,6 +44,26 @@ pub(crate) struct FirstPart {
     pub clean: Vec<f64>,
     /// permutations x rows x classes.
     pub predictions: Vec<f64>,
+}
+
+/// What quality is drawn from.
+pub(crate) enum Drawn {
+    /// Rows whose modalities exchange their qualities.
+    Swap(Swap),
+    /// Rows that exchange what the evidence does not say of quality.
+    Residual { permuter: Box<Permuter>, parts: Residuals, chosen: Vec<bool> },
+}
+
+impl Drawn {
+    /// rows x modalities.
+    fn draw(&self, number: u32) -> Result<Vec<f64>, StageError> {
+        match self {
+            Self::Swap(swap) => swap.draw(number),
+            Self::Residual { permuter, parts, chosen } => {
+                Ok(parts.exchange(&permuter.draw(number.into()), chosen))
+            }
+        }
+    }
 }
 
 /// What an exchange within rows is drawn from.
@@ -53,20 +77,20 @@ pub(crate) struct Swap {
 }
 
 impl Swap {
-    fn draw(&self, number: u32) -> Result<Vec<f64>, StageError> {
-        let rows = Rows {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
             modalities: self.modalities,
             available: &self.open,
             group: None,
             stratum: None,
             digest: self.digest.as_bytes(),
-        };
-        permutation::modality_swap(&self.quality, &rows, self.seed, number.into()).map_err(refused)
+        }
     }
-}
 
-fn refused(error: permutation::PermutationError) -> StageError {
-    StageError::data(error.to_string())
+    fn draw(&self, number: u32) -> Result<Vec<f64>, StageError> {
+        permutation::modality_swap(&self.quality, &self.rows(), self.seed, number.into())
+            .map_err(refused)
+    }
 }
 
 impl Broken {
@@ -85,13 +109,14 @@ impl Broken {
         };
         match plan.intervention {
             Intervention::Permutation(scheme) => {
-                let stratum = match scheme {
-                    Scheme::Conditional => Some(
-                        permutation::confidence_strata(&confidences(fusable), &rows, plan.bins)
-                            .map_err(refused)?,
-                    ),
-                    _ => None,
+                let labels = fusable.labels(cohort);
+                let known = Known {
+                    labels: &labels,
+                    evidence: Some(&fusable.evidence),
+                    classes: fusable.classes.len(),
+                    bins: plan.bins,
                 };
+                let stratum = strata(scheme, &rows, &known)?;
                 rows.stratum = stratum.as_deref();
                 let permuter = Permuter::new(scheme, &rows, plan.seed).map_err(refused)?;
                 let movable = permuter.movable_rows();
@@ -109,13 +134,24 @@ impl Broken {
                     .at("scheme")
                     .hint("every example is alone with its modalities, group or stratum: use joint, or fewer bins"));
                 }
+                let permutations = plan.permutations;
+                if scheme == Scheme::ConditionalResidual {
+                    let fitted = plan.regression.as_ref().ok_or_else(|| {
+                        StageError::data("the scheme conditional_residual needs training rows")
+                    })?;
+                    let expected = training::expected(fitted, fusable)?;
+                    let width = plan.chosen.len();
+                    let parts = Residuals::new(width, &available, &fusable.quality, expected);
+                    let from = Drawn::Residual {
+                        permuter: Box::new(permuter),
+                        parts: parts.map_err(refused)?,
+                        chosen: plan.chosen.to_vec(),
+                    };
+                    return Ok(Self::Drawn { permutations, from });
+                }
                 let bits = plan.chosen.iter().zip(0..);
                 let mask = bits.map(|(&chosen, bit)| u64::from(chosen) << bit).sum();
-                Ok(Self::Permuted {
-                    permutations: plan.permutations,
-                    mask,
-                    permuter: Box::new(permuter),
-                })
+                Ok(Self::Permuted { permutations, mask, permuter: Box::new(permuter) })
             }
             Intervention::ModalitySwap | Intervention::Constant => {
                 // What is not chosen is left alone, as if it were not there.
@@ -136,7 +172,7 @@ impl Broken {
                     digest,
                     seed: plan.seed,
                 };
-                Ok(Self::Swapped { permutations: plan.permutations, swap })
+                Ok(Self::Drawn { permutations: plan.permutations, from: Drawn::Swap(swap) })
             }
         }
     }
@@ -144,9 +180,7 @@ impl Broken {
     /// How many there are.
     pub fn len(&self) -> u32 {
         match self {
-            Self::Permuted { permutations, .. } | Self::Swapped { permutations, .. } => {
-                *permutations
-            }
+            Self::Permuted { permutations, .. } | Self::Drawn { permutations, .. } => *permutations,
             Self::Replaced(_) => 1,
         }
     }
@@ -179,7 +213,7 @@ impl Broken {
                 let permutations = count as usize + 1;
                 model.predict_permuted(batch, &index, permutations, columns, *mask, &mut out)?;
             }
-            Self::Swapped { .. } | Self::Replaced(_) => {
+            Self::Drawn { .. } | Self::Replaced(_) => {
                 let mut numbers = 0..count;
                 for (at, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
                     match if at == place { None } else { numbers.next() } {
@@ -195,30 +229,40 @@ impl Broken {
         Ok(FirstPart { clean, predictions: out })
     }
 
-    /// The quality that rows get under one of them. `own`, `out`: rows x modalities.
-    pub fn quality_into(
-        &self,
-        number: u32,
-        own: &[f64],
-        out: &mut [f64],
-    ) -> Result<(), StageError> {
+    /// The chance of each row to get another quality than its own: 0 where it stands among equal qualities only, and where
+    /// nothing of its quality is broken. `fusable`: the rows that it was made of.
+    pub fn change_chances(&self, fusable: &Fusable) -> Result<Vec<f64>, StageError> {
+        let width = fusable.modalities.len();
+        let cell = |row: u32, modality: usize| row as usize * width + modality;
+        let own = |modality: usize, row: u32| {
+            // Adding 0 makes one of both zeros.
+            (fusable.available[cell(row, modality)] == 1)
+                .then(|| (fusable.quality[cell(row, modality)] + 0.0).to_bits())
+        };
         match self {
             Self::Permuted { mask, permuter, .. } => {
-                let (rows, columns) = (permuter.rows(), permuter.columns());
-                let width = own.len() / rows.max(1);
-                let index = permuter.draw(number.into());
-                for (cell, out) in out.iter_mut().enumerate() {
-                    let (row, modality) = (cell / width, cell % width);
-                    let column = if columns == 1 { 0 } else { modality };
-                    let taken = mask >> modality & 1 == 1;
-                    let from = if taken { index[column * rows + row] as usize } else { row };
-                    *out = own[from * width + modality];
-                }
+                let masked = |modality: &usize| mask >> modality & 1 == 1;
+                Ok(permuter.change_chances(|column, row| {
+                    let moved = if permuter.columns() == 1 { 0..width } else { column..column + 1 };
+                    moved.filter(masked).map(|modality| own(modality, row)).collect::<Vec<_>>()
+                }))
             }
-            Self::Swapped { swap, .. } => out.copy_from_slice(&swap.draw(number)?),
-            Self::Replaced(quality) => out.copy_from_slice(quality),
+            Self::Drawn { from: Drawn::Swap(swap), .. } => {
+                permutation::swap_change_chances(&swap.quality, &swap.rows()).map_err(refused)
+            }
+            Self::Drawn { from: Drawn::Residual { permuter, parts, chosen }, .. } => Ok(permuter
+                .change_chances(|_, row| {
+                    let moved = (0..width).filter(|&modality| {
+                        chosen[modality] && fusable.available[cell(row, modality)] == 1
+                    });
+                    moved.map(|at| (parts.residual(row, at) + 0.0).to_bits()).collect::<Vec<_>>()
+                })),
+            Self::Replaced(quality) => Ok(quality
+                .chunks_exact(width)
+                .zip(fusable.quality.chunks_exact(width))
+                .map(|(replaced, own)| f64::from(u8::from(replaced != own)))
+                .collect()),
         }
-        Ok(())
     }
 
     /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.
@@ -240,10 +284,10 @@ impl Broken {
                 }
                 model.predict_permuted(batch, index, which.len(), columns, *mask, out)?;
             }
-            Self::Swapped { swap, .. } => {
+            Self::Drawn { from, .. } => {
                 let width = batch.rows() * batch.classes().len();
                 for (number, out) in which.zip(out.chunks_exact_mut(width)) {
-                    ask(model, batch, &swap.draw(number)?, out)?;
+                    ask(model, batch, &from.draw(number)?, out)?;
                 }
             }
             Self::Replaced(quality) => ask(model, batch, quality, out)?,
@@ -276,11 +320,6 @@ fn groups(fusable: &Fusable, cohort: &Cohort) -> Vec<u32> {
             *number.entry(&cohort.group[row]).or_insert(next)
         })
         .collect()
-}
-
-/// The largest probability of each row and modality.
-fn confidences(fusable: &Fusable) -> Vec<f64> {
-    fusable.evidence.chunks_exact(fusable.classes.len()).map(confidence).collect()
 }
 
 #[cfg(test)]

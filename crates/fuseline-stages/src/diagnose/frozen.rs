@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use fuseline_artifact::{Digest, Texts};
 use fuseline_engine::StageError;
 use fuseline_stats::bootstrap::Interval;
-use fuseline_stats::evidence::confidence;
 use fuseline_stats::headroom::Experts;
 use fuseline_stats::metrics::balanced_accuracy;
 use fuseline_stats::permutation::{self, Intervention, Permuter};
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::intervals::{Intervals, RowEffects};
 use crate::diagnose::permute_quality::Scheme;
+use crate::diagnose::strata::{Known, refused, strata};
 use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_interval};
 use crate::diagnose::tally::Tally;
 use crate::rows::{decision, rows_digest};
@@ -153,6 +153,8 @@ pub struct Diagnosis {
     pub n_permutations: usize,
     /// Share of rows that can get a quality other than their own.
     pub share_movable: f64,
+    /// Share of qualities that a permutation changes, on average.
+    pub share_changed: f64,
     /// Balanced accuracy under Clean-Q.
     pub ba_clean: f64,
     /// Its mean under Broken-Q.
@@ -238,6 +240,8 @@ struct Study<'a> {
     groups: usize,
     permuter: Permuter,
     share_movable: f64,
+    /// The chance of each row to get another quality.
+    quality_changed: Vec<f64>,
 }
 
 impl<'a> Study<'a> {
@@ -285,8 +289,20 @@ impl<'a> Study<'a> {
             return Err(StageError::data(
                 "a model from outside is asked about permutations across examples only",
             )
-            .hint("use joint, per_modality, within_group, conditional or derangement"));
+            .hint(
+                "use joint, per_modality, within_group, conditional, derangement, within_class or within_correct",
+            ));
         };
+        if scheme == permutation::Scheme::ConditionalResidual {
+            return Err(StageError::data(
+                "the scheme conditional_residual fits a regression of quality on evidence on training rows, and a model \
+                 from outside comes without them",
+            )
+            .hint(
+                "use conditional here, or load the model with fusion.load in a workflow and give \
+                 diagnose.permute_quality the inputs evidence_train and quality_train",
+            ));
+        }
         let mut order: Vec<u32> = (0..).take(rows).collect();
         order.sort_by_key(|&row| &example_id[row as usize]);
         let same = |pair: &[u32]| example_id[pair[0] as usize] == example_id[pair[1] as usize];
@@ -326,9 +342,11 @@ impl<'a> Study<'a> {
             groups,
             permuter,
             share_movable: 0.0,
+            quality_changed: Vec::new(),
         };
-        let share_movable = study.movable_rows() as f64 / rows as f64;
-        Ok(Self { share_movable, ..study })
+        let quality_changed = study.change_chances();
+        let movable = quality_changed.iter().filter(|chance| **chance > 0.0).count();
+        Ok(Self { share_movable: movable as f64 / rows as f64, quality_changed, ..study })
     }
 
     fn permuter(
@@ -340,7 +358,6 @@ impl<'a> Study<'a> {
         group: &[u32],
         digest: Digest,
     ) -> Result<Permuter, StageError> {
-        let refused = |error: permutation::PermutationError| StageError::data(error.to_string());
         let mut rows = permutation::Rows {
             modalities: examples.modalities.len(),
             available,
@@ -348,52 +365,31 @@ impl<'a> Study<'a> {
             stratum: None,
             digest: digest.as_bytes(),
         };
-        let mut stratum = None;
-        if scheme == permutation::Scheme::Conditional {
-            let evidence = examples.evidence.as_ref().ok_or_else(|| {
-                StageError::data(
-                    "the scheme conditional needs evidence: each expert's probabilities",
-                )
-            })?;
-            let (classes, width) = (examples.classes.len(), examples.modalities.len());
-            let confidences: Vec<f64> = order
-                .iter()
-                .flat_map(|&row| {
-                    evidence[row as usize * width * classes..][..width * classes].chunks(classes)
-                })
-                .map(confidence)
-                .collect();
-            stratum = Some(
-                permutation::confidence_strata(&confidences, &rows, settings.bins)
-                    .map_err(refused)?,
-            );
-        }
+        let (classes, width) = (examples.classes.len(), examples.modalities.len());
+        let labels: Vec<u32> = order.iter().map(|&row| examples.label[row as usize]).collect();
+        let evidence: Option<Vec<f64>> = examples.evidence.as_ref().map(|evidence| {
+            let own = |&row: &u32| &evidence[row as usize * width * classes..][..width * classes];
+            order.iter().flat_map(own).copied().collect()
+        });
+        let known =
+            Known { labels: &labels, evidence: evidence.as_deref(), classes, bins: settings.bins };
+        let stratum = strata(scheme, &rows, &known)?;
         rows.stratum = stratum.as_deref();
         Permuter::new(scheme, &rows, settings.seed).map_err(refused)
     }
 
-    /// How many rows share a stratum with a row of another quality: the others keep theirs whatever is drawn.
-    fn movable_rows(&self) -> usize {
+    /// The chance of each row to get another quality than its own, in code-point order.
+    fn change_chances(&self) -> Vec<f64> {
         let Examples { quality, channels, modalities, .. } = self.examples;
         let width = modalities.len() * channels;
-        let bits = |row: u32, range: std::ops::Range<usize>| -> Vec<u64> {
-            quality[row as usize * width..][range].iter().map(|value| value.to_bits()).collect()
-        };
-        let mut movable = vec![false; self.order.len()];
-        for (column, strata) in self.permuter.strata().iter().enumerate() {
-            let range = match self.permuter.columns() {
+        self.permuter.change_chances(|column, row| -> Vec<u64> {
+            let own = match self.permuter.columns() {
                 1 => 0..width,
                 _ => column * channels..(column + 1) * channels,
             };
-            for places in strata {
-                let of = |place: &u32| bits(self.order[*place as usize], range.clone());
-                let Some(first) = places.first().map(of) else { continue };
-                if places.iter().any(|place| of(place) != first) {
-                    places.iter().for_each(|&place| movable[place as usize] = true);
-                }
-            }
-        }
-        movable.into_iter().filter(|movable| *movable).count()
+            let row = self.order[row as usize] as usize * width;
+            quality[row..][own].iter().map(|value| (value + 0.0).to_bits()).collect()
+        })
     }
 
     /// Asks, checks that the answers are probabilities, and puts them in code-point order.
@@ -593,6 +589,7 @@ impl<'a> Study<'a> {
             n_groups: self.groups,
             n_permutations: test.permutations,
             share_movable: self.share_movable,
+            share_changed: self.quality_changed.iter().sum::<f64>() / self.order.len() as f64,
             ba_clean: test.clean,
             ba_broken: test.broken,
             ba_neutral,

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
 use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow, Rows, StageError,
-    StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, RowFlow,
+    Rows, StageError, StageKind,
 };
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::metrics::{self, Confusion, MetricError};
@@ -102,6 +102,15 @@ impl StageKind for Metrics {
         key.seed();
     }
 
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if self.scheme == Scheme::ConditionalResidual {
+            let message = "the scheme conditional_residual fits a regression in each fold, and \
+                           diagnose.metrics takes all folds at once";
+            let hint = "use it in diagnose.permute_quality; the other schemes work here";
+            site.report(Problem::new("scheme", message).hint(hint));
+        }
+    }
+
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["evidence", "quality"]);
     }
@@ -112,7 +121,9 @@ impl StageKind for Metrics {
         flow.no_control("evidence");
         flow.no_control("embeddings");
         let all = flow.all_inputs();
-        flow.give("table", all).holds = Rows::all();
+        let table = flow.give("table", all);
+        table.holds = Rows::all();
+        table.control |= self.scheme.reads_labels();
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -250,6 +261,7 @@ impl Metrics {
                     bins: self.bins,
                     seed: inputs.seed(),
                     chosen: &chosen,
+                    regression: None,
                 };
                 Ok(Fold {
                     model: fusion::open(inputs, &model)?,

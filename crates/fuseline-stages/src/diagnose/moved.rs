@@ -7,9 +7,6 @@ use fuseline_engine::StageError;
 use crate::batch::Fusable;
 use crate::diagnose::broken::Broken;
 
-/// Permutations that are looked at.
-const DRAWS: u32 = 200;
-
 /// Examples whose quality changes, on average over permutations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moved {
@@ -20,25 +17,13 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// Counts the rows whose quality differs from their own in a modality that is there and whose quality is broken.
+    /// Sums the chances of the rows to get another quality, over all permutations of the scheme.
     ///
-    /// `chosen`: for each modality, whether its quality is broken. The scheme's permutations are the first that the test itself
-    /// draws.
+    /// `chosen`: for each modality, whether its quality is broken.
     pub fn count(broken: &Broken, fusable: &Fusable, chosen: &[bool]) -> Result<Self, StageError> {
         let width = fusable.modalities.len();
         let counts = |cell: usize| fusable.available[cell] == 1 && chosen[cell % width];
-        let draws = broken.len().min(DRAWS);
-        let mut moved = 0_u64;
-        let mut quality = fusable.quality.clone();
-        for number in 0..draws {
-            broken.quality_into(number, &fusable.quality, &mut quality)?;
-            let rows = quality.chunks_exact(width).zip(fusable.quality.chunks_exact(width));
-            for (row, (new, own)) in rows.enumerate() {
-                let differs = |m: usize| counts(row * width + m) && !same(new[m], own[m]);
-                moved += u64::from((0..width).any(differs));
-            }
-        }
-        let moved = moved as f64 / f64::from(draws.max(1));
+        let moved = broken.change_chances(fusable)?.iter().sum();
         Ok(Self { moved, movable: movable(fusable, counts) })
     }
 }
@@ -58,10 +43,6 @@ fn movable(fusable: &Fusable, counts: impl Fn(usize) -> bool) -> f64 {
         alike.values().map(|equal| equal * (1.0 - equal / rows)).sum()
     };
     patterns.values().map(of_pattern).sum()
-}
-
-fn same(one: f64, other: f64) -> bool {
-    bits(one) == bits(other)
 }
 
 /// Bits of a value; the two zeros are one.

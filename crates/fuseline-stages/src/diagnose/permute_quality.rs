@@ -13,6 +13,7 @@ use crate::batch::Fusable;
 use crate::diagnose::broken::{self, Broken};
 use crate::diagnose::moved::Moved;
 use crate::diagnose::tally::Tally;
+use crate::diagnose::training;
 use crate::fusion;
 use crate::{guard, upstream};
 
@@ -55,12 +56,30 @@ pub enum Scheme {
     WithinGroup,
     /// As `joint`, among examples of like confidence only: what remains is not explained by the evidence itself.
     Conditional,
-    /// As `joint`, and no example keeps its own quality where there is another to take it from.
+    /// As `joint`, and no example keeps its own quality where there is another to take it from. Derangements do not form
+    /// a group of permutations, so this is an effect size without a p-value.
     Derangement,
+    /// As `joint`, among examples of the same label: a gap that vanishes here works through the label (a class cue). Reads
+    /// the labels of test rows.
+    WithinClass,
+    /// As `joint`, among examples whose experts are right and wrong in the same modalities: a gap that vanishes here works
+    /// through which expert is right (reliability). Reads the labels of test rows.
+    WithinCorrect,
+    /// As `joint`, and what moves is the residual of quality given evidence and availability, by a regression that is fitted
+    /// on the rule's training rows: a gap that vanishes here was in the evidence already. Needs the inputs `evidence_train`
+    /// and `quality_train`.
+    ConditionalResidual,
     /// Within each example, the available modalities exchange their qualities in a random order.
     ModalitySwap,
     /// Every example takes the mean quality of its modality: one outcome, so no p-value below 0.5.
     Constant,
+}
+
+impl Scheme {
+    /// Whether examples exchange quality by what their own labels say.
+    pub(crate) fn reads_labels(self) -> bool {
+        matches!(Intervention::from(self), Intervention::Permutation(of) if of.reads_labels())
+    }
 }
 
 impl From<Scheme> for Intervention {
@@ -71,6 +90,11 @@ impl From<Scheme> for Intervention {
             Scheme::WithinGroup => Self::Permutation(permutation::Scheme::WithinGroup),
             Scheme::Conditional => Self::Permutation(permutation::Scheme::Conditional),
             Scheme::Derangement => Self::Permutation(permutation::Scheme::Derangement),
+            Scheme::WithinClass => Self::Permutation(permutation::Scheme::WithinClass),
+            Scheme::WithinCorrect => Self::Permutation(permutation::Scheme::WithinCorrect),
+            Scheme::ConditionalResidual => {
+                Self::Permutation(permutation::Scheme::ConditionalResidual)
+            }
             Scheme::ModalitySwap => Self::ModalitySwap,
             Scheme::Constant => Self::Constant,
         }
@@ -94,12 +118,13 @@ impl StageKind for PermuteQuality {
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 
     fn ports() -> Ports {
-        Ports::new()
+        let tested = Ports::new()
             .one("model", ArtifactKind::Model, Role::Apply, "The frozen fusion rule.")
             .many("evidence", ArtifactKind::Evidence, Role::Apply, "Test evidence, one a modality.")
             .many("quality", ArtifactKind::Quality, Role::Apply, "Test quality, one a modality.")
             .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
-            .optional()
+            .optional();
+        training::ports(tested)
             .one(
                 "cohort",
                 ArtifactKind::Cohort,
@@ -128,6 +153,7 @@ impl StageKind for PermuteQuality {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
+        training::check(site, self.scheme);
         if self.modalities.as_ref().is_some_and(Vec::is_empty) {
             site.report(Problem::new("modalities", "at least one modality is needed"));
         }
@@ -149,7 +175,8 @@ impl StageKind for PermuteQuality {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        fusion::applied(flow, &["permutations", "effects"]);
+        training::rows(flow);
+        fusion::applied(flow, &["permutations", "effects"], self.scheme.reads_labels());
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -162,7 +189,7 @@ impl StageKind for PermuteQuality {
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
         let chosen = self.chosen(&fusable)?;
-        let broken = self.broken(inputs.seed(), &fusable, &cohort, &chosen)?;
+        let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
         let batch = fusable.batch()?;
         let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
@@ -219,7 +246,7 @@ impl PermuteQuality {
 
     fn broken(
         &self,
-        seed: u64,
+        inputs: &Inputs<'_>,
         fusable: &Fusable,
         cohort: &Cohort,
         chosen: &[bool],
@@ -228,8 +255,12 @@ impl PermuteQuality {
             intervention: self.scheme.into(),
             permutations: self.permutations,
             bins: self.bins,
-            seed,
+            seed: inputs.seed(),
             chosen,
+            regression: match self.scheme {
+                Scheme::ConditionalResidual => Some(training::fit(inputs, cohort, fusable)?),
+                _ => None,
+            },
         };
         Broken::new(&plan, fusable, cohort)
     }

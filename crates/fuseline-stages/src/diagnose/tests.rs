@@ -43,17 +43,26 @@ pub(super) fn study() -> Study {
     }
 }
 
-/// Fits on the same rows under other example_ids and groups: no model may be asked about rows that it was fitted on.
-pub(super) fn fit(study: &Study, rule: &str) -> Model {
+/// The same rows under other example_ids and groups: no model may be asked about rows that it was fitted on.
+fn fitted_on(study: &Study) -> Study {
     let other = |ids: &Texts| ids.iter().map(|id| format!("fitted {id}")).collect();
-    let mut cohort = study.cohort.clone();
+    let Study { mut cohort, mut evidence, mut quality } = Study {
+        cohort: study.cohort.clone(),
+        evidence: study.evidence.clone(),
+        quality: study.quality.clone(),
+    };
     (cohort.example_id, cohort.group) = (other(&cohort.example_id), other(&cohort.group));
+    evidence.iter_mut().for_each(|of| of.example_id = other(&of.example_id));
+    quality.iter_mut().for_each(|of| of.example_id = other(&of.example_id));
+    Study { cohort, evidence, quality }
+}
+
+/// Fits a rule, on [`fitted_on`].
+pub(super) fn fit(study: &Study, rule: &str) -> Model {
+    let Study { cohort, evidence, quality } = fitted_on(study);
     run::<Fit>(json!({ "rule": rule }), 1, &[], |mut inputs| {
         inputs = inputs.artifact("cohort", vec![], cohort)?;
-        for (evidence, quality) in study.evidence.iter().zip(&study.quality) {
-            let (mut evidence, mut quality) = (evidence.clone(), quality.clone());
-            evidence.example_id = other(&evidence.example_id);
-            quality.example_id = other(&quality.example_id);
+        for (evidence, quality) in evidence.into_iter().zip(quality) {
             inputs = inputs.artifact("evidence", vec![], evidence)?.artifact(
                 "quality",
                 vec![],
@@ -73,15 +82,24 @@ fn permute(
     options: Value,
 ) -> Result<(Permutations, ExampleEffects), StageError> {
     let model = fit(study, rule);
+    let training = fitted_on(study);
+    let mut cohort = study.cohort.clone();
+    let both = |tested: &Texts, fitted: &Texts| tested.iter().chain(fitted.iter()).collect();
+    cohort.example_id = both(&cohort.example_id, &training.cohort.example_id);
+    cohort.group = both(&cohort.group, &training.cohort.group);
+    cohort.label.extend(&training.cohort.label);
     let outputs = run::<PermuteQuality>(options, 1, &[], |mut inputs| {
-        inputs = inputs.artifact("model", vec![], model)?.artifact(
-            "cohort",
-            vec![],
-            study.cohort.clone(),
-        )?;
+        inputs = inputs.artifact("model", vec![], model)?.artifact("cohort", vec![], cohort)?;
         for (evidence, quality) in study.evidence.iter().zip(&study.quality) {
             inputs = inputs.artifact("evidence", vec![], evidence.clone())?.artifact(
                 "quality",
+                vec![],
+                quality.clone(),
+            )?;
+        }
+        for (evidence, quality) in training.evidence.iter().zip(&training.quality) {
+            inputs = inputs.artifact("evidence_train", vec![], evidence.clone())?.artifact(
+                "quality_train",
                 vec![],
                 quality.clone(),
             )?;
@@ -142,7 +160,16 @@ fn the_same_bits_come_out_of_one_thread_and_of_many() {
 #[test]
 fn every_scheme_keeps_the_number_of_permutations_but_constant_has_one_outcome() {
     let study = study();
-    for scheme in ["per_modality", "within_group", "conditional", "derangement", "modality_swap"] {
+    for scheme in [
+        "per_modality",
+        "within_group",
+        "conditional",
+        "derangement",
+        "modality_swap",
+        "within_class",
+        "within_correct",
+        "conditional_residual",
+    ] {
         let options = json!({ "permutations": 12, "scheme": scheme, "bins": 2 });
         let (permutations, effects) = permute(&study, "weighted_mean", options).unwrap();
         assert_eq!((permutations.scheme.as_str(), effects.permutations), (scheme, 12));
@@ -151,6 +178,33 @@ fn every_scheme_keeps_the_number_of_permutations_but_constant_has_one_outcome() 
     let options = json!({ "permutations": 12, "scheme": "constant" });
     let (_, effects) = permute(&study, "weighted_mean", options).unwrap();
     assert_eq!(effects.permutations, 1);
+}
+
+#[test]
+fn quality_of_one_value_in_a_group_cannot_change_within_groups() {
+    let mut study = study();
+    for quality in &mut study.quality {
+        quality.quality = (0..40).map(|row| f64::from(row / 4)).collect();
+    }
+    let moved = |scheme: &str| {
+        let options = json!({ "permutations": 12, "scheme": scheme });
+        permute(&study, "weighted_mean", options).unwrap().0.quality_moved.unwrap()
+    };
+    assert_eq!(moved("within_group"), 0.0);
+    close(moved("joint"), 36.0);
+}
+
+#[test]
+fn margins_are_evidence_and_leave_nothing_to_exchange() {
+    let mut study = study();
+    for (quality, evidence) in study.quality.iter_mut().zip(&study.evidence) {
+        let margins = evidence.probabilities.chunks(2).map(|p| (p[0] - p[1]).abs());
+        quality.quality = margins.collect();
+    }
+    let options = json!({ "permutations": 30, "scheme": "conditional_residual" });
+    let (permutations, effects) = permute(&study, "lr", options).unwrap();
+    assert_eq!(permutations.quality_moved, Some(0.0));
+    assert_eq!((effects.flips, effects.probability_shift), (vec![0; 40], vec![0.0; 40]));
 }
 
 #[test]

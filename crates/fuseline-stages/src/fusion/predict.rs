@@ -49,7 +49,7 @@ impl StageKind for Predict {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        super::applied(flow, &["predictions"]);
+        super::applied(flow, &["predictions"], false);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -137,6 +137,20 @@ fn aligned_is_the_same_noise_whatever_alpha_plus_alpha_where_the_expert_is_right
 }
 
 #[test]
+fn a_class_cue_is_noise_plus_the_label_whichever_expert_is_right() {
+    let of = |alpha: f64| run_quality::<class_cue::ClassCue>(json!({ "alpha": alpha }), 1).unwrap();
+    let ([noise, noise_test], [full, full_test]) = (of(0.0), of(2.0));
+    let signal = |full: &Quality, noise: &Quality| -> Vec<f64> {
+        full.quality.iter().zip(&noise.quality).map(|(full, noise)| full - noise).collect()
+    };
+    close(&signal(&full, &noise), &[2.0, 0.0, 2.0]);
+    close(&signal(&full_test, &noise_test), &[0.0, 2.0]);
+    assert_eq!((full.control, full.source.as_str()), (Control::Positive, "class_cue"));
+    let [aligned, _] = run_quality::<aligned::Aligned>(json!({ "alpha": 0.0 }), 1).unwrap();
+    assert_ne!(aligned.quality, noise.quality, "each control has noise of its own");
+}
+
+#[test]
 fn noise_belongs_to_the_example_and_differs_between_seeds_modalities_and_purposes() {
     let of = |seed, purpose, modality: &str, ids: &[(&str, f64)]| -> BTreeMap<String, u64> {
         let evidence = evidence(modality, ids);

@@ -74,7 +74,6 @@ fn main() {
         ("noise", noise, false, Scheme::PerModality),
         ("noise", noise, false, Scheme::WithinGroup),
         ("noise", noise, false, Scheme::Conditional),
-        ("noise", noise, false, Scheme::Derangement),
         ("noise, half of its variance between groups", half, false, Scheme::Joint),
         ("noise, half of its variance between groups", half, false, Scheme::WithinGroup),
         ("noise, half of its variance between groups", half, true, Scheme::Joint),

@@ -2,8 +2,9 @@
 
 use super::PermutationError;
 
-/// Residuals whose standard deviation is at most this share of that of quality are rounding, and count as 0.
-const ROUNDING: f64 = 1e-6;
+/// Residuals whose standard deviation is at most this share of that of quality are rounding, or what the penalty of the
+/// regression leaves, and count as 0: the evidence tells all of the quality but a millionth of its variance.
+const NEGLIGIBLE: f64 = 1e-3;
 
 /// Quality in two parts: what the evidence lets expect, and what is left.
 ///
@@ -20,7 +21,7 @@ pub struct Residuals {
 impl Residuals {
     /// Parts `quality` into `expected` and the rest; all are n rows by modalities. Only values of `available` cells count.
     ///
-    /// Where the rest of a modality is rounding, it is 0: nothing of its quality moves. Errors when the lengths differ.
+    /// Where the rest of a modality is negligible, it is 0: nothing of its quality moves. Errors when the lengths differ.
     pub fn new(
         modalities: usize,
         available: &[bool],
@@ -40,7 +41,7 @@ impl Residuals {
                 let mean = own().map(|at| values[at]).sum::<f64>() / count;
                 (own().map(|at| (values[at] - mean).powi(2)).sum::<f64>() / count).sqrt()
             };
-            if sd(&residual) <= ROUNDING * sd(quality) {
+            if sd(&residual) <= NEGLIGIBLE * sd(quality) {
                 (modality..quality.len()).step_by(modalities).for_each(|at| residual[at] = 0.0);
             }
         }

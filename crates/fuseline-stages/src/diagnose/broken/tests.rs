@@ -24,6 +24,7 @@ fn broken(intervention: &str, chosen: &[bool], permutations: u32) -> Result<Brok
         bins: 2,
         seed: 1,
         chosen,
+        regression: None,
     };
     Broken::new(&plan, &fusable(), &crate::testing::cohort(&rows))
 }
@@ -31,8 +32,8 @@ fn broken(intervention: &str, chosen: &[bool], permutations: u32) -> Result<Brok
 fn replaced(intervention: &str, chosen: &[bool]) -> Vec<Vec<f64>> {
     match broken(intervention, chosen, 20).unwrap() {
         Broken::Replaced(quality) => vec![quality],
-        Broken::Swapped { permutations, swap } => {
-            (0..permutations).map(|number| swap.draw(number).unwrap()).collect()
+        Broken::Drawn { permutations, from } => {
+            (0..permutations).map(|number| from.draw(number).unwrap()).collect()
         }
         Broken::Permuted { .. } => panic!("quality is replaced, not permuted"),
     }
@@ -76,4 +77,27 @@ fn only_the_chosen_modalities_are_masked_in() {
     };
     assert_eq!(mask, 0b10);
     assert_eq!((permuter.columns(), permuter.movable_rows()), (1, 2));
+}
+
+#[test]
+fn the_chance_to_change_counts_qualities_and_not_rows() {
+    let chances = |intervention: &str, chosen: &[bool]| {
+        broken(intervention, chosen, 20).unwrap().change_chances(&fusable()).unwrap()
+    };
+    assert_eq!(chances("joint", &[true, true]), [0.5, 0.5, 0.0]);
+    assert_eq!(chances("joint", &[false, false]), [0.0; 3]);
+    assert_eq!(chances("derangement", &[true, true]), [1.0, 1.0, 0.0]);
+    // Three rows have audio and two have video.
+    let both = 1.0 - 1.0 / 3.0 * 0.5;
+    assert_eq!(chances("per_modality", &[true, true]), [both, both, 1.0 - 1.0 / 3.0]);
+    assert_eq!(chances("modality_swap", &[true, true]), [0.5, 0.5, 0.0]);
+    // The middle audio quality is the mean already, its video quality is not.
+    assert_eq!(chances("constant", &[true, true]), [1.0, 1.0, 1.0]);
+    assert_eq!(chances("constant", &[false, true]), [1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn residuals_need_training_rows() {
+    let error = broken("conditional_residual", &[true, true], 20).err().unwrap();
+    assert_eq!(error.message, "the scheme conditional_residual needs training rows");
 }

@@ -47,6 +47,7 @@ fn count(scheme: Scheme, quality: &[f64]) -> Moved {
         bins: 3,
         seed: 1,
         chosen: &[true],
+        regression: None,
     };
     let broken = Broken::new(&plan, &fusable, &cohort).unwrap();
     Moved::count(&broken, &fusable, &[true]).unwrap()

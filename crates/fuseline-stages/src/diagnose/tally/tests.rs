@@ -34,7 +34,14 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
     let fusable = Fusable::of(evidence, quality, &study.cohort).unwrap();
     let batch = fusable.batch().unwrap();
     let labels = fusable.labels(&study.cohort);
-    let schemes = [Scheme::Joint, Scheme::WithinGroup, Scheme::Conditional, Scheme::Derangement];
+    let schemes = [
+        Scheme::Joint,
+        Scheme::WithinGroup,
+        Scheme::Conditional,
+        Scheme::Derangement,
+        Scheme::WithinClass,
+        Scheme::WithinCorrect,
+    ];
     for rule in ["weighted_mean", "lr", "moe", "hgb"] {
         let model = fit(&study, rule);
         let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest).unwrap();
@@ -48,6 +55,7 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
                 bins: 2,
                 seed: 5,
                 chosen: &[true, scheme != Scheme::Derangement],
+                regression: None,
             };
             let broken = Broken::new(&plan, &fusable, &study.cohort).unwrap();
             let Broken::Permuted { permutations, mask, permuter } = &broken else {

@@ -277,3 +277,43 @@ fn two_rules_compared_agree_with_numpy_under_the_same_permutations_and_resamples
         study.expects("compare", name, value.parse().unwrap());
     }
 }
+
+#[test]
+fn schemes_that_say_what_quality_is_used_for_agree_with_python() {
+    let Study { fixture, cohort, folds, models } = study();
+    let [weighted_mean, _] = models;
+    for (scheme, expected) in fixture["schemes"].as_object().unwrap() {
+        for (fold, expected) in folds.iter().zip(expected.as_array().unwrap()) {
+            let options = json!({ "permutations": fixture["permutations"], "scheme": scheme });
+            let seed = fixture["seed"].as_u64().unwrap();
+            let outputs = run::<PermuteQuality>(options, seed, &[], |inputs| {
+                let mut inputs = inputs
+                    .artifact("model", vec![], weighted_mean.clone())?
+                    .artifact("cohort", vec![], cohort.clone())?;
+                let training = part(&fixture, "train");
+                for (evidence, quality) in training.evidence.into_iter().zip(training.quality) {
+                    inputs = inputs.artifact("evidence_train", vec![], evidence)?.artifact(
+                        "quality_train",
+                        vec![],
+                        quality,
+                    )?;
+                }
+                give(
+                    inputs,
+                    Part { evidence: fold.evidence.clone(), quality: fold.quality.clone() },
+                    &[],
+                )
+            });
+            let found: Permutations = outputs.unwrap().get("permutations").unwrap();
+            let expected: Vec<i64> = expected
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|row| row.as_array().unwrap())
+                .map(|count| count.as_i64().unwrap())
+                .collect();
+            assert_eq!(found.correct, expected, "{scheme}");
+            assert!(expected[CLASSES..] != expected[..expected.len() - CLASSES], "{scheme}");
+        }
+    }
+}
