@@ -58,8 +58,9 @@ class Result:
 
     @property
     def p_value(self) -> float:
-        """One-sided permutation p-value, (b + 1) / (m + 1)."""
-        return float(self.values["p_value"])
+        """One-sided permutation p-value, (b + 1) / (m + 1); NaN under the scheme derangement, which is no valid test."""
+        value = self.values["p_value"]
+        return float("nan") if value is None else float(value)
 
     @property
     def gain(self) -> float:

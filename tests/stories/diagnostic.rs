@@ -156,6 +156,50 @@ fn the_dose_response_rises_under_both_schemes_side_by_side() {
 }
 
 #[test]
+fn what_quality_is_used_for_is_told_by_the_scheme_that_takes_the_gap_away() {
+    let lab = run("what_for.yaml", &["permutations=60", "examples=240"]);
+    let findings = Findings::read(&lab);
+    let of = |column: &str, quality: &str, scheme: &str| {
+        let point = [("quality", quality), ("scheme", scheme), ("rule", "lr")];
+        findings.number(column, findings.at(&point))
+    };
+    let gap = |quality: &str, scheme: &str| of("gap", quality, scheme);
+    // Which expert is right.
+    let joint = gap("aligned", "joint");
+    assert!(joint > 0.08 && gap("aligned", "within_class") > 0.7 * joint, "{joint}");
+    assert!(gap("aligned", "within_correct") < 0.2 * joint);
+    assert!(gap("column", "within_correct") < 0.6 * gap("column", "joint"));
+    // The label.
+    let joint = gap("class_cue", "joint");
+    assert!(joint > 0.2 && gap("class_cue", "within_correct") > 0.7 * joint, "{joint}");
+    assert!(gap("class_cue", "within_class").abs() < 0.02);
+    // The evidence again: nothing is left to exchange.
+    assert!(gap("margin", "conditional_residual").abs() < 1e-12);
+    assert_eq!(of("flip_rate", "margin", "conditional_residual"), 0.0);
+    // And it is measured, in whichever scheme.
+    let [margin, random] = ["margin", "random"]
+        .map(|quality| of("quality_from_evidence_physio", quality, "within_class"));
+    assert!(margin > 0.999 && random < 0.05, "{margin} and {random}");
+    let [cue, random] =
+        ["class_cue", "random"].map(|quality| of("quality_label_auroc_audio", quality, "joint"));
+    assert!(cue > 0.99 && (random - 0.5).abs() < 0.15, "{cue} and {random}");
+}
+
+#[test]
+fn residuals_without_training_rows_are_refused_in_words() {
+    let path = root().join("workflows/dose_response.yaml");
+    let text = std::fs::read_to_string(path).expect("the workflow is there");
+    let lab = Lab::with_workflow(
+        &text.replace("scheme: [joint, conditional]", "scheme: [joint, conditional_residual]"),
+    );
+    let checked = lab.run(["check", "workflow.yaml"]);
+    assert_eq!(checked.code(), 2);
+    let said = checked.stderr();
+    assert!(said.contains("the stage has no input evidence_train"), "{said}");
+    assert!(said.contains("evidence_train: expert.train"), "{said}");
+}
+
+#[test]
 fn outages_and_degradations_cross_and_each_costs_accuracy_on_the_same_examples() {
     let lab = run(
         "outage.yaml",
@@ -274,7 +318,10 @@ fn every_scheme_is_a_label_of_an_axis() {
         let row = findings.at(&point);
         assert!(findings.number("gap", row) > 0.0, "{scheme}");
         let p = findings.number("p_value", row);
-        if scheme == "constant" {
+        if scheme == "derangement" {
+            assert!(p.is_nan(), "derangements are no valid test: {p}");
+            assert!(findings.number("detectable_gap", row).is_nan());
+        } else if scheme == "constant" {
             assert!(p >= 0.5, "one outcome cannot be significant: {p}");
         } else {
             assert!(p < 0.05, "{scheme}: {p}");

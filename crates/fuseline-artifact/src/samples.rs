@@ -121,6 +121,8 @@ pub fn findings() -> Findings {
         gap: 0.25,
         p_value: 1.0 / 101.0,
         alignment: vec![Some(0.625), None],
+        quality_from_evidence: vec![Some(-0.25), None],
+        quality_label_auroc: vec![Some(0.75), None],
         ..Finding::default()
     };
     let second = Finding {

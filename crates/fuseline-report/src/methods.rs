@@ -284,7 +284,20 @@ fn in_words(scheme: &str) -> String {
             "the qualities of an example moved together, among examples of like confidence only"
         }
         "derangement" => {
-            "the qualities of an example moved together, and no example kept its own where there was another to take"
+            "the qualities of an example moved together, and no example kept its own where there was another to take: \
+             an effect size, without a p-value"
+        }
+        "within_class" => {
+            "the qualities of an example moved together, among examples of the same label only; this reads labels of test \
+             examples and says what a gap is made of"
+        }
+        "within_correct" => {
+            "the qualities of an example moved together, among examples whose experts are right in the same modalities only; \
+             this reads labels of test examples and says what a gap is made of"
+        }
+        "conditional_residual" => {
+            "what evidence and availability do not tell of an example's qualities moved together: the residuals of a ridge \
+             regression that was fitted on the rule's training examples"
         }
         "modality_swap" => {
             "the available modalities of each example exchanged their qualities in a random order"

@@ -276,6 +276,13 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             let reason = row.not_testable.as_deref().unwrap_or("quality does not move");
             format!("Not testable: {reason} ({tested}). A gap near 0 says nothing here.")
         }
+        Reading::Untested if finite(row.gap).is_some() && scheme(row, settings) == "derangement" => {
+            format!(
+                "An effect size, no test: the gap is {} where no example keeps its quality. Derangements give no valid \
+                 p-value; the joint scheme does.",
+                gap(row)
+            )
+        }
         Reading::Untested => {
             "Not tested: the findings hold no gap or no p-value for this point.".to_owned()
         }

@@ -26,7 +26,8 @@ macro_rules! findings_columns {
         $callback! {
             columns {
                 control: Control, "native, positive or negative: what the quality is";
-                evidence_derived: bool, "whether the quality is a function of the evidence";
+                evidence_derived: bool,
+                    "whether the evidence tells of the quality: R2 of at least 0.05 in a modality";
                 n_examples: i64, "test examples, pooled over the folds";
                 n_groups: i64, "their groups";
                 n_permutations: i64, "permutations drawn";
@@ -36,7 +37,8 @@ macro_rules! findings_columns {
                 gap: f64, "ba_clean - ba_broken: the permutation gap";
                 gap_low: f64, "lower end of its interval";
                 gap_high: f64, "upper end of its interval";
-                p_value: f64, "one-sided permutation p-value";
+                p_value: f64,
+                    "one-sided permutation p-value; not a number where the scheme is no valid test";
                 p_adjusted: Option<f64>, "p_value adjusted over the family";
                 flip_rate: f64, "share of decisions that a permutation changes";
                 probability_shift: f64, "mean total-variation distance from Clean-Q";
@@ -72,6 +74,10 @@ macro_rules! findings_columns {
             by_modality {
                 alignment, "alignment_",
                     "one column a modality: AUROC of its quality for its expert being right";
+                quality_from_evidence, "quality_from_evidence_",
+                    "one column a modality: R2 of its quality given the evidence, out of fold";
+                quality_label_auroc, "quality_label_auroc_",
+                    "one column a modality: AUROC of its quality for the class it tells apart best";
             }
         }
     };

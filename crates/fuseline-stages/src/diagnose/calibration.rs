@@ -144,6 +144,13 @@ impl StageKind for Calibration {
                 return Err(StageError::data("the findings do not have the same axes"));
             }
             for row in table.rows {
+                if row.p_value.is_nan() {
+                    return Err(StageError::data(format!(
+                        "the finding of {} has no p-value, so that nothing can be counted",
+                        row.point.join(", ")
+                    ))
+                    .hint("a derangement is no valid test: permute by another scheme"));
+                }
                 let pooled = counts.pooled(&row.point)?;
                 let mut place = row.point.clone();
                 place.remove(replicate);

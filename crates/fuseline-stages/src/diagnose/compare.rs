@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnose::experts::Tested;
+use crate::diagnose::summarize::has_p_value;
 use crate::table::{Table, number};
 use crate::{pool, upstream};
 
@@ -74,7 +75,7 @@ const COLUMNS: [&str; 14] = [
 
 impl StageKind for Compare {
     const NAME: &'static str = "diagnose.compare";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // no p-value of derangements
     const SUMMARY: &'static str =
         "Pairs of rules, or of qualities, compared under the same permutations and resamples.";
 
@@ -163,9 +164,16 @@ impl StageKind for Compare {
             ))
             .at("axis"));
         }
-        let p_values: Vec<f64> = rows.iter().map(|(_, _, pair)| pair.p_value).collect();
-        let adjusted =
-            multiple::holm(&p_values).map_err(|error| StageError::failed(error.to_string()))?;
+        // A pair without a p-value is no test, and not among those that are adjusted together.
+        let p_values = rows.iter().map(|(_, _, pair)| pair.p_value).filter(|p| !p.is_nan());
+        let mut tested = multiple::holm(&p_values.collect::<Vec<f64>>())
+            .map_err(|error| StageError::failed(error.to_string()))?
+            .into_iter();
+        let adjusted = rows.iter().map(|(_, _, pair)| match pair.p_value.is_nan() {
+            true => f64::NAN,
+            false => tested.next().unwrap_or(f64::NAN),
+        });
+        let adjusted: Vec<f64> = adjusted.collect();
         let others = conditions[0].others(&self.axis);
         let mut table = Table::new(others.iter().map(|(axis, _)| axis.as_str()).chain(COLUMNS))?;
         for ((first, second, pair), adjusted) in rows.iter().zip(adjusted) {
@@ -288,8 +296,11 @@ impl Compare {
         }
         let both = first.counts.broken.iter().zip(&second.counts.broken);
         let differences: Vec<f64> = both.map(|(first, second)| first - second).collect();
-        let p_value = two_sided(first.counts.clean - second.counts.clean, &differences)
-            .map_err(|error| failed(&error))?;
+        let p_value = match has_p_value(&first.counts.scheme) {
+            true => two_sided(first.counts.clean - second.counts.clean, &differences)
+                .map_err(|error| failed(&error))?,
+            false => f64::NAN,
+        };
 
         let mut numbers: BTreeMap<&str, u32> =
             first.tested.keys().map(|&row| (&cohort.group[row], 0)).collect();

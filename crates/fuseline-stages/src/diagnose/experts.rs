@@ -3,9 +3,13 @@
 use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_stats::headroom::Experts;
+use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
 use crate::quality::each_row;
 use crate::rows::{Finder, cohort_rows, decision};
+
+/// Folds of groups over which the regression of quality on evidence is judged.
+const FOLDS: u32 = 5;
 
 /// Every modality's expert on the tested examples.
 pub(crate) struct Pooled {
@@ -20,8 +24,8 @@ pub(crate) struct Pooled {
     pub evidence: Vec<f64>,
     /// tested examples x modalities.
     pub quality: Vec<f64>,
-    /// What each quality says of itself: its control, and whether it is derived from evidence.
-    pub natures: Vec<(Control, bool)>,
+    /// What each quality is there for.
+    pub controls: Vec<Control>,
 }
 
 impl Pooled {
@@ -51,7 +55,7 @@ impl Pooled {
             });
             columns[modality].add(&evidence, cohort, &tested_at, width)?;
         }
-        let mut natures = Vec::new();
+        let mut controls = Vec::new();
         for labelled in inputs.each("quality") {
             let quality: Quality = labelled?.artifact;
             let known = modalities.iter().position(|modality| *modality == quality.modality);
@@ -67,7 +71,7 @@ impl Pooled {
                     columns[modality].quality[at as usize] = value;
                 }
             }
-            natures.push((quality.control, quality.evidence_derived));
+            controls.push(quality.control);
         }
         for (at, &row) in tested.iter().enumerate() {
             let lacks = |column: &Column| column.available[at] && column.quality[at].is_nan();
@@ -86,18 +90,18 @@ impl Pooled {
             evidence: side_by_side(&columns, width, |column| &column.evidence),
             quality: side_by_side(&columns, 1, |column| &column.quality),
             modalities,
-            natures,
+            controls,
         })
     }
 
-    /// What all the qualities say of themselves; an error when they disagree.
-    pub fn nature(&self) -> Result<(Control, bool), StageError> {
-        let Some((first, others)) = self.natures.split_first() else {
+    /// What all the qualities are there for; an error when they disagree.
+    pub fn control(&self) -> Result<Control, StageError> {
+        let Some((first, others)) = self.controls.split_first() else {
             return Err(StageError::failed("nothing arrived at input quality"));
         };
         if others.iter().any(|other| other != first) {
             return Err(StageError::data(
-                "qualities of different nature meet in one finding: controls and native conditions, or evidence-derived and not",
+                "qualities of different nature meet in one finding: controls and native conditions",
             )
             .hint("run the stage over the axis that tells them apart"));
         }
@@ -131,6 +135,21 @@ impl Pooled {
             }
         }
         least.map(|hash| format!("{hash:016x}")).join(" ")
+    }
+
+    /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a learned router's.
+    ///
+    /// `group`: the rank of each row's group. Needs the probabilities.
+    pub fn quality_from_evidence(&self, group: &[u32]) -> Result<Vec<Option<f64>>, StageError> {
+        let rows = EvidenceRows {
+            modalities: self.modalities.len(),
+            classes: self.classes,
+            available: &self.available,
+            evidence: &self.evidence,
+        };
+        let fold: Vec<u32> = group.iter().map(|rank| rank % FOLDS).collect();
+        out_of_fold_r2(&rows, &self.quality, &fold)
+            .map_err(|error| StageError::data(error.to_string()))
     }
 
     /// As the statistics take it.

@@ -80,7 +80,8 @@ impl Adjust {
 
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
-    // 3: says what stands for working without quality. 4: counts a condition once, claims by bounds, intervals of gains.
+    // 3: says what stands for working without quality. 4: counts a condition once, claims by bounds, intervals of gains;
+    // findings without a p-value are in no family.
     const REVISION: u32 = 4;
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
@@ -326,8 +327,10 @@ impl Family {
             .map(|axis| axis_of(all, axis).map_err(|error| error.at("families")))
             .collect::<Result<Vec<usize>, _>>()?;
         let mut families = BTreeMap::<(Control, Vec<&str>), Vec<usize>>::new();
-        let counted = all.rows.iter().enumerate().filter(|(_, row)| row.not_counted.is_none());
-        for (number, row) in counted {
+        // A finding without a p-value is no test, and in no family.
+        let counted = |row: &Finding| row.not_counted.is_none() && !row.p_value.is_nan();
+        let rows = all.rows.iter().enumerate().filter(|(_, row)| counted(row));
+        for (number, row) in rows {
             let labels = parting.iter().map(|&axis| row.point[axis].as_str()).collect();
             families.entry((row.control, labels)).or_default().push(number);
         }

@@ -167,7 +167,7 @@ pub struct Diagnosis {
     pub interval: [f64; 2],
     /// The interval that must lie within the margin: the wider of that and of an exact bound.
     pub bound: [f64; 2],
-    /// One-sided permutation p-value.
+    /// One-sided permutation p-value; not a number (null) under a scheme that is no valid test.
     pub p_value: f64,
     /// Standard error that the p-value has from drawing permutations.
     pub p_error: f64,
@@ -293,6 +293,12 @@ impl<'a> Study<'a> {
                 "use joint, per_modality, within_group, conditional, derangement, within_class or within_correct",
             ));
         };
+        if settings.stop == Stop::Sequential && !Intervention::from(settings.scheme).has_p_value() {
+            return Err(StageError::data(
+                "a sequential test stops by its p-value, and the scheme derangement has none",
+            )
+            .hint("ask joint, or all permutations"));
+        }
         if scheme == permutation::Scheme::ConditionalResidual {
             return Err(StageError::data(
                 "the scheme conditional_residual fits a regression of quality on evidence on training rows, and a model \
@@ -525,7 +531,9 @@ impl<'a> Study<'a> {
         let accuracies = self.accuracies(&tally)?;
         let (clean, broken) = (accuracies[0], accuracies[1..].to_vec());
         let test = permutation_test(clean, &broken).map_err(|error| failed(&error))?;
-        let p_value = sequential.unwrap_or(test.p_value);
+        // Without a valid test there is neither a p-value nor a gap that it would detect.
+        let is_test = Intervention::from(settings.scheme).has_p_value();
+        let p_value = if is_test { sequential.unwrap_or(test.p_value) } else { f64::NAN };
         let detectable = detectable_gap(&broken, settings.alpha).map_err(|error| failed(&error))?;
         let effects = tally.effects(self.ids.clone());
         let (rows, permutations) = (self.order.len() as f64, f64::from(effects.permutations));
@@ -603,10 +611,10 @@ impl<'a> Study<'a> {
             flip_rate: effects.flips.iter().sum::<i64>() as f64 / (permutations * rows),
             flip_interval: ends(&intervals.flips),
             shift_interval: ends(&intervals.shift),
-            detectable_gap_80: powered,
+            detectable_gap_80: powered.filter(|_| is_test),
             probability_shift: effects.probability_shift.iter().sum::<f64>() / rows,
             null_sd: test.null_sd,
-            detectable_gap: detectable,
+            detectable_gap: detectable.filter(|_| is_test),
             equivalent: settings
                 .equivalence_margin
                 .map(|margin| not_testable.is_none() && -margin < bound[0] && bound[1] < margin),

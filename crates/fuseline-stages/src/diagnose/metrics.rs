@@ -63,8 +63,8 @@ const MEASURES: [(&str, bool); 5] = [
 
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
-    // 2: models keep how embeddings are standardised. 3: permutations are other ones.
-    const REVISION: u32 = 3;
+    // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value of derangements.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 
@@ -185,7 +185,11 @@ impl StageKind for Metrics {
             let null: Vec<f64> = broken.iter().map(|measures| side * measures[at]).collect();
             let test = permutation_test(side * clean[at], &null);
             let [gap, null_sd, p] = match &test {
-                Ok(test) => [test.gap, test.null_sd.unwrap_or(f64::NAN), test.p_value],
+                Ok(test) => {
+                    let is_test = Intervention::from(self.scheme).has_p_value();
+                    let p = if is_test { test.p_value } else { f64::NAN };
+                    [test.gap, test.null_sd.unwrap_or(f64::NAN), p]
+                }
                 // A measure that these rows do not have.
                 Err(_) => [f64::NAN; 3],
             };

@@ -222,10 +222,11 @@ impl StageKind for PermuteQuality {
 
 impl PermuteQuality {
     /// How many permutations are drawn, and the least p-value that they can give; none for a scheme of one outcome, which is
-    /// not drawn for a p-value.
+    /// not drawn for a p-value, and for one that gives none.
     pub(crate) fn least_p_value(&self) -> Option<(u32, f64)> {
         let least = 1.0 / (f64::from(self.permutations) + 1.0);
-        (self.scheme != Scheme::Constant).then_some((self.permutations, least))
+        let drawn = Intervention::from(self.scheme);
+        (drawn.is_random() && drawn.has_p_value()).then_some((self.permutations, least))
     }
 
     /// For each modality, whether its quality is broken.

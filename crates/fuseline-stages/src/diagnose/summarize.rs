@@ -7,7 +7,9 @@ use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
+use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
@@ -80,7 +82,8 @@ const POWER: f64 = 0.8;
 
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
-    // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and what is not testable.
+    // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and what is not testable;
+    // no p-value of derangements; what the evidence and the label tell of quality is measured.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
@@ -146,8 +149,8 @@ impl StageKind for Summarize {
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
         let counts = pool::Pooled::of(permutations.iter().map(|labelled| &labelled.artifact))?;
         let tested = Tested::of(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
-        let experts = experts::Pooled::of(inputs, &cohort, &tested.rows, false)?;
-        let (control, evidence_derived) = experts.nature()?;
+        let experts = experts::Pooled::of(inputs, &cohort, &tested.rows, true)?;
+        let control = experts.control()?;
         if let Some(caution) = untested(&cohort, &tested.rows) {
             outputs.caution(caution);
         }
@@ -159,10 +162,14 @@ impl StageKind for Summarize {
             detectable_gap(&counts.broken, self.alpha).map_err(|error| failed(&error))?;
         let powered =
             gap_with_power(&counts.broken, self.alpha, POWER).map_err(|error| failed(&error))?;
+        // Without a valid test there is neither a p-value nor a gap that it would detect.
+        let is_test = has_p_value(&counts.scheme);
+        let p_value = if is_test { test.p_value } else { f64::NAN };
         let of = experts.experts();
         let (_, best) = of.best_unimodal().map_err(|error| failed(&error))?;
         let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
         let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
+        let label_auroc = of.label_auroc(&experts.quality).map_err(|error| failed(&error))?;
         let (group, groups) = tested.groups(&cohort);
         let rows =
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
@@ -172,11 +179,13 @@ impl StageKind for Summarize {
             Some(of) if of.moved > 0.0 => (of.moved / of.movable).min(1.0),
             _ => 1.0,
         };
+        let from_evidence = experts.quality_from_evidence(&group)?;
+        let derived = |r2: &Option<f64>| r2.is_some_and(|r2| r2 >= EVIDENCE_DERIVED_R2);
 
         let finding = Finding {
             point: inputs.point().iter().map(|(_, label)| label.clone()).collect(),
             control,
-            evidence_derived,
+            evidence_derived: from_evidence.iter().any(derived),
             n_examples: tested.rows.len() as i64,
             n_groups: groups as i64,
             n_permutations: test.permutations as i64,
@@ -186,14 +195,14 @@ impl StageKind for Summarize {
             gap: test.gap,
             gap_low: intervals.gap.low,
             gap_high: intervals.gap.high,
-            p_value: test.p_value,
+            p_value,
             p_adjusted: None,
             flip_rate: tested.flip_rate,
             probability_shift: tested.probability_shift,
             // A single outcome has no spread to tell of.
             null_sd: test.null_sd.unwrap_or(f64::NAN),
             // So few permutations cannot reach the level, whatever the gap.
-            detectable_gap: detectable.unwrap_or(f64::INFINITY),
+            detectable_gap: if is_test { detectable.unwrap_or(f64::INFINITY) } else { f64::NAN },
             equivalent: None,
             ba_best_unimodal: best,
             ba_oracle: headroom.oracle,
@@ -207,9 +216,8 @@ impl StageKind for Summarize {
             // What a scheme leaves in place it does not test: as if the others depended as those that moved.
             bound_low: intervals.bound.low / scale,
             bound_high: intervals.bound.high / scale,
-            p_error: (test.p_value * (1.0 - test.p_value) / (test.permutations as f64 + 1.0))
-                .sqrt(),
-            detectable_gap_80: powered.unwrap_or(f64::INFINITY),
+            p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
+            detectable_gap_80: if is_test { powered.unwrap_or(f64::INFINITY) } else { f64::NAN },
             flip_low: intervals.flips.low,
             flip_high: intervals.flips.high,
             shift_low: intervals.shift.low,
@@ -218,6 +226,8 @@ impl StageKind for Summarize {
             gain_high: None,
             quality_sketch: Some(experts.sketch(&cohort, &tested.rows)),
             alignment: alignment.into_iter().map(|of| of.auroc).collect(),
+            quality_from_evidence: from_evidence,
+            quality_label_auroc: label_auroc,
         };
         outputs.put(
             "findings",
@@ -322,6 +332,11 @@ fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCount
         counts.correct[cell] += u32::from(right);
     }
     counts
+}
+
+/// Whether (b + 1) / (m + 1) is a valid p-value under a scheme of that name; what is not known here is taken to be a test.
+pub(crate) fn has_p_value(scheme: &str) -> bool {
+    Intervention::named(scheme).is_none_or(Intervention::has_p_value)
 }
 
 /// Test rows by group and class.

@@ -326,6 +326,10 @@ fn folds_pool_by_counts_into_one_finding() {
     // The oracle adds e2.
     close(finding.ba_oracle, 0.75);
     close(finding.headroom, -0.125);
+    // Labels alternate: audio of stress has the qualities 5, 1, 4, 8 and wins 8 of 16 pairs against 2, 3, 6, 7.
+    close(finding.quality_label_auroc[0].unwrap(), 0.5);
+    close(finding.quality_label_auroc[1].unwrap(), 0.5);
+    assert_eq!(finding.quality_from_evidence[1], None, "quality of video has one value");
     // Of the 5 x 3 pairs, e0 loses against e2 and e5, and nobody else loses: 13 won.
     close(finding.alignment[0].unwrap(), 13.0 / 15.0);
     close(finding.alignment[1].unwrap(), 0.5);

@@ -56,7 +56,7 @@ fn row(of: &Diagnosis) -> report::FindingRow {
         gap: Some(of.gap),
         gap_low: Some(of.interval[0]),
         gap_high: Some(of.interval[1]),
-        p_value: Some(of.p_value),
+        p_value: Some(of.p_value).filter(|p| !p.is_nan()),
         flip_rate: Some(of.flip_rate),
         probability_shift: Some(of.probability_shift),
         null_sd: of.null_sd,

@@ -13,6 +13,8 @@ fn finding(rule: &str, quality: &str, control: Control, p_value: f64, ba_clean: 
         bound_low: -0.01,
         bound_high: 0.015,
         alignment: vec![None],
+        quality_from_evidence: vec![None],
+        quality_label_auroc: vec![None],
         ..Finding::default()
     }
 }

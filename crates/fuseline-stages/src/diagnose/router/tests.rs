@@ -27,8 +27,8 @@ fn pooled(case: &Value) -> Pooled {
         quality[cell] = f64::NAN;
     }
     let modalities = (0..modalities).map(|number| format!("m{number}")).collect();
-    let natures = Vec::new();
-    Pooled { modalities, labels, classes, available, correct, evidence, quality, natures }
+    let controls = Vec::new();
+    Pooled { modalities, labels, classes, available, correct, evidence, quality, controls }
 }
 
 fn groups(case: &Value) -> Vec<u32> {
@@ -67,9 +67,9 @@ fn made_up(tells: bool) -> (Pooled, Vec<u32>) {
     }
     let modalities = vec!["one".to_owned(), "other".to_owned()];
     let available = vec![true; correct.len()];
-    let natures = Vec::new();
+    let controls = Vec::new();
     let pooled =
-        Pooled { modalities, labels, classes: 2, available, correct, evidence, quality, natures };
+        Pooled { modalities, labels, classes: 2, available, correct, evidence, quality, controls };
     (pooled, (0..rows).map(|row| row / 4).collect())
 }
 

@@ -235,10 +235,19 @@ fn a_finding_agrees_with_numpy_from_permutation_to_interval() {
     ] {
         study.expects("finding", name, value);
     }
-    let wanted = numbers(&study.fixture["finding"]["alignment"]);
-    for (found, wanted) in found.alignment.iter().flatten().zip(wanted) {
-        assert!((found - wanted).abs() < 1e-12, "{found} is not {wanted}");
+    for (name, found, tolerance) in [
+        ("alignment", &found.alignment, 1e-12),
+        ("quality_from_evidence", &found.quality_from_evidence, 1e-8),
+        ("quality_label_auroc", &found.quality_label_auroc, 1e-12),
+    ] {
+        let wanted = numbers(&study.fixture["finding"][name]);
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(wanted) {
+            let found = found.unwrap();
+            assert!((found - wanted).abs() < tolerance, "{name}: {found} is not {wanted}");
+        }
     }
+    assert!(found.evidence_derived, "the evidence tells 14 % of video's quality");
 }
 
 #[test]

@@ -18,6 +18,8 @@ fn findings() -> Findings {
         null_sd: f64::NAN,
         detectable_gap: f64::INFINITY,
         alignment: vec![Some(0.5)],
+        quality_from_evidence: vec![Some(0.25)],
+        quality_label_auroc: vec![Some(0.75)],
         ..Finding::default()
     };
     Findings {
