@@ -3,6 +3,7 @@
 use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
+use crate::made_of::{made_of, reads_labels};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
 /// What the report says first.
@@ -31,6 +32,8 @@ pub fn answer(data: &ReportData) -> Answer {
         .iter()
         .zip(&verdicts)
         .filter(|(row, _)| row.control == Control::Native && row.is_counted())
+        // What reads labels of test rows says what a gap is made of, and is no condition.
+        .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
         .map(|(row, verdict)| (row, verdict.reading))
         .collect();
     let counts: Vec<(Reading, usize)> = Reading::NATIVE
@@ -43,6 +46,7 @@ pub fn answer(data: &ReportData) -> Answer {
         counts.iter().map(|(reading, count)| sentence(*reading, *count, &native, data)).collect();
     sentences.extend(decisions(&native));
     sentences.extend(gains(&native, data));
+    sentences.extend(made_of(data));
     sentences.extend(not_counted(data));
     sentences.extend(cautions(&checks, &counts, &native, data));
     Answer { headline, tone, sentences, counts, checks, verdicts }

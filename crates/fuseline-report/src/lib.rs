@@ -12,6 +12,7 @@ mod data;
 mod figures;
 mod format;
 mod latex;
+mod made_of;
 mod markdown;
 mod markup;
 mod methods;

@@ -293,10 +293,11 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             gain_words(row, settings)
         ),
         Reading::EvidenceDerived => format!(
-            "The gap ({}, {}) is not yet reliance on reliability: this quality is computed from the evidence, so a \
+            "The gap ({}, {}) is not yet reliance on reliability: {} the evidence, so a \
              plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
             gap(row),
             decided(row, settings),
+            told_by_evidence(row),
             conditional_words(row, data),
             gain_words(row, settings)
         ),
@@ -381,6 +382,18 @@ fn bound_words(row: &FindingRow) -> String {
     match (finite(row.bound_low), finite(row.bound_high)) {
         (low @ Some(_), high @ Some(_)) => format!(" [{}, {}]", points(low), points(high)),
         _ => String::new(),
+    }
+}
+
+/// How much of the quality the evidence tells, ending before "the evidence".
+fn told_by_evidence(row: &FindingRow) -> String {
+    let of = |(name, r2): &(String, Option<f64>)| Some((name.clone(), finite(*r2)?));
+    let each = row.quality_from_evidence.iter().filter_map(of);
+    match each.max_by(|one, other| one.1.total_cmp(&other.1)) {
+        Some((name, r2)) => {
+            format!("{} of the variance of this quality ({name}) follows from", percent(Some(r2)))
+        }
+        None => "this quality is computed from".to_owned(),
     }
 }
 

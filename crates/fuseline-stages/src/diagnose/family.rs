@@ -10,6 +10,7 @@ use fuseline_engine::{
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval};
 use fuseline_stats::multiple;
+use fuseline_stats::permutation::Intervention;
 use fuseline_workflow::{Diagnostic, Place, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ impl Adjust {
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
     // 3: says what stands for working without quality. 4: counts a condition once, claims by bounds, intervals of gains;
-    // findings without a p-value are in no family.
+    // findings without a p-value are in no family, those of schemes that read labels in one of their own.
     const REVISION: u32 = 4;
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
@@ -326,13 +327,13 @@ impl Family {
             .iter()
             .map(|axis| axis_of(all, axis).map_err(|error| error.at("families")))
             .collect::<Result<Vec<usize>, _>>()?;
-        let mut families = BTreeMap::<(Control, Vec<&str>), Vec<usize>>::new();
+        let mut families = BTreeMap::<(Control, bool, Vec<&str>), Vec<usize>>::new();
         // A finding without a p-value is no test, and in no family.
         let counted = |row: &Finding| row.not_counted.is_none() && !row.p_value.is_nan();
         let rows = all.rows.iter().enumerate().filter(|(_, row)| counted(row));
         for (number, row) in rows {
             let labels = parting.iter().map(|&axis| row.point[axis].as_str()).collect();
-            families.entry((row.control, labels)).or_default().push(number);
+            families.entry((row.control, reads_labels(all, row), labels)).or_default().push(number);
         }
         let families: Vec<Vec<usize>> = families.into_values().collect();
         for family in families {
@@ -349,6 +350,16 @@ impl Family {
         }
         Ok(())
     }
+}
+
+/// Whether a finding's scheme reads labels of the rows that are tested, as far as an axis `scheme` or the settings tell: it
+/// says what a gap is made of, and what it is adjusted with must not hang on that.
+fn reads_labels(all: &Findings, row: &Finding) -> bool {
+    let axis = all.axes.iter().position(|axis| axis == "scheme");
+    let setting = || all.settings.iter().find_map(|text| text.strip_prefix("scheme="));
+    let scheme = axis.map(|axis| row.point[axis].as_str()).or_else(setting);
+    let named = scheme.and_then(Intervention::named);
+    matches!(named, Some(Intervention::Permutation(scheme)) if scheme.reads_labels())
 }
 
 /// The mistake of findings that cannot stand in one table.

@@ -60,6 +60,29 @@ fn native_conditions_and_controls_are_adjusted_apart() {
 }
 
 #[test]
+fn what_is_no_test_is_in_no_family_and_schemes_that_read_labels_are_apart() {
+    // The first axis is the scheme here.
+    let at = |scheme: &str, p| finding(scheme, "margin", Control::Native, p, 0.8);
+    let rows = vec![
+        at("joint", 0.01),
+        at("conditional", 0.02),
+        at("derangement", f64::NAN),
+        at("within_class", 0.03),
+    ];
+    let outputs = run::<Family>(json!({}), 1, &[], |mut inputs| {
+        for row in rows {
+            let axes = vec!["scheme".to_owned(), "quality".to_owned()];
+            let findings = Findings { axes, ..table(row) };
+            inputs = inputs.artifact("findings", vec![], findings)?;
+        }
+        Ok(inputs)
+    });
+    let found: Findings = outputs.unwrap().get("findings").unwrap();
+    let adjusted: Vec<_> = found.rows.into_iter().map(|row| row.p_adjusted).collect();
+    assert_eq!(adjusted, [Some(0.02), Some(0.02), None, Some(0.03)]);
+}
+
+#[test]
 fn without_adjustment_the_p_values_stay_as_they_are() {
     let rows = family(json!({ "adjust": "none" }), four()).unwrap().rows;
     assert!(rows.iter().all(|row| row.p_adjusted == Some(row.p_value)));

@@ -1,0 +1,195 @@
+//! What a gap is made of: the joint scheme beside those that hold something of quality back.
+
+use crate::data::{Control, FindingRow, ReportData, Settings};
+use crate::format::{finite, point_values, points_pp};
+use crate::verdict::{scheme, significant, unmoved};
+
+/// The schemes that say what a gap is made of, each with what a gap that vanishes under it works through.
+///
+/// First the residuals: where nothing is left to exchange, the others say nothing of it.
+const MECHANISMS: [(&str, &str); 3] = [
+    (
+        "conditional_residual",
+        "In the evidence already: the gap vanishes when only what the evidence does not tell of quality is exchanged \
+         (conditional_residual)",
+    ),
+    (
+        "within_correct",
+        "Works through which expert is right (reliability): the gap vanishes among examples whose experts are right alike \
+         (within_correct)",
+    ),
+    (
+        "within_class",
+        "Works through the label itself (class cue): the gap vanishes among examples of one label (within_class)",
+    ),
+];
+
+/// What became of a gap under another scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remains {
+    /// It is shown to lie within the margin, or there was nothing to exchange.
+    Nothing,
+    /// It is not detected, and not shown to be none.
+    Undetected,
+    /// It is detected.
+    Gap,
+}
+
+/// Whether a scheme reads labels of the rows that are tested: what it says is of a gap, and no condition of the study.
+pub fn reads_labels(scheme: &str) -> bool {
+    ["within_class", "within_correct"].contains(&scheme)
+}
+
+/// One sentence for each way in which detected gaps work, with the conditions and what their gaps fall to; nothing where the
+/// schemes that would tell were not run.
+pub fn made_of(data: &ReportData) -> Vec<String> {
+    let settings = &data.settings;
+    let detected: Vec<&FindingRow> = data
+        .findings
+        .iter()
+        .filter(|row| row.control != Control::Negative && scheme(row, settings) == "joint")
+        .filter(|row| significant(row, settings))
+        .collect();
+    let mut explained = vec![false; detected.len()];
+    let mut sentences = Vec::new();
+    for (name, works) in MECHANISMS {
+        let mut conditions = Vec::new();
+        for (row, explained) in detected.iter().zip(&mut explained) {
+            let residual = explained_by_evidence(row, data);
+            let Some(partner) = partner(row, name, data) else { continue };
+            // Where no decision changes, examples may have had nothing to exchange: that says something of residuals alone.
+            if unmoved(partner) && name != "conditional_residual" {
+                continue;
+            }
+            let remains = remains(partner, settings);
+            if remains == Remains::Gap || (residual && name != "conditional_residual") {
+                continue;
+            }
+            *explained = true;
+            let open = if remains == Remains::Undetected { ", not shown to be none" } else { "" };
+            conditions.push(format!(
+                "{} ({} to {}{open})",
+                point_values(&elsewhere(row)),
+                points_pp(row.gap),
+                points_pp(partner.gap)
+            ));
+        }
+        if !conditions.is_empty() {
+            sentences.push(format!("{works}: {}.", conditions.join(", ")));
+        }
+    }
+    let kept = detected.iter().zip(&explained).filter_map(|(row, explained)| {
+        let others: Vec<String> = MECHANISMS
+            .iter()
+            .filter_map(|(name, _)| Some((name, partner(row, name, data)?)))
+            .map(|(name, partner)| format!("{name} {}", points_pp(partner.gap)))
+            .collect();
+        (!explained && !others.is_empty()).then(|| {
+            let gap = points_pp(row.gap);
+            format!("{} ({gap}; {})", point_values(&elsewhere(row)), others.join(", "))
+        })
+    });
+    let kept: Vec<String> = kept.collect();
+    if !kept.is_empty() {
+        sentences.push(format!(
+            "Made of more than one thing, or of another: the gap stays under each scheme that was run: {}.",
+            kept.join(", ")
+        ));
+    }
+    sentences
+}
+
+fn explained_by_evidence(row: &FindingRow, data: &ReportData) -> bool {
+    partner(row, "conditional_residual", data)
+        .is_some_and(|partner| remains(partner, &data.settings) == Remains::Nothing)
+}
+
+fn remains(row: &FindingRow, settings: &Settings) -> Remains {
+    match (significant(row, settings), row.equivalent == Some(true) || unmoved(row)) {
+        (true, _) => Remains::Gap,
+        (false, true) => Remains::Nothing,
+        (false, false) => Remains::Undetected,
+    }
+}
+
+/// The point without its scheme.
+fn elsewhere(row: &FindingRow) -> crate::data::Point {
+    row.point.iter().filter(|(axis, _)| axis != "scheme").cloned().collect()
+}
+
+/// The row at the same point under another scheme, where it was tested.
+fn partner<'a>(row: &FindingRow, name: &str, data: &'a ReportData) -> Option<&'a FindingRow> {
+    let here = elsewhere(row);
+    data.findings.iter().find(|other| {
+        other.value_of("scheme") == Some(name)
+            && finite(other.gap).is_some()
+            && finite(other.p_value).is_some()
+            && elsewhere(other) == here
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(quality: &str, scheme: &str, gap: f64, p: f64, equivalent: bool) -> FindingRow {
+        FindingRow {
+            point: [("quality", quality), ("scheme", scheme)]
+                .map(|(axis, value)| (axis.to_owned(), value.to_owned()))
+                .into(),
+            gap: Some(gap),
+            p_value: Some(p),
+            equivalent: Some(equivalent),
+            flip_rate: Some(0.1),
+            ..FindingRow::default()
+        }
+    }
+
+    fn said(findings: Vec<FindingRow>) -> Vec<String> {
+        let said = made_of(&ReportData { findings, ..ReportData::default() });
+        said.into_iter().map(|text| text.replace('\u{a0}', " ")).collect()
+    }
+
+    #[test]
+    fn a_gap_is_made_of_what_it_vanishes_with() {
+        let mut sentences = said(vec![
+            row("aligned", "joint", 0.12, 0.001, false),
+            row("aligned", "within_correct", 0.002, 0.4, true),
+            row("aligned", "within_class", 0.11, 0.001, false),
+            row("cue", "joint", 0.3, 0.001, false),
+            row("cue", "within_correct", 0.28, 0.001, false),
+            row("cue", "within_class", 0.01, 0.2, false),
+            row("both", "joint", 0.2, 0.001, false),
+            row("both", "within_correct", 0.1, 0.001, false),
+            row("nothing", "joint", 0.001, 0.5, true),
+            row("nothing", "within_class", 0.001, 0.5, true),
+        ]);
+        assert!(sentences[0].starts_with("Works through which expert is right (reliability)"));
+        assert!(sentences[0].ends_with("(within_correct): aligned (+12.0 pp to +0.2 pp)."));
+        assert!(sentences[1].starts_with("Works through the label itself (class cue)"));
+        assert!(sentences[1].ends_with("cue (+30.0 pp to +1.0 pp, not shown to be none)."));
+        assert!(sentences[2].ends_with("both (+20.0 pp; within_correct +10.0 pp)."));
+        assert_eq!(sentences.drain(..).count(), 3);
+    }
+
+    #[test]
+    fn what_was_in_the_evidence_is_neither_reliability_nor_a_cue() {
+        let unmoved = FindingRow {
+            flip_rate: Some(0.0),
+            ..row("margin", "conditional_residual", 0.0, 1.0, false)
+        };
+        let sentences = said(vec![
+            row("margin", "joint", 0.05, 0.001, false),
+            row("margin", "within_correct", -0.01, 0.9, false),
+            unmoved,
+        ]);
+        assert_eq!(sentences.len(), 1);
+        assert!(sentences[0].starts_with("In the evidence already"), "{sentences:?}");
+        assert!(sentences[0].ends_with("margin (+5.0 pp to 0 pp)."), "{sentences:?}");
+    }
+
+    #[test]
+    fn nothing_is_said_where_only_the_joint_scheme_was_run() {
+        assert_eq!(said(vec![row("snr", "joint", 0.12, 0.001, false)]), [""; 0]);
+    }
+}
