@@ -188,3 +188,45 @@ def test_the_report_says_what_a_frozen_model_is():
     assert "A gated net" in page and "refitted" not in page and "was fitted" in page.replace("were fitted", "was fitted")
     assert "held at its mean" in page
     assert "oracle" not in page.split("<details")[0].lower() or result.headroom is None
+
+
+@pytest.mark.parametrize("scheme", ["within_class", "within_correct"])
+def test_what_quality_is_used_for_is_asked_among_rows_that_are_alike(scheme):
+    y, evidence, quality, groups = study()
+    right = evidence.argmax(axis=2) == y[:, None]
+    stratum = y if scheme == "within_class" else right @ np.array([1, 2])
+    row_of = {tuple(row): number for number, row in enumerate(quality)}
+    predict = gate(evidence)
+    asked = []
+
+    def recorded(q):
+        asked.append(q.copy())
+        return predict(q)
+
+    result = fuseline.diagnose(
+        recorded, quality=quality, y=y, groups=groups, evidence=evidence, permutations=100, scheme=scheme
+    )
+    for q in asked[1:-2]:
+        source = np.array([row_of[tuple(row)] for row in q])
+        assert sorted(source) == list(range(len(y))) and np.array_equal(stratum[source], stratum)
+    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[1:-2]])
+    assert abs(result.gap - (balanced_accuracy(y, predict(quality).argmax(axis=1)) - broken.mean())) < 1e-12
+    # Quality tells which expert is right, and nothing of the label.
+    assert result.gap > 0.2 if scheme == "within_class" else abs(result.gap) < 0.03
+
+
+def test_schemes_that_lack_what_they_need_are_refused_in_words():
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match="within_correct needs evidence"):
+        fuseline.diagnose(gate(evidence), quality=quality, y=y, scheme="within_correct", permutations=9)
+    with pytest.raises(fuseline.FuselineError, match="comes without them"):
+        fuseline.diagnose(
+            gate(evidence), quality=quality, y=y, evidence=evidence, scheme="conditional_residual", permutations=9
+        )
+
+
+def test_a_derangement_is_an_effect_size_without_a_p_value():
+    y, evidence, quality, _ = study()
+    result = fuseline.diagnose(gate(evidence), quality=quality, y=y, scheme="derangement", permutations=50)
+    assert np.isnan(result.p_value) and result.gap > 0.2
+    assert "effect size" in result.verdict

@@ -76,6 +76,9 @@ fn headline(
                 ("Decisions may change, accuracy by less than the margin.".to_owned(), "no")
             }
             Some(Reading::NoDependence) => ("No.".to_owned(), "no"),
+            Some(Reading::Untested) if data.settings.scheme == "derangement" => {
+                ("An effect size, no test.".to_owned(), "open")
+            }
             Some(Reading::NotTestable | Reading::Untested) | None => {
                 let reason = data.findings.iter().find_map(|row| row.not_testable.as_deref());
                 let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
@@ -225,6 +228,11 @@ fn sentence(
         ),
         Reading::NoDependence => format!(
             "{conditions}: no dependence. Accuracy changes by less than {margin}, and fewer decisions than that change."
+        ),
+        _ if rows.iter().all(|row| scheme(row, &data.settings) == "derangement") => format!(
+            "{conditions}: an effect size without a p-value, a gap of {} where no example keeps its quality. \
+             The joint scheme tests.",
+            range(&rows, |row| row.gap)
         ),
         _ => format!("{conditions}: not tested."),
     }
