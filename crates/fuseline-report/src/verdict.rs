@@ -276,7 +276,9 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             let reason = row.not_testable.as_deref().unwrap_or("quality does not move");
             format!("Not testable: {reason} ({tested}). A gap near 0 says nothing here.")
         }
-        Reading::Untested if finite(row.gap).is_some() && scheme(row, settings) == "derangement" => {
+        Reading::Untested
+            if finite(row.gap).is_some() && scheme(row, settings) == "derangement" =>
+        {
             format!(
                 "An effect size, no test: the gap is {} where no example keeps its quality. Derangements give no valid \
                  p-value; the joint scheme does.",
