@@ -134,7 +134,6 @@ fn hold(cases: &[(&str, Outcome)]) {
         let lab = lab(source);
         let ran = run(&lab);
         let (said, found) = (ran.stderr().replace("\n  │ ", " "), finding(&lab));
-        println!("{source}: exit {}, {found:?}\n{said}", ran.code());
         let is_right = match (expected, found) {
             (Right(truth), Some((accuracy, gap))) => {
                 let (right_accuracy, right_gap) = match truth {
