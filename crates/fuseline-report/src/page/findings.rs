@@ -11,6 +11,8 @@ use crate::verdict::Verdict;
 /// Columns that go beside the verdict on paper; the others follow in a table of their own, since all of them on one page
 /// would be too small to read.
 const FIRST_ON_PAPER: usize = 8;
+/// Columns of each of these.
+const MORE_ON_PAPER: usize = 9;
 
 /// Writes a cell: its text, and the value to sort by.
 type Cell = Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>;
@@ -269,8 +271,12 @@ fn number_class(place: usize) -> &'static str {
 }
 
 /// The columns that the first table leaves out on paper; neither shown nor read aloud on a screen.
-fn more_on_paper(data: &ReportData, columns: &[Column]) -> Option<Element> {
-    let columns = columns.get(FIRST_ON_PAPER..).filter(|columns| !columns.is_empty())?;
+fn more_on_paper(data: &ReportData, columns: &[Column]) -> Vec<Element> {
+    let others = columns.get(FIRST_ON_PAPER..).unwrap_or_default();
+    others.chunks(MORE_ON_PAPER).map(|columns| table_on_paper(data, columns)).collect()
+}
+
+fn table_on_paper(data: &ReportData, columns: &[Column]) -> Element {
     let head = |text: &str| element("th").text(text);
     let heads = data.axes.iter().map(|axis| head(axis));
     let heads = heads.chain(columns.iter().map(|column| head(&column.heading).class("number")));
@@ -283,12 +289,10 @@ fn more_on_paper(data: &ReportData, columns: &[Column]) -> Option<Element> {
             columns.iter().map(|column| element("td").class("number").text((column.cell)(row).0));
         element("tr").children(axes.chain(cells))
     });
-    Some(
-        element("table")
-            .class("findings on-paper")
-            .child(element("thead").child(element("tr").children(heads)))
-            .child(element("tbody").children(rows)),
-    )
+    element("table")
+        .class("findings on-paper")
+        .child(element("thead").child(element("tr").children(heads)))
+        .child(element("tbody").children(rows))
 }
 
 /// Hidden until the script shows them: without it they would do nothing.

@@ -165,6 +165,8 @@ const SCRIPT: &[c_long] = &[
     libc::SYS_unlinkat,
     libc::SYS_mkdirat,
     libc::SYS_renameat2,
+    // The files of a model that is loaded lie in memory; what they hold counts as shared memory.
+    libc::SYS_memfd_create,
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_settime,
     libc::SYS_timer_create,
