@@ -70,7 +70,7 @@ pub struct Command {
 /// A path, for the schema: `files` are made absolute as every path is.
 #[derive(JsonSchema)]
 #[serde(transparent)]
-struct FilePath(
+pub(crate) struct FilePath(
     #[schemars(extend("format" = "path"))]
     #[expect(dead_code, reason = "only its schema is used")]
     String,

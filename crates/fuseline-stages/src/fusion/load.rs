@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{embeddings, rule};
+use crate::command::FilePath;
 use crate::fitted_on::FittedOn;
 use crate::load::table::file_name;
 use crate::rows::rows_digest;
@@ -54,15 +55,6 @@ pub struct Load {
     #[serde(default)]
     standardise: bool,
 }
-
-/// A path, for the schema.
-#[derive(JsonSchema)]
-#[serde(transparent)]
-struct FilePath(
-    #[schemars(extend("format" = "path"))]
-    #[expect(dead_code, reason = "only its schema is used")]
-    String,
-);
 
 impl StageKind for Load {
     const NAME: &'static str = "fusion.load";

@@ -1,8 +1,8 @@
 //! System calls, by seccomp: an allow-list. Whatever it does not hold does not exist for a rule (`ENOSYS`).
 //!
-//! Nothing in it reaches another process or outlives this one: no signals to others, no limits, priorities or affinities
-//! of others, no shared memory and no queues of the system, no sockets but pairs, no change of a file's mode, owner, times
-//! or attributes.
+//! Nothing in it reaches another process or outlives this one: no signals to others, no limits, priorities or
+//! affinities of others, no shared memory (but files in memory of a script, which its children alone see) and no
+//! queues of the system, no sockets but pairs, no change of a file's mode, owner, times or attributes.
 
 use std::collections::BTreeMap;
 use std::io;
