@@ -50,7 +50,8 @@ fn visible(diagnostic: &Diagnostic) -> Diagnostic {
     shown
 }
 
-/// One diagnostic as JSON: lines and columns count from 1, columns in characters.
+/// One diagnostic as JSON: lines and columns count from 1, columns in characters. `fix` is a text to put in the place of
+/// what stands there, or null.
 pub fn json(diagnostic: &Diagnostic, files: &Files) -> Value {
     let mut value = place(&diagnostic.place, files);
     value["code"] = diagnostic.code.to_string().into();
@@ -63,6 +64,12 @@ pub fn json(diagnostic: &Diagnostic, files: &Files) -> Value {
         value
     });
     value["related"] = related.collect();
+    value["fix"] = diagnostic.fix.as_ref().map_or(Value::Null, |fix| {
+        let mut value = place(&fix.place, files);
+        value["title"] = fix.title.clone().into();
+        value["text"] = fix.text.clone().into();
+        value
+    });
     value
 }
 

@@ -170,6 +170,7 @@ impl Guard<'_, '_> {
             label: None,
             hint: Some(leak.hint.to_owned()),
             related,
+            fix: None,
         }
     }
 
@@ -214,6 +215,7 @@ fn mistake(plan: &Plan<'_>, stage: usize, text: &str) -> Diagnostic {
             "this is a mistake in the stage kind and not in the workflow: report it".to_owned(),
         ),
         related: Vec::new(),
+        fix: None,
     }
 }
 

@@ -169,6 +169,7 @@ fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
         label: None,
         hint: problem.hint,
         related: Vec::new(),
+        fix: None,
     }
 }
 

@@ -79,7 +79,7 @@ impl Checked {
     /// expressions mention, gives each a hint, sorts by place, and drops what is said twice.
     pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
         given::trace(&self.given, &self.files, diagnostics);
-        diagnostic::sort(diagnostics);
+        diagnostic::sort(diagnostics, &self.files);
     }
 }
 
@@ -161,8 +161,8 @@ impl Checker<'_> {
             .iter()
             .map(|stage| expand(stage, &world, &mut used, &mut work, &mut actions_left, found))
             .collect();
-        for (stage, expanded) in written.iter().zip(&expanded) {
-            ports::check(stage, expanded, catalogue, found);
+        for stage in 0..written.len() {
+            ports::check(stage, &written, &expanded, &world, found);
         }
         let stages = Stages { written: &written, expanded: &expanded, by_name: &by_name };
         let joined: Vec<_> =

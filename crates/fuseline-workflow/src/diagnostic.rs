@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::codes;
-use crate::files::{FileId, Place};
+use crate::files::{FileId, Files, Place};
+use crate::names;
 
 /// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](mod@crate::codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,76 @@ pub struct Related {
     pub message: String,
 }
 
+/// A change of a text that mends a mistake, or the first part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What it does, in a few words: `change to fold`.
+    pub title: String,
+    /// What to replace; empty where something is put in.
+    pub place: Place,
+    /// What to write there.
+    pub text: String,
+    pending: Pending,
+}
+
+/// What is still to be seen to before a fix can be offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pending {
+    Nothing,
+    /// Whether this word is written at the place.
+    Written(String),
+    /// Where the stage names its axes, of which it lacks this one.
+    Axis(usize),
+}
+
+impl Fix {
+    /// Replaces what is at a place, or puts a text there.
+    pub fn new(title: impl Into<String>, place: Place, text: impl Into<String>) -> Self {
+        Self { title: title.into(), place, text: text.into(), pending: Pending::Nothing }
+    }
+
+    /// Lets the stage run over an axis; see [`Fix::missing_axis`].
+    pub(crate) fn axis(axis: usize, place: &Place) -> Self {
+        let pending = Pending::Axis(axis);
+        Self { title: String::new(), place: place.clone(), text: String::new(), pending }
+    }
+
+    /// The axis that the stage would have to run over, when that is the fix.
+    pub(crate) fn missing_axis(&self) -> Option<usize> {
+        match self.pending {
+            Pending::Axis(axis) => Some(axis),
+            _ => None,
+        }
+    }
+
+    /// Writes one word for another; dropped where the place says something else, such as an expression that gives the word.
+    pub(crate) fn word(written: &str, meant: &str, place: &Place) -> Self {
+        let pending = Pending::Written(written.to_owned());
+        let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
+        Self { title, place: place.clone(), text, pending }
+    }
+
+    /// The fix, within the quotes where the word is quoted, if its place says what it should.
+    fn settled(mut self, files: &Files) -> Option<Self> {
+        let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => return Some(self),
+            Pending::Written(written) => written,
+            Pending::Axis(_) => return None,
+        };
+        let slice = files.slice(&self.place);
+        if slice != written {
+            let inner = ['"', '\'']
+                .iter()
+                .find_map(|quote| slice.strip_prefix(*quote)?.strip_suffix(*quote))?;
+            if inner != written {
+                return None;
+            }
+            self.place.span = self.place.span.start + 1..self.place.span.end - 1;
+        }
+        Some(self)
+    }
+}
+
 /// Something wrong with a workflow, at its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -59,6 +130,8 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Other places that matter.
     pub related: Vec<Related>,
+    /// A change of the text that mends it, where one is known.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -72,6 +145,7 @@ impl Diagnostic {
             label: None,
             hint: None,
             related: Vec::new(),
+            fix: None,
         }
     }
 
@@ -91,6 +165,30 @@ impl Diagnostic {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// Offers a change of the text.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<Option<Fix>>) -> Self {
+        self.fix = fix.into();
+        self
+    }
+
+    /// Says which of some names was likely meant instead of the word at this place, and offers to write it; says all of them
+    /// when they are few. A hint that it has already stays when nothing can be said.
+    #[must_use]
+    pub(crate) fn suggest<'a>(
+        mut self,
+        written: &str,
+        what: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let names: Vec<_> = names.into_iter().collect();
+        if let Some(hint) = names::hint(written, what, names.iter().copied()) {
+            self.hint = Some(hint);
+        }
+        self.fix = names::suggest(written, names).map(|near| Fix::word(written, near, &self.place));
         self
     }
 
@@ -114,8 +212,9 @@ impl Diagnostic {
 }
 
 /// Sorts by place, drops what is said twice, and gives each a hint: its own, or its code's.
-pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
     for diagnostic in diagnostics.iter_mut() {
+        diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files));
         diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
     }
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));

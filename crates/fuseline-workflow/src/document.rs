@@ -348,8 +348,11 @@ pub(crate) fn unknown_keys(
         entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).collect();
     for entry in unknown.iter().take(MAX_UNKNOWN) {
         let message = format!("{what} has no key `{}`", names::short(&entry.key));
-        let hint = names::hint(&entry.key, "key", known.iter().copied());
-        found.push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(hint));
+        found.push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).suggest(
+            &entry.key,
+            "key",
+            known.iter().copied(),
+        ));
     }
     if let Some(next) = unknown.get(MAX_UNKNOWN) {
         let message = format!("and {} more such keys", unknown.len() - MAX_UNKNOWN);

@@ -18,8 +18,9 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::files::Files;
+use crate::names;
 use crate::yaml::{Node, content_place, plain_value};
 
 pub use functions::{FunctionDoc, functions};
@@ -122,11 +123,32 @@ pub(crate) struct Mistake {
     pub span: Range<usize>,
     pub message: String,
     pub hint: Option<String>,
+    /// What was likely meant by the name at the span, with what is written there.
+    meant: Option<(String, String)>,
+    /// An axis that the stage does not run over, and should.
+    pub missing_axis: Option<usize>,
 }
 
 impl Mistake {
     pub fn new(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, span: span.clone(), message: message.into(), hint: None }
+        let (hint, meant, missing_axis) = (None, None, None);
+        Self { code, span: span.clone(), message: message.into(), hint, meant, missing_axis }
+    }
+
+    /// Says which of some names was likely meant; see [`Diagnostic::suggest`].
+    pub fn suggest<'a>(
+        mut self,
+        written: &str,
+        what: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let names: Vec<_> = names.into_iter().collect();
+        if let Some(hint) = names::hint(written, what, names.iter().copied()) {
+            self.hint = Some(hint);
+        }
+        let near = names::suggest(written, names);
+        self.meant = near.map(|near| (written.to_owned(), near.to_owned()));
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
@@ -136,7 +158,9 @@ impl Mistake {
 
     pub fn diagnostic(self, node: &Node, files: &Files) -> Diagnostic {
         let place = content_place(node, self.span, files);
-        Diagnostic::error(self.code, &place, self.message).hint(self.hint)
+        let meant = self.meant.map(|(written, near)| Fix::word(&written, &near, &place));
+        let fix = meant.or(self.missing_axis.map(|axis| Fix::axis(axis, &place)));
+        Diagnostic::error(self.code, &place, self.message).hint(self.hint).fix(fix)
     }
 }
 

@@ -60,6 +60,11 @@ impl Files {
         FileId(self.files.len() as u32 - 1)
     }
 
+    /// The paths of all texts, in the order in which they were read.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
     /// The path that names a text.
     pub fn path(&self, file: FileId) -> &Path {
         &self.files[file.0 as usize].path

@@ -31,7 +31,7 @@ mod yaml;
 
 pub use catalogue::{Arity, Catalogue, InputPort, KindSpec, OptionsSchema, OutputPort, Role};
 pub use check::{Checked, Overrides, ParamsFile, Source, check};
-pub use diagnostic::{Code, Diagnostic, Related, Severity};
+pub use diagnostic::{Code, Diagnostic, Fix, Related, Severity};
 pub use document::{LANGUAGE_VERSION, absolute};
 pub use expression::{FunctionDoc, functions};
 pub use files::{FileId, Files, LineColumn, Place};

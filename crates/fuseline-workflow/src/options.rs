@@ -25,6 +25,8 @@ pub(crate) struct OptionProblem {
     pub code: Code,
     pub message: String,
     pub hint: Option<String>,
+    /// What is written, and what to write instead.
+    pub fix: Option<(String, String)>,
 }
 
 /// Everything wrong with the options of a stage kind.
@@ -88,7 +90,8 @@ struct Walker<'a> {
 impl<'a> Walker<'a> {
     fn problem(&mut self, path: &str, code: Code, message: String) -> &mut OptionProblem {
         let path = path.to_owned();
-        self.problems.push(OptionProblem { path, at_key: false, code, message, hint: None });
+        let (hint, fix) = (None, None);
+        self.problems.push(OptionProblem { path, at_key: false, code, message, hint, fix });
         let last = self.problems.len() - 1;
         &mut self.problems[last]
     }
@@ -156,7 +159,10 @@ impl<'a> Walker<'a> {
         let message = format!("{subject} must be {wanted}, not {}", describe(value));
         let hint = match value {
             Value::Number(_) | Value::Bool(_) if wanted.contains("text") => {
-                Some(format!("quote it: \"{value}\""))
+                let problem = self.problem(path, codes::OPTION_TYPE, message);
+                problem.hint = Some(format!("quote it: \"{value}\""));
+                problem.fix = Some((value.to_string(), format!("\"{value}\"")));
+                return;
             }
             Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
                 Some(format!("write {text} without quotes"))
@@ -177,8 +183,11 @@ impl<'a> Walker<'a> {
         match value {
             Value::String(text) => {
                 let message = format!("{subject} cannot be `{}`", names::short(text));
-                let hint = names::hint(text, "value", texts);
-                self.problem(path, codes::OPTION_VALUE, message).hint = hint;
+                let hint = names::hint(text, "value", texts.iter().copied());
+                let problem = self.problem(path, codes::OPTION_VALUE, message);
+                problem.hint = hint;
+                problem.fix =
+                    names::suggest(text, texts).map(|near| (text.clone(), near.to_owned()));
             }
             _ => {
                 let all: Vec<_> = allowed
@@ -254,13 +263,16 @@ impl<'a> Walker<'a> {
             match (properties.and_then(|known| known.get(name)), others) {
                 (Some(known), _) => self.value(known, value, &inner),
                 (None, Some(Value::Bool(false))) => {
-                    let known = properties.into_iter().flatten().map(|(name, _)| name.as_str());
-                    let hint = names::hint(name, "option", known);
+                    let known: Vec<_> =
+                        properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+                    let hint = names::hint(name, "option", known.iter().copied());
                     let message =
                         format!("{} has no option `{}`", self.subject(path), names::short(name));
                     let problem = self.problem(&inner, codes::UNKNOWN_OPTION, message);
                     problem.at_key = true;
                     problem.hint = hint;
+                    problem.fix =
+                        names::suggest(name, known).map(|near| (name.clone(), near.to_owned()));
                 }
                 (None, Some(others)) if others.is_object() => self.value(others, value, &inner),
                 (None, _) => {}

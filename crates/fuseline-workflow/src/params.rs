@@ -165,10 +165,13 @@ fn find<'p>(
     found: &mut Vec<Diagnostic>,
 ) -> Option<&'p mut Param> {
     let Some(index) = params.iter().position(|param| param.name == name) else {
-        let hint = names::hint(name, "param", params.iter().map(|param| param.name.as_str()))
-            .unwrap_or_else(|| "the workflow declares no params".to_owned());
         let message = format!("the workflow has no param `{}`", names::short(name));
-        found.push(Diagnostic::error(codes::UNKNOWN_PARAM, place, message).hint(hint));
+        let names = params.iter().map(|param| param.name.as_str());
+        found.push(
+            Diagnostic::error(codes::UNKNOWN_PARAM, place, message)
+                .hint("the workflow declares no params".to_owned())
+                .suggest(name, "param", names),
+        );
         return None;
     };
     params.get_mut(index)
@@ -211,9 +214,10 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
             let known = TYPES.iter().find(|(name, _)| *name == text);
             if known.is_none() {
                 let message = format!("there is no type `{}`", names::short(text));
-                let hint = names::hint(text, "type", TYPES.iter().map(|(name, _)| *name));
+                let names = TYPES.iter().map(|(name, _)| *name);
                 found.push(
-                    Diagnostic::error(codes::PARAM_DECLARATION, &node.place, message).hint(hint),
+                    Diagnostic::error(codes::PARAM_DECLARATION, &node.place, message)
+                        .suggest(text, "type", names),
                 );
             }
             known.map(|(_, kind)| *kind)
@@ -392,8 +396,8 @@ impl Param {
             let choices: Vec<_> =
                 choices.iter().filter_map(crate::expression::format_value).collect();
             let written = crate::expression::format_value(stranger).unwrap_or_default();
-            let hint = names::hint(&written, "choice", choices.iter().map(String::as_str));
-            found.push(refuse(message).hint(hint));
+            let choices = choices.iter().map(String::as_str);
+            found.push(refuse(message).suggest(&written, "choice", choices));
             return;
         }
         let (measure, what) = match accepted.as_array() {

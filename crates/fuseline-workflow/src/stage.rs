@@ -1,6 +1,7 @@
 //! Stages: what is written, and what it expands to.
 
 mod compiled;
+mod edits;
 pub(crate) mod execution;
 pub(crate) mod expand;
 pub(crate) mod join;
@@ -49,6 +50,8 @@ pub(crate) struct WrittenStage {
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
     pub inputs: Vec<WrittenInput>,
+    /// Whether there is a section `inputs`, with whatever in it.
+    pub has_inputs: bool,
     pub with: Option<Arc<Node>>,
     /// The key `with`, for what is missing there.
     pub with_key: Option<Place>,
@@ -83,6 +86,7 @@ pub(crate) fn read(
         over_place: None,
         filter: None,
         inputs: Vec::new(),
+        has_inputs: has_key(&definition.value, "inputs"),
         with: None,
         with_key: None,
         execution: Execution::default(),
@@ -133,6 +137,10 @@ pub(crate) fn read(
     stage
 }
 
+fn has_key(node: &Node, key: &str) -> bool {
+    matches!(&node.data, Data::Mapping(entries) if entries.iter().any(|entry| entry.key == key))
+}
+
 fn over(node: &Node, axes: &[String], found: &mut Vec<Diagnostic>) -> Option<Vec<usize>> {
     if let Some(scalar) = node.scalar() {
         let hint = format!("over: [{}]", names::short(&scalar.text));
@@ -149,10 +157,12 @@ fn over(node: &Node, axes: &[String], found: &mut Vec<Diagnostic>) -> Option<Vec
         };
         let Some(axis) = axes.iter().position(|axis| axis == name) else {
             whole = false;
-            let hint = names::hint(name, "axis", axes.iter().map(String::as_str))
-                .unwrap_or_else(|| "declare it under `axes:`".to_owned());
             let message = format!("there is no axis `{}`", names::short(name));
-            found.push(Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message).hint(hint));
+            found.push(
+                Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message)
+                    .hint("declare it under `axes:`".to_owned())
+                    .suggest(name, "axis", axes.iter().map(String::as_str)),
+            );
             continue;
         };
         match over.iter().find(|(known, _)| *known == axis) {

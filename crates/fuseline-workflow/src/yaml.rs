@@ -8,7 +8,7 @@ mod scalar;
 use serde_json::{Map, Value};
 
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::files::Place;
 
 pub(crate) use parse::parse;
@@ -142,8 +142,19 @@ impl Node {
         match plain_value(scalar) {
             Ok(Value::String(_)) => Some(&scalar.text),
             Ok(_) => {
-                let hint = (!self.is_null()).then(|| format!("quote it: \"{}\"", scalar.text));
-                found.push(self.not_a(what, "text").hint(hint));
+                let mistake = self.not_a(what, "text");
+                found.push(match self.is_null() {
+                    true => mistake,
+                    false => {
+                        let quoted = format!("\"{}\"", scalar.text);
+                        let place = self.place.clone();
+                        mistake.hint(format!("quote it: {quoted}")).fix(Fix::new(
+                            format!("write {quoted}"),
+                            place,
+                            quoted,
+                        ))
+                    }
+                });
                 None
             }
             Err(problem) => {

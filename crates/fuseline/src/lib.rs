@@ -87,6 +87,7 @@ mod deliver;
 mod error;
 mod exec;
 mod noted_warnings;
+mod open_context;
 mod plugin_path;
 mod report;
 mod ro_crate;
@@ -109,7 +110,7 @@ use std::path::Path;
 
 pub use fuseline_cache::{ActionKey, Cache};
 pub use fuseline_engine::{
-    ActionPreview, Caution, Class, Event, Inspection, Manifest, Plan, inspect,
+    ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
 };
 pub use fuseline_host::Isolation;
 pub use fuseline_workflow::{Diagnostic, Files};
@@ -118,6 +119,7 @@ pub use action_log::{ActionLog, action_warnings};
 pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch};
+pub use open_context::OpenContext;
 pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
 pub use report::{FigureForm, ReportOptions, deposit, figures, report};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};

@@ -46,7 +46,7 @@ impl NotedWarnings {
             NotedPlace { text, start: place.span.start, end: place.span.end }
         };
         for warning in warnings {
-            let Diagnostic { code, severity: _, message, place: at, label, hint, related } =
+            let Diagnostic { code, severity: _, message, place: at, label, hint, related, fix: _ } =
                 warning;
             noted.warnings.push(NotedWarning {
                 code: code.0.to_owned(),

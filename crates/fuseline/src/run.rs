@@ -331,6 +331,7 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
             label: None,
             hint: error.hint.clone(),
             related: Vec::new(),
+            fix: None,
         }
     };
     outcome.failures.iter().map(diagnostic).collect()

@@ -1,19 +1,23 @@
 //! A workflow file with everything that decides how it is read.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{Depth, Kinds, Plan, Services, open_regular};
-use fuseline_host::Isolation;
+use fuseline_host::{Isolation, PluginFile};
 use fuseline_workflow::{
-    Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, codes,
+    Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, absolute,
+    codes,
 };
 
 use crate::error::{Error, Mistakes};
-use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::open_context::OpenContext;
+use crate::plugin_path::{nearest_lock, plugin_path};
 use crate::suggest;
 
 /// A workflow file, its parameters and its plugin path: everything that decides what a run computes.
@@ -27,6 +31,8 @@ pub struct Study {
     pub(crate) plugin_path: Vec<PathBuf>,
     pub(crate) isolation: Option<Isolation>,
     pub(crate) max_actions: usize,
+    /// Texts that take the place of files, by absolute path.
+    pub(crate) unsaved: BTreeMap<PathBuf, Arc<str>>,
 }
 
 impl Study {
@@ -42,6 +48,7 @@ impl Study {
             plugin_path: Vec::new(),
             isolation: None,
             max_actions: Self::MAX_ACTIONS,
+            unsaved: BTreeMap::new(),
         }
     }
 
@@ -80,6 +87,14 @@ impl Study {
         self
     }
 
+    /// Takes a text for the content of a file, which is then not read: what an editor has not saved, or what came from
+    /// standard input. `file` is absolute; it may be the workflow, a file that it includes, or the params file.
+    #[must_use]
+    pub fn unsaved(mut self, file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
+        self.unsaved.insert(file.into(), text.into());
+        self
+    }
+
     /// The workflow file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -87,7 +102,12 @@ impl Study {
 
     /// Reads and checks the workflow. Mistakes in it are no error yet: see [`OpenStudy::check`].
     pub fn open(&self) -> Result<OpenStudy, Error> {
-        let kinds = fuseline_stages::kinds();
+        self.open_in(&OpenContext::default())
+    }
+
+    /// As [`Study::open`], for programs that open studies again and again.
+    pub fn open_in(&self, context: &OpenContext) -> Result<OpenStudy, Error> {
+        let kinds = context.kinds();
         let working_dir = std::env::current_dir()
             .map_err(|error| Error::request(format!("there is no working directory: {error}")))?;
         let limits = Limits { max_actions: self.max_actions, ..Limits::default() };
@@ -95,8 +115,14 @@ impl Study {
         let note = |path: &Path, text: &str| {
             texts_read.borrow_mut().push((path.to_owned(), Digest::of(text)));
         };
-        let load = |path: &Path| read_included(path).inspect(|text| note(path, text));
-        let checked = self.read_texts()?.map_or_else(
+        let load = |path: &Path| {
+            let text = match self.unsaved.get(path) {
+                Some(text) => Ok(text.to_string()),
+                None => read_included(path),
+            };
+            text.inspect(|text| note(path, text))
+        };
+        let checked = self.read_texts(&working_dir)?.map_or_else(
             |unreadable| *unreadable,
             |(text, params_file)| {
                 note(&self.path, &text);
@@ -116,7 +142,7 @@ impl Study {
             texts_read.push((lock.clone(), Digest::of(bytes)));
         }
         let path = plugin_path(&self.plugin_path, declared)?;
-        let services = services(path, self.isolation, lock.as_deref())?;
+        let services = context.services(path, self.isolation, lock.as_deref())?;
         Ok(OpenStudy { kinds, checked, services, texts_read })
     }
 
@@ -126,19 +152,23 @@ impl Study {
     }
 
     /// The texts of the workflow and of the params file.
-    fn read_texts(&self) -> Result<Text<(String, Option<ParamsFile>)>, Error> {
-        let workflow = read_text(&self.path)?;
+    fn read_texts(&self, working_dir: &Path) -> Result<Text<(String, Option<ParamsFile>)>, Error> {
+        let read = |path: &Path| match self.unsaved.get(&absolute(working_dir, path)) {
+            Some(text) => Ok(Ok(text.to_string())),
+            None => read_text(path),
+        };
+        let workflow = read(&self.path)?;
         let Some(path) = &self.params else {
             return Ok(workflow.map(|workflow| (workflow, None)));
         };
-        let params = read_text(path)?.map(|text| ParamsFile { path: path.clone(), text });
+        let params = read(path)?.map(|text| ParamsFile { path: path.clone(), text });
         Ok(workflow.and_then(|workflow| Ok((workflow, Some(params?)))))
     }
 }
 
 /// A study whose workflow has been read and checked by the language; it may still have mistakes.
 pub struct OpenStudy {
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: Arc<Kinds>,
     pub(crate) checked: Checked,
     pub(crate) services: Services,
     /// Every file that was read for the workflow, with the digest of its content.
@@ -157,6 +187,21 @@ impl OpenStudy {
     /// The workflow, unless the language found mistakes in it.
     pub fn workflow(&self) -> Option<&Workflow> {
         self.checked.workflow.as_ref()
+    }
+
+    /// The workflow, given away.
+    pub fn into_workflow(self) -> Option<Workflow> {
+        self.checked.workflow
+    }
+
+    /// The fusion rules on its plugin path, those that can be read; no code of theirs runs.
+    pub fn rules(&self) -> Vec<PluginFile> {
+        self.services.plugins.list().into_iter().flatten().collect()
+    }
+
+    /// The stage kinds that it is read with.
+    pub fn kinds(&self) -> &Arc<Kinds> {
+        &self.kinds
     }
 
     /// The texts that diagnostics point into.

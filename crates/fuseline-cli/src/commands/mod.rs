@@ -8,6 +8,7 @@ mod exec;
 pub mod explain;
 mod graph;
 mod init;
+mod lsp;
 mod man;
 mod plan;
 mod plugin;
@@ -61,6 +62,8 @@ pub enum Command {
 Examples:
   fuseline schema > workflow.schema.json")]
     Schema,
+    /// The language server of workflow files, for editors: speaks over standard input and output
+    Lsp(lsp::Args),
     /// Print what a shell needs to complete the command line
     Completions(completions::Args),
     /// Print the manual page, or write those of all commands
@@ -85,6 +88,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Schema => schema::run(),
+        Command::Lsp(args) => lsp::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

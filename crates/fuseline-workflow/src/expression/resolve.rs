@@ -9,7 +9,6 @@ use super::functions::{self, Takes};
 use super::types::Type;
 use super::{Binary, Expr, ExprKind, Mistake, Unary};
 use crate::codes;
-use crate::names;
 
 /// What an expression may know of a param.
 #[derive(Debug, Clone)]
@@ -197,7 +196,8 @@ impl<'a, 's> Resolver<'a, 's> {
             }
             (Some(_), Some(_)) => {
                 let message = format!("`{name}` is an axis that this stage does not run over");
-                Mistake { message, ..mistake }.hint(format!("add `{name}` to `over`"))
+                let missing_axis = axis;
+                Mistake { message, missing_axis, ..mistake }.hint(format!("add `{name}` to `over`"))
             }
             (Some(_), None) => {
                 let message = format!("`{name}` is an axis, and no axis is visible here");
@@ -212,8 +212,7 @@ impl<'a, 's> Resolver<'a, 's> {
             }
             (None, over) => {
                 let visible = over.unwrap_or_default().iter().map(|axis| axes[*axis].0.as_str());
-                let hint = names::hint(name, "visible name", visible.chain(["params"]));
-                mistake.hint(hint)
+                mistake.suggest(name, "visible name", visible.chain(["params"]))
             }
         };
         self.mistakes.push(mistake);
@@ -233,10 +232,10 @@ impl<'a, 's> Resolver<'a, 's> {
             let params = self.scope.params;
             let Some(index) = params.iter().position(|param| param.name == field) else {
                 let names = params.iter().map(|param| param.name.as_str());
-                let hint = names::hint(field, "param", names)
-                    .unwrap_or_else(|| "declare it under `params:`".to_owned());
                 let message = format!("there is no param `{field}`");
-                self.mistake(Mistake::new(codes::UNKNOWN_PARAM, field_span, message).hint(hint));
+                let mistake = Mistake::new(codes::UNKNOWN_PARAM, field_span, message)
+                    .hint("declare it under `params:`".to_owned());
+                self.mistake(mistake.suggest(field, "param", names));
                 return (unresolved, Type::Any);
             };
             self.scope.used.insert(index);
@@ -260,8 +259,8 @@ impl<'a, 's> Resolver<'a, 's> {
         }
         let names = fields.iter().map(|(known, _)| known.as_str()).chain(["label"]);
         let message = format!("the points of axis `{name}` have no field `{field}`");
-        let hint = names::hint(field, "field", names);
-        self.mistake(Mistake::new(codes::UNKNOWN_FIELD, field_span, message).hint(hint));
+        let mistake = Mistake::new(codes::UNKNOWN_FIELD, field_span, message);
+        self.mistake(mistake.suggest(field, "field", names));
         (unresolved, Type::Any)
     }
 
@@ -273,10 +272,9 @@ impl<'a, 's> Resolver<'a, 's> {
         spans: &[Range<usize>],
     ) -> Type {
         let Some(function) = functions::get(name) else {
-            let hint = names::hint(name, "function", functions::names());
             let message = format!("there is no function `{name}`");
-            return self
-                .mistake(Mistake::new(codes::UNKNOWN_FUNCTION, name_span, message).hint(hint));
+            let mistake = Mistake::new(codes::UNKNOWN_FUNCTION, name_span, message);
+            return self.mistake(mistake.suggest(name, "function", functions::names()));
         };
         if !function.arity().contains(&types.len()) {
             let (low, high) = (*function.arity().start(), *function.arity().end());

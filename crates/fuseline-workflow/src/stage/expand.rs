@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::WrittenStage;
 use super::compiled::compile;
+use super::edits::add_axes;
 use super::points::{filter, points};
 use super::variants::{VariantMaker, check_skeleton, constant_environment, resolve_kind};
 use crate::catalogue::Catalogue;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::{AxisView, ParamView, Scope, Template, Work};
 use crate::files::Files;
 use crate::limits::Limits;
@@ -63,12 +64,18 @@ pub(crate) fn expand(
         }
         return Expanded::default();
     }
+    let before = found.len();
     let uses = stage.uses.as_ref().and_then(|node| {
         let template = Template::read(node, &mut scope, world.files, found)?;
         Some((template, node))
     });
     let with = stage.with.as_ref().map(|node| compile(node, &mut scope, world.files, found));
     let filter = stage.filter.as_ref().map(|node| filter(node, &mut scope, world.files, found));
+    for diagnostic in &mut found[before..] {
+        if let Some(axis) = diagnostic.fix.as_ref().and_then(Fix::missing_axis) {
+            diagnostic.fix = add_axes(stage, &[world.axes[axis].name.as_str()], world.files);
+        }
+    }
     let known = over.iter().all(|axis| !world.axes[*axis].points.is_empty());
     let mut expanded = Expanded::default();
     let Some((uses, uses_node)) = uses else { return expanded };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::edits::add_axes;
 use super::expand::World;
 use super::points::{Table, written_point};
 pub(crate) use super::resolve::{Resolved, Stages};
@@ -183,6 +184,10 @@ impl<'a> Stages<'a> {
         };
         let mut diagnostic =
             Diagnostic::error(codes::PORT_ARITY, &reference.place, message).hint(hint);
+        if let (Some(consumer), None) = (consumer, chosen(first)) {
+            diagnostic =
+                diagnostic.fix(add_axes(&self.written[consumer], &axis_names, world.files));
+        }
         if let Some(place) = &self.written[resolved.stage].over_place {
             diagnostic =
                 diagnostic.related(place, format!("`{}` runs over them here", reference.stage));

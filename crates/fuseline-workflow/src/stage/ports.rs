@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::WrittenStage;
-use super::expand::Expanded;
+use super::edits::add_input;
+use super::expand::{Expanded, World};
 use crate::catalogue::{Arity, Catalogue, InputPort, OutputPort, Role};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -34,8 +35,11 @@ pub(crate) fn declared(
             if !artifacts.is_empty() && !artifacts.contains(&artifact) {
                 let place = places.place(&format!("{path}.artifact"));
                 let message = format!("there is no artifact kind `{}`", names::short(artifact));
-                let hint = names::hint(artifact, "artifact kind", artifacts.iter().copied());
-                found.push(Diagnostic::error(codes::OPTION_VALUE, &place, message).hint(hint));
+                found.push(Diagnostic::error(codes::OPTION_VALUE, &place, message).suggest(
+                    artifact,
+                    "artifact kind",
+                    artifacts.iter().copied(),
+                ));
             }
             list.push((name.clone(), artifact.to_owned(), port.clone()));
         }
@@ -86,11 +90,13 @@ impl Expanded {
 
 /// Checks that the kinds of a stage share their outputs, and that each gets its inputs.
 pub(crate) fn check(
-    stage: &WrittenStage,
-    expanded: &Expanded,
-    catalogue: &Catalogue,
+    stage: usize,
+    stages: &[WrittenStage],
+    all: &[Expanded],
+    world: &World<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
+    let (stage, expanded, catalogue) = (&stages[stage], &all[stage], world.catalogue);
     let name = |kind: usize| catalogue.kinds()[kind].name.as_str();
     let uses = stage.uses.as_ref().map_or(&stage.name_place, |node| &node.place);
     if let Some(&first) = expanded.kinds.first() {
@@ -120,11 +126,12 @@ pub(crate) fn check(
             {
                 let message =
                     format!("`{}` has no input `{}`", name(kind), names::short(&input.port));
-                let hint =
-                    names::hint(&input.port, "input", ports.iter().map(|port| port.name.as_str()))
-                        .unwrap_or_else(|| "it has no inputs".to_owned());
-                found
-                    .push(Diagnostic::error(codes::UNKNOWN_PORT, &input.place, message).hint(hint));
+                let names = ports.iter().map(|port| port.name.as_str());
+                found.push(
+                    Diagnostic::error(codes::UNKNOWN_PORT, &input.place, message)
+                        .hint("it has no inputs".to_owned())
+                        .suggest(&input.port, "input", names),
+                );
             }
         }
         for port in ports.iter().filter(|port| port.required && port.read) {
@@ -137,7 +144,8 @@ pub(crate) fn check(
                     if port.doc.is_empty() { String::new() } else { format!(": {}", port.doc) };
                 found.push(
                     Diagnostic::error(codes::MISSING_INPUT, &stage.name_place, message)
-                        .hint(format!("it takes {}{many}{doc}", port.artifact)),
+                        .hint(format!("it takes {}{many}{doc}", port.artifact))
+                        .fix(add_input(stage, port, stages, all, catalogue, world.files)),
                 );
             }
         }

@@ -32,10 +32,13 @@ impl<'a> Stages<'a> {
         let stage = self.by_name.get(reference.stage.as_str()).copied();
         if stage.is_none() {
             let names = self.written.iter().map(|stage| stage.name.as_str());
-            let hint = names::hint(&reference.stage, "stage", names);
             let message = format!("there is no stage `{}`", reference.stage);
             found.push(
-                Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message).hint(hint),
+                Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message).suggest(
+                    &reference.stage,
+                    "stage",
+                    names,
+                ),
             );
         }
         stage
@@ -56,9 +59,11 @@ impl<'a> Stages<'a> {
                 let output = outputs.iter().position(|port| port.name == *name);
                 if output.is_none() {
                     let message = format!("the stage `{}` has no output `{name}`", reference.stage);
-                    let hint =
-                        names::hint(name, "output", outputs.iter().map(|port| port.name.as_str()));
-                    found.push(Diagnostic::error(codes::UNKNOWN_OUTPUT, place, message).hint(hint));
+                    let names = outputs.iter().map(|port| port.name.as_str());
+                    found.push(
+                        Diagnostic::error(codes::UNKNOWN_OUTPUT, place, message)
+                            .suggest(name, "output", names),
+                    );
                 }
                 output?
             }
@@ -109,10 +114,9 @@ impl<'a> Stages<'a> {
                     false => format!("there is no axis `{name}`"),
                 };
                 let names = over.iter().map(|axis| world.axes[*axis].name.as_str());
-                let hint = names::hint(name, "axis", names);
                 found.push(
                     Diagnostic::error(codes::UNKNOWN_AXIS, &selection.axis_place, message)
-                        .hint(hint),
+                        .suggest(name, "axis", names),
                 );
                 continue;
             };
@@ -130,9 +134,9 @@ impl<'a> Stages<'a> {
                         let message =
                             format!("the axis `{name}` has no point `{}`", names::short(label));
                         let labels = points.iter().map(|point| point.label.as_str());
-                        let hint = names::hint(label, "point", labels);
                         found.push(
-                            Diagnostic::error(codes::UNKNOWN_POINT, place, message).hint(hint),
+                            Diagnostic::error(codes::UNKNOWN_POINT, place, message)
+                                .suggest(label, "point", labels),
                         );
                     }
                 }

@@ -12,7 +12,7 @@ use super::points::{Table, written_point};
 use super::{WrittenStage, ports};
 use crate::catalogue::KindSpec;
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::{Environment, Template, Work};
 use crate::files::FileId;
 use crate::options;
@@ -35,7 +35,10 @@ fn check_options(
             true => places.key_place(&problem.path),
             false => places.place(&problem.path),
         };
-        found.push(Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint));
+        let fix = problem.fix.map(|(written, meant)| Fix::word(&written, &meant, &place));
+        found.push(
+            Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint).fix(fix),
+        );
     }
 }
 
@@ -84,14 +87,19 @@ pub(super) fn resolve_kind(
         let family = name.split_once('.').map_or(name.as_str(), |(family, _)| family);
         let members: Vec<_> =
             world.catalogue.family(family).map(|kind| kind.name.as_str()).collect();
-        let hint = match (world.catalogue.suggest(&name), members.is_empty()) {
+        let near = world.catalogue.suggest(&name);
+        let hint = match (near, members.is_empty()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, false) => {
                 format!("the kinds of this family are {}", crate::names::list(&members))
             }
             (None, true) => "`fuseline stages` lists them".to_owned(),
         };
-        found.push(Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message).hint(hint));
+        found.push(
+            Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message)
+                .hint(hint)
+                .fix(near.map(|near| Fix::word(&name, near, &node.place))),
+        );
     }
     kind
 }

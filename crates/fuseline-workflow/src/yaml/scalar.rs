@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 
 use super::{Node, Scalar, Style};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::files::{Files, Place};
 
 /// Why an unquoted scalar is not accepted.
@@ -26,12 +26,17 @@ impl ScalarProblem {
                     Some(instead) => format!("write {instead}, or \"{text}\" for the text"),
                     None => format!("write \"{text}\" for the text"),
                 };
+                let meant = match instead {
+                    Some(word @ ("true" | "false")) => (*word).to_owned(),
+                    _ => format!("\"{text}\""),
+                };
                 Diagnostic::error(
                     codes::AMBIGUOUS_SCALAR,
                     place,
                     format!("unquoted `{text}` is {otherwise} to some readers of YAML"),
                 )
                 .hint(hint)
+                .fix(Fix::new(format!("write {meant}"), place.clone(), meant))
             }
             Self::OutOfRange(text) => Diagnostic::error(
                 codes::NUMBER_RANGE,

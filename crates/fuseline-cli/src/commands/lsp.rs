@@ -1,0 +1,20 @@
+//! `fuseline lsp`: the language server, over standard input and output.
+
+use crate::exit::{Exit, Failure};
+
+/// Arguments of `lsp`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Editors start this command themselves; docs/editors.md has the lines for each of them.")]
+pub struct Args {
+    /// Speak over standard input and output, as is done in any case: some editors say so
+    #[arg(long)]
+    stdio: bool,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    // There is no other way to speak.
+    let Args { stdio: _ } = args;
+    fuseline_lsp::serve_stdio().map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}

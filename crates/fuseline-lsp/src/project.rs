@@ -1,0 +1,352 @@
+//! The files of one workflow together: what is defined in them, and where it is named.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fuseline_workflow::{Catalogue, KindSpec, Workflow};
+
+use crate::source::{Reference, Source, Word, expression_names, expressions};
+use crate::syntax::{Data, Entry, Node, Scalar};
+
+/// A workflow and the files that it includes, directly and by way of others.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    /// The workflow first.
+    pub files: Vec<Arc<Source>>,
+    /// What the checker made of the workflow when it last had no mistake.
+    pub checked: Option<Arc<Workflow>>,
+    /// The fusion rules on its plugin path.
+    pub rules: Arc<[RuleName]>,
+}
+
+/// A fusion rule, as a workflow may name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RuleName {
+    pub name: String,
+    pub id: String,
+    pub file: String,
+}
+
+/// Something that has a name in a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Symbol {
+    Param(String),
+    Axis(String),
+    Stage(String),
+    /// A field of the points of an axis.
+    Field(String, String),
+    /// A point of an axis.
+    Point(String, String),
+}
+
+/// A place where something is named.
+#[derive(Debug, Clone)]
+pub(crate) struct Occurrence {
+    /// The file, as an index into the project's.
+    pub file: usize,
+    pub symbol: Symbol,
+    pub span: Range<usize>,
+    pub is_definition: bool,
+}
+
+/// Options that name axes: as text, in a list, or as the keys of a mapping whose values are labels.
+const AXIS_OPTIONS: [&str; 6] =
+    ["families", "repeats", "replicates", "axis", "pool", "without_quality"];
+
+/// Keys under `with:` that hold the rest of `AXIS_OPTIONS`' meaning: each key is an axis and each value a label.
+const LABEL_OPTION: &str = "without_quality";
+
+/// A stage as far as it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StageView<'p> {
+    pub entry: &'p Entry,
+}
+
+impl<'p> StageView<'p> {
+    pub fn name(&self) -> &'p str {
+        &self.entry.key
+    }
+
+    pub fn uses(&self) -> Option<&'p Scalar> {
+        self.entry.value.get("uses")?.scalar()
+    }
+
+    /// The axes as written.
+    pub fn over(&self) -> Vec<Word<'p>> {
+        let items = self.entry.value.get("over").map(Node::items).unwrap_or_default();
+        items.iter().filter_map(Node::scalar).map(Word::whole).collect()
+    }
+
+    pub fn inputs(&self) -> &'p [Entry] {
+        self.entry.value.get("inputs").map(Node::entries).unwrap_or_default()
+    }
+
+    pub fn with(&self) -> Option<&'p Node> {
+        self.entry.value.get("with")
+    }
+}
+
+/// The references of one input.
+pub(crate) fn references(value: &Node) -> Vec<&Scalar> {
+    match &value.data {
+        Data::Scalar(scalar) => vec![scalar],
+        Data::Sequence(items) => items.iter().filter_map(Node::scalar).collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl Project {
+    fn section<'p>(&'p self, name: &'p str) -> impl Iterator<Item = (usize, &'p Entry)> {
+        let files = self.files.iter().enumerate();
+        files.flat_map(move |(at, file)| file.section(name).iter().map(move |entry| (at, entry)))
+    }
+
+    pub fn params(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        self.section("params")
+    }
+
+    pub fn axes(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        self.section("axes")
+    }
+
+    /// The stages, however much of them is written.
+    pub fn stages(&self) -> impl Iterator<Item = StageView<'_>> {
+        self.section("stages").map(|(_, entry)| StageView { entry })
+    }
+
+    pub fn stage(&self, name: &str) -> Option<StageView<'_>> {
+        self.stages().find(|stage| stage.name() == name)
+    }
+
+    pub fn axis(&self, name: &str) -> Option<&Entry> {
+        self.axes().map(|(_, entry)| entry).find(|entry| entry.key == name)
+    }
+
+    pub fn param(&self, name: &str) -> Option<&Entry> {
+        self.params().map(|(_, entry)| entry).find(|entry| entry.key == name)
+    }
+
+    /// The labels of an axis: as written, or as the checker last knew them.
+    pub fn labels(&self, axis: &str) -> Vec<String> {
+        if let Some(entry) = self.axis(axis) {
+            let has_expression = |scalar: &Scalar| scalar.text.contains("${{");
+            let written: Option<Vec<String>> = match &entry.value.data {
+                Data::Mapping(mapping) => {
+                    Some(mapping.entries.iter().map(|point| point.key.clone()).collect())
+                }
+                Data::Sequence(items) => items
+                    .iter()
+                    .map(|item| item.scalar().filter(|scalar| !has_expression(scalar)))
+                    .map(|scalar| scalar.map(|scalar| scalar.text.clone()))
+                    .collect(),
+                _ => None,
+            };
+            if let Some(labels) = written {
+                return labels;
+            }
+        }
+        let axes = self.checked.iter().flat_map(|workflow| &workflow.axes);
+        let points = axes.filter(|known| known.name == axis).flat_map(|axis| &axis.points);
+        points.map(|point| point.label.clone()).collect()
+    }
+
+    /// The fields of the points of an axis, in the order of the first point that has them.
+    pub fn fields(&self, axis: &str) -> Vec<String> {
+        let mut fields: Vec<String> = Vec::new();
+        let points = self.axis(axis).map(|entry| entry.value.entries()).unwrap_or_default();
+        for field in points.iter().flat_map(|point| point.value.entries()) {
+            if !fields.contains(&field.key) {
+                fields.push(field.key.clone());
+            }
+        }
+        fields
+    }
+
+    /// The kinds that a stage uses: one, or those that an expression in `uses` may give.
+    pub fn kinds<'c>(&self, stage: StageView<'_>, catalogue: &'c Catalogue) -> Vec<&'c KindSpec> {
+        stage.uses().map(|uses| self.kinds_of(&uses.text, catalogue)).unwrap_or_default()
+    }
+
+    /// The kinds that a text behind `uses` names.
+    pub fn kinds_of<'c>(&self, uses: &str, catalogue: &'c Catalogue) -> Vec<&'c KindSpec> {
+        let parts = expressions(uses);
+        let Some(first) = parts.first() else { return catalogue.get(uses).into_iter().collect() };
+        if let [only] = parts.as_slice() {
+            let (before, behind) =
+                (&uses[..only.start - 3], &uses[(only.end + 2).min(uses.len())..]);
+            let values = self.values_of(uses[only.clone()].trim());
+            let names = values.iter().map(|value| format!("{before}{value}{behind}"));
+            let found: Vec<_> = names.filter_map(|name| catalogue.get(&name)).collect();
+            if !found.is_empty() {
+                return found;
+            }
+        }
+        // What the axis gives is not known: every member of the family may be meant.
+        let prefix = &uses[..first.start - 3];
+        let kinds = catalogue.names().filter(|name| !prefix.is_empty() && name.starts_with(prefix));
+        kinds.filter_map(|name| catalogue.get(name)).collect()
+    }
+
+    /// The values that a name in an expression takes over the points of its axis, each once.
+    fn values_of(&self, expression: &str) -> Vec<String> {
+        let mut values = match expression.split_once('.') {
+            Some(("params", param)) => {
+                let value = self.param(param).map(|entry| &entry.value);
+                let value = value.map(|value| value.get("default").unwrap_or(value));
+                value.and_then(Node::scalar).map(|scalar| scalar.text.clone()).into_iter().collect()
+            }
+            Some((axis, field)) => {
+                let points = self.axis(axis).map(|entry| entry.value.entries()).unwrap_or_default();
+                let field = |point: &Entry| Some(point.value.get(field)?.scalar()?.text.clone());
+                points.iter().filter_map(field).collect()
+            }
+            None => self.labels(expression),
+        };
+        let mut seen = Vec::new();
+        values.retain(|value| {
+            let is_new = !seen.contains(value);
+            seen.push(value.clone());
+            is_new
+        });
+        values
+    }
+
+    /// Every place where something is named, file by file.
+    pub fn occurrences(&self) -> Vec<Occurrence> {
+        let mut found = Occurrences { project: self, file: 0, found: Vec::new() };
+        for file in 0..self.files.len() {
+            found.file = file;
+            found.read(&self.files[file]);
+        }
+        found.found
+    }
+
+    /// What is named at a byte of a file.
+    pub fn symbol_at(&self, file: usize, offset: usize) -> Option<Occurrence> {
+        let all = self.occurrences();
+        let mut here = all.into_iter().filter(|found| {
+            found.file == file && found.span.start <= offset && offset <= found.span.end
+        });
+        // Of two that touch, the one that begins here is meant.
+        let first = here.next()?;
+        Some(here.last().unwrap_or(first))
+    }
+}
+
+struct Occurrences<'p> {
+    project: &'p Project,
+    file: usize,
+    found: Vec<Occurrence>,
+}
+
+impl Occurrences<'_> {
+    fn add(&mut self, symbol: Symbol, span: Range<usize>, is_definition: bool) {
+        if !span.is_empty() {
+            self.found.push(Occurrence { file: self.file, symbol, span, is_definition });
+        }
+    }
+
+    fn name(&mut self, symbol: fn(String) -> Symbol, word: &Word<'_>, is_definition: bool) {
+        self.add(symbol(word.text.to_owned()), word.span.clone(), is_definition);
+    }
+
+    fn read(&mut self, source: &Source) {
+        for entry in source.section("params") {
+            self.name(Symbol::Param, &Word::key(entry), true);
+        }
+        for entry in source.section("axes") {
+            self.name(Symbol::Axis, &Word::key(entry), true);
+            self.points(entry);
+        }
+        for entry in source.section("stages") {
+            self.name(Symbol::Stage, &Word::key(entry), true);
+            self.stage(StageView { entry });
+        }
+        for output in source.section("outputs") {
+            references(&output.value).into_iter().for_each(|scalar| self.reference(scalar));
+        }
+        source.root.for_each_scalar(&mut |scalar| self.expressions(scalar));
+    }
+
+    fn points(&mut self, axis: &Entry) {
+        let name = &axis.key;
+        let point = |label: &str| Symbol::Point(name.clone(), label.to_owned());
+        match &axis.value.data {
+            Data::Mapping(mapping) => {
+                for entry in &mapping.entries {
+                    let word = Word::key(entry);
+                    self.add(point(word.text), word.span, true);
+                    for field in entry.value.entries() {
+                        let word = Word::key(field);
+                        let symbol = Symbol::Field(name.clone(), word.text.to_owned());
+                        self.add(symbol, word.span, true);
+                    }
+                }
+            }
+            Data::Sequence(items) => {
+                for scalar in items.iter().filter_map(Node::scalar) {
+                    if !scalar.text.contains("${{") {
+                        let word = Word::whole(scalar);
+                        self.add(point(word.text), word.span, true);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stage(&mut self, stage: StageView<'_>) {
+        for axis in stage.over() {
+            self.name(Symbol::Axis, &axis, false);
+        }
+        for input in stage.inputs() {
+            references(&input.value).into_iter().for_each(|scalar| self.reference(scalar));
+        }
+        let options = stage.with().map(Node::entries).unwrap_or_default();
+        for option in options.iter().filter(|option| AXIS_OPTIONS.contains(&option.key.as_str())) {
+            for scalar in references(&option.value) {
+                if self.project.axis(&scalar.text).is_some() {
+                    self.name(Symbol::Axis, &Word::whole(scalar), false);
+                }
+            }
+            for entry in option.value.entries().iter().filter(|_| option.key == LABEL_OPTION) {
+                self.name(Symbol::Axis, &Word::key(entry), false);
+                if let Some(label) = entry.value.scalar() {
+                    let symbol = Symbol::Point(entry.key.clone(), label.text.clone());
+                    self.add(symbol, Word::whole(label).span, false);
+                }
+            }
+        }
+    }
+
+    fn reference(&mut self, scalar: &Scalar) {
+        let reference = Reference::read(scalar);
+        self.name(Symbol::Stage, &reference.stage, false);
+        for (axis, labels) in &reference.selections {
+            self.name(Symbol::Axis, axis, false);
+            for label in labels {
+                let symbol = Symbol::Point(axis.text.to_owned(), label.text.to_owned());
+                self.add(symbol, label.span.clone(), false);
+            }
+        }
+    }
+
+    fn expressions(&mut self, scalar: &Scalar) {
+        for found in expression_names(scalar).into_iter().filter(|found| !found.is_call) {
+            match &found.field {
+                Some(field) if found.name.text == "params" => {
+                    self.name(Symbol::Param, field, false);
+                }
+                field if self.project.axis(found.name.text).is_some() => {
+                    self.name(Symbol::Axis, &found.name, false);
+                    if let Some(field) = field {
+                        let axis = found.name.text.to_owned();
+                        let symbol = Symbol::Field(axis, field.text.to_owned());
+                        self.add(symbol, field.span.clone(), false);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

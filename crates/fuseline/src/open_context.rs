@@ -1,0 +1,65 @@
+//! What programs that open studies again and again need to do once only.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use fuseline_engine::{FileDigests, Kinds, Services};
+use fuseline_host::{Isolation, PluginLibrary};
+
+use crate::error::Error;
+use crate::plugin_path::services;
+
+/// What one opening of a study leaves to the next in the same program: the stage kinds with the schemas of their options,
+/// and the plugins, which are read again when a file on their path has changed.
+#[derive(Default)]
+pub struct OpenContext {
+    kinds: OnceLock<Arc<Kinds>>,
+    plugins: Mutex<Option<(PluginStamp, PluginLibrary)>>,
+}
+
+/// What a library of plugins was made from.
+#[derive(PartialEq, Eq)]
+struct PluginStamp {
+    search: Vec<PathBuf>,
+    files: Vec<(PathBuf, u64, Option<SystemTime>)>,
+    in_process: bool,
+    lock: Option<Vec<u8>>,
+}
+
+impl OpenContext {
+    /// The stage kinds in the box.
+    pub fn kinds(&self) -> Arc<Kinds> {
+        Arc::clone(self.kinds.get_or_init(|| Arc::new(fuseline_stages::kinds())))
+    }
+
+    /// The services for stages: those of the last opening while nothing that they come from has changed.
+    pub(crate) fn services(
+        &self,
+        search: Vec<PathBuf>,
+        isolation: Option<Isolation>,
+        lock: Option<&Path>,
+    ) -> Result<Services, Error> {
+        let stamp = |path: PathBuf| {
+            let found = std::fs::metadata(&path).ok();
+            let length = found.as_ref().map_or(0, std::fs::Metadata::len);
+            (path, length, found.and_then(|found| found.modified().ok()))
+        };
+        let stamp = PluginStamp {
+            files: PluginLibrary::candidates(&search).into_iter().map(stamp).collect(),
+            search,
+            in_process: isolation == Some(Isolation::InProcess),
+            lock: lock.and_then(|lock| std::fs::read(lock).ok()),
+        };
+        let mut last = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, plugins)) = &*last
+            && *known == stamp
+        {
+            let (plugins, files) = (plugins.clone(), FileDigests::default());
+            return Ok(Services { plugins, isolation, files });
+        }
+        let services = services(stamp.search.clone(), isolation, lock)?;
+        *last = Some((stamp, services.plugins.clone()));
+        Ok(services)
+    }
+}
