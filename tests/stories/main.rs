@@ -19,6 +19,7 @@ mod labels;
 mod language;
 mod leaks;
 mod loaded;
+mod lsp;
 mod midfusion;
 mod plans;
 mod plugins;

@@ -1,6 +1,6 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Parser, ValueEnum};
 use fuseline::Study;
@@ -73,7 +73,12 @@ pub struct WorkflowArgs {
 impl WorkflowArgs {
     /// The study that the arguments describe.
     pub fn study(&self) -> Study {
-        let Self { workflow, set, params, plugin_path, isolation, max_actions } = self;
+        self.study_of(&self.workflow)
+    }
+
+    /// The study of another file, as the arguments describe it.
+    pub fn study_of(&self, workflow: &Path) -> Study {
+        let Self { workflow: _, set, params, plugin_path, isolation, max_actions } = self;
         let mut study = Study::new(workflow).max_actions(*max_actions);
         for (name, value) in set {
             study = study.set(name, value);

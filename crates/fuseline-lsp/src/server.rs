@@ -171,7 +171,6 @@ struct Server<'c> {
     published: BTreeSet<PathBuf>,
     revision: u64,
     requests_sent: i32,
-    context: Arc<OpenContext>,
     kinds: Arc<Kinds>,
     schema: OnceLock<Value>,
     checks: Worker<Outcome>,
@@ -227,7 +226,6 @@ impl<'c> Server<'c> {
             revision: 0,
             requests_sent: 0,
             kinds: context.kinds(),
-            context,
             schema: OnceLock::new(),
             checks: Worker::start("checks", move |job| check(job, &for_checks))
                 .map_err(ServerError::Thread)?,
@@ -593,14 +591,14 @@ impl<'c> Server<'c> {
             self.log(lsp::MessageType::ERROR, failure.clone());
         }
         let Some(state) = self.roots.get_mut(&outcome.root) else { return };
-        // The texts have changed since; a newer check is on its way.
-        if outcome.revision < state.wanted {
-            return;
-        }
         if let Some(workflow) = &outcome.workflow {
             state.checked = Some(Arc::clone(workflow));
         }
         state.rules = Some(Arc::clone(&outcome.rules));
+        // The texts have changed since: its places are wrong, and a newer check is on its way.
+        if outcome.revision < state.wanted {
+            return;
+        }
         let had = state.outcome.replace(outcome);
         let mut files: BTreeSet<PathBuf> =
             had.into_iter().flat_map(|outcome| outcome.files).collect();
