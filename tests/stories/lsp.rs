@@ -321,7 +321,10 @@ fn what_the_client_takes_back_is_not_answered() {
     client.diagnostics(&path, Some(1));
     let mut ids = Vec::new();
     for _ in 0..50 {
-        ids.push(client.request("textDocument/foldingRange", json!({ "textDocument": { "uri": uri(&path) } })));
+        ids.push(client.request(
+            "textDocument/foldingRange",
+            json!({ "textDocument": { "uri": uri(&path) } }),
+        ));
     }
     // All of it is on the way before the server can have read the last of it.
     let last = *ids.last().expect("fifty");
@@ -343,13 +346,26 @@ fn no_text_and_no_position_ends_the_server() {
     // A fixed stream of numbers: a mistake that it finds is found again.
     let mut state = 7_u64;
     let mut draw = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below.max(1)
     };
-    let pieces = ["{", "}", "[", "]", "\"", "'", ":", "- ", "${{", "}}", "\t", "\n", "|", "&a", "*a", "ä𝔘", "#", "? ", "!!x"];
+    let pieces = [
+        "{", "}", "[", "]", "\"", "'", ":", "- ", "${{", "}}", "\t", "\n", "|", "&a", "*a", "ä𝔘",
+        "#", "? ", "!!x",
+    ];
     let methods = [
-        "completion", "hover", "definition", "references", "documentHighlight", "documentSymbol",
-        "foldingRange", "inlayHint", "codeLens", "prepareRename", "rename",
+        "completion",
+        "hover",
+        "definition",
+        "references",
+        "documentHighlight",
+        "documentSymbol",
+        "foldingRange",
+        "inlayHint",
+        "codeLens",
+        "prepareRename",
+        "rename",
     ];
     for version in 2..150 {
         let mut at = draw(text.len() + 1);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use fuseline_workflow::{Diagnostic, Files, Place, Severity};
+use fuseline_workflow::{Diagnostic, Files, Place, Related, Severity};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode,
     SpanContents,
@@ -102,9 +102,9 @@ pub fn failure(failure: &Failure) {
     }
 }
 
-/// Related places in other files, which one drawing cannot hold.
+/// Related places in other files or far away, which one drawing cannot hold.
 fn elsewhere(diagnostic: &Diagnostic, files: &Files) -> String {
-    let others = diagnostic.related.iter().filter(|of| of.place.file != diagnostic.place.file);
+    let others = diagnostic.related.iter().filter(|of| !is_drawn_beside(diagnostic, of, files));
     others
         .map(|of| {
             let start = files.line_column(&of.place);
@@ -113,6 +113,15 @@ fn elsewhere(diagnostic: &Diagnostic, files: &Files) -> String {
             format!("  {file}:{}:{}: {}\n", start.line, start.column, of.message)
         })
         .collect()
+}
+
+/// A place as many lines away is drawn with the lines between; what is further is named.
+const MAX_LINES_BETWEEN: usize = 6;
+
+fn is_drawn_beside(diagnostic: &Diagnostic, related: &Related, files: &Files) -> bool {
+    let line = |place: &Place| files.line_column(place).line;
+    related.place.file == diagnostic.place.file
+        && line(&related.place).abs_diff(line(&diagnostic.place)) <= MAX_LINES_BETWEEN
 }
 
 /// A diagnostic as miette draws it.
@@ -136,7 +145,7 @@ impl<'a> Shown<'a> {
             diagnostic.label.clone(),
             diagnostic.place.span.clone(),
         )];
-        let here = diagnostic.related.iter().filter(|related| related.place.file == file);
+        let here = diagnostic.related.iter().filter(|of| is_drawn_beside(diagnostic, of, files));
         labels.extend(here.map(|related| {
             LabeledSpan::new_with_span(Some(related.message.clone()), related.place.span.clone())
         }));

@@ -45,8 +45,9 @@ impl<'a> Plan<'a> {
             let mut variants = Vec::with_capacity(prepared.len());
             for (variant, (prepared, problems)) in stage.variants.iter().zip(prepared) {
                 variants.extend(prepared);
-                diagnostics
-                    .extend(problems.into_iter().map(|problem| diagnostic(variant, problem)));
+                diagnostics.extend(problems.into_iter().map(|problem| {
+                    diagnostic(variant, &kinds.get(variant.kind).spec.name, problem)
+                }));
             }
             whole &= variants.len() == stage.variants.len();
             // Ports are declared with artifact kinds, so every name is that of one.
@@ -160,14 +161,16 @@ fn prepare(
     (Some(planned), problems)
 }
 
-fn diagnostic(variant: &Variant, problem: Problem) -> Diagnostic {
+fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {
+    use fuseline_workflow::codes::{MISSING_OPTION, OPTION_TYPE, OPTION_VALUE, options_advice};
+    let is_of_option = [MISSING_OPTION, OPTION_TYPE, OPTION_VALUE].contains(&problem.code);
     Diagnostic {
         code: problem.code,
         severity: Severity::Error,
         message: problem.message,
         place: variant.places.place(&problem.option),
         label: None,
-        hint: problem.hint,
+        hint: problem.hint.or_else(|| is_of_option.then(|| options_advice(kind))),
         related: Vec::new(),
         fix: None,
     }

@@ -128,6 +128,11 @@ pub struct KindSpec {
 }
 
 impl KindSpec {
+    /// Whether there is an option of a name.
+    pub(crate) fn has_option(&self, name: &str) -> bool {
+        self.options.get("properties").is_some_and(|options| options.get(name).is_some())
+    }
+
     /// The part of the name before the first dot.
     pub fn family(&self) -> &str {
         self.name.split_once('.').map_or(self.name.as_str(), |(family, _)| family)

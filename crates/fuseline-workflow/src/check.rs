@@ -202,6 +202,22 @@ impl Checker<'_> {
         let isolation =
             document.isolation.as_ref().and_then(|node| execution::isolation(node, found));
 
+        // What could not be read is not said to be missing wherever it is used, and neither is a stage that stands inside of
+        // another.
+        let inner: BTreeSet<&str> = written
+            .iter()
+            .flat_map(|stage| &stage.strangers)
+            .filter(|stranger| stranger.is_stage)
+            .map(|stranger| stranger.key.as_str())
+            .collect();
+        let misshapen = |section: &str| document.misshapen.contains(&section);
+        found.retain(|found| match found.code {
+            codes::UNKNOWN_PARAM => !misshapen("params"),
+            codes::UNKNOWN_AXIS | codes::UNKNOWN_NAME => !misshapen("axes"),
+            codes::UNKNOWN_STAGE => !inner.contains(files.slice(&found.place)),
+            _ => true,
+        });
+
         self.unused(&used, &written, &edges, &targets, found);
         if cyclic || found.iter().any(Diagnostic::is_error) {
             return None;
@@ -282,7 +298,8 @@ impl Checker<'_> {
         let params_hidden = hidden(&names, found);
         let axes_hidden = written.iter().any(|stage| stage.over.is_none())
             || hidden(&[codes::UNKNOWN_KEY, codes::BAD_NAME], found);
-        let references = [codes::UNKNOWN_STAGE, codes::REFERENCE_SYNTAX, codes::UNKNOWN_KEY];
+        let references =
+            [codes::UNKNOWN_STAGE, codes::REFERENCE_SYNTAX, codes::UNKNOWN_KEY, codes::WRONG_SHAPE];
         let stages_hidden = hidden(&references, found);
         for (index, param) in self.params.iter().enumerate() {
             let sound = param.value.is_some() && !params_hidden;

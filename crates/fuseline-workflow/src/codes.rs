@@ -25,6 +25,11 @@ pub fn explain(code: &str) -> Option<&'static str> {
     found.map(|(_, text)| *text)
 }
 
+/// What to do about an option of a kind where nothing closer can be said.
+pub fn options_advice(kind: &str) -> String {
+    format!("`fuseline stages {kind}` says what each option takes")
+}
+
 /// What to do about a mistake where its diagnostic has nothing closer to say.
 pub(crate) fn advice(code: Code) -> String {
     let text = match code {

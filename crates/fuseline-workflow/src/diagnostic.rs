@@ -1,5 +1,6 @@
 //! Everything that can be said about a workflow: a code, a place, words, and what to do.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::codes;
@@ -219,8 +220,33 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
     }
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));
     diagnostics.dedup_by(|a, b| a.order() == b.order());
+    say_once(diagnostics);
     diagnostics.iter_mut().for_each(shorten);
     limit(diagnostics);
+}
+
+/// A name that is not there is one mistake, however often it is used: the other places are related to the first.
+fn say_once(diagnostics: &mut Vec<Diagnostic>) {
+    const NAMES: [Code; 4] =
+        [codes::UNKNOWN_STAGE, codes::UNKNOWN_AXIS, codes::UNKNOWN_PARAM, codes::UNKNOWN_OUTPUT];
+    let mut first: BTreeMap<(Code, String), usize> = BTreeMap::new();
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+    for diagnostic in diagnostics.drain(..) {
+        if NAMES.contains(&diagnostic.code) {
+            let name = (diagnostic.code, diagnostic.message.clone());
+            if let Some(known) = first.get(&name) {
+                let Diagnostic { related, .. } = &mut kept[*known];
+                if related.iter().all(|other| other.place != diagnostic.place) {
+                    related
+                        .push(Related { place: diagnostic.place, message: "and here".to_owned() });
+                }
+                continue;
+            }
+            first.insert(name, kept.len());
+        }
+        kept.push(diagnostic);
+    }
+    *diagnostics = kept;
 }
 
 /// As many diagnostics are kept; more than that are no slips.

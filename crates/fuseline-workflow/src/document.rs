@@ -37,6 +37,8 @@ pub(crate) struct Document {
     pub outputs: Option<Vec<Entry>>,
     pub plugins: Vec<(Node, PathBuf)>,
     pub isolation: Option<Node>,
+    /// The sections, of those that define names, that are no mappings, in any file.
+    pub misshapen: Vec<&'static str>,
 }
 
 /// Reads a file by its path.
@@ -45,7 +47,7 @@ pub(crate) type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
-const ROOT_KEYS: [&str; 11] = [
+pub(crate) const ROOT_KEYS: [&str; 11] = [
     "fuseline",
     "name",
     "description",
@@ -125,8 +127,10 @@ impl<'a> Reader<'a> {
         self.done.push(path.to_owned());
         for (section, definitions) in sections.into_iter().enumerate() {
             let Some(entry) = get(SECTIONS[section]) else { continue };
-            if !entry.value.is_null() {
-                entry.value.mapping(&format!("`{}`", SECTIONS[section]), self.found);
+            if !entry.value.is_null()
+                && entry.value.mapping(&format!("`{}`", SECTIONS[section]), self.found).is_none()
+            {
+                self.document.misshapen.push(SECTIONS[section]);
             }
             for entry in definitions {
                 self.define(section, entry, &folder, included);
@@ -335,7 +339,7 @@ const RESERVED: [&str; 13] = [
 ];
 
 /// Keys of one mapping that are reported; more than that is not a slip.
-const MAX_UNKNOWN: usize = 20;
+pub(crate) const MAX_UNKNOWN: usize = 20;
 
 /// Reports the keys that have no meaning in their place.
 pub(crate) fn unknown_keys(

@@ -25,6 +25,8 @@ pub(crate) struct OptionProblem {
     pub code: Code,
     pub message: String,
     pub hint: Option<String>,
+    /// The option of the stage kind that is not there.
+    pub missing: Option<String>,
     /// What is written, and what to write instead.
     pub fix: Option<(String, String)>,
 }
@@ -90,8 +92,9 @@ struct Walker<'a> {
 impl<'a> Walker<'a> {
     fn problem(&mut self, path: &str, code: Code, message: String) -> &mut OptionProblem {
         let path = path.to_owned();
-        let (hint, fix) = (None, None);
-        self.problems.push(OptionProblem { path, at_key: false, code, message, hint, fix });
+        let (hint, missing, fix) = (None, None, None);
+        let at_key = false;
+        self.problems.push(OptionProblem { path, at_key, code, message, hint, missing, fix });
         let last = self.problems.len() - 1;
         &mut self.problems[last]
     }
@@ -154,6 +157,39 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// What is wrong with several items of a list alike, from a number of problems on, is said once, of the list.
+    fn say_of_all(&mut self, before: usize, items: &[Value], path: &str) {
+        let is_alike = |problem: &OptionProblem| {
+            let is_item = problem.path.rsplit_once('.').map_or("", |(list, _)| list) == path;
+            is_item && problem.code == codes::OPTION_TYPE && problem.fix.is_some()
+        };
+        let more = self.problems.len() - before;
+        if more < 2 || !self.problems[before..].iter().all(is_alike) {
+            return;
+        }
+        let is_text = |item: &Value| item.is_string();
+        let written: Vec<_> = items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect();
+        let quoted: Vec<_> = items
+            .iter()
+            .zip(&written)
+            .map(|(item, text)| if is_text(item) { text.clone() } else { format!("\"{text}\"") })
+            .collect();
+        let example = items.iter().find(|item| !is_text(item)).map(describe).unwrap_or_default();
+        let message = format!(
+            "{} must hold text: {example} is none, and {} more are not",
+            self.subject(path),
+            more - 1
+        );
+        self.problems.truncate(before);
+        let problem = self.problem(path, codes::OPTION_TYPE, message);
+        problem.hint = Some(format!("quote them: [{}, …]", quoted[..2].join(", ")));
+        let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+        problem.fix = Some((list(written), list(quoted)));
+    }
+
     fn wrong_type(&mut self, wanted: &str, value: &Value, path: &str) {
         let subject = self.subject(path);
         let message = format!("{subject} must be {wanted}, not {}", describe(value));
@@ -172,6 +208,15 @@ impl<'a> Walker<'a> {
             {
                 Some(format!("write {text} without quotes"))
             }
+            Value::String(text) => match meant_expression(text) {
+                Some(right) => {
+                    let problem = self.problem(path, codes::OPTION_TYPE, message);
+                    problem.hint = Some(format!("an expression is written \"{right}\""));
+                    problem.fix = Some((text.clone(), right));
+                    return;
+                }
+                None => None,
+            },
             _ => None,
         };
         self.problem(path, codes::OPTION_TYPE, message).hint = hint;
@@ -258,6 +303,8 @@ impl<'a> Walker<'a> {
     fn object(&mut self, schema: &Value, fields: &Map<String, Value>, path: &str) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
+        // An option that is misspelt is not missing, too.
+        let mut meant = Vec::new();
         for (name, value) in fields {
             let inner = join(path, name);
             match (properties.and_then(|known| known.get(name)), others) {
@@ -271,8 +318,17 @@ impl<'a> Walker<'a> {
                     let problem = self.problem(&inner, codes::UNKNOWN_OPTION, message);
                     problem.at_key = true;
                     problem.hint = hint;
-                    problem.fix =
-                        names::suggest(name, known).map(|near| (name.clone(), near.to_owned()));
+                    let near = names::suggest(name, known.iter().copied());
+                    meant.extend(near);
+                    problem.fix = near.map(|near| (name.clone(), near.to_owned()));
+                    if let Some((key, value)) = name.split_once(':')
+                        && known.contains(&key)
+                    {
+                        let right = format!("{key}: {value}");
+                        problem.hint = Some(format!("put a space behind the colon: `{right}`"));
+                        problem.fix = Some((name.clone(), right));
+                        meant.push(key);
+                    }
                 }
                 (None, Some(others)) if others.is_object() => self.value(others, value, &inner),
                 (None, _) => {}
@@ -280,7 +336,7 @@ impl<'a> Walker<'a> {
         }
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for name in required.filter_map(Value::as_str) {
-            if !fields.contains_key(name) {
+            if !fields.contains_key(name) && !meant.contains(&name) {
                 let message = format!("{} needs the option `{name}`", self.subject(path));
                 let doc =
                     properties.and_then(|known| known.get(name)?.get("description")?.as_str());
@@ -288,6 +344,7 @@ impl<'a> Walker<'a> {
                 let problem = self.problem(path, codes::MISSING_OPTION, message);
                 problem.at_key = true;
                 problem.hint = hint;
+                problem.missing = path.is_empty().then(|| name.to_owned());
             }
         }
         self.bound(schema, "minProperties", fields.len() as f64, ("entry", "entries"), path);
@@ -296,12 +353,14 @@ impl<'a> Walker<'a> {
 
     fn list(&mut self, schema: &Value, items: &[Value], path: &str) {
         let first = schema.get("prefixItems").and_then(Value::as_array);
+        let before = self.problems.len();
         for (place, item) in items.iter().enumerate() {
             let known = first.and_then(|first| first.get(place)).or(schema.get("items"));
             if let Some(known) = known.filter(|known| known.is_object()) {
                 self.value(known, item, &join(path, &place.to_string()));
             }
         }
+        self.say_of_all(before, items, path);
         self.bound(schema, "minItems", items.len() as f64, ("element", "elements"), path);
         self.bound(schema, "maxItems", items.len() as f64, ("element", "elements"), path);
         let unique = schema.get("uniqueItems").is_some_and(|unique| unique == true);
@@ -411,6 +470,16 @@ impl<'a> Walker<'a> {
             _ => {}
         }
     }
+}
+
+/// The expression that was likely meant by a text such as `{{ fold }}`, `${ fold }` or `$fold`.
+fn meant_expression(text: &str) -> Option<String> {
+    let inner = text.trim().trim_start_matches('$');
+    let bare = inner.trim_matches(['{', '}']).trim();
+    let is_braced = inner.starts_with('{') && inner.ends_with('}');
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let is_meant = is_braced || (text.trim().starts_with('$') && bare.chars().all(is_name));
+    (is_meant && !bare.is_empty()).then(|| format!("${{{{ {bare} }}}}"))
 }
 
 fn join(path: &str, name: &str) -> String {

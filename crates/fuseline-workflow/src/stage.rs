@@ -13,9 +13,10 @@ mod variants;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::catalogue::Catalogue;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Definition, is_misspelt, missing_key, unknown_keys};
+use crate::document::{Definition, MAX_UNKNOWN, is_misspelt, missing_key};
 use crate::files::{Files, Place};
 use crate::names;
 use crate::reference::{self, Reference};
@@ -52,10 +53,30 @@ pub(crate) struct WrittenStage {
     pub inputs: Vec<WrittenInput>,
     /// Whether there is a section `inputs`, with whatever in it.
     pub has_inputs: bool,
+    /// Whether what stands under `inputs` or `with` is no mapping, which has been reported.
+    pub misshapen: Misshapen,
+    /// Keys that a stage does not have; what they are meant for is known with its kind.
+    pub strangers: Vec<Stranger>,
     pub with: Option<Arc<Node>>,
     /// The key `with`, for what is missing there.
     pub with_key: Option<Place>,
     pub execution: Execution,
+}
+
+/// Sections of a stage that could not be read.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Misshapen {
+    pub inputs: bool,
+    pub with: bool,
+}
+
+/// A key that a stage does not have.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    pub key: String,
+    pub place: Place,
+    /// Whether a mapping with `uses` stands under it: a stage.
+    pub is_stage: bool,
 }
 
 /// An input as written. References that were not understood have been reported and are not here.
@@ -86,6 +107,8 @@ pub(crate) fn read(
         over_place: None,
         filter: None,
         inputs: Vec::new(),
+        misshapen: Misshapen::default(),
+        strangers: Vec::new(),
         has_inputs: has_key(&definition.value, "inputs"),
         with: None,
         with_key: None,
@@ -103,7 +126,14 @@ pub(crate) fn read(
             return stage;
         }
     };
-    unknown_keys(&entries, "a stage", &KEYS, found);
+    let strangers = entries.iter().filter(|entry| !KEYS.contains(&entry.key.as_str()));
+    stage.strangers = strangers
+        .map(|entry| Stranger {
+            key: entry.key.clone(),
+            place: entry.key_place.clone(),
+            is_stage: has_key(&entry.value, "uses"),
+        })
+        .collect();
     if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", &entries, &KEYS) {
         let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
         found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
@@ -119,11 +149,17 @@ pub(crate) fn read(
                 stage.over_place = Some(value.place);
             }
             "where" if !value.is_null() => stage.filter = Some(value),
-            "inputs" if !value.is_null() => stage.inputs = inputs(&value, files, found),
+            "inputs" if !value.is_null() => {
+                stage.misshapen.inputs = !matches!(value.data, Data::Mapping(_));
+                stage.inputs = inputs(&value, files, found);
+            }
             "with" => {
                 stage.with_key = Some(key_place);
-                if !value.is_null() && value.mapping("`with`", found).is_some() {
-                    stage.with = Some(Arc::new(value));
+                if !value.is_null() {
+                    match value.mapping("`with`", found) {
+                        Some(_) => stage.with = Some(Arc::new(value)),
+                        None => stage.misshapen.with = true,
+                    }
                 }
             }
             "retries" => execution::retries(&value, &mut stage.execution, found),
@@ -135,6 +171,34 @@ pub(crate) fn read(
         }
     }
     stage
+}
+
+/// Reports the keys that a stage does not have: options of its kind, stages that stand too far in, and slips of spelling.
+pub(crate) fn strangers(
+    stage: &WrittenStage,
+    kinds: &[usize],
+    catalogue: &Catalogue,
+    found: &mut Vec<Diagnostic>,
+) {
+    let kinds = || kinds.iter().map(|kind| &catalogue.kinds()[*kind]);
+    for Stranger { key, place, is_stage } in stage.strangers.iter().take(MAX_UNKNOWN) {
+        let name = names::short(key);
+        let unknown = |message: String| Diagnostic::error(codes::UNKNOWN_KEY, place, message);
+        let taker = kinds().find(|kind| kind.has_option(key));
+        found.push(match taker {
+            _ if *is_stage => {
+                unknown(format!("the stage `{name}` stands inside of the stage `{}`", stage.name))
+                    .hint(format!("indent it as `{}` is", stage.name))
+            }
+            Some(kind) => unknown(format!("a stage has no key `{name}`"))
+                .hint(format!("it is an option of `{}`: write it under `with`", kind.name)),
+            None => unknown(format!("a stage has no key `{name}`")).suggest(key, "key", KEYS),
+        });
+    }
+    if let Some(next) = stage.strangers.get(MAX_UNKNOWN) {
+        let message = format!("and {} more such keys", stage.strangers.len() - MAX_UNKNOWN);
+        found.push(Diagnostic::error(codes::UNKNOWN_KEY, &next.place, message));
+    }
 }
 
 fn has_key(node: &Node, key: &str) -> bool {

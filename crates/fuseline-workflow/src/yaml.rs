@@ -4,6 +4,7 @@
 
 mod parse;
 mod scalar;
+mod slips;
 
 use serde_json::{Map, Value};
 
@@ -115,8 +116,17 @@ impl Node {
     pub fn mapping(&self, what: &str, found: &mut Vec<Diagnostic>) -> Option<&[Entry]> {
         match &self.data {
             Data::Mapping(entries) => Some(entries),
-            _ => {
-                found.push(self.not_a(what, "a mapping"));
+            data => {
+                let mut mistake = self.not_a(what, "a mapping");
+                if let Data::Sequence(items) = data
+                    && let Some(Data::Mapping(entries)) = items.first().map(|item| &item.data)
+                    && let Some(entry) = entries.first()
+                {
+                    let name = crate::names::short(&entry.key);
+                    mistake.hint =
+                        Some(format!("remove the dashes: names are written `{name}: …`"));
+                }
+                found.push(mistake);
                 None
             }
         }

@@ -44,52 +44,179 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
         ("^".to_owned(), &["fuseline", "name", "stages"], &["params", "outputs"], &["uses"]),
         (small("seed: 1\n", "see^\n"), &[], &["seed", "include"], &["name", "params"]),
         // Kinds.
-        (expert("").replacen("uses: expert.logistic", "uses: ^", 1), &[], &["expert.logistic", "load.csv"], &["expert"]),
-        (expert("").replacen("uses: expert.logistic", "uses: exp^", 1), &[], &["expert.random_forest"], &[]),
-        (small("uses: \"quality.${{ quality }}\"", "uses: ^"), &["quality.${{ quality }}"], &["quality.margin"], &[]),
+        (
+            expert("").replacen("uses: expert.logistic", "uses: ^", 1),
+            &[],
+            &["expert.logistic", "load.csv"],
+            &["expert"],
+        ),
+        (
+            expert("").replacen("uses: expert.logistic", "uses: exp^", 1),
+            &[],
+            &["expert.random_forest"],
+            &[],
+        ),
+        (
+            small("uses: \"quality.${{ quality }}\"", "uses: ^"),
+            &["quality.${{ quality }}"],
+            &["quality.margin"],
+            &[],
+        ),
         // Keys of a stage: those that are there are left out.
         (expert("    ^\n"), &[], &["inputs", "with", "retries", "where"], &["uses", "over"]),
         (expert("    wi^\n"), &[], &["with"], &["uses"]),
         // Axes.
-        (small("over: [modality, fold]", "over: [^]"), &[], &["modality", "fold", "rule"], &["params"]),
-        (small("over: [modality, fold]", "over: [modality, ^"), &[], &["fold", "rule"], &["modality"]),
-        (small("over: [modality, fold]", "over:\n      - modality\n      - ^"), &[], &["fold"], &["modality"]),
+        (
+            small("over: [modality, fold]", "over: [^]"),
+            &[],
+            &["modality", "fold", "rule"],
+            &["params"],
+        ),
+        (
+            small("over: [modality, fold]", "over: [modality, ^"),
+            &[],
+            &["fold", "rule"],
+            &["modality"],
+        ),
+        (
+            small("over: [modality, fold]", "over:\n      - modality\n      - ^"),
+            &[],
+            &["fold"],
+            &["modality"],
+        ),
         // Ports, those that are needed first.
         (expert("    inputs: { ^ }\n"), &["features", "cohort", "folds"], &[], &["evidence"]),
         (expert("    inputs: { features: features, ^\n"), &["cohort", "folds"], &[], &["features"]),
-        (expert("    inputs:\n      features: features\n      ^\n"), &["cohort", "folds"], &[], &["features"]),
+        (
+            expert("    inputs:\n      features: features\n      ^\n"),
+            &["cohort", "folds"],
+            &[],
+            &["features"],
+        ),
         (expert("    inputs:\n      ^\n"), &["features", "cohort", "folds"], &[], &[]),
         // References that fit by their artifact kind.
-        (expert("    inputs: { features: ^, cohort: cohort }\n"), &["features"], &[], &["cohort", "folds", "expert.train"]),
+        (
+            expert("    inputs: { features: ^, cohort: cohort }\n"),
+            &["features"],
+            &[],
+            &["cohort", "folds", "expert.train"],
+        ),
         (expert("    inputs: { folds: fo^\n"), &["folds"], &[], &["cohort"]),
-        (small("evidence_train: expert.train", "evidence_train: ^"), &["expert.train"], &["expert.test"], &["features"]),
-        (small("evidence: expert.train, quality", "evidence: \"expert.train[^\", quality"), &["modality"], &["fold"], &["rule"]),
-        (small("evidence: expert.train, quality", "evidence: \"expert.train[modality=^\", quality"), &["a", "b"], &[], &["fold"]),
+        (
+            small("evidence_train: expert.train", "evidence_train: ^"),
+            &["expert.train"],
+            &["expert.test"],
+            &["features"],
+        ),
+        (
+            small("evidence: expert.train, quality", "evidence: \"expert.train[^\", quality"),
+            &["modality"],
+            &["fold"],
+            &["rule"],
+        ),
+        (
+            small(
+                "evidence: expert.train, quality",
+                "evidence: \"expert.train[modality=^\", quality",
+            ),
+            &["a", "b"],
+            &[],
+            &["fold"],
+        ),
         // Options, their values, and what is within them.
         (expert("    with: { ^ }\n"), &["test_fold"], &["inner_folds", "exclude"], &["folds"]),
         (expert("    with: { test_fold: 0, class_weight: ^ }\n"), &[], &["balanced"], &[]),
-        (expert("    with:\n      test_fold: ^\n"), &[], &["${{ fold }}", "${{ params.examples }}"], &["${{ rule }}"]),
+        (
+            expert("    with:\n      test_fold: ^\n"),
+            &[],
+            &["${{ fold }}", "${{ params.examples }}"],
+            &["${{ rule }}"],
+        ),
         (small("scheme: joint", "scheme: ^"), &[], &["joint", "within_class"], &[]),
-        (small("with: { rule: \"${{ rule }}\" }", "with: { rule: ^ }"), &[], &["mean", "lr", "attention"], &[]),
+        (
+            small("with: { rule: \"${{ rule }}\" }", "with: { rule: ^ }"),
+            &[],
+            &["mean", "lr", "attention"],
+            &[],
+        ),
         (small("adjust: holm", "adjust: ^"), &["holm"], &["benjamini_hochberg"], &[]),
-        (small("without_quality: { quality: constant }", "without_quality: { ^ }"), &[], &["quality", "rule"], &[]),
-        (small("without_quality: { quality: constant }", "without_quality: { quality: ^ }"), &[], &["margin", "constant"], &["mean"]),
+        (
+            small("without_quality: { quality: constant }", "without_quality: { ^ }"),
+            &[],
+            &["quality", "rule"],
+            &[],
+        ),
+        (
+            small("without_quality: { quality: constant }", "without_quality: { quality: ^ }"),
+            &[],
+            &["margin", "constant"],
+            &["mean"],
+        ),
         // Expressions.
-        (expert("    with: { test_fold: \"${{ ^ }}\" }\n"), &["modality", "fold"], &["params.examples", "range"], &["rule"]),
-        (expert("    with: { test_fold: \"${{ params.^ }}\" }\n"), &["examples", "permutations"], &[], &["fold"]),
-        (small("strength: \"${{ modality.strength }}\"", "strength: \"${{ modality.^"), &["strength", "label"], &[], &["params"]),
+        (
+            expert("    with: { test_fold: \"${{ ^ }}\" }\n"),
+            &["modality", "fold"],
+            &["params.examples", "range"],
+            &["rule"],
+        ),
+        (
+            expert("    with: { test_fold: \"${{ params.^ }}\" }\n"),
+            &["examples", "permutations"],
+            &[],
+            &["fold"],
+        ),
+        (
+            small("strength: \"${{ modality.strength }}\"", "strength: \"${{ modality.^"),
+            &["strength", "label"],
+            &[],
+            &["params"],
+        ),
         (small("fold: [0, 1]", "fold: ${{ ^"), &["params.examples"], &["range"], &["fold"]),
-        (small("uses: \"quality.${{ quality }}\"", "uses: \"quality.${{ ^ }}\""), &["modality", "fold", "quality"], &[], &["rule"]),
+        (
+            small("uses: \"quality.${{ quality }}\"", "uses: \"quality.${{ ^ }}\""),
+            &["modality", "fold", "quality"],
+            &[],
+            &["rule"],
+        ),
         // Points of an axis: what the stages take there.
-        (small("quality: [margin, constant]", "quality: [margin, ^]"), &[], &["entropy", "constant", "aligned"], &["margin", "mean"]),
+        (
+            small("quality: [margin, constant]", "quality: [margin, ^]"),
+            &[],
+            &["entropy", "constant", "aligned"],
+            &["margin", "mean"],
+        ),
         (small("rule: [mean, lr]", "rule: [mean, ^"), &[], &["lr", "moe"], &["mean", "entropy"]),
         (small("b: { strength: 0.8 }", "b: { ^ }"), &["strength"], &[], &[]),
         // Behind a dynamic kind: what its members share, and what only some have.
-        (small(quality_inputs, "    inputs: { ^ }\n"), &["evidence_train"], &["evidence_test", "features", "cohort"], &["model"]),
-        (small("quality: [margin, constant]", "quality: [margin, aligned]").replacen(quality_inputs, "    inputs: { evidence_train: expert.train }\n    with: { ^ }\n", 1), &[], &["alpha"], &["rule"]),
+        (
+            small(quality_inputs, "    inputs: { ^ }\n"),
+            &["evidence_train"],
+            &["evidence_test", "features", "cohort"],
+            &["model"],
+        ),
+        (
+            small("quality: [margin, constant]", "quality: [margin, aligned]").replacen(
+                quality_inputs,
+                "    inputs: { evidence_train: expert.train }\n    with: { ^ }\n",
+                1,
+            ),
+            &[],
+            &["alpha"],
+            &["rule"],
+        ),
         // Outputs, params, execution.
-        (small("  report.html: report\n", "  report.html: ^\n"), &[], &["report", "findings", "expert.test"], &["params"]),
-        (small("  examples: 60\n", "  examples: { ^ }\n"), &[], &["type", "default", "help"], &["uses"]),
+        (
+            small("  report.html: report\n", "  report.html: ^\n"),
+            &[],
+            &["report", "findings", "expert.test"],
+            &["params"],
+        ),
+        (
+            small("  examples: 60\n", "  examples: { ^ }\n"),
+            &[],
+            &["type", "default", "help"],
+            &["uses"],
+        ),
         (small("  examples: 60\n", "  examples: { type: ^ }\n"), &[], &["int", "path"], &[]),
         (expert("    cache: ^\n"), &[], &["true", "false"], &[]),
         (expert("    resources: { ^ }\n"), &[], &["cpu", "memory"], &[]),
@@ -117,15 +244,51 @@ fn what_is_chosen_is_written_in_the_place_of_what_was_typed() {
     let lab = Lab::new();
     let path = lab.path("w.yaml");
     for (snippets, from, to, label, line) in [
-        (false, "uses: expert.logistic", "uses: expert.^", "expert.linear_svm", "    uses: expert.linear_svm"),
-        (false, "over: [modality, fold]", "over: [modality, ^fol]", "fold", "    over: [modality, fold]"),
+        (
+            false,
+            "uses: expert.logistic",
+            "uses: expert.^",
+            "expert.linear_svm",
+            "    uses: expert.linear_svm",
+        ),
+        (
+            false,
+            "over: [modality, fold]",
+            "over: [modality, ^fol]",
+            "fold",
+            "    over: [modality, fold]",
+        ),
         (false, EXPERT, "    inputs: { fe^ }\n", "features", "    inputs: { features: features }"),
-        (false, EXPERT, "    inputs: { ^features: cohort }\n", "features", "    inputs: { features: cohort }"),
+        (
+            false,
+            EXPERT,
+            "    inputs: { ^features: cohort }\n",
+            "features",
+            "    inputs: { features: cohort }",
+        ),
         (false, EXPERT, "    in^\n", "inputs", "    inputs: {  }"),
         (true, EXPERT, "    in^\n", "inputs", "    inputs: { $0 \\}"),
-        (false, EXPERT, "    with: { test_fold: ^ }\n", "${{ fold }}", "    with: { test_fold: \"${{ fold }}\" }"),
-        (false, EXPERT, "    with: { test_fold: \"${{ fo^ }}\" }\n", "fold", "    with: { test_fold: \"${{ fold }}\" }"),
-        (false, "strength: \"${{ modality.strength }}\"", "strength: \"${{ modality.str^\"", "strength", "    with: { strength: \"${{ modality.strength\", fidelity: 0.9 }"),
+        (
+            false,
+            EXPERT,
+            "    with: { test_fold: ^ }\n",
+            "${{ fold }}",
+            "    with: { test_fold: \"${{ fold }}\" }",
+        ),
+        (
+            false,
+            EXPERT,
+            "    with: { test_fold: \"${{ fo^ }}\" }\n",
+            "fold",
+            "    with: { test_fold: \"${{ fold }}\" }",
+        ),
+        (
+            false,
+            "strength: \"${{ modality.strength }}\"",
+            "strength: \"${{ modality.str^\"",
+            "strength",
+            "    with: { strength: \"${{ modality.strength\", fidelity: 0.9 }",
+        ),
     ] {
         let capabilities = json!({ "textDocument": { "completion": { "completionItem": { "snippetSupport": snippets } } } });
         let mut client = Client::start(&lab, capabilities, Value::Null);
@@ -133,7 +296,8 @@ fn what_is_chosen_is_written_in_the_place_of_what_was_typed() {
         let cursor = marked.find('^').expect("a cursor");
         let text = marked.replacen('^', "", 1);
         client.open(&path, &text);
-        let params = json!({ "textDocument": { "uri": uri(&path) }, "position": position(&text, cursor) });
+        let params =
+            json!({ "textDocument": { "uri": uri(&path) }, "position": position(&text, cursor) });
         let found = client.ask("textDocument/completion", params);
         let items = found["items"].as_array().expect("a list");
         let item = items.iter().find(|item| item["label"] == label);
@@ -150,14 +314,52 @@ fn hover_says_what_a_thing_is_and_what_it_comes_to() {
     let (mut client, path) = opened(&lab, SMALL);
     client.diagnostics(&path, Some(1));
     for (needle, further, words) in [
-        ("expert.logistic", 3, &["**expert.logistic**", "*Inputs*", "`train`: evidence", "`test_fold`: a whole number, required"][..]),
+        (
+            "expert.logistic",
+            3,
+            &[
+                "**expert.logistic**",
+                "*Inputs*",
+                "`train`: evidence",
+                "`test_fold`: a whole number, required",
+            ][..],
+        ),
         ("quality.${{", 2, &["One of these", "`quality.margin`", "`quality.constant`"]),
-        ("  expert:", 3, &["the stage **expert**", "Over modality (2), fold (2): 4 actions", "`train` evidence"]),
-        ("features: features, cohort: cohort, folds", 3, &["**features**: features", "matched along modality", "the same for every fold", "one artifact an action"]),
-        ("quality: quality.train", 12, &["`quality.train`: **quality**", "gathered along modality"]),
+        (
+            "  expert:",
+            3,
+            &["the stage **expert**", "Over modality (2), fold (2): 4 actions", "`train` evidence"],
+        ),
+        (
+            "features: features, cohort: cohort, folds",
+            3,
+            &[
+                "**features**: features",
+                "matched along modality",
+                "the same for every fold",
+                "one artifact an action",
+            ],
+        ),
+        (
+            "quality: quality.train",
+            12,
+            &["`quality.train`: **quality**", "gathered along modality"],
+        ),
         ("inner_folds", 3, &["**inner_folds**: a whole number", "at least 2", "Now: `2`"]),
-        ("test_fold", 3, &["`0` at modality=a, fold=0 and 1 more", "`1` at modality=a, fold=1 and 1 more"]),
-        ("over: [modality, fold]", 8, &["the axis **modality**, 2 points: a, b", "Fields: strength", "Stages over it: features, expert"]),
+        (
+            "test_fold",
+            3,
+            &["`0` at modality=a, fold=0 and 1 more", "`1` at modality=a, fold=1 and 1 more"],
+        ),
+        (
+            "over: [modality, fold]",
+            8,
+            &[
+                "the axis **modality**, 2 points: a, b",
+                "Fields: strength",
+                "Stages over it: features, expert",
+            ],
+        ),
         ("params.examples", 9, &["the param **examples**, `60` by default", "Now: `60`"]),
         ("modality.strength", 12, &["the field **strength**", "a: `1.4`"]),
         ("seed: 1", 1, &["**seed**: The seed of everything random."]),
@@ -207,8 +409,7 @@ fn names_lead_to_where_they_are_defined_and_change_wherever_they_stand() {
         ("  examples:", 3, "people", "params.examples"),
         ("strength: 1.4", 2, "power", "modality.strength"),
     ] {
-        let prepared =
-            client.ask("textDocument/prepareRename", at(&path, SMALL, needle, further));
+        let prepared = client.ask("textDocument/prepareRename", at(&path, SMALL, needle, further));
         assert!(prepared["placeholder"].is_string(), "{needle}: {prepared}");
         let mut ask = at(&path, SMALL, needle, further);
         ask["newName"] = name.into();
@@ -218,15 +419,20 @@ fn names_lead_to_where_they_are_defined_and_change_wherever_they_stand() {
         lab.write("renamed.yaml", &text);
         lab.run(["check", "renamed.yaml"]).success();
     }
-    for (name, refusal) in
-        [("2nd", "a name starts with a letter"), ("fold", "there is a axis"), ("params", "meaning of its own")]
-    {
+    for (name, refusal) in [
+        ("2nd", "a name starts with a letter"),
+        ("fold", "there is a axis"),
+        ("params", "meaning of its own"),
+    ] {
         let mut ask = at(&path, SMALL, "  modality:", 3);
         ask["newName"] = name.into();
         let id = client.request("textDocument/rename", ask);
         let answer = client.answer(id);
         let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.contains(refusal.replace("a axis", "an axis").as_str()), "{name}: {answer}");
+        assert!(
+            message.contains(refusal.replace("a axis", "an axis").as_str()),
+            "{name}: {answer}"
+        );
     }
     assert_eq!(client.end().code(), Some(0));
 }
@@ -241,11 +447,14 @@ fn the_outline_and_the_folds_are_those_of_the_text() {
     let names: Vec<_> = symbols.iter().map(|one| one["name"].as_str().expect("text")).collect();
     assert_eq!(names, ["fuseline", "name", "seed", "params", "axes", "stages", "outputs"]);
     let stages = symbols.iter().find(|one| one["name"] == "stages").expect("there are stages");
-    let expert = stages["children"].as_array().expect("a list").iter().find(|one| one["name"] == "expert");
+    let expert =
+        stages["children"].as_array().expect("a list").iter().find(|one| one["name"] == "expert");
     assert_eq!(expert.expect("there is an expert")["detail"], "expert.logistic");
     let folds = client.ask("textDocument/foldingRange", document);
-    let line = |needle: &str| position(SMALL, SMALL.find(needle).expect("it is there"))["line"].clone();
-    let stages = folds.as_array().expect("a list").iter().find(|fold| fold["startLine"] == line("stages:"));
+    let line =
+        |needle: &str| position(SMALL, SMALL.find(needle).expect("it is there"))["line"].clone();
+    let stages =
+        folds.as_array().expect("a list").iter().find(|fold| fold["startLine"] == line("stages:"));
     let before = line("outputs:").as_u64().expect("a line") - 1;
     assert_eq!(stages.expect("stages fold")["endLine"], before);
     assert_eq!(client.end().code(), Some(0));
@@ -279,8 +488,18 @@ fn hints_count_actions_and_say_which_are_cached() {
             break found;
         }
     };
-    assert_eq!(found[..5], ["1 action, cached", "2 actions, cached", "1 action, cached", "4 actions, cached", "8 actions to run"]);
-    let lenses = client.ask("textDocument/codeLens", json!({ "textDocument": { "uri": uri(&path) } }));
+    assert_eq!(
+        found[..5],
+        [
+            "1 action, cached",
+            "2 actions, cached",
+            "1 action, cached",
+            "4 actions, cached",
+            "8 actions to run"
+        ]
+    );
+    let lenses =
+        client.ask("textDocument/codeLens", json!({ "textDocument": { "uri": uri(&path) } }));
     let commands: Vec<_> = lenses
         .as_array()
         .expect("a list")
@@ -304,17 +523,42 @@ fn a_fix_makes_the_mistake_go_away() {
     let path = lab.path("w.yaml");
     let mut client = start(&lab);
     for (from, to, code, title) in [
-        ("uses: expert.logistic", "uses: expert.logistics", "unknown_kind", "Change to `expert.logistic`"),
+        (
+            "uses: expert.logistic",
+            "uses: expert.logistics",
+            "unknown_kind",
+            "Change to `expert.logistic`",
+        ),
         ("over: [modality, fold]", "over: [modalty, fold]", "unknown_axis", "Change to `modality`"),
         ("over: [modality, fold]", "over: [modality]", "unknown_name", "Add `fold` to `over`"),
-        ("    over: [modality]\n    inputs: { cohort: cohort }\n", "    inputs: { cohort: cohort }\n", "unknown_name", "Add `modality` to `over`"),
-        ("features: features, cohort: cohort, folds", "features: feature, cohort: cohort, folds", "unknown_stage", "Change to `features`"),
-        ("cohort: cohort, folds: folds }", "cohort: cohort }", "missing_input", "Add the input `folds: folds`"),
+        (
+            "    over: [modality]\n    inputs: { cohort: cohort }\n",
+            "    inputs: { cohort: cohort }\n",
+            "unknown_name",
+            "Add `modality` to `over`",
+        ),
+        (
+            "features: features, cohort: cohort, folds",
+            "features: feature, cohort: cohort, folds",
+            "unknown_stage",
+            "Change to `features`",
+        ),
+        (
+            "cohort: cohort, folds: folds }",
+            "cohort: cohort }",
+            "missing_input",
+            "Add the input `folds: folds`",
+        ),
         ("inner_folds: 2", "inner_fold: 2", "unknown_option", "Change to `inner_folds`"),
         ("scheme: joint", "scheme: jont", "option_value", "Change to `joint`"),
         ("params.examples", "params.example", "unknown_param", "Change to `examples`"),
         ("name: small", "name: yes", "ambiguous_scalar", "Write true"),
-        ("    over: [rule, quality, fold]\n    inputs: { evidence", "    overr: [rule, quality, fold]\n    inputs: { evidence", "unknown_key", "Change to `over`"),
+        (
+            "    over: [rule, quality, fold]\n    inputs: { evidence",
+            "    overr: [rule, quality, fold]\n    inputs: { evidence",
+            "unknown_key",
+            "Change to `over`",
+        ),
     ] {
         let text = small(from, to);
         client.open(&path, &text);

@@ -99,7 +99,7 @@ pub(crate) fn expand(
     let (with, readable) = match with {
         Some(None) => (None, false),
         Some(with) => (with, true),
-        None => (None, true),
+        None => (None, !stage.misshapen.with),
     };
     let mut maker = VariantMaker::new(stage, world, (&uses, uses_node), with.as_ref(), readable);
     let mut mentioned = uses.axes.clone();

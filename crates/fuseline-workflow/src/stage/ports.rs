@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::WrittenStage;
 use super::edits::add_input;
 use super::expand::{Expanded, World};
+use super::{WrittenStage, strangers};
 use crate::catalogue::{Arity, Catalogue, InputPort, OutputPort, Role};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -97,6 +97,7 @@ pub(crate) fn check(
     found: &mut Vec<Diagnostic>,
 ) {
     let (stage, expanded, catalogue) = (&stages[stage], &all[stage], world.catalogue);
+    strangers(stage, &expanded.kinds, catalogue, found);
     let name = |kind: usize| catalogue.kinds()[kind].name.as_str();
     let uses = stage.uses.as_ref().map_or(&stage.name_place, |node| &node.place);
     if let Some(&first) = expanded.kinds.first() {
@@ -120,6 +121,7 @@ pub(crate) fn check(
     let mut said = BTreeMap::new();
     for &kind in &expanded.kinds {
         let Some(ports) = expanded.inputs(kind, catalogue) else { continue };
+        let before = found.len();
         for input in &stage.inputs {
             if !ports.iter().any(|port| port.name == input.port)
                 && said.insert(("unknown", input.port.clone()), ()).is_none()
@@ -134,7 +136,15 @@ pub(crate) fn check(
                 );
             }
         }
-        for port in ports.iter().filter(|port| port.required && port.read) {
+        // An input that is misspelt is not missing, too.
+        let meant: Vec<_> = found[before..]
+            .iter()
+            .filter_map(|found| found.fix.as_ref().map(|fix| fix.text.clone()))
+            .collect();
+        let needed = ports.iter().filter(|port| {
+            port.required && port.read && !stage.misshapen.inputs && !meant.contains(&port.name)
+        });
+        for port in needed {
             if !stage.inputs.iter().any(|input| input.port == port.name)
                 && said.insert(("missing", port.name.clone()), ()).is_none()
             {

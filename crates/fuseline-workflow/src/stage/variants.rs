@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::compiled::{Compiled, option_places};
 use super::expand::World;
 use super::points::{Table, written_point};
-use super::{WrittenStage, ports};
+use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::KindSpec;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
@@ -28,16 +28,24 @@ fn check_options(
     kind: &KindSpec,
     options: &Map<String, Value>,
     places: &OptionPlaces,
+    strangers: &[Stranger],
     found: &mut Vec<Diagnostic>,
 ) {
     for problem in options::check(&kind.name, &kind.options, options) {
+        // What stands beside `with` instead of in it is reported there.
+        let is_beside = |option: &String| strangers.iter().any(|stranger| stranger.key == *option);
+        if problem.missing.as_ref().is_some_and(is_beside) {
+            continue;
+        }
         let place = match problem.at_key {
             true => places.key_place(&problem.path),
             false => places.place(&problem.path),
         };
         let fix = problem.fix.map(|(written, meant)| Fix::word(&written, &meant, &place));
         found.push(
-            Diagnostic::error(problem.code, &place, problem.message).hint(problem.hint).fix(fix),
+            Diagnostic::error(problem.code, &place, problem.message)
+                .hint(problem.hint.unwrap_or_else(|| codes::options_advice(&kind.name)))
+                .fix(fix),
         );
     }
 }
@@ -57,7 +65,7 @@ pub(super) fn check_skeleton(
     };
     let places = option_places(stage);
     for kind in kinds {
-        check_options(&world.catalogue.kinds()[*kind], &options, &places, found);
+        check_options(&world.catalogue.kinds()[*kind], &options, &places, &stage.strangers, found);
     }
 }
 
@@ -201,7 +209,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             _ => Map::new(),
         };
         if self.readable && mistakes.is_empty() {
-            check_options(spec, &options, &self.places, found);
+            check_options(spec, &options, &self.places, &self.stage.strangers, found);
         }
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
+use super::slips::{self, Slip};
 use super::{Data, Entry, Node, Scalar, Style};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::files::{FileId, Files, Place};
 use crate::limits::Limits;
+use crate::{document, stage};
 
 /// The tree of a text; `None`, with the reason, when there is none.
 ///
@@ -58,6 +60,20 @@ pub(crate) fn parse(
         (false, _) => None,
     }
 }
+
+/// The keys that the language knows, of workflows and of stages.
+const KEYS: [&str; document::ROOT_KEYS.len() + stage::KEYS.len()] = {
+    let mut keys = [""; document::ROOT_KEYS.len() + stage::KEYS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = match at < stage::KEYS.len() {
+            true => stage::KEYS[at],
+            false => document::ROOT_KEYS[at - stage::KEYS.len()],
+        };
+        at += 1;
+    }
+    keys
+};
 
 struct Builder<'a> {
     file: FileId,
@@ -212,6 +228,11 @@ impl Builder<'_> {
     fn open(&mut self, place: &Place, anchor: usize, open: Open) -> bool {
         let is_key =
             matches!(self.stack.last(), Some(Frame { open: Open::Mapping { key: None, .. }, .. }));
+        if is_key && let Some(slip) = slips::without_dollar(self.text, place.span.start) {
+            let diagnostic = self.slip(codes::YAML_UNSUPPORTED, slip);
+            self.found.push(diagnostic);
+            return false;
+        }
         if is_key {
             return self.refuse(
                 place,
@@ -316,8 +337,23 @@ impl Builder<'_> {
         }
     }
 
+    fn slip(&self, code: Code, slip: Slip) -> Diagnostic {
+        let place = |span| Place::new(self.file, span);
+        let fix = slip.fix.map(|(span, text, title)| Fix::new(title, place(span), text));
+        Diagnostic::error(code, &place(slip.span), slip.message).hint(slip.hint).fix(fix)
+    }
+
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
         let at = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
+        let is_syntax = !matches!(
+            error.kind(),
+            ErrorKind::RecursionLimitExceeded
+                | ErrorKind::DirectiveDisallowed
+                | ErrorKind::UnknownAnchor
+        );
+        if is_syntax && let Some(slip) = slips::find(self.text, at, &KEYS) {
+            return self.slip(codes::YAML_SYNTAX, slip);
+        }
         let next = self.text[at..].chars().next().filter(|c| !c.is_control());
         let place = Place::new(self.file, at..at + next.map_or(0, char::len_utf8));
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,0 +1,339 @@
+//! Frequent slips behind a syntax error: the parser says where it could not go on, and this says what is wrong, and where.
+//!
+//! Lines are looked at as somebody reads them: by their indentation, their key and their first letters.
+
+use std::ops::Range;
+
+/// A slip, at bytes of the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Slip {
+    pub span: Range<usize>,
+    pub message: String,
+    pub hint: String,
+    /// What to replace, by what, and that in words.
+    pub fix: Option<(Range<usize>, String, String)>,
+}
+
+/// As many lines above an error are looked at.
+const MAX_LINES_ABOVE: usize = 2_000;
+
+/// A line with something on it.
+#[derive(Debug, Clone, Copy)]
+struct Line<'t> {
+    start: usize,
+    /// Without the blanks around it.
+    content: &'t str,
+    indent: usize,
+}
+
+impl<'t> Line<'t> {
+    fn at(&self) -> usize {
+        self.start + self.indent
+    }
+
+    fn end(&self) -> usize {
+        self.at() + self.content.len()
+    }
+
+    /// The key that the line begins with, and what stands behind its colon.
+    fn key(&self) -> Option<(&'t str, &'t str)> {
+        let (key, rest) = self.content.split_at(word_length(self.content));
+        let rest = rest.strip_prefix(':').filter(|_| !key.is_empty())?;
+        let value = without_comment(rest).trim();
+        (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some((key, value))
+    }
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(text.len())
+}
+
+fn without_comment(text: &str) -> &str {
+    text.find(" #").map_or(text, |comment| &text[..comment])
+}
+
+fn plural(spaces: usize) -> String {
+    if spaces == 1 { "1 space".to_owned() } else { format!("{spaces} spaces") }
+}
+
+/// Lines with something on them, up to that of a byte and the one behind it, last first.
+fn lines(text: &str, at: usize) -> (Option<Line<'_>>, Vec<Line<'_>>) {
+    let mut start = 0;
+    let mut before = Vec::new();
+    for whole in text.split('\n') {
+        let content = whole.trim();
+        let indent = whole.len() - whole.trim_start().len();
+        let line = Line { start, content, indent };
+        let is_blank = content.is_empty() || content.starts_with('#');
+        if start > at {
+            if !is_blank {
+                before.reverse();
+                before.truncate(MAX_LINES_ABOVE);
+                return (Some(line), before);
+            }
+        } else if !is_blank || start + whole.len() >= at {
+            before.push(line);
+        }
+        start += whole.len() + 1;
+    }
+    before.reverse();
+    before.truncate(MAX_LINES_ABOVE);
+    (None, before)
+}
+
+/// The slip that a syntax error at a byte likely comes from.
+pub(super) fn find(text: &str, at: usize, keys: &[&str]) -> Option<Slip> {
+    let (next, above) = lines(text, at);
+    let (line, above) = above.split_first()?;
+    tab(text, [Some(*line), next])
+        .or_else(|| expression_without_dollar(line))
+        .or_else(|| unclosed_quote(above))
+        .or_else(|| unclosed_bracket(line, above))
+        .or_else(|| unquoted_expression(line))
+        .or_else(|| no_space(line, keys).or_else(|| no_space(above.first()?, keys)))
+        .or_else(|| no_comma(text, line, at))
+        .or_else(|| no_colon(line, keys))
+        .or_else(|| dash(line, above))
+        .or_else(|| indentation(line, above, keys))
+}
+
+fn tab(text: &str, lines: [Option<Line<'_>>; 2]) -> Option<Slip> {
+    let is_tabbed = |line: &Line<'_>| text[line.start..line.at()].contains('\t');
+    let line = lines.into_iter().flatten().find(is_tabbed)?;
+    let span = line.start..line.at();
+    // Editors show a tab as wide as they like; two spaces a step is what workflows are written with.
+    let spaces = text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum();
+    Some(Slip {
+        message: "this line is indented with a tab".to_owned(),
+        hint: "indent with spaces; YAML does not allow tabs there".to_owned(),
+        fix: Some((span.clone(), " ".repeat(spaces), "indent with spaces".to_owned())),
+        span,
+    })
+}
+
+/// Where a line opens an expression, without the blanks.
+fn braces(line: &Line<'_>, opening: &str) -> Option<Range<usize>> {
+    let found = line.content.find(opening)?;
+    let end = line.content[found..].find("}}").map(|close| found + close + 2)?;
+    Some(line.at() + found..line.at() + end)
+}
+
+/// What an expression without its dollar should be.
+pub(super) fn without_dollar(text: &str, at: usize) -> Option<Slip> {
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let whole = text[start..].lines().next()?;
+    let indent = whole.len() - whole.trim_start().len();
+    expression_without_dollar(&Line { start, content: whole.trim(), indent })
+}
+
+fn expression_without_dollar(line: &Line<'_>) -> Option<Slip> {
+    let span = braces(line, "{{")?;
+    let before = &line.content[..span.start - line.at()];
+    if before.ends_with('$') || before.ends_with(['"', '\'']) {
+        return None;
+    }
+    let inside =
+        line.content[span.start - line.at()..span.end - line.at()].trim_matches(['{', '}']);
+    let right = format!("\"${{{{ {} }}}}\"", inside.trim());
+    Some(Slip {
+        message: "an expression begins with `${{`".to_owned(),
+        hint: format!("write {right}"),
+        fix: Some((span.clone(), right.clone(), format!("write {right}"))),
+        span,
+    })
+}
+
+fn unquoted_expression(line: &Line<'_>) -> Option<Slip> {
+    let span = braces(line, "${{")?;
+    let before = &line.content[..span.start - line.at()];
+    let is_quoted = before.matches('"').count() % 2 == 1 || before.matches('\'').count() % 2 == 1;
+    if is_quoted || !before.contains(['{', '[']) {
+        return None;
+    }
+    let right = format!("\"{}\"", &line.content[span.start - line.at()..span.end - line.at()]);
+    Some(Slip {
+        message: "an expression inside of `{ }` or `[ ]` must be quoted".to_owned(),
+        hint: format!("write {right}"),
+        fix: Some((span.clone(), right.clone(), format!("write {right}"))),
+        span,
+    })
+}
+
+/// A quotation that begins a value on a line above, and does not end there.
+fn unclosed_quote(above: &[Line<'_>]) -> Option<Slip> {
+    above.iter().find_map(|line| {
+        let (key, value) = line.key()?;
+        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+        if value[1..].contains(quote) {
+            return None;
+        }
+        let start = line.at() + line.content.find(value)?;
+        let end = start + value.len();
+        Some(Slip {
+            span: start..end,
+            message: format!("the quotation behind `{key}` is not closed"),
+            hint: format!("write {quote} at its end"),
+            fix: Some((end..end, quote.to_string(), format!("close it with {quote}"))),
+        })
+    })
+}
+
+/// A bracket that is still open when a line comes that is a key beside that of the bracket.
+fn unclosed_bracket(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
+    let mut until = line;
+    for opening in above {
+        let opens = opening.key().is_some_and(|(_, value)| value.starts_with(['[', '{']));
+        if opens && until.indent <= opening.indent && until.key().is_some() {
+            let mut open: Vec<(usize, char)> = Vec::new();
+            let mut quote = None;
+            let content = without_comment(opening.content);
+            for (at, letter) in content.char_indices() {
+                match (quote, letter) {
+                    (Some(own), letter) if own == letter => quote = None,
+                    (Some(_), _) => {}
+                    (None, '"' | '\'') => quote = Some(letter),
+                    (None, '[' | '{') => open.push((at, letter)),
+                    (None, ']' | '}') => _ = open.pop(),
+                    _ => {}
+                }
+            }
+            let (at, letter) = open.pop()?;
+            let close = if letter == '[' { "]" } else { " }" };
+            let (start, end) = (opening.at() + at, opening.at() + content.trim_end().len());
+            return Some(Slip {
+                span: start..start + 1,
+                message: format!("this `{letter}` is never closed"),
+                hint: format!("write `{}` where it ends", close.trim()),
+                fix: Some((
+                    end..end,
+                    close.to_owned(),
+                    format!("close it with `{}`", close.trim()),
+                )),
+            });
+        }
+        if opens {
+            return None;
+        }
+        until = opening;
+    }
+    None
+}
+
+/// `key:value`, which YAML takes for one word.
+fn no_space(line: &Line<'_>, keys: &[&str]) -> Option<Slip> {
+    let (key, rest) = line.content.split_at(word_length(line.content));
+    let value = rest.strip_prefix(':')?;
+    if !keys.contains(&key) || value.is_empty() || value.starts_with([' ', '\t']) {
+        return None;
+    }
+    let colon = line.at() + key.len();
+    Some(Slip {
+        span: line.at()..line.end(),
+        message: format!("a space is missing behind `{key}:`"),
+        hint: format!("write `{key}: {value}`"),
+        fix: Some((
+            colon + 1..colon + 1,
+            " ".to_owned(),
+            "put a space behind the colon".to_owned(),
+        )),
+    })
+}
+
+/// `{ a: b c: d }`: the parser stops at the second colon.
+fn no_comma(text: &str, line: &Line<'_>, at: usize) -> Option<Slip> {
+    let before = line.content.get(..at.checked_sub(line.at())?)?;
+    if !text[at..].starts_with(':') || !before.contains(['{', '[']) {
+        return None;
+    }
+    let word = before.len() - before.rfind(|c: char| c.is_whitespace()).map(|blank| blank + 1)?;
+    let start = at - word;
+    let gap = before[..before.len() - word].trim_end();
+    if word == 0 || gap.ends_with([',', '{', '[', ':']) {
+        return None;
+    }
+    let end = line.at() + gap.len();
+    Some(Slip {
+        span: start..at,
+        message: format!("a comma is missing before `{}`", &text[start..at]),
+        hint: "entries in braces are parted by commas".to_owned(),
+        fix: Some((end..end, ",".to_owned(), "put a comma there".to_owned())),
+    })
+}
+
+/// A line that is a name alone, or a known key without its colon.
+fn no_colon(line: &Line<'_>, keys: &[&str]) -> Option<Slip> {
+    let (word, rest) = line.content.split_at(word_length(line.content));
+    let is_alone = !word.is_empty() && rest.is_empty();
+    let is_key = rest.starts_with(' ') && keys.contains(&word) && !rest.contains(": ");
+    if !is_alone && !is_key {
+        return None;
+    }
+    let end = line.at() + word.len();
+    Some(Slip {
+        span: line.at()..end,
+        message: format!("a colon is missing behind `{word}`"),
+        hint: format!("write `{word}:{rest}`"),
+        fix: Some((end..end, ":".to_owned(), "put a colon there".to_owned())),
+    })
+}
+
+/// A key beside an item of a list.
+fn dash(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
+    let (key, _) = line.key()?;
+    let mut beside = above.iter().take_while(|other| other.indent >= line.indent);
+    let item =
+        beside.find(|other| other.indent == line.indent && other.content.starts_with("- "))?;
+    let name = item.content[1..].trim_start();
+    let length = item.content.len() - name.len();
+    let span = item.at()..item.at() + 1;
+    Some(Slip {
+        span,
+        message: format!("`-` begins an item of a list, and `{key}` beside it is a key"),
+        hint: format!("names are written without dashes: `{}`", without_comment(name)),
+        fix: Some((item.at()..item.at() + length, String::new(), "remove the dash".to_owned())),
+    })
+}
+
+/// A key that stands in no column of those above it, or below a key that has a value already.
+fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Slip> {
+    let (key, _) = line.key()?;
+    let previous = above.first()?;
+    let mut columns: Vec<&Line<'_>> = Vec::new();
+    for other in above {
+        if columns.last().is_none_or(|last| other.indent < last.indent) {
+            columns.push(other);
+        }
+    }
+    let has_value = previous.key().is_some_and(|(_, value)| !value.is_empty());
+    let is_too_far = line.indent > previous.indent && has_value;
+    if !is_too_far && columns.iter().any(|other| other.indent == line.indent) {
+        return None;
+    }
+    // The neighbour that is a key of the same sort, such as `uses` and `over`, or else the nearest.
+    let is_alike = |other: &&Line<'_>| {
+        let own = keys.contains(&key);
+        other.key().is_some_and(|(other, _)| keys.contains(&other) == own)
+    };
+    let distance = |other: &Line<'_>| other.indent.abs_diff(line.indent);
+    let nearest = columns.iter().copied().filter(is_alike).min_by_key(|other| distance(other));
+    let beside = match nearest {
+        Some(found) => found,
+        None => columns.iter().copied().min_by_key(|other| distance(other))?,
+    };
+    let (neighbour, _) = beside.key()?;
+    let spaces = plural(beside.indent);
+    Some(Slip {
+        span: line.at()..line.at() + key.len(),
+        message: format!(
+            "`{key}` is indented by {}, and `{neighbour}` above it by {}",
+            plural(line.indent),
+            beside.indent
+        ),
+        hint: format!("the keys of one mapping stand in one column: indent it by {spaces}"),
+        fix: Some((
+            line.start..line.at(),
+            " ".repeat(beside.indent),
+            format!("indent by {spaces}"),
+        )),
+    })
+}
