@@ -167,6 +167,7 @@ fn every_faulty_file_and_every_leak_gives_the_diagnostics_of_check() {
     let mut files = yaml_files("crates/fuseline-workflow/tests/cases/faulty");
     assert!(files.len() >= 73, "{} faulty files", files.len());
     files.extend(yaml_files("tests/cases/plans"));
+    files.extend(yaml_files("tests/cases/slips"));
     for folder in ["refused", "legal", "refused_while_running"] {
         files.extend(yaml_files(&format!("tests/cases/leaks/{folder}")));
     }

@@ -109,6 +109,9 @@ impl Fix {
                 return None;
             }
             self.place.span = self.place.span.start + 1..self.place.span.end - 1;
+        } else if self.text.starts_with("${{") {
+            // Inside of braces it would be read as a mapping.
+            self.text = format!("\"{}\"", self.text);
         }
         Some(self)
     }

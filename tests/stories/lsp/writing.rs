@@ -603,3 +603,37 @@ fn the_shipped_workflows_are_read_without_a_word_of_their_own() {
     }
     assert_eq!(client.end().code(), Some(0));
 }
+
+#[test]
+fn every_fix_that_is_offered_makes_its_mistake_go_away() {
+    let lab = Lab::new();
+    let mut client = start(&lab);
+    let mut files = super::yaml_files("crates/fuseline-workflow/tests/cases/faulty");
+    files.extend(super::yaml_files("tests/cases/slips"));
+    let mut fixes = 0;
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a case can be read");
+        client.open(&path, &text);
+        let found = client.diagnostics(&path, Some(1));
+        for (version, one) in (2..).zip(found.iter().filter(|one| one["data"]["fix"].is_object())) {
+            let fix = &one["data"]["fix"];
+            let edit = json!({ "documentChanges": [{
+                "textDocument": { "uri": fix["uri"] },
+                "edits": [{ "range": fix["range"], "newText": fix["text"] }],
+            }] });
+            let mended = edited(&text, &path, &edit);
+            assert_ne!(mended, text, "{}: {fix}", path.display());
+            client.replace(&path, version, &mended);
+            let left = client.diagnostics(&path, Some(version));
+            let same = |other: &Value| {
+                other["data"]["message"] == one["data"]["message"]
+                    && other["range"]["start"] == one["range"]["start"]
+            };
+            assert!(!left.iter().any(same), "{}: {one} stays after {fix}", path.display());
+            fixes += 1;
+        }
+        client.close(&path);
+    }
+    assert!(fixes >= 80, "{fixes} fixes");
+    assert_eq!(client.end().code(), Some(0));
+}
