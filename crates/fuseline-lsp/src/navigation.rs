@@ -144,15 +144,15 @@ fn check_name(symbol: &Symbol, name: &str, all: &[Occurrence]) -> Result<(), Str
         return Err(format!("`{name}` has a meaning of its own in expressions"));
     }
     let (what, wanted) = match symbol {
-        Symbol::Param(_) => ("param", Symbol::Param(name.to_owned())),
-        Symbol::Axis(_) => ("axis", Symbol::Axis(name.to_owned())),
-        Symbol::Stage(_) => ("stage", Symbol::Stage(name.to_owned())),
-        Symbol::Field(axis, _) => ("field", Symbol::Field(axis.clone(), name.to_owned())),
+        Symbol::Param(_) => ("a param", Symbol::Param(name.to_owned())),
+        Symbol::Axis(_) => ("an axis", Symbol::Axis(name.to_owned())),
+        Symbol::Stage(_) => ("a stage", Symbol::Stage(name.to_owned())),
+        Symbol::Field(axis, _) => ("a field", Symbol::Field(axis.clone(), name.to_owned())),
         Symbol::Point(..) => return Ok(()),
     };
     let is_taken = all.iter().any(|other| other.is_definition && other.symbol == wanted);
     match is_taken && wanted != *symbol {
-        true => Err(format!("there is a {what} `{name}` already")),
+        true => Err(format!("there is {what} `{name}` already")),
         false => Ok(()),
     }
 }

@@ -452,9 +452,9 @@ impl Parser<'_> {
         self.text[offset..].find(['\n', '\r']).map_or(self.text.len(), |end| offset + end)
     }
 
-    /// Goes to the line behind that of a byte.
+    /// Goes to the line behind that of the byte before an offset.
     fn go_behind(&mut self, offset: usize) {
-        let line = self.lines.partition_point(|line| line.start <= offset);
+        let line = self.lines.partition_point(|line| line.start < offset);
         self.at = line.max(self.at + 1);
     }
 

@@ -72,6 +72,13 @@ fn what_is_half_written_keeps_its_place() {
 }
 
 #[test]
+fn what_is_never_closed_ends_before_the_next_key_beside_it() {
+    assert_eq!(read("a:\n  b: [x, \nc:\n  d: 1"), r#"{a: {b: ["x"]}, c: {d: "1"}}"#);
+    assert_eq!(read("a:\n  b: { x: y\n  c: 1"), r#"{a: {b: {x: "y"}, c: "1"}}"#);
+    assert_eq!(read("a: \"x\nb: 1"), r#"{a: "x", b: "1"}"#);
+}
+
+#[test]
 fn any_text_gives_a_tree_with_spans_inside_of_it() {
     fn check(node: &Node, text: &str) {
         assert!(text.get(node.span.clone()).is_some(), "{:?} in {text:?}", node.span);
