@@ -19,7 +19,7 @@ Examples:
   fuseline check workflow.yaml
   fuseline check workflow.yaml --format json           for editors and continuous integration
   fuseline check workflow.yaml --format sarif          for code review
-  fuseline check - < workflow.yaml                     what an editor has not saved")]
+  fuseline check - --stdin-path workflow.yaml          what an editor has not saved")]
 pub struct Args {
     #[command(flatten)]
     pub workflow: WorkflowArgs,

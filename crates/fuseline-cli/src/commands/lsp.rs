@@ -5,7 +5,8 @@ use crate::exit::{Exit, Failure};
 /// Arguments of `lsp`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Editors start this command themselves; docs/editors.md has the lines for each of them.")]
+Examples:
+  fuseline lsp                                         editors start it: docs/editors.md has their lines")]
 pub struct Args {
     /// Speak over standard input and output, as is done in any case: some editors say so
     #[arg(long)]
