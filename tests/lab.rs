@@ -167,6 +167,8 @@ pub enum Need {
     Shells,
     /// The right to mount a filesystem.
     Mount,
+    /// Neovim.
+    Editor,
 }
 
 impl Need {
@@ -179,6 +181,7 @@ impl Need {
             Self::Browser => "browser",
             Self::Shells => "shells",
             Self::Mount => "mount",
+            Self::Editor => "editor",
         }
     }
 }

@@ -5,7 +5,7 @@ Writes a workflow of so many lines, opens it in `fuseline lsp`, and types into i
 its removal at a time, each when the one before has been answered. Beside each it asks for completion and for a hover at the
 same place. Prints a table in milliseconds, with the server's debounce in it.
 
-    bench/editor/keystroke.py --command target/release/fuseline --lines 1000 --keys 500
+    bench/editor/keystroke.py --fuseline target/release/fuseline --lines 1000 --keys 500
 
 `--check` types twenty letters into a small workflow and fails when an answer is missing; it looks at no clock.
 """
@@ -144,14 +144,14 @@ def percentile(values, share):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--command", default="target/release/fuseline")
+    parser.add_argument("--fuseline", default="target/release/fuseline")
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--keys", type=int, default=500)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     if given.check:
         given.lines, given.keys = 60, 20
-    command = str(pathlib.Path(given.command).resolve())
+    command = str(pathlib.Path(given.fuseline).resolve())
     text = workflow(given.lines)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "workflow.yaml")

@@ -637,3 +637,58 @@ fn every_fix_that_is_offered_makes_its_mistake_go_away() {
     assert!(fixes >= 80, "{fixes} fixes");
     assert_eq!(client.end().code(), Some(0));
 }
+
+/// The blocks of code in a language that a document shows.
+fn blocks<'t>(document: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    document.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn neovim_shows_and_mends_with_the_lines_of_the_documentation() {
+    if std::process::Command::new("nvim").arg("--version").output().is_err() {
+        return fuseline_tests::skip(fuseline_tests::Need::Editor, "there is no nvim");
+    }
+    let lab = Lab::new();
+    let text = super::fine().replacen("uses: expert.logistic", "uses: expert.logistics", 1);
+    lab.write("w.yaml", text);
+    let documentation =
+        std::fs::read_to_string(root().join("docs/editors.md")).expect("a document");
+    // Debian has a version that knows the second of them.
+    let lines = blocks(&documentation, "lua")[1];
+    let command =
+        format!("cmd = {{ {:?}, \"lsp\" }}", fuseline_tests::fuseline().display().to_string());
+    let lines = lines.replace("cmd = { \"fuseline\", \"lsp\" }", &command);
+    assert!(lines.contains(&command), "the documentation starts the server");
+    lab.write("init.lua", format!("vim.cmd('filetype on')\n{lines}"));
+    let script = root().join("tests/stories/lsp/neovim.lua");
+    let ran = std::process::Command::new("nvim")
+        .args(["--headless", "-n", "-u"])
+        .arg(lab.path("init.lua"))
+        .arg("-c")
+        .arg(format!("luafile {}", script.display()))
+        .current_dir(lab.path(""))
+        .env("WORKFLOW", lab.path("w.yaml"))
+        .env("XDG_STATE_HOME", lab.path("state"))
+        .output()
+        .expect("neovim can be started");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let shown: Value = said
+        .lines()
+        .find_map(|line| serde_json::from_str(line).ok())
+        .unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&ran.stderr)));
+    let message = shown["message"].as_str().expect("text");
+    assert!(message.starts_with("there is no stage kind `expert.logistics`"), "{message}");
+    assert_eq!(shown["title"], "Change to `expert.logistic`");
+    assert!(
+        shown["hover"].as_str().is_some_and(|text| text.contains("**expert.logistic**")),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_bench_of_keystrokes_gets_an_answer_to_each() {
+    if let Some(said) = fuseline_tests::bench("bench/editor/keystroke.py") {
+        assert_eq!(said.trim(), "20 keystrokes answered");
+    }
+}
