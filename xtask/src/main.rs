@@ -85,7 +85,7 @@ fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     run(Command::new("python3")
         .current_dir(root.join("python"))
         .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
-        .env("PYTHONPATH", ".")
+        .env("PYTHONPATH", root.join("python"))
         .args(["-m", "pytest", "--quiet", "tests"]))
 }
 
