@@ -179,7 +179,9 @@ impl StageKind for Summarize {
         let intervals = self.intervals(&tested, &rows, inputs.seed())?;
         let examples = tested.rows.len() as f64;
         let alike = Alike::of(&rows, &experts, &tested, &counts.scheme);
-        if let Some(caution) = alike.caution(&counts.scheme, groups, is_test) {
+        if let Some(caution) =
+            alike.caution(&counts.scheme, groups, is_test && counts.reads_quality != Some(false))
+        {
             outputs.caution(caution);
         }
         if let Some(caution) = related_qualities(&experts, &counts.scheme)? {
