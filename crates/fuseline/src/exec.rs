@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use fuseline_cache::{ActionKey, Cache, OutputRecord};
 use fuseline_engine::{
-    Completion, Job, LocalExecutor, StageError, find_job, is_cautions, read_batch, read_cautions,
+    Completion, Job, LocalExecutor, StageError, find_job, is_cautions, is_discovered, read_batch,
+    read_cautions,
 };
 
 use crate::error::Error;
@@ -102,7 +103,7 @@ fn exec_job(cache: &Cache, mut job: Job, options: &ExecOptions) -> Result<Execut
         Some(output) => read_cautions(cache, &output.digest).map_err(failure)?,
         None => Vec::new(),
     };
-    outputs.retain(|output| !is_cautions(output));
+    outputs.retain(|output| !is_cautions(output) && !is_discovered(output));
     Ok(Execution { action, key: job.key, seconds, cpu_seconds, cautions, outputs })
 }
 

@@ -180,7 +180,8 @@ impl Planner<'_> {
         let mut execute_all = |index: &Index| {
             // A plan that is looked up again is shown from its beginning.
             observer(RunProgress::Planned(&stages));
-            let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
+            let keys = &|| previous_keys(cache, &name);
+            let previous = PreviousRun { index, keys, files: &open.services.files };
             let mut note = |event: Event| {
                 observer(RunProgress::Event(&event));
                 record.note(&event);
