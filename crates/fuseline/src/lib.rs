@@ -95,6 +95,7 @@ mod run_context;
 mod run_options;
 mod runs;
 mod selection;
+pub mod settings;
 mod show;
 mod study;
 mod suggest;
@@ -122,6 +123,7 @@ pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_pro
 pub use report::{FigureForm, ReportOptions, deposit, figures, report};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 pub use runs::find_run;
+pub use settings::{LoadedSettings, Settings, cache_folder, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
 pub use table::{Form, Shown, Table, TableError};
