@@ -1,11 +1,12 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Parser, ValueEnum};
-use fuseline::Study;
+use fuseline::{Study, cache_folder};
 
 use crate::commands::Command;
+use crate::exit::Failure;
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]
@@ -71,6 +72,11 @@ pub struct WorkflowArgs {
 }
 
 impl WorkflowArgs {
+    /// The folder of the workflow.
+    pub fn folder(&self) -> &Path {
+        self.workflow.parent().unwrap_or(Path::new("."))
+    }
+
     /// The study that the arguments describe.
     pub fn study(&self) -> Study {
         let Self { workflow, set, params, plugin_path, isolation, max_actions } = self;
@@ -94,15 +100,26 @@ impl WorkflowArgs {
 /// Where the cache is.
 #[derive(Arguments)]
 pub struct CacheArgs {
-    /// The cache folder
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FUSELINE_CACHE",
-        hide_env_values = true,
-        default_value = "cache"
-    )]
-    pub cache: PathBuf,
+    /// The cache folder [env: FUSELINE_CACHE] [setting: cache.path] [default: cache]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The cache folder of a command without a workflow.
+    pub fn folder(&self) -> Result<PathBuf, Failure> {
+        self.folder_for(Path::new("."))
+    }
+
+    /// The cache folder of a command about a workflow in a folder.
+    pub fn folder_for(&self, workflow: &Path) -> Result<PathBuf, Failure> {
+        Ok(cache_folder(self.cache.as_deref(), workflow)?)
+    }
+
+    /// The folder that is asked for by the argument.
+    pub fn argument(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
 }
 
 /// How fusion rules run.

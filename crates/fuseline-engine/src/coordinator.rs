@@ -87,6 +87,8 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     updates: Sender<Update>,
     /// Whether it was said that the run stops.
     told: bool,
+    /// Whether the executor was told so.
+    has_stopped: bool,
     /// Resources of the actions in flight.
     used: Resources,
     failures: Vec<ActionFailure>,
@@ -135,6 +137,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             keys_in_flight: BTreeSet::new(),
             updates,
             told: false,
+            has_stopped: false,
             used: Resources::default(),
             failures: Vec::new(),
             executed: BTreeMap::new(),
@@ -146,6 +149,11 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     /// Whether nothing new may start.
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || (!self.options.keep_going && !self.failures.is_empty())
+    }
+
+    /// Whether nothing new may start from now on; true once.
+    pub fn begins_to_stop(&mut self) -> bool {
+        self.stopping() && !std::mem::replace(&mut self.has_stopped, true)
     }
 
     /// Whether nothing is executed and nothing is to be looked up.

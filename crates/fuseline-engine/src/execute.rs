@@ -261,6 +261,9 @@ fn drive(
 ) -> Result<(), ExecuteError> {
     loop {
         run.settle()?;
+        if run.begins_to_stop() {
+            queue.stop();
+        }
         let submissions = run.jobs_to_submit();
         if !submissions.is_empty() {
             queue.submit(submissions);

@@ -74,6 +74,12 @@ pub struct JobLimits {
     pub cpu: Option<f64>,
     /// Bytes of memory that it uses.
     pub memory: Option<u64>,
+    /// Wall time that a cluster is asked for.
+    #[serde(default)]
+    pub time: Option<Duration>,
+    /// GPUs that a cluster is asked for.
+    #[serde(default)]
+    pub gpus: Option<u32>,
 }
 
 /// Executes jobs on threads of this process.

@@ -48,7 +48,7 @@ pub use files::{FileDigests, open_regular};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Job, JobLimits, LocalExecutor};
-pub use job_folder::{JobFolder, damaged_jobs, find_job, read_batch};
+pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
 pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};

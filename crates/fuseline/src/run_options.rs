@@ -9,6 +9,7 @@ use fuseline_engine::{Caution, Class, Event, Executor, JobFolder};
 use fuseline_workflow::{Diagnostic, Files};
 
 use crate::error::Error;
+use crate::settings::ExecutorName;
 
 /// How a study is run.
 #[derive(Debug, Clone)]
@@ -27,8 +28,12 @@ pub struct RunOptions {
     pub keep_going: bool,
     /// Whether to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
+    /// What executes actions; as the settings say by default.
+    pub executor: Option<ExecutorName>,
     /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
     pub stop: Arc<AtomicBool>,
+    /// Once it is raised, what an engine has in flight is cancelled, too.
+    pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for RunOptions {
@@ -41,7 +46,9 @@ impl Default for RunOptions {
             memory: None,
             keep_going: false,
             rehash: false,
+            executor: None,
             stop: Arc::default(),
+            cancel: Arc::default(),
         }
     }
 }

@@ -65,8 +65,8 @@ Examples:
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Args::Status { cache, format } => status(&open_cache(&cache.cache)?, *format),
-        Args::Verify { cache, format } => verify(&open_cache(&cache.cache)?, *format),
+        Args::Status { cache, format } => status(&open_cache(cache.folder()?)?, *format),
+        Args::Verify { cache, format } => verify(&open_cache(cache.folder()?)?, *format),
         Args::Gc { cache, keep_runs, grace, pin, dry_run, format } => {
             let options = GcOptions {
                 keep_runs: *keep_runs,
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                 pins: pin.clone(),
                 dry_run: *dry_run,
             };
-            gc(&open_cache(&cache.cache)?, &options, *format)
+            gc(&open_cache(cache.folder()?)?, &options, *format)
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // An error of the cache comes after those of the workflow.
-    let cache = cache_if_exists(&args.cache.cache);
+    let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
     if let (Ok(Some(cache)), false) = (&cache, args.rehash) {
         study.use_memos(cache);
     }

@@ -70,7 +70,7 @@ impl From<FigureForm> for fuseline::FigureForm {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let cache = open_cache(&args.cache.cache)?;
+    let cache = open_cache(args.cache.folder()?)?;
     let run = find_run(&cache, &args.run)?;
     let figures = args.format.map(Into::into);
     let options = ReportOptions { stage: args.stage.clone(), figures };

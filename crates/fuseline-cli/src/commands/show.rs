@@ -46,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // A cache that is not there is an error after those of the selection and of the workflow.
-    let cache = open_cache(&args.cache.cache);
+    let cache = open_cache(args.cache.folder_for(args.workflow.folder())?);
     if let Ok(cache) = &cache {
         study.use_memos(cache);
     }

@@ -43,6 +43,7 @@ impl Coordinator<'_, '_, '_> {
     pub fn update(&mut self, Update { action, news }: Update) -> Result<(), ExecuteError> {
         match news {
             News::Started => self.started(action),
+            News::Note(message) => (self.observe)(Event::Engine { message }),
             News::Ended(completion, time) => self.ended(action, completion, time.as_secs_f64())?,
         }
         Ok(())
