@@ -91,6 +91,7 @@ mod noted_warnings;
 mod plugin_path;
 mod report;
 mod ro_crate;
+mod rule_wheel;
 mod run;
 mod run_context;
 mod run_options;
@@ -121,8 +122,11 @@ pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
 pub use executors::cancel_run;
-pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
+pub use plugin_path::{
+    LOCK_FILE, SearchFolder, nearest_lock, plugin_path, search_folders, services, worker_program,
+};
 pub use report::{FigureForm, ReportOptions, deposit, figures, report};
+pub use rule_wheel::rule_wheel;
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 pub use runs::{find_run, find_run_id};
 pub use settings::{LoadedSettings, Settings, cache_folder, settings_schema};
