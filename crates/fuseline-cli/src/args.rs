@@ -1,11 +1,13 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, ValueEnum};
-use fuseline::Study;
+use fuseline::{RemoteAddress, RemoteSettings, Study};
 
 use crate::commands::Command;
+use crate::exit::Failure;
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]
@@ -103,6 +105,83 @@ pub struct CacheArgs {
         default_value = "cache"
     )]
     pub cache: PathBuf,
+}
+
+/// A cache elsewhere.
+#[derive(Arguments)]
+pub struct RemoteArgs {
+    /// A remote cache to take results from: s3://BUCKET/PREFIX, https://HOST/PATH, or a folder
+    // A text and not an address: an error of the parser would show it, and with it a secret.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FUSELINE_REMOTE",
+        hide_env_values = true,
+        help_heading = "Remote cache"
+    )]
+    pub remote: Option<String>,
+    /// The use of the remote cache [default: read]
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        env = "FUSELINE_REMOTE_MODE",
+        hide_env_values = true,
+        help_heading = "Remote cache"
+    )]
+    pub remote_mode: Option<RemoteMode>,
+    /// How long the remote cache may go without an answer [default: 10]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "FUSELINE_REMOTE_TIMEOUT",
+        hide_env_values = true,
+        help_heading = "Remote cache"
+    )]
+    pub remote_timeout: Option<f64>,
+}
+
+impl RemoteArgs {
+    /// The remote, unless none is named.
+    pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
+        let Some(text) = self.remote.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let address: RemoteAddress =
+            text.parse().map_err(|error| Failure::wrong(format!("--remote: {error}")))?;
+        let mut settings = RemoteSettings::new(address);
+        if let Some(mode) = self.remote_mode {
+            settings.mode = mode.into();
+        }
+        if let Some(seconds) = self.remote_timeout {
+            let timeout = Duration::try_from_secs_f64(seconds).ok();
+            settings.timeout = timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
+                Failure::wrong("--remote-timeout needs a number of seconds above 0")
+            })?;
+        }
+        Ok(Some(settings))
+    }
+}
+
+/// The use that is made of a remote cache.
+#[derive(Debug, ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteMode {
+    /// Take results from it
+    Read,
+    /// Take results from it, and send it what is executed
+    Write,
+    /// Leave it alone
+    Off,
+}
+
+impl From<RemoteMode> for fuseline::RemoteMode {
+    fn from(mode: RemoteMode) -> Self {
+        match mode {
+            RemoteMode::Read => Self::Read,
+            RemoteMode::Write => Self::Write,
+            RemoteMode::Off => Self::Off,
+        }
+    }
 }
 
 /// How fusion rules run.

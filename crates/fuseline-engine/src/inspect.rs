@@ -3,7 +3,9 @@
 //! Takes no lease and writes nothing, so that the cache of another user can be inspected too.
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, PreviousKeys};
+use fuseline_cache::{
+    ActionKey, ActionRecord, Cache, CacheError, Index, OutputRecord, PreviousKeys,
+};
 
 use crate::explain::{last_record, reason};
 use crate::key::Field;
@@ -117,12 +119,14 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    fn from_record(cache: &Cache, record: Option<ActionRecord>) -> Self {
+    fn from_record(cache: &Cache, key: &ActionKey, record: Option<ActionRecord>) -> Self {
         let Some(record) = record else { return Self::Unknown };
-        let is_missing = |digest: &Digest, size| !cache.has_object(digest, size);
-        match record.outputs.iter().find(|output| is_missing(&output.digest, output.size)) {
-            Some(missing) => Self::ObjectMissing(missing.port.clone(), missing.digest),
-            None => Self::Cached(record),
+        let Some(missing) = missing_output(cache, &record) else { return Self::Cached(record) };
+        // Objects that went from here may still be with the remote.
+        let remote = cache.find_remote_action(key);
+        match remote.filter(|record| missing_output(cache, record).is_none()) {
+            Some(record) => Self::Cached(record),
+            None => Self::ObjectMissing(missing.port.clone(), missing.digest),
         }
     }
 
@@ -145,12 +149,17 @@ impl Lookup {
     }
 }
 
+/// The first output of a record whose object cannot be had.
+fn missing_output<'r>(cache: &Cache, record: &'r ActionRecord) -> Option<&'r OutputRecord> {
+    record.outputs.iter().find(|output| !cache.has_object(&output.digest, output.size))
+}
+
 /// Looks a key up for use: its record is renewed, so that a collection keeps it.
 pub(crate) fn look_up(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    Ok(Lookup::from_record(cache, cache.get_action(key)?))
+    Ok(Lookup::from_record(cache, key, cache.get_action(key)?))
 }
 
 /// Looks a key up and writes nothing.
 pub fn peek(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    Ok(Lookup::from_record(cache, cache.peek_action(key)?))
+    Ok(Lookup::from_record(cache, key, cache.peek_action(key)?))
 }

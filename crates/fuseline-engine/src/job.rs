@@ -225,6 +225,8 @@ impl LocalExecutor<'_> {
             }
             inputs = inputs.provenance(provenance);
         }
+        // Together: one after the other they would each cost the way to the remote and back.
+        self.cache.fetch_objects(job.inputs.iter().map(|given| given.digest));
         for given in &job.inputs {
             inputs =
                 inputs.lazy(&given.port, given.point.clone(), |columns| self.load(given, columns));

@@ -88,6 +88,7 @@ mod error;
 mod exec;
 mod noted_warnings;
 mod plugin_path;
+mod remote;
 mod report;
 mod ro_crate;
 mod run;
@@ -112,6 +113,10 @@ pub use fuseline_engine::{
     ActionPreview, Caution, Class, Event, Inspection, Manifest, Plan, inspect,
 };
 pub use fuseline_host::Isolation;
+pub use fuseline_remote::{
+    AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings, RemoteStatus, Requests,
+    Transfer,
+};
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};
@@ -119,6 +124,7 @@ pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch};
 pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
+pub use remote::{attach_remote, pull, push};
 pub use report::{FigureForm, ReportOptions, deposit, figures, report};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 pub use runs::find_run;
