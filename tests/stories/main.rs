@@ -23,6 +23,7 @@ mod midfusion;
 mod plans;
 mod plugins;
 mod results;
+mod settings;
 mod sources;
 mod storage;
 mod study;

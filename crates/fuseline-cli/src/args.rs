@@ -1,10 +1,9 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Parser, ValueEnum};
-use fuseline::{RemoteAddress, RemoteSettings, Study};
+use fuseline::{RemoteSettings, Study, cache_folder, remote_settings};
 
 use crate::commands::Command;
 use crate::exit::Failure;
@@ -73,6 +72,11 @@ pub struct WorkflowArgs {
 }
 
 impl WorkflowArgs {
+    /// The folder of the workflow.
+    pub fn folder(&self) -> &Path {
+        self.workflow.parent().unwrap_or(Path::new("."))
+    }
+
     /// The study that the arguments describe.
     pub fn study(&self) -> Study {
         let Self { workflow, set, params, plugin_path, isolation, max_actions } = self;
@@ -96,74 +100,55 @@ impl WorkflowArgs {
 /// Where the cache is.
 #[derive(Arguments)]
 pub struct CacheArgs {
-    /// The cache folder
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FUSELINE_CACHE",
-        hide_env_values = true,
-        default_value = "cache"
-    )]
-    pub cache: PathBuf,
+    /// The cache folder [env: FUSELINE_CACHE] [setting: cache.path] [default: cache]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
 }
 
-/// A cache elsewhere.
-#[derive(Arguments)]
-pub struct RemoteArgs {
-    /// A remote cache to take results from: s3://BUCKET/PREFIX, https://HOST/PATH, or a folder
-    // A text and not an address: an error of the parser would show it, and with it a secret.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FUSELINE_REMOTE",
-        hide_env_values = true,
-        help_heading = "Remote cache"
-    )]
-    pub remote: Option<String>,
-    /// The use of the remote cache [default: read]
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        env = "FUSELINE_REMOTE_MODE",
-        hide_env_values = true,
-        help_heading = "Remote cache"
-    )]
-    pub remote_mode: Option<RemoteMode>,
-    /// How long the remote cache may go without an answer [default: 10]
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "FUSELINE_REMOTE_TIMEOUT",
-        hide_env_values = true,
-        help_heading = "Remote cache"
-    )]
-    pub remote_timeout: Option<f64>,
-}
+impl CacheArgs {
+    /// The cache folder of a command without a workflow.
+    pub fn folder(&self) -> Result<PathBuf, Failure> {
+        self.folder_for(Path::new("."))
+    }
 
-impl RemoteArgs {
-    /// The remote, unless none is named.
-    pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
-        let Some(text) = self.remote.as_deref().filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        let address: RemoteAddress =
-            text.parse().map_err(|error| Failure::wrong(format!("--remote: {error}")))?;
-        let mut settings = RemoteSettings::new(address);
-        if let Some(mode) = self.remote_mode {
-            settings.mode = mode.into();
-        }
-        if let Some(seconds) = self.remote_timeout {
-            let timeout = Duration::try_from_secs_f64(seconds).ok();
-            settings.timeout = timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-                Failure::wrong("--remote-timeout needs a number of seconds above 0")
-            })?;
-        }
-        Ok(Some(settings))
+    /// The cache folder of a command about a workflow in a folder.
+    pub fn folder_for(&self, workflow: &Path) -> Result<PathBuf, Failure> {
+        Ok(cache_folder(self.cache.as_deref(), workflow)?)
+    }
+
+    /// The folder that is asked for by the argument.
+    pub fn argument(&self) -> Option<&Path> {
+        self.cache.as_deref()
     }
 }
 
-/// The use that is made of a remote cache.
+/// A remote cache.
+#[derive(Arguments)]
+pub struct RemoteArgs {
+    /// A cache elsewhere to take results from: s3://BUCKET/PREFIX, https://HOST/PATH or a folder [env: FUSELINE_REMOTE]
+    /// [setting: cache.remote]
+    // A text and not an address: an error of the parser would show it, and with it a secret.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    /// The use of the remote cache [env: FUSELINE_REMOTE_MODE] [setting: cache.mode] [default: read]
+    #[arg(long, value_name = "MODE", value_enum)]
+    remote_mode: Option<RemoteMode>,
+}
+
+impl RemoteArgs {
+    /// The remote of a command without a workflow, unless none is named.
+    pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
+        self.settings_for(Path::new("."))
+    }
+
+    /// The remote of a command about a workflow in a folder, unless none is named.
+    pub fn settings_for(&self, workflow: &Path) -> Result<Option<RemoteSettings>, Failure> {
+        let mode = self.remote_mode.map(Into::into);
+        Ok(remote_settings(self.remote.as_deref(), mode, workflow)?)
+    }
+}
+
+/// The use of a remote cache.
 #[derive(Debug, ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteMode {
     /// Take results from it

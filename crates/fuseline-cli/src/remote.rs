@@ -2,16 +2,9 @@
 
 use std::sync::Arc;
 
-use fuseline::{Cache, RemoteCache, RemoteReport};
+use fuseline::{RemoteCache, RemoteReport, RemoteStatus};
 
-use crate::args::RemoteArgs;
-use crate::exit::Failure;
 use crate::{amount, print};
-
-/// A cache with the remote that the arguments name behind it.
-pub fn attach(cache: Cache, args: &RemoteArgs) -> Result<(Cache, Option<Arc<RemoteCache>>), Failure> {
-    Ok(fuseline::attach_remote(cache, args.settings()?.as_ref())?)
-}
 
 /// Ends the use of a remote by a command that only looks.
 pub fn finish(remote: Option<&RemoteCache>) {
@@ -23,6 +16,21 @@ pub fn warn(report: Option<&RemoteReport>) {
     if let Some(warning) = report.and_then(|report| report.warning.as_ref()) {
         print::note(format!("warning: {warning}"));
     }
+}
+
+/// The state of a remote, a line an item.
+pub fn status_text(state: Option<&RemoteStatus>, report: &RemoteReport) -> String {
+    let mut text = format!("{} ({})", report.remote, report.mode);
+    match (state, &report.warning) {
+        (Some(RemoteStatus { packs, pack_bytes, kept_packs, kept_records, .. }), _) => {
+            let bytes = amount::bytes(*pack_bytes);
+            text += &format!("\n  {packs} packs of records, {bytes}");
+            text += &format!("\n  {kept_packs} packs known here, with {kept_records} records");
+        }
+        (None, Some(warning)) => text += &format!("\n  {warning}"),
+        (None, None) => text += "\n  it does not answer",
+    }
+    text
 }
 
 /// One sentence on the traffic; none when there was no traffic and nothing was found.

@@ -1,7 +1,6 @@
 //! A remote behind a cache: what it reads.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -9,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, ActionRecord, Cache, Remote};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::address::RemoteAddress;
 use crate::bucket::{Bucket, ConnectError, RequestError};
@@ -23,8 +24,6 @@ pub(crate) const LAYOUT: &str = "v1";
 const MAX_OTHER_PACKS: usize = 64;
 /// So many objects or packs are fetched at once.
 const FETCH_THREADS: usize = 16;
-/// How long a request may go without an answer, unless the settings say otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A remote, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +37,18 @@ pub struct RemoteSettings {
 }
 
 impl RemoteSettings {
+    /// How long a request may go without an answer, unless it is said otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
     /// A remote that is read.
     pub fn new(address: RemoteAddress) -> Self {
-        Self { address, mode: RemoteMode::default(), timeout: DEFAULT_TIMEOUT }
+        Self { address, mode: RemoteMode::default(), timeout: Self::DEFAULT_TIMEOUT }
     }
 }
 
 /// The use that is made of a remote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum RemoteMode {
     /// Results are taken from it.
     #[default]
@@ -64,16 +67,6 @@ impl RemoteMode {
             Self::Write => "write",
             Self::Off => "off",
         }
-    }
-}
-
-impl FromStr for RemoteMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let modes = [Self::Read, Self::Write, Self::Off];
-        let mode = modes.into_iter().find(|mode| mode.name() == text);
-        mode.ok_or_else(|| "expected read, write or off".to_owned())
     }
 }
 

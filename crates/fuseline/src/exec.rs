@@ -14,6 +14,7 @@ use fuseline_engine::{
 use crate::error::Error;
 use crate::open_cache;
 use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::settings::LoadedSettings;
 
 /// How an action is executed.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +76,9 @@ fn exec_job(cache: &Cache, mut job: Job, options: &ExecOptions) -> Result<Execut
     // Folders of the run that are not there are no mistake of whoever executes one of its actions.
     let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
     let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
-    let services = services(plugin_path(&folders, &[])?, job.isolation, lock.as_deref())?;
+    let settings = LoadedSettings::load(Path::new("."))?.settings;
+    let path = plugin_path(&folders, &[], &settings)?;
+    let services = services(path, job.isolation, lock.as_deref(), &settings)?;
     let action = job.site.clone();
     let failure = |error: StageError| Error::Action { action: action.clone(), error };
     job.check(&kinds, &services).map_err(failure)?;

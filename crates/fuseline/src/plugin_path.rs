@@ -4,18 +4,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fuseline_engine::{FileDigests, Services};
-use fuseline_host::worker::{WorkerLimits, WorkerProgram};
+use fuseline_host::worker::WorkerProgram;
 use fuseline_host::{Isolation, Lock, PluginLibrary};
 
 use crate::error::Error;
+use crate::settings::Settings;
 use crate::worker;
 
 /// The file that pins the digests of plugins.
 pub const LOCK_FILE: &str = "fuseline.lock";
 
 /// The folders that are searched for plugins, in order: `requested` ones, which must exist, then those of
-/// `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), beside the program, and of the environment.
-pub fn plugin_path(requested: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+/// `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), of the settings, beside the program, and of the environment.
+pub fn plugin_path(
+    requested: &[PathBuf],
+    declared: &[PathBuf],
+    settings: &Settings,
+) -> Result<Vec<PathBuf>, Error> {
     if let Some(missing) = requested.iter().find(|folder| !folder.is_dir()) {
         return Err(Error::request(format!("there is no folder {}", missing.display()))
             .with_hint("--plugin-path takes a folder with plugins in it".to_owned()));
@@ -27,6 +32,7 @@ pub fn plugin_path(requested: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<Pa
         );
     }
     path.extend_from_slice(declared);
+    path.extend(settings.plugin_path.iter().map(|folder| folder.as_ref().to_owned()));
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         path.push(beside.join("plugins"));
         path.push(beside.to_owned());
@@ -54,15 +60,17 @@ fn installed_folders() -> impl Iterator<Item = PathBuf> {
     environments.chain(user).filter(|folder| folder.is_dir())
 }
 
-/// The services for stages: the rules on a path, as a lock file admits them, isolated as requested.
+/// The services for stages: the rules on a path, as a lock file admits them, isolated as requested,
+/// with the limits of the settings.
 pub fn services(
     path: Vec<PathBuf>,
     isolation: Option<Isolation>,
     lock: Option<&Path>,
+    settings: &Settings,
 ) -> Result<Services, Error> {
     let mut plugins = PluginLibrary::new(path);
     if isolation != Some(Isolation::InProcess) {
-        plugins = plugins.with_workers(worker_program()?, WorkerLimits::default());
+        plugins = plugins.with_workers(worker_program()?, settings.limits.worker_limits());
     }
     if let Some(file) = lock
         && let Some(lock) = Lock::read(file).map_err(|error| {

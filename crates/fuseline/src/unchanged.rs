@@ -175,7 +175,7 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let Study { path, set, params, plugin_path: folders, isolation, max_actions } = study;
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
-    let search = plugin_path(folders, &[]).ok()?;
+    let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
     let request = (path, set, params, isolation, max_actions, &options.only);
     Some(Digest::of(format!("{:?}", (working_dir, lock, search, request))))
 }

@@ -51,7 +51,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let options = ExecOptions { plugin_path: args.plugin_path.clone(), again: args.again };
     let executed = match (&args.batch, &args.key) {
         (Some((file, number)), _) => exec_batch(file, *number, &options)?,
-        (None, Some(key)) => exec(&open_cache(&args.cache.cache)?, key, &options)?,
+        (None, Some(key)) => exec(&open_cache(args.cache.folder()?)?, key, &options)?,
         (None, None) => return Err(Failure::wrong("a key or --batch must be given")),
     };
     if !global.quiet {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use fuseline::{ActionPreview, Cache, Plan, cache_if_exists, inspect};
 use serde_json::{Map, Value, json};
 
-use crate::args::{CacheArgs, Format, WorkflowArgs};
+use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::{print, render};
+use crate::{print, remote, render};
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -21,6 +21,8 @@ pub struct Args {
     pub workflow: WorkflowArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Plan only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -35,12 +37,15 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // An error of the cache comes after those of the workflow.
-    let cache = cache_if_exists(&args.cache.cache);
+    let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
+    let settings = args.remote.settings_for(args.workflow.folder())?;
     // A machine without a cache of its own may still find everything in the remote.
-    let settings = args.remote.settings()?;
-    let stand_in = tempfile::tempdir().map_err(Failure::failed)?;
+    let stand_in;
     let cache = match (cache, &settings) {
-        (Ok(None), Some(_)) => Cache::open(stand_in.path()).map(Some).map_err(Into::into),
+        (Ok(None), Some(_)) => {
+            stand_in = tempfile::tempdir().map_err(Failure::failed)?;
+            Cache::open(stand_in.path()).map(Some).map_err(Into::into)
+        }
         (cache, _) => cache,
     };
     if let (Ok(Some(cache)), false) = (&cache, args.rehash) {

@@ -8,7 +8,10 @@ use fuseline_host::{Isolation, Lock, PluginFile, PluginLibrary};
 use serde_json::{Value, json};
 
 use clap::ValueEnum;
-use fuseline::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program, write_file};
+use fuseline::{
+    LOCK_FILE, LoadedSettings, Settings, nearest_lock, plugin_path, services, worker_program,
+    write_file,
+};
 
 use crate::args::Format;
 use crate::exit::{Exit, Failure};
@@ -103,8 +106,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
 }
 
+/// The settings that are in force in the working directory.
+fn settings() -> Result<Settings, Failure> {
+    Ok(LoadedSettings::load(Path::new("."))?.settings)
+}
+
 fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let path = plugin_path(folders, &[])?;
+    let settings = settings()?;
+    let path = plugin_path(folders, &[], &settings)?;
     let (found, broken) = on_path(path.clone());
     if format == Format::Json {
         let found: Vec<_> = found.iter().map(file_json).collect();
@@ -152,7 +161,9 @@ fn file_json(plugin: &PluginFile) -> Value {
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
     let lock = nearest_lock(Path::new("."));
-    let services = services(plugin_path(folders, &[])?, None, lock.as_deref())?;
+    let settings = settings()?;
+    let services =
+        services(plugin_path(folders, &[], &settings)?, None, lock.as_deref(), &settings)?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
@@ -246,7 +257,8 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
 
 /// Pins what is on the plugin path, in the working directory.
 fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let path = plugin_path(folders, &[])?;
+    let settings = settings()?;
+    let path = plugin_path(folders, &[], &settings)?;
     let (found, broken) = on_path(path.clone());
     let distinct = PluginLibrary::new(path).ensure_distinct().err().map(|error| error.to_string());
     if let Some(error) = broken.into_iter().next().or(distinct) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::{Class, RunOptions, RunProgress, RunSummary};
+use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
 use crate::args::{CacheArgs, Format, Global, RemoteArgs, WorkflowArgs};
@@ -57,9 +58,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let study = args.workflow.study();
     let options = RunOptions {
-        cache: args.cache.cache.clone(),
-        remote: args.remote.settings()?,
+        cache: args.cache.folder_for(study.folder())?,
+        remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
         jobs: args.jobs.map(usize::from),
@@ -71,7 +73,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let signals = Signals::listen(&options.stop)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let mut progress = None;
-    let summary = args.workflow.study().run(&options, &mut |step| match step {
+    let summary = study.run(&options, &mut |step| match step {
         RunProgress::Warnings(..) if global.quiet => {}
         RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
         RunProgress::Planned(stages) => {
@@ -214,23 +216,5 @@ fn sentence(summary: &RunSummary) -> String {
 
 /// A number of bytes with a unit, as `resources: { memory }` takes it.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_lowercase().as_str() {
-        "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1_048_576.0,
-        "gib" => 1_073_741_824.0,
-        "tib" => 1_099_511_627_776.0,
-        _ => return Err("expected an amount such as 512MiB or 4GB".to_owned()),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number * factor <= 1e18 => Ok((number * factor) as u64),
-        _ => Err("expected an amount such as 512MiB or 4GB".to_owned()),
-    }
+    parse_bytes(text).ok_or_else(|| "expected an amount such as 512MiB or 4GB".to_owned())
 }

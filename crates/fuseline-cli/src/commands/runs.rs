@@ -58,14 +58,14 @@ Examples:
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Args::List { cache, format } => list(&open_cache(&cache.cache)?, *format),
+        Args::List { cache, format } => list(&open_cache(cache.folder()?)?, *format),
         Args::Show { cache, run, format } => {
-            let cache = open_cache(&cache.cache)?;
+            let cache = open_cache(cache.folder()?)?;
             let manifest = find_run(&cache, run)?;
             show(&manifest, &action_warnings(&cache, &manifest.run)?, *format)
         }
         Args::Diff { cache, before, after, format } => {
-            let cache = open_cache(&cache.cache)?;
+            let cache = open_cache(cache.folder()?)?;
             let (before, after) = (find_run(&cache, before)?, find_run(&cache, after)?);
             diff(&before, &after, &compare(&cache, &before, &after)?, *format)
         }
