@@ -9,6 +9,7 @@
     reason = "stories are tests, and this is their code: what fails, fails aloud"
 )]
 
+pub mod bucket;
 pub mod kills;
 
 use std::ffi::OsStr;
@@ -67,7 +68,7 @@ impl Lab {
         let mut command = Command::new(fuseline());
         command.current_dir(self.folder.path()).args(arguments);
         let variables =
-            ["LOG", "CACHE", "PLUGIN_PATH", "SETTINGS", "EXECUTOR", "REMOTE", "REMOTE_MODE"];
+            ["LOG", "CACHE", "PLUGIN_PATH", "SETTINGS", "EXECUTOR", "REMOTE", "REMOTE_MODE", "REMOTE_TIMEOUT"];
         for variable in variables {
             command.env_remove(format!("FUSELINE_{variable}"));
         }

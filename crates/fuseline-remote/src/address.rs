@@ -57,7 +57,7 @@ pub enum AddressError {
 impl RemoteAddress {
     /// The address of a folder.
     pub fn folder(path: &Path) -> Self {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = resolve(path);
         Self { text: path.display().to_string(), place: Place::Folder(path) }
     }
 
@@ -91,6 +91,15 @@ impl RemoteAddress {
         }
         Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), place })
     }
+}
+
+/// The path by which a folder is known, be it that it is not there yet.
+fn resolve(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolve(parent).join(name),
+        _ => path.clone(),
+    })
 }
 
 impl FromStr for RemoteAddress {

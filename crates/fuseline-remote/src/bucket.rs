@@ -86,7 +86,8 @@ impl Breaker {
 
     /// Takes note of a failure; `at_once` when it will not go better next time.
     pub fn fail(&self, problem: String, at_once: bool) {
-        tracing::warn!(%problem, "a request to the remote failed");
+        // Not a warning: who executes an action is not to blame, and the report says it once.
+        tracing::debug!(%problem, "a request to the remote failed");
         *self.last() = Some(problem);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if at_once || failures >= MAX_FAILURES {
@@ -128,6 +129,8 @@ pub(crate) struct Bucket {
     pub counts: Counts,
     /// Whether any request was answered.
     was_reached: AtomicBool,
+    /// How often it gave what it should not have, in a row or not.
+    refusals: AtomicU32,
 }
 
 impl Bucket {
@@ -171,6 +174,7 @@ impl Bucket {
             writes: Breaker::default(),
             counts: Counts::default(),
             was_reached: AtomicBool::new(false),
+            refusals: AtomicU32::new(0),
         };
         if let Some(problem) = away {
             bucket.reads.fail(problem.clone(), true);
@@ -223,7 +227,7 @@ impl Bucket {
         self.runtime(&self.reads)?;
         self.counts.get.add(1);
         let location = self.location(path);
-        let result = self.request(&self.reads, 0, self.store.get(&location))?;
+        let result = self.attempt(&self.reads, self.allowance(0), self.store.get(&location))?;
         if result.meta.size > max_bytes {
             return Err(RequestError::TooLong);
         }
@@ -247,10 +251,11 @@ impl Bucket {
                 self.reads.fail(problem.clone(), false);
                 return Err(RequestError::Failed(problem));
             }
-            let next = self.request_within(&self.reads, left, async {
-                parts.next().await.transpose()
-            })?;
-            let Some(part) = next else { return Ok(Ok(())) };
+            let next = async { parts.next().await.transpose() };
+            let Some(part) = self.attempt(&self.reads, left, next)? else {
+                self.reads.succeed();
+                return Ok(Ok(()));
+            };
             self.counts.bytes_received.add(part.len() as u64);
             received += part.len() as u64;
             if received > max_bytes {
@@ -292,7 +297,8 @@ impl Bucket {
 
     /// Takes note that the remote gave what it should not have.
     pub fn refuse(&self, problem: String) {
-        self.reads.fail(problem, false);
+        let refusals = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+        self.reads.fail(problem, refusals >= MAX_FAILURES);
     }
 
     /// How long so many bytes may take.
@@ -334,10 +340,15 @@ impl Bucket {
         bytes: u64,
         request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, RequestError> {
-        self.request_within(breaker, self.allowance(bytes), request)
+        let answer = self.attempt(breaker, self.allowance(bytes), request);
+        if matches!(answer, Ok(_) | Err(RequestError::NotFound | RequestError::Exists)) {
+            breaker.succeed();
+        }
+        answer
     }
 
-    fn request_within<T>(
+    /// Waits for an answer. One that is part of a transfer is no success yet.
+    fn attempt<T>(
         &self,
         breaker: &Breaker,
         time: Duration,
@@ -349,7 +360,6 @@ impl Bucket {
         let error = match answer {
             Ok(Ok(answer)) => {
                 self.was_reached.store(true, Ordering::Relaxed);
-                breaker.succeed();
                 return Ok(answer);
             }
             Ok(Err(error)) => error,
@@ -364,13 +374,11 @@ impl Bucket {
         match error {
             StoreError::NotFound { .. } => {
                 self.was_reached.store(true, Ordering::Relaxed);
-                breaker.succeed();
                 Err(RequestError::NotFound)
             }
             // 412, or 409 of a race that another has won.
             StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => {
                 self.was_reached.store(true, Ordering::Relaxed);
-                breaker.succeed();
                 Err(RequestError::Exists)
             }
             error => {
@@ -499,7 +507,7 @@ mod network {
     use super::Opened;
 
     /// Longer than any request may take: deadlines are set around each.
-    const NO_TIMEOUT: &str = "1 day";
+    const NO_TIMEOUT: &str = "24h";
 
     fn retries(timeout: Duration) -> RetryConfig {
         install_crypto();
@@ -520,7 +528,7 @@ mod network {
     }
 
     fn options(timeout: Duration) -> [(ClientConfigKey, String); 2] {
-        let connect = format!("{} milliseconds", (timeout / 2).as_millis());
+        let connect = format!("{}ms", (timeout / 2).as_millis());
         [
             (ClientConfigKey::Timeout, NO_TIMEOUT.to_owned()),
             (ClientConfigKey::ConnectTimeout, connect),

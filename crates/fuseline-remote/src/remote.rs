@@ -167,9 +167,9 @@ impl RemoteCache {
         self.shared.scope.get_or_init(|| scope_of(name));
     }
 
-    /// The number of executed actions that wait to be sent.
-    pub fn waiting(&self) -> usize {
-        self.shared.uploads.waiting()
+    /// The number of executed actions that wait to be sent, after giving them some time.
+    pub fn waiting_after(&self, time: Duration) -> usize {
+        self.shared.uploads.waiting_after(time)
     }
 
     /// Ends the use of the remote: waits until all is sent or `stop` is raised, and puts what has wholly arrived
@@ -438,8 +438,10 @@ impl Shared {
 
     pub fn fetch_objects(&self, digests: &[Digest]) {
         let wanted: Vec<(Digest, Option<u64>)> = {
+            let lost = lock(&self.lost).clone();
             let mut state = lock(&self.state);
-            let sizes = digests.iter().map(|digest| {
+            let digests = digests.iter().filter(|digest| !lost.contains(digest));
+            let sizes = digests.map(|digest| {
                 loop {
                     let size = state.catalogue.object(digest);
                     if size.is_some() || !self.load_more(&mut state) {
@@ -497,6 +499,10 @@ impl Shared {
                 self.bucket.refuse(format!("object {digest} has other bytes than its name says"));
                 false
             }
+            Ok(Err(RequestError::NotFound)) => {
+                self.bucket.counts.objects_gone.add(1);
+                false
+            }
             Ok(Err(_)) => false,
             Err(error) => {
                 let error = error.with_cause();
@@ -537,6 +543,7 @@ impl Shared {
             actions_not_sent: self.uploads.not_sent(),
             objects_received: counts.objects_received.get(),
             objects_refused: counts.objects_refused.get(),
+            objects_gone: counts.objects_gone.get(),
             objects_sent: counts.objects_sent.get(),
             packs_received: counts.packs_received.get(),
             packs_sent: counts.packs_sent.get(),
@@ -564,6 +571,10 @@ impl Shared {
             }
             Some(problem) => parts.push(problem),
             None => {}
+        }
+        match self.bucket.counts.objects_gone.get() {
+            0 => {}
+            gone => parts.push(format!("{gone} objects that its records name are gone")),
         }
         if not_sent > 0 {
             parts.push(format!(
@@ -598,3 +609,6 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R 
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, made)| made).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ pub struct RemoteReport {
     pub objects_received: u64,
     /// Objects that were refused: their bytes were not those of their names.
     pub objects_refused: u64,
+    /// Objects that records name and that were not there any more.
+    pub objects_gone: u64,
     /// Objects that were sent.
     pub objects_sent: u64,
     /// Packs of records that were fetched.
@@ -68,6 +70,7 @@ pub(crate) struct Counts {
     pub bytes_sent: Counter,
     pub objects_received: Counter,
     pub objects_refused: Counter,
+    pub objects_gone: Counter,
     pub objects_sent: Counter,
     pub packs_received: Counter,
     pub packs_sent: Counter,

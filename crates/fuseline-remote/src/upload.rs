@@ -19,15 +19,17 @@ pub(crate) const UPLOAD_THREADS: usize = 4;
 /// The most actions that wait to be sent; 32 bytes each. What comes beyond is for a later push.
 const MAX_WAITING: usize = 1 << 20;
 /// A larger object is sent in parts and never held whole, in bytes.
-const MAX_WHOLE_BYTES: u64 = 16 << 20;
+const MAX_WHOLE_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 16 << 20 };
 /// A part of such an object, in bytes.
-const PART_BYTES: u64 = 8 << 20;
+const PART_BYTES: u64 = if cfg!(test) { 8 << 10 } else { 8 << 20 };
 /// An object as large as this is asked for before it is sent, in bytes.
-const ASK_FIRST_BYTES: u64 = 1 << 20;
+const ASK_FIRST_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// A long run sends a pack of what it has so far about this often.
 const PACK_EVERY: Duration = Duration::from_secs(600);
 /// The most bytes of records in one pack, before it is packed.
 const MAX_RECORD_BYTES: usize = 64 << 20;
+/// How often the queue is looked at while a run waits for it.
+const POLL: Duration = Duration::from_millis(5);
 /// So many packs of a workflow become one.
 const MERGE_PACKS: usize = 16;
 
@@ -65,9 +67,16 @@ impl Uploads {
         }
     }
 
-    /// The number of actions that wait.
-    pub fn waiting(&self) -> usize {
-        lock(&self.queue).waiting.len()
+    /// The number of actions that wait, after giving them some time.
+    pub fn waiting_after(&self, time: Duration) -> usize {
+        let until = Instant::now() + time;
+        loop {
+            let waiting = lock(&self.queue).waiting.len();
+            if waiting == 0 || Instant::now() >= until {
+                return waiting;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Nothing more comes: threads end when all is sent, or `stop` is raised.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
@@ -56,7 +56,7 @@ impl RunHandle {
         observer: &mut Observer<'_>,
     ) -> Option<RemoteReport> {
         let remote = self.remote.as_ref()?;
-        match remote.waiting() {
+        match remote.waiting_after(SILENT_WAIT) {
             0 => {}
             actions => observer(RunProgress::Sending(actions)),
         }
@@ -138,6 +138,9 @@ impl Study {
         })
     }
 }
+
+/// How long a run waits for the remote without a word.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
 
 /// A run before its plan.
 struct Planner<'r> {
