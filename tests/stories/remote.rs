@@ -104,7 +104,10 @@ fn an_empty_machine_takes_everything_from_a_folder_and_executes_nothing() {
     let (_folder, remote) = folder();
     let first = Machine::new(&remote, Server::None);
     let sent = first.write();
-    assert_eq!((&sent["executed"], &sent["remote"]["actions_sent"]), (&ACTIONS.into(), &ACTIONS.into()));
+    assert_eq!(
+        (&sent["executed"], &sent["remote"]["actions_sent"]),
+        (&ACTIONS.into(), &ACTIONS.into())
+    );
     let second = Machine::new(&remote, Server::None);
     assert!(second.ran(&["plan", "workflow.yaml"]).stdout().ends_with("38 cached, 0 to run.\n"));
     let (run, said) = second.run(&[]);
@@ -159,7 +162,10 @@ fn what_was_pulled_needs_no_remote_and_what_was_made_without_one_can_be_pushed()
     let pushed = first.ran(&["cache", "push", "--format", "json"]).json();
     assert_eq!((&pushed["known"], &pushed["remote"]["actions_sent"]), (&0.into(), &ACTIONS.into()));
     let pushed = first.ran(&["cache", "push", "--format", "json"]).json();
-    assert_eq!((&pushed["known"], &pushed["remote"]["requests"]["put"]), (&ACTIONS.into(), &0.into()));
+    assert_eq!(
+        (&pushed["known"], &pushed["remote"]["requests"]["put"]),
+        (&ACTIONS.into(), &0.into())
+    );
     let second = Machine::new(&remote, Server::None);
     second.run(&[]);
     let pulled = second.ran(&["cache", "pull", "--format", "json"]).json();
@@ -177,7 +183,8 @@ fn a_folder_that_is_not_there_costs_a_warning() {
     let (_folder, remote) = folder();
     let machine = Machine::new(format!("{remote}/unmounted/deeper"), Server::None);
     for mode in ["read", "write"] {
-        let (run, said) = machine.run(&["--remote-mode", mode, "--set", &format!("examples=6{}", mode.len())]);
+        let (run, said) =
+            machine.run(&["--remote-mode", mode, "--set", &format!("examples=6{}", mode.len())]);
         assert_eq!((&run["status"], warnings(&said).len()), (&"ok".into(), 1), "{said}");
     }
     assert_eq!(machine.ran(&["cache", "push"]).code(), 1);
@@ -192,7 +199,10 @@ fn a_full_bucket_costs_a_warning_and_serves_what_it_has() {
         bucket.fail(fault);
         let second = Machine::of_bucket(&bucket);
         let (run, said) = second.run(&["--remote-mode", "write", "--set", set]);
-        assert_eq!((&run["executed"], &run["remote"]["actions_not_sent"]), (&14.into(), &14.into()));
+        assert_eq!(
+            (&run["executed"], &run["remote"]["actions_not_sent"]),
+            (&14.into(), &14.into())
+        );
         let [warning] = warnings(&said)[..] else { panic!("one warning: {said}") };
         assert!(warning.contains("nothing more was sent to it"), "{fault:?}: {warning}");
         assert!(!said.contains(SECRET_KEY) && !said.contains(ACCESS_KEY), "{said}");
@@ -297,13 +307,13 @@ fn a_secret_in_an_address_is_refused_and_not_shown() {
     let machine = Machine::new(format!("s3://{ACCESS_KEY}:{SECRET_KEY}@lab/x"), Server::None);
     let ran = machine.ran(&["run", "workflow.yaml"]);
     ran.exits(2);
-    let flag = machine.ran(&["run", "workflow.yaml", "--remote", "https://host/x?sig=hunter2hunter2"]);
+    let flag =
+        machine.ran(&["run", "workflow.yaml", "--remote", "https://host/x?sig=hunter2hunter2"]);
     flag.exits(2);
     for said in [ran.stderr(), flag.stderr()] {
         assert!(!said.contains(SECRET_KEY) && !said.contains("hunter2"), "{said}");
         assert!(said.contains("credentials"), "{said}");
     }
-    
 
     assert!(!machine.lab.path("cache").exists());
 }
@@ -321,7 +331,8 @@ fn nothing_of_a_credential_is_written_down() {
         for entry in fs::read_dir(folder).expect("a folder can be read").flatten() {
             match entry.path() {
                 path if path.is_dir() => folders.push(path),
-                path => texts.push(String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned()),
+                path => texts
+                    .push(String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned()),
             }
         }
     }

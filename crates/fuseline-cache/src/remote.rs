@@ -94,7 +94,11 @@ impl Cache {
     }
 
     /// The bytes of such a file, or none.
-    pub fn read_remote_file(&self, remote: &str, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+    pub fn read_remote_file(
+        &self,
+        remote: &str,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
         self.read_if_there(&self.remote_file(remote, name)?)
     }
 

@@ -25,7 +25,8 @@ pub fn status_text(state: Option<&RemoteStatus>, report: &RemoteReport) -> Strin
         (Some(RemoteStatus { packs, pack_bytes, kept_packs, kept_records, .. }), _) => {
             let bytes = amount::bytes(*pack_bytes);
             text += &format!("\n  packs of records: {packs}, {bytes}");
-            text += &format!("\n  of which this cache keeps {kept_packs}, with {kept_records} records");
+            text +=
+                &format!("\n  of which this cache keeps {kept_packs}, with {kept_records} records");
         }
         (None, Some(warning)) => text += &format!("\n  {warning}"),
         (None, None) => text += "\n  it does not answer",

@@ -97,7 +97,8 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join("events.jsonl"))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record = Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
+        let mut record =
+            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
         record.note(&Event::RunStarted { run: id, workflow, stages });
         Ok(record)
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Location;
 use object_store::{
@@ -187,18 +187,24 @@ impl Bucket {
     pub fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, RequestError> {
         self.runtime(&self.reads)?;
         let prefix = self.location(prefix);
-        let list = async {
-            let listing = self.store.list(Some(&prefix)).take(MAX_LISTED);
-            listing.try_collect::<Vec<_>>().await
+        let mut listing = self.store.list(Some(&prefix));
+        let mut listed = Vec::new();
+        let end = loop {
+            // Names come a page at a time, and each page may take its time.
+            let next = async { listing.next().await.transpose() };
+            match self.attempt(&self.reads, self.timeout, next) {
+                Ok(Some(meta)) if listed.len() < MAX_LISTED => listed.push(meta),
+                Ok(_) => break Ok(()),
+                // A prefix of a folder, or of a server of WebDAV, that nobody has written to.
+                Err(RequestError::NotFound) => break Ok(()),
+                Err(error) => break Err(error),
+            }
         };
-        let listed = self.request(&self.reads, PAGE * 100, list);
-        let names = listed.as_ref().map_or(0, |listed: &Vec<_>| listed.len() as u64);
-        self.counts.list.add(names.div_ceil(PAGE).max(1));
-        match listed {
-            // A prefix of a folder, or of a server of WebDAV, that nobody has written to.
-            Err(RequestError::NotFound) => Ok(Vec::new()),
-            listed => listed,
-        }
+        self.counts.list.add((listed.len() as u64).div_ceil(PAGE).max(1));
+        end.map(|()| {
+            self.reads.succeed();
+            listed
+        })
     }
 
     /// Whether an object is there, and its length.
@@ -354,8 +360,8 @@ impl Bucket {
         time: Duration,
         request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, RequestError> {
-        let answer = self
-            .runtime(breaker)?.block_on(async { tokio::time::timeout(time, request).await });
+        let answer =
+            self.runtime(breaker)?.block_on(async { tokio::time::timeout(time, request).await });
         let is_new = !self.was_reached.load(Ordering::Relaxed);
         let error = match answer {
             Ok(Ok(answer)) => {
@@ -543,9 +549,8 @@ mod network {
     pub fn open_s3(url: &Url, timeout: Duration) -> object_store::Result<Opened> {
         use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
         let bucket = url.host_str().unwrap_or_default();
-        let mut builder = AmazonS3Builder::from_env()
-            .with_bucket_name(bucket)
-            .with_retry(retries(timeout));
+        let mut builder =
+            AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries(timeout));
         for (key, value) in options(timeout) {
             builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
         }

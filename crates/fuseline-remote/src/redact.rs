@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn secrets_of_the_environment_and_of_urls_are_not_shown() {
         let secrets = ["wJalrXUtnFEMI".to_owned()];
-        let text = "error at (https://me:pw@host/b/k?X-Amz-Signature=abc&b=c): key wJalrXUtnFEMI\n no";
+        let text =
+            "error at (https://me:pw@host/b/k?X-Amz-Signature=abc&b=c): key wJalrXUtnFEMI\n no";
         assert_eq!(
             redact_secrets(text, &secrets),
             "error at (https://***@host/b/k?***): key *** no"

@@ -216,8 +216,7 @@ impl Remote for RemoteCache {
         if threads.len() < UPLOAD_THREADS {
             let shared = self.shared.clone();
             let name = "fuseline-upload".to_owned();
-            let started =
-                std::thread::Builder::new().name(name).spawn(move || shared.upload_all());
+            let started = std::thread::Builder::new().name(name).spawn(move || shared.upload_all());
             match started {
                 Ok(thread) => threads.push(thread),
                 // Those that there are do its work; without any, the actions count as not sent.
@@ -289,8 +288,7 @@ impl Shared {
 
     /// Whether the remote holds an object as far as is known, so that it need not be sent.
     pub fn holds(&self, digest: &Digest) -> bool {
-        !lock(&self.lost).contains(digest)
-            && lock(&self.state).catalogue.object(digest).is_some()
+        !lock(&self.lost).contains(digest) && lock(&self.state).catalogue.object(digest).is_some()
     }
 
     /// Loads the records that come next; false when there are no more.
@@ -309,8 +307,15 @@ impl Shared {
         state.loaded = Loaded::Kept;
         let files = self.cache.remote_files(&self.folder).unwrap_or_default();
         let mut packs: Vec<_> = files.iter().filter_map(|file| parse_kept(file)).collect();
-        packs.sort_by_key(|(scope, name)| (std::cmp::Reverse(name.generation), *scope, *name));
+        let own = self.scope.get();
+        packs.sort_by_key(|(scope, name)| {
+            let is_other = own.is_some_and(|own| own != scope);
+            (is_other, std::cmp::Reverse(name.generation), *scope, *name)
+        });
         for (scope, name) in packs {
+            if !state.catalogue.has_room() {
+                return;
+            }
             let file = kept_name(scope, &name);
             let bytes = self.cache.read_remote_file(&self.folder, &file);
             let Ok(Some(bytes)) = bytes else { continue };
@@ -330,11 +335,13 @@ impl Shared {
         let Some(listed) = self.list(&format!("{LAYOUT}/packs/{scope}")) else { return };
         let live = self.load_listed(state, listed);
         // What is no longer there, or was merged into another, is not kept either.
+        self.forget_except(|of, name| of != scope || live.contains(name));
+    }
+
+    /// Removes kept packs but those that are wanted.
+    fn forget_except(&self, is_wanted: impl Fn(&str, &PackName) -> bool) {
         for file in self.cache.remote_files(&self.folder).unwrap_or_default() {
-            if let Some((of, name)) = parse_kept(&file)
-                && of == scope
-                && !live.contains(&name)
-            {
+            if parse_kept(&file).is_some_and(|(scope, name)| !is_wanted(scope, &name)) {
                 self.forget(&file);
             }
         }
@@ -343,6 +350,9 @@ impl Shared {
     fn load_all(&self, state: &mut State) {
         state.loaded = Loaded::All;
         let Some(mut listed) = self.list(&format!("{LAYOUT}/packs")) else { return };
+        self.forget_except(|scope, name| {
+            listed.iter().any(|pack| pack.scope == scope && pack.name == *name)
+        });
         listed.sort_by_key(|pack| (std::cmp::Reverse(pack.modified), pack.name));
         listed.retain(|pack| !state.catalogue.has(&pack.scope, &pack.name));
         listed.truncate(MAX_OTHER_PACKS);

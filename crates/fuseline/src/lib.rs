@@ -115,8 +115,8 @@ pub use fuseline_engine::{
 };
 pub use fuseline_host::Isolation;
 pub use fuseline_remote::{
-    AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings, RemoteStatus, Requests,
-    Transfer,
+    AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
+    RemoteStatus, Requests, Transfer,
 };
 pub use fuseline_workflow::{Diagnostic, Files};
 

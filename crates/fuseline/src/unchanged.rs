@@ -113,7 +113,13 @@ pub(crate) fn repeat(
     let mut observe = |event: &_| observer(RunProgress::Event(event));
     let end = record.finish_unchanged(stages, manifest, &mut observe).map_err(Error::failed)?;
     observe(&end);
-    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs: delivered, cautions, remote })
+    Ok(Repetition::Done {
+        run: record.id().to_owned(),
+        actions,
+        outputs: delivered,
+        cautions,
+        remote,
+    })
 }
 
 /// A run that has ended.

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fuseline::{
-    Cache, Class, Error, RemoteAddress, RemoteMode, RemoteSettings, RunOptions, Study, cache_if_exists, find_run, inspect, open_cache, worker,
+    Cache, Class, Error, RemoteAddress, RemoteMode, RemoteSettings, RunOptions, Study,
+    cache_if_exists, find_run, inspect, open_cache, worker,
 };
 use fuseline_engine::{Executor, JobFolder};
 

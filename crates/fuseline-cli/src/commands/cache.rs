@@ -155,27 +155,24 @@ fn transfer(args: &TransferArgs, done: &str, work: Transferring) -> Result<Exit,
     Ok(if missing == 0 { Exit::Done } else { Exit::ActionFailed })
 }
 
-fn status(
-    cache: Cache,
-    remote: Option<&RemoteSettings>,
-    format: Format,
-) -> Result<Exit, Failure> {
+fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Result<Exit, Failure> {
     let status = cache.status()?;
     let (cache, remote) = attach_remote(cache, remote)?;
-    let remote_status = remote.as_ref().map(|remote| (remote.status(), remote.finish(&Arc::default())));
+    let remote_status =
+        remote.as_ref().map(|remote| (remote.status(), remote.finish(&Arc::default())));
     match format {
         Format::Json => {
             let mut json = json!({
-            "folder": cache.folder().display().to_string(),
-            "objects": status.objects,
-            "object_bytes": status.object_bytes,
-            "records": status.records,
-            "record_bytes": status.record_bytes,
-            "runs": status.runs,
-            "runs_alive": status.runs_alive,
-            "actions_alive": status.actions_alive,
-            "damaged": status.damaged,
-        });
+                "folder": cache.folder().display().to_string(),
+                "objects": status.objects,
+                "object_bytes": status.object_bytes,
+                "records": status.records,
+                "record_bytes": status.record_bytes,
+                "runs": status.runs,
+                "runs_alive": status.runs_alive,
+                "actions_alive": status.actions_alive,
+                "damaged": status.damaged,
+            });
             if let Some((state, report)) = &remote_status {
                 json["remote"] = json!({
                     "address": report.remote,
@@ -188,17 +185,17 @@ fn status(
         }
         Format::Human => {
             let mut text = format!(
-            "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
-            cache.folder().display(),
-            status.objects,
-            amount::bytes(status.object_bytes),
-            status.records,
-            amount::bytes(status.record_bytes),
-            status.runs,
-            status.runs_alive,
-            status.actions_alive,
-            status.damaged,
-        );
+                "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
+                cache.folder().display(),
+                status.objects,
+                amount::bytes(status.object_bytes),
+                status.records,
+                amount::bytes(status.record_bytes),
+                status.runs,
+                status.runs_alive,
+                status.actions_alive,
+                status.damaged,
+            );
             if let Some((state, report)) = &remote_status {
                 text += &format!("\n{}", remote::status_text(state.as_ref(), report));
             }

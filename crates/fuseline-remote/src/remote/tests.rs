@@ -132,7 +132,10 @@ fn what_another_workflow_has_executed_is_found_after_what_its_own_has() {
     assert!(cache.get_action(&key(1)).unwrap().is_some());
     assert_eq!(remote.shared.report().requests.get, 2);
     assert!(cache.get_action(&key(9)).unwrap().is_none());
-    assert_eq!(remote.shared.report().requests, Requests { list: 2, get: 2, ..Requests::default() });
+    assert_eq!(
+        remote.shared.report().requests,
+        Requests { list: 2, get: 2, ..Requests::default() }
+    );
 }
 
 #[test]
