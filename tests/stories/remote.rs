@@ -266,7 +266,7 @@ fn objects_that_are_gone_are_made_again() {
     assert!(run["executed"].as_u64() >= Some(ACTIONS - 4), "{said}");
     assert!(second.outputs() == first.outputs());
     let [warning] = warnings(&said)[..] else { panic!("one warning: {said}") };
-    assert!(warning.contains("are gone"), "{warning}");
+    assert!(warning.contains("that are gone: "), "{warning}");
     // They are there again.
     let (run, said) = Machine::of_bucket(&bucket).run(&[]);
     assert_eq!((&run["executed"], warnings(&said).len()), (&0.into(), 0), "{said}");

@@ -121,6 +121,7 @@ impl Progress {
                 self.count(action, |of| of.running = of.running.saturating_sub(1));
                 self.line(&format!("{action}: failed: {message}; trying again in {seconds:.1} s"));
             }
+            Event::Engine { message } => self.line(message),
             Event::Skipped { stage, actions } => {
                 self.line(&format!("{stage}: {actions} skipped"));
             }

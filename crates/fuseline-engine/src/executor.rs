@@ -40,6 +40,9 @@ pub type Drive<'d> = dyn FnMut(&dyn JobQueue) -> Result<(), ExecuteError> + 'd;
 pub trait JobQueue {
     /// Takes jobs that may start, and returns at once.
     fn submit(&self, submissions: Vec<Submission>);
+
+    /// Says that the run stops: what has not begun need not begin, and may be answered as cancelled.
+    fn stop(&self) {}
 }
 
 /// A job, with what its executor needs to answer.
@@ -69,6 +72,8 @@ pub(crate) struct Update {
 /// Content of an [`Update`].
 pub(crate) enum News {
     Started,
+    /// Something about the engine, for people.
+    Note(String),
     Ended(Completion, Duration),
 }
 
@@ -117,12 +122,22 @@ impl Reply {
         self.send(News::Started);
     }
 
+    /// Says something about the engine that executes the job, for people.
+    pub fn note(&self, message: String) {
+        self.send(News::Note(message));
+    }
+
     /// Says how the job ended.
     pub fn ended(self, completion: Completion) {
         let time = match self.stopwatch.elapsed() {
             Duration::ZERO => self.since.elapsed(),
             measured => measured,
         };
+        self.ended_after(completion, time);
+    }
+
+    /// Says how the job ended, and how long it took where it was executed.
+    pub fn ended_after(self, completion: Completion, time: Duration) {
         self.send(News::Ended(completion, time));
     }
 

@@ -285,7 +285,15 @@ impl Bucket {
         self.make_shared_folder(&location);
         self.counts.put.add(1);
         let payload = PutPayload::from_bytes(bytes);
-        let put = self.store.put_opts(&location, payload, PutOptions::from(mode));
+        let put_once =
+            || self.store.put_opts(&location, payload.clone(), PutOptions::from(mode.clone()));
+        let put = async {
+            match put_once().await {
+                // Two that make a folder of WebDAV at once: one of them is told that it is there.
+                Err(object_store::Error::Generic { .. }) if !self.has_create => put_once().await,
+                put => put,
+            }
+        };
         self.request(&self.writes, size, put)?;
         self.counts.bytes_sent.add(size);
         Ok(())

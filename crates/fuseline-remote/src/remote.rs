@@ -584,11 +584,11 @@ impl Shared {
         }
         match self.bucket.counts.objects_gone.get() {
             0 => {}
-            gone => parts.push(format!("{gone} objects that its records name are gone")),
+            gone => parts.push(format!("objects that its records name and that are gone: {gone}")),
         }
         if not_sent > 0 {
             parts.push(format!(
-                "{not_sent} executed actions were not sent, which `fuseline cache push` does"
+                "executed actions that were not sent: {not_sent} (`fuseline cache push` sends them)"
             ));
         }
         (!parts.is_empty()).then(|| format!("remote {}: {}", self.address, parts.join("; ")))

@@ -10,6 +10,7 @@
 pub mod binomial;
 pub mod bootstrap;
 pub mod border;
+pub mod clustering;
 pub mod equivalence;
 pub mod evidence;
 pub mod headroom;
@@ -22,5 +23,7 @@ pub mod permutation_test;
 pub mod quality_regression;
 pub mod quantile;
 pub mod reliability;
+pub mod repeats;
 pub mod ridge;
 pub mod streams;
+pub mod student;

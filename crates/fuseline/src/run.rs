@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,9 +19,10 @@ use fuseline_workflow::{Diagnostic, Files, Severity};
 use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
+use crate::settings::ExecutorName;
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
-use crate::{OpenStudy, action_log, attach_remote, deliver, open_cache};
+use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
 
 /// A run that is alive, with what earlier runs left for it.
 pub(crate) struct RunHandle {
@@ -185,10 +188,18 @@ impl Planner<'_> {
             remote.set_workflow(&plan.workflow().name);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let loaded = study.settings()?;
+        let settings = &loaded.settings.executor;
+        let executor_name = options.executor.unwrap_or(settings.default);
+        let (jobs, memory) = match executor_name {
+            ExecutorName::Local => (cores, all_memory()),
+            // The engine knows what there is.
+            _ => (settings.in_flight as usize, None),
+        };
         let limits = fuseline_engine::RunOptions {
-            jobs: options.jobs.unwrap_or(cores),
+            jobs: options.jobs.unwrap_or(jobs),
             keep_going: options.keep_going,
-            memory: options.memory.or_else(all_memory),
+            memory: options.memory.or(memory),
             isolation: study.isolation,
             plugin_path: open.services.plugins.search(),
         };
@@ -201,21 +212,32 @@ impl Planner<'_> {
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
         let executor: Box<dyn Executor + '_> = match make_executor {
             Some(make) => make(cache.clone(), jobs),
+            None if executor_name != ExecutorName::Local => {
+                let run = cache.runs_folder().join(record.id());
+                let cancel = options.cancel.clone();
+                let (name, cache) = (executor_name, cache.clone());
+                Box::new(executors::executor(name, &loaded, cache, jobs, &run, cancel)?)
+            }
             None => {
                 let local = LocalExecutor::new(&open.kinds, &open.services, cache);
                 Box::new(local.with_job_folder(jobs))
             }
         };
+        let run_id = record.id().to_owned();
         let mut execute_all = |index: &Index| {
             // A plan that is looked up again is shown from its beginning.
             observer(RunProgress::Planned(&stages));
-            let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
+            let keys = &|| previous_keys(cache, &name);
+            let previous = PreviousRun { index, keys, files: &open.services.files };
             let mut note = |event: Event| {
                 observer(RunProgress::Event(&event));
                 record.note(&event);
             };
-            execute(&plan, cache, previous, &*executor, limits, &options.stop, &mut note)
-                .map_err(Error::failed)
+            let run = cache.runs_folder().join(&run_id);
+            watch_for_cancel(&run, options, || {
+                execute(&plan, cache, previous, &*executor, limits, &options.stop, &mut note)
+            })
+            .map_err(Error::failed)
         };
         let mut outcome = execute_all(index)?;
         let mut outputs = Vec::new();
@@ -279,6 +301,29 @@ impl Planner<'_> {
         })
     }
 }
+
+/// Executes something, and meanwhile raises the flags of a run that somebody tells to cancel: see
+/// [`executors::cancel_run`].
+fn watch_for_cancel<T>(run: &Path, options: &RunOptions, execute: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (done, is_done) = channel::<()>();
+        scope.spawn(move || {
+            while is_done.recv_timeout(CANCEL_POLL) == Err(RecvTimeoutError::Timeout) {
+                if executors::is_cancelled(run) {
+                    options.stop.store(true, Ordering::Relaxed);
+                    options.cancel.store(true, Ordering::Relaxed);
+                    break;
+                }
+            }
+        });
+        let result = execute();
+        drop(done);
+        result
+    })
+}
+
+/// How often a run looks whether somebody told it to cancel.
+const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The stages that a plan wants, with their numbers of actions.
 fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {

@@ -10,6 +10,7 @@ use fuseline_remote::{RemoteReport, RemoteSettings};
 use fuseline_workflow::{Diagnostic, Files};
 
 use crate::error::Error;
+use crate::settings::ExecutorName;
 
 /// How a study is run.
 #[derive(Debug, Clone)]
@@ -30,8 +31,12 @@ pub struct RunOptions {
     pub keep_going: bool,
     /// Whether to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
+    /// What executes actions; as the settings say by default.
+    pub executor: Option<ExecutorName>,
     /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
     pub stop: Arc<AtomicBool>,
+    /// Once it is raised, what an engine has in flight is cancelled, too.
+    pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for RunOptions {
@@ -45,7 +50,9 @@ impl Default for RunOptions {
             memory: None,
             keep_going: false,
             rehash: false,
+            executor: None,
             stop: Arc::default(),
+            cancel: Arc::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fuseline::settings::ExecutorName;
 use fuseline::{Class, RunOptions, RunProgress, RunSummary};
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
@@ -25,6 +26,7 @@ Examples:
   fuseline run workflows/quickstart.yaml
   fuseline run workflows/stressid.yaml --set data=path/to/stressid -j 2
   fuseline run workflow.yaml --only features,cohort --format json
+  fuseline run workflow.yaml --executor slurm          see docs/cluster.md
 
 Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are wrong; 130 interrupted.")]
 pub struct Args {
@@ -46,6 +48,9 @@ pub struct Args {
     /// How much memory the running actions may ask for together, by their `resources` [default: all that there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
+    /// What executes actions [env: FUSELINE_EXECUTOR] [setting: executor.default] [default: local]
+    #[arg(long, value_enum)]
+    pub executor: Option<Executor>,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
@@ -68,9 +73,16 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         memory: args.memory,
         keep_going: args.keep_going,
         rehash: args.rehash,
+        executor: args.executor.map(Into::into),
         stop: Arc::default(),
+        cancel: Arc::default(),
     };
-    let signals = Signals::listen(&options.stop)
+    let executor = match options.executor {
+        Some(executor) => executor,
+        None => study.settings()?.settings.executor.default,
+    };
+    let cancel = (executor != ExecutorName::Local).then(|| options.cancel.clone());
+    let signals = Signals::listen(&options.stop, cancel)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let mut progress = None;
     let summary = study.run(&options, &mut |step| match step {
@@ -98,26 +110,56 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
+/// What executes actions.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Executor {
+    /// Threads of this process
+    Local,
+    /// Slurm, as [executor.slurm] of fuseline.toml says
+    Slurm,
+    /// HyperQueue, as [executor.hyperqueue] says
+    Hyperqueue,
+    /// The commands of [executor.command]
+    Command,
+}
+
+impl From<Executor> for ExecutorName {
+    fn from(executor: Executor) -> Self {
+        match executor {
+            Executor::Local => Self::Local,
+            Executor::Slurm => Self::Slurm,
+            Executor::Hyperqueue => Self::HyperQueue,
+            Executor::Command => Self::Command,
+        }
+    }
+}
+
 /// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
-/// process.
+/// process. Where an engine executes, the second cancels what it has in flight, and the third ends the process.
 struct Signals {
     /// Whether the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// `stop` is raised by the first signal that does not end the process.
-    fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+    /// `stop` is raised by the first signal that does not end the process, `cancel` by the second.
+    fn listen(stop: &Arc<AtomicBool>, cancel: Option<Arc<AtomicBool>>) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        use signal_hook::flag::{register, register_conditional_shutdown};
+        let listened = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+        let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
-        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-            // In this order: the flag that the second signal looks at is raised by the first.
-            register_conditional_shutdown(signal, 130, at_once.clone())?;
-            register(signal, at_once.clone())?;
-            register(signal, stop.clone())?;
-        }
+        let (at_once_too, stop) = (at_once.clone(), stop.clone());
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                let cancelled = cancel.as_ref().filter(|cancel| !cancel.load(Ordering::SeqCst));
+                match (at_once_too.load(Ordering::SeqCst), stop.load(Ordering::SeqCst), cancelled) {
+                    (false, false, _) => stop.store(true, Ordering::SeqCst),
+                    (false, true, Some(cancel)) => cancel.store(true, Ordering::SeqCst),
+                    _ => signal_hook::low_level::exit(130),
+                }
+            }
+        });
         Ok(Self { at_once })
     }
 

@@ -153,7 +153,7 @@ fn what_did_not_come_is_not_asked_for_again() {
     }
     let report = remote.finish(&Arc::default());
     assert_eq!((report.requests.get, report.objects_gone), (2, 1));
-    assert!(report.warning.unwrap().contains("1 objects that its records name are gone"));
+    assert!(report.warning.unwrap().contains("that are gone: 1"));
 }
 
 #[test]

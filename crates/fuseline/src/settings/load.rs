@@ -30,6 +30,8 @@ pub struct LoadedSettings {
     pub settings: Settings,
     /// The files that were read, the one that wins first.
     pub files: Vec<PathBuf>,
+    /// The nearest file, or the one that is named in its place.
+    pub nearest: Option<PathBuf>,
     sources: BTreeMap<String, Source>,
 }
 
@@ -77,7 +79,8 @@ impl LoadedSettings {
         let schema = settings_schema();
         let mut merged = Value::from(Map::new());
         let mut sources = BTreeMap::new();
-        let files: Vec<PathBuf> = nearest_file(folder)?.into_iter().chain(user_file()).collect();
+        let nearest = nearest_file(folder)?;
+        let files: Vec<PathBuf> = nearest.iter().cloned().chain(user_file()).collect();
         for path in files.iter().rev() {
             let file = read::read(path, &schema)?;
             merge(&mut merged, file.values, "", &mut |name: &str| {
@@ -104,7 +107,7 @@ impl LoadedSettings {
         }
         let settings = Settings::deserialize(&merged)
             .map_err(|error| Error::request(format!("the settings cannot be read: {error}")))?;
-        Ok(Self { settings, files, sources })
+        Ok(Self { settings, files, nearest, sources })
     }
 
     /// Every setting as it is in force, in the order of their documentation.
