@@ -22,6 +22,7 @@ mod loaded;
 mod midfusion;
 mod plans;
 mod plugins;
+mod remote;
 mod results;
 mod settings;
 mod sources;

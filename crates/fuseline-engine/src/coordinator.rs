@@ -85,6 +85,8 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     /// The keys of the actions in flight: what one makes is found by others of the same key.
     keys_in_flight: BTreeSet<ActionKey>,
     updates: Sender<Update>,
+    /// Whether the inputs of a job are fetched before it is submitted.
+    pub fetch_inputs: bool,
     /// Whether it was said that the run stops.
     told: bool,
     /// Whether the executor was told so.
@@ -136,6 +138,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             in_flight: BTreeMap::new(),
             keys_in_flight: BTreeSet::new(),
             updates,
+            fetch_inputs: false,
             told: false,
             has_stopped: false,
             used: Resources::default(),

@@ -244,6 +244,7 @@ pub fn execute(
 ) -> Result<Outcome, ExecuteError> {
     let (sender, updates) = channel();
     let mut run = Coordinator::new(plan, cache, previous, options, stop, observe, sender);
+    run.fetch_inputs = !executor.fetches_inputs();
     run.settle()?;
     if run.has_work() {
         // Threads and engines are started only when there is something to execute.

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, PreviousKeys};
+use fuseline_cache::{
+    ActionKey, ActionRecord, Cache, CacheError, Index, OutputRecord, PreviousKeys,
+};
 
 use crate::discovered;
 use crate::explain::{last_record, reason};
@@ -126,16 +128,22 @@ pub enum Lookup {
 impl Lookup {
     fn from_record(
         cache: &Cache,
+        key: &ActionKey,
         record: Option<ActionRecord>,
         files: &FileDigests,
     ) -> Result<Self, CacheError> {
         let Some(record) = record else { return Ok(Self::Unknown) };
-        let is_missing = |digest: &Digest, size| !cache.has_object(digest, size);
-        if let Some(output) =
-            record.outputs.iter().find(|output| is_missing(&output.digest, output.size))
-        {
-            return Ok(Self::ObjectMissing(output.port.clone(), output.digest));
-        }
+        let record = match missing_output(cache, &record) {
+            None => record,
+            Some(missing) => {
+                // Objects that went from here may still be with the remote.
+                let remote = cache.find_remote_action(key);
+                match remote.filter(|record| missing_output(cache, record).is_none()) {
+                    Some(record) => record,
+                    None => return Ok(Self::ObjectMissing(missing.port.clone(), missing.digest)),
+                }
+            }
+        };
         Ok(match discovered::changed(cache, &record, files)? {
             Some(path) => Self::ReadFileChanged(path),
             None => Self::Cached(record),
@@ -167,13 +175,18 @@ impl Lookup {
     }
 }
 
+/// The first output of a record whose object cannot be had.
+fn missing_output<'r>(cache: &Cache, record: &'r ActionRecord) -> Option<&'r OutputRecord> {
+    record.outputs.iter().find(|output| !cache.has_object(&output.digest, output.size))
+}
+
 /// Looks a key up for use: its record is renewed, so that a collection keeps it.
 pub(crate) fn look_up(
     cache: &Cache,
     key: &ActionKey,
     files: &FileDigests,
 ) -> Result<Lookup, CacheError> {
-    Lookup::from_record(cache, cache.get_action(key)?, files)
+    Lookup::from_record(cache, key, cache.get_action(key)?, files)
 }
 
 /// Looks a key up and writes nothing.
@@ -183,5 +196,5 @@ pub fn peek(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
 
 /// As [`peek`], of many keys: a file that several actions have read is hashed once.
 fn peek_with(cache: &Cache, key: &ActionKey, files: &FileDigests) -> Result<Lookup, CacheError> {
-    Lookup::from_record(cache, cache.peek_action(key)?, files)
+    Lookup::from_record(cache, key, cache.peek_action(key)?, files)
 }

@@ -92,6 +92,15 @@ pub struct LocalExecutor<'a> {
     recent: Recent,
 }
 
+impl Job {
+    /// The objects that it reads.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Digest> {
+        let cautions = self.provenance.iter().flat_map(|of| &of.cautions);
+        let inputs = self.inputs.iter().map(|given| given.digest);
+        inputs.chain(cautions.map(|of| of.digest))
+    }
+}
+
 impl<'a> LocalExecutor<'a> {
     /// An executor over a cache.
     pub fn new(kinds: &'a Kinds, services: &'a Services, cache: &'a Cache) -> Self {
@@ -144,6 +153,10 @@ impl<'a> LocalExecutor<'a> {
 }
 
 impl Executor for LocalExecutor<'_> {
+    fn fetches_inputs(&self) -> bool {
+        true
+    }
+
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError> {
         // As many threads as there are already are not started again.
         if jobs == rayon::current_num_threads() {
@@ -232,6 +245,8 @@ impl LocalExecutor<'_> {
             }
             inputs = inputs.provenance(provenance);
         }
+        // Together: one after the other they would each cost the way to the remote and back.
+        self.cache.fetch_objects(job.objects());
         for given in &job.inputs {
             inputs =
                 inputs.lazy(&given.port, given.point.clone(), |columns| self.load(given, columns));

@@ -75,6 +75,7 @@ impl Coordinator<'_, '_, '_> {
                 execution.seconds = seconds;
                 execution.cpu_seconds = executed.cpu_seconds;
                 self.states[action as usize] = ActionState::Done;
+                self.keys[action as usize].iter().for_each(|key| self.cache.note_executed(key));
                 self.discover(action, &executed.record)?;
                 self.known(action, &outputs_of(&executed.record));
                 let (stage, site) = (self.stage_name(action), self.action_label(action));
