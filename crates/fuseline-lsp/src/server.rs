@@ -558,7 +558,7 @@ impl<'c> Server<'c> {
         let folder = first(&self.folders);
         let study = self.settings.study(&root, &folder, self.documents.texts());
         let (revision, encoding) = (self.revision, self.encoding);
-        let cache = self.settings.cache(&folder);
+        let cache = self.settings.cache(&root, &folder);
         self.roots.entry(root.clone()).or_default().wanted = revision;
         if is_settled {
             let (root, study, cache) = (root.clone(), study.clone(), cache.clone());

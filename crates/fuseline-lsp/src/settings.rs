@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fuseline::Study;
+use fuseline::{Study, cache_folder};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The cache folder; `FUSELINE_CACHE` or `cache` otherwise. Relative to the first folder of the workspace.
+    /// The cache folder; that of the environment, of `fuseline.toml` or `cache` otherwise. Relative to the first folder of the workspace.
     pub cache: Option<PathBuf>,
     /// Values of params, as `--set` gives them.
     pub set: BTreeMap<String, Value>,
@@ -32,11 +32,12 @@ impl Settings {
         }
     }
 
-    /// The cache folder.
-    pub fn cache(&self, folder: &Path) -> PathBuf {
-        let variable = std::env::var_os("FUSELINE_CACHE").filter(|value| !value.is_empty());
-        let named = self.cache.clone().or_else(|| variable.map(PathBuf::from));
-        folder.join(named.unwrap_or_else(|| "cache".into()))
+    /// The cache folder of a workflow.
+    pub fn cache(&self, root: &Path, folder: &Path) -> PathBuf {
+        let own = root.parent().unwrap_or(folder);
+        // Settings that cannot be read are an error of the check; there is no cache to look into then.
+        let named = cache_folder(self.cache.as_deref(), own).unwrap_or_else(|_| "cache".into());
+        folder.join(named)
     }
 
     /// The study of a workflow file, with texts in the place of files.

@@ -9,6 +9,7 @@ use fuseline_host::{Isolation, PluginLibrary};
 
 use crate::error::Error;
 use crate::plugin_path::services;
+use crate::settings::{LimitSettings, Settings};
 
 /// What one opening of a study leaves to the next in the same program: the stage kinds with the schemas of their options,
 /// and the plugins, which are read again when a file on their path has changed.
@@ -19,12 +20,13 @@ pub struct OpenContext {
 }
 
 /// What a library of plugins was made from.
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq)]
 struct PluginStamp {
     search: Vec<PathBuf>,
     files: Vec<(PathBuf, u64, Option<SystemTime>)>,
     in_process: bool,
     lock: Option<Vec<u8>>,
+    limits: LimitSettings,
 }
 
 impl OpenContext {
@@ -39,6 +41,7 @@ impl OpenContext {
         search: Vec<PathBuf>,
         isolation: Option<Isolation>,
         lock: Option<&Path>,
+        settings: &Settings,
     ) -> Result<Services, Error> {
         let stamp = |path: PathBuf| {
             let found = std::fs::metadata(&path).ok();
@@ -50,6 +53,7 @@ impl OpenContext {
             search,
             in_process: isolation == Some(Isolation::InProcess),
             lock: lock.and_then(|lock| std::fs::read(lock).ok()),
+            limits: settings.limits,
         };
         let mut last = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, plugins)) = &*last
@@ -58,7 +62,7 @@ impl OpenContext {
             let (plugins, files) = (plugins.clone(), FileDigests::default());
             return Ok(Services { plugins, isolation, files });
         }
-        let services = services(stamp.search.clone(), isolation, lock)?;
+        let services = services(stamp.search.clone(), isolation, lock, settings)?;
         *last = Some((stamp, services.plugins.clone()));
         Ok(services)
     }

@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod completions;
+mod config;
 mod diagnose;
 mod exec;
 pub mod explain;
@@ -12,6 +13,7 @@ mod lsp;
 mod man;
 mod plan;
 mod plugin;
+mod power;
 mod report;
 mod run;
 mod runs;
@@ -57,11 +59,12 @@ pub enum Command {
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
-    /// Print the JSON Schema of workflow files, for editors
-    #[command(after_help = "\
-Examples:
-  fuseline schema > workflow.schema.json")]
-    Schema,
+    /// What a study of a given size could find, by simulation
+    Power(power::Args),
+    /// The settings in force, and where each comes from
+    Config(config::Args),
+    /// Print the JSON Schema of workflow files or of settings, for editors
+    Schema(schema::Args),
     /// The language server of workflow files, for editors: speaks over standard input and output
     Lsp(lsp::Args),
     /// Print what a shell needs to complete the command line
@@ -87,7 +90,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Show(args) => show::run(args),
         Command::Report(args) => report::run(args),
         Command::Diagnose(args) => diagnose::run(args),
-        Command::Schema => schema::run(),
+        Command::Power(args) => power::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Lsp(args) => lsp::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
