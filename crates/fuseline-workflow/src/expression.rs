@@ -124,7 +124,7 @@ pub(crate) struct Mistake {
     pub message: String,
     pub hint: Option<String>,
     /// What was likely meant by the name at the span, with what is written there.
-    meant: Option<(String, String)>,
+    meant: Option<Box<(String, String)>>,
     /// An axis that the stage does not run over, and should.
     pub missing_axis: Option<usize>,
 }
@@ -147,7 +147,7 @@ impl Mistake {
             self.hint = Some(hint);
         }
         let near = names::suggest(written, names);
-        self.meant = near.map(|near| (written.to_owned(), near.to_owned()));
+        self.meant = near.map(|near| Box::new((written.to_owned(), near.to_owned())));
         self
     }
 
@@ -158,7 +158,7 @@ impl Mistake {
 
     pub fn diagnostic(self, node: &Node, files: &Files) -> Diagnostic {
         let place = content_place(node, self.span, files);
-        let meant = self.meant.map(|(written, near)| Fix::word(&written, &near, &place));
+        let meant = self.meant.map(|meant| Fix::word(&meant.0, &meant.1, &place));
         let fix = meant.or(self.missing_axis.map(|axis| Fix::axis(axis, &place)));
         Diagnostic::error(self.code, &place, self.message).hint(self.hint).fix(fix)
     }

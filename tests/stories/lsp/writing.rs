@@ -30,6 +30,9 @@ fn small(from: &str, to: &str) -> String {
 
 const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
 
+/// A text with a cursor, what is offered there first, what is offered too, and what is not.
+type Case<'c> = (String, &'c [&'c str], &'c [&'c str], &'c [&'c str]);
+
 #[test]
 fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
     let lab = Lab::new();
@@ -38,8 +41,7 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
     client.diagnostics(&path, Some(1));
     let expert = |rest: &str| small(EXPERT, rest);
     let quality_inputs = "    inputs: { evidence_train: expert.train, evidence_test: expert.test, features: features, cohort: cohort }\n";
-    // The text, what is offered first, what is offered too, and what is not.
-    let cases: Vec<(String, &[&str], &[&str], &[&str])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         // An empty file, and keys of the root.
         ("^".to_owned(), &["fuseline", "name", "stages"], &["params", "outputs"], &["uses"]),
         (small("seed: 1\n", "see^\n"), &[], &["seed", "include"], &["name", "params"]),
