@@ -229,7 +229,7 @@ impl Project {
         });
         // Of two that touch, the one that begins here is meant.
         let first = here.next()?;
-        Some(here.last().unwrap_or(first))
+        Some(here.next_back().unwrap_or(first))
     }
 }
 
