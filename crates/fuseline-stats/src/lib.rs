@@ -20,6 +20,7 @@ pub mod multiple;
 pub mod normal;
 pub mod permutation;
 pub mod permutation_test;
+pub mod power;
 pub mod quality_regression;
 pub mod quantile;
 pub mod reliability;
