@@ -93,13 +93,16 @@ impl Cache {
         self.publish(&self.remote_file(remote, name)?, &[bytes])
     }
 
-    /// The bytes of such a file, or none.
+    /// The bytes of such a file, or none. A collection takes those that were not read of late.
     pub fn read_remote_file(
         &self,
         remote: &str,
         name: &str,
     ) -> Result<Option<Vec<u8>>, CacheError> {
-        self.read_if_there(&self.remote_file(remote, name)?)
+        let path = self.remote_file(remote, name)?;
+        // A cache that cannot be written cannot be collected either.
+        let _ = self.store.touch(&path);
+        self.read_if_there(&path)
     }
 
     /// Removes such a file, if it is there.
