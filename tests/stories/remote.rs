@@ -1,4 +1,5 @@
-//! Caches that are shared through a remote: a folder, a bucket, and one that does what it should not.
+//! Caches that are shared through a remote: a folder, a bucket, and one that does what it should
+//! not.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -369,7 +370,8 @@ fn a_real_client_of_s3_and_a_server_of_others_agree() {
         assert!(Instant::now() < give_up, "moto does not listen");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let make = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', \
+    let make = "import boto3, sys; \
+                boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', \
                 aws_access_key_id='a', aws_secret_access_key='b').create_bucket(Bucket='lab')";
     let made = Command::new("python3").args(["-c", make, &format!("http://{address}")]).output();
     assert!(made.is_ok_and(|made| made.status.success()));
