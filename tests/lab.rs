@@ -170,6 +170,8 @@ pub enum Need {
     Shells,
     /// The right to mount a filesystem.
     Mount,
+    /// The programs of Slurm and munge, and the user root; HyperQueue's package of Python.
+    Cluster,
 }
 
 impl Need {
@@ -182,6 +184,7 @@ impl Need {
             Self::Browser => "browser",
             Self::Shells => "shells",
             Self::Mount => "mount",
+            Self::Cluster => "cluster",
         }
     }
 }

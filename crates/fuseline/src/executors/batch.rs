@@ -391,16 +391,16 @@ impl<'e> Batches<'e> {
                 array.tasks.clear();
             }
         });
-        if !lost.is_empty() && !self.has_stopped {
-            let engine = self.executor.engine.name();
-            let count = lost.len();
-            self.note(format!("{engine}: {count} actions of lost tasks are submitted again"));
-        }
+        let again = lost.iter().filter(|action| action.losses > 0).count();
         for action in lost {
             match self.has_stopped {
                 true => action.cancelled(),
                 false => self.wait(action),
             }
+        }
+        if again > 0 && !self.has_stopped {
+            let engine = self.executor.engine.name();
+            self.note(format!("{engine}: {again} actions of lost tasks are submitted again"));
         }
         let longest = Duration::from(self.executor.settings.poll);
         self.next_scan = Instant::now() + (SCAN_PER_TASK * open).clamp(SCAN, longest.max(SCAN));
