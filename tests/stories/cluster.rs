@@ -4,6 +4,7 @@
 mod engines;
 mod slurm;
 mod told;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
