@@ -9,6 +9,7 @@
     reason = "stories are tests, and this is their code: what fails, fails aloud"
 )]
 
+pub mod bucket;
 pub mod kills;
 
 use std::ffi::OsStr;
@@ -66,8 +67,16 @@ impl Lab {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(fuseline());
         command.current_dir(self.folder.path()).args(arguments);
-        let variables =
-            ["LOG", "CACHE", "PLUGIN_PATH", "SETTINGS", "EXECUTOR", "REMOTE", "REMOTE_MODE"];
+        let variables = [
+            "LOG",
+            "CACHE",
+            "PLUGIN_PATH",
+            "SETTINGS",
+            "EXECUTOR",
+            "REMOTE",
+            "REMOTE_MODE",
+            "REMOTE_TIMEOUT",
+        ];
         for variable in variables {
             command.env_remove(format!("FUSELINE_{variable}"));
         }

@@ -23,6 +23,7 @@ mod loaded;
 mod midfusion;
 mod plans;
 mod plugins;
+mod remote;
 mod results;
 mod settings;
 mod sources;

@@ -56,6 +56,14 @@ impl Progress {
         Self { bar, quiet, verbose, done: 0, cached: 0, total, stages, by_name }
     }
 
+    /// Shows that the run waits for the remote.
+    pub fn sending(&self, actions: usize) {
+        let results = if actions == 1 { "result" } else { "results" };
+        self.line(&format!(
+            "Sending {actions} more {results} to the remote; Ctrl-C leaves it at what is sent."
+        ));
+    }
+
     /// Shows one event.
     pub fn show(&mut self, event: &Event) {
         match event {

@@ -24,6 +24,13 @@ pub trait Executor {
     ///
     /// `jobs`: how many jobs the run has in flight at most, and how many threads they share.
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError>;
+
+    /// Whether jobs read their inputs through the cache of the run, and so fetch what the remote has of
+    /// them. Elsewhere there may be no way to the remote: what a job reads is fetched before it is
+    /// submitted.
+    fn fetches_inputs(&self) -> bool {
+        false
+    }
 }
 
 /// The run's side of [`Executor::serve`].

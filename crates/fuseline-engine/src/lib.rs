@@ -9,6 +9,7 @@ mod cautions;
 pub mod codes;
 pub mod compare;
 mod coordinator;
+mod discovered;
 pub mod error;
 pub mod events;
 pub mod execute;
@@ -36,6 +37,7 @@ pub mod services;
 
 pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
+pub use discovered::{DiscoveredFile, ReadFile, is_discovered, read_discovered};
 pub use error::{Class, StageError};
 pub use events::Event;
 pub use execute::{

@@ -69,6 +69,8 @@ pub struct RunRecord<'a> {
     events: std::fs::File,
     /// Lines that are not written yet.
     lines: Vec<u8>,
+    /// Traffic with a remote cache, for the manifest.
+    remote: Option<Value>,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the work.
     lost: Option<io::Error>,
 }
@@ -95,7 +97,8 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join("events.jsonl"))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record = Self { cache, run: run.clone(), events, lines: Vec::new(), lost: None };
+        let mut record =
+            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
         record.note(&Event::RunStarted { run: id, workflow, stages });
         Ok(record)
     }
@@ -103,6 +106,11 @@ impl<'a> RunRecord<'a> {
     /// The id of the run.
     pub fn id(&self) -> &str {
         &self.run.id
+    }
+
+    /// Adds the traffic with a remote cache to the manifest.
+    pub fn set_remote(&mut self, traffic: Value) {
+        self.remote = Some(traffic);
     }
 
     /// Appends an event, with the milliseconds since the run began.
@@ -194,6 +202,7 @@ impl<'a> RunRecord<'a> {
             seconds: self.run.started.elapsed().as_secs_f64(),
             peak_memory: peak_memory(),
             undelivered,
+            remote: self.remote.as_ref(),
         };
         let mut head = serde_json::to_vec(&about_run).map_err(io::Error::from)?;
         // Two mappings become one.
@@ -232,6 +241,8 @@ struct AboutRun<'a> {
     peak_memory: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<&'a Value>,
 }
 
 /// The part of a [`Manifest`] that is about the plan, as JSON without its first brace, in parts.

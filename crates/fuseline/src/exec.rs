@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fuseline_cache::{ActionKey, Cache, OutputRecord};
 use fuseline_engine::{
     Completion, Job, Kinds, LocalExecutor, Services, StageError, batch_len, find_job, is_cautions,
-    read_batch, read_cautions,
+    is_discovered, read_batch, read_cautions,
 };
 use fuseline_host::Isolation;
 
@@ -221,7 +221,7 @@ fn run_job(
         Some(output) => read_cautions(cache, &output.digest).map_err(failure)?,
         None => Vec::new(),
     };
-    outputs.retain(|output| !is_cautions(output));
+    outputs.retain(|output| !is_cautions(output) && !is_discovered(output));
     Ok(Execution { action, key: job.key, seconds, cpu_seconds, cautions, outputs })
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use fuseline_cache::Cache;
 use fuseline_engine::{Caution, Class, Event, Executor, JobFolder};
+use fuseline_remote::{RemoteReport, RemoteSettings};
 use fuseline_workflow::{Diagnostic, Files};
 
 use crate::error::Error;
@@ -16,6 +17,8 @@ use crate::settings::ExecutorName;
 pub struct RunOptions {
     /// The cache's folder; made when it is not there.
     pub cache: PathBuf,
+    /// A remote behind the cache.
+    pub remote: Option<RemoteSettings>,
     /// The folder of the outputs; `results/NAME` by default.
     pub out: Option<PathBuf>,
     /// Stages to restrict the run to, with what they need; all when empty.
@@ -40,6 +43,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             cache: PathBuf::from("cache"),
+            remote: None,
             out: None,
             only: Vec::new(),
             jobs: None,
@@ -62,6 +66,8 @@ pub enum RunProgress<'a> {
     Planned(&'a [(String, usize)]),
     /// An event of the run.
     Event(&'a Event),
+    /// The run waits until the remote has taken the results of so many actions.
+    Sending(usize),
 }
 
 /// Makes the executor of a run on a cache, which can write jobs down in the run's folder.
@@ -90,6 +96,8 @@ pub struct RunSummary {
     pub skipped: usize,
     /// Wall time.
     pub seconds: f64,
+    /// Traffic with the remote, when there is one.
+    pub remote: Option<RemoteReport>,
     /// Cautions with which the results are to be read, of all actions that the run wanted.
     pub cautions: Vec<Caution>,
     /// Warnings that the executed actions logged, a line each.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fuseline_host::worker::WorkerLimits;
+use fuseline_remote::{RemoteAddress, RemoteMode, RemoteSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,24 +51,19 @@ pub struct CacheSettings {
     pub remote: Option<Remote>,
     /// The use of the remote.
     pub mode: RemoteMode,
+    /// How long the remote may go without an answer.
+    pub remote_timeout: Time,
 }
 
 impl Default for CacheSettings {
     fn default() -> Self {
-        Self { path: "cache".into(), remote: None, mode: RemoteMode::Read }
+        Self {
+            path: "cache".into(),
+            remote: None,
+            mode: RemoteMode::Read,
+            remote_timeout: RemoteSettings::DEFAULT_TIMEOUT.into(),
+        }
     }
-}
-
-/// Use of the remote cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RemoteMode {
-    /// Artifacts are read from it.
-    Read,
-    /// Artifacts are read from it, and those of this machine written to it.
-    Write,
-    /// It is not used.
-    Off,
 }
 
 /// Where actions are executed.
@@ -305,6 +301,32 @@ pub fn cache_folder(asked: Option<&Path>, folder: &Path) -> Result<PathBuf, Erro
     let loaded = LoadedSettings::load(folder)?;
     let path = asked.unwrap_or_else(|| loaded.settings.cache.path.as_ref());
     Ok(path.to_owned())
+}
+
+/// The remote behind the cache: the one that is asked for, else as the environment or a file of
+/// settings says, else none.
+///
+/// `folder`: where the nearest `fuseline.toml` is looked for.
+pub fn remote_settings(
+    address: Option<&str>,
+    mode: Option<RemoteMode>,
+    folder: &Path,
+) -> Result<Option<RemoteSettings>, Error> {
+    let CacheSettings { remote, mode: set_mode, remote_timeout, .. } =
+        LoadedSettings::load(folder)?.settings.cache;
+    let (text, name) = match (address, &remote) {
+        (Some(address), _) => (address, "--remote"),
+        (None, Some(remote)) => (remote.as_str(), "cache.remote"),
+        (None, None) => return Ok(None),
+    };
+    let address: RemoteAddress =
+        text.parse().map_err(|error| Error::request(format!("{name}: {error}")))?;
+    let settings = RemoteSettings {
+        mode: mode.unwrap_or(set_mode),
+        timeout: remote_timeout.into(),
+        ..RemoteSettings::new(address)
+    };
+    Ok(Some(settings))
 }
 
 #[cfg(test)]

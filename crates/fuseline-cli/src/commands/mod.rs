@@ -12,6 +12,7 @@ mod init;
 mod man;
 mod plan;
 mod plugin;
+mod power;
 mod report;
 mod run;
 mod runs;
@@ -60,6 +61,8 @@ pub enum Command {
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
+    /// What a study of a given size could find, by simulation
+    Power(power::Args),
     /// The settings in force, and where each comes from
     Config(config::Args),
     /// Print the JSON Schema of workflow files or of settings, for editors
@@ -88,6 +91,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Show(args) => show::run(args),
         Command::Report(args) => report::run(args),
         Command::Diagnose(args) => diagnose::run(args),
+        Command::Power(args) => power::run(args),
         Command::Config(args) => config::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),

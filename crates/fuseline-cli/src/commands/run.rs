@@ -9,10 +9,10 @@ use fuseline::{Class, RunOptions, RunProgress, RunSummary};
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
-use crate::args::{CacheArgs, Format, Global, WorkflowArgs};
+use crate::args::{CacheArgs, Format, Global, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
-use crate::{print, render};
+use crate::{print, remote, render};
 
 /// Warnings that a run shows at most.
 const MAX_WARNINGS: usize = 10;
@@ -34,6 +34,8 @@ pub struct Args {
     pub workflow: WorkflowArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Run only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -64,6 +66,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let study = args.workflow.study();
     let options = RunOptions {
         cache: args.cache.folder_for(study.folder())?,
+        remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
         jobs: args.jobs.map(usize::from),
@@ -90,10 +93,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             progress = Some(Progress::new(global, stages.to_vec()));
         }
         RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
+        RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
     })?;
     render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
+        remote::warn(summary.remote.as_ref());
     }
     if summary.undelivered.is_none() || args.format == Format::Json {
         show_summary(&summary, args.format, global);
@@ -202,7 +207,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
     let outputs = summary.outputs.iter();
     let outputs: Map<_, _> =
         outputs.map(|(file, path)| (file.clone(), path.display().to_string().into())).collect();
-    json!({
+    let mut json = json!({
         "run": summary.run,
         "status": summary.status,
         "actions": summary.actions,
@@ -213,7 +218,11 @@ fn json(summary: &RunSummary) -> serde_json::Value {
         "seconds": summary.seconds,
         "cautions": summary.cautions,
         "outputs": outputs,
-    })
+    });
+    if let Some(remote) = &summary.remote {
+        json["remote"] = json!(remote);
+    }
+    json
 }
 
 fn exit(summary: &RunSummary) -> Exit {
@@ -235,6 +244,9 @@ fn sentence(summary: &RunSummary) -> String {
         }
     }
     text += &format!(", in {seconds:.1} s.\n");
+    if let Some(remote) = &summary.remote {
+        text += &remote::sentence(remote);
+    }
     if summary.status == "interrupted" {
         text += "Interrupted. What was finished is kept; the same command goes on from there.\n";
     }

@@ -64,6 +64,10 @@ impl Coordinator<'_, '_, '_> {
             let Some(key) = self.keys[action as usize] else { continue };
             submissions.push(self.submission(action, key));
         }
+        if self.fetch_inputs {
+            let objects = submissions.iter().flat_map(|submission| submission.job.objects());
+            self.cache.fetch_objects(objects);
+        }
         submissions
     }
 

@@ -15,10 +15,11 @@ pub const SETTINGS_FILE: &str = "fuseline.toml";
 /// The variable that names a file in place of the nearest one.
 const SETTINGS_VARIABLE: &str = "FUSELINE_SETTINGS";
 /// The settings that the environment gives, and their variables.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 5] = [
     ("cache.path", "FUSELINE_CACHE"),
     ("cache.remote", "FUSELINE_REMOTE"),
     ("cache.mode", "FUSELINE_REMOTE_MODE"),
+    ("cache.remote_timeout", "FUSELINE_REMOTE_TIMEOUT"),
     ("executor.default", "FUSELINE_EXECUTOR"),
 ];
 
