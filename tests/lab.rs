@@ -181,6 +181,8 @@ pub enum Need {
     Mount,
     /// Neovim.
     Editor,
+    /// The programs of Slurm and munge, and the user root; HyperQueue's package of Python.
+    Cluster,
 }
 
 impl Need {
@@ -194,6 +196,7 @@ impl Need {
             Self::Shells => "shells",
             Self::Mount => "mount",
             Self::Editor => "editor",
+            Self::Cluster => "cluster",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod bounds;
 mod cautions;
 mod claims;
+mod cluster;
 mod concurrency;
 mod contract;
 mod data;

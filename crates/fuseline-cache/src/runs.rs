@@ -12,7 +12,7 @@ use serde::Serializer as _;
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::lease::Lease;
+use crate::lease::{Lease, is_held};
 
 /// How the lease files of runs begin; those of actions are bare keys.
 pub(crate) const RUN_LEASE: &str = "run-";
@@ -72,6 +72,11 @@ impl Cache {
         }
         self.store.create_folder(&folder).map_err(CacheError::write(&folder))?;
         Ok(folder)
+    }
+
+    /// Whether the process of a run is alive.
+    pub fn is_run_alive(&self, id: &str) -> bool {
+        is_held(&self.layout.leases.join(format!("{RUN_LEASE}{id}")))
     }
 
     /// The folder that holds the folders of the runs.

@@ -84,7 +84,9 @@ pub fn exec_chunk(
     let run = batch.ancestors().nth(2).unwrap_or(&batch);
     let path = run.join("outcomes").join(format!("{number}-{part}.jsonl"));
     let unwritten = |source| Error::Write { path: path.clone(), source };
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // Several nodes of Slurm may share a machine.
+    let machine = std::env::var("SLURMD_NODENAME")
+        .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
     let mut outcomes = OutcomeWriter::begin(&path, &machine).map_err(unwritten)?;
     let kinds = fuseline_stages::kinds();
     let mut failed = 0;

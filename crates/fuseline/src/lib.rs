@@ -108,6 +108,7 @@ mod time;
 mod unchanged;
 mod verify;
 mod visible;
+mod watch;
 pub mod worker;
 
 use std::path::Path;
@@ -144,6 +145,7 @@ pub use table::{Form, Shown, Table, TableError};
 pub use time::utc_text;
 pub use verify::{UnsoundFile, find_unsound_files};
 pub use visible::{is_unseen, masked, visible};
+pub use watch::RunEvents;
 
 /// Opens the cache in a folder, which must be one: a mistyped name must not make an empty cache.
 pub fn open_cache(folder: impl AsRef<Path>) -> Result<Cache, Error> {

@@ -20,6 +20,7 @@ mod runs;
 mod schema;
 mod show;
 mod stages;
+mod watch;
 
 use crate::args::Args;
 use crate::exit::{Exit, Failure};
@@ -47,6 +48,8 @@ pub enum Command {
     /// Past runs: list them, look at one, compare two
     #[command(subcommand)]
     Runs(runs::Args),
+    /// Follow a run that goes on elsewhere
+    Watch(watch::Args),
     /// The cache: what is in it, whether it is sound, and clearing it up
     #[command(subcommand)]
     Cache(cache::Args),
@@ -85,6 +88,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Stages(args) => stages::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Runs(args) => runs::run(args),
+        Command::Watch(command) => watch::run(command, &args.global),
         Command::Cache(args) => cache::run(args),
         Command::Exec(command) => exec::run(command, &args.global),
         Command::Show(args) => show::run(args),

@@ -93,6 +93,8 @@ struct Array {
     run: PathBuf,
     batch: String,
     submitted: Instant,
+    /// Whether an earlier run has submitted it.
+    is_adopted: bool,
     tasks: Vec<Task>,
 }
 
@@ -344,6 +346,7 @@ impl<'e> Batches<'e> {
             run: run.clone(),
             batch: number,
             submitted: Instant::now(),
+            is_adopted: false,
             tasks: keys.chunks(chunk as usize).map(|keys| Task::new(keys.to_vec())).collect(),
         })
     }
@@ -391,16 +394,16 @@ impl<'e> Batches<'e> {
                 array.tasks.clear();
             }
         });
-        if !lost.is_empty() && !self.has_stopped {
-            let engine = self.executor.engine.name();
-            let count = lost.len();
-            self.note(format!("{engine}: {count} actions of lost tasks are submitted again"));
-        }
+        let again = lost.iter().filter(|action| action.losses > 0).count();
         for action in lost {
             match self.has_stopped {
                 true => action.cancelled(),
                 false => self.wait(action),
             }
+        }
+        if again > 0 && !self.has_stopped {
+            let engine = self.executor.engine.name();
+            self.note(format!("{engine}: {again} actions of lost tasks are submitted again"));
         }
         let longest = Duration::from(self.executor.settings.poll);
         self.next_scan = Instant::now() + (SCAN_PER_TASK * open).clamp(SCAN, longest.max(SCAN));
@@ -519,7 +522,14 @@ impl<'e> Batches<'e> {
             let chunks = keys.chunks(record.chunk.max(1) as usize);
             let tasks: Vec<Task> = chunks.map(|keys| Task::new(keys.to_vec())).collect();
             let number = batch.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let mut array = Array { record, run, batch: number, submitted: Instant::now(), tasks };
+            let mut array = Array {
+                record,
+                run,
+                batch: number,
+                submitted: Instant::now(),
+                is_adopted: true,
+                tasks,
+            };
             let place = self.arrays.len();
             for task in 0..array.tasks.len() {
                 let state = states.get(&(array.record.id.clone(), task as u32));
@@ -593,6 +603,12 @@ fn judge_task(
         return Vec::new();
     }
     let end = end.clone();
+    // The id of an earlier run may by now be that of another job.
+    if array.is_adopted && task.machine.is_none() {
+        let task = &mut array.tasks[number];
+        task.settle_by_records(&executor.cache);
+        return task.take_open();
+    }
     let engine = &*executor.engine;
     let place = array.place(engine, number as u32);
     let id = array.record.id.clone();

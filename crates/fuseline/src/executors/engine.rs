@@ -1,9 +1,11 @@
 //! The seam to an engine: submit, poll, cancel.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::settings::{ExecutorSettings, ResourceSettings};
 
@@ -153,23 +155,54 @@ const TRANSIENT: [&str; 12] = [
     "connection closed",
 ];
 
+/// A command of an engine that takes longer is given up: a controller that is away must not hold the run.
+const COMMAND_TIME: Duration = Duration::from_secs(120);
+/// How often a command is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Runs a command of an engine to its end and gives what it printed.
 pub(super) fn output(command: &mut Command) -> Result<String, EngineError> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output();
-    let output =
-        output.map_err(|error| EngineError::new(format!("{name} cannot be started: {error}")))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = match said.trim() {
-        "" => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        said => said.to_owned(),
+    let cannot_start =
+        |error: io::Error| EngineError::new(format!("{name} cannot be started: {error}"));
+    // Files, and no pipes: what the command starts in the background may keep them open.
+    let (mut stdout, mut stderr) =
+        (tempfile::tempfile().map_err(cannot_start)?, tempfile::tempfile().map_err(cannot_start)?);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().map_err(cannot_start)?)
+        .stderr(stderr.try_clone().map_err(cannot_start)?)
+        .spawn()
+        .map_err(cannot_start)?;
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(cannot_start)? {
+            Some(status) => break status,
+            None if began.elapsed() < COMMAND_TIME => std::thread::sleep(LOOK),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let message = format!("{name} gave no answer for {} s", COMMAND_TIME.as_secs());
+                return Err(EngineError { message, is_transient: true });
+            }
+        }
     };
+    let printed = read(&mut stdout).map_err(cannot_start)?;
+    if status.success() {
+        return Ok(printed);
+    }
+    let said = read(&mut stderr).map_err(cannot_start)?;
+    let said = if said.trim().is_empty() { printed } else { said };
     let lower = said.to_lowercase();
     Err(EngineError {
         is_transient: TRANSIENT.iter().any(|words| lower.contains(words)),
-        message: format!("{name} ended with {}: {said}", output.status),
+        message: format!("{name} ended with {status}: {}", said.trim()),
     })
+}
+
+fn read(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

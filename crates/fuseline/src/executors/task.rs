@@ -174,7 +174,9 @@ impl Task {
     /// Answers that an action failed, with where that was.
     pub fn fail(&mut self, key: &ActionKey, error: StageError, place: &str) {
         if let Some(action) = self.take(key) {
-            let message = format!("{}; {place}", error.message);
+            // What a program said may have lines of its own.
+            let between = if error.message.contains('\n') { "\n" } else { "; " };
+            let message = format!("{}{between}{place}", error.message.trim_end());
             action.reply.ended(Completion::Failed(StageError { message, ..error }));
         }
     }

@@ -1,0 +1,142 @@
+//! Engines by their commands: a scheduler of a few lines, and HyperQueue.
+
+use std::process::{Child, Command, Stdio};
+
+use fuseline_tests::{Lab, Need, Ran, skip};
+
+use super::{arguments, logs, notes, script, signal, start, sweep, wait_until};
+
+/// The sweep with the settings of `tests/cluster/queue.sh`, which counts tasks from 1.
+fn queue() -> Lab {
+    let lab = sweep();
+    std::fs::create_dir(lab.path("queue")).expect("a folder can be made");
+    let (queue, folder) = (script("queue.sh"), lab.path("queue"));
+    let (queue, folder) = (queue.display(), folder.display());
+    lab.write(
+        "fuseline.toml",
+        format!(
+            r#"
+[executor]
+default = "command"
+[executor.command]
+submit = "{queue} submit {folder} {{first}} {{last}} {{script}}"
+id = 'array (\S+)'
+poll = "{queue} poll {folder} {{id}}"
+alive = 'running$'
+cancel = "{queue} cancel {folder} {{id}}"
+task = "QUEUE_TASK"
+first = 1
+"#
+        ),
+    );
+    lab
+}
+
+#[test]
+fn an_engine_by_its_commands_executes_each_action_once() {
+    let lab = queue();
+    lab.run(arguments(&lab, &[])).success();
+    assert_eq!(notes(&lab), (0..12).collect::<Vec<_>>());
+    assert_eq!(logs(&lab.path("cache")).matches(": executed in").count(), 13);
+    assert_eq!(lab.read("results/sweep/last.txt"), b"all\n");
+}
+
+#[test]
+fn arrays_of_an_engine_by_its_commands_outlive_the_run_and_can_be_cancelled() {
+    let lab = queue();
+    let arguments = arguments(&lab, &["--set", "seconds=3"]);
+    let mut first = start(&lab, lab.command(&arguments), "output");
+    wait_until("all have begun", || notes(&lab).len() == 12);
+    signal(&first, "KILL");
+    first.wait().expect("it was killed");
+    lab.run(&arguments).success();
+    assert_eq!(notes(&lab).len(), 12, "each was executed once");
+
+    let lab = queue();
+    let arguments = super::arguments(&lab, &["--set", "seconds=60"]);
+    let mut run = start(&lab, lab.command(&arguments), "output");
+    wait_until("all have begun", || notes(&lab).len() == 12);
+    lab.run(["runs", "cancel", "latest"]).success();
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    let folders = std::fs::read_dir(lab.path("queue")).expect("it is there").flatten();
+    assert!(folders.count() > 0);
+    assert!(!lab.path("queue").join("pid").exists());
+}
+
+#[test]
+fn a_command_that_fails_or_prints_no_id_is_shown() {
+    let lab = queue();
+    lab.edit("fuseline.toml", "queue.sh submit", "queue.sh sumbit");
+    let run = lab.run(arguments(&lab, &[]));
+    run.exits(1);
+    assert!(run.stderr().contains("in which there is no id"), "{}", run.stderr());
+    lab.edit("fuseline.toml", "submit = \"", "submit = \"echo no such queue >&2; exit 3; ");
+    let run = lab.run(arguments(&lab, &[]));
+    run.exits(1);
+    assert!(run.stderr().contains("no such queue"), "{}", run.stderr());
+    lab.write("fuseline.toml", "[executor]\ndefault = \"command\"\n");
+    let run = lab.run(arguments(&lab, &[]));
+    run.exits(2);
+    assert!(run.stderr().contains("[executor.command]"), "{}", run.stderr());
+}
+
+/// HyperQueue's server with two workers, in a process of Python; it ends with the story.
+struct HyperQueue(Child);
+
+impl HyperQueue {
+    fn start(lab: &Lab) -> Option<Self> {
+        let there = Command::new("python3").args(["-c", "import hyperqueue"]).output();
+        if !there.is_ok_and(|ran| ran.status.success()) {
+            skip(Need::Cluster, "there is no python3 with hyperqueue");
+            return None;
+        }
+        let server = Command::new("python3")
+            .arg(script("hq"))
+            .arg("--server-dir")
+            .arg(lab.path("hq"))
+            .args(["server", "start"])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("python can be started");
+        wait_until("the server is there", || lab.path("hq/socket").exists());
+        Some(Self(server))
+    }
+}
+
+impl Drop for HyperQueue {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_study_on_hyperqueue_gives_the_bytes_of_a_local_run_and_a_failure_its_own_words() {
+    let lab = Lab::with_workflow(fuseline_tests::kills::SMALL);
+    let Some(_server) = HyperQueue::start(&lab) else { return };
+    let hq = script("hq");
+    lab.write(
+        "fuseline.toml",
+        format!("[executor.hyperqueue]\nprogram = \"{}\"\nserver_dir = \"hq\"\n", hq.display()),
+    );
+    lab.run(["run", "workflow.yaml", "--cache", "local", "--out", "local-out"]).success();
+    let run = lab.run(["run", "workflow.yaml", "--executor", "hyperqueue", "--format", "json"]);
+    assert_eq!(run.json()["executed"], 38);
+    assert_eq!(lab.read("results/small/findings.parquet"), lab.read("local-out/findings.parquet"));
+
+    // The exit code of `hq` is 0 all the same.
+    lab.write("workflow.yaml", super::SWEEP);
+    lab.edit(
+        "workflow.yaml",
+        "sleep $SECONDS_TO_WAIT;",
+        "[ $POINT != 3 ] || { echo no luck; exit 7; };",
+    );
+    lab.edit("workflow.yaml", "{ cpu: 8 }", "{ cpu: 1 }");
+    let mut more = arguments(&lab, &["--set", "points=6", "--executor", "hyperqueue"]);
+    more.push("--keep-going".to_owned());
+    let run: Ran = lab.run(more);
+    run.exits(1);
+    for part in ["work[n=3]", "exit code 7", "no luck", "HyperQueue task "] {
+        assert!(run.stderr().contains(part), "{part}: {}", run.stderr());
+    }
+}

@@ -1,0 +1,225 @@
+//! Slurm: slurmctld, two slurmd and munged, started by `tests/cluster/slurm.sh`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use fuseline_tests::{Lab, Need, real_data, root, skip};
+use tempfile::TempDir;
+
+use super::{arguments, logs, notes, script, signal, start, sweep, wait_until};
+
+/// A cluster of two nodes with 16 processors each; it ends with the last story that uses it.
+struct Slurm {
+    folder: TempDir,
+}
+
+impl Slurm {
+    /// The cluster that other stories use now, or a new one; `None`, said aloud, where there can be none.
+    fn get() -> Option<Arc<Self>> {
+        static CLUSTER: Mutex<Weak<Slurm>> = Mutex::new(Weak::new());
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let programs = ["slurmctld", "slurmd", "munged", "sbatch"];
+        let missing = programs.iter().find(|program| {
+            let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+            !there.is_ok_and(|there| there.status.success())
+        });
+        if let Some(missing) = missing {
+            skip(Need::Cluster, &format!("{missing} is not installed"));
+            return None;
+        }
+        if !rustix::process::geteuid().is_root() {
+            skip(Need::Cluster, "only root starts a cluster of its own");
+            return None;
+        }
+        let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = cluster.upgrade() {
+            return Some(cluster);
+        }
+        // Several checkouts may be tested at once, and the last cluster may still be ending.
+        let started = STARTED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (std::process::id() % 1000) * 20 + started % 5 * 4;
+        let new = Arc::new(Self { folder: TempDir::new().expect("a folder can be made") });
+        let up = Command::new(script("slurm.sh"))
+            .arg("up")
+            .arg(new.folder.path())
+            .env("SLURM_TEST_PORT", port.to_string())
+            .output()
+            .expect("the script can be started");
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        *cluster = Arc::downgrade(&new);
+        Some(new)
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.folder.path().join("slurm.conf")
+    }
+
+    /// A command of Slurm, and what it prints.
+    fn ask(&self, program: &str, arguments: &[&str]) -> String {
+        let ran = Command::new(program).args(arguments).env("SLURM_CONF", self.conf()).output();
+        let ran = ran.expect("it is installed");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
+    /// `fuseline` with this cluster.
+    fn command(&self, lab: &Lab, arguments: &[String]) -> Command {
+        let mut command = lab.command(arguments);
+        command.env("SLURM_CONF", self.conf()).env("FUSELINE_EXECUTOR", "slurm");
+        command
+    }
+
+    /// The jobs of a folder that the cluster still has to do, a line each: `ARRAY_TASK STATE`.
+    fn jobs_of(&self, lab: &Lab) -> Vec<String> {
+        let folder = lab.path("").canonicalize().expect("it is there");
+        let queue = self.ask("squeue", &["--noheader", "--array", "--format=%F_%K %T %Z"]);
+        let of_folder = queue.lines().filter(|line| line.ends_with(&*folder.to_string_lossy()));
+        of_folder.map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    }
+}
+
+impl Drop for Slurm {
+    fn drop(&mut self) {
+        let _ = Command::new(script("slurm.sh")).arg("down").arg(self.folder.path()).status();
+    }
+}
+
+#[test]
+fn a_study_on_slurm_gives_the_bytes_of_a_local_run_and_executes_each_action_once() {
+    let (Some(slurm), Some(data)) = (Slurm::get(), real_data("stressid")) else { return };
+    let lab = Lab::new();
+    let workflow = root().join("workflows/stressid.yaml").display().to_string();
+    let data = format!("data={}", data.display());
+    let run = |cache: &str, out: &str| {
+        let arguments = ["run", &workflow, "--set", &data, "--set", "permutations=100"];
+        let more = ["--cache", cache, "--out", out, "--format", "json"];
+        arguments.iter().chain(&more).map(|&argument| argument.to_owned()).collect::<Vec<_>>()
+    };
+    lab.run(run("local", "out-local")).success();
+    let settings = "[executor]\nchunk = \"10s\"\n[executor.slurm]\npartition = \"main\"\n";
+    lab.write("fuseline.toml", settings);
+    let mut command = slurm.command(&lab, &run("shared", "out-slurm"));
+    command.env("FUSELINE_SETTINGS", lab.path("fuseline.toml"));
+    let ran = fuseline_tests::Ran(command.output().expect("it runs"));
+    let summary = ran.json();
+    assert_eq!(summary["executed"], 442, "{summary}");
+    assert_eq!(lab.read("out-slurm/findings.parquet"), lab.read("out-local/findings.parquet"));
+    let logs = logs(&lab.path("shared"));
+    let executed: Vec<&str> = logs.lines().filter(|line| line.contains(": executed in")).collect();
+    assert_eq!(executed.len(), 442, "each was executed once");
+    assert_eq!(slurm.jobs_of(&lab), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_goes_on_with_its_tasks_after_the_process_that_submitted_them_was_killed() {
+    let Some(slurm) = Slurm::get() else { return };
+    let lab = sweep();
+    let arguments = arguments(&lab, &["--set", "seconds=2"]);
+    let mut first = start(&lab, slurm.command(&lab, &arguments), "first");
+    // Four run at once, and eight wait.
+    wait_until("some have begun", || notes(&lab).len() >= 2);
+    signal(&first, "KILL");
+    first.wait().expect("it was killed");
+    assert!(!slurm.jobs_of(&lab).is_empty(), "the tasks of a killed run go on");
+    let second = fuseline_tests::Ran(slurm.command(&lab, &arguments).output().expect("it runs"));
+    second.success();
+    assert!(second.stderr().contains("of an earlier run go on there"), "{}", second.stderr());
+    assert_eq!(notes(&lab), (0..12).collect::<Vec<_>>(), "each was executed once");
+    assert_eq!(lab.read("results/sweep/last.txt"), b"all\n");
+}
+
+#[test]
+fn a_requeued_task_is_waited_for_and_executed_again() {
+    let Some(slurm) = Slurm::get() else { return };
+    let lab = sweep();
+    let arguments = arguments(&lab, &["--set", "points=2", "--set", "seconds=3"]);
+    let mut run = start(&lab, slurm.command(&lab, &arguments), "output");
+    wait_until("both have begun", || notes(&lab).len() == 2);
+    let jobs = slurm.jobs_of(&lab);
+    let task = jobs[0].split(' ').next().expect("a task").to_owned();
+    slurm.ask("scontrol", &["requeue", &task]);
+    wait_until("it has begun again", || notes(&lab).len() == 3);
+    assert!(run.wait().expect("it ends").success(), "{:?}", lab.read("output"));
+    let logs = logs(&lab.path("cache"));
+    assert_eq!(logs.matches(": executed in").count(), 3, "two, and the one after them: {logs}");
+}
+
+#[test]
+fn a_failure_names_the_machine_and_the_log_and_says_what_the_program_said() {
+    let Some(slurm) = Slurm::get() else { return };
+    let lab = sweep();
+    lab.edit(
+        "workflow.yaml",
+        "sleep $SECONDS_TO_WAIT;",
+        "[ $POINT != 3 ] || { echo no luck; exit 7; };",
+    );
+    let arguments = arguments(&lab, &["--keep-going", "--set", "points=6"]);
+    let run = fuseline_tests::Ran(slurm.command(&lab, &arguments).output().expect("it runs"));
+    run.exits(1);
+    let manifest = lab.run(["runs", "show", "latest", "--format", "json"]).json();
+    let actions = manifest["actions"].as_array().expect("a list");
+    let failed: Vec<_> = actions.iter().filter(|action| action["state"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{manifest}");
+    let error = failed[0]["error"].as_str().expect("text");
+    for part in ["exit code 7", "no luck", "Slurm task ", " on n"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let log = error.rsplit("log ").next().expect("a path");
+    let log = std::fs::read_to_string(log).expect("the log is there");
+    assert!(log.contains("work[n=3]"), "{log}");
+    assert_eq!(actions.iter().filter(|action| action["state"] == "done").count(), 5, "{manifest}");
+}
+
+#[test]
+fn the_first_interrupt_lets_finish_what_executes_and_the_second_cancels_it() {
+    let Some(slurm) = Slurm::get() else { return };
+    let lab = sweep();
+    let command = slurm.command(&lab, &arguments(&lab, &["--set", "seconds=2"]));
+    let mut run = start(&lab, command, "output");
+    wait_until("some have begun", || !notes(&lab).is_empty());
+    signal(&run, "INT");
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    let begun = notes(&lab).len();
+    assert!((1..12).contains(&begun), "what had not begun was cancelled: {begun}");
+    assert_eq!(slurm.jobs_of(&lab), Vec::<String>::new());
+    let manifest = lab.run(["runs", "show", "latest", "--format", "json"]).json();
+    let actions = manifest["actions"].as_array().expect("a list");
+    let done = actions.iter().filter(|action| action["state"] == "done").count();
+    assert_eq!(done, begun, "what had begun was finished: {manifest}");
+
+    let lab = sweep();
+    let command = slurm.command(&lab, &arguments(&lab, &["--set", "seconds=60"]));
+    let mut run = start(&lab, command, "output");
+    wait_until("some have begun", || !notes(&lab).is_empty());
+    signal(&run, "INT");
+    wait_until("the rest is cancelled", || slurm.jobs_of(&lab).len() <= 4);
+    signal(&run, "INT");
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    wait_until("nothing is left", || slurm.jobs_of(&lab).is_empty());
+}
+
+#[test]
+fn a_run_is_cancelled_from_elsewhere_and_so_is_one_that_was_killed() {
+    let Some(slurm) = Slurm::get() else { return };
+    for is_killed in [false, true] {
+        let lab = sweep();
+        let command = slurm.command(&lab, &arguments(&lab, &["--set", "seconds=60"]));
+        let mut run = start(&lab, command, "output");
+        wait_until("some have begun", || !notes(&lab).is_empty());
+        if is_killed {
+            signal(&run, "KILL");
+            run.wait().expect("it was killed");
+        }
+        let cancel = ["runs", "cancel", "latest"].map(str::to_owned);
+        let cancel = fuseline_tests::Ran(slurm.command(&lab, &cancel).output().expect("it runs"));
+        cancel.success();
+        assert!(cancel.stderr().contains("array is cancelled"), "{}", cancel.stderr());
+        wait_until("nothing is left", || slurm.jobs_of(&lab).is_empty());
+        let ended = run.wait().expect("it ends").code();
+        if !is_killed {
+            assert_eq!(ended, Some(130));
+            lab.run(["runs", "cancel", "latest"]).exits(2);
+        }
+    }
+}
