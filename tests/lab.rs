@@ -9,6 +9,7 @@
     reason = "stories are tests, and this is their code: what fails, fails aloud"
 )]
 
+pub mod devtools;
 pub mod kills;
 
 use std::ffi::OsStr;

@@ -14,7 +14,7 @@ mod format;
 mod latex;
 mod made_of;
 mod markdown;
-mod markup;
+pub mod markup;
 mod methods;
 mod page;
 mod palette;
@@ -28,7 +28,8 @@ pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
-pub use page::html;
+pub use page::{SCRIPT_DIGEST, html};
+pub use palette::{FIGURE_STYLE, page_colours};
 
 /// The answer in words: the headline, then the sentences that stand behind it.
 #[must_use]

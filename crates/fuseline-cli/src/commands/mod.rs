@@ -17,6 +17,7 @@ mod runs;
 mod schema;
 mod show;
 mod stages;
+mod ui;
 
 use crate::args::Args;
 use crate::exit::{Exit, Failure};
@@ -53,6 +54,8 @@ pub enum Command {
     Show(show::Args),
     /// Write the report of a past run again, and everything for a paper or a deposit
     Report(report::Args),
+    /// Show runs, artifacts and reports as pages in a browser, live
+    Ui(ui::Args),
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
@@ -83,6 +86,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Exec(command) => exec::run(command, &args.global),
         Command::Show(args) => show::run(args),
         Command::Report(args) => report::run(args),
+        Command::Ui(args) => ui::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),

@@ -16,7 +16,7 @@ use crate::palette;
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it fresh.
-const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
+pub const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
 
