@@ -22,6 +22,7 @@ mod loaded;
 mod midfusion;
 mod plans;
 mod plugins;
+mod reproduce;
 mod results;
 mod sources;
 mod storage;

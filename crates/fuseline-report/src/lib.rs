@@ -29,7 +29,7 @@ pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
-pub use page::{SCRIPT_DIGEST, html};
+pub use page::{SCRIPT_DIGEST, fragment, html};
 pub use palette::{FIGURE_STYLE, page_colours};
 
 /// The answer in words: the headline, then who uses what, and the sentences that stand behind it.

@@ -12,6 +12,7 @@ mod man;
 mod plan;
 mod plugin;
 mod report;
+mod reproduce;
 mod run;
 mod runs;
 mod schema;
@@ -54,6 +55,8 @@ pub enum Command {
     Show(show::Args),
     /// Write the report of a past run again, and everything for a paper or a deposit
     Report(report::Args),
+    /// Run a past run again from nothing, and compare what both gave byte by byte
+    Reproduce(reproduce::Args),
     /// Show runs, artifacts and reports as pages in a browser, live
     Ui(ui::Args),
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
@@ -86,6 +89,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Exec(command) => exec::run(command, &args.global),
         Command::Show(args) => show::run(args),
         Command::Report(args) => report::run(args),
+        Command::Reproduce(command) => reproduce::run(command, &args.global),
         Command::Ui(args) => ui::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Schema => schema::run(),

@@ -94,14 +94,14 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 /// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
 /// process.
-struct Signals {
+pub(super) struct Signals {
     /// Whether the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// `stop` is raised by the first signal that does not end the process.
-    fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+    /// Begins to listen. `stop` is raised by the first signal that does not end the process.
+    pub(super) fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag::{register, register_conditional_shutdown};
         let at_once = Arc::new(AtomicBool::new(true));
@@ -114,7 +114,8 @@ impl Signals {
         Ok(Self { at_once })
     }
 
-    fn finish_what_is_in_flight(&self) {
+    /// From now on the first signal does not end the process.
+    pub(super) fn finish_what_is_in_flight(&self) {
         self.at_once.store(false, Ordering::SeqCst);
     }
 }

@@ -2,6 +2,7 @@
 
 mod findings;
 mod first_screen;
+mod fragment;
 mod provenance;
 mod routing;
 
@@ -12,6 +13,8 @@ use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
 use crate::methods::{command, methods};
 use crate::palette;
+
+pub use fragment::fragment;
 
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
