@@ -9,6 +9,7 @@
     reason = "stories are tests, and this is their code: what fails, fails aloud"
 )]
 
+pub mod bucket;
 pub mod devtools;
 pub mod kills;
 
@@ -67,9 +68,20 @@ impl Lab {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(fuseline());
         command.current_dir(self.folder.path()).args(arguments);
-        for variable in ["FUSELINE_LOG", "FUSELINE_CACHE", "FUSELINE_PLUGIN_PATH"] {
-            command.env_remove(variable);
+        let variables = [
+            "LOG",
+            "CACHE",
+            "PLUGIN_PATH",
+            "SETTINGS",
+            "EXECUTOR",
+            "REMOTE",
+            "REMOTE_MODE",
+            "REMOTE_TIMEOUT",
+        ];
+        for variable in variables {
+            command.env_remove(format!("FUSELINE_{variable}"));
         }
+        command.env("XDG_CONFIG_HOME", self.path("user-config"));
         command
     }
 

@@ -46,4 +46,6 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: A
 
 def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: Any = None) -> str:
     stage_rules()
+    # The oldest system that the command runs on, read from it: the tag of the wheel.
+    os.environ.setdefault("MATURIN_PEP517_ARGS", "--compatibility pypi")
     return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)

@@ -34,7 +34,13 @@ def find_binary() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Environment of the command: this interpreter is the `python3` that rules and programs of a workflow find first."""
+    """Environment of the command: its rules and programs find this interpreter, and the modules that it was told of.
+
+    They run in folders of their own, where a relative folder of `PYTHONPATH` would name another place.
+    """
     folder = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
-    return {**os.environ, "PATH": os.pathsep.join([folder, path])}
+    told = {**os.environ, "PATH": os.pathsep.join([folder, path])}
+    if modules := told.get("PYTHONPATH"):
+        told["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, modules.split(os.pathsep)))
+    return told

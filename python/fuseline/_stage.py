@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fuseline import _reads
 from fuseline._errors import FuselineError
 from fuseline._table import Table
 
@@ -63,6 +64,7 @@ class Stage:
             )
         for name, said in outputs.items():
             _write(folder / said["path"], said["artifact"], result[name], name)
+        _reads.write(folder)
 
     def _agree(self, what: str, declared: Mapping[str, str] | None, told: Mapping[str, Any]) -> None:
         if declared is None:

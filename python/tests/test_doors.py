@@ -131,7 +131,7 @@ def test_files_and_a_callable_give_the_same_numbers(tmp_path):
         )
         parquet.write_table(told, tmp_path / "told" / part.name)
     text = command("tell", str(tmp_path / "ask"), "--predictions", str(tmp_path / "told"), "-o", str(tmp_path / "out"))
-    assert "Yes." in text
+    assert "Yes, with a gain." in text
     import json
 
     found = json.loads((tmp_path / "out" / "finding.json").read_text())

@@ -192,6 +192,28 @@ fn a_rule_that_only_loads_is_not_fitted() {
 }
 
 #[test]
+fn a_rule_that_loads_is_checked_with_its_files() {
+    let lab = lab();
+    let bare = lab.run(["plugin", "check", "linear_gate.so"]);
+    bare.success();
+    assert!(bare.stdout().contains("--files NAME=FILE"), "{}", bare.stdout());
+    assert!(bare.stdout().ends_with("no promise was found broken.\n"), "{}", bare.stdout());
+    let with = ["--files", "weights=gate.bin", "--modalities", "audio,video"];
+    let checked = lab.run(["plugin", "check", "linear_gate.so"].into_iter().chain(with));
+    checked.success();
+    let text = checked.stdout();
+    assert!(text.ends_with("Every promise that could be checked is kept.\n"), "{text}");
+    for kept in ["a model opens in another process", "batches split and rows", "quality changes"] {
+        assert!(text.lines().any(|line| line.starts_with("pass") && line.contains(kept)), "{text}");
+    }
+    // The gate is of two modalities, and these are three.
+    let three = ["--files", "weights=gate.bin", "--modalities", "audio,video,text"];
+    let refused = lab.run(["plugin", "check", "linear_gate.so"].into_iter().chain(three));
+    refused.exits(1);
+    assert!(refused.stdout().contains("weights must hold two doubles a modality"));
+}
+
+#[test]
 fn a_rule_in_python_and_a_callable_give_the_same_numbers_to_the_last_bit() {
     let lab = lab();
     let sdk = std::fs::read(root().join("python/fuseline/_rule.py")).expect("the SDK is there");

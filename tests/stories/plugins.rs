@@ -10,6 +10,38 @@ use arrow::datatypes::{DataType, Float64Type};
 use fuseline_artifact::{Artifact, ArtifactKind};
 use fuseline_tests::{Lab, Ran, has_python, root};
 
+#[test]
+fn a_rule_is_given_away_as_a_wheel_and_found_where_it_is_installed() {
+    if !has_python("pip, venv") {
+        return;
+    }
+    let lab = lab();
+    let rule = fuseline_tests::fuseline().with_file_name("libfuseline_rule_mean.so");
+    let rule = rule.to_str().expect("UTF-8");
+    let made = lab.run(["plugin", "wheel", rule]);
+    made.success();
+    let text = made.stdout();
+    let name = text.lines().last().expect("its name").trim_start_matches("./");
+    assert!(name.starts_with("mean-") && name.contains("-py3-none-manylinux_2_"), "{name}");
+    let first = lab.read(name);
+    lab.run(["plugin", "wheel", rule]).success();
+    assert!(lab.read(name) == first, "equal files give equal bytes");
+    let environment = lab.path("environment");
+    let environment = environment.to_str().expect("UTF-8");
+    finish(Command::new("python3").args(["-m", "venv", environment]));
+    finish(
+        Command::new(lab.path("environment/bin/pip"))
+            .args(["install", "--quiet", "--no-index"])
+            .arg(lab.path(name)),
+    );
+    let mut list = lab.command(["plugin", "list", "--why"]);
+    let listed = list.env("VIRTUAL_ENV", environment).output().expect("it can be started");
+    let text = String::from_utf8(listed.stdout).expect("UTF-8");
+    let folder = format!("{environment}/share/fuseline/rules (VIRTUAL_ENV)");
+    assert!(text.contains(&folder), "{text}");
+    assert!(text.contains("libfuseline_rule_mean.so: a copy of"), "{text}");
+}
+
 /// A small simulated study with the rules `mean` and `my_rule`.
 fn lab() -> Lab {
     let study = std::fs::read_to_string(root().join("tests/cases/plugins/study.yaml"));

@@ -123,6 +123,10 @@ pub fn findings() -> Findings {
         alignment: vec![Some(0.625), None],
         quality_from_evidence: vec![Some(-0.25), None],
         quality_label_auroc: vec![Some(0.75), None],
+        label_icc: Some(0.5),
+        error_icc: None,
+        design_effect: Some(1.25),
+        quality_icc: vec![Some(0.25), None],
         ..Finding::default()
     };
     let second = Finding {

@@ -17,6 +17,7 @@ use crate::lease::Lease;
 use crate::object::{ObjectReader, ObjectWriter};
 use crate::record::ActionRecord;
 use crate::regular::open_regular;
+use crate::remote::Remote;
 use crate::store::{LocalStore, Stat, Store};
 
 /// How old the time of a record may be before a reader renews it. See [`crate::gc`].
@@ -34,6 +35,8 @@ pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     /// Held until the cache is dropped: they say that the runs of this process are alive.
     pub(crate) live: Mutex<Vec<Lease>>,
+    /// Asked for what is not here.
+    pub(crate) remote: Option<Arc<dyn Remote>>,
     /// Whether something is written and perhaps not on the disk.
     dirty: AtomicBool,
     /// When everything was brought to the disk last.
@@ -57,6 +60,7 @@ impl Cache {
             layout,
             store,
             live: Mutex::default(),
+            remote: None,
             dirty: AtomicBool::new(false),
             flushed: Mutex::new(Instant::now()),
         })
@@ -122,27 +126,37 @@ impl Cache {
         digest: &Digest,
         read: impl FnOnce(&mut ObjectReader) -> T,
     ) -> Result<Option<T>, CacheError> {
+        let mut opened = self.open_object(digest)?;
+        if opened.is_none() && self.remote.is_some() {
+            self.fetch_objects(std::iter::once(*digest));
+            opened = self.open_object(digest)?;
+        }
+        let Some((mut object, path)) = opened else { return Ok(None) };
+        let made = read(&mut object);
+        match object.digest().map_err(CacheError::read(&path))? {
+            found if found == *digest => Ok(Some(made)),
+            _ => Err(CacheError::Damaged { digest: *digest, path: self.set_aside(&path) }),
+        }
+    }
+
+    /// An object that is here, and the name that it has.
+    fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, PathBuf)>, CacheError> {
         let path = self.layout.object(digest);
         let doomed = with_end(&path, DOOMED);
         // A collection may have it between two names: under the one, then the other, then perhaps the first again.
         for path in [&path, &doomed, &path] {
-            let mut object = match ObjectReader::open(&*self.store, path) {
-                Ok(object) => object,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            match ObjectReader::open(&*self.store, path) {
+                Ok(object) => return Ok(Some((object, path.clone()))),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(CacheError::read(path)(error)),
-            };
-            let made = read(&mut object);
-            return match object.digest().map_err(CacheError::read(path))? {
-                found if found == *digest => Ok(Some(made)),
-                _ => Err(CacheError::Damaged { digest: *digest, path: self.set_aside(path) }),
-            };
+            }
         }
         Ok(None)
     }
 
     /// Opens an object as a file, to read parts of it; none when it is not there. Leaves no trace: its bytes are not
     /// checked, and a damaged one stays where it is.
-    pub fn open_object(&self, digest: &Digest) -> Result<Option<File>, CacheError> {
+    pub fn open_object_file(&self, digest: &Digest) -> Result<Option<File>, CacheError> {
         let path = self.layout.object(digest);
         match open_regular(&path) {
             Ok(file) => Ok(Some(file)),
@@ -151,14 +165,25 @@ impl Cache {
         }
     }
 
-    /// Whether an object of this length is there. Its bytes are not looked at.
+    /// Whether an object of this length can be had: it is here, or the remote is known to hold it. Its bytes are not
+    /// looked at.
     pub fn has_object(&self, digest: &Digest, size: u64) -> bool {
+        let is_remote = || self.remote.as_ref().is_some_and(|of| of.has_object(digest, size));
+        self.has_local_object(digest, size) || is_remote()
+    }
+
+    /// Whether an object of this length is here. Its bytes are not looked at.
+    pub fn has_local_object(&self, digest: &Digest, size: u64) -> bool {
         let stat = self.store.stat(&self.layout.object(digest));
         stat.is_ok_and(|stat| stat.size == size)
     }
 
-    /// The record of an action, or none. A damaged record is set aside and counts as none.
+    /// The record of an action, here or of the remote, or none. A damaged record is set aside and counts as none.
     pub fn get_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        Ok(self.get_local_action(key)?.or_else(|| self.find_remote_action(key)))
+    }
+
+    fn get_local_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         let path = self.layout.action(key.digest());
         let (bytes, stat) = match self.store.read(&path) {
             Ok(found) => found,
@@ -180,6 +205,11 @@ impl Cache {
 
     /// The same without a trace: the record is not renewed, and a damaged one stays where it is.
     pub fn peek_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
+        Ok(self.peek_local_action(key)?.or_else(|| self.find_remote_action(key)))
+    }
+
+    /// The same of this cache alone.
+    pub fn peek_local_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         let bytes = self.read_if_there(&self.layout.action(key.digest()))?;
         Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
     }
@@ -187,7 +217,7 @@ impl Cache {
     /// The record of an action even when its objects were collected: it says what the action was, and not that its
     /// outputs are there.
     pub fn recall_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
-        if let Some(record) = self.peek_action(key)? {
+        if let Some(record) = self.peek_local_action(key)? {
             return Ok(Some(record));
         }
         let faded = with_end(&self.layout.action(key.digest()), FADED);

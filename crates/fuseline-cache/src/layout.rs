@@ -38,6 +38,8 @@ pub(crate) struct Layout {
     pub runs: PathBuf,
     pub leases: PathBuf,
     pub workflows: PathBuf,
+    /// Made when there is something to keep of a remote.
+    pub remotes: PathBuf,
 }
 
 impl Layout {
@@ -49,6 +51,7 @@ impl Layout {
             runs: root.join("runs"),
             leases: root.join("leases"),
             workflows: root.join("workflows"),
+            remotes: root.join("remotes"),
         }
     }
 

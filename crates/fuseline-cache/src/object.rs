@@ -138,6 +138,11 @@ impl<'c> ObjectWriter<'c> {
         Self { cache, part, hasher, size: 0, file: None, failed: None }
     }
 
+    /// The digest of all that was written so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::from(*self.hasher.clone().update(&self.part).finalize().as_bytes())
+    }
+
     /// Gives the object its name: its digest and size.
     pub(crate) fn finish(mut self) -> Result<(Digest, u64), CacheError> {
         if self.file.is_none() {

@@ -185,7 +185,7 @@ fn taken(folder: &Path) -> CacheError {
 }
 
 /// A name that stays within its folder.
-fn check_name(name: &str) -> Result<(), CacheError> {
+pub(crate) fn check_name(name: &str) -> Result<(), CacheError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || name.len() > 128 || !name.chars().all(plain) {
         return Err(CacheError::BadName { name: name.to_owned() });

@@ -97,7 +97,7 @@ impl Cache {
                             Some(size) => *size != output.size,
                             // Perhaps it was put after the objects were listed.
                             None => {
-                                !self.has_object(&output.digest, output.size)
+                                !self.has_local_object(&output.digest, output.size)
                                     || !self.is_whole(&output.digest)
                             }
                         }

@@ -1,11 +1,12 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Parser, ValueEnum};
-use fuseline::Study;
+use fuseline::{RemoteSettings, Study, cache_folder, remote_settings};
 
 use crate::commands::Command;
+use crate::exit::Failure;
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]
@@ -71,6 +72,11 @@ pub struct WorkflowArgs {
 }
 
 impl WorkflowArgs {
+    /// The folder of the workflow.
+    pub fn folder(&self) -> &Path {
+        self.workflow.parent().unwrap_or(Path::new("."))
+    }
+
     /// The study that the arguments describe.
     pub fn study(&self) -> Study {
         let Self { workflow, set, params, plugin_path, isolation, max_actions } = self;
@@ -94,15 +100,73 @@ impl WorkflowArgs {
 /// Where the cache is.
 #[derive(Arguments)]
 pub struct CacheArgs {
-    /// The cache folder
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FUSELINE_CACHE",
-        hide_env_values = true,
-        default_value = "cache"
-    )]
-    pub cache: PathBuf,
+    /// The cache folder [env: FUSELINE_CACHE] [setting: cache.path] [default: cache]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The cache folder of a command without a workflow.
+    pub fn folder(&self) -> Result<PathBuf, Failure> {
+        self.folder_for(Path::new("."))
+    }
+
+    /// The cache folder of a command about a workflow in a folder.
+    pub fn folder_for(&self, workflow: &Path) -> Result<PathBuf, Failure> {
+        Ok(cache_folder(self.cache.as_deref(), workflow)?)
+    }
+
+    /// The folder that is asked for by the argument.
+    pub fn argument(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+}
+
+/// A remote cache.
+#[derive(Arguments)]
+pub struct RemoteArgs {
+    /// A cache elsewhere to take results from: s3://BUCKET/PREFIX, https://HOST/PATH or a folder [env: FUSELINE_REMOTE]
+    /// [setting: cache.remote]
+    // A text and not an address: an error of the parser would show it, and with it a secret.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    /// The use of the remote cache [env: FUSELINE_REMOTE_MODE] [setting: cache.mode] [default: read]
+    #[arg(long, value_name = "MODE", value_enum)]
+    remote_mode: Option<RemoteMode>,
+}
+
+impl RemoteArgs {
+    /// The remote of a command without a workflow, unless none is named.
+    pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
+        self.settings_for(Path::new("."))
+    }
+
+    /// The remote of a command about a workflow in a folder, unless none is named.
+    pub fn settings_for(&self, workflow: &Path) -> Result<Option<RemoteSettings>, Failure> {
+        let mode = self.remote_mode.map(Into::into);
+        Ok(remote_settings(self.remote.as_deref(), mode, workflow)?)
+    }
+}
+
+/// The use of a remote cache.
+#[derive(Debug, ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteMode {
+    /// Take results from it
+    Read,
+    /// Take results from it, and send it what is executed
+    Write,
+    /// Leave it alone
+    Off,
+}
+
+impl From<RemoteMode> for fuseline::RemoteMode {
+    fn from(mode: RemoteMode) -> Self {
+        match mode {
+            RemoteMode::Read => Self::Read,
+            RemoteMode::Write => Self::Write,
+            RemoteMode::Off => Self::Off,
+        }
+    }
 }
 
 /// How fusion rules run.

@@ -69,7 +69,9 @@ impl From<fuseline::Error> for Failure {
         };
         let (message, hint) = (error.to_string(), error.hint());
         let mistakes = match error {
-            fuseline::Error::Workflow(mistakes) => Some(mistakes),
+            fuseline::Error::Workflow(mistakes) | fuseline::Error::Settings(mistakes) => {
+                Some(mistakes)
+            }
             _ => None,
         };
         Self { exit, message, hint, mistakes }

@@ -9,6 +9,7 @@ mod commands;
 mod exit;
 mod print;
 mod progress;
+mod remote;
 mod render;
 mod sarif;
 

@@ -56,6 +56,14 @@ impl Progress {
         Self { bar, quiet, verbose, done: 0, cached: 0, total, stages, by_name }
     }
 
+    /// Shows that the run waits for the remote.
+    pub fn sending(&self, actions: usize) {
+        let results = if actions == 1 { "result" } else { "results" };
+        self.line(&format!(
+            "Sending {actions} more {results} to the remote; Ctrl-C leaves it at what is sent."
+        ));
+    }
+
     /// Shows one event.
     pub fn show(&mut self, event: &Event) {
         match event {
@@ -113,6 +121,7 @@ impl Progress {
                 self.count(action, |of| of.running = of.running.saturating_sub(1));
                 self.line(&format!("{action}: failed: {message}; trying again in {seconds:.1} s"));
             }
+            Event::Engine { message } => self.line(message),
             Event::Skipped { stage, actions } => {
                 self.line(&format!("{stage}: {actions} skipped"));
             }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use fuseline_cache::{ActionKey, Cache, Index, Made, PreviousKeys};
+use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, Made, PreviousKeys};
 use fuseline_workflow::Execution as HowToExecute;
 use rayon::prelude::*;
 
+use crate::discovered::{DiscoveredFile, read_discovered};
 use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
@@ -84,13 +85,19 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     /// The keys of the actions in flight: what one makes is found by others of the same key.
     keys_in_flight: BTreeSet<ActionKey>,
     updates: Sender<Update>,
+    /// Whether the inputs of a job are fetched before it is submitted.
+    pub fetch_inputs: bool,
     /// Whether it was said that the run stops.
     told: bool,
+    /// Whether the executor was told so.
+    has_stopped: bool,
     /// Resources of the actions in flight.
     used: Resources,
     failures: Vec<ActionFailure>,
     executed: BTreeMap<ActionId, Execution>,
     cached: BTreeMap<usize, usize>,
+    /// The files that actions were found to have read.
+    discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
 }
 
 impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
@@ -131,17 +138,25 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             in_flight: BTreeMap::new(),
             keys_in_flight: BTreeSet::new(),
             updates,
+            fetch_inputs: false,
             told: false,
+            has_stopped: false,
             used: Resources::default(),
             failures: Vec::new(),
             executed: BTreeMap::new(),
             cached: BTreeMap::new(),
+            discovered: BTreeMap::new(),
         }
     }
 
     /// Whether nothing new may start.
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || (!self.options.keep_going && !self.failures.is_empty())
+    }
+
+    /// Whether nothing new may start from now on; true once.
+    pub fn begins_to_stop(&mut self) -> bool {
+        self.stopping() && !std::mem::replace(&mut self.has_stopped, true)
     }
 
     /// Whether nothing is executed and nothing is to be looked up.
@@ -161,7 +176,9 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             return None;
         }
         let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
-        let update: Index = self.not_reused.iter().filter_map(made).collect();
+        // The index says nothing of files, and an action that hangs on some is looked up by its record.
+        let lasting = self.not_reused.iter().filter(|of| !self.discovered.contains_key(of));
+        let update: Index = lasting.filter_map(made).collect();
         let is_whole = self.states.iter().all(|of| of.is_made());
         Some(self.previous.index.with(&update, |at| !is_whole || self.reused[at]))
     }
@@ -221,8 +238,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             return Ok(());
         }
         self.not_reused.push(node);
-        match look_up(self.cache, &key)? {
-            Lookup::Cached(record) if reuse => self.reuse(node, &outputs_of(&record)),
+        match look_up(self.cache, &key, self.previous.files)? {
+            Lookup::Cached(record) if reuse => self.reuse_record(node, &record)?,
             lookup => {
                 if !matches!(lookup, Lookup::Unknown) {
                     self.misses.insert(node, lookup);
@@ -230,6 +247,21 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
                 self.states[node as usize] = ActionState::Queued;
                 self.queued.push_back(node);
             }
+        }
+        Ok(())
+    }
+
+    fn reuse_record(&mut self, action: ActionId, record: &ActionRecord) -> Result<(), CacheError> {
+        self.discover(action, record)?;
+        self.reuse(action, &outputs_of(record));
+        Ok(())
+    }
+
+    /// Takes note of the files that an action was found to have read.
+    fn discover(&mut self, action: ActionId, record: &ActionRecord) -> Result<(), CacheError> {
+        let files = read_discovered(self.cache, record)?;
+        if !files.is_empty() {
+            self.discovered.insert(action, files);
         }
         Ok(())
     }
@@ -298,6 +330,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             keys: self.keys,
             executed: self.executed,
             undelivered: None,
+            discovered: self.discovered.into_values().flatten().collect(),
             cautions: self.resolver.cautions(|_| true),
             known: self.resolver.into_known(),
         }

@@ -94,6 +94,11 @@ pub enum Event {
         /// How long until then.
         seconds: f64,
     },
+    /// The engine that executes actions did something, or could not.
+    Engine {
+        /// What, for people.
+        message: String,
+    },
     /// Actions that were not tried, because one that they need failed or the run was stopped.
     Skipped {
         /// The stage.

@@ -29,9 +29,11 @@ use thiserror::Error;
 
 use crate::cautions::{self, ActionCautions};
 use crate::coordinator::{Coordinator, POLL};
+use crate::discovered::DiscoveredFile;
 use crate::error::StageError;
 use crate::events::Event;
 use crate::executor::{Executor, JobQueue, Update};
+use crate::files::FileDigests;
 use crate::inputs::Provenance;
 use crate::plan::{ActionId, Plan};
 use crate::provenance;
@@ -126,6 +128,8 @@ pub struct Outcome {
     pub undelivered: Option<String>,
     /// What the next run is to find in the index, when that is not what this one found there.
     pub index_update: Option<Index>,
+    /// The files that reached actions were found to have read.
+    pub discovered: Vec<DiscoveredFile>,
     /// The cautions of all actions whose outputs are there, in the order of the plan; see [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
     /// Every output that is known; see [`Outcome::output`].
@@ -224,6 +228,8 @@ pub struct PreviousRun<'r> {
     pub index: &'r Index,
     /// The keys of the last ones, by `stage[axis=label]`, if it must be said what changed since.
     pub keys: &'r dyn Fn() -> PreviousKeys,
+    /// Digests of the files that actions were found to have read.
+    pub files: &'r FileDigests,
 }
 
 /// Runs a plan. `observe` sees every event, in order, on the calling thread.
@@ -238,6 +244,7 @@ pub fn execute(
 ) -> Result<Outcome, ExecuteError> {
     let (sender, updates) = channel();
     let mut run = Coordinator::new(plan, cache, previous, options, stop, observe, sender);
+    run.fetch_inputs = !executor.fetches_inputs();
     run.settle()?;
     if run.has_work() {
         // Threads and engines are started only when there is something to execute.
@@ -255,6 +262,9 @@ fn drive(
 ) -> Result<(), ExecuteError> {
     loop {
         run.settle()?;
+        if run.begins_to_stop() {
+            queue.stop();
+        }
         let submissions = run.jobs_to_submit();
         if !submissions.is_empty() {
             queue.submit(submissions);

@@ -24,6 +24,13 @@ pub trait Executor {
     ///
     /// `jobs`: how many jobs the run has in flight at most, and how many threads they share.
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError>;
+
+    /// Whether jobs read their inputs through the cache of the run, and so fetch what the remote has of
+    /// them. Elsewhere there may be no way to the remote: what a job reads is fetched before it is
+    /// submitted.
+    fn fetches_inputs(&self) -> bool {
+        false
+    }
 }
 
 /// The run's side of [`Executor::serve`].
@@ -33,6 +40,9 @@ pub type Drive<'d> = dyn FnMut(&dyn JobQueue) -> Result<(), ExecuteError> + 'd;
 pub trait JobQueue {
     /// Takes jobs that may start, and returns at once.
     fn submit(&self, submissions: Vec<Submission>);
+
+    /// Says that the run stops: what has not begun need not begin, and may be answered as cancelled.
+    fn stop(&self) {}
 }
 
 /// A job, with what its executor needs to answer.
@@ -62,6 +72,8 @@ pub(crate) struct Update {
 /// Content of an [`Update`].
 pub(crate) enum News {
     Started,
+    /// Something about the engine, for people.
+    Note(String),
     Ended(Completion, Duration),
 }
 
@@ -110,12 +122,22 @@ impl Reply {
         self.send(News::Started);
     }
 
+    /// Says something about the engine that executes the job, for people.
+    pub fn note(&self, message: String) {
+        self.send(News::Note(message));
+    }
+
     /// Says how the job ended.
     pub fn ended(self, completion: Completion) {
         let time = match self.stopwatch.elapsed() {
             Duration::ZERO => self.since.elapsed(),
             measured => measured,
         };
+        self.ended_after(completion, time);
+    }
+
+    /// Says how the job ended, and how long it took where it was executed.
+    pub fn ended_after(self, completion: Completion, time: Duration) {
         self.send(News::Ended(completion, time));
     }
 

@@ -12,6 +12,7 @@ use fuseline_workflow::KindSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
+use crate::discovered::ReadFile;
 use crate::error::{Class, StageError};
 use crate::files::{FileDigests, open_regular};
 use crate::services::Services;
@@ -368,6 +369,7 @@ impl<'a> InputsBuilder<'a> {
 pub struct Outputs {
     artifacts: Vec<(String, Artifact)>,
     cautions: Vec<String>,
+    read: Vec<ReadFile>,
 }
 
 impl Outputs {
@@ -376,6 +378,17 @@ impl Outputs {
     /// said once for all that share it.
     pub fn caution(&mut self, text: impl Into<String>) {
         self.cautions.push(text.into());
+    }
+
+    /// Adds files that the action was found to have read, beyond those that its key names: it is executed again when the
+    /// content of one changes.
+    pub fn discover(&mut self, read: impl IntoIterator<Item = ReadFile>) {
+        self.read.extend(read);
+    }
+
+    /// The files that it was found to have read so far.
+    pub fn discovered(&self) -> &[ReadFile] {
+        &self.read
     }
 
     /// The cautions so far.

@@ -2,10 +2,16 @@
 //!
 //! Takes no lease and writes nothing, so that the cache of another user can be inspected too.
 
-use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, PreviousKeys};
+use std::path::PathBuf;
 
+use fuseline_artifact::Digest;
+use fuseline_cache::{
+    ActionKey, ActionRecord, Cache, CacheError, Index, OutputRecord, PreviousKeys,
+};
+
+use crate::discovered;
 use crate::explain::{last_record, reason};
+use crate::files::FileDigests;
 use crate::key::Field;
 use crate::plan::{ActionId, Plan};
 use crate::resolve::{Resolver, outputs_of};
@@ -58,6 +64,7 @@ pub fn inspect<'p, 'a>(
     let index = cache.map_or_else(Index::default, |cache| cache.peek_index(&plan.workflow.path));
     let mut previous: Option<PreviousKeys> = None;
     let mut bytes = Vec::new();
+    let files = FileDigests::default();
     let mut actions = Vec::with_capacity(plan.wanted());
     // Stages are in topological order, and so are their actions.
     for action in (0..plan.actions).filter(|&action| plan.wants(action)) {
@@ -72,7 +79,7 @@ pub fn inspect<'p, 'a>(
             actions.push(ActionPreview { action, miss: None });
             continue;
         }
-        let lookup = cache.map_or(Ok(Lookup::Unknown), |cache| peek(cache, &key))?;
+        let lookup = cache.map_or(Ok(Lookup::Unknown), |cache| peek_with(cache, &key, &files))?;
         let miss = match lookup {
             Lookup::Cached(record) if reuse => {
                 resolver.learn(action, &outputs_of(&record));
@@ -112,18 +119,35 @@ pub enum Lookup {
     Cached(ActionRecord),
     /// Executed, but the object of this port is missing or has another size.
     ObjectMissing(String, Digest),
+    /// Executed, and a file that it was found to have read has changed since.
+    ReadFileChanged(PathBuf),
     /// Never executed, as far as the cache knows.
     Unknown,
 }
 
 impl Lookup {
-    fn from_record(cache: &Cache, record: Option<ActionRecord>) -> Self {
-        let Some(record) = record else { return Self::Unknown };
-        let is_missing = |digest: &Digest, size| !cache.has_object(digest, size);
-        match record.outputs.iter().find(|output| is_missing(&output.digest, output.size)) {
-            Some(missing) => Self::ObjectMissing(missing.port.clone(), missing.digest),
+    fn from_record(
+        cache: &Cache,
+        key: &ActionKey,
+        record: Option<ActionRecord>,
+        files: &FileDigests,
+    ) -> Result<Self, CacheError> {
+        let Some(record) = record else { return Ok(Self::Unknown) };
+        let record = match missing_output(cache, &record) {
+            None => record,
+            Some(missing) => {
+                // Objects that went from here may still be with the remote.
+                let remote = cache.find_remote_action(key);
+                match remote.filter(|record| missing_output(cache, record).is_none()) {
+                    Some(record) => record,
+                    None => return Ok(Self::ObjectMissing(missing.port.clone(), missing.digest)),
+                }
+            }
+        };
+        Ok(match discovered::changed(cache, &record, files)? {
+            Some(path) => Self::ReadFileChanged(path),
             None => Self::Cached(record),
-        }
+        })
     }
 
     /// The reason why an action with this key is executed. `history`: the fields of its key now, and
@@ -136,6 +160,12 @@ impl Lookup {
             Self::ObjectMissing(port, digest) => {
                 format!("object {digest} of output {port} is missing or damaged")
             }
+            Self::ReadFileChanged(path) if !path.exists() => {
+                format!("{}, which it had read, is gone", path.display())
+            }
+            Self::ReadFileChanged(path) => {
+                format!("{}, which it had read, changed", path.display())
+            }
             Self::Cached(_) => "its stage says cache: false".to_owned(),
             Self::Unknown => {
                 let (fields, last) = history();
@@ -145,12 +175,26 @@ impl Lookup {
     }
 }
 
+/// The first output of a record whose object cannot be had.
+fn missing_output<'r>(cache: &Cache, record: &'r ActionRecord) -> Option<&'r OutputRecord> {
+    record.outputs.iter().find(|output| !cache.has_object(&output.digest, output.size))
+}
+
 /// Looks a key up for use: its record is renewed, so that a collection keeps it.
-pub(crate) fn look_up(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    Ok(Lookup::from_record(cache, cache.get_action(key)?))
+pub(crate) fn look_up(
+    cache: &Cache,
+    key: &ActionKey,
+    files: &FileDigests,
+) -> Result<Lookup, CacheError> {
+    Lookup::from_record(cache, key, cache.get_action(key)?, files)
 }
 
 /// Looks a key up and writes nothing.
 pub fn peek(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    Ok(Lookup::from_record(cache, cache.peek_action(key)?))
+    peek_with(cache, key, &FileDigests::default())
+}
+
+/// As [`peek`], of many keys: a file that several actions have read is hashed once.
+fn peek_with(cache: &Cache, key: &ActionKey, files: &FileDigests) -> Result<Lookup, CacheError> {
+    Lookup::from_record(cache, key, cache.peek_action(key)?, files)
 }

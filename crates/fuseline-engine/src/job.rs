@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::cautions;
+use crate::discovered;
 use crate::error::StageError;
 use crate::execute::ExecuteError;
 use crate::executor::{Completion, Drive, Executed, Executor, JobQueue, Submission};
@@ -85,6 +86,12 @@ pub struct JobLimits {
     pub cpu: Option<f64>,
     /// Bytes of memory that it uses.
     pub memory: Option<u64>,
+    /// Wall time that a cluster is asked for.
+    #[serde(default)]
+    pub time: Option<Duration>,
+    /// GPUs that a cluster is asked for.
+    #[serde(default)]
+    pub gpus: Option<u32>,
 }
 
 /// Executes jobs on threads of this process.
@@ -95,6 +102,15 @@ pub struct LocalExecutor<'a> {
     /// Where jobs are written down before they are executed.
     folder: Option<JobFolder>,
     recent: Recent,
+}
+
+impl Job {
+    /// The objects that it reads.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Digest> {
+        let cautions = self.provenance.iter().flat_map(|of| &of.cautions);
+        let inputs = self.inputs.iter().map(|given| given.digest);
+        inputs.chain(cautions.map(|of| of.digest))
+    }
 }
 
 impl<'a> LocalExecutor<'a> {
@@ -149,6 +165,10 @@ impl<'a> LocalExecutor<'a> {
 }
 
 impl Executor for LocalExecutor<'_> {
+    fn fetches_inputs(&self) -> bool {
+        true
+    }
+
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError> {
         // As many threads as there are already are not started again.
         if jobs == rayon::current_num_threads() {
@@ -198,7 +218,7 @@ impl LocalExecutor<'_> {
         stop: &Arc<AtomicBool>,
         started: impl FnOnce(),
     ) -> Completion {
-        match look_up(self.cache, &job.key) {
+        match look_up(self.cache, &job.key, &self.services.files) {
             Ok(Lookup::Cached(record)) if job.reuse => return Completion::Cached(record),
             Ok(_) => {}
             Err(error) => return Completion::CacheFailed(error),
@@ -237,6 +257,8 @@ impl LocalExecutor<'_> {
             }
             inputs = inputs.provenance(provenance);
         }
+        // Together: one after the other they would each cost the way to the remote and back.
+        self.cache.fetch_objects(job.objects());
         for given in &job.inputs {
             inputs =
                 inputs.lazy(&given.port, given.point.clone(), |columns| self.load(given, columns));
@@ -250,6 +272,7 @@ impl LocalExecutor<'_> {
         let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
         let cautions = cautions::store(self.cache, outputs.cautions())?;
+        let discovered = discovered::store(self.cache, outputs.discovered())?;
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
             let (digest, size) = self.cache.put_object_of(|object| artifact.write(object))??;
             let media_type = artifact.media_type().map(str::to_owned);
@@ -266,6 +289,7 @@ impl LocalExecutor<'_> {
             }
         }
         record.outputs.extend(cautions);
+        record.outputs.extend(discovered);
         record.seconds = started.elapsed().as_secs_f64();
         self.cache.put_action(&job.key, &record)?;
         Ok(Executed { record, cpu_seconds: cpu.zip(thread_seconds()).map(|(from, to)| to - from) })

@@ -54,11 +54,17 @@ impl JobFolder {
 
     /// Writes a batch of jobs down: the jobs, and a file with their keys. The path of that file.
     pub fn write_batch<'j>(&self, jobs: impl Iterator<Item = &'j Job>) -> io::Result<PathBuf> {
-        let mut keys = String::new();
+        let mut keys = Vec::new();
         for job in jobs {
             self.write(job)?;
-            keys += &format!("{}\n", job.key);
+            keys.push(job.key);
         }
+        self.write_keys(&keys)
+    }
+
+    /// Writes a batch of jobs down that have been written. The path of the file with their keys.
+    pub fn write_keys(&self, keys: &[ActionKey]) -> io::Result<PathBuf> {
+        let keys: String = keys.iter().map(|key| format!("{key}\n")).collect();
         let folder = self.run.join(BATCHES);
         fs::create_dir_all(&folder)?;
         let path = folder.join(self.batches.fetch_add(1, Ordering::Relaxed).to_string());
@@ -66,6 +72,18 @@ impl JobFolder {
         file.write_all(keys.as_bytes())?;
         Ok(path)
     }
+}
+
+/// The number of jobs in a batch.
+pub fn batch_len(batch: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(batch)?.len() / BATCH_LINE_BYTES)
+}
+
+/// The keys of the jobs in a batch; an error when one is none.
+pub fn read_batch_keys(batch: &Path) -> io::Result<Vec<ActionKey>> {
+    let text = fs::read_to_string(batch)?;
+    let key = |line: &str| line.parse().map_err(|_| io::Error::other("a line is no key"));
+    text.lines().map(key).collect()
 }
 
 /// The job of a key, from the latest run that has it: one file is looked for in each run, and read.

@@ -9,6 +9,7 @@ mod cautions;
 pub mod codes;
 pub mod compare;
 mod coordinator;
+mod discovered;
 pub mod error;
 pub mod events;
 pub mod execute;
@@ -36,6 +37,7 @@ pub mod services;
 
 pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
+pub use discovered::{DiscoveredFile, ReadFile, is_discovered, read_discovered};
 pub use error::{Class, StageError};
 pub use events::{EVENT_LOG_FORMAT, Event};
 pub use execute::{
@@ -46,7 +48,7 @@ pub use files::{FileDigests, open_regular};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Job, JobLimits, LocalExecutor};
-pub use job_folder::{JobFolder, damaged_jobs, find_job, read_batch};
+pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
 pub use manifest::{

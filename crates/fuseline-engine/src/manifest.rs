@@ -37,6 +37,9 @@ pub struct Manifest {
     /// Why its outputs could not be delivered, when they could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
+    /// Traffic with a remote cache, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Value>,
     /// The version of fuseline.
     pub fuseline_version: String,
     /// The workflow's name.

@@ -9,6 +9,7 @@ use fuseline_cache::{ActionKey, ActionRecord, Made};
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
+use crate::discovered::is_discovered;
 use crate::inputs::{Point, Provenance};
 use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
 use crate::plan::{ActionId, Plan, PlannedInput};
@@ -233,5 +234,6 @@ impl<'p, 'a> Resolver<'p, 'a> {
 
 /// The outputs that a record names.
 pub(crate) fn outputs_of(record: &ActionRecord) -> Vec<Made> {
-    record.outputs.iter().map(|output| Made { digest: output.digest, size: output.size }).collect()
+    let outputs = record.outputs.iter().filter(|output| !is_discovered(output));
+    outputs.map(|output| Made { digest: output.digest, size: output.size }).collect()
 }

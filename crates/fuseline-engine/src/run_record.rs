@@ -74,6 +74,8 @@ pub struct RunRecord<'a> {
     events: std::fs::File,
     /// Lines that are not written yet.
     lines: Vec<u8>,
+    /// Traffic with a remote cache, for the manifest.
+    remote: Option<Value>,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the work.
     lost: Option<io::Error>,
 }
@@ -100,7 +102,8 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join(EVENTS_FILE))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record = Self { cache, run: run.clone(), events, lines: Vec::new(), lost: None };
+        let mut record =
+            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
         record.note(&Event::RunStarted { format: EVENT_LOG_FORMAT, run: id, workflow, stages });
         Ok(record)
     }
@@ -108,6 +111,11 @@ impl<'a> RunRecord<'a> {
     /// The id of the run.
     pub fn id(&self) -> &str {
         &self.run.id
+    }
+
+    /// Adds the traffic with a remote cache to the manifest.
+    pub fn set_remote(&mut self, traffic: Value) {
+        self.remote = Some(traffic);
     }
 
     /// Appends an event, with the milliseconds since the run began.
@@ -204,6 +212,7 @@ impl<'a> RunRecord<'a> {
             counts,
             peak_memory: peak_memory(),
             undelivered,
+            remote: self.remote.as_ref(),
         };
         let mut head = serde_json::to_vec(&about_run).map_err(io::Error::from)?;
         // Two mappings become one.
@@ -258,6 +267,8 @@ struct AboutRun<'a> {
     peak_memory: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<&'a Value>,
 }
 
 /// The part of a [`Manifest`] that is about the plan, as JSON without its first brace, in parts.

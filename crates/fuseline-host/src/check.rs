@@ -14,16 +14,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::batch::{Batch, BatchColumns};
+use crate::descriptor::Count;
 use crate::error::HostError;
 use crate::image::{Image, Source};
 use crate::isolation::Isolation;
 use crate::library::{PluginFile, PluginForm, PluginLibrary};
 use crate::model::output_law;
 use crate::params::Params;
-use crate::rule::{Fault, OpenedModel, Permuted, Rule, looped};
+use crate::rule::{Fault, LoadFile, LoadSource, OpenedModel, Permuted, Rule, looped};
 use crate::stop::StopSignal;
 use crate::worker::{WorkerLimits, WorkerProgram};
 
@@ -90,8 +91,21 @@ impl fmt::Display for Check {
     }
 }
 
+/// What a rule is checked with, where its defaults do not do.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Parameters.
+    pub params: Map<String, Value>,
+    /// Files of a model that was fitted elsewhere: the rule loads it, and is not fitted.
+    pub files: Vec<LoadFile>,
+    /// The names of the modalities; as many as the rule asks for, or 3, when there are none.
+    pub modalities: Vec<String>,
+    /// The names of the classes; as many as the rule asks for, or 2, when there are none.
+    pub classes: Vec<String>,
+}
+
 /// Checks a file; `program` is how workers are started.
-pub fn check(path: &Path, program: &WorkerProgram) -> CheckReport {
+pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport {
     let mut checks = Vec::new();
     let file = match PluginFile::read(path) {
         Ok(file) => file,
@@ -114,7 +128,7 @@ pub fn check(path: &Path, program: &WorkerProgram) -> CheckReport {
             return CheckReport { file: path.to_owned(), checks };
         }
     };
-    let subject = Subject { file, image, program: program.clone() };
+    let subject = Subject { file, image, program: program.clone(), given: given.clone() };
     for (promise, body) in contract::CHECKS.iter().chain(models::CHECKS).chain(predictions::CHECKS)
     {
         let verdict = match body(&subject) {
@@ -166,6 +180,7 @@ struct Subject {
     file: PluginFile,
     image: Image,
     program: WorkerProgram,
+    given: Given,
 }
 
 impl Subject {
@@ -176,6 +191,69 @@ impl Subject {
         Ok(library.load(&self.file, Isolation::Worker)?)
     }
 
+    /// How many modalities and classes it is asked about.
+    fn shape(&self) -> Result<(usize, usize), Broken> {
+        let rule = self.fresh()?;
+        let (accepts, limits) = (rule.descriptor().accepts, rule.descriptor().limits);
+        let count = |names: &[String], asked: Count, limit: usize, most: usize| match asked {
+            _ if !names.is_empty() => names.len(),
+            Count::Exactly(number) => number,
+            Count::AtLeast(least) => least.max(most).min(limit),
+            Count::Any => most.min(limit),
+        };
+        Ok((
+            count(&self.given.modalities, accepts.modalities, limits.modalities, 3),
+            count(&self.given.classes, accepts.classes, limits.classes, 2),
+        ))
+    }
+
+    /// Made-up rows of that shape.
+    fn rows(&self, rows: usize, missing: bool, seed: u64) -> Result<rows::Rows, Broken> {
+        let (modalities, classes) = self.shape()?;
+        let mut made = rows::Rows::new(rows, modalities, classes, missing, seed);
+        if !self.given.modalities.is_empty() {
+            made.modalities.clone_from(&self.given.modalities);
+        }
+        if !self.given.classes.is_empty() {
+            made.classes.clone_from(&self.given.classes);
+        }
+        Ok(made)
+    }
+
+    /// The rule's defaults, and what was given. Required parameters, which only a person can give, end the check.
+    fn params(&self, rule: &Rule) -> Result<Params, Broken> {
+        rule.params(&self.given.params).or_else(|problems| {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            skipped(format!("parameters: {}", texts.join("; ")))
+        })
+    }
+
+    /// A model: of the files that were given, or fitted on rows.
+    fn model(&self, rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {
+        let params = self.params(rule)?;
+        if self.given.files.is_empty() {
+            self.must_fit(rule)?;
+            return Ok(rule.fit(&rows.training(), &params, 1, &StopSignal::new())?.model);
+        }
+        let source = LoadSource {
+            modalities: &rows.modalities,
+            classes: &rows.classes,
+            files: &self.given.files,
+        };
+        Ok(rule.load(&source, &params, &StopSignal::new())?.model)
+    }
+
+    /// Ends a check that fits where nothing is fitted.
+    fn must_fit(&self, rule: &Rule) -> Result<(), Broken> {
+        match (self.given.files.is_empty(), rule.descriptor().capabilities.fits) {
+            (false, _) => skipped("the model is loaded and not fitted"),
+            (true, false) => {
+                skipped("it only loads models: give the files of one, --files NAME=FILE")
+            }
+            (true, true) => Ok(()),
+        }
+    }
+
     fn is_script(&self) -> bool {
         self.file.form == PluginForm::Script
     }
@@ -184,6 +262,9 @@ impl Subject {
     fn probe(&self, name: &str) -> Result<(), Broken> {
         if self.is_script() {
             return skipped("a script has no C functions");
+        }
+        if FITTING.contains(&name) || name.starts_with(probe::FIT_THREADS) {
+            self.must_fit(&self.fresh()?)?;
         }
         match probe::in_worker(&self.image, &self.program, name) {
             probe::Answer::Pass => Ok(()),
@@ -241,13 +322,8 @@ impl BareModel {
     }
 }
 
-/// The rule's defaults. Required parameters, which only a person can give, end the check.
-fn defaults(rule: &Rule) -> Result<Params, Broken> {
-    rule.params(&serde_json::Map::new()).or_else(|problems| {
-        let names: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
-        skipped(format!("parameters without defaults: {}", names.join(", ")))
-    })
-}
+/// Probes that fit a model in their own process.
+const FITTING: [&str; 6] = ["locale", "leaks", "threads", "guarded", "state", "traces"];
 
 impl rows::Rows {
     /// A batch to predict, whatever its values.
@@ -261,10 +337,6 @@ impl rows::Rows {
     pub fn training(&self) -> Batch {
         self.batch().with_labels(&self.label, &self.weight).expect("labels that fit")
     }
-}
-
-fn fit(rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {
-    Ok(rule.fit(&rows.training(), &defaults(rule)?, 1, &StopSignal::new())?.model)
 }
 
 /// How a worker or a plugin may fail when it is given something wrong: in words, with its process alive.

@@ -17,7 +17,7 @@ use crate::worker::WorkerFailure;
 #[non_exhaustive]
 pub enum HostError {
     /// No file on the plugin path has this id or short name.
-    #[error("there is no fusion rule {rule}{}", suggested(.suggestion, .known))]
+    #[error("there is no fusion rule {rule}{}", suggested(.suggestion, .known, .searched))]
     UnknownRule {
         /// What was asked for.
         rule: String,
@@ -25,6 +25,8 @@ pub enum HostError {
         known: Vec<String>,
         /// The closest of them.
         suggestion: Option<String>,
+        /// The folders that were searched, in order.
+        searched: Vec<PathBuf>,
     },
     /// Two files have this id or short name.
     #[error("the fusion rule {rule} is ambiguous: {} and {}", .first.display(), .second.display())]
@@ -172,11 +174,13 @@ fn in_permutation(permutation: &Option<usize>) -> String {
     permutation.map(|number| format!(" (permutation {number} of the call)")).unwrap_or_default()
 }
 
-fn suggested(suggestion: &Option<String>, known: &[String]) -> String {
+fn suggested(suggestion: &Option<String>, known: &[String], searched: &[PathBuf]) -> String {
+    let folders: Vec<_> = searched.iter().map(|folder| folder.display().to_string()).collect();
+    let searched = format!("; searched: {}", folders.join(", "));
     match suggestion {
         Some(name) => format!("; did you mean {name}?"),
-        None if known.is_empty() => "; there is none on the plugin path".to_owned(),
-        None => format!("; there are {}", known.join(", ")),
+        None if known.is_empty() => format!("; there is none on the plugin path{searched}"),
+        None => format!("; there are {}{searched}", known.join(", ")),
     }
 }
 

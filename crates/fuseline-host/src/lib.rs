@@ -39,6 +39,7 @@ pub use model::OpenModel;
 pub use params::{ParamProblem, Params};
 pub use rule::{Fitted, LoadFile, LoadSource, Rule};
 pub use stop::StopSignal;
+pub use tag_file::{LibraryNeeds, library_needs};
 
 /// The version of this host.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -81,6 +81,17 @@ impl PluginFile {
         }
     }
 
+    /// The files that belong to the rule, by their names in its folder: itself, and what a script imports or names beside it.
+    pub fn parts(&self) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
+        let bytes = std::fs::read(&self.path)?;
+        let beside = match self.form {
+            PluginForm::Script => script::modules(&self.path, &bytes)?,
+            PluginForm::Library => Vec::new(),
+        };
+        let own = PathBuf::from(self.path.file_name().unwrap_or_default());
+        Ok(std::iter::once((own, bytes)).chain(beside).collect())
+    }
+
     /// The last part of the id, by which workflows name the rule.
     pub fn short_name(&self) -> &str {
         self.id.rsplit('.').next().unwrap_or(&self.id)
@@ -257,7 +268,8 @@ impl PluginLibrary {
         known.dedup();
         let asked = rule.rsplit('.').next().unwrap_or(rule);
         let suggestion = closest(asked, known.iter().map(String::as_str)).map(str::to_owned);
-        HostError::UnknownRule { rule: rule.to_owned(), known, suggestion }
+        let searched = self.shared.search.clone();
+        HostError::UnknownRule { rule: rule.to_owned(), known, suggestion, searched }
     }
 
     /// The file that holds the rule with this id and has this digest, wherever on the path it is.

@@ -1,6 +1,7 @@
 //! Reads a plugin's tag from its file, without running any of its code.
 
 use fuseline_abi as abi;
+use object::read::elf::{Dyn, ElfFile, FileHeader};
 use object::{Architecture, ExportTarget, NameOrOrdinal, Object, ObjectKind, ObjectSection};
 
 /// What a file is.
@@ -58,6 +59,57 @@ pub(crate) fn exports(bytes: &[u8]) -> Vec<String> {
             NameOrOrdinal::Ordinal(_) => None,
         })
         .collect()
+}
+
+/// What a shared library of Linux needs of the system that it is loaded on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LibraryNeeds {
+    /// The newest version of the C library that a symbol asks for.
+    pub glibc: Option<(u16, u16)>,
+    /// The libraries that it names.
+    pub libraries: Vec<String>,
+}
+
+/// Reads from a library what it needs; its code does not run. Errors, in words, when the bytes are no ELF file.
+pub fn library_needs(bytes: &[u8]) -> Result<LibraryNeeds, String> {
+    let words = |error: object::Error| error.to_string();
+    match object::File::parse(bytes).map_err(words)? {
+        object::File::Elf64(file) => elf_needs(&file).map_err(words),
+        object::File::Elf32(file) => elf_needs(&file).map_err(words),
+        _ => Err("it is no library of Linux".to_owned()),
+    }
+}
+
+fn elf_needs<'f, E: FileHeader>(file: &ElfFile<'f, E>) -> object::Result<LibraryNeeds> {
+    let (endian, data) = (file.endian(), file.data());
+    let sections = file.elf_section_table();
+    let mut needs = LibraryNeeds { glibc: None, libraries: Vec::new() };
+    if let Some((dynamic, link)) = sections.dynamic(endian, data)? {
+        let strings = sections.strings(endian, data, link)?;
+        for entry in dynamic {
+            if entry.d_tag(endian) == object::elf::DT_NEEDED {
+                let name = entry.string(endian, strings)?;
+                needs.libraries.push(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+    if let Some((mut libraries, link)) = sections.gnu_verneed(endian, data)? {
+        let strings = sections.strings(endian, data, link)?;
+        while let Some((_, mut versions)) = libraries.next()? {
+            while let Some(version) = versions.next()? {
+                let name = version.name(endian, strings)?;
+                needs.glibc = needs.glibc.max(glibc_version(name));
+            }
+        }
+    }
+    Ok(needs)
+}
+
+/// The version that `GLIBC_2.34` names.
+fn glibc_version(name: &[u8]) -> Option<(u16, u16)> {
+    let name = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
+    let mut parts = name.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn tag_bytes<'f>(file: &object::File<'f>) -> object::Result<Option<&'f [u8]>> {

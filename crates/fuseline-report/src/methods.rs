@@ -289,6 +289,9 @@ fn in_words(scheme: &str) -> String {
             "each modality's quality moved on its own, among the examples that have the modality"
         }
         "within_group" => "the qualities of an example moved together, within groups only",
+        "whole_groups" => {
+            "groups took the qualities of other groups of as many examples with the same available modalities, all at once"
+        }
         "conditional" => {
             "the qualities of an example moved together, among examples of like confidence only"
         }

@@ -32,7 +32,11 @@ mod task;
 /// that it looks at, and nothing that test rows shaped may be fitted on.
 /// Nothing of the environment is visible but PATH, settings that make numeric libraries use one thread, and what `env` says; relative paths see only what `files` names. A file
 /// that `run`, `params` or `env` names by an absolute path, such as the value of a path param, is part of the key by its
-/// content, and so is a folder that a path param names; what a program opens beyond that is not seen.
+/// content, and so is a folder that a path param names. A program may say which other files it has read, in `reads.json`:
+/// `[{"path": "/absolute/path", "size": 6, "modified_ns": 1}]`, size and time of change left out or as they were when it
+/// read them. When one of them changes, the action is executed again. Functions of the Python package say it by themselves: of
+/// modules that they import, files that they open, versions of installed distributions and the interpreter. What a program
+/// opens beyond that is not seen.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -265,7 +269,8 @@ impl StageKind for Command {
                 ));
             }
         }
-        let mut names = BTreeSet::from(["task.json", "inputs", "outputs"].map(str::to_owned));
+        let mut names =
+            BTreeSet::from(["task.json", "inputs", "outputs", task::READS].map(str::to_owned));
         for (number, file) in self.files.iter().enumerate() {
             let name = name_of(file);
             if !names.insert(name.clone()) {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub(crate) mod moved;
 mod pairs;
 pub mod permute_quality;
+pub mod repeats;
 mod router;
 pub mod routing;
 mod strata;

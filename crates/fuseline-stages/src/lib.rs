@@ -73,6 +73,7 @@ pub fn kinds() -> Kinds {
         Kind::of::<diagnose::family::Family>(),
         Kind::of::<diagnose::calibration::Calibration>(),
         Kind::of::<diagnose::compare::Compare>(),
+        Kind::of::<diagnose::repeats::Repeats>(),
         Kind::of::<diagnose::metrics::Metrics>(),
         Kind::of::<diagnose::routing::Routing>(),
         Kind::of::<report::table::JoinTables>(),

@@ -6,7 +6,8 @@
 
 use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
 use fuseline_engine::{
-    CheckSite, Inputs, Outputs, PlannedAction, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
+    StageError, StageKind,
 };
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::expert::{divide_by_group, inner_folds};
 use crate::rows::{cohort_rows, rows_among};
+use crate::upstream::check_modality_names;
 
 pub mod aligned;
 pub mod class_cue;
@@ -218,15 +220,94 @@ pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<u
 }
 
 /// Standard normal noise of each row. It is drawn per example, so that an example's noise is the
-/// same in every fold and whatever other examples there are.
+/// same in every fold and whatever other examples there are. Draw 0 is the noise that there was
+/// before there were others.
 pub(crate) fn noise<'e>(
     seed: u64,
     purpose: &'static str,
+    draw: u32,
     evidence: &'e Evidence,
 ) -> impl Iterator<Item = f64> + 'e {
     evidence.example_id.iter().map(move |id| {
-        Stream::new(seed, purpose).with(evidence.modality.as_bytes()).with(id.as_bytes()).normal()
+        let stream =
+            Stream::new(seed, purpose).with(evidence.modality.as_bytes()).with(id.as_bytes());
+        if draw == 0 { stream } else { stream.with_u64(draw.into()) }.normal()
     })
+}
+
+/// A positive control: what it knows of each row, times `alpha`, plus normal noise of sd 0.25.
+struct PositiveControl<'o> {
+    /// Its name without the family.
+    name: &'static str,
+    /// The name of its stage kind, which its noise is drawn under.
+    kind: &'static str,
+    alpha: f64,
+    /// The modalities that it knows something of; all of them when there are none.
+    modalities: Option<&'o [String]>,
+    draw: u32,
+}
+
+/// How much noise covers what a positive control knows.
+const CONTROL_NOISE: f64 = 0.25;
+
+impl PositiveControl<'_> {
+    /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
+    /// of its label, of so many classes.
+    fn put(
+        &self,
+        inputs: &Inputs<'_>,
+        outputs: &mut Outputs,
+        known: impl Fn(&[f64], u32, usize) -> f64,
+    ) -> Result<(), StageError> {
+        let cohort: Cohort = inputs.one("cohort")?;
+        let source =
+            Source { name: self.name, control: Control::Positive, evidence_derived: false };
+        put(inputs, outputs, &source, |evidence| {
+            let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
+            let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
+            let alpha = if told { self.alpha } else { 0.0 };
+            let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
+            Ok(each_row(evidence)
+                .zip(labels)
+                .zip(noise)
+                .map(|((probabilities, label), noise)| {
+                    alpha * known(probabilities, label, cohort.classes.len())
+                        + CONTROL_NOISE * noise
+                })
+                .collect())
+        })
+    }
+
+    /// Keys the options; that of the first draw is what it was before there were others.
+    fn key(&self, key: &mut KeyWriter<'_>) {
+        key.field("alpha", &self.alpha);
+        key.field("modalities", &self.modalities);
+        key_draw(key, self.draw);
+        key.seed();
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        if !self.alpha.is_finite() {
+            site.report(Problem::new("alpha", "a finite number is needed"));
+        }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        check_modality_names(site, "modalities", self.modalities.unwrap_or(&[]));
+    }
+
+    /// It reads the labels of the test rows, so that nothing which it shapes is a native condition.
+    fn rows(flow: &mut RowFlow<'_>) {
+        flow.pass("evidence_train", "train").control = true;
+        flow.pass("evidence_test", "test").control = true;
+    }
+}
+
+/// Keys which of several draws of noise it is.
+fn key_draw(key: &mut KeyWriter<'_>, draw: u32) {
+    if draw > 0 {
+        key.field("draw", &draw);
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub struct Rows<'a> {
     pub modalities: usize,
     /// n rows by modalities, row-major: whether the modality is there.
     pub available: &'a [bool],
-    /// The group of each row, for [`Scheme::WithinGroup`].
+    /// The group of each row, for [`Scheme::WithinGroup`] and [`Scheme::WholeGroups`].
     pub group: Option<&'a [u32]>,
     /// The stratum of each row: of confidence for [`Scheme::Conditional`] (see [`confidence_strata`]), its label for
     /// [`Scheme::WithinClass`], of right experts for [`Scheme::WithinCorrect`] (see [`correct_strata`]).
@@ -99,8 +99,11 @@ pub struct Place {
 pub struct Permuter {
     scheme: Scheme,
     count: usize,
-    /// Rows that exchange their quality, by column; ordered by their first row, rows ascending.
+    /// Rows that exchange their quality, by column; ordered by their first row, rows ascending, but for whole groups:
+    /// their first rows, their second rows and so on stand one after another, groups in one order.
     strata: Vec<Vec<Vec<u32>>>,
+    /// Of whole groups, which strata are of second and later rows of the groups of the stratum before.
+    second: Vec<bool>,
     stream: Stream,
 }
 
@@ -112,7 +115,8 @@ impl Permuter {
     /// groups or strata and there are none.
     pub fn new(scheme: Scheme, rows: &Rows<'_>, seed: u64) -> Result<Self, PermutationError> {
         let count = rows.count()?;
-        let given = if scheme == Scheme::WithinGroup { rows.group } else { rows.stratum };
+        let by_group = matches!(scheme, Scheme::WithinGroup | Scheme::WholeGroups);
+        let given = if by_group { rows.group } else { rows.stratum };
         let inner = match (scheme.strata(), given) {
             (None, _) => None,
             (Some(needed), None) => return Err(PermutationError::Missing { scheme, needed }),
@@ -121,6 +125,7 @@ impl Permuter {
             }
             (Some(_), found) => found,
         };
+        let mut second = Vec::new();
         let strata = if scheme == Scheme::PerModality {
             let of = |modality| {
                 let own = rows.available.iter().skip(modality).step_by(rows.modalities);
@@ -131,12 +136,20 @@ impl Permuter {
         } else {
             let pattern =
                 |row: &[bool]| row.iter().fold(0_u64, |bits, &bit| bits << 1 | u64::from(bit));
+            let patterns = rows.available.chunks(rows.modalities).map(pattern);
             let inner = (0..count).map(|row| inner.map_or(0, |inner| inner[row]));
-            Vec::from([together(rows.available.chunks(rows.modalities).map(pattern).zip(inner))])
+            if scheme == Scheme::WholeGroups {
+                let alike = alike(together(inner), &patterns.collect::<Vec<_>>());
+                let of = |groups: &Vec<Vec<u32>>| (0..groups[0].len()).map(|at| at > 0);
+                second = alike.iter().flat_map(of).collect();
+                Vec::from([alike.iter().flat_map(|groups| transposed(groups)).collect()])
+            } else {
+                Vec::from([together(patterns.zip(inner))])
+            }
         };
         let stream =
             Stream::new(seed, "permutation").with(scheme.name().as_bytes()).with(rows.digest);
-        Ok(Self { scheme, count, strata, stream })
+        Ok(Self { scheme, count, strata, second, stream })
     }
 
     /// Number of rows.
@@ -151,7 +164,7 @@ impl Permuter {
         self.strata.len()
     }
 
-    /// Rows that exchange quality among themselves, by column; ordered by their first row, rows ascending.
+    /// Rows that exchange quality among themselves, by column.
     #[must_use]
     pub fn strata(&self) -> &[Vec<Vec<u32>>] {
         &self.strata
@@ -198,6 +211,10 @@ impl Permuter {
         }
     }
 
+    fn second_rows(&self) -> impl Iterator<Item = bool> {
+        self.second.iter().copied().chain(std::iter::repeat(false))
+    }
+
     /// Permutation `number`: at `[column * rows + i]` the row whose quality row i gets.
     ///
     /// Rows where a modality is unavailable keep their own index in its column.
@@ -215,10 +232,18 @@ impl Permuter {
         let mut shuffled = Vec::new();
         for (column, (index, strata)) in (0_u64..).zip(columns) {
             let mut shuffler = stream.clone().with_u64(column).shuffler();
+            let mut before = shuffler.clone();
             for (own, row) in index.iter_mut().zip(0_u32..) {
                 *own = row;
             }
-            for rows in strata {
+            for (rows, second) in strata.iter().zip(self.second_rows()) {
+                // An order depends on how many are ordered and not on who they are, so that all rows of a group go where
+                // its first does.
+                match second {
+                    true => shuffler.clone_from(&before),
+                    false if self.scheme == Scheme::WholeGroups => before.clone_from(&shuffler),
+                    false => {}
+                }
                 if rows.len() == index.len() && self.scheme != Scheme::Derangement {
                     // All rows, in their order: what the index holds already.
                     shuffler.shuffle(index);
@@ -240,6 +265,19 @@ impl Permuter {
             }
         }
     }
+}
+
+/// Groups that are alike: of as many rows, with the same modalities available row by row.
+fn alike(groups: Vec<Vec<u32>>, pattern: &[u64]) -> Vec<Vec<Vec<u32>>> {
+    let shape = |rows: &Vec<u32>| rows.iter().map(|&row| pattern[row as usize]).collect::<Vec<_>>();
+    let alike = together(groups.iter().map(shape));
+    let of = |numbers: &Vec<u32>| numbers.iter().map(|&at| groups[at as usize].clone()).collect();
+    alike.iter().map(of).collect()
+}
+
+/// The first rows of groups of one size, their second rows, and so on.
+fn transposed(groups: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    (0..groups[0].len()).map(|at| groups.iter().map(|rows| rows[at]).collect()).collect()
 }
 
 /// Rows of equal key, ordered by their first row.

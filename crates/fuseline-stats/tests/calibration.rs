@@ -49,13 +49,15 @@ fn the_type_one_error_is_the_level_under_every_scheme() {
 }
 
 #[test]
-fn quality_and_labels_that_both_cluster_by_group_need_the_scheme_within_groups() {
+fn quality_and_labels_that_both_cluster_by_group_need_a_scheme_that_keeps_groups() {
     // A limit of permuting across groups that docs/method.md states: where a whole group shares its label, its errors and
     // its quality, examples are not exchangeable one at a time.
     let quality = Quality::Clustered(0.5);
     let clustered = Design { quality, clustering: 0.5, groups: 20, label_by_group: true, ..NULL };
-    let within = rejections(&clustered, Scheme::WithinGroup, 199, 1000, &[0.05]);
-    within_binomial(within.counts[0], 0.05, 1000);
+    for scheme in [Scheme::WithinGroup, Scheme::WholeGroups] {
+        let kept = rejections(&clustered, scheme, 199, 1000, &[0.05]);
+        within_binomial(kept.counts[0], 0.05, 1000);
+    }
     let joint = rejections(&clustered, Scheme::Joint, 199, 1000, &[0.05]);
     let joint = joint.counts[0];
     assert!(joint as f64 > binomial_range(0.05, 1000).1, "{joint} of 1000");

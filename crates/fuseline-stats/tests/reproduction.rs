@@ -18,6 +18,7 @@ struct Fixture {
     limits: Vec<String>,
     available: Vec<Vec<bool>>,
     group: Vec<u32>,
+    whole: Vec<u32>,
     stratum: Vec<u32>,
     permutations: BTreeMap<String, Vec<Vec<Vec<u32>>>>,
 }
@@ -67,6 +68,8 @@ fn permutations_are_those_that_the_documentation_defines() {
         digest: b"the digest of the rows",
     };
     for scheme in Scheme::ALL {
+        let group = if scheme == Scheme::WholeGroups { &fixture.whole } else { &fixture.group };
+        let rows = Rows { group: Some(group), ..rows };
         let permuter = Permuter::new(scheme, &rows, 7).unwrap();
         for (number, expected) in [0, 1, 999].into_iter().zip(&fixture.permutations[scheme.name()])
         {

@@ -19,10 +19,11 @@ mod files;
 mod given;
 mod limits;
 mod names;
-mod options;
+pub mod options;
 mod order;
 mod outputs;
 mod params;
+mod quantity;
 mod reference;
 pub mod schema;
 mod stage;
@@ -36,6 +37,7 @@ pub use document::{LANGUAGE_VERSION, absolute};
 pub use expression::{FunctionDoc, functions};
 pub use files::{FileId, Files, LineColumn, Place};
 pub use limits::Limits;
+pub use quantity::{parse_bytes, parse_time};
 pub use workflow::{
     Actions, Axis, AxisPoint, DeclaredPorts, Execution, Groups, Input, InputSource, Isolation,
     NO_GROUP, OptionPlaces, Stage, StagePlaces, Variant, Workflow, WorkflowOutput,

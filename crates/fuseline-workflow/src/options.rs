@@ -1,7 +1,8 @@
 //! Options against the JSON Schema of their stage kind, for the part of JSON Schema that typed options need.
 //!
 //! `$ref`, `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`, `anyOf`,
-//! `oneOf`, `allOf`, bounds of numbers, lengths, `pattern`, and the format `path`. Other words are passed over.
+//! `oneOf`, `allOf`, bounds of numbers, lengths, `pattern` (with `x-expected` for its words), and the format `path`. Other
+//! words are passed over.
 
 use std::path::Path;
 
@@ -17,29 +18,29 @@ use crate::yaml::{Data, Node, describe, plain_value};
 
 /// Something wrong with an option.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OptionProblem {
+pub struct OptionProblem {
     /// The dotted path under `with:`; empty for the whole.
     pub path: String,
     /// Whether the key is wrong, not its value.
     pub at_key: bool,
+    /// The sort of mistake.
     pub code: Code,
+    /// A lower-case fragment.
     pub message: String,
+    /// Advice.
     pub hint: Option<String>,
 }
 
-/// Everything wrong with the options of a stage kind.
-pub(crate) fn check(
-    kind: &str,
-    schema: &Value,
-    options: &Map<String, Value>,
-) -> Vec<OptionProblem> {
+/// Everything wrong with the options of a stage kind, or with any mapping against its schema. `kind`:
+/// what a message calls the whole.
+pub fn check(kind: &str, schema: &Value, options: &Map<String, Value>) -> Vec<OptionProblem> {
     let mut walker = Walker { kind, root: schema, problems: Vec::new() };
     walker.object(schema, options, "");
     walker.problems
 }
 
 /// Makes the options of format `path` absolute; the options have been checked.
-pub(crate) fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: &Path) {
+pub fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: &Path) {
     let mut whole = Value::Object(std::mem::take(options));
     let walker = Walker { kind: "", root: schema, problems: Vec::new() };
     walker.paths(schema, &mut whole, folder, 0);
@@ -351,11 +352,11 @@ impl<'a> Walker<'a> {
             && let Ok(regex) = Regex::new(pattern)
             && !regex.is_match(text)
         {
-            let message = format!(
-                "{} must match the pattern {pattern}, unlike \"{}\"",
-                self.subject(path),
-                names::short(text)
-            );
+            let (subject, text) = (self.subject(path), names::short(text));
+            let message = match schema.get("x-expected").and_then(Value::as_str) {
+                Some(expected) => format!("{subject} must be {expected}, not \"{text}\""),
+                None => format!("{subject} must match the pattern {pattern}, unlike \"{text}\""),
+            };
             self.problem(path, codes::OPTION_VALUE, message);
         }
     }

@@ -192,13 +192,7 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "maximum": 100,
                 "description": "How often a failed action is tried again.",
             },
-            "timeout": {
-                "anyOf": [
-                    { "type": "number", "exclusiveMinimum": 0 },
-                    { "type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)\s*$" },
-                ],
-                "description": "How long one try may take: 90s, 10min, 2h; a number counts seconds.",
-            },
+            "timeout": time("How long one try may take: 90s, 10min, 2h; a number counts seconds."),
             "resources": {
                 "type": "object",
                 "additionalProperties": false,
@@ -213,6 +207,13 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
                         "description": "How much memory one action needs: 512 MiB, 4 GB.",
                     },
+                    "time": time("The time that a cluster is asked for, for one action."),
+                    "gpus": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": 1024,
+                        "description": "How many GPUs a cluster is asked for, for one action.",
+                    },
                 },
                 "description": "What one action needs.",
             },
@@ -224,6 +225,17 @@ fn stage(catalogue: &Catalogue) -> Value {
             "isolation": isolation("How plugins run in this stage."),
         },
         "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
+    })
+}
+
+/// A time: text with a unit, or a number of seconds.
+fn time(description: &str) -> Value {
+    json!({
+        "anyOf": [
+            { "type": "number", "exclusiveMinimum": 0 },
+            { "type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)\s*$" },
+        ],
+        "description": description,
     })
 }
 

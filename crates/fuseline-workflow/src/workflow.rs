@@ -276,6 +276,10 @@ pub struct Execution {
     pub cpu: Option<f64>,
     /// How many bytes one action needs.
     pub memory: Option<u64>,
+    /// The wall time that a cluster is asked for, for one action; no bound by itself.
+    pub time: Option<Duration>,
+    /// The number of GPUs that a cluster is asked for, for one action.
+    pub gpus: Option<u32>,
     /// Whether results may be taken from the cache.
     pub cache: bool,
     /// How plugins run in this stage.
@@ -284,7 +288,16 @@ pub struct Execution {
 
 impl Default for Execution {
     fn default() -> Self {
-        Self { retries: 0, timeout: None, cpu: None, memory: None, cache: true, isolation: None }
+        Self {
+            retries: 0,
+            timeout: None,
+            cpu: None,
+            memory: None,
+            time: None,
+            gpus: None,
+            cache: true,
+            isolation: None,
+        }
     }
 }
 

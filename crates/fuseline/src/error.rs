@@ -17,6 +17,9 @@ pub enum Error {
     /// The workflow has mistakes.
     #[error("the workflow has {}", count_errors(&.0.diagnostics))]
     Workflow(Box<Mistakes>),
+    /// Files of settings have mistakes.
+    #[error("the settings have {}", count_errors(&.0.diagnostics))]
+    Settings(Box<Mistakes>),
     /// A file or folder cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -76,7 +79,7 @@ pub enum Error {
     },
 }
 
-/// Every mistake of a workflow, with the texts that their places point into.
+/// Every mistake of a workflow or of a file of settings, with the texts that their places point into.
 #[derive(Debug)]
 pub struct Mistakes {
     /// Errors and warnings, by place.
@@ -110,7 +113,9 @@ impl Error {
         match self {
             Self::Request { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
             Self::Action { error, .. } => error.hint.clone(),
-            Self::NoCache(_) => Some("--cache or FUSELINE_CACHE says where it is".to_owned()),
+            Self::NoCache(_) => {
+                Some("--cache, FUSELINE_CACHE or fuseline.toml says where it is".to_owned())
+            }
             _ => None,
         }
     }
@@ -119,6 +124,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Workflow(_)
+            | Self::Settings(_)
             | Self::Read { .. }
             | Self::NoCache(_)
             | Self::NotCached { .. }

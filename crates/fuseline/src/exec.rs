@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use fuseline_cache::{ActionKey, Cache, OutputRecord};
 use fuseline_engine::{
-    Completion, Job, LocalExecutor, StageError, find_job, is_cautions, read_batch, read_cautions,
+    Completion, Job, Kinds, LocalExecutor, Services, StageError, batch_len, find_job, is_cautions,
+    is_discovered, read_batch, read_cautions,
 };
+use fuseline_host::Isolation;
 
 use crate::error::Error;
+use crate::executors::outcome::{ActionEnd, ActionStatus, Line, OutcomeWriter};
 use crate::open_cache;
 use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::settings::LoadedSettings;
 
 /// How an action is executed.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +58,88 @@ pub fn exec(cache: &Cache, key: &ActionKey, options: &ExecOptions) -> Result<Exe
 /// Executes the i-th action of a batch, counted from 0, as [`exec`] does. The cache is the one that
 /// the batch lies in.
 pub fn exec_batch(batch: &Path, index: u64, options: &ExecOptions) -> Result<Execution, Error> {
-    let unreadable = |source| Error::Read { path: batch.to_owned(), source };
-    let batch = batch.canonicalize().map_err(unreadable)?;
+    let (batch, cache) = cache_of_batch(batch)?;
+    exec_job(&cache, batch_job(&batch, index)?, options)
+}
+
+/// Executes the i-th part of a batch, counted from 0, of so many actions each: one after the other,
+/// also after a failure. `observe` sees each; the number of those that failed is given.
+///
+/// How each ended is noted in the folder of the run, beside the batch, for the run that submitted it.
+pub fn exec_chunk(
+    batch: &Path,
+    part: u64,
+    size: u64,
+    options: &ExecOptions,
+    observe: &mut dyn FnMut(&Result<Execution, Error>),
+) -> Result<usize, Error> {
+    let (batch, cache) = cache_of_batch(batch)?;
+    let length = batch_len(&batch).map_err(unreadable(&batch))?;
+    let start = part.saturating_mul(size).min(length);
+    let indices: Vec<u64> = (start..start.saturating_add(size).min(length)).collect();
+    if indices.is_empty() {
+        return Err(Error::request(format!("the batch {} has no part {part}", batch.display())));
+    }
+    let number = batch.file_name().unwrap_or_default().to_string_lossy();
+    let run = batch.ancestors().nth(2).unwrap_or(&batch);
+    let path = run.join("outcomes").join(format!("{number}-{part}.jsonl"));
+    let unwritten = |source| Error::Write { path: path.clone(), source };
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut outcomes = OutcomeWriter::begin(&path, &machine).map_err(unwritten)?;
+    let kinds = fuseline_stages::kinds();
+    let mut failed = 0;
+    let mut jobs = indices.into_iter().map(|index| batch_job(&batch, index)).peekable();
+    while let Some(job) = jobs.next() {
+        let job = job?;
+        // Jobs of one stage share their services, and what they read and make.
+        let surroundings = Surroundings::of_job(&job, options)?;
+        let executor = LocalExecutor::new(&kinds, &surroundings.services, &cache);
+        let mut next = Some(job);
+        while let Some(job) = next.take() {
+            let key = job.key;
+            let result = run_job(&executor, &kinds, &surroundings.services, &cache, job);
+            let line = Line::Ended(action_end(key, &result));
+            outcomes.write(&line).map_err(unwritten)?;
+            observe(&result);
+            match result {
+                Err(error @ Error::Cache(_)) => return Err(error),
+                Err(_) => failed += 1,
+                Ok(_) => {}
+            }
+            let fits =
+                |job: &Result<Job, Error>| job.as_ref().is_ok_and(|job| surroundings.fit(job));
+            next = jobs.next_if(fits).transpose()?;
+        }
+    }
+    Ok(failed)
+}
+
+/// The line about how an action ended.
+fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
+    let (status, error) = match result {
+        Ok(Execution { seconds: Some(_), .. }) => (ActionStatus::Executed, None),
+        Ok(_) => (ActionStatus::Cached, None),
+        Err(Error::Action { error, .. }) => (ActionStatus::Failed, Some(error.into())),
+        Err(error) => (ActionStatus::Failed, Some((&StageError::failed(error.to_string())).into())),
+    };
+    let execution = result.as_ref().ok();
+    ActionEnd {
+        key,
+        status,
+        seconds: execution.and_then(|execution| execution.seconds),
+        cpu_seconds: execution.and_then(|execution| execution.cpu_seconds),
+        error,
+    }
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Read { path: path.clone(), source }
+}
+
+/// The path of a batch, without links, and the cache that it lies in.
+fn cache_of_batch(batch: &Path) -> Result<(PathBuf, Cache), Error> {
+    let batch = batch.canonicalize().map_err(unreadable(batch))?;
     // CACHE/runs/ID/batches/N
     let folder = batch.ancestors().nth(4);
     let cache = folder.and_then(|folder| open_cache(folder).ok()).ok_or_else(|| {
@@ -63,24 +147,57 @@ pub fn exec_batch(batch: &Path, index: u64, options: &ExecOptions) -> Result<Exe
             "a run that hands jobs to an engine writes batches into its cache".to_owned(),
         )
     })?;
-    let job = read_batch(&batch, index).map_err(unreadable)?.ok_or_else(|| {
-        Error::request(format!("the batch {} has no job {index}", batch.display()))
-    })?;
-    exec_job(&cache, job, options)
+    Ok((batch, cache))
+}
+
+fn batch_job(batch: &Path, index: u64) -> Result<Job, Error> {
+    read_batch(batch, index)
+        .map_err(unreadable(batch))?
+        .ok_or_else(|| Error::request(format!("the batch {} has no job {index}", batch.display())))
+}
+
+/// What jobs of one stage share.
+struct Surroundings {
+    plugin_path: Vec<PathBuf>,
+    isolation: Option<Isolation>,
+    services: Services,
+}
+
+impl Surroundings {
+    fn of_job(job: &Job, options: &ExecOptions) -> Result<Self, Error> {
+        let lock = nearest_lock(Path::new("."));
+        // Folders of the run that are not there are no mistake of whoever executes one of its actions.
+        let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
+        let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
+        let settings = LoadedSettings::load(Path::new("."))?.settings;
+        let path = plugin_path(&folders, &[], &settings)?;
+        let services = services(path, job.isolation, lock.as_deref(), &settings)?;
+        Ok(Self { plugin_path: job.plugin_path.clone(), isolation: job.isolation, services })
+    }
+
+    fn fit(&self, job: &Job) -> bool {
+        job.plugin_path == self.plugin_path && job.isolation == self.isolation
+    }
 }
 
 fn exec_job(cache: &Cache, mut job: Job, options: &ExecOptions) -> Result<Execution, Error> {
     let kinds = fuseline_stages::kinds();
-    let lock = nearest_lock(Path::new("."));
-    // Folders of the run that are not there are no mistake of whoever executes one of its actions.
-    let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
-    let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
-    let services = services(plugin_path(&folders, &[])?, job.isolation, lock.as_deref())?;
+    let surroundings = Surroundings::of_job(&job, options)?;
+    job.reuse = !options.again;
+    let executor = LocalExecutor::new(&kinds, &surroundings.services, cache).for_one();
+    run_job(&executor, &kinds, &surroundings.services, cache, job)
+}
+
+fn run_job(
+    executor: &LocalExecutor<'_>,
+    kinds: &Kinds,
+    services: &Services,
+    cache: &Cache,
+    job: Job,
+) -> Result<Execution, Error> {
     let action = job.site.clone();
     let failure = |error: StageError| Error::Action { action: action.clone(), error };
-    job.check(&kinds, &services).map_err(failure)?;
-    job.reuse = !options.again;
-    let executor = LocalExecutor::new(&kinds, &services, cache).for_one();
+    job.check(kinds, services).map_err(failure)?;
     // Waits while another executes the same action; after that it may be there.
     let lease = cache.lease(&job.key)?;
     let started = Instant::now();
@@ -102,7 +219,7 @@ fn exec_job(cache: &Cache, mut job: Job, options: &ExecOptions) -> Result<Execut
         Some(output) => read_cautions(cache, &output.digest).map_err(failure)?,
         None => Vec::new(),
     };
-    outputs.retain(|output| !is_cautions(output));
+    outputs.retain(|output| !is_cautions(output) && !is_discovered(output));
     Ok(Execution { action, key: job.key, seconds, cpu_seconds, cautions, outputs })
 }
 

@@ -86,17 +86,21 @@ pub mod codes;
 mod deliver;
 mod error;
 mod exec;
+mod executors;
 mod noted_warnings;
 mod plugin_path;
+mod remote;
 mod report;
 mod reproduce;
 mod ro_crate;
+mod rule_wheel;
 mod run;
 mod run_context;
 mod run_graph;
 mod run_options;
 mod runs;
 mod selection;
+pub mod settings;
 mod show;
 mod study;
 mod suggest;
@@ -114,18 +118,28 @@ pub use fuseline_engine::{
     ActionPreview, Caution, Class, Event, Inspection, Manifest, Plan, inspect,
 };
 pub use fuseline_host::Isolation;
+pub use fuseline_remote::{
+    AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
+    RemoteStatus, Requests, Transfer,
+};
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};
 pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
-pub use exec::{ExecOptions, Execution, exec, exec_batch};
-pub use plugin_path::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program};
+pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
+pub use executors::cancel_run;
+pub use plugin_path::{
+    LOCK_FILE, SearchFolder, nearest_lock, plugin_path, search_folders, services, worker_program,
+};
+pub use remote::{attach_remote, pull, push};
 pub use report::{FigureForm, ReportOptions, deposit, figures, fragment, report};
 pub use reproduce::{Reproduction, reproduce};
+pub use rule_wheel::rule_wheel;
 pub use run_graph::{GraphEdge, GraphStage, RunGraph};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
-pub use runs::find_run;
+pub use runs::{find_run, find_run_id};
+pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
 pub use table::{FirstRows, Form, Shown, Table, TableError};

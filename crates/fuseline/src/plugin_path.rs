@@ -4,65 +4,100 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fuseline_engine::{FileDigests, Services};
-use fuseline_host::worker::{WorkerLimits, WorkerProgram};
+use fuseline_host::worker::WorkerProgram;
 use fuseline_host::{Isolation, Lock, PluginLibrary};
 
 use crate::error::Error;
+use crate::settings::Settings;
 use crate::worker;
 
 /// The file that pins the digests of plugins.
 pub const LOCK_FILE: &str = "fuseline.lock";
 
-/// The folders that are searched for plugins, in order: `requested` ones, which must exist, then those of
-/// `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), beside the program, and of the environment.
-pub fn plugin_path(requested: &[PathBuf], declared: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+/// A folder that is searched for plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchFolder {
+    /// The folder. It need not exist.
+    pub path: PathBuf,
+    /// What names it, in words.
+    pub named_by: &'static str,
+}
+
+/// The folders that are searched for plugins, in order: see [`search_folders`].
+pub fn plugin_path(
+    requested: &[PathBuf],
+    declared: &[PathBuf],
+    settings: &Settings,
+) -> Result<Vec<PathBuf>, Error> {
+    let folders = search_folders(requested, declared, settings)?;
+    Ok(folders.into_iter().map(|folder| folder.path).collect())
+}
+
+/// The folders that are searched for plugins, in order, with what names each: `requested` ones, which must exist, then those
+/// of `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), of the settings, beside the program, and of the environment.
+pub fn search_folders(
+    requested: &[PathBuf],
+    declared: &[PathBuf],
+    settings: &Settings,
+) -> Result<Vec<SearchFolder>, Error> {
     if let Some(missing) = requested.iter().find(|folder| !folder.is_dir()) {
         return Err(Error::request(format!("there is no folder {}", missing.display()))
             .with_hint("--plugin-path takes a folder with plugins in it".to_owned()));
     }
-    let mut path = requested.to_vec();
-    if let Some(variable) = std::env::var_os("FUSELINE_PLUGIN_PATH") {
-        path.extend(
-            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty()),
-        );
-    }
-    path.extend_from_slice(declared);
+    let mut folders = Vec::new();
+    let mut add = |named_by: &'static str, paths: Vec<PathBuf>| {
+        folders.extend(paths.into_iter().map(|path| SearchFolder { path, named_by }));
+    };
+    add("--plugin-path", requested.to_vec());
+    let variable = std::env::var_os("FUSELINE_PLUGIN_PATH").unwrap_or_default();
+    let named = std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty());
+    add("FUSELINE_PLUGIN_PATH", named.collect());
+    add("the workflow", declared.to_vec());
+    let of_settings = settings.plugin_path.iter().map(|folder| folder.as_ref().to_owned());
+    add("fuseline.toml", of_settings.collect());
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
-        path.push(beside.join("plugins"));
-        path.push(beside.to_owned());
-        path.extend(beside.parent().map(|prefix| prefix.join(INSTALLED_RULES)));
+        add("beside the command", vec![beside.join("plugins"), beside.to_owned()]);
+        let prefix = beside.parent().map(|prefix| prefix.join(INSTALLED_RULES));
+        add("installed with the command", prefix.into_iter().collect());
     }
-    path.extend(installed_folders());
+    for (named_by, folder) in installed_folders() {
+        add(named_by, vec![folder]);
+    }
     // A folder that is found twice is searched once, where it comes first.
     let mut seen = BTreeSet::new();
-    path.retain(|folder| seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())));
-    Ok(path)
+    folders.retain(|folder| {
+        seen.insert(folder.path.canonicalize().unwrap_or_else(|_| folder.path.clone()))
+    });
+    Ok(folders)
 }
 
 /// The folder of packaged rules within an environment.
 const INSTALLED_RULES: &str = "share/fuseline/rules";
 
 /// The existing folders of rules of the active Python or Conda environment, and of the user.
-fn installed_folders() -> impl Iterator<Item = PathBuf> {
+fn installed_folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let data = variable("XDG_DATA_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
-    let prefixes = [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX")].into_iter().flatten();
-    let environments = prefixes.map(|prefix| PathBuf::from(prefix).join(INSTALLED_RULES));
-    let user = data.map(|data| data.join("fuseline/rules"));
-    environments.chain(user).filter(|folder| folder.is_dir())
+    let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"]
+        .into_iter()
+        .filter_map(move |name| Some((name, PathBuf::from(variable(name)?).join(INSTALLED_RULES))));
+    let user = data.map(|data| ("the user's data", data.join("fuseline/rules")));
+    environments.chain(user).filter(|(_, folder)| folder.is_dir())
 }
 
-/// The services for stages: the rules on a path, as a lock file admits them, isolated as requested.
+/// The services for stages: the rules on a path, as a lock file admits them, isolated as requested,
+/// with the limits of the settings.
 pub fn services(
     path: Vec<PathBuf>,
     isolation: Option<Isolation>,
     lock: Option<&Path>,
+    settings: &Settings,
 ) -> Result<Services, Error> {
     let mut plugins = PluginLibrary::new(path);
     if isolation != Some(Isolation::InProcess) {
-        plugins = plugins.with_workers(worker_program()?, WorkerLimits::default());
+        plugins = plugins.with_workers(worker_program()?, settings.limits.worker_limits());
     }
     if let Some(file) = lock
         && let Some(lock) = Lock::read(file).map_err(|error| {

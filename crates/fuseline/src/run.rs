@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
@@ -11,15 +13,17 @@ use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
     Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
 };
+use fuseline_remote::{RemoteCache, RemoteReport};
 use fuseline_workflow::{Diagnostic, Files, Severity};
 
 use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
+use crate::settings::ExecutorName;
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
-use crate::{OpenStudy, action_log, deliver, open_cache};
+use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
 
 /// A run that is alive, with what earlier runs left for it.
 pub(crate) struct RunHandle {
@@ -27,22 +31,42 @@ pub(crate) struct RunHandle {
     pub run: RunId,
     /// The workflow file, absolute: the index is kept for it.
     pub file: PathBuf,
+    /// The remote behind the cache.
+    pub remote: Option<Arc<RemoteCache>>,
     /// The index as it was written, until [`RunHandle::with_existing_objects`].
     pub index: Index,
 }
 
 impl RunHandle {
-    fn begin(cache: Cache, study: &Study) -> Result<Self, Error> {
+    fn begin(cache: Cache, study: &Study, options: &RunOptions) -> Result<Self, Error> {
+        let (cache, remote) = attach_remote(cache, options.remote.as_ref())?;
         let run = RunId::announce(&cache)?;
         let working_dir = std::env::current_dir().map_err(Error::failed)?;
         let file = fuseline_workflow::absolute(&working_dir, &study.path);
         let index = cache.index_as_written(&file);
-        Ok(Self { cache: Arc::new(cache), run, file, index })
+        Ok(Self { cache: Arc::new(cache), run, file, remote, index })
     }
 
     /// The handle with an index of which all objects exist.
     pub fn with_existing_objects(self) -> Self {
         Self { index: self.cache.with_existing_objects(self.index), ..self }
+    }
+
+    /// Ends the use of the remote, if there is one: the traffic, which goes into the record as well.
+    pub fn finish_remote(
+        &self,
+        record: &mut RunRecord<'_>,
+        options: &RunOptions,
+        observer: &mut Observer<'_>,
+    ) -> Option<RemoteReport> {
+        let remote = self.remote.as_ref()?;
+        match remote.waiting_after(SILENT_WAIT) {
+            0 => {}
+            actions => observer(RunProgress::Sending(actions)),
+        }
+        let report = remote.finish(&options.stop);
+        record.set_remote(serde_json::to_value(&report).unwrap_or_default());
+        Some(report)
     }
 }
 
@@ -77,15 +101,16 @@ impl Study {
     ) -> Result<RunSummary, Error> {
         let started = Started { at: Instant::now(), request: unchanged::request(self, options) };
         // Errors of the cache come after those of the workflow.
-        let handle = open_cache(&options.cache).and_then(|cache| RunHandle::begin(cache, self));
+        let begin = |cache| RunHandle::begin(cache, self, options);
+        let handle = open_cache(&options.cache).and_then(begin);
         let Ok(handle) = handle else {
-            let begin = || RunHandle::begin(Cache::open(&options.cache)?, self);
+            let begin = || begin(Cache::open(&options.cache)?);
             let planner = Planner { study: self, options, make_executor, started };
             return planner.plan_and_run(observer, None, begin);
         };
         let handle = match unchanged::repeat(handle, started.request, options, observer)? {
             Repetition::Changed(handle) => *handle,
-            Repetition::Done { run, actions, outputs, cautions } => {
+            Repetition::Done { run, actions, outputs, cautions, remote } => {
                 return Ok(RunSummary {
                     run,
                     status: "ok",
@@ -95,6 +120,7 @@ impl Study {
                     failed: 0,
                     skipped: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
+                    remote,
                     cautions,
                     action_warnings: Vec::new(),
                     outputs,
@@ -116,6 +142,9 @@ impl Study {
         })
     }
 }
+
+/// How long a run waits for the remote without a word.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
 
 /// A run before its plan.
 struct Planner<'r> {
@@ -155,12 +184,23 @@ impl Planner<'_> {
         let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
         refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
         let handle = begin()?;
-        let RunHandle { cache, run, file, index } = &handle;
+        let RunHandle { cache, run, file, remote, index } = &handle;
+        if let Some(remote) = remote {
+            remote.set_workflow(&plan.workflow().name);
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let loaded = study.settings()?;
+        let settings = &loaded.settings.executor;
+        let executor_name = options.executor.unwrap_or(settings.default);
+        let (jobs, memory) = match executor_name {
+            ExecutorName::Local => (cores, all_memory()),
+            // The engine knows what there is.
+            _ => (settings.in_flight as usize, None),
+        };
         let limits = fuseline_engine::RunOptions {
-            jobs: options.jobs.unwrap_or(cores),
+            jobs: options.jobs.unwrap_or(jobs),
             keep_going: options.keep_going,
-            memory: options.memory.or_else(all_memory),
+            memory: options.memory.or(memory),
             isolation: study.isolation,
             plugin_path: open.services.plugins.search(),
         };
@@ -175,21 +215,32 @@ impl Planner<'_> {
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
         let executor: Box<dyn Executor + '_> = match make_executor {
             Some(make) => make(cache.clone(), jobs),
+            None if executor_name != ExecutorName::Local => {
+                let run = cache.runs_folder().join(record.id());
+                let cancel = options.cancel.clone();
+                let (name, cache) = (executor_name, cache.clone());
+                Box::new(executors::executor(name, &loaded, cache, jobs, &run, cancel)?)
+            }
             None => {
                 let local = LocalExecutor::new(&open.kinds, &open.services, cache);
                 Box::new(local.with_job_folder(jobs))
             }
         };
+        let run_id = record.id().to_owned();
         let mut execute_all = |index: &Index| {
             // A plan that is looked up again is shown from its beginning.
             observer(RunProgress::Planned(&stages));
-            let previous = PreviousRun { index, keys: &|| previous_keys(cache, &name) };
+            let keys = &|| previous_keys(cache, &name);
+            let previous = PreviousRun { index, keys, files: &open.services.files };
             let mut note = |event: Event| {
                 observer(RunProgress::Event(&event));
                 record.note(&event);
             };
-            execute(&plan, cache, previous, &*executor, limits, &options.stop, &mut note)
-                .map_err(Error::failed)
+            let run = cache.runs_folder().join(&run_id);
+            watch_for_cancel(&run, options, || {
+                execute(&plan, cache, previous, &*executor, limits, &options.stop, &mut note)
+            })
+            .map_err(Error::failed)
         };
         let mut outcome = execute_all(index)?;
         let mut outputs = Vec::new();
@@ -206,6 +257,7 @@ impl Planner<'_> {
             outcome.read_cautions(cache).map_err(Error::failed)?;
         }
         outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
+        let remote = handle.finish_remote(&mut record, options, observer);
         let end = std::thread::scope(|scope| {
             // Objects go to the disk meanwhile. A failure is tried again when the cache is closed.
             scope.spawn(|| cache.flush());
@@ -241,6 +293,7 @@ impl Planner<'_> {
             failed: count(ActionState::Failed),
             skipped: count(ActionState::Skipped),
             seconds: started.at.elapsed().as_secs_f64(),
+            remote,
             cautions: Caution::group(&outcome.cautions),
             action_warnings,
             outputs,
@@ -251,6 +304,29 @@ impl Planner<'_> {
         })
     }
 }
+
+/// Executes something, and meanwhile raises the flags of a run that somebody tells to cancel: see
+/// [`executors::cancel_run`].
+fn watch_for_cancel<T>(run: &Path, options: &RunOptions, execute: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (done, is_done) = channel::<()>();
+        scope.spawn(move || {
+            while is_done.recv_timeout(CANCEL_POLL) == Err(RecvTimeoutError::Timeout) {
+                if executors::is_cancelled(run) {
+                    options.stop.store(true, Ordering::Relaxed);
+                    options.cancel.store(true, Ordering::Relaxed);
+                    break;
+                }
+            }
+        });
+        let result = execute();
+        drop(done);
+        result
+    })
+}
+
+/// How often a run looks whether somebody told it to cancel.
+const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The stages that a plan wants, with their numbers of actions.
 fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {

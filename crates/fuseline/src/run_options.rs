@@ -6,15 +6,19 @@ use std::sync::atomic::AtomicBool;
 
 use fuseline_cache::Cache;
 use fuseline_engine::{Caution, Class, Event, Executor, JobFolder};
+use fuseline_remote::{RemoteReport, RemoteSettings};
 use fuseline_workflow::{Diagnostic, Files};
 
 use crate::error::Error;
+use crate::settings::ExecutorName;
 
 /// How a study is run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The cache's folder; made when it is not there.
     pub cache: PathBuf,
+    /// A remote behind the cache.
+    pub remote: Option<RemoteSettings>,
     /// The folder of the outputs; `results/NAME` by default.
     pub out: Option<PathBuf>,
     /// Stages to restrict the run to, with what they need; all when empty.
@@ -27,21 +31,28 @@ pub struct RunOptions {
     pub keep_going: bool,
     /// Whether to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
+    /// What executes actions; as the settings say by default.
+    pub executor: Option<ExecutorName>,
     /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
     pub stop: Arc<AtomicBool>,
+    /// Once it is raised, what an engine has in flight is cancelled, too.
+    pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
         Self {
             cache: PathBuf::from("cache"),
+            remote: None,
             out: None,
             only: Vec::new(),
             jobs: None,
             memory: None,
             keep_going: false,
             rehash: false,
+            executor: None,
             stop: Arc::default(),
+            cancel: Arc::default(),
         }
     }
 }
@@ -55,6 +66,8 @@ pub enum RunProgress<'a> {
     Planned(&'a [(String, usize)]),
     /// An event of the run.
     Event(&'a Event),
+    /// The run waits until the remote has taken the results of so many actions.
+    Sending(usize),
 }
 
 /// Makes the executor of a run on a cache, which can write jobs down in the run's folder.
@@ -83,6 +96,8 @@ pub struct RunSummary {
     pub skipped: usize,
     /// Wall time.
     pub seconds: f64,
+    /// Traffic with the remote, when there is one.
+    pub remote: Option<RemoteReport>,
     /// Cautions with which the results are to be read, of all actions that the run wanted.
     pub cautions: Vec<Caution>,
     /// Warnings that the executed actions logged, a line each.

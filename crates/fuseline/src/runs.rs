@@ -10,10 +10,15 @@ const NAMES: &str = "`fuseline runs list` shows them; `latest` and `latest~1` na
 
 /// The manifest of a run: its id, the beginning of it, `latest`, or `latest~1` for the one before.
 pub fn find_run(cache: &Cache, name: &str) -> Result<Manifest, Error> {
-    Manifest::of(cache, &find_id(&cache.runs()?, name)?).map_err(|error| match error {
+    Manifest::of(cache, &find_run_id(cache, name)?).map_err(|error| match error {
         ManifestError::Cache(error) => error.into(),
         other => Error::request(other.to_string()),
     })
+}
+
+/// The id of a run that may go on, by the names of [`find_run`].
+pub fn find_run_id(cache: &Cache, name: &str) -> Result<String, Error> {
+    find_id(&cache.runs()?, name)
 }
 
 fn find_id(runs: &[String], name: &str) -> Result<String, Error> {

@@ -14,6 +14,7 @@ use fuseline_workflow::{
 
 use crate::error::{Error, Mistakes};
 use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::settings::LoadedSettings;
 use crate::suggest;
 
 /// A workflow file, its parameters and its plugin path: everything that decides what a run computes.
@@ -115,13 +116,19 @@ impl Study {
         {
             texts_read.push((lock.clone(), Digest::of(bytes)));
         }
-        let path = plugin_path(&self.plugin_path, declared)?;
-        let services = services(path, self.isolation, lock.as_deref())?;
+        let settings = self.settings()?.settings;
+        let path = plugin_path(&self.plugin_path, declared, &settings)?;
+        let services = services(path, self.isolation, lock.as_deref(), &settings)?;
         Ok(OpenStudy { kinds, checked, services, texts_read })
     }
 
+    /// The settings that are in force for the workflow.
+    pub fn settings(&self) -> Result<LoadedSettings, Error> {
+        LoadedSettings::load(self.folder())
+    }
+
     /// The folder of the workflow file.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }
 

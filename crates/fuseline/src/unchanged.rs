@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
 use fuseline_host::PluginLibrary;
+use fuseline_remote::RemoteReport;
 use fuseline_workflow::Diagnostic;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub(crate) enum Repetition {
         outputs: Vec<(String, PathBuf)>,
         /// The cautions of its actions.
         cautions: Vec<Caution>,
+        /// Traffic with the remote, when there is one.
+        remote: Option<RemoteReport>,
     },
     /// It must be planned.
     Changed(Box<RunHandle>),
@@ -106,10 +109,17 @@ pub(crate) fn repeat(
         RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Error::failed)?;
     action_log::begin(&cache.runs_folder().join(record.id()));
     cache.write_run_file(record.id(), CONTEXT_FILE, &[context])?;
+    let remote = handle.finish_remote(&mut record, options, observer);
     let mut observe = |event: &_| observer(RunProgress::Event(event));
     let end = record.finish_unchanged(stages, manifest, &mut observe).map_err(Error::failed)?;
     observe(&end);
-    Ok(Repetition::Done { run: record.id().to_owned(), actions, outputs: delivered, cautions })
+    Ok(Repetition::Done {
+        run: record.id().to_owned(),
+        actions,
+        outputs: delivered,
+        cautions,
+        remote,
+    })
 }
 
 /// A run that has ended.
@@ -135,6 +145,8 @@ pub(crate) fn note(
     let digest = open.services.files.digest(&program).ok()?;
     let mut files = open.texts_read.clone();
     files.push((program, digest));
+    let discovered = outcome.discovered.iter();
+    files.extend(discovered.map(|of| (of.path.clone(), of.digest)));
     files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
     let plugins = &open.services.plugins;
     let rules = match plugins.searched() {
@@ -171,7 +183,7 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let Study { path, set, params, plugin_path: folders, isolation, max_actions } = study;
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
-    let search = plugin_path(folders, &[]).ok()?;
+    let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
     let request = (path, set, params, isolation, max_actions, &options.only);
     Some(Digest::of(format!("{:?}", (working_dir, lock, search, request))))
 }

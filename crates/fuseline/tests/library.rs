@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fuseline::{
-    Cache, Class, Error, RunOptions, Study, cache_if_exists, find_run, inspect, open_cache, worker,
+    Cache, Class, Error, RemoteAddress, RemoteMode, RemoteSettings, RunOptions, Study,
+    cache_if_exists, find_run, inspect, open_cache, worker,
 };
 use fuseline_engine::{Executor, JobFolder};
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     an_inspection_says_of_every_action_whether_it_is_cached(folder.path());
     a_mistake_is_an_error_with_its_place(folder.path());
     jobs_that_xargs_executes_give_the_same_bytes(folder.path());
+    jobs_elsewhere_find_their_inputs_though_the_run_alone_has_a_remote(folder.path());
     ExitCode::SUCCESS
 }
 
@@ -116,4 +118,21 @@ fn jobs_that_xargs_executes_give_the_same_bytes(folder: &Path) {
     assert_eq!(keys(folder), keys(&elsewhere));
     let again = small_study().run_on(&make, &options, &mut |_| {}).expect("it runs");
     assert_eq!((again.executed, submitted.load(Ordering::Relaxed)), (0, summary.actions));
+}
+
+fn jobs_elsewhere_find_their_inputs_though_the_run_alone_has_a_remote(folder: &Path) {
+    let remote = RemoteSettings::new(RemoteAddress::folder(&folder.join("remote")));
+    let writing = RemoteSettings { mode: RemoteMode::Write, ..remote.clone() };
+    let options = |name: &str, remote| RunOptions { remote, ..options(&folder.join(name)) };
+    let written = small_study().run(&options("writer", Some(writing)), &mut |_| {});
+    assert_eq!(written.expect("it runs").remote.expect("it was asked").actions_not_sent, 0);
+    let make = |cache: Arc<Cache>, folder: JobFolder| -> Box<dyn Executor> {
+        let (command, submitted) = (built().join("fuseline"), Arc::default());
+        Box::new(batch::Xargs { command, cache, folder, submitted })
+    };
+    let changed = small_study().set("permutations", "21");
+    let summary = changed.run_on(&make, &options("reader", Some(remote)), &mut |_| {});
+    let summary = summary.expect("it runs");
+    assert_eq!((summary.executed, summary.failed), (14, 0), "{summary:?}");
+    assert!(summary.remote.expect("it was asked").objects_received > 2);
 }

@@ -21,8 +21,16 @@ static const char descriptor[] =
     "\"capabilities\":{\"uses_quality\":true,\"row_independent\":true,\"accepts_missing\":true,\"accepts_embeddings\":false,"
     "\"fits\":false,\"loads\":true}}";
 
-/* The model's bytes: magic, the number of modalities, and the content of the file. */
+/* The model's bytes: magic, the number of modalities, the content of the file, and a checksum of all that. */
 static const char magic[8] = {'L', 'I', 'N', 'G', 'A', 'T', 'E', '1'};
+
+static uint64_t checksum(uint64_t hash, const void *bytes, uint64_t len) { /* FNV-1a */
+  const uint8_t *byte = (const uint8_t *)bytes;
+  while (len-- > 0) hash = (hash ^ *byte++) * UINT64_C(0x100000001b3);
+  return hash;
+}
+
+static const uint64_t basis = UINT64_C(0xcbf29ce484222325);
 
 struct fsl_model {
   uint32_t modalities;
@@ -37,7 +45,7 @@ static int32_t fit(const fsl_batch *batch, const fsl_params *params, uint64_t se
 static int32_t load(const fsl_load_source *source, const fsl_params *params, const fsl_sink *sink, fsl_error *err) {
   const fsl_file *file = fsl_find_file(source, "weights");
   uint32_t count = source->modalities;
-  uint64_t i;
+  uint64_t i, hash;
   int32_t code;
   (void)params;
   if (file == NULL) return fsl_fail(err, FSL_ERR_DATA, -1, "", "a file called weights is needed");
@@ -51,16 +59,21 @@ static int32_t load(const fsl_load_source *source, const fsl_params *params, con
   code = sink->write(sink, (const uint8_t *)magic, sizeof magic);
   if (code == FSL_OK) code = sink->write(sink, (const uint8_t *)&count, sizeof count);
   if (code == FSL_OK) code = sink->write(sink, file->bytes, file->len);
+  hash = checksum(checksum(checksum(basis, magic, sizeof magic), &count, sizeof count), file->bytes, file->len);
+  if (code == FSL_OK) code = sink->write(sink, (const uint8_t *)&hash, sizeof hash);
   return code == FSL_OK ? FSL_OK : fsl_fail(err, code, -1, "", "the host did not take the model");
 }
 
 static int32_t open_model(const uint8_t *bytes, uint64_t len, fsl_model **model, fsl_error *err) {
   const uint64_t head = sizeof magic + sizeof(uint32_t);
+  uint64_t hash;
   uint32_t count;
-  if (len < head || memcmp(bytes, magic, sizeof magic) != 0)
+  if (len < head + sizeof hash || memcmp(bytes, magic, sizeof magic) != 0)
     return fsl_fail(err, FSL_ERR_DATA, -1, "", "these bytes are not a model of this rule");
   memcpy(&count, bytes + sizeof magic, sizeof count);
-  if (count == 0 || len != head + (uint64_t)count * 2 * sizeof(double))
+  memcpy(&hash, bytes + len - sizeof hash, sizeof hash);
+  if (count == 0 || len != head + (uint64_t)count * 2 * sizeof(double) + sizeof hash ||
+      hash != checksum(basis, bytes, len - sizeof hash))
     return fsl_fail(err, FSL_ERR_DATA, -1, "", "the model is damaged");
   *model = (fsl_model *)malloc(sizeof(fsl_model) + (size_t)count * 2 * sizeof(double));
   if (*model == NULL) return fsl_fail(err, FSL_ERR_OUT_OF_MEMORY, -1, "", "no memory for the model");

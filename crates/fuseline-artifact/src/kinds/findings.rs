@@ -70,6 +70,13 @@ macro_rules! findings_columns {
                 gain_high: Option<f64>, "its upper end";
                 quality_sketch: Option<String>,
                     "four minimal hashes of the qualities tested: rows that share one are of one draw";
+                label_icc: Option<f64>,
+                    "intraclass correlation of labels within groups, of the class where it is largest";
+                error_icc: Option<f64>,
+                    "intraclass correlation within groups of the decision under Clean-Q being right";
+                design_effect: Option<f64>,
+                    "as if there were this many times more examples than there are: what exchanging \
+                     them one at a time makes of groups; missing where the scheme keeps groups";
             }
             by_modality {
                 alignment, "alignment_",
@@ -78,6 +85,8 @@ macro_rules! findings_columns {
                     "one column a modality: R2 of its quality given the evidence, out of fold";
                 quality_label_auroc, "quality_label_auroc_",
                     "one column a modality: AUROC of its quality for the class it tells apart best";
+                quality_icc, "quality_icc_",
+                    "one column a modality: intraclass correlation of its quality within groups";
             }
         }
     };

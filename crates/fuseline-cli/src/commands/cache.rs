@@ -1,15 +1,19 @@
 //! `fuseline cache`: how much there is, whether it is sound, and clearing it up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fuseline::{Cache, UnsoundFile, find_unsound_files, open_cache};
+use fuseline::{
+    Cache, Manifest, RemoteReport, RemoteSettings, Transfer, UnsoundFile, attach_remote, find_run,
+    find_unsound_files, open_cache, pull, push,
+};
 use fuseline_artifact::Digest;
 use fuseline_cache::GcOptions;
 use serde_json::json;
 
-use crate::args::{CacheArgs, Format};
+use crate::args::{CacheArgs, Format, RemoteArgs};
 use crate::exit::{Exit, Failure};
-use crate::{amount, print};
+use crate::{amount, print, remote};
 
 /// What to do with the cache.
 #[derive(clap::Subcommand)]
@@ -22,6 +26,8 @@ Examples:
     Status {
         #[command(flatten)]
         cache: CacheArgs,
+        #[command(flatten)]
+        remote: RemoteArgs,
         /// How it is printed
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -37,6 +43,19 @@ Examples:
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Send all that a run reached to the remote cache
+    #[command(after_help = "\
+Examples:
+  fuseline cache push --remote s3://lab/fuseline
+  fuseline cache push latest~1")]
+    Push(TransferArgs),
+    /// Fetch all that a run reached from the remote cache, so that nothing of it needs the remote any more
+    #[command(after_help = "\
+A run takes what it needs by itself: the rest is for work without the remote.
+
+Examples:
+  fuseline cache pull --remote s3://lab/fuseline")]
+    Pull(TransferArgs),
     /// Remove what no kept run and no pin reaches; safe beside running runs
     #[command(after_help = "\
 Examples:
@@ -63,10 +82,30 @@ Examples:
     },
 }
 
+/// A run, and the remote that it goes to or comes from.
+#[derive(clap::Args)]
+pub struct TransferArgs {
+    /// The run: its id, the beginning of it, `latest`, or `latest~1` for the one before
+    #[arg(default_value = "latest")]
+    run: String,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Args::Status { cache, format } => status(&open_cache(&cache.cache)?, *format),
-        Args::Verify { cache, format } => verify(&open_cache(&cache.cache)?, *format),
+        Args::Status { cache, remote, format } => {
+            let remote = remote.settings()?;
+            status(open_cache(cache.folder()?)?, remote.as_ref(), *format)
+        }
+        Args::Verify { cache, format } => verify(&open_cache(cache.folder()?)?, *format),
+        Args::Push(args) => transfer(args, "sent", push),
+        Args::Pull(args) => transfer(args, "fetched", pull),
         Args::Gc { cache, keep_runs, grace, pin, dry_run, format } => {
             let options = GcOptions {
                 keep_runs: *keep_runs,
@@ -75,37 +114,93 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                 pins: pin.clone(),
                 dry_run: *dry_run,
             };
-            gc(&open_cache(&cache.cache)?, &options, *format)
+            gc(&open_cache(cache.folder()?)?, &options, *format)
         }
     }
 }
 
-fn status(cache: &Cache, format: Format) -> Result<Exit, Failure> {
-    let status = cache.status()?;
+/// A push or a pull.
+type Transferring =
+    fn(&Cache, &Manifest, &RemoteSettings) -> Result<(Transfer, RemoteReport), fuseline::Error>;
+
+/// Exit code 1 when not everything was transferred.
+fn transfer(args: &TransferArgs, done: &str, work: Transferring) -> Result<Exit, Failure> {
+    let TransferArgs { run, cache, remote, format } = args;
+    let settings = remote.settings()?.ok_or_else(|| {
+        Failure::wrong("no remote is named")
+            .hint("--remote, FUSELINE_REMOTE or cache.remote in fuseline.toml says where it is")
+    })?;
+    let cache = open_cache(cache.folder()?)?;
+    let run = find_run(&cache, run)?;
+    let (transfer, report) = work(&cache, &run, &settings)?;
+    remote::warn(Some(&report));
+    let Transfer { actions, known, missing } = transfer;
     match format {
         Format::Json => print::json(&json!({
-            "folder": cache.folder().display().to_string(),
-            "objects": status.objects,
-            "object_bytes": status.object_bytes,
-            "records": status.records,
-            "record_bytes": status.record_bytes,
-            "runs": status.runs,
-            "runs_alive": status.runs_alive,
-            "actions_alive": status.actions_alive,
-            "damaged": status.damaged,
+            "run": run.run,
+            "actions": actions,
+            "known": known,
+            "missing": missing,
+            "remote": report,
         })),
-        Format::Human => print::result(format!(
-            "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
-            cache.folder().display(),
-            status.objects,
-            amount::bytes(status.object_bytes),
-            status.records,
-            amount::bytes(status.record_bytes),
-            status.runs,
-            status.runs_alive,
-            status.actions_alive,
-            status.damaged,
-        )),
+        Format::Human => {
+            let moved = actions.saturating_sub(known + missing);
+            let mut text = format!("{actions} actions: {known} were there, {moved} {done}");
+            if missing > 0 {
+                text += &format!(", {missing} could not be had");
+            }
+            print::result(format!("{text}.\n{}", remote::sentence(&report)));
+        }
+    }
+    Ok(if missing == 0 { Exit::Done } else { Exit::ActionFailed })
+}
+
+fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Result<Exit, Failure> {
+    let status = cache.status()?;
+    let (cache, remote) = attach_remote(cache, remote)?;
+    let remote_status =
+        remote.as_ref().map(|remote| (remote.status(), remote.finish(&Arc::default())));
+    match format {
+        Format::Json => {
+            let mut json = json!({
+                "folder": cache.folder().display().to_string(),
+                "objects": status.objects,
+                "object_bytes": status.object_bytes,
+                "records": status.records,
+                "record_bytes": status.record_bytes,
+                "runs": status.runs,
+                "runs_alive": status.runs_alive,
+                "actions_alive": status.actions_alive,
+                "damaged": status.damaged,
+            });
+            if let Some((state, report)) = &remote_status {
+                json["remote"] = json!({
+                    "address": report.remote,
+                    "mode": report.mode,
+                    "state": state,
+                    "warning": report.warning,
+                });
+            }
+            print::json(&json);
+        }
+        Format::Human => {
+            let mut text = format!(
+                "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
+                cache.folder().display(),
+                status.objects,
+                amount::bytes(status.object_bytes),
+                status.records,
+                amount::bytes(status.record_bytes),
+                status.runs,
+                status.runs_alive,
+                status.actions_alive,
+                status.damaged,
+            );
+            if let Some((state, report)) = &remote_status {
+                text += &format!("\n{}", remote::status_text(state.as_ref(), report));
+            }
+            print::result(text);
+        }
     }
     Ok(Exit::Done)
 }

@@ -60,7 +60,7 @@ pub struct Ask {
     /// Ids and class probabilities of a modality's expert, for headroom and alignment; may be given more than once
     #[arg(long, value_name = "MODALITY=FILE", value_parser = parse_assignment)]
     pub evidence: Vec<(String, String)>,
-    /// How quality is permuted: joint, per_modality, within_group, conditional, derangement, within_class, within_correct
+    /// How quality is permuted: joint, per_modality, within_group, whole_groups, conditional, derangement, within_class, within_correct
     #[arg(long, default_value = "joint")]
     pub scheme: String,
     /// How many permutations

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use fuseline::{ActionKey, ExecOptions, exec, exec_batch, open_cache};
+use fuseline::{
+    ActionKey, Error, ExecOptions, Execution, exec, exec_batch, exec_chunk, open_cache,
+};
 use fuseline_engine::peak_memory;
 use serde_json::{Value, json};
 
@@ -19,7 +21,8 @@ json` has the keys. An action whose outputs are in the cache is not executed aga
 
 Examples:
   fuseline exec 3f9a... --cache /scratch/cache
-  fuseline exec --batch /scratch/cache/runs/1750/batches/0:17")]
+  fuseline exec --batch /scratch/cache/runs/1750/batches/0:17
+  fuseline exec --batch /scratch/cache/runs/1750/batches/0:3 --chunk 20    jobs 60 to 79")]
 pub struct Args {
     /// The key of the action
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
@@ -27,6 +30,10 @@ pub struct Args {
     /// Execute the job of this number, counted from 0, of a batch; the cache is the one that the batch lies in
     #[arg(long, value_name = "FILE:NUMBER", value_parser = parse_batch)]
     pub batch: Option<(PathBuf, u64)>,
+    /// Execute so many jobs one after the other: NUMBER counts parts of the batch of this size
+    #[arg(long, value_name = "SIZE", requires = "batch", conflicts_with_all = ["again", "format"])]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub chunk: Option<u64>,
     #[command(flatten)]
     pub cache: CacheArgs,
     /// Add a folder to the plugin path, before those of the run; may be given more than once
@@ -50,8 +57,15 @@ fn parse_batch(text: &str) -> Result<(PathBuf, u64), String> {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let options = ExecOptions { plugin_path: args.plugin_path.clone(), again: args.again };
     let executed = match (&args.batch, &args.key) {
+        (Some((file, part)), _) if let Some(size) = args.chunk => {
+            let mut observe = |executed: &Result<Execution, Error>| show_part(executed, global);
+            return match exec_chunk(file, *part, size, &options, &mut observe)? {
+                0 => Ok(Exit::Done),
+                failed => Err(Failure::failed(format!("{failed} actions failed"))),
+            };
+        }
         (Some((file, number)), _) => exec_batch(file, *number, &options)?,
-        (None, Some(key)) => exec(&open_cache(&args.cache.cache)?, key, &options)?,
+        (None, Some(key)) => exec(&open_cache(args.cache.folder()?)?, key, &options)?,
         (None, None) => return Err(Failure::wrong("a key or --batch must be given")),
     };
     if !global.quiet {
@@ -84,16 +98,33 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             }));
         }
         Format::Human if global.quiet => {}
-        Format::Human => {
-            let mut text = match executed.seconds {
-                Some(seconds) => format!("{}: executed in {seconds:.2} s\n", executed.action),
-                None => format!("{}: cached\n", executed.action),
-            };
-            for output in &executed.outputs {
-                text += &format!("  {}  {}\n", output.port, output.digest);
-            }
-            print::result(text);
-        }
+        Format::Human => print::result(text(&executed)),
     }
     Ok(Exit::Done)
+}
+
+/// An action that was executed, for people.
+fn text(executed: &Execution) -> String {
+    let mut text = match executed.seconds {
+        Some(seconds) => format!("{}: executed in {seconds:.2} s\n", executed.action),
+        None => format!("{}: cached\n", executed.action),
+    };
+    for output in &executed.outputs {
+        text += &format!("  {}  {}\n", output.port, output.digest);
+    }
+    text
+}
+
+/// Shows one action of a part of a batch.
+fn show_part(executed: &Result<Execution, Error>, global: &Global) {
+    match executed {
+        Ok(_) if global.quiet => {}
+        Ok(executed) => print::result(text(executed)),
+        Err(error) => {
+            print::note(format!("error: {error}"));
+            if let Some(hint) = error.hint() {
+                print::note(format!("  help: {hint}"));
+            }
+        }
+    }
 }

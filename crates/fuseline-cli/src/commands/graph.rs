@@ -47,7 +47,7 @@ pub enum GraphFormat {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let study = args.workflow.study().open()?;
     // Without a cache nothing is cached, and source files need not be read through.
-    let cache = cache_if_exists(&args.cache.cache)?;
+    let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?)?;
     let plan = if cache.is_some() { study.plan(&[])? } else { study.plan_without_keys()? };
     render::diagnostics(&study.warnings(&plan), study.files());
     let mut cached = vec![false; plan.len()];

@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod completions;
+mod config;
 mod diagnose;
 mod exec;
 pub mod explain;
@@ -11,6 +12,7 @@ mod init;
 mod man;
 mod plan;
 mod plugin;
+mod power;
 mod report;
 mod reproduce;
 mod run;
@@ -62,11 +64,12 @@ pub enum Command {
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
-    /// Print the JSON Schema of workflow files, for editors
-    #[command(after_help = "\
-Examples:
-  fuseline schema > workflow.schema.json")]
-    Schema,
+    /// What a study of a given size could find, by simulation
+    Power(power::Args),
+    /// The settings in force, and where each comes from
+    Config(config::Args),
+    /// Print the JSON Schema of workflow files or of settings, for editors
+    Schema(schema::Args),
     /// Print what a shell needs to complete the command line
     Completions(completions::Args),
     /// Print the manual page, or write those of all commands
@@ -92,7 +95,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Reproduce(command) => reproduce::run(command, &args.global),
         Command::Ui(args) => ui::run(args),
         Command::Diagnose(args) => diagnose::run(args),
-        Command::Schema => schema::run(),
+        Command::Power(args) => power::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

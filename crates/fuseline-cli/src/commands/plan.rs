@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fuseline::{ActionPreview, Plan, cache_if_exists, inspect};
+use fuseline::{ActionPreview, Cache, Plan, cache_if_exists, inspect};
 use serde_json::{Map, Value, json};
 
-use crate::args::{CacheArgs, Format, WorkflowArgs};
+use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::{print, render};
+use crate::{print, remote, render};
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -21,6 +21,8 @@ pub struct Args {
     pub workflow: WorkflowArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Plan only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -35,13 +37,34 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // An error of the cache comes after those of the workflow.
-    let cache = cache_if_exists(&args.cache.cache);
+    let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
+    let settings = args.remote.settings_for(args.workflow.folder())?;
+    // A machine without a cache of its own may still find everything in the remote.
+    let stand_in;
+    let cache = match (cache, &settings) {
+        (Ok(None), Some(_)) => {
+            stand_in = tempfile::tempdir().map_err(Failure::failed)?;
+            Cache::open(stand_in.path()).map(Some).map_err(Into::into)
+        }
+        (cache, _) => cache,
+    };
     if let (Ok(Some(cache)), false) = (&cache, args.rehash) {
         study.use_memos(cache);
     }
     let plan = study.plan(&args.only)?;
     render::diagnostics(&study.warnings(&plan), study.files());
-    let previews = inspect(&plan, cache?.as_ref())?.actions;
+    let (cache, remote) = match cache? {
+        Some(cache) => {
+            let (cache, remote) = fuseline::attach_remote(cache, settings.as_ref())?;
+            (Some(cache), remote)
+        }
+        None => (None, None),
+    };
+    if let Some(remote) = &remote {
+        remote.set_workflow(&plan.workflow().name);
+    }
+    let previews = inspect(&plan, cache.as_ref())?.actions;
+    remote::finish(remote.as_deref());
     match args.format {
         Format::Json => {
             let actions: Vec<_> = previews.iter().map(|preview| action(&plan, preview)).collect();

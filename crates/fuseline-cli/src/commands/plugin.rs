@@ -1,14 +1,18 @@
 //! `fuseline plugin`: lists, inspects, checks, begins and pins fusion rules.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fuseline_host::check::check as check_file;
+use fuseline_host::check::{Given, Verdict, check as check_file};
 use fuseline_host::scaffold::new_rule;
-use fuseline_host::{Isolation, Lock, PluginFile, PluginLibrary};
-use serde_json::{Value, json};
+use fuseline_host::{Isolation, LoadFile, Lock, PluginFile, PluginLibrary};
+use serde_json::{Map, Value, json};
 
 use clap::ValueEnum;
-use fuseline::{LOCK_FILE, nearest_lock, plugin_path, services, worker_program, write_file};
+use fuseline::{
+    LOCK_FILE, LoadedSettings, SearchFolder, Settings, nearest_lock, plugin_path, rule_wheel,
+    search_folders, services, worker_program, write_file,
+};
 
 use crate::args::Format;
 use crate::exit::{Exit, Failure};
@@ -21,8 +25,12 @@ pub enum Args {
     #[command(after_help = "\
 Examples:
   fuseline plugin list
+  fuseline plugin list --why                           which folders are searched, and which file wins
   fuseline plugin list --plugin-path ./my-rules --format json")]
     List {
+        /// Say which folders are searched, what names each, and which file of a rule is used
+        #[arg(long)]
+        why: bool,
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
         plugin_path: Vec<PathBuf>,
@@ -48,10 +56,23 @@ Examples:
     /// Hold a plugin against every promise of the ABI; each check runs in a process of its own
     #[command(after_help = "\
 Examples:
-  fuseline plugin check ./libmy_rule.so")]
+  fuseline plugin check ./libmy_rule.so
+  fuseline plugin check gate.py --files weights=gate.npz --params gate.json --modalities audio,video")]
     Check {
         /// The plugin's file
         file: PathBuf,
+        /// Check it with the parameters of this JSON file
+        #[arg(long, value_name = "FILE")]
+        params: Option<PathBuf>,
+        /// Check it with a model that it loads from this file, and do not fit it; may be given more than once
+        #[arg(long, value_name = "NAME=FILE", value_parser = crate::args::parse_assignment)]
+        files: Vec<(String, String)>,
+        /// The names of the modalities that the model takes
+        #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+        modalities: Vec<String>,
+        /// The names of the classes that the model tells apart
+        #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+        classes: Vec<String>,
         /// How the checks are printed
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -69,6 +90,18 @@ Examples:
         /// Where the crate fuseline-plugin lies, for Rust [default: where this command was built]
         #[arg(long, value_name = "DIR")]
         kit: Option<PathBuf>,
+    },
+    /// Check a rule and put it into a Python wheel, which `pip install` puts where rules are looked for
+    #[command(after_help = "\
+Examples:
+  fuseline plugin wheel ./libmy_rule.so
+  pip install my_rule-1.0.0-py3-none-manylinux_2_17_x86_64.whl")]
+    Wheel {
+        /// The plugin's file
+        file: PathBuf,
+        /// The folder that the wheel is written into
+        #[arg(long, short, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// Pin the digests of the plugins on the plugin path in fuseline.lock
     #[command(after_help = "\
@@ -95,16 +128,34 @@ pub enum Language {
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Args::List { plugin_path, format } => list(plugin_path, *format),
+        Args::List { why: true, plugin_path, format } => explain(plugin_path, *format),
+        Args::List { plugin_path, format, .. } => list(plugin_path, *format),
         Args::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
-        Args::Check { file, format } => check(file, *format),
+        Args::Check { file, params, files, modalities, classes, format } => {
+            let params = params.as_deref().map_or(Ok(Map::new()), read_params)?;
+            let files = files.iter().map(|(name, path)| read_model_file(name, Path::new(path)));
+            let given = Given {
+                params,
+                files: files.collect::<Result<_, _>>()?,
+                modalities: modalities.clone(),
+                classes: classes.clone(),
+            };
+            check(file, &given, *format)
+        }
         Args::New { name, language, kit } => new(name, *language, kit.as_deref()),
+        Args::Wheel { file, out } => wheel(file, out),
         Args::Lock { plugin_path } => lock(plugin_path),
     }
 }
 
+/// The settings that are in force in the working directory.
+fn settings() -> Result<Settings, Failure> {
+    Ok(LoadedSettings::load(Path::new("."))?.settings)
+}
+
 fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let path = plugin_path(folders, &[])?;
+    let settings = settings()?;
+    let path = plugin_path(folders, &[], &settings)?;
     let (found, broken) = on_path(path.clone());
     if format == Format::Json {
         let found: Vec<_> = found.iter().map(file_json).collect();
@@ -125,6 +176,77 @@ fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
             print::note(format!("  {}", folder.display()));
         }
     }
+    Ok(Exit::Done)
+}
+
+/// Every folder that is searched, and of each rule the file that is used.
+fn explain(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
+    let folders = search_folders(folders, &[], &settings()?)?;
+    let mut used = BTreeMap::<String, PluginFile>::new();
+    let mut listed = Vec::new();
+    for SearchFolder { path, named_by } in &folders {
+        let mut rules = Vec::new();
+        for found in PluginLibrary::new(vec![path.clone()]).list() {
+            let (id, file, why) = match found {
+                Ok(file) => {
+                    let why = match used.get(&file.id) {
+                        None => "used".to_owned(),
+                        Some(first) if first.digest == file.digest => {
+                            format!("a copy of {}", first.path.display())
+                        }
+                        Some(first) => format!(
+                            "another file of the same id as {}: runs that use it are refused",
+                            first.path.display()
+                        ),
+                    };
+                    used.entry(file.id.clone()).or_insert_with(|| file.clone());
+                    (file.id.clone(), file.path.display().to_string(), why)
+                }
+                Err(error) => (String::new(), String::new(), format!("refused: {error}")),
+            };
+            rules.push(json!({ "id": id, "path": file, "why": why }));
+        }
+        let exists = path.is_dir();
+        listed.push(json!({
+            "folder": path.display().to_string(), "named_by": named_by, "exists": exists, "rules": rules,
+        }));
+    }
+    if format == Format::Json {
+        print::json(&json!({ "folders": listed }));
+        return Ok(Exit::Done);
+    }
+    for folder in &listed {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let there = if folder["exists"] == true { "" } else { ", which is not there" };
+        print::result(format!(
+            "{} ({}{there})",
+            text(&folder["folder"]),
+            text(&folder["named_by"])
+        ));
+        for rule in folder["rules"].as_array().into_iter().flatten() {
+            let name = text(&rule["path"]);
+            let name = Path::new(&name).file_name().unwrap_or_default().display().to_string();
+            print::result(format!("  {} {name}: {}", text(&rule["id"]), text(&rule["why"])));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Checks a rule, and writes its wheel.
+fn wheel(file: &Path, out: &Path) -> Result<Exit, Failure> {
+    if !out.is_dir() {
+        return Err(Failure::wrong(format!("there is no folder {}", out.display())));
+    }
+    if check(file, &Given::default(), Format::Human)? == Exit::ActionFailed {
+        return Ok(Exit::ActionFailed);
+    }
+    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let file = PluginFile::read(file).map_err(wrong)?;
+    let settings = settings()?;
+    let services = services(Vec::new(), None, None, &settings)?;
+    let rule = services.plugins.load(&file, Isolation::Worker).map_err(wrong)?;
+    let wheel = rule_wheel(&file, rule.descriptor(), out)?;
+    print::result(wheel.display().to_string());
     Ok(Exit::Done)
 }
 
@@ -152,7 +274,9 @@ fn file_json(plugin: &PluginFile) -> Value {
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
     let lock = nearest_lock(Path::new("."));
-    let services = services(plugin_path(folders, &[])?, None, lock.as_deref())?;
+    let settings = settings()?;
+    let services =
+        services(plugin_path(folders, &[], &settings)?, None, lock.as_deref(), &settings)?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
@@ -205,19 +329,49 @@ fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
+/// Parameters from a file that holds a JSON object.
+fn read_params(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))?;
+    serde_json::from_str(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::wrong(format!("{}:{line}:{column}: {error}", path.display()))
+            .hint("a JSON object is expected, such as {\"temperature\": 2}")
+    })
+}
+
+/// A file of a model, whole.
+fn read_model_file(name: &str, path: &Path) -> Result<LoadFile, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::wrong(format!("cannot read {}: {error}", path.display())))?;
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(LoadFile { name: name.to_owned(), file_name, bytes })
+}
+
 /// Holds a file against every promise of the ABI.
-fn check(file: &Path, format: Format) -> Result<Exit, Failure> {
+fn check(file: &Path, given: &Given, format: Format) -> Result<Exit, Failure> {
     if !file.is_file() {
         return Err(Failure::wrong(format!("there is no file {}", file.display())));
     }
-    let report = check_file(file, &worker_program()?);
+    let report = check_file(file, given, &worker_program()?);
     if format == Format::Json {
         print::json(&report.to_json());
     } else {
         for check in &report.checks {
             print::result(check.to_string());
         }
+        let skipped =
+            report.checks.iter().filter(|check| matches!(check.verdict, Verdict::Skipped(_)));
+        let skipped = skipped.count();
+        match skipped {
+            0 => {}
+            1 => print::result("1 promise could not be checked."),
+            more => print::result(format!("{more} promises could not be checked.")),
+        }
         print::result(match report.passed() {
+            true if 2 * skipped > report.checks.len() => {
+                "Most of what is promised is not known: no promise was found broken."
+            }
             true => "Every promise that could be checked is kept.",
             false => "The plugin breaks a promise of the ABI.",
         });
@@ -246,7 +400,8 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
 
 /// Pins what is on the plugin path, in the working directory.
 fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let path = plugin_path(folders, &[])?;
+    let settings = settings()?;
+    let path = plugin_path(folders, &[], &settings)?;
     let (found, broken) = on_path(path.clone());
     let distinct = PluginLibrary::new(path).ensure_distinct().err().map(|error| error.to_string());
     if let Some(error) = broken.into_iter().next().or(distinct) {

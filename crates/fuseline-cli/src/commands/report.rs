@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use fuseline::{ReportOptions, find_run, open_cache};
+use fuseline::{ReportOptions, attach_remote, find_run, open_cache};
 
-use crate::args::CacheArgs;
+use crate::args::{CacheArgs, RemoteArgs};
 use crate::exit::{Exit, Failure};
-use crate::print;
+use crate::{print, remote};
 
 /// Arguments of `report`.
 #[derive(clap::Args)]
@@ -29,6 +29,8 @@ pub struct Args {
     pub run: String,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Where the files go [default: results/NAME/report]
     #[arg(long, value_name = "DIR", conflicts_with = "ro_crate")]
     pub out: Option<PathBuf>,
@@ -74,8 +76,12 @@ impl From<FigureForm> for fuseline::FigureForm {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let cache = open_cache(&args.cache.cache)?;
+    let cache = open_cache(args.cache.folder()?)?;
+    let (cache, remote) = attach_remote(cache, args.remote.settings()?.as_ref())?;
     let run = find_run(&cache, &args.run)?;
+    if let Some(remote) = &remote {
+        remote.set_workflow(&run.workflow);
+    }
     let figures = args.format.map(Into::into);
     let options = ReportOptions { stage: args.stage.clone(), figures };
     if args.fragment {
@@ -93,6 +99,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         let files = fuseline::report(&cache, &run, &folder, &options)?;
         (folder, files)
     };
+    remote::finish(remote.as_deref());
     for path in files {
         print::result(folder.join(path).display().to_string());
     }

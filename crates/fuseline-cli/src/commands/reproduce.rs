@@ -43,15 +43,17 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let cache = open_cache(&args.cache.cache)?;
+    let cache = open_cache(args.cache.folder()?)?;
     let past = find_run(&cache, &args.run)?;
     let jobs = args.jobs.map(usize::from);
     let options = RunOptions { jobs, stop: Arc::default(), ..RunOptions::default() };
-    let signals = Signals::listen(&options.stop)
+    let signals = Signals::listen(&options.stop, None)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let mut progress = None;
     let mut observe = |step: RunProgress<'_>| match step {
         RunProgress::Warnings(..) if global.quiet => {}
+        // Nothing is sent from a cache that is removed.
+        RunProgress::Sending(_) => {}
         RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
         RunProgress::Planned(stages) => {
             signals.finish_what_is_in_flight();

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fuseline::settings::ExecutorName;
 use fuseline::{Class, RunOptions, RunProgress, RunSummary};
+use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
-use crate::args::{CacheArgs, Format, Global, WorkflowArgs};
+use crate::args::{CacheArgs, Format, Global, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
-use crate::{print, render};
+use crate::{print, remote, render};
 
 /// Warnings that a run shows at most.
 const MAX_WARNINGS: usize = 10;
@@ -24,6 +26,7 @@ Examples:
   fuseline run workflows/quickstart.yaml
   fuseline run workflows/stressid.yaml --set data=path/to/stressid -j 2
   fuseline run workflow.yaml --only features,cohort --format json
+  fuseline run workflow.yaml --executor slurm          see docs/cluster.md
 
 Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are wrong; 130 interrupted.")]
 pub struct Args {
@@ -31,6 +34,8 @@ pub struct Args {
     pub workflow: WorkflowArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Run only these stages and what they need
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -43,6 +48,9 @@ pub struct Args {
     /// How much memory the running actions may ask for together, by their `resources` [default: all that there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
+    /// What executes actions [env: FUSELINE_EXECUTOR] [setting: executor.default] [default: local]
+    #[arg(long, value_enum)]
+    pub executor: Option<Executor>,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
@@ -55,20 +63,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let study = args.workflow.study();
     let options = RunOptions {
-        cache: args.cache.cache.clone(),
+        cache: args.cache.folder_for(study.folder())?,
+        remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
         jobs: args.jobs.map(usize::from),
         memory: args.memory,
         keep_going: args.keep_going,
         rehash: args.rehash,
+        executor: args.executor.map(Into::into),
         stop: Arc::default(),
+        cancel: Arc::default(),
     };
-    let signals = Signals::listen(&options.stop)
+    let executor = match options.executor {
+        Some(executor) => executor,
+        None => study.settings()?.settings.executor.default,
+    };
+    let cancel = (executor != ExecutorName::Local).then(|| options.cancel.clone());
+    let signals = Signals::listen(&options.stop, cancel)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let mut progress = None;
-    let summary = args.workflow.study().run(&options, &mut |step| match step {
+    let summary = study.run(&options, &mut |step| match step {
         RunProgress::Warnings(..) if global.quiet => {}
         RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
         RunProgress::Planned(stages) => {
@@ -76,10 +93,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             progress = Some(Progress::new(global, stages.to_vec()));
         }
         RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
+        RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
     })?;
     render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
+        remote::warn(summary.remote.as_ref());
     }
     if summary.undelivered.is_none() || args.format == Format::Json {
         show_summary(&summary, args.format, global);
@@ -91,26 +110,59 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
+/// What executes actions.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Executor {
+    /// Threads of this process
+    Local,
+    /// Slurm, as [executor.slurm] of fuseline.toml says
+    Slurm,
+    /// HyperQueue, as [executor.hyperqueue] says
+    Hyperqueue,
+    /// The commands of [executor.command]
+    Command,
+}
+
+impl From<Executor> for ExecutorName {
+    fn from(executor: Executor) -> Self {
+        match executor {
+            Executor::Local => Self::Local,
+            Executor::Slurm => Self::Slurm,
+            Executor::Hyperqueue => Self::HyperQueue,
+            Executor::Command => Self::Command,
+        }
+    }
+}
+
 /// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
-/// process.
+/// process. Where an engine executes, the second cancels what it has in flight, and the third ends the process.
 pub(super) struct Signals {
     /// Whether the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Begins to listen. `stop` is raised by the first signal that does not end the process.
-    pub(super) fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+    /// Begins to listen. `stop` is raised by the first signal that does not end the process, `cancel` by the second.
+    pub(super) fn listen(
+        stop: &Arc<AtomicBool>,
+        cancel: Option<Arc<AtomicBool>>,
+    ) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        use signal_hook::flag::{register, register_conditional_shutdown};
+        let listened = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+        let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
-        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-            // In this order: the flag that the second signal looks at is raised by the first.
-            register_conditional_shutdown(signal, 130, at_once.clone())?;
-            register(signal, at_once.clone())?;
-            register(signal, stop.clone())?;
-        }
+        let (at_once_too, stop) = (at_once.clone(), stop.clone());
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                let cancelled = cancel.as_ref().filter(|cancel| !cancel.load(Ordering::SeqCst));
+                match (at_once_too.load(Ordering::SeqCst), stop.load(Ordering::SeqCst), cancelled) {
+                    (false, false, _) => stop.store(true, Ordering::SeqCst),
+                    (false, true, Some(cancel)) => cancel.store(true, Ordering::SeqCst),
+                    _ => signal_hook::low_level::exit(130),
+                }
+            }
+        });
         Ok(Self { at_once })
     }
 
@@ -159,7 +211,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
     let outputs = summary.outputs.iter();
     let outputs: Map<_, _> =
         outputs.map(|(file, path)| (file.clone(), path.display().to_string().into())).collect();
-    json!({
+    let mut json = json!({
         "run": summary.run,
         "status": summary.status,
         "actions": summary.actions,
@@ -170,7 +222,11 @@ fn json(summary: &RunSummary) -> serde_json::Value {
         "seconds": summary.seconds,
         "cautions": summary.cautions,
         "outputs": outputs,
-    })
+    });
+    if let Some(remote) = &summary.remote {
+        json["remote"] = json!(remote);
+    }
+    json
 }
 
 fn exit(summary: &RunSummary) -> Exit {
@@ -192,6 +248,9 @@ fn sentence(summary: &RunSummary) -> String {
         }
     }
     text += &format!(", in {seconds:.1} s.\n");
+    if let Some(remote) = &summary.remote {
+        text += &remote::sentence(remote);
+    }
     if summary.status == "interrupted" {
         text += "Interrupted. What was finished is kept; the same command goes on from there.\n";
     }
@@ -203,23 +262,5 @@ fn sentence(summary: &RunSummary) -> String {
 
 /// A number of bytes with a unit, as `resources: { memory }` takes it.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_lowercase().as_str() {
-        "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1_048_576.0,
-        "gib" => 1_073_741_824.0,
-        "tib" => 1_099_511_627_776.0,
-        _ => return Err("expected an amount such as 512MiB or 4GB".to_owned()),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number * factor <= 1e18 => Ok((number * factor) as u64),
-        _ => Err("expected an amount such as 512MiB or 4GB".to_owned()),
-    }
+    parse_bytes(text).ok_or_else(|| "expected an amount such as 512MiB or 4GB".to_owned())
 }

@@ -1,8 +1,12 @@
 //! `fuseline runs`: past runs, one of them, or what differs between two.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use fuseline::{Cache, Manifest, action_warnings, find_run, open_cache, utc_text};
+use fuseline::{
+    Cache, LoadedSettings, Manifest, action_warnings, cancel_run, find_run, find_run_id,
+    open_cache, utc_text,
+};
 use fuseline_engine::{Change, Comparison, ManifestError, Moved, compare};
 use serde_json::{Value, json};
 
@@ -39,6 +43,18 @@ Examples:
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Tell a run that goes on to stop, and cancel what it has submitted to an engine
+    #[command(after_help = "\
+The run may go on in another process or on another machine, or have been killed there. What it has finished is kept.
+
+Examples:
+  fuseline runs cancel latest")]
+    Cancel {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// The run: its id, the beginning of it, or `latest`
+        run: String,
+    },
     /// What differs between two runs: which actions, why, and how the findings moved
     #[command(after_help = "\
 Examples:
@@ -58,14 +74,27 @@ Examples:
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match args {
-        Args::List { cache, format } => list(&open_cache(&cache.cache)?, *format),
+        Args::List { cache, format } => list(&open_cache(cache.folder()?)?, *format),
         Args::Show { cache, run, format } => {
-            let cache = open_cache(&cache.cache)?;
+            let cache = open_cache(cache.folder()?)?;
             let manifest = find_run(&cache, run)?;
             show(&manifest, &action_warnings(&cache, &manifest.run)?, *format)
         }
+        Args::Cancel { cache, run } => {
+            let cache = open_cache(cache.folder()?)?;
+            let run = find_run_id(&cache, run)?;
+            let settings = LoadedSettings::load(Path::new("."))?.settings.executor;
+            let arrays = cancel_run(&cache, &run, &settings)?;
+            let arrays = match arrays {
+                0 => String::new(),
+                1 => " and its array is cancelled".to_owned(),
+                arrays => format!(" and its {arrays} arrays are cancelled"),
+            };
+            print::note(format!("run {run} is told to stop{arrays}."));
+            Ok(Exit::Done)
+        }
         Args::Diff { cache, before, after, format } => {
-            let cache = open_cache(&cache.cache)?;
+            let cache = open_cache(cache.folder()?)?;
             let (before, after) = (find_run(&cache, before)?, find_run(&cache, after)?);
             diff(&before, &after, &compare(&cache, &before, &after)?, *format)
         }

@@ -3,12 +3,12 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use fuseline::{Artifacts, Error, Form, open_cache};
+use fuseline::{Artifacts, Error, Form, attach_remote, open_cache};
 use fuseline_report::shell_word;
 
-use crate::args::{CacheArgs, Format, WorkflowArgs};
+use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::{print, render};
+use crate::{print, remote, render};
 
 /// More columns than this are not read by people.
 const MAX_COLUMNS: usize = 60;
@@ -32,6 +32,8 @@ pub struct Args {
     pub output: String,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// How many rows are shown at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub rows: usize,
@@ -46,13 +48,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut study = args.workflow.study().open()?;
     // A cache that is not there is an error after those of the selection and of the workflow.
-    let cache = open_cache(&args.cache.cache);
+    let settings = args.remote.settings_for(args.workflow.folder())?;
+    let cache = open_cache(args.cache.folder_for(args.workflow.folder())?);
     if let Ok(cache) = &cache {
         study.use_memos(cache);
     }
     let selected = study.select(&args.output)?;
     render::diagnostics(&study.warnings(selected.plan()), study.files());
-    let cache = cache?;
+    let (cache, remote) = attach_remote(cache?, settings.as_ref())?;
+    if let Some(remote) = &remote {
+        remote.set_workflow(&selected.plan().workflow().name);
+    }
     let artifacts = selected.find(&cache).map_err(|error| match &error {
         Error::NotCached { stage, .. } => Failure::wrong(error.to_string())
             .hint(format!("`{} --only {stage}` makes it", run_command(args))),
@@ -68,6 +74,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             None => print_table(args, &artifacts)?,
         },
     }
+    remote::finish(remote.as_deref());
     Ok(Exit::Done)
 }
 

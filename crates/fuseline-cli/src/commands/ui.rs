@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let server = Server::bind(open_cache(&args.cache.cache)?, args.port)?;
+    let server = Server::bind(open_cache(args.cache.folder()?)?, args.port)?;
     let stop = Arc::<AtomicBool>::default();
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).map_err(Failure::failed)?;

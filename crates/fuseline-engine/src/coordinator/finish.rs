@@ -43,6 +43,7 @@ impl Coordinator<'_, '_, '_> {
     pub fn update(&mut self, Update { action, news }: Update) -> Result<(), ExecuteError> {
         match news {
             News::Started => self.started(action),
+            News::Note(message) => (self.observe)(Event::Engine { message }),
             News::Ended(completion, time) => self.ended(action, completion, time.as_secs_f64())?,
         }
         Ok(())
@@ -68,12 +69,14 @@ impl Coordinator<'_, '_, '_> {
         match completion {
             Completion::CacheFailed(error) => return Err(error.into()),
             Completion::Busy(holder) => self.wait_for(action, holder),
-            Completion::Cached(record) => self.reuse(action, &outputs_of(&record)),
+            Completion::Cached(record) => self.reuse_record(action, &record)?,
             Completion::Executed(executed) => {
                 let execution = self.executed.entry(action).or_default();
                 execution.seconds = seconds;
                 execution.cpu_seconds = executed.cpu_seconds;
                 self.states[action as usize] = ActionState::Done;
+                self.keys[action as usize].iter().for_each(|key| self.cache.note_executed(key));
+                self.discover(action, &executed.record)?;
                 self.known(action, &outputs_of(&executed.record));
                 let (stage, site) = (self.stage_name(action), self.action_label(action));
                 let cpu_seconds = executed.cpu_seconds;
@@ -122,8 +125,8 @@ impl Coordinator<'_, '_, '_> {
         waiters.push(action);
         if waiters.len() == 1 {
             self.states[producer as usize] = ActionState::Queued;
-            if let Some(Ok(lookup)) =
-                self.keys[producer as usize].map(|key| look_up(self.cache, &key))
+            if let Some(Ok(lookup)) = self.keys[producer as usize]
+                .map(|key| look_up(self.cache, &key, self.previous.files))
             {
                 self.misses.insert(producer, lookup);
             }

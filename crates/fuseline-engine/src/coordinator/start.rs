@@ -64,6 +64,10 @@ impl Coordinator<'_, '_, '_> {
             let Some(key) = self.keys[action as usize] else { continue };
             submissions.push(self.submission(action, key));
         }
+        if self.fetch_inputs {
+            let objects = submissions.iter().flat_map(|submission| submission.job.objects());
+            self.cache.fetch_objects(objects);
+        }
         submissions
     }
 
@@ -94,7 +98,7 @@ impl Coordinator<'_, '_, '_> {
         let kind = self.plan.kinds.get(variant.kind);
         let workflow = self.plan.workflow;
         let execution = self.execution(action);
-        let HowToExecute { timeout, cpu, memory, .. } = *execution;
+        let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
         let isolation = execution.isolation.or(workflow.isolation).map(host_isolation);
         let stage = &workflow.stages[stage];
         let job = Job {
@@ -108,7 +112,7 @@ impl Coordinator<'_, '_, '_> {
             path_params: workflow.path_params.clone(),
             isolation: self.options.isolation.or(isolation),
             plugin_path: self.options.plugin_path.to_vec(),
-            limits: JobLimits { timeout, cpu, memory },
+            limits: JobLimits { timeout, cpu, memory, time, gpus },
             // What is made again for its damaged object is looked up as any other.
             reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::*;
+use crate::files::FileDigests;
 use crate::run_record::PART;
 use crate::{
     Completion, Depth, Drive, Inputs, Job, JobFolder, KeyWriter, Kind, Kinds, LocalExecutor,
@@ -184,7 +185,11 @@ impl Bench {
         let outcome = execute(
             &plan,
             &cache,
-            PreviousRun { index: &Index::default(), keys: &PreviousKeys::default },
+            PreviousRun {
+                index: &Index::default(),
+                keys: &PreviousKeys::default,
+                files: &FileDigests::default(),
+            },
             &executor,
             self.options,
             &self.stop,
@@ -376,7 +381,11 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_one_is_none() {
     let executor = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let executor = executor.with_job_folder(folder.clone());
     let stop = AtomicBool::new(false);
-    let previous = PreviousRun { index: &Index::default(), keys: &PreviousKeys::default };
+    let previous = PreviousRun {
+        index: &Index::default(),
+        keys: &PreviousKeys::default,
+        files: &FileDigests::default(),
+    };
     let outcome =
         execute(&plan, &cache, previous, &executor, bench.options, &stop, &mut |_| {}).unwrap();
     let key = outcome.keys[1].unwrap();
@@ -459,7 +468,11 @@ fn many_jobs_are_in_flight_without_a_thread_each_and_end_in_any_order() {
     let (plan, cache) = (bench.plan(), bench.cache());
     let local = LocalExecutor::new(&bench.kinds, &bench.services, &cache);
     let executor = Patient { local, cache: &cache, jobs };
-    let previous = PreviousRun { index: &Index::default(), keys: &PreviousKeys::default };
+    let previous = PreviousRun {
+        index: &Index::default(),
+        keys: &PreviousKeys::default,
+        files: &FileDigests::default(),
+    };
     let stop = AtomicBool::new(false);
     let mut started = Vec::new();
     let mut observe = |event| {

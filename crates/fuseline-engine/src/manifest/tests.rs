@@ -13,6 +13,7 @@ fn manifest() -> Manifest {
         seconds: 0.1 + 0.2,
         peak_memory: Some(1 << 40),
         undelivered: Some("cannot write report.html".to_owned()),
+        remote: Some(serde_json::json!({ "remote": "s3://lab", "requests": { "get": 3 } })),
         fuseline_version: "0.1.0".to_owned(),
         workflow: "small".to_owned(),
         workflow_digest: Digest::of("workflow"),

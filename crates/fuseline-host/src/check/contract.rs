@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rows::Rows;
-use super::{Broken, Subject, Try, broken, defaults, ensure, skipped};
+use super::{Broken, Subject, Try, broken, ensure, skipped};
 use crate::batch::Batch;
 use crate::error::{HostError, RuleCode};
 use crate::params::Params;
@@ -108,9 +107,10 @@ fn params(subject: &Subject) -> Result<(), Broken> {
 /// The host never passes on what its schema refuses; a plugin must still not crash on it.
 fn no_params(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
-    defaults(&rule)?;
+    subject.params(&rule)?;
+    subject.must_fit(&rule)?;
     let nothing = Params::checked(Map::new());
-    let batch: Batch = Rows::new(60, 2, 2, false, 1).training();
+    let batch: Batch = subject.rows(60, false, 1)?.training();
     match rule.fit(&batch, &nothing, 1, &StopSignal::new()) {
         Ok(_) => Ok(()),
         Err(HostError::Rule { error, .. }) if error.code == RuleCode::Param => {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use fuseline_artifact::Digest;
 
 use super::rows::{Numbers, Rows};
-use super::{BareModel, Broken, Subject, Try, broken, defaults, ensure, fit, refusal, skipped};
+use super::{BareModel, Broken, Subject, Try, broken, ensure, refusal, skipped};
 use crate::check::probe::FIT_THREADS;
+use crate::descriptor::Count;
 use crate::error::HostError;
+use crate::rule::Rule;
 use crate::stop::StopSignal;
 
 pub(super) const CHECKS: &[Try] = &[
@@ -26,13 +28,13 @@ pub(super) const CHECKS: &[Try] = &[
 ];
 
 fn same_bytes(subject: &Subject) -> Result<(), Broken> {
-    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 1);
+    let rows = subject.rows(120, accepts_missing(subject)?, 1)?;
     let rule = subject.fresh()?;
-    let model = fit(&rule, &rows)?;
-    ensure(fit(&rule, &rows)? == model, || {
+    let model = subject.model(&rule, &rows)?;
+    ensure(subject.model(&rule, &rows)? == model, || {
         "the same process gives other bytes the second time".to_owned()
     })?;
-    ensure(fit(&subject.fresh()?, &rows)? == model, || {
+    ensure(subject.model(&subject.fresh()?, &rows)? == model, || {
         "another process gives other bytes".to_owned()
     })
 }
@@ -42,8 +44,8 @@ fn threads(subject: &Subject) -> Result<(), Broken> {
     if subject.is_script() {
         return skipped("a script has no C functions");
     }
-    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 25);
-    let model = Digest::of(&fit(&subject.fresh()?, &rows)?);
+    let rows = subject.rows(120, accepts_missing(subject)?, 25)?;
+    let model = Digest::of(&subject.model(&subject.fresh()?, &rows)?);
     subject.probe(&format!("{FIT_THREADS}{model}"))
 }
 
@@ -52,9 +54,9 @@ pub(super) fn accepts_missing(subject: &Subject) -> Result<bool, Broken> {
 }
 
 fn other_process(subject: &Subject) -> Result<(), Broken> {
-    let rows = Rows::new(120, 3, 2, accepts_missing(subject)?, 2);
+    let rows = subject.rows(120, accepts_missing(subject)?, 2)?;
     let rule = subject.fresh()?;
-    let model = fit(&rule, &rows)?;
+    let model = subject.model(&rule, &rows)?;
     let here = BareModel::open(&rule, &model)?.predict(&rows.batch())?;
     let there = BareModel::open(&subject.fresh()?, &model)?.predict(&rows.batch())?;
     ensure(here == there, || "another process predicts otherwise".to_owned())
@@ -62,7 +64,7 @@ fn other_process(subject: &Subject) -> Result<(), Broken> {
 
 fn damaged(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
-    let model = fit(&rule, &Rows::new(120, 2, 2, false, 3))?;
+    let model = subject.model(&rule, &subject.rows(120, false, 3)?)?;
     if model.is_empty() {
         return skipped("the model has no bytes");
     }
@@ -91,20 +93,34 @@ fn garbage(subject: &Subject) -> Result<(), Broken> {
         return skipped("it does not take missing modalities");
     }
     let rule = subject.fresh()?;
-    let mut rows = Rows::new(120, 3, 2, true, 5);
-    let model = fit(&rule, &rows)?;
+    let mut rows = subject.rows(120, true, 5)?;
+    let model = subject.model(&rule, &rows)?;
     super::predictions::spoil_unavailable(&mut rows);
-    ensure(fit(&rule, &rows)? == model, || "the model's bytes change".to_owned())
+    ensure(subject.model(&rule, &rows)? == model, || "the model's bytes change".to_owned())
+}
+
+/// Ends a check of other shapes where one shape is all that there is.
+fn any_shape(subject: &Subject, rule: &Rule) -> Result<(), Broken> {
+    subject.must_fit(rule)?;
+    let asked = rule.descriptor().accepts;
+    match (asked.modalities, asked.classes) {
+        (Count::Any, Count::Any) => Ok(()),
+        _ => skipped(format!(
+            "it takes {} modalities and {} classes",
+            asked.modalities, asked.classes
+        )),
+    }
 }
 
 fn shapes(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
+    any_shape(subject, &rule)?;
     let limits = rule.descriptor().limits;
     for (modalities, classes) in
         [(1, 2), (12.min(limits.modalities), 2), (1, 8.min(limits.classes))]
     {
         let rows = Rows::new(30 * classes, modalities, classes, false, 6);
-        let model = fit(&rule, &rows)?;
+        let model = subject.model(&rule, &rows)?;
         BareModel::open(&rule, &model)?.predict(&rows.batch())?;
     }
     Ok(())
@@ -120,8 +136,9 @@ const MOST_EVIDENCE: usize = 1 << 20;
 
 fn limits(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
+    any_shape(subject, &rule)?;
     let limits = rule.descriptor().limits;
-    let params = defaults(&rule)?;
+    let params = subject.params(&rule)?;
     let mut slow = Vec::new();
     let (most_modalities, most_classes) = (limits.modalities.min(MOST), limits.classes.min(MOST));
     let rows_of = |classes: usize| 2 * classes + 20;
@@ -174,8 +191,13 @@ fn stops(subject: &Subject) -> Result<(), Broken> {
 
 fn stops_once(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
-    let params = defaults(&rule)?;
-    let rows = Rows::new(20_000, 3, 4.min(rule.descriptor().limits.classes), false, 7).training();
+    let params = subject.params(&rule)?;
+    subject.must_fit(&rule)?;
+    let (modalities, classes) = match any_shape(subject, &rule) {
+        Ok(()) => (3, 4.min(rule.descriptor().limits.classes)),
+        Err(_) => subject.shape()?,
+    };
+    let rows = Rows::new(20_000, modalities, classes, false, 7).training();
     let stop = StopSignal::new();
     let outcome = std::thread::scope(|scope| {
         let running = scope.spawn(|| rule.fit(&rows, &params, 1, &stop));
@@ -197,18 +219,25 @@ fn stops_once(subject: &Subject) -> Result<(), Broken> {
 fn chance(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let count = 400;
-    let mut training = Rows::new(count, 2, 2, false, 8);
+    subject.must_fit(&rule)?;
+    let mut training = subject.rows(count, false, 8)?;
+    let classes = training.classes.len();
     let mut numbers = Numbers::new(9);
     for label in &mut training.label {
-        *label = numbers.below(2) as i32;
+        *label = numbers.below(classes) as i32;
     }
-    let model = fit(&rule, &training)?;
-    let held_out = Rows::new(count, 2, 2, false, 10);
+    let model = subject.model(&rule, &training)?;
+    let held_out = subject.rows(count, false, 10)?;
     let out = BareModel::open(&rule, &model)?.predict(&held_out.batch())?;
     // As the host decides: the first of equals.
-    let decided = out.chunks_exact(2).map(|row| i32::from(row[1] > row[0]));
+    let first_of_most = |row: &[f64]| {
+        (1..classes).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as i32
+    };
+    let decided = out.chunks_exact(classes).map(first_of_most);
     let right = decided.zip(&training.label).filter(|(class, label)| class == *label).count();
-    // Five standard deviations of a fair coin.
-    let surplus = (right as f64 - count as f64 / 2.0).abs() / (count as f64 / 4.0).sqrt();
+    // Five standard deviations of a fair die.
+    let chance = 1.0 / classes as f64;
+    let sd = (count as f64 * chance * (1.0 - chance)).sqrt();
+    let surplus = (right as f64 - count as f64 * chance).abs() / sd;
     ensure(surplus < 5.0, || format!("{right} of {count} labels that it cannot know are right"))
 }

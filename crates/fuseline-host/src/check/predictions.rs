@@ -2,7 +2,7 @@
 
 use super::models::accepts_missing;
 use super::rows::{Numbers, Rows};
-use super::{BareModel, Broken, Subject, Try, broken, defaults, ensure, fit, skipped};
+use super::{BareModel, Broken, Subject, Try, broken, ensure, skipped};
 use crate::error::HostError;
 use crate::rule::Permuted;
 use crate::stop::StopSignal;
@@ -31,21 +31,23 @@ pub(super) const CHECKS: &[Try] = &[
 
 fn opened(subject: &Subject, missing: bool) -> Result<BareModel, Broken> {
     let rule = subject.fresh()?;
-    let model = fit(&rule, &Rows::new(160, 3, 2, missing, 11))?;
+    let model = subject.model(&rule, &subject.rows(160, missing, 11)?)?;
     Ok(BareModel::open(&rule, &model)?)
 }
 
 fn extremes(subject: &Subject) -> Result<(), Broken> {
     let model = opened(subject, false)?;
-    let mut rows = Rows::new(64, 3, 2, false, 12);
+    let mut rows = subject.rows(64, false, 12)?;
     let values = [f64::MAX, f64::MIN, 0.0, -0.0, f64::MIN_POSITIVE, 5e-324, 1e100, -1e308];
     for (cell, quality) in rows.quality.iter_mut().enumerate() {
         *quality = values[cell % values.len()];
     }
     let pairs =
         [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [5e-324, 1.0], [1.0 - f64::EPSILON, f64::EPSILON]];
-    for (cell, evidence) in rows.evidence.chunks_exact_mut(2).enumerate() {
-        evidence.copy_from_slice(&pairs[cell % pairs.len()]);
+    let classes = rows.classes.len();
+    for (cell, evidence) in rows.evidence.chunks_exact_mut(classes).enumerate() {
+        evidence.fill(0.0);
+        evidence[..2].copy_from_slice(&pairs[cell % pairs.len()]);
     }
     model.predict(&rows.batch())?;
     Ok(())
@@ -57,7 +59,7 @@ fn splits(subject: &Subject) -> Result<(), Broken> {
     if !model.rule.descriptor().capabilities.row_independent {
         return skipped("the descriptor says that rows depend on each other");
     }
-    let batch = Rows::new(MANY_ROWS, 3, 2, missing, 13).batch();
+    let batch = subject.rows(MANY_ROWS, missing, 13)?.batch();
     let whole = model.predict(&batch)?;
     for size in [1, 7, 64] {
         let mut joined = Vec::new();
@@ -69,15 +71,18 @@ fn splits(subject: &Subject) -> Result<(), Broken> {
     }
     let order = Numbers::new(14).order(batch.rows());
     let reordered = model.predict(&batch.take(&order))?;
-    let same =
-        order.iter().zip(reordered.chunks_exact(2)).all(|(row, out)| *out == whole[row * 2..][..2]);
+    let classes = batch.classes().len();
+    let same = order
+        .iter()
+        .zip(reordered.chunks_exact(classes))
+        .all(|(row, out)| *out == whole[row * classes..][..classes]);
     ensure(same, || "another order of rows gives other probabilities".to_owned())
 }
 
 fn names(subject: &Subject) -> Result<(), Broken> {
     let missing = accepts_missing(subject)?;
     let model = opened(subject, missing)?;
-    let batch = Rows::new(MANY_ROWS, 3, 2, missing, 26).batch();
+    let batch = subject.rows(MANY_ROWS, missing, 26)?.batch();
     let plain = model.predict(&batch)?;
     let names: Vec<u64> = (0..MANY_ROWS as u64).map(|row| 1_000_003 * (row + 1)).collect();
     ensure(model.predict(&batch.with_row_ids(&names))? == plain, || {
@@ -101,7 +106,7 @@ fn garbage(subject: &Subject) -> Result<(), Broken> {
         return skipped("it does not take missing modalities");
     }
     let model = opened(subject, true)?;
-    let mut rows = Rows::new(61, 3, 2, true, 15);
+    let mut rows = subject.rows(61, true, 15)?;
     let clean = model.predict(&rows.batch())?;
     spoil_unavailable(&mut rows);
     ensure(model.predict(&rows.batch())? == clean, || "the probabilities change".to_owned())
@@ -112,7 +117,7 @@ fn all_missing(subject: &Subject) -> Result<(), Broken> {
         return skipped("it does not take missing modalities");
     }
     let model = opened(subject, true)?;
-    let mut rows = Rows::new(8, 3, 2, true, 16);
+    let mut rows = subject.rows(8, true, 16)?;
     rows.available.fill(0);
     model.predict(&rows.batch())?;
     Ok(())
@@ -120,7 +125,7 @@ fn all_missing(subject: &Subject) -> Result<(), Broken> {
 
 fn nan_quality(subject: &Subject) -> Result<(), Broken> {
     let model = opened(subject, false)?;
-    let mut rows = Rows::new(8, 3, 2, false, 17);
+    let mut rows = subject.rows(8, false, 17)?;
     rows.quality[4] = f64::NAN;
     match model.predict(&rows.batch()) {
         Ok(_) | Err(HostError::Rule { .. }) => Ok(()),
@@ -132,9 +137,9 @@ fn nan_quality(subject: &Subject) -> Result<(), Broken> {
 ///
 /// The worker must live: it is asked something sensible afterwards.
 fn nonsense(subject: &Subject) -> Result<(), Broken> {
-    let sound = Rows::new(60, 3, 2, false, 22);
+    let sound = subject.rows(60, false, 22)?;
     let rule = subject.fresh()?;
-    let model = fit(&rule, &sound)?;
+    let model = subject.model(&rule, &sound)?;
     let expected = BareModel::open(&rule, &model)?.predict(&sound.batch())?;
     let spoilt = |spoil: fn(&mut Rows)| {
         let mut rows = sound.clone();
@@ -149,11 +154,13 @@ fn nonsense(subject: &Subject) -> Result<(), Broken> {
         ("infinite quality", spoilt(|rows| rows.quality.fill(f64::NEG_INFINITY))),
         ("weights of almost 0", spoilt(|rows| rows.weight.fill(f64::MIN_POSITIVE))),
         ("labels of a single class", spoilt(|rows| rows.label.fill(0))),
-        ("a single row", Rows::new(1, 3, 2, false, 23)),
+        ("a single row", subject.rows(1, false, 23)?),
     ];
-    let params = defaults(&rule)?;
+    let params = subject.params(&rule)?;
     for (what, rows) in &cases {
-        harmless(rule.fit(&rows.training(), &params, 1, &StopSignal::new()), what)?;
+        if subject.must_fit(&rule).is_ok() {
+            harmless(rule.fit(&rows.training(), &params, 1, &StopSignal::new()), what)?;
+        }
         harmless(BareModel::open(&rule, &model)?.predict(&rows.batch()), what)?;
     }
     ensure(BareModel::open(&rule, &model)?.predict(&sound.batch())? == expected, || {
@@ -174,15 +181,15 @@ fn harmless<T>(result: Result<T, HostError>, what: &str) -> Result<(), Broken> {
 
 fn no_rows(subject: &Subject) -> Result<(), Broken> {
     let model = opened(subject, false)?;
-    model.predict(&Rows::new(0, 3, 2, false, 18).batch())?;
+    model.predict(&subject.rows(0, false, 18)?.batch())?;
     Ok(())
 }
 
 /// Numbers of permutations of one call: one, a few, and more than any block.
 const PERMUTATIONS: [usize; 3] = [1, 5, 130];
 
-/// Columns of the index, and modalities that are permuted, of the largest call.
-const MAIN_FORMS: [(usize, u64); 3] = [(1, 0b111), (3, 0b111), (3, 0b101)];
+/// So many modalities may be permuted in every combination.
+const FEW_MODALITIES: usize = 3;
 
 /// Every form of the index and of the mask. A script answers this itself, fast or not.
 fn fast_path(subject: &Subject) -> Result<(), Broken> {
@@ -191,12 +198,23 @@ fn fast_path(subject: &Subject) -> Result<(), Broken> {
     if !model.opened.has_fast_path() && !subject.is_script() {
         return skipped("it has no fast path; the host loops");
     }
-    let batch = Rows::new(MANY_ROWS, 3, 2, missing, 19).batch();
+    let batch = subject.rows(MANY_ROWS, missing, 19)?.batch();
     let mut numbers = Numbers::new(20);
+    let width = batch.modalities().len();
+    let all = u64::MAX >> (64 - width.clamp(1, 64));
+    let masks: Vec<u64> = match width {
+        0..=FEW_MODALITIES => (0..=all).collect(),
+        _ => vec![0, 1, all & 0x5555_5555_5555_5555, all & !1, all],
+    };
+    let mut columns = vec![1, width];
+    columns.dedup();
+    // Columns of the index, and modalities that are permuted, of the largest call.
+    let main_forms = [(1, all), (width, all), (width, all & 0x5555_5555_5555_5555)];
     for permutations in PERMUTATIONS {
-        let forms = [1, 3].into_iter().flat_map(|columns| (0..8).map(move |mask| (columns, mask)));
+        let forms =
+            columns.iter().flat_map(|&columns| masks.iter().map(move |&mask| (columns, mask)));
         // Of very many permutations, the forms that differ most.
-        let few = |form: &(usize, u64)| permutations < 100 || MAIN_FORMS.contains(form);
+        let few = |form: &(usize, u64)| permutations < 100 || main_forms.contains(form);
         for (columns, modality_mask) in forms.filter(few) {
             let index: Vec<u32> = (0..permutations * columns)
                 .flat_map(|_| numbers.order(MANY_ROWS))
@@ -211,7 +229,7 @@ fn fast_path(subject: &Subject) -> Result<(), Broken> {
                 let own = permuted.only(&batch, number);
                 let slow = model.looped(&batch, own)?;
                 let fast = &fast[number * slow.len()..][..slow.len()];
-                same_permutation(fast, &slow, permuted, number)?;
+                same_permutation(fast, &slow, permuted, number, batch.classes().len())?;
             }
         }
     }
@@ -223,13 +241,14 @@ fn same_permutation(
     slow: &[f64],
     Permuted { permutations, columns, modality_mask, .. }: Permuted<'_>,
     number: usize,
+    classes: usize,
 ) -> Result<(), Broken> {
     let differs = fast.iter().zip(slow).position(|(fast, slow)| fast.to_bits() != slow.to_bits());
     differs.map_or(Ok(()), |at| {
         broken(format!(
             "permutation {number} of {permutations}, row {} of {MANY_ROWS}, {columns} columns of the \
              index, modality mask {modality_mask:#b}: {} is not {}",
-            at / 2,
+            at / classes,
             fast[at],
             slow[at]
         ))
@@ -238,7 +257,7 @@ fn same_permutation(
 
 fn uses_quality(subject: &Subject) -> Result<(), Broken> {
     let model = opened(subject, false)?;
-    let rows = Rows::new(61, 3, 2, false, 21);
+    let rows = subject.rows(61, false, 21)?;
     let clean = model.predict(&rows.batch())?;
     let mut changed = false;
     for scale in [-1.0, 10.0, 0.0] {

@@ -139,7 +139,8 @@ pub fn benches(criterion: &mut Criterion) {
         let options = RunOptions { jobs: 2, ..RunOptions::default() };
         let stop = AtomicBool::new(false);
         let nothing = Index::default();
-        let previous = PreviousRun { index: &nothing, keys: &PreviousKeys::default };
+        let previous =
+            PreviousRun { index: &nothing, keys: &PreviousKeys::default, files: &services.files };
         let ran = execute(&plan, &cache, previous, &executor, options, &stop, &mut |_| ());
         let index = ran.unwrap().index_update.unwrap();
         cache.write_index(&workflow.path, &nothing, &index, &[]).unwrap();

@@ -44,6 +44,7 @@ pub(super) fn run(
         .envs(ONE_THREAD.map(|name| (name, "1")))
         .env("HOME", folder)
         .env("TMPDIR", folder)
+        .env("FUSELINE_TASK", folder.join("task.json"))
         .envs(env)
         .stdin(Stdio::null())
         .stdout(said.try_clone().map_err(io)?)

@@ -9,7 +9,7 @@ use arrow::compute::filter_record_batch;
 use fuseline_artifact::{
     Artifact, ArtifactKind, Cohort, Folds, INNER_FOLD, Payload, Report, Typed,
 };
-use fuseline_engine::{Inputs, Labelled, Outputs, StageError, codes};
+use fuseline_engine::{Inputs, Labelled, Outputs, ReadFile, StageError, codes};
 use serde_json::{Map, Value, json};
 
 use super::conform::{self, Known};
@@ -18,6 +18,9 @@ use crate::guard::fold_apart;
 use crate::join::{Loss, Source, find_mismatch};
 use crate::rows::fold_of_rows;
 use crate::split::some_tested;
+
+/// Where a program says which files it has read.
+pub(super) const READS: &str = "reads.json";
 
 /// What arrives at an input, cut to what the program may see.
 struct Given<'a> {
@@ -51,6 +54,7 @@ pub(super) fn run(
     process::run(&stage.run, folder, &stage.env, inputs)?;
     // What it read where it lies was what the key says.
     inputs.check_files(&stage.files)?;
+    outputs.discover(reads(folder)?);
 
     let known = Known::of(given.iter().flat_map(|given| &given.artifacts), inputs.point());
     for (name, port) in &stage.outputs.0 {
@@ -75,6 +79,28 @@ pub(super) fn run(
         outputs.put_raw(name, artifact)?;
     }
     Ok(())
+}
+
+/// The files that the program says that it has read; those of its own folder are copies that the key knows.
+fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
+    let path = folder.join(READS);
+    let bytes = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        bytes => bytes.map_err(|error| StageError::failed(format!("{READS}: {error}")))?,
+    };
+    let refused = |problem: String| {
+        StageError::failed(format!("the program wrote a {READS} that is not understood: {problem}"))
+            .at("run")
+            .hint("a list of files that it has read: [{\"path\": \"/absolute/path\"}]")
+    };
+    let read: Vec<ReadFile> =
+        serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+    if let Some(of) = read.iter().find(|of| !of.path.is_absolute()) {
+        return Err(refused(format!("{} is no absolute path", of.path.display())));
+    }
+    let own = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let is_own = |of: &ReadFile| of.path.starts_with(&own) || of.path.starts_with(folder);
+    Ok(read.into_iter().filter(|of| !is_own(of)).collect())
 }
 
 fn prefixed(name: &str, error: StageError) -> StageError {

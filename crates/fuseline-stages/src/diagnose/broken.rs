@@ -98,8 +98,8 @@ impl Broken {
     pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
         let digest = rows_digest(&fusable.example_id);
         let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
-        let within = Intervention::Permutation(Scheme::WithinGroup);
-        let group = (plan.intervention == within).then(|| groups(fusable, cohort));
+        let by_group = [Scheme::WithinGroup, Scheme::WholeGroups].map(Intervention::Permutation);
+        let group = by_group.contains(&plan.intervention).then(|| groups(fusable, cohort));
         let mut rows = Rows {
             modalities: plan.chosen.len(),
             available: &available,

@@ -290,7 +290,8 @@ impl<'a> Study<'a> {
                 "a model from outside is asked about permutations across examples only",
             )
             .hint(
-                "use joint, per_modality, within_group, conditional, derangement, within_class or within_correct",
+                "use joint, per_modality, within_group, whole_groups, conditional, derangement, within_class or \
+                 within_correct",
             ));
         };
         if settings.stop == Stop::Sequential && !Intervention::from(settings.scheme).has_p_value() {

@@ -50,10 +50,15 @@ pub enum Scheme {
     /// The qualities of an example move together, among examples with the same available modalities.
     #[default]
     Joint,
-    /// Each modality's quality moves on its own, among the examples that have the modality.
+    /// Each modality's quality moves on its own, among the examples that have the modality. Its null says more than that the
+    /// decision ignores quality: the qualities of an example must be unrelated too. Where they correlate, so small a
+    /// p-value may come of that alone.
     PerModality,
     /// As `joint`, within groups only.
     WithinGroup,
+    /// Groups exchange the qualities of all their examples, with groups of as many examples and the same available
+    /// modalities: for quality and labels that examples of a group have in common.
+    WholeGroups,
     /// As `joint`, among examples of like confidence only: what remains is not explained by the evidence itself.
     Conditional,
     /// As `joint`, and no example keeps its own quality where there is another to take it from. Derangements do not form
@@ -88,6 +93,7 @@ impl From<Scheme> for Intervention {
             Scheme::Joint => Self::Permutation(permutation::Scheme::Joint),
             Scheme::PerModality => Self::Permutation(permutation::Scheme::PerModality),
             Scheme::WithinGroup => Self::Permutation(permutation::Scheme::WithinGroup),
+            Scheme::WholeGroups => Self::Permutation(permutation::Scheme::WholeGroups),
             Scheme::Conditional => Self::Permutation(permutation::Scheme::Conditional),
             Scheme::Derangement => Self::Permutation(permutation::Scheme::Derangement),
             Scheme::WithinClass => Self::Permutation(permutation::Scheme::WithinClass),

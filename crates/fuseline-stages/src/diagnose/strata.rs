@@ -49,6 +49,7 @@ pub(crate) fn strata(
         Scheme::Joint
         | Scheme::PerModality
         | Scheme::WithinGroup
+        | Scheme::WholeGroups
         | Scheme::Derangement
         | Scheme::ConditionalResidual => Ok(None),
     }

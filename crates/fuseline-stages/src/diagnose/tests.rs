@@ -163,6 +163,7 @@ fn every_scheme_keeps_the_number_of_permutations_but_constant_has_one_outcome() 
     for scheme in [
         "per_modality",
         "within_group",
+        "whole_groups",
         "conditional",
         "derangement",
         "modality_swap",
@@ -333,6 +334,45 @@ fn folds_pool_by_counts_into_one_finding() {
     // Of the 5 x 3 pairs, e0 loses against e2 and e5, and nobody else loses: 13 won.
     close(finding.alignment[0].unwrap(), 13.0 / 15.0);
     close(finding.alignment[1].unwrap(), 0.5);
+}
+
+/// The cautions of the finding of a study under a scheme.
+fn cautions(study: &Study, scheme: &str) -> Vec<String> {
+    let options = json!({ "permutations": 20, "scheme": scheme });
+    let (permutations, effects) = permute(study, "weighted_mean", options).unwrap();
+    let outputs = run::<Summarize>(json!({ "bootstrap": 50 }), 1, &[], |mut inputs| {
+        inputs = inputs
+            .artifact("cohort", vec![], study.cohort.clone())?
+            .artifact("permutations", vec![], permutations)?
+            .artifact("effects", vec![], effects)?;
+        for (evidence, quality) in study.evidence.iter().zip(&study.quality) {
+            inputs = inputs.artifact("evidence", vec![], evidence.clone())?;
+            inputs = inputs.artifact("quality", vec![], quality.clone())?;
+        }
+        Ok(inputs)
+    });
+    outputs.unwrap().cautions().to_vec()
+}
+
+#[test]
+fn groups_that_are_alike_and_qualities_that_are_related_are_told_where_the_scheme_breaks_them() {
+    let mut alike = study();
+    alike.cohort.label = (0..40).map(|row| u32::from(row / 4 % 3 == 0)).collect();
+    for (modality, quality) in alike.quality.iter_mut().enumerate() {
+        let of = |row: usize| f64::from((row / 4 * (modality + 3) % 7) as u32);
+        quality.quality = (0..40).map(of).collect();
+    }
+    let told = cautions(&alike, "joint").concat();
+    assert!(told.contains("alike in quality and in labels"), "{told}");
+    assert!(told.contains("1.00 and 1.00, 10 groups"), "{told}");
+    assert!(told.contains("as if there were 4.0 times more of them"), "{told}");
+    assert!(!cautions(&alike, "whole_groups").concat().contains("one at a time"));
+
+    let mut related = study();
+    related.quality[1].quality = related.quality[0].quality.clone();
+    let told = cautions(&related, "per_modality").concat();
+    assert!(told.contains("audio and video are related (Spearman 1.00)"), "{told}");
+    assert!(!cautions(&related, "joint").concat().contains("related"));
 }
 
 #[test]

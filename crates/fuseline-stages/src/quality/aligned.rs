@@ -1,18 +1,13 @@
 //! `quality.aligned`: quality that knows whether the expert is right, the positive control.
 
-use fuseline_artifact::{Cohort, Control};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, each_row, noise, put};
-use crate::rows::{cohort_rows, decision};
-use crate::upstream::check_modality_names;
-
-/// How much noise covers the truth.
-const NOISE: f64 = 0.25;
+use crate::quality::PositiveControl;
+use crate::rows::decision;
 
 /// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd 0.25: the positive
 /// control.
@@ -28,10 +23,26 @@ pub struct Aligned {
     /// The modalities whose quality follows the truth; that of the others is noise alone. All of them when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    #[serde(default)]
+    draw: u32,
 }
 
 fn full() -> f64 {
     1.0
+}
+
+impl Aligned {
+    fn control(&self) -> PositiveControl<'_> {
+        let Self { alpha, modalities, draw } = self;
+        PositiveControl {
+            name: "aligned",
+            kind: Self::NAME,
+            alpha: *alpha,
+            modalities: modalities.as_deref(),
+            draw: *draw,
+        }
+    }
 }
 
 impl StageKind for Aligned {
@@ -45,44 +56,24 @@ impl StageKind for Aligned {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { alpha, modalities } = self;
-        key.field("alpha", alpha);
-        key.field("modalities", modalities);
-        key.seed();
+        self.control().key(key);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        if !self.alpha.is_finite() {
-            site.report(Problem::new("alpha", "a finite number is needed"));
-        }
+        self.control().check(site);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
-        check_modality_names(site, "modalities", self.modalities.as_deref().unwrap_or(&[]));
+        self.control().check_plan(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        flow.pass("evidence_train", "train").control = true;
-        flow.pass("evidence_test", "test").control = true;
+        PositiveControl::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
-        let source =
-            Source { name: "aligned", control: Control::Positive, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
-            let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
-            let told =
-                self.modalities.as_ref().is_none_or(|told| told.contains(&evidence.modality));
-            let alpha = if told { self.alpha } else { 0.0 };
-            Ok(each_row(evidence)
-                .zip(labels)
-                .zip(noise(inputs.seed(), Self::NAME, evidence))
-                .map(|((probabilities, label), noise)| {
-                    let right = decision(probabilities) == label as usize;
-                    f64::from(u8::from(right)) * alpha + NOISE * noise
-                })
-                .collect())
+        self.control().put(inputs, outputs, |probabilities, label, _| {
+            f64::from(u8::from(decision(probabilities) == label as usize))
         })
     }
 }

@@ -1,18 +1,12 @@
-//! `quality.class_cue`: quality that knows the label and not which expert is right, the control of a class cue.
+//! `quality.class_cue`: quality that knows the label, the positive control of a class cue.
 
-use fuseline_artifact::{Cohort, Control};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, noise, put};
-use crate::rows::cohort_rows;
-use crate::upstream::check_modality_names;
-
-/// How much noise covers the label.
-const NOISE: f64 = 0.25;
+use crate::quality::PositiveControl;
 
 /// Quality is `alpha` for the last class, 0 for the first and evenly between for the others, plus normal noise of sd 0.25,
 /// whichever expert is right: the positive control of a class cue.
@@ -29,10 +23,26 @@ pub struct ClassCue {
     /// The modalities whose quality follows the label; that of the others is noise alone. All of them when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    #[serde(default)]
+    draw: u32,
 }
 
 fn full() -> f64 {
     1.0
+}
+
+impl ClassCue {
+    fn control(&self) -> PositiveControl<'_> {
+        let Self { alpha, modalities, draw } = self;
+        PositiveControl {
+            name: "class_cue",
+            kind: Self::NAME,
+            alpha: *alpha,
+            modalities: modalities.as_deref(),
+            draw: *draw,
+        }
+    }
 }
 
 impl StageKind for ClassCue {
@@ -46,42 +56,24 @@ impl StageKind for ClassCue {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { alpha, modalities } = self;
-        key.field("alpha", alpha);
-        key.field("modalities", modalities);
-        key.seed();
+        self.control().key(key);
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        if !self.alpha.is_finite() {
-            site.report(Problem::new("alpha", "a finite number is needed"));
-        }
+        self.control().check(site);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
-        check_modality_names(site, "modalities", self.modalities.as_deref().unwrap_or(&[]));
+        self.control().check_plan(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        flow.pass("evidence_train", "train").control = true;
-        flow.pass("evidence_test", "test").control = true;
+        PositiveControl::rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
-        let source =
-            Source { name: "class_cue", control: Control::Positive, evidence_derived: false };
-        let last = cohort.classes.len().saturating_sub(1).max(1) as f64;
-        put(inputs, outputs, &source, |evidence| {
-            let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
-            let told =
-                self.modalities.as_ref().is_none_or(|told| told.contains(&evidence.modality));
-            let alpha = if told { self.alpha } else { 0.0 };
-            let noise = noise(inputs.seed(), Self::NAME, evidence);
-            Ok(labels
-                .zip(noise)
-                .map(|(label, noise)| alpha * f64::from(label) / last + NOISE * noise)
-                .collect())
+        self.control().put(inputs, outputs, |_, label, classes| {
+            f64::from(label) / classes.saturating_sub(1).max(1) as f64
         })
     }
 }

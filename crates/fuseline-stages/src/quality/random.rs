@@ -5,7 +5,7 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, noise, put};
+use crate::quality::{Source, key_draw, noise, put};
 
 /// Quality is standard normal noise: the negative control.
 ///
@@ -13,7 +13,11 @@ use crate::quality::{Source, noise, put};
 /// in every fold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Random {}
+pub struct Random {
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    #[serde(default)]
+    draw: u32,
+}
 
 impl StageKind for Random {
     const NAME: &'static str = "quality.random";
@@ -25,7 +29,8 @@ impl StageKind for Random {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self {} = self;
+        let Self { draw } = self;
+        key_draw(key, *draw);
         key.seed();
     }
 
@@ -36,7 +41,7 @@ impl StageKind for Random {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
-            Ok(noise(inputs.seed(), Self::NAME, evidence).collect())
+            Ok(noise(inputs.seed(), Self::NAME, self.draw, evidence).collect())
         })
     }
 }

@@ -152,13 +152,13 @@ fn a_class_cue_is_noise_plus_the_label_whichever_expert_is_right() {
 
 #[test]
 fn noise_belongs_to_the_example_and_differs_between_seeds_modalities_and_purposes() {
-    let of = |seed, purpose, modality: &str, ids: &[(&str, f64)]| -> BTreeMap<String, u64> {
+    let of = |seed, purpose, draw, modality: &str, ids: &[(&str, f64)]| -> BTreeMap<String, u64> {
         let evidence = evidence(modality, ids);
-        let noise = noise(seed, purpose, &evidence).map(f64::to_bits);
+        let noise = noise(seed, purpose, draw, &evidence).map(f64::to_bits);
         evidence.example_id.iter().map(str::to_owned).zip(noise).collect()
     };
-    let one = of(1, "p", "audio", &[("a", 0.5), ("b", 0.5)]);
-    let other = of(1, "p", "audio", &[("b", 0.1), ("c", 0.1), ("a", 0.1)]);
+    let one = of(1, "p", 0, "audio", &[("a", 0.5), ("b", 0.5)]);
+    let other = of(1, "p", 0, "audio", &[("b", 0.1), ("c", 0.1), ("a", 0.1)]);
     assert_eq!(
         (one["a"], one["b"]),
         (other["a"], other["b"]),
@@ -166,9 +166,10 @@ fn noise_belongs_to_the_example_and_differs_between_seeds_modalities_and_purpose
     );
     assert_ne!(one["a"], one["b"]);
     for different in [
-        of(2, "p", "audio", &[("a", 0.5)]),
-        of(1, "q", "audio", &[("a", 0.5)]),
-        of(1, "p", "video", &[("a", 0.5)]),
+        of(2, "p", 0, "audio", &[("a", 0.5)]),
+        of(1, "q", 0, "audio", &[("a", 0.5)]),
+        of(1, "p", 0, "video", &[("a", 0.5)]),
+        of(1, "p", 1, "audio", &[("a", 0.5)]),
     ] {
         assert_ne!(different["a"], one["a"]);
     }
@@ -179,7 +180,7 @@ fn noise_is_standard_normal() {
     let ids: Vec<String> = (0..20_000).map(|row| format!("e{row}")).collect();
     let rows: Vec<_> = ids.iter().map(|id| (id.as_str(), 0.5)).collect();
     let evidence = evidence("audio", &rows);
-    let noise: Vec<f64> = noise(3, "p", &evidence).collect();
+    let noise: Vec<f64> = noise(3, "p", 0, &evidence).collect();
     let mean = noise.iter().sum::<f64>() / 20_000.0;
     let variance =
         noise.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / 20_000.0;

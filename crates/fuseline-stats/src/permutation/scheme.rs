@@ -9,6 +9,9 @@ pub enum Scheme {
     PerModality,
     /// As joint, within the row's group.
     WithinGroup,
+    /// The qualities of whole groups: rows of a group take those of another group of as many rows with the same
+    /// modalities available, each row that of the row in its place.
+    WholeGroups,
     /// As joint, within the row's stratum of evidence confidence.
     Conditional,
     /// As joint, and no row keeps its own quality, but for a row that is alone with its availability. Derangements are no
@@ -24,10 +27,11 @@ pub enum Scheme {
 
 impl Scheme {
     /// All schemes, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Joint,
         Self::PerModality,
         Self::WithinGroup,
+        Self::WholeGroups,
         Self::Conditional,
         Self::Derangement,
         Self::WithinClass,
@@ -42,6 +46,7 @@ impl Scheme {
             Self::Joint => "joint",
             Self::PerModality => "per_modality",
             Self::WithinGroup => "within_group",
+            Self::WholeGroups => "whole_groups",
             Self::Conditional => "conditional",
             Self::Derangement => "derangement",
             Self::WithinClass => "within_class",
@@ -54,12 +59,18 @@ impl Scheme {
     #[must_use]
     pub fn strata(self) -> Option<&'static str> {
         match self {
-            Self::WithinGroup => Some("groups"),
+            Self::WithinGroup | Self::WholeGroups => Some("groups"),
             Self::Conditional => Some("strata of confidence"),
             Self::WithinClass => Some("labels"),
             Self::WithinCorrect => Some("patterns of right experts"),
             Self::Joint | Self::PerModality | Self::Derangement | Self::ConditionalResidual => None,
         }
+    }
+
+    /// Whether rows exchange quality across groups one at a time: as if rows of a group had nothing in common.
+    #[must_use]
+    pub fn parts_groups(self) -> bool {
+        !matches!(self, Self::WithinGroup | Self::WholeGroups)
     }
 
     /// Whether the strata come from labels of the very rows that are permuted.

@@ -59,7 +59,7 @@ fn every_scheme_permutes_within_its_strata() {
                     if scheme == Scheme::WithinGroup {
                         assert_eq!(case.group[row], case.group[other]);
                     }
-                    if scheme.strata().is_some() && scheme != Scheme::WithinGroup {
+                    if scheme.strata().is_some() && scheme.parts_groups() {
                         assert_eq!(case.stratum[row], case.stratum[other]);
                     }
                 }
@@ -67,6 +67,46 @@ fn every_scheme_permutes_within_its_strata() {
         }
         assert!(moved > 0, "{scheme:?} moved nothing");
     }
+}
+
+#[test]
+fn whole_groups_go_together_to_groups_of_their_size() {
+    // Groups of 1, 2 and 3 rows in turn, their rows apart; the last row of the last group lacks a modality.
+    let group: Vec<u32> = (0..4).flat_map(|at| [3 * at, 3 * at + 1, 3 * at + 2]).collect();
+    let more: Vec<u32> = (0..4).flat_map(|at| [3 * at + 1, 3 * at + 2, 3 * at + 2]).collect();
+    let group: Vec<u32> = group.into_iter().chain(more).collect();
+    let mut available = vec![true; 24];
+    available[23] = false;
+    let rows = Rows {
+        modalities: 1,
+        available: &available,
+        group: Some(&group),
+        stratum: None,
+        digest: DIGEST,
+    };
+    let permuter = Permuter::new(Scheme::WholeGroups, &rows, 1).unwrap();
+    assert_eq!(permuter.movable_rows(), 4 + 8 + 9);
+    let members =
+        |of: u32| (0..24_u32).filter(|&row| group[row as usize] == of).collect::<Vec<_>>();
+    let mut seen = BTreeMap::<Vec<u32>, u32>::new();
+    for number in 0..6_000 {
+        let index = permuter.draw(number);
+        assert!(is_permutation(&index));
+        for of in 0..12 {
+            let own = members(of);
+            let to = index[own[0] as usize];
+            let other = members(group[to as usize]);
+            let taken: Vec<u32> = own.iter().map(|&row| index[row as usize]).collect();
+            assert_eq!(taken, other);
+            assert!(of != 11 || own == other, "no group is like the last");
+        }
+        *seen.entry(vec![index[0], index[1]]).or_default() += 1;
+    }
+    // Where groups of one size go says nothing of where groups of another do: 4 x 4 places, 375 draws each.
+    assert_eq!(seen.len(), 16);
+    let chi_square: f64 =
+        seen.values().map(|&count| (f64::from(count) - 375.0).powi(2) / 375.0).sum();
+    assert!(chi_square < 37.7, "{chi_square}"); // the 0.999 quantile at 15 degrees of freedom
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn outputs(
 
 /// The length of an object that is there.
 pub fn size(cache: &Cache, digest: &Digest) -> Option<u64> {
-    let file = cache.open_object(digest).ok().flatten()?;
+    let file = cache.open_object_file(digest).ok().flatten()?;
     file.metadata().ok().map(|metadata| metadata.len())
 }
 

@@ -115,7 +115,7 @@ pub async fn artifact(
     }
     let (reading, digest) = (app.clone(), output.digest);
     let read = move || {
-        let open = || match reading.cache.open_object(&digest) {
+        let open = || match reading.cache.open_object_file(&digest) {
             Ok(Some(file)) => Ok(file),
             Ok(None) => Err("the artifact is no longer in the cache".to_owned()),
             Err(error) => Err(error.with_cause()),
@@ -261,7 +261,7 @@ fn document(app: &App, output: &Output, media_type: &str) -> Result<Element, Str
     if !is_text {
         return Ok(element("p").text("It is no text."));
     }
-    let file = app.cache.open_object(&output.digest).map_err(|error| error.with_cause())?;
+    let file = app.cache.open_object_file(&output.digest).map_err(|error| error.with_cause())?;
     let file = file.ok_or("the artifact is no longer in the cache")?;
     let mut text = Vec::new();
     file.take(TEXT_BYTES).read_to_end(&mut text).map_err(|error| error.to_string())?;
@@ -279,7 +279,7 @@ pub async fn raw(
         Ok(output) => output,
         Err(response) => return response,
     };
-    let file = match app.cache.open_object(&output.digest) {
+    let file = match app.cache.open_object_file(&output.digest) {
         Ok(Some(file)) => file,
         Ok(None) => return frame::not_found("The artifact is no longer in the cache."),
         Err(error) => return unreadable(&error.with_cause()),

@@ -232,7 +232,8 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
         let Some(action) = index.action(action) else { continue };
         let Some(digest) = action?.outputs.get(port).copied() else { continue };
         // What a collection has removed cannot be compared any more.
-        let Some(mut file) = cache.open_object(&digest).map_err(|error| error.with_cause())? else {
+        let Some(mut file) = cache.open_object_file(&digest).map_err(|error| error.with_cause())?
+        else {
             continue;
         };
         let mut bytes = Vec::new();

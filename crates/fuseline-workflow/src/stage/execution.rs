@@ -8,6 +8,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::unknown_keys;
 use crate::names;
+use crate::quantity::{parse_bytes, parse_time, time_from_seconds};
 use crate::workflow::{Execution, Isolation};
 use crate::yaml::Node;
 
@@ -15,9 +16,9 @@ use crate::yaml::Node;
 pub(crate) const ISOLATIONS: [(&str, Isolation); 2] =
     [("worker", Isolation::Worker), ("in-process", Isolation::InProcess)];
 
-const RESOURCES: [&str; 2] = ["cpu", "memory"];
+const RESOURCES: [&str; 4] = ["cpu", "memory", "time", "gpus"];
+const MAX_GPUS: u64 = 1024;
 const MAX_RETRIES: u64 = 100;
-const MAX_SECONDS: f64 = 3.2e7;
 
 /// A plain value; `None` when it has a mistake.
 fn value(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Value> {
@@ -45,61 +46,50 @@ pub(super) fn retries(node: &Node, execution: &mut Execution, found: &mut Vec<Di
 }
 
 pub(super) fn timeout(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
-    let Some(value) = value(node, found) else { return };
-    let seconds = match &value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => quantity(
-            text,
-            &[("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)],
-        ),
+    execution.timeout = time("`timeout`", node, found).or(execution.timeout);
+}
+
+/// A time: text with a unit, or a number of seconds.
+fn time(subject: &str, node: &Node, found: &mut Vec<Diagnostic>) -> Option<Duration> {
+    let time = match value(node, found)? {
+        Value::Number(seconds) => seconds.as_f64().and_then(time_from_seconds),
+        Value::String(text) => parse_time(&text),
         _ => None,
     };
-    match seconds.filter(|seconds| *seconds > 0.0 && *seconds <= MAX_SECONDS) {
-        Some(seconds) => execution.timeout = Some(Duration::from_secs_f64(seconds)),
-        None => {
-            let wanted = "a time such as 90s, 10min or 2h";
-            found.push(node.not_a("`timeout`", wanted));
-        }
+    if time.is_none() {
+        found.push(node.not_a(subject, "a time such as 90s, 10min or 2h"));
     }
+    time
 }
 
 pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
     let entries = node.mapping("`resources`", found).unwrap_or_default();
     unknown_keys(entries, "`resources`", &RESOURCES, found);
     for entry in entries {
+        let node = &entry.value;
         match entry.key.as_str() {
             "cpu" => {
-                let Some(value) = value(&entry.value, found) else { continue };
+                let Some(value) = value(node, found) else { continue };
                 match value.as_f64().filter(|cpu| *cpu > 0.0 && *cpu <= 4096.0) {
                     Some(cpu) => execution.cpu = Some(cpu),
-                    None => found.push(entry.value.not_a("`cpu`", "a number of processors")),
+                    None => found.push(node.not_a("`cpu`", "a number of processors")),
                 }
             }
             "memory" => {
-                let Some(value) = value(&entry.value, found) else { continue };
-                let bytes = match &value {
-                    Value::String(text) => quantity(
-                        text,
-                        &[
-                            ("kib", 1024.0),
-                            ("mib", 1_048_576.0),
-                            ("gib", 1_073_741_824.0),
-                            ("tib", 1_099_511_627_776.0),
-                            ("kb", 1e3),
-                            ("mb", 1e6),
-                            ("gb", 1e9),
-                            ("tb", 1e12),
-                            ("b", 1.0),
-                        ],
-                    ),
-                    _ => None,
-                };
-                match bytes.filter(|bytes| *bytes >= 1.0 && *bytes <= 1e18) {
-                    Some(bytes) => execution.memory = Some(bytes as u64),
+                let Some(value) = value(node, found) else { continue };
+                match value.as_str().and_then(parse_bytes) {
+                    Some(bytes) => execution.memory = Some(bytes),
                     None => {
-                        let wanted = "an amount such as 512 MiB or 4 GB";
-                        found.push(entry.value.not_a("`memory`", wanted));
+                        found.push(node.not_a("`memory`", "an amount such as 512 MiB or 4 GB"));
                     }
+                }
+            }
+            "time" => execution.time = time("`time`", node, found).or(execution.time),
+            "gpus" => {
+                let Some(value) = value(node, found) else { continue };
+                match value.as_u64().filter(|gpus| *gpus <= MAX_GPUS) {
+                    Some(gpus) => execution.gpus = Some(gpus as u32),
+                    None => found.push(node.not_a("`gpus`", "a whole number of GPUs")),
                 }
             }
             _ => {}
@@ -126,29 +116,4 @@ pub(crate) fn isolation(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Isol
         );
     }
     known.map(|(_, isolation)| *isolation)
-}
-
-/// A number with a unit, with or without a space between them.
-fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(split);
-    let unit = unit.trim().to_lowercase();
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    Some(number.parse::<f64>().ok()? * factor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantities_need_a_known_unit() {
-        let units = [("s", 1.0), ("min", 60.0)];
-        assert_eq!(quantity("90s", &units), Some(90.0));
-        assert_eq!(quantity(" 1.5 min ", &units), Some(90.0));
-        assert_eq!(quantity("90", &units), None);
-        assert_eq!(quantity("s", &units), None);
-        assert_eq!(quantity("1.2.3s", &units), None);
-    }
 }

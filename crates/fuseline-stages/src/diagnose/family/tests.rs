@@ -15,6 +15,7 @@ fn finding(rule: &str, quality: &str, control: Control, p_value: f64, ba_clean: 
         alignment: vec![None],
         quality_from_evidence: vec![None],
         quality_label_auroc: vec![None],
+        quality_icc: vec![None],
         ..Finding::default()
     }
 }

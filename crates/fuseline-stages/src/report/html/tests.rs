@@ -20,6 +20,7 @@ fn findings() -> Findings {
         alignment: vec![Some(0.5)],
         quality_from_evidence: vec![Some(0.25)],
         quality_label_auroc: vec![Some(0.75)],
+        quality_icc: vec![None],
         ..Finding::default()
     };
     Findings {

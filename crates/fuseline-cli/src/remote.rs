@@ -1,0 +1,57 @@
+//! Traffic with a remote cache in words.
+
+use std::sync::Arc;
+
+use fuseline::{RemoteCache, RemoteReport, RemoteStatus};
+
+use crate::{amount, print};
+
+/// Ends the use of a remote by a command that only looks.
+pub fn finish(remote: Option<&RemoteCache>) {
+    warn(remote.map(|remote| remote.finish(&Arc::default())).as_ref());
+}
+
+/// Says what went wrong with a remote, if anything did.
+pub fn warn(report: Option<&RemoteReport>) {
+    if let Some(warning) = report.and_then(|report| report.warning.as_ref()) {
+        print::note(format!("warning: {warning}"));
+    }
+}
+
+/// The state of a remote, a line an item.
+pub fn status_text(state: Option<&RemoteStatus>, report: &RemoteReport) -> String {
+    let mut text = format!("{} ({})", report.remote, report.mode);
+    match (state, &report.warning) {
+        (Some(RemoteStatus { packs, pack_bytes, kept_packs, kept_records, .. }), _) => {
+            let bytes = amount::bytes(*pack_bytes);
+            text += &format!("\n  packs of records: {packs}, {bytes}");
+            text +=
+                &format!("\n  of which this cache keeps {kept_packs}, with {kept_records} records");
+        }
+        (None, Some(warning)) => text += &format!("\n  {warning}"),
+        (None, None) => text += "\n  it does not answer",
+    }
+    text
+}
+
+/// One sentence on the traffic; none when there was no traffic and nothing was found.
+pub fn sentence(report: &RemoteReport) -> String {
+    let RemoteReport { remote, requests, actions_found, actions_sent, .. } = report;
+    let total = requests.total();
+    if total == 0 && *actions_found == 0 {
+        return String::new();
+    }
+    let mut parts = Vec::new();
+    if *actions_found > 0 {
+        parts.push(format!("{actions_found} actions found"));
+    }
+    if *actions_sent > 0 {
+        parts.push(format!("{actions_sent} actions sent"));
+    }
+    parts.push(format!("{total} request{}", if total == 1 { "" } else { "s" }));
+    let traffic = [(report.bytes_received, "received"), (report.bytes_sent, "sent")];
+    for (bytes, what) in traffic.into_iter().filter(|(bytes, _)| *bytes > 0) {
+        parts.push(format!("{} {what}", amount::bytes(bytes)));
+    }
+    format!("Remote {remote}: {}.\n", parts.join(", "))
+}

@@ -1,0 +1,110 @@
+//! Pushing and pulling what a run reached.
+
+use std::collections::BTreeSet;
+
+use fuseline_cache::{ActionKey, Remote};
+use serde::Serialize;
+
+use crate::remote::{LAYOUT, RemoteCache, Shared, lock};
+
+/// What became of a push or a pull.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Transfer {
+    /// Actions that were asked for.
+    pub actions: u64,
+    /// Actions that the other side had already.
+    pub known: u64,
+    /// Actions that could not be transferred.
+    pub missing: u64,
+}
+
+/// State of a remote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemoteStatus {
+    /// Packs of records that it holds, merged ones included.
+    pub packs: usize,
+    /// The bytes of these.
+    pub pack_bytes: u64,
+    /// Packs that this cache has kept.
+    pub kept_packs: usize,
+    /// Records in the packs that this cache has kept.
+    pub kept_records: usize,
+    /// Objects that these name.
+    pub kept_objects: usize,
+}
+
+impl RemoteCache {
+    /// Sends actions that this cache has and the remote lacks. [`RemoteCache::finish`] waits for it.
+    pub fn push(&self, keys: &BTreeSet<ActionKey>) -> Transfer {
+        let mut transfer = Transfer { actions: keys.len() as u64, ..Transfer::default() };
+        for key in keys {
+            if self.shared.is_known(key) {
+                transfer.known += 1;
+            } else if matches!(self.shared.cache.peek_local_action(key), Ok(Some(_))) {
+                self.note_executed(key);
+            } else {
+                transfer.missing += 1;
+            }
+        }
+        transfer
+    }
+
+    /// Fetches all objects of actions into the cache.
+    pub fn pull(&self, keys: &BTreeSet<ActionKey>) -> Transfer {
+        let shared = &self.shared;
+        let mut transfer = Transfer { actions: keys.len() as u64, ..Transfer::default() };
+        let mut wanted = Vec::new();
+        for key in keys {
+            let local = shared.cache.peek_local_action(key).ok().flatten();
+            let record = local.clone().or_else(|| self.find_action(key));
+            let outputs = record.iter().flat_map(|record| &record.outputs);
+            let lacks = |of: &&fuseline_cache::OutputRecord| {
+                !shared.cache.has_local_object(&of.digest, of.size)
+            };
+            let missing: Vec<_> = outputs.filter(lacks).map(|of| (of.digest, of.size)).collect();
+            match (record, missing.is_empty()) {
+                (Some(_), true) => transfer.known += u64::from(local.is_some()),
+                (Some(_), false) => wanted.push(missing),
+                (None, _) => transfer.missing += 1,
+            }
+        }
+        let mut digests: Vec<_> = wanted.iter().flatten().map(|(digest, _)| *digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        shared.fetch_objects(&digests);
+        let is_here = |(digest, size): &_| shared.cache.has_local_object(digest, *size);
+        let failed = wanted.iter().filter(|missing| !missing.iter().all(is_here));
+        transfer.missing += failed.count() as u64;
+        transfer
+    }
+
+    /// The state of the remote, by one listing; none when it does not answer.
+    pub fn status(&self) -> Option<RemoteStatus> {
+        let shared = &self.shared;
+        let listed = shared.bucket.list(&format!("{LAYOUT}/packs")).ok()?;
+        let mut state = lock(&shared.state);
+        shared.load_more(&mut state);
+        Some(RemoteStatus {
+            packs: listed.len(),
+            pack_bytes: listed.iter().map(|meta| meta.size).sum(),
+            kept_packs: state.catalogue.packs(),
+            kept_records: state.catalogue.records(),
+            kept_objects: state.catalogue.objects(),
+        })
+    }
+}
+
+impl Shared {
+    /// Whether the remote has the record of an action, as far as its packs say now.
+    fn is_known(&self, key: &ActionKey) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if state.catalogue.record(key).is_some() {
+                return true;
+            }
+            if !self.load_more(&mut state) {
+                return false;
+            }
+        }
+    }
+}

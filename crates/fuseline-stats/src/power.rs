@@ -1,0 +1,276 @@
+//! What a study of a given size could find: the diagnostic on simulated studies of known truth.
+
+use thiserror::Error;
+
+use crate::metrics::balanced_accuracy;
+use crate::normal;
+use crate::permutation::{PermutationError, Permuter, Rows, Scheme};
+use crate::permutation_test::{PermutationTestError, permutation_test};
+use crate::streams::Stream;
+
+/// A study before it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Design {
+    /// Tested examples of each class.
+    pub class_sizes: Vec<u32>,
+    /// Number of modalities.
+    pub modalities: usize,
+    /// Balanced accuracy of each expert alone, from chance to below 1.
+    pub accuracy: f64,
+    /// Permutations of each study.
+    pub permutations: u32,
+}
+
+/// Why nothing can be simulated.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum PowerError {
+    /// Fewer than two classes, or a class without examples.
+    #[error("two classes or more are needed, each with an example")]
+    Classes,
+    /// Fewer than two modalities: there is nothing to weigh.
+    #[error("two modalities or more are needed: with one there is nothing to weigh")]
+    Modalities,
+    /// The accuracy of an expert is below chance or not below 1.
+    #[error("the accuracy {accuracy} does not lie between chance, {chance:.3}, and 1")]
+    Accuracy {
+        /// What was given.
+        accuracy: f64,
+        /// One in so many classes.
+        chance: f64,
+    },
+    /// The alignment is no AUROC of at least 0.5 and below 1.
+    #[error("the alignment {0} is an AUROC: 0.5 says nothing, and 1 is out of reach")]
+    Alignment(f64),
+    /// Nothing can be permuted.
+    #[error(transparent)]
+    Permutation(#[from] PermutationError),
+    /// There is no test.
+    #[error(transparent)]
+    Test(#[from] PermutationTestError),
+}
+
+/// What studies of one alignment found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Power {
+    /// AUROC of quality for the expert being right.
+    pub alignment: f64,
+    /// Studies simulated.
+    pub studies: u32,
+    /// Studies whose p-value is at most the level.
+    pub rejected: u32,
+    /// Mean of the permutation gap.
+    pub gap: f64,
+    /// Its standard deviation over studies.
+    pub gap_sd: f64,
+    /// Mean balanced accuracy of the fused decision under Clean-Q.
+    pub accuracy: f64,
+}
+
+/// Simulates studies and counts those that find a gap at `level`.
+///
+/// Each expert sees the label through noise that makes it as accurate as the design says, independently of the others;
+/// quality is normal, higher by d where its expert is right, d = sqrt(2) z(alignment), so that `alignment` is its AUROC
+/// for that. Evidence is the softmax of what the expert sees; the fused probability is the mean of the evidence,
+/// weighted by the softmax over modalities of quality (the rule `weighted_mean` with equal scales). Permutations are joint.
+/// `p_value <= level` of (b + 1) / (m + 1) counts. Studies are numbered: the same seed gives the same studies, whatever the
+/// alignment, so that alignments are compared on like noise.
+pub fn power(
+    design: &Design,
+    alignment: f64,
+    level: f64,
+    studies: u32,
+    seed: u64,
+) -> Result<Power, PowerError> {
+    let study = Simulation::new(design, alignment)?;
+    let mut found = Power { alignment, studies, rejected: 0, gap: 0.0, gap_sd: 0.0, accuracy: 0.0 };
+    let mut gaps = Vec::with_capacity(studies as usize);
+    for number in 0..studies {
+        let test = study.test(Stream::new(seed, "power").with_u64(number.into()), seed, number)?;
+        found.rejected += u32::from(test.p_value <= level);
+        found.accuracy += test.clean / f64::from(studies);
+        gaps.push(test.gap);
+    }
+    let count = gaps.len() as f64;
+    found.gap = gaps.iter().sum::<f64>() / count;
+    let squares: f64 = gaps.iter().map(|gap| (gap - found.gap).powi(2)).sum();
+    found.gap_sd = if gaps.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+    Ok(found)
+}
+
+/// What every study of a design and an alignment has in common.
+struct Simulation<'d> {
+    design: &'d Design,
+    /// The class of each row.
+    labels: Vec<u32>,
+    rows_of_class: Vec<u64>,
+    /// By how much an expert sees the label's score above the others.
+    strength: f64,
+    /// By how much quality is higher where the expert is right.
+    shift: f64,
+}
+
+impl<'d> Simulation<'d> {
+    fn new(design: &'d Design, alignment: f64) -> Result<Self, PowerError> {
+        let classes = design.class_sizes.len();
+        if classes < 2 || design.class_sizes.contains(&0) {
+            return Err(PowerError::Classes);
+        }
+        if design.modalities < 2 {
+            return Err(PowerError::Modalities);
+        }
+        let chance = 1.0 / classes as f64;
+        if !(chance..1.0).contains(&design.accuracy) {
+            return Err(PowerError::Accuracy { accuracy: design.accuracy, chance });
+        }
+        if !(0.5..1.0).contains(&alignment) {
+            return Err(PowerError::Alignment(alignment));
+        }
+        let sizes = design.class_sizes.iter().zip(0_u32..);
+        Ok(Self {
+            labels: sizes
+                .flat_map(|(&size, class)| std::iter::repeat_n(class, size as usize))
+                .collect(),
+            rows_of_class: design.class_sizes.iter().map(|&size| size.into()).collect(),
+            strength: strength(design.accuracy, classes),
+            shift: std::f64::consts::SQRT_2 * normal::quantile(alignment),
+            design,
+        })
+    }
+
+    fn test(
+        &self,
+        mut stream: Stream,
+        seed: u64,
+        number: u32,
+    ) -> Result<crate::permutation_test::PermutationTest, PowerError> {
+        let (rows, width, classes) =
+            (self.labels.len(), self.design.modalities, self.rows_of_class.len());
+        let mut evidence = Vec::with_capacity(rows * width * classes);
+        let mut weight = Vec::with_capacity(rows * width);
+        let mut seen = vec![0.0; classes];
+        for &label in &self.labels {
+            for _ in 0..width {
+                for (class, score) in seen.iter_mut().enumerate() {
+                    let own = if class == label as usize { self.strength } else { 0.0 };
+                    *score = own + stream.normal();
+                }
+                let best = first_of_most(&seen);
+                let right = f64::from(u8::from(best == label as usize));
+                weight.push(libm::exp(stream.normal() + self.shift * right));
+                let most = self.strength * seen[best];
+                let likely = seen.iter().map(|score| libm::exp(self.strength * score - most));
+                let start = evidence.len();
+                evidence.extend(likely);
+                let total: f64 = evidence[start..].iter().sum();
+                evidence[start..].iter_mut().for_each(|p| *p /= total);
+            }
+        }
+        let available = vec![true; rows * width];
+        let digest = number.to_le_bytes();
+        let of = Rows {
+            modalities: width,
+            available: &available,
+            group: None,
+            stratum: None,
+            digest: &digest,
+        };
+        let permuter = Permuter::new(Scheme::Joint, &of, seed)?;
+        let mut index: Vec<u32> = (0..).take(rows).collect();
+        let clean = self.accuracy(&evidence, &weight, &index);
+        let broken: Vec<f64> = (0..u64::from(self.design.permutations))
+            .map(|draw| {
+                permuter.draw_into(draw, &mut index);
+                self.accuracy(&evidence, &weight, &index)
+            })
+            .collect();
+        Ok(permutation_test(clean, &broken)?)
+    }
+
+    /// Balanced accuracy when row i takes the quality of row `index[i]`.
+    fn accuracy(&self, evidence: &[f64], weight: &[f64], index: &[u32]) -> f64 {
+        let (width, classes) = (self.design.modalities, self.rows_of_class.len());
+        let mut correct = vec![0; classes];
+        let mut fused = vec![0.0; classes];
+        for ((row, &label), &from) in
+            evidence.chunks_exact(width * classes).zip(&self.labels).zip(index)
+        {
+            let weight = &weight[from as usize * width..][..width];
+            fused.fill(0.0);
+            for (own, weight) in row.chunks_exact(classes).zip(weight) {
+                fused.iter_mut().zip(own).for_each(|(sum, p)| *sum += weight * p);
+            }
+            correct[label as usize] += u64::from(first_of_most(&fused) == label as usize);
+        }
+        balanced_accuracy(&self.rows_of_class, &correct).unwrap_or(f64::NAN)
+    }
+}
+
+fn first_of_most(values: &[f64]) -> usize {
+    (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
+}
+
+/// The strength at which the largest of so many normal scores, of which one is raised by it, is that one with this chance.
+fn strength(accuracy: f64, classes: usize) -> f64 {
+    let chance = |strength: f64| {
+        // The integral of density(x - strength) cdf(x)^(K - 1), by trapezes from -8 to 8 about the strength.
+        const STEPS: u32 = 1600;
+        let step = 16.0 / f64::from(STEPS);
+        let at = |number: u32| {
+            let z = -8.0 + f64::from(number) * step;
+            let density = libm::exp(-0.5 * z * z) / (2.0 * std::f64::consts::PI).sqrt();
+            density * libm::pow(normal::cdf(z + strength), (classes - 1) as f64)
+        };
+        step * (0..=STEPS).map(at).sum::<f64>()
+    };
+    let (mut below, mut above) = (0.0, 16.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (below + above);
+        if chance(middle) < accuracy { below = middle } else { above = middle }
+    }
+    0.5 * (below + above)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn design(class_sizes: &[u32]) -> Design {
+        Design { class_sizes: class_sizes.to_vec(), modalities: 3, accuracy: 0.7, permutations: 99 }
+    }
+
+    #[test]
+    fn without_alignment_the_level_is_kept_and_with_it_power_grows_with_size() {
+        let of = |sizes: &[u32], alignment| power(&design(sizes), alignment, 0.05, 200, 1).unwrap();
+        let none = of(&[60, 60], 0.5);
+        // 200 studies at 5 %: 3.3 standard deviations above 10.
+        assert!(none.rejected <= 20 && none.gap.abs() < 0.005, "{none:?}");
+        let [small, large] = [&[20, 20][..], &[150, 150]].map(|sizes| of(sizes, 0.65).rejected);
+        assert!(small + 40 < large, "{small} {large}");
+        let [weak, strong] = [0.6, 0.8].map(|alignment| of(&[60, 60], alignment));
+        assert!(weak.gap < strong.gap && weak.rejected < strong.rejected, "{weak:?} {strong:?}");
+        assert_eq!(of(&[60, 60], 0.6), weak, "the same seed gives the same studies");
+    }
+
+    #[test]
+    fn experts_are_as_accurate_as_asked_and_quality_as_aligned() {
+        // Of two classes the difference of two scores is normal of variance 2.
+        let expected = std::f64::consts::SQRT_2 * normal::quantile(0.7);
+        assert!((strength(0.7, 2) - expected).abs() < 1e-6);
+        assert!(strength(0.25, 4) < 1e-6);
+        // Equal weights of many experts are better than one.
+        let alone = power(&design(&[200, 200]), 0.5, 0.05, 20, 3).unwrap().accuracy;
+        assert!(alone > 0.74, "{alone}");
+    }
+
+    #[test]
+    fn what_cannot_be_simulated_is_refused() {
+        let none = |design: Design, alignment| {
+            power(&design, alignment, 0.05, 1, 1).unwrap_err().to_string()
+        };
+        assert!(none(design(&[10]), 0.6).contains("two classes"));
+        assert!(none(Design { modalities: 1, ..design(&[9, 9]) }, 0.6).contains("two modalities"));
+        assert!(none(Design { accuracy: 0.4, ..design(&[9, 9]) }, 0.6).contains("chance, 0.500"));
+        assert!(none(design(&[9, 9]), 1.0).contains("AUROC"));
+        assert!(none(Design { permutations: 0, ..design(&[9, 9]) }, 0.6).contains("permutations"));
+    }
+}

@@ -1,0 +1,175 @@
+//! The seam to an engine: submit, poll, cancel.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::settings::{ExecutorSettings, ResourceSettings};
+
+/// An engine that executes arrays of tasks.
+pub(super) trait Engine: Send + Sync {
+    /// Name for people.
+    fn name(&self) -> &'static str;
+
+    /// Tasks of one array at most.
+    fn array_max(&self) -> u32;
+
+    /// The shell expression for the number of a task within its array, counted from 0.
+    fn task_number(&self) -> String;
+
+    /// Submits an array.
+    fn submit(&self, array: &ArrayRequest<'_>) -> Result<String, EngineError>;
+
+    /// The states of the tasks of arrays, with their numbers counted from 0. A task that is not listed
+    /// is not known to the engine any more.
+    ///
+    /// `arrays`: ids with numbers of tasks.
+    fn poll(&self, arrays: &[(&str, u32)]) -> Result<TaskStates, EngineError>;
+
+    /// Cancels all tasks of arrays.
+    fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError>;
+
+    /// Cancels the tasks of arrays that have not begun, where the engine can.
+    fn cancel_waiting(&self, _arrays: &[&str]) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// What a task's resources are asked for by, to name it in a hint.
+    fn resource_setting(&self, resource: &str) -> String {
+        format!("`resources: {{{resource}}}` of the stage, or [executor.resources.KIND] {resource}")
+    }
+}
+
+/// The states of tasks, by array and number.
+pub(super) type TaskStates = BTreeMap<(String, u32), TaskState>;
+
+/// An array to submit.
+pub(super) struct ArrayRequest<'a> {
+    /// Name for people.
+    pub name: &'a str,
+    /// The script that each task runs.
+    pub script: &'a Path,
+    /// The folder of logs, and the beginning of the name of the array's logs.
+    pub log: (&'a Path, &'a str),
+    /// The number of tasks.
+    pub tasks: u32,
+    /// What each task asks for.
+    pub resources: Resources,
+}
+
+/// What one task asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Resources {
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Wall time of one action.
+    pub time: Option<Duration>,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+impl Resources {
+    /// What an action asks for: by its stage, else by the settings for its kind.
+    pub fn of_job(job: &fuseline_engine::Job, settings: &ExecutorSettings) -> Self {
+        let ResourceSettings { cpu, memory, time, gpus } = settings.resources_of(&job.kind);
+        let limits = &job.limits;
+        Self {
+            cpus: limits.cpu.or(cpu).unwrap_or(1.0).ceil().max(1.0) as u32,
+            memory: limits.memory.or(memory.map(|memory| memory.bytes)),
+            time: limits.time.or(time.map(Into::into)),
+            gpus: limits.gpus.or(gpus).unwrap_or(0),
+        }
+    }
+
+    /// Memory in MiB, rounded up.
+    pub fn memory_mib(&self) -> Option<u64> {
+        self.memory.map(|bytes| bytes.div_ceil(1 << 20))
+    }
+
+    /// The same for as many actions as one task executes one after the other.
+    pub fn for_actions(self, actions: u32) -> Self {
+        Self { time: self.time.map(|time| time * actions), ..self }
+    }
+}
+
+/// State of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TaskState {
+    /// It has not begun, or begins again.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It has ended.
+    Ended(TaskEnd),
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// It ran to its end, well or not: what it left says which. The engine's word for it.
+    Exited(String),
+    /// It was killed for its memory.
+    OutOfMemory,
+    /// It was killed for its time.
+    TimedOut,
+    /// Its node was lost, or took another job in its place. The engine's word for it.
+    Lost(String),
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// An engine that did not do what it was asked.
+#[derive(Debug, Clone)]
+pub(super) struct EngineError {
+    /// A lower-case fragment.
+    pub message: String,
+    /// Whether it may go better later.
+    pub is_transient: bool,
+}
+
+impl EngineError {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_transient: false }
+    }
+}
+
+/// What the commands of engines say when asking again may help: the controller is away or busy, or the
+/// user has as many jobs as are allowed.
+const TRANSIENT: [&str; 12] = [
+    "unable to contact",
+    "connection refused",
+    "connection reset",
+    "timed out",
+    "timeout",
+    "temporarily",
+    "try again",
+    "submit limit",
+    "submitjob",
+    "maxjobcount",
+    "no online server",
+    "connection closed",
+];
+
+/// Runs a command of an engine to its end and gives what it printed.
+pub(super) fn output(command: &mut Command) -> Result<String, EngineError> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output =
+        output.map_err(|error| EngineError::new(format!("{name} cannot be started: {error}")))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = match said.trim() {
+        "" => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        said => said.to_owned(),
+    };
+    let lower = said.to_lowercase();
+    Err(EngineError {
+        is_transient: TRANSIENT.iter().any(|words| lower.contains(words)),
+        message: format!("{name} ended with {}: {said}", output.status),
+    })
+}
