@@ -162,6 +162,7 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         seconds: 12.5,
         counts: Some(counts),
         peak_memory: None,
+        remote: None,
         undelivered: None,
         fuseline_version: "0.1.0".to_owned(),
         workflow: "study".to_owned(),
