@@ -103,7 +103,7 @@ pub fn gaps(rows: &[GapRow], runs: usize) -> Element {
 
 /// A mark of a run: its shape tells as much as its colour.
 fn mark(run: usize, x: f64, y: f64) -> Element {
-    let class = if run / 3 % 2 == 0 { "mark" } else { "mark hollow" };
+    let class = if (run / 3).is_multiple_of(2) { "mark" } else { "mark hollow" };
     match run % 3 {
         0 => element("circle").class(class).num("cx", x).num("cy", y).num("r", 4.0),
         1 => element("rect")

@@ -234,3 +234,16 @@ fn no_figure_holds_a_coordinate_that_is_no_number() {
         }
     }
 }
+
+#[test]
+fn of_models_that_were_trained_elsewhere_nothing_says_that_they_were_fitted() {
+    for (frozen, loaded) in [(true, false), (false, true)] {
+        let mut data = fixture::stressid();
+        (data.settings.frozen, data.settings.loaded) = (frozen, loaded);
+        for text in [html(&data), crate::markdown(&data), crate::latex(&data)] {
+            for word in ["refitted", "was fitted", "were fitted"] {
+                assert!(!text.contains(word), "{frozen} {loaded}: {word}");
+            }
+        }
+    }
+}

@@ -261,9 +261,11 @@ fn stages_section(run: &str, stages: &[StageProgress], graph: Option<&RunGraph>)
         let of = graph.and_then(|graph| graph.stages.iter().find(|of| of.name == stage.name));
         let kinds = of.map(|of| of.kinds.join(", ")).unwrap_or_default();
         let axes = of.map(|of| of.axes.join(" × ")).unwrap_or_default();
-        let mean = (stage.done > 0 && stage.busy > 0.0)
-            .then(|| duration(stage.busy / stage.done as f64))
-            .unwrap_or_default();
+        let mean = if stage.done > 0 && stage.busy > 0.0 {
+            duration(stage.busy / stage.done as f64)
+        } else {
+            String::new()
+        };
         let some = |n: usize| plain(if n == 0 { String::new() } else { count(n) });
         vec![
             link(format!("{address}/stages/{number}"), cut(&stage.name, 80)),

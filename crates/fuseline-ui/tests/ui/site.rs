@@ -140,12 +140,12 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
     let action = |number: usize| ManifestAction {
         stage: 0,
         action: format!("fusion[rule=lr,quality=margin,fold={number}]"),
-        state: if number % 2 == 0 { "done" } else { "cached" }.to_owned(),
+        state: if number.is_multiple_of(2) { "done" } else { "cached" }.to_owned(),
         key: Some(Digest::of(number.to_le_bytes()).to_string().parse().unwrap()),
         outputs: vec![Digest::of(format!("output {number}"))],
-        reason: (number % 2 == 0).then(|| "with.permutations 1000 -> 2000".to_owned()),
+        reason: (number.is_multiple_of(2)).then(|| "with.permutations 1000 -> 2000".to_owned()),
         attempts: None,
-        seconds: (number % 2 == 0).then_some(0.25),
+        seconds: (number.is_multiple_of(2)).then_some(0.25),
         cpu_seconds: None,
         error: None,
     };
