@@ -1,4 +1,5 @@
-//! A bucket of S3 in this process that does what it is told: it serves, and it fails, lies and dawdles.
+//! A bucket of S3 in this process that does what it is told: it serves, and it fails, lies and
+//! dawdles.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +13,7 @@ pub const ACCESS_KEY: &str = "AKIAHOSTILEBUCKET";
 /// See [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "wJalrXUtnFEMIsecretsecret";
 
-/// What a bucket does to requests.
+/// Misbehaviour of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing: it serves.

@@ -1,8 +1,10 @@
-//! Caches that are shared through a remote: a folder, a bucket, and one that does what it should not.
+//! Caches that are shared through a remote: a folder, a bucket, and one that does what it should
+//! not.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use fuseline_tests::bucket::{self, ACCESS_KEY, Bucket, Fault, SECRET_KEY};
@@ -75,6 +77,16 @@ fn folder() -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
+/// The outputs of a machine without a remote.
+fn expected_outputs() -> &'static [Vec<u8>; 2] {
+    static EXPECTED: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    EXPECTED.get_or_init(|| {
+        let machine = Machine::new("", Server::None);
+        machine.run(&[]);
+        machine.outputs()
+    })
+}
+
 /// The warnings about the remote.
 fn warnings(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.starts_with("warning: remote ")).collect()
@@ -83,8 +95,6 @@ fn warnings(said: &str) -> Vec<&str> {
 /// Expects that a machine makes the right results itself, says why in one line, and soon.
 #[track_caller]
 fn makes_everything_itself(bucket: &Bucket, fault: Fault, because: &str) {
-    let expected = Machine::new("", Server::None);
-    expected.run(&[]);
     bucket.fail(fault);
     let machine = Machine::of_bucket(bucket);
     let started = Instant::now();
@@ -92,7 +102,7 @@ fn makes_everything_itself(bucket: &Bucket, fault: Fault, because: &str) {
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     // Of an action whose record came and whose objects nobody needed there is nothing to make.
     assert!(run["executed"].as_u64() >= Some(ACTIONS - 4), "{said}");
-    assert!(machine.outputs() == expected.outputs());
+    assert!(machine.outputs() == *expected_outputs());
     let [warning] = warnings(&said)[..] else { panic!("one warning: {said}") };
     assert!(warning.contains(because), "{warning}");
     // Nothing of what it gave is among what this machine believes.
@@ -360,7 +370,8 @@ fn a_real_client_of_s3_and_a_server_of_others_agree() {
         assert!(Instant::now() < give_up, "moto does not listen");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let make = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', \
+    let make = "import boto3, sys; \
+                boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', \
                 aws_access_key_id='a', aws_secret_access_key='b').create_bucket(Bucket='lab')";
     let made = Command::new("python3").args(["-c", make, &format!("http://{address}")]).output();
     assert!(made.is_ok_and(|made| made.status.success()));

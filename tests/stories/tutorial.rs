@@ -81,3 +81,37 @@ fn a_newcomer_can_follow_the_tutorial() {
     lab.run(["run", workflow, "--set", "permutations=20", "--set", "examples=120"]).success();
     assert!(lab.path("results/my-next-study/report.html").exists());
 }
+
+#[test]
+fn the_reference_of_the_language_runs_and_names_every_key_and_function() {
+    let page = fs::read_to_string(root().join("docs/language.md")).expect("there is a page");
+    let lab = Lab::new();
+    let program = fuseline();
+    let folder = program.parent().expect("it lies in a folder");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a PATH"));
+    for Block { comment, language, text } in blocks(&page) {
+        match comment.strip_prefix("file: ") {
+            Some(file) => lab.write(file, text),
+            None if language == "sh" => {
+                let mut shell = Command::new("sh");
+                shell.args(["-e", "-c", &text]).current_dir(lab.path("")).env("PATH", &path);
+                let ran = shell.output().expect("there is a shell");
+                assert!(ran.status.success(), "{text}{}", String::from_utf8_lossy(&ran.stderr));
+            }
+            None => {}
+        }
+    }
+    assert!(lab.path("results/study/noise.parquet").exists());
+    for function in fuseline_workflow::functions() {
+        let row = format!("| `{}` | {} |", function.signature, function.doc);
+        assert!(page.contains(&row), "docs/language.md lacks {row}");
+    }
+    let schema = lab.run(["schema"]).json();
+    let keys = |of: &serde_json::Value| -> Vec<String> {
+        of["properties"].as_object().expect("an object").keys().cloned().collect()
+    };
+    for key in keys(&schema).into_iter().chain(keys(&schema["$defs"]["stage"])) {
+        assert!(page.contains(&format!("| `{key}` |")), "docs/language.md lacks {key}");
+    }
+    assert!(lab.run(["check", "study.yaml"]).success().stderr().is_empty());
+}

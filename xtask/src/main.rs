@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
 mod soak;
+mod words;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ tasks:
   test    build everything and run all the tests
   wheel   build everything for distribution and put it into a Python wheel under target/wheels
   soak    build everything, kill runs at random moments and compare every byte: [KILLS, default 200] [SEED]
+  words   how plainly the source is written: openings of comments, long lines, names
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "wheel" => wheel(),
         "soak" => soak(),
+        "words" => root().and_then(|root| words::measure(&root)),
         "ci" => ci(),
         _ => Err(USAGE.into()),
     };

@@ -212,7 +212,7 @@ impl Cache {
         cutoff: &Cutoff,
         report: &mut GcReport,
     ) -> Result<(), CacheError> {
-        let Layout { root, runs, leases, workflows, .. } = &self.layout;
+        let Layout { root, runs, leases, workflows, remotes, .. } = &self.layout;
         let of_runs = self.list(runs)?.into_iter().filter(|entry| entry.stat.folder);
         let of_runs = of_runs.map(|entry| runs.join(entry.name));
         let folders = [root, leases, workflows].into_iter().cloned().chain(of_runs);
@@ -221,6 +221,13 @@ impl Cache {
                 if entry.name.ends_with(TEMPORARY) && cutoff.passes(&entry.stat) {
                     self.remove_debris(&folder.join(&entry.name), &entry, options, report)?;
                 }
+            }
+        }
+        // What is kept of a remote, and was not read of late, can be fetched again.
+        for remote in self.list(remotes)?.into_iter().filter(|entry| entry.stat.folder) {
+            let folder = remotes.join(remote.name);
+            for entry in self.list(&folder)?.iter().filter(|entry| cutoff.passes(&entry.stat)) {
+                self.remove_debris(&folder.join(&entry.name), entry, options, report)?;
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// The record of an action, if the remote has it. May wait for the remote.
     fn find_action(&self, key: &ActionKey) -> Option<ActionRecord>;
 
-    /// Whether the remote is known to hold an object of this length. Never waits for the remote.
+    /// True when the remote is known to hold an object of this length. Never waits for the remote.
     fn has_object(&self, digest: &Digest, size: u64) -> bool;
 
     /// Fetches objects that this cache lacks into it, as far as the remote gives them. An object
@@ -44,8 +44,8 @@ impl Cache {
         self.remote.as_ref()?.find_action(key)
     }
 
-    /// Fetches those of some objects that are not here from the remote, if there is one. Objects that
-    /// do not come are found missing when they are read.
+    /// Fetches those of some objects that are not here from the remote, if there is one. Objects
+    /// that do not come are found missing when they are read.
     pub fn fetch_objects(&self, digests: impl Iterator<Item = Digest>) {
         let Some(remote) = &self.remote else { return };
         let is_missing = |digest: &Digest| self.store.stat(&self.layout.object(digest)).is_err();
@@ -93,13 +93,16 @@ impl Cache {
         self.publish(&self.remote_file(remote, name)?, &[bytes])
     }
 
-    /// The bytes of such a file, or none.
+    /// The bytes of such a file, or none. A collection takes those that were not read of late.
     pub fn read_remote_file(
         &self,
         remote: &str,
         name: &str,
     ) -> Result<Option<Vec<u8>>, CacheError> {
-        self.read_if_there(&self.remote_file(remote, name)?)
+        let path = self.remote_file(remote, name)?;
+        // A cache that cannot be written cannot be collected either.
+        let _ = self.store.touch(&path);
+        self.read_if_there(&path)
     }
 
     /// Removes such a file, if it is there.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{RULES, library};
-use fuseline_host::check::{CheckReport, Verdict, check};
+use fuseline_host::check::{CheckReport, Given, Verdict, check};
 use fuseline_host::scaffold::{Language, new_rule};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram};
 use fuseline_tests::has_python;
@@ -20,7 +20,7 @@ fn run(path: &Path) -> CheckReport {
         program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
         arguments: vec![WORKER_ARGUMENT.into()],
     };
-    check(path, &program)
+    check(path, &Given::default(), &program)
 }
 
 fn lines(report: &CheckReport) -> String {

@@ -35,7 +35,8 @@ pub enum AddressError {
     Empty,
     /// It has a user, a password, a query or a fragment.
     #[error(
-        "the address of the remote holds a user, a password or a query; credentials are read from the environment alone"
+        "the address of the remote holds a user, a password or a query; credentials are read from \
+         the environment alone"
     )]
     Credentials,
     /// It cannot be parsed.
@@ -43,7 +44,8 @@ pub enum AddressError {
     Malformed(url::ParseError),
     /// Its scheme is not one of those that are known.
     #[error(
-        "no remote has the scheme {0}; there are s3, https, http, gs, az, file, and the path of a folder"
+        "no remote has the scheme {0}; there are s3, https, http, gs, az, file, and the path of a \
+         folder"
     )]
     Scheme(String),
     /// It names no bucket.

@@ -1,10 +1,11 @@
-//! Requests to an object store: bounded in time and bytes, counted, and given up when too many fail.
+//! Requests to an object store: bounded in time and bytes, counted, and given up when too many
+//! fail.
 
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,11 +20,12 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::address::{Place, RemoteAddress};
+use crate::breaker::{Breaker, MAX_FAILURES};
+#[cfg(feature = "tls")]
+use crate::network;
 use crate::redact::redact;
 use crate::report::Counts;
 
-/// So many failures in a row, each after its retries, and the remote is left alone.
-const MAX_FAILURES: u32 = 3;
 /// A transfer that is slower than this is a failure, in bytes a second.
 const MIN_BYTES_PER_SECOND: u64 = 128 << 10;
 /// The most names that are listed at once.
@@ -70,46 +72,6 @@ pub(crate) enum RequestError {
     Failed(String),
 }
 
-/// Counts failures in a row, and says when there were too many.
-#[derive(Debug, Default)]
-pub(crate) struct Breaker {
-    failures: AtomicU32,
-    is_open: AtomicBool,
-    last: Mutex<Option<String>>,
-}
-
-impl Breaker {
-    /// Whether nothing is asked for any more.
-    pub fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
-    }
-
-    /// Takes note of a failure; `at_once` when it will not go better next time.
-    pub fn fail(&self, problem: String, at_once: bool) {
-        // Not a warning: who executes an action is not to blame, and the report says it once.
-        tracing::debug!(%problem, "a request to the remote failed");
-        *self.last() = Some(problem);
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if at_once || failures >= MAX_FAILURES {
-            self.is_open.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes note of an answer.
-    pub fn succeed(&self) {
-        self.failures.store(0, Ordering::Relaxed);
-    }
-
-    /// The last failure.
-    pub fn problem(&self) -> Option<String> {
-        self.last().clone()
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<String>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// An object store, asked from any thread.
 #[derive(Debug)]
 pub(crate) struct Bucket {
@@ -119,24 +81,25 @@ pub(crate) struct Bucket {
     prefix: Location,
     /// The folder, when it is one.
     folder: Option<PathBuf>,
-    /// Whether the store can put an object only if there is none.
+    /// True where the store has put-if-absent.
     has_create: bool,
-    /// Whether the store takes an object in parts.
+    /// True where the store takes an object in parts.
     pub has_parts: bool,
     timeout: Duration,
     pub reads: Breaker,
     pub writes: Breaker,
     pub counts: Counts,
-    /// Whether any request was answered.
+    /// True once any request was answered.
     was_reached: AtomicBool,
-    /// How often it gave what it should not have, in a row or not.
+    /// Number of answers that were not what they should be, in a row or not.
     refusals: AtomicU32,
 }
 
 impl Bucket {
     /// A client of the store at an address. Nothing is asked yet.
     ///
-    /// A folder that is not there is made when it is to be written to; when it cannot, the remote is away.
+    /// A folder that is not there is made when it is to be written to; when it cannot, the remote
+    /// is away.
     pub fn connect(
         address: &RemoteAddress,
         writes: bool,
@@ -207,7 +170,7 @@ impl Bucket {
         })
     }
 
-    /// Whether an object is there, and its length.
+    /// The length of an object, if it is there.
     pub fn head(&self, path: &str) -> Result<u64, RequestError> {
         self.runtime(&self.writes)?;
         self.counts.head.add(1);
@@ -223,7 +186,8 @@ impl Bucket {
         self.get_to(path, max_bytes, &mut bytes).map(|_| bytes.into())
     }
 
-    /// Writes the bytes of an object, of at most so many, to a sink as they come. The inner error is the sink's.
+    /// Writes the bytes of an object, of at most so many, to a sink as they come. The inner error
+    /// is the sink's.
     pub fn get_to(
         &self,
         path: &str,
@@ -273,7 +237,8 @@ impl Bucket {
         }
     }
 
-    /// Stores an object unless there is one: [`RequestError::Exists`] then. `replace`: whatever is there is wrong.
+    /// Stores an object unless there is one: [`RequestError::Exists`] then. `replace`: whatever is
+    /// there is wrong.
     pub fn put(&self, path: &str, bytes: Bytes, replace: bool) -> Result<(), RequestError> {
         self.runtime(&self.writes)?;
         let location = self.location(path);
@@ -299,7 +264,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Begins an object that is sent in parts. It has its name when [`PartsWriter::complete`] returns.
+    /// Begins an object that is sent in parts. It has its name when [`PartsWriter::complete`]
+    /// returns.
     pub fn put_in_parts(&self, path: &str) -> Result<PartsWriter<'_>, RequestError> {
         self.runtime(&self.writes)?;
         let location = self.location(path);
@@ -315,7 +281,7 @@ impl Bucket {
         self.reads.fail(problem, refusals >= MAX_FAILURES);
     }
 
-    /// How long so many bytes may take.
+    /// The time that so many bytes may take.
     fn allowance(&self, bytes: u64) -> Duration {
         self.timeout + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND)
     }
@@ -324,7 +290,8 @@ impl Bucket {
         path.split('/').fold(self.prefix.clone(), |location, part| location.join(part))
     }
 
-    /// Makes the folder of an object with the rights of the remote's folder, so that others may write there too.
+    /// Makes the folder of an object with the rights of the remote's folder, so that others may
+    /// write there too.
     fn make_shared_folder(&self, location: &Location) {
         #[cfg(unix)]
         if let Some(root) = &self.folder {
@@ -482,7 +449,8 @@ fn open_folder(folder: &Path, writes: bool, away: &mut Option<String>) -> Arc<dy
     }))
 }
 
-type Opened = (Arc<dyn ObjectStore>, Location);
+/// A store, and the prefix of all that is in it.
+pub(crate) type Opened = (Arc<dyn ObjectStore>, Location);
 
 fn open_store(
     place: &Place,
@@ -505,101 +473,5 @@ fn open_store(
         Place::Gcs(_) => Err(ConnectError::NotBuilt("the feature `gcs`")),
         #[cfg(not(feature = "azure"))]
         Place::Azure(_) => Err(ConnectError::NotBuilt("the feature `azure`")),
-    }
-}
-
-/// Clients that speak HTTP. Credentials and endpoints come from the environment, as each reads them.
-#[cfg(feature = "tls")]
-mod network {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use object_store::path::Path as Location;
-    use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
-    use url::Url;
-
-    use super::Opened;
-
-    /// Longer than any request may take: deadlines are set around each.
-    const NO_TIMEOUT: &str = "24h";
-
-    fn retries(timeout: Duration) -> RetryConfig {
-        install_crypto();
-        RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: 3,
-            retry_timeout: timeout,
-        }
-    }
-
-    /// Clients take the cryptography of the process; a program that has chosen one keeps it.
-    fn install_crypto() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-
-    fn options(timeout: Duration) -> [(ClientConfigKey, String); 2] {
-        let connect = format!("{}ms", (timeout / 2).as_millis());
-        [
-            (ClientConfigKey::Timeout, NO_TIMEOUT.to_owned()),
-            (ClientConfigKey::ConnectTimeout, connect),
-        ]
-    }
-
-    fn prefix(url: &Url) -> object_store::Result<Location> {
-        Ok(Location::from_url_path(url.path())?)
-    }
-
-    #[cfg(feature = "network")]
-    pub fn open_s3(url: &Url, timeout: Duration) -> object_store::Result<Opened> {
-        use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-        let bucket = url.host_str().unwrap_or_default();
-        let mut builder =
-            AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries(timeout));
-        for (key, value) in options(timeout) {
-            builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
-        }
-        Ok((Arc::new(builder.build()?), prefix(url)?))
-    }
-
-    #[cfg(feature = "network")]
-    pub fn open_http(url: &Url, timeout: Duration) -> object_store::Result<Opened> {
-        use object_store::http::HttpBuilder;
-        let mut builder = HttpBuilder::new().with_url(url.as_str()).with_retry(retries(timeout));
-        for (key, value) in options(timeout) {
-            builder = builder.with_config(key, value);
-        }
-        // Written as http, it is meant so.
-        if url.scheme() == "http" {
-            builder = builder.with_config(ClientConfigKey::AllowHttp, "true");
-        }
-        Ok((Arc::new(builder.build()?), Location::default()))
-    }
-
-    #[cfg(feature = "gcs")]
-    pub fn open_gcs(url: &Url, timeout: Duration) -> object_store::Result<Opened> {
-        use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-        let mut builder = GoogleCloudStorageBuilder::from_env()
-            .with_bucket_name(url.host_str().unwrap_or_default())
-            .with_retry(retries(timeout));
-        for (key, value) in options(timeout) {
-            builder = builder.with_config(GoogleConfigKey::Client(key), value);
-        }
-        Ok((Arc::new(builder.build()?), prefix(url)?))
-    }
-
-    #[cfg(feature = "azure")]
-    pub fn open_azure(url: &Url, timeout: Duration) -> object_store::Result<Opened> {
-        use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-        let mut builder = MicrosoftAzureBuilder::from_env()
-            .with_container_name(url.host_str().unwrap_or_default())
-            .with_retry(retries(timeout));
-        for (key, value) in options(timeout) {
-            builder = builder.with_config(AzureConfigKey::Client(key), value);
-        }
-        Ok((Arc::new(builder.build()?), prefix(url)?))
     }
 }

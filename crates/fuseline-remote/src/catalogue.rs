@@ -11,7 +11,7 @@ use crate::pack::{MAX_UNPACKED_BYTES, Pack, PackName};
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     packs: Vec<ScopedPack>,
-    /// Where the record of a key lies: the pack, and the place among its records.
+    /// The places of records by key: the pack, and the number within it.
     records: BTreeMap<ActionKey, (usize, usize)>,
     /// The lengths of all objects that records name.
     objects: BTreeMap<Digest, u64>,
@@ -27,12 +27,12 @@ struct ScopedPack {
 }
 
 impl Catalogue {
-    /// Whether a pack is there.
+    /// True when a pack is there.
     pub fn has(&self, scope: &str, name: &PackName) -> bool {
         self.packs.iter().any(|of| of.scope == scope && of.name == *name)
     }
 
-    /// Whether more is held in memory.
+    /// True while more may be held in memory.
     pub fn has_room(&self) -> bool {
         self.bytes < MAX_UNPACKED_BYTES
     }

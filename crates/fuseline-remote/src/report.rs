@@ -35,7 +35,7 @@ pub struct RemoteReport {
     pub bytes_sent: u64,
     /// Requests; one that was tried again counts once.
     pub requests: Requests,
-    /// What went wrong, in one line: the results are right all the same.
+    /// All that went wrong, in one line: the results are right all the same.
     pub warning: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::remote::{LAYOUT, RemoteCache, Shared, lock};
 
-/// What became of a push or a pull.
+/// Result of a push or a pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Transfer {
     /// Actions that were asked for.
@@ -34,7 +34,8 @@ pub struct RemoteStatus {
 }
 
 impl RemoteCache {
-    /// Sends actions that this cache has and the remote lacks. [`RemoteCache::finish`] waits for it.
+    /// Sends actions that this cache has and the remote lacks. [`RemoteCache::finish`] waits for
+    /// it.
     pub fn push(&self, keys: &BTreeSet<ActionKey>) -> Transfer {
         let mut transfer = Transfer { actions: keys.len() as u64, ..Transfer::default() };
         for key in keys {
@@ -95,7 +96,7 @@ impl RemoteCache {
 }
 
 impl Shared {
-    /// Whether the remote has the record of an action, as far as its packs say now.
+    /// True when the remote has the record of an action, as its packs say now.
     fn is_known(&self, key: &ActionKey) -> bool {
         let mut state = lock(&self.state);
         loop {

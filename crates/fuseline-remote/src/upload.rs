@@ -28,7 +28,7 @@ const ASK_FIRST_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 const PACK_EVERY: Duration = Duration::from_secs(600);
 /// The most bytes of records in one pack, before it is packed.
 const MAX_RECORD_BYTES: usize = 64 << 20;
-/// How often the queue is looked at while a run waits for it.
+/// Time between two looks at the queue while a run waits for it.
 const POLL: Duration = Duration::from_millis(5);
 /// So many packs of a workflow become one.
 const MERGE_PACKS: usize = 16;
@@ -191,8 +191,8 @@ impl Shared {
         Some(())
     }
 
-    /// Sends an object in parts, each read from the cache when its turn comes. It gets its name once all that was read
-    /// is known to be what it should be.
+    /// Sends an object in parts, each read from the cache when its turn comes. It gets its name
+    /// once all that was read is known to be what it should be.
     fn send_in_parts(&self, digest: &Digest, path: &str) -> Option<Result<(), RequestError>> {
         let mut upload = match self.bucket.put_in_parts(path) {
             Ok(upload) => upload,
@@ -255,7 +255,8 @@ impl Shared {
         }
     }
 
-    /// A pack of records; with those of the workflow's other packs, which it then replaces, when there are many of these.
+    /// A pack of records; with those of the workflow's other packs, which it then replaces, when
+    /// there are many of these.
     fn encode_pack(
         &self,
         scope: &str,

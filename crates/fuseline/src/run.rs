@@ -120,7 +120,7 @@ impl Study {
                     failed: 0,
                     skipped: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
-                    remote,
+                    remote: remote.map(|report| *report),
                     cautions,
                     action_warnings: Vec::new(),
                     outputs,

@@ -59,7 +59,7 @@ pub(crate) enum Repetition {
         /// The cautions of its actions.
         cautions: Vec<Caution>,
         /// Traffic with the remote, when there is one.
-        remote: Option<RemoteReport>,
+        remote: Option<Box<RemoteReport>>,
     },
     /// It must be planned.
     Changed(Box<RunHandle>),
@@ -109,7 +109,7 @@ pub(crate) fn repeat(
         RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Error::failed)?;
     action_log::begin(&cache.runs_folder().join(record.id()));
     cache.write_run_file(record.id(), CONTEXT_FILE, &[context])?;
-    let remote = handle.finish_remote(&mut record, options, observer);
+    let remote = handle.finish_remote(&mut record, options, observer).map(Box::new);
     let mut observe = |event: &_| observer(RunProgress::Event(event));
     let end = record.finish_unchanged(stages, manifest, &mut observe).map_err(Error::failed)?;
     observe(&end);

@@ -197,3 +197,34 @@ fn what_nobody_writes_any_more_goes_wherever_it_lies() {
     assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, left.len() - 1);
     assert!(left.iter().all(|path| !path.exists()));
 }
+
+#[test]
+fn what_is_kept_of_a_remote_goes_when_it_was_not_read_of_late() {
+    let (folder, cache) = three_runs();
+    for name in ["old", "read", "new"] {
+        cache.write_remote_file("0123", name, b"pack").unwrap();
+    }
+    fs::write(folder.path().join("remotes/0123/.1-2-3.tmp"), "torn").unwrap();
+    age(&folder.path().join("remotes"), LONG);
+    assert_eq!(cache.read_remote_file("0123", "read").unwrap().unwrap(), b"pack");
+    cache.write_remote_file("0123", "new", b"pack").unwrap();
+    assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, 2);
+    assert_eq!(cache.remote_files("0123").unwrap(), ["new", "read"]);
+    assert!(cache.write_remote_file("../x", "name", b"").is_err());
+    assert!(cache.read_remote_file("0123", "../../format").is_err());
+}
+
+#[test]
+fn an_object_from_elsewhere_is_stored_under_its_own_name_or_not_at_all() {
+    let (_folder, cache) = three_runs();
+    let digest = Digest::of(b"right");
+    let receive = |bytes: &[u8]| {
+        let write = |object: &mut crate::ObjectWriter<'_>| std::io::Write::write_all(object, bytes);
+        cache.receive_object(&digest, write).unwrap().unwrap()
+    };
+    let before = cache.status().unwrap().objects;
+    assert!(!receive(b"wrong") && !receive(b"right and more") && !receive(&vec![1; 1 << 20]));
+    assert_eq!(cache.status().unwrap().objects, before);
+    assert!(receive(b"right"));
+    assert_eq!(cache.get_object(&digest).unwrap().unwrap(), &b"right"[..]);
+}

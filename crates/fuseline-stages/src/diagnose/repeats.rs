@@ -284,11 +284,18 @@ mod tests {
     use super::*;
     use crate::testing::run;
 
+    /// The header, the row, and what is cautioned.
+    struct Summary {
+        head: Vec<String>,
+        row: Vec<String>,
+        cautions: Vec<String>,
+    }
+
     fn summarised(
         options: serde_json::Value,
         gaps: &[f64],
         splits: bool,
-    ) -> Result<(Vec<String>, Vec<String>, Vec<String>), StageError> {
+    ) -> Result<Summary, StageError> {
         let finding = |repeat: usize, gap: f64| Findings {
             axes: vec!["rule".to_owned(), "repeat".to_owned()],
             modalities: Vec::new(),
@@ -319,13 +326,17 @@ mod tests {
         let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        Ok((cells(lines[0]), cells(lines[1]), outputs.cautions().to_vec()))
+        Ok(Summary {
+            head: cells(lines[0]),
+            row: cells(lines[1]),
+            cautions: outputs.cautions().to_vec(),
+        })
     }
 
     #[test]
     fn both_sources_of_variation_stand_side_by_side_and_the_mean_is_tested_as_one_data_set() {
         let gaps = [0.02, 0.05, -0.01, 0.04, 0.03];
-        let (head, row, cautions) = summarised(json!({}), &gaps, true).unwrap();
+        let Summary { head, row, cautions } = summarised(json!({}), &gaps, true).unwrap();
         let value = |name: &str| -> f64 {
             row[head.iter().position(|column| column == name).unwrap()].parse().unwrap()
         };
@@ -349,11 +360,11 @@ mod tests {
 
     #[test]
     fn without_splits_nothing_is_tested_and_an_axis_that_changes_nothing_is_told() {
-        let (head, row, cautions) = summarised(json!({}), &[0.02; 3], false).unwrap();
+        let Summary { head, row, cautions } = summarised(json!({}), &[0.02; 3], false).unwrap();
         let at = head.iter().position(|column| column == "p_value").unwrap();
         assert_eq!(row[at], "");
         assert!(cautions[0].contains("change nothing: all repetitions of lr are equal"));
-        let error = summarised(json!({ "axes": ["seed"] }), &[0.02], false).unwrap_err();
+        let error = summarised(json!({ "axes": ["seed"] }), &[0.02], false).err().unwrap();
         assert_eq!(error.message, "the findings have no axis seed");
     }
 }
