@@ -10,6 +10,7 @@
 )]
 
 pub mod bucket;
+pub mod devtools;
 pub mod kills;
 
 use std::ffi::OsStr;

@@ -86,10 +86,10 @@ class Run:
         )
 
     def _repr_html_(self) -> str:
-        try:
-            return frame(self.report())
-        except FuselineError:
-            return f"<pre>{html.escape(repr(self))}</pre>"
+        code, stdout, _ = _call(["report", self.id, *_cache_option(self._cache), "--fragment"])
+        if code == 0:
+            return stdout
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def frame(page: str, height: int = 720) -> str:

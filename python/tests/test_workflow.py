@@ -21,7 +21,10 @@ def test_a_workflow_is_checked_planned_run_and_read(tmp_path):
     findings = run.findings
     assert len(findings) > 1 and "gap" in findings.columns
     assert findings["gap"].dtype.kind == "f"
-    assert "<iframe" in run._repr_html_() and "<table" in findings._repr_html_()
+    cell = run._repr_html_()
+    assert cell.startswith('<div class="fuseline-report"><style>@scope (.fuseline-report)')
+    assert "<script" not in cell and "Does the fused decision use quality?" in cell
+    assert "<table" in findings._repr_html_()
     again = fuseline.run(QUICKSTART, cache=cache, out=out, quiet=True)
     assert again.executed == 0
     pandas = pytest.importorskip("pandas")

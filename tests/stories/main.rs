@@ -25,6 +25,7 @@ mod midfusion;
 mod plans;
 mod plugins;
 mod remote;
+mod reproduce;
 mod results;
 mod settings;
 mod sources;

@@ -1,5 +1,6 @@
 //! Objects and action records.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use crate::layout::{DAMAGED, DOOMED, FADED, Layout, temporary_beside, with_end};
 use crate::lease::Lease;
 use crate::object::{ObjectReader, ObjectWriter};
 use crate::record::ActionRecord;
+use crate::regular::open_regular;
 use crate::remote::Remote;
 use crate::store::{LocalStore, Stat, Store};
 
@@ -150,6 +152,17 @@ impl Cache {
             }
         }
         Ok(None)
+    }
+
+    /// Opens an object as a file, to read parts of it; none when it is not there. Leaves no trace: its bytes are not
+    /// checked, and a damaged one stays where it is.
+    pub fn open_object_file(&self, digest: &Digest) -> Result<Option<File>, CacheError> {
+        let path = self.layout.object(digest);
+        match open_regular(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CacheError::read(&path)(error)),
+        }
     }
 
     /// Whether an object of this length can be had: it is here, or the remote is known to hold it. Its bytes are not

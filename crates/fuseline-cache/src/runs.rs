@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -13,6 +14,7 @@ use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::lease::{Lease, is_held};
+use crate::regular::open_regular;
 
 /// How the lease files of runs begin; those of actions are bare keys.
 pub(crate) const RUN_LEASE: &str = "run-";
@@ -92,6 +94,22 @@ impl Cache {
             Err(error) => return Err(CacheError::read(&self.layout.runs)(error)),
         };
         Ok(entries.into_iter().filter(|entry| entry.stat.folder).map(|entry| entry.name).collect())
+    }
+
+    /// Whether the process of a run is alive.
+    pub fn is_run_alive(&self, id: &str) -> Result<bool, CacheError> {
+        check_name(id)?;
+        Ok(is_held(&self.layout.leases.join(format!("{RUN_LEASE}{id}"))))
+    }
+
+    /// Opens a file in the folder of a run, to read parts of it; none when it is not there.
+    pub fn open_run_file(&self, id: &str, name: &str) -> Result<Option<File>, CacheError> {
+        let path = self.run_file(id, name)?;
+        match open_regular(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CacheError::read(&path)(error)),
+        }
     }
 
     /// Writes a file into the folder of a run, one part after the other: whole or not at all.

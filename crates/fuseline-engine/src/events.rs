@@ -2,12 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The form of event logs that is written, and the only one that is read.
+pub const EVENT_LOG_FORMAT: u32 = 1;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The run began.
     RunStarted {
+        /// The form of the log that this event begins: [`EVENT_LOG_FORMAT`]. 0 in logs from before there was one.
+        #[serde(default)]
+        format: u32,
         /// Its id.
         run: String,
         /// The workflow's name.

@@ -64,6 +64,18 @@ pub struct Job {
     pub(crate) fields: Vec<Field>,
 }
 
+impl Job {
+    /// The artifacts that it reads.
+    pub fn inputs(&self) -> &[ResolvedInput] {
+        &self.inputs
+    }
+
+    /// The fields of its key: name and value.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+}
+
 /// Bounds on the execution of an action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

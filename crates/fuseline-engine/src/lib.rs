@@ -39,7 +39,7 @@ pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
 pub use discovered::{DiscoveredFile, ReadFile, is_discovered, read_discovered};
 pub use error::{Class, StageError};
-pub use events::Event;
+pub use events::{EVENT_LOG_FORMAT, Event};
 pub use execute::{
     ActionFailure, ActionState, ExecuteError, Execution, Outcome, PreviousRun, RunOptions, execute,
 };
@@ -51,7 +51,10 @@ pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
-pub use manifest::{Manifest, ManifestAction, ManifestError, ManifestStage};
+pub use manifest::{
+    ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestError,
+    ManifestStage,
+};
 pub use plan::{ActionId, Plan};
 pub use plan_builder::Depth;
 pub use plan_check::{PlanSite, PlannedAction};
@@ -59,5 +62,7 @@ pub use provenance::{action_label, file_name};
 pub use resolve::ResolvedInput;
 pub use row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 pub use rows::{Fold, Rows};
-pub use run_record::{RecordError, RunId, RunRecord, Unchanged, peak_memory, previous_keys};
+pub use run_record::{
+    EVENTS_FILE, RecordError, RunId, RunRecord, Unchanged, peak_memory, previous_keys,
+};
 pub use services::Services;

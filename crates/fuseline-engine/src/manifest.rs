@@ -14,7 +14,7 @@ use crate::cautions::Caution;
 pub const MANIFEST_FORMAT: u32 = 2;
 
 /// The name of its file in the folder of a run.
-pub(crate) const FILE: &str = "manifest.json";
+pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// What a run leaves behind when it ends: about the run, and from the version on about its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Manifest {
     pub started_at: u64,
     /// How long it took.
     pub seconds: f64,
+    /// How many of its actions ended in each state; none in manifests from before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<ActionCounts>,
     /// The most memory that the process had at once, in bytes, where that is known.
     pub peak_memory: Option<u64>,
     /// Why its outputs could not be delivered, when they could not.
@@ -56,6 +59,19 @@ pub struct Manifest {
     pub cautions: Vec<Caution>,
     /// The actions that the run wanted, in the plan's order.
     pub actions: Vec<ManifestAction>,
+}
+
+/// Numbers of actions by their last states.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionCounts {
+    /// Found in the cache.
+    pub cached: usize,
+    /// Executed.
+    pub done: usize,
+    /// Executed, and failed.
+    pub failed: usize,
+    /// Not tried.
+    pub skipped: usize,
 }
 
 /// A stage in a manifest.
@@ -135,7 +151,7 @@ impl Manifest {
     /// The manifest of a run.
     pub fn of(cache: &Cache, run: &str) -> Result<Self, ManifestError> {
         let missing = || ManifestError::Missing { run: run.to_owned() };
-        Self::decode(run, &cache.read_run_file(run, FILE)?.ok_or_else(missing)?)
+        Self::decode(run, &cache.read_run_file(run, MANIFEST_FILE)?.ok_or_else(missing)?)
     }
 
     /// Reads the bytes of a manifest. Never panics, whatever they are.

@@ -162,6 +162,18 @@ impl<'a> Plan<'a> {
         site
     }
 
+    /// The stage kinds of a stage, by name: several where `uses` depends on an axis.
+    pub fn kinds_of(&self, stage: usize) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for variant in &self.stages[stage].variants {
+            let name = self.kinds.get(variant.kind).spec.name.as_str();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The stage kind of an action, by name.
     pub fn kind_name(&self, action: ActionId) -> &str {
         let (stage, index) = self.stage_of(action);

@@ -15,11 +15,16 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
-use crate::events::Event;
+use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
-use crate::manifest::{FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage};
+use crate::manifest::{
+    ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage,
+};
 use crate::plan::{ActionId, Plan};
 use crate::provenance::plugin;
+
+/// The name of the event log in the folder of a run.
+pub const EVENTS_FILE: &str = "events.jsonl";
 
 /// As many bytes are usual for an action in a manifest.
 const ACTION: usize = 256;
@@ -95,11 +100,11 @@ impl<'a> RunRecord<'a> {
         stages: Vec<(String, usize)>,
     ) -> Result<Self, RecordError> {
         let folder = cache.new_run(&run.id)?;
-        let events = std::fs::File::create_new(folder.join("events.jsonl"))?;
+        let events = std::fs::File::create_new(folder.join(EVENTS_FILE))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
         let mut record =
             Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
-        record.note(&Event::RunStarted { run: id, workflow, stages });
+        record.note(&Event::RunStarted { format: EVENT_LOG_FORMAT, run: id, workflow, stages });
         Ok(record)
     }
 
@@ -157,7 +162,8 @@ impl<'a> RunRecord<'a> {
         remembered?;
         let AboutBoth { now, next } = about?;
         let next = next.map(|manifest| Unchanged { stages: plan.stages(), manifest });
-        let mut end = || self.end(outcome.status(), outcome.undelivered.as_deref(), &now);
+        let counts = counts(plan, outcome);
+        let mut end = || self.end(outcome.status(), counts, outcome.undelivered.as_deref(), &now);
         let keep = || keep(next);
         let (end, ()) = match threads {
             false => (end(), keep()),
@@ -173,18 +179,21 @@ impl<'a> RunRecord<'a> {
         manifest: &[u8],
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Event, RecordError> {
+        let cached = stages.iter().map(|(_, actions)| actions).sum();
         for (stage, actions) in stages {
             let event = Event::Cached { stage, actions };
             observe(&event);
             self.note(&event);
         }
-        self.end("ok", None, &[manifest])
+        let counts = ActionCounts { cached, ..ActionCounts::default() };
+        self.end("ok", counts, None, &[manifest])
     }
 
     /// Notes the end and writes the manifest: what is about this run, and what is about its plan.
     fn end(
         &mut self,
         status: &str,
+        counts: ActionCounts,
         undelivered: Option<&str>,
         about_plan: &[impl AsRef<[u8]>],
     ) -> Result<Event, RecordError> {
@@ -200,6 +209,7 @@ impl<'a> RunRecord<'a> {
             status,
             started_at: self.run.started_at,
             seconds: self.run.started.elapsed().as_secs_f64(),
+            counts,
             peak_memory: peak_memory(),
             undelivered,
             remote: self.remote.as_ref(),
@@ -210,7 +220,7 @@ impl<'a> RunRecord<'a> {
         head.push(b',');
         let mut parts = vec![&head[..]];
         parts.extend(about_plan.iter().map(AsRef::as_ref));
-        self.cache.write_run_file(&self.run.id, FILE, &parts)?;
+        self.cache.write_run_file(&self.run.id, MANIFEST_FILE, &parts)?;
         Ok(end)
     }
 }
@@ -221,6 +231,21 @@ pub struct Unchanged {
     pub stages: Vec<(String, usize)>,
     /// What the manifest says of the plan, in parts.
     pub manifest: Vec<Bytes>,
+}
+
+/// Counts the actions that the run wanted by their last states.
+fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
+    let wanted = (0..plan.actions).filter(|&action| plan.wants(action));
+    let mut counts = ActionCounts::default();
+    for state in wanted.map(|action| outcome.states[action as usize]) {
+        match state {
+            ActionState::Cached => counts.cached += 1,
+            ActionState::Done => counts.done += 1,
+            ActionState::Failed => counts.failed += 1,
+            _ => counts.skipped += 1,
+        }
+    }
+    counts
 }
 
 /// Remembers the keys of all actions whose outputs are there.
@@ -238,6 +263,7 @@ struct AboutRun<'a> {
     status: &'a str,
     started_at: u64,
     seconds: f64,
+    counts: ActionCounts,
     peak_memory: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,

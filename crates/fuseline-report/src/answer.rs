@@ -4,6 +4,7 @@ use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
 use crate::made_of::{made_of, reads_labels};
+use crate::uses::{Use, terms, uses};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
 /// What the report says first.
@@ -13,6 +14,10 @@ pub struct Answer {
     pub headline: String,
     /// The class that colours it, as of a [`Reading`].
     pub tone: &'static str,
+    /// Which rules use which quality, the largest gap first.
+    pub uses: Vec<Use>,
+    /// What was tested, and what the words mean.
+    pub terms: String,
     /// What stands behind it: one full sentence a reading that occurs, then cautions.
     pub sentences: Vec<String>,
     /// How many native conditions have each reading that occurs, strongest first.
@@ -42,14 +47,26 @@ pub fn answer(data: &ReportData) -> Answer {
         .filter(|(_, count)| *count > 0)
         .collect();
     let (headline, tone) = headline(data, &counts, native.len());
-    let mut sentences: Vec<String> =
-        counts.iter().map(|(reading, count)| sentence(*reading, *count, &native, data)).collect();
+    let uses = uses(data, &verdicts);
+    // What has a sentence of its own needs none among others.
+    let each: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
+    let is_told = |row: &FindingRow| each.iter().any(|&place| data.findings[place] == *row);
+    let all_told = |reading: Reading| {
+        let mut rows = native.iter().filter(|(_, found)| *found == reading);
+        reading != Reading::EvidenceDerived && rows.all(|(row, _)| is_told(row))
+    };
+    let mut sentences: Vec<String> = counts
+        .iter()
+        .filter(|(reading, _)| !all_told(*reading))
+        .map(|(reading, count)| sentence(*reading, *count, &native, data))
+        .collect();
     sentences.extend(decisions(&native));
     sentences.extend(gains(&native, data));
-    sentences.extend(made_of(data));
+    sentences.extend(made_of(data, |row| !is_told(row)));
     sentences.extend(not_counted(data));
     sentences.extend(cautions(&checks, &counts, &native, data));
-    Answer { headline, tone, sentences, counts, checks, verdicts }
+    let terms = terms(data, native.len());
+    Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
 }
 
 fn headline(
@@ -163,7 +180,7 @@ fn sentence(
 ) -> String {
     let rows: Vec<&FindingRow> =
         native.iter().filter(|(_, found)| *found == reading).map(|(row, _)| *row).collect();
-    let conditions = counted(count, "condition");
+    let conditions = format!("{}{}", counted(count, "condition"), named(&rows, native.len()));
     let margin = data
         .settings
         .equivalence_margin
@@ -236,6 +253,18 @@ fn sentence(
         ),
         _ => format!("{conditions}: not tested."),
     }
+}
+
+/// The points of some rows in brackets, unless they are all there are, or a crowd.
+fn named(rows: &[&FindingRow], all: usize) -> String {
+    if rows.len() == all || rows.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<String> = rows.iter().take(3).map(|row| point_values(&row.point)).collect();
+    if rows.len() > 3 {
+        names.push(format!("{} more", rows.len() - 3));
+    }
+    format!(" ({})", names.join("; "))
 }
 
 /// The critical values of several tests, and what they would detect with 80 % power.

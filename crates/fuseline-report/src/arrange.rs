@@ -10,7 +10,7 @@ pub struct Arrangement {
     pub column_axis: Option<String>,
     /// Its values, in order of appearance.
     pub columns: Vec<String>,
-    /// Positive controls first, then negative ones, then native conditions.
+    /// Native conditions first, then positive controls, then negative ones.
     pub groups: Vec<Group>,
 }
 
@@ -44,9 +44,9 @@ pub fn arrange(data: &ReportData) -> Arrangement {
         }
     }
     arrangement.groups.sort_by_key(|group| match group.control {
-        Control::Positive => 0,
-        Control::Negative => 1,
-        Control::Native => 2,
+        Control::Native => 0,
+        Control::Positive => 1,
+        Control::Negative => 2,
     });
     arrangement
 }

@@ -258,6 +258,8 @@ pub struct Settings {
     /// Whether the model was fitted elsewhere: nothing was fitted or refitted, and "without quality" is quality held at
     /// its mean or at a stated neutral value.
     pub frozen: bool,
+    /// Whether the workflow loads models that were trained elsewhere, and fits none: nothing was refitted without quality.
+    pub loaded: bool,
 }
 
 impl Settings {
@@ -266,6 +268,8 @@ impl Settings {
     pub const fn reference(&self) -> &'static str {
         if self.frozen {
             "the same model with quality held at its mean"
+        } else if self.loaded {
+            "the same model given quality that says nothing"
         } else {
             "the same rule refitted without quality"
         }
@@ -287,6 +291,7 @@ impl Default for Settings {
             least_moved_share: None,
             interval: "percentile".to_owned(),
             frozen: false,
+            loaded: false,
         }
     }
 }

@@ -14,10 +14,11 @@ mod format;
 mod latex;
 mod made_of;
 mod markdown;
-mod markup;
+pub mod markup;
 mod methods;
 mod page;
 mod palette;
+mod uses;
 mod verdict;
 
 pub use data::{
@@ -28,13 +29,15 @@ pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
-pub use page::html;
+pub use page::{SCRIPT_DIGEST, fragment, html};
+pub use palette::{FIGURE_STYLE, page_colours};
 
-/// The answer in words: the headline, then the sentences that stand behind it.
+/// The answer in words: the headline, then who uses what, and the sentences that stand behind it.
 #[must_use]
 pub fn answer_in_words(data: &ReportData) -> (String, Vec<String>) {
     let answer = answer::answer(data);
-    (answer.headline, answer.sentences)
+    let uses = answer.uses.iter().map(uses::Use::sentence);
+    (answer.headline, uses.chain(answer.sentences).collect())
 }
 
 /// Draws every figure of the report that may stand in a file of its own.

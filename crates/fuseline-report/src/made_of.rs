@@ -24,6 +24,21 @@ const MECHANISMS: [(&str, &str); 3] = [
     ),
 ];
 
+/// The same in short: among which examples quality is exchanged, and what a gap that vanishes then works through.
+const IN_SHORT: [(&str, &str, &str); 3] = [
+    (
+        "conditional_residual",
+        "with what the evidence tells of quality left in place",
+        "it was in the evidence already",
+    ),
+    (
+        "within_correct",
+        "among examples whose experts are right alike",
+        "it works through which expert is right",
+    ),
+    ("within_class", "among examples of one label", "it works through the label itself"),
+];
+
 /// What became of a gap under another scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Remains {
@@ -40,13 +55,57 @@ pub fn reads_labels(scheme: &str) -> bool {
     ["within_class", "within_correct"].contains(&scheme)
 }
 
-/// One sentence for each way in which detected gaps work, with the conditions and what their gaps fall to; nothing where the
+/// What the gap of one detected condition is made of, in words; none where the schemes that would tell were not run.
+pub fn mechanism(row: &FindingRow, data: &ReportData) -> Option<String> {
+    let mut parts = Vec::new();
+    let mut kept = Vec::new();
+    for (name, among, works) in IN_SHORT {
+        let Some(partner) = partner(row, name, data) else { continue };
+        let gap = points_pp(partner.gap);
+        let gap = gap.trim_start_matches('+');
+        if explains(row, name, partner, data) {
+            let open = match remains(partner, &data.settings) {
+                Remains::Undetected => ", which is not shown to be none",
+                _ => "",
+            };
+            parts.push(format!("{gap} {among}{open}: {works}"));
+        } else if !(unmoved(partner) && name != "conditional_residual") {
+            kept.push(format!("{gap} {among}"));
+        }
+    }
+    match (parts.is_empty(), kept.is_empty()) {
+        (false, _) => Some(format!("only {}", parts.join("; "))),
+        (true, false) => Some(format!(
+            "still {}: it is made of more than one thing, or of another",
+            kept.join(", ")
+        )),
+        (true, true) => None,
+    }
+}
+
+/// Whether a gap stays when only what the evidence does not tell of quality is exchanged, or what is of like confidence.
+pub fn stays_given_evidence(row: &FindingRow, data: &ReportData) -> bool {
+    let stays = |name| partner(row, name, data).is_some_and(|of| significant(of, &data.settings));
+    stays("conditional_residual") || stays("conditional")
+}
+
+/// Whether a gap vanishes under another scheme, in a way that says something of it.
+fn explains(row: &FindingRow, name: &str, partner: &FindingRow, data: &ReportData) -> bool {
+    let is_residual = name == "conditional_residual";
+    // Where no decision changes, examples may have had nothing to exchange: that says something of residuals alone.
+    let says = !unmoved(partner) || is_residual;
+    let is_free = is_residual || !explained_by_evidence(row, data);
+    says && is_free && remains(partner, &data.settings) != Remains::Gap
+}
+
+/// One sentence for each way in which detected gaps of some rows work, with the conditions and what their gaps fall to; nothing where the
 /// schemes that would tell were not run.
-pub fn made_of(data: &ReportData) -> Vec<String> {
+pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec<String> {
     let settings = &data.settings;
     let detected: Vec<&FindingRow> = data
         .findings
         .iter()
+        .filter(|row| is_asked(row))
         .filter(|row| row.control != Control::Negative && scheme(row, settings) == "joint")
         .filter(|row| significant(row, settings))
         .collect();
@@ -55,18 +114,16 @@ pub fn made_of(data: &ReportData) -> Vec<String> {
     for (name, works) in MECHANISMS {
         let mut conditions = Vec::new();
         for (row, explained) in detected.iter().zip(&mut explained) {
-            let residual = explained_by_evidence(row, data);
             let Some(partner) = partner(row, name, data) else { continue };
-            // Where no decision changes, examples may have had nothing to exchange: that says something of residuals alone.
-            if unmoved(partner) && name != "conditional_residual" {
-                continue;
-            }
-            let remains = remains(partner, settings);
-            if remains == Remains::Gap || (residual && name != "conditional_residual") {
+            if !explains(row, name, partner, data) {
                 continue;
             }
             *explained = true;
-            let open = if remains == Remains::Undetected { ", not shown to be none" } else { "" };
+            let open = if remains(partner, settings) == Remains::Undetected {
+                ", not shown to be none"
+            } else {
+                ""
+            };
             conditions.push(format!(
                 "{} ({} to {}{open})",
                 point_values(&elsewhere(row)),
@@ -146,7 +203,7 @@ mod tests {
     }
 
     fn said(findings: Vec<FindingRow>) -> Vec<String> {
-        let said = made_of(&ReportData { findings, ..ReportData::default() });
+        let said = made_of(&ReportData { findings, ..ReportData::default() }, |_| true);
         said.into_iter().map(|text| text.replace('\u{a0}', " ")).collect()
     }
 

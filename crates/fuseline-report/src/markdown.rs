@@ -15,6 +15,13 @@ pub fn markdown(data: &ReportData) -> String {
         out.push_str(&format!("{}\n\n", escape(description)));
     }
     out.push_str(&format!("**{QUESTION}** {}\n\n", escape(&answer.headline)));
+    for of in &answer.uses {
+        out.push_str(&format!("- **{}**{}\n", escape(&of.who), escape(&of.words)));
+    }
+    if !answer.uses.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&format!("{}\n\n", escape(&answer.terms)));
     for sentence in &answer.sentences {
         out.push_str(&format!("- {}\n", escape(sentence)));
     }
@@ -40,7 +47,7 @@ pub fn markdown(data: &ReportData) -> String {
             "control",
             "verdict",
             "gap",
-            "p",
+            "p raw",
             "p adjusted",
             "Clean-Q",
             "Broken-Q",

@@ -72,6 +72,27 @@ impl Element {
         self
     }
 
+    /// Removes an attribute.
+    pub fn remove(&mut self, name: &str) {
+        self.attributes.retain(|(known, _)| *known != name);
+    }
+
+    /// Gives it another name.
+    pub fn rename(&mut self, name: &'static str) {
+        self.name = name;
+    }
+
+    /// Changes the element and all that are in it, the innermost first.
+    #[must_use]
+    pub fn map(mut self, change: &dyn Fn(Self) -> Self) -> Self {
+        let content = std::mem::take(&mut self.content).into_iter().map(|content| match content {
+            Content::Element(element) => Content::Element(element.map(change)),
+            other => other,
+        });
+        self.content = content.collect();
+        change(self)
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name

@@ -16,7 +16,7 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.push(format!(
         "{}; {} times, quality was permuted while {} stayed fixed.",
         match settings.frozen {
-            true => "The model was fitted elsewhere and is frozen: asked first and last with the same quality, it \
+            true => "The model was trained elsewhere and is frozen: asked first and last with the same quality, it \
                      answers alike"
                 .to_owned(),
             false => format!("{} and then held frozen", fitted(data)),
@@ -61,7 +61,13 @@ pub fn methods(data: &ReportData) -> Vec<String> {
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
             .to_owned(),
     });
-    if settings.frozen {
+    if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
+        sentences.push(
+            "The gain is the balanced accuracy under Clean-Q minus that of the same model given quality that says nothing, \
+             with an interval from resamples that both share."
+                .to_owned(),
+        );
+    } else if settings.frozen {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model with quality held at its mean, \
              with an interval from resamples that both share."
@@ -156,6 +162,9 @@ fn fitted(data: &ReportData) -> String {
     let experts = data.provenance.stages.iter().filter(|stage| stage.kind.starts_with("expert."));
     let elsewhere = experts.clone().count() > 0
         && experts.clone().all(|stage| stage.kind == "expert.precomputed");
+    if data.settings.loaded {
+        return "Fusion models were trained elsewhere, loaded,".to_owned();
+    }
     let what = if elsewhere {
         "Evidence came from experts that were fitted elsewhere; fusion rules were fitted on its training part"
     } else {

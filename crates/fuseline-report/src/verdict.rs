@@ -7,6 +7,7 @@
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{finite, gap, p_value, percent, points, points_interval, size_pp};
+use crate::made_of::reads_labels;
 
 /// The reading of one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -263,7 +264,7 @@ fn decisions_stay(row: &FindingRow, settings: &Settings) -> bool {
 
 fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     let settings = &data.settings;
-    let tested = format!("gap {}, {}", gap(row), decided(row, settings));
+    let tested = format!("gap {}, {}", gap(row), decided(row, data));
     let margin = settings
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
@@ -298,7 +299,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             "The gap ({}, {}) is not yet reliance on reliability: {} the evidence, so a \
              plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
             gap(row),
-            decided(row, settings),
+            decided(row, data),
             told_by_evidence(row),
             conditional_words(row, data),
             gain_words(row, settings)
@@ -339,7 +340,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         }
         Reading::Quiet => format!("Quiet, as it should be ({tested})."),
         Reading::Alarm => format!(
-            "An alarm where there is nothing to find (gap {}, {} before adjustment).",
+            "An alarm where there is nothing to find (gap {}, raw {}).",
             gap(row),
             p_value(row.p_value)
         ),
@@ -355,10 +356,39 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     words
 }
 
-/// The p-value that decides, and whether it is an adjusted one: the interval beside it is not.
-fn decided(row: &FindingRow, settings: &Settings) -> String {
-    let adjusted = is_adjusted(row, settings) && row.p_adjusted.is_some();
-    format!("{}{}", if adjusted { "adjusted " } else { "" }, p_value(row.deciding_p()))
+/// The p-value that decides, and whether it is adjusted, how, and over how many tests: the interval beside it is not.
+pub fn decided(row: &FindingRow, data: &ReportData) -> String {
+    let adjusted = is_adjusted(row, &data.settings) && row.p_adjusted.is_some();
+    if !adjusted || !row.is_counted() {
+        return format!("raw {}", p_value(row.deciding_p()));
+    }
+    let how = match data.settings.adjust.as_str() {
+        "holm" => "Holm",
+        "benjamini_hochberg" => "Benjamini-Hochberg",
+        other => other,
+    };
+    let tests = match family_size(row, data) {
+        1 => "1 test".to_owned(),
+        tests => format!("{tests} tests"),
+    };
+    format!("{how}-adjusted {} over {tests}", p_value(row.deciding_p()))
+}
+
+/// How many tests the p-value of a row was adjusted for: those of its family that are counted.
+fn family_size(row: &FindingRow, data: &ReportData) -> usize {
+    let labels = |row: &FindingRow| -> Vec<Option<String>> {
+        let axes = data.settings.families.iter();
+        axes.map(|axis| row.value_of(axis).map(str::to_owned)).collect()
+    };
+    let reads = |row: &FindingRow| reads_labels(scheme(row, &data.settings));
+    let is_same = |other: &&FindingRow| {
+        other.control == row.control
+            && other.p_adjusted.is_some()
+            && other.is_counted()
+            && reads(other) == reads(row)
+            && labels(other) == labels(row)
+    };
+    data.findings.iter().filter(is_same).count()
 }
 
 /// Whether the p-value that decides is one that was adjusted for others.
@@ -388,7 +418,7 @@ fn bound_words(row: &FindingRow) -> String {
 }
 
 /// How much of the quality the evidence tells, ending before "the evidence".
-fn told_by_evidence(row: &FindingRow) -> String {
+pub fn told_by_evidence(row: &FindingRow) -> String {
     let of = |(name, r2): &(String, Option<f64>)| Some((name.clone(), finite(*r2)?));
     let each = row.quality_from_evidence.iter().filter_map(of);
     match each.max_by(|one, other| one.1.total_cmp(&other.1)) {
@@ -410,8 +440,11 @@ fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
 
 fn gain_words(row: &FindingRow, settings: &Settings) -> String {
     let Some(gain) = finite(row.gain()) else {
-        return " The rule was not refitted without quality, so this does not say whether using it helps."
-            .to_owned();
+        return match settings.frozen || settings.loaded {
+            true => " The model was not asked without quality, so this does not say whether using it helps.",
+            false => " The rule was not refitted without quality, so this does not say whether using it helps.",
+        }
+        .to_owned();
     };
     format!(
         " Gain over {}: {}, {}.",
@@ -452,12 +485,12 @@ fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
         Some(partner) if significant(partner, &data.settings) => format!(
             "The gap stays when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            decided(partner, &data.settings)
+            decided(partner, data)
         ),
         Some(partner) => format!(
             "It is not detected when quality is permuted among examples of like confidence (conditional: {}, {}).",
             gap(partner),
-            decided(partner, &data.settings)
+            decided(partner, data)
         ),
     }
 }

@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-mod devtools;
 mod fixture;
 
-use devtools::{Browser, Page};
+use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
 use serde_json::Value;
 

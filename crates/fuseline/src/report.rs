@@ -54,6 +54,15 @@ pub fn report(
     Ok(files.into_paths())
 }
 
+/// The first screen and the figures of a run's report as HTML with styles of its own, for a page of somebody else such as a
+/// notebook: that of the stage that the options name, or of the first.
+pub fn fragment(cache: &Cache, run: &Manifest, options: &ReportOptions) -> Result<String, Error> {
+    let context = RunContext::read(cache, &run.run)?;
+    let reports = select(options, run, &context)?;
+    let report = reports.first().ok_or_else(|| no_report(run))?;
+    Ok(fuseline_report::fragment(&report_data(cache, run, &context, report)?))
+}
+
 /// Writes the figures of a run's reports into a folder.
 ///
 /// Returns the files that were written, relative to the folder.

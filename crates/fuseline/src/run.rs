@@ -18,6 +18,7 @@ use fuseline_workflow::{Diagnostic, Files, Severity};
 
 use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
+use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::ExecutorName;
 use crate::study::Study;
@@ -207,6 +208,8 @@ impl Planner<'_> {
         let stages = wanted_stages(&plan);
         let mut record =
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
+        let graph = RunGraph::of_plan(&plan).encode()?;
+        cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
         keep_memos(&open.services, cache);
         action_log::begin(&cache.runs_folder().join(record.id()));
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;

@@ -3,6 +3,9 @@
 //! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches. **Invariant:** no form but the
 //! one for people rounds a number.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +15,8 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use fuseline_artifact::{Artifact, INNER_FOLD, Payload, in_one};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
@@ -26,6 +29,21 @@ pub use human::Shown;
 pub struct Table {
     /// Lists and categories are spelt out, but for [`Table::typed`].
     batch: RecordBatch,
+}
+
+/// The beginning of a table in a file, and what the file says of all of it.
+#[derive(Debug, Clone)]
+pub struct FirstRows {
+    /// The rows and columns that were read.
+    pub table: Table,
+    /// The names of all columns of the file; a list is one of them.
+    pub names: Vec<String>,
+    /// Their types, by Arrow's names.
+    pub types: Vec<String>,
+    /// Metadata of the table, by key.
+    pub metadata: BTreeMap<String, String>,
+    /// Rows of the whole table.
+    pub rows: usize,
 }
 
 /// The forms that a table can be written in.
@@ -103,6 +121,51 @@ impl Table {
         let batch = in_one(reader.build()?)?;
         let classes = schema.metadata().get("classes");
         Self::new(&batch, classes.map(String::as_str)).map(Some)
+    }
+
+    /// The first rows and columns of the table in a Parquet file, without reading the others; `None` when it is something
+    /// else.
+    pub fn first_rows(
+        mut file: File,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Option<FirstRows>, TableError> {
+        let mut magic = [0; 4];
+        let is_parquet = file.read_exact(&mut magic).is_ok() && magic == *b"PAR1";
+        if !is_parquet {
+            return Ok(None);
+        }
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let metadata = builder.metadata().file_metadata();
+        let total_rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
+        let schema = builder.schema().clone();
+        let total_columns = schema.fields().len();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), 0..columns.min(total_columns));
+        let batch = in_one(builder.with_projection(mask).with_limit(rows).build()?)?;
+        let classes = schema.metadata().get("classes");
+        Ok(Some(FirstRows {
+            table: Self::new(&batch, classes.map(String::as_str))?,
+            types: schema.fields().iter().map(|field| field.data_type().to_string()).collect(),
+            names: schema.fields().iter().map(|field| field.name().clone()).collect(),
+            metadata: schema.metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            rows: total_rows,
+        }))
+    }
+
+    /// The columns, each with its name: texts, integers, floats, truth values or bytes.
+    pub fn columns(&self) -> impl Iterator<Item = (String, &ArrayRef)> {
+        self.names().into_iter().zip(self.batch.columns())
+    }
+
+    /// A value as text that gives the same value again; none when it is missing.
+    pub fn text(&self, column: usize, row: usize) -> Option<String> {
+        match cell(self.batch.column(column), row) {
+            Cell::Missing => None,
+            Cell::Text(text) => Some(text),
+            Cell::Integer(number) => Some(number.to_string()),
+            Cell::Float(number) => Some(format!("{number:?}")),
+            Cell::Truth(truth) => Some(truth.to_string()),
+        }
     }
 
     fn new(table: &RecordBatch, classes: Option<&str>) -> Result<Self, TableError> {

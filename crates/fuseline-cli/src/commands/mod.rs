@@ -15,12 +15,14 @@ mod plan;
 mod plugin;
 mod power;
 mod report;
+mod reproduce;
 mod run;
 mod runs;
 mod schema;
 mod show;
 mod stages;
 mod watch;
+mod ui;
 
 use crate::args::Args;
 use crate::exit::{Exit, Failure};
@@ -59,6 +61,10 @@ pub enum Command {
     Show(show::Args),
     /// Write the report of a past run again, and everything for a paper or a deposit
     Report(report::Args),
+    /// Run a past run again from nothing, and compare what both gave byte by byte
+    Reproduce(reproduce::Args),
+    /// Show runs, artifacts and reports as pages in a browser, live
+    Ui(ui::Args),
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
@@ -93,6 +99,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Exec(command) => exec::run(command, &args.global),
         Command::Show(args) => show::run(args),
         Command::Report(args) => report::run(args),
+        Command::Reproduce(command) => reproduce::run(command, &args.global),
+        Command::Ui(args) => ui::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Power(args) => power::run(args),
         Command::Config(args) => config::run(args),

@@ -21,6 +21,7 @@ Examples:
   fuseline report latest~1 --out before      of the run before
   fuseline report latest --stage summary     of one of several reports
   fuseline report --figures paper/figures --format pdf
+  fuseline report --fragment > cell.html
   fuseline report --ro-crate deposit --license https://creativecommons.org/licenses/by/4.0/")]
 pub struct Args {
     /// The run: its id, the beginning of it, `latest`, or `latest~1` for the one before
@@ -39,6 +40,9 @@ pub struct Args {
     /// Write the figures alone into a folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "ro_crate"])]
     pub figures: Option<PathBuf>,
+    /// Print the first screen and the figures as HTML for a page of your own, such as a notebook: its styles hold for it alone
+    #[arg(long, conflicts_with_all = ["out", "ro_crate", "figures", "format"])]
+    pub fragment: bool,
     /// Only this form of the figures
     #[arg(long, value_enum)]
     pub format: Option<FigureForm>,
@@ -80,6 +84,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let figures = args.format.map(Into::into);
     let options = ReportOptions { stage: args.stage.clone(), figures };
+    if args.fragment {
+        print::data(fuseline::fragment(&cache, &run, &options)?);
+        return Ok(Exit::Done);
+    }
     let (folder, files) = if let Some(folder) = &args.ro_crate {
         let license = args.license.as_deref();
         (folder.clone(), fuseline::deposit(&cache, &run, folder, license, &options)?)

@@ -137,14 +137,17 @@ impl From<Executor> for ExecutorName {
 /// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
 /// process. Where an engine executes, the second cancels what it has in flight, and the third ends the process.
-struct Signals {
+pub(super) struct Signals {
     /// Whether the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// `stop` is raised by the first signal that does not end the process, `cancel` by the second.
-    fn listen(stop: &Arc<AtomicBool>, cancel: Option<Arc<AtomicBool>>) -> std::io::Result<Self> {
+    /// Begins to listen. `stop` is raised by the first signal that does not end the process, `cancel` by the second.
+    pub(super) fn listen(
+        stop: &Arc<AtomicBool>,
+        cancel: Option<Arc<AtomicBool>>,
+    ) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let listened = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
         let mut signals = signal_hook::iterator::Signals::new(listened)?;
@@ -163,7 +166,8 @@ impl Signals {
         Ok(Self { at_once })
     }
 
-    fn finish_what_is_in_flight(&self) {
+    /// From now on the first signal does not end the process.
+    pub(super) fn finish_what_is_in_flight(&self) {
         self.at_once.store(false, Ordering::SeqCst);
     }
 }

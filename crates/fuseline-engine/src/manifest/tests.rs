@@ -9,6 +9,7 @@ fn manifest() -> Manifest {
         run: "0001-2".to_owned(),
         status: "ok".to_owned(),
         started_at: 1_800_000_000,
+        counts: None,
         seconds: 0.1 + 0.2,
         peak_memory: Some(1 << 40),
         undelivered: Some("cannot write report.html".to_owned()),

@@ -4,9 +4,9 @@ use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectang
 use crate::answer::Answer;
 use crate::arrange::{Arrangement, Group};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, gap, p_value, point_values, points_interval};
+use crate::format::{finite, gap, p_number, point_values, points_interval};
 use crate::markup::Element;
-use crate::verdict::significant;
+use crate::verdict::{decided, is_adjusted, significant};
 
 /// For which width it is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Shape {
 
 /// Letters of a group's heading at most.
 const HEADING: usize = 46;
+
+/// Where the columns of p-values end, in the wide shape.
+const RAW_END: f64 = 884.0;
+const ADJUSTED_END: f64 = 968.0;
 
 struct Layout {
     shape: Shape,
@@ -35,7 +39,7 @@ impl Layout {
             // Headings of groups stay left of what is drawn.
             Shape::Wide => {
                 let left = (16.0 + 7.0 * longest.min(HEADING) as f64).max(196.0);
-                Self { shape, width: 920.0, left, right: 640.0, row: 24.0 }
+                Self { shape, width: 980.0, left, right: 640.0, row: 24.0 }
             }
             Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 46.0 },
         }
@@ -75,6 +79,15 @@ pub fn forest(
     }
     let bottom = y + 4.0;
     let mut shapes = ground(&scale, margin, top - 12.0, bottom, shape);
+    if shape == Shape::Wide {
+        let heads = [
+            (Anchor::Start, layout.right + 34.0, "gap [interval], pp"),
+            (Anchor::End, RAW_END, "p raw"),
+            (Anchor::End, ADJUSTED_END, "p adjusted"),
+        ];
+        let head = |(anchor, x, text)| label("small heading", anchor, x, top - 4.0, text);
+        shapes.extend(heads.map(head));
+    }
     shapes.extend(rows);
     shapes.push(label(
         "axis-title",
@@ -147,22 +160,27 @@ fn group_shapes(
         let Some(row) = data.findings.get(*index) else { continue };
         let Some(verdict) = answer.verdicts.get(*index) else { continue };
         let name = crate::arrange::column_label(row, data);
-        let numbers = format!(
-            "{} {}, {}",
-            verdict.reading.sign(),
-            points_interval(row.gap, row.gap_low, row.gap_high),
-            p_value(row.deciding_p())
-        );
+        let shown = points_interval(row.gap, row.gap_low, row.gap_high);
+        let (raw, adjusted) = (p_number(row.p_value), p_number(row.p_adjusted));
+        let sign = verdict.reading.sign();
+        let numbers = format!("{sign} {}", shown.replace("\u{a0}pp", ""));
         let middle = match layout.shape {
             Shape::Wide => {
                 let middle = y + layout.row / 2.0;
                 shapes.push(cut_label("", Anchor::Start, (20.0, middle + 4.0), &name, 18));
                 shapes.push(label("", Anchor::Start, layout.right + 18.0, middle + 4.0, numbers));
+                shapes.push(label("", Anchor::End, RAW_END, middle + 4.0, raw));
+                shapes.push(label("", Anchor::End, ADJUSTED_END, middle + 4.0, adjusted));
                 middle
             }
             Shape::Narrow => {
                 shapes.push(cut_label("", Anchor::Start, (12.0, y + 16.0), &name, 15));
-                shapes.push(label("small", Anchor::End, layout.right, y + 16.0, numbers));
+                // The one that decides.
+                let decides = match is_adjusted(row, &data.settings) && row.p_adjusted.is_some() {
+                    true => format!("{numbers}, p adj. {adjusted}"),
+                    false => format!("{numbers}, p raw {raw}"),
+                };
+                shapes.push(label("small", Anchor::End, layout.right, y + 16.0, decides));
                 y + 30.0
             }
         };
@@ -201,7 +219,7 @@ fn description(data: &ReportData) -> String {
         .iter()
         .take(60)
         .map(|row| {
-            format!("{}: gap {}, {}", point_values(&row.point), gap(row), p_value(row.deciding_p()))
+            format!("{}: gap {}, {}", point_values(&row.point), gap(row), decided(row, data))
         })
         .collect();
     let rest = data.findings.len().saturating_sub(rows.len());

@@ -5,10 +5,12 @@ use super::canvas::{Anchor, Figure, cut_label, label, rectangle};
 use crate::arrange::{label_without, numeric, numeric_axes};
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, percent, point_values, points};
-use crate::markup::{element, number};
+use crate::markup::{Element, element, number};
 
 const LEFT: f64 = 64.0;
 const TOP: f64 = 44.0;
+/// Opacity of the strongest colour.
+const STRONGEST: f64 = 0.45;
 
 /// One map for each choice of the other axes; none unless exactly two axes hold numbers.
 pub fn heat_maps(data: &ReportData) -> FigureSet {
@@ -25,20 +27,29 @@ pub fn heat_maps(data: &ReportData) -> FigureSet {
                 None => maps.push((title, vec![row])),
             }
         }
+        // One scale for all, so that panels can be compared.
+        let gaps = maps.iter().flat_map(|(_, rows)| rows).filter_map(|row| finite(row.gap));
+        let largest = gaps.fold(1e-9, |most: f64, gap| most.max(gap.abs()));
         for (title, rows) in &maps {
-            figures.push(map(title, rows, (across, down), figures.len() + 1));
+            figures.push(map(title, rows, (across, down), largest, figures.len() + 1));
         }
     }
     FigureSet {
         heading: "Two interventions at once",
         caption: "The permutation gap (pp) in each cell, and the balanced accuracy under Clean-Q below it; the stronger \
-                  the colour, the larger the gap."
+                  the colour, the larger the gap (pp), on one scale in all panels, as the strip below each says."
             .to_owned(),
         figures,
     }
 }
 
-fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: usize) -> Figure {
+fn map(
+    title: &str,
+    rows: &[&FindingRow],
+    (across, down): (&str, &str),
+    largest: f64,
+    place: usize,
+) -> Figure {
     let values = |axis: &str| -> Vec<f64> {
         let mut values: Vec<f64> = rows.iter().filter_map(|row| numeric(row, axis)).collect();
         values.sort_by(f64::total_cmp);
@@ -47,10 +58,6 @@ fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: u
     };
     let (columns, lines) = (values(across), values(down));
     let (wide, tall) = (62.0, 40.0);
-    let largest = rows
-        .iter()
-        .filter_map(|row| finite(row.gap))
-        .fold(1e-9, |most: f64, gap| most.max(gap.abs()));
     let mut shapes = vec![
         cut_label("heading", Anchor::Start, (8.0, 15.0), title, 40),
         cut_label(
@@ -61,6 +68,7 @@ fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: u
             40,
         ),
     ];
+    let width = (LEFT + wide * columns.len() as f64 + 8.0).max(260.0);
     for (index, value) in lines.iter().enumerate() {
         let y = TOP + tall * index as f64 + tall / 2.0 + 4.0;
         shapes.push(label("tick", Anchor::End, LEFT - 8.0, y, number(*value)));
@@ -83,7 +91,7 @@ fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: u
         shapes.push(
             rectangle(class, x, y, wide, tall)
                 // Light enough for dark text, and for light text in the dark.
-                .attr("opacity", number(0.45 * gap.abs() / largest)),
+                .attr("opacity", number(STRONGEST * gap.abs() / largest)),
         );
         let tip = format!(
             "{}: gap {} pp, {}",
@@ -101,6 +109,7 @@ fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: u
             percent(row.ba_clean),
         ));
     }
+    shapes.extend(legend(largest, bottom + 30.0));
     Figure {
         name: format!("heat-{place}"),
         title: format!(
@@ -112,8 +121,30 @@ fn map(title: &str, rows: &[&FindingRow], (across, down): (&str, &str), place: u
             .map(|row| format!("{}: {} pp", point_values(&row.point), points(row.gap)))
             .collect::<Vec<_>>()
             .join("; "),
-        width: (LEFT + wide * columns.len() as f64 + 8.0).max(260.0),
-        height: bottom + 26.0,
+        width,
+        height: bottom + 66.0,
         shapes,
     }
+}
+
+/// What the colours mean: from the largest loss over none to the largest gap of all panels.
+fn legend(largest: f64, top: f64) -> Vec<Element> {
+    const STEPS: i32 = 4;
+    const STEP: f64 = 20.0;
+    let mut shapes = Vec::new();
+    for step in -STEPS..=STEPS {
+        let share = f64::from(step) / f64::from(STEPS);
+        let x = 40.0 + STEP * f64::from(step + STEPS);
+        let class = if share < 0.0 { "heat-down" } else { "heat-up" };
+        shapes.push(
+            rectangle(class, x, top, STEP, 12.0).attr("opacity", number(STRONGEST * share.abs())),
+        );
+    }
+    let end = 40.0 + STEP * f64::from(2 * STEPS + 1);
+    shapes.push(rectangle("cell", 40.0, top, end - 40.0, 12.0));
+    let middle = f64::midpoint(40.0, end);
+    for (x, gap) in [(40.0, -largest), (middle, 0.0), (end, largest)] {
+        shapes.push(label("tick", Anchor::Middle, x, top + 26.0, points(Some(gap))));
+    }
+    shapes
 }

@@ -9,6 +9,7 @@ mod font;
 mod forest;
 mod graph;
 mod heat;
+mod mechanism;
 mod null;
 mod paint;
 mod pdf;
@@ -21,7 +22,8 @@ mod style;
 
 pub use canvas::Figure;
 pub use forest::{Shape, forest};
-pub use null::nulls;
+pub use mechanism::tells_what_for;
+pub use null::{nulls, unmoved};
 
 use crate::answer::Answer;
 use crate::arrange::Arrangement;
@@ -40,6 +42,7 @@ pub struct FigureSet {
 /// Every set but the forest and the null distributions, which the page places by itself; empty ones are left out.
 pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
     let sets = [
+        mechanism::slopes(data),
         response::responses(data),
         heat::heat_maps(data),
         scatter::scatters(data, arrangement),

@@ -14,7 +14,22 @@ const LINE: usize = 32;
 /// Odd, so that a single value stands in the middle.
 const BINS: usize = 27;
 
-/// One panel a point, in the order of the groups; points without a null distribution have none.
+/// Points whose decisions no permutation changed: their distribution is one value, and no figure.
+pub fn unmoved(data: &ReportData, arrangement: &Arrangement) -> Vec<String> {
+    let rows = arrangement.groups.iter().flat_map(|group| &group.rows);
+    let rows = rows.filter_map(|index| data.findings.get(*index));
+    rows.filter(|row| data.nulls.iter().any(|null| null.point == row.point && is_one_value(null)))
+        .map(|row| point_values(&row.point))
+        .collect()
+}
+
+/// Whether every permutation gave one value, which is that of Clean-Q.
+fn is_one_value(null: &NullDistribution) -> bool {
+    !null.broken.is_empty() && null.broken.iter().all(|value| (value - null.clean).abs() <= 1e-12)
+}
+
+/// One panel a point, in the order of the groups, all over one range; points without a null distribution have none, nor
+/// have those of one value.
 pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     let nulls: Vec<(&NullDistribution, Option<f64>)> = arrangement
         .groups
@@ -24,7 +39,11 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
         .filter_map(|row| {
             Some((data.nulls.iter().find(|null| null.point == row.point)?, row.p_value))
         })
+        .filter(|(null, _)| !is_one_value(null))
         .collect();
+    // One range for all, so that panels can be compared.
+    let values = nulls.iter().flat_map(|(null, _)| null.broken.iter().chain([&null.clean]));
+    let scale = Scale::over(values.copied().filter(|value| value.is_finite()), 12.0, WIDTH - 12.0);
     let longest = nulls.iter().map(|(null, _)| point_values(&null.point).chars().count()).max();
     let lines = if longest > Some(LINE) { 2 } else { 1 };
     let mut figures: Vec<Figure> = Vec::new();
@@ -33,7 +52,7 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
         if figures.iter().any(|figure| figure.name == name) {
             name = format!("{name}-{}", figures.len() + 1);
         }
-        figures.extend(panel(name, null, p, lines));
+        figures.extend(panel(name, null, p, lines, &scale));
     }
     figures
 }
@@ -62,18 +81,24 @@ fn heading(point: &Point, lines: usize) -> Vec<Element> {
     }
 }
 
-fn panel(name: String, null: &NullDistribution, p: Option<f64>, lines: usize) -> Option<Figure> {
+fn panel(
+    name: String,
+    null: &NullDistribution,
+    p: Option<f64>,
+    lines: usize,
+    scale: &Scale,
+) -> Option<Figure> {
     let broken: Vec<f64> = null.broken.iter().copied().filter(|value| value.is_finite()).collect();
     if broken.is_empty() || !null.clean.is_finite() {
         return None;
     }
-    let scale = Scale::over(broken.iter().copied().chain([null.clean]), 12.0, WIDTH - 12.0);
     let mean = broken.iter().sum::<f64>() / broken.len() as f64;
     let at_least = broken.iter().filter(|value| **value >= null.clean - 1e-12).count();
-    let top = 25.0 + 15.0 * lines as f64;
+    // Below the heading a line for the p-value and one for the observed value, which may stand anywhere.
+    let top = 39.0 + 15.0 * lines as f64;
     let base = top + TALL;
     let mut shapes = heading(&null.point, lines);
-    shapes.extend(bars(&broken, &scale, base));
+    shapes.extend(bars(&broken, scale, base));
     shapes.push(line("zero", 12.0, base, WIDTH - 12.0, base));
     for tick in scale.ticks(3) {
         shapes.push(line("zero", scale.at(tick), base, scale.at(tick), base + 4.0));
@@ -89,8 +114,15 @@ fn panel(name: String, null: &NullDistribution, p: Option<f64>, lines: usize) ->
         top - 9.0,
         percent(Some(null.clean)),
     ));
-    let side = if x > WIDTH / 2.0 { (Anchor::Start, 8.0) } else { (Anchor::End, WIDTH - 8.0) };
-    shapes.push(label("small muted", side.0, side.1, top - 9.0, p_value(p)));
+    let raw = format!("raw {}", p_value(p));
+    shapes.push(label("small muted", Anchor::Start, 8.0, top - 24.0, raw));
+    shapes.push(label(
+        "axis-title small",
+        Anchor::Middle,
+        WIDTH / 2.0,
+        base + 33.0,
+        "balanced accuracy under Broken-Q (%)",
+    ));
     Some(Figure {
         name,
         title: format!("Null distribution: {}", point_values(&null.point)),
@@ -103,7 +135,7 @@ fn panel(name: String, null: &NullDistribution, p: Option<f64>, lines: usize) ->
             count(at_least as u64)
         ),
         width: WIDTH,
-        height: base + 26.0,
+        height: base + 42.0,
         shapes,
     })
 }

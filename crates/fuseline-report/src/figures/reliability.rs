@@ -4,12 +4,14 @@ use super::FigureSet;
 use super::canvas::{
     Anchor, Figure, Frame, Scale, cut_label, legend, mark, path_points, tick_plain, tick_points,
 };
-use crate::data::{Control, ReliabilityCurve, ReportData};
+use crate::data::{Control, ReliabilityBin, ReliabilityCurve, ReportData};
 use crate::format::{count, percent, plain, point_values};
 use crate::markup::element;
 use crate::palette;
 
 const WIDTH: f64 = 360.0;
+const TOP: f64 = 48.0;
+const BOTTOM: f64 = 220.0;
 
 /// One panel a point, one curve a modality.
 pub fn curves(data: &ReportData) -> FigureSet {
@@ -21,25 +23,41 @@ pub fn curves(data: &ReportData) -> FigureSet {
             None => panels.push((title, vec![curve])),
         }
     }
+    // One range for all, so that panels can be compared.
+    let ends = panels
+        .iter()
+        .flat_map(|(_, curves)| curves.iter().flat_map(|curve| &curve.bins))
+        .flat_map(|bin| <[f64; 2]>::from(interval(bin)));
+    let y = Scale::over(ends, BOTTOM, TOP);
     FigureSet {
         heading: "Reliability curves",
-        caption: "The share of examples whose expert is right, in bins of equal count from low to high quality. A flat \
-                  curve is quality that says nothing about its expert."
+        caption: "The share of examples whose expert is right, in bins of equal count from low to high quality, with its \
+                  95 % interval (Wilson) as a band. A flat curve is quality that says nothing about its expert. One range \
+                  for all panels."
             .to_owned(),
         figures: panels
             .iter()
             .enumerate()
-            .map(|(place, (title, curves))| panel(place + 1, title, curves))
+            .map(|(place, (title, curves))| panel(place + 1, title, curves, &y))
             .collect(),
     }
 }
 
-fn panel(place: usize, title: &str, curves: &[&ReliabilityCurve]) -> Figure {
-    let (left, right, top, bottom) = (48.0, WIDTH - 12.0, 48.0, 220.0);
+/// The Wilson interval of a bin's share at 95 %.
+fn interval(bin: &ReliabilityBin) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, share) = ((bin.n as f64).max(1.0), bin.accuracy.clamp(0.0, 1.0));
+    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    ((middle - half).max(0.0), (middle + half).min(1.0))
+}
+
+fn panel(place: usize, title: &str, curves: &[&ReliabilityCurve], y: &Scale) -> Figure {
+    let (left, right, bottom) = (48.0, WIDTH - 12.0, BOTTOM);
     let bins = || curves.iter().flat_map(|curve| &curve.bins);
     let frame = Frame {
         x: Scale::over(bins().map(|bin| bin.quality), left, right),
-        y: Scale::over(bins().map(|bin| bin.accuracy), bottom, top),
+        y: *y,
         x_title: "quality",
         y_title: "expert is right (%)",
         x_text: &tick_plain,
@@ -47,11 +65,23 @@ fn panel(place: usize, title: &str, curves: &[&ReliabilityCurve]) -> Figure {
     };
     let mut shapes = vec![cut_label("heading", Anchor::Start, (8.0, 15.0), title, 44)];
     shapes.extend(frame.shapes());
+    for (index, curve) in curves.iter().enumerate() {
+        let class = palette::series(index, curves.len());
+        let end = |pick: fn((f64, f64)) -> f64| {
+            move |bin: &ReliabilityBin| (bin.quality, pick(interval(bin)))
+        };
+        let low = curve.bins.iter().map(end(|(low, _)| low));
+        let high = curve.bins.iter().rev().map(end(|(_, high)| high));
+        let round = low.chain(high).map(|(x, y)| (frame.x.at(x), frame.y.at(y)));
+        let round: Vec<(f64, f64)> = round.collect();
+        let area = element("polygon").class(format!("area {class}"));
+        shapes.push(area.attr("points", path_points(&round)));
+    }
     let mut entries = Vec::new();
     for (index, curve) in curves.iter().enumerate() {
         let class = palette::series(index, curves.len());
         let shape = [Control::Native, Control::Positive, Control::Negative][index % 3];
-        let at = |bin: &crate::ReliabilityBin| (frame.x.at(bin.quality), frame.y.at(bin.accuracy));
+        let at = |bin: &ReliabilityBin| (frame.x.at(bin.quality), frame.y.at(bin.accuracy));
         let path: Vec<(f64, f64)> = curve.bins.iter().map(at).collect();
         shapes.push(
             element("polyline").class(format!("curve {class}")).attr("points", path_points(&path)),

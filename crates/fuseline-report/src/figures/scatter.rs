@@ -15,20 +15,18 @@ const WIDTH: f64 = 420.0;
 
 /// Both scatters; one is left out where its values are absent.
 pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
-    let gap = |row: &FindingRow| row.gap;
+    let headroom = Measure { name: "headroom (pp)", value: &|row| row.headroom };
+    let gap = Measure { name: "permutation gap (pp)", value: &|row| row.gap };
+    let gain =
+        Measure { name: "gain over the rule without quality (pp)", value: &FindingRow::gain };
     let figures = [
-        scatter(data, arrangement, "headroom-gap", "permutation gap (pp)", &gap),
-        scatter(
-            data,
-            arrangement,
-            "headroom-gain",
-            "gain over the rule without quality (pp)",
-            &FindingRow::gain,
-        ),
+        scatter(data, arrangement, "headroom-gap", &headroom, &gap),
+        scatter(data, arrangement, "headroom-gain", &headroom, &gain),
+        scatter(data, arrangement, "gap-gain", &gap, &gain),
     ];
     let figures: Vec<Figure> = figures.into_iter().flatten().collect();
-    let both = if figures.len() == 2 {
-        " A point above 0 in the first and at or below 0 in the second is dependence without benefit."
+    let both = if figures.len() == 3 {
+        " In the last, a point to the right of 0 and at or below it is dependence without benefit."
     } else {
         ""
     };
@@ -47,18 +45,32 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     }
 }
 
+/// What an axis shows.
+struct Measure<'a> {
+    name: &'static str,
+    value: &'a dyn Fn(&FindingRow) -> Option<f64>,
+}
+
+impl Measure<'_> {
+    /// Its name without its unit.
+    fn plain(&self) -> &'static str {
+        self.name.trim_end_matches(" (pp)")
+    }
+}
+
 fn scatter(
     data: &ReportData,
     arrangement: &Arrangement,
     name: &str,
-    y_title: &str,
-    value: &dyn Fn(&FindingRow) -> Option<f64>,
+    across: &Measure<'_>,
+    up: &Measure<'_>,
 ) -> Option<Figure> {
     let groups = &shown(arrangement);
     let mut points: Vec<(usize, &FindingRow, f64, f64)> = Vec::new();
     for (place, group) in groups.iter().enumerate() {
         for row in group.rows.iter().filter_map(|index| data.findings.get(*index)) {
-            if let (Some(x), Some(y)) = (finite(row.headroom), finite(value(row))) {
+            let (x, y) = ((across.value)(row), (up.value)(row));
+            if let (Some(x), Some(y)) = (finite(x), finite(y)) {
                 points.push((place, row, x, y));
             }
         }
@@ -70,18 +82,19 @@ fn scatter(
     let frame = Frame {
         x: Scale::over(points.iter().map(|point| point.2), left, right),
         y: Scale::over(points.iter().map(|point| point.3).chain([0.0]), bottom, top),
-        x_title: "headroom (pp)",
-        y_title,
+        x_title: across.name,
+        y_title: up.name,
         x_text: &tick_points,
         y_text: &tick_points,
     };
     let mut shapes = frame.shapes();
     for (place, row, x, y) in &points {
         let tip = format!(
-            "{}: headroom {}, {} {}",
+            "{}: {} {}, {} {}",
             point_values(&row.point),
+            across.plain(),
             points_pp(Some(*x)),
-            y_title.trim_end_matches(" (pp)"),
+            up.plain(),
             points_pp(Some(*y))
         );
         let class = palette::series(*place, groups.len());
@@ -99,7 +112,7 @@ fn scatter(
     ));
     Some(Figure {
         name: name.to_owned(),
-        title: format!("Headroom against {}", y_title.trim_end_matches(" (pp)")),
+        title: format!("{} against {}", capital(across.plain()), up.plain()),
         description: points
             .iter()
             .take(60)
@@ -117,6 +130,13 @@ fn scatter(
         height: bottom + 48.0 + height + 18.0,
         shapes,
     })
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 /// All but the positive controls, whose gaps would squeeze the rest together; these only where there is nothing else.

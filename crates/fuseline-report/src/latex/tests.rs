@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture;
 
 #[test]
-fn controls_come_first_and_every_finding_has_its_line() {
+fn native_conditions_come_first_and_every_finding_has_its_line() {
     insta::assert_snapshot!(latex(&fixture::stressid()));
 }
 

@@ -44,13 +44,19 @@ fn columns(data: &ReportData) -> Vec<Column> {
         column("gap (pp)", "permutation gap: Clean-Q minus mean Broken-Q", |row| {
             (points_interval(row.gap, row.gap_low, row.gap_high).replace("\u{a0}pp", ""), row.gap)
         }),
-        column("p", "one-sided permutation p-value", |row| (p_number(row.p_value), row.p_value)),
+        column(
+            "p raw",
+            "one-sided permutation p-value of this row alone, before adjustment",
+            |row| (p_number(row.p_value), row.p_value),
+        ),
         column("p error", "standard error of p from drawing permutations", |row| {
             (row.p_error.map_or_else(|| "–".to_owned(), |error| format!("{error:.4}")), row.p_error)
         }),
-        column("p adjusted", "adjusted for the family of tests", |row| {
-            (p_number(row.p_adjusted), row.p_adjusted)
-        }),
+        column(
+            "p adjusted",
+            "adjusted for the family of tests: native conditions, positive and negative controls are three",
+            |row| (p_number(row.p_adjusted), row.p_adjusted),
+        ),
         column("Clean-Q", "balanced accuracy with quality as measured", |row| {
             (percent(row.ba_clean), row.ba_clean)
         }),
@@ -61,6 +67,8 @@ fn columns(data: &ReportData) -> Vec<Column> {
             if data.settings.frozen { "neutral quality" } else { "without quality" },
             if data.settings.frozen {
                 "balanced accuracy of the same model with quality held at its mean"
+            } else if data.settings.loaded {
+                "balanced accuracy of the same model given quality that says nothing"
             } else {
                 "balanced accuracy of the same rule refitted without quality"
             },

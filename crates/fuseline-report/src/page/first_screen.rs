@@ -4,6 +4,7 @@ use super::{scrolling, title};
 use crate::answer::Answer;
 use crate::arrange::{Arrangement, Group, column_label};
 use crate::data::{Control, ReportData};
+use crate::figures;
 use crate::format::{count, gap, point_values, points_pp, value_label};
 use crate::markup::{Element, element};
 use crate::methods::QUESTION;
@@ -24,11 +25,28 @@ pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangemen
     if let Some(description) = &data.asked.description {
         header = header.child(element("p").class("lead").text(description.clone()));
     }
-    header = header.child(answer_box(answer)).child(checks(answer));
-    if data.findings.is_empty() { header } else { header.child(grid(data, answer, arrangement)) }
+    header = header.child(answer_box(data, answer));
+    let of = |native: bool| -> Vec<&Group> {
+        let groups = arrangement.groups.iter();
+        groups.filter(|group| (group.control == Control::Native) == native).collect()
+    };
+    let (native, controls) = (of(true), of(false));
+    if !native.is_empty() {
+        let name = "Native conditions: verdict and permutation gap";
+        header = header.child(grid(data, answer, arrangement, &native, name));
+    }
+    if !answer.sentences.is_empty() {
+        header = header.child(behind(answer));
+    }
+    header = header.child(checks(answer));
+    if !controls.is_empty() {
+        let name = "Controls: verdict and permutation gap";
+        header = header.child(grid(data, answer, arrangement, &controls, name));
+    }
+    header
 }
 
-fn answer_box(answer: &Answer) -> Element {
+fn answer_box(data: &ReportData, answer: &Answer) -> Element {
     let mut answer_box = element("div")
         .class(format!("answer tone-{}", answer.tone))
         .child(element("p").class("question").text(QUESTION))
@@ -36,10 +54,47 @@ fn answer_box(answer: &Answer) -> Element {
     if !answer.counts.is_empty() {
         answer_box = answer_box.child(tally(&answer.counts));
     }
-    answer_box.child(
-        element("ul")
-            .children(answer.sentences.iter().map(|sentence| element("li").text(sentence.clone()))),
-    )
+    if !answer.uses.is_empty() {
+        let uses = answer.uses.iter().map(|of| {
+            let who = element("b").text(of.who.clone());
+            let who = match of.finding {
+                Some(finding) => {
+                    element("a").attr("href", format!("#finding-{}", finding + 1)).child(who)
+                }
+                None => who,
+            };
+            element("li").child(who).text(of.words.clone())
+        });
+        answer_box = answer_box.child(element("ul").class("uses").children(uses));
+    }
+    answer_box.child(terms(data, answer))
+}
+
+/// What stands behind the answer.
+fn behind(answer: &Answer) -> Element {
+    let sentences = answer.sentences.iter();
+    let items = sentences.map(|sentence| element("li").text(sentence.clone()));
+    element("div")
+        .class("behind")
+        .child(element("p").class("check-title").text("What stands behind it"))
+        .child(element("ul").children(items))
+}
+
+/// What was tested, what the words mean, and which figure shows it.
+fn terms(data: &ReportData, answer: &Answer) -> Element {
+    let terms = element("p").class("terms").text(answer.terms.clone());
+    if data.findings.iter().all(|row| row.gap.is_none()) {
+        return terms;
+    }
+    let link = |to: &str, name: &str| element("a").attr("href", to).text(name);
+    let terms = terms.text(" Drawn: ").child(link("#permutation-gaps", "all gaps"));
+    match figures::tells_what_for(data) {
+        true => terms
+            .text(" and ")
+            .child(link("#what-quality-is-used-for", "what quality is used for"))
+            .text("."),
+        false => terms.text("."),
+    }
 }
 
 /// How many native conditions have each reading, as chips.
@@ -74,8 +129,14 @@ fn checks(answer: &Answer) -> Element {
     }))
 }
 
-/// The verdict of every point: groups down, columns across.
-fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Element {
+/// The verdict at every point of some groups: groups down, columns across.
+fn grid(
+    data: &ReportData,
+    answer: &Answer,
+    arrangement: &Arrangement,
+    groups: &[&Group],
+    name: &str,
+) -> Element {
     let axis = arrangement.column_axis.clone().unwrap_or_default();
     let columns: Vec<String> = if arrangement.column_axis.is_some() {
         arrangement.columns.clone()
@@ -87,7 +148,7 @@ fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Elemen
             if column.is_empty() { "verdict".to_owned() } else { value_label(&axis, column) };
         element("th").attr("scope", "col").text(text)
     });
-    let lines = arrangement.groups.iter().map(|group| {
+    let lines = groups.iter().map(|group| {
         let cells = columns.iter().map(|column| {
             let here = group.rows.iter().filter(|index| {
                 column.is_empty()
@@ -100,21 +161,19 @@ fn grid(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Elemen
     });
     let table = element("table")
         .class("grid")
-        .child(element("caption").text("Verdict and permutation gap at every point"))
+        .child(element("caption").text(name.to_owned()))
         .child(
             element("thead")
                 .child(element("tr").child(element("td").class("corner")).children(heads)),
         )
         .child(element("tbody").children(lines));
-    let table = scrolling("Verdicts", table);
-    if arrangement.groups.len() <= LINES_IN_SIGHT {
+    let table = scrolling(name, table);
+    if groups.len() <= LINES_IN_SIGHT {
         return table;
     }
+    let points: usize = groups.iter().map(|group| group.rows.len()).sum();
     element("details")
-        .child(
-            element("summary")
-                .text(format!("Verdict and permutation gap at all {} points", data.findings.len())),
-        )
+        .child(element("summary").text(format!("{name} at all {points} points")))
         .child(table)
 }
 

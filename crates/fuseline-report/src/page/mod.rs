@@ -2,6 +2,7 @@
 
 mod findings;
 mod first_screen;
+mod fragment;
 mod provenance;
 mod routing;
 
@@ -13,10 +14,12 @@ use crate::markup::{Element, element};
 use crate::methods::{command, methods};
 use crate::palette;
 
+pub use fragment::fragment;
+
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it fresh.
-const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
+pub const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
 
@@ -36,7 +39,8 @@ pub fn html(data: &ReportData) -> String {
     if !data.findings.is_empty() {
         sections.push(findings::findings(data, &answer));
     }
-    sections.extend(nulls(figures::nulls(data, &arrangement)));
+    let unmoved = figures::unmoved(data, &arrangement);
+    sections.extend(nulls(figures::nulls(data, &arrangement), &unmoved));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
     sections.extend(routing::routing(data));
     sections.push(methods_section(data));
@@ -106,6 +110,11 @@ fn section(heading: &'static str) -> Section {
 }
 
 impl Section {
+    fn children(mut self, children: impl IntoIterator<Item = Element>) -> Self {
+        self.content.extend(children);
+        self
+    }
+
     fn child(mut self, child: Element) -> Self {
         self.content.push(child);
         self
@@ -174,9 +183,20 @@ fn gaps(wide: &Figure, narrow: &Figure) -> Section {
         .child(element("div").class("narrow-only").child(narrow.inline()))
 }
 
-fn nulls(panels: Vec<Figure>) -> Option<Section> {
+fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
+    let told = (!unmoved.is_empty()).then(|| {
+        let shown: Vec<&str> = unmoved.iter().take(12).map(String::as_str).collect();
+        let more = match unmoved.len() - shown.len() {
+            0 => String::new(),
+            more => format!("; {more} more"),
+        };
+        element("p").class("prose").text(format!(
+            "No permutation changed the balanced accuracy, which is one value and no distribution: {}{more}.",
+            shown.join("; ")
+        ))
+    });
     if panels.is_empty() {
-        return None;
+        return told.map(|told| section("Null distributions").child(told));
     }
     let many = panels.len() > PANELS_IN_SIGHT;
     let panels_shown =
@@ -192,9 +212,10 @@ fn nulls(panels: Vec<Figure>) -> Option<Section> {
         section("Null distributions")
             .child(caption(
                 "Balanced accuracy (%) under each permutation, as a histogram; the line is the value observed under \
-                 Clean-Q. The p-value is the unadjusted one.",
+                 Clean-Q. All panels have one range. The p-value is the raw one, before adjustment.",
             ))
-            .child(body),
+            .child(body)
+            .children(told),
     )
 }
 

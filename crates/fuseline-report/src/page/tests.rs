@@ -123,7 +123,13 @@ fn every_figure_is_there_named_and_not_empty() {
     least("Reliability curves: margin", 3 * 9);
     least("Permutation gap by fold", 12 * 5);
     least("Stages of the workflow", 10);
-    assert_eq!(shapes_of.keys().filter(|title| title.starts_with("Null")).count(), 30);
+    // Those of one value are told in a line of text.
+    let data = fixture::stressid();
+    let moved =
+        |of: &&crate::NullDistribution| of.broken.iter().any(|b| (b - of.clean).abs() > 1e-12);
+    let panels = data.nulls.iter().filter(moved).count();
+    assert!((1..30).contains(&panels), "{panels}");
+    assert_eq!(shapes_of.keys().filter(|title| title.starts_with("Null")).count(), panels);
 }
 
 #[test]
@@ -224,6 +230,19 @@ fn no_figure_holds_a_coordinate_that_is_no_number() {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_models_that_were_trained_elsewhere_nothing_says_that_they_were_fitted() {
+    for (frozen, loaded) in [(true, false), (false, true)] {
+        let mut data = fixture::stressid();
+        (data.settings.frozen, data.settings.loaded) = (frozen, loaded);
+        for text in [html(&data), crate::markdown(&data), crate::latex(&data)] {
+            for word in ["refitted", "was fitted", "were fitted"] {
+                assert!(!text.contains(word), "{frozen} {loaded}: {word}");
             }
         }
     }

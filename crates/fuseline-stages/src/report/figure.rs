@@ -36,7 +36,7 @@ pub enum Format {
 
 impl StageKind for Figure {
     const NAME: &'static str = "report.figure";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // both p-values; common ranges
     const SUMMARY: &'static str =
         "One figure of the report as PDF, SVG or PNG, for a paper or slides.";
 

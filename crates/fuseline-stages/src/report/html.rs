@@ -24,7 +24,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 6; // folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet
+    const REVISION: u32 = 7; // folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -118,7 +118,10 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             .map(|row| report::FindingRow::from_finding(&findings, row))
             .collect(),
         nulls: nulls(&findings, &permutations)?,
-        settings: settings(&findings, &permutations),
+        settings: report::Settings {
+            loaded: has_kind(&provenance, "fusion.load") && !has_kind(&provenance, "fusion.fit"),
+            ..settings(&findings, &permutations)
+        },
         asked: report::Asked {
             workflow: provenance.workflow,
             description: provenance.description,
@@ -212,6 +215,11 @@ fn nulls(
     Ok(nulls)
 }
 
+/// Whether a stage upstream is of a kind.
+fn has_kind(provenance: &fuseline_engine::Provenance, kind: &str) -> bool {
+    provenance.stages.iter().any(|(_, known, _)| known == kind)
+}
+
 /// How the findings were tested, as they say themselves.
 fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> report::Settings {
     let text = |name: &str| {
@@ -224,6 +232,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
     let default = report::Settings::default();
     report::Settings {
         frozen: false,
+        loaded: false,
         adjust: text("adjust").unwrap_or("none").to_owned(),
         families: text("families")
             .map_or_else(Vec::new, |axes| axes.split(',').map(str::to_owned).collect()),

@@ -1,5 +1,11 @@
 //! As much of Chromium's DevTools protocol as the tests need, over a plain WebSocket.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on should stop"
+)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -66,6 +72,11 @@ impl Browser {
     pub fn open(&mut self, html: &str) -> Page<'_> {
         let file = self.folder.join("report.html");
         std::fs::write(&file, html).unwrap();
+        self.open_address(&format!("file://{}", file.display()))
+    }
+
+    /// Opens the page at an address.
+    pub fn open_address(&mut self, address: &str) -> Page<'_> {
         let mut events = Vec::new();
         let target =
             self.call(None, "Target.createTarget", json!({"url": "about:blank"}), &mut events);
@@ -77,11 +88,7 @@ impl Browser {
             page.call(&format!("{domain}.enable"), json!({}));
         }
         page.events.clear();
-        page.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
-        while !page.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-            let event = page.browser.receive();
-            page.events.push(event);
-        }
+        page.go(address);
         page
     }
 
@@ -176,6 +183,26 @@ pub struct Page<'a> {
 impl Page<'_> {
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.browser.call(Some(&self.session), method, params, &mut self.events)
+    }
+
+    /// Goes to an address and waits until it is loaded. What the pages before it asked and said is kept.
+    pub fn go(&mut self, address: &str) {
+        let before = self.events.len();
+        self.call("Page.navigate", json!({ "url": address }));
+        let is_loaded = |event: &Value| event["method"] == "Page.loadEventFired";
+        while !self.events[before..].iter().any(is_loaded) {
+            let event = self.browser.receive();
+            self.events.push(event);
+        }
+    }
+
+    /// Waits until so many pages have been loaded since it was opened: a page may lead on by itself.
+    pub fn wait_for_loads(&mut self, loads: usize) {
+        let is_loaded = |event: &&Value| event["method"] == "Page.loadEventFired";
+        while self.events.iter().filter(is_loaded).count() < loads {
+            let event = self.browser.receive();
+            self.events.push(event);
+        }
     }
 
     /// The value of an expression.

@@ -1,0 +1,314 @@
+//! Who uses which quality, by how much, how sure that is, and through what: what a reader comes for, first.
+
+use crate::data::{FindingRow, ReportData};
+use crate::format::{finite, points, size_pp, value_label};
+use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
+use crate::verdict::{Reading, Verdict, decided, scheme, told_by_evidence};
+
+/// More conditions than this are grouped.
+const EACH: usize = 6;
+/// Groups that are named.
+const GROUPS: usize = 8;
+
+/// One statement of who uses what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// What uses what, in few words.
+    pub who: String,
+    /// The rest of the sentence, from its colon on.
+    pub words: String,
+    /// The finding that it is about, by its place; none of a group.
+    pub finding: Option<usize>,
+}
+
+impl Use {
+    /// The sentence.
+    pub fn sentence(&self) -> String {
+        format!("{}{}", self.who, self.words)
+    }
+}
+
+/// One statement a native condition in which a gap was detected, the largest gap first; with many, one a rule.
+pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
+    let mut found: Vec<(usize, &FindingRow, Reading)> = data
+        .findings
+        .iter()
+        .zip(verdicts)
+        .enumerate()
+        .filter(|(_, (_, verdict))| is_use(verdict.reading))
+        .map(|(place, (row, verdict))| (place, row, verdict.reading))
+        .filter(|(_, row, _)| !reads_labels(scheme(row, &data.settings)))
+        .filter(|(_, row, _)| is_joint(row, data) || !joint_is_there(row, data))
+        .collect();
+    found.sort_by(|a, b| b.1.gap.unwrap_or(0.0).total_cmp(&a.1.gap.unwrap_or(0.0)));
+    if found.len() <= EACH {
+        return found
+            .iter()
+            .map(|&(place, row, reading)| each(place, row, reading, data))
+            .collect();
+    }
+    let mut groups: Vec<(String, Vec<&FindingRow>)> = Vec::new();
+    for (_, row, _) in &found {
+        let rule = subject(row, data);
+        match groups.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((rule, vec![row])),
+        }
+    }
+    let more = groups.len().saturating_sub(GROUPS);
+    let mut uses: Vec<Use> =
+        groups.iter().take(GROUPS).map(|(rule, rows)| group(rule, rows, data)).collect();
+    if more > 0 {
+        uses.push(Use {
+            who: format!("{more} more rules"),
+            words: " use quality in at least one condition: the table has each.".to_owned(),
+            finding: None,
+        });
+    }
+    uses
+}
+
+/// Whether a reading says that accuracy falls when quality is permuted.
+const fn is_use(reading: Reading) -> bool {
+    use Reading::{Dependence, EvidenceDerived, WithGain, WithLoss};
+    matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived)
+}
+
+fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
+    scheme(row, &data.settings) == "joint"
+}
+
+/// Whether the same point was tested under the joint scheme, whose statement speaks of the others.
+fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
+    let others = |other: &&FindingRow| {
+        let here = row.point.iter().filter(|(axis, _)| axis != "scheme");
+        other.value_of("scheme") == Some("joint")
+            && here.eq(other.point.iter().filter(|(axis, _)| axis != "scheme"))
+    };
+    row.value_of("scheme").is_some() && data.findings.iter().any(|other| others(&other))
+}
+
+fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> Use {
+    // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that is left in place.
+    let is_open = reading == Reading::EvidenceDerived && !stays_given_evidence(row, data);
+    let verb = if is_open { "changes with" } else { "uses" };
+    let rest = elsewhere(row);
+    let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
+    let interval = match (finite(row.gap_low), finite(row.gap_high)) {
+        (Some(_), Some(_)) => {
+            let [low, high] = [row.gap_low, row.gap_high].map(points);
+            format!(" [{}, {}]", low.trim_start_matches('+'), high.trim_start_matches('+'))
+        }
+        _ => String::new(),
+    };
+    let mut words = format!(
+        ": accuracy falls by {}{interval} when it is permuted, {}",
+        size_pp(row.gap.unwrap_or(0.0)),
+        decided(row, data)
+    );
+    let gain = finite(row.gain()).map(|gain| (size_pp(gain), data.settings.reference()));
+    match (reading, gain) {
+        (Reading::WithGain, Some((gain, reference))) => {
+            words += &format!("; a gain of {gain} over {reference}");
+        }
+        (Reading::WithLoss, Some((gain, reference))) => {
+            words += &format!("; a loss of {gain} against {reference}");
+        }
+        (Reading::Dependence, Some((_, reference))) => {
+            words += &format!("; no gain over {reference} is shown");
+        }
+        _ => {}
+    }
+    if let Some(mechanism) = mechanism(row, data) {
+        words += &format!("; {mechanism}");
+    } else if is_open {
+        let told = told_by_evidence(row);
+        words += &format!("; {told} the evidence, so this is not yet reliance on reliability");
+    }
+    words.push('.');
+    let who = format!("{} {verb} {}{rest}", subject(row, data), object(row));
+    Use { who, words, finding: Some(place) }
+}
+
+fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
+    let of_rule = data.findings.iter().zip(data.findings.iter().map(|row| subject(row, data)));
+    let all = of_rule
+        .filter(|(row, name)| {
+            name == rule
+                && row.control == crate::data::Control::Native
+                && row.is_counted()
+                && !reads_labels(scheme(row, &data.settings))
+        })
+        .count();
+    let gaps = || rows.iter().filter_map(|row| row.gap);
+    let (low, high) = (gaps().fold(f64::INFINITY, f64::min), gaps().fold(0.0, f64::max));
+    let range = match (size_pp(low), size_pp(high)) {
+        (low, high) if low == high => high,
+        (low, high) => format!("{} to {high}", low.trim_end_matches("\u{a0}pp")),
+    };
+    // They come with the largest gap first.
+    let most = rows.first().map_or_else(String::new, |row| {
+        let rest = elsewhere(row);
+        let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
+        format!(", most with {}{rest}", object(row))
+    });
+    Use {
+        who: format!("{rule} uses quality in {} of {all} conditions", rows.len()),
+        words: format!(": accuracy falls by {range} when it is permuted{most}."),
+        finding: None,
+    }
+}
+
+/// The rule, or the model.
+fn subject(row: &FindingRow, data: &ReportData) -> String {
+    match row.value_of("rule") {
+        Some(rule) => rule.to_owned(),
+        None if data.settings.frozen || data.settings.loaded => "the model".to_owned(),
+        None => "the rule".to_owned(),
+    }
+}
+
+/// The quality.
+fn object(row: &FindingRow) -> String {
+    row.value_of("quality").map_or_else(|| "quality".to_owned(), str::to_owned)
+}
+
+/// The values of the other axes.
+fn elsewhere(row: &FindingRow) -> String {
+    let named = ["rule", "quality", "scheme"];
+    let rest = row.point.iter().filter(|(axis, _)| !named.contains(&axis.as_str()));
+    rest.map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
+}
+
+/// How many distinct native conditions there are and of what, and what the words of a report mean.
+pub fn terms(data: &ReportData, native: usize) -> String {
+    let conditions = match native {
+        _ if data.settings.frozen => "The model is asked as it is.".to_owned(),
+        0 => "No native condition was tested.".to_owned(),
+        1 => "One native condition was tested.".to_owned(),
+        many => format!("{many} distinct native conditions were tested{}.", axes(data)),
+    };
+    let native = match data.settings.frozen {
+        true => "",
+        false => {
+            " Native is a quality that was measured or estimated, none that was made as a control."
+        }
+    };
+    format!(
+        "{conditions}{native} Clean-Q is quality as it came, Broken-Q the same values permuted across test examples; the \
+         gap is balanced accuracy under Clean-Q minus its mean under Broken-Q, in percentage points (pp), with its {} \
+         interval in brackets.",
+        crate::format::percent(Some(data.settings.confidence)).replace(".0", "")
+    )
+}
+
+/// The axes of the native conditions with their values.
+fn axes(data: &ReportData) -> String {
+    let native = |row: &&FindingRow| {
+        row.control == crate::data::Control::Native
+            && row.is_counted()
+            && !reads_labels(scheme(row, &data.settings))
+    };
+    let mut parts = Vec::new();
+    for axis in &data.axes {
+        let mut values: Vec<&str> = Vec::new();
+        for value in data.findings.iter().filter(native).filter_map(|row| row.value_of(axis)) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        match values.len() {
+            0 => {}
+            n if n <= 4 => parts.push(format!("{axis} {}", values.join(", "))),
+            n => parts.push(format!("{n} values of {axis}")),
+        }
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::answer;
+    use crate::data::{Control, Settings};
+
+    fn row(rule: &str, quality: &str, scheme: &str, gap: f64, p: f64) -> FindingRow {
+        let point = [("rule", rule), ("quality", quality), ("scheme", scheme)];
+        FindingRow {
+            point: point.map(|(axis, value)| (axis.to_owned(), value.to_owned())).into(),
+            gap: Some(gap),
+            gap_low: Some(gap - 0.034),
+            gap_high: Some(gap + 0.034),
+            p_value: Some(p),
+            p_adjusted: Some(p),
+            flip_rate: Some(0.1),
+            ..FindingRow::default()
+        }
+    }
+
+    fn report(findings: Vec<FindingRow>) -> ReportData {
+        let axes = ["rule", "quality", "scheme"].map(str::to_owned).into();
+        ReportData { findings, axes, ..ReportData::default() }
+    }
+
+    fn said(data: &ReportData) -> Vec<String> {
+        let uses = answer(data).uses;
+        uses.iter().map(|of| of.sentence().replace('\u{a0}', " ")).collect()
+    }
+
+    #[test]
+    fn a_rule_a_quality_how_much_how_sure_and_through_what() {
+        let data = report(vec![
+            row("lr", "margin", "joint", 0.073, 0.01),
+            FindingRow {
+                equivalent: Some(true),
+                ..row("lr", "margin", "within_correct", 0.004, 0.4)
+            },
+            row("lr", "margin", "within_class", 0.07, 0.01),
+            row("mean", "margin", "joint", 0.001, 0.9),
+        ]);
+        assert_eq!(
+            said(&data),
+            [
+                "lr uses margin: accuracy falls by 7.3 pp [3.9, 10.7] when it is permuted, Holm-adjusted p = 0.010 over \
+                 2 tests; only 0.4 pp among examples whose experts are right alike: it works through which expert is right."
+            ]
+        );
+    }
+
+    #[test]
+    fn many_conditions_are_grouped_by_rule_and_none_is_lost() {
+        let mut findings = Vec::new();
+        for rule in 0..20 {
+            for quality in 0..25 {
+                let p = if rule < 10 { 0.001 } else { 0.9 };
+                let gap = 0.01 + 0.001 * f64::from(quality);
+                findings.push(row(&format!("r{rule}"), &format!("q{quality}"), "joint", gap, p));
+            }
+        }
+        let said = said(&report(findings));
+        assert_eq!(said.len(), GROUPS + 1);
+        assert_eq!(
+            said[0],
+            "r0 uses quality in 25 of 25 conditions: accuracy falls by 1.0 to 3.4 pp when it is permuted, most with q24."
+        );
+        assert!(said[GROUPS].starts_with("2 more rules use quality"), "{said:?}");
+    }
+
+    #[test]
+    fn a_model_that_was_trained_elsewhere_is_no_rule_and_controls_are_no_use() {
+        let mut model = row("", "", "joint", 0.05, 0.001);
+        model.point.clear();
+        let control =
+            FindingRow { control: Control::Positive, ..row("lr", "aligned", "joint", 0.3, 0.001) };
+        let settings = Settings { frozen: true, adjust: "none".to_owned(), ..Settings::default() };
+        let data = ReportData { settings, ..report(vec![model, control]) };
+        let said = said(&data);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].starts_with("the model uses quality: accuracy falls by 5.0 pp"),
+            "{said:?}"
+        );
+        assert!(said[0].contains("raw p = 0.001") && !said[0].contains("fitted"), "{said:?}");
+    }
+}

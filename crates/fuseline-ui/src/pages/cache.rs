@@ -1,0 +1,74 @@
+//! The cache: how much is in it, and what a collection would remove.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use fuseline_cache::{CacheStatus, GcOptions, GcReport};
+use fuseline_report::markup::{Element, element};
+
+use crate::format::{bytes, count, counted, cut};
+use crate::frame::{facts, page, plain, section};
+use crate::server::App;
+
+/// What the page shows.
+pub struct CacheView {
+    status: CacheStatus,
+    /// With what `fuseline cache gc` keeps when it is asked for nothing else.
+    collection: GcReport,
+}
+
+/// The page of the cache.
+pub async fn cache(State(app): State<Arc<App>>) -> Response {
+    let folder = app.cache.folder().display().to_string();
+    let page = page("Cache").under("/", "Runs");
+    let page = page.child(element("p").child(element("code").text(cut(&folder, 300))));
+    let reading = app.clone();
+    let read = move || {
+        let status = reading.cache.status().map_err(|error| error.with_cause())?;
+        let options = GcOptions { dry_run: true, ..GcOptions::default() };
+        let collection = reading.cache.gc(&options).map_err(|error| error.with_cause())?;
+        Ok(CacheView { status, collection })
+    };
+    match app.cache_view.get(&(), read).await {
+        None => page.waits("The cache is being counted; the page shows it in a moment.").response(),
+        Some(Err(problem)) => page.child(element("p").class("bad").text(problem)).response(),
+        Some(Ok(view)) => page.child(held(&view.status)).child(freed(&view.collection)).response(),
+    }
+}
+
+fn held(status: &CacheStatus) -> Element {
+    let row = |name: &str, text: String| (name.to_owned(), plain(text));
+    section("What it holds").child(facts([
+        row("objects", format!("{}, {}", count(status.objects), bytes(status.object_bytes))),
+        row("action records", format!("{}, {}", count(status.records), bytes(status.record_bytes))),
+        row("runs", count(status.runs)),
+        row("runs going on", count(status.runs_alive)),
+        row("actions being executed", count(status.actions_alive)),
+        row("damaged files set aside", count(status.damaged)),
+    ]))
+}
+
+fn freed(report: &GcReport) -> Element {
+    let options = GcOptions::default();
+    let hours = options.grace.as_secs() / 3600;
+    let words = format!(
+        "With the last {} kept, and all that was used within {hours} hours, it would remove {}, {}, {} and {}: \
+         {}. {} would stay, {}.",
+        counted(options.keep_runs, "run"),
+        counted(report.objects, "object"),
+        counted(report.records, "record"),
+        counted(report.runs, "run"),
+        counted(report.debris, "left-over file"),
+        bytes(report.bytes),
+        counted(report.kept_objects, "object"),
+        bytes(report.kept_bytes),
+    );
+    let commands = element("p")
+        .text("Nothing is removed here: ")
+        .child(element("code").text("fuseline cache gc"))
+        .text(" does it, and ")
+        .child(element("code").text("--keep-runs 5 --grace 1"))
+        .text(" keeps less.");
+    section("What a collection would free").child(element("p").text(words)).child(commands)
+}

@@ -1,0 +1,120 @@
+//! All runs, the latest first.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use fuseline::utc_text;
+use fuseline_engine::MANIFEST_FORMAT;
+use fuseline_report::markup::{Element, element};
+
+use crate::action_list::Part;
+use crate::event_log::{EventLog, Line};
+use crate::format::{count, counted, cut, duration};
+use crate::frame::{self, link, page, pager, plain, state, table};
+use crate::manifest_index::Summary;
+use crate::run_view::unreadable;
+use crate::server::App;
+
+/// Runs on a page.
+const ROWS: usize = 50;
+
+/// The page of all runs.
+pub async fn runs(State(app): State<Arc<App>>, Query(part): Query<Part>) -> Response {
+    let read = tokio::task::spawn_blocking(move || answer(&app, &part)).await;
+    read.unwrap_or_else(|_| unreadable("The runs could not be listed."))
+}
+
+fn answer(app: &App, part: &Part) -> Response {
+    let mut runs = match app.cache.runs() {
+        Ok(runs) => runs,
+        Err(error) => return unreadable(&error.with_cause()),
+    };
+    runs.reverse();
+    let pages = runs.len().div_ceil(ROWS).max(1);
+    let number = part.page.unwrap_or(1);
+    if number == 0 || number > pages {
+        return frame::not_found("The list has no such page.");
+    }
+    let folder = app.cache.folder().display().to_string();
+    let told = element("p")
+        .text(format!("{} in the cache ", counted(runs.len(), "run")))
+        .child(element("code").text(cut(&folder, 300)))
+        .text(".");
+    let page = page("Runs").child(told);
+    if runs.is_empty() {
+        let hint = element("p").text("A run appears here as soon as it begins: ");
+        return page.child(hint.child(element("code").text("fuseline run WORKFLOW"))).response();
+    }
+    let shown: Vec<String> = runs.into_iter().skip((number - 1) * ROWS).take(ROWS).collect();
+    let heads = [
+        ("run", false),
+        ("compare", false),
+        ("workflow", false),
+        ("status", false),
+        ("began", false),
+        ("took", true),
+        ("executed", true),
+        ("cached", true),
+        ("failed", true),
+    ];
+    let table = table("Runs", &heads, shown.iter().map(|run| row(app, run)));
+    let form = element("form").attr("action", "/compare").attr("method", "get").child(table).child(
+        element("p").child(
+            element("button").attr("type", "submit").text("Compare the runs that are ticked"),
+        ),
+    );
+    page.child(form).children(pager("/?page=", number, pages)).response()
+}
+
+fn row(app: &App, run: &str) -> Vec<Element> {
+    let tick = element("input")
+        .attr("type", "checkbox")
+        .attr("name", "run")
+        .attr("value", run)
+        .attr("aria-label", format!("Compare run {run}"));
+    let mut cells = vec![link(format!("/runs/{run}"), run), tick];
+    match Summary::read(&app.cache, run) {
+        Ok(Some(summary)) if summary.format != u64::from(MANIFEST_FORMAT) => {
+            cells.extend([plain(""), state("of another version")]);
+        }
+        Ok(Some(summary)) => {
+            let counts = |pick: fn(&fuseline_engine::ActionCounts) -> usize| {
+                plain(summary.counts.as_ref().map(pick).map(count).unwrap_or_default())
+            };
+            cells.extend([
+                plain(cut(&summary.workflow, 80)),
+                state(&summary.status),
+                plain(utc_text(summary.started_at)),
+                plain(duration(summary.seconds)),
+                counts(|counts| counts.done + counts.failed),
+                counts(|counts| counts.cached),
+                counts(|counts| counts.failed),
+            ]);
+        }
+        Ok(None) => {
+            let alive = app.cache.is_run_alive(run).unwrap_or(false);
+            cells.extend([
+                plain(cut(&workflow(app, run), 80)),
+                state(if alive { "running" } else { "killed" }),
+                plain(began(run).map(utc_text).unwrap_or_default()),
+            ]);
+        }
+        Err(problem) => cells.extend([plain(cut(&problem, 80)), state("damaged")]),
+    }
+    cells.resize_with(9, || plain(""));
+    cells
+}
+
+/// When a run without a manifest began, in seconds since 1970: its id begins with them.
+pub fn began(run: &str) -> Option<u64> {
+    run.get(..10)?.parse().ok()
+}
+
+/// The workflow of a run without a manifest, from the first line of its log.
+fn workflow(app: &App, run: &str) -> String {
+    let log = EventLog::open(&app.cache, run).ok().flatten();
+    let line = log.and_then(|log| log.line_at(0).ok()).unwrap_or_default();
+    let line: Line<'_> = serde_json::from_slice(&line).unwrap_or_default();
+    line.workflow.into_owned()
+}

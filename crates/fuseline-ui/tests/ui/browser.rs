@@ -1,0 +1,120 @@
+//! The pages in a real browser, where Chromium is installed: nothing is asked of others, nothing is complained of.
+
+use std::fs::File;
+use std::io::Write;
+
+use crate::site::{Site, action_lines, first_line, manifest};
+use fuseline_tests::devtools::{Browser, Page};
+use fuseline_tests::{Need, skip};
+use serde_json::Value;
+
+const RUN: &str = "1800000000000000001-7";
+
+fn text(page: &mut Page<'_>, script: &str) -> String {
+    match page.evaluate(script) {
+        Value::String(text) => text,
+        other => panic!("{script}: {other}"),
+    }
+}
+
+fn origin(site: &Site) -> String {
+    format!("http://{}", site.host())
+}
+
+#[test]
+fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
+    let Some(mut browser) = Browser::start() else {
+        return skip(Need::Browser, "chromium is not installed");
+    };
+    let site = Site::new();
+    let other = "1800000000000000002-7";
+    for run in [RUN, other] {
+        let mut manifest = manifest(run, 120);
+        manifest.actions[3].state = "failed".to_owned();
+        manifest.actions[3].error = Some("it broke".to_owned());
+        manifest.params.insert("folds".to_owned(), run.into());
+        site.end(&manifest);
+    }
+    let mut page = browser.open_address(&site.address);
+    // The page that sets the cookie leads on by itself.
+    page.wait_for_loads(2);
+    assert_eq!(text(&mut page, "document.querySelector('h1').textContent"), "Runs");
+    assert_eq!(text(&mut page, "location.search + document.cookie"), "");
+    let paths = [
+        "/".to_owned(),
+        format!("/runs/{RUN}"),
+        format!("/runs/{RUN}/stages/0"),
+        format!("/runs/{RUN}/actions/3"),
+        format!("/compare?run={RUN}&run={other}"),
+        "/cache".to_owned(),
+        "/nowhere".to_owned(),
+    ];
+    for path in &paths {
+        page.go(&format!("{}{path}", origin(&site)));
+        page.settle();
+        let faults = text(
+            &mut page,
+            "Array.from(document.querySelectorAll('a,button,input,[role=region]')).filter(e => {
+               const name = (e.getAttribute('aria-label') || e.textContent || '').trim();
+               return name === '' || e.tabIndex < 0;
+             }).map(e => e.outerHTML.slice(0, 120)).concat(
+             Array.from(document.querySelectorAll('table')).filter(t => !t.caption || !t.tHead ||
+               Array.from(t.querySelectorAll('th')).some(h => !h.scope)).map(t => t.outerHTML.slice(0, 120)),
+             document.querySelectorAll('h1').length === 1 ? [] : ['headings'],
+             document.querySelector('main') && document.documentElement.lang ? [] : ['landmarks']
+             ).join('\\n')",
+        );
+        assert_eq!(faults, "", "{path}");
+        page.resize(390, 844);
+        let widths =
+            "String(document.documentElement.scrollWidth <= document.documentElement.clientWidth)";
+        assert_eq!(text(&mut page, widths), "true", "{path} is wider than a phone");
+        page.resize(1280, 1000);
+    }
+    let complaints: Vec<String> =
+        page.complaints().into_iter().filter(|of| !of.contains("404")).collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    let foreign: Vec<String> =
+        page.requests().into_iter().filter(|request| !request.contains(&origin(&site))).collect();
+    assert_eq!(foreign, Vec::<String>::new());
+}
+
+#[test]
+fn the_page_of_a_run_goes_on_with_it_and_the_dark_scheme_repaints_it() {
+    let Some(mut browser) = Browser::start() else {
+        return skip(Need::Browser, "chromium is not installed");
+    };
+    let site = Site::new();
+    let folder = site.cache.new_run(RUN).unwrap();
+    let mut log = File::create(folder.join("events.jsonl")).unwrap();
+    log.write_all(first_line(RUN, 4).as_bytes()).unwrap();
+    let mut page = browser.open_address(&site.address);
+    page.wait_for_loads(2);
+    page.go(&format!("{}/runs/{RUN}", origin(&site)));
+    let shows = |page: &mut Page<'_>, words: &str| {
+        for _ in 0..100 {
+            if text(page, "document.getElementById('live').textContent").contains(words) {
+                return;
+            }
+            page.settle();
+        }
+        panic!("the page never shows {words}");
+    };
+    shows(&mut page, "0 of 4 actions");
+    // The focus stays where it was when the page is renewed.
+    page.evaluate("document.querySelector('#live table a').focus()");
+    log.write_all(action_lines(0, 10).as_bytes()).unwrap();
+    shows(&mut page, "1 of 4 actions");
+    assert_eq!(text(&mut page, "document.activeElement.textContent"), "fusion");
+    site.end(&manifest(RUN, 4));
+    shows(&mut page, "2 executed, 2 cached");
+    assert_eq!(
+        text(&mut page, "document.getElementById('news').textContent"),
+        "The run has ended."
+    );
+    assert_eq!(page.complaints(), Vec::<String>::new());
+    let ground = "getComputedStyle(document.documentElement).backgroundColor";
+    let light = text(&mut page, ground);
+    page.prefer_dark();
+    assert_ne!(text(&mut page, ground), light);
+}

@@ -1,0 +1,114 @@
+//! Stages of a run and what flows between them, in `cache/runs/ID/graph.json`: what a page or a program draws while the
+//! run goes on, without its workflow.
+
+use std::collections::BTreeSet;
+
+use fuseline_cache::Cache;
+use fuseline_engine::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::run_context::RunContext;
+
+/// The file's name in the folder of a run.
+pub(crate) const GRAPH_FILE: &str = "graph.json";
+/// The form that is written, and the only one that is read.
+const FORMAT: u32 = 1;
+
+/// Stages of a run, in the order of the workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunGraph {
+    format: u32,
+    /// The stages.
+    pub stages: Vec<GraphStage>,
+}
+
+/// A stage in the graph of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphStage {
+    /// Its name.
+    pub name: String,
+    /// Its stage kinds, each once: several where `uses` depends on an axis.
+    pub kinds: Vec<String>,
+    /// The names of its axes.
+    pub axes: Vec<String>,
+    /// What it reads.
+    pub reads: Vec<GraphEdge>,
+}
+
+/// An output that a stage reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GraphEdge {
+    /// The stage that makes it, by its place among the stages.
+    pub stage: usize,
+    /// The output port.
+    pub output: String,
+    /// The input port.
+    pub input: String,
+}
+
+impl RunGraph {
+    /// The graph of a plan.
+    pub(crate) fn of_plan(plan: &Plan<'_>) -> Self {
+        let workflow = plan.workflow();
+        let stages = workflow.stages.iter().enumerate().map(|(number, stage)| {
+            let reads = stage.inputs.iter().flat_map(|input| {
+                input.sources.iter().map(|source| GraphEdge {
+                    stage: source.stage,
+                    output: output_name(plan, source.stage, source.output),
+                    input: input.port.clone(),
+                })
+            });
+            let axes = stage.over.iter().map(|&axis| workflow.axes[axis].name.clone());
+            GraphStage {
+                name: stage.name.clone(),
+                kinds: plan.kinds_of(number).into_iter().map(str::to_owned).collect(),
+                axes: axes.collect(),
+                reads: reads.collect::<BTreeSet<_>>().into_iter().collect(),
+            }
+        });
+        Self { format: FORMAT, stages: stages.collect() }
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(Error::failed)
+    }
+
+    /// The graph of a run, while it goes on and afterwards. A run that found all as it was has written none: it is then
+    /// that of its provenance, which knows neither axes nor ports. `None` when neither is there, or another version wrote it.
+    pub fn read(cache: &Cache, run: &str) -> Result<Option<Self>, Error> {
+        let written = cache.read_run_file(run, GRAPH_FILE)?;
+        let graph = written.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        if let Some(graph) = graph.filter(|graph| graph.format == FORMAT && graph.is_sound()) {
+            return Ok(Some(graph));
+        }
+        let Ok(context) = RunContext::read(cache, run) else { return Ok(None) };
+        let provenance = &context.provenance;
+        let place = |name: &str| provenance.stages.iter().position(|(known, ..)| known == name);
+        let stages = provenance.stages.iter().map(|(name, kind, _)| GraphStage {
+            name: name.clone(),
+            kinds: vec![kind.clone()],
+            axes: Vec::new(),
+            reads: Vec::new(),
+        });
+        let mut stages: Vec<_> = stages.collect();
+        for (from, to) in &provenance.edges {
+            if let (Some(stage), Some(to)) = (place(from), place(to)) {
+                let (output, input) = (String::new(), String::new());
+                stages[to].reads.push(GraphEdge { stage, output, input });
+            }
+        }
+        Ok(Some(Self { format: FORMAT, stages }))
+    }
+
+    /// Whether every edge begins at a stage.
+    fn is_sound(&self) -> bool {
+        let edges = self.stages.iter().flat_map(|stage| &stage.reads);
+        edges.into_iter().all(|edge| edge.stage < self.stages.len())
+    }
+}
+
+fn output_name(plan: &Plan<'_>, stage: usize, output: usize) -> String {
+    let outputs = &plan.workflow().stages[stage].outputs;
+    outputs.get(output).map(|port| port.name.clone()).unwrap_or_default()
+}
