@@ -76,11 +76,6 @@ impl Cache {
         Ok(folder)
     }
 
-    /// Whether the process of a run is alive.
-    pub fn is_run_alive(&self, id: &str) -> bool {
-        is_held(&self.layout.leases.join(format!("{RUN_LEASE}{id}")))
-    }
-
     /// The folder that holds the folders of the runs.
     pub fn runs_folder(&self) -> &Path {
         &self.layout.runs

@@ -21,8 +21,8 @@ mod runs;
 mod schema;
 mod show;
 mod stages;
-mod watch;
 mod ui;
+mod watch;
 
 use crate::args::Args;
 use crate::exit::{Exit, Failure};

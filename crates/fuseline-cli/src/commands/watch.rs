@@ -38,7 +38,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let mut progress = None;
     loop {
         // Asked before the events are read: what it writes at its end is not missed.
-        let is_alive = cache.is_run_alive(&run);
+        let is_alive = cache.is_run_alive(&run)?;
         for event in events.read_new()? {
             if args.format == Format::Json {
                 print::json(&serde_json::to_value(&event).map_err(Failure::failed)?);
