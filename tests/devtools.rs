@@ -185,7 +185,8 @@ impl Page<'_> {
         self.browser.call(Some(&self.session), method, params, &mut self.events)
     }
 
-    /// Goes to an address and waits until it is loaded. What the pages before it asked and said is kept.
+    /// Goes to an address and waits until it is loaded. What the pages before it asked and said is
+    /// kept.
     pub fn go(&mut self, address: &str) {
         let before = self.events.len();
         self.call("Page.navigate", json!({ "url": address }));
@@ -196,7 +197,8 @@ impl Page<'_> {
         }
     }
 
-    /// Waits until so many pages have been loaded since it was opened: a page may lead on by itself.
+    /// Waits until so many pages have been loaded since it was opened: a page may lead on by
+    /// itself.
     pub fn wait_for_loads(&mut self, loads: usize) {
         let is_loaded = |event: &&Value| event["method"] == "Page.loadEventFired";
         while self.events.iter().filter(is_loaded).count() < loads {
@@ -239,7 +241,7 @@ impl Page<'_> {
         self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
     }
 
-    /// What the console and the browser's log hold.
+    /// Messages of the console and of the browser's log.
     pub fn complaints(&mut self) -> Vec<String> {
         self.settle();
         self.of(&["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"])

@@ -1,4 +1,5 @@
-//! Kills real runs at random moments, lets them go on, and compares every byte with an undisturbed run.
+//! Kills real runs at random moments, lets them go on, and compares every byte with an undisturbed
+//! run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use crate::Lab;
 /// The workflow that is run: every stage of the diagnostic, in a fraction of a second.
 pub const SMALL: &str = include_str!("cases/small.yaml");
 
-/// What became of runs that were killed.
+/// Outcome of runs that were killed.
 #[derive(Debug, Default)]
 pub struct Kills {
     /// Runs that were killed before they ended.
@@ -22,9 +23,9 @@ pub struct Kills {
     pub caches: usize,
     /// Outputs and objects that were compared byte by byte.
     pub compared: usize,
-    /// What was not as in an undisturbed run.
+    /// Differences from an undisturbed run.
     pub differences: Vec<String>,
-    /// How long an undisturbed run takes.
+    /// Duration of an undisturbed run.
     pub undisturbed: Duration,
 }
 
@@ -47,7 +48,8 @@ pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills 
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("fuseline can be started");
-            // Any moment of a run that is as fast as the fastest so far: a machine has other work, too.
+            // Any moment of a run that is as fast as the fastest so far: a machine has other work,
+            // too.
             let (began, moment) = (Instant::now(), window.mul_f64(random.next()));
             while began.elapsed() < moment {
                 std::thread::sleep(Duration::from_millis(1));

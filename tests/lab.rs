@@ -1,7 +1,8 @@
 //! A laboratory for stories: the real command in a temporary folder.
 //!
 //! Knows how to run `fuseline` and read what it says. Knows nothing of its insides.
-//! Start at [`Lab`]. The command must have been built (`cargo build --workspace`), plugins included.
+//! Start at [`Lab`]. The command must have been built (`cargo build --workspace`), plugins
+//! included.
 
 #![expect(
     clippy::expect_used,
@@ -126,12 +127,12 @@ impl Ran {
         self.0.status.code().expect("it was not killed")
     }
 
-    /// What it printed to stdout.
+    /// Its stdout.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    /// What it printed to stderr.
+    /// Its stderr.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
@@ -157,7 +158,8 @@ impl Ran {
     }
 }
 
-/// The command: it lies in `target/PROFILE` as programs do, or one folder above the programs of tests.
+/// The command: it lies in `target/PROFILE` as programs do, or one folder above the programs of
+/// tests.
 pub fn fuseline() -> PathBuf {
     let name = format!("fuseline{}", std::env::consts::EXE_SUFFIX);
     let program = std::env::current_exe().expect("a program knows itself");
@@ -202,8 +204,8 @@ impl Need {
     }
 }
 
-/// Leaves a test out, aloud: `missing` says what is not there. Where `FUSELINE_REQUIRE` (names with commas between)
-/// lists the need, what is missing is a failure.
+/// Leaves a test out, aloud: `missing` says what is not there. Where `FUSELINE_REQUIRE` (names with
+/// commas between) lists the need, what is missing is a failure.
 #[track_caller]
 pub fn skip(need: Need, missing: &str) {
     let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
@@ -215,7 +217,7 @@ pub fn skip(need: Need, missing: &str) {
     eprintln!("skipped: {missing}");
 }
 
-/// Whether `python3` imports these modules (`numpy, pyarrow`); [`skip`]s where it does not.
+/// True if `python3` imports these modules (`numpy, pyarrow`); [`skip`]s if it does not.
 #[track_caller]
 pub fn has_python(modules: &str) -> bool {
     let there = Command::new("python3").args(["-c", &format!("import {modules}")]).output();
@@ -226,7 +228,8 @@ pub fn has_python(modules: &str) -> bool {
     there
 }
 
-/// What a bench says at its smallest size, where it only checks; nothing on a machine without Python.
+/// Output of a bench at its smallest size, where it only checks; nothing on a machine without
+/// Python.
 #[track_caller]
 pub fn bench(script: &str) -> Option<String> {
     if !has_python("sys") {
@@ -259,7 +262,8 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Runs a script in Python where the packages that it needs are there; `None`, said aloud, where they are not.
+/// Runs a script in Python where the packages that it needs are there; `None`, said aloud, where
+/// they are not.
 pub fn python<A: AsRef<OsStr>>(
     needs: &str,
     arguments: impl IntoIterator<Item = A>,

@@ -1,4 +1,5 @@
-//! What a stage cautions of reaches whoever reads its results: on the screen, in JSON, in the record and in the report.
+//! Cautions of a stage reach whoever reads its results: on the screen, in JSON, in the record and
+//! in the report.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -168,7 +169,8 @@ fn damaged_cautions_are_made_again_by_their_action() {
     lab.run(["cache", "verify"]).exits(1);
     let run = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
     assert_eq!((&run["executed"], &run["cautions"]), (&1.into(), &cautions()));
-    // Unseen until it is read: the three reports name the workflow's text, and the cohort is made again for them.
+    // Unseen until it is read: the three reports name the workflow's text, and the cohort is made
+    // again for them.
     fs::write(&object, [&whole[..whole.len() - 1], b"}"].concat()).expect("it can be damaged");
     lab.edit(
         "workflow.yaml",

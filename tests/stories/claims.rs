@@ -1,4 +1,5 @@
-//! The bench of claims, at its smallest: none of what is false may be claimed more often than its level.
+//! The bench of claims, at its smallest: none of what is false may be claimed more often than its
+//! level.
 
 use fuseline_tests::{bench, has_python};
 

@@ -1,5 +1,6 @@
-//! Studies on clusters: Slurm itself, two nodes on this machine; HyperQueue's server and workers; a scheduler of thirty
-//! lines; and programs that answer as Slurm does where memory ends, time is over or nodes fail.
+//! Studies on clusters: Slurm itself, two nodes on this machine; HyperQueue's server and workers; a
+//! scheduler of thirty lines; and programs that answer as Slurm does where memory ends, time is
+//! over or nodes fail.
 
 mod engines;
 mod slurm;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use fuseline_tests::{Lab, root};
 
-/// As many actions as points, each of which notes that it is executed, and takes its time. What comes after needs all.
+/// As many actions as points, each of which notes that it is executed, and takes its time. What
+/// comes after needs all.
 const SWEEP: &str = r#"
 fuseline: 1
 name: sweep

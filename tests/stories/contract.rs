@@ -1,4 +1,4 @@
-//! What the design promises to those who only see the command: files, forms, exit codes.
+//! Contract of the design with users of the command: files, forms, exit codes.
 
 use std::fs;
 use std::process::Stdio;

@@ -1,4 +1,5 @@
-//! Data as people have it: every format that is loaded, labels from a table, and the study of CMU-MOSEI.
+//! Data as people have it: every format that is loaded, labels from a table, and the study of
+//! CMU-MOSEI.
 
 use std::fs;
 
@@ -7,7 +8,8 @@ use arrow::datatypes::Float64Type;
 use fuseline_artifact::{Artifact, ArtifactKind};
 use fuseline_tests::{Lab, real_data, root};
 
-/// Forty examples of twenty people in five formats: the same numbers each time, which tell the classes apart but for noise.
+/// Forty examples of twenty people in five formats: the same numbers each time, which tell the
+/// classes apart but for noise.
 fn formats() -> Lab {
     let lab = Lab::new();
     let (mut csv, mut long, mut jsonl, mut labels, mut evidence) = (
@@ -346,7 +348,8 @@ fn the_study_of_mosei_gives_the_numbers_of_an_independent_calculation() {
     let Some(data) = real_data("mosei") else { return };
     let lab = Lab::new();
     let workflow = root().join("workflows/mosei.yaml");
-    // One rule and quality: what is compared does not depend on the others, nor on the number of permutations.
+    // One rule and quality: what is compared does not depend on the others, nor on the number of
+    // permutations.
     let text = fs::read_to_string(workflow).expect("the workflow is there");
     let text = text.replace("rule: [mean, weighted_mean, lr, hgb, moe]", "rule: [mean]").replace(
         "quality: [margin, entropy, in_distribution, constant, aligned, random]",

@@ -78,7 +78,8 @@ fn the_tables_beside_the_findings_agree_with_them() {
             assert!((number(row, column) - expected).abs() < 1e-12, "{column} of {row:?}");
         }
     }
-    // Quality that is worth something lowers log loss and Brier score, and their gaps say so with the sign of the others.
+    // Quality that is worth something lowers log loss and Brier score, and their gaps say so with
+    // the sign of the others.
     let used = metrics.iter().filter(|row| {
         row["fidelity"] == "0.9" && row["quality"] == "column" && row["rule"] == "weighted_mean"
     });
@@ -351,7 +352,8 @@ fn the_validation_counts_rejections_over_replicates() {
 
 #[test]
 fn the_whole_path_keeps_its_level_on_nulls() {
-    // Experts, a fitted rule, permutations and findings, 150 times; the large table is in docs/method.md.
+    // Experts, a fitted rule, permutations and findings, 150 times; the large table is in
+    // docs/method.md.
     let lab = Lab::new();
     let path = root().join("workflows/validation.yaml");
     let text = std::fs::read_to_string(path).expect("the workflow is there");

@@ -1,5 +1,5 @@
-//! Experts beyond the defaults, from the command line: support vector machines, calibration of evidence from elsewhere,
-//! frozen models.
+//! Experts beyond the defaults, from the command line: support vector machines, calibration of
+//! evidence from elsewhere, frozen models.
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
@@ -7,8 +7,8 @@ use fuseline_artifact::{Artifact, ArtifactKind};
 use fuseline_tests::{Lab, root};
 use serde_json::Value;
 
-/// Sixty examples of twenty people, two features that tell the classes apart but for noise, and the evidence of a model
-/// that is far too sure.
+/// Sixty examples of twenty people, two features that tell the classes apart but for noise, and the
+/// evidence of a model that is far too sure.
 fn lab(experts: &str) -> Lab {
     let lab = Lab::new();
     let mut features = "id,a,b\n".to_owned();
@@ -100,7 +100,8 @@ fn support_vector_machines_and_evidence_from_elsewhere_are_calibrated() {
     let svm = probabilities(&lab, "svm");
     assert!(svm.len() > 15 && svm.iter().all(|p| (0.0..=1.0).contains(p)), "{svm:?}");
     assert!(svm.iter().any(|p| *p > 0.6) && svm.iter().any(|p| *p < 0.4), "{svm:?}");
-    // The model says 0.001 and 0.999 and is right about as often as not: calibrated, it no longer says so.
+    // The model says 0.001 and 0.999 and is right about as often as not: calibrated, it no longer
+    // says so.
     for name in ["elsewhere", "train"] {
         let evidence = probabilities(&lab, name);
         assert!(evidence.iter().all(|p| (0.02..=0.98).contains(p)), "{name}: {evidence:?}");

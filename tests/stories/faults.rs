@@ -1,4 +1,4 @@
-//! What goes wrong, and what becomes of it. `docs/faults.md` lists these stories.
+//! Faults and their consequences. `docs/faults.md` lists these stories.
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
@@ -49,7 +49,8 @@ fn damaged_inputs_are_made_again_within_the_run() {
     assert_eq!(experts.len(), 8, "two ports at two modalities and two folds");
     experts.iter().for_each(|path| damage(path));
     let again = lab.run(["run", "workflow.yaml", "--set", "permutations=40", "--format", "json"]);
-    // Permute, summaries, findings, report; and the experts' four actions, which two damaged ports share.
+    // Permute, summaries, findings, report; and the experts' four actions, which two damaged ports
+    // share.
     assert_eq!(again.json()["executed"], 14 + 4);
     let said = again.stderr();
     assert!(

@@ -1,13 +1,13 @@
-//! Every expert joined to a finding, fitted here and frozen, alone and beside another: what is lawful runs, each leak is
-//! refused for its own reason.
+//! Every expert joined to a finding, fitted here and frozen, alone and beside another: what is
+//! lawful runs, each leak is refused for its own reason.
 
 use std::collections::BTreeSet;
 
 use fuseline_tests::{Lab, root};
 use serde_json::Value;
 
-/// A study of two modalities: the expert of `audio` is the one at hand, that of `video` is fitted here. `EXPERT` stands
-/// for the stage kind, `WITH` for its options.
+/// A study of two modalities: the expert of `audio` is the one at hand, that of `video` is fitted
+/// here. `EXPERT` stands for the stage kind, `WITH` for its options.
 const STUDY: &str = r#"fuseline: 1
 name: frozen
 seed: 1
@@ -101,12 +101,13 @@ const OF_EACH_FOLD: (&str, &str) = (
     "path: folds.csv, id: { column: id }, probabilities: [rest, stress], fold: fold",
 );
 
-/// What `fitted_on` may say of a model that has not seen the rows that it is tested on.
+/// Allowed `fitted_on` of a model that has not seen the rows that it is tested on.
 const LAWFUL: [&str; 3] = ["", ", fitted_on: external", ", fitted_on: { ids: seen.txt }"];
 
 const CALIBRATIONS: [&str; 2] = ["", ", calibration: sigmoid, inner_folds: 3"];
 
-/// A folder with the study's example_ids, evidence and a model; gives the ids with the fold in which each is tested.
+/// A folder with the study's example_ids, evidence and a model; gives the ids with the fold in
+/// which each is tested.
 fn lab() -> (Lab, Vec<String>) {
     let lab = Lab::new();
     lab.write("workflow.yaml", study(FITTED[0], ""));

@@ -1,7 +1,9 @@
-//! Inputs that were drawn from public bug reports: each folder of `tests/cases/inputs` holds a workflow with its data, a
-//! `README` (where it comes from, and what is expected of it), the commands (`cmd`), and all that they print (`expected`).
+//! Inputs that were drawn from public bug reports: each folder of `tests/cases/inputs` holds a
+//! workflow with its data, a `README` (where it comes from, and what is expected of it), the
+//! commands (`cmd`), and all that they print (`expected`).
 //!
-//! `FUSELINE_BLESS=1 cargo test -p fuseline-tests inputs` writes what is printed; read the difference before you commit it.
+//! `FUSELINE_BLESS=1 cargo test -p fuseline-tests inputs` writes what is printed; read the
+//! difference before you commit it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,8 @@ fn transcript(case: &Path) -> String {
     lines.collect()
 }
 
-/// Lines that come in the order of threads: `3/7 actions, 0 of them cached`, `stage: failed: why`, `stage: 2 skipped`.
+/// Lines that come in the order of threads: `3/7 actions, 0 of them cached`, `stage: failed: why`,
+/// `stage: 2 skipped`.
 fn is_progress(line: &str) -> bool {
     line.ends_with(" of them cached") || line.contains(": failed: ") || line.ends_with(" skipped")
 }

@@ -1,5 +1,5 @@
-//! Labels of axes with spaces, quotes, signs of LaTeX, HTML and CSV, and letters of other scripts, from the workflow to
-//! the page, the table, the paper and its figures.
+//! Labels of axes with spaces, quotes, signs of LaTeX, HTML and CSV, and letters of other scripts,
+//! from the workflow to the page, the table, the paper and its figures.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What people and editors see of the language: diagnostics in every format, explanations, graphs, the schema.
+//! The language as people and editors see it: diagnostics in every format, explanations, graphs,
+//! the schema.
 
 use fuseline_tests::{Lab, fuseline, has_python, python, root};
 use serde_json::Value;
@@ -244,7 +245,8 @@ fn an_expert_written_in_python_runs_and_is_keyed_by_its_text() {
     assert_eq!(first["executed"], first["actions"]);
     let again = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
     assert_eq!(again["executed"], 0);
-    // A comment changes the file, not what it answers: the program runs again and nothing after it does.
+    // A comment changes the file, not what it answers: the program runs again and nothing after it
+    // does.
     lab.edit("expert.py", "import json", "import json  # to read the task");
     let edited = lab.run(["run", "workflow.yaml", "--format", "json"]).json();
     assert_eq!(edited["executed"], 8, "one for each modality and fold");

@@ -1,4 +1,5 @@
-//! The leakage guard against a corpus: leaks, each refused for its own reason, and look-alikes that pass.
+//! The leakage guard against a corpus: leaks, each refused for its own reason, and look-alikes that
+//! pass.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ fn expected(text: &str) -> BTreeSet<(usize, String)> {
         .collect()
 }
 
-/// What a comment line `# name: value` says.
+/// The value of a comment line `# name: value`.
 fn comment<'t>(text: &'t str, name: &str) -> &'t str {
     let start = format!("# {name}: ");
     text.lines()

@@ -20,8 +20,8 @@ impl Noise {
     }
 }
 
-/// A cohort of two modalities whose quality tells which of them is right; no split, no training rows. Gives the table
-/// and the evidence of each modality.
+/// A cohort of two modalities whose quality tells which of them is right; no split, no training
+/// rows. Gives the table and the evidence of each modality.
 fn data() -> [String; 3] {
     let mut noise = Noise(7);
     let mut text = "id,person,label,q_audio,q_video\n".to_owned();

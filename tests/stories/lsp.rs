@@ -1,4 +1,5 @@
-//! The language server as editors meet it: transcripts of the protocol, from `initialize` to `exit`.
+//! The language server as editors meet it: transcripts of the protocol, from `initialize` to
+//! `exit`.
 
 mod client;
 mod writing;
@@ -100,7 +101,7 @@ fn range_of(place: &Value, text: &str) -> Value {
     json!({ "start": side("line", "column"), "end": side("end_line", "end_column") })
 }
 
-/// What `check` finds in a file, as the server should say it.
+/// Diagnostics of `check` for a file, in the form in which the server should send them.
 fn checked(lab: &Lab, path: &Path, text: &str) -> Vec<Value> {
     let ran = lab.run(["check".as_ref(), path.as_os_str(), "--format=json".as_ref()]);
     let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");

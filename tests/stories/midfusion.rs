@@ -1,4 +1,5 @@
-//! Mid-fusion: a rule that sees features beside the evidence, and whose quality is intervened upon inside the model.
+//! Mid-fusion: a rule that sees features beside the evidence, and whose quality is intervened upon
+//! inside the model.
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;

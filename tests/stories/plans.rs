@@ -1,8 +1,10 @@
-//! What the plan knows is said by `check`: each file of `tests/cases/plans` is a workflow that the language has nothing against,
-//! and ends with the diagnostics that it must give, as comments. Each file of `tests/cases/slips` is one with a slip of the hand
-//! in it: it gives one error, where the slip is, that says what it is.
+//! Findings of the plan are reported by `check`: each file of `tests/cases/plans` is a workflow
+//! that the language has nothing against, and ends with the diagnostics that it must give, as
+//! comments. Each file of `tests/cases/slips` is one with a slip of the hand in it: it gives one
+//! error, where the slip is, that says what it is.
 //!
-//! `FUSELINE_BLESS=1 cargo test -p fuseline-tests plans` writes what is found; read the difference before you commit it.
+//! `FUSELINE_BLESS=1 cargo test -p fuseline-tests plans` writes what is found; read the difference
+//! before you commit it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

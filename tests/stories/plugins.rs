@@ -1,4 +1,5 @@
-//! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one. `docs/plugins.md` tells the same.
+//! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one.
+//! `docs/plugins.md` tells the same.
 
 use std::path::Path;
 use std::process::Command;
@@ -77,8 +78,8 @@ fn run(lab: &Lab, more: &[&str]) -> Ran {
     lab.run(arguments)
 }
 
-/// The check passes, the study runs, and the new rule has a finding with a balanced accuracy that it earned. Gives what the
-/// check said.
+/// The check passes, the study runs, and the new rule has a finding with a balanced accuracy that
+/// it earned. Gives what the check said.
 fn check_and_run(lab: &Lab, plugin: &Path) -> String {
     let checked = lab.run(["plugin".as_ref(), "check".as_ref(), plugin.as_os_str()]);
     checked.success();
@@ -155,7 +156,8 @@ fn bad(in_fit: &str) -> Lab {
     lab
 }
 
-/// One action of fifteen fails, the three that need it are not reached, the others are done, and this is said.
+/// One action of fifteen fails, the three that need it are not reached, the others are done, and
+/// this is said.
 fn costs_one_action(lab: &Lab, words: &[&str]) {
     let ran = run(lab, &[]);
     ran.exits(1);
@@ -214,7 +216,8 @@ fn an_endless_loop_costs_one_action_and_its_timeout() {
 
 #[test]
 fn what_a_rule_warns_of_is_a_caution_of_the_run_wherever_the_rule_runs() {
-    // The template in C takes no notice of its host; this one keeps it, and says the same line twice.
+    // The template in C takes no notice of its host; this one keeps it, and says the same line
+    // twice.
     let lab = lab();
     lab.edit("workflow.yaml", "fold: ${{ range(3) }}", "fold: [0]");
     new_rule(&lab, "c");

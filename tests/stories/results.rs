@@ -130,7 +130,8 @@ fn the_report_of_a_past_run_is_written_again_without_its_workflow() {
     lab.run(["report", "latest", "--out", "again"]).success();
     assert_eq!(lab.run(["cache", "status", "--format", "json"]).json(), before);
     let again = text(lab.read("again/report.html"));
-    // All but what only a past run can say: how much of each stage was executed, and the file's name.
+    // All but what only a past run can say: how much of each stage was executed, and the file's
+    // name.
     let answer = |html: &str| {
         let (_, from) = html.split_once("<h1").expect("a title");
         from.split_once("Provenance</h2>").expect("provenance").0.to_owned()

@@ -1,4 +1,5 @@
-//! Large artifacts, at the smallest size at which they are read in pieces: that all of it works, never how long it takes.
+//! Large artifacts, at the smallest size at which they are read in pieces: that all of it works,
+//! never how long it takes.
 
 use fuseline_tests::bench;
 

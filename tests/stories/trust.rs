@@ -1,4 +1,4 @@
-//! What others wrote: data, programs and caches say what they like, and do nothing by it.
+//! Content written by others: data, programs and caches say what they like, and do nothing by it.
 //! `docs/trust.md` is about it.
 
 use std::fs;

@@ -15,12 +15,12 @@ fn runs(lab: &Lab) -> Vec<String> {
     runs
 }
 
-/// Whether the last run planned: only then may it have jobs to write down.
+/// True if the last run planned: only then may it have jobs to write down.
 fn planned(lab: &Lab) -> bool {
     lab.path(format!("cache/runs/{}/jobs", runs(lab).last().expect("a run"))).exists()
 }
 
-/// What a run left behind, without what is about that run alone.
+/// Everything that a run left behind, without what is about that run alone.
 fn left(lab: &Lab, run: &str) -> (Value, Vec<u8>, Vec<Value>) {
     let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
     let file = |name: &str| lab.read(&format!("cache/runs/{run}/{name}"));

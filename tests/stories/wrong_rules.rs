@@ -1,5 +1,5 @@
-//! Fusion rules that are wrong or hostile in one way each: none changes a result in silence, and none reaches beyond its
-//! process. `tests/cases/rules` holds them; `sound_*` are right.
+//! Fusion rules that are wrong or hostile in one way each: none changes a result in silence, and
+//! none reaches beyond its process. `tests/cases/rules` holds them; `sound_*` are right.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fuseline_tests::{Lab, Ran, has_python, root};
 
-/// What becomes of a study with a rule.
+/// Expected outcome of a study with a rule.
 enum Outcome {
     /// The findings of a sound rule.
     Right(Truth),
@@ -16,7 +16,7 @@ enum Outcome {
 }
 use Outcome::{Fails, Right};
 
-/// What a sound rule finds.
+/// Finding of a sound rule.
 #[derive(Clone, Copy)]
 enum Truth {
     /// It takes the mean: no gap.
@@ -204,7 +204,8 @@ fn the_check_runs_nothing_outside_the_sandbox() {
     let lab = lab("check_runs_unsandboxed.c");
     let checked = lab.run(["plugin", "check", "rules/case.so"]);
     assert!(!lab.path("pwned.txt").exists());
-    // It may leave a file in the folder that a probe is given to see just that; a shell and a socket it never gets.
+    // It may leave a file in the folder that a probe is given to see just that; a shell and a
+    // socket it never gets.
     checked.exits(1);
     assert!(checked.stdout().contains("it left a file behind"), "{}", checked.stdout());
 }

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<(), Box<dyn Error>> {
     let root = root()?;
-    // The build of the tests, in which numerics are optimised: it takes a quarter of the time of a release.
+    // The build of the tests, in which numerics are optimised: it takes a quarter of the time of a
+    // release.
     run(cargo(&root).args(["build", "--workspace"]))?;
     let fuseline = target()?.join("debug").join("fuseline");
     run(Command::new(&fuseline).current_dir(&root).args(["run", "workflows/quickstart.yaml"]))?;
@@ -61,13 +62,15 @@ fn demo() -> Result<(), Box<dyn Error>> {
 
 fn test() -> Result<(), Box<dyn Error>> {
     let root = root()?;
-    // The end-to-end tests run the real command with real plugins, which `cargo test` alone would not build.
+    // The end-to-end tests run the real command with real plugins, which `cargo test` alone would
+    // not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
     run(cargo(&root).args(["test", "--workspace"]))?;
     python(&root)
 }
 
-/// The tests of the Python package, with the command that was built; left out, aloud, where Python lacks what they need.
+/// The tests of the Python package, with the command that was built; left out, aloud, where Python
+/// lacks what they need.
 fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
     if !there.is_ok_and(|ran| ran.status.success()) {

@@ -1,4 +1,4 @@
-//! How plainly the source is written: three figures that a reader feels.
+//! Measures of plain writing in the source: three figures that a reader notices.
 
 use std::error::Error;
 use std::path::Path;

@@ -13,7 +13,7 @@ pub struct ArrowSchema {
     pub metadata: *const c_char,
     /// 0: nothing is nullable.
     pub flags: i64,
-    /// How many children.
+    /// Number of children.
     pub n_children: i64,
     /// The children.
     pub children: *mut *mut ArrowSchema,
@@ -28,15 +28,15 @@ pub struct ArrowSchema {
 /// `struct ArrowArray`.
 #[repr(C)]
 pub struct ArrowArray {
-    /// How many values.
+    /// Number of values.
     pub length: i64,
     /// 0.
     pub null_count: i64,
     /// 0.
     pub offset: i64,
-    /// How many buffers.
+    /// Number of buffers.
     pub n_buffers: i64,
-    /// How many children.
+    /// Number of children.
     pub n_children: i64,
     /// The buffers.
     pub buffers: *mut *const c_void,

@@ -2,7 +2,8 @@
 //!
 //! Knows layouts, codes and names. Knows nothing of how plugins are found, loaded or written.
 //! The header is the specification; what the members mean is said there. Start at [`FusionPlugin`].
-//! **Invariant:** every struct here has the size and the offsets that the header asserts; a test compiles the header and compares.
+//! **Invariant:** every struct here has the size and the offsets that the header asserts; a test
+//! compiles the header and compares.
 #![no_std]
 
 use core::ffi::{c_char, c_void};
@@ -17,7 +18,7 @@ pub use tag::{TAG_MAGIC, Tag, TagError, is_id, tag, tag_len};
 pub const ABI_MAJOR: u16 = 1;
 /// Raised when something was appended.
 pub const ABI_MINOR: u16 = 0;
-/// What a host of this version passes to [`Init`].
+/// The version that a host of this version passes to [`Init`].
 pub const ABI: u32 = ((ABI_MAJOR as u32) << 16) | ABI_MINOR as u32;
 
 /// The exported function, [`Init`].
@@ -86,13 +87,13 @@ pub struct Host {
     pub flags: u32,
     /// The host's own.
     pub context: *mut c_void,
-    /// How many threads a call may use.
+    /// Number of threads that a call may use.
     pub max_threads: u32,
     /// 0.
     pub reserved: u32,
-    /// Whether the call shall end.
+    /// Returns 1 if the call shall end.
     pub should_stop: Option<unsafe extern "C" fn(host: *const Host, call: *const c_void) -> i32>,
-    /// How far the call is.
+    /// Reports the progress of the call.
     pub progress:
         Option<unsafe extern "C" fn(host: *const Host, call: *const c_void, fraction: f64)>,
     /// A line for the log.
@@ -106,11 +107,11 @@ pub struct Batch {
     pub struct_size: u32,
     /// Reserved.
     pub flags: u32,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
-    /// How many modalities.
+    /// Number of modalities.
     pub modalities: u32,
-    /// How many classes.
+    /// Number of classes.
     pub classes: u32,
     /// As many as modalities.
     pub modality_names: *const FslString,
@@ -120,7 +121,7 @@ pub struct Batch {
     pub schema: *const ArrowSchema,
     /// One struct array in the canonical layout.
     pub array: *const ArrowArray,
-    /// What [`Host::should_stop`] asks about.
+    /// The call that [`Host::should_stop`] asks about.
     pub call: *const c_void,
 }
 

@@ -11,12 +11,13 @@ const _: () = assert!(ABI_MAJOR < 10 && ABI_MINOR < 10, "the tag writes one digi
 const ABI_TEXT: [u8; 8] =
     [b'a', b'b', b'i', b'=', b'0' + ABI_MAJOR as u8, b'.', b'0' + ABI_MINOR as u8, 0];
 
-/// How many bytes [`tag`] makes for this id.
+/// Number of bytes that [`tag`] makes for this id.
 pub const fn tag_len(id: &str) -> usize {
     TAG_MAGIC.len() + ABI_TEXT.len() + "id=".len() + id.len() + 2
 }
 
-/// The tag of a plugin, for the exported symbol [`crate::TAG_SYMBOL`]; `LEN` is [`tag_len`] of the id.
+/// The tag of a plugin, for the exported symbol [`crate::TAG_SYMBOL`]; `LEN` is [`tag_len`] of the
+/// id.
 pub const fn tag<const LEN: usize>(id: &str) -> [u8; LEN] {
     assert!(LEN == tag_len(id), "the length is tag_len(id)");
     let mut bytes = [0; LEN];
@@ -36,7 +37,7 @@ const fn copy(to: &mut [u8], start: usize, from: &[u8]) -> usize {
     start + at
 }
 
-/// What a tag says.
+/// Content of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag<'t> {
     /// Major and minor version of the ABI that the plugin was built for.
@@ -96,7 +97,7 @@ impl<'t> Tag<'t> {
     }
 }
 
-/// Whether this is a reverse domain name of at least two parts.
+/// True if this is a reverse domain name of at least two parts.
 pub fn is_id(id: &str) -> bool {
     id.contains('.')
         && id.split('.').all(|part| {

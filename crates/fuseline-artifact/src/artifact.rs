@@ -14,11 +14,11 @@ use crate::sequence::Sequence;
 /// Any artifact, as it travels between stages and the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
-    /// What it is.
+    /// Its kind.
     pub kind: ArtifactKind,
     /// Its content.
     pub payload: Payload,
-    /// What is said of the whole table. The kind and its version are added when it is encoded.
+    /// Metadata of the whole table. The kind and its version are added when it is encoded.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -29,14 +29,14 @@ pub enum Payload {
     Table(RecordBatch),
     /// A document, stored as it is.
     Bytes {
-        /// What the bytes are, such as `text/html`.
+        /// Media type of the bytes, such as `text/html`.
         media_type: String,
         /// The document.
         bytes: Bytes,
     },
 }
 
-/// What bytes are when nobody says.
+/// Media type of bytes that have none given.
 const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
 
 /// Up to this many bytes a table is read in one piece: there is nothing to save.
@@ -81,11 +81,11 @@ impl Artifact {
         Ok(Self { kind, payload: Payload::Table(table), metadata })
     }
 
-    /// Reads an artifact back like [`Artifact::decode`], without holding its bytes: what is in memory is the table and
-    /// one column of one group of rows.
+    /// Reads an artifact back like [`Artifact::decode`], without holding its bytes: what is in
+    /// memory is the table and one column of one group of rows.
     ///
-    /// With `columns`, only those of a large table, as far as it has them and in its own order; the others are passed
-    /// over, and what is left is not checked against the schema of the kind.
+    /// With `columns`, only those of a large table, as far as it has them and in its own order; the
+    /// others are passed over, and what is left is not checked against the schema of the kind.
     pub fn read(
         kind: ArtifactKind,
         media_type: Option<&str>,
@@ -112,7 +112,7 @@ impl Artifact {
         }
     }
 
-    /// What the bytes of a document are; a table has no media type.
+    /// Media type of the bytes of a document; a table has none.
     pub fn media_type(&self) -> Option<&str> {
         match &self.payload {
             Payload::Table(_) => None,

@@ -17,7 +17,8 @@ use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::texts::Texts;
 
-/// Columns and metadata on their way to an artifact. The first error is kept for [`Builder::build`].
+/// Columns and metadata on their way to an artifact. The first error is kept for
+/// [`Builder::build`].
 pub(crate) struct Builder {
     kind: ArtifactKind,
     rows: usize,
@@ -259,7 +260,8 @@ impl<'a> Columns<'a> {
                 expected,
                 found: dictionary.data_type().to_string(),
             })?;
-        // A dictionary that was read holds the names in the order in which they occur, and only those.
+        // A dictionary that was read holds the names in the order in which they occur, and only
+        // those.
         let class_of: Vec<Option<u32>> = values
             .iter()
             .map(|value| {

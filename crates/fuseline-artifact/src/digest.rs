@@ -11,7 +11,7 @@ use thiserror::Error;
 
 /// The hexadecimal digits.
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
-/// How many bytes of a reader are hashed at once.
+/// Bytes of a reader that are hashed at once.
 const PART: u64 = 1 << 18;
 
 /// The blake3 hash of some bytes, written as 64 lower-case hexadecimal digits.

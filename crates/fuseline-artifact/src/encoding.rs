@@ -34,7 +34,8 @@ mod chunks;
 const KIND: &str = "kind";
 /// The metadata key that holds the version of the kind's schema.
 const VERSION: &str = "version";
-/// What a file says of its writer. Constant: a new version of the software writes the same table as the same bytes.
+/// The writer that a file names. Constant: a new version of the software writes the same table as
+/// the same bytes.
 const CREATED_BY: &str = "fuseline";
 /// Rows a row group, of which one column is buffered while writing: 1 MiB of numbers.
 const ROW_GROUP_ROWS: usize = 1 << 17;
@@ -57,8 +58,8 @@ pub(crate) fn encode(
         let rows = table.slice(start, ROW_GROUP_ROWS.min(table.num_rows() - start));
         let mut group = file.next_row_group()?;
         let columns = rows.schema_ref().fields().iter().zip(rows.columns());
-        // A column at a time, so that no more than one of a group is held encoded; and each in one call, since where
-        // pages end depends on how rows are cut into calls.
+        // A column at a time, so that no more than one of a group is held encoded; and each in one
+        // call, since where pages end depends on how rows are cut into calls.
         for (mut writer, (field, column)) in
             groups.create_column_writers(number)?.into_iter().zip(columns)
         {
@@ -110,9 +111,11 @@ fn properties(entries: &[(String, String)], schema: &KindSchema) -> WriterProper
     properties.build()
 }
 
-/// The table with one bit pattern for all NaN, since which one an operation gives differs between processors.
+/// The table with one bit pattern for all NaN, since which one an operation gives differs between
+/// processors.
 ///
-/// Its schema says what the file says: readers of Arrow look there and not at the file's own metadata.
+/// Its schema says what the file says: readers of Arrow look there and not at the file's own
+/// metadata.
 fn with_one_nan(
     table: &RecordBatch,
     entries: &[(String, String)],
@@ -148,8 +151,8 @@ fn one_nan(array: &ArrayRef) -> Result<ArrayRef, ArtifactError> {
     }
 }
 
-/// How many rows of a Parquet file of so many bytes to read at once: all, since one batch spares a copy. The bound keeps a
-/// false number of rows from reserving memory.
+/// Number of rows of a Parquet file of so many bytes to read at once: all, since one batch spares a
+/// copy. The bound keeps a false number of rows from reserving memory.
 pub fn batch_size(rows: usize, bytes: usize) -> usize {
     rows.clamp(1, bytes.max(BATCH_ROWS))
 }
@@ -184,7 +187,8 @@ pub(crate) fn decode(
     })
 }
 
-/// Reads like [`decode`], with no more bytes in memory than those of one column of one group of rows.
+/// Reads like [`decode`], with no more bytes in memory than those of one column of one group of
+/// rows.
 pub(crate) fn read(
     schema: &KindSchema,
     columns: Option<&[&str]>,

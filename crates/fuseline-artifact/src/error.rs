@@ -26,7 +26,7 @@ pub enum ArtifactError {
         kind: ArtifactKind,
         /// The column.
         column: String,
-        /// Where it stands, from 0.
+        /// Its position, from 0.
         place: usize,
     },
     /// Two columns of one name.
@@ -56,7 +56,7 @@ pub enum ArtifactError {
         kind: ArtifactKind,
         /// The column.
         column: String,
-        /// How many.
+        /// Number of nulls.
         nulls: usize,
     },
     /// A column that is longer or shorter than the others.
@@ -82,7 +82,7 @@ pub enum ArtifactError {
         row: usize,
         /// The value as text.
         value: String,
-        /// What is allowed.
+        /// The values allowed.
         expected: &'static str,
     },
     /// An example that stands in two rows.
@@ -118,7 +118,7 @@ pub enum ArtifactError {
         key: String,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The values allowed.
         expected: &'static str,
     },
     /// An artifact of another kind than the one asked for.
@@ -126,7 +126,7 @@ pub enum ArtifactError {
     WrongKind {
         /// The kind that was asked for.
         expected: ArtifactKind,
-        /// What it is instead.
+        /// The kind found.
         found: String,
     },
     /// An artifact written by a newer fuseline.
@@ -144,7 +144,7 @@ pub enum ArtifactError {
     TooLarge {
         /// The kind.
         kind: ArtifactKind,
-        /// What is too large.
+        /// The part that is too large.
         problem: String,
     },
     /// Bytes that are not a Parquet file, or a damaged one.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::kinds;
 use crate::schema::KindSchema;
 
-/// What an artifact is. Ports are typed by it.
+/// Kind of an artifact. Ports are typed by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactKind {
@@ -21,7 +21,7 @@ pub enum ArtifactKind {
     Folds,
     /// An expert's class probabilities.
     Evidence,
-    /// How reliable a modality is said to be, per example.
+    /// Stated reliability of a modality, per example.
     Quality,
     /// A fitted fusion rule.
     Model,
@@ -29,7 +29,7 @@ pub enum ArtifactKind {
     Predictions,
     /// Counts of right decisions under every permutation of quality.
     Permutations,
-    /// What permuting quality did to each example.
+    /// Effect of permuting quality on each example.
     ExampleEffects,
     /// One row of results a point.
     Findings,

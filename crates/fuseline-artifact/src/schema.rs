@@ -20,31 +20,32 @@ pub struct KindSchema {
     pub version: u32,
     /// The columns, in order.
     pub columns: &'static [Column],
-    /// What the metadata must hold, besides the kind and its version.
+    /// Required metadata, besides the kind and its version.
     pub metadata: &'static [MetadataKey],
-    /// What the metadata may hold. Nothing else may be there.
+    /// Optional metadata. Nothing else may be there.
     pub optional_metadata: &'static [MetadataKey],
 }
 
 /// One column, or several of one type.
 #[derive(Debug)]
 pub struct Column {
-    /// What it is called.
+    /// Its name.
     pub name: ColumnName,
     /// The type of its values.
     pub of: ColumnType,
-    /// Whether values may be missing.
+    /// True if values may be missing.
     pub nullable: bool,
-    /// What it says.
+    /// Its description.
     pub help: &'static str,
 }
 
-/// What a column is called.
+/// Name of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnName {
     /// Exactly this.
     Is(&'static str),
-    /// Any number of columns whose names begin so; none of them may have the name of another column.
+    /// Any number of columns whose names begin so; none of them may have the name of another
+    /// column.
     Begins(&'static str),
 }
 
@@ -74,13 +75,13 @@ pub enum ColumnType {
 pub struct MetadataKey {
     /// Its key.
     pub key: &'static str,
-    /// What its value is.
+    /// Type of its value.
     pub of: MetadataType,
-    /// What it says.
+    /// Its description.
     pub help: &'static str,
 }
 
-/// What the value of a metadata entry is.
+/// Type of the value of a metadata entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetadataType {
     /// Any text.
@@ -156,7 +157,7 @@ impl MetadataType {
         }
     }
 
-    /// Whether this is a value of a table of so many rows.
+    /// True if this is a value of a table of so many rows.
     fn holds(self, value: &str, rows: usize) -> bool {
         match self {
             Self::Text => true,
@@ -174,8 +175,8 @@ impl MetadataType {
 }
 
 impl KindSchema {
-    /// Checks a table and its metadata, and gives the table with the schema's own fields: no metadata of its own, and
-    /// nullable only where the schema says so.
+    /// Checks a table and its metadata, and gives the table with the schema's own fields: no
+    /// metadata of its own, and nullable only where the schema says so.
     pub fn check(
         &self,
         table: &RecordBatch,

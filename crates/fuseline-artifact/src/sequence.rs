@@ -8,7 +8,7 @@ use bytes::Bytes;
 ///
 /// Whoever gives them can check while they pass that they are what they should be.
 pub trait Sequence {
-    /// How many there are.
+    /// Number of bytes.
     fn size(&self) -> u64;
     /// The last ones. An error once [`Sequence::next`] has been called.
     fn last(&mut self, length: usize) -> io::Result<Bytes>;

@@ -4,19 +4,20 @@ use std::ops::Index;
 
 use arrow::array::{Array, StringArray, StringBuilder};
 
-/// The texts of a column, one a row, in one shared buffer: a clone and what is read from an artifact cost no copy.
+/// The texts of a column, one a row, in one shared buffer: a clone and what is read from an
+/// artifact cost no copy.
 ///
 /// At most 2 GiB of text: collecting more panics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Texts(StringArray);
 
 impl Texts {
-    /// How many there are.
+    /// Number of texts.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,7 +44,8 @@ impl Texts {
         Self(taken.finish())
     }
 
-    /// The rows in the order of their texts, by code point, equal ones as they stand; none when all rows stand so.
+    /// The rows in the order of their texts, by code point, equal ones as they stand; none when all
+    /// rows stand so.
     pub fn order(&self) -> Option<Vec<u32>> {
         if self.iter().is_sorted() {
             return None;

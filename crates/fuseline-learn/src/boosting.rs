@@ -1,9 +1,9 @@
 //! Histogram gradient boosting of classification trees, and a tree layout made for fast prediction.
 //!
-//! Why it is written here: docs/design/boosting.md. The algorithm, and its constants, are those of scikit-learn's
-//! `HistGradientBoostingClassifier` (after LightGBM; Ke et al. 2017), without subsampling: gradients are kept in single
-//! precision and summed in double, so that sums of a histogram are exact in all but extreme cases and their order
-//! does not matter.
+//! Why it is written here: docs/design/boosting.md. The algorithm, and its constants, are those of
+//! scikit-learn's `HistGradientBoostingClassifier` (after LightGBM; Ke et al. 2017), without
+//! subsampling: gradients are kept in single precision and summed in double, so that sums of a
+//! histogram are exact in all but extreme cases and their order does not matter.
 
 use crate::input::{InputError, Labelled, length, row_count};
 use crate::link;
@@ -15,12 +15,12 @@ mod histogram;
 use bins::Bins;
 use grow::Grower;
 
-/// How to fit.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Rounds: each grows one tree for two classes, one a class for more.
     pub rounds: usize,
-    /// What a tree's values are multiplied by, above 0.
+    /// Factor of a tree's values, above 0.
     pub learning_rate: f64,
     /// Leaves of a tree at most; 2 at least.
     pub max_leaves: usize,
@@ -73,9 +73,11 @@ impl Options {
     }
 }
 
-/// A place in a tree: go to `left` when the column's value is at most `threshold`, else to `left + 1`.
+/// A place in a tree: go to `left` when the column's value is at most `threshold`, else to
+/// `left + 1`.
 ///
-/// A leaf has an infinite threshold and is its own `left`, so that a walk may take `depth` steps without asking.
+/// A leaf has an infinite threshold and is its own `left`, so that a walk may take `depth` steps
+/// without asking.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Node {
     /// Column that decides; 0 in a leaf.
@@ -109,8 +111,9 @@ pub struct Boosting {
 impl Boosting {
     /// Fits on n rows by `width` columns, row-major and finite.
     ///
-    /// `labels`: n class numbers below `classes`. `weights`: n weights of at least 0; they weigh the losses and the
-    /// bins, not the rows that a leaf needs. Errors when a shape, value or option is wrong, or a class has no weight.
+    /// `labels`: n class numbers below `classes`. `weights`: n weights of at least 0; they weigh
+    /// the losses and the bins, not the rows that a leaf needs. Errors when a shape, value or
+    /// option is wrong, or a class has no weight.
     pub fn fit(
         rows: &[f64],
         width: usize,
@@ -169,8 +172,9 @@ impl Boosting {
 
     /// A model of known parts, as read back from a model. `baseline` has one number a block.
     ///
-    /// Errors unless a walk of any tree must end in a leaf and stay within the arrays: children follow their parents,
-    /// features are below `width`, depths are true, numbers are finite, and trees come in whole rounds.
+    /// Errors unless a walk of any tree must end in a leaf and stay within the arrays: children
+    /// follow their parents, features are below `width`, depths are true, numbers are finite, and
+    /// trees come in whole rounds.
     pub fn from_parts(
         classes: usize,
         width: usize,
@@ -230,14 +234,15 @@ impl Boosting {
         self.width
     }
 
-    /// Scores before the first tree, one a block: a block for two classes, a block a class for more.
+    /// Scores before the first tree, one a block: a block for two classes, a block a class for
+    /// more.
     #[must_use]
     pub fn baseline(&self) -> &[f64] {
         &self.baseline
     }
 
-    /// The trees: tree t belongs to block t mod blocks; a block's score is its baseline plus its trees' values, added
-    /// in this order.
+    /// The trees: tree t belongs to block t mod blocks; a block's score is its baseline plus its
+    /// trees' values, added in this order.
     #[must_use]
     pub fn trees(&self) -> &[Tree] {
         &self.trees
@@ -266,7 +271,8 @@ impl Boosting {
         self.values[at as usize]
     }
 
-    /// Scores of n rows by width: n by blocks, row-major. Errors when the width does not divide the values.
+    /// Scores of n rows by width: n by blocks, row-major. Errors when the width does not divide the
+    /// values.
     pub fn scores(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         let blocks = self.baseline.len();
         let count = row_count(rows, self.width)?;

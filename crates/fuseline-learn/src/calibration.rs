@@ -6,7 +6,8 @@ use crate::link;
 /// Bounds of the inverse temperature: nearly uniform, and nearly certain.
 const INVERSE: (f64, f64) = (1e-3, 1e3);
 
-/// Divides the log probabilities by one temperature (Guo et al. 2017); the decision of a row never changes.
+/// Divides the log probabilities by one temperature (Guo et al. 2017); the decision of a row never
+/// changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Temperature {
     inverse: f64,
@@ -15,9 +16,10 @@ pub struct Temperature {
 impl Temperature {
     /// The temperature of the least weighted log loss.
     ///
-    /// `probabilities`: n rows by `classes`, row-major; those below 2^-52 count as 2^-52. `labels`, `weights`: n each. The
-    /// loss is convex in the inverse temperature, which is found to rounding by bisection of its derivative within 1e-3
-    /// to 1e3; evidence that is worse than no evidence ends at the lower bound, evidence without a mistake at the upper.
+    /// `probabilities`: n rows by `classes`, row-major; those below 2^-52 count as 2^-52. `labels`,
+    /// `weights`: n each. The loss is convex in the inverse temperature, which is found to rounding
+    /// by bisection of its derivative within 1e-3 to 1e3; evidence that is worse than no evidence
+    /// ends at the lower bound, evidence without a mistake at the upper.
     ///
     /// Errors as the learners do on shapes, labels and weights; a class may not be absent.
     pub fn fit(
@@ -75,7 +77,8 @@ impl Temperature {
         1.0 / self.inverse
     }
 
-    /// Calibrates rows by `classes` in place; what is left of an incomplete last row stays as it is.
+    /// Calibrates rows by `classes` in place; what is left of an incomplete last row stays as it
+    /// is.
     pub fn apply(&self, probabilities: &mut [f64], classes: usize) {
         for row in probabilities.chunks_exact_mut(classes.max(1)) {
             row.iter_mut().for_each(|p| *p = self.inverse * log(*p));
@@ -88,7 +91,8 @@ fn log(probability: f64) -> f64 {
     libm::log(probability.max(f64::EPSILON))
 }
 
-/// A rising function through weighted means of the targets (Ayer et al. 1955), linear between its knots.
+/// A rising function through weighted means of the targets (Ayer et al. 1955), linear between its
+/// knots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Isotonic {
     /// Increasing places.
@@ -98,12 +102,13 @@ pub struct Isotonic {
 }
 
 impl Isotonic {
-    /// The function of least weighted squares among those that never fall, by pooling adjacent violators.
+    /// The function of least weighted squares among those that never fall, by pooling adjacent
+    /// violators.
     ///
-    /// `scores`, `targets`, `weights`: n each; targets are 0 or 1 for calibration, but any finite number will do. Equal
-    /// scores are pooled first; rows without weight count for nothing. scikit-learn's
-    /// `IsotonicRegression(out_of_bounds="clip")`. Errors when a length is wrong, a score or target is not finite, a
-    /// weight is negative or not finite, or none is above 0.
+    /// `scores`, `targets`, `weights`: n each; targets are 0 or 1 for calibration, but any finite
+    /// number will do. Equal scores are pooled first; rows without weight count for nothing.
+    /// scikit-learn's `IsotonicRegression(out_of_bounds="clip")`. Errors when a length is wrong, a
+    /// score or target is not finite, a weight is negative or not finite, or none is above 0.
     pub fn fit(scores: &[f64], targets: &[f64], weights: &[f64]) -> Result<Self, InputError> {
         length("targets", scores.len(), targets.len())?;
         length("weights", scores.len(), weights.len())?;
@@ -148,7 +153,8 @@ impl Isotonic {
         Ok(Self { x, y })
     }
 
-    /// The function through knots that are known: increasing places, and values there that never fall.
+    /// The function through knots that are known: increasing places, and values there that never
+    /// fall.
     ///
     /// Errors when there is none, their numbers differ, a value is not finite, or one falls.
     pub fn from_knots(x: Vec<f64>, y: Vec<f64>) -> Result<Self, InputError> {
@@ -167,7 +173,8 @@ impl Isotonic {
         (&self.x, &self.y)
     }
 
-    /// The value at a score: linear between knots, that of the nearest knot beyond them. NaN stays NaN.
+    /// The value at a score: linear between knots, that of the nearest knot beyond them. NaN stays
+    /// NaN.
     #[must_use]
     pub fn value(&self, score: f64) -> f64 {
         if score.is_nan() {

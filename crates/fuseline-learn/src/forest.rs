@@ -1,8 +1,10 @@
-//! A random forest of classification trees (Breiman 2001): exact splits by Gini impurity, fully grown.
+//! A random forest of classification trees (Breiman 2001): exact splits by Gini impurity, fully
+//! grown.
 //!
-//! The algorithm is that of scikit-learn's `RandomForestClassifier`: each tree sees a bootstrap sample, each node looks
-//! for its split among a few columns drawn at random, and the forest's answer is the mean of the leaves' class shares.
-//! Random numbers come from the caller, so that the crate itself draws nothing.
+//! The algorithm is that of scikit-learn's `RandomForestClassifier`: each tree sees a bootstrap
+//! sample, each node looks for its split among a few columns drawn at random, and the forest's
+//! answer is the mean of the leaves' class shares. Random numbers come from the caller, so that the
+//! crate itself draws nothing.
 
 use crate::input::{InputError, Labelled, row_count};
 
@@ -10,7 +12,7 @@ mod grow;
 
 use grow::Grower;
 
-/// How to fit.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Trees, at least 1.
@@ -21,8 +23,8 @@ pub struct Options {
     pub min_rows_per_leaf: usize,
     /// Steps from the root to a leaf at most; no limit when 0.
     pub max_depth: usize,
-    /// Whether each tree sees as many rows as there are, drawn with replacement and in proportion to their weights, in
-    /// place of every row once with its weight.
+    /// If true, each tree sees as many rows as there are, drawn with replacement and in proportion
+    /// to their weights, in place of every row once with its weight.
     pub bootstrap: bool,
 }
 
@@ -65,9 +67,10 @@ enum Node {
 impl Forest {
     /// Fits on n rows by `width` columns, row-major and finite.
     ///
-    /// `labels`: n class numbers below `classes`. `weights`: n weights of at least 0, see [`Options::bootstrap`]; the rows
-    /// that a leaf needs are counted without them. `draws(t)` gives the random numbers of tree t: called with a bound of at
-    /// least 1, a number below it. Errors when a shape, value or option is wrong, or a class has no weight.
+    /// `labels`: n class numbers below `classes`. `weights`: n weights of at least 0, see
+    /// [`Options::bootstrap`]; the rows that a leaf needs are counted without them. `draws(t)`
+    /// gives the random numbers of tree t: called with a bound of at least 1, a number below it.
+    /// Errors when a shape, value or option is wrong, or a class has no weight.
     pub fn fit<D: FnMut(usize) -> usize>(
         rows: &[f64],
         width: usize,
@@ -94,8 +97,8 @@ impl Forest {
         Ok(Self { classes, width, trees })
     }
 
-    /// Class probabilities of n rows by width: n by classes, row-major; the mean of the trees' class shares. NaN goes
-    /// right. Errors when the width does not divide the values.
+    /// Class probabilities of n rows by width: n by classes, row-major; the mean of the trees'
+    /// class shares. NaN goes right. Errors when the width does not divide the values.
     pub fn predict_proba(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         let count = row_count(rows, self.width)?;
         let mut out = vec![0.0; count * self.classes];
@@ -112,7 +115,7 @@ impl Forest {
         Ok(out)
     }
 
-    /// How many leaves each tree has.
+    /// Number of leaves of each tree.
     #[must_use]
     pub fn leaves(&self) -> Vec<usize> {
         self.trees.iter().map(|tree| tree.shares.len() / self.classes).collect()

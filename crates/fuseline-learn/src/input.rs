@@ -1,4 +1,4 @@
-//! What every learner asks of its input.
+//! Input checks that every learner shares.
 
 use thiserror::Error;
 
@@ -89,7 +89,7 @@ pub(crate) fn length(what: &'static str, expected: usize, found: usize) -> Resul
     if expected == found { Ok(()) } else { Err(InputError::Length { what, expected, found }) }
 }
 
-/// What a classifier is fitted on, checked.
+/// Training data of a classifier, checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Labelled<'a> {
     pub rows: &'a [f64],

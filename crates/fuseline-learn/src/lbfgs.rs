@@ -1,11 +1,12 @@
 //! Limited-memory BFGS with the line search of More and Thuente.
 //!
-//! An objective that is not convex has more than one minimum, and the first steps decide which one is reached. Step
-//! lengths, scaling, memory and line search are therefore those of the unbounded case of L-BFGS-B (Zhu, Byrd, Lu and
-//! Nocedal 1997), as scipy has it: from the same start both take the same way, but for rounding.
+//! An objective that is not convex has more than one minimum, and the first steps decide which one
+//! is reached. Step lengths, scaling, memory and line search are therefore those of the unbounded
+//! case of L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997), as scipy has it: from the same start both
+//! take the same way, but for rounding.
 //!
-//! Sources: Nocedal and Wright, Numerical Optimization (2nd ed.), algorithms 7.4 and 7.5; More and Thuente, "Line search
-//! algorithms with guaranteed sufficient decrease", ACM TOMS 20(3), 1994.
+//! Sources: Nocedal and Wright, Numerical Optimization (2nd ed.), algorithms 7.4 and 7.5; More and
+//! Thuente, "Line search algorithms with guaranteed sufficient decrease", ACM TOMS 20(3), 1994.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +25,7 @@ const TRIALS: usize = 20;
 /// A gradient that rounding keeps from the tolerance is accepted below this times its scale.
 const FLOOR: f64 = 1e-8;
 
-/// How far to go.
+/// Options of the search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Converged when no component of the gradient is larger in size.
@@ -52,7 +53,7 @@ pub enum Outcome {
     IterationLimit,
 }
 
-/// Where the search ended.
+/// Result of the search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Minimum {
     /// The point of the lowest value found.
@@ -103,9 +104,10 @@ impl Place {
 
 /// Minimises a smooth function from `start`.
 ///
-/// `function(x, gradient)` returns the value at x and writes all components of the gradient. Values that are not
-/// finite are taken as uphill. The search is a function of its arguments alone: the same calls in the same order.
-/// Check [`Minimum::not_converged`]. Errors when the function is not finite at the start.
+/// `function(x, gradient)` returns the value at x and writes all components of the gradient. Values
+/// that are not finite are taken as uphill. The search is a function of its arguments alone: the
+/// same calls in the same order. Check [`Minimum::not_converged`]. Errors when the function is not
+/// finite at the start.
 pub fn minimise(
     start: Vec<f64>,
     options: &Options,
@@ -114,8 +116,8 @@ pub fn minimise(
     minimise_while(start, options, function, &mut || true)
 }
 
-/// As [`minimise`]; `go_on` is asked before each call of the function, and false ends the search with
-/// [`LbfgsError::Stopped`].
+/// As [`minimise`]; `go_on` is asked before each call of the function, and false ends the search
+/// with [`LbfgsError::Stopped`].
 pub fn minimise_while(
     start: Vec<f64>,
     options: &Options,
@@ -149,7 +151,8 @@ pub fn minimise_while(
             memory.pairs.clear();
             direction = memory.direction(&here.gradient);
         }
-        // Without a memory to scale it the first step has length 1; after a restart it is no longer than that.
+        // Without a memory to scale it the first step has length 1; after a restart it is no longer
+        // than that.
         let length = dot(&direction, &direction).sqrt();
         let first = match memory.pairs.is_empty() {
             true if iterations == 0 => 1.0 / length,
@@ -187,8 +190,8 @@ pub fn minimise_while(
     })
 }
 
-/// A place along the direction that satisfies the strong Wolfe conditions, else the lowest; none when values no longer
-/// fall.
+/// A place along the direction that satisfies the strong Wolfe conditions, else the lowest; none
+/// when values no longer fall.
 fn line_search(
     here: &Place,
     direction: &[f64],

@@ -1,11 +1,12 @@
-//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting, random forests,
-//! calibration.
+//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting,
+//! random forests, calibration.
 //!
-//! Knows arrays: matrices are row-major `&[f64]` of n rows by `width` columns, labels are `&[u32]` class numbers.
-//! Knows nothing of files, stages, folds, quality or threads. Start at [`standardise::Preprocessor`],
-//! [`logistic::Logistic`], [`boosting::Boosting`] and [`lbfgs::minimise`].
-//! **Invariant:** equal inputs give equal bits on every machine: `exp` and `log` come from libm, every sum has one
-//! written order, random numbers are the caller's, and nothing reads a clock.
+//! Knows arrays: matrices are row-major `&[f64]` of n rows by `width` columns, labels are `&[u32]`
+//! class numbers. Knows nothing of files, stages, folds, quality or threads. Start at
+//! [`standardise::Preprocessor`], [`logistic::Logistic`], [`boosting::Boosting`] and
+//! [`lbfgs::minimise`].
+//! **Invariant:** equal inputs give equal bits on every machine: `exp` and `log` come from libm,
+//! every sum has one written order, random numbers are the caller's, and nothing reads a clock.
 
 pub mod boosting;
 pub mod calibration;

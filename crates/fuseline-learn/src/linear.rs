@@ -1,6 +1,7 @@
 //! Dot products and the Cholesky factor, in one written order of operations.
 
-/// Partial sums of a dot product: wide enough to fill two vector registers, summed pairwise at the end.
+/// Partial sums of a dot product: wide enough to fill two vector registers, summed pairwise at the
+/// end.
 const LANES: usize = 8;
 
 /// Sum of a_i * b_i over eight interleaved partial sums, then pairwise, then the tail.
@@ -43,7 +44,8 @@ pub(crate) struct Cholesky {
 impl Cholesky {
     /// Factors in place; only the lower triangle of `matrix` is read.
     ///
-    /// A pivot that rounding took below 1e-14 of its diagonal entry is lifted to that, so the factor always exists.
+    /// A pivot that rounding took below 1e-14 of its diagonal entry is lifted to that, so the
+    /// factor always exists.
     pub fn factor(mut matrix: Vec<f64>, size: usize) -> Self {
         for row in 0..size {
             let (above, below) = matrix.split_at_mut(row * size);

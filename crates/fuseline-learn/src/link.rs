@@ -31,7 +31,8 @@ pub fn log1p_exp(x: f64) -> f64 {
     x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
 }
 
-/// Fills one row of class probabilities a row of scores; `blocks` is 1 (two classes) or the number of classes.
+/// Fills one row of class probabilities a row of scores; `blocks` is 1 (two classes) or the number
+/// of classes.
 pub(crate) fn probabilities(scores: &[f64], blocks: usize, out: &mut [f64]) {
     if blocks == 1 {
         for (out, &score) in out.chunks_exact_mut(2).zip(scores) {

@@ -10,12 +10,13 @@ use crate::link;
 mod curvature;
 mod newton;
 
-/// How to fit.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Weight of the losses against the penalty, above 0.
     pub c: f64,
-    /// Converged when no component of the gradient is larger than this times max(1, the largest at the start).
+    /// Converged when no component of the gradient is larger than this times max(1, the largest at
+    /// the start).
     pub tolerance: f64,
     /// Newton steps at most.
     pub max_iterations: usize,
@@ -40,7 +41,8 @@ pub enum LogisticError {
 
 /// A fitted logistic regression.
 ///
-/// Two classes have one block, the log odds of class 1; K > 2 classes have K blocks, whose softmax is the prediction.
+/// Two classes have one block, the log odds of class 1; K > 2 classes have K blocks, whose softmax
+/// is the prediction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logistic {
     classes: usize,
@@ -53,13 +55,14 @@ pub struct Logistic {
 impl Logistic {
     /// Minimises |w|^2 / 2 + c * sum_i s_i * loss_i over coefficients w and free intercepts.
     ///
-    /// `rows`: n by `width`, row-major, finite. `labels`: n class numbers below `classes`. `weights`: the n s_i, at
-    /// least 0. loss_i is minus the log likelihood of row i. For K > 2 the penalty covers all K rows of coefficients,
-    /// and the intercepts, which are determined up to a constant, sum to 0. This is scikit-learn's
-    /// `LogisticRegression`, solved by Newton's method to the rounding of the gradient, also when classes are separable
-    /// or columns outnumber rows.
+    /// `rows`: n by `width`, row-major, finite. `labels`: n class numbers below `classes`.
+    /// `weights`: the n s_i, at least 0. loss_i is minus the log likelihood of row i. For K > 2 the
+    /// penalty covers all K rows of coefficients, and the intercepts, which are determined up to a
+    /// constant, sum to 0. This is scikit-learn's `LogisticRegression`, solved by Newton's method
+    /// to the rounding of the gradient, also when classes are separable or columns outnumber rows.
     ///
-    /// Errors when a shape or value is wrong or a class has no weight. Check [`Self::not_converged`].
+    /// Errors when a shape or value is wrong or a class has no weight. Check
+    /// [`Self::not_converged`].
     pub fn fit(
         rows: &[f64],
         width: usize,
@@ -71,7 +74,8 @@ impl Logistic {
         Self::fit_while(rows, width, labels, weights, classes, options, &mut || true)
     }
 
-    /// As [`Self::fit`]; `go_on` is asked before each step, and false ends the fit with [`LogisticError::Stopped`].
+    /// As [`Self::fit`]; `go_on` is asked before each step, and false ends the fit with
+    /// [`LogisticError::Stopped`].
     pub fn fit_while(
         rows: &[f64],
         width: usize,
@@ -97,7 +101,8 @@ impl Logistic {
         Ok(Self { classes, width, coefficients, intercepts, not_converged })
     }
 
-    /// A model of known coefficients (blocks by `width`, row-major) and intercepts, as read back from a model.
+    /// A model of known coefficients (blocks by `width`, row-major) and intercepts, as read back
+    /// from a model.
     ///
     /// Errors when the lengths do not fit `classes` and `width`, or a number is not finite.
     pub fn from_parts(
@@ -152,7 +157,8 @@ impl Logistic {
         &self.intercepts
     }
 
-    /// Scores of n rows by width: n by blocks, row-major. Errors when the width does not divide the values.
+    /// Scores of n rows by width: n by blocks, row-major. Errors when the width does not divide the
+    /// values.
     pub fn scores(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         let mut scores = Vec::with_capacity(row_count(rows, self.width)? * self.intercepts.len());
         for row in rows.chunks_exact(self.width) {

@@ -10,7 +10,8 @@ const ITERATIONS: usize = 100;
 const HALVINGS: i32 = 50;
 /// Converged when the gradient is below this times the sum of weights.
 const TOLERANCE: f64 = 1e-12;
-/// A gradient that rounding keeps from the tolerance is accepted below this times the sum of weights.
+/// A gradient that rounding keeps from the tolerance is accepted below this times the sum of
+/// weights.
 const FLOOR: f64 = 1e-8;
 
 /// p = 1 / (1 + exp(-(slope * score + level))).
@@ -22,15 +23,17 @@ pub struct Sigmoid {
 }
 
 impl Sigmoid {
-    /// The sigmoid of the least weighted log loss against Platt's targets (Platt 2000; solved as in Lin, Lin and Weng
-    /// 2007).
+    /// The sigmoid of the least weighted log loss against Platt's targets (Platt 2000; solved as in
+    /// Lin, Lin and Weng 2007).
     ///
-    /// `scores`, `positive`, `weights`: n each. Targets are (P + 1) / (P + 2) for positive rows and 1 / (N + 2) for the
-    /// others, P and N being the sums of their weights, so that a separable sample does not give certainty. This is what
-    /// scikit-learn's `CalibratedClassifierCV(method="sigmoid")` fits. Scores that are all alike leave the slope at 0.
+    /// `scores`, `positive`, `weights`: n each. Targets are (P + 1) / (P + 2) for positive rows and
+    /// 1 / (N + 2) for the others, P and N being the sums of their weights, so that a separable
+    /// sample does not give certainty. This is what scikit-learn's
+    /// `CalibratedClassifierCV(method="sigmoid")` fits. Scores that are all alike leave the slope
+    /// at 0.
     ///
-    /// Errors when a length is wrong, a score is not finite, a weight is negative, or one side has no weight. Check
-    /// [`Self::not_converged`].
+    /// Errors when a length is wrong, a score is not finite, a weight is negative, or one side has
+    /// no weight. Check [`Self::not_converged`].
     pub fn fit(scores: &[f64], positive: &[bool], weights: &[f64]) -> Result<Self, InputError> {
         if scores.is_empty() {
             return Err(InputError::Empty);
@@ -53,7 +56,8 @@ impl Sigmoid {
                 return Err(InputError::AbsentClass { class });
             }
         }
-        // Standardised scores make the two parameters alike in size, whatever the scale of the scores.
+        // Standardised scores make the two parameters alike in size, whatever the scale of the
+        // scores.
         let total = above + below;
         let centre = scores.iter().zip(weights).map(|(f, s)| f * s).sum::<f64>() / total;
         let spread = (scores.iter().zip(weights).map(|(f, s)| s * (f - centre) * (f - centre)))

@@ -2,7 +2,8 @@
 
 use crate::input::{InputError, length, row_count};
 
-/// A standard deviation up to this share of max(1, |mean|) counts as 1: the column is constant but for rounding.
+/// A standard deviation up to this share of max(1, |mean|) counts as 1: the column is constant but
+/// for rounding.
 const CONSTANT: f64 = 1e-12;
 /// A standardised value beyond this counts as this, so that what is computed from it stays finite.
 const LARGEST: f64 = 1e100;
@@ -19,13 +20,14 @@ pub struct Preprocessor {
 impl Preprocessor {
     /// Fits on n rows by `width` columns, row-major; NaN and infinite values count as missing.
     ///
-    /// The mean of a column is that of its observed values; 0 where none is observed. The scale is the population
-    /// standard deviation (divisor n) of the column after its missing values became the mean; where it is at most
-    /// 1e-12 * max(1, |mean|) the scale is 1. These are scikit-learn's `SimpleImputer(strategy="mean")` and
-    /// `StandardScaler()` in a row, with two differences: it drops a wholly missing column, and it blows up a column
-    /// that holds nothing but rounding errors about 0 (the mean of a signal that was centred before, say 1e-17) to unit
-    /// variance, where this one leaves it as small as it is. Values of any size are taken: a sum of squares that would
-    /// overflow is formed of values divided by a power of two.
+    /// The mean of a column is that of its observed values; 0 where none is observed. The scale is
+    /// the population standard deviation (divisor n) of the column after its missing values became
+    /// the mean; where it is at most 1e-12 * max(1, |mean|) the scale is 1. These are
+    /// scikit-learn's `SimpleImputer(strategy="mean")` and `StandardScaler()` in a row, with two
+    /// differences: it drops a wholly missing column, and it blows up a column that holds nothing
+    /// but rounding errors about 0 (the mean of a signal that was centred before, say 1e-17) to
+    /// unit variance, where this one leaves it as small as it is. Values of any size are taken: a
+    /// sum of squares that would overflow is formed of values divided by a power of two.
     ///
     /// Errors when there are no rows or `width` does not divide the values.
     pub fn fit(rows: &[f64], width: usize) -> Result<Self, InputError> {
@@ -54,7 +56,8 @@ impl Preprocessor {
         for (sum, &seen) in mean.iter_mut().zip(&observed) {
             *sum /= seen.max(1) as f64;
         }
-        // A second pass takes out what rounding left in the first mean, a third sums the squares about it.
+        // A second pass takes out what rounding left in the first mean, a third sums the squares
+        // about it.
         let mut rest = vec![0.0; width];
         accumulate(rows, &unit, &mean, &mut rest, |deviation| deviation);
         for ((mean, &rest), &seen) in mean.iter_mut().zip(&rest).zip(&observed) {
@@ -100,14 +103,14 @@ impl Preprocessor {
         &self.mean
     }
 
-    /// What each column is divided by, above 0.
+    /// Divisor of each column, above 0.
     #[must_use]
     pub fn scale(&self) -> &[f64] {
         &self.scale
     }
 
-    /// Standardises rows in place, row-major; a missing value becomes exactly 0, one beyond +-1e100 standard deviations
-    /// counts as that.
+    /// Standardises rows in place, row-major; a missing value becomes exactly 0, one beyond +-1e100
+    /// standard deviations counts as that.
     ///
     /// Errors when the width does not divide the values.
     pub fn apply(&self, rows: &mut [f64]) -> Result<(), InputError> {
@@ -121,7 +124,8 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// Puts the mean in place of each missing value, row-major; the others stay as they are. Errors as [`Self::apply`].
+    /// Puts the mean in place of each missing value, row-major; the others stay as they are. Errors
+    /// as [`Self::apply`].
     pub fn impute(&self, rows: &mut [f64]) -> Result<(), InputError> {
         row_count(rows, self.width())?;
         for row in rows.chunks_exact_mut(self.width()) {

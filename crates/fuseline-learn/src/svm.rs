@@ -1,4 +1,5 @@
-//! Linear support vector machines: squared hinge loss with an L2 penalty, one class against the rest.
+//! Linear support vector machines: squared hinge loss with an L2 penalty, one class against the
+//! rest.
 
 use crate::convergence::NotConverged;
 use crate::input::{InputError, Labelled, row_count};
@@ -9,12 +10,13 @@ const FLOOR: f64 = 1e-8;
 /// Halvings of a step before values count as no longer falling.
 const HALVINGS: i32 = 50;
 
-/// How to fit.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Weight of the losses against the penalty, above 0.
     pub c: f64,
-    /// Converged when no component of the gradient is larger than this times max(1, the largest at the start).
+    /// Converged when no component of the gradient is larger than this times max(1, the largest at
+    /// the start).
     pub tolerance: f64,
     /// Newton steps at most.
     pub max_iterations: usize,
@@ -28,7 +30,8 @@ impl Default for Options {
 
 /// A fitted linear support vector machine.
 ///
-/// Two classes have one block, positive for class 1; K > 2 classes have K blocks, each positive for its class.
+/// Two classes have one block, positive for class 1; K > 2 classes have K blocks, each positive for
+/// its class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearSvm {
     width: usize,
@@ -40,13 +43,15 @@ pub struct LinearSvm {
 impl LinearSvm {
     /// Minimises (|w|^2 + b^2) / 2 + c * sum_i s_i * max(0, 1 - y_i (w x_i + b))^2 for each block.
     ///
-    /// `rows`: n by `width`, row-major, finite. `labels`: n class numbers below `classes`. `weights`: the n s_i, at
-    /// least 0. y_i is 1 for rows of the block's class and -1 for all others. This is scikit-learn's
-    /// `LinearSVC(dual=False)` with its default loss and penalty; as there, the intercept is penalised like a
-    /// coefficient. The loss is piecewise quadratic: Newton's method with the active rows' Hessian ends at the minimum
-    /// after finitely many steps (Keerthi and DeCoste 2005), whether columns or rows are more.
+    /// `rows`: n by `width`, row-major, finite. `labels`: n class numbers below `classes`.
+    /// `weights`: the n s_i, at least 0. y_i is 1 for rows of the block's class and -1 for all
+    /// others. This is scikit-learn's `LinearSVC(dual=False)` with its default loss and penalty; as
+    /// there, the intercept is penalised like a coefficient. The loss is piecewise quadratic:
+    /// Newton's method with the active rows' Hessian ends at the minimum after finitely many steps
+    /// (Keerthi and DeCoste 2005), whether columns or rows are more.
     ///
-    /// Errors when a shape or value is wrong or a class has no weight. Check [`Self::not_converged`].
+    /// Errors when a shape or value is wrong or a class has no weight. Check
+    /// [`Self::not_converged`].
     pub fn fit(
         rows: &[f64],
         width: usize,
@@ -88,7 +93,8 @@ impl LinearSvm {
         &self.parameters
     }
 
-    /// Decision values of n rows by width: n by blocks, row-major. Errors when the width does not divide the values.
+    /// Decision values of n rows by width: n by blocks, row-major. Errors when the width does not
+    /// divide the values.
     pub fn decision_values(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         row_count(rows, self.width)?;
         let each = |row| {
@@ -172,7 +178,8 @@ impl<'a> Problem<'a> {
         State { value: 0.5 * (dot(parameters, parameters) + loss), gradient, active }
     }
 
-    /// The next point and its state: a Newton step, halved until the value falls enough; `None` when it never does.
+    /// The next point and its state: a Newton step, halved until the value falls enough; `None`
+    /// when it never does.
     fn step(&self, parameters: &[f64], state: &State) -> Option<(Vec<f64>, State)> {
         let direction = self.direction(state);
         let slope = dot(&direction, &state.gradient);
@@ -189,7 +196,8 @@ impl<'a> Problem<'a> {
         None
     }
 
-    /// Minus the inverse Hessian times the gradient; the Hessian is 1 + Z' D Z, Z the active rows each with a 1 behind.
+    /// Minus the inverse Hessian times the gradient; the Hessian is 1 + Z' D Z, Z the active rows
+    /// each with a 1 behind.
     fn direction(&self, state: &State) -> Vec<f64> {
         let (width, size) = (self.data.width, self.data.width + 1);
         let active = &state.active;

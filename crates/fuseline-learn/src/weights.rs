@@ -4,8 +4,9 @@ use crate::input::InputError;
 
 /// Balanced weights, s_i = n / (classes * n_class(i)): every class weighs alike.
 ///
-/// `labels`: n class numbers below `classes`. Returns n weights that sum to n when every class is present.
-/// Errors when there are no rows, or a label is no class number. A class without rows gets no weight and no error.
+/// `labels`: n class numbers below `classes`. Returns n weights that sum to n when every class is
+/// present. Errors when there are no rows, or a label is no class number. A class without rows gets
+/// no weight and no error.
 pub fn balanced(labels: &[u32], classes: usize) -> Result<Vec<f64>, InputError> {
     if labels.is_empty() {
         return Err(InputError::Empty);

@@ -1,5 +1,5 @@
-//! Linear support vector machines and Platt's sigmoid beside scikit-learn, on the fixture that `tests/fixtures/svm.py`
-//! wrote.
+//! Linear support vector machines and Platt's sigmoid beside scikit-learn, on the fixture that
+//! `tests/fixtures/svm.py` wrote.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 #![expect(clippy::print_stdout, reason = "the distances are read with --nocapture")]
@@ -59,7 +59,8 @@ fn machines_are_those_of_scikit_learn() {
         let Machine { rows, labels, weights, .. } = &case;
         let found =
             LinearSvm::fit(rows, case.width, labels, weights, case.classes, &options).unwrap();
-        // liblinear stops where rounding hides further progress; the gradient here vanishes (see the unit tests).
+        // liblinear stops where rounding hides further progress; the gradient here vanishes (see
+        // the unit tests).
         assert_close(&case.name, found.parameters(), &case.parameters, 1e-7);
         assert_close(&case.name, &found.decision_values(rows).unwrap(), &case.decision, 1e-7);
     }

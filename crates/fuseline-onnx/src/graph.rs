@@ -107,7 +107,7 @@ pub(crate) fn texts(bytes: &[Vec<u8>]) -> Vec<String> {
     bytes.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
 
-/// What a node takes: its own inputs, and what the graphs inside it take from outside.
+/// Inputs of a node: its own, and those that the graphs inside it take from outside.
 pub(crate) fn needs(node: &NodeProto) -> BTreeSet<String> {
     let mut needed: BTreeSet<String> =
         node.input.iter().filter(|name| !name.is_empty()).cloned().collect();

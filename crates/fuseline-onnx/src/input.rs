@@ -45,7 +45,7 @@ impl Declared {
         Ok(Self { name: input.name.clone(), elem_type: tensor.elem_type, of, sizes })
     }
 
-    /// How many features a row has, where the file says it.
+    /// Number of features of a row, if the file says it.
     pub fn width(&self) -> Option<usize> {
         match self.sizes.as_deref()? {
             [_, sizes @ ..] => sizes.iter().copied().product(),

@@ -134,8 +134,8 @@ fn names_in_value(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// What Python writes of a list or a dictionary, as JSON: other quotation marks, and keys that are
-/// numbers.
+/// Converts a list or a dictionary as Python writes it to JSON: other quotation marks, and keys
+/// that are numbers.
 fn from_python(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 16);
     let mut quote = None;

@@ -1,9 +1,11 @@
 //! ONNX files as functions of one row.
 //!
-//! Reads a model as PyTorch, scikit-learn and others export it, refuses what the runtime (tract) would compute otherwise
-//! than ONNX says, and asks it about one row at a time, so that the answer for a row depends on nothing else.
-//! Knows nothing of stages, rules or features. Start at [`load`].
-//! **Invariant:** whatever the bytes are, the answer is a model or an error of the file: no panic, nothing printed.
+//! Reads a model as PyTorch, scikit-learn and others export it, refuses what the runtime (tract)
+//! would compute otherwise than ONNX says, and asks it about one row at a time, so that the answer
+//! for a row depends on nothing else. Knows nothing of stages, rules or features. Start at
+//! [`load`].
+//! **Invariant:** whatever the bytes are, the answer is a model or an error of the file: no panic,
+//! nothing printed.
 
 #[cfg(feature = "runtime")]
 mod branches;
@@ -81,13 +83,14 @@ pub struct OnnxModel {
 pub struct Input {
     /// Name.
     pub name: String,
-    /// How many values of a row it takes, where the file says it.
+    /// Number of values of a row that it takes, if the file says it.
     pub width: Option<usize>,
-    /// Whether it takes whole numbers only.
+    /// True if it takes whole numbers only.
     pub is_whole: bool,
 }
 
-/// Reads a model for `classes` classes; `file` is its name in messages, `input` and `output` those that are wanted.
+/// Reads a model for `classes` classes; `file` is its name in messages, `input` and `output` those
+/// that are wanted.
 #[cfg(feature = "runtime")]
 pub fn load(
     file: &str,
@@ -115,8 +118,8 @@ pub fn load(
 pub const BUILD: &str = "build it without --no-default-features: cargo build --release -p \
     fuseline-cli (Rust 1.91 or newer)";
 
-/// Probabilities of the classes, made of a model's outputs for a row: one value for two classes is that of the second.
-/// `row` names the row in messages, as in "for example e1".
+/// Probabilities of the classes, made of a model's outputs for a row: one value for two classes is
+/// that of the second. `row` names the row in messages, as in "for example e1".
 pub fn probabilities(
     (file, row): (&str, &str),
     mut given: Vec<f64>,
@@ -152,7 +155,7 @@ pub fn probabilities(
     Ok(given)
 }
 
-/// Whether values are probabilities, but for the last places.
+/// True if values are probabilities, up to rounding.
 pub fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
     let sum: f64 = values.iter().sum();
     let range = -tolerance / 10.0..=1.0 + tolerance / 10.0;
@@ -166,7 +169,7 @@ pub fn softmax_twice(file: &str, why: &str) -> OnnxError {
         .hint("leave softmax: true out; the softmax of probabilities is another distribution")
 }
 
-/// Whether names are the numbers of places, which name nothing.
+/// True if names are the numbers of places, which name nothing.
 pub fn are_places(names: &[String]) -> bool {
     names.iter().enumerate().all(|(place, name)| *name == place.to_string())
 }

@@ -321,12 +321,12 @@ fn choose_output(
     Err(OnnxError::new(what).at("output").hint(hint))
 }
 
-/// Whether an output holds numbers with a point; of some it is not said.
+/// True if an output holds floating-point numbers, or does not state its type.
 fn may_be_probabilities(output: &ValueInfoProto) -> bool {
     matches!(elem_type(output), None | Some(DataType::Float | DataType::Double | DataType::Float16))
 }
 
-/// What the tensor of an output holds, where it is one.
+/// Element type of an output that is a tensor.
 fn elem_type(output: &ValueInfoProto) -> Option<DataType> {
     let type_proto::Value::TensorType(tensor) = output.r#type.as_ref()?.value.as_ref()?;
     DataType::try_from(tensor.elem_type).ok()

@@ -7,7 +7,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::OnnxError;
 use crate::graph::{all_graphs, attribute, constant, integers, node_name, text};
 
-/// What helps where a model cannot be run.
+/// Advice for a model that cannot be run.
 pub(crate) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \
     probabilities in by expert.precomputed";
 
@@ -83,7 +83,7 @@ const EVAL: &str = "export the model as it is used, not as it is trained: model.
     torch.onnx.export, \
      without training=...";
 
-/// What to do about an operator that is not known.
+/// Advice about an operator that is not known.
 fn unknown(op: &str) -> &'static str {
     match op {
         "SVMClassifier" | "SVMRegressor" => {
@@ -147,7 +147,7 @@ fn unfaithful<'v>(
     }
 }
 
-/// Whether the axes of a `Transpose` are all axes, each once.
+/// True if the axes of a `Transpose` are all axes, each once.
 fn is_permutation(node: &NodeProto) -> bool {
     let axes = attribute(node, "perm").map_or(&[][..], |perm| &perm.ints);
     (0..axes.len()).all(|axis| axes.iter().any(|of| usize::try_from(*of) == Ok(axis)))

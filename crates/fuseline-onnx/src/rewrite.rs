@@ -86,7 +86,7 @@ pub(crate) fn expand(graph: &mut GraphProto) {
     }
 }
 
-/// Whether the weights of the input of a recurrent node are those of one feature.
+/// True if the weights of the input of a recurrent node are those of one feature.
 fn takes_one_feature(graph: &GraphProto, weights: &str) -> bool {
     constant(graph, weights).is_some_and(|tensor| tensor.dims.last() == Some(&1))
 }

@@ -12,8 +12,8 @@ use crate::export::host;
 
 /// Rows to predict: evidence, availability and quality of all modalities side by side.
 ///
-/// Where a modality is unavailable, its evidence and quality are unspecified and must not influence anything; where it is available
-/// they are finite, which has been checked.
+/// If a modality is unavailable, its evidence and quality are unspecified and must not influence
+/// anything; if it is available they are finite, which has been checked.
 #[derive(Clone)]
 pub struct Batch<'a> {
     rows: usize,
@@ -87,17 +87,17 @@ impl<'a> Batch<'a> {
             .at_row(cell / self.modalities)
     }
 
-    /// How many rows.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many modalities.
+    /// Number of modalities.
     pub fn modalities(&self) -> usize {
         self.modalities
     }
 
-    /// How many classes.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -122,7 +122,7 @@ impl<'a> Batch<'a> {
         self.quality
     }
 
-    /// Whether the modality is there in this row.
+    /// True if the modality is available in this row.
     pub fn is_available(&self, row: usize, modality: usize) -> bool {
         self.available[row * self.modalities + modality] != 0
     }
@@ -159,7 +159,7 @@ impl<'a> Batch<'a> {
         unsafe { text(&*self.raw.class_names.add(class)) }
     }
 
-    /// Whether the host asks the call to end; to be asked at least every 100 ms of work.
+    /// True if the host asks the call to end; to be asked at least every 100 ms of work.
     pub fn should_stop(&self) -> bool {
         // SAFETY: the host's struct lives as long as the plugin; the call is this batch's own.
         unsafe {
@@ -169,8 +169,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Tells the host what whoever reads the results must know, in lower case and without a full stop: said while fitting,
-    /// it is a caution of the run and of its report.
+    /// Tells the host what whoever reads the results must know, in lower case and without a full
+    /// stop: said while fitting, it is a caution of the run and of its report.
     pub fn warn(&self, text: impl fmt::Display) {
         log(1, &text.to_string());
     }
@@ -270,9 +270,11 @@ unsafe fn required<'a, T>(
 }
 
 /// # Safety
-/// The batch is in the canonical layout, and the column of this name, if there is one, has `len` values of type `T`.
+/// The batch is in the canonical layout, and the column of this name, if there is one, has `len`
+/// values of type `T`.
 unsafe fn values<'a, T>(batch: &'a abi::Batch, name: &CStr, len: usize) -> Option<&'a [T]> {
-    // SAFETY: children are valid structs; a column of lists has one child, and values lie in the second buffer.
+    // SAFETY: children are valid structs; a column of lists has one child, and values lie in the
+    // second buffer.
     unsafe {
         let mut column = &**(*batch.array).children.add(place(batch, name)?);
         if column.n_children == 1 {

@@ -1,11 +1,11 @@
-//! What a rule says about itself.
+//! Description of a rule.
 
 use serde_json::{Map, Value, json};
 
-/// What a rule says about itself: words, parameters, limits and capabilities.
+/// Description of a rule: words, parameters, limits and capabilities.
 ///
-/// A new one has no parameters, takes up to 64 modalities and 1,000 classes, uses quality, predicts each row by itself, takes missing modalities
-/// and reads no embeddings.
+/// A new one has no parameters, takes up to 64 modalities and 1,000 classes, uses quality, predicts
+/// each row by itself, takes missing modalities and reads no embeddings.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     name: &'static str,
@@ -168,7 +168,8 @@ impl Param {
         Self::new(name, "string", default.into(), help)
     }
 
-    /// A mapping, empty by default, whose entries the rule checks: see [`Params::json`](crate::Params::json).
+    /// A mapping, empty by default, whose entries the rule checks: see
+    /// [`Params::json`](crate::Params::json).
     pub fn mapping(name: &'static str, help: &str) -> Self {
         Self::new(name, "object", Value::Object(Map::new()), help)
             .with("additionalProperties", true.into())

@@ -3,9 +3,10 @@
 use crate::batch::Batch;
 use crate::permuted::Quality;
 
-/// The design X = \[P, A, Q, P * Q\]: evidence (modality-major), availability, quality, and each evidence times the quality of its modality.
+/// The design X = \[P, A, Q, P * Q\]: evidence (modality-major), availability, quality, and each
+/// evidence times the quality of its modality.
 ///
-/// Where a modality is unavailable, all of its columns are 0.
+/// All columns of an unavailable modality are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Design {
     modalities: usize,
@@ -18,7 +19,7 @@ impl Design {
         Self { modalities, classes }
     }
 
-    /// How many columns.
+    /// Number of columns.
     pub fn width(&self) -> usize {
         2 * self.modalities * (self.classes + 1)
     }

@@ -1,10 +1,10 @@
-//! What a rule says when it fails.
+//! Error of a rule.
 
 use std::fmt;
 
 use fuseline_abi as abi;
 
-/// What a rule says when it fails: a code of the ABI, words, and where.
+/// Error of a rule: a code of the ABI, words, and the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     pub(crate) code: i32,

@@ -70,7 +70,7 @@ pub(crate) fn host() -> Option<&'static abi::Host> {
     unsafe { HOST.load(Ordering::Acquire).as_ref() }
 }
 
-/// What `fuseline_fusion_init` does.
+/// Body of `fuseline_fusion_init`.
 ///
 /// # Safety
 /// The arguments are what the ABI asks for.
@@ -323,7 +323,8 @@ unsafe extern "C" fn predict<R: FusionRule>(
     out: *mut f64,
     err: *mut abi::Error,
 ) -> i32 {
-    // SAFETY: the model came from `open` of this rule; the batch lives through the call; `out` has rows x classes places.
+    // SAFETY: the model came from `open` of this rule; the batch lives through the call; `out` has
+    // rows x classes places.
     unsafe {
         guard(err, || {
             let opened = &*model.cast::<Opened<R>>();
@@ -345,7 +346,8 @@ unsafe extern "C" fn predict_permuted_of<R: PermutedPredict>(
     out: *mut f64,
     err: *mut abi::Error,
 ) -> i32 {
-    // SAFETY: as for `predict`; the index has permutations x columns x rows places and `out` permutations x rows x classes.
+    // SAFETY: as for `predict`; the index has permutations x columns x rows places and `out`
+    // permutations x rows x classes.
     unsafe {
         guard(err, || {
             let opened = &*model.cast::<Opened<R>>();

@@ -1,7 +1,7 @@
-//! What the author of a fusion rule in Rust depends on.
+//! Library for authors of fusion rules in Rust.
 //!
-//! Knows the C ABI and hides it: a rule is a safe type that implements [`FusionRule`], exported by [`export_fusion_rule!`].
-//! Knows nothing of hosts, workflows or files. Start at [`FusionRule`].
+//! Knows the C ABI and hides it: a rule is a safe type that implements [`FusionRule`], exported by
+//! [`export_fusion_rule!`]. Knows nothing of hosts, workflows or files. Start at [`FusionRule`].
 //! **Invariant:** nothing unwinds out of a plugin, and a plugin needs no `unsafe` of its own.
 //!
 //! ```
@@ -41,7 +41,8 @@
 //! export_fusion_rule!(First);
 //! ```
 //!
-//! Built with `crate-type = ["cdylib"]`, that is a plugin. `fuseline plugin check FILE` says whether it keeps the ABI's promises.
+//! Built with `crate-type = ["cdylib"]`, that is a plugin. `fuseline plugin check FILE` says
+//! whether it keeps the ABI's promises.
 
 mod batch;
 mod descriptor;
@@ -68,7 +69,7 @@ pub use permuted::Quality;
 pub use rule::{FusionRule, LoadModel, PermutedPredict};
 pub use standard_quality::StandardQuality;
 
-/// What the macro's expansion uses; not for authors.
+/// Items that the macro's expansion uses; not for authors.
 #[doc(hidden)]
 pub mod private {
     pub use crate::export::{Extension, find_extension, init, load, permuted_predict};

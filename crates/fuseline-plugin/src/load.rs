@@ -75,7 +75,8 @@ impl<'a> LoadSource<'a> {
         })
     }
 
-    /// Names of the modalities, in the order of the model's inputs, and of the classes, in that of its outputs.
+    /// Names of the modalities, in the order of the model's inputs, and of the classes, in that of
+    /// its outputs.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }

@@ -1,7 +1,8 @@
 //! A model as bytes.
 //!
-//! Layout: `FSLMODEL`, the version of this layout, the rule's id and model revision, names of modalities and classes, what the rule wrote, and a
-//! CRC-64 of all that. Numbers are little-endian, strings and lists begin with their length.
+//! Layout: `FSLMODEL`, the version of this layout, the rule's id and model revision, names of
+//! modalities and classes, what the rule wrote, and a CRC-64 of all that. Numbers are
+//! little-endian, strings and lists begin with their length.
 
 use crate::error::RuleError;
 

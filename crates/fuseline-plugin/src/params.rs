@@ -5,7 +5,8 @@ use fuseline_abi as abi;
 
 use crate::error::RuleError;
 
-/// The parameters that the user gave, checked against the descriptor's schema and with its defaults.
+/// The parameters that the user gave, checked against the descriptor's schema and with its
+/// defaults.
 #[derive(Clone, Copy)]
 pub struct Params<'a> {
     raw: &'a abi::Params,

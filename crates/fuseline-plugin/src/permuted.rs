@@ -14,7 +14,8 @@ pub struct Quality<'a> {
 }
 
 impl<'a> Quality<'a> {
-    /// One permutation in which every row has its own quality: what [`crate::FusionRule::predict`] means.
+    /// One permutation in which every row has its own quality: what [`crate::FusionRule::predict`]
+    /// means.
     pub fn as_measured() -> Self {
         Self { index: &[], permutations: 1, columns: 1, modality_mask: 0 }
     }
@@ -28,12 +29,13 @@ impl<'a> Quality<'a> {
         Self { index, permutations, columns, modality_mask }
     }
 
-    /// How many permutations.
+    /// Number of permutations.
     pub fn permutations(&self) -> usize {
         self.permutations
     }
 
-    /// From which rows a modality takes its quality in a permutation; none when every row keeps its own.
+    /// From which rows a modality takes its quality in a permutation; none when every row keeps its
+    /// own.
     pub fn source(
         &self,
         batch: &Batch<'_>,

@@ -1,4 +1,4 @@
-//! What a rule is.
+//! Traits of a fusion rule.
 
 use crate::batch::{Batch, TrainingBatch};
 use crate::descriptor::Descriptor;
@@ -10,15 +10,16 @@ use crate::permuted::Quality;
 
 /// A fusion rule; the implementing type is its fitted model.
 ///
-/// The host may call from many threads at once. The same inputs must give the same bytes: no clocks, no files, no random numbers but
-/// from the seed, and no order of threads or hash maps in a sum.
+/// The host may call from many threads at once. The same inputs must give the same bytes: no
+/// clocks, no files, no random numbers but from the seed, and no order of threads or hash maps in a
+/// sum.
 pub trait FusionRule: Sized + Send + Sync + 'static {
     /// Reverse domain name; the last part is how workflows name the rule.
     const ID: &'static str;
     /// Raised when [`FusionRule::write`] changes, so that old models are refused in words.
     const MODEL_REVISION: u32 = 1;
 
-    /// What the rule says about itself.
+    /// Description of the rule.
     fn descriptor() -> Descriptor;
 
     /// Fits on rows with labels.
@@ -38,8 +39,8 @@ pub trait FusionRule: Sized + Send + Sync + 'static {
 
 /// The fast path for rules that can share work between permutations of quality.
 ///
-/// The simplest way to keep its promise, equality with a loop of [`FusionRule::predict`] bit for bit, is to implement this alone and
-/// let `predict` call it with [`Quality::as_measured`].
+/// The simplest way to keep its promise, equality with a loop of [`FusionRule::predict`] bit for
+/// bit, is to implement this alone and let `predict` call it with [`Quality::as_measured`].
 pub trait PermutedPredict: FusionRule {
     /// Fills permutations x rows x classes probabilities.
     fn predict_permuted(
@@ -52,6 +53,7 @@ pub trait PermutedPredict: FusionRule {
 
 /// A model that was fitted elsewhere, read from its files: what `fusion.load` asks for.
 pub trait LoadModel: FusionRule {
-    /// Reads the files. The same files and parameters give the same model; [`FusionRule::write`] must keep all of it.
+    /// Reads the files. The same files and parameters give the same model; [`FusionRule::write`]
+    /// must keep all of it.
     fn load(source: &LoadSource<'_>, params: &Params<'_>) -> Result<Self, RuleError>;
 }

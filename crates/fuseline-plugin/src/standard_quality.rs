@@ -7,8 +7,8 @@ use crate::permuted::Quality;
 
 /// Quality standardised per modality: z_m = (Q_m - mean_m) / sd_m.
 ///
-/// Mean and population standard deviation are those of the training rows in which the modality is available; a standard deviation of at most
-/// 1e-12 max(1, |mean_m|) counts as 1.
+/// Mean and population standard deviation are those of the training rows in which the modality is
+/// available; a standard deviation of at most 1e-12 max(1, |mean_m|) counts as 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StandardQuality {
     mean: Vec<f64>,
@@ -44,7 +44,8 @@ impl StandardQuality {
         Ok(Self { mean: model.f64s(modalities)?, scale: model.f64s(modalities)? })
     }
 
-    /// The standardised quality, row by row, as in [`Batch::quality`]; that of a quality of 0 where the modality is unavailable.
+    /// The standardised quality, row by row, as in [`Batch::quality`]; that of a quality of 0 where
+    /// the modality is unavailable.
     pub fn of(&self, batch: &Batch<'_>) -> Vec<f64> {
         let mut scores = Quality::finite(batch);
         for row in scores.chunks_exact_mut(self.mean.len()) {

@@ -1,7 +1,7 @@
 //! Rows in small tiles, each asked about under all permutations before the next.
 //!
-//! What a rule computes from evidence once for all permutations then stays in the memory nearest to the processor, and
-//! neighbours in memory are neighbouring rows, which are computed side by side.
+//! The terms computed from evidence once for all permutations then stay in the memory nearest to
+//! the processor, and neighbours in memory are neighbouring rows, which are computed side by side.
 
 use crate::batch::Batch;
 use crate::error::RuleError;
@@ -139,8 +139,8 @@ pub fn softmax(scores: &mut [Lane]) {
     divide(scores, &total);
 }
 
-/// Replaces a score of the second of two classes, which is in the first lane, by the probabilities of both: 1 / (1 + e^z)
-/// and 1 / (1 + e^-z).
+/// Replaces a score of the second of two classes, which is in the first lane, by the probabilities
+/// of both: 1 / (1 + e^z) and 1 / (1 + e^-z).
 #[inline(always)]
 pub fn logistic(probabilities: &mut [Lane; 2]) {
     let [low, high] = probabilities;
@@ -156,10 +156,10 @@ pub fn logistic(probabilities: &mut [Lane; 2]) {
 }
 
 /// A rule that predicts tile by tile, and by that is a [`PermutedPredict`] too: its `predict` calls
-/// [`PermutedPredict::predict_permuted`] with [`Quality::as_measured`]. Its methods should be `#[inline(always)]`: see
-/// [`wide`].
+/// [`PermutedPredict::predict_permuted`] with [`Quality::as_measured`]. Its methods should be
+/// `#[inline(always)]`: see [`wide`].
 pub trait TiledRule: FusionRule {
-    /// What a tile's rows need once for all permutations, and room to compute in.
+    /// Terms of a tile's rows, computed once for all permutations, and scratch buffers.
     type Terms;
 
     /// Computes it.
@@ -174,10 +174,10 @@ pub trait TiledRule: FusionRule {
         probabilities: &mut [Lane],
     );
 
-    /// What is predicted for a row without any modality.
+    /// Prediction for a row without any modality.
     fn prior(&self) -> &[f64];
 
-    /// What moves with quality, a number a cell, as in [`Batch::quality`].
+    /// Values that move with quality, a number a cell, as in [`Batch::quality`].
     fn moving(&self, batch: &Batch<'_>) -> Vec<f64> {
         Quality::finite(batch)
     }
@@ -232,7 +232,8 @@ fn predict_tiles<R: TiledRule>(
     Ok(())
 }
 
-/// Takes each row's number from another row. A row's numbers are neighbours, so those of the next modality are near.
+/// Takes each row's number from another row. A row's numbers are neighbours, so those of the next
+/// modality are near.
 ///
 /// A function of its own: as a part of a rule's tile it would have no registers left.
 #[inline(never)]

@@ -1,12 +1,13 @@
-//! Arithmetic over many rows at once: the same bits on every machine, as fast as its vectors are wide.
+//! Arithmetic over many rows at once: the same bits on every machine, as fast as its vectors are
+//! wide.
 #![expect(
     unsafe_code,
     reason = "calls a function that is compiled for a processor which was found"
 )]
 
-/// What [`wide`] runs.
+/// Computation that [`wide`] runs.
 pub trait Work {
-    /// What it gives.
+    /// Its result.
     type Output;
 
     /// Does it. `#[inline(always)]`, or it is compiled for no more than every machine has.
@@ -24,9 +25,10 @@ impl<T, F: FnOnce() -> T> Work for F {
 
 /// Runs work with the widest vectors that this machine has and the compiler can use in it.
 ///
-/// The work and what it calls must be inlined (`#[inline(always)]`) to profit, which of closures only small ones are. The bits do not depend on the machine: each lane is
-/// computed as a number alone would be, and a product and a sum are one operation only where the code says `mul_add`, which
-/// is rounded once on every machine; one without that instruction computes it slowly.
+/// The work and what it calls must be inlined (`#[inline(always)]`) to profit, which of closures
+/// only small ones are. The bits do not depend on the machine: each lane is computed as a number
+/// alone would be, and a product and a sum are one operation only where the code says `mul_add`,
+/// which is rounded once on every machine; one without that instruction computes it slowly.
 #[inline]
 pub fn wide<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
@@ -60,9 +62,11 @@ fn with_avx2<W: Work>(work: W) -> W::Output {
     work.run()
 }
 
-/// e^x within a unit in the last place, by sums and products alone, so that loops over it become vectors.
+/// e^x within a unit in the last place, by sums and products alone, so that loops over it become
+/// vectors.
 ///
-/// Below -708 it is e^-708, some 3e-308, and above 709 e^709: never 0, never infinite. A NaN stays one.
+/// Below -708 it is e^-708, some 3e-308, and above 709 e^709: never 0, never infinite. A NaN stays
+/// one.
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
     // 1.5 * 2^52: added to a small number, it leaves the nearest integer in the low bits.

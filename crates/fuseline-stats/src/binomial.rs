@@ -1,8 +1,10 @@
-//! How often something happens, from how often it did.
+//! Estimates of a probability from counts.
 
-/// The exact interval of Clopper and Pearson (1934) for the chance of which `hits` of `trials` are a sample.
+/// The exact interval of Clopper and Pearson (1934) for the chance of which `hits` of `trials` are
+/// a sample.
 ///
-/// Each tail holds at most (1 - confidence) / 2. Hits above the trials count as all; without trials it is 0 to 1.
+/// Each tail holds at most (1 - confidence) / 2. Hits above the trials count as all; without trials
+/// it is 0 to 1.
 #[must_use]
 pub fn clopper_pearson(hits: u64, trials: u64, confidence: f64) -> (f64, f64) {
     let hits = hits.min(trials);
@@ -32,7 +34,8 @@ pub fn at_most(hits: u64, trials: u64, chance: f64) -> f64 {
         .min(1.0)
 }
 
-/// P(X >= hits) of a binomial X with 0 < chance < 1, summed over the tail itself so that a small one keeps its digits.
+/// P(X >= hits) of a binomial X with 0 < chance < 1, summed over the tail itself so that a small
+/// one keeps its digits.
 #[must_use]
 pub fn at_least(hits: u64, trials: u64, chance: f64) -> f64 {
     let (log_chance, log_rest) = (libm::log(chance), libm::log1p(-chance));
@@ -46,7 +49,7 @@ pub fn at_least(hits: u64, trials: u64, chance: f64) -> f64 {
         .min(1.0)
 }
 
-/// Where a condition that is false at 0 and true at 1 begins to hold.
+/// The point where a condition that is false at 0 and true at 1 begins to hold.
 fn root(holds: impl Fn(f64) -> bool) -> f64 {
     let (mut below, mut above) = (0.0, 1.0);
     for _ in 0..60 {

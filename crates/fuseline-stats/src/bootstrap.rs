@@ -59,12 +59,13 @@ pub struct Resampled {
     pub without_group: Vec<f64>,
 }
 
-/// Draws as many groups as there are, with replacement, `resamples` times, and takes all statistics of each resample.
+/// Draws as many groups as there are, with replacement, `resamples` times, and takes all statistics
+/// of each resample.
 ///
-/// `statistics(multiplicity, values)` fills `count` values for a sample in which group g occurs `multiplicity[g]` times.
-/// It is called once for the whole sample (all 1), once for each resample, and once without each group. Statistics
-/// that are compared come from the same resample by being filled in the same call. Resample r is a function of the
-/// stream's parts and r.
+/// `statistics(multiplicity, values)` fills `count` values for a sample in which group g occurs
+/// `multiplicity[g]` times. It is called once for the whole sample (all 1), once for each resample,
+/// and once without each group. Statistics that are compared come from the same resample by being
+/// filled in the same call. Resample r is a function of the stream's parts and r.
 ///
 /// Errors when there are fewer than two groups or no resamples, or a value is not finite.
 pub fn cluster_bootstrap(
@@ -112,7 +113,7 @@ pub fn cluster_bootstrap(
     Ok(found)
 }
 
-/// How often each group occurs in one resample.
+/// Draws the multiplicity of each group in one resample.
 fn draw_groups(stream: &Stream, multiplicity: &mut [u32]) {
     let mut stream = stream.clone();
     let groups = multiplicity.len();
@@ -125,17 +126,20 @@ fn draw_groups(stream: &Stream, multiplicity: &mut [u32]) {
 }
 
 impl Resampled {
-    /// The percentile interval: the (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the resamples, linear
-    /// between order statistics. Errors when the confidence is not between 0 and 1.
+    /// The percentile interval: the (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the
+    /// resamples, linear between order statistics. Errors when the confidence is not between 0
+    /// and 1.
     pub fn percentile(&self, confidence: f64) -> Result<Interval, BootstrapError> {
         let tail = tail(confidence)?;
         self.between(tail, 1.0 - tail, confidence)
     }
 
-    /// The bias-corrected and accelerated interval (Efron 1987), accelerated by the jackknife over groups.
+    /// The bias-corrected and accelerated interval (Efron 1987), accelerated by the jackknife over
+    /// groups.
     ///
-    /// As scipy's `bootstrap(method="BCa")`. Where all resamples lie on one side of the estimate, or the jackknife does
-    /// not vary, the corrections have no value, and the interval is the percentile one. Errors as [`Self::percentile`].
+    /// As scipy's `bootstrap(method="BCa")`. Where all resamples lie on one side of the estimate,
+    /// or the jackknife does not vary, the corrections have no value, and the interval is the
+    /// percentile one. Errors as [`Self::percentile`].
     pub fn bca(&self, confidence: f64) -> Result<Interval, BootstrapError> {
         let tail = tail(confidence)?;
         let below = self.values.iter().filter(|&&value| value < self.estimate).count();

@@ -1,22 +1,26 @@
 //! Bounds of a mean that hold at the border, where the sample shows no variation.
 //!
-//! A bootstrap draws again what was seen: of a difference that never showed it makes an interval of no width. Here one more group
-//! is supposed that was not seen and that is as extreme as can be.
+//! A bootstrap draws again what was seen: of a difference that never showed it makes an interval of
+//! no width. Here one more group is supposed that was not seen and that is as extreme as can be.
 
 use crate::bootstrap::{BootstrapError, ClassSums, Interval};
 use crate::quantile;
 use crate::streams::Stream;
 
-/// Interval of a mean of recalls that supposes, in each class, one more group of average size at either extreme.
+/// Interval of a mean of recalls that supposes, in each class, one more group of average size at
+/// either extreme.
 ///
-/// The groups' weights are exponential, as in the Bayesian bootstrap (Rubin 1981), and the group that was not seen has a weight,
-/// too; the lower end is the (1 - confidence) / 2 quantile with that group at `range.0`, the upper end the
-/// (1 + confidence) / 2 quantile with it at `range.1`. For 0 or 1 in one class and groups of one row this is the exact interval
-/// of Clopper and Pearson (1934); for bounded values it is that of Gaffke (2005; Learned-Miller and Thomas 2019). Where nothing
-/// varies its width is that of G groups without an event, 1 - alpha^(1/G) with G the groups that hold rows of the class.
+/// The groups' weights are exponential, as in the Bayesian bootstrap (Rubin 1981), and the group
+/// that was not seen has a weight, too; the lower end is the (1 - confidence) / 2 quantile with
+/// that group at `range.0`, the upper end the (1 + confidence) / 2 quantile with it at `range.1`.
+/// For 0 or 1 in one class and groups of one row this is the exact interval of Clopper and Pearson
+/// (1934); for bounded values it is that of Gaffke (2005; Learned-Miller and Thomas 2019). Where
+/// nothing varies its width is that of G groups without an event, 1 - alpha^(1/G) with G the groups
+/// that hold rows of the class.
 ///
-/// `sums`: values between `range.0` and `range.1` by group and class. Resample r is a function of the stream's parts and r. Errors
-/// without groups or resamples, and when the confidence is not between 0 and 1.
+/// `sums`: values between `range.0` and `range.1` by group and class. Resample r is a function of
+/// the stream's parts and r. Errors without groups or resamples, and when the confidence is not
+/// between 0 and 1.
 pub fn unseen_interval(
     sums: &ClassSums,
     range: (f64, f64),

@@ -1,11 +1,13 @@
-//! How much the rows of a group have in common, and what that does to a test that exchanges rows one at a time.
+//! Dependence of the rows of a group, and its effect on a test that exchanges rows one at a time.
 
-/// The intraclass correlation of a value in groups: the share of its variance that lies between them.
+/// The intraclass correlation of a value in groups: the share of its variance that lies between
+/// them.
 ///
-/// The one-way analysis of variance (Fisher 1925; ICC(1) of Shrout and Fleiss 1979) with the mean group size of Donner
-/// and Koval (1980) where sizes differ; at most 1, and negative where groups have less in common than chance gives.
-/// `group`: the number of each value's group; values that are not numbers do not count. None where there are fewer than
-/// two groups or no group has two rows, or where the value never varies.
+/// The one-way analysis of variance (Fisher 1925; ICC(1) of Shrout and Fleiss 1979) with the mean
+/// group size of Donner and Koval (1980) where sizes differ; at most 1, and negative where groups
+/// have less in common than chance gives. `group`: the number of each value's group; values that
+/// are not numbers do not count. None where there are fewer than two groups or no group has two
+/// rows, or where the value never varies.
 #[must_use]
 pub fn intraclass_correlation(values: &[f64], group: &[u32]) -> Option<f64> {
     let groups = group.iter().max().map_or(0, |last| *last as usize + 1);
@@ -41,11 +43,12 @@ fn mean_size(rows: &[f64]) -> f64 {
     (total - squares / total) / (used - 1.0)
 }
 
-/// By how much the variance of a product of two clustered values exceeds that of independent rows (Moulton 1986): a test
-/// that exchanges rows one at a time works as if there were this many times more rows than there are.
+/// By how much the variance of a product of two clustered values exceeds that of independent rows
+/// (Moulton 1986): a test that exchanges rows one at a time works as if there were this many times
+/// more rows than there are.
 ///
-/// 1 + (size - 1) x the product of the intraclass correlations, negative ones as 0; `group`: the number of each row's
-/// group. 1 where there are fewer than two groups.
+/// 1 + (size - 1) x the product of the intraclass correlations, negative ones as 0; `group`: the
+/// number of each row's group. 1 where there are fewer than two groups.
 #[must_use]
 pub fn design_effect(one: f64, other: f64, group: &[u32]) -> f64 {
     let groups = group.iter().max().map_or(0, |last| *last as usize + 1);
@@ -63,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_correlation_is_that_of_a_one_way_analysis_of_variance() {
-        // Means 2, 5 and 3 about 10/3: the mean square between groups is 3 * (42 / 9) / 2 = 7, within them 1.
+        // Means 2, 5 and 3 about 10/3: the mean square between groups is 3 * (42 / 9) / 2 = 7,
+        // within them 1.
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 2.0, 3.0, 4.0];
         let group = [0, 0, 0, 1, 1, 1, 2, 2, 2];
         let found = intraclass_correlation(&values, &group).unwrap_or(f64::NAN);

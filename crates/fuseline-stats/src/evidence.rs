@@ -1,4 +1,4 @@
-//! What one row of class probabilities says of itself.
+//! Measures of one row of class probabilities.
 
 /// A feature that is farther than this from the mean, in standard deviations, counts as this.
 const FARTHEST: f64 = 1e100;
@@ -9,7 +9,8 @@ pub fn confidence(probabilities: &[f64]) -> f64 {
     probabilities.iter().copied().fold(0.0, f64::max)
 }
 
-/// The largest probability less the second largest; the largest when it is the only one, 0 for an empty row.
+/// The largest probability less the second largest; the largest when it is the only one, 0 for an
+/// empty row.
 #[must_use]
 pub fn margin(probabilities: &[f64]) -> f64 {
     let (mut first, mut second) = (0.0_f64, 0.0_f64);
@@ -23,7 +24,8 @@ pub fn margin(probabilities: &[f64]) -> f64 {
     first - second
 }
 
-/// 1 - H(p) / ln K, with 0 ln 0 = 0: 0 for equal probabilities, 1 for certainty, 1 for a single class.
+/// 1 - H(p) / ln K, with 0 ln 0 = 0: 0 for equal probabilities, 1 for certainty, 1 for a single
+/// class.
 #[must_use]
 pub fn certainty(probabilities: &[f64]) -> f64 {
     if probabilities.len() < 2 {
@@ -34,10 +36,11 @@ pub fn certainty(probabilities: &[f64]) -> f64 {
     1.0 - entropy / libm::log(probabilities.len() as f64)
 }
 
-/// Minus the mean over the observed features of |(x - mean) / scale|; none when no feature is observed.
-/// A feature farther than 1e100 counts as that far.
+/// Minus the mean over the observed features of |(x - mean) / scale|; none when no feature is
+/// observed. A feature farther than 1e100 counts as that far.
 ///
-/// `row`, `mean` and `scale` have one number a feature; values that are not finite are not observed.
+/// `row`, `mean` and `scale` have one number a feature; values that are not finite are not
+/// observed.
 #[must_use]
 pub fn in_distribution(row: &[f64], mean: &[f64], scale: &[f64]) -> Option<f64> {
     let (mut sum, mut observed) = (0.0, 0_u32);
@@ -57,8 +60,9 @@ pub fn observed_share(row: &[f64]) -> f64 {
     observed as f64 / row.len().max(1) as f64
 }
 
-/// The threshold of a split-conformal prediction set (Vovk, Gammerman and Shafer 2005; the score of Sadinle, Lei and
-/// Wasserman 2019): the ceil((n + 1) * coverage)-th smallest of n scores 1 - p(label); infinite when n is too small.
+/// The threshold of a split-conformal prediction set (Vovk, Gammerman and Shafer 2005; the score of
+/// Sadinle, Lei and Wasserman 2019): the ceil((n + 1) * coverage)-th smallest of n scores 1 -
+/// p(label); infinite when n is too small.
 #[must_use]
 pub fn conformal_threshold(scores: &[f64], coverage: f64) -> f64 {
     let mut sorted = scores.to_vec();
@@ -68,7 +72,8 @@ pub fn conformal_threshold(scores: &[f64], coverage: f64) -> f64 {
     sorted.get(wanted as usize - 1).copied().unwrap_or(f64::INFINITY)
 }
 
-/// How many classes have 1 - p of at most the threshold; at least one, as a decision names one.
+/// Number of classes that have 1 - p of at most the threshold; at least one, as a decision names
+/// one.
 #[must_use]
 pub fn conformal_set_size(probabilities: &[f64], threshold: f64) -> u32 {
     let inside = probabilities.iter().filter(|&&probability| 1.0 - probability <= threshold);

@@ -1,18 +1,20 @@
-//! How much better a choice among the modalities could have been.
+//! Headroom: the gain of a perfect choice among the modalities.
 
 use crate::metrics::{MetricError, auroc, balanced_accuracy, spearman};
 
-/// AUROCs that differ by less are as far from 0.5: those of two classes add up to 1 but for rounding.
+/// AUROCs that differ by less are as far from 0.5: those of two classes add up to 1 but for
+/// rounding.
 const TIE: f64 = 1e-12;
 
-/// Whether each modality's expert is right, row by row.
+/// Correctness of each modality's expert, row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Experts<'a> {
     /// Number of modalities.
     pub modalities: usize,
     /// n rows by modalities, row-major: whether the modality is there.
     pub available: &'a [bool],
-    /// n rows by modalities, row-major: whether its expert is right; not read where it is unavailable.
+    /// n rows by modalities, row-major: whether its expert is right; not read where it is
+    /// unavailable.
     pub correct: &'a [bool],
     /// The n labels, class numbers below `classes`.
     pub labels: &'a [u32],
@@ -35,15 +37,15 @@ impl Experts<'_> {
         Ok(())
     }
 
-    /// Whether modality m of each row is there and right.
+    /// For each row, true if modality m is available and right.
     fn right(&self, modality: usize) -> impl Iterator<Item = bool> {
         let there = self.available.iter().skip(modality).step_by(self.modalities);
         let right = self.correct.iter().skip(modality).step_by(self.modalities);
         there.zip(right).map(|(there, right)| *there && *right)
     }
 
-    /// Whether any available modality is right, row by row: the oracle's decisions. Errors when a length is wrong or
-    /// there are no rows.
+    /// For each row, true if any available modality is right: the oracle's decisions. Errors when a
+    /// length is wrong or there are no rows.
     pub fn oracle(&self) -> Result<Vec<bool>, MetricError> {
         self.check()?;
         let rows = self.available.chunks(self.modalities).zip(self.correct.chunks(self.modalities));
@@ -52,8 +54,9 @@ impl Experts<'_> {
             .collect())
     }
 
-    /// Balanced accuracy of each modality on its own. A row where it is unavailable counts as wrong: alone it has no
-    /// answer there. Errors as [`Self::oracle`], and when a label is no class.
+    /// Balanced accuracy of each modality on its own. A row where it is unavailable counts as
+    /// wrong: alone it has no answer there. Errors as [`Self::oracle`], and when a label is no
+    /// class.
     pub fn unimodal(&self) -> Result<Vec<f64>, MetricError> {
         self.check()?;
         (0..self.modalities)
@@ -64,7 +67,8 @@ impl Experts<'_> {
             .collect()
     }
 
-    /// The modality of the largest balanced accuracy on its own, the first of equals, with that accuracy.
+    /// The modality of the largest balanced accuracy on its own, the first of equals, with that
+    /// accuracy.
     pub fn best_unimodal(&self) -> Result<(usize, f64), MetricError> {
         let mut best = (0, f64::NEG_INFINITY);
         for (modality, accuracy) in self.unimodal()?.into_iter().enumerate() {
@@ -75,9 +79,10 @@ impl Experts<'_> {
         Ok(best)
     }
 
-    /// What a perfect choice among the modalities would add to a fused decision.
+    /// Gain of a perfect choice among the modalities over a fused decision.
     ///
-    /// `fused`: n, whether the fused decision is right. Errors as [`Self::unimodal`], and when the length differs.
+    /// `fused`: n, whether the fused decision is right. Errors as [`Self::unimodal`], and when the
+    /// length differs.
     pub fn headroom(&self, fused: &[bool]) -> Result<Headroom, MetricError> {
         let oracle = self.oracle()?;
         let of = |right: &[bool]| balanced_accuracy_of(self.labels, self.classes, right);
@@ -95,11 +100,12 @@ impl Experts<'_> {
         })
     }
 
-    /// How well quality predicts that the expert of each modality is right, over the rows where it is available.
+    /// AUROC and other measures of how well quality predicts that the expert of each modality is
+    /// right, over the rows where it is available.
     ///
-    /// `quality`: n rows by modalities, row-major. A measure that is undefined (the expert is always right or always
-    /// wrong there, quality is constant) is none. Errors as [`Self::oracle`], when the length differs or a quality
-    /// that counts is NaN.
+    /// `quality`: n rows by modalities, row-major. A measure that is undefined (the expert is
+    /// always right or always wrong there, quality is constant) is none. Errors as
+    /// [`Self::oracle`], when the length differs or a quality that counts is NaN.
     pub fn alignment(&self, quality: &[f64]) -> Result<Vec<Alignment>, MetricError> {
         self.check()?;
         self.check_quality(quality)?;
@@ -124,12 +130,13 @@ impl Experts<'_> {
             .collect()
     }
 
-    /// AUROC of each modality's quality for a class against the rest, of the class that it tells apart best: the one whose
-    /// AUROC is farthest from 0.5, the last of equals, so that of two classes it is that of the second. None where all
-    /// rows are of one class. Quality that tells of the label itself is far from 0.5; above or below says which way.
+    /// AUROC of each modality's quality for a class against the rest, of the class that it tells
+    /// apart best: the one whose AUROC is farthest from 0.5, the last of equals, so that of two
+    /// classes it is that of the second. None where all rows are of one class. Quality that tells
+    /// of the label itself is far from 0.5; above or below says which way.
     ///
-    /// `quality`: n rows by modalities, row-major. Over the rows where the modality is available. Errors as
-    /// [`Self::alignment`].
+    /// `quality`: n rows by modalities, row-major. Over the rows where the modality is available.
+    /// Errors as [`Self::alignment`].
     pub fn label_auroc(&self, quality: &[f64]) -> Result<Vec<Option<f64>>, MetricError> {
         self.check()?;
         self.check_quality(quality)?;
@@ -159,10 +166,11 @@ impl Experts<'_> {
         (0..self.modalities).map(of).collect()
     }
 
-    /// Where available modalities disagree about being right, how often that of the highest quality is.
+    /// Accuracy of the modality of highest quality on the rows where available modalities disagree
+    /// about being right.
     ///
-    /// `quality`: n rows by modalities, row-major. Equal highest qualities share the row. None when no row is
-    /// discordant. Errors as [`Self::alignment`].
+    /// `quality`: n rows by modalities, row-major. Equal highest qualities share the row. None when
+    /// no row is discordant. Errors as [`Self::alignment`].
     pub fn selection_accuracy(&self, quality: &[f64]) -> Result<Option<f64>, MetricError> {
         self.check()?;
         self.check_quality(quality)?;
@@ -208,7 +216,8 @@ pub struct Headroom {
     pub headroom: f64,
     /// Share of rows where some available modality is right and the fused decision is not.
     pub regret: f64,
-    /// Share of rows where the fused decision is right and no available modality is: beyond any routing.
+    /// Share of rows where the fused decision is right and no available modality is: beyond any
+    /// routing.
     pub beyond_oracle: f64,
 }
 

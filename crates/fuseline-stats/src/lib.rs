@@ -1,11 +1,12 @@
-//! The statistics of the diagnostic: streams of random numbers, permutations, metrics, tests and intervals.
+//! The statistics of the diagnostic: streams of random numbers, permutations, metrics, tests and
+//! intervals.
 //!
-//! Knows arrays: matrices are row-major, labels and decisions are `u32` class numbers. Knows nothing of files, stages,
-//! fusion rules or threads. Start at [`permutation::Permuter`], [`permutation_test::permutation_test`] and
-//! [`bootstrap::cluster_bootstrap`].
-//! **Invariant:** equal inputs give equal bits on every machine, in any order of calls: each draw comes from a
-//! [`streams::Stream`] that is named by what it is for, `exp`, `log` and their kin come from libm, and every sum has
-//! one written order.
+//! Knows arrays: matrices are row-major, labels and decisions are `u32` class numbers. Knows
+//! nothing of files, stages, fusion rules or threads. Start at [`permutation::Permuter`],
+//! [`permutation_test::permutation_test`] and [`bootstrap::cluster_bootstrap`].
+//! **Invariant:** equal inputs give equal bits on every machine, in any order of calls: each draw
+//! comes from a [`streams::Stream`] that is named by what it is for, `exp`, `log` and their kin
+//! come from libm, and every sum has one written order.
 
 pub mod binomial;
 pub mod bootstrap;

@@ -12,8 +12,9 @@ pub struct Mahalanobis {
 }
 
 impl Mahalanobis {
-    /// Mean and covariance of n rows by `width`, row-major, the covariance shrunk towards a multiple of the identity by
-    /// the amount that Ledoit and Wolf (2004) estimate, as scikit-learn's `LedoitWolf`.
+    /// Mean and covariance of n rows by `width`, row-major, the covariance shrunk towards a
+    /// multiple of the identity by the amount that Ledoit and Wolf (2004) estimate, as
+    /// scikit-learn's `LedoitWolf`.
     ///
     /// Errors when there is no row, rows are not whole, a value is not finite, or no column varies.
     pub fn fit(rows: &[f64], width: usize) -> Result<Self, MetricError> {
@@ -60,13 +61,14 @@ impl Mahalanobis {
         Ok(Self { mean, lower: cholesky(covariance, width), shrinkage })
     }
 
-    /// How far the covariance was shrunk, 0 to 1.
+    /// Shrinkage of the covariance, 0 to 1.
     #[must_use]
     pub fn shrinkage(&self) -> f64 {
         self.shrinkage
     }
 
-    /// sqrt((x - mean)' C^-1 (x - mean)) of a row of the fitted width; values beyond it are not read.
+    /// sqrt((x - mean)' C^-1 (x - mean)) of a row of the fitted width; values beyond it are not
+    /// read.
     #[must_use]
     pub fn distance(&self, row: &[f64]) -> f64 {
         let width = self.mean.len();
@@ -83,7 +85,8 @@ impl Mahalanobis {
     }
 }
 
-/// The lower triangle L of L L'; a pivot that rounding took below 1e-14 of its diagonal entry is lifted to that.
+/// The lower triangle L of L L'; a pivot that rounding took below 1e-14 of its diagonal entry is
+/// lifted to that.
 pub(crate) fn cholesky(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
     for row in 0..size {
         for column in 0..=row {

@@ -1,4 +1,4 @@
-//! How good decisions, probabilities and rankings are.
+//! Metrics of decisions, probabilities and rankings.
 
 use thiserror::Error;
 
@@ -61,7 +61,7 @@ pub enum MetricError {
     Undefined {
         /// The metric.
         metric: &'static str,
-        /// What is missing.
+        /// The missing condition.
         reason: &'static str,
     },
 }

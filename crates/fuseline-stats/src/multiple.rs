@@ -15,10 +15,11 @@ pub enum MultipleError {
     },
 }
 
-/// Holm's step-down adjustment (1979): controls the chance of any false claim, whatever the dependence.
+/// Holm's step-down adjustment (1979): controls the chance of any false claim, whatever the
+/// dependence.
 ///
-/// `p_values`: the family, in any order; the adjusted values come in the same order, at most 1. Errors when a value is
-/// not between 0 and 1. An empty family gives an empty list.
+/// `p_values`: the family, in any order; the adjusted values come in the same order, at most 1.
+/// Errors when a value is not between 0 and 1. An empty family gives an empty list.
 pub fn holm(p_values: &[f64]) -> Result<Vec<f64>, MultipleError> {
     let order = ascending(p_values)?;
     let mut adjusted = vec![0.0; p_values.len()];
@@ -30,8 +31,8 @@ pub fn holm(p_values: &[f64]) -> Result<Vec<f64>, MultipleError> {
     Ok(adjusted)
 }
 
-/// The step-up adjustment of Benjamini and Hochberg (1995): controls the expected share of false claims among the
-/// claims, for independent or positively dependent tests.
+/// The step-up adjustment of Benjamini and Hochberg (1995): controls the expected share of false
+/// claims among the claims, for independent or positively dependent tests.
 ///
 /// Shapes and errors as [`holm`].
 pub fn benjamini_hochberg(p_values: &[f64]) -> Result<Vec<f64>, MultipleError> {

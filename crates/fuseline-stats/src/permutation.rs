@@ -36,7 +36,7 @@ pub enum PermutationError {
     Missing {
         /// The scheme.
         scheme: Scheme,
-        /// What it needs.
+        /// The input that it needs.
         needed: &'static str,
     },
     /// Availability has no columns, or too many.
@@ -59,8 +59,9 @@ pub struct Rows<'a> {
     pub available: &'a [bool],
     /// The group of each row, for [`Scheme::WithinGroup`] and [`Scheme::WholeGroups`].
     pub group: Option<&'a [u32]>,
-    /// The stratum of each row: of confidence for [`Scheme::Conditional`] (see [`confidence_strata`]), its label for
-    /// [`Scheme::WithinClass`], of right experts for [`Scheme::WithinCorrect`] (see [`correct_strata`]).
+    /// The stratum of each row: of confidence for [`Scheme::Conditional`] (see
+    /// [`confidence_strata`]), its label for [`Scheme::WithinClass`], of right experts for
+    /// [`Scheme::WithinCorrect`] (see [`correct_strata`]).
     pub stratum: Option<&'a [u32]>,
     /// Digest of the rows' identity: part of the stream, so that equal rows see equal permutations.
     pub digest: &'a [u8],
@@ -85,12 +86,12 @@ impl Rows<'_> {
     }
 }
 
-/// Where a row stands among those that it exchanges quality with.
+/// Position of a row among those that it exchanges quality with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// How many of them come before it.
+    /// Number of them that come before it.
     pub at: u32,
-    /// How many they are.
+    /// Their number.
     pub of: u32,
 }
 
@@ -99,10 +100,12 @@ pub struct Place {
 pub struct Permuter {
     scheme: Scheme,
     count: usize,
-    /// Rows that exchange their quality, by column; ordered by their first row, rows ascending, but for whole groups:
-    /// their first rows, their second rows and so on stand one after another, groups in one order.
+    /// Rows that exchange their quality, by column; ordered by their first row, rows ascending, but
+    /// for whole groups: their first rows, their second rows and so on stand one after another,
+    /// groups in one order.
     strata: Vec<Vec<Vec<u32>>>,
-    /// Of whole groups, which strata are of second and later rows of the groups of the stratum before.
+    /// Of whole groups, which strata are of second and later rows of the groups of the stratum
+    /// before.
     second: Vec<bool>,
     stream: Stream,
 }
@@ -110,9 +113,9 @@ pub struct Permuter {
 impl Permuter {
     /// Sorts the rows into strata that exchange quality among themselves.
     ///
-    /// Permutation j of a scheme is a function of the seed, the scheme, `rows.digest` and j, and of which rows share a
-    /// stratum; how groups and strata are numbered does not matter. Errors when a length is wrong, or the scheme needs
-    /// groups or strata and there are none.
+    /// Permutation j of a scheme is a function of the seed, the scheme, `rows.digest` and j, and of
+    /// which rows share a stratum; how groups and strata are numbered does not matter. Errors when
+    /// a length is wrong, or the scheme needs groups or strata and there are none.
     pub fn new(scheme: Scheme, rows: &Rows<'_>, seed: u64) -> Result<Self, PermutationError> {
         let count = rows.count()?;
         let by_group = matches!(scheme, Scheme::WithinGroup | Scheme::WholeGroups);
@@ -170,8 +173,8 @@ impl Permuter {
         &self.strata
     }
 
-    /// How many rows have another row to exchange quality with, in the column where they are most. Whether the other
-    /// row has another quality is what [`Self::change_chances`] tells.
+    /// Number of rows that have another row to exchange quality with, in the column where they are
+    /// most. Whether the other row has another quality is what [`Self::change_chances`] tells.
     #[must_use]
     pub fn movable_rows(&self) -> usize {
         let movable = |strata: &Vec<Vec<u32>>| {
@@ -180,13 +183,14 @@ impl Permuter {
         self.strata.iter().map(movable).max().unwrap_or(0)
     }
 
-    /// So many shifts bring every row together with every row that it can exchange quality with, in the first column.
+    /// So many shifts bring every row together with every row that it can exchange quality with, in
+    /// the first column.
     #[must_use]
     pub fn shifts(&self) -> usize {
         self.strata.first().into_iter().flatten().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// Where each row stands among those that it exchanges quality with, in the first column.
+    /// Position of each row among those that it exchanges quality with, in the first column.
     #[must_use]
     pub fn places(&self) -> Vec<Place> {
         let mut places = vec![Place { at: 0, of: 1 }; self.count];
@@ -200,8 +204,8 @@ impl Permuter {
         places
     }
 
-    /// The permutation of the first column that gives each row the quality of the row so many places further in its stratum,
-    /// around its end. `index`: one place a row.
+    /// The permutation of the first column that gives each row the quality of the row so many
+    /// places further in its stratum, around its end. `index`: one place a row.
     pub fn shift_into(&self, by: usize, index: &mut [u32]) {
         for rows in self.strata.first().into_iter().flatten() {
             let further = rows.iter().cycle().skip(by % rows.len().max(1));
@@ -237,8 +241,8 @@ impl Permuter {
                 *own = row;
             }
             for (rows, second) in strata.iter().zip(self.second_rows()) {
-                // An order depends on how many are ordered and not on who they are, so that all rows of a group go where
-                // its first does.
+                // An order depends on how many are ordered and not on who they are, so that all
+                // rows of a group go where its first does.
                 match second {
                     true => shuffler.clone_from(&before),
                     false if self.scheme == Scheme::WholeGroups => before.clone_from(&shuffler),

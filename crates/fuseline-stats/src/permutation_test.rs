@@ -4,7 +4,8 @@ use thiserror::Error;
 
 use crate::quantile;
 
-/// Broken values up to this far below the clean one count as ties: sums of counts differ by rounding alone.
+/// Broken values up to this far below the clean one count as ties: sums of counts differ by
+/// rounding alone.
 pub const TIE: f64 = 1e-12;
 
 /// Why there is no test.
@@ -27,7 +28,7 @@ pub enum PermutationTestError {
     },
 }
 
-/// What the permutations say.
+/// Result of the permutation test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PermutationTest {
     /// The value under Clean-Q.
@@ -42,14 +43,16 @@ pub struct PermutationTest {
     pub at_least: usize,
     /// (b + 1) / (m + 1).
     pub p_value: f64,
-    /// Standard deviation of the values under Broken-Q, divisor m - 1; none for a single permutation.
+    /// Standard deviation of the values under Broken-Q, divisor m - 1; none for a single
+    /// permutation.
     pub null_sd: Option<f64>,
 }
 
 /// One-sided permutation test, p = (b + 1) / (m + 1) (Phipson and Smyth 2010).
 ///
-/// `clean`: the statistic as measured, larger is better. `broken`: the statistic under each of m permutations. b counts
-/// broken >= clean - 1e-12. Errors when `broken` is empty or a value is not finite.
+/// `clean`: the statistic as measured, larger is better. `broken`: the statistic under each of m
+/// permutations. b counts broken >= clean - 1e-12. Errors when `broken` is empty or a value is not
+/// finite.
 pub fn permutation_test(
     clean: f64,
     broken: &[f64],
@@ -74,9 +77,9 @@ pub fn permutation_test(
 
 /// Two-sided permutation p-value of a difference that was taken under the same permutations.
 ///
-/// The share of all m + 1 values, the clean one among them, that lie at least as far from their common mean as the clean
-/// one. The centre treats all values alike, so the level holds whenever they are exchangeable. Errors as
-/// [`permutation_test`].
+/// The share of all m + 1 values, the clean one among them, that lie at least as far from their
+/// common mean as the clean one. The centre treats all values alike, so the level holds whenever
+/// they are exchangeable. Errors as [`permutation_test`].
 pub fn two_sided(clean: f64, broken: &[f64]) -> Result<f64, PermutationTestError> {
     let broken_mean = mean(broken)?;
     if !clean.is_finite() {
@@ -91,9 +94,10 @@ pub fn two_sided(clean: f64, broken: &[f64]) -> Result<f64, PermutationTestError
 
 /// The gap above which this test would have given p <= alpha, had the permutations been the same.
 ///
-/// With k the largest b for which (b + 1) / (m + 1) <= alpha, it is the k-th (from 0) largest broken value less their
-/// mean: a clean value that lies above it by more than 1e-12 leaves at most k broken values at or above itself. None
-/// when m permutations cannot give p <= alpha. Errors as [`permutation_test`], and when alpha is not between 0 and 1.
+/// With k the largest b for which (b + 1) / (m + 1) <= alpha, it is the k-th (from 0) largest
+/// broken value less their mean: a clean value that lies above it by more than 1e-12 leaves at most
+/// k broken values at or above itself. None when m permutations cannot give p <= alpha. Errors as
+/// [`permutation_test`], and when alpha is not between 0 and 1.
 pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, PermutationTestError> {
     let mean = mean(broken)?;
     if !(alpha > 0.0 && alpha < 1.0) {
@@ -105,11 +109,13 @@ pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, Permuta
     Ok(allowed.map(|b| descending[b] - mean))
 }
 
-/// The gap that this test would detect with a stated power, p <= alpha, were the clean value only shifted.
+/// The gap that this test would detect with a stated power, p <= alpha, were the clean value only
+/// shifted.
 ///
-/// The clean value is taken to scatter about its expectation as the broken values do about theirs: the critical value of
-/// [`detectable_gap`] plus the distance from the (1 - power) quantile of the broken values up to their mean. None as there. Errors as
-/// there, and when the power is not between 0 and 1.
+/// The clean value is taken to scatter about its expectation as the broken values do about theirs:
+/// the critical value of [`detectable_gap`] plus the distance from the (1 - power) quantile of the
+/// broken values up to their mean. None as there. Errors as there, and when the power is not
+/// between 0 and 1.
 pub fn gap_with_power(
     broken: &[f64],
     alpha: f64,
@@ -126,12 +132,14 @@ pub fn gap_with_power(
     Ok(critical.zip(low).map(|(critical, low)| critical + mean - low))
 }
 
-/// The chance that the test rejects at a level when values that tie with the clean one are ordered at random.
+/// The chance that the test rejects at a level when values that tie with the clean one are ordered
+/// at random.
 ///
-/// [`permutation_test`] counts every tie against the clean value, which makes it conservative where the statistic takes
-/// few values. With ties ordered at random the rank of the clean value is uniform under exchangeability, so that the mean
-/// of this chance over nulls is floor(level * (m + 1)) / (m + 1) exactly (Lehmann and Romano 2005, 15.2): it tells the
-/// effect of ties apart from a wrong null. Errors as [`permutation_test`], and when the level is not between 0 and 1.
+/// [`permutation_test`] counts every tie against the clean value, which makes it conservative where
+/// the statistic takes few values. With ties ordered at random the rank of the clean value is
+/// uniform under exchangeability, so that the mean of this chance over nulls is floor(level * (m +
+/// 1)) / (m + 1) exactly (Lehmann and Romano 2005, 15.2): it tells the effect of ties apart from a
+/// wrong null. Errors as [`permutation_test`], and when the level is not between 0 and 1.
 pub fn randomised_rejection(
     clean: f64,
     broken: &[f64],

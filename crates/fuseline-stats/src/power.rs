@@ -1,4 +1,4 @@
-//! What a study of a given size could find: the diagnostic on simulated studies of known truth.
+//! Power of a study of a given size: the diagnostic on simulated studies of known truth.
 
 use thiserror::Error;
 
@@ -33,7 +33,7 @@ pub enum PowerError {
     /// The accuracy of an expert is below chance or not below 1.
     #[error("the accuracy {accuracy} does not lie between chance, {chance:.3}, and 1")]
     Accuracy {
-        /// What was given.
+        /// The accuracy given.
         accuracy: f64,
         /// One in so many classes.
         chance: f64,
@@ -49,7 +49,7 @@ pub enum PowerError {
     Test(#[from] PermutationTestError),
 }
 
-/// What studies of one alignment found.
+/// Results of the studies of one alignment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Power {
     /// AUROC of quality for the expert being right.
@@ -68,12 +68,13 @@ pub struct Power {
 
 /// Simulates studies and counts those that find a gap at `level`.
 ///
-/// Each expert sees the label through noise that makes it as accurate as the design says, independently of the others;
-/// quality is normal, higher by d where its expert is right, d = sqrt(2) z(alignment), so that `alignment` is its AUROC
-/// for that. Evidence is the softmax of what the expert sees; the fused probability is the mean of the evidence,
-/// weighted by the softmax over modalities of quality (the rule `weighted_mean` with equal scales). Permutations are joint.
-/// `p_value <= level` of (b + 1) / (m + 1) counts. Studies are numbered: the same seed gives the same studies, whatever the
-/// alignment, so that alignments are compared on like noise.
+/// Each expert sees the label through noise that makes it as accurate as the design says,
+/// independently of the others; quality is normal, higher by d where its expert is right, d =
+/// sqrt(2) z(alignment), so that `alignment` is its AUROC for that. Evidence is the softmax of what
+/// the expert sees; the fused probability is the mean of the evidence, weighted by the softmax over
+/// modalities of quality (the rule `weighted_mean` with equal scales). Permutations are joint.
+/// `p_value <= level` of (b + 1) / (m + 1) counts. Studies are numbered: the same seed gives the
+/// same studies, whatever the alignment, so that alignments are compared on like noise.
 pub fn power(
     design: &Design,
     alignment: f64,
@@ -97,7 +98,7 @@ pub fn power(
     Ok(found)
 }
 
-/// What every study of a design and an alignment has in common.
+/// Values that every study of a design and an alignment has in common.
 struct Simulation<'d> {
     design: &'d Design,
     /// The class of each row.
@@ -209,10 +210,12 @@ fn first_of_most(values: &[f64]) -> usize {
     (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
 }
 
-/// The strength at which the largest of so many normal scores, of which one is raised by it, is that one with this chance.
+/// The strength at which the largest of so many normal scores, of which one is raised by it, is
+/// that one with this chance.
 fn strength(accuracy: f64, classes: usize) -> f64 {
     let chance = |strength: f64| {
-        // The integral of density(x - strength) cdf(x)^(K - 1), by trapezes from -8 to 8 about the strength.
+        // The integral of density(x - strength) cdf(x)^(K - 1), by trapezes from -8 to 8 about the
+        // strength.
         const STEPS: u32 = 1600;
         let step = 16.0 / f64::from(STEPS);
         let at = |number: u32| {

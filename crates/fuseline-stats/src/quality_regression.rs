@@ -1,11 +1,12 @@
-//! Regression of quality on evidence and availability: how much of a quality the evidence says already.
+//! Regression of quality on evidence and availability: how much of a quality the evidence says
+//! already.
 
 use crate::evidence::{certainty, margin};
 use crate::metrics::{MetricError, length};
 use crate::ridge::Ridge;
 
-/// From this out-of-fold R2 on a quality counts as derived from the evidence: docs/method.md has the error that a plain
-/// permutation makes below it.
+/// From this out-of-fold R2 on a quality counts as derived from the evidence: docs/method.md has
+/// the error that a plain permutation makes below it.
 pub const EVIDENCE_DERIVED_R2: f64 = 0.05;
 
 /// Rows of evidence, all modalities side by side.
@@ -17,7 +18,8 @@ pub struct EvidenceRows<'a> {
     pub classes: usize,
     /// n rows by modalities, row-major: whether the modality is there.
     pub available: &'a [bool],
-    /// n rows by modalities by classes: class probabilities; not read where the modality is unavailable.
+    /// n rows by modalities by classes: class probabilities; not read where the modality is
+    /// unavailable.
     pub evidence: &'a [f64],
 }
 
@@ -29,12 +31,13 @@ impl EvidenceRows<'_> {
         Ok(count)
     }
 
-    /// What a regression sees of the evidence: n rows by [`Self::width`].
+    /// The evidence as a regression sees it: n rows by [`Self::width`].
     ///
-    /// Of each modality whether it is there, the probabilities of all classes but the last, its margin and its certainty
-    /// (1 - H / ln K); of each pair of modalities how far they agree, the sum over classes of p p'. 0 where a modality is
-    /// unavailable. Margins and certainties are columns since a sum of probabilities bends nowhere, and what is computed
-    /// from evidence mostly does.
+    /// Of each modality whether it is there, the probabilities of all classes but the last, its
+    /// margin and its certainty (1 - H / ln K); of each pair of modalities how far they agree, the
+    /// sum over classes of p p'. 0 where a modality is unavailable. Margins and certainties are
+    /// columns since a sum of probabilities bends nowhere, and what is computed from evidence
+    /// mostly does.
     fn columns(&self) -> Vec<f64> {
         let mut columns = Vec::new();
         let cells = self.available.chunks_exact(self.modalities.max(1));
@@ -65,7 +68,8 @@ impl EvidenceRows<'_> {
     }
 }
 
-/// A ridge regression of each modality's quality on the evidence and availability of all modalities.
+/// A ridge regression of each modality's quality on the evidence and availability of all
+/// modalities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QualityRegression {
     /// None where no row has the modality.
@@ -103,7 +107,8 @@ impl QualityRegression {
         Ok(Self { of_modality: (0..rows.modalities).map(fit).collect::<Result<_, _>>()? })
     }
 
-    /// The quality that the evidence lets expect: n rows by modalities, 0 where a modality is unavailable.
+    /// The quality that the evidence lets expect: n rows by modalities, 0 where a modality is
+    /// unavailable.
     ///
     /// Errors when a length is wrong, or a modality is there of which no row was fitted on.
     pub fn predict(&self, rows: &EvidenceRows<'_>) -> Result<Vec<f64>, MetricError> {
@@ -143,11 +148,13 @@ impl QualityRegression {
     }
 }
 
-/// R2 of each modality's quality given the evidence, each row predicted by a regression that was fitted on the other folds:
-/// 1 - sum (q - predicted)^2 / sum (q - mean)^2 over the rows that have the modality.
+/// R2 of each modality's quality given the evidence, each row predicted by a regression that was
+/// fitted on the other folds: 1 - sum (q - predicted)^2 / sum (q - mean)^2 over the rows that have
+/// the modality.
 ///
-/// `quality`: n rows by modalities; `fold`: the fold of each row. None where quality does not vary, or the rows are of a
-/// single fold. It is below 0 where the evidence tells nothing and the regression learns noise.
+/// `quality`: n rows by modalities; `fold`: the fold of each row. None where quality does not vary,
+/// or the rows are of a single fold. It is below 0 where the evidence tells nothing and the
+/// regression learns noise.
 ///
 /// Errors when a length is wrong, or a number that counts is not finite.
 pub fn out_of_fold_r2(

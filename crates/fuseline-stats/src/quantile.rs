@@ -1,6 +1,7 @@
 //! Quantiles of a sample.
 
-/// The quantile of sorted values at `share` (0 to 1), linear between order statistics: numpy's default (type 7).
+/// The quantile of sorted values at `share` (0 to 1), linear between order statistics: numpy's
+/// default (type 7).
 ///
 /// `sorted`: ascending, without NaN. None when it is empty or the share is outside 0 to 1.
 #[must_use]

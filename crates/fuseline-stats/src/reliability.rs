@@ -1,4 +1,4 @@
-//! How often an expert is right at each level of its quality.
+//! Accuracy of an expert at each level of its quality.
 
 use crate::metrics::{MetricError, length};
 
@@ -13,8 +13,9 @@ pub struct Bin {
     pub rows: usize,
 }
 
-/// Cuts n rows into `bins` of as equal size as ties allow, by the rank of their quality; equal qualities share the bin of
-/// the first, and a bin without rows is left out. The lowest quality comes first. `bins` of 0 counts as 1.
+/// Cuts n rows into `bins` of as equal size as ties allow, by the rank of their quality; equal
+/// qualities share the bin of the first, and a bin without rows is left out. The lowest quality
+/// comes first. `bins` of 0 counts as 1.
 ///
 /// Errors when the lengths differ or a quality is NaN.
 pub fn reliability_curve(

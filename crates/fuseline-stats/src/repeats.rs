@@ -1,4 +1,4 @@
-//! What several splits of one data set say together.
+//! Summaries over several splits of one data set.
 
 use crate::student;
 
@@ -19,9 +19,10 @@ pub struct Repeated {
 
 /// The corrected resampled t-test of Nadeau and Bengio (2003).
 ///
-/// Splits of one data set share most of their training and test rows, so that the variance of their mean does not fall with
-/// their number J: it is sd^2 (1 / J + n_test / n_train), with J - 1 degrees of freedom. `test_to_train`: the mean of
-/// n_test / n_train; `confidence` of the two-sided interval. None of fewer than two values, or where all are equal.
+/// Splits of one data set share most of their training and test rows, so that the variance of their
+/// mean does not fall with their number J: it is sd^2 (1 / J + n_test / n_train), with J - 1
+/// degrees of freedom. `test_to_train`: the mean of n_test / n_train; `confidence` of the two-sided
+/// interval. None of fewer than two values, or where all are equal.
 #[must_use]
 pub fn corrected_resampled_t(
     values: &[f64],

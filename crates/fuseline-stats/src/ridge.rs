@@ -5,7 +5,8 @@ use crate::metrics::{MetricError, length};
 
 /// Penalties to choose from, on the sum of squares of coefficients of standardised columns.
 const PENALTIES: [f64; 9] = [1e-6, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
-/// Least share of a row that the others leave to it: one that is fitted exactly whatever the others say.
+/// Least share of a row that the others leave to it: one that is fitted exactly whatever the others
+/// say.
 const LEAST_LEFT: f64 = 1e-10;
 
 /// A fitted regression: standardised columns, free intercept.
@@ -20,12 +21,13 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Minimises |y - a - Z w|^2 + penalty * |w|^2, Z the standardised columns of `rows`, n by `width`, row-major.
+    /// Minimises |y - a - Z w|^2 + penalty * |w|^2, Z the standardised columns of `rows`, n by
+    /// `width`, row-major.
     ///
-    /// The penalty is the one of 1e-6, 1e-4, 0.01, 0.1, 1, 10, ..., 10000 with the smallest squared error on rows that are
-    /// left out one at a time, the first of equals, as in scikit-learn's `RidgeCV` behind a `StandardScaler`. A column whose
-    /// sd is at most 1e-12 * max(1, |mean|) does not count. Errors when there is no row, a length is wrong or a value is
-    /// not finite.
+    /// The penalty is the one of 1e-6, 1e-4, 0.01, 0.1, 1, 10, ..., 10000 with the smallest squared
+    /// error on rows that are left out one at a time, the first of equals, as in scikit-learn's
+    /// `RidgeCV` behind a `StandardScaler`. A column whose sd is at most 1e-12 * max(1, |mean|)
+    /// does not count. Errors when there is no row, a length is wrong or a value is not finite.
     pub fn fit(rows: &[f64], width: usize, targets: &[f64]) -> Result<Self, MetricError> {
         if targets.is_empty() {
             return Err(MetricError::Empty);
@@ -94,7 +96,8 @@ impl Ridge {
     }
 }
 
-/// Mean and population sd of each column; an infinite sd for a column that does not vary, which makes it 0.
+/// Mean and population sd of each column; an infinite sd for a column that does not vary, which
+/// makes it 0.
 fn standardise(rows: &[f64], width: usize, n: f64) -> (Vec<f64>, Vec<f64>) {
     let column = |at: usize| rows.iter().skip(at).step_by(width.max(1));
     let mean: Vec<f64> = (0..width).map(|at| column(at).sum::<f64>() / n).collect();

@@ -1,11 +1,13 @@
 //! Streams of random numbers, named by what they are for.
 //!
-//! A stream is ChaCha20 (zero nonce, 64-bit counter from 0) under a key that is the blake3 hash of the stream's parts:
-//! each part is written as its length (u64, little-endian) and its bytes. The parts are `fuseline.stream/1`, the seed
-//! (u64, little-endian), the purpose, and whatever [`Stream::with`] added. So any implementation can draw the same
-//! numbers, and no draw depends on how many others were made, in which order or in which thread.
+//! A stream is ChaCha20 (zero nonce, 64-bit counter from 0) under a key that is the blake3 hash of
+//! the stream's parts: each part is written as its length (u64, little-endian) and its bytes. The
+//! parts are `fuseline.stream/1`, the seed (u64, little-endian), the purpose, and whatever
+//! [`Stream::with`] added. So any implementation can draw the same numbers, and no draw depends on
+//! how many others were made, in which order or in which thread.
 //!
-//! Orders of rows, of which a study draws billions, come from a [`Shuffler`] under the same key: 32 bits a row of ChaCha8.
+//! Orders of rows, of which a study draws billions, come from a [`Shuffler`] under the same key: 32
+//! bits a row of ChaCha8.
 
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use rand_core::{Rng, SeedableRng};
@@ -63,20 +65,23 @@ impl Stream {
         (self.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// Standard normal, from two uniforms u and v: sqrt(-2 ln(1 - u)) cos(2 pi v) (Box and Muller 1958).
+    /// Standard normal, from two uniforms u and v: sqrt(-2 ln(1 - u)) cos(2 pi v) (Box and Muller
+    /// 1958).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
         radius * libm::cos(2.0 * std::f64::consts::PI * self.uniform())
     }
 
-    /// Uniform in 0..n, without bias: the upper half of draw * n, drawn again where that favours some (Lemire 2019).
+    /// Uniform in 0..n, without bias: the upper half of draw * n, drawn again where that favours
+    /// some (Lemire 2019).
     ///
     /// An n of 0 counts as 1.
     pub fn below(&mut self, n: u64) -> u64 {
         below(self.generator(), n)
     }
 
-    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place down).
+    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place
+    /// down).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         let generator = self.generator();
         for last in (1..items.len()).rev() {
@@ -100,16 +105,17 @@ fn below(generator: &mut ChaCha20Rng, n: u64) -> u64 {
     }
 }
 
-/// Orders of rows, one after the other: ChaCha8 (zero nonce, 64-bit counter from 0), a word of 32 bits a place.
+/// Orders of rows, one after the other: ChaCha8 (zero nonce, 64-bit counter from 0), a word of 32
+/// bits a place.
 ///
-/// Of ChaCha's 20 rounds no attack reaches more than seven, so eight are as random as a permutation test can ask, at two
-/// fifths of the time (Aumasson 2019).
+/// Of ChaCha's 20 rounds no attack reaches more than seven, so eight are as random as a permutation
+/// test can ask, at two fifths of the time (Aumasson 2019).
 #[derive(Debug, Clone)]
 pub struct Shuffler(ChaCha8Rng);
 
 impl Shuffler {
-    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place down; places as in
-    /// [`Stream::below`], of half as many bits).
+    /// Shuffles in place, each order as likely as any other (Fisher and Yates, from the last place
+    /// down; places as in [`Stream::below`], of half as many bits).
     pub fn shuffle(&mut self, rows: &mut [u32]) {
         for last in (1..rows.len()).rev() {
             // At most 2^32 rows can be numbered, and so have different places.

@@ -1,4 +1,5 @@
-//! Each statistic beside scipy, scikit-learn or statsmodels, on the fixture that `tests/fixtures/make.py` wrote.
+//! Each statistic beside scipy, scikit-learn or statsmodels, on the fixture that
+//! `tests/fixtures/make.py` wrote.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 #![expect(clippy::print_stdout, reason = "the distances are read with --nocapture")]

@@ -1,4 +1,5 @@
-//! The test keeps its level, gains power with effect and size, and the intervals hold the truth as often as they say.
+//! The test keeps its level, gains power with effect and size, and the intervals hold the truth as
+//! often as they say.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "../examples/calibration/study.rs"]
@@ -17,7 +18,8 @@ const NULL: Design = Design {
     cue: 0.0,
 };
 
-/// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal approximation).
+/// The counts out of `trials` within which 99.9 % of binomial counts of a chance lie (normal
+/// approximation).
 fn binomial_range(chance: f64, trials: u64) -> (f64, f64) {
     let trials = trials as f64;
     let half = 3.29 * (trials * chance * (1.0 - chance)).sqrt();
@@ -38,8 +40,8 @@ fn the_type_one_error_is_the_level_under_every_scheme() {
         let counts = rejections(&NULL, scheme, 199, 1000, &[0.05, 0.10]);
         within_binomial(counts.counts[0], 0.05, 1000);
         within_binomial(counts.counts[1], 0.10, 1000);
-        // With ties ordered at random nothing is lost: the mean chance to reject lies about the level itself, closer than
-        // counts of rejections would, since each chance is a share.
+        // With ties ordered at random nothing is lost: the mean chance to reject lies about the
+        // level itself, closer than counts of rejections would, since each chance is a share.
         for (randomised, level) in counts.randomised.iter().zip([0.05, 0.10]) {
             let (low, high) = binomial_range(level, 1000);
             assert!((low..=high).contains(randomised), "{randomised} of 1000 at {level}");
@@ -50,8 +52,8 @@ fn the_type_one_error_is_the_level_under_every_scheme() {
 
 #[test]
 fn quality_and_labels_that_both_cluster_by_group_need_a_scheme_that_keeps_groups() {
-    // A limit of permuting across groups that docs/method.md states: where a whole group shares its label, its errors and
-    // its quality, examples are not exchangeable one at a time.
+    // A limit of permuting across groups that docs/method.md states: where a whole group shares its
+    // label, its errors and its quality, examples are not exchangeable one at a time.
     let quality = Quality::Clustered(0.5);
     let clustered = Design { quality, clustering: 0.5, groups: 20, label_by_group: true, ..NULL };
     for scheme in [Scheme::WithinGroup, Scheme::WholeGroups] {
@@ -105,7 +107,8 @@ fn what_the_evidence_says_again_is_gone_when_residuals_are_exchanged() {
         let (joint, _) = rejects(quality, Scheme::Joint);
         let (residual, _) = rejects(quality, Scheme::ConditionalResidual);
         assert!(joint > 100, "{joint} of 300");
-        // Of the margin itself nothing is left to exchange, so that every permutation ties with Clean-Q.
+        // Of the margin itself nothing is left to exchange, so that every permutation ties with
+        // Clean-Q.
         let (_, most) = binomial_range(0.05, 300);
         assert!((residual as f64) < most, "{residual} of 300");
     }

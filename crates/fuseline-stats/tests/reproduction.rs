@@ -1,4 +1,5 @@
-//! Streams and permutations beside `tests/fixtures/streams.py`, which draws them from their definition alone.
+//! Streams and permutations beside `tests/fixtures/streams.py`, which draws them from their
+//! definition alone.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 

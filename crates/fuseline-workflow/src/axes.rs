@@ -16,7 +16,7 @@ use crate::names;
 use crate::workflow::{Axis, AxisPoint};
 use crate::yaml::{Data, Node, describe};
 
-/// What reading axes needs to know.
+/// Inputs of reading axes.
 pub(crate) struct Given<'a> {
     pub params: &'a [ParamView],
     pub values: &'a [Option<Value>],
@@ -267,7 +267,7 @@ impl Reader<'_> {
         agree
     }
 
-    /// Where the key of a point's field is written.
+    /// The place of the key of a point's field.
     fn field_place(&self, label: &str, field: &str) -> Option<&Place> {
         let Data::Mapping(points) = &self.definition.value.data else { return None };
         let point = points.iter().find(|point| point.key == label)?;

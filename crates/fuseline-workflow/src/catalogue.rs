@@ -1,4 +1,4 @@
-//! What the language must know of stage kinds.
+//! The description of stage kinds that the language works from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{names, options};
 
-/// How many artifacts an input port takes.
+/// Number of artifacts that an input port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arity {
     /// Exactly one.
@@ -18,7 +18,7 @@ pub enum Arity {
     Many,
 }
 
-/// What a stage kind does with the rows of an input.
+/// Use that a stage kind makes of the rows of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It learns from them.
@@ -38,11 +38,11 @@ pub struct InputPort {
     pub artifact: String,
     /// One artifact, or many.
     pub arity: Arity,
-    /// Whether a stage must give it.
+    /// True if a stage must give it.
     pub required: bool,
-    /// Whether this kind reads it; a port of its family that it does not read makes no edge.
+    /// True if this kind reads it; a port of its family that it does not read makes no edge.
     pub read: bool,
-    /// What happens with its rows.
+    /// Use that the kind makes of its rows.
     pub role: Role,
     /// A sentence for the reference.
     pub doc: String,
@@ -59,8 +59,9 @@ pub struct OutputPort {
     pub doc: String,
 }
 
-/// The JSON Schema (draft 2020-12) of a kind's options. It is made when it is first asked for: a workflow has few of the
-/// kinds, and their schemas took as long as all else that a small run does before it plans.
+/// The JSON Schema (draft 2020-12) of a kind's options. It is made when it is first asked for: a
+/// workflow has few of the kinds, and their schemas took as long as all else that a small run does
+/// before it plans.
 #[derive(Clone)]
 pub struct OptionsSchema(Arc<LazyLock<Made, Make>>);
 
@@ -82,7 +83,7 @@ impl OptionsSchema {
         Self(Arc::new(LazyLock::new(Box::new(make))))
     }
 
-    /// Whether any option is a path.
+    /// True if any option is a path.
     pub(crate) fn has_paths(&self) -> bool {
         self.0.has_paths
     }
@@ -111,7 +112,7 @@ impl PartialEq for OptionsSchema {
 /// A stage kind, as far as the language is concerned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KindSpec {
-    /// What `uses:` gives, `family.member`.
+    /// The name that `uses:` gives, `family.member`.
     pub name: String,
     /// Raised when equal inputs may give different bytes than before.
     pub revision: u32,
@@ -121,14 +122,14 @@ pub struct KindSpec {
     pub inputs: Vec<InputPort>,
     /// The outputs, in order.
     pub outputs: Vec<OutputPort>,
-    /// What may stand under `with:`.
+    /// The options allowed under `with:`.
     pub options: OptionsSchema,
-    /// Whether a stage declares its own ports, under `inputs` and `outputs` of its `with:`.
+    /// True if a stage declares its own ports, under `inputs` and `outputs` of its `with:`.
     pub declared_ports: bool,
 }
 
 impl KindSpec {
-    /// Whether there is an option of a name.
+    /// True if there is an option of this name.
     pub(crate) fn has_option(&self, name: &str) -> bool {
         self.options.get("properties").is_some_and(|options| options.get(name).is_some())
     }

@@ -36,7 +36,7 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// What is given from outside of the workflow file.
+/// Values given from outside of the workflow file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--set` arguments, in order: name and text. The last one of a name counts.
@@ -56,7 +56,7 @@ pub struct ParamsFile {
     pub text: String,
 }
 
-/// What checking a workflow gives.
+/// Result of checking a workflow.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The workflow, exactly when no diagnostic is an error.
@@ -65,25 +65,27 @@ pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that diagnostics point into.
     pub files: Files,
-    /// Where the params got their values.
+    /// The places of the params' values.
     given: Vec<Given>,
 }
 
 impl Checked {
-    /// What is found in a file of which nothing can be read.
+    /// The result for a file of which nothing can be read.
     pub fn unreadable(mistake: Diagnostic, files: Files) -> Self {
         Self { workflow: None, diagnostics: vec![mistake], files, given: Vec::new() }
     }
 
-    /// Makes a list of diagnostics of this workflow ready to be shown: points to the values of the params that
-    /// expressions mention, gives each a hint, sorts by place, and drops what is said twice.
+    /// Makes a list of diagnostics of this workflow ready to be shown: points to the values of the
+    /// params that expressions mention, gives each a hint, sorts by place, and drops what is said
+    /// twice.
     pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
         given::trace(&self.given, &self.files, diagnostics);
         diagnostic::sort(diagnostics, &self.files);
     }
 }
 
-/// Checks a workflow and expands it. `loader` reads the files that `include:` names; nothing else is read.
+/// Checks a workflow and expands it. `loader` reads the files that `include:` names; nothing else
+/// is read.
 pub fn check(
     source: Source<'_>,
     catalogue: &Catalogue,
@@ -202,8 +204,8 @@ impl Checker<'_> {
         let isolation =
             document.isolation.as_ref().and_then(|node| execution::isolation(node, found));
 
-        // What could not be read is not said to be missing wherever it is used, and neither is a stage that stands inside of
-        // another.
+        // What could not be read is not said to be missing wherever it is used, and neither is a
+        // stage that stands inside of another.
         let inner: BTreeSet<&str> = written
             .iter()
             .flat_map(|stage| &stage.strangers)
@@ -275,7 +277,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Warns of what has no effect. Pieces of an included file may stay unused: they are there for others too.
+    /// Warns of what has no effect. Pieces of an included file may stay unused: they are there for
+    /// others too.
     fn unused(
         &self,
         used: &BTreeSet<usize>,

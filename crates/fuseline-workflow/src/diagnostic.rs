@@ -17,7 +17,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// Whether a workflow can run in spite of it.
+/// Severity of a diagnostic: an error keeps a workflow from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The workflow cannot run.
@@ -38,31 +38,31 @@ impl fmt::Display for Severity {
 /// Another place that a diagnostic speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What is there, a lower-case fragment.
+    /// Description of the place, a lower-case fragment.
     pub message: String,
 }
 
 /// A change of a text that mends a mistake, or the first part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
-    /// What it does, in a few words: `change to fold`.
+    /// Summary of the change in a few words: `change to fold`.
     pub title: String,
-    /// What to replace; empty where something is put in.
+    /// The text to replace; empty for an insertion.
     pub place: Place,
-    /// What to write there.
+    /// The replacement.
     pub text: String,
     pending: Pending,
 }
 
-/// What is still to be seen to before a fix can be offered.
+/// Condition still to be checked before a fix can be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pending {
     Nothing,
-    /// Whether this word is written at the place.
+    /// This word must be written at the place.
     Written(String),
-    /// Where the stage names its axes, of which it lacks this one.
+    /// The place of the stage's axes, among which this one is missing, must be found.
     Axis(usize),
 }
 
@@ -86,7 +86,8 @@ impl Fix {
         }
     }
 
-    /// Writes one word for another; dropped where the place says something else, such as an expression that gives the word.
+    /// Writes one word for another; dropped where the place says something else, such as an
+    /// expression that gives the word.
     pub(crate) fn word(written: &str, meant: &str, place: &Place) -> Self {
         let pending = Pending::Written(written.to_owned());
         let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
@@ -122,15 +123,15 @@ impl Fix {
 pub struct Diagnostic {
     /// Which sort of mistake.
     pub code: Code,
-    /// Whether the workflow can run in spite of it.
+    /// Severity: an error keeps the workflow from running.
     pub severity: Severity,
     /// A lower-case fragment that stands alone.
     pub message: String,
-    /// What to underline.
+    /// The text to underline.
     pub place: Place,
     /// Words for under the line.
     pub label: Option<String>,
-    /// What to do.
+    /// Advice.
     pub hint: Option<String>,
     /// Other places that matter.
     pub related: Vec<Related>,
@@ -179,8 +180,9 @@ impl Diagnostic {
         self
     }
 
-    /// Says which of some names was likely meant instead of the word at this place, and offers to write it; says all of them
-    /// when they are few. A hint that it has already stays when nothing can be said.
+    /// Says which of some names was likely meant instead of the word at this place, and offers to
+    /// write it; says all of them when they are few. A hint that it has already stays when nothing
+    /// can be said.
     #[must_use]
     pub(crate) fn suggest<'a>(
         mut self,
@@ -203,12 +205,12 @@ impl Diagnostic {
         self
     }
 
-    /// Whether the workflow cannot run.
+    /// True if the workflow cannot run.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// What diagnostics are sorted by: file, place, then words.
+    /// Sort key of diagnostics: file, place, then words.
     pub fn order(&self) -> (FileId, usize, usize, Code, &str) {
         let (file, start, end) = self.place.order();
         (file, start, end, self.code, &self.message)
@@ -228,7 +230,8 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
     limit(diagnostics);
 }
 
-/// A name that is not there is one mistake, however often it is used: the other places are related to the first.
+/// A name that is not there is one mistake, however often it is used: the other places are related
+/// to the first.
 fn say_once(diagnostics: &mut Vec<Diagnostic>) {
     const NAMES: [Code; 4] =
         [codes::UNKNOWN_STAGE, codes::UNKNOWN_AXIS, codes::UNKNOWN_PARAM, codes::UNKNOWN_OUTPUT];

@@ -8,8 +8,9 @@ const FORM: &[u8] = b"fuseline workflow 1\n";
 
 /// blake3 of the canonical form of all sections, included ones as if they were written in place.
 ///
-/// The order of axes and their points matters, and so does the order within an option, because both reach results. The
-/// order of params, stages, ports, outputs and of the keys of a stage or an option list does not.
+/// The order of axes and their points matters, and so does the order within an option, because both
+/// reach results. The order of params, stages, ports, outputs and of the keys of a stage or an
+/// option list does not.
 pub(crate) fn digest(document: &Document) -> [u8; 32] {
     let mut form = Form { hasher: blake3::Hasher::new() };
     form.hasher.update(FORM);

@@ -1,4 +1,5 @@
-//! The sections of a workflow file and of the files that it includes, before anything in them is understood.
+//! The sections of a workflow file and of the files that it includes, before anything in them is
+//! understood.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +13,7 @@ use crate::limits::Limits;
 use crate::names;
 use crate::yaml::{self, Data, Entry, Node};
 
-/// What is written under one name, and where the file stands.
+/// A named definition, with the folder of its file.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub name: String,
@@ -20,7 +21,7 @@ pub(crate) struct Definition {
     pub value: Node,
     /// The folder that relative paths in it are relative to.
     pub folder: PathBuf,
-    /// Whether it comes from an included file: such pieces may stay unused.
+    /// True if it comes from an included file: such pieces may stay unused.
     pub included: bool,
 }
 
@@ -298,7 +299,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether any line begins with one of the keys of an included file, in YAML or JSON.
+/// True if any line begins with one of the keys of an included file, in YAML or JSON.
 fn is_part_of_workflow(text: &str) -> bool {
     let is_key = |word: &str| {
         let word = word.trim_matches(['"', '\'']);
@@ -364,7 +365,7 @@ pub(crate) fn unknown_keys(
     }
 }
 
-/// Whether a key that is not there is likely another one, misspelt, which is reported already.
+/// True if a missing key is likely another one, misspelt, which is reported already.
 pub(crate) fn is_misspelt(key: &str, entries: &[Entry], known: &[&str]) -> bool {
     let unknown = entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
     unknown
@@ -377,7 +378,8 @@ pub(crate) fn missing_key(what: &str, key: &str, place: &Place) -> Diagnostic {
     Diagnostic::error(codes::MISSING_KEY, place, format!("{what} needs the key `{key}`"))
 }
 
-/// A path made absolute from a folder, without asking the file system: `..` takes the last folder away.
+/// A path made absolute from a folder, without asking the file system: `..` takes the last folder
+/// away.
 pub fn absolute(folder: &Path, path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
     for component in folder.join(path).components() {

@@ -1,8 +1,8 @@
 //! `${{ }}`: typed, pure expressions over params and axes.
 //!
-//! A text that is one expression keeps the expression's type; expressions within a text are formatted. They are read
-//! ([`parse`](parser)), checked without values ([`check`](resolve)), and then evaluated for each combination of the
-//! axes that they mention.
+//! A text that is one expression keeps the expression's type; expressions within a text are
+//! formatted. They are read ([`parse`](parser)), checked without values ([`check`](resolve)), and
+//! then evaluated for each combination of the axes that they mention.
 
 mod evaluate;
 mod functions;
@@ -123,7 +123,7 @@ pub(crate) struct Mistake {
     pub span: Range<usize>,
     pub message: String,
     pub hint: Option<String>,
-    /// What was likely meant by the name at the span, with what is written there.
+    /// The likely name for the one at the span, with the text written there.
     meant: Option<Box<(String, String)>>,
     /// An axis that the stage does not run over, and should.
     pub missing_axis: Option<usize>,
@@ -170,7 +170,7 @@ pub(crate) struct Template {
     body: Body,
     /// The axes that it mentions.
     pub axes: BTreeSet<usize>,
-    /// What it gives, as far as that is known without values.
+    /// Type of the result, as far as that is known without values.
     pub gives: Type,
 }
 
@@ -187,14 +187,14 @@ enum Part {
     Expression(Expr),
 }
 
-/// Whether a text has an expression in it.
+/// True if a text has an expression in it.
 pub(crate) fn has_expression(text: &str) -> bool {
     text.contains("${{")
 }
 
 impl Template {
-    /// Reads and checks a scalar. `None` when it has mistakes, which are reported, or when it depends on something that
-    /// has.
+    /// Reads and checks a scalar. `None` when it has mistakes, which are reported, or when it
+    /// depends on something that has.
     pub fn read(
         node: &Node,
         scope: &mut Scope<'_>,
@@ -245,7 +245,7 @@ impl Template {
         sound.then_some(Self { body, axes, gives })
     }
 
-    /// Whether it has no expression in it.
+    /// True if it has no expression in it.
     pub fn is_constant(&self) -> bool {
         matches!(self.body, Body::Constant(_))
     }

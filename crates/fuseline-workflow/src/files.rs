@@ -22,7 +22,7 @@ impl Place {
         Self { file, span }
     }
 
-    /// What places are sorted by.
+    /// Sort key of places.
     pub fn order(&self) -> (FileId, usize, usize) {
         (self.file, self.span.start, self.span.end)
     }

@@ -1,4 +1,4 @@
-//! Where the params got their values, for diagnostics about expressions that mention them.
+//! Places of the params' values, for diagnostics about expressions that mention them.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Related};
@@ -13,7 +13,7 @@ pub(crate) struct Given {
     place: Place,
 }
 
-/// What the params were given.
+/// Places of the values of all params that were given one.
 pub(crate) fn of(params: &[Param]) -> Vec<Given> {
     let given =
         |param: &Param| Some(Given { name: param.name.clone(), place: param.value_place.clone()? });
@@ -24,7 +24,8 @@ pub(crate) fn of(params: &[Param]) -> Vec<Given> {
 pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
     for diagnostic in found {
         let text = files.slice(&diagnostic.place);
-        // A place of several lines is that of a whole section; where an expression may not stand, no value matters.
+        // A place of several lines is that of a whole section; where an expression may not stand,
+        // no value matters.
         let of_value = diagnostic.code != codes::EXPRESSION_PLACE && !text.contains('\n');
         if !of_value || !has_expression(text) {
             continue;

@@ -1,10 +1,12 @@
-//! How large a workflow may be.
+//! Limits on the size of a workflow.
 
-/// Bounds on what a workflow may ask for, so that a slip or a hostile file ends in a diagnostic and not in a full memory.
+/// Bounds on what a workflow may ask for, so that a slip or a hostile file ends in a diagnostic and
+/// not in a full memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Actions of the whole workflow, and combinations of one stage before `where:`. Raised by `--max-actions`, which
-    /// raises the points of one axis and the work of expressions in proportion.
+    /// Actions of the whole workflow, and combinations of one stage before `where:`. Raised by
+    /// `--max-actions`, which raises the points of one axis and the work of expressions in
+    /// proportion.
     pub max_actions: usize,
     /// Bytes of one text.
     pub max_text: usize,
@@ -12,7 +14,7 @@ pub struct Limits {
     pub max_values: usize,
     /// Bytes of the texts that aliases stand for, in one text.
     pub max_alias_bytes: usize,
-    /// How deep lists and mappings may nest, and how deep expressions may.
+    /// Greatest nesting depth of lists and mappings, and of expressions.
     pub max_depth: usize,
     /// Files that `include:` may reach.
     pub max_files: usize,

@@ -1,11 +1,11 @@
 //! Names, and what was likely meant by a misspelt one.
 
-/// Whether a text can name a param or an axis: what an expression can spell.
+/// True if a text can name a param or an axis: a name that an expression can spell.
 pub(crate) fn is_identifier(text: &str) -> bool {
     is_name(text) && !text.contains('-')
 }
 
-/// Whether a text can name a workflow, a stage or a port.
+/// True if a text can name a workflow, a stage or a port.
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
@@ -17,7 +17,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 const MAX_NAMES: usize = 400;
 const MAX_COMPARED: usize = 8;
 
-/// How many letters two texts share at their beginnings and at their ends, in any case.
+/// Number of letters that two texts share at their beginnings and at their ends, in any case.
 fn shared_ends(one: &str, other: &str) -> usize {
     let alike = |(a, b): &(u8, u8)| a.eq_ignore_ascii_case(b);
     let start = one.bytes().zip(other.bytes()).take_while(alike).count();

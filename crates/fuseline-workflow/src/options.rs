@@ -1,8 +1,9 @@
-//! Options against the JSON Schema of their stage kind, for the part of JSON Schema that typed options need.
+//! Options against the JSON Schema of their stage kind, for the part of JSON Schema that typed
+//! options need.
 //!
-//! `$ref`, `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`, `anyOf`,
-//! `oneOf`, `allOf`, bounds of numbers, lengths, `pattern` (with `x-expected` for its words), and the format `path`. Other
-//! words are passed over.
+//! `$ref`, `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`,
+//! `prefixItems`, `anyOf`, `oneOf`, `allOf`, bounds of numbers, lengths, `pattern` (with
+//! `x-expected` for its words), and the format `path`. Other words are passed over.
 
 use std::path::Path;
 
@@ -21,7 +22,7 @@ use crate::yaml::{Data, Node, describe, plain_value};
 pub struct OptionProblem {
     /// The dotted path under `with:`; empty for the whole.
     pub path: String,
-    /// Whether the key is wrong, not its value.
+    /// True if the key is wrong, not its value.
     pub at_key: bool,
     /// The sort of mistake.
     pub code: Code,
@@ -31,12 +32,12 @@ pub struct OptionProblem {
     pub hint: Option<String>,
     /// The option of the stage kind that is not there.
     pub missing: Option<String>,
-    /// What is written, and what to write instead.
+    /// The text written, and its replacement.
     pub fix: Option<(String, String)>,
 }
 
-/// Everything wrong with the options of a stage kind, or with any mapping against its schema. `kind`:
-/// what a message calls the whole.
+/// Everything wrong with the options of a stage kind, or with any mapping against its schema.
+/// `kind`: the name of the whole in messages.
 pub fn check(kind: &str, schema: &Value, options: &Map<String, Value>) -> Vec<OptionProblem> {
     let mut walker = Walker { kind, root: schema, problems: Vec::new() };
     walker.object(schema, options, "");
@@ -53,7 +54,7 @@ pub fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: 
     }
 }
 
-/// Whether any option of a schema is a path.
+/// True if any option of a schema is a path.
 pub(crate) fn has_paths(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
@@ -100,7 +101,7 @@ impl<'a> Walker<'a> {
         &mut self.problems[last]
     }
 
-    /// What a path is called in a message.
+    /// The words for a path in a message.
     fn subject(&self, path: &str) -> String {
         format!("`{}`", if path.is_empty() { self.kind } else { path })
     }
@@ -158,7 +159,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// What is wrong with several items of a list alike, from a number of problems on, is said once, of the list.
+    /// Replaces equal problems of two or more items of a list by one problem of the list.
     fn say_of_all(&mut self, before: usize, items: &[Value], path: &str) {
         let is_alike = |problem: &OptionProblem| {
             let is_item = problem.path.rsplit_once('.').map_or("", |(list, _)| list) == path;
@@ -500,8 +501,8 @@ fn allowed<'s>(walker: &Walker<'s>, schema: &'s Value) -> Option<Vec<&'s Value>>
     Some(values.collect::<Option<Vec<_>>>()?.concat())
 }
 
-/// Whether a schema says more than a type and bounds, or says it elsewhere. Most do not, and most of the time goes into
-/// looking for words that are not there.
+/// True if a schema holds more than a type and bounds, or refers to another. Most do not, and most
+/// of the time goes into looking for words that are not there.
 fn is_composed(schema: &Value) -> bool {
     let says = |word: &String| {
         matches!(word.as_str(), "$ref" | "const" | "enum" | "allOf" | "anyOf" | "oneOf")

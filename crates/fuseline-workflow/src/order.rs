@@ -1,4 +1,5 @@
-//! The graph of stages: cycles, an order in which producers come first, and what leads to no output.
+//! The graph of stages: cycles, an order in which producers come first, and what leads to no
+//! output.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -113,7 +114,8 @@ fn shortest_cycle<'a>(
     }
 }
 
-/// The stages with producers before consumers; among those that are free, as written. There is no cycle.
+/// The stages with producers before consumers; among those that are free, as written. There is no
+/// cycle.
 pub(crate) fn topological(count: usize, edges: &[Edge<'_>]) -> Vec<usize> {
     let mut waits = vec![0; count];
     let mut consumers = vec![Vec::new(); count];

@@ -89,9 +89,9 @@ pub(crate) struct Param {
     max: Option<f64>,
     /// `None` when there is none, or when it has a mistake.
     pub value: Option<Value>,
-    /// Where the value is written.
+    /// Place of the value.
     pub value_place: Option<Place>,
-    /// Whether a value was tried: what is missing then has been reported.
+    /// True if a value was tried: one that is missing then has been reported.
     tried: bool,
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn read(
     params
 }
 
-/// What expressions may know of params.
+/// Params as expressions see them.
 pub(crate) fn views(params: &[Param]) -> Vec<ParamView> {
     let view = |param: &Param| ParamView {
         name: param.name.clone(),

@@ -27,8 +27,8 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     (1.0..=MAX_BYTES).contains(&bytes).then_some(bytes as u64)
 }
 
-/// A time with a unit, such as `90s`, `10 min` or `2h`, of more than nothing and at most a year; none
-/// when it is not one.
+/// A time with a unit, such as `90s`, `10 min` or `2h`, of more than nothing and at most a year;
+/// none when it is not one.
 pub fn parse_time(text: &str) -> Option<Duration> {
     time_from_seconds(quantity(text, &SECONDS)?)
 }

@@ -1,6 +1,7 @@
 //! The JSON Schema of workflow files, from the catalogue, for editors and independent validators.
 //!
-//! It refuses less than [`check`](crate::check()): references, axes and types of expressions are beyond a schema.
+//! It refuses less than [`check`](crate::check()): references, axes and types of expressions are
+//! beyond a schema.
 
 use serde_json::{Map, Value, json};
 
@@ -239,7 +240,7 @@ fn time(description: &str) -> Value {
     })
 }
 
-/// What follows from using a kind.
+/// Schema rules that apply to stages of a kind.
 fn rules(kind: &KindSpec) -> Value {
     let mut then = Map::new();
     let mut properties = Map::new();

@@ -51,9 +51,9 @@ pub(crate) struct WrittenStage {
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
     pub inputs: Vec<WrittenInput>,
-    /// Whether there is a section `inputs`, with whatever in it.
+    /// True if there is a section `inputs`, whatever its content.
     pub has_inputs: bool,
-    /// Whether what stands under `inputs` or `with` is no mapping, which has been reported.
+    /// Sections `inputs` and `with` that are no mapping, which has been reported.
     pub misshapen: Misshapen,
     /// Keys that a stage does not have; what they are meant for is known with its kind.
     pub strangers: Vec<Stranger>,
@@ -75,7 +75,7 @@ pub(crate) struct Misshapen {
 pub(crate) struct Stranger {
     pub key: String,
     pub place: Place,
-    /// Whether a mapping with `uses` stands under it: a stage.
+    /// True if a mapping with `uses` stands under it: a stage.
     pub is_stage: bool,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct WrittenInput {
     pub port: String,
     pub place: Place,
     pub references: Vec<Reference>,
-    /// Whether the value is a list of references.
+    /// True if the value is a list of references.
     pub listed: bool,
 }
 
@@ -173,7 +173,8 @@ pub(crate) fn read(
     stage
 }
 
-/// Reports the keys that a stage does not have: options of its kind, stages that stand too far in, and slips of spelling.
+/// Reports the keys that a stage does not have: options of its kind, stages that stand too far in,
+/// and slips of spelling.
 pub(crate) fn strangers(
     stage: &WrittenStage,
     kinds: &[usize],

@@ -13,9 +13,9 @@ use crate::yaml::{Data, Node};
 /// A workflow without mistakes.
 #[derive(Debug, Clone)]
 pub struct Workflow {
-    /// What `name:` says.
+    /// The text of `name:`.
     pub name: String,
-    /// What `description:` says.
+    /// The text of `description:`.
     pub description: Option<String>,
     /// The seed of everything random; 0 when the workflow gives none.
     pub seed: u64,
@@ -31,10 +31,11 @@ pub struct Workflow {
     pub outputs: Vec<WorkflowOutput>,
     /// Folders and files to search for plugins, absolute.
     pub plugins: Vec<PathBuf>,
-    /// How plugins run, unless a stage says otherwise.
+    /// Process that plugins run in, unless a stage says otherwise.
     pub isolation: Option<Isolation>,
-    /// blake3 of what the files say, without comments, layout, quoting, and the order of keys where it means nothing.
-    /// It does not depend on `--set`, `--params` or the folder, nor on which parts are included from other files.
+    /// blake3 of what the files say, without comments, layout, quoting, and the order of keys where
+    /// it means nothing. It does not depend on `--set`, `--params` or the folder, nor on which
+    /// parts are included from other files.
     pub digest: [u8; 32],
     /// The file, absolute.
     pub path: PathBuf,
@@ -47,14 +48,14 @@ pub struct Axis {
     pub name: String,
     /// Its points, in declared order; labels differ.
     pub points: Vec<AxisPoint>,
-    /// Where its name is written.
+    /// Place of its name.
     pub place: Place,
 }
 
 /// One choice of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AxisPoint {
-    /// How it is written in messages, selections and tables.
+    /// Its spelling in messages, selections and tables.
     pub label: String,
     /// A scalar, or the fields of a point of a mapping axis.
     pub value: Value,
@@ -71,11 +72,11 @@ pub struct WorkflowOutput {
     pub output: usize,
     /// The stage's action.
     pub action: u32,
-    /// Where the reference is written.
+    /// Place of the reference.
     pub place: Place,
 }
 
-/// How plugins are run.
+/// Process that plugins run in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// In a process of their own.
@@ -89,21 +90,21 @@ pub enum Isolation {
 pub struct Stage {
     /// Its name.
     pub name: String,
-    /// What `description:` says.
+    /// The text of `description:`.
     pub description: Option<String>,
     /// The axes it runs over, as indices, in declared order of the axes.
     pub over: Vec<usize>,
     /// One for each point that `where:` leaves.
     pub actions: Actions,
-    /// What its actions do, one for each combination of kind and options.
+    /// Work of its actions, one for each combination of kind and options.
     pub variants: Vec<Variant>,
     /// The inputs it is given, in the order written.
     pub inputs: Vec<Input>,
     /// The outputs, the same for all its variants.
     pub outputs: Vec<OutputPort>,
-    /// How it is executed; no part of what it computes.
+    /// Execution settings; no part of its result.
     pub execution: Execution,
-    /// Where its parts are written.
+    /// Places of its parts.
     pub places: StagePlaces,
 }
 
@@ -116,12 +117,12 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// How many there are.
+    /// Number of actions.
     pub fn len(&self) -> usize {
         self.variants.len()
     }
 
-    /// Whether `where:` left none.
+    /// True if `where:` left none.
     pub fn is_empty(&self) -> bool {
         self.variants.is_empty()
     }
@@ -144,7 +145,7 @@ pub struct Variant {
     pub kind: usize,
     /// `with:` with expressions evaluated and paths made absolute; nothing is filled in.
     pub options: Arc<Map<String, Value>>,
-    /// Where the options are written.
+    /// Places of the options.
     pub places: Arc<OptionPlaces>,
     /// The ports that the stage declares for itself, where the kind asks for that.
     pub declared: Option<Arc<DeclaredPorts>>,
@@ -159,18 +160,18 @@ pub struct DeclaredPorts {
     pub outputs: Vec<OutputPort>,
 }
 
-/// Where options are written.
+/// Places of options.
 #[derive(Debug, Clone)]
 pub struct OptionPlaces {
-    /// What is written under `with:`.
+    /// The value of `with:`.
     pub(crate) with: Option<Arc<Node>>,
-    /// Where `with:` is, or else `uses:`.
+    /// Place of `with:`, or else of `uses:`.
     pub(crate) whole: Place,
 }
 
 impl OptionPlaces {
-    /// The place of an option's value by its dotted path (`id.column`, `classes.rest[0]`), or of the nearest option
-    /// around it.
+    /// The place of an option's value by its dotted path (`id.column`, `classes.rest[0]`), or of
+    /// the nearest option around it.
     pub fn place(&self, path: &str) -> Place {
         self.nearest(path).map_or(&self.whole, |(_, value)| value).clone()
     }
@@ -213,9 +214,9 @@ fn innermost<'n>(node: &'n Node, path: &str) -> Option<(&'n Place, &'n Place)> {
 pub struct Input {
     /// The port.
     pub port: String,
-    /// Where the port's name is written.
+    /// Place of the port's name.
     pub place: Place,
-    /// What arrives: usually one source; several are taken one after the other.
+    /// Sources: usually one; several are taken one after the other.
     pub sources: Vec<InputSource>,
 }
 
@@ -226,13 +227,15 @@ pub struct InputSource {
     pub stage: usize,
     /// The producer's output port, as an index.
     pub output: usize,
-    /// The producer's axes that are not matched, as indices of axes: the points along them arrive together.
+    /// The producer's axes that are not matched, as indices of axes: the points along them arrive
+    /// together.
     pub gathered_axes: Vec<usize>,
     /// Sets of actions of the producer.
     pub groups: Groups,
-    /// For each action of the consumer its set, or [`NO_GROUP`] when the action's kind does not read the port.
+    /// For each action of the consumer its set, or [`NO_GROUP`] when the action's kind does not
+    /// read the port.
     pub group_of: Vec<u32>,
-    /// Where the reference is written.
+    /// Place of the reference.
     pub place: Place,
 }
 
@@ -242,18 +245,18 @@ pub const NO_GROUP: u32 = u32::MAX;
 /// Sets of a producer's actions, shared by all consumers that see the same ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {
-    /// Where each set begins in `members`, and the end of the last.
+    /// Start of each set in `members`, and the end of the last.
     pub(crate) offsets: Vec<u32>,
     pub(crate) members: Vec<u32>,
 }
 
 impl Groups {
-    /// How many sets there are.
+    /// Number of sets.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -265,24 +268,24 @@ impl Groups {
     }
 }
 
-/// How a stage is executed.
+/// Execution settings of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
-    /// How often a failed action is tried again.
+    /// Number of further tries of a failed action.
     pub retries: u32,
-    /// How long one try may take.
+    /// Longest duration of one try.
     pub timeout: Option<Duration>,
-    /// How many processors one action uses.
+    /// Number of processors that one action uses.
     pub cpu: Option<f64>,
-    /// How many bytes one action needs.
+    /// Bytes of memory that one action needs.
     pub memory: Option<u64>,
     /// The wall time that a cluster is asked for, for one action; no bound by itself.
     pub time: Option<Duration>,
     /// The number of GPUs that a cluster is asked for, for one action.
     pub gpus: Option<u32>,
-    /// Whether results may be taken from the cache.
+    /// True if results may be taken from the cache.
     pub cache: bool,
-    /// How plugins run in this stage.
+    /// Process that plugins run in for this stage.
     pub isolation: Option<Isolation>,
 }
 
@@ -301,7 +304,7 @@ impl Default for Execution {
     }
 }
 
-/// Where the parts of a stage are written.
+/// Places of the parts of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlaces {
     /// The stage's name.

@@ -1,6 +1,7 @@
 //! YAML text to a tree in which everything has its place.
 //!
-//! The tree keeps scalars as written, with their style: what a scalar means is asked when it is known what is wanted.
+//! The tree keeps scalars as written, with their style: what a scalar means is asked when it is
+//! known what is wanted.
 
 mod parse;
 mod scalar;
@@ -53,7 +54,7 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Whether nothing is written, or `null`.
+    /// True if nothing is written, or `null`.
     pub fn is_null(&self) -> bool {
         match &self.data {
             Data::Scalar(scalar) => {
@@ -72,7 +73,7 @@ impl Node {
         }
     }
 
-    /// What it is, in words.
+    /// Describes it in words.
     pub fn describe(&self) -> String {
         match &self.data {
             Data::Sequence(_) => "a list".to_owned(),
@@ -185,7 +186,7 @@ impl Node {
     }
 }
 
-/// What a value is, in words, for messages.
+/// Describes a value in words, for messages.
 pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),

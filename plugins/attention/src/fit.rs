@@ -1,10 +1,11 @@
-//! What the fit minimises.
+//! The objective of the fit.
 
 use fuseline_plugin::TrainingBatch;
 
 use crate::tokens::{Layout, Tokens};
 
-/// A probability below this counts as this, so that its logarithm stays finite; its row then has no gradient.
+/// A probability below this counts as this, so that its logarithm stays finite; its row then has no
+/// gradient.
 const LEAST: f64 = 1e-300;
 
 /// The penalised negative log likelihood as a function of the weights.

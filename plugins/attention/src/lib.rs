@@ -1,19 +1,25 @@
-//! The fusion rule `attention`: experts attended to by what they say together, with quality as a bias of the logits.
+//! The fusion rule `attention`: experts attended to by what they say together, with quality as a
+//! bias of the logits.
 //!
-//! A token per available modality: x_m = K P_m - 1 from its evidence over K classes (0 where it says nothing), and, where the batch has one, its embedding
-//! e_m. The query is the mean x of the tokens; z_m is the quality, standardised per modality on the training rows:
+//! A token per available modality: x_m = K P_m - 1 from its evidence over K classes (0 where it
+//! says nothing), and, where the batch has one, its embedding e_m. The query is the mean x of the
+//! tokens; z_m is the quality, standardised per modality on the training rows:
 //!
-//! logit_m = x' A x_m / sqrt(K) + a_m' e_m + c_m + b_m z_m,  w_m = exp(logit_m) / sum over available m' of exp(logit_m'),  p_k = sum_m w_m P_mk
+//! logit_m = x' A x_m / sqrt(K) + a_m' e_m + c_m + b_m z_m, w_m = exp(logit_m) / sum over available
+//! m' of exp(logit_m'), p_k = sum_m w_m P_mk
 //!
-//! A (K x K) is scaled dot-product attention with query and key maps multiplied out. Quality enters nowhere but in the bias b_m z_m, so that an intervention
-//! on quality is an intervention on that term alone. Embeddings are standardised on the training rows in which their modality is available.
+//! A (K x K) is scaled dot-product attention with query and key maps multiplied out. Quality enters
+//! nowhere but in the bias b_m z_m, so that an intervention on quality is an intervention on that
+//! term alone. Embeddings are standardised on the training rows in which their modality is
+//! available.
 //!
-//! The fit minimises sum_i s_i (-ln p_iy) + penalty (|A|^2 + |a|^2 + |b|^2 + |c|^2) / 2, with the weights s_i of the batch and y the label, from 0 by
-//! L-BFGS; p below 1e-300 counts as 1e-300. Rows without any modality do not count in the fit, and are predicted as the weighted share of each class in the
-//! training rows. Quality and embeddings beyond +-1e100 count as +-1e100.
+//! The fit minimises sum_i s_i (-ln p_iy) + penalty (|A|^2 + |a|^2 + |b|^2 + |c|^2) / 2, with the
+//! weights s_i of the batch and y the label, from 0 by L-BFGS; p below 1e-300 counts as 1e-300.
+//! Rows without any modality do not count in the fit, and are predicted as the weighted share of
+//! each class in the training rows. Quality and embeddings beyond +-1e100 count as +-1e100.
 //!
-//! Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; additive biases of the logits as in Press, Smith and Lewis, "Train short, test long",
-//! ICLR 2022.
+//! Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; additive biases of the logits
+//! as in Press, Smith and Lewis, "Train short, test long", ICLR 2022.
 
 use fuseline_learn::lbfgs::{self, LbfgsError};
 use fuseline_plugin::{
@@ -109,7 +115,8 @@ impl PermutedPredict for Attention {
             return Ok(());
         }
         let layout = Layout::new(modalities, classes, &self.embeddings);
-        // What the experts say is attended to once for all permutations; the bias of each cell's quality is known before it moves.
+        // What the experts say is attended to once for all permutations; the bias of each cell's
+        // quality is known before it moves.
         let content = Tokens::new(batch, &self.embeddings)?.content(batch, &layout, &self.weights);
         let mut biases = self.quality.of(batch);
         for biases in biases.chunks_exact_mut(modalities) {

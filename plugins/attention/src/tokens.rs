@@ -1,9 +1,9 @@
-//! What is attended to, and where the weights for it lie.
+//! Tokens that are attended to, and the layout of their weights.
 
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_plugin::{Batch, ModelReader, ModelWriter, RuleError, TrainingBatch};
 
-/// How the embeddings of each modality are standardised; none where a modality has no embedding.
+/// Standardisation of the embeddings of each modality; none for a modality without an embedding.
 #[derive(Debug)]
 pub struct Embeddings {
     of: Vec<Option<Preprocessor>>,
@@ -48,7 +48,7 @@ impl Embeddings {
         Ok(Self { of: of.collect::<Result<_, _>>()? })
     }
 
-    /// How many numbers a modality's embedding has.
+    /// Number of columns of a modality's embedding.
     pub fn width(&self, modality: usize) -> usize {
         self.of[modality].as_ref().map_or(0, Preprocessor::width)
     }
@@ -69,12 +69,12 @@ fn finite<'a>(
     }
 }
 
-/// Where each weight lies in the vector of all: A, then b, c, then a modality by modality.
+/// Layout of the weights in one vector: A, then b, c, then a modality by modality.
 #[derive(Debug)]
 pub struct Layout {
     modalities: usize,
     classes: usize,
-    /// Where each modality's part of a begins, and where the last one ends.
+    /// Start of each modality's part of a, and the end of the last one.
     embedding: Vec<usize>,
 }
 
@@ -87,12 +87,12 @@ impl Layout {
         Self { modalities, classes, embedding }
     }
 
-    /// How many weights.
+    /// Number of weights.
     pub fn len(&self) -> usize {
         self.embedding[self.modalities]
     }
 
-    /// How many of them are A.
+    /// Number of weights in A.
     pub fn attention(&self) -> usize {
         self.classes * self.classes
     }

@@ -1,21 +1,28 @@
-//! The fusion rule `dempster_shafer`: Dempster's rule on evidence that is discounted by how reliable quality says it is.
+//! The fusion rule `dempster_shafer`: Dempster's rule on evidence that is discounted by how
+//! reliable quality says it is.
 //!
-//! With evidence P_mk of modality m for class k of K, and the modality's quality z_m (standardised per modality on the training rows):
+//! With evidence P_mk of modality m for class k of K, and the modality's quality z_m (standardised
+//! per modality on the training rows):
 //!
-//! 1. Reliability. A reliable expert is right, an unreliable one guesses: P(right) = r + (1 - r) / K. So
-//!    r_m = max(0, (K s_m - 1) / (K - 1)), s_m = sigmoid(a_m + b_m z_m), at most 1 - 1e-9. The fit of a_m and b_m is a logistic regression of "the
-//!    expert's top class is the label", weighted, minimising b_m^2 / 2 + c sum_i s_i loss_i over the training rows in which the modality is available; an
-//!    expert that is always right, always wrong or never there has b_m = 0 and odds (w_right + 1) / (w_wrong + 1).
+//! 1. Reliability. A reliable expert is right, an unreliable one guesses: P(right) = r + (1 - r) /
+//!    K. So r_m = max(0, (K s_m - 1) / (K - 1)), s_m = sigmoid(a_m + b_m z_m), at most 1 - 1e-9.
+//!    The fit of a_m and b_m is a logistic regression of "the expert's top class is the label",
+//!    weighted, minimising b_m^2 / 2 + c sum_i s_i loss_i over the training rows in which the
+//!    modality is available; an expert that is always right, always wrong or never there has b_m =
+//!    0 and odds (w_right + 1) / (w_wrong + 1).
 //! 2. Discounting. mass_m({k}) = r_m P_mk; the rest, mass_m(all) = 1 - r_m, says "any class".
-//! 3. Dempster's rule, modality after modality: mass({k}) is proportional to mass({k}) (mass_m({k}) + mass_m(all)) + mass(all) mass_m({k}), mass(all) to
-//!    mass(all) mass_m(all).
+//! 3. Dempster's rule, modality after modality: mass({k}) is proportional to mass({k})
+//!    (mass_m({k}) + mass_m(all)) + mass(all) mass_m({k}), mass(all) to mass(all) mass_m(all).
 //! 4. The pignistic probability: p_k = mass({k}) + mass(all) / K.
 //!
-//! Where no modality is available, mass(all) = 1 and all classes are equally likely. Quality beyond +-1e100 counts as +-1e100.
+//! If no modality is available, mass(all) = 1 and all classes are equally likely. Quality beyond
+//! +-1e100 counts as +-1e100.
 //!
-//! Source: Shafer, "A Mathematical Theory of Evidence", Princeton 1976 (combination and discounting); Smets and Kennes, "The transferable belief model",
-//! Artificial Intelligence 66(2), 1994 (pignistic probability); reliabilities learned from data as in Elouedi, Mellouli and Smets, "Assessing sensor
-//! reliability for multisensor data fusion within the transferable belief model", IEEE SMC-B 34(1), 2004.
+//! Source: Shafer, "A Mathematical Theory of Evidence", Princeton 1976 (combination and
+//! discounting); Smets and Kennes, "The transferable belief model", Artificial Intelligence 66(2),
+//! 1994 (pignistic probability); reliabilities learned from data as in Elouedi, Mellouli and Smets,
+//! "Assessing sensor reliability for multisensor data fusion within the transferable belief model",
+//! IEEE SMC-B 34(1), 2004.
 
 use fuseline_learn::link;
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
@@ -24,10 +31,11 @@ use fuseline_plugin::{
     Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
 };
 
-/// No expert is trusted more than this: two that exclude each other's classes leave nothing to combine.
+/// No expert is trusted more than this: two that exclude each other's classes leave nothing to
+/// combine.
 const MOST: f64 = 1.0 - 1e-9;
 
-/// How far each modality is trusted at a quality.
+/// Trust in each modality at a quality.
 #[derive(Debug)]
 pub struct DempsterShafer {
     quality: StandardQuality,
@@ -136,7 +144,7 @@ fn top_class(evidence: &[f64]) -> usize {
 }
 
 impl DempsterShafer {
-    /// How far each cell is trusted at its own quality, row by row.
+    /// Trust in each cell at its own quality, row by row.
     fn reliabilities(&self, batch: &Batch<'_>) -> Vec<f64> {
         let (modalities, classes) = (batch.modalities(), batch.classes() as f64);
         let mut reliabilities = self.quality.of(batch);

@@ -11,11 +11,12 @@ const ABREAST: usize = 4;
 
 /// The trees (Lucchese et al., "QuickScorer", SIGIR 2015).
 ///
-/// The leaves of a tree are bits, from left to right. A decision for the right takes the leaves on its left away; the lowest
-/// bit that is left, after all decisions, is the leaf.
+/// The leaves of a tree are bits, from left to right. A decision for the right takes the leaves on
+/// its left away; the lowest bit that is left, after all decisions, is the leaf.
 #[derive(Debug, Default)]
 pub struct Forest {
-    /// Where the fixed and the moving decisions of each tree end; they begin where those of the tree before end.
+    /// Ends of the fixed and the moving decisions of each tree; they begin where those of the tree
+    /// before end.
     ends: Vec<[usize; 2]>,
     /// Decisions by evidence or availability, by column of the design.
     fixed: Vec<Decision>,
@@ -34,7 +35,8 @@ struct Decision {
     right: u64,
 }
 
-/// Takes away the leaves that decisions take away, some decisions at once. `column`: the values that a decision is about.
+/// Takes away the leaves that decisions take away, some decisions at once. `column`: the values
+/// that a decision is about.
 #[inline(always)]
 fn take<'t, const N: usize>(
     decisions: &[Decision; N],
@@ -64,7 +66,8 @@ fn take_all<'t>(decisions: &[Decision], column: impl Fn(usize) -> &'t Lane, left
 }
 
 impl Forest {
-    /// `first_moving`: the first column that moves with quality. None when a tree has more leaves than a word has bits.
+    /// `first_moving`: the first column that moves with quality. None when a tree has more leaves
+    /// than a word has bits.
     pub fn new(boosting: &Boosting, first_moving: usize) -> Option<Self> {
         let mut forest = Self::default();
         for tree in boosting.trees() {
@@ -107,7 +110,8 @@ impl Forest {
         left | right
     }
 
-    /// Takes the decisions by evidence and availability, once for all permutations: the leaves of each tree that are left.
+    /// Takes the decisions by evidence and availability, once for all permutations: the leaves of
+    /// each tree that are left.
     #[inline(always)]
     pub fn decide<'t>(&self, column: impl Fn(usize) -> &'t Lane) -> Vec<Leaves> {
         let mut open = vec![[u64::MAX; TILE]; self.ends.len()];
@@ -119,7 +123,8 @@ impl Forest {
         open
     }
 
-    /// Adds the trees' values to the scores, tree by tree in their order; tree t belongs to block t mod blocks.
+    /// Adds the trees' values to the scores, tree by tree in their order; tree t belongs to block t
+    /// mod blocks.
     #[inline(always)]
     pub fn add(&self, open: &[Leaves], moving: &[Lane], scores: &mut [Lane]) {
         let blocks = scores.len();

@@ -1,14 +1,20 @@
-//! The fusion rule `hgb`: histogram gradient boosting on evidence, availability, quality, and evidence times quality.
+//! The fusion rule `hgb`: histogram gradient boosting on evidence, availability, quality, and
+//! evidence times quality.
 //!
-//! The design of a row is X = \[P, A, Q, P * Q\], as for the rule `lr`, not standardised. Trees are grown by gradient boosting on the weighted log loss: by default
-//! 50 rounds, learning rate 0.1, at most 31 leaves a tree, at least 20 rows a leaf; one tree a round for two classes, one a class for more:
+//! The design of a row is X = \[P, A, Q, P * Q\], as for the rule `lr`, not standardised. Trees are
+//! grown by gradient boosting on the weighted log loss: by default 50 rounds, learning rate 0.1, at
+//! most 31 leaves a tree, at least 20 rows a leaf; one tree a round for two classes, one a class
+//! for more:
 //!
-//! score = log odds of the weighted class shares + sum over rounds of tree(X),  p = sigmoid or softmax of the scores
+//! score = log odds of the weighted class shares + sum over rounds of tree(X), p = sigmoid or
+//! softmax of the scores
 //!
-//! Where no modality is available, p is the weighted share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
+//! If no modality is available, p is the weighted share of each class in the training rows. Quality
+//! beyond +-1e100 counts as +-1e100.
 //!
-//! Source: Friedman, "Greedy function approximation: a gradient boosting machine", Annals of Statistics 29(5), 2001; Ke et al., "LightGBM",
-//! NeurIPS 2017; scikit-learn's HistGradientBoostingClassifier.
+//! Source: Friedman, "Greedy function approximation: a gradient boosting machine", Annals of
+//! Statistics 29(5), 2001; Ke et al., "LightGBM", NeurIPS 2017; scikit-learn's
+//! HistGradientBoostingClassifier.
 
 use fuseline_learn::boosting::{Boosting, Node, Options, Tree};
 use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, logistic, softmax};
@@ -112,7 +118,7 @@ impl FusionRule for Hgb {
     }
 }
 
-/// What a tile's evidence leaves open, and room for what moves with quality.
+/// Leaves left open by a tile's evidence, and scratch buffers for the terms that move with quality.
 pub struct Terms {
     /// The leaves of each tree that decisions by evidence and availability leave.
     open: Vec<Leaves>,
@@ -189,7 +195,8 @@ impl Hgb {
         Self { forest: Forest::new(&boosting, design.quality(0)), boosting, prior, design }
     }
 
-    /// Adds the trees' values to the scores, walking through trees that are too large for a [`Forest`].
+    /// Adds the trees' values to the scores, walking through trees that are too large for a
+    /// [`Forest`].
     fn walk(&self, tile: &Tile, moving: &[Lane], scores: &mut [Lane]) {
         let (nodes, values) = (self.boosting.nodes(), self.boosting.values());
         let classes = self.prior.len();

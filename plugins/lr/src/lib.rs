@@ -1,16 +1,20 @@
-//! The fusion rule `lr`: logistic regression on evidence, availability, quality, and evidence times quality.
+//! The fusion rule `lr`: logistic regression on evidence, availability, quality, and evidence times
+//! quality.
 //!
-//! The design of a row is X = \[P, A, Q, P * Q\]: evidence P_mk (modality-major), availability A_m, quality Q_m, and P_mk Q_m; all of a modality's columns
-//! are 0 where it is unavailable. X is standardised on the training rows (population standard deviation; one of at most 1e-12 max(1, |mean|)
-//! counts as 1). The fit minimises
+//! The design of a row is X = \[P, A, Q, P * Q\]: evidence P_mk (modality-major), availability A_m,
+//! quality Q_m, and P_mk Q_m; all of a modality's columns are 0 where it is unavailable. X is
+//! standardised on the training rows (population standard deviation; one of at most 1e-12
+//! max(1, |mean|) counts as 1). The fit minimises
 //!
 //! |w|^2 / 2 + C sum_i s_i loss_i
 //!
-//! with free intercepts and the weights s_i of the batch: the log loss for two classes, a softmax with the penalty on all rows of w for more. Where no
-//! modality is available, p is the weighted share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
+//! with free intercepts and the weights s_i of the batch: the log loss for two classes, a softmax
+//! with the penalty on all rows of w for more. Where no modality is available, p is the weighted
+//! share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality measures as in Kryszczuk and Drygajlo,
-//! "Improving biometric verification with class-independent quality information", IET Signal Processing 3(4), 2009.
+//! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality
+//! measures as in Kryszczuk and Drygajlo, "Improving biometric verification with class-independent
+//! quality information", IET Signal Processing 3(4), 2009.
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
 use fuseline_learn::standardise::Preprocessor;
@@ -20,7 +24,8 @@ use fuseline_plugin::{
     PermutedPredict, Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
 
-/// A logistic regression on the design as it is: the standardisation is folded into coefficients and intercepts.
+/// A logistic regression on the design as it is: the standardisation is folded into coefficients
+/// and intercepts.
 #[derive(Debug)]
 pub struct Lr {
     /// Blocks x columns of the design; one block for two classes, one a class for more.
@@ -100,7 +105,7 @@ impl FusionRule for Lr {
     }
 }
 
-/// What the scores of a tile are before quality is known: score = base + sum_m slope_m Q_m.
+/// Scores of a tile before quality is known: score = base + sum_m slope_m Q_m.
 pub struct Terms {
     /// One a block.
     base: Vec<Lane>,

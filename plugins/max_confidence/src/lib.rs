@@ -4,11 +4,12 @@
 //!
 //! m* = argmax_m max_k P_mk (the first of equals),  p_k = P_m*k / sum_k' P_m*k'
 //!
-//! Confidence is the expert's own, not the quality signal: quality is not read, so the permutation gap of this rule is exactly 0. Where no
-//! modality is available, all classes are equally likely. Nothing is fitted.
+//! Confidence is the expert's own, not the quality signal: quality is not read, so the permutation
+//! gap of this rule is exactly 0. Where no modality is available, all classes are equally likely.
+//! Nothing is fitted.
 //!
-//! Source: the max rule of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI 20(3), 1998, whose decision,
-//! argmax_k max_m P_mk, this rule shares.
+//! Source: the max rule of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI
+//! 20(3), 1998, whose decision, argmax_k max_m P_mk, this rule shares.
 
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,

@@ -4,10 +4,12 @@
 //!
 //! p_k = sum_m A_m P_mk / sum_km A_m P_mk
 //!
-//! The sum in the denominator is the number of available modalities, as the evidence of each sums to 1. Where no modality is available, all
-//! classes are equally likely. Quality is not read, so the permutation gap of this rule is exactly 0. Nothing is fitted.
+//! The sum in the denominator is the number of available modalities, as the evidence of each sums
+//! to 1. Where no modality is available, all classes are equally likely. Quality is not read, so
+//! the permutation gap of this rule is exactly 0. Nothing is fitted.
 //!
-//! Source: the sum rule of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI 20(3), 1998.
+//! Source: the sum rule of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI
+//! 20(3), 1998.
 
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,

@@ -1,11 +1,13 @@
-//! What the fit minimises.
+//! The objective of the fit.
 
 use fuseline_plugin::TrainingBatch;
 
-/// A probability below this counts as this, so that its logarithm stays finite; its row then has no gradient.
+/// A probability below this counts as this, so that its logarithm stays finite; its row then has no
+/// gradient.
 const LEAST: f64 = 1e-300;
 
-/// The penalised negative log likelihood as a function of the gate's weights (modalities x columns), then intercepts.
+/// The penalised negative log likelihood as a function of the gate's weights (modalities x
+/// columns), then intercepts.
 pub struct Objective<'a> {
     batch: &'a TrainingBatch<'a>,
     /// Rows x columns, standardised.

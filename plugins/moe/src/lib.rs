@@ -1,15 +1,19 @@
-//! The fusion rule `moe`: a mixture of the experts, weighted by a gate that sees quality and evidence.
+//! The fusion rule `moe`: a mixture of the experts, weighted by a gate that sees quality and
+//! evidence.
 //!
-//! The gate's input x = \[Q, P\] is standardised on the training rows (as for the rule `lr`; a modality's columns are 0 where it is unavailable). For the available
-//! modalities m, with evidence P_mk:
+//! The gate's input x = \[Q, P\] is standardised on the training rows (as for the rule `lr`; a
+//! modality's columns are 0 where it is unavailable). For the available modalities m, with evidence
+//! P_mk:
 //!
 //! g = W x + b,  w_m = exp(g_m) / sum over available m' of exp(g_m'),  p_k = sum_m w_m P_mk
 //!
-//! The fit minimises sum_i s_i (-ln p_iy) + (|W|^2 + |b|^2) / 2, with the weights s_i of the batch and y the label, from W = 0, b = 0 by L-BFGS; p below
-//! 1e-300 counts as 1e-300. Rows without any modality do not count in the fit, and are predicted as the weighted share of each class in the
+//! The fit minimises sum_i s_i (-ln p_iy) + (|W|^2 + |b|^2) / 2, with the weights s_i of the batch
+//! and y the label, from W = 0, b = 0 by L-BFGS; p below 1e-300 counts as 1e-300. Rows without any
+//! modality do not count in the fit, and are predicted as the weighted share of each class in the
 //! training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Source: Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3(1), 1991, with frozen experts.
+//! Source: Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural
+//! Computation 3(1), 1991, with frozen experts.
 
 use fuseline_learn::lbfgs::{self, LbfgsError};
 use fuseline_learn::standardise::Preprocessor;
@@ -31,7 +35,8 @@ pub struct Moe {
     prior: Vec<f64>,
 }
 
-/// The gate's input: the quality of each modality, then its evidence, modality-major; 0 where unavailable.
+/// The gate's input: the quality of each modality, then its evidence, modality-major; 0 where
+/// unavailable.
 fn gate_input(batch: &Batch<'_>) -> Vec<f64> {
     let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
     let quality = Quality::finite(batch);
@@ -119,7 +124,7 @@ impl FusionRule for Moe {
     }
 }
 
-/// What the gate's scores of a tile are before quality is known, one lane a modality.
+/// The gate's scores of a tile before quality is known, one lane a modality.
 pub struct Terms {
     base: Vec<Lane>,
     /// Room for the scores.

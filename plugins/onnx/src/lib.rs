@@ -1,11 +1,12 @@
 //! The fusion rule `onnx`: a fusion model that was trained elsewhere and exported to ONNX.
 //!
-//! It is not fitted: `fusion.load` gives it the file `model`, and `inputs` says what each input of the model takes, for
-//! M modalities and K classes: `evidence` (M x K values of a row, modality-major), `available` (M), `quality` (M), or
-//! `embedding_MODALITY` (the columns of that embedding). The shape of an input is the file's: (rows, M, K) and
-//! (rows, M * K) are the same values. Where a modality is unavailable its values are 0. The model is asked about one row at
-//! a time, so that the answer for a row depends on nothing else. Its output holds a value for each class, or one, of the
-//! second of two classes; `softmax` makes probabilities of logits.
+//! It is not fitted: `fusion.load` gives it the file `model`, and `inputs` says what each input of
+//! the model takes, for M modalities and K classes: `evidence` (M x K values of a row,
+//! modality-major), `available` (M), `quality` (M), or `embedding_MODALITY` (the columns of that
+//! embedding). The shape of an input is the file's: (rows, M, K) and (rows, M * K) are the same
+//! values. Where a modality is unavailable its values are 0. The model is asked about one row at a
+//! time, so that the answer for a row depends on nothing else. Its output holds a value for each
+//! class, or one, of the second of two classes; `softmax` makes probabilities of logits.
 //!
 //! Source: Open Neural Network Exchange, <https://onnx.ai>; carried out by tract.
 
@@ -36,11 +37,11 @@ struct OnnxFile {
     /// Empty where the file has only one that may be probabilities.
     output: String,
     softmax: bool,
-    /// What each input of the model takes.
+    /// Source of each input of the model.
     inputs: BTreeMap<String, Source>,
 }
 
-/// What an input of the model takes.
+/// Source of an input of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Evidence,
@@ -144,7 +145,8 @@ impl OnnxFile {
 }
 
 impl Ready {
-    /// The values of a row, those of each input behind those of the one before; 0 where a modality is unavailable.
+    /// The values of a row, those of each input behind those of the one before; 0 where a modality
+    /// is unavailable.
     fn values(&self, batch: &Batch<'_>, row: usize) -> Vec<f64> {
         let mut values = Vec::with_capacity(self.widths.iter().sum());
         let modalities = batch.modalities();

@@ -4,12 +4,15 @@
 //!
 //! p_k = prod_m P_mk / sum_k' prod_m P_mk'
 //!
-//! It is Bayes' rule for experts that err independently of each other given the class, and for classes that are equally likely before anything is
-//! seen. An expert that all but excludes a class all but decides, so evidence below 1e-12 counts as 1e-12. Where no modality is available, all
-//! classes are equally likely. Quality is not read, so the permutation gap of this rule is exactly 0. Nothing is fitted.
+//! It is Bayes' rule for experts that err independently of each other given the class, and for
+//! classes that are equally likely before anything is seen. An expert that all but excludes a class
+//! all but decides, so evidence below 1e-12 counts as 1e-12. Where no modality is available, all
+//! classes are equally likely. Quality is not read, so the permutation gap of this rule is
+//! exactly 0. Nothing is fitted.
 //!
-//! Source: Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14(8), 2002; the product rule with
-//! equal priors of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI 20(3), 1998.
+//! Source: Hinton, "Training products of experts by minimizing contrastive divergence", Neural
+//! Computation 14(8), 2002; the product rule with equal priors of Kittler, Hatef, Duin and Matas,
+//! "On combining classifiers", IEEE TPAMI 20(3), 1998.
 
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,

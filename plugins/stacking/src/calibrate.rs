@@ -4,10 +4,11 @@ use fuseline_learn::calibration::{Isotonic, Temperature};
 use fuseline_learn::input::InputError;
 use fuseline_plugin::{ModelReader, ModelWriter, RuleError, TrainingBatch};
 
-/// A calibrated probability below this counts as this: isotonic regression gives 0 where it has seen few rows.
+/// A calibrated probability below this counts as this: isotonic regression gives 0 where it has
+/// seen few rows.
 const LEAST: f64 = 1e-3;
 
-/// How the evidence of one modality is calibrated.
+/// Calibration of the evidence of one modality.
 #[derive(Debug)]
 pub enum Calibrator {
     Temperature(Temperature),
@@ -40,7 +41,8 @@ impl Calibrator {
             return Ok(Self::Temperature(Temperature::new(1.0).map_err(data)?));
         }
         if !isotonic {
-            // By way of what the model's bytes hold, so that a model that is read predicts the same bits.
+            // By way of what the model's bytes hold, so that a model that is read predicts the same
+            // bits.
             let fitted = Temperature::fit(&evidence, &labels, &weights, classes).map_err(data)?;
             return Ok(Self::Temperature(Temperature::new(fitted.temperature()).map_err(data)?));
         }
@@ -102,7 +104,8 @@ impl Calibrator {
     }
 }
 
-/// The part of each row: within each class, rows are ordered by a hash of seed and row_id and dealt in turn.
+/// The part of each row: within each class, rows are ordered by a hash of seed and row_id and dealt
+/// in turn.
 pub fn folds(batch: &TrainingBatch<'_>, count: usize, seed: u64) -> Vec<usize> {
     let mut folds = vec![0; batch.rows()];
     for class in 0..batch.classes() {
@@ -122,7 +125,8 @@ fn hash(seed: u64, row_id: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The calibrated logarithms of all rows, (row, modality, class), each by calibrators that did not see the row; 0 where unavailable.
+/// The calibrated logarithms of all rows, (row, modality, class), each by calibrators that did not
+/// see the row; 0 where unavailable.
 pub fn cross_fitted(
     batch: &TrainingBatch<'_>,
     isotonic: bool,

@@ -1,27 +1,34 @@
-//! The fusion rule `stacking`: the experts' calibrated evidence, pooled by weights that depend on quality.
+//! The fusion rule `stacking`: the experts' calibrated evidence, pooled by weights that depend on
+//! quality.
 //!
-//! Each modality's evidence P_m is calibrated, by one temperature (the default) or by isotonic regression for each class against the others;
-//! then values below 1e-3 count as 1e-3, and
+//! Each modality's evidence P_m is calibrated, by one temperature (the default) or by isotonic
+//! regression for each class against the others; then values below 1e-3 count as 1e-3, and
 //!
 //! l_mk = ln C_m(P_m)_k - mean over k' of ln C_m(P_m)_k'
 //!
-//! With quality standardised on the training rows, z_m = (Q_m - mean_m) / sd_m, and the sum over the available modalities:
+//! With quality standardised on the training rows, z_m = (Q_m - mean_m) / sd_m, and the sum over
+//! the available modalities:
 //!
 //! score_k = c_k + sum_m (u_m + v_m z_m) l_mk,  p = softmax(score)
 //!
-//! The fit minimises (|u|^2 + |v|^2) / 2 + C sum_i s_i (-ln p_iy), with the weights s_i of the batch and y the label, from 0 by L-BFGS; it is
-//! convex. For two classes it is the logistic regression on d_m and d_m z_m, d_m the log odds.
+//! The fit minimises (|u|^2 + |v|^2) / 2 + C sum_i s_i (-ln p_iy), with the weights s_i of the
+//! batch and y the label, from 0 by L-BFGS; it is convex. For two classes it is the logistic
+//! regression on d_m and d_m z_m, d_m the log odds.
 //!
-//! **Cross-fitting.** A calibrator that has seen a row makes its evidence look better than it is, most of all the isotonic one. The l of a
-//! training row therefore come from calibrators that were fitted without it: within each class, the rows are ordered by a hash of seed and
-//! row_id, and dealt to `folds` parts. The calibrators that predict are fitted on all rows. Where the rows at hand lack a class in a modality, its evidence
-//! stays as it is. Rows without any modality do not count in the fit, and are predicted as the weighted share of each class in the training
-//! rows. Quality beyond +-1e100 counts as +-1e100.
+//! **Cross-fitting.** A calibrator that has seen a row makes its evidence look better than it is,
+//! most of all the isotonic one. The l of a training row therefore come from calibrators that were
+//! fitted without it: within each class, the rows are ordered by a hash of seed and row_id, and
+//! dealt to `folds` parts. The calibrators that predict are fitted on all rows. Where the rows at
+//! hand lack a class in a modality, its evidence stays as it is. Rows without any modality do not
+//! count in the fit, and are predicted as the weighted share of each class in the training rows.
+//! Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Sources: stacking, Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, on class probabilities as in Ting and Witten, "Issues in
-//! stacked generalization", JAIR 10, 1999; the logarithmic pool, Genest and Zidek, "Combining probability distributions", Statistical
-//! Science 1(1), 1986; temperature, Guo et al., "On calibration of modern neural networks", ICML 2017; isotonic regression, Zadrozny and Elkan,
-//! "Transforming classifier scores into accurate multiclass probability estimates", KDD 2002.
+//! Sources: stacking, Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, on class
+//! probabilities as in Ting and Witten, "Issues in stacked generalization", JAIR 10, 1999; the
+//! logarithmic pool, Genest and Zidek, "Combining probability distributions", Statistical Science
+//! 1(1), 1986; temperature, Guo et al., "On calibration of modern neural networks", ICML 2017;
+//! isotonic regression, Zadrozny and Elkan, "Transforming classifier scores into accurate
+//! multiclass probability estimates", KDD 2002.
 
 use fuseline_learn::link;
 use fuseline_plugin::{
@@ -133,7 +140,8 @@ impl PermutedPredict for Stacking {
             return Ok(());
         }
         let z = self.quality.of(batch);
-        // Once for all permutations: score = base + sum_m rise_m z_m. Modality by modality, rows x classes.
+        // Once for all permutations: score = base + sum_m rise_m z_m. Modality by modality, rows x
+        // classes.
         let mut rise = vec![0.0; modalities * width];
         let mut base: Vec<f64> = self.intercepts.repeat(rows);
         for (modality, rise) in rise.chunks_exact_mut(width).enumerate() {

@@ -1,14 +1,17 @@
-//! The fusion rule `weighted_mean`: a mean over the available modalities, weighted by their quality.
+//! The fusion rule `weighted_mean`: a mean over the available modalities, weighted by their
+//! quality.
 //!
-//! Quality is standardised per modality, z_m = (Q_m - mean_m) / sd_m, with mean and population standard deviation over the training rows in
-//! which the modality is available; a standard deviation of at most 1e-12 max(1, |mean_m|) counts as 1. With evidence P_mk:
+//! Quality is standardised per modality, z_m = (Q_m - mean_m) / sd_m, with mean and population
+//! standard deviation over the training rows in which the modality is available; a standard
+//! deviation of at most 1e-12 max(1, |mean_m|) counts as 1. With evidence P_mk:
 //!
 //! w_m = exp(z_m) / sum over available m' of exp(z_m'),  p_k = sum_m w_m P_mk
 //!
-//! Where no modality is available, p is the weighted share of each class in the training rows.
+//! If no modality is available, p is the weighted share of each class in the training rows.
 //!
-//! Source: quality-weighted late fusion, e.g. Poh and Kittler, "A unified framework for biometric expert fusion incorporating quality
-//! measures", IEEE TPAMI 34(1), 2012; the softmax makes the weights positive on any scale of quality.
+//! Source: quality-weighted late fusion, e.g. Poh and Kittler, "A unified framework for biometric
+//! expert fusion incorporating quality measures", IEEE TPAMI 34(1), 2012; the softmax makes the
+//! weights positive on any scale of quality.
 
 use fuseline_plugin::tiles::{Lane, Tile, TiledRule};
 use fuseline_plugin::{
@@ -16,7 +19,7 @@ use fuseline_plugin::{
     RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
 };
 
-/// How quality is standardised, and what is predicted where nothing is available.
+/// Standardisation of quality, and the prediction for rows without any modality.
 #[derive(Debug)]
 pub struct WeightedMean {
     quality: StandardQuality,

@@ -1,4 +1,4 @@
-//! What Slurm says of tasks that it ended: programs that answer as it does, and execute or do not.
+//! Slurm's reports of tasks that it ended: programs that answer as it does, and execute or do not.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -16,10 +16,10 @@ pub struct Client {
     child: Child,
     to_server: Option<ChildStdin>,
     from_server: Receiver<Value>,
-    /// What came while something else was waited for.
+    /// Messages received while something else was waited for.
     kept: Vec<Value>,
     requests: i64,
-    /// What the server answered to `initialize`.
+    /// The server's answer to `initialize`.
     pub initialized: Value,
 }
 
@@ -198,7 +198,7 @@ impl Client {
         self.exited()
     }
 
-    /// How the server ended.
+    /// Exit status of the server.
     pub fn exited(&mut self) -> ExitStatus {
         self.child.wait().expect("it was started")
     }

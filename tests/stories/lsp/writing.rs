@@ -1,4 +1,4 @@
-//! What the server offers to somebody who writes: completion, words, places, names, fixes.
+//! The server's help with writing: completion, words, places, names, fixes.
 
 use fuseline_tests::{Lab, root};
 use serde_json::{Value, json};

@@ -21,7 +21,7 @@ use super::{BATCH_ROWS, rows_of};
 use crate::error::ArtifactError;
 use crate::sequence::Sequence;
 
-/// What a file says of itself at its end.
+/// Reads the metadata at the end of a file.
 pub(super) fn load(bytes: &mut dyn Sequence) -> Result<ArrowReaderMetadata, ArtifactError> {
     let size = bytes.size();
     if size < FOOTER_SIZE as u64 {
@@ -88,7 +88,7 @@ pub(super) fn read(
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }
 
-/// Where a chunk begins and how long it is. Chunks come one after the other.
+/// Start and length of a chunk. Chunks come one after the other.
 fn place(
     chunk: &ColumnChunkMetaData,
     passed: u64,
@@ -108,7 +108,8 @@ fn place(
 
 /// A column on its way.
 enum Column {
-    /// Numbers of several groups: each is put behind the others while it is still near the processor.
+    /// Numbers of several groups: each is put behind the others while it is still near the
+    /// processor.
     Floats(Float64Builder),
     /// All else, and what comes in one piece.
     Pieces(Vec<ArrayRef>),

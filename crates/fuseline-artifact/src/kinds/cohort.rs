@@ -38,12 +38,12 @@ pub struct Cohort {
 }
 
 impl Cohort {
-    /// How many examples there are.
+    /// Number of examples.
     pub fn len(&self) -> usize {
         self.example_id.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.example_id.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What permuting quality did to each example.
+//! Effect of permuting quality on each example.
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array};
 
@@ -40,14 +40,14 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     optional_metadata: &[],
 };
 
-/// What permuting quality did to each example.
+/// Effect of permuting quality on each example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExampleEffects {
-    /// How many permutations were counted.
+    /// Number of permutations counted.
     pub permutations: u32,
     /// The example of each row.
     pub example_id: Texts,
-    /// Whether the Clean-Q decision is right.
+    /// True if the Clean-Q decision is right.
     pub clean_correct: Vec<bool>,
     /// Under how many permutations the decision is right.
     pub broken_correct: Vec<i64>,

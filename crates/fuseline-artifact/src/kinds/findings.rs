@@ -1,7 +1,7 @@
 //! One row of results a point.
 //!
-//! [`findings_columns!`](crate::findings_columns) is the one definition of the columns: schema, struct and codec come
-//! from it here, the row of a report in `fuseline-report`.
+//! [`findings_columns!`](crate::findings_columns) is the one definition of the columns: schema,
+//! struct and codec come from it here, the row of a report in `fuseline-report`.
 
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ use crate::schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, Met
 
 /// Calls a macro with the columns of findings that follow the axes, in their order.
 ///
-/// `columns`: name, type of a value, help. A type that is an `Option` may be missing. `by_modality`: the same of columns
-/// that there are once a modality, each an `Option<f64>`; their names begin with the name given.
+/// `columns`: name, type of a value, help. A type that is an `Option` may be missing.
+/// `by_modality`: the same of columns that there are once a modality, each an `Option<f64>`; their
+/// names begin with the name given.
 #[macro_export]
 macro_rules! findings_columns {
     ($callback:ident) => {
@@ -208,9 +209,9 @@ pub struct Findings {
     pub axes: Vec<String>,
     /// The modalities whose alignment is given.
     pub modalities: Vec<String>,
-    /// How the findings were tested, each as `name=value`.
+    /// Settings of the tests of the findings, each as `name=value`.
     pub settings: Vec<String>,
-    /// What paired comparisons of two findings need, where the table is of one.
+    /// Counts for paired comparisons of two findings, in a table of one finding.
     pub group_counts: Option<GroupCounts>,
     /// The rows.
     pub rows: Vec<Finding>,

@@ -65,7 +65,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FittedOn(Vec<u8>);
 
-/// Bytes of a digest that are kept of each example: two of a billion examples agree by chance once in 10^20 models.
+/// Bytes of a digest that are kept of each example: two of a billion examples agree by chance once
+/// in 10^20 models.
 const KEPT: usize = 16;
 
 impl FittedOn {
@@ -76,7 +77,7 @@ impl FittedOn {
         Self(kept.into_flattened())
     }
 
-    /// Whether the model was fitted on an example.
+    /// True if the model was fitted on an example.
     pub fn contains(&self, id: &str) -> bool {
         let (rows, _) = self.0.as_chunks::<KEPT>();
         rows.binary_search(&kept(id)).is_ok()
@@ -101,9 +102,9 @@ pub struct EmbeddingScale {
     pub excluded: Vec<String>,
     /// The mean of each column over the fitting rows: what a missing value becomes.
     pub mean: Vec<f64>,
-    /// What each column is divided by.
+    /// Divisor of each column.
     pub scale: Vec<f64>,
-    /// Whether the rule takes the columns as they are: mean 0 and scale 1, and no missing value.
+    /// True if the rule takes the columns as they are: mean 0 and scale 1, and no missing value.
     pub raw: bool,
 }
 
@@ -140,8 +141,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// The digest of what is frozen, which proves that the model stayed so: its bytes, and how its embeddings are
-    /// standardised where it takes any.
+    /// The digest of what is frozen, which proves that the model stayed so: its bytes, and how its
+    /// embeddings are standardised where it takes any.
     pub fn model_digest(&self) -> Digest {
         if self.embeddings.is_empty() {
             return Digest::of(&self.bytes);

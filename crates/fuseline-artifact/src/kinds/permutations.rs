@@ -48,7 +48,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     ],
 };
 
-/// Counts of right decisions under every permutation of quality. Counts, so that folds pool exactly.
+/// Counts of right decisions under every permutation of quality. Counts, so that folds pool
+/// exactly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Permutations {
     /// The names of the classes.
@@ -57,9 +58,9 @@ pub struct Permutations {
     pub model_digest: Digest,
     /// The fusion rule.
     pub plugin_id: String,
-    /// How quality was permuted.
+    /// Scheme by which quality was permuted.
     pub scheme: String,
-    /// Whether the rule declares that it reads quality.
+    /// True if the rule declares that it reads quality.
     pub reads_quality: Option<bool>,
     /// Test examples whose quality a permutation changes, on average.
     pub quality_moved: Option<f64>,
@@ -69,9 +70,9 @@ pub struct Permutations {
     pub permutation: Vec<i32>,
     /// The index of the true class.
     pub class: Vec<u32>,
-    /// How many test examples are of the class.
+    /// Number of test examples of the class.
     pub n: Vec<i64>,
-    /// How many of them were decided rightly.
+    /// Number of them that were decided rightly.
     pub correct: Vec<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! How reliable a modality is said to be.
+//! Stated reliability of a modality.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,7 +48,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     optional_metadata: &[],
 };
 
-/// Whether a quality is an estimate or a control.
+/// Nature of a quality: an estimate or a control.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -99,16 +99,16 @@ impl FromStr for Control {
     }
 }
 
-/// How reliable a modality is said to be, per example.
+/// Stated reliability of a modality, per example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality {
     /// The modality it is said of.
     pub modality: String,
-    /// What estimated it, such as `margin`.
+    /// Its estimator, such as `margin`.
     pub source: String,
-    /// Whether it is an estimate or a control.
+    /// Its nature: an estimate or a control.
     pub control: Control,
-    /// Whether it is a function of the evidence.
+    /// True if it is a function of the evidence.
     pub evidence_derived: bool,
     /// The example of each row.
     pub example_id: Texts,

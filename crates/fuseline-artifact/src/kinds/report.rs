@@ -11,7 +11,7 @@ use crate::kind::ArtifactKind;
 /// A document for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What the bytes are, such as `text/html`.
+    /// Media type of the bytes, such as `text/html`.
     pub media_type: String,
     /// The document.
     pub bytes: Vec<u8>,

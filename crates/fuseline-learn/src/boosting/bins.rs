@@ -8,7 +8,8 @@ pub(super) struct Bins {
     /// Bin of each value, column-major.
     codes: Vec<u8>,
     count: usize,
-    /// Increasing thresholds by column: a value is in bin b when thresholds[b - 1] < value <= thresholds[b].
+    /// Increasing thresholds by column: a value is in bin b when thresholds[b - 1] < value <=
+    /// thresholds[b].
     thresholds: Vec<Vec<f64>>,
 }
 
@@ -67,7 +68,8 @@ fn cuts(mut weighted: Vec<(f64, f64)>, max_bins: usize) -> Vec<f64> {
     cuts
 }
 
-/// The max_bins - 1 inner quantiles of the weighted distribution, the averaged inverted distribution function.
+/// The max_bins - 1 inner quantiles of the weighted distribution, the averaged inverted
+/// distribution function.
 fn quantiles(sorted: &[(f64, f64)], max_bins: usize) -> Vec<f64> {
     let mut running = 0.0;
     let below: Vec<f64> = sorted

@@ -128,7 +128,8 @@ impl<'a> Grower<'a> {
         }
     }
 
-    /// Brings the rows that go left to the front, both sides in their old order; returns how many they are.
+    /// Brings the rows that go left to the front, both sides in their old order; returns how many
+    /// they are.
     fn partition(&mut self, start: usize, end: usize, split: &Split) -> usize {
         let codes = self.bins.codes(split.column);
         let rows = &mut self.rows[start..end];

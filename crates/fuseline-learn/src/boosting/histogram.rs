@@ -3,7 +3,7 @@
 use super::Options;
 use super::bins::Bins;
 
-/// What is known of the rows of one bin, or of one node.
+/// Sums over the rows of one bin, or of one node.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sums {
     pub gradient: f64,
@@ -92,7 +92,8 @@ impl Histogram {
 
     /// The cut of the largest gain above 0; of equal gains the first column and the first bin.
     ///
-    /// The children must have the least rows and the least hessian. `value` is the node's own value, 0 at the root.
+    /// The children must have the least rows and the least hessian. `value` is the node's own
+    /// value, 0 at the root.
     pub fn best_split(
         &self,
         bins: &Bins,

@@ -12,7 +12,8 @@ fn a_temperature_never_changes_a_decision_and_one_changes_nothing() {
 
 #[test]
 fn overconfident_evidence_is_cooled_to_its_accuracy() {
-    // Certain to 0.99, right three times in four: with two classes one temperature can say exactly 0.75.
+    // Certain to 0.99, right three times in four: with two classes one temperature can say exactly
+    // 0.75.
     let p = [0.99, 0.01].repeat(4);
     let p = [p.clone(), p.iter().rev().copied().collect()].concat();
     let labels = [0, 0, 0, 1, 1, 1, 1, 0];

@@ -7,7 +7,7 @@ use crate::input::Labelled;
 pub(super) struct Grower<'a, D> {
     data: &'a Labelled<'a>,
     draw: &'a mut D,
-    /// How often each row was drawn; its weight where none are drawn.
+    /// Number of times that each row was drawn; its weight where none are drawn.
     weights: Vec<f64>,
     /// The rows that were drawn; each node has a run of them.
     rows: Vec<usize>,
@@ -30,7 +30,7 @@ struct Pending {
 struct Split {
     column: usize,
     threshold: f64,
-    /// What grows as the impurity of the children falls.
+    /// A score that grows as the impurity of the children falls.
     score: f64,
 }
 
@@ -91,7 +91,8 @@ impl<'a, D: FnMut(usize) -> usize> Grower<'a, D> {
         totals
     }
 
-    /// The split of least impurity among columns drawn at random; of more columns while all drawn ones are constant.
+    /// The split of least impurity among columns drawn at random; of more columns while all drawn
+    /// ones are constant.
     fn best_split(&mut self, start: usize, end: usize, totals: &[f64]) -> Option<Split> {
         let pure = totals.iter().filter(|total| **total > 0.0).count() < 2;
         if pure || end - start < 2 * self.min_rows_per_leaf {
@@ -137,7 +138,8 @@ impl<'a, D: FnMut(usize) -> usize> Grower<'a, D> {
             if value >= pair[1].0 || rows_left.min(rows_right) < self.min_rows_per_leaf {
                 continue;
             }
-            // Least weighted Gini impurity is the largest sum of squared class weights over the weight of each side.
+            // Least weighted Gini impurity is the largest sum of squared class weights over the
+            // weight of each side.
             let right_weight = whole - left_weight;
             let square = |sum: f64, side: f64| sum + side * side;
             let left_squares = left.iter().copied().fold(0.0, square);
@@ -154,7 +156,8 @@ impl<'a, D: FnMut(usize) -> usize> Grower<'a, D> {
         best
     }
 
-    /// Moves the rows at most at the threshold to the front of the run, in order; says where the others begin.
+    /// Moves the rows at most at the threshold to the front of the run, in order; says where the
+    /// others begin.
     fn part(&mut self, start: usize, end: usize, column: usize, threshold: f64) -> usize {
         let goes_left = |row: usize| self.data.rows[row * self.data.width + column] <= threshold;
         let (left, right): (Vec<usize>, Vec<usize>) =
@@ -166,7 +169,8 @@ impl<'a, D: FnMut(usize) -> usize> Grower<'a, D> {
     }
 }
 
-/// How often each row is drawn in as many draws as there are rows, each row in proportion to its weight.
+/// Number of times that each row is drawn in as many draws as there are rows, each row in
+/// proportion to its weight.
 fn sample(weights: &[f64], draw: &mut impl FnMut(usize) -> usize) -> Vec<f64> {
     /// As fine as a double is.
     const GRAINS: usize = 1 << 53;

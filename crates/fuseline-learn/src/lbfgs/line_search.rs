@@ -1,6 +1,7 @@
 //! The line search of More and Thuente: sufficient decrease and a slope that has flattened.
 //!
-//! Constants, and the test that ends a search in a narrow interval, are those that L-BFGS-B calls it with.
+//! Constants, and the test that ends a search in a narrow interval, are those that L-BFGS-B calls
+//! it with.
 
 /// Share of the initial slope that the value must have fallen by for each unit of the step.
 const DECREASE: f64 = 1e-3;
@@ -28,7 +29,7 @@ impl Trial {
     }
 }
 
-/// What follows from a trial.
+/// Next move after a trial.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Verdict {
     /// The trial satisfies both conditions.
@@ -50,7 +51,7 @@ pub(super) struct Search {
     /// The other end.
     other: Trial,
     bracketed: bool,
-    /// Whether no step has yet satisfied the decrease with a slope that rises.
+    /// True until a step has satisfied the decrease with a slope that rises.
     first_stage: bool,
     /// Bounds of the next step.
     bounds: (f64, f64),
@@ -63,7 +64,8 @@ impl Search {
     pub fn new(start: Trial, first: f64) -> Self {
         Self {
             start,
-            // Near the minimum values differ by rounding alone; there the slope decides (Hager and Zhang 2005).
+            // Near the minimum values differ by rounding alone; there the slope decides (Hager and
+            // Zhang 2005).
             rounding: ROUNDING * start.value.abs(),
             best: start,
             other: start,
@@ -96,8 +98,8 @@ impl Search {
         if trial.step >= LONGEST && falls && trial.slope <= tilt {
             return Verdict::Accept;
         }
-        // As long as values are lower but not low enough, the interval is that of the function less the line of
-        // sufficient decrease.
+        // As long as values are lower but not low enough, the interval is that of the function less
+        // the line of sufficient decrease.
         let tilt =
             if self.first_stage && trial.value <= self.best.value && !falls { tilt } else { 0.0 };
         let next = self.narrow(trial, tilt);

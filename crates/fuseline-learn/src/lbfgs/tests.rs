@@ -52,7 +52,8 @@ fn values_that_are_not_finite_are_uphill() {
 
 #[test]
 fn a_floor_of_rounding_is_reported_as_stagnation() {
-    // The constant hides every change of the value below 1e-4, and the gradient cannot reach 0 on the grid.
+    // The constant hides every change of the value below 1e-4, and the gradient cannot reach 0 on
+    // the grid.
     let drowned = |x: &[f64], gradient: &mut [f64]| {
         let off = x[0] - 0.1;
         gradient[0] = if off >= 0.0 { off + 1e-3 } else { off - 1e-3 };

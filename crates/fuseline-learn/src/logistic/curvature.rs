@@ -1,4 +1,5 @@
-//! Solves with one block of the Hessian: the identity over the coefficients, plus X' D X, with a free intercept.
+//! Solves with one block of the Hessian: the identity over the coefficients, plus X' D X, with a
+//! free intercept.
 
 use crate::input::Labelled;
 use crate::linear::{Cholesky, add_scaled, dot};
@@ -6,7 +7,7 @@ use crate::linear::{Cholesky, add_scaled, dot};
 /// Rows that are added to the curvature at once, so that the matrix is walked a fraction as often.
 const ROWS: usize = 4;
 
-/// What is the same for all blocks and steps.
+/// Shape of the data, the same for all blocks and steps.
 #[derive(Debug)]
 pub(super) enum Shape {
     /// At least as many rows as columns: matrices are of width + 1.
@@ -42,7 +43,7 @@ pub(super) enum Block {
         factor: Cholesky,
         root: Vec<f64>,
         z: Vec<f64>,
-        /// What is left of the intercept's curvature, 1' E z.
+        /// Remaining curvature of the intercept, 1' E z.
         intercept: f64,
     },
 }
@@ -93,7 +94,8 @@ fn tall(data: &Labelled<'_>, curvature: &[f64]) -> Cholesky {
     Cholesky::factor(matrix, size)
 }
 
-/// Adds the weighted outer products of up to [`ROWS`] rows, each followed by a 1, to the lower triangle.
+/// Adds the weighted outer products of up to [`ROWS`] rows, each followed by a 1, to the lower
+/// triangle.
 fn add_rows(matrix: &mut [f64], size: usize, rows: &[f64], weights: &[f64]) {
     let width = size - 1;
     if let ([a, b, c, d], [wa, wb, wc, wd]) =

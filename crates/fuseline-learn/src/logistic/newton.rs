@@ -1,7 +1,8 @@
-//! Newton's method: exact steps for two classes, conjugate gradients over the class blocks for more.
+//! Newton's method: exact steps for two classes, conjugate gradients over the class blocks for
+//! more.
 //!
-//! The Hessian's diagonal blocks are factored each step and precondition the conjugate gradients; with one block that
-//! is the whole Hessian, and the iteration only refines the solution.
+//! The Hessian's diagonal blocks are factored each step and precondition the conjugate gradients;
+//! with one block that is the whole Hessian, and the iteration only refines the solution.
 
 use super::curvature::{Block, Shape};
 use super::{LogisticError, Options};
@@ -10,8 +11,9 @@ use crate::input::Labelled;
 use crate::linear::{add_scaled, dot, max_abs};
 use crate::link;
 
-/// Residual of a Newton system, against its right-hand side, at which its solution is good enough: the gradient against
-/// its scale, within these bounds, so that early steps are cheap and late ones still converge quadratically.
+/// Residual of a Newton system, against its right-hand side, at which its solution is good enough:
+/// the gradient against its scale, within these bounds, so that early steps are cheap and late ones
+/// still converge quadratically.
 const SYSTEM: (f64, f64) = (1e-6, 0.1);
 /// A gradient that rounding keeps from the tolerance is accepted below this times its scale.
 const FLOOR: f64 = 1e-8;
@@ -26,7 +28,8 @@ struct Losses {
     probabilities: Vec<f64>,
 }
 
-/// Coefficients and intercept of each block, one after the other, at the minimum or as near as the search came.
+/// Coefficients and intercept of each block, one after the other, at the minimum or as near as the
+/// search came.
 ///
 /// `go_on` is asked before each step; false ends the search with an error.
 pub(super) fn minimise(
@@ -96,8 +99,9 @@ fn scores(data: &Labelled<'_>, parameters: &[f64]) -> Vec<f64> {
 fn losses(data: &Labelled<'_>, weights: &[f64], scores: &[f64]) -> Losses {
     let blocks = data.blocks();
     let mut probabilities = scores.to_vec();
-    // The total with what its rounding lost: near the minimum a search compares totals that differ in their last digits,
-    // and the rounding of a plain sum over many rows would hide that a step is good.
+    // The total with what its rounding lost: near the minimum a search compares totals that differ
+    // in their last digits, and the rounding of a plain sum over many rows would hide that a step
+    // is good.
     let (mut total, mut lost) = (0.0, 0.0);
     for ((row, &label), weight) in
         probabilities.chunks_exact_mut(blocks).zip(data.labels).zip(weights)
@@ -186,8 +190,8 @@ fn hessian_times(
     product
 }
 
-/// Minus the inverse Hessian times the gradient, by preconditioned conjugate gradients, to a residual of that share of
-/// the gradient.
+/// Minus the inverse Hessian times the gradient, by preconditioned conjugate gradients, to a
+/// residual of that share of the gradient.
 fn direction(
     data: &Labelled<'_>,
     shape: &Shape,

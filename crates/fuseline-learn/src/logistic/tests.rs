@@ -165,7 +165,8 @@ fn parts_make_the_same_model_or_are_refused() {
 
 #[test]
 fn many_rows_take_no_more_steps_than_few() {
-    // Of seeds at which the rounding of a plain sum of all losses is larger than what the last step gains.
+    // Of seeds at which the rounding of a plain sum of all losses is larger than what the last step
+    // gains.
     let steps = |count: usize, seed: u64| {
         let tails = noise(count * 5, 100 + seed);
         let rows: Vec<f64> = noise(count * 5, 200 + seed)

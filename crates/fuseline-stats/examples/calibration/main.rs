@@ -1,4 +1,5 @@
-//! The calibration table of `docs/method.md`: `cargo run -p fuseline-stats --example calibration [SEEDS [what-for]]`.
+//! The calibration table of `docs/method.md`:
+//! `cargo run -p fuseline-stats --example calibration [SEEDS [what-for]]`.
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 #![expect(clippy::unwrap_used, reason = "the simulated studies are well formed")]
 
@@ -16,7 +17,7 @@ const SCHEMES: [Scheme; 5] = [
     Scheme::ConditionalResidual,
 ];
 
-/// What each scheme says of qualities whose nature is known.
+/// Results of each scheme for qualities of known nature.
 fn what_for(base: Design, seeds: u64) {
     println!("What quality is used for, {seeds} seeds, 199 permutations: p <= 0.05, mean gap\n");
     let names: Vec<&str> = SCHEMES.iter().map(|scheme| scheme.name()).collect();

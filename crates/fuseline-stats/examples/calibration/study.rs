@@ -1,4 +1,5 @@
-//! One simulated study whose truth is known: experts, a fusion rule that weighs by quality, the diagnostic.
+//! One simulated study whose truth is known: experts, a fusion rule that weighs by quality, the
+//! diagnostic.
 
 use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::evidence::{confidence, margin};
@@ -15,22 +16,24 @@ const STRENGTHS: [f64; MODALITIES] = [1.4, 1.0, 0.8];
 /// Number of modalities.
 pub const MODALITIES: usize = 3;
 
-/// What quality is made of.
+/// Composition of quality.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quality {
     /// Standard normal noise, plus this times whether the expert is right; 0 is the null.
     Aligned(f64),
-    /// Noise whose groups differ, with this share of its variance between groups: unrelated to what is right.
+    /// Noise whose groups differ, with this share of its variance between groups: unrelated to what
+    /// is right.
     Clustered(f64),
     /// The margin of the expert's own probabilities: a function of what a permutation holds fixed.
     Margin,
     /// Standard normal noise, plus this times the margin in units of about its standard deviation.
     NoisyMargin(f64),
-    /// Standard normal noise, plus this for class 1 and less this for class 0, whichever expert is right.
+    /// Standard normal noise, plus this for class 1 and less this for class 0, whichever expert is
+    /// right.
     ClassCue(f64),
 }
 
-/// How a study is made.
+/// Design of a simulated study.
 #[derive(Debug, Clone, Copy)]
 pub struct Design {
     /// Examples.
@@ -39,12 +42,12 @@ pub struct Design {
     pub groups: usize,
     /// Share of the variance of an expert's error that is between groups.
     pub clustering: f64,
-    /// What quality is made of.
+    /// Composition of quality.
     pub quality: Quality,
-    /// Whether all examples of a group have the same label, as when a person has a diagnosis.
+    /// True if all examples of a group have the same label, as when a person has a diagnosis.
     pub label_by_group: bool,
-    /// How much the rule adds of the mean quality, less its mean over rows, to the probability of class 1: a rule that only
-    /// weighs cannot use quality that tells of the label.
+    /// Factor by which the rule adds the mean quality, less its mean over rows, to the probability
+    /// of class 1: a rule that only weighs cannot use quality that tells of the label.
     pub cue: f64,
 }
 
@@ -119,7 +122,7 @@ impl Study {
         study
     }
 
-    /// What a rule makes of quality: weights, and what it adds.
+    /// Terms that a rule computes from quality: weights, and an addend.
     fn read(&self, quality: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let mean = quality.iter().sum::<f64>() / quality.len() as f64;
         let cue = quality
@@ -155,7 +158,7 @@ impl Study {
         Rows { modalities: MODALITIES, available, group: Some(&self.group), stratum, digest: b"" }
     }
 
-    /// Whether each decision is right when row i takes the quality of row `index[i]`.
+    /// Correctness of each decision when row i takes the quality of row `index[i]`.
     fn right(&self, index: impl Iterator<Item = usize>) -> Vec<bool> {
         self.right_by(index, &self.weight, &self.cue)
     }
@@ -277,7 +280,8 @@ pub fn rejections(
 pub struct Rejections {
     /// Seeds that reject at each level.
     pub counts: Vec<u64>,
-    /// As many were to be expected if ties were ordered at random and not all counted against Clean-Q.
+    /// As many were to be expected if ties were ordered at random and not all counted against
+    /// Clean-Q.
     pub randomised: Vec<f64>,
     /// The mean gap.
     pub gap: f64,
@@ -288,9 +292,9 @@ pub struct Tested {
     pub test: PermutationTest,
     /// Balanced accuracy under each permutation.
     pub values: Vec<f64>,
-    /// Whether each row is right under Clean-Q.
+    /// Correctness of each row under Clean-Q.
     pub clean: Vec<bool>,
-    /// How often each row is right under Broken-Q.
+    /// Share of Broken-Q decisions that are right, by row.
     pub share: Vec<f64>,
 }
 
@@ -300,7 +304,8 @@ pub fn true_gap(design: &Design) -> f64 {
     Study::draw(&large, u64::MAX).test(Scheme::Joint, 1).test.gap
 }
 
-/// How often each kind of interval holds the true gap, and how often the percentile one lies within plus or minus it.
+/// Counts of intervals of each kind that hold the true gap, and of percentile ones that lie within
+/// plus or minus it.
 pub struct Coverage {
     /// The true gap.
     pub truth: f64,

@@ -29,7 +29,8 @@ pub enum ClassSumsError {
     },
 }
 
-/// Rows, and rows decided right, by group and class: what a balanced accuracy needs, in O(groups * classes).
+/// Rows, and rows decided right, by group and class: what a balanced accuracy needs, in O(groups *
+/// classes).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassSums {
     classes: usize,
@@ -38,11 +39,12 @@ pub struct ClassSums {
 }
 
 impl ClassSums {
-    /// Sums n rows: `correct` is 1 where the decision is right and 0 where not, or the share of permutations under
-    /// which it is right.
+    /// Sums n rows: `correct` is 1 where the decision is right and 0 where not, or the share of
+    /// permutations under which it is right.
     ///
-    /// Balanced accuracy is linear in these shares, so the balanced accuracy of their sums is the mean of those of the
-    /// permutations. Errors when lengths differ, or a group or label is out of range.
+    /// Balanced accuracy is linear in these shares, so the balanced accuracy of their sums is the
+    /// mean of those of the permutations. Errors when lengths differ, or a group or label is out of
+    /// range.
     pub fn of(
         group: &[u32],
         groups: usize,
@@ -71,7 +73,8 @@ impl ClassSums {
         Ok(Self { classes, sums })
     }
 
-    /// Sums that were counted elsewhere: groups x classes. Errors when the lengths differ or hold no whole group.
+    /// Sums that were counted elsewhere: groups x classes. Errors when the lengths differ or hold
+    /// no whole group.
     pub fn from_counts(
         classes: usize,
         rows: &[u32],
@@ -90,7 +93,8 @@ impl ClassSums {
 
     /// Balanced accuracy of the sample in which group g occurs `multiplicity[g]` times.
     ///
-    /// A class without rows in the sample is left out of the mean of recalls; without any row the value is NaN.
+    /// A class without rows in the sample is left out of the mean of recalls; without any row the
+    /// value is NaN.
     #[must_use]
     pub fn balanced_accuracy(&self, multiplicity: &[u32]) -> f64 {
         let (mut sum, mut present) = (0.0, 0_u32);
@@ -109,7 +113,7 @@ impl ClassSums {
         sum / f64::from(present)
     }
 
-    /// How many groups there are.
+    /// Number of groups.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.sums.len() / self.classes.max(1)
@@ -127,7 +131,8 @@ impl ClassSums {
             .collect()
     }
 
-    /// Mean of recalls of groups with weights and of one more group, of so many rows a class, at each of two values.
+    /// Mean of recalls of groups with weights and of one more group, of so many rows a class, at
+    /// each of two values.
     ///
     /// A class without rows is left out of the mean.
     pub(crate) fn weighted(

@@ -3,7 +3,8 @@ use super::*;
 const YES: bool = true;
 const NO: bool = false;
 
-/// Six rows of two modalities; the second is missing in rows 2 and 5, where it would have been right.
+/// Six rows of two modalities; the second is missing in rows 2 and 5, where it would have been
+/// right.
 fn experts() -> Experts<'static> {
     Experts {
         modalities: 2,

@@ -4,7 +4,8 @@ use super::{MetricError, classes, length};
 
 /// Recall of each class from its counts; none for a class without rows.
 ///
-/// `rows` and `correct`: one count a class. Errors when the lengths differ or more rows are right than there are.
+/// `rows` and `correct`: one count a class. Errors when the lengths differ or more rows are right
+/// than there are.
 pub fn recalls(rows: &[u64], correct: &[u64]) -> Result<Vec<Option<f64>>, MetricError> {
     length("correct", rows.len(), correct.len())?;
     let recall = |(class, (&rows, &correct)): (usize, (&u64, &u64))| {
@@ -16,10 +17,11 @@ pub fn recalls(rows: &[u64], correct: &[u64]) -> Result<Vec<Option<f64>>, Metric
     rows.iter().zip(correct).enumerate().map(recall).collect()
 }
 
-/// Balanced accuracy: the mean recall of the classes that have rows, as scikit-learn's `balanced_accuracy_score`.
+/// Balanced accuracy: the mean recall of the classes that have rows, as scikit-learn's
+/// `balanced_accuracy_score`.
 ///
-/// `rows` and `correct`: one count a class, pooled over folds by adding. Errors as [`recalls`], and when no class has
-/// rows.
+/// `rows` and `correct`: one count a class, pooled over folds by adding. Errors as [`recalls`], and
+/// when no class has rows.
 pub fn balanced_accuracy(rows: &[u64], correct: &[u64]) -> Result<f64, MetricError> {
     let (mut sum, mut present) = (0.0, 0_u32);
     for recall in recalls(rows, correct)?.into_iter().flatten() {
@@ -47,7 +49,8 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Counts n labels against n decisions. Errors when the lengths differ or a value is no class number.
+    /// Counts n labels against n decisions. Errors when the lengths differ or a value is no class
+    /// number.
     pub fn of(labels: &[u32], decisions: &[u32], class_count: usize) -> Result<Self, MetricError> {
         length("decisions", labels.len(), decisions.len())?;
         classes("label", labels, class_count)?;

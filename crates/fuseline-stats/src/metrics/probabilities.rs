@@ -2,7 +2,8 @@
 
 use super::{MetricError, classes, length};
 
-/// The class of the largest probability; the lowest of equals; 0 when there is none. NaN never wins.
+/// The class of the largest probability; the lowest of equals; 0 when there is none. NaN never
+/// wins.
 #[must_use]
 pub fn decision(probabilities: &[f64]) -> u32 {
     let mut best = (0_u32, f64::NEG_INFINITY);
@@ -37,8 +38,8 @@ fn check(probabilities: &[f64], labels: &[u32]) -> Result<usize, MetricError> {
 
 /// Mean of -ln p(label), in nats, with p of at least 2^-52 as in scikit-learn's `log_loss`.
 ///
-/// `probabilities`: n rows by classes, row-major. Errors when there are no rows, a shape or label is wrong, or a
-/// probability is NaN.
+/// `probabilities`: n rows by classes, row-major. Errors when there are no rows, a shape or label
+/// is wrong, or a probability is NaN.
 pub fn log_loss(probabilities: &[f64], labels: &[u32]) -> Result<f64, MetricError> {
     let class_count = check(probabilities, labels)?;
     let rows = probabilities.chunks_exact(class_count).zip(labels);
@@ -49,7 +50,8 @@ pub fn log_loss(probabilities: &[f64], labels: &[u32]) -> Result<f64, MetricErro
 
 /// Mean over rows of sum_k (p_k - [label = k])^2, 0 to 2 (Brier 1950).
 ///
-/// For two classes that is twice the one-sided score that some give. Shapes and errors as [`log_loss`].
+/// For two classes that is twice the one-sided score that some give. Shapes and errors as
+/// [`log_loss`].
 pub fn brier(probabilities: &[f64], labels: &[u32]) -> Result<f64, MetricError> {
     let class_count = check(probabilities, labels)?;
     let mut sum = 0.0;
@@ -62,13 +64,15 @@ pub fn brier(probabilities: &[f64], labels: &[u32]) -> Result<f64, MetricError> 
     Ok(sum / labels.len() as f64)
 }
 
-/// Total variation between two distributions over the same classes: half the sum of |p_k - q_k|, 0 to 1.
+/// Total variation between two distributions over the same classes: half the sum of |p_k - q_k|, 0
+/// to 1.
 #[must_use]
 pub fn total_variation(p: &[f64], q: &[f64]) -> f64 {
     0.5 * p.iter().zip(q).map(|(p, q)| (p - q).abs()).sum::<f64>()
 }
 
-/// Mean total variation of n rows by `class_count`. Errors when there are no rows or the shapes differ.
+/// Mean total variation of n rows by `class_count`. Errors when there are no rows or the shapes
+/// differ.
 pub fn mean_total_variation(
     before: &[f64],
     after: &[f64],

@@ -23,7 +23,8 @@ pub fn mid_ranks(values: &[f64]) -> Result<Vec<f64>, MetricError> {
 
 /// Chance that a positive row scores above a negative one, ties half (Mann and Whitney 1947).
 ///
-/// `scores` and `positive`: n each. Errors when the lengths differ, a score is NaN, or all rows are of one kind.
+/// `scores` and `positive`: n each. Errors when the lengths differ, a score is NaN, or all rows are
+/// of one kind.
 pub fn auroc(scores: &[f64], positive: &[bool]) -> Result<f64, MetricError> {
     length("positive", scores.len(), positive.len())?;
     let ranks = mid_ranks(scores)?;
@@ -44,8 +45,9 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Result<f64, MetricError> {
 
 /// Mean over classes of the AUROC of a class's probability for being that class.
 ///
-/// `probabilities`: n rows by `class_count`, row-major. Two classes give the AUROC of class 1. scikit-learn's
-/// `roc_auc_score(multi_class="ovr", average="macro")`. Errors when a shape or label is wrong, or a class is absent.
+/// `probabilities`: n rows by `class_count`, row-major. Two classes give the AUROC of class 1.
+/// scikit-learn's `roc_auc_score(multi_class="ovr", average="macro")`. Errors when a shape or label
+/// is wrong, or a class is absent.
 pub fn auroc_one_against_rest(
     probabilities: &[f64],
     labels: &[u32],
@@ -66,8 +68,8 @@ pub fn auroc_one_against_rest(
     }
 }
 
-/// Spearman's rank correlation, ties by mid-ranks. Errors when the lengths differ, a value is NaN, there are fewer
-/// than two rows, or a side is constant.
+/// Spearman's rank correlation, ties by mid-ranks. Errors when the lengths differ, a value is NaN,
+/// there are fewer than two rows, or a side is constant.
 pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
     length("y", x.len(), y.len())?;
     let (x, y) = (mid_ranks(x)?, mid_ranks(y)?);

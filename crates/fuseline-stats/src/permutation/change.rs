@@ -1,15 +1,17 @@
-//! How likely a permutation is to change what a row's quality is.
+//! Probability that a permutation changes the quality of a row.
 
 use std::collections::BTreeMap;
 
 use super::{PermutationError, Permuter, Rows, Scheme, check_quality};
 
 impl Permuter {
-    /// The chance of each row to get another quality than its own, over all permutations of the scheme.
+    /// The chance of each row to get another quality than its own, over all permutations of the
+    /// scheme.
     ///
-    /// `key`: the quality of a row in a column, whatever tells equal qualities from others. Rows that share a stratum
-    /// with equal qualities only have chance 0: they cannot show what quality does, however many they are. The mean over
-    /// rows is the share of qualities that a permutation changes.
+    /// `key`: the quality of a row in a column, whatever tells equal qualities from others. Rows
+    /// that share a stratum with equal qualities only have chance 0: they cannot show what quality
+    /// does, however many they are. The mean over rows is the share of qualities that a permutation
+    /// changes.
     #[must_use]
     pub fn change_chances<K: Ord>(&self, key: impl Fn(usize, u32) -> K) -> Vec<f64> {
         let mut kept = vec![1.0; self.count];
@@ -19,8 +21,8 @@ impl Permuter {
                 for &row in rows {
                     *equal.entry(key(column, row)).or_default() += 1;
                 }
-                // In a permutation every row of the stratum, itself included, is as likely to give its quality; in a
-                // derangement every other row is.
+                // In a permutation every row of the stratum, itself included, is as likely to give
+                // its quality; in a derangement every other row is.
                 let own = u32::from(self.scheme == Scheme::Derangement && rows.len() > 1);
                 let others = rows.len() as f64 - f64::from(own);
                 for &row in rows {
@@ -33,7 +35,8 @@ impl Permuter {
     }
 }
 
-/// The chance of each row that exchanging the qualities of its available modalities changes them, over all orders.
+/// The chance of each row that exchanging the qualities of its available modalities changes them,
+/// over all orders.
 ///
 /// `quality`: n rows by modalities, row-major. Errors when the lengths differ.
 pub fn swap_change_chances(quality: &[f64], rows: &Rows<'_>) -> Result<Vec<f64>, PermutationError> {

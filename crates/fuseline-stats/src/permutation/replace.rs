@@ -5,9 +5,9 @@ use crate::streams::Stream;
 
 /// Quality after each row's available modalities have exchanged theirs at random: draw `number`.
 ///
-/// `quality`: n rows by modalities, row-major. Every order of a row's available modalities is equally likely,
-/// independently by row, so the set of a row's qualities stays and which modality each speaks of is lost. Errors when
-/// the lengths differ.
+/// `quality`: n rows by modalities, row-major. Every order of a row's available modalities is
+/// equally likely, independently by row, so the set of a row's qualities stays and which modality
+/// each speaks of is lost. Errors when the lengths differ.
 pub fn modality_swap(
     quality: &[f64],
     rows: &Rows<'_>,
@@ -35,10 +35,11 @@ pub fn modality_swap(
     Ok(swapped)
 }
 
-/// Quality with each modality's replaced by its mean over the rows where it is available, summed in row order.
+/// Quality with each modality's replaced by its mean over the rows where it is available, summed in
+/// row order.
 ///
-/// `quality`: n rows by modalities, row-major; where a modality is unavailable the value stays. Errors when the lengths
-/// differ.
+/// `quality`: n rows by modalities, row-major; where a modality is unavailable the value stays.
+/// Errors when the lengths differ.
 pub fn constant(quality: &[f64], rows: &Rows<'_>) -> Result<Vec<f64>, PermutationError> {
     check_quality(quality, rows)?;
     let mut levelled = quality.to_vec();

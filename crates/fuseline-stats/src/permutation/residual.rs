@@ -2,14 +2,16 @@
 
 use super::PermutationError;
 
-/// Residuals whose standard deviation is at most this share of that of quality are rounding, or what the penalty of the
-/// regression leaves, and count as 0: the evidence tells all of the quality but a millionth of its variance.
+/// Residuals whose standard deviation is at most this share of that of quality are rounding, or
+/// what the penalty of the regression leaves, and count as 0: the evidence tells all of the quality
+/// but a millionth of its variance.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// Quality in two parts: what the evidence lets expect, and what is left.
 ///
-/// Under [`super::Scheme::ConditionalResidual`] a row keeps the first and gets the second of another row, as in Freedman and
-/// Lane (1983): a permutation then makes no pair of evidence and quality that could not occur.
+/// Under [`super::Scheme::ConditionalResidual`] a row keeps the first and gets the second of
+/// another row, as in Freedman and Lane (1983): a permutation then makes no pair of evidence and
+/// quality that could not occur.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Residuals {
     modalities: usize,
@@ -19,9 +21,11 @@ pub struct Residuals {
 }
 
 impl Residuals {
-    /// Parts `quality` into `expected` and the rest; all are n rows by modalities. Only values of `available` cells count.
+    /// Parts `quality` into `expected` and the rest; all are n rows by modalities. Only values of
+    /// `available` cells count.
     ///
-    /// Where the rest of a modality is negligible, it is 0: nothing of its quality moves. Errors when the lengths differ.
+    /// A negligible rest of a modality is 0: nothing of its quality moves. Errors when the lengths
+    /// differ.
     pub fn new(
         modalities: usize,
         available: &[bool],
@@ -48,13 +52,14 @@ impl Residuals {
         Ok(Self { modalities, expected, residual, quality: quality.to_vec() })
     }
 
-    /// What is left of a row's quality.
+    /// Residual of a row's quality.
     #[must_use]
     pub fn residual(&self, row: u32, modality: usize) -> f64 {
         self.residual[row as usize * self.modalities + modality]
     }
 
-    /// Quality in which row i has the residuals of row `index[i]` in the modalities that are `chosen`: n rows by modalities.
+    /// Quality in which row i has the residuals of row `index[i]` in the modalities that are
+    /// `chosen`: n rows by modalities.
     #[must_use]
     pub fn exchange(&self, index: &[u32], chosen: &[bool]) -> Vec<f64> {
         let mut quality = self.quality.clone();

@@ -1,6 +1,6 @@
 //! The schemes and what each needs to know of the rows.
 
-/// How rows of quality are permuted across test examples.
+/// Scheme by which rows of quality are permuted across test examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
     /// A row's qualities move together, among the rows with the same modalities available.
@@ -9,19 +9,20 @@ pub enum Scheme {
     PerModality,
     /// As joint, within the row's group.
     WithinGroup,
-    /// The qualities of whole groups: rows of a group take those of another group of as many rows with the same
-    /// modalities available, each row that of the row in its place.
+    /// The qualities of whole groups: rows of a group take those of another group of as many rows
+    /// with the same modalities available, each row that of the row in its place.
     WholeGroups,
     /// As joint, within the row's stratum of evidence confidence.
     Conditional,
-    /// As joint, and no row keeps its own quality, but for a row that is alone with its availability. Derangements are no
-    /// group of permutations: an effect size, without a p-value.
+    /// As joint, and no row keeps its own quality, but for a row that is alone with its
+    /// availability. Derangements are no group of permutations: an effect size, without a p-value.
     Derangement,
     /// As joint, among the rows of the same label.
     WithinClass,
     /// As joint, among the rows whose available experts are right and wrong alike.
     WithinCorrect,
-    /// As joint, and what moves is the residual of quality given the evidence: see [`super::Residuals`].
+    /// As joint, and what moves is the residual of quality given the evidence: see
+    /// [`super::Residuals`].
     ConditionalResidual,
 }
 
@@ -55,7 +56,8 @@ impl Scheme {
         }
     }
 
-    /// The name of the strata that the rows must be given, if the scheme exchanges quality within some.
+    /// The name of the strata that the rows must be given, if the scheme exchanges quality within
+    /// some.
     #[must_use]
     pub fn strata(self) -> Option<&'static str> {
         match self {
@@ -67,27 +69,30 @@ impl Scheme {
         }
     }
 
-    /// Whether rows exchange quality across groups one at a time: as if rows of a group had nothing in common.
+    /// True if rows exchange quality across groups one at a time: as if rows of a group had nothing
+    /// in common.
     #[must_use]
     pub fn parts_groups(self) -> bool {
         !matches!(self, Self::WithinGroup | Self::WholeGroups)
     }
 
-    /// Whether the strata come from labels of the very rows that are permuted.
+    /// True if the strata come from labels of the very rows that are permuted.
     #[must_use]
     pub fn reads_labels(self) -> bool {
         matches!(self, Self::WithinClass | Self::WithinCorrect)
     }
 }
 
-/// What may be done to quality: a permutation across examples, or one of two other breaks.
+/// Intervention on quality: a permutation across examples, or one of two other breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Intervention {
     /// Quality moves across examples: see [`super::Permuter`].
     Permutation(Scheme),
-    /// Within each example quality moves across its available modalities: see [`super::modality_swap`].
+    /// Within each example quality moves across its available modalities: see
+    /// [`super::modality_swap`].
     ModalitySwap,
-    /// Each modality's quality is its mean over the rows where it is available: see [`super::constant`].
+    /// Each modality's quality is its mean over the rows where it is available: see
+    /// [`super::constant`].
     Constant,
 }
 
@@ -109,18 +114,19 @@ impl Intervention {
         permutations.chain([Self::ModalitySwap, Self::Constant]).find(|it| it.name() == name)
     }
 
-    /// Whether a second draw can differ from the first.
+    /// True if a second draw can differ from the first.
     #[must_use]
     pub fn is_random(self) -> bool {
         self != Self::Constant
     }
 
-    /// Whether (b + 1) / (m + 1) is a valid p-value.
+    /// True if (b + 1) / (m + 1) is a valid p-value.
     ///
-    /// Not of derangements: they lack the identity and are no group, so that Clean-Q is not as likely as any other member
-    /// to come out on top under the null (Southworth, Kim and Owen 2009; Hemerik and Goeman 2018). The correction for
-    /// sets without group structure (Ramdas, Barber, Candes and Tibshirani 2023) composes each member with the inverse of
-    /// another, and rows then keep their own quality again: that test is the one of the joint scheme.
+    /// Not of derangements: they lack the identity and are no group, so that Clean-Q is not as
+    /// likely as any other member to come out on top under the null (Southworth, Kim and Owen 2009;
+    /// Hemerik and Goeman 2018). The correction for sets without group structure (Ramdas, Barber,
+    /// Candes and Tibshirani 2023) composes each member with the inverse of another, and rows then
+    /// keep their own quality again: that test is the one of the joint scheme.
     #[must_use]
     pub fn has_p_value(self) -> bool {
         self != Self::Permutation(Scheme::Derangement)

@@ -4,10 +4,11 @@ use super::{PermutationError, Rows};
 
 /// The stratum of each row, for [`super::Scheme::Conditional`].
 ///
-/// `confidence`: n rows by modalities, row-major, for example the largest probability of each expert; unavailable
-/// entries are not read. Each modality's available rows are cut into `bins` of as equal size as ties allow (by the
-/// rank of their confidence; equal confidences share the bin of the first); rows whose bins agree in every modality
-/// share a stratum. Strata are numbered in the order of their first row. `bins` of 0 counts as 1.
+/// `confidence`: n rows by modalities, row-major, for example the largest probability of each
+/// expert; unavailable entries are not read. Each modality's available rows are cut into `bins` of
+/// as equal size as ties allow (by the rank of their confidence; equal confidences share the bin of
+/// the first); rows whose bins agree in every modality share a stratum. Strata are numbered in the
+/// order of their first row. `bins` of 0 counts as 1.
 ///
 /// Errors when a length is wrong. NaN sorts after every number.
 pub fn confidence_strata(
@@ -36,10 +37,12 @@ pub fn confidence_strata(
     Ok(number(super::together(bin.chunks(rows.modalities)), confidence.len() / rows.modalities))
 }
 
-/// The stratum of each row, for [`super::Scheme::WithinCorrect`]: rows share one whose available experts are right and
-/// wrong in the same modalities. Strata are numbered in the order of their first row.
+/// The stratum of each row, for [`super::Scheme::WithinCorrect`]: rows share one whose available
+/// experts are right and wrong in the same modalities. Strata are numbered in the order of their
+/// first row.
 ///
-/// `correct`: n rows by modalities, row-major; unavailable entries are not read. Errors when the lengths differ.
+/// `correct`: n rows by modalities, row-major; unavailable entries are not read. Errors when the
+/// lengths differ.
 pub fn correct_strata(correct: &[bool], rows: &Rows<'_>) -> Result<Vec<u32>, PermutationError> {
     let expected = rows.count()? * rows.modalities;
     if correct.len() != expected {

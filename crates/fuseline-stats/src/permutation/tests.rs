@@ -71,7 +71,8 @@ fn every_scheme_permutes_within_its_strata() {
 
 #[test]
 fn whole_groups_go_together_to_groups_of_their_size() {
-    // Groups of 1, 2 and 3 rows in turn, their rows apart; the last row of the last group lacks a modality.
+    // Groups of 1, 2 and 3 rows in turn, their rows apart; the last row of the last group lacks a
+    // modality.
     let group: Vec<u32> = (0..4).flat_map(|at| [3 * at, 3 * at + 1, 3 * at + 2]).collect();
     let more: Vec<u32> = (0..4).flat_map(|at| [3 * at + 1, 3 * at + 2, 3 * at + 2]).collect();
     let group: Vec<u32> = group.into_iter().chain(more).collect();
@@ -102,7 +103,8 @@ fn whole_groups_go_together_to_groups_of_their_size() {
         }
         *seen.entry(vec![index[0], index[1]]).or_default() += 1;
     }
-    // Where groups of one size go says nothing of where groups of another do: 4 x 4 places, 375 draws each.
+    // Where groups of one size go says nothing of where groups of another do: 4 x 4 places, 375
+    // draws each.
     assert_eq!(seen.len(), 16);
     let chi_square: f64 =
         seen.values().map(|&count| (f64::from(count) - 375.0).powi(2) / 375.0).sum();

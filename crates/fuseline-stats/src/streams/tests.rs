@@ -78,7 +78,8 @@ fn below_one_and_below_nothing_is_zero() {
 #[test]
 fn a_shuffler_draws_below_limits_without_bias() {
     let mut shuffler = Stream::new(7, "limits").shuffler();
-    // A third of the words is refused at 3 * 2^30, none at 2^32: a bias would show in the thirds, the halves.
+    // A third of the words is refused at 3 * 2^30, none at 2^32: a bias would show in the thirds,
+    // the halves.
     for (limit, parts) in [(3_u64 << 30, 3), (1 << 32, 2), (5, 5), (1, 1)] {
         let mut counts = vec![0.0; parts as usize];
         for _ in 0..30_000 {

@@ -12,7 +12,8 @@ use crate::codes;
 use crate::diagnostic::Code;
 use crate::workflow::Axis;
 
-/// What all expressions together may still do, so that no workflow keeps the check busy for long.
+/// Remaining work budget of all expressions together, so that no workflow keeps the check busy for
+/// long.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     left: usize,
@@ -57,7 +58,8 @@ impl Work {
         Ok(())
     }
 
-    /// Visiting elements or bytes counts for several steps: a step of an expression that has neither is cheap.
+    /// Visiting elements or bytes counts for several steps: a step of an expression that has
+    /// neither is cheap.
     pub(super) fn visit(&mut self, elements: usize) -> Result<(), Refusal> {
         self.left = self.left.saturating_sub(elements.saturating_mul(4));
         self.step()
@@ -309,7 +311,8 @@ fn number(value: &Value, expr: &Expr) -> Result<Num, Mistake> {
     })
 }
 
-/// The element of a list or a text, counted from 0, or from the end when negative; the value of a key.
+/// The element of a list or a text, counted from 0, or from the end when negative; the value of a
+/// key.
 fn at<'e>(base: Cow<'e, Value>, index: &Value) -> Result<Cow<'e, Value>, String> {
     let place = |length: usize| {
         let index = index.as_i64().ok_or("an index must be a whole number")?;
@@ -346,7 +349,7 @@ fn same_sort(a: &Value, b: &Value) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// Whether two values are equal; a whole number equals the same float.
+/// True if two values are equal; a whole number equals the same float.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {

@@ -15,9 +15,9 @@ use super::types::Type;
 pub struct FunctionDoc {
     /// Its name.
     pub name: &'static str,
-    /// How it is called.
+    /// Its signature.
     pub signature: &'static str,
-    /// What it gives, one sentence.
+    /// Description of its result, one sentence.
     pub doc: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub fn functions() -> impl Iterator<Item = FunctionDoc> {
     FUNCTIONS.iter().map(|f| FunctionDoc { name: f.name, signature: f.signature, doc: f.doc })
 }
 
-/// What an argument may be.
+/// Types that an argument may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     Anything,
@@ -70,7 +70,7 @@ pub(super) struct Function {
     name: &'static str,
     signature: &'static str,
     doc: &'static str,
-    /// What the arguments are; the last one stands for all that follow when `repeats`.
+    /// Types of the arguments; the last one stands for all that follow when `repeats`.
     takes: &'static [Takes],
     required: usize,
     repeats: bool,

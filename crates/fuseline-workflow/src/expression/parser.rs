@@ -41,15 +41,16 @@ struct Parser<'a> {
     text: &'a str,
     token: Token,
     span: Range<usize>,
-    /// Where the last consumed token ended.
+    /// End of the last consumed token.
     end: usize,
     depth: usize,
 }
 
-/// How deep the tree of one expression may be.
+/// Greatest depth of the tree of one expression.
 const MAX_DEPTH: usize = 128;
 
-/// Left binding powers; a conditional binds least, then `or`, `and`, `not`, comparisons, sums, products, signs.
+/// Left binding powers; a conditional binds least, then `or`, `and`, `not`, comparisons, sums,
+/// products, signs.
 const CONDITIONAL: u8 = 1;
 const OR: u8 = 2;
 const AND: u8 = 3;
@@ -65,7 +66,8 @@ impl<'a> Parser<'a> {
         Ok(Self { text, token, span, end: open + 3, depth: MAX_DEPTH })
     }
 
-    /// Takes one level of the depth that the tree may have; whoever reads the tree recurs that deep.
+    /// Takes one level of the depth that the tree may have; whoever reads the tree recurs that
+    /// deep.
     fn deepen(&mut self) -> Result<(), Mistake> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| {
             Mistake::new(codes::LIMIT, &self.span, "the expression is too long or nests too deeply")

@@ -1,4 +1,5 @@
-//! What can be said of an expression without values: names, fields, functions, and types where they are known.
+//! Checks of an expression without values: names, fields, functions, and types where they are
+//! known.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,7 +11,7 @@ use super::types::Type;
 use super::{Binary, Expr, ExprKind, Mistake, Unary};
 use crate::codes;
 
-/// What an expression may know of a param.
+/// Name and type of a param, as expressions see it.
 #[derive(Debug, Clone)]
 pub(crate) struct ParamView {
     pub name: String,
@@ -18,7 +19,7 @@ pub(crate) struct ParamView {
     pub gives: Option<Type>,
 }
 
-/// What an expression may know of an axis.
+/// Types of an axis's points, as expressions see them.
 #[derive(Debug, Clone)]
 pub(crate) enum AxisView {
     /// The axis has a mistake: what depends on it is left alone.
@@ -27,7 +28,7 @@ pub(crate) enum AxisView {
     Fields(Vec<(String, Type)>),
 }
 
-/// What is visible to an expression.
+/// Names that are visible to an expression.
 pub(crate) struct Scope<'a> {
     pub params: &'a [ParamView],
     /// All axes of the workflow, by name.
@@ -378,7 +379,7 @@ fn binary(
 }
 
 impl Takes {
-    /// Whether a value of a type might be taken.
+    /// True if a value of a type might be taken.
     pub fn may_take(self, found: &Type) -> bool {
         match self {
             Self::Anything => true,

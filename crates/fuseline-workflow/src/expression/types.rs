@@ -45,12 +45,12 @@ impl Type {
         })
     }
 
-    /// Whether it is surely a number.
+    /// True if it is surely a number.
     pub fn is_number(&self) -> bool {
         matches!(self, Self::Int | Self::Float | Self::Number)
     }
 
-    /// Whether a value of this type may be of another.
+    /// True if a value of this type may be of another.
     pub fn may_be(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,

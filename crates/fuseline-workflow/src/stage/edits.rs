@@ -18,7 +18,8 @@ fn behind(place: &Place) -> Place {
     Place::new(place.file, place.span.end..place.span.end)
 }
 
-/// Puts a key behind the `uses` of a stage: on a line of its own, or within the braces of the stage.
+/// Puts a key behind the `uses` of a stage: on a line of its own, or within the braces of the
+/// stage.
 fn new_key(stage: &WrittenStage, title: String, key: &str, files: &Files) -> Option<Fix> {
     let uses = &stage.uses.as_ref()?.place;
     let before = files.text(uses.file).get(..uses.span.start)?;
@@ -49,7 +50,8 @@ pub(super) fn add_axes(stage: &WrittenStage, axes: &[&str], files: &Files) -> Op
     Some(Fix::new(title, behind(place), text))
 }
 
-/// Gives a stage an input that it needs, where one output of another stage is likely the one that is meant.
+/// Gives a stage an input that it needs, where one output of another stage is likely the one that
+/// is meant.
 pub(super) fn add_input(
     stage: &WrittenStage,
     port: &InputPort,

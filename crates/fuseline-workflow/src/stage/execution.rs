@@ -1,4 +1,4 @@
-//! How a stage is executed: retries, timeout, resources, cache, isolation.
+//! Execution settings of a stage: retries, timeout, resources, cache, isolation.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A stage at every point of its axes: options are evaluated once for each combination of the axes they mention.
+//! A stage at every point of its axes: options are evaluated once for each combination of the axes
+//! they mention.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::files::Files;
 use crate::limits::Limits;
 use crate::workflow::{Actions, Axis, DeclaredPorts, Variant};
 
-/// What all stages share.
+/// Inputs that all stages share.
 pub(crate) struct World<'a> {
     pub catalogue: &'a Catalogue,
     pub limits: &'a Limits,
@@ -28,7 +29,7 @@ pub(crate) struct World<'a> {
     pub views: &'a [(String, AxisView)],
 }
 
-/// What one stage expands to. Parts with mistakes, all reported, are left out.
+/// Result of expanding one stage. Parts with mistakes, all reported, are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Expanded {
     /// `None` when its points are not known.

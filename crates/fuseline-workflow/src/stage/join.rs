@@ -1,4 +1,5 @@
-//! From references to edges: match what is shared, gather what the producer has alone, broadcast the rest.
+//! From references to edges: match what is shared, gather what the producer has alone, broadcast
+//! the rest.
 
 use std::collections::BTreeSet;
 
@@ -302,7 +303,7 @@ impl<'a> Stages<'a> {
     }
 }
 
-/// Whether a point is among those selected.
+/// True if a point is among those selected.
 fn passes(over: &[usize], coords: &[u32], selected: &[(usize, Vec<u32>)]) -> bool {
     selected.iter().all(|(axis, chosen)| {
         let at = over.iter().position(|known| known == axis);
@@ -310,8 +311,8 @@ fn passes(over: &[usize], coords: &[u32], selected: &[(usize, Vec<u32>)]) -> boo
     })
 }
 
-/// Groups a producer's actions by the axes that are matched: the groups, and the group of each combination of the
-/// matched axes. Linear in the actions.
+/// Groups a producer's actions by the axes that are matched: the groups, and the group of each
+/// combination of the matched axes. Linear in the actions.
 fn group(
     producer: &Actions,
     over: &[usize],

@@ -13,8 +13,9 @@ use crate::diagnostic::Diagnostic;
 use crate::names;
 use crate::workflow::{DeclaredPorts, OptionPlaces};
 
-/// Reads the ports that a stage declares in its options: `inputs: { name: { artifact, role, many } }` and
-/// `outputs: { name: { artifact } }`. The options have been checked against their schema.
+/// Reads the ports that a stage declares in its options:
+/// `inputs: { name: { artifact, role, many } }` and `outputs: { name: { artifact } }`. The options
+/// have been checked against their schema.
 pub(crate) fn declared(
     options: &Map<String, Value>,
     catalogue: &Catalogue,

@@ -1,4 +1,4 @@
-//! What the actions of a stage do: a kind with options for each combination of the axes that they mention.
+//! Variants of a stage: a kind with options for each combination of the axes that they mention.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,7 +50,7 @@ fn check_options(
     }
 }
 
-/// What can be said of options whose expressions have no values.
+/// Checks options whose expressions have no values, as far as possible.
 pub(super) fn check_skeleton(
     stage: &WrittenStage,
     kinds: &[usize],
@@ -125,7 +125,7 @@ pub(super) struct VariantMaker<'a, 'n> {
     world: &'a World<'a>,
     uses: (&'a Template, &'a Node),
     with: Option<&'a Compiled<'n>>,
-    /// Whether the options could be read; if not, kinds alone are resolved.
+    /// True if the options could be read; if not, kinds alone are resolved.
     readable: bool,
     /// The kinds that were resolved.
     pub kinds: BTreeSet<usize>,
@@ -236,8 +236,8 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
     fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
         for diagnostic in found {
             let (file, start, end) = diagnostic.place.order();
-            // Wrong values differ from point to point, and one of them is enough to see; missing options stand at one
-            // place, and are told apart by their words.
+            // Wrong values differ from point to point, and one of them is enough to see; missing
+            // options stand at one place, and are told apart by their words.
             let words = match diagnostic.code {
                 codes::MISSING_OPTION | codes::UNKNOWN_OPTION | codes::UNKNOWN_KIND => {
                     diagnostic.message.clone()

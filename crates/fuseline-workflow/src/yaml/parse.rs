@@ -14,7 +14,8 @@ use crate::{document, stage};
 
 /// The tree of a text; `None`, with the reason, when there is none.
 ///
-/// Of several syntax errors only the first is known. Duplicate keys are reported, and the first is kept.
+/// Of several syntax errors only the first is known. Duplicate keys are reported, and the first is
+/// kept.
 pub(crate) fn parse(
     file: FileId,
     files: &Files,
@@ -385,7 +386,7 @@ impl Builder<'_> {
     }
 }
 
-/// How much there is in a tree.
+/// Size of a tree.
 struct Size {
     values: usize,
     /// Of all of its texts.

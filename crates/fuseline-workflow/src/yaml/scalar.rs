@@ -1,4 +1,4 @@
-//! What an unquoted scalar means, and which bytes of the file a byte of a scalar comes from.
+//! Meaning of an unquoted scalar, and the bytes of the file that a byte of a scalar comes from.
 
 use std::ops::Range;
 
@@ -117,7 +117,8 @@ fn is_float(unsigned: &str) -> bool {
     exponent && digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty())
 }
 
-/// The place in the file of some bytes of a scalar's text; the whole scalar when they cannot be told apart.
+/// The place in the file of some bytes of a scalar's text; the whole scalar when they cannot be
+/// told apart.
 pub(crate) fn content_place(node: &Node, content: Range<usize>, files: &Files) -> Place {
     let Some(scalar) = node.scalar() else { return node.place.clone() };
     let source = files.slice(&node.place);

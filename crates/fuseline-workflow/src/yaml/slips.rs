@@ -1,6 +1,8 @@
-//! Frequent slips behind a syntax error: the parser says where it could not go on, and this says what is wrong, and where.
+//! Frequent slips behind a syntax error: the parser says where it could not go on, and this says
+//! what is wrong, and where.
 //!
-//! Lines are looked at as somebody reads them: by their indentation, their key and their first letters.
+//! Lines are looked at as somebody reads them: by their indentation, their key and their first
+//! letters.
 
 use std::ops::Range;
 
@@ -10,7 +12,7 @@ pub(super) struct Slip {
     pub span: Range<usize>,
     pub message: String,
     pub hint: String,
-    /// What to replace, by what, and that in words.
+    /// The range to replace, its replacement, and a title of the fix.
     pub fix: Option<(Range<usize>, String, String)>,
 }
 
@@ -101,7 +103,8 @@ fn tab(text: &str, lines: [Option<Line<'_>>; 2]) -> Option<Slip> {
     let is_tabbed = |line: &Line<'_>| text[line.start..line.at()].contains('\t');
     let line = lines.into_iter().flatten().find(is_tabbed)?;
     let span = line.start..line.at();
-    // Editors show a tab as wide as they like; two spaces a step is what workflows are written with.
+    // Editors show a tab as wide as they like; two spaces a step is what workflows are written
+    // with.
     let spaces = text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum();
     Some(Slip {
         message: "this line is indented with a tab".to_owned(),
@@ -111,14 +114,14 @@ fn tab(text: &str, lines: [Option<Line<'_>>; 2]) -> Option<Slip> {
     })
 }
 
-/// Where a line opens an expression, without the blanks.
+/// Span of an expression that a line opens, without the blanks.
 fn braces(line: &Line<'_>, opening: &str) -> Option<Range<usize>> {
     let found = line.content.find(opening)?;
     let end = line.content[found..].find("}}").map(|close| found + close + 2)?;
     Some(line.at() + found..line.at() + end)
 }
 
-/// What an expression without its dollar should be.
+/// The slip of an expression without its dollar, with its correction.
 pub(super) fn without_dollar(text: &str, at: usize) -> Option<Slip> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let whole = text[start..].lines().next()?;

@@ -1,4 +1,4 @@
-//! What expressions give.
+//! Results of expressions.
 
 use fuseline_workflow::functions;
 use serde_json::{Value, json};

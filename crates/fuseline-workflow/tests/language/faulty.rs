@@ -1,9 +1,12 @@
-//! Faulty workflows as data: each file of `cases/faulty` ends with the diagnostics that it must give, as comments.
+//! Faulty workflows as data: each file of `cases/faulty` ends with the diagnostics that it must
+//! give, as comments.
 //!
-//! The comments hold the whole of what is printed: code, place, message, hint, related places. A file whose comments
-//! start with `# set name=value` is checked with that argument, `# params file` with that params file, and
-//! `# max-actions n` with that limit. Included files stand in `cases/pieces`.
-//! `FUSELINE_BLESS=1 cargo test -p fuseline-workflow` writes what is found; read the difference before you commit it.
+//! The comments hold the whole of what is printed: code, place, message, hint, related places. A
+//! file whose comments start with `# set name=value` is checked with that argument, `# params file`
+//! with that params file, and `# max-actions n` with that limit. Included files stand in
+//! `cases/pieces`.
+//! `FUSELINE_BLESS=1 cargo test -p fuseline-workflow` writes what is found; read the difference
+//! before you commit it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! How inputs join over axes.
+//! Joins of inputs over axes.
 
 use fuseline_workflow::{InputSource, Workflow};
 

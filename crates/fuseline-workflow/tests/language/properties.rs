@@ -162,7 +162,8 @@ fn timed(text: &str) -> (Checked, Duration) {
     (checked, start.elapsed())
 }
 
-/// Generous, because tests run unoptimised and beside others; what these texts ask for would take hours.
+/// Generous, because tests run unoptimised and beside others; what these texts ask for would take
+/// hours.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]

@@ -50,7 +50,8 @@ fn every_kind_has_its_options_and_ports_and_room_for_expressions() {
     assert_eq!(then["properties"]["inputs"]["required"], serde_json::json!(["cohort"]));
 }
 
-/// For validators that are not written in Rust: `FUSELINE_SCHEMA=FILE` writes the schema of the test catalogue.
+/// For validators that are not written in Rust: `FUSELINE_SCHEMA=FILE` writes the schema of the
+/// test catalogue.
 #[test]
 fn the_schema_can_be_written_for_an_independent_validator() {
     let text = serde_json::to_string_pretty(&workflow_schema(&catalogue())).expect("a text");
