@@ -1,4 +1,4 @@
-//! A bucket of S3 in this process that does what it is told: it serves, and it fails, lies and
+//! An S3 bucket in this process with injected faults: it serves, and it fails, lies and
 //! dawdles.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub enum Fault {
     LyingObjects,
     /// Packs have a bit flipped.
     LyingPacks,
-    /// Objects end in the middle, and the length says so.
+    /// Objects are truncated, and the stated length agrees.
     ShortObjects,
     /// Objects are longer than they were.
     LongObjects,

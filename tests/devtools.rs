@@ -231,7 +231,7 @@ impl Page<'_> {
     /// Lays the page out as on paper.
     pub fn print(&mut self) {
         self.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
-        // What lies flat on A4, in pixels.
+        // Size of A4 in landscape, in pixels.
         self.resize(1123, 794);
     }
 

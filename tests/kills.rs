@@ -70,7 +70,7 @@ pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills 
                 break;
             }
             found.kills += 1;
-            // What a killed run has delivered is whole, or not there.
+            // Outputs delivered by a killed run are complete or absent.
             for (name, bytes) in delivered(&lab) {
                 if expected.get(&name) != Some(&bytes) {
                     found.differences.push(format!("{name} is torn after a kill"));
@@ -113,7 +113,7 @@ fn bytes_of(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
     for shard in files(&lab.path("cache/objects")) {
         for object in files(&shard) {
             let name = object.strip_prefix(lab.path("cache")).expect("it lies there").to_owned();
-            // What a killed run was writing, nobody reads.
+            // A file that a killed run was writing is never read.
             if object.extension().is_none() {
                 let text = name.display().to_string();
                 bytes.insert(text, fs::read(&object).expect("an object can be read"));

@@ -1,6 +1,6 @@
 //! A laboratory for stories: the real command in a temporary folder.
 //!
-//! Knows how to run `fuseline` and read what it says. Knows nothing of its insides.
+//! Runs `fuseline` and reads its output. Knows nothing of its internals.
 //! Start at [`Lab`]. The command must have been built (`cargo build --workspace`), plugins
 //! included.
 
@@ -204,8 +204,8 @@ impl Need {
     }
 }
 
-/// Leaves a test out, aloud: `missing` says what is not there. Where `FUSELINE_REQUIRE` (names with
-/// commas between) lists the need, what is missing is a failure.
+/// Skips a test with a notice: `missing` names the absent need. Where `FUSELINE_REQUIRE` (names
+/// with commas between) lists the need, its absence is a failure.
 #[track_caller]
 pub fn skip(need: Need, missing: &str) {
     let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
@@ -252,7 +252,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the project").to_owned()
 }
 
-/// A folder of real data beside the project, or `None`, said aloud, where it is absent.
+/// A folder of real data beside the project, or `None`, with a notice, where it is absent.
 pub fn real_data(name: &str) -> Option<PathBuf> {
     let folder = root().parent()?.join("shared/data").join(name);
     if !folder.is_dir() {
@@ -262,7 +262,7 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Runs a script in Python where the packages that it needs are there; `None`, said aloud, where
+/// Runs a script in Python where the packages that it needs are there; `None`, with a notice, where
 /// they are not.
 pub fn python<A: AsRef<OsStr>>(
     needs: &str,

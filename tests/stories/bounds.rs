@@ -131,7 +131,7 @@ impl Numbers {
     }
 }
 
-/// As many damaged files of each format.
+/// Number of damaged files of each format.
 const MUTANTS: usize = 40;
 
 #[test]

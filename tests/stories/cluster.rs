@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use fuseline_tests::{Lab, root};
 
-/// As many actions as points, each of which notes that it is executed, and takes its time. What
+/// One action per point, each of which records that it is executed, and takes a while. What
 /// comes after needs all.
 const SWEEP: &str = r#"
 fuseline: 1

@@ -10,10 +10,10 @@ use fuseline_tests::kills::SMALL;
 use fuseline_tests::{Lab, Ran};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// One action that takes as long as it is told.
+/// One action of a given duration.
 pub const SLOW: &str = include_str!("../cases/slow.yaml");
 
-/// A run that goes on while the story does.
+/// A run in the background.
 pub fn start(lab: &Lab, arguments: &[&str]) -> Child {
     let mut command = lab.command(["run", "workflow.yaml", "--verbose"].iter().chain(arguments));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("fuseline can be started")
@@ -28,7 +28,7 @@ pub fn signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).expect("a child that was not waited for can be signalled");
 }
 
-/// Waits until some run has said so in its log.
+/// Waits for this line in the log of any run.
 pub fn until_some_run_says(lab: &Lab, what: &str) {
     let give_up = Instant::now() + Duration::from_secs(60);
     loop {

@@ -250,7 +250,7 @@ fn outage_and_degradation_in_steps_make_a_map_whose_corner_is_worst() {
     assert!(report.contains("Two interventions at once"), "the report has the map");
 }
 
-/// Runs a workflow of the box on StressID; `None`, said aloud, where the features are not there.
+/// Runs a workflow of the box on StressID; `None`, with a notice, where the features are not there.
 fn run_on_stressid(workflow: &str, permutations: &str) -> Option<Findings> {
     let data = format!("data={}", fuseline_tests::real_data("stressid")?.display());
     let lab = run(workflow, &[&data, permutations]);

@@ -173,7 +173,7 @@ fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
         assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
     }
 
-    // Another file is another model, and what is no model is said.
+    // Another file is another model, and a file that is no model is reported.
     lab.write("model.onnx", "not a model");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);

@@ -301,7 +301,7 @@ fn a_plan_makes_no_cache() {
     assert!(!lab.path("cache").exists());
 }
 
-/// A filesystem of its own, of so many bytes; `None`, said aloud, where this user may not mount.
+/// A filesystem of its own, of so many bytes; `None`, with a notice, where this user may not mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -354,8 +354,8 @@ fn a_collection_works_where_nothing_can_be_written() {
     }
 }
 
-/// The command as one of two users of a group, or `None`, said aloud, where this one may not become
-/// another.
+/// The command as one of two users of a group, or `None`, with a notice, where this one may not
+/// become another.
 fn as_user(lab: &Lab, user: u32, umask: &str, arguments: &[&str]) -> Option<Command> {
     let mut command = Command::new("setpriv");
     command.args([format!("--reuid={user}"), "--regid=41000".to_owned()]).arg("--clear-groups");

@@ -1,4 +1,4 @@
-//! Fusion rules of third parties: from `plugin new` to a finding, and what becomes of a bad one.
+//! Fusion rules of third parties: from `plugin new` to a finding, and the errors of a bad one.
 //! `docs/plugins.md` tells the same.
 
 use std::path::Path;
@@ -351,7 +351,7 @@ fn a_param_that_the_rule_refuses_is_named_with_where_it_was_set() {
     assert!(said.contains("--set:1:9: `params.penalty` has its value from here"), "{said}");
 }
 
-/// Files in the plugin's folder that are no plugins are said, and do no harm.
+/// Files in the plugin's folder that are no plugins are reported, and do no harm.
 #[test]
 fn a_file_that_is_no_library_is_said_and_does_no_harm() {
     let lab = lab();

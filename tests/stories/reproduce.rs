@@ -1,4 +1,4 @@
-//! A past run again from nothing, and its report in a page of somebody else.
+//! A past run again from nothing, and its report within another page.
 
 use fuseline_tests::Lab;
 

@@ -36,7 +36,7 @@ const CASES: &[(&str, Outcome)] = &[
     ("row_id_feature.c", Fails("does not predict row")),
     ("swallows_sigsegv.c", Fails("does not predict row")),
     ("detects_check.c", Fails("does not predict row")),
-    // What they remember or read is not there.
+    // Their remembered state and files are absent.
     ("labels_through_static.c", Right(Truth::Mean)),
     ("permutation_detector_shm.c", Right(Truth::Weighted)),
     ("reads_own_folder.c", Right(Truth::Mean)),
@@ -87,7 +87,7 @@ fn lab(source: &str) -> Lab {
     } else {
         compile(&cases().join(source), &rules.join("case.so"));
     }
-    // What some of them reach for.
+    // Files that some of them try to reach.
     let labels: String = (0..600).map(|row| format!("{}\n", row % 2)).collect();
     lab.write("rules/secret_labels.txt", labels);
     lab.write("victim/file.txt", "untouched");

@@ -69,8 +69,8 @@ fn test() -> Result<(), Box<dyn Error>> {
     python(&root)
 }
 
-/// The tests of the Python package, with the command that was built; left out, aloud, where Python
-/// lacks what they need.
+/// The tests of the Python package, with the command that was built; skipped, with a notice, where
+/// Python lacks what they need.
 fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
     if !there.is_ok_and(|ran| ran.status.success()) {
@@ -143,7 +143,7 @@ fn root() -> Result<PathBuf, Box<dyn Error>> {
     Ok(here.parent().ok_or("the task runner has no parent folder")?.to_owned())
 }
 
-/// The target folder: this program lies in `target/debug`, wherever that is.
+/// The target folder: found from the path of this program in `target/debug`.
 fn target() -> Result<PathBuf, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     Ok(program.ancestors().nth(2).ok_or("the task runner lies in no target folder")?.to_owned())

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use fuseline_tests::kills::kill_runs;
 
-/// Kills so many runs; an error when anything differs from an undisturbed run.
+/// Kills this number of runs; an error when anything differs from an undisturbed run.
 pub fn run(kills: usize, seed: u64) -> Result<(), Box<dyn Error>> {
     let found = kill_runs(kills, seed, |so_far| {
         say(&format!("{} kills, {} caches complete", so_far.kills, so_far.caches));

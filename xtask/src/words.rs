@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-/// Words that a comment begins with when it says a riddle in place of a noun.
+/// First words of a comment that opens with a question in place of a noun.
 const RIDDLES: [&str; 4] = ["What", "How", "Where", "Whether"];
 /// Columns that a line may have.
 const COLUMNS: usize = 100;
@@ -20,7 +20,7 @@ struct Counts {
     riddles: usize,
     lines: usize,
     long: usize,
-    /// Functions called `of`: of what, the call does not say.
+    /// Functions called `of`, a name that does not tell the type.
     of: usize,
 }
 

@@ -1,7 +1,8 @@
 //! The C ABI of fusion rules: `include/fuseline_fusion.h` and its mirror in Rust.
 //!
 //! Knows layouts, codes and names. Knows nothing of how plugins are found, loaded or written.
-//! The header is the specification; what the members mean is said there. Start at [`FusionPlugin`].
+//! The header is the specification; it defines the meaning of the members. Start at
+//! [`FusionPlugin`].
 //! **Invariant:** every struct here has the size and the offsets that the header asserts; a test
 //! compiles the header and compares.
 #![no_std]
@@ -23,7 +24,7 @@ pub const ABI: u32 = ((ABI_MAJOR as u32) << 16) | ABI_MINOR as u32;
 
 /// The exported function, [`Init`].
 pub const INIT_SYMBOL: &str = "fuseline_fusion_init";
-/// The exported bytes that say what the file is.
+/// The exported bytes that identify the file.
 pub const TAG_SYMBOL: &str = "fuseline_fusion_tag";
 /// Id of the extension whose struct is [`PermutedPredict`].
 pub const PERMUTED_PREDICT: &str = "fuseline.permuted_predict/1";
@@ -40,7 +41,7 @@ pub const ERR_PARAM: i32 = 2;
 pub const ERR_DATA: i32 = 3;
 /// A valid request that this rule does not serve.
 pub const ERR_UNSUPPORTED: i32 = 4;
-/// The fit did not come to an end.
+/// The fit did not converge.
 pub const ERR_NOT_CONVERGED: i32 = 5;
 /// The host asked to stop.
 pub const ERR_CANCELLED: i32 = 6;
@@ -59,7 +60,7 @@ pub struct FslString {
     pub len: u64,
 }
 
-/// `fsl_error`: what went wrong, in buffers of the caller.
+/// `fsl_error`: description of an error, in buffers of the caller.
 #[repr(C)]
 pub struct Error {
     /// Set by the caller.
@@ -78,7 +79,7 @@ pub struct Error {
     pub message: [u8; 1024],
 }
 
-/// `fsl_host`: what the host offers.
+/// `fsl_host`: services of the host.
 #[repr(C)]
 pub struct Host {
     /// Set by the host.
@@ -113,9 +114,9 @@ pub struct Batch {
     pub modalities: u32,
     /// Number of classes.
     pub classes: u32,
-    /// As many as modalities.
+    /// One for each modality.
     pub modality_names: *const FslString,
-    /// As many as classes.
+    /// One for each class.
     pub class_names: *const FslString,
     /// Describes `array`.
     pub schema: *const ArrowSchema,
@@ -163,7 +164,7 @@ pub struct Sink {
     pub write: Option<unsafe extern "C" fn(sink: *const Sink, bytes: *const u8, len: u64) -> i32>,
 }
 
-/// `fsl_model`: what it is, only the plugin knows.
+/// `fsl_model`: opaque to the host.
 #[repr(C)]
 pub struct Model {
     _opaque: [u8; 0],
@@ -261,13 +262,13 @@ pub struct LoadSource {
     pub struct_size: u32,
     /// Reserved.
     pub flags: u32,
-    /// As many as `file_count`, sorted by name.
+    /// `file_count` of them, sorted by name.
     pub files: *const File,
     /// Number of files.
     pub file_count: u64,
-    /// As many as modalities.
+    /// One for each modality.
     pub modality_names: *const FslString,
-    /// As many as classes.
+    /// One for each class.
     pub class_names: *const FslString,
     /// Number of modalities.
     pub modalities: u32,

@@ -1,4 +1,4 @@
-//! The bytes that say what a file is, without running any of its code.
+//! The bytes that identify a plugin file without running any of its code.
 
 use core::fmt;
 

@@ -25,7 +25,7 @@ pub struct Artifact {
 /// The content of an artifact.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
-    /// A table, stored as Parquet. The metadata of its own schema is not looked at.
+    /// A table, stored as Parquet. The metadata of its own schema is ignored.
     Table(RecordBatch),
     /// A document, stored as it is.
     Bytes {
@@ -65,7 +65,7 @@ impl Artifact {
 
     /// Reads an artifact back. Damaged bytes, another kind and another schema are errors.
     ///
-    /// `media_type` is what was recorded for a document; a table has none.
+    /// `media_type` is the recorded media type of a document; a table has none.
     pub fn decode(
         kind: ArtifactKind,
         media_type: Option<&str>,

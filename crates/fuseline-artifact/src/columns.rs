@@ -77,7 +77,7 @@ impl Builder {
         }
     }
 
-    /// The column `probabilities`, from row-major values: as many a row as there are classes.
+    /// The column `probabilities`, from row-major values, one per row and class.
     pub fn probabilities(self, values: ScalarBuffer<f64>, classes: &[String]) -> Self {
         let wide = classes.len();
         if values.len() != self.rows * wide {
@@ -288,7 +288,7 @@ impl<'a> Columns<'a> {
         dictionary.keys().values().iter().enumerate().map(row_class).collect()
     }
 
-    /// The column `probabilities` in row-major order: as many a row as there are classes.
+    /// The column `probabilities` in row-major order, one per row and class.
     pub fn probabilities(&self, classes: &[String]) -> Result<ScalarBuffer<f64>, ArtifactError> {
         let lists = self.cast("probabilities", "fixed_size_list<float64>[classes]", |array| {
             array.as_fixed_size_list_opt()

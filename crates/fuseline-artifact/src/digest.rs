@@ -29,7 +29,7 @@ impl Digest {
         Self(*blake3::hash(bytes.as_ref()).as_bytes())
     }
 
-    /// The digest of bytes that are given in pieces, one behind the other.
+    /// The digest of bytes that are given in consecutive pieces.
     pub fn of_pieces(give: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
         let mut hasher = blake3::Hasher::new();
         give(&mut |piece| {

@@ -74,7 +74,7 @@ pub(crate) fn encode(
     Ok(())
 }
 
-/// All that the file says of the table: the kind and its version first.
+/// All metadata of the table in the file: the kind and its version first.
 fn entries(metadata: &BTreeMap<String, String>, schema: &KindSchema) -> Vec<(String, String)> {
     let own = [(KIND, schema.kind.name().to_owned()), (VERSION, schema.version.to_string())];
     let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -114,7 +114,7 @@ fn properties(entries: &[(String, String)], schema: &KindSchema) -> WriterProper
 /// The table with one bit pattern for all NaN, since which one an operation gives differs between
 /// processors.
 ///
-/// Its schema says what the file says: readers of Arrow look there and not at the file's own
+/// Its schema repeats the file's metadata: readers of Arrow use that and not the file's own
 /// metadata.
 fn with_one_nan(
     table: &RecordBatch,

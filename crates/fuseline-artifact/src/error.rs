@@ -14,15 +14,15 @@ pub enum ArtifactError {
     /// A column of the schema is not there.
     #[error("{kind} have no column {column}")]
     MissingColumn {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
     },
-    /// A column that the schema does not know, or at another place than it says.
+    /// A column that is not in the schema, or not at its position there.
     #[error("{kind} cannot have column {column} at place {place}")]
     UnexpectedColumn {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
@@ -32,7 +32,7 @@ pub enum ArtifactError {
     /// Two columns of one name.
     #[error("{kind} have two columns {column}")]
     DuplicateColumn {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
@@ -40,11 +40,11 @@ pub enum ArtifactError {
     /// A column of another type.
     #[error("column {column} of {kind} is {found}, not {expected}")]
     ColumnType {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
-        /// The type that the schema says.
+        /// The type in the schema.
         expected: &'static str,
         /// The type that it has.
         found: String,
@@ -52,7 +52,7 @@ pub enum ArtifactError {
     /// A null where none may be.
     #[error("column {column} of {kind} has {nulls} missing values and may have none")]
     UnexpectedNull {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
@@ -62,7 +62,7 @@ pub enum ArtifactError {
     /// A column that is longer or shorter than the others.
     #[error("column {column} of {kind} has {found} values for {expected} rows")]
     ColumnLength {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
@@ -74,7 +74,7 @@ pub enum ArtifactError {
     /// A value that the kind does not allow.
     #[error("row {row} of {kind} has {value} in column {column}, where {expected} is expected")]
     Value {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The column.
         column: String,
@@ -85,18 +85,18 @@ pub enum ArtifactError {
         /// The values allowed.
         expected: &'static str,
     },
-    /// An example that stands in two rows.
+    /// An example with two rows.
     #[error("{kind} have example_id {example_id} twice")]
     DuplicateExample {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The example.
         example_id: String,
     },
-    /// Metadata that the schema asks for and the table does not have.
+    /// Required metadata that the table does not have.
     #[error("{kind} have no metadata {key}")]
     MissingMetadata {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The key.
         key: String,
@@ -104,15 +104,15 @@ pub enum ArtifactError {
     /// Metadata that the schema does not know.
     #[error("{kind} cannot have metadata {key}")]
     UnexpectedMetadata {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The key.
         key: String,
     },
-    /// Metadata that cannot be read as what the schema says.
+    /// Metadata that cannot be read as the type in the schema.
     #[error("metadata {key} of {kind} is {value:?}, where {expected} is expected")]
     Metadata {
-        /// The kind that was asked for.
+        /// The expected kind.
         kind: ArtifactKind,
         /// The key.
         key: String,
@@ -121,10 +121,10 @@ pub enum ArtifactError {
         /// The values allowed.
         expected: &'static str,
     },
-    /// An artifact of another kind than the one asked for.
+    /// An artifact of another kind than the expected one.
     #[error("{expected} are expected and {found} were given")]
     WrongKind {
-        /// The kind that was asked for.
+        /// The expected kind.
         expected: ArtifactKind,
         /// The kind found.
         found: String,
@@ -134,7 +134,7 @@ pub enum ArtifactError {
     Version {
         /// The kind.
         kind: ArtifactKind,
-        /// The version it says.
+        /// The version it states.
         found: String,
         /// The version that is understood.
         known: u32,

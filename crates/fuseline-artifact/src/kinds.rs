@@ -14,7 +14,7 @@ pub mod report;
 
 use crate::schema::{Column, ColumnType, MetadataKey, MetadataType};
 
-/// The column that says which example a row is of.
+/// The column with the example of each row.
 const EXAMPLE_ID: Column =
     Column::full("example_id", ColumnType::Utf8, "the example; each stands in one row");
 

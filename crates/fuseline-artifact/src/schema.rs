@@ -66,7 +66,7 @@ pub enum ColumnType {
     Boolean,
     /// Bytes.
     Binary,
-    /// As many numbers as there are classes, none of them missing.
+    /// One number per class, none of them missing.
     Probabilities,
 }
 
@@ -176,7 +176,7 @@ impl MetadataType {
 
 impl KindSchema {
     /// Checks a table and its metadata, and gives the table with the schema's own fields: no
-    /// metadata of its own, and nullable only where the schema says so.
+    /// metadata of its own, and nullable only where the schema is.
     pub fn check(
         &self,
         table: &RecordBatch,

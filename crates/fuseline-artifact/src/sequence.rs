@@ -1,12 +1,12 @@
-//! Bytes that are read once, in order, so that nobody holds all of them.
+//! Bytes that are read once, in order, and never held in memory all at once.
 
 use std::io;
 
 use bytes::Bytes;
 
-/// Bytes that are read once, from the first to the last; the last may be looked at before.
+/// Bytes that are read once, from the first to the last; the last may be read first.
 ///
-/// Whoever gives them can check while they pass that they are what they should be.
+/// The source can verify them while they are read.
 pub trait Sequence {
     /// Number of bytes.
     fn size(&self) -> u64;

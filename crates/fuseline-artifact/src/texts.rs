@@ -44,8 +44,8 @@ impl Texts {
         Self(taken.finish())
     }
 
-    /// The rows in the order of their texts, by code point, equal ones as they stand; none when all
-    /// rows stand so.
+    /// The rows in the order of their texts, by code point, equal ones in their order; none when
+    /// all rows are sorted already.
     pub fn order(&self) -> Option<Vec<u32>> {
         if self.iter().is_sorted() {
             return None;
@@ -78,7 +78,7 @@ impl Texts {
         (ranks, count as usize)
     }
 
-    /// The first text that stands in a row before, too.
+    /// The first text that repeats an earlier row.
     pub(crate) fn first_duplicate(&self) -> Option<&str> {
         // Most tables are in order, each text once.
         if self.iter().zip(self.iter().skip(1)).all(|(one, next)| one < next) {

@@ -123,11 +123,12 @@ impl Boosting {
         options: &Options,
     ) -> Result<Self, InputError> {
         let fitted = Self::fit_while(rows, width, labels, weights, classes, options, &mut || true)?;
-        // Nobody asked it to stop: there is a model.
+        // It was not stopped: there is a model.
         fitted.ok_or(InputError::Empty)
     }
 
-    /// As [`Self::fit`]; `go_on` is asked before each tree, and false ends the fit without a model.
+    /// As [`Self::fit`]; `go_on` is called before each tree, and false ends the fit without a
+    /// model.
     pub fn fit_while(
         rows: &[f64],
         width: usize,

@@ -116,7 +116,7 @@ pub fn minimise(
     minimise_while(start, options, function, &mut || true)
 }
 
-/// As [`minimise`]; `go_on` is asked before each call of the function, and false ends the search
+/// As [`minimise`]; `go_on` is called before each call of the function, and false ends the search
 /// with [`LbfgsError::Stopped`].
 pub fn minimise_while(
     start: Vec<f64>,
@@ -227,7 +227,7 @@ fn line_search(
     Ok(best)
 }
 
-/// The last steps, and what they say of the curvature.
+/// The last steps, which approximate the curvature.
 #[derive(Debug)]
 struct Memory {
     pairs: VecDeque<Pair>,
@@ -247,7 +247,7 @@ impl Memory {
         Self { pairs: VecDeque::with_capacity(capacity), capacity }
     }
 
-    /// Keeps a pair only when its curvature is positive, so that every direction goes down.
+    /// Keeps a pair only when its curvature is positive, so that every direction is one of descent.
     fn remember(&mut self, from: &Place, to: &Place) {
         let difference =
             |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };

@@ -74,7 +74,7 @@ impl Logistic {
         Self::fit_while(rows, width, labels, weights, classes, options, &mut || true)
     }
 
-    /// As [`Self::fit`]; `go_on` is asked before each step, and false ends the fit with
+    /// As [`Self::fit`]; `go_on` is called before each step, and false ends the fit with
     /// [`LogisticError::Stopped`].
     pub fn fit_while(
         rows: &[f64],

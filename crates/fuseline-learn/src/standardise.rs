@@ -97,7 +97,7 @@ impl Preprocessor {
         self.mean.len()
     }
 
-    /// Mean of each column: what a missing value becomes.
+    /// Mean of each column, which replaces missing values.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean

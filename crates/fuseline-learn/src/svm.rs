@@ -197,7 +197,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Minus the inverse Hessian times the gradient; the Hessian is 1 + Z' D Z, Z the active rows
-    /// each with a 1 behind.
+    /// each followed by a 1.
     fn direction(&self, state: &State) -> Vec<f64> {
         let (width, size) = (self.data.width, self.data.width + 1);
         let active = &state.active;

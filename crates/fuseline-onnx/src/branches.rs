@@ -1,4 +1,4 @@
-//! Branches of an ONNX graph that are decided before the model is asked anything.
+//! Branches of an ONNX graph that are decided before the model runs.
 
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};

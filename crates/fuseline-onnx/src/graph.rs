@@ -1,4 +1,4 @@
-//! Reading of an ONNX graph: nodes, constants, and what needs what.
+//! Reading of an ONNX graph: nodes, constants, and dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,12 +50,12 @@ pub(crate) fn producer<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g No
     })
 }
 
-/// The node behind those that leave the numbers of a value as they are.
+/// The producer of a value, past nodes that leave its numbers unchanged.
 pub(crate) fn origin<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g NodeProto, usize)> {
     const TRANSPARENT: [&str; 8] =
         ["Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout", "ZipMap"];
     let mut found = producer(graph, value)?;
-    // A value is made by a node once: a walk that is longer goes in a circle.
+    // A value is made by a node once: a longer walk is a cycle.
     for _ in 0..graph.node.len() {
         let (node, 0) = found else { break };
         if !TRANSPARENT.contains(&node.op_type.as_str()) {

@@ -13,7 +13,7 @@ pub(crate) struct Declared {
     /// In the terms of ONNX, and of the runtime.
     pub elem_type: i32,
     pub of: DatumType,
-    /// The size of each dimension, where it is fixed; `None` when not even their number is said.
+    /// The size of each dimension, where it is fixed; `None` when even their number is unknown.
     sizes: Option<Vec<Option<usize>>>,
 }
 

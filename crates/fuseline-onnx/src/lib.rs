@@ -1,7 +1,7 @@
 //! ONNX files as functions of one row.
 //!
 //! Reads a model as PyTorch, scikit-learn and others export it, refuses what the runtime (tract)
-//! would compute otherwise than ONNX says, and asks it about one row at a time, so that the answer
+//! would compute otherwise than ONNX says, and predicts one row at a time, so that the answer
 //! for a row depends on nothing else. Knows nothing of stages, rules or features. Start at
 //! [`load`].
 //! **Invariant:** whatever the bytes are, the answer is a model or an error of the file: no panic,
@@ -24,7 +24,7 @@ mod rewrite;
 
 use thiserror::Error;
 
-/// A mistake in a model's file, or in what is asked of it.
+/// A mistake in a model's file, or in a call of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct OnnxError {
@@ -55,7 +55,7 @@ impl OnnxError {
     }
 }
 
-/// A model that is ready to be asked about one row: the values of its inputs, one behind the other.
+/// A model that is ready to predict one row: the values of its inputs, concatenated.
 pub type Ask = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, OnnxError> + Send + Sync>;
 
 /// Makes a model ready, given how many values of a row each of its inputs takes.
@@ -162,7 +162,7 @@ pub fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
     values.iter().all(|p| range.contains(p)) && (sum - 1.0).abs() <= tolerance
 }
 
-/// The error of a softmax that is asked of what are probabilities.
+/// The error of a softmax over outputs that are probabilities already.
 pub fn softmax_twice(file: &str, why: &str) -> OnnxError {
     OnnxError::new(format!("the outputs of {file} are probabilities, not logits: {why}"))
         .at("softmax")
@@ -174,7 +174,7 @@ pub fn are_places(names: &[String]) -> bool {
     names.iter().enumerate().all(|(place, name)| *name == place.to_string())
 }
 
-/// Advice about a file that is not what it should be.
+/// Advice about an invalid file.
 #[cfg(feature = "runtime")]
 pub(crate) const DAMAGED: &str =
     "the file is cut short, damaged or of another format: copy it again, or write it anew";

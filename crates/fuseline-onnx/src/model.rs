@@ -43,7 +43,7 @@ pub(crate) fn load(
     let class_names = labels::class_names(&proto, &output, classes);
     main = proto.graph.take().unwrap_or_default();
 
-    // What a `ZipMap` names is what is wanted.
+    // The outputs wanted are those that a `ZipMap` names.
     let zipped = producer(&main, &output).filter(|(node, _)| node.op_type == "ZipMap");
     let output = zipped.and_then(|(node, _)| node.input.first().cloned()).unwrap_or(output);
     main.output = vec![ValueInfoProto { name: output.clone(), ..ValueInfoProto::default() }];
@@ -91,7 +91,7 @@ fn wrong(file: &str, what: String) -> OnnxError {
     OnnxError::new(format!("{file} {what}")).at("path")
 }
 
-/// Makes the model ready to be asked about one row, given how many features each input takes.
+/// Makes the model ready to predict one row, given the number of features of each input.
 fn prepare(
     file: &str,
     onnx: &Onnx,
@@ -113,7 +113,7 @@ fn prepare(
         let mut model = onnx.model_for_proto_model(&proto)?;
         infer(&mut model)?;
         let plain = model.into_typed()?;
-        // What the runtime makes of some models when it optimises them it cannot run.
+        // The runtime cannot run some models after its own optimisation.
         let optimised = plain.clone().into_optimized().and_then(|model| model.into_runnable());
         match optimised {
             Ok(model) if model.run(tensors_of(&parts, &zeros)?).is_ok() => Ok(model),
@@ -130,7 +130,7 @@ fn prepare(
     }))
 }
 
-/// The inputs of a model, of the values of a row one behind the other.
+/// The inputs of a model, from the concatenated values of a row.
 fn tensors_of(parts: &[(DatumType, Vec<usize>)], row: &[f64]) -> TractResult<TVec<TValue>> {
     let mut given = tvec!();
     let mut rest = row;
@@ -212,8 +212,8 @@ pub(crate) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
 /// The most numbers that a node may make of one row: 2 GB of doubles.
 const MAX_ELEMENTS: i64 = 1 << 28;
 
-/// Does what the ONNX runtime does, and makes an error of the file of its errors and panics;
-/// nothing of what it says of itself is printed or logged.
+/// Calls the ONNX runtime, and turns its errors and panics into an error of the file;
+/// its own messages are neither printed nor logged.
 fn guarded<T>(file: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T, OnnxError> {
     thread_local! {
         static IS_GUARDED: Cell<bool> = const { Cell::new(false) };

@@ -1,5 +1,5 @@
 //! Which nodes of an ONNX graph are not run: those that draw random numbers, those of a model in
-//! training, and those of which the runtime would make something else than ONNX says.
+//! training, and those that the runtime would compute otherwise than ONNX specifies.
 
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
@@ -95,7 +95,7 @@ fn unknown(op: &str) -> &'static str {
     }
 }
 
-/// Why a node would not give what ONNX says, and what to do.
+/// Reason why a node would not compute what ONNX specifies, with advice.
 fn unfaithful<'v>(
     node: &NodeProto,
     value: impl Fn(&str) -> Option<&'v TensorProto>,
@@ -153,7 +153,7 @@ fn is_permutation(node: &NodeProto) -> bool {
     (0..axes.len()).all(|axis| axes.iter().any(|of| usize::try_from(*of) == Ok(axis)))
 }
 
-/// Why a recurrent node would not give what ONNX says.
+/// Reason why a recurrent node would not compute what ONNX specifies.
 fn recurrent(node: &NodeProto) -> Option<&'static str> {
     let of_one_direction: &[&str] = match node.op_type.as_str() {
         "LSTM" => &["sigmoid", "tanh", "tanh"],

@@ -176,7 +176,7 @@ impl Steps {
     }
 }
 
-/// Writes down what `ConstantOfShape` fills with when it does not say: 0 in single precision, in
+/// Writes the default fill value of `ConstantOfShape` explicitly: 0 in single precision, in
 /// all graphs.
 pub(crate) fn state_fillers(graph: &mut GraphProto) {
     for node in &mut graph.node {

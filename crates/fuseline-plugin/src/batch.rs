@@ -102,7 +102,7 @@ impl<'a> Batch<'a> {
         self.classes
     }
 
-    /// Tells rows apart; not a feature.
+    /// Identifies the row; not a feature.
     pub fn row_id(&self) -> &'a [u64] {
         self.row_id
     }
@@ -159,7 +159,7 @@ impl<'a> Batch<'a> {
         unsafe { text(&*self.raw.class_names.add(class)) }
     }
 
-    /// True if the host asks the call to end; to be asked at least every 100 ms of work.
+    /// True if the host asks the call to end; to be called at least every 100 ms of work.
     pub fn should_stop(&self) -> bool {
         // SAFETY: the host's struct lives as long as the plugin; the call is this batch's own.
         unsafe {
@@ -169,13 +169,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Tells the host what whoever reads the results must know, in lower case and without a full
-    /// stop: said while fitting, it is a caution of the run and of its report.
+    /// Sends the host a caution for readers of the results, in lower case and without a full
+    /// stop: one sent while fitting appears in the run and in its report.
     pub fn warn(&self, text: impl fmt::Display) {
         log(1, &text.to_string());
     }
 
-    /// Tells the host a detail for its log.
+    /// Sends the host a detail for its log.
     pub fn detail(&self, text: impl fmt::Display) {
         log(3, &text.to_string());
     }

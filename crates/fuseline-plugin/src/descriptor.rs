@@ -25,7 +25,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Name, version (MAJOR.MINOR.PATCH), licence (SPDX) and one line that says what the rule does.
+    /// Name, version (MAJOR.MINOR.PATCH), licence (SPDX) and a one-line description of the rule.
     pub fn new(
         name: &'static str,
         version: &'static str,
@@ -61,7 +61,7 @@ impl Descriptor {
         Self { modalities, classes, ..self }
     }
 
-    /// Quality can, or cannot, change what is predicted.
+    /// Quality can, or cannot, change the predictions.
     pub fn uses_quality(self, uses_quality: bool) -> Self {
         Self { uses_quality, ..self }
     }
@@ -91,13 +91,13 @@ impl Descriptor {
         Self { loads, ..self }
     }
 
-    /// Takes so many modalities, no more and no fewer.
+    /// Takes exactly this number of modalities.
     pub fn exactly_modalities(mut self, count: usize) -> Self {
         self.accepts.insert("modalities".to_owned(), format!("exactly {count}").into());
         self
     }
 
-    /// Takes so many classes, no more and no fewer.
+    /// Takes exactly this number of classes.
     pub fn exactly_classes(mut self, count: usize) -> Self {
         self.accepts.insert("classes".to_owned(), format!("exactly {count}").into());
         self

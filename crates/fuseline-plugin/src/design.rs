@@ -14,7 +14,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// The design for so many modalities and classes.
+    /// The design for these numbers of modalities and classes.
     pub fn new(modalities: usize, classes: usize) -> Self {
         Self { modalities, classes }
     }
@@ -57,7 +57,7 @@ impl Design {
         rows
     }
 
-    /// Fills what does not depend on quality: evidence and availability.
+    /// Fills the columns that do not depend on quality: evidence and availability.
     pub fn fix(&self, batch: &Batch<'_>, row: usize, x: &mut [f64]) {
         for modality in 0..self.modalities {
             let available = batch.is_available(row, modality);
@@ -71,7 +71,7 @@ impl Design {
         }
     }
 
-    /// Fills what depends on the quality of a modality.
+    /// Fills the columns that depend on the quality of a modality.
     pub fn vary(
         &self,
         batch: &Batch<'_>,

@@ -33,7 +33,7 @@ impl RuleError {
         Self::new(abi::ERR_UNSUPPORTED, message)
     }
 
-    /// The fit did not come to an end.
+    /// The fit did not converge.
     pub fn not_converged(message: impl Into<String>) -> Self {
         Self::new(abi::ERR_NOT_CONVERGED, message)
     }

@@ -73,7 +73,7 @@ pub(crate) fn host() -> Option<&'static abi::Host> {
 /// Body of `fuseline_fusion_init`.
 ///
 /// # Safety
-/// The arguments are what the ABI asks for.
+/// The arguments must be valid by the ABI.
 pub unsafe fn init<R: FusionRule>(
     host_abi: u32,
     host: *const abi::Host,
@@ -95,7 +95,7 @@ pub unsafe fn init<R: FusionRule>(
                     ),
                 ));
             }
-            // A larger host is newer, and begins with what is known here.
+            // A larger host is newer, and begins with the members known here.
             if host.is_null() || ((*host).struct_size as usize) < size_of::<abi::Host>() {
                 return Err(RuleError::of_code(abi::ERR_ABI, "the host's struct is too small"));
             }
@@ -136,7 +136,7 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Keeps panics for the error that is made of them, instead of printing them.
+/// Captures panics for an error, instead of printing them.
 fn remember_panics() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
@@ -376,7 +376,7 @@ unsafe extern "C" fn predict_permuted_of<R: PermutedPredict>(
 }
 
 /// # Safety
-/// `out` has `len` places that nobody else uses for `'a`.
+/// `out` has `len` elements without another reference for `'a`.
 unsafe fn places<'a>(out: *mut f64, len: usize) -> &'a mut [f64] {
     if len == 0 {
         return &mut [];

@@ -78,7 +78,7 @@ impl ModelWriter {
     }
 }
 
-/// Reads what a [`ModelWriter`] wrote, in the same order.
+/// Reads values back in the order in which a [`ModelWriter`] wrote them.
 #[derive(Debug)]
 pub struct ModelReader<'a> {
     rest: &'a [u8],

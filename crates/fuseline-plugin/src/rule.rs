@@ -28,7 +28,7 @@ pub trait FusionRule: Sized + Send + Sync + 'static {
     /// Writes the model. Names of modalities and classes and a checksum are added.
     fn write(&self, model: &mut ModelWriter);
 
-    /// Reads what [`FusionRule::write`] wrote, for modalities and classes of this shape.
+    /// Reads a model that [`FusionRule::write`] wrote, for modalities and classes of this shape.
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError>;
 
     /// Fills rows x classes probabilities: finite, at least 0, each row summing to 1.
@@ -51,7 +51,7 @@ pub trait PermutedPredict: FusionRule {
     ) -> Result<(), RuleError>;
 }
 
-/// A model that was fitted elsewhere, read from its files: what `fusion.load` asks for.
+/// A model that was fitted elsewhere, read from its files, for `fusion.load`.
 pub trait LoadModel: FusionRule {
     /// Reads the files. The same files and parameters give the same model; [`FusionRule::write`]
     /// must keep all of it.

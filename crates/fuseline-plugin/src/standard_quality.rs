@@ -39,7 +39,7 @@ impl StandardQuality {
         model.f64s(&self.scale);
     }
 
-    /// Reads what [`Self::write`] wrote, for so many modalities.
+    /// Reads back the output of [`Self::write`], for this number of modalities.
     pub fn read(model: &mut ModelReader<'_>, modalities: usize) -> Result<Self, RuleError> {
         Ok(Self { mean: model.f64s(modalities)?, scale: model.f64s(modalities)? })
     }

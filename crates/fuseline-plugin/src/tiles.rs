@@ -1,4 +1,4 @@
-//! Rows in small tiles, each asked about under all permutations before the next.
+//! Rows in small tiles, each predicted under all permutations before the next.
 //!
 //! The terms computed from evidence once for all permutations then stay in the memory nearest to
 //! the processor, and neighbours in memory are neighbouring rows, which are computed side by side.
@@ -194,7 +194,7 @@ impl<R: TiledRule> PermutedPredict for R {
     }
 }
 
-/// Fills permutations x rows x classes probabilities; `values`: what moves with quality.
+/// Fills permutations x rows x classes probabilities; `values`: those that move with quality.
 fn predict_tiles<R: TiledRule>(
     rule: &R,
     batch: &Batch<'_>,

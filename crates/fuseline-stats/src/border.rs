@@ -1,6 +1,6 @@
 //! Bounds of a mean that hold at the border, where the sample shows no variation.
 //!
-//! A bootstrap draws again what was seen: of a difference that never showed it makes an interval of
+//! A bootstrap resamples observed rows: a difference that never occurred gets an interval of
 //! no width. Here one more group is supposed that was not seen and that is as extreme as can be.
 
 use crate::bootstrap::{BootstrapError, ClassSums, Interval};

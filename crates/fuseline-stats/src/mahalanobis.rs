@@ -2,7 +2,7 @@
 
 use crate::metrics::MetricError;
 
-/// A covariance that can be inverted, whatever the number of rows.
+/// A covariance that can be inverted for any number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mahalanobis {
     mean: Vec<f64>,

@@ -31,7 +31,7 @@ pub enum PermutationError {
         /// The length found.
         found: usize,
     },
-    /// The scheme needs what the rows do not tell.
+    /// The scheme needs an input that the rows lack.
     #[error("the scheme {} needs {needed}", scheme.name())]
     Missing {
         /// The scheme.
@@ -174,7 +174,7 @@ impl Permuter {
     }
 
     /// Number of rows that have another row to exchange quality with, in the column where they are
-    /// most. Whether the other row has another quality is what [`Self::change_chances`] tells.
+    /// most. [`Self::change_chances`] tells if the other row has another quality.
     #[must_use]
     pub fn movable_rows(&self) -> usize {
         let movable = |strata: &Vec<Vec<u32>>| {
@@ -183,8 +183,8 @@ impl Permuter {
         self.strata.iter().map(movable).max().unwrap_or(0)
     }
 
-    /// So many shifts bring every row together with every row that it can exchange quality with, in
-    /// the first column.
+    /// Number of shifts that bring every row together with every row that it can exchange quality
+    /// with, in the first column.
     #[must_use]
     pub fn shifts(&self) -> usize {
         self.strata.first().into_iter().flatten().map(Vec::len).max().unwrap_or(0)
@@ -229,7 +229,7 @@ impl Permuter {
         index
     }
 
-    /// [`Self::draw`] into a slice of columns * rows; what lies beyond its end is left out.
+    /// [`Self::draw`] into a slice of columns * rows; columns beyond its end are left out.
     pub fn draw_into(&self, number: u64, index: &mut [u32]) {
         let stream = self.stream.clone().with_u64(number);
         let columns = index.chunks_mut(self.count.max(1)).zip(&self.strata);
@@ -249,7 +249,7 @@ impl Permuter {
                     false => {}
                 }
                 if rows.len() == index.len() && self.scheme != Scheme::Derangement {
-                    // All rows, in their order: what the index holds already.
+                    // All rows, in their order, which the index holds already.
                     shuffler.shuffle(index);
                     continue;
                 }
@@ -271,7 +271,7 @@ impl Permuter {
     }
 }
 
-/// Groups that are alike: of as many rows, with the same modalities available row by row.
+/// Groups of the same size, with the same modalities available row by row.
 fn alike(groups: Vec<Vec<u32>>, pattern: &[u64]) -> Vec<Vec<Vec<u32>>> {
     let shape = |rows: &Vec<u32>| rows.iter().map(|&row| pattern[row as usize]).collect::<Vec<_>>();
     let alike = together(groups.iter().map(shape));

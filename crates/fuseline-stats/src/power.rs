@@ -35,7 +35,7 @@ pub enum PowerError {
     Accuracy {
         /// The accuracy given.
         accuracy: f64,
-        /// One in so many classes.
+        /// Chance accuracy: 1 / classes.
         chance: f64,
     },
     /// The alignment is no AUROC of at least 0.5 and below 1.

@@ -1,4 +1,4 @@
-//! Streams of random numbers, named by what they are for.
+//! Streams of random numbers, named by purpose.
 //!
 //! A stream is ChaCha20 (zero nonce, 64-bit counter from 0) under a key that is the blake3 hash of
 //! the stream's parts: each part is written as its length (u64, little-endian) and its bytes. The
@@ -29,7 +29,7 @@ impl Stream {
             .with(purpose.as_bytes())
     }
 
-    /// The stream of one more part. It starts anew: what was drawn before does not matter.
+    /// The stream of one more part. It starts anew, independent of earlier draws.
     #[must_use]
     pub fn with(mut self, part: &[u8]) -> Self {
         self.parts.update(&(part.len() as u64).to_le_bytes());
@@ -54,7 +54,7 @@ impl Stream {
         self.generator.get_or_insert_with(|| ChaCha20Rng::from_seed(*parts.finalize().as_bytes()))
     }
 
-    /// The orders of rows under this stream's key; what was drawn before does not matter.
+    /// The orders of rows under this stream's key, independent of earlier draws.
     #[must_use]
     pub fn shuffler(&self) -> Shuffler {
         Shuffler(ChaCha8Rng::from_seed(*self.parts.finalize().as_bytes()))
@@ -98,7 +98,7 @@ fn below(generator: &mut ChaCha20Rng, n: u64) -> u64 {
         let product = u128::from(generator.next_u64()) * u128::from(n);
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
         let lower = product as u64;
-        // What is refused is below n, so that the division is hardly ever needed.
+        // Rejected values are below n, so that the division is hardly ever needed.
         if lower >= n || lower >= n.wrapping_neg() % n {
             return (product >> 64) as u64;
         }
@@ -129,7 +129,7 @@ impl Shuffler {
         loop {
             let product = u64::from(self.0.next_u32()) * n;
             let lower = product & u64::from(u32::MAX);
-            // What is refused is below n, so that the division is hardly ever needed.
+            // Rejected values are below n, so that the division is hardly ever needed.
             if lower >= n || lower >= (1 << 32) % n {
                 return (product >> 32) as usize;
             }

@@ -116,7 +116,7 @@ fn what_the_evidence_says_again_is_gone_when_residuals_are_exchanged() {
     let derived = |r2: &f64| *r2 >= EVIDENCE_DERIVED_R2;
     assert!(r2(Quality::NoisyMargin(0.7)).iter().all(derived));
     assert!(!r2(Quality::Aligned(0.0)).iter().any(derived));
-    // What the evidence does not say is still seen.
+    // Quality beyond the evidence is still detected.
     assert!(rejects(Quality::Aligned(1.0), Scheme::ConditionalResidual).0 > 290);
 }
 

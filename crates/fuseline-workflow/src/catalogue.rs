@@ -51,7 +51,7 @@ pub struct InputPort {
 /// A typed output of a stage kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputPort {
-    /// The name in `stage.name`; `main` is what a bare stage name means.
+    /// The name in `stage.name`; a bare stage name means `main`.
     pub name: String,
     /// The artifact kind that it gives.
     pub artifact: String,
@@ -59,7 +59,7 @@ pub struct OutputPort {
     pub doc: String,
 }
 
-/// The JSON Schema (draft 2020-12) of a kind's options. It is made when it is first asked for: a
+/// The JSON Schema (draft 2020-12) of a kind's options. It is made on first use: a
 /// workflow has few of the kinds, and their schemas took as long as all else that a small run does
 /// before it plans.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ pub struct OptionsSchema(Arc<LazyLock<Made, Make>>);
 
 type Make = Box<dyn FnOnce() -> Made + Send>;
 
-/// A schema, and what is asked of all of it often.
+/// A schema, with cached answers to frequent queries about all of it.
 struct Made {
     schema: Value,
     has_paths: bool,

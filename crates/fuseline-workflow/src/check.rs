@@ -41,7 +41,7 @@ pub struct Source<'a> {
 pub struct Overrides {
     /// `--set` arguments, in order: name and text. The last one of a name counts.
     pub set: Vec<(String, String)>,
-    /// A file of params; `--set` goes before it.
+    /// A file of params; `--set` overrides it.
     pub params_file: Option<ParamsFile>,
     /// The folder that relative paths of the command line are relative to; absolute.
     pub working_dir: PathBuf,
@@ -204,8 +204,8 @@ impl Checker<'_> {
         let isolation =
             document.isolation.as_ref().and_then(|node| execution::isolation(node, found));
 
-        // What could not be read is not said to be missing wherever it is used, and neither is a
-        // stage that stands inside of another.
+        // A definition that could not be read is not reported as missing at its uses, and neither
+        // is a stage that stands inside of another.
         let inner: BTreeSet<&str> = written
             .iter()
             .flat_map(|stage| &stage.strangers)
@@ -277,8 +277,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Warns of what has no effect. Pieces of an included file may stay unused: they are there for
-    /// others too.
+    /// Warns of parts without effect. Pieces of an included file may stay unused: they are there
+    /// for others too.
     fn unused(
         &self,
         used: &BTreeSet<usize>,
@@ -287,7 +287,7 @@ impl Checker<'_> {
         targets: &[usize],
         found: &mut Vec<Diagnostic>,
     ) {
-        // What is misspelt, or could not be read, may have been meant to use it.
+        // A misspelt or unreadable part may have been meant to use it.
         let hidden = |codes: &[Code], found: &[Diagnostic]| {
             found.iter().any(|found| codes.contains(&found.code))
         };

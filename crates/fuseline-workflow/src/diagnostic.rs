@@ -1,4 +1,4 @@
-//! Everything that can be said about a workflow: a code, a place, words, and what to do.
+//! Diagnostics of a workflow: a code, a place, a message, and advice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -67,7 +67,7 @@ enum Pending {
 }
 
 impl Fix {
-    /// Replaces what is at a place, or puts a text there.
+    /// Replaces the text at a place, or inserts one there.
     pub fn new(title: impl Into<String>, place: Place, text: impl Into<String>) -> Self {
         Self { title: title.into(), place, text: text.into(), pending: Pending::Nothing }
     }
@@ -86,7 +86,7 @@ impl Fix {
         }
     }
 
-    /// Writes one word for another; dropped where the place says something else, such as an
+    /// Replaces one word by another; dropped where the place holds another text, such as an
     /// expression that gives the word.
     pub(crate) fn word(written: &str, meant: &str, place: &Place) -> Self {
         let pending = Pending::Written(written.to_owned());
@@ -94,7 +94,7 @@ impl Fix {
         Self { title, place: place.clone(), text, pending }
     }
 
-    /// The fix, within the quotes where the word is quoted, if its place says what it should.
+    /// The fix, within the quotes where the word is quoted, if its place holds the expected text.
     fn settled(mut self, files: &Files) -> Option<Self> {
         let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return Some(self),
@@ -166,7 +166,7 @@ impl Diagnostic {
         self
     }
 
-    /// Says what to do.
+    /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
         self.hint = hint.into();
@@ -180,9 +180,9 @@ impl Diagnostic {
         self
     }
 
-    /// Says which of some names was likely meant instead of the word at this place, and offers to
-    /// write it; says all of them when they are few. A hint that it has already stays when nothing
-    /// can be said.
+    /// Suggests which of some names was likely meant instead of the word at this place, and offers
+    /// to write it; lists all of them when they are few. An existing hint stays when there is
+    /// nothing to suggest.
     #[must_use]
     pub(crate) fn suggest<'a>(
         mut self,
@@ -217,7 +217,7 @@ impl Diagnostic {
     }
 }
 
-/// Sorts by place, drops what is said twice, and gives each a hint: its own, or its code's.
+/// Sorts by place, removes duplicates, and gives each a hint: its own, or its code's.
 pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
     for diagnostic in diagnostics.iter_mut() {
         diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files));
@@ -255,9 +255,9 @@ fn say_once(diagnostics: &mut Vec<Diagnostic>) {
     *diagnostics = kept;
 }
 
-/// As many diagnostics are kept; more than that are no slips.
+/// Greatest number of diagnostics kept; more than that are no slips.
 const MAX_DIAGNOSTICS: usize = 1_000;
-/// As many bytes of any of its texts, and as many other places.
+/// Greatest number of bytes of any of its texts, and of its other places.
 const MAX_WORDS_BYTES: usize = 2000;
 const MAX_RELATED: usize = 20;
 
@@ -274,7 +274,7 @@ fn shorten(diagnostic: &mut Diagnostic) {
     }
 }
 
-/// Keeps the first diagnostics, errors before warnings, and says how many there are more.
+/// Keeps the first diagnostics, errors before warnings, and counts the rest.
 fn limit(diagnostics: &mut Vec<Diagnostic>) {
     if diagnostics.len() <= MAX_DIAGNOSTICS {
         return;

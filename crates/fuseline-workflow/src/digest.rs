@@ -1,4 +1,4 @@
-//! A digest of what a workflow says, whatever it looks like.
+//! A digest of the content of a workflow, independent of its layout.
 
 use crate::document::Document;
 use crate::yaml::{Data, Node, plain_value};
@@ -78,7 +78,7 @@ impl Form {
         self.hasher.update(text.as_bytes());
     }
 
-    /// A value; the keys of so many outer levels of mappings are sorted.
+    /// A value; the keys of this number of outer levels of mappings are sorted.
     fn node(&mut self, node: &Node, sorted_levels: usize) {
         match &node.data {
             Data::Scalar(scalar) => match plain_value(scalar) {

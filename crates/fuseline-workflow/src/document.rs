@@ -25,7 +25,7 @@ pub(crate) struct Definition {
     pub included: bool,
 }
 
-/// All sections. What is missing or misshapen has been reported, and is empty here.
+/// All sections. A missing or misshapen one has been reported, and is empty here.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub name: Option<Node>,
@@ -61,7 +61,7 @@ pub(crate) const ROOT_KEYS: [&str; 11] = [
     "plugins",
     "isolation",
 ];
-/// The sections whose entries are defined by name, wherever they stand.
+/// The sections whose entries are defined by name, in any file.
 const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
 const INCLUDED_KEYS: [&str; 5] = ["fuseline", "include", "params", "axes", "stages"];
 
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         Self { files, limits, loader, found, document, defined, open, done }
     }
 
-    /// Reads the workflow; `path` is absolute. `None` when nothing can be said about its sections.
+    /// Reads the workflow; `path` is absolute. `None` when its sections cannot be read.
     pub fn read(mut self, file: FileId, path: &Path) -> Option<Document> {
         self.file(file, path, false)?;
         Some(self.document)

@@ -116,7 +116,7 @@ impl Binary {
     }
 }
 
-/// A mistake in an expression, at bytes of the text that it stands in.
+/// A mistake in an expression, at bytes of the text around it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mistake {
     pub code: Code,
@@ -135,7 +135,7 @@ impl Mistake {
         Self { code, span: span.clone(), message: message.into(), hint, meant, missing_axis }
     }
 
-    /// Says which of some names was likely meant; see [`Diagnostic::suggest`].
+    /// Suggests which of some names was likely meant; see [`Diagnostic::suggest`].
     pub fn suggest<'a>(
         mut self,
         written: &str,

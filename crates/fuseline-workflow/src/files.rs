@@ -12,7 +12,7 @@ pub struct FileId(u32);
 pub struct Place {
     /// The text.
     pub file: FileId,
-    /// Its bytes, from the first to behind the last.
+    /// Its byte range; the end is exclusive.
     pub span: Range<usize>,
 }
 
@@ -85,7 +85,7 @@ impl Files {
         self.position(place.file, place.span.start)
     }
 
-    /// The character behind the last of a place.
+    /// The character after a place.
     pub fn end_line_column(&self, place: &Place) -> LineColumn {
         self.position(place.file, place.span.end)
     }

@@ -20,7 +20,7 @@ pub(crate) fn of(params: &[Param]) -> Vec<Given> {
     params.iter().filter_map(given).collect()
 }
 
-/// Points from what is wrong with an expression to the values of its params.
+/// Adds the places of the params' values to diagnostics of expressions.
 pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
     for diagnostic in found {
         let text = files.slice(&diagnostic.place);

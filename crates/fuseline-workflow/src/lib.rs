@@ -3,7 +3,7 @@
 //! Knows the workflow language: params, axes, stages, references, expressions, and how stages join
 //! over axes. Knows of stage kinds what a [`Catalogue`] says, and nothing of artifacts, caches or
 //! execution. Reads no file but by the loader that it is given.
-//! Start at [`check`]; [`Workflow`] is what it gives, [`Diagnostic`] what it finds.
+//! Start at [`check`]; it returns a [`Workflow`] and [`Diagnostic`]s.
 //! **Invariant:** there is a [`Workflow`] exactly when no [`Diagnostic`] is an error, and every
 //! mistake that does not hide behind another is found in one go.
 

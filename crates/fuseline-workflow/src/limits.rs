@@ -1,6 +1,6 @@
 //! Limits on the size of a workflow.
 
-/// Bounds on what a workflow may ask for, so that a slip or a hostile file ends in a diagnostic and
+/// Bounds on the size of a workflow, so that a slip or a hostile file ends in a diagnostic and
 /// not in a full memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

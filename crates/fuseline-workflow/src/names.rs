@@ -1,4 +1,4 @@
-//! Names, and what was likely meant by a misspelt one.
+//! Names, and suggestions for misspelt ones.
 
 /// True if a text can name a param or an axis: a name that an expression can spell.
 pub(crate) fn is_identifier(text: &str) -> bool {
@@ -33,7 +33,8 @@ pub(crate) fn suggest<'a>(
     let lower = written.to_lowercase();
     let length = written.chars().count();
     let reach = match length {
-        // Nobody misspells at that length, and the distance of long texts takes long to find.
+        // Names of that length are not misspelt, and the distance of long texts takes long to
+        // compute.
         100.. => return None,
         0..=2 => 1,
         3..=5 => 2,

@@ -66,10 +66,10 @@ pub(crate) fn has_paths(schema: &Value) -> bool {
     }
 }
 
-/// Stands for a value that is not known, in the skeleton of options that could not be evaluated.
+/// Placeholder for an unknown value, in the skeleton of options that could not be evaluated.
 const UNKNOWN: &str = "\u{0}unknown";
 
-/// Options without the values of expressions, for what can be said without them.
+/// Options without the values of expressions, for the checks that do not need them.
 pub(crate) fn skeleton(node: &Node) -> Value {
     match &node.data {
         Data::Scalar(scalar) if has_expression(&scalar.text) => Value::from(UNKNOWN),
@@ -106,7 +106,7 @@ impl<'a> Walker<'a> {
         format!("`{}`", if path.is_empty() { self.kind } else { path })
     }
 
-    /// The schema behind references.
+    /// The schema that references lead to.
     fn follow<'s>(&self, mut schema: &'s Value) -> &'s Value
     where
         'a: 's,
@@ -251,7 +251,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// One of several schemas must accept the value; the closest says what is wrong.
+    /// One of several schemas must accept the value; problems are those of the closest.
     fn branches(&mut self, branches: &[Value], value: &Value, path: &str) {
         // Constants beside a branch of another type are one enumeration.
         let of_type = |branch: &Value| {
@@ -554,7 +554,7 @@ fn in_words(types: &[&str]) -> String {
     }
 }
 
-/// The constants by which branches of mappings are told apart.
+/// The constants that discriminate branches of mappings.
 fn discriminators(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     properties.filter_map(|(name, schema)| Some((name, schema.get("const")?)))

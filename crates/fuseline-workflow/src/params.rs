@@ -103,7 +103,7 @@ impl Param {
     }
 }
 
-/// Reads declarations, applies overrides, and reports what is missing.
+/// Reads declarations, applies overrides, and reports missing values.
 pub(crate) fn read(
     definitions: &[Definition],
     overrides: &Overrides,
@@ -359,7 +359,7 @@ impl Param {
                 let node = yaml::parse(file, files, limits, &mut unread);
                 match node.and_then(|node| node.to_value(&mut unread)) {
                     Some(value) => value,
-                    // What is wrong with it is told at the argument itself.
+                    // Its mistakes are reported at the argument itself.
                     None => Value::String(text.to_owned()),
                 }
             }

@@ -33,7 +33,7 @@ pub fn parse_time(text: &str) -> Option<Duration> {
     time_from_seconds(quantity(text, &SECONDS)?)
 }
 
-/// A time of so many seconds; none when they are no time that [`parse_time`] gives.
+/// A time in seconds; `None` for a number that [`parse_time`] never gives.
 pub(crate) fn time_from_seconds(seconds: f64) -> Option<Duration> {
     (seconds > 0.0 && seconds <= MAX_SECONDS).then(|| Duration::from_secs_f64(seconds))
 }

@@ -37,7 +37,7 @@ impl Reference {
     }
 }
 
-/// Reads a reference; reports what is wrong with it.
+/// Reads a reference; reports its mistakes.
 pub(crate) fn read(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Option<Reference> {
     let text = node.text("a reference", found)?;
     if has_expression(text) {

@@ -344,7 +344,7 @@ fn admit(schema: &Value, prefix: &str) -> Value {
     Value::Object(admitted)
 }
 
-/// A schema that accepts an expression beside what it accepted; words for the reader stay outside.
+/// A schema that accepts an expression, too; descriptions stay outside.
 fn or_expression(schema: Value) -> Value {
     let Value::Object(mut fields) = schema else { return schema };
     let free_text = fields.get("type").is_some_and(|name| name == "string")

@@ -1,4 +1,4 @@
-//! Stages: what is written, and what it expands to.
+//! Stages: as written, and expanded.
 
 mod compiled;
 mod edits;
@@ -55,10 +55,10 @@ pub(crate) struct WrittenStage {
     pub has_inputs: bool,
     /// Sections `inputs` and `with` that are no mapping, which has been reported.
     pub misshapen: Misshapen,
-    /// Keys that a stage does not have; what they are meant for is known with its kind.
+    /// Unknown keys; a suggestion needs the stage's kind.
     pub strangers: Vec<Stranger>,
     pub with: Option<Arc<Node>>,
-    /// The key `with`, for what is missing there.
+    /// The key `with`, the place of missing options.
     pub with_key: Option<Place>,
     pub execution: Execution,
 }
@@ -89,7 +89,7 @@ pub(crate) struct WrittenInput {
     pub listed: bool,
 }
 
-/// Reads what is written of a stage; `axes` are the names of all axes.
+/// Reads a stage as written; `axes` are the names of all axes.
 pub(crate) fn read(
     definition: Definition,
     axes: &[String],
@@ -173,8 +173,8 @@ pub(crate) fn read(
     stage
 }
 
-/// Reports the keys that a stage does not have: options of its kind, stages that stand too far in,
-/// and slips of spelling.
+/// Reports the keys that a stage does not have: options of its kind, stages with too much
+/// indentation, and slips of spelling.
 pub(crate) fn strangers(
     stage: &WrittenStage,
     kinds: &[usize],

@@ -147,7 +147,7 @@ pub struct Variant {
     pub options: Arc<Map<String, Value>>,
     /// Places of the options.
     pub places: Arc<OptionPlaces>,
-    /// The ports that the stage declares for itself, where the kind asks for that.
+    /// The ports that the stage declares for itself, if the kind requires that.
     pub declared: Option<Arc<DeclaredPorts>>,
 }
 
@@ -279,9 +279,9 @@ pub struct Execution {
     pub cpu: Option<f64>,
     /// Bytes of memory that one action needs.
     pub memory: Option<u64>,
-    /// The wall time that a cluster is asked for, for one action; no bound by itself.
+    /// Wall time requested from a cluster for one action; no bound by itself.
     pub time: Option<Duration>,
-    /// The number of GPUs that a cluster is asked for, for one action.
+    /// Number of GPUs requested from a cluster for one action.
     pub gpus: Option<u32>,
     /// True if results may be taken from the cache.
     pub cache: bool,

@@ -1,7 +1,7 @@
 //! YAML text to a tree in which everything has its place.
 //!
-//! The tree keeps scalars as written, with their style: what a scalar means is asked when it is
-//! known what is wanted.
+//! The tree keeps scalars as written, with their style: a scalar is interpreted when its
+//! wanted type is known.
 
 mod parse;
 mod scalar;
@@ -85,7 +85,7 @@ impl Node {
         }
     }
 
-    /// The value, for places where expressions have no meaning; says what is wrong with scalars.
+    /// The value, for places where expressions have no meaning; reports mistakes in scalars.
     pub fn to_value(&self, found: &mut Vec<Diagnostic>) -> Option<Value> {
         match &self.data {
             Data::Scalar(scalar) => match plain_value(scalar) {
@@ -113,7 +113,7 @@ impl Node {
         }
     }
 
-    /// The entries of a mapping; says so when it is none.
+    /// The entries of a mapping; reports anything else.
     pub fn mapping(&self, what: &str, found: &mut Vec<Diagnostic>) -> Option<&[Entry]> {
         match &self.data {
             Data::Mapping(entries) => Some(entries),
@@ -133,7 +133,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; says so when it is none.
+    /// The items of a list; reports anything else.
     pub fn sequence(&self, what: &str, found: &mut Vec<Diagnostic>) -> Option<&[Node]> {
         match &self.data {
             Data::Sequence(items) => Some(items),
@@ -144,7 +144,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar that means a text; says so when it does not.
+    /// The text of a scalar that means a text; reports anything else.
     pub fn text(&self, what: &str, found: &mut Vec<Diagnostic>) -> Option<&str> {
         let Some(scalar) = self.scalar() else {
             found.push(self.not_a(what, "text"));

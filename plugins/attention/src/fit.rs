@@ -73,7 +73,7 @@ impl<'a> Objective<'a> {
         value
     }
 
-    /// Adds what a logit's slope is for each weight in it.
+    /// Adds the gradient of a logit with respect to each of its weights.
     fn add(&self, gradient: &mut [f64], row: usize, modality: usize, slope: f64) {
         let (layout, tokens) = (self.layout, self.tokens);
         let token = tokens.token(row, modality);

@@ -115,7 +115,7 @@ impl PermutedPredict for Attention {
             return Ok(());
         }
         let layout = Layout::new(modalities, classes, &self.embeddings);
-        // What the experts say is attended to once for all permutations; the bias of each cell's
+        // Attention to the evidence is computed once for all permutations; the bias of each cell's
         // quality is known before it moves.
         let content = Tokens::new(batch, &self.embeddings)?.content(batch, &layout, &self.weights);
         let mut biases = self.quality.of(batch);

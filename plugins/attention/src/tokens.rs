@@ -54,7 +54,7 @@ impl Embeddings {
     }
 }
 
-/// The numbers of an embedding, or an error that says where one is not finite.
+/// The numbers of an embedding, or an error at the first that is not finite.
 fn finite<'a>(
     values: &'a [f64],
     batch: &Batch<'_>,
@@ -161,7 +161,7 @@ impl Tokens {
         &self.query[row * self.classes..][..self.classes]
     }
 
-    /// The standardised embedding of a modality, of so many numbers.
+    /// The standardised embedding of a modality.
     pub fn embedding(&self, row: usize, modality: usize, width: usize) -> &[f64] {
         &self.embeddings[modality][row * width..][..width]
     }

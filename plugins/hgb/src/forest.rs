@@ -1,4 +1,4 @@
-//! Trees that are asked without a jump, for the rows of a tile side by side.
+//! Trees evaluated without branches, for the rows of a tile side by side.
 
 use fuseline_learn::boosting::Boosting;
 use fuseline_plugin::tiles::{Lane, TILE};
@@ -20,7 +20,7 @@ pub struct Forest {
     ends: Vec<[usize; 2]>,
     /// Decisions by evidence or availability, by column of the design.
     fixed: Vec<Decision>,
-    /// Decisions by what moves with quality, by column behind the first of those.
+    /// Decisions by columns that move with quality, by column after the first of those.
     moving: Vec<Decision>,
     /// The leaves' values, tree by tree.
     values: Vec<[f64; u64::BITS as usize]>,
@@ -31,7 +31,7 @@ struct Decision {
     column: usize,
     /// The largest value that goes left.
     threshold: f64,
-    /// The leaves that are left when it goes right.
+    /// The remaining leaves when it goes right.
     right: u64,
 }
 
@@ -43,7 +43,7 @@ fn take<'t, const N: usize>(
     column: impl Fn(usize) -> &'t Lane,
     left: &mut Leaves,
 ) {
-    // Read before, so that no row asks for them again.
+    // Read once, for all rows.
     let values = decisions.map(|decision| column(decision.column));
     let thresholds = decisions.map(|decision| decision.threshold);
     let rights = decisions.map(|decision| decision.right);
@@ -86,7 +86,7 @@ impl Forest {
         Some(forest)
     }
 
-    /// Adds what is below a node; gives which of the tree's leaves those are.
+    /// Adds the subtree of a node; returns its leaves.
     fn below(
         &mut self,
         boosting: &Boosting,

@@ -27,11 +27,11 @@ mod forest;
 
 use forest::{Forest, Leaves};
 
-/// The trees, and what is predicted where nothing is available.
+/// The trees, and the prediction for rows without any modality.
 #[derive(Debug)]
 pub struct Hgb {
     boosting: Boosting,
-    /// The same trees, where they are small enough to be asked without a jump.
+    /// The same trees, if they are small enough to be evaluated without branches.
     forest: Option<Forest>,
     prior: Vec<f64>,
     design: Design,

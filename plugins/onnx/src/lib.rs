@@ -4,7 +4,7 @@
 //! the model takes, for M modalities and K classes: `evidence` (M x K values of a row,
 //! modality-major), `available` (M), `quality` (M), or `embedding_MODALITY` (the columns of that
 //! embedding). The shape of an input is the file's: (rows, M, K) and (rows, M * K) are the same
-//! values. Where a modality is unavailable its values are 0. The model is asked about one row at a
+//! values. Where a modality is unavailable its values are 0. The model predicts one row at a
 //! time, so that the answer for a row depends on nothing else. Its output holds a value for each
 //! class, or one, of the second of two classes; `softmax` makes probabilities of logits.
 //!
@@ -30,7 +30,7 @@ pub struct Onnx {
     ready: OnceLock<Result<Ready, OnnxError>>,
 }
 
-/// A model's file and how it is asked.
+/// A model's file and its inputs and outputs.
 struct OnnxFile {
     name: String,
     bytes: Vec<u8>,
@@ -51,7 +51,7 @@ enum Source {
     Embedding(usize),
 }
 
-/// A model that can be asked.
+/// A model that is ready to predict.
 struct Ready {
     sources: Vec<Source>,
     widths: Vec<usize>,
@@ -145,7 +145,7 @@ impl OnnxFile {
 }
 
 impl Ready {
-    /// The values of a row, those of each input behind those of the one before; 0 where a modality
+    /// The values of a row, input after input; 0 where a modality
     /// is unavailable.
     fn values(&self, batch: &Batch<'_>, row: usize) -> Vec<f64> {
         let mut values = Vec::with_capacity(self.widths.iter().sum());

@@ -41,8 +41,8 @@ impl Calibrator {
             return Ok(Self::Temperature(Temperature::new(1.0).map_err(data)?));
         }
         if !isotonic {
-            // By way of what the model's bytes hold, so that a model that is read predicts the same
-            // bits.
+            // Through the values that the model's bytes hold, so that a model that is read predicts
+            // the same bits.
             let fitted = Temperature::fit(&evidence, &labels, &weights, classes).map_err(data)?;
             return Ok(Self::Temperature(Temperature::new(fitted.temperature()).map_err(data)?));
         }

@@ -64,7 +64,7 @@ fn objective(
         let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = scores.iter().map(|score| libm::exp(score - top)).sum();
         value += importance * (libm::log(total) + top - scores[label]);
-        // What is left of the scores: d loss / d score.
+        // Residuals of the scores: d loss / d score.
         link::softmax(&mut scores);
         scores[label] -= 1.0;
         for m in available() {

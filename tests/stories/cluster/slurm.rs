@@ -16,8 +16,8 @@ struct Slurm {
 }
 
 impl Slurm {
-    /// The cluster that other stories use now, or a new one; `None`, said aloud, where there can be
-    /// none.
+    /// The cluster that other stories use now, or a new one; `None`, with a notice, where there can
+    /// be none.
     fn get() -> Option<Arc<Self>> {
         static CLUSTER: Mutex<Weak<Slurm>> = Mutex::new(Weak::new());
         static STARTED: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! `fuseline watch`: a run is followed by what it writes into the cache.
+//! `fuseline watch`: a run is followed through the files that it writes into the cache.
 
 use super::{arguments, notes, signal, start, sweep, wait_until};
 

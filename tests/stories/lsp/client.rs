@@ -1,4 +1,4 @@
-//! A client of the language server: says what an editor says, and keeps what it is told.
+//! A client of the language server: sends the messages of an editor and keeps the answers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -71,7 +71,7 @@ impl Client {
         client
     }
 
-    /// Starts a server and says nothing.
+    /// Starts a server without `initialize`.
     pub fn raw(lab: &Lab) -> Self {
         let mut command = lab.command(["lsp"]);
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
@@ -120,7 +120,7 @@ impl Client {
         self.send(json!({ "method": method, "params": params }));
     }
 
-    /// Asks, and does not wait for the answer.
+    /// Sends a request without waiting for the answer.
     pub fn request(&mut self, method: &str, params: Value) -> i64 {
         self.requests += 1;
         self.send(json!({ "id": self.requests, "method": method, "params": params }));
@@ -191,7 +191,7 @@ impl Client {
         published["params"]["diagnostics"].as_array().expect("a list").clone()
     }
 
-    /// Says that it is done, and sees that the server ends.
+    /// Sends `shutdown` and `exit`, and waits for the server to end.
     pub fn end(mut self) -> ExitStatus {
         self.ask("shutdown", Value::Null);
         self.tell("exit", Value::Null);
@@ -203,7 +203,7 @@ impl Client {
         self.child.wait().expect("it was started")
     }
 
-    /// Goes away without a word.
+    /// Closes the connection without `shutdown`.
     pub fn vanish(mut self) -> ExitStatus {
         self.to_server = None;
         self.exited()

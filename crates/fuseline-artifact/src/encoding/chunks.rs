@@ -111,7 +111,7 @@ enum Column {
     /// Numbers of several groups: each is put behind the others while it is still near the
     /// processor.
     Floats(Float64Builder),
-    /// All else, and what comes in one piece.
+    /// All other columns, and those of a single chunk.
     Pieces(Vec<ArrayRef>),
 }
 

@@ -29,7 +29,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     }],
 };
 
-/// The metadata that says the inner fold of each row. What takes rows out of an artifact takes it
+/// The metadata with the inner fold of each row. Code that takes rows out of an artifact takes them
 /// out of this, too.
 pub const INNER_FOLD: &str = "inner_fold";
 
@@ -42,7 +42,7 @@ pub struct Evidence {
     pub classes: Vec<String>,
     /// The example of each row.
     pub example_id: Texts,
-    /// Probabilities in row-major order: as many a row as there are classes.
+    /// Probabilities in row-major order, one per row and class.
     pub probabilities: ScalarBuffer<f64>,
     /// The inner fold of each training row, where it is known: what made its evidence was fitted on
     /// the rows of the others.

@@ -100,7 +100,7 @@ pub struct EmbeddingScale {
     pub columns: Vec<String>,
     /// Columns that the rule does not see.
     pub excluded: Vec<String>,
-    /// The mean of each column over the fitting rows: what a missing value becomes.
+    /// The mean of each column over the fitting rows, which replaces missing values.
     pub mean: Vec<f64>,
     /// Divisor of each column.
     pub scale: Vec<f64>,
@@ -122,7 +122,7 @@ impl EmbeddingScale {
 pub struct Model {
     /// The fusion rule.
     pub plugin_id: String,
-    /// Its version, as it says.
+    /// Its version, as it states.
     pub plugin_version: String,
     /// The digest of its shared library.
     pub plugin_digest: Digest,
@@ -141,8 +141,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// The digest of what is frozen, which proves that the model stayed so: its bytes, and how its
-    /// embeddings are standardised where it takes any.
+    /// Digest of the frozen parts, which proves that the model did not change: its bytes, and how
+    /// its embeddings are standardised where it takes any.
     pub fn model_digest(&self) -> Digest {
         if self.embeddings.is_empty() {
             return Digest::of(&self.bytes);

@@ -33,7 +33,7 @@ pub struct Predictions {
     pub classes: Vec<String>,
     /// The example of each row.
     pub example_id: Texts,
-    /// Probabilities in row-major order: as many a row as there are classes.
+    /// Probabilities in row-major order, one per row and class.
     pub probabilities: ScalarBuffer<f64>,
     /// The index of the class that was decided for.
     pub decision: Vec<u32>,

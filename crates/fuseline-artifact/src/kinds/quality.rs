@@ -57,9 +57,9 @@ pub enum Control {
     /// An estimate, as a system would use it.
     #[default]
     Native,
-    /// Known to tell which expert is right.
+    /// A control known to indicate which expert is right.
     Positive,
-    /// Known to tell nothing.
+    /// A control known to carry no information.
     Negative,
 }
 
@@ -102,7 +102,7 @@ impl FromStr for Control {
 /// Stated reliability of a modality, per example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality {
-    /// The modality it is said of.
+    /// The modality that it describes.
     pub modality: String,
     /// Its estimator, such as `margin`.
     pub source: String,

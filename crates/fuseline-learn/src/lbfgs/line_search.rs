@@ -36,7 +36,7 @@ pub(super) enum Verdict {
     Accept,
     /// This step is to be tried next.
     Try(f64),
-    /// Nothing is to be gained; the best step so far is as good as any.
+    /// No further step can improve on the best so far.
     Exhausted,
 }
 
@@ -234,7 +234,7 @@ mod tests {
         },
     ];
 
-    /// The last trial of a search and what came of it.
+    /// The last trial of a search and its verdict.
     fn search(function: Function, first: f64) -> (Trial, Verdict) {
         let trial = |step: f64| {
             let (value, slope) = function(step);

@@ -31,7 +31,7 @@ struct Losses {
 /// Coefficients and intercept of each block, one after the other, at the minimum or as near as the
 /// search came.
 ///
-/// `go_on` is asked before each step; false ends the search with an error.
+/// `go_on` is called before each step; false ends the search with an error.
 pub(super) fn minimise(
     data: &Labelled<'_>,
     options: &Options,

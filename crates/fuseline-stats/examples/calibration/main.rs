@@ -8,7 +8,7 @@ mod study;
 use fuseline_stats::permutation::Scheme;
 use study::{Design, Quality, Rejections, coverage, rejections, true_gap};
 
-/// The five schemes that say what a gap is made of.
+/// The five schemes that decompose a gap.
 const SCHEMES: [Scheme; 5] = [
     Scheme::Joint,
     Scheme::WithinClass,

@@ -24,7 +24,8 @@ pub enum Quality {
     /// Noise whose groups differ, with this share of its variance between groups: unrelated to what
     /// is right.
     Clustered(f64),
-    /// The margin of the expert's own probabilities: a function of what a permutation holds fixed.
+    /// The margin of the expert's own probabilities: a function of the values that a permutation
+    /// holds fixed.
     Margin,
     /// Standard normal noise, plus this times the margin in units of about its standard deviation.
     NoisyMargin(f64),
@@ -60,9 +61,9 @@ pub struct Study {
     evidence: Vec<f64>,
     /// examples x modalities.
     quality: Vec<f64>,
-    /// examples x modalities: what each modality weighs, before normalising: exp(quality).
+    /// examples x modalities: weight of each modality before normalising, exp(quality).
     weight: Vec<f64>,
-    /// Examples: what the rule adds for quality.
+    /// Examples: the rule's addend for quality.
     cue: Vec<f64>,
     seed: u64,
     design: Design,
@@ -280,7 +281,7 @@ pub fn rejections(
 pub struct Rejections {
     /// Seeds that reject at each level.
     pub counts: Vec<u64>,
-    /// As many were to be expected if ties were ordered at random and not all counted against
+    /// Number expected if ties were ordered at random and not all counted against
     /// Clean-Q.
     pub randomised: Vec<f64>,
     /// The mean gap.

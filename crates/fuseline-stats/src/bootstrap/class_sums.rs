@@ -29,7 +29,7 @@ pub enum ClassSumsError {
     },
 }
 
-/// Rows, and rows decided right, by group and class: what a balanced accuracy needs, in O(groups *
+/// Rows, and rows decided right, by group and class, for a balanced accuracy in O(groups *
 /// classes).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassSums {

@@ -68,7 +68,7 @@ impl Confusion {
         self.classes
     }
 
-    /// Rows of `label` that were decided as `decision`; 0 for what is no class.
+    /// Rows of `label` that were decided as `decision`; 0 for a number that is no class.
     #[must_use]
     pub fn count(&self, label: usize, decision: usize) -> u64 {
         if label < self.classes && decision < self.classes {

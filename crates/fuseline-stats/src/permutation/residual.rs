@@ -1,4 +1,4 @@
-//! Exchange of what the evidence does not say of quality.
+//! Exchange of the residuals of quality given the evidence.
 
 use super::PermutationError;
 
@@ -7,7 +7,7 @@ use super::PermutationError;
 /// but a millionth of its variance.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// Quality in two parts: what the evidence lets expect, and what is left.
+/// Quality in two parts: its expectation given the evidence, and the residual.
 ///
 /// Under [`super::Scheme::ConditionalResidual`] a row keeps the first and gets the second of
 /// another row, as in Freedman and Lane (1983): a permutation then makes no pair of evidence and

@@ -1,4 +1,4 @@
-//! The schemes and what each needs to know of the rows.
+//! The schemes and the inputs that each needs.
 
 /// Scheme by which rows of quality are permuted across test examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ pub(crate) struct Work {
 
 /// Bytes that a text which an expression makes may have.
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// As many bytes of text may be made for each step that may be taken.
+/// Bytes of text allowed for each step allowed.
 const TEXT_BYTES_PER_STEP: usize = 16;
 
 impl Work {
@@ -111,7 +111,7 @@ pub(crate) struct Environment<'a> {
     /// By param; `None` for one with a mistake, which no expression that is evaluated mentions.
     pub params: &'a [Option<Value>],
     pub axes: &'a [Axis],
-    /// By axis, the index of the point; only those that the expression mentions are looked at.
+    /// By axis, the index of the point; only those that the expression mentions are read.
     pub coords: &'a [u32],
     pub work: &'a mut Work,
 }
@@ -214,7 +214,7 @@ impl<'a> Environment<'a> {
         'a: 'e,
     {
         let a = self.evaluate(left)?;
-        // What a condition decides is not asked further: `n > 0 and 1 / n > 2`.
+        // Conditions short-circuit: `n > 0 and 1 / n > 2`.
         match operator {
             Binary::And if !truth(&a, left)? => return Ok(a),
             Binary::Or if truth(&a, left)? => return Ok(a),
@@ -388,7 +388,7 @@ pub(super) fn text_bytes(value: &Value) -> usize {
     }
 }
 
-/// A value as it stands in a text; `None` for lists and mappings.
+/// A value as text; `None` for lists and mappings.
 pub(crate) fn format_value(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),

@@ -98,7 +98,7 @@ impl Function {
         (!takes.takes(argument)).then(|| takes.refusal(self.name, place, &found()))
     }
 
-    /// Calls it with as many arguments as it takes, none of which it refuses.
+    /// Calls it with the number of arguments that it takes, all of types that it takes.
     pub fn call(&self, arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> {
         (self.apply)(arguments, work)
     }
@@ -207,7 +207,7 @@ fn bool(_: &[Type]) -> Type {
     Type::Bool
 }
 
-// Arguments have been checked before any of these is asked.
+// Arguments have been checked before any of these is called.
 
 fn string(value: &Value) -> &str {
     value.as_str().unwrap_or_default()

@@ -8,7 +8,7 @@ use super::lexer::{self, Token};
 use super::{Binary, Expr, ExprKind, Mistake, Part, Unary};
 use crate::codes;
 
-/// Splits a text into what is literal and what is an expression.
+/// Splits a text into literals and expressions.
 pub(super) fn parse_text(text: &str) -> Result<Vec<Part>, Mistake> {
     let mut parts = Vec::new();
     let mut at = 0;

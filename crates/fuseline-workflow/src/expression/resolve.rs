@@ -15,14 +15,14 @@ use crate::codes;
 #[derive(Debug, Clone)]
 pub(crate) struct ParamView {
     pub name: String,
-    /// `None` when the param has a mistake: what depends on it is left alone.
+    /// `None` when the param has a mistake: its dependents are not checked.
     pub gives: Option<Type>,
 }
 
 /// Types of an axis's points, as expressions see them.
 #[derive(Debug, Clone)]
 pub(crate) enum AxisView {
-    /// The axis has a mistake: what depends on it is left alone.
+    /// The axis has a mistake: its dependents are not checked.
     Unknown,
     Scalar(Type),
     Fields(Vec<(String, Type)>),
@@ -164,7 +164,7 @@ impl<'a, 's> Resolver<'a, 's> {
         }
     }
 
-    /// A name that stands alone: an axis.
+    /// A name without a field: an axis.
     fn name(&mut self, name: &str, span: &Range<usize>) -> (ExprKind, Type) {
         let unresolved = ExprKind::Literal(Value::Null);
         if name == "params" {

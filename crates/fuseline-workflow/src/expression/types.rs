@@ -20,7 +20,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    /// The type of a value. Of a list only the first elements are looked at.
+    /// The type of a value. Only the first elements of a list are read.
     pub fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,

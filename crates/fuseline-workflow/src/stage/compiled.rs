@@ -12,7 +12,7 @@ use crate::files::Files;
 use crate::workflow::OptionPlaces;
 use crate::yaml::{Data, Node};
 
-/// Options as read: constants, and templates with the node they stand in.
+/// Options as read: constants, and templates with their nodes.
 pub(super) enum Compiled<'n> {
     Scalar(Template, &'n Node),
     List(Vec<Self>),

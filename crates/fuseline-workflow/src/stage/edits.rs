@@ -6,19 +6,19 @@ use crate::catalogue::{Catalogue, InputPort};
 use crate::diagnostic::Fix;
 use crate::files::{Files, Place};
 
-/// The blanks in front of a place when nothing else stands before it on its line.
+/// The indentation of a place that is the first on its line.
 fn indent<'f>(place: &Place, files: &'f Files) -> Option<&'f str> {
     let before = files.text(place.file).get(..place.span.start)?;
     let line = &before[before.rfind('\n').map_or(0, |newline| newline + 1)..];
     line.trim().is_empty().then_some(line)
 }
 
-/// A place behind another.
+/// The empty place after another.
 fn behind(place: &Place) -> Place {
     Place::new(place.file, place.span.end..place.span.end)
 }
 
-/// Puts a key behind the `uses` of a stage: on a line of its own, or within the braces of the
+/// Inserts a key after the `uses` of a stage: on a line of its own, or within the braces of the
 /// stage.
 fn new_key(stage: &WrittenStage, title: String, key: &str, files: &Files) -> Option<Fix> {
     let uses = &stage.uses.as_ref()?.place;
@@ -86,7 +86,7 @@ pub(super) fn add_input(
             false => new_key(stage, title, &format!("inputs: {{ {input} }}"), files),
         };
     };
-    // Behind a list of references its bracket follows.
+    // The closing bracket follows a list of references.
     let given = last.references.last().filter(|_| !last.listed)?;
     let text = match indent(&last.place, files) {
         Some(blanks) => format!("\n{blanks}{input}"),

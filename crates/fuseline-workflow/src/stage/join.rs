@@ -1,4 +1,4 @@
-//! From references to edges: match what is shared, gather what the producer has alone, broadcast
+//! From references to edges: match shared axes, gather those of the producer alone, broadcast
 //! the rest.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::reference::Reference;
 use crate::workflow::{Actions, Groups, Input, InputSource, NO_GROUP};
 
 impl<'a> Stages<'a> {
-    /// The inputs of a stage, joined; what has mistakes is reported and left out.
+    /// The inputs of a stage, joined; those with mistakes are reported and left out.
     pub fn join(
         &self,
         consumer: usize,
@@ -83,7 +83,7 @@ impl<'a> Stages<'a> {
             reference.output(),
             resolved.port.artifact
         );
-        // A stage that gives what is wanted is likely the one that was meant.
+        // A stage with an output of the wanted kind is likely the one meant.
         let mut fitting = Vec::new();
         for (stage, written) in
             self.written.iter().enumerate().filter(|(stage, _)| *stage != consumer)

@@ -143,7 +143,7 @@ pub(super) fn points(
 
 /// A dense numbering of the combinations of some of a stage's axes.
 pub(super) struct Table {
-    /// For each axis of `over`, what one step along it adds; 0 for an axis that does not count.
+    /// Stride of each axis of `over`; 0 for an axis that does not count.
     strides: Vec<usize>,
     pub size: usize,
 }

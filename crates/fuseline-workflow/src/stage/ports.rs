@@ -118,7 +118,7 @@ pub(crate) fn check(
             }
         }
     }
-    // What several kinds of one stage have in common is said once, of the first.
+    // Problems that several kinds of one stage share are reported once, for the first.
     let mut said = BTreeMap::new();
     for &kind in &expanded.kinds {
         let Some(ports) = expanded.inputs(kind, catalogue) else { continue };

@@ -19,7 +19,7 @@ use crate::options;
 use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
 use crate::yaml::{Node, describe};
 
-/// An environment without axes, for what mentions none.
+/// An environment without axes, for expressions that mention none.
 pub(super) fn constant_environment<'a>(world: &World<'a>, work: &'a mut Work) -> Environment<'a> {
     Environment { params: world.values, axes: world.axes, coords: &[], work }
 }
@@ -32,7 +32,7 @@ fn check_options(
     found: &mut Vec<Diagnostic>,
 ) {
     for problem in options::check(&kind.name, &kind.options, options) {
-        // What stands beside `with` instead of in it is reported there.
+        // Options beside `with` instead of in it are reported there.
         let is_beside = |option: &String| strangers.iter().any(|stranger| stranger.key == *option);
         if problem.missing.as_ref().is_some_and(is_beside) {
             continue;
@@ -59,7 +59,7 @@ pub(super) fn check_skeleton(
 ) {
     let options = match stage.with.as_deref().map(options::skeleton) {
         Some(Value::Object(options)) => options,
-        // What is no mapping was reported, and nothing is known of its options.
+        // A `with` that is no mapping was reported, and its options are unknown.
         _ if stage.with_key.is_some() => return,
         _ => Map::new(),
     };
@@ -251,7 +251,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         }
     }
 
-    /// Says everything once, and where it holds when it does not hold everywhere.
+    /// Reports each problem once, with its points unless it holds at all of them.
     pub(super) fn report(&mut self, variants: usize, found: &mut Vec<Diagnostic>) {
         for Repeated { mut diagnostic, first, count } in
             std::mem::take(&mut self.repeated).into_values()

@@ -1,4 +1,4 @@
-//! Events to a tree; refuses what a workflow has no use for.
+//! Builds a tree from events; refuses parts of YAML that workflows do without.
 
 use std::collections::BTreeMap;
 
@@ -100,13 +100,13 @@ enum Open {
     Sequence(Vec<Node>),
     Mapping {
         entries: Vec<Entry>,
-        /// Of a mapping with more than a few entries, where each key stands.
+        /// Index of the keys of a mapping with more than a few entries.
         keys: BTreeMap<String, usize>,
         key: Option<(String, Place)>,
     },
 }
 
-/// As many entries are searched one by one.
+/// Greatest number of entries that are searched linearly.
 const FEW: usize = 16;
 
 /// The entry of a key among those read so far.

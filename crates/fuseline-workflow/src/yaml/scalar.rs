@@ -48,7 +48,8 @@ impl ScalarProblem {
     }
 }
 
-/// The value of a scalar by the core schema of YAML 1.2; what YAML 1.1 reads otherwise is refused.
+/// The value of a scalar by the core schema of YAML 1.2; one that YAML 1.1 reads otherwise is
+/// refused.
 pub(crate) fn plain_value(scalar: &Scalar) -> Result<Value, ScalarProblem> {
     let text = scalar.text.as_str();
     if scalar.style != Style::Plain {
@@ -136,7 +137,7 @@ fn locate(source: &str, scalar: &Scalar, until: usize) -> Option<usize> {
     let mut at = match scalar.style {
         Style::SingleQuoted | Style::DoubleQuoted => 1,
         Style::Plain => 0,
-        // The place of a block starts behind its `|` or `>`.
+        // The place of a block starts after its `|` or `>`.
         Style::Block => 0,
     };
     for (offset, wanted) in scalar.text.char_indices() {

@@ -1,5 +1,5 @@
-//! Frequent slips behind a syntax error: the parser says where it could not go on, and this says
-//! what is wrong, and where.
+//! Frequent slips that cause a syntax error: the parser gives the place where it stopped, and this
+//! the mistake and its place.
 //!
 //! Lines are looked at as somebody reads them: by their indentation, their key and their first
 //! letters.
@@ -16,7 +16,7 @@ pub(super) struct Slip {
     pub fix: Option<(Range<usize>, String, String)>,
 }
 
-/// As many lines above an error are looked at.
+/// Greatest number of lines above an error that are searched.
 const MAX_LINES_ABOVE: usize = 2_000;
 
 /// A line with something on it.
@@ -37,7 +37,7 @@ impl<'t> Line<'t> {
         self.at() + self.content.len()
     }
 
-    /// The key that the line begins with, and what stands behind its colon.
+    /// The key that the line begins with, and the text after its colon.
     fn key(&self) -> Option<(&'t str, &'t str)> {
         let (key, rest) = self.content.split_at(word_length(self.content));
         let rest = rest.strip_prefix(':').filter(|_| !key.is_empty())?;
@@ -297,7 +297,7 @@ fn dash(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
     })
 }
 
-/// A key that stands in no column of those above it, or below a key that has a value already.
+/// A key in no column of those above it, or below a key that has a value already.
 fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Slip> {
     let (key, _) = line.key()?;
     let previous = above.first()?;

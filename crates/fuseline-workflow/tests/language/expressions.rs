@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{check_text, render};
 
-/// The value of a template, by way of a free option.
+/// The value of a template, read from a free option.
 fn value(template: &str) -> Value {
     let quoted = serde_json::to_string(template).expect("a text");
     let text = format!(

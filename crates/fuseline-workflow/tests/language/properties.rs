@@ -1,4 +1,4 @@
-//! Whatever the text: an answer, soon, and no panic.
+//! Any text gets an answer in bounded time, without a panic.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::faulty::files;
 use crate::fixture::{catalogue, check_text, no_files, overrides};
 
-/// Checks any text with small limits, and what must hold of every answer.
+/// Checks any text with small limits, and the invariants of every answer.
 fn check_any(text: &str) -> Checked {
     let limits = Limits { max_actions: 5_000, ..Limits::default() };
     let source = Source { path: Path::new("any.yaml"), text };
@@ -38,7 +38,7 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at % (text.len() + 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// One change to a text: a piece goes, comes twice, moves, or is replaced.
+/// One change to a text: a piece is removed, doubled, moved or replaced.
 #[derive(Debug, Clone)]
 enum Change {
     Remove(usize, usize),

@@ -1,4 +1,4 @@
-//! Workflows that are right, and what they say apart from their looks.
+//! Valid workflows, and their content independent of layout.
 
 use std::time::Duration;
 
