@@ -1,5 +1,5 @@
-//! An S3 bucket in this process with injected faults: it serves, and it fails, lies and
-//! dawdles.
+//! An S3 bucket in this process with injected faults: it serves, and it fails, returns wrong data
+//! and is slow.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -197,7 +197,7 @@ impl Page<'_> {
         }
     }
 
-    /// Waits until so many pages have been loaded since it was opened: a page may lead on by
+    /// Waits until this number of pages have been loaded since it was opened: a page may lead on by
     /// itself.
     pub fn wait_for_loads(&mut self, loads: usize) {
         let is_loaded = |event: &&Value| event["method"] == "Page.loadEventFired";

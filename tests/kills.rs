@@ -29,7 +29,7 @@ pub struct Kills {
     pub undisturbed: Duration,
 }
 
-/// Kills runs until so many were killed. `seed` decides the moments.
+/// Kills this number of runs. `seed` decides the moments.
 pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills {
     let whole = Lab::with_workflow(SMALL);
     let started = Instant::now();

@@ -174,7 +174,7 @@ pub enum Need {
     Data,
     /// Python with the packages that a test names.
     Python,
-    /// LaTeX, and the programs that read what it makes.
+    /// LaTeX, and the programs that read its output.
     Latex,
     /// Chromium.
     Browser,

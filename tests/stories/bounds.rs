@@ -1,5 +1,5 @@
-//! Inputs made to hurt: what is too large, without end, or not what it says is an answer in words,
-//! soon and in little memory.
+//! Hostile inputs: one that is too large, without end, or mislabelled gets an error in words,
+//! in bounded time and memory.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The bench of claims, at its smallest: none of what is false may be claimed more often than its
+//! The bench of claims, at its smallest: no false claim may be made more often than its
 //! level.
 
 use fuseline_tests::{bench, has_python};
@@ -14,6 +14,6 @@ fn no_dependence_is_not_claimed_of_gaps_as_large_as_the_margin() {
         .filter(|line| line.starts_with("| rare") || line.starts_with("| 10"))
         .collect();
     assert_eq!(rows.len(), 2, "{said}");
-    // By the bound alone: what the bootstrap would have claimed stands beside it.
+    // By the bound alone: the claims of the bootstrap are printed beside it.
     assert!(rows.iter().all(|row| row.split('|').nth(4) == Some(" 0.0 % ")), "{said}");
 }

@@ -136,7 +136,7 @@ type Change = (&'static str, &'static str, &'static str);
 fn whatever_is_wrong_with_the_data_is_said_with_its_place_and_what_to_do() {
     const MOOD: &str = "label: { column: mood, classes: { calm: [fine], tense: [upset] } }";
     const WIDE: &str = "path: wide.csv, id: { column: id } }";
-    // What is changed, what is said, and what is advised.
+    // The change, the message, and the advice.
     let cases: &[(&[Change], &str, &str)] = &[
         (
             &[("lines.jsonl", "\"e", "\"x")],

@@ -149,7 +149,7 @@ outputs:
   frozen.parquet: frozen.test[fold=0]
 "#;
 
-/// The model, its rows and what onnxruntime says of them are those of the stage kind's own tests.
+/// The model, its rows and onnxruntime's predictions are those of the stage kind's own tests.
 #[test]
 fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
     let folder = root().join("crates/fuseline-stages/tests/fixtures/onnx");

@@ -266,7 +266,7 @@ fn listing(folder: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
 fn a_cache_of_another_user_is_looked_into_and_left_as_it_is() {
     let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
-    // A damaged record and an object that is gone are left for whoever may write.
+    // A damaged record and a missing object are left for a user with write access.
     let object = &lab.objects_of("cohort")[0];
     let key = key_of(&lab, "findings");
     let record = lab.path("cache/actions").join(&key[..2]).join(&key[2..]);
@@ -301,7 +301,7 @@ fn a_plan_makes_no_cache() {
     assert!(!lab.path("cache").exists());
 }
 
-/// A filesystem of its own, of so many bytes; `None`, with a notice, where this user may not mount.
+/// A filesystem of its own, of this size; `None`, with a notice, where this user may not mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {

@@ -1,4 +1,4 @@
-//! The bench of graphs, at its smallest: what is executed, never how long it takes.
+//! The bench of graphs, at its smallest: counts of executed actions, never durations.
 
 use fuseline_tests::bench;
 

@@ -1,6 +1,6 @@
 //! Inputs that were drawn from public bug reports: each folder of `tests/cases/inputs` holds a
-//! workflow with its data, a `README` (where it comes from, and what is expected of it), the
-//! commands (`cmd`), and all that they print (`expected`).
+//! workflow with its data, a `README` (where it comes from, and the expected result), the
+//! commands (`cmd`), and their output (`expected`).
 //!
 //! `FUSELINE_BLESS=1 cargo test -p fuseline-tests inputs` writes what is printed; read the
 //! difference before you commit it.
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fuseline_tests::{fuseline, root};
 
-/// All that the commands of a case print, without what differs from run to run.
+/// The output of the commands of a case, without the parts that differ from run to run.
 fn transcript(case: &Path) -> String {
     let scratch = tempfile::TempDir::new().expect("a temporary folder can be made");
     let ran = Command::new("sh")

@@ -1,5 +1,5 @@
 //! Fusion rules of third parties: from `plugin new` to a finding, and the errors of a bad one.
-//! `docs/plugins.md` tells the same.
+//! `docs/plugins.md` documents the same.
 
 use std::path::Path;
 use std::process::Command;
@@ -62,7 +62,7 @@ fn compile(lab: &Lab) {
     let mut words = line.trim_start_matches(" *").split_whitespace();
     let compiler = words.next().expect("a compiler");
     let folder = lab.path("my_rule");
-    // Written anew, as a linker does: nobody has the old file's pages.
+    // Written to a new file, as a linker does: no process has the old file's pages mapped.
     let _ = std::fs::remove_file(folder.join("my_rule.so"));
     finish(Command::new(compiler).args(words).arg("-lm").current_dir(folder));
 }
@@ -79,7 +79,7 @@ fn run(lab: &Lab, more: &[&str]) -> Ran {
 }
 
 /// The check passes, the study runs, and the new rule has a finding with a balanced accuracy that
-/// it earned. Gives what the check said.
+/// it earned. Returns the output of the check.
 fn check_and_run(lab: &Lab, plugin: &Path) -> String {
     let checked = lab.run(["plugin".as_ref(), "check".as_ref(), plugin.as_os_str()]);
     checked.success();
@@ -100,7 +100,7 @@ fn check_and_run(lab: &Lab, plugin: &Path) -> String {
     checked.stdout()
 }
 
-/// Holds what the guide shows of a check to what it says; writes it where `FUSELINE_BLESS` is set.
+/// Compares the check in the guide with its real output; rewrites it where `FUSELINE_BLESS` is set.
 fn hold_guide(said: &str) {
     let path = root().join("docs/plugins.md");
     let guide = std::fs::read_to_string(&path).expect("the guide is there");

@@ -54,7 +54,7 @@ impl<'b> Machine<'b> {
         Ran(self.command(arguments).output().expect("fuseline can be started"))
     }
 
-    /// Runs the workflow: what it says as JSON, and what it says to people.
+    /// Runs the workflow; returns its JSON output and its text output.
     #[track_caller]
     fn run(&self, more: &[&str]) -> (Value, String) {
         let ran = self.ran(&[&["run", "workflow.yaml", "--format", "json"], more].concat());
@@ -92,7 +92,8 @@ fn warnings(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.starts_with("warning: remote ")).collect()
 }
 
-/// Expects that a machine makes the right results itself, says why in one line, and soon.
+/// Expects that a machine computes the right results itself, soon, and gives the reason in one
+/// line.
 #[track_caller]
 fn makes_everything_itself(bucket: &Bucket, fault: Fault, because: &str) {
     bucket.fail(fault);
@@ -100,12 +101,12 @@ fn makes_everything_itself(bucket: &Bucket, fault: Fault, because: &str) {
     let started = Instant::now();
     let (run, said) = machine.run(&[]);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
-    // Of an action whose record came and whose objects nobody needed there is nothing to make.
+    // An action whose record was fetched and whose objects are not needed is not executed.
     assert!(run["executed"].as_u64() >= Some(ACTIONS - 4), "{said}");
     assert!(machine.outputs() == *expected_outputs());
     let [warning] = warnings(&said)[..] else { panic!("one warning: {said}") };
     assert!(warning.contains(because), "{warning}");
-    // Nothing of what it gave is among what this machine believes.
+    // Nothing that it sent is among the records that this machine trusts.
     machine.lab.run(["cache", "verify"]).success();
 }
 
@@ -124,7 +125,7 @@ fn an_empty_machine_takes_everything_from_a_folder_and_executes_nothing() {
     assert_eq!((&run["executed"], &run["cached"]), (&0.into(), &ACTIONS.into()));
     assert!(second.outputs() == first.outputs());
     assert_eq!(warnings(&said), [""; 0]);
-    // One listing, one pack, and the two outputs: what nothing needs is not fetched.
+    // One listing, one pack, and the two outputs: objects that nothing needs are not fetched.
     let traffic = &run["remote"];
     let requests = serde_json::json!({ "list": 1, "head": 0, "get": 3, "put": 0 });
     assert_eq!(traffic["requests"], requests);
@@ -132,7 +133,7 @@ fn an_empty_machine_takes_everything_from_a_folder_and_executes_nothing() {
     assert!(traffic["bytes_received"].as_u64() < sent["remote"]["bytes_sent"].as_u64());
     let manifest = second.ran(&["runs", "show", "latest", "--format", "json"]).json();
     assert_eq!(manifest["remote"], *traffic);
-    // The next run asks nobody, and the cache claims nothing that it does not hold.
+    // The next run makes no request, and the cache lists no object that it does not hold.
     let (again, _) = second.run(&[]);
     assert_eq!((&again["executed"], &again["remote"]["requests"]["list"]), (&0.into(), &0.into()));
     second.lab.run(["cache", "verify"]).success();

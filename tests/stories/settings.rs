@@ -1,4 +1,4 @@
-//! `fuseline.toml`: where settings come from, what each decides, and how mistakes in it are told.
+//! `fuseline.toml`: sources of settings, the effect of each, and reports of mistakes in it.
 
 use fuseline_tests::{Lab, root};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Files that a run reads from outside: what counts of them, and when they are read again.
+//! Files that a run reads from outside: their identity, and when they are read again.
 
 use std::fs;
 use std::io::Write;
@@ -20,7 +20,7 @@ stages:
 outputs: { table.csv: table }
 ";
 
-/// A program that is told where its files lie.
+/// A program that is given the paths of its files.
 const PROGRAM: &str = "fuseline: 1
 name: program
 params:

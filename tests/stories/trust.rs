@@ -1,4 +1,4 @@
-//! Content written by others: data, programs and caches say what they like, and do nothing by it.
+//! Untrusted content in data, programs and caches is shown, and has no other effect.
 //! `docs/trust.md` is about it.
 
 use std::fs;

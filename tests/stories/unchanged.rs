@@ -20,7 +20,7 @@ fn planned(lab: &Lab) -> bool {
     lab.path(format!("cache/runs/{}/jobs", runs(lab).last().expect("a run"))).exists()
 }
 
-/// Everything that a run left behind, without what is about that run alone.
+/// Everything that a run left behind, without the parts about that run alone.
 fn left(lab: &Lab, run: &str) -> (Value, Vec<u8>, Vec<Value>) {
     let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
     let file = |name: &str| lab.read(&format!("cache/runs/{run}/{name}"));
@@ -59,7 +59,7 @@ fn it_leaves_behind_what_a_run_that_plans_leaves_behind() {
     assert!(!planned(&lab));
     assert_eq!((&again["executed"], &again["status"]), (&0.into(), &"ok".into()));
     assert_eq!(again["cached"], again["actions"]);
-    // The same plan, asked for in other words.
+    // The same plan, requested by other arguments.
     let other = run(&lab, &["--max-actions", "1000"]);
     assert!(planned(&lab));
     assert_eq!((&other["outputs"], &other["cached"]), (&again["outputs"], &again["cached"]));

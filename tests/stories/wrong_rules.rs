@@ -74,7 +74,7 @@ fn cases() -> std::path::PathBuf {
     root().join("tests/cases/rules")
 }
 
-/// A study with one rule, which lies in the folder `rules`.
+/// A study with one rule, in the folder `rules`.
 fn lab(source: &str) -> Lab {
     let study = std::fs::read_to_string(cases().join("case.yaml")).expect("the study is there");
     let lab = Lab::with_workflow(&study);
@@ -171,7 +171,7 @@ fn no_wrong_or_hostile_script_changes_a_result_in_silence() {
     }
 }
 
-/// Everything that lies in the folder of cases is tried.
+/// Every file in the folder of cases is tried.
 #[test]
 fn every_case_is_tried() {
     let tried: Vec<&str> = CASES.iter().chain(SCRIPTS).map(|(source, _)| *source).collect();
@@ -230,7 +230,7 @@ fn is_running(process: &u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
 }
 
-/// Kills a run once it has so many processes, and waits until none of them is left.
+/// Kills a run once it has this number of processes, and waits until none of them is left.
 fn end_with_host(lab: &Lab, processes: usize) {
     let mut command =
         lab.command(["run", "workflow.yaml", "--plugin-path", "rules", "--jobs", "1"]);
@@ -264,7 +264,7 @@ fn workers_end_with_a_host_that_is_killed() {
         let script = lab("p_sound.py");
         let starts = "        subprocess.Popen([\"/bin/sleep\", \"600\"]); time.sleep(600)\n";
         script.edit("rules/p_sound.py", "        #FIT\n", starts);
-        // The one beside the script, the script, and what it has started.
+        // The one beside the script, the script, and its children.
         end_with_host(&script, 3);
     }
 }

@@ -52,7 +52,7 @@ impl Counts {
     }
 }
 
-/// Prints the figures of all Rust files that git knows, and the files with most to mend.
+/// Prints the figures of all Rust files that git knows, and the files with most to improve.
 pub fn measure(root: &Path) -> Result<(), Box<dyn Error>> {
     let listed = Command::new("git").current_dir(root).args(["ls-files", "*.rs"]).output()?;
     let mut all = Counts::default();

@@ -3,8 +3,8 @@
 //! Knows Arrow, Parquet and digests. Knows nothing of stages, caches or YAML.
 //! Start at [`Typed`]: each kind of artifact is a struct that becomes an [`Artifact`], which
 //! becomes bytes.
-//! **Invariant:** what is encoded matches the schema of its kind, and the same table gives the same
-//! bytes.
+//! **Invariant:** every encoded artifact matches the schema of its kind, and the same table gives
+//! the same bytes.
 
 mod artifact;
 mod columns;

@@ -157,7 +157,7 @@ impl MetadataType {
         }
     }
 
-    /// True if this is a value of a table of so many rows.
+    /// True if this is a valid value in a table of `rows` rows.
     fn holds(self, value: &str, rows: usize) -> bool {
         match self {
             Self::Text => true,

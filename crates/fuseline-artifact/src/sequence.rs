@@ -12,7 +12,7 @@ pub trait Sequence {
     fn size(&self) -> u64;
     /// The last ones. An error once [`Sequence::next`] has been called.
     fn last(&mut self, length: usize) -> io::Result<Bytes>;
-    /// The next ones, exactly so many.
+    /// The next ones, exactly `length` of them.
     fn next(&mut self, length: usize) -> io::Result<Bytes>;
     /// Passes over the next ones.
     fn skip(&mut self, length: u64) -> io::Result<()>;

@@ -63,7 +63,7 @@ impl Texts {
             .map(move |place| &self[order.as_ref().map_or(place, |order| order[place] as usize)])
     }
 
-    /// The rank of each row's text among the different ones, by code point, and how many those are.
+    /// The rank of each row's text among the distinct ones, by code point, and their number.
     pub fn ranks(&self) -> (Vec<u32>, usize) {
         let order = self.order();
         let mut ranks = vec![0; self.len()];

@@ -90,7 +90,7 @@ impl Sigmoid {
         self.not_converged
     }
 
-    /// By how much a score of one more raises the log odds.
+    /// Increase of the log odds for a score of one more.
     #[must_use]
     pub fn slope(&self) -> f64 {
         self.slope

@@ -5,7 +5,7 @@ use crate::input::{InputError, length, row_count};
 /// A standard deviation up to this share of max(1, |mean|) counts as 1: the column is constant but
 /// for rounding.
 const CONSTANT: f64 = 1e-12;
-/// A standardised value beyond this counts as this, so that what is computed from it stays finite.
+/// A standardised value beyond this counts as this, so that results computed from it stay finite.
 const LARGEST: f64 = 1e100;
 /// Values from 2^480 on are divided by 2^600 before they are summed: their squares would overflow.
 const LARGE: (f64, f64) = (f64::from_bits((1023 + 480) << 52), f64::from_bits((1023 + 600) << 52));

@@ -1,4 +1,4 @@
-//! The inputs of an ONNX file: what they take, and which shape a row of features has for them.
+//! The inputs of an ONNX file: their types, and the shape of a row of features for them.
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};

@@ -58,7 +58,7 @@ impl OnnxError {
 /// A model that is ready to predict one row: the values of its inputs, concatenated.
 pub type Ask = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, OnnxError> + Send + Sync>;
 
-/// Makes a model ready, given how many values of a row each of its inputs takes.
+/// Makes a model ready, given the number of values of a row that each of its inputs takes.
 pub type Prepare = Box<dyn FnOnce(&[usize]) -> Result<Ask, OnnxError>>;
 
 /// A model as its file describes it.
@@ -71,7 +71,7 @@ pub struct OnnxModel {
     pub class_names: Vec<Vec<String>>,
     /// The node at the end that makes probabilities.
     pub ends_in: Option<String>,
-    /// By how much the sum of its probabilities may leave 1, for what the precision of its output
+    /// Tolerance of the sum of its probabilities about 1, for what the precision of its output
     /// does to the last places.
     pub tolerance: f64,
     /// Makes it ready.

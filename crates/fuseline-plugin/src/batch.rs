@@ -180,7 +180,7 @@ impl<'a> Batch<'a> {
         log(3, &text.to_string());
     }
 
-    /// An error when the host asks the call to end.
+    /// Returns an error when the host asks the call to end.
     pub fn go_on(&self) -> Result<(), RuleError> {
         if self.should_stop() { Err(RuleError::cancelled()) } else { Ok(()) }
     }

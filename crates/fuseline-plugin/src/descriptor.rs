@@ -103,7 +103,7 @@ impl Descriptor {
         self
     }
 
-    /// The JSON that the ABI asks for.
+    /// The JSON that the ABI requires.
     pub(crate) fn json(&self, id: &str) -> String {
         let properties: Map<_, _> = self
             .params

@@ -53,13 +53,13 @@ impl ModelWriter {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Numbers, with how many.
+    /// Numbers, preceded by their count.
     pub fn f64s(&mut self, values: &[f64]) {
         self.u32(values.len() as u32);
         values.iter().for_each(|&value| self.f64(value));
     }
 
-    /// Unsigned numbers, with how many.
+    /// Unsigned numbers, preceded by their count.
     pub fn u32s(&mut self, values: &[u32]) {
         self.u32(values.len() as u32);
         values.iter().for_each(|&value| self.u32(value));
@@ -71,7 +71,7 @@ impl ModelWriter {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// Bytes, with how many.
+    /// Bytes, preceded by their count.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.bytes.extend_from_slice(bytes);

@@ -43,9 +43,9 @@ fn mean_size(rows: &[f64]) -> f64 {
     (total - squares / total) / (used - 1.0)
 }
 
-/// By how much the variance of a product of two clustered values exceeds that of independent rows
-/// (Moulton 1986): a test that exchanges rows one at a time works as if there were this many times
-/// more rows than there are.
+/// Factor by which the variance of a product of two clustered values exceeds that of independent
+/// rows (Moulton 1986): a test that exchanges rows one at a time works as if there were this many
+/// times more rows than there are.
 ///
 /// 1 + (size - 1) x the product of the intraclass correlations, negative ones as 0; `group`: the
 /// number of each row's group. 1 where there are fewer than two groups.

@@ -5,7 +5,7 @@
 //! nothing of files, stages, fusion rules or threads. Start at [`permutation::Permuter`],
 //! [`permutation_test::permutation_test`] and [`bootstrap::cluster_bootstrap`].
 //! **Invariant:** equal inputs give equal bits on every machine, in any order of calls: each draw
-//! comes from a [`streams::Stream`] that is named by its purpose, `exp`, `log` and their kin
+//! comes from a [`streams::Stream`] that is named by its purpose, `exp`, `log` and the like
 //! come from libm, and every sum has one written order.
 
 pub mod binomial;

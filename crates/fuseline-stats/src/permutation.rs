@@ -241,8 +241,8 @@ impl Permuter {
                 *own = row;
             }
             for (rows, second) in strata.iter().zip(self.second_rows()) {
-                // An order depends on how many are ordered and not on who they are, so that all
-                // rows of a group go where its first does.
+                // An order depends on the number of rows and not on which rows they are, so that
+                // all rows of a group go where its first does.
                 match second {
                     true => shuffler.clone_from(&before),
                     false if self.scheme == Scheme::WholeGroups => before.clone_from(&shuffler),

@@ -104,9 +104,9 @@ struct Simulation<'d> {
     /// The class of each row.
     labels: Vec<u32>,
     rows_of_class: Vec<u64>,
-    /// By how much an expert sees the label's score above the others.
+    /// Excess of the label's score over the others, as an expert sees it.
     strength: f64,
-    /// By how much quality is higher where the expert is right.
+    /// Excess of quality where the expert is right.
     shift: f64,
 }
 

@@ -12,7 +12,7 @@
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use rand_core::{Rng, SeedableRng};
 
-/// A stream of random numbers: a function of its parts and of how many numbers it gave.
+/// A stream of random numbers: a function of its parts and of the count of numbers drawn.
 #[derive(Debug, Clone)]
 pub struct Stream {
     parts: blake3::Hasher,

@@ -44,7 +44,7 @@ pub struct Related {
     pub message: String,
 }
 
-/// A change of a text that mends a mistake, or the first part of it.
+/// A change of a text that corrects a mistake, or the first part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// Summary of the change in a few words: `change to fold`.
@@ -135,7 +135,7 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Other places that matter.
     pub related: Vec<Related>,
-    /// A change of the text that mends it, where one is known.
+    /// A change of the text that corrects it, if one is known.
     pub fix: Option<Fix>,
 }
 

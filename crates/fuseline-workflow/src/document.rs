@@ -318,7 +318,7 @@ fn is_part_of_workflow(text: &str) -> bool {
         })
 }
 
-/// The entries of the sections; what is left of them in the tree is that they are mappings.
+/// Takes the entries of the sections out of the tree; only empty mappings are left there.
 fn take_sections(root: &mut Node) -> [Vec<Entry>; SECTIONS.len()] {
     SECTIONS.map(|section| match &mut root.data {
         Data::Mapping(entries) => entries

@@ -6,7 +6,7 @@ use crate::expression::has_expression;
 use crate::files::{Files, Place};
 use crate::params::Param;
 
-/// A param's value as it was written: a default, in a params file, or behind `--set`.
+/// A param's value as it was written: a default, in a params file, or after `--set`.
 #[derive(Debug, Clone)]
 pub(crate) struct Given {
     name: String,

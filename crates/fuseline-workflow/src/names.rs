@@ -11,7 +11,7 @@ pub(crate) fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// As many names are looked at, and as many of these compared letter by letter: those that begin
+/// Greatest number of names considered, and of those compared letter by letter: those that begin
 /// and end most alike. So a file of thousands of mistakes among thousands of names is answered
 /// soon.
 const MAX_NAMES: usize = 400;

@@ -1,4 +1,4 @@
-//! The graph of stages: cycles, an order in which producers come first, and what leads to no
+//! The graph of stages: cycles, an order in which producers come first, and stages that lead to no
 //! output.
 
 use std::cmp::Reverse;

@@ -33,9 +33,9 @@ pub struct Workflow {
     pub plugins: Vec<PathBuf>,
     /// Process that plugins run in, unless a stage says otherwise.
     pub isolation: Option<Isolation>,
-    /// blake3 of what the files say, without comments, layout, quoting, and the order of keys where
-    /// it means nothing. It does not depend on `--set`, `--params` or the folder, nor on which
-    /// parts are included from other files.
+    /// blake3 of the content of the files, without comments, layout, quoting, and the order of keys
+    /// where it means nothing. It does not depend on `--set`, `--params` or the folder, nor on
+    /// which parts are included from other files.
     pub digest: [u8; 32],
     /// The file, absolute.
     pub path: PathBuf,
@@ -189,7 +189,7 @@ impl OptionPlaces {
 }
 
 fn innermost<'n>(node: &'n Node, path: &str) -> Option<(&'n Place, &'n Place)> {
-    // What is left of the path behind a name, which may have dots of its own.
+    // The rest of the path after a name, which may have dots of its own.
     let behind = |name: &str| match path.strip_prefix(name)? {
         "" => Some(""),
         rest => rest.strip_prefix('.'),

@@ -1,4 +1,4 @@
-//! The fusion rule `attention`: experts attended to by what they say together, with quality as a
+//! The fusion rule `attention`: experts attended to by their joint evidence, with quality as a
 //! bias of the logits.
 //!
 //! A token per available modality: x_m = K P_m - 1 from its evidence over K classes (0 where it

@@ -49,7 +49,7 @@ pub struct Stacking {
     quality: StandardQuality,
     /// u: the weight of each modality at its mean quality.
     weights: Vec<f64>,
-    /// v: how much the weight rises with one standard deviation of quality.
+    /// v: increase of the weight for one standard deviation of quality.
     slopes: Vec<f64>,
     /// c, one a class.
     intercepts: Vec<f64>,

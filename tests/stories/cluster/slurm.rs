@@ -57,7 +57,7 @@ impl Slurm {
         self.folder.path().join("slurm.conf")
     }
 
-    /// A command of Slurm, and what it prints.
+    /// Runs a command of Slurm and returns its output.
     fn ask(&self, program: &str, arguments: &[&str]) -> String {
         let ran = Command::new(program).args(arguments).env("SLURM_CONF", self.conf()).output();
         let ran = ran.expect("it is installed");

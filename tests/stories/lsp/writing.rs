@@ -30,7 +30,8 @@ fn small(from: &str, to: &str) -> String {
 
 const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
 
-/// A text with a cursor, what is offered there first, what is offered too, and what is not.
+/// A text with a cursor, the first item offered there, further items offered, and items not
+/// offered.
 type Case<'c> = (String, &'c [&'c str], &'c [&'c str], &'c [&'c str]);
 
 #[test]
@@ -125,7 +126,7 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
             &[],
             &["fold"],
         ),
-        // Options, their values, and what is within them.
+        // Options, their values, and nested options.
         (expert("    with: { ^ }\n"), &["test_fold"], &["inner_folds", "exclude"], &["folds"]),
         (expert("    with: { test_fold: 0, class_weight: ^ }\n"), &[], &["balanced"], &[]),
         (
@@ -180,7 +181,7 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
             &[],
             &["rule"],
         ),
-        // Points of an axis: what the stages take there.
+        // Points of an axis: values that the stages take there.
         (
             small("quality: [margin, constant]", "quality: [margin, ^]"),
             &[],
@@ -189,7 +190,7 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
         ),
         (small("rule: [mean, lr]", "rule: [mean, ^"), &[], &["lr", "moe"], &["mean", "entropy"]),
         (small("b: { strength: 0.8 }", "b: { ^ }"), &["strength"], &[], &[]),
-        // Behind a dynamic kind: what its members share, and what only some have.
+        // After a dynamic kind: options that its members share, and those that only some have.
         (
             small(quality_inputs, "    inputs: { ^ }\n"),
             &["evidence_train"],

@@ -53,8 +53,8 @@ fn tables_without_rows_come_back_too() {
 
 #[test]
 fn the_same_artifact_is_the_same_bytes_in_every_version() {
-    // A change here makes every cache cold: raise the version of the kind, and say so in the change
-    // log.
+    // A change here invalidates every cache: raise the version of the kind, and say so in the
+    // change log.
     let digests: Vec<_> = samples::all()
         .iter()
         .map(|artifact| {

@@ -65,7 +65,7 @@ pub(super) fn read(
             bytes.skip(start - passed)?;
             let chunk = Piece { start, size: bytes.size(), bytes: bytes.next(length)? };
             passed = start + length as u64;
-            // Only this chunk is asked for, so it is all that the reader needs to have.
+            // Only this chunk is read, so the reader needs no other.
             let leaf = ProjectionMask::leaves(file.parquet_schema(), [leaf]);
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, file.clone())
                 .with_row_groups(vec![number])
@@ -108,7 +108,7 @@ fn place(
 
 /// A column on its way.
 enum Column {
-    /// Numbers of several groups: each is put behind the others while it is still near the
+    /// Numbers of several groups: each is appended while it is still near the
     /// processor.
     Floats(Float64Builder),
     /// All other columns, and those of a single chunk.

@@ -49,9 +49,9 @@ pub struct ExampleEffects {
     pub example_id: Texts,
     /// True if the Clean-Q decision is right.
     pub clean_correct: Vec<bool>,
-    /// Under how many permutations the decision is right.
+    /// Number of permutations under which the decision is right.
     pub broken_correct: Vec<i64>,
-    /// Under how many permutations the decision differs from that of Clean-Q.
+    /// Number of permutations under which the decision differs from that of Clean-Q.
     pub flips: Vec<i64>,
     /// Mean total-variation distance of the probabilities from those of Clean-Q.
     pub probability_shift: Vec<f64>,

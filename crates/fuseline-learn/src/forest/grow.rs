@@ -156,7 +156,7 @@ impl<'a, D: FnMut(usize) -> usize> Grower<'a, D> {
         best
     }
 
-    /// Moves the rows at most at the threshold to the front of the run, in order; says where the
+    /// Moves the rows at most at the threshold to the front of the run, in order; returns where the
     /// others begin.
     fn part(&mut self, start: usize, end: usize, column: usize, threshold: f64) -> usize {
         let goes_left = |row: usize| self.data.rows[row * self.data.width + column] <= threshold;

@@ -8,10 +8,10 @@ impl Permuter {
     /// The chance of each row to get another quality than its own, over all permutations of the
     /// scheme.
     ///
-    /// `key`: the quality of a row in a column, whatever tells equal qualities from others. Rows
-    /// that share a stratum with equal qualities only have chance 0: they cannot show what quality
-    /// does, however many they are. The mean over rows is the share of qualities that a permutation
-    /// changes.
+    /// `key`: the quality of a row in a column, as any value that is equal for equal qualities
+    /// only. Rows that share a stratum with equal qualities only have chance 0: they cannot show
+    /// what quality does, however many they are. The mean over rows is the share of qualities that
+    /// a permutation changes.
     #[must_use]
     pub fn change_chances<K: Ord>(&self, key: impl Fn(usize, u32) -> K) -> Vec<f64> {
         let mut kept = vec![1.0; self.count];

@@ -21,7 +21,7 @@ pub enum Scheme {
     WithinClass,
     /// As joint, among the rows whose available experts are right and wrong alike.
     WithinCorrect,
-    /// As joint, and what moves is the residual of quality given the evidence: see
+    /// As joint, but of the residual of quality given the evidence: see
     /// [`super::Residuals`].
     ConditionalResidual,
 }

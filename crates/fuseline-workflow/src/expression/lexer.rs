@@ -68,7 +68,7 @@ fn number(rest: &str, start: usize) -> Result<(Token, Range<usize>), Mistake> {
     };
     let mut end = digits(0);
     let mut whole = true;
-    // `a.0.b` does not exist, so a dot behind digits is a decimal point.
+    // `a.0.b` does not exist, so a dot after digits is a decimal point.
     if rest[end..].starts_with('.') && rest[end + 1..].starts_with(|c: char| c.is_ascii_digit()) {
         end = digits(end + 1);
         whole = false;

@@ -66,7 +66,7 @@ impl<'a> Parser<'a> {
         Ok(Self { text, token, span, end: open + 3, depth: MAX_DEPTH })
     }
 
-    /// Takes one level of the depth that the tree may have; whoever reads the tree recurs that
+    /// Takes one level of the depth that the tree may have; readers of the tree recur that
     /// deep.
     fn deepen(&mut self) -> Result<(), Mistake> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| {
@@ -158,7 +158,7 @@ impl<'a> Parser<'a> {
             if binding <= power {
                 break;
             }
-            // A chain nests to the left: no recursion here, but in whoever reads it.
+            // A chain nests to the left: no recursion here, but in readers of the tree.
             self.deepen()?;
             self.advance()?;
             if operator == Binary::NotIn {

@@ -1,4 +1,4 @@
-//! Changes of a stage's text that mend it: an axis more, an input more.
+//! Changes of a stage's text that correct it: an added axis, an added input.
 
 use super::WrittenStage;
 use super::expand::Expanded;

@@ -237,7 +237,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         for diagnostic in found {
             let (file, start, end) = diagnostic.place.order();
             // Wrong values differ from point to point, and one of them is enough to see; missing
-            // options stand at one place, and are told apart by their words.
+            // options have the same place, and are distinguished by their words.
             let words = match diagnostic.code {
                 codes::MISSING_OPTION | codes::UNKNOWN_OPTION | codes::UNKNOWN_KIND => {
                     diagnostic.message.clone()

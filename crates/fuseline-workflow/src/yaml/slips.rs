@@ -1,7 +1,7 @@
 //! Frequent slips that cause a syntax error: the parser gives the place where it stopped, and this
 //! the mistake and its place.
 //!
-//! Lines are looked at as somebody reads them: by their indentation, their key and their first
+//! Lines are read as a person reads them: by their indentation, their key and their first
 //! letters.
 
 use std::ops::Range;
@@ -58,7 +58,7 @@ fn plural(spaces: usize) -> String {
     if spaces == 1 { "1 space".to_owned() } else { format!("{spaces} spaces") }
 }
 
-/// Lines with something on them, up to that of a byte and the one behind it, last first.
+/// Lines that are not blank, up to that of a byte and the one after it, last first.
 fn lines(text: &str, at: usize) -> (Option<Line<'_>>, Vec<Line<'_>>) {
     let mut start = 0;
     let mut before = Vec::new();

@@ -1,7 +1,7 @@
 //! Faulty workflows as data: each file of `cases/faulty` ends with the diagnostics that it must
 //! give, as comments.
 //!
-//! The comments hold the whole of what is printed: code, place, message, hint, related places. A
+//! The comments hold the whole output: code, place, message, hint, related places. A
 //! file whose comments start with `# set name=value` is checked with that argument, `# params file`
 //! with that params file, and `# max-actions n` with that limit. Included files stand in
 //! `cases/pieces`.
@@ -25,7 +25,7 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Checks a case with what its comments give.
+/// Checks a case with the settings in its comments.
 pub fn check_case(path: &Path, text: &str) -> Checked {
     let argument = |name: &str| {
         let prefix = format!("# {name} ");
