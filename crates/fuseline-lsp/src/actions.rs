@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::diagnostics::SOURCE;
 
-/// What a diagnostic of ours carries of its fix.
+/// Fix carried by a diagnostic of this server.
 #[derive(Deserialize)]
 struct Fix {
     title: String,

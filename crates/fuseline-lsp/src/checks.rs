@@ -1,4 +1,5 @@
-//! Checks beside the conversation: whatever a check takes, and whatever becomes of it, the server answers.
+//! Checks beside the conversation: whatever a check takes, and whatever becomes of it, the server
+//! answers.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +32,7 @@ pub(crate) struct Job {
     pub cache: PathBuf,
 }
 
-/// What a check found.
+/// Outcome of a check.
 pub(crate) struct Outcome {
     pub root: PathBuf,
     pub revision: u64,
@@ -45,7 +46,7 @@ pub(crate) struct Outcome {
     pub failure: Option<String>,
 }
 
-/// How many actions of each stage there are, and how many of these are in the cache.
+/// Number of actions of a stage, and of those in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StageCounts {
     pub stage: String,
@@ -53,7 +54,7 @@ pub(crate) struct StageCounts {
     pub actions: usize,
 }
 
-/// What a look into the cache found.
+/// Result of a look into the cache.
 pub(crate) struct Looked {
     pub root: PathBuf,
     pub revision: u64,

@@ -1,7 +1,7 @@
-//! What is being written at a byte of a text, however broken the text is around it.
+//! Syntactic context at a byte of a text, even if the text around it does not parse.
 //!
-//! A letter that no workflow has is put where the cursor is, and the text is read again: whatever holds the letter is what
-//! is being written, and the way to it says what could be.
+//! A letter that no workflow has is put where the cursor is, and the text is read again: whatever
+//! holds the letter is what is being written, and the way to it says what could be.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use crate::syntax::{Mapping, Node, Scalar, Spot, Step, locate};
 /// A letter of the private use area.
 const MARK: char = '\u{e000}';
 
-/// What is being written.
+/// Syntactic target at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A key of the mapping at the path.
     Key {
         /// The other keys of the mapping.
         others: Vec<String>,
-        /// Whether a colon follows.
+        /// True if a colon follows.
         has_colon: bool,
     },
     /// The value at the path.
     Value {
-        /// Whether it stands in quotes.
+        /// True if it stands in quotes.
         quoted: bool,
         /// The other items, where it is an item of a list.
         items: Option<Vec<String>>,
-        /// Whether it stands on a line below its key: there, a key may be begun.
+        /// True if it stands on a line below its key: there, a key may be begun.
         own_line: bool,
     },
     /// An expression, with what stands in it before the cursor.
@@ -43,11 +43,11 @@ pub(crate) struct Cursor {
     /// The keys on the way to what is being written.
     pub path: Vec<String>,
     pub target: Target,
-    /// What is written of the word before the cursor.
+    /// Part of the word before the cursor.
     pub typed: String,
     /// The word, in bytes of the text without the mark.
     pub word: Range<usize>,
-    /// Whether it is within braces or brackets.
+    /// True if it is within braces or brackets.
     pub in_flow: bool,
 }
 
@@ -105,7 +105,7 @@ impl Cursor {
     }
 }
 
-/// What is written of a value before the cursor, and its bytes without the mark.
+/// Part of a value before the cursor, and its bytes without the mark.
 fn word(scalar: &Scalar, at: usize, offset: usize) -> (String, Range<usize>) {
     let before = &scalar.text[..at];
     // A text that goes on over lines is completed by its last line.

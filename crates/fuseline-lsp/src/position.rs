@@ -41,7 +41,7 @@ impl Encoding {
     }
 }
 
-/// Where the lines of a text start. A line ends with `\n`, `\r\n` or `\r`.
+/// Starts of the lines of a text. A line ends with `\n`, `\r\n` or `\r`.
 #[derive(Debug, Clone)]
 pub(crate) struct LineStarts(Vec<usize>);
 

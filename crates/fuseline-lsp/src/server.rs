@@ -41,7 +41,7 @@ pub enum ServerError {
     Thread(#[source] std::io::Error),
 }
 
-/// What a message is handled with: everything about one file of a workflow.
+/// Context of handling a message: everything about one file of a workflow.
 pub(crate) struct View<'a> {
     pub project: Project,
     /// The file, as an index into the project's.
@@ -137,7 +137,7 @@ fn capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
     }
 }
 
-/// What is known of a workflow from its checks.
+/// State of a workflow from its checks.
 #[derive(Default)]
 struct RootState {
     /// The revision that was asked for last.
@@ -147,11 +147,11 @@ struct RootState {
     /// The workflow of the newest outcome that has one.
     checked: Option<Arc<Workflow>>,
     rules: Option<Arc<[RuleName]>>,
-    /// What is in the cache, and the revision that it is of.
+    /// Actions in the cache, and the revision that the counts are of.
     looked: Option<(u64, Vec<StageCounts>)>,
 }
 
-/// What the client can do.
+/// Capabilities of the client.
 struct ClientAbilities {
     refresh_hints: bool,
     refresh_lenses: bool,
@@ -240,7 +240,7 @@ impl<'c> Server<'c> {
         Ok(server)
     }
 
-    /// What there is to do before the first message.
+    /// Prepares the server before the first message.
     fn start(&mut self) {
         if self.abilities.watch_files {
             let watcher = lsp::FileSystemWatcher {
@@ -530,7 +530,8 @@ impl<'c> Server<'c> {
         uri::to_path(uri).unwrap_or_else(|| first(&self.folders).join(uri::last_name(uri)))
     }
 
-    /// Checks what a file belongs to. `is_settled`: the text is as on disk, so that a look into the cache is worth its time.
+    /// Checks what a file belongs to. `is_settled`: the text is as on disk, so that a look into the
+    /// cache is worth its time.
     fn changed(&mut self, path: &Path, is_settled: bool) {
         self.revision += 1;
         let is_workflow = self.documents.get(path).is_some_and(|document| document.is_workflow);
@@ -634,7 +635,8 @@ impl<'c> Server<'c> {
         }
     }
 
-    /// Shows what all workflows have to say of a file; a file that includes nothing else may belong to several.
+    /// Shows what all workflows have to say of a file; a file that includes nothing else may belong
+    /// to several.
     fn publish(&mut self, file: &Path) {
         let outcomes = self.roots.values().filter_map(|state| state.outcome.as_ref());
         let mut diagnostics: Vec<lsp::Diagnostic> = Vec::new();
@@ -654,7 +656,8 @@ impl<'c> Server<'c> {
             true => !self.published.remove(file),
             false => !self.published.insert(file.to_owned()),
         };
-        // A file that was fine and is fine is said to be so while it is open: who asked wants to know that it was checked.
+        // A file that was fine and is fine is said to be so while it is open: who asked wants to
+        // know that it was checked.
         if diagnostics.is_empty() && is_known && document.is_none() {
             return;
         }
@@ -667,7 +670,8 @@ impl<'c> Server<'c> {
         self.documents.roots_of(&path).into_iter().next()
     }
 
-    /// How many actions the stages have, and how many of them are in the cache, as far as that is known of these texts.
+    /// Number of actions of each stage, and of those in the cache, as far as that is
+    /// known of these texts.
     fn counts(&mut self, uri: &lsp::Uri) -> Vec<StageCounts> {
         let state = self.root_of(uri).and_then(|root| self.roots.get(&root));
         let looked = state.and_then(|state| {
@@ -719,7 +723,8 @@ impl<'c> Server<'c> {
         Some(ask(&view, offset))
     }
 
-    /// Asks about a position in a file, in every workflow that the file belongs to; each answer once.
+    /// Asks about a position in a file, in every workflow that the file belongs to; each answer
+    /// once.
     fn at_in_all<T: PartialEq>(
         &mut self,
         position: &lsp::TextDocumentPositionParams,

@@ -1,7 +1,7 @@
-//! How numbers are written, in one place.
+//! Format of numbers, in one place.
 //!
-//! Accuracies are per cent, differences of accuracies are percentage points (pp) with a sign; both have one
-//! decimal, and a difference below 0.1 pp has two, so that it does not read as none.
+//! Accuracies are per cent, differences of accuracies are percentage points (pp) with a sign; both
+//! have one decimal, and a difference below 0.1 pp has two, so that it does not read as none.
 
 use crate::data::{FindingRow, Point};
 

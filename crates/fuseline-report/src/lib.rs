@@ -1,9 +1,10 @@
 //! Reports and their figures.
 //!
-//! Knows findings, what may be said of them, and how to draw them. Knows nothing of artifacts, files or clocks:
-//! data in, text out, and the same data gives the same bytes.
-//! Start at [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other forms.
-//! **Invariant:** a report asks nothing of the network and claims no more than its tests allow.
+//! Knows findings, what may be said of them, and how to draw them. Knows nothing of artifacts,
+//! files or clocks: data in, text out, and the same data gives the same bytes. Start at
+//! [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other
+//! forms. **Invariant:** a report asks nothing of the network and claims no more than its tests
+//! allow.
 
 mod answer;
 mod arrange;

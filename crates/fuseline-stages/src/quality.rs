@@ -76,7 +76,7 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
     }
 }
 
-/// Whether a finding is one of a control, as far as the plan knows.
+/// True if a finding is one of a control, as far as the plan knows.
 pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
     let controls = [
         aligned::Aligned::NAME,
@@ -87,13 +87,13 @@ pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
     finding.inputs("quality").any(|quality| controls.contains(&quality.kind_name()))
 }
 
-/// What every member says of itself.
+/// Metadata of every member.
 pub(crate) struct Source {
     /// The last part of the kind's name.
     pub name: &'static str,
-    /// Whether this is a condition to study or a control.
+    /// Control: condition of the study, positive or negative control.
     pub control: Control,
-    /// Whether quality is a function of the evidence alone: a plain permutation then makes pairs
+    /// True if quality is a function of the evidence alone: a plain permutation then makes pairs
     /// that cannot occur.
     pub evidence_derived: bool,
 }
@@ -247,7 +247,7 @@ struct PositiveControl<'o> {
     draw: u32,
 }
 
-/// How much noise covers what a positive control knows.
+/// Noise added to a positive control.
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {

@@ -3,7 +3,7 @@
 use fuseline_engine::Inputs;
 use fuseline_host::StopSignal;
 
-/// What a plugin asks to learn whether the run is to stop.
+/// Signal by which a plugin learns that the run is to stop.
 pub(crate) fn signal(inputs: &Inputs<'_>) -> StopSignal {
     inputs.stop_flag().cloned().map_or_else(StopSignal::new, StopSignal::from)
 }

@@ -1,4 +1,4 @@
-//! What the tests of stage kinds share: small artifacts, and running a kind on artifacts in memory.
+//! Shared by the tests of stage kinds: small artifacts, and running a kind on artifacts in memory.
 
 use fuseline_artifact::{Cohort, Evidence, Quality};
 use fuseline_engine::services::FileDigests;

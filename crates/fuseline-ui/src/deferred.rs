@@ -1,16 +1,17 @@
-//! Results of slow readings: made on threads of their own, waited for a moment, and kept for a while.
+//! Results of slow readings: made on threads of their own, waited for a moment, and kept for a
+//! while.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// How long a page waits before it says that it has to.
+/// Time that a page waits for a result before it is sent as pending.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// How long a failure is kept: it may pass.
+/// Lifetime of a cached failure, which may be transient.
 const FAILURE_LASTS: Duration = Duration::from_secs(2);
 
-/// What a reading gives: a value, or what is wrong in words.
+/// Result of a reading: a value, or an error in words.
 pub type Reading<V> = Result<Arc<V>, String>;
 
 /// Results by what was asked, the latest few of them.

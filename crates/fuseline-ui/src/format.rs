@@ -61,7 +61,8 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A text of data: what does something to a display is shown by its number, and what is long is cut.
+/// A text of data: what does something to a display is shown by its number, and what is long is
+/// cut.
 pub fn cut(text: &str, most: usize) -> String {
     let shown = visible(text);
     match shown.char_indices().nth(most) {

@@ -16,7 +16,7 @@ pub struct Page {
     renewal: Option<Renewal>,
 }
 
-/// How a page is kept up to date.
+/// Update mechanism of a page.
 enum Renewal {
     /// Events from an address say when.
     Events(String),

@@ -32,15 +32,16 @@ pub struct ColumnSummary {
     pub name: String,
     /// Values that are missing.
     pub missing: usize,
-    /// What the others are.
+    /// Summary of the other values.
     pub values: Values,
 }
 
-/// What the values of a column are.
+/// Summary of the values of a column.
 pub enum Values {
     /// Numbers. None when there is none that is finite.
     Numbers(Option<Numbers>),
-    /// Texts: how many different ones, and the most frequent with their counts. `None` when there are too many.
+    /// Texts: how many different ones, and the most frequent with their counts. `None` when there
+    /// are too many.
     Texts(Option<(usize, Vec<(String, usize)>)>),
     /// Truth values: how many are true, and how many there are.
     Truths(usize, usize),

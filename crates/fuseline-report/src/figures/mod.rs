@@ -31,15 +31,16 @@ use crate::data::ReportData;
 
 /// One section of figures.
 pub struct FigureSet {
-    /// What it shows, as a heading.
+    /// Heading of the section.
     pub heading: &'static str,
-    /// How to read it.
+    /// Caption: how to read the figures.
     pub caption: String,
     /// The figures, one or several panels.
     pub figures: Vec<Figure>,
 }
 
-/// Every set but the forest and the null distributions, which the page places by itself; empty ones are left out.
+/// Every set but the forest and the null distributions, which the page places by itself; empty ones
+/// are left out.
 pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
     let sets = [
         mechanism::slopes(data),

@@ -1,6 +1,7 @@
 //! A figure as pixels, for slides.
 //!
-//! Painted without the vector instructions of the machine and packed here, so that the bytes are the same everywhere.
+//! Painted without the vector instructions of the machine and packed here, so that the bytes are
+//! the same everywhere.
 
 use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash,
@@ -34,7 +35,7 @@ pub fn png(figure: &Figure) -> Vec<u8> {
 
 struct Sheet {
     pixels: Pixmap,
-    /// Where the groups lie that are open, the innermost last.
+    /// Transforms of the open groups, the innermost last.
     place: Vec<Transform>,
     fonts: [Font; 2],
 }
@@ -129,7 +130,7 @@ impl Surface for Sheet {
 /// Draws letters at size 1, downwards.
 struct Pen {
     path: PathBuilder,
-    /// Where the letter begins.
+    /// Left edge of the letter.
     x: f32,
     units: f32,
 }

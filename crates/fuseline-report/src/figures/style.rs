@@ -1,6 +1,8 @@
-//! The styles of `assets/figure.css`, worked out for one element, for drawing where there is no CSS.
+//! The styles of `assets/figure.css`, worked out for one element, for drawing where there is no
+//! CSS.
 //!
-//! Knows what that file says and no more of CSS: selectors of one class or one element below `.figure`.
+//! Knows what that file says and no more of CSS: selectors of one class or one element below
+//! `.figure`.
 
 use std::sync::LazyLock;
 
@@ -10,7 +12,7 @@ use crate::palette;
 /// Red, green and blue, from 0 to 1.
 pub type Colour = [f32; 3];
 
-/// What fills or strokes a shape.
+/// Fill or stroke of a shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Paint {
     /// Nothing.
@@ -21,7 +23,7 @@ pub enum Paint {
     Colour(Colour),
 }
 
-/// How one element is drawn.
+/// Style of one element.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
     colour: Colour,
@@ -35,15 +37,15 @@ pub struct Style {
     pub opacity: f32,
     /// Size of letters in pixels.
     pub font_size: f32,
-    /// Whether letters are bold.
+    /// True if letters are bold.
     pub bold: bool,
-    /// Whether the stroke of letters lies below them.
+    /// True if the stroke of letters lies below them.
     pub halo: bool,
     /// Share of a text's width that lies left of its place.
     pub anchor: f32,
 }
 
-/// What stands before the first rule applies.
+/// Style before the first rule applies.
 impl Default for Style {
     fn default() -> Self {
         Self {
@@ -90,12 +92,12 @@ impl Style {
         style
     }
 
-    /// What the element is filled with.
+    /// Fill colour of the element.
     pub fn fill(&self) -> Option<Colour> {
         self.resolved(self.fill)
     }
 
-    /// What the element is stroked with.
+    /// Stroke colour of the element.
     pub fn stroke(&self) -> Option<Colour> {
         self.resolved(self.stroke)
     }

@@ -1,4 +1,4 @@
-//! Where the findings come from: params, digests, plugins, models, stages.
+//! Provenance of the findings: params, digests, plugins, models, stages.
 
 use super::{Section, caption, scrolling, section};
 use crate::data::ReportData;

@@ -42,7 +42,8 @@ pub(super) fn join_modalities<'f>(
     if kept.is_empty() {
         return Err(nothing_shared(features, &names, mismatch));
     }
-    // A modality may be absent by design, whatever is required: what stops is ids that seem to be misspelt.
+    // A modality may be absent by design, whatever is required: what stops is ids that seem to be
+    // misspelt.
     let loss = match (require, mismatch) {
         (Require::Any, None) => return Ok(kept),
         (Require::Complete, _) if lost.is_empty() => return Ok(kept),

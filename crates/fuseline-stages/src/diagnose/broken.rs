@@ -15,7 +15,7 @@ use crate::diagnose::strata::{Known, refused, strata};
 use crate::diagnose::training;
 use crate::rows::rows_digest;
 
-/// How quality is to be broken.
+/// Plan of how quality is broken.
 pub(crate) struct Plan<'a> {
     pub intervention: Intervention,
     pub permutations: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Plan<'a> {
     pub seed: u64,
     /// For each modality, whether its quality is broken.
     pub chosen: &'a [bool],
-    /// What the evidence lets expect of quality, for the scheme that exchanges the rest.
+    /// Regression of quality on the evidence, for the scheme that exchanges the residuals.
     pub regression: Option<QualityRegression>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct FirstPart {
     pub predictions: Vec<f64>,
 }
 
-/// What quality is drawn from.
+/// Source that quality is drawn from.
 pub(crate) enum Drawn {
     /// Rows whose modalities exchange their qualities.
     Swap(Swap),
@@ -66,7 +66,7 @@ impl Drawn {
     }
 }
 
-/// What an exchange within rows is drawn from.
+/// Source that an exchange within rows is drawn from.
 pub(crate) struct Swap {
     quality: Vec<f64>,
     /// rows x modalities: what may be exchanged.
@@ -177,7 +177,7 @@ impl Broken {
         }
     }
 
-    /// How many there are.
+    /// Number of permutations.
     pub fn len(&self) -> u32 {
         match self {
             Self::Permuted { permutations, .. } | Self::Drawn { permutations, .. } => *permutations,
@@ -185,8 +185,8 @@ impl Broken {
         }
     }
 
-    /// Asks the model about Clean-Q and the first permutations, all in one way and in an order that does not say which of
-    /// them is Clean-Q.
+    /// Asks the model about Clean-Q and the first permutations, all in one way and in an order that
+    /// does not say which of them is Clean-Q.
     pub fn ask_first(
         &self,
         model: &OpenModel,
@@ -229,8 +229,9 @@ impl Broken {
         Ok(FirstPart { clean, predictions: out })
     }
 
-    /// The chance of each row to get another quality than its own: 0 where it stands among equal qualities only, and where
-    /// nothing of its quality is broken. `fusable`: the rows that it was made of.
+    /// The chance of each row to get another quality than its own: 0 where it stands among equal
+    /// qualities only, and where nothing of its quality is broken. `fusable`: the rows that it was
+    /// made of.
     pub fn change_chances(&self, fusable: &Fusable) -> Result<Vec<f64>, StageError> {
         let width = fusable.modalities.len();
         let cell = |row: u32, modality: usize| row as usize * width + modality;
@@ -265,7 +266,8 @@ impl Broken {
         }
     }
 
-    /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.
+    /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw
+    /// in.
     pub fn predict(
         &self,
         model: &OpenModel,

@@ -1,4 +1,5 @@
-//! Orders that nobody can foresee, for what no result depends on: which question a rule is asked when.
+//! Orders that nobody can foresee, for what no result depends on: which question a rule is asked
+//! when.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -4,7 +4,7 @@
 //! make no difference, nor does how a number is written. Where names and order contradict each
 //! other, nothing is bound.
 
-/// What the names of probabilities say about the classes that they belong to.
+/// Binding of the names of probabilities to the classes that they belong to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Binding {
     /// Each name is that of another class: for each class, the position of its name.

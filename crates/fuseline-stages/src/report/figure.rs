@@ -13,8 +13,8 @@ use crate::pattern::closest;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// Which: `gaps` (the forest plot), `stages`, `alignment`, `heat-1`, ...: the names of the files that `fuseline report
-    /// --figures` writes.
+    /// Which: `gaps` (the forest plot), `stages`, `alignment`, `heat-1`, ...: the names of the
+    /// files that `fuseline report --figures` writes.
     figure: String,
     /// In which form.
     #[serde(default)]

@@ -167,7 +167,7 @@ pub fn size(cache: &Cache, digest: &Digest) -> Option<u64> {
     file.metadata().ok().map(|metadata| metadata.len())
 }
 
-/// What an action said while it was executed: its last lines in the log of the run.
+/// Messages of an action while it was executed: its last lines in the log of the run.
 fn log_section(cache: &Cache, run: &str, action: &str) -> Element {
     let part = section("Log");
     match log_lines(cache, run, action) {

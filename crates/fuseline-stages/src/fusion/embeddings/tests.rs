@@ -20,7 +20,7 @@ fn numbers(cells: &Value) -> Vec<f64> {
     cells.map(|cell| cell.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
-/// What a stage is given of one side of the fixture's split.
+/// Input of a stage for one side of the fixture's split.
 #[derive(Clone)]
 struct Side {
     cohort: Cohort,
