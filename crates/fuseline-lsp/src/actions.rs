@@ -1,4 +1,4 @@
-//! Changes that mend a mistake, for every diagnostic that knows one.
+//! Code actions that fix a problem, for every diagnostic that has a fix.
 
 use lsp_types as lsp;
 use serde::Deserialize;

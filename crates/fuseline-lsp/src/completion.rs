@@ -14,7 +14,7 @@ use crate::schema_walk as schema;
 use crate::server::View;
 use crate::syntax::{Entry, Node};
 
-/// Everything that may stand at a byte of the view's file.
+/// All completions at a byte of the view's file.
 pub(crate) fn complete(view: &View<'_>, offset: usize, snippets: bool) -> Vec<lsp::CompletionItem> {
     let source = view.source();
     let Some(cursor) = Cursor::at(source.path.clone(), &source.text, offset) else {
@@ -229,7 +229,7 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// A key with its colon, where none stands there yet.
+    /// A key with its colon, unless there is one already.
     fn key_text(&self, key: &str, value: &str, has_colon: bool) -> String {
         match has_colon {
             true => key.to_owned(),

@@ -1,7 +1,8 @@
 //! Syntactic context at a byte of a text, even if the text around it does not parse.
 //!
-//! A letter that no workflow has is put where the cursor is, and the text is read again: whatever
-//! holds the letter is what is being written, and the way to it says what could be.
+//! A marker letter that no workflow contains is inserted at the cursor, and the text is parsed
+//! again: the node that holds the marker is being written, and the path to it tells what is
+//! possible there.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -24,14 +25,14 @@ pub(crate) enum Target {
     },
     /// The value at the path.
     Value {
-        /// True if it stands in quotes.
+        /// True if it is in quotes.
         quoted: bool,
         /// The other items, where it is an item of a list.
         items: Option<Vec<String>>,
-        /// True if it stands on a line below its key: there, a key may be begun.
+        /// True if it is on a line below its key, where a new key may begin.
         own_line: bool,
     },
-    /// An expression, with what stands in it before the cursor.
+    /// An expression, with its text before the cursor.
     Expression { before: String },
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Found {
     pub diagnostic: lsp::Diagnostic,
 }
 
-/// The name under which diagnostics stand in an editor.
+/// Source name of the diagnostics in an editor.
 pub(crate) const SOURCE: &str = "fuseline";
 
 impl Found {

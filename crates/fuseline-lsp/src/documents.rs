@@ -28,8 +28,7 @@ struct OnDisk {
     source: Arc<Source>,
 }
 
-/// As many entries of folders are looked at in search of workflows that include others, and as
-/// deep.
+/// Maximum number of folder entries, and depth, searched for workflows that include others.
 const MAX_ENTRIES: usize = 5_000;
 const MAX_FOLDERS_DEEP: usize = 6;
 /// Longer files are not read in that search.

@@ -14,7 +14,7 @@ use crate::server::View;
 use crate::source::{Reference, Word, expression_names};
 use crate::syntax::{Entry, Location, Node, Scalar, Spot, Step, locate};
 
-/// As many values of an option, and as many options of a kind, are listed.
+/// Maximum number of listed values of an option, and of listed options of a kind.
 const MAX_LISTED: usize = 12;
 
 /// Words about what is at a byte of the view's file.

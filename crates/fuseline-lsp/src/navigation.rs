@@ -95,7 +95,7 @@ fn renamed(view: &View<'_>, offset: usize) -> Option<Occurrence> {
 const RESERVED: [&str; 11] =
     ["params", "and", "or", "not", "in", "if", "else", "true", "false", "null", "label"];
 
-/// Changes a name wherever it stands, in all files of all workflows that the file belongs to.
+/// Renames every occurrence of a name, in all files of all workflows that the file belongs to.
 pub(crate) fn rename(
     views: &[View<'_>],
     position: lsp::Position,

@@ -33,7 +33,7 @@ fn collect<'s>(
     }
 }
 
-/// The schemas of what stands under a key.
+/// The schemas of the value of a key.
 pub(crate) fn under<'s>(root: &'s Value, schemas: &[&'s Value], key: &str) -> Vec<&'s Value> {
     let branches = schemas.iter().flat_map(|schema| branches(root, schema));
     let of_key = |fields: &'s Map<String, Value>| {

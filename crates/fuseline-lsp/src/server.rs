@@ -1,4 +1,4 @@
-//! The conversation with a client.
+//! Message loop with a client.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::source::Source;
 use crate::{actions, completion, hints, hover, navigation, outline, uri};
 
-/// Why the conversation ended otherwise than it should.
+/// Why the connection ended abnormally.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -62,7 +62,7 @@ impl View<'_> {
     }
 }
 
-/// Speaks with a client over standard input and output until it says that it is done.
+/// Serves a client over standard input and output until it exits.
 pub fn serve_stdio() -> Result<(), ServerError> {
     let (connection, threads) = Connection::stdio();
     let served = serve(&connection);
@@ -75,7 +75,7 @@ pub fn serve_stdio() -> Result<(), ServerError> {
     }
 }
 
-/// Speaks with a client until it says that it is done.
+/// Serves a client until it exits.
 pub fn serve(connection: &Connection) -> Result<(), ServerError> {
     let protocol = |error: lsp_server::ProtocolError| ServerError::Protocol(error.to_string());
     let (id, params) = connection.initialize_start().map_err(protocol)?;
@@ -167,7 +167,7 @@ struct Server<'c> {
     folders: Vec<PathBuf>,
     documents: Documents,
     roots: BTreeMap<PathBuf, RootState>,
-    /// Files of which the client shows diagnostics of ours.
+    /// Files whose published diagnostics the client shows.
     published: BTreeSet<PathBuf>,
     revision: u64,
     requests_sent: i32,
@@ -330,7 +330,7 @@ impl<'c> Server<'c> {
         self.notify::<lsp::notification::LogMessage>(lsp::LogMessageParams { typ, message });
     }
 
-    /// Answers a request; whatever becomes of it, there is an answer.
+    /// Answers a request; a failure is answered as an error.
     fn request(&mut self, request: Request) {
         let id = request.id.clone();
         let failed =
@@ -530,8 +530,8 @@ impl<'c> Server<'c> {
         uri::to_path(uri).unwrap_or_else(|| first(&self.folders).join(uri::last_name(uri)))
     }
 
-    /// Checks what a file belongs to. `is_settled`: the text is as on disk, so that a look into the
-    /// cache is worth its time.
+    /// Checks the workflows that a file belongs to. `is_settled`: the text is as on disk, so that
+    /// the cache is looked up too.
     fn changed(&mut self, path: &Path, is_settled: bool) {
         self.revision += 1;
         let is_workflow = self.documents.get(path).is_some_and(|document| document.is_workflow);
@@ -616,7 +616,7 @@ impl<'c> Server<'c> {
         self.refresh();
     }
 
-    /// Asks the client to ask again for hints and lenses.
+    /// Tells the client to request hints and lenses again.
     fn refresh(&mut self) {
         if self.abilities.refresh_hints {
             self.ask::<lsp::request::InlayHintRefreshRequest>(());
@@ -635,8 +635,8 @@ impl<'c> Server<'c> {
         }
     }
 
-    /// Shows what all workflows have to say of a file; a file that includes nothing else may belong
-    /// to several.
+    /// Publishes the diagnostics of all workflows for a file; a file that includes nothing else may
+    /// belong to several.
     fn publish(&mut self, file: &Path) {
         let outcomes = self.roots.values().filter_map(|state| state.outcome.as_ref());
         let mut diagnostics: Vec<lsp::Diagnostic> = Vec::new();
@@ -712,7 +712,7 @@ impl<'c> Server<'c> {
         views.collect()
     }
 
-    /// Asks about a position in a file.
+    /// Queries a position in a file.
     fn at<T>(
         &mut self,
         position: &lsp::TextDocumentPositionParams,
@@ -723,8 +723,7 @@ impl<'c> Server<'c> {
         Some(ask(&view, offset))
     }
 
-    /// Asks about a position in a file, in every workflow that the file belongs to; each answer
-    /// once.
+    /// Queries a position in a file, in every workflow that the file belongs to; each answer once.
     fn at_in_all<T: PartialEq>(
         &mut self,
         position: &lsp::TextDocumentPositionParams,
@@ -743,7 +742,7 @@ impl<'c> Server<'c> {
     }
 }
 
-/// The request for the graph of stages, which the protocol does not know.
+/// The request for the graph of stages, an extension of the protocol.
 const GRAPH: &str = "fuseline/graph";
 
 /// The first folder of the workspace, or the working directory.

@@ -1,6 +1,6 @@
-//! A tree of a text that may not be YAML at the moment.
+//! Parse tree of a text that may not be valid YAML at the moment.
 //!
-//! The checker reads what is right and says what is not. An editor must know where the cursor is
+//! The checker reads valid texts and reports invalid ones. An editor must know where the cursor is
 //! while a bracket is open, a key is half written and a value is missing. So this reader takes any
 //! text: it goes by indentation, and by brackets only up to a line that is indented no more than
 //! the line on which they open. **Invariant:** every text gives a tree, in time linear in its
@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 /// A value with the bytes that it covers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    /// From its first byte to behind its last; where it would stand, when nothing is written.
+    /// From its first byte to behind its last; its empty position when nothing is written.
     pub span: Range<usize>,
     pub data: Data,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Data {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mapping {
     pub entries: Vec<Entry>,
-    /// True if it stands in braces.
+    /// True if it is in braces.
     pub flow: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Data of a report.
 //!
-//! Plain structs that whoever has the artifacts fills in. A value that was not measured is `None`
-//! (or an empty list), and the report then leaves out what would have needed it.
+//! Plain structs, filled in from the artifacts by the caller. A value that was not measured is
+//! `None` (or an empty list), and the report then leaves out what would have needed it.
 
 pub use fuseline_artifact::Control;
 use fuseline_artifact::{Finding, Findings, findings_columns};
@@ -84,7 +84,7 @@ pub struct Routing {
     pub fused: Option<f64>,
     /// Of the best single expert.
     pub best_expert: Option<f64>,
-    /// Of a router that learns from evidence and quality whom to believe.
+    /// Of a router that learns from evidence and quality which expert to choose.
     pub router: Option<f64>,
     /// Of a router that learns from evidence alone.
     pub router_without_quality: Option<f64>,
@@ -197,8 +197,8 @@ impl FindingRow {
         Some(self.ba_clean? - self.ba_without_quality?)
     }
 
-    /// The p-value that decides: adjusted where there is one, but that of a control as it is,
-    /// whatever it is a control of.
+    /// The p-value that decides: the adjusted one where there is one, but for any control the
+    /// unadjusted one.
     #[must_use]
     pub fn deciding_p(&self) -> Option<f64> {
         match self.control {
@@ -237,11 +237,10 @@ pub struct NullDistribution {
 pub struct Settings {
     /// Adjustment for the family of tests: `holm`, `benjamini_hochberg` or `none`.
     pub adjust: String,
-    /// Axes whose values part the findings into families of tests, beside what a condition is there
-    /// for.
+    /// Axes whose values part the findings into families of tests, besides the control.
     pub families: Vec<String>,
-    /// The axis and the value that stand for working without quality; `None` where no rule was
-    /// refitted so.
+    /// The axis and the value that mean working without quality; `None` where no rule was refitted
+    /// so.
     pub without_quality: Option<(String, String)>,
     /// A gap within plus or minus this counts as none; `None`: none was stated.
     pub equivalence_margin: Option<f64>,
@@ -351,8 +350,8 @@ pub struct StageRun {
     pub kind: String,
     /// Number of its actions.
     pub actions: u64,
-    /// Number of them that were executed in the run shown; `None` where the report does not speak
-    /// of a run.
+    /// Number of them that were executed in the run shown; `None` where the report is not about a
+    /// run.
     #[serde(default)]
     pub executed: Option<u64>,
 }

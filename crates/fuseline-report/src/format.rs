@@ -5,7 +5,7 @@
 
 use crate::data::{FindingRow, Point};
 
-/// Stands where there is no value.
+/// Placeholder for a missing value.
 pub const NONE: &str = "–";
 
 /// A fraction as per cent, "71.4 %".

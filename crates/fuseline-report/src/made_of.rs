@@ -1,4 +1,4 @@
-//! Decomposition of a gap: the joint scheme beside those that hold something of quality back.
+//! Decomposition of a gap: the joint scheme beside those that leave part of quality in place.
 
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{finite, point_values, points_pp};
@@ -88,7 +88,7 @@ pub fn mechanism(row: &FindingRow, data: &ReportData) -> Option<String> {
 }
 
 /// True if a gap stays when only the part of quality that the evidence does not tell is exchanged,
-/// or quality is of like confidence.
+/// or quality among examples of like confidence.
 pub fn stays_given_evidence(row: &FindingRow, data: &ReportData) -> bool {
     let stays = |name| partner(row, name, data).is_some_and(|of| significant(of, &data.settings));
     stays("conditional_residual") || stays("conditional")

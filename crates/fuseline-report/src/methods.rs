@@ -114,7 +114,8 @@ fn moved(data: &ReportData) -> Option<String> {
     })
 }
 
-/// That outages and degradations hit test examples alone, and where their severity stands.
+/// Sentence that outages and degradations affect test examples alone, and where their severity is
+/// given.
 fn intervened(data: &ReportData) -> Option<String> {
     any_stage(data, "intervene.").then(|| {
         "Outages and degradations hit test examples alone: experts and rules are those of the intact study, and kind and \

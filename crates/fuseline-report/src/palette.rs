@@ -1,7 +1,7 @@
 //! Colours, light and dark, in one place.
 //!
 //! Values of an axis take the colours of Okabe and Ito (2008), darkened or lightened until they
-//! stand out against the page; nothing is told by colour alone.
+//! stand out against the page; no information is given by colour alone.
 
 /// A name that style sheets use as `var(--name)`, with its light and its dark colour.
 const COLOURS: [(&str, &str, &str); 24] = [

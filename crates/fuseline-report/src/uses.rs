@@ -1,5 +1,5 @@
-//! Who uses which quality, by how much, how sure that is, and through what: what a reader comes
-//! for, first.
+//! Statements of which rule uses which quality, by how much, how certain that is, and by which
+//! mechanism.
 
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, points, size_pp, value_label};
@@ -11,7 +11,7 @@ const EACH: usize = 6;
 /// Groups that are named.
 const GROUPS: usize = 8;
 
-/// One statement of who uses what.
+/// One statement of which rule uses which quality.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// User and used quality, in few words.
@@ -80,7 +80,7 @@ fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
     scheme(row, &data.settings) == "joint"
 }
 
-/// True if the same point was tested under the joint scheme, whose statement speaks of the others.
+/// True if the same point was tested under the joint scheme, whose statement covers the others.
 fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
     let others = |other: &&FindingRow| {
         let here = row.point.iter().filter(|(axis, _)| axis != "scheme");

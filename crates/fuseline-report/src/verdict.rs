@@ -177,8 +177,8 @@ pub fn scheme<'a>(row: &'a FindingRow, settings: &'a Settings) -> &'a str {
     row.value_of("scheme").unwrap_or(&settings.scheme)
 }
 
-/// Control of a finding. A positive control of strength 0 is noise: like a negative one it asks
-/// whether the test is quiet.
+/// Control that a finding is read as. A positive control of strength 0 is noise and is read as a
+/// negative one.
 pub fn asks(row: &FindingRow) -> Control {
     match row.control {
         Control::Positive if numeric(row, "alpha") == Some(0.0) => Control::Negative,
@@ -259,7 +259,7 @@ fn read_native(row: &FindingRow, settings: &Settings) -> Reading {
 }
 
 /// True if decisions, too, are shown to change by less than the margin, and nothing was found: the
-/// p-value is that of this condition alone, so that the reading does not hang on how many others
+/// p-value is that of this condition alone, so that the reading does not depend on how many others
 /// there are.
 fn decisions_stay(row: &FindingRow, settings: &Settings) -> bool {
     let below = |margin: f64| finite(row.flip_high).is_some_and(|high| high < margin);

@@ -29,7 +29,7 @@ const MODALITIES: usize = 3;
 const RULES: &str =
     "mean,weighted_mean,lr,moe,hgb,product,max_confidence,dempster_shafer,attention";
 
-/// Numbers that look random and are the same everywhere (SplitMix64).
+/// Pseudo-random numbers, the same on every machine (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {

@@ -9,7 +9,7 @@ use crate::rows::{Finder, cohort_rows};
 /// Input of a fusion rule, row by row: the rows of a cohort that have evidence of at least one
 /// modality, in its order.
 pub(crate) struct Fusable {
-    /// The row of the cohort in which each row stands.
+    /// The row of the cohort for each row.
     pub rows: Vec<usize>,
     /// The example of each row.
     pub example_id: Texts,

@@ -51,7 +51,7 @@ pub struct Command {
     #[serde(default)]
     #[schemars(with = "Vec<FilePath>")]
     files: Vec<PathBuf>,
-    /// The inputs, by name, as they stand under the stage's `inputs:`.
+    /// The inputs, by name, as under the stage's `inputs:`.
     #[serde(default)]
     inputs: Declared<InputPort>,
     /// The outputs, by name. `main` is what a bare stage name means.
@@ -300,7 +300,7 @@ impl Command {
     }
 }
 
-/// True if rows of this kind stand for examples.
+/// True if rows of this kind are examples.
 fn is_per_example(kind: ArtifactKind) -> bool {
     kind.schema().is_some_and(|schema| {
         schema

@@ -381,8 +381,8 @@ struct Sides {
 }
 
 impl Sides {
-    /// `fold`: that of each row of the cohort. `found` says where the features of a row stand.
-    /// Training rows are divided into `inner_folds`, unless that is 0.
+    /// `fold`: that of each row of the cohort. `found` gives the row of the features for a row of
+    /// the cohort. Training rows are divided into `inner_folds`, unless that is 0.
     fn new(
         cohort: &Cohort,
         fold: &[i32],

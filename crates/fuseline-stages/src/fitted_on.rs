@@ -71,7 +71,7 @@ impl FittedOn {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     file: String,
-    /// Ids of examples; the name of a group stands for all of it.
+    /// Ids of examples; the name of a group means all of it.
     ids: BTreeSet<String>,
     groups: BTreeSet<String>,
 }

@@ -21,8 +21,8 @@ pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, Stag
 }
 
 /// The leakage guard of every stage that applies a model to evidence and quality. `reads_labels`:
-/// the stage reads the labels of the rows it asks about on purpose, and what it gives is marked as
-/// of a control.
+/// the stage reads the labels of the rows it asks about on purpose, and its output is marked as
+/// that of a control.
 pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_labels: bool) {
     flow.apply("model", "evidence");
     flow.apply("model", "quality");

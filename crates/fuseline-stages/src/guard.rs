@@ -25,7 +25,7 @@ pub(crate) fn not_fitted_on(
     groups_apart(cohort, fitted, asked.iter().copied())
 }
 
-/// An error when a group stands both in a fold and outside of it. `fold`: that of each row of the
+/// An error when a group is both in a fold and outside of it. `fold`: that of each row of the
 /// cohort.
 pub(crate) fn fold_apart<F: Copy + PartialEq>(
     cohort: &Cohort,
@@ -36,7 +36,7 @@ pub(crate) fn fold_apart<F: Copy + PartialEq>(
     groups_apart(cohort, rows(false), rows(true))
 }
 
-/// An error when a group stands on both sides of a split.
+/// An error when a group is on both sides of a split.
 fn groups_apart(
     cohort: &Cohort,
     train: impl IntoIterator<Item = usize>,

@@ -1,5 +1,5 @@
-//! `intervene.*`: what happens to test data after the rules are frozen: modalities fail, features
-//! get worse.
+//! `intervene.*`: changes of test data after the rules are frozen: modalities fail, features get
+//! worse.
 //!
 //! Both touch test rows alone, so experts and rules are those of the intact study. Draws are made
 //! per example from the workflow's seed, the modality and the example_id, whatever the severity, so

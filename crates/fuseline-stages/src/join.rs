@@ -8,7 +8,7 @@ pub(crate) use mismatch::{Mismatch, Source, find_mismatch, find_variants};
 
 mod mismatch;
 
-/// As many example_ids are listed.
+/// Maximum number of listed example_ids.
 const MAX_LISTED: usize = 3;
 
 /// The least share of examples that a join keeps, unless the workflow says otherwise.

@@ -9,8 +9,7 @@ use fuseline_engine::StageError;
 
 use crate::join::{Source, find_mismatch};
 
-/// Finds examples among others that stand in much the same order: first right behind the one found
-/// before.
+/// Finds examples among others in a similar order: it looks right behind the last one found first.
 pub(crate) struct Finder<'a> {
     ids: &'a Texts,
     next: usize,
@@ -62,12 +61,12 @@ pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, S
     fold.collect()
 }
 
-/// The row of the cohort in which each row of evidence stands.
+/// The row of the cohort for each row of evidence.
 pub(crate) fn cohort_rows(evidence: &Evidence, cohort: &Cohort) -> Result<Vec<usize>, StageError> {
     rows_among(evidence, &cohort.example_id, "cohort")
 }
 
-/// The row in which each row of evidence stands among the examples of what `of` names.
+/// The row of each row of evidence among the examples of what `of` names.
 pub(crate) fn rows_among(
     evidence: &Evidence,
     ids: &Texts,

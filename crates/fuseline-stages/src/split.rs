@@ -239,7 +239,7 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     }
 }
 
-/// The axis on which an action stands at the fold that it tests.
+/// The axis whose label is the fold that an action tests.
 fn axis_of<'p>((reader, fold): &(PlannedAction<'p>, i64)) -> Option<&'p str> {
     let label = fold.to_string();
     reader.point().find(|(_, at)| *at == label).map(|(axis, _)| axis)

@@ -1,4 +1,4 @@
-//! The flag by which a run is stopped, as plugins are told of it.
+//! The flag by which a run is stopped, for plugins.
 
 use fuseline_engine::Inputs;
 use fuseline_host::StopSignal;

@@ -133,7 +133,7 @@ pub(crate) fn check_modality_names(site: &mut PlanSite<'_>, option: &str, names:
     }
 }
 
-/// Reports axes that would stand in a table beside a column of the same name.
+/// Reports axes that have the name of a column of the same table.
 pub(crate) fn check_axis_names<'c>(
     site: &mut PlanSite<'_>,
     axes: &[&str],

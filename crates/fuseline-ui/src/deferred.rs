@@ -14,7 +14,7 @@ const FAILURE_LASTS: Duration = Duration::from_secs(2);
 /// Result of a reading: a value, or an error in words.
 pub type Reading<V> = Result<Arc<V>, String>;
 
-/// Results by what was asked, the latest few of them.
+/// The latest few results, by key.
 pub struct Deferred<K, V> {
     slots: Mutex<Vec<Slot<K, V>>>,
     capacity: usize,
@@ -29,12 +29,12 @@ struct Slot<K, V> {
 }
 
 impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
-    /// Keeps so many results, each as long as it `lasts`.
+    /// Keeps up to `capacity` results, each for the time that `lasts` gives.
     pub fn new(capacity: usize, lasts: Duration) -> Self {
         Self { slots: Mutex::default(), capacity, lasts }
     }
 
-    /// The result, or none while it is being made. `make` runs only when nobody has asked before.
+    /// The result, or none while it is being made. `make` runs only on the first request.
     pub async fn get(
         &self,
         key: &K,

@@ -1,9 +1,9 @@
 //! The event log of a run, followed while it grows: counts by stage, what is in flight, what
 //! failed.
 //!
-//! A log may have gigabytes. Nobody holds its lines: of an action there are its stage, its state,
-//! its time, and where in the log it began. **Invariant:** a line is read when it is whole, and
-//! once.
+//! A log may have gigabytes. Its lines are not kept in memory: of an action only its stage, state,
+//! time, and the offset of its start in the log. **Invariant:** a line is read when it is complete,
+//! and once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 /// Bytes that are read at once.
 const PART: usize = 1 << 20;
-/// A line that is longer is no line of ours.
+/// A longer line is not one that fuseline wrote.
 const LONGEST_LINE: usize = 1 << 24;
 
 /// One line of a log.
@@ -138,7 +138,7 @@ pub struct EventLog {
     pub end: Option<(String, f64)>,
     /// Why the log cannot be read on.
     pub problem: Option<String>,
-    /// Lines that are none of ours.
+    /// Lines that fuseline did not write.
     pub unreadable: usize,
 }
 
@@ -163,7 +163,7 @@ impl EventLog {
         }))
     }
 
-    /// Reads on for at most so long. Whether the end of the log was reached.
+    /// Reads on for at most the time `most`. Returns true if the end of the log was reached.
     pub fn read_on(&mut self, most: Duration) -> Result<bool, String> {
         let begun = Instant::now();
         let mut part = vec![0; PART];

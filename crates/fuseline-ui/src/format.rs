@@ -1,4 +1,4 @@
-//! Numbers, times and texts for people.
+//! Format of numbers, times and texts for pages.
 
 use fuseline::visible;
 
@@ -38,7 +38,7 @@ pub fn count(number: usize) -> String {
     text
 }
 
-/// So many of something: `1 action`, `3 actions`.
+/// A count with its noun: `1 action`, `3 actions`.
 pub fn counted(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", count(number))

@@ -1,6 +1,6 @@
 //! The stages of a run as a drawing: each after what it reads, with how far its actions are.
 //!
-//! Stages stand in layers from left to right. What a stage gives passes the layers before its last
+//! Stages are in layers from left to right. The output of a stage passes the layers before its last
 //! reader in a lane of its own, so that it runs between the boxes and not behind them, and not once
 //! for every reader.
 

@@ -1,4 +1,4 @@
-//! Who may ask, and what a browser may do with an answer.
+//! Access control of requests, and security headers of answers.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -90,7 +90,7 @@ impl Guard {
 
 enum Judgement {
     Pass,
-    /// The token stands in the address.
+    /// The token is in the address.
     Welcome,
     Refuse(StatusCode, &'static str),
 }

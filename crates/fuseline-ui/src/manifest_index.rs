@@ -18,7 +18,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// A manifest of more bytes is not read.
 const MOST_BYTES: u64 = 1 << 30;
-/// Bytes in which what a list says of a run stands.
+/// Leading bytes of a manifest that hold the summary of a run.
 const HEAD_BYTES: u64 = 1 << 16;
 
 /// The last state of an action.
@@ -193,8 +193,8 @@ struct List {
     items: Vec<Range<usize>>,
 }
 
-/// The places of the items of a list that stands in the outermost object under a name. What it
-/// finds is JSON only if the text is.
+/// The places of the items of a list in the outermost object under a name. They are JSON only if
+/// the text is.
 fn top_level_list(text: &[u8], name: &[u8]) -> Option<List> {
     let (mut depth, mut at) = (0_usize, 0);
     let (mut last_string, mut list): (&[u8], Option<List>) = (&[], None);
@@ -273,8 +273,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads what stands at the beginning of a run's manifest, and no more; none when it has none,
-    /// or no such beginning.
+    /// Reads only the beginning of a run's manifest; none when it has none, or no such beginning.
     pub fn read(cache: &Cache, run: &str) -> Result<Option<Self>, String> {
         let file = cache.open_run_file(run, MANIFEST_FILE).map_err(|error| error.with_cause())?;
         let Some(file) = file else { return Ok(None) };

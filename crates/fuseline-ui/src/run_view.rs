@@ -31,7 +31,7 @@ pub struct FollowedLog {
 /// A log that pages look at while a thread reads on.
 pub struct SharedLog {
     log: Mutex<EventLog>,
-    /// Pages that want it now: they go before the thread.
+    /// Number of pages that wait for it: they take precedence over the thread.
     wanted: AtomicUsize,
     /// True if a thread reads on.
     is_read: AtomicBool,

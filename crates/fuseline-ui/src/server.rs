@@ -25,13 +25,13 @@ use crate::summary::TableView;
 
 /// Interval at which the server checks if it should stop.
 const STOP_EVERY: Duration = Duration::from_millis(50);
-/// Cache lifetime of immutable data after its last use.
+/// Cache lifetime of immutable data after it was read.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// Error of a server.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// Nobody can listen at the port.
+    /// Listening at the port failed.
     #[error("cannot listen at port {port} of this machine: {source}")]
     Port {
         /// The port.
@@ -47,7 +47,7 @@ pub enum ServerError {
     Serve(#[from] io::Error),
 }
 
-/// A server of the pages of one cache, for this machine and who holds its token.
+/// A server of the pages of one cache, for this machine and holders of its token.
 pub struct Server {
     listener: TcpListener,
     guard: Arc<Guard>,

@@ -7,15 +7,15 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use fuseline::{FirstRows, Table};
 
-/// As many rows are read at most.
+/// Maximum number of rows read.
 pub const MOST_ROWS: usize = 100_000;
-/// As many columns are read at most; a list is one.
+/// Maximum number of columns read; a list is one.
 pub const MOST_COLUMNS: usize = 60;
 /// Bars of a histogram at most.
 const BARS: usize = 20;
-/// As many different texts are told apart.
+/// Maximum number of different texts counted.
 const MOST_TEXTS: usize = 10_000;
-/// As many bytes of cells are read at most, about.
+/// Approximate maximum of bytes of cells read.
 const MOST_CELLS: usize = 4_000_000;
 
 /// A table as far as it is shown.

@@ -1,4 +1,4 @@
-//! Mechanism of the use of quality: the gap under schemes that hold something of quality back, as
+//! Mechanism of the use of quality: the gap under schemes that leave part of quality in place, as
 //! slopes from the joint one.
 
 use super::FigureSet;

@@ -65,7 +65,7 @@ pub fn graph(data: &ReportData) -> FigureSet {
     }
 }
 
-/// Every figure of the report that may stand in a file of its own.
+/// Every figure of the report that can be a file of its own.
 pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec<Figure> {
     let mut figures: Vec<Figure> =
         forest(data, answer, arrangement, Shape::Wide).into_iter().collect();

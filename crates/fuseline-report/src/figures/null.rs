@@ -11,7 +11,7 @@ const WIDTH: f64 = 240.0;
 const TALL: f64 = 66.0;
 /// More characters than this take a second line.
 const LINE: usize = 32;
-/// Odd, so that a single value stands in the middle.
+/// Odd, so that a single value is in the middle.
 const BINS: usize = 27;
 
 /// Points whose decisions no permutation changed: their distribution is one value, and no figure.

@@ -1,4 +1,4 @@
-//! Walks the shapes of a figure for whoever paints them: on a page of PDF, or on pixels.
+//! Walks the shapes of a figure and paints them on a surface: a page of PDF, or pixels.
 //!
 //! Knows the few elements that figures consist of. Knows no other SVG: a drawing that brings a new
 //! element fails the tests.
@@ -33,7 +33,7 @@ pub trait Surface {
     fn end(&mut self);
     /// An outline to fill, to stroke, or both.
     fn shape(&mut self, outline: &[Segment], style: &Style);
-    /// A text at a place, of which `style` says where in the text it lies.
+    /// A text anchored at a place; `style` gives the anchor.
     fn text(&mut self, text: &str, place: (f32, f32), style: &Style);
 }
 

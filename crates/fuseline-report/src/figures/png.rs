@@ -197,7 +197,7 @@ fn chunk(file: &mut Vec<u8>, name: &[u8; 4], bytes: &[u8]) {
     file.extend(sum.to_be_bytes());
 }
 
-/// CRC-32, as PNG asks for it.
+/// CRC-32, as PNG requires.
 fn checksum(bytes: &[u8]) -> u32 {
     let step = |sum: u32, _| if sum & 1 == 0 { sum >> 1 } else { sum >> 1 ^ 0xEDB8_8320 };
     !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))

@@ -1,7 +1,7 @@
 //! The styles of `assets/figure.css`, worked out for one element, for drawing where there is no
 //! CSS.
 //!
-//! Knows what that file says and no more of CSS: selectors of one class or one element below
+//! Supports only the CSS that this file uses: selectors of one class or one element below
 //! `.figure`.
 
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ pub type Colour = [f32; 3];
 pub enum Paint {
     /// Nothing.
     None,
-    /// The colour of the element, whatever that is.
+    /// The current colour of the element.
     Current,
     /// A colour.
     Colour(Colour),
@@ -33,7 +33,7 @@ pub struct Style {
     pub stroke_width: f32,
     /// Lengths of dashes and spaces; empty: a whole line.
     pub dashes: Vec<f32>,
-    /// From 0 to 1, with that of what the element lies in.
+    /// From 0 to 1, multiplied by that of the enclosing elements.
     pub opacity: f32,
     /// Size of letters in pixels.
     pub font_size: f32,
@@ -41,7 +41,7 @@ pub struct Style {
     pub bold: bool,
     /// True if the stroke of letters lies below them.
     pub halo: bool,
-    /// Share of a text's width that lies left of its place.
+    /// Share of a text's width that is left of its position.
     pub anchor: f32,
 }
 
@@ -64,7 +64,7 @@ impl Default for Style {
 }
 
 impl Style {
-    /// The style of an element that lies in another of this style.
+    /// The style of an element inside another of this style.
     pub fn within(&self, element: &Element) -> Self {
         let mut style = self.clone();
         style.halo = false;

@@ -17,7 +17,7 @@ fn sizes(all: &[usize]) -> &[usize] {
     if std::env::args().any(|argument| argument == "--bench") { all } else { &all[..1] }
 }
 
-/// Numbers that look random and are the same everywhere (SplitMix64).
+/// Pseudo-random numbers, the same on every machine (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {

@@ -23,7 +23,7 @@ use crate::load::reading::{Id, unmatched};
 use crate::load::table::{ending, read};
 use crate::pattern::{Column, Pattern};
 
-/// As many label texts are listed.
+/// Maximum number of listed label texts.
 const MAX_LISTED: usize = 8;
 
 /// Says which examples are studied, in which groups, with which labels.

@@ -23,7 +23,7 @@ pub(super) struct Label {
     /// Which part of the example_id, or of the column's text, is the label text.
     #[serde(default)]
     pub pattern: Option<Pattern>,
-    /// The column of the table in which the label stands.
+    /// The column of the table that holds the label.
     #[serde(default)]
     pub column: Option<Column>,
     /// The classes, in order, each with its label texts. A number is in a class however it is
@@ -113,7 +113,7 @@ pub(super) struct Labelling {
     pub left_out: BTreeMap<String, usize>,
     /// Notations of missing labels that were met, each with its count.
     pub missing: BTreeMap<String, usize>,
-    /// A number that stands for a missing label, as it seems.
+    /// A number that seems to mark a missing label.
     pub sentinel: Option<Sentinel>,
     /// Hint for an empty class: the label texts or numbers that there are.
     pub seen: String,
@@ -186,7 +186,7 @@ impl Label {
         problems
     }
 
-    /// The option that speaks of a class.
+    /// The option that names a class.
     pub fn option_of_class(&self, class: &str) -> String {
         match (&self.threshold, &self.quantile) {
             (Some(_), _) => "label.threshold.at".to_owned(),

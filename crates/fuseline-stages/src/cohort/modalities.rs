@@ -76,7 +76,7 @@ pub(super) fn join_modalities<'f>(
     Ok(kept)
 }
 
-/// The name of a modality: its point, or else where it stands among the inputs.
+/// The name of a modality: its point, or else its index among the inputs.
 fn name(nth: usize, modality: &Labelled<Features>) -> String {
     let labels: Vec<_> = modality.point.iter().map(|(_, label)| &**label).collect();
     if labels.is_empty() { format!("input {nth}") } else { labels.join(" ") }

@@ -20,7 +20,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// An error when an example_id stands in two rows.
+    /// An error when an example_id is in two rows.
     pub fn new(id: &Id, table: Table) -> Result<Self, StageError> {
         let column = id.column(&table, "table.id.column")?;
         let mut row_of = BTreeMap::new();
@@ -119,7 +119,7 @@ impl Side {
         }
     }
 
-    /// True if the table's text stands for a missing value.
+    /// True if the table's text marks a missing value.
     pub fn is_missing(&self, text: &str) -> bool {
         self.table.notation.missing.has_text(text)
     }

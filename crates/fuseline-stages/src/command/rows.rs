@@ -1,5 +1,5 @@
 //! Row flow of a program, for the leakage guard: the rows and the labels that it is given, and what
-//! it may tell of them.
+//! its outputs may reveal of them.
 
 use fuseline_artifact::ArtifactKind;
 use fuseline_engine::{Fold, RowFlow, RowState, Rows};
@@ -32,11 +32,11 @@ impl Given<'_> {
 /// Follows the rows through a program.
 ///
 /// With labels among its inputs, a program learns from all rows that it does not answer each by
-/// itself, and what it says of rows whose labels it has is in-fold. Without labels it can give none
-/// away: what it looks at shapes its outputs, so that nothing may be fitted on them where test rows
-/// were among it, but it teaches them nothing. Evidence, quality and predictions are no labels:
-/// what they say of a row does not come from its own label. That holds within one fold; several
-/// folds together know each other's test rows.
+/// itself, and what it says of rows whose labels it has is in-fold. Without labels it can reveal
+/// none: the rows that it reads shape its outputs, so that nothing may be fitted on them where test
+/// rows were among it, but it teaches them nothing. Evidence, quality and predictions are no
+/// labels: what they say of a row does not come from its own label. That holds within one fold;
+/// several folds together know each other's test rows.
 pub(super) fn follow(stage: &Command, flow: &mut RowFlow<'_>) {
     let fold = fold(stage, flow);
     let given: Vec<Given<'_>> = stage
@@ -127,7 +127,7 @@ fn sees(fold: Option<Fold>, role: InputRole, holds: &Rows) -> Rows {
     }
 }
 
-/// The rows whose labels an artifact tells to whoever reads it.
+/// The rows whose labels an artifact reveals to its readers.
 fn labels(kind: ArtifactKind, state: &RowState, sees: &Rows) -> Rows {
     match kind {
         ArtifactKind::Cohort

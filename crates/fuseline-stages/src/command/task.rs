@@ -81,8 +81,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The files that the program says that it has read; those of its own folder are copies that the
-/// key knows.
+/// The files that the program reports as read; those of its own folder are copies that the key
+/// covers.
 fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
     let path = folder.join(READS);
     let bytes = match std::fs::read(&path) {
@@ -155,7 +155,7 @@ fn given<'a>(stage: &'a Command, inputs: &Inputs<'_>) -> Result<Vec<Given<'a>>, 
     stage.inputs.0.iter().map(|(name, port)| read(name, port)).collect()
 }
 
-/// An error when a group of a cohort among the inputs stands on both sides of the fold.
+/// An error when a group of a cohort among the inputs is on both sides of the fold.
 fn sides_apart(
     stage: &Command,
     inputs: &Inputs<'_>,

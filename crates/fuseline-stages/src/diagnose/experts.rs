@@ -20,8 +20,7 @@ pub(crate) struct Pooled {
     pub available: Vec<bool>,
     /// tested examples x modalities: whether its expert is right.
     pub correct: Vec<bool>,
-    /// tested examples x modalities x classes; 0 where unavailable. Nothing unless it was asked
-    /// for.
+    /// tested examples x modalities x classes; 0 where unavailable. Empty unless it was requested.
     pub evidence: Vec<f64>,
     /// tested examples x modalities.
     pub quality: Vec<f64>,
@@ -31,8 +30,7 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// Pools the inputs `evidence` and `quality` over folds. `tested`: the row of the cohort of
-    /// each tested example, each once. The probabilities are kept only where `with_evidence` asks
-    /// for them.
+    /// each tested example, each once. The probabilities are kept only if `with_evidence` is set.
     ///
     /// Errors when evidence is of an example that was not tested, comes twice, or lacks its
     /// quality.

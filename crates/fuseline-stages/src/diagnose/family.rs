@@ -52,9 +52,8 @@ pub struct Family {
     /// label is counted, the others are shown.
     #[serde(default)]
     repeats: Vec<String>,
-    /// Which label of which axis stands for working without quality, such as
-    /// `{ quality: constant }`: each finding then gets the balanced accuracy of the same rule
-    /// refitted so.
+    /// The axis and its label that mean working without quality, such as `{ quality: constant }`:
+    /// each finding then gets the balanced accuracy of the same rule refitted so.
     #[serde(default)]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     without_quality: Option<BTreeMap<String, String>>,
@@ -173,7 +172,7 @@ impl StageKind for Family {
 /// Explanation of the unit of a margin.
 const MARGIN: &str = "0.02 is 2 percentage points";
 
-/// A margin of as much is rarely meant as a fraction.
+/// A margin of this size is rarely meant as a fraction.
 const LARGE_MARGIN: f64 = 0.1;
 
 impl Family {
@@ -359,8 +358,8 @@ impl Family {
 }
 
 /// True if a finding's scheme reads labels of the rows that are tested, as far as an axis `scheme`
-/// or the settings tell: it says what a gap is made of, and what it is adjusted with must not hang
-/// on that.
+/// or the settings tell: it says what a gap is made of, and the set that it is adjusted with must
+/// not depend on that.
 fn reads_labels(all: &Findings, row: &Finding) -> bool {
     let axis = all.axes.iter().position(|axis| axis == "scheme");
     let setting = || all.settings.iter().find_map(|text| text.strip_prefix("scheme="));
@@ -369,7 +368,7 @@ fn reads_labels(all: &Findings, row: &Finding) -> bool {
     matches!(named, Some(Intervention::Permutation(scheme)) if scheme.reads_labels())
 }
 
-/// The mistake of findings that cannot stand in one table.
+/// The problem of findings that cannot be in one table.
 fn mixed(action: PlannedAction<'_>, findings: &[PlannedAction<'_>]) -> Option<Diagnostic> {
     let first = *findings.first()?;
     let axes = |of: PlannedAction<'_>| of.point().map(|(axis, _)| axis.to_owned()).collect();

@@ -1,8 +1,8 @@
 //! The diagnostic of a model that was fitted elsewhere and that fuseline never sees.
 //!
-//! Knows which questions such a model is asked and what its answers come to. Knows nothing of how
-//! it is reached: whoever holds it is an [`Answerer`]. Start at [`diagnose`]. **Invariant:** the
-//! same rows, scheme and seed give the same permutations and, for the same answers, the same
+//! Knows which questions such a model is asked and how its answers are evaluated. Knows nothing of
+//! how it is reached: that is the task of an [`Answerer`]. Start at [`diagnose`]. **Invariant:**
+//! the same rows, scheme and seed give the same permutations and, for the same answers, the same
 //! numbers as `diagnose.permute_quality` and `diagnose.summarize`.
 
 pub mod files;
@@ -33,7 +33,7 @@ const SEQUENTIAL_STOP: u64 = 20;
 /// precision.
 const SUM_TOLERANCE: f64 = 1e-3;
 
-/// The test examples, in the order of whoever asks.
+/// The test examples, in the order of the caller.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     /// One id a row, each once.
@@ -133,7 +133,7 @@ pub enum Question<'a> {
     Neutral,
 }
 
-/// Whoever holds the model.
+/// Interface to the model.
 pub trait Answerer {
     /// Probabilities, rows x classes; for [`Question::Broken`] count x rows x classes.
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError>;
@@ -238,7 +238,7 @@ pub fn diagnose(
 struct Study<'a> {
     examples: &'a Examples,
     settings: &'a Settings,
-    /// The row of the examples that stands at each place.
+    /// The row of the examples at each place.
     order: Vec<u32>,
     /// The place at which each row of the examples stands.
     place: Vec<u32>,
@@ -448,7 +448,7 @@ impl<'a> Study<'a> {
         Ok(sorted)
     }
 
-    /// Asks about all permutations, or as many as the settings and the time allow; where a
+    /// Evaluates all permutations, or as many as the settings and the time allow; where a
     /// sequential test stopped, its p-value.
     fn count<'t>(
         &'t self,

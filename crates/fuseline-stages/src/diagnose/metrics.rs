@@ -281,7 +281,7 @@ impl Metrics {
     }
 }
 
-/// Takes out what stands at a point: it agrees in every axis of the point.
+/// Removes the item at a point: it agrees in every axis of the point.
 fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
     let (own, rest) = std::mem::take(all)
         .into_iter()

@@ -35,8 +35,7 @@ pub(super) struct Pairs<'a> {
     rows: usize,
     /// Places of the largest stratum.
     width: usize,
-    /// rows x width: what the row comes to with the quality of the row at that place of its
-    /// stratum.
+    /// rows x width: outcome of the row with the quality of the row at that place of its stratum.
     outcomes: Vec<Outcome>,
     /// The rows of each class.
     of_class: Vec<Vec<usize>>,
@@ -70,7 +69,7 @@ impl Shifts {
         Some(Self(parts))
     }
 
-    /// Asks the model about the first part. Gives all of it, and what of it is Clean-Q.
+    /// Predicts the first part with the model. Gives all of it, and its part that is Clean-Q.
     pub fn ask_first(
         &self,
         model: &OpenModel,
@@ -86,7 +85,7 @@ impl Shifts {
     }
 }
 
-/// Asks the model about some shifts: shifts x rows x classes.
+/// Predicts some shifts with the model: shifts x rows x classes.
 fn ask(
     shifts: &[usize],
     model: &OpenModel,
@@ -105,7 +104,7 @@ fn ask(
 }
 
 impl<'a> Pairs<'a> {
-    /// Asks about all pairs but those of the first part, which is known.
+    /// Predicts all pairs but those of the first part, which are known.
     pub fn ask(
         tally: &Tally<'_>,
         model: &OpenModel,
@@ -155,7 +154,7 @@ impl<'a> Pairs<'a> {
         half.min(permutations / 16).div_ceil(size).max(1)
     }
 
-    /// Counts some permutations, block by block of so many. `index` is room to draw in.
+    /// Counts some permutations, in blocks of `size`. `index` is scratch space.
     pub fn count(&self, which: Range<u32>, size: u32, index: &mut Vec<u32>) -> Vec<Block> {
         let (rows, classes) = (self.rows, self.of_class.len());
         index.resize(which.len() * rows, 0);

@@ -55,8 +55,8 @@ pub enum Scheme {
     #[default]
     Joint,
     /// Each modality's quality moves on its own, among the examples that have the modality. Its
-    /// null says more than that the decision ignores quality: the qualities of an example must be
-    /// unrelated too. Where they correlate, so small a p-value may come of that alone.
+    /// null is stronger than that the decision ignores quality: the qualities of an example must be
+    /// unrelated too. Where they correlate, a small p-value may come from that alone.
     PerModality,
     /// As `joint`, within groups only.
     WithinGroup,

@@ -1,5 +1,5 @@
-//! A learned router: whom to believe, learnt from the labels of other test groups. A ceiling to
-//! look up to, no fusion rule.
+//! A learned router: its choice of expert is learnt from the labels of other test groups. It is an
+//! upper bound, not a fusion rule.
 
 use fuseline_engine::StageError;
 use fuseline_learn::convergence::NotConverged;

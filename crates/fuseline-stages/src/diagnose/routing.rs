@@ -1,5 +1,5 @@
-//! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice
-//! would be worth.
+//! `diagnose.routing`: how well quality tells which expert is right, and the accuracy of a perfect
+//! choice.
 
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::{
@@ -18,7 +18,7 @@ use crate::table::{Table, number};
 use crate::upstream;
 
 /// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert,
-/// of the oracle and of always believing the expert of the highest quality; routing regret; and
+/// of the oracle and of always choosing the expert of the highest quality; routing regret; and
 /// selection accuracy.
 ///
 /// Routing regret is the share of examples where some available expert is right and the fused

@@ -334,8 +334,8 @@ impl Summarize {
     }
 }
 
-/// A test that counts each example for so many has more false alarms than its level says: 7 % at 5
-/// %.
+/// A test that counts each example as independent at this design effect has more false alarms than
+/// its level states: 7 % at 5 %.
 const LARGE_DESIGN_EFFECT: f64 = 1.25;
 
 /// Similarity of the examples of a group, as intraclass correlations.

@@ -17,13 +17,13 @@ mod tiles;
 /// Predictions that one block should hold: what threads share, and what is summed before it is
 /// added to the other blocks.
 const BLOCK: usize = 1 << 19;
-/// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many
-/// that threads wait.
+/// Permutations of a block: enough to compute a rule's part on the evidence once, not so many that
+/// threads wait.
 const PERMUTATIONS: std::ops::RangeInclusive<usize> = 8..=128;
 /// Predictions that are asked for at once: 1 MiB of them, near enough to the processor to be
 /// checked and counted.
 const PART: usize = 1 << 17;
-/// Blocks that are counted side by side before they are added up; it bounds memory whatever the
+/// Blocks that are counted in parallel before they are added up; it bounds memory for any number of
 /// permutations.
 const WAVE: usize = 16;
 
@@ -115,11 +115,10 @@ impl<'a> Tally<'a> {
         Self { labels, clean, decisions, classes, broken: 0, rows_of_class, correct, each }
     }
 
-    /// Asks about Clean-Q and every permutation, and counts them: by pairs of rows where that is
-    /// less work.
+    /// Predicts Clean-Q and every permutation, and counts them: by pairs of rows where that is less
+    /// work.
     ///
-    /// The rule is asked about each once. Clean-Q is one of the first of them, and nothing says
-    /// which.
+    /// The rule is asked about each once. Clean-Q is one of the first of them, and is not marked.
     pub fn ask(
         labels: &'a [u32],
         model: &OpenModel,

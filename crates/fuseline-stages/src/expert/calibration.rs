@@ -56,7 +56,7 @@ impl Calibrating<'_> {
     /// Calibrates the evidence of the training and of the test rows in place.
     ///
     /// For the test rows the calibration is fitted on that of all training rows; for an inner fold
-    /// on that of the others, after `apart` has put in what experts say of them that have not seen
+    /// on that of the others, after `apart` has put in the evidence of experts that have not seen
     /// the inner fold either. Gives the shortfalls of those that did not converge.
     pub fn calibrate(
         &self,

@@ -95,9 +95,9 @@ impl External<'_> {
         flow.give("test", RowState { holds: test, ..made });
     }
 
-    /// Gives the evidence of both sides: `of` knows that of each row of the cohort, where there is
-    /// some; `absent` says what it means that a side has none, given its number of rows and what
-    /// they are.
+    /// Gives the evidence of both sides: `of` gives that of each row of the cohort, where there is
+    /// some; `absent` gives the error for a side without any, from its number of rows and what they
+    /// are.
     pub fn put(
         &self,
         inputs: &Inputs<'_>,

@@ -12,11 +12,12 @@ use super::Row;
 const MIN_AUROC: f64 = 0.99;
 /// The chance of one false alarm among all features of an expert, were they noise.
 const FALSE_ALARM: f64 = 1e-3;
-/// As many rows are looked at first: a feature that tells nothing there is looked at no further.
+/// Number of rows that are examined first: a feature that tells nothing there is examined no
+/// further.
 const SAMPLE_ROWS: usize = 512;
 /// The least AUROC in the sample to be looked at further.
 const MIN_SAMPLE_AUROC: f64 = 0.9;
-/// As many features are named.
+/// Maximum number of named features.
 const MAX_NAMED: usize = 8;
 
 /// Kind of leak in a feature.

@@ -39,8 +39,8 @@ pub struct LinearSvmExpert {
     /// Class weights of the rows.
     #[serde(default)]
     class_weight: ClassWeight,
-    /// Calibration of decision values to probabilities. `none` is not allowed: they are no
-    /// probabilities.
+    /// Calibration of decision values to probabilities. `none` is not allowed: decision values are
+    /// no probabilities.
     #[serde(default = "sigmoid")]
     calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.

@@ -45,7 +45,7 @@ pub struct OnnxExpert {
     /// test rows of a frozen model, with nothing to train on.
     #[serde(default)]
     test_fold: Option<i32>,
-    /// The input of the model that takes the features, to say which is meant.
+    /// The input of the model that takes the features, where it has several.
     #[serde(default)]
     input: Option<String>,
     /// The features that each input of a model with several takes, in the order in which it takes
@@ -101,7 +101,7 @@ enum Missing {
     Error,
     /// 0.
     Zero,
-    /// NaN, for a model that knows missing values.
+    /// NaN, for a model that handles missing values.
     Nan,
 }
 

@@ -13,7 +13,7 @@ use crate::rows::{Finder, Matrix, no_column};
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
      take embeddings.";
 
-/// Reports embeddings that will not say of which modality they are.
+/// Reports embeddings whose modality is unknown.
 pub(crate) fn check(site: &mut PlanSite<'_>) {
     let Some(action) = site.first() else { return };
     if action.inputs("embeddings").next().is_some()

@@ -31,8 +31,8 @@ use crate::rows::rows_digest;
 pub struct Load {
     /// The rule: a plugin's full id, or the last part of it.
     rule: String,
-    /// The model's files by the names that the rule knows them by, such as `{ weights: gate.pt }`.
-    /// Their content is part of the key.
+    /// The model's files by their names in the rule, such as `{ weights: gate.pt }`. Their content
+    /// is part of the key.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, FilePath>")]
     files: BTreeMap<String, PathBuf>,

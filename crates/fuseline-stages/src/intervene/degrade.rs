@@ -141,7 +141,7 @@ impl StageKind for Degrade {
     }
 }
 
-/// A test row: where it stands in the features, and how far into its group it is, from 0 to 1.
+/// A test row: its row in the features, and its position in its group, from 0 to 1.
 struct TestRow<'c> {
     row: usize,
     id: &'c str,

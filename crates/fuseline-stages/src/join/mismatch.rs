@@ -287,7 +287,7 @@ fn find_spellings(sources: &[Source<'_>]) -> Option<Mismatch> {
     })
 }
 
-/// An id as people are to see it: what cannot be seen is spelt out.
+/// An id as shown to the user: invisible characters are spelt out.
 fn shown(id: &str, steps: &[Step]) -> String {
     let unseen = steps.contains(&Step::Unicode) || steps.contains(&Step::Blanks);
     if unseen { format!("\"{}\"", id.escape_default()) } else { format!("{id:?}") }

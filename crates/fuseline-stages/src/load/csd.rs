@@ -59,10 +59,10 @@ pub struct LoadCsd {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Weight {
-    /// As much as any other.
+    /// The same weight as any other.
     #[default]
     Rows,
-    /// As long as its interval lasts: rows of words, say, which are not alike in length.
+    /// In proportion to the length of its interval, for rows such as words, which differ in length.
     Duration,
 }
 
@@ -421,7 +421,7 @@ fn are_truths(members: &[EnumMember]) -> bool {
     members.iter().all(|member| ["FALSE", "TRUE"].contains(&&*member.name))
 }
 
-/// A type of HDF5 for people.
+/// Name of an HDF5 type in words.
 fn in_words(dtype: &Datatype) -> String {
     match dtype {
         Datatype::FixedPoint { size, .. } => format!("whole numbers of {size} bytes"),

@@ -286,7 +286,7 @@ pub(crate) fn table(
     Ok(table)
 }
 
-/// A cell of so many more lines is one that nobody wrote.
+/// A cell of this many more lines is unlikely to be intended.
 const TALL_LINES: u64 = 10;
 
 /// True if the text of a cell is the end of a row and the beginning of another, or has rows between

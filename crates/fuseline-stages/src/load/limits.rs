@@ -21,8 +21,8 @@ thread_local! {
     static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `read` on a file and contains its panics. Readers of foreign formats are not proof against
-/// every damaged file: a panic in one is an error of the file.
+/// Runs `read` on a file and contains its panics. Third-party readers may panic on a damaged file:
+/// a panic in one is an error of the file.
 pub(super) fn contain_panics<T>(
     file: &str,
     read: impl FnOnce() -> Result<T, StageError>,
@@ -48,7 +48,7 @@ pub(super) fn contain_panics<T>(
     })
 }
 
-/// The most bytes that a file of so many bytes may unfold to.
+/// Maximum decompressed bytes of a file of `file_bytes` bytes.
 pub(super) fn expansion_limit(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(MAX_EXPANSION).max(MIN_LIMIT_BYTES)
 }

@@ -6,11 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Stands for the default list in `missing`.
+/// Means the default list in `missing`.
 const DEFAULTS: &str = "...";
 
-/// Texts that stand for a missing value unless an option says otherwise, in any case: what pandas,
-/// R, numpy, Excel and databases write.
+/// Texts that mark a missing value unless an option says otherwise, in any case: what pandas, R,
+/// numpy, Excel and databases write.
 const DEFAULT_MARKERS: [&str; 13] = [
     "NA", "N/A", "NaN", "null", "None", "<NA>", "#N/A", "#NA", "#N/A N/A", "-NaN", "1.#QNAN",
     "-1.#QNAN", "-1.#IND",
@@ -34,7 +34,7 @@ impl Default for Missing {
 }
 
 impl Missing {
-    /// True if a text, without space around it, stands for a missing value.
+    /// True if a text, without space around it, marks a missing value.
     pub(crate) fn has_text(&self, text: &str) -> bool {
         text.is_empty()
             || self.defaults && DEFAULT_MARKERS.iter().any(|known| text.eq_ignore_ascii_case(known))
@@ -42,7 +42,7 @@ impl Missing {
             || !self.numbers.is_empty() && text.parse().is_ok_and(|number| self.has_number(number))
     }
 
-    /// True if a number stands for a missing value, as -999 may.
+    /// True if a number marks a missing value, as -999 may.
     pub(crate) fn has_number(&self, number: f64) -> bool {
         number.is_nan() || self.numbers.contains(&number)
     }
@@ -157,7 +157,7 @@ pub(crate) struct Notation {
 }
 
 impl Notation {
-    /// The number that a text stands for, NaN when it stands for a missing value.
+    /// The number of a text, NaN when it marks a missing value.
     pub fn number(&self, text: &str) -> Option<f64> {
         match self.parse(text) {
             Some(number) if self.missing.has_number(number) => Some(f64::NAN),
@@ -208,7 +208,7 @@ impl Notation {
     }
 }
 
-/// A number that stands far from all others of a column, several times: many writers put -999 where
+/// A number far from all others of a column that occurs several times: many writers put -999 where
 /// a value is missing.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Sentinel {

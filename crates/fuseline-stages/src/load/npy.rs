@@ -19,9 +19,9 @@ pub(super) struct Npy {
 enum Kind {
     Number(Layout),
     Truth,
-    /// Bytes, so many an item.
+    /// Bytes; the number of them an item.
     Bytes(usize),
-    /// Code points of four bytes, in so many bytes an item.
+    /// Code points of four bytes; the number of bytes an item.
     Points {
         width: usize,
         is_big_endian: bool,

@@ -18,7 +18,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// `None` when no number of this class has so many bytes.
+    /// `None` when no number of this class has `width` bytes.
     pub fn new(class: Class, width: usize, is_big_endian: bool) -> Option<Self> {
         let is_known = match class {
             Class::Float => [2, 4, 8].contains(&width),

@@ -391,7 +391,7 @@ impl Reading<'_> {
     }
 
     /// Without the columns that have no name, and those that count the rows and are called so: rows
-    /// are often sorted by label, and nobody chose these for features. Cautions say so, and of
+    /// are often sorted by label, and these were not chosen as features. Cautions say so, and of
     /// other columns that count the rows too.
     fn without_indices(
         &self,

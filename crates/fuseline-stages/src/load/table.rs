@@ -22,7 +22,7 @@ pub(crate) const DAMAGED: &str =
 
 /// Rows and columns of a file.
 pub(crate) struct Table {
-    /// The file's own name: where it lies says nothing about what is wrong in it.
+    /// The file's name without its folder, which does not matter to an error in it.
     pub file: String,
     /// Names of the columns.
     pub names: Vec<String>,
@@ -74,7 +74,7 @@ pub(crate) struct Unfit {
 
 /// A column of a file of text.
 pub(crate) enum TextColumn {
-    /// Nobody asks for it.
+    /// It is not read.
     Unread,
     /// Its cells one after the other, without space around them, and where each ends.
     Texts { text: String, ends: Vec<usize> },

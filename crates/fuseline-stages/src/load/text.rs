@@ -75,7 +75,7 @@ impl<R: Read> Read for Counted<R> {
 struct Unpacked<R> {
     gzip: MultiGzDecoder<Counted<R>>,
     count: u64,
-    /// The most bytes for so many that are packed.
+    /// Maximum decompressed bytes by compressed bytes.
     limit: fn(u64) -> u64,
 }
 

@@ -1,4 +1,4 @@
-//! `quality.aligned`: quality that knows whether the expert is right, the positive control.
+//! `quality.aligned`: quality that depends on the expert's correctness, the positive control.
 
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,

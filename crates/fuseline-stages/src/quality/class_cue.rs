@@ -1,4 +1,4 @@
-//! `quality.class_cue`: quality that knows the label, the positive control of a class cue.
+//! `quality.class_cue`: quality that depends on the label, the positive control of a class cue.
 
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,

@@ -25,7 +25,7 @@ pub struct Figure {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// PDF with its fonts embedded, as journals and pdfLaTeX ask for it.
+    /// PDF with its fonts embedded, as journals and pdfLaTeX require.
     #[default]
     Pdf,
     /// SVG, for pages and to edit.

@@ -192,7 +192,7 @@ fn point_of(findings: &Findings, row: &Finding) -> Point {
     findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect()
 }
 
-/// The null distribution of each finding that the permutations speak of, pooled over the axes that
+/// The null distribution of each finding that the permutations cover, pooled over the axes that
 /// findings lack.
 fn nulls(
     findings: &Findings,

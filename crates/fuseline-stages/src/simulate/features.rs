@@ -9,7 +9,7 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Makes up one modality of a cohort.
+/// Simulates one modality of a cohort.
 ///
 /// Every example has a latent quality q, standard normal. Its features are the mean of its class
 /// plus the offset of its group plus normal noise of sd exp(-`noise_spread` q), so that low quality

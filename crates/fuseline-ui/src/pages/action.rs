@@ -21,7 +21,7 @@ use crate::server::App;
 
 /// The log of the actions of a run, in its folder.
 const ACTION_LOG: &str = "actions.log";
-/// Of a log, as many of the last bytes are searched.
+/// Number of the last bytes of a log that are searched.
 const MOST_LOG: u64 = 16 << 20;
 /// Lines of the log that are shown.
 const LINES: usize = 200;

@@ -271,7 +271,7 @@ fn document(app: &App, output: &Output, media_type: &str) -> Result<Element, Str
 }
 
 /// The bytes of an output. Whatever they are, they have no origin here, run no script but that of
-/// our own reports, and reach no network.
+/// fuseline's reports, and reach no network.
 pub async fn raw(
     State(app): State<Arc<App>>,
     Path((run, number, place)): Path<(String, String, String)>,

@@ -24,7 +24,7 @@ use crate::server::App;
 const FAILURES: usize = 20;
 /// Actions in flight on the page of a run.
 const IN_FLIGHT: usize = 20;
-/// Values of parameters are cut after so many letters.
+/// Values of parameters are cut after this many letters.
 const VALUE: usize = 200;
 /// Cautions and warnings that are shown.
 const CAUTIONS: usize = 30;

@@ -30,7 +30,7 @@ const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
 
-/// The files that say what there is to ask.
+/// The files that define the questions.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// A column of ids, then quality: a column a modality, or `modality.channel` for several.

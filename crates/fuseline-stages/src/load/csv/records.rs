@@ -18,7 +18,7 @@ pub(super) enum Fault {
     TextAfterQuote { line: u64, column: usize, closed: u64 },
     /// Bytes that are no UTF-8.
     NotUtf8 { line: u64, byte: u64 },
-    /// A byte that no text has, and whether so many stand around it that this is UTF-16.
+    /// A NUL byte, which no text has; true if there are so many that this is UTF-16.
     Nul { line: u64, byte: u64, is_utf16: bool },
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Fault {
 struct Span {
     start: usize,
     end: usize,
-    /// True if it holds doubled quotation marks, each of which stands for one.
+    /// True if it holds doubled quotation marks, each of which means one.
     is_doubled: bool,
     /// The lines in which it begins and ends.
     lines: (u64, u64),
@@ -57,7 +57,7 @@ pub(super) struct Records<R> {
     offset: u64,
     /// The byte before it.
     last: u8,
-    /// The record, as it stands in the file.
+    /// The record, as in the file.
     raw: Vec<u8>,
     spans: Vec<Span>,
 }

@@ -10,7 +10,7 @@ use crate::load::table::{Cell, TextColumn};
 /// A column of a file of JSON lines. One that ends early is missing from there on.
 #[derive(Default)]
 pub(crate) enum JsonColumn {
-    /// Nobody asks for it.
+    /// It is not read.
     #[default]
     Unread,
     /// Its values as numbers.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// Lists and objects that nest deeper are refused.
 const MAX_DEPTH: usize = 128;
 
-/// A value of an object, as it stands in the line.
+/// A value of an object, as in the line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json<'l> {
     Null,

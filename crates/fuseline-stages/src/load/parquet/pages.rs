@@ -1,5 +1,5 @@
-//! Headers of pages, looked at before the pages are read: the reader reserves the memory that a
-//! header asks for.
+//! Headers of pages, checked before the pages are read: the reader reserves the memory that a
+//! header states.
 
 use std::io::{self, Read};
 

@@ -34,7 +34,7 @@ pub(super) fn with_folder_columns(mut table: Table, part: &Path) -> Result<Table
     Ok(table)
 }
 
-/// A text in which `%20` stands for a blank.
+/// A text with `%20` decoded to a blank, and the like.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
