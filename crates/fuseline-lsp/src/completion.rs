@@ -391,7 +391,7 @@ impl<'a> Completer<'a> {
     }
 
     fn stage_kinds(&mut self, stage: &str, quoted: bool) {
-        // Within `"quality.${{ quality }}"` the expression is somebody else's.
+        // Within `"quality.${{ quality }}"` the expression is not completed here.
         let over: Vec<String> = self
             .stage(stage)
             .map(|stage| stage.over().iter().map(|axis| axis.text.to_owned()).collect())

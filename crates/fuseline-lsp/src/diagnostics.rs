@@ -108,7 +108,7 @@ impl<'f> Published<'f> {
 
     /// Data that a code action needs again: the words apart, and the fix.
     fn data(&mut self, found: &Diagnostic) -> Value {
-        // What is wrong with an argument is not mended in a file.
+        // An error in an argument cannot be fixed in a file.
         let of_file = |place: &Place| self.files.path(place.file).is_absolute();
         let fix = found.fix.as_ref().filter(|fix| of_file(&fix.place));
         let fix = fix.and_then(|fix| {

@@ -656,8 +656,8 @@ impl<'c> Server<'c> {
             true => !self.published.remove(file),
             false => !self.published.insert(file.to_owned()),
         };
-        // A file that was fine and is fine is said to be so while it is open: who asked wants to
-        // know that it was checked.
+        // An open file without diagnostics, before and now, is still published: the client learns
+        // that it was checked.
         if diagnostics.is_empty() && is_known && document.is_none() {
             return;
         }
@@ -692,7 +692,7 @@ impl<'c> Server<'c> {
         let is_empty = document.source.text.trim().is_empty();
         let may_be = document.is_workflow || is_empty;
         let roots = self.documents.roots_of(&path);
-        // Other YAML is somebody else's.
+        // Other YAML files are not workflows.
         if !may_be && roots.iter().all(|root| *root == path) {
             return Vec::new();
         }

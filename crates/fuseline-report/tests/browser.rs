@@ -1,5 +1,5 @@
-//! The report in a real browser, where Chromium is installed: what people see, and that no request
-//! leaves the file.
+//! The report in a real browser, where Chromium is installed: its visible content, and that no
+//! request leaves the file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

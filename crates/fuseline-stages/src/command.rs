@@ -200,7 +200,7 @@ impl<T: JsonSchema> JsonSchema for Declared<T> {
 
 impl StageKind for Command {
     const NAME: &'static str = "command";
-    /// 2: programs are told to use one thread, as rules are.
+    /// 2: programs are set to use one thread, as rules are.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "A program in any language, exchanging Parquet files.";
 
@@ -224,7 +224,7 @@ impl StageKind for Command {
         key.field("outputs", outputs);
         key.field("test_fold", test_fold);
         key.texts("params", params);
-        // Programs may take long: what nobody says is no reason to run one again.
+        // Programs may take long: a missing statement is no reason to run one again.
         if *join != JoinOptions::default() {
             key.field("join", join);
         }

@@ -6,7 +6,7 @@ use fuseline_engine::{Inputs, InputsBuilder, Kind, Outputs, Services, StageError
 use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::Value;
 
-/// Services with the fusion rules of the test's own executable.
+/// Services with the fusion rules in the folder of the test's executable.
 pub(crate) fn services() -> Services {
     let executable = std::env::current_exe().unwrap();
     Services {

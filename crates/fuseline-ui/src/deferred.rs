@@ -77,7 +77,7 @@ impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
 impl<K, V> Slot<K, V> {
     fn is_fresh(&self, lasts: Duration) -> bool {
         let lasts = match &*self.result.borrow() {
-            // What is being made stays until it is there, unless nobody makes it any more.
+            // A pending result stays until it is there, unless its thread has ended.
             None => return self.result.has_changed().is_ok(),
             Some(Ok(_)) => lasts,
             Some(Err(_)) => FAILURE_LASTS,

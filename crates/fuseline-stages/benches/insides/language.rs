@@ -35,7 +35,7 @@ fn of_lines(lines: usize) -> String {
     text +=
         "  folds: { uses: split.group_kfold, inputs: { cohort: simulated }, with: { folds: 2 } }\n";
     for stage in 0..(lines - 7) / 10 {
-        // As people write them: a comment, one option a line, an expression among them.
+        // As written by hand: a comment, one option a line, an expression among them.
         let _ = write!(
             text,
             "  # Noise, once more.

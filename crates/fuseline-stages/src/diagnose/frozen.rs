@@ -467,8 +467,7 @@ impl<'a> Study<'a> {
             asked.clear();
             for number in first..first + count {
                 self.permuter.draw_into(number.into(), &mut drawn);
-                // From places in code-point order to rows in the order of whoever asks, both of and
-                // for.
+                // From places in code-point order to rows in the caller's order, both of and for.
                 for column in drawn.chunks_exact(rows) {
                     asked.extend(
                         self.place.iter().map(|&at| self.order[column[at as usize] as usize]),

@@ -157,7 +157,7 @@ impl External<'_> {
         let modality = super::modality(self.modality, inputs);
         let what = format!("calibrations of modality {modality}{}", in_fold(self.test_fold));
         super::caution_of(outputs, &what, shortfalls.into_iter());
-        // Without a calibration nobody knows how evidence of training rows was made.
+        // Without a calibration it is unknown how evidence of training rows was made.
         let inner_fold = calibrated.then(|| super::inner_fold(&sides.train));
         for (port, rows, probabilities, inner_fold) in
             [("train", &sides.train, train, inner_fold), ("test", &sides.test, test, None)]

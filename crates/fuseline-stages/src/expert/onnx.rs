@@ -34,7 +34,7 @@ mod features;
 /// depends on nothing else. The file's content is part of the key. Only what leads to the output is
 /// run; `ZipMap` is passed over, `Scaler` is carried out, and nodes that draw random numbers are
 /// refused. An example that is absent from the features gets no evidence. A fuseline that was built
-/// without the feature `onnx`, on by default, knows this kind and refuses to run it.
+/// without the feature `onnx`, on by default, has this kind and refuses to run it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxExpert {

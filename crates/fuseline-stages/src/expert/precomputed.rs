@@ -29,7 +29,7 @@ use crate::rows::Finder;
 /// Without `fold` one model made all rows, and a row serves every fold: `fitted_on` says what that
 /// model has seen. With `fold` the table holds the evidence of each fold's own models, a row for
 /// each example and fold: test rows from a model that was fitted on the other folds, training rows
-/// out of fold. What nobody can check here is that this is so: the plan takes it as said. Rows of
+/// out of fold. That this is so cannot be checked here: the plan takes it as stated. Rows of
 /// examples outside the cohort are passed over; an example that is absent from the table gets no
 /// evidence.
 ///

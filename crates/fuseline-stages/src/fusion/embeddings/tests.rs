@@ -245,7 +245,7 @@ fn quality_cannot_hide_among_the_embeddings() {
     let error = fitted(options, side("train")).unwrap_err();
     assert!(message(&error).starts_with("the features have no column snr"), "{error}");
 
-    // Whoever asks the model need not say it again, whether the column is there or not.
+    // The option need not be repeated to apply the model, whether the column is there or not.
     let test = side("test");
     let mut also = test.clone();
     let column = Float64Array::from(vec![1.0; also.cohort.len()]);

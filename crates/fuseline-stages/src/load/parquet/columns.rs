@@ -111,8 +111,8 @@ fn uuids(column: &ArrayRef) -> ArrayRef {
 }
 
 /// Points in time as pandas writes those of one column: the date alone where all are midnight, and
-/// as many digits of the second as one of them needs. Where the file knows a zone, they are in UTC
-/// and say so.
+/// as many digits of the second as one of them needs. Where the file has a time zone, they are in
+/// UTC and marked so.
 fn timestamps(column: &ArrayRef, unit: TimeUnit, has_zone: bool) -> Result<ArrayRef, ArrowError> {
     let per_second: i64 = match unit {
         TimeUnit::Second => 1,
