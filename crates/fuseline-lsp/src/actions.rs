@@ -1,11 +1,11 @@
-//! Changes that mend a mistake, for every diagnostic that knows one.
+//! Code actions that fix a problem, for every diagnostic that has a fix.
 
 use lsp_types as lsp;
 use serde::Deserialize;
 
 use crate::diagnostics::SOURCE;
 
-/// What a diagnostic of ours carries of its fix.
+/// Fix carried by a diagnostic of this server.
 #[derive(Deserialize)]
 struct Fix {
     title: String,

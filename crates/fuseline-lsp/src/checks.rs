@@ -1,4 +1,4 @@
-//! Checks beside the conversation: whatever a check takes, and whatever becomes of it, the server answers.
+//! Checks in the background: the server answers requests while a check runs, and after one fails.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use crate::diagnostics::{Found, Published};
 use crate::position::Encoding;
 use crate::project::RuleName;
 
-/// A check starts when nothing has changed for so long, and at the latest after `MAX_DELAY`.
+/// A check starts when nothing has changed for this time, and at the latest after `MAX_DELAY`.
 const DEBOUNCE: Duration = Duration::from_millis(8);
 const MAX_DELAY: Duration = Duration::from_millis(40);
 
@@ -31,7 +31,7 @@ pub(crate) struct Job {
     pub cache: PathBuf,
 }
 
-/// What a check found.
+/// Outcome of a check.
 pub(crate) struct Outcome {
     pub root: PathBuf,
     pub revision: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Outcome {
     pub failure: Option<String>,
 }
 
-/// How many actions of each stage there are, and how many of these are in the cache.
+/// Number of actions of a stage, and of those in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StageCounts {
     pub stage: String,
@@ -53,7 +53,7 @@ pub(crate) struct StageCounts {
     pub actions: usize,
 }
 
-/// What a look into the cache found.
+/// Result of a look into the cache.
 pub(crate) struct Looked {
     pub root: PathBuf,
     pub revision: u64,
@@ -86,7 +86,7 @@ impl<T: Send + 'static> Worker<T> {
         Ok(Self { jobs: Some(jobs), results, thread: Some(thread) })
     }
 
-    /// Asks for a job to be done when nothing newer of its workflow comes soon.
+    /// Queues a job, to run unless a newer one of its workflow comes soon.
     pub fn request(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // The thread ends when this is dropped, and not before.
@@ -166,7 +166,7 @@ fn check_or_panic(job: Job, context: &OpenContext) -> Outcome {
     outcome
 }
 
-/// Looks every action of a workflow up in a cache; a panic comes to nothing found.
+/// Looks up every action of a workflow in a cache; a panic counts as nothing found.
 pub(crate) fn look(job: Job, context: &OpenContext) -> Looked {
     let Job { root, revision, study, cache, .. } = job;
     let count = || count_cached(&study, context, &cache);

@@ -1,4 +1,4 @@
-//! What may be written at the cursor.
+//! Completions at the cursor.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::schema_walk as schema;
 use crate::server::View;
 use crate::syntax::{Entry, Node};
 
-/// Everything that may stand at a byte of the view's file.
+/// All completions at a byte of the view's file.
 pub(crate) fn complete(view: &View<'_>, offset: usize, snippets: bool) -> Vec<lsp::CompletionItem> {
     let source = view.source();
     let Some(cursor) = Cursor::at(source.path.clone(), &source.text, offset) else {
@@ -36,7 +36,7 @@ pub(crate) fn complete(view: &View<'_>, offset: usize, snippets: bool) -> Vec<ls
     completer.items
 }
 
-/// How an item is sorted: what must be there, what fits, what may be there, the rest.
+/// Sort order of an item: required, fitting, possible, the rest.
 #[derive(Debug, Clone, Copy)]
 enum Rank {
     Needed,
@@ -54,10 +54,10 @@ struct Completer<'a> {
     items: Vec<lsp::CompletionItem>,
 }
 
-/// What is offered, before it has a place.
+/// Completion offer, before it has a range.
 struct Offer<'o> {
     label: &'o str,
-    /// What is written; the label when it is left out.
+    /// Inserted text; the label when left out.
     text: Option<String>,
     kind: lsp::CompletionItemKind,
     detail: Option<String>,
@@ -139,7 +139,7 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// Whether the value at a path is a mapping.
+    /// True if the value at a path is a mapping.
     fn takes_keys(&self, path: &[&str]) -> bool {
         match path {
             [] | ["stages" | "params" | "axes" | "outputs"] | ["stages", _] => true,
@@ -218,7 +218,7 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// What most values of a key of the language begin with.
+    /// Start of most values of a key of the language.
     fn value_start(&self, path: &[&str], key: &str) -> &'static str {
         match (path, key) {
             ([], "fuseline") => "1",
@@ -229,7 +229,7 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// A key with its colon, where none stands there yet.
+    /// A key with its colon, unless there is one already.
     fn key_text(&self, key: &str, value: &str, has_colon: bool) -> String {
         match has_colon {
             true => key.to_owned(),
@@ -273,7 +273,8 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// The schemas of the options at a path under `with`, each with the root that its references are relative to.
+    /// The schemas of the options at a path under `with`, each with the root that its references
+    /// are relative to.
     fn option_schemas(&self, stage: &str, path: &[&str]) -> Vec<(&'a Value, &'a Value)> {
         let mut found = Vec::new();
         for kind in self.kinds(stage) {
@@ -390,7 +391,7 @@ impl<'a> Completer<'a> {
     }
 
     fn stage_kinds(&mut self, stage: &str, quoted: bool) {
-        // Within `"quality.${{ quality }}"` the expression is somebody else's.
+        // Within `"quality.${{ quality }}"` the expression is not completed here.
         let over: Vec<String> = self
             .stage(stage)
             .map(|stage| stage.over().iter().map(|axis| axis.text.to_owned()).collect())
@@ -760,7 +761,7 @@ impl<'a> Completer<'a> {
         }
     }
 
-    /// How much of a name stands behind the cursor.
+    /// Bytes of the name that follow the cursor.
     fn rest_of_name(&self) -> usize {
         let end = self.cursor.word.start + self.cursor.typed.len();
         let behind = self.view.source().text.get(end..).unwrap_or_default();
@@ -792,7 +793,8 @@ pub(crate) fn outputs_of(
     declared.map(|declared| declared.entries().iter().map(port).collect()).unwrap_or_default()
 }
 
-/// The output that a port most likely takes: one with its name, or one whose port its name ends with; the only one else.
+/// The output that a port most likely takes: one with its name, or one whose port its name ends
+/// with; the only one else.
 fn best_fit(port: &str, fitting: &[String]) -> Option<String> {
     if let [only] = fitting {
         return Some(only.clone());

@@ -1,7 +1,8 @@
-//! What is being written at a byte of a text, however broken the text is around it.
+//! Syntactic context at a byte of a text, even if the text around it does not parse.
 //!
-//! A letter that no workflow has is put where the cursor is, and the text is read again: whatever holds the letter is what
-//! is being written, and the way to it says what could be.
+//! A marker letter that no workflow contains is inserted at the cursor, and the text is parsed
+//! again: the node that holds the marker is being written, and the path to it tells what is
+//! possible there.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,26 +13,26 @@ use crate::syntax::{Mapping, Node, Scalar, Spot, Step, locate};
 /// A letter of the private use area.
 const MARK: char = '\u{e000}';
 
-/// What is being written.
+/// Syntactic target at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A key of the mapping at the path.
     Key {
         /// The other keys of the mapping.
         others: Vec<String>,
-        /// Whether a colon follows.
+        /// True if a colon follows.
         has_colon: bool,
     },
     /// The value at the path.
     Value {
-        /// Whether it stands in quotes.
+        /// True if it is in quotes.
         quoted: bool,
         /// The other items, where it is an item of a list.
         items: Option<Vec<String>>,
-        /// Whether it stands on a line below its key: there, a key may be begun.
+        /// True if it is on a line below its key, where a new key may begin.
         own_line: bool,
     },
-    /// An expression, with what stands in it before the cursor.
+    /// An expression, with its text before the cursor.
     Expression { before: String },
 }
 
@@ -43,11 +44,11 @@ pub(crate) struct Cursor {
     /// The keys on the way to what is being written.
     pub path: Vec<String>,
     pub target: Target,
-    /// What is written of the word before the cursor.
+    /// Part of the word before the cursor.
     pub typed: String,
     /// The word, in bytes of the text without the mark.
     pub word: Range<usize>,
-    /// Whether it is within braces or brackets.
+    /// True if it is within braces or brackets.
     pub in_flow: bool,
 }
 
@@ -105,7 +106,7 @@ impl Cursor {
     }
 }
 
-/// What is written of a value before the cursor, and its bytes without the mark.
+/// Part of a value before the cursor, and its bytes without the mark.
 fn word(scalar: &Scalar, at: usize, offset: usize) -> (String, Range<usize>) {
     let before = &scalar.text[..at];
     // A text that goes on over lines is completed by its last line.

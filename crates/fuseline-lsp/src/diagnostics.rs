@@ -18,7 +18,7 @@ pub(crate) struct Found {
     pub diagnostic: lsp::Diagnostic,
 }
 
-/// The name under which diagnostics stand in an editor.
+/// Source name of the diagnostics in an editor.
 pub(crate) const SOURCE: &str = "fuseline";
 
 impl Found {
@@ -68,7 +68,8 @@ impl<'f> Published<'f> {
         lines.range(text, &place.span, self.encoding)
     }
 
-    /// The file and the range of a place; an argument such as `--set` is shown on the first line of the workflow.
+    /// The file and the range of a place; an argument such as `--set` is shown on the first line of
+    /// the workflow.
     fn location(&mut self, place: &Place) -> (PathBuf, lsp::Range) {
         let path = self.files.path(place.file);
         match path.is_absolute() {
@@ -105,9 +106,9 @@ impl<'f> Published<'f> {
         Found { file, diagnostic }
     }
 
-    /// What a code action needs to know again: the words apart, and the fix.
+    /// Data that a code action needs again: the words apart, and the fix.
     fn data(&mut self, found: &Diagnostic) -> Value {
-        // What is wrong with an argument is not mended in a file.
+        // An error in an argument cannot be fixed in a file.
         let of_file = |place: &Place| self.files.path(place.file).is_absolute();
         let fix = found.fix.as_ref().filter(|fix| of_file(&fix.place));
         let fix = fix.and_then(|fix| {

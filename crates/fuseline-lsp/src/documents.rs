@@ -17,7 +17,7 @@ pub(crate) struct Document {
     pub uri: lsp::Uri,
     pub version: i32,
     pub source: Arc<Source>,
-    /// Whether it is a workflow or a part of one: once it was, it stays so while it is open.
+    /// True if it is a workflow or a part of one: once it was, it stays so while it is open.
     pub is_workflow: bool,
 }
 
@@ -28,7 +28,7 @@ struct OnDisk {
     source: Arc<Source>,
 }
 
-/// As many entries of folders are looked at in search of workflows that include others, and as deep.
+/// Maximum number of folder entries, and depth, searched for workflows that include others.
 const MAX_ENTRIES: usize = 5_000;
 const MAX_FOLDERS_DEEP: usize = 6;
 /// Longer files are not read in that search.
@@ -136,7 +136,8 @@ impl Documents {
         files
     }
 
-    /// The workflows that include a file, directly or by way of others; the file itself when none does.
+    /// The workflows that include a file, directly or by way of others; the file itself when none
+    /// does.
     pub fn roots_of(&mut self, path: &Path) -> Vec<PathBuf> {
         let known: BTreeSet<PathBuf> =
             self.including.iter().chain(self.open.keys()).cloned().collect();

@@ -1,4 +1,5 @@
-//! What stands beside the text: how many actions a stage has, how many are cached, what can be done, and the graph.
+//! Hints beside the text: how many actions a stage has, how many are cached, what can be
+//! done, and the graph.
 
 use std::path::Path;
 
@@ -59,7 +60,8 @@ pub(crate) fn inlay_hints(
     stages(source).filter_map(hint).collect()
 }
 
-/// `plan` and `run` above the workflow; `run` and `show` above each stage; `open` above the outputs.
+/// `plan` and `run` above the workflow; `run` and `show` above each stage; `open` above the
+/// outputs.
 pub(crate) fn code_lenses(
     view: &View<'_>,
     root: &Path,

@@ -1,4 +1,4 @@
-//! What is at the cursor, in words.
+//! Hover text of the item at the cursor.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::server::View;
 use crate::source::{Reference, Word, expression_names};
 use crate::syntax::{Entry, Location, Node, Scalar, Spot, Step, locate};
 
-/// As many values of an option, and as many options of a kind, are listed.
+/// Maximum number of listed values of an option, and of listed options of a kind.
 const MAX_LISTED: usize = 12;
 
 /// Words about what is at a byte of the view's file.
@@ -205,7 +205,7 @@ fn expression_name(
     }
 }
 
-/// What the checker last took for the value of a param.
+/// Value of a param in the last check.
 fn param_value(project: &Project, param: &str) -> String {
     let params = project.checked.iter().flat_map(|workflow| &workflow.params);
     let value = params.clone().find(|(name, _)| name == param).map(|(_, value)| value);
@@ -364,7 +364,8 @@ fn stage_doc(view: &View<'_>, stage: StageView<'_>) -> String {
     text
 }
 
-/// How the producers of an input are joined: which axes are matched, which arrive together, and how many artifacts.
+/// Join of the producers of an input: which axes are matched, which arrive together, and how
+/// many artifacts.
 fn arriving(project: &Project, stage: &str, port: &str) -> Option<String> {
     let (workflow, stage) = checked_stage(project, stage)?;
     let input = stage.inputs.iter().find(|input| input.port == port)?;

@@ -1,8 +1,9 @@
-//! The language server of workflow files: what an editor asks while somebody writes one.
+//! The language server of workflow files, for editors.
 //!
-//! Knows the Language Server Protocol, texts that are not saved, and cursors in texts that do not parse. Finds no mistake
-//! itself: diagnostics are those of [`fuseline::OpenStudy::check`], word for word.
-//! Start at [`serve`]. **Invariant:** no text of a client ends the server, and no check makes a client wait for an answer.
+//! Knows the Language Server Protocol, texts that are not saved, and cursors in texts that do not
+//! parse. It has no checks of its own: diagnostics are those of [`fuseline::OpenStudy::check`],
+//! verbatim. Start at [`serve`]. **Invariant:** no text of a client stops the server, and no check
+//! delays an answer to a client.
 
 mod actions;
 mod checks;

@@ -1,4 +1,4 @@
-//! Where a name is defined, where it is used, and its change to another.
+//! Definition, references and renaming of a name.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ fn location(
     Some(lsp::Location::new(uri::from_path(&file.path)?, file.range(span, view.encoding)))
 }
 
-/// Where the name at a byte is defined; for an included file, the file.
+/// Definition of the name at a byte; for an included file, the file.
 pub(crate) fn definition(view: &View<'_>, offset: usize) -> Option<lsp::GotoDefinitionResponse> {
     let source = view.source();
     let found = locate(&source.root, offset);
@@ -95,7 +95,7 @@ fn renamed(view: &View<'_>, offset: usize) -> Option<Occurrence> {
 const RESERVED: [&str; 11] =
     ["params", "and", "or", "not", "in", "if", "else", "true", "false", "null", "label"];
 
-/// Changes a name wherever it stands, in all files of all workflows that the file belongs to.
+/// Renames every occurrence of a name, in all files of all workflows that the file belongs to.
 pub(crate) fn rename(
     views: &[View<'_>],
     position: lsp::Position,

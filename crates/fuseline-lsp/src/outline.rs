@@ -54,7 +54,7 @@ fn symbol(
     }
 }
 
-/// What goes over several lines: entries of mappings, and comments.
+/// Ranges over several lines: entries of mappings, and comments.
 pub(crate) fn folding(view: &View<'_>) -> Vec<lsp::FoldingRange> {
     let source = view.source();
     let mut ranges = Vec::new();

@@ -9,13 +9,13 @@ use lsp_types as lsp;
 pub(crate) enum Encoding {
     /// Bytes.
     Utf8,
-    /// Code units of UTF-16: what every client knows.
+    /// Code units of UTF-16, which every client supports.
     #[default]
     Utf16,
 }
 
 impl Encoding {
-    /// The unit that both sides know: bytes where the client offers them.
+    /// The unit that both sides support: bytes if the client offers them.
     pub fn negotiate(capabilities: &lsp::ClientCapabilities) -> Self {
         let offered =
             capabilities.general.as_ref().and_then(|general| general.position_encodings.as_ref());
@@ -41,7 +41,7 @@ impl Encoding {
     }
 }
 
-/// Where the lines of a text start. A line ends with `\n`, `\r\n` or `\r`.
+/// Starts of the lines of a text. A line ends with `\n`, `\r\n` or `\r`.
 #[derive(Debug, Clone)]
 pub(crate) struct LineStarts(Vec<usize>);
 

@@ -13,7 +13,7 @@ use crate::syntax::{Data, Entry, Node, Scalar};
 pub(crate) struct Project {
     /// The workflow first.
     pub files: Vec<Arc<Source>>,
-    /// What the checker made of the workflow when it last had no mistake.
+    /// Checked workflow, from the last time that it had no error.
     pub checked: Option<Arc<Workflow>>,
     /// The fusion rules on its plugin path.
     pub rules: Arc<[RuleName]>,
@@ -53,7 +53,8 @@ pub(crate) struct Occurrence {
 const AXIS_OPTIONS: [&str; 6] =
     ["families", "repeats", "replicates", "axis", "pool", "without_quality"];
 
-/// Keys under `with:` that hold the rest of `AXIS_OPTIONS`' meaning: each key is an axis and each value a label.
+/// Keys under `with:` that hold the rest of `AXIS_OPTIONS`' meaning: each key is an axis and each
+/// value a label.
 const LABEL_OPTION: &str = "without_quality";
 
 /// A stage as far as it is written.
@@ -221,7 +222,7 @@ impl Project {
         found.found
     }
 
-    /// What is named at a byte of a file.
+    /// Symbol at a byte of a file.
     pub fn symbol_at(&self, file: usize, offset: usize) -> Option<Occurrence> {
         let all = self.occurrences();
         let mut here = all.into_iter().filter(|found| {

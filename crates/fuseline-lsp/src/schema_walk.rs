@@ -33,7 +33,7 @@ fn collect<'s>(
     }
 }
 
-/// The schemas of what stands under a key.
+/// The schemas of the value of a key.
 pub(crate) fn under<'s>(root: &'s Value, schemas: &[&'s Value], key: &str) -> Vec<&'s Value> {
     let branches = schemas.iter().flat_map(|schema| branches(root, schema));
     let of_key = |fields: &'s Map<String, Value>| {
@@ -172,7 +172,7 @@ pub(crate) fn bounds_in_words(root: &Value, schema: &Value) -> Vec<String> {
             ("maximum", "at most"),
             ("exclusiveMaximum", "less than"),
         ] {
-            // Bounds that are those of the machine's numbers tell nobody anything.
+            // Bounds that are those of the machine's numbers carry no information.
             if let Some(bound) = fields
                 .get(word)
                 .filter(|bound| bound.as_f64().is_some_and(|bound| bound.abs() < 4e9))

@@ -1,4 +1,4 @@
-//! The conversation with a client.
+//! Message loop with a client.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::source::Source;
 use crate::{actions, completion, hints, hover, navigation, outline, uri};
 
-/// Why the conversation ended otherwise than it should.
+/// Why the connection ended abnormally.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -41,7 +41,7 @@ pub enum ServerError {
     Thread(#[source] std::io::Error),
 }
 
-/// What a message is handled with: everything about one file of a workflow.
+/// Context of handling a message: everything about one file of a workflow.
 pub(crate) struct View<'a> {
     pub project: Project,
     /// The file, as an index into the project's.
@@ -62,7 +62,7 @@ impl View<'_> {
     }
 }
 
-/// Speaks with a client over standard input and output until it says that it is done.
+/// Serves a client over standard input and output until it exits.
 pub fn serve_stdio() -> Result<(), ServerError> {
     let (connection, threads) = Connection::stdio();
     let served = serve(&connection);
@@ -75,7 +75,7 @@ pub fn serve_stdio() -> Result<(), ServerError> {
     }
 }
 
-/// Speaks with a client until it says that it is done.
+/// Serves a client until it exits.
 pub fn serve(connection: &Connection) -> Result<(), ServerError> {
     let protocol = |error: lsp_server::ProtocolError| ServerError::Protocol(error.to_string());
     let (id, params) = connection.initialize_start().map_err(protocol)?;
@@ -137,7 +137,7 @@ fn capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
     }
 }
 
-/// What is known of a workflow from its checks.
+/// State of a workflow from its checks.
 #[derive(Default)]
 struct RootState {
     /// The revision that was asked for last.
@@ -147,11 +147,11 @@ struct RootState {
     /// The workflow of the newest outcome that has one.
     checked: Option<Arc<Workflow>>,
     rules: Option<Arc<[RuleName]>>,
-    /// What is in the cache, and the revision that it is of.
+    /// Actions in the cache, and the revision that the counts are of.
     looked: Option<(u64, Vec<StageCounts>)>,
 }
 
-/// What the client can do.
+/// Capabilities of the client.
 struct ClientAbilities {
     refresh_hints: bool,
     refresh_lenses: bool,
@@ -167,7 +167,7 @@ struct Server<'c> {
     folders: Vec<PathBuf>,
     documents: Documents,
     roots: BTreeMap<PathBuf, RootState>,
-    /// Files of which the client shows diagnostics of ours.
+    /// Files whose published diagnostics the client shows.
     published: BTreeSet<PathBuf>,
     revision: u64,
     requests_sent: i32,
@@ -240,7 +240,7 @@ impl<'c> Server<'c> {
         Ok(server)
     }
 
-    /// What there is to do before the first message.
+    /// Prepares the server before the first message.
     fn start(&mut self) {
         if self.abilities.watch_files {
             let watcher = lsp::FileSystemWatcher {
@@ -330,7 +330,7 @@ impl<'c> Server<'c> {
         self.notify::<lsp::notification::LogMessage>(lsp::LogMessageParams { typ, message });
     }
 
-    /// Answers a request; whatever becomes of it, there is an answer.
+    /// Answers a request; a failure is answered as an error.
     fn request(&mut self, request: Request) {
         let id = request.id.clone();
         let failed =
@@ -530,7 +530,8 @@ impl<'c> Server<'c> {
         uri::to_path(uri).unwrap_or_else(|| first(&self.folders).join(uri::last_name(uri)))
     }
 
-    /// Checks what a file belongs to. `is_settled`: the text is as on disk, so that a look into the cache is worth its time.
+    /// Checks the workflows that a file belongs to. `is_settled`: the text is as on disk, so that
+    /// the cache is looked up too.
     fn changed(&mut self, path: &Path, is_settled: bool) {
         self.revision += 1;
         let is_workflow = self.documents.get(path).is_some_and(|document| document.is_workflow);
@@ -615,7 +616,7 @@ impl<'c> Server<'c> {
         self.refresh();
     }
 
-    /// Asks the client to ask again for hints and lenses.
+    /// Tells the client to request hints and lenses again.
     fn refresh(&mut self) {
         if self.abilities.refresh_hints {
             self.ask::<lsp::request::InlayHintRefreshRequest>(());
@@ -634,7 +635,8 @@ impl<'c> Server<'c> {
         }
     }
 
-    /// Shows what all workflows have to say of a file; a file that includes nothing else may belong to several.
+    /// Publishes the diagnostics of all workflows for a file; a file that includes nothing else may
+    /// belong to several.
     fn publish(&mut self, file: &Path) {
         let outcomes = self.roots.values().filter_map(|state| state.outcome.as_ref());
         let mut diagnostics: Vec<lsp::Diagnostic> = Vec::new();
@@ -654,7 +656,8 @@ impl<'c> Server<'c> {
             true => !self.published.remove(file),
             false => !self.published.insert(file.to_owned()),
         };
-        // A file that was fine and is fine is said to be so while it is open: who asked wants to know that it was checked.
+        // An open file without diagnostics, before and now, is still published: the client learns
+        // that it was checked.
         if diagnostics.is_empty() && is_known && document.is_none() {
             return;
         }
@@ -667,7 +670,8 @@ impl<'c> Server<'c> {
         self.documents.roots_of(&path).into_iter().next()
     }
 
-    /// How many actions the stages have, and how many of them are in the cache, as far as that is known of these texts.
+    /// Number of actions of each stage, and of those in the cache, as far as that is
+    /// known of these texts.
     fn counts(&mut self, uri: &lsp::Uri) -> Vec<StageCounts> {
         let state = self.root_of(uri).and_then(|root| self.roots.get(&root));
         let looked = state.and_then(|state| {
@@ -688,7 +692,7 @@ impl<'c> Server<'c> {
         let is_empty = document.source.text.trim().is_empty();
         let may_be = document.is_workflow || is_empty;
         let roots = self.documents.roots_of(&path);
-        // Other YAML is somebody else's.
+        // Other YAML files are not workflows.
         if !may_be && roots.iter().all(|root| *root == path) {
             return Vec::new();
         }
@@ -708,7 +712,7 @@ impl<'c> Server<'c> {
         views.collect()
     }
 
-    /// Asks about a position in a file.
+    /// Queries a position in a file.
     fn at<T>(
         &mut self,
         position: &lsp::TextDocumentPositionParams,
@@ -719,7 +723,7 @@ impl<'c> Server<'c> {
         Some(ask(&view, offset))
     }
 
-    /// Asks about a position in a file, in every workflow that the file belongs to; each answer once.
+    /// Queries a position in a file, in every workflow that the file belongs to; each answer once.
     fn at_in_all<T: PartialEq>(
         &mut self,
         position: &lsp::TextDocumentPositionParams,
@@ -738,7 +742,7 @@ impl<'c> Server<'c> {
     }
 }
 
-/// The request for the graph of stages, which the protocol does not know.
+/// The request for the graph of stages, an extension of the protocol.
 const GRAPH: &str = "fuseline/graph";
 
 /// The first folder of the workspace, or the working directory.

@@ -1,4 +1,4 @@
-//! What a client says of the workflows beyond their texts.
+//! Settings of a client for the workflows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The cache folder; that of the environment, of `fuseline.toml` or `cache` otherwise. Relative to the first folder of the workspace.
+    /// The cache folder; that of the environment, of `fuseline.toml` or `cache` otherwise. Relative
+    /// to the first folder of the workspace.
     pub cache: Option<PathBuf>,
     /// Values of params, as `--set` gives them.
     pub set: BTreeMap<String, Value>,
@@ -23,7 +24,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The settings in a value; those of `fuseline` where the value is a client's whole configuration.
+    /// The settings in a value; those of `fuseline` where the value is a client's whole
+    /// configuration.
     pub fn read(value: &Value) -> Result<Self, String> {
         let own = value.get("fuseline").unwrap_or(value);
         match own {
@@ -35,7 +37,8 @@ impl Settings {
     /// The cache folder of a workflow.
     pub fn cache(&self, root: &Path, folder: &Path) -> PathBuf {
         let own = root.parent().unwrap_or(folder);
-        // Settings that cannot be read are an error of the check; there is no cache to look into then.
+        // Settings that cannot be read are an error of the check; there is no cache to look into
+        // then.
         let named = cache_folder(self.cache.as_deref(), own).unwrap_or_else(|_| "cache".into());
         folder.join(named)
     }

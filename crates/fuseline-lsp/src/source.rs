@@ -44,7 +44,7 @@ impl Source {
         items.iter().filter_map(Node::scalar)
     }
 
-    /// Whether the text is a workflow or a part of one, and no other YAML.
+    /// True if the text is a workflow or a part of one, and no other YAML.
     pub fn is_workflow(&self) -> bool {
         let entries = self.root.entries();
         let has = |key: &str| entries.iter().any(|entry| entry.key == key);
@@ -136,11 +136,12 @@ impl<'t> Reference<'t> {
 pub(crate) struct ExpressionName<'t> {
     pub name: Word<'t>,
     pub field: Option<Word<'t>>,
-    /// Whether a bracket follows: a function.
+    /// True if a bracket follows: a function.
     pub is_call: bool,
 }
 
-/// The parts of a text that are expressions, without `${{` and `}}`; one that is not closed goes to its end.
+/// The parts of a text that are expressions, without `${{` and `}}`; one that is not closed goes to
+/// its end.
 pub(crate) fn expressions(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;

@@ -1,9 +1,10 @@
-//! A tree of a text that may not be YAML at the moment.
+//! Parse tree of a text that may not be valid YAML at the moment.
 //!
-//! The checker reads what is right and says what is not. An editor must know where the cursor is while a bracket is open,
-//! a key is half written and a value is missing. So this reader takes any text: it goes by indentation, and by brackets
-//! only up to a line that is indented no more than the line on which they open.
-//! **Invariant:** every text gives a tree, in time linear in its length but for nesting; spans lie within the text.
+//! The checker reads valid texts and reports invalid ones. An editor must know where the cursor is
+//! while a bracket is open, a key is half written and a value is missing. So this reader takes any
+//! text: it goes by indentation, and by brackets only up to a line that is indented no more than
+//! the line on which they open. **Invariant:** every text gives a tree, in time linear in its
+//! length but for nesting; spans lie within the text.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 /// A value with the bytes that it covers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    /// From its first byte to behind its last; where it would stand, when nothing is written.
+    /// From its first byte to behind its last; its empty position when nothing is written.
     pub span: Range<usize>,
     pub data: Data,
 }
@@ -30,7 +31,7 @@ pub(crate) enum Data {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mapping {
     pub entries: Vec<Entry>,
-    /// Whether it stands in braces.
+    /// True if it is in braces.
     pub flow: bool,
 }
 
@@ -38,9 +39,9 @@ pub(crate) struct Mapping {
 pub(crate) struct Scalar {
     /// Without quotes; escapes are left as they are.
     pub text: String,
-    /// Whether it is quoted, or a block behind `|` or `>`.
+    /// True if it is quoted, or a block behind `|` or `>`.
     pub quoted: bool,
-    /// Where `text` starts in the file.
+    /// Byte offset of `text` in the file.
     pub start: usize,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct Entry {
     pub key: String,
     /// With quotes, where it has some.
     pub key_span: Range<usize>,
-    /// Whether a colon follows.
+    /// True if a colon follows.
     pub has_colon: bool,
     pub value: Node,
 }
@@ -121,7 +122,7 @@ pub(crate) enum Step<'t> {
     Item(usize),
 }
 
-/// What there is at a byte.
+/// Syntax element at a byte.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Spot<'t> {
     /// The key of the last step's entry.
@@ -300,7 +301,7 @@ impl Parser<'_> {
             .is_some_and(|behind| behind.is_empty() || behind.starts_with([' ', '\n', '\r', '\t']))
     }
 
-    /// What is written on the following lines that are indented at least so far.
+    /// Parses the following lines that are indented by at least `min`.
     fn block(&mut self, min: usize) -> Node {
         let Some(line) = self.skip_blank() else { return Node::absent(self.text.len()) };
         if line.indent < min {
@@ -310,7 +311,8 @@ impl Parser<'_> {
         self.content(offset, indent, min)
     }
 
-    /// What begins at a byte of the current line; what follows it is indented at least `min`.
+    /// Parses the node that begins at a byte of the current line; following lines are indented by
+    /// at least `min`.
     fn content(&mut self, offset: usize, indent: usize, min: usize) -> Node {
         self.depth += 1;
         let end = self.lines[self.at].end;
@@ -399,8 +401,8 @@ impl Parser<'_> {
         Node { span: start..reached, data: Data::Sequence(items) }
     }
 
-    /// The value that begins behind a colon or a dash on the current line; what belongs to it on further lines is indented
-    /// more than `indent`.
+    /// The value that begins behind a colon or a dash on the current line; what belongs to it on
+    /// further lines is indented more than `indent`.
     fn value(&mut self, from: usize, indent: isize) -> Node {
         let end = self.lines[self.at].end;
         let mut start = from.min(end);
@@ -458,8 +460,8 @@ impl Parser<'_> {
         self.at = line.max(self.at + 1);
     }
 
-    /// Where brackets and quotes that open on the current line end at the latest: before the next line that is indented no
-    /// more than theirs and does not begin with a closing bracket.
+    /// Latest end of brackets and quotes that open on the current line: before the next
+    /// line that is indented no more than theirs and does not begin with a closing bracket.
     fn flow_limit(&self, indent: isize) -> usize {
         let next = self.lines[self.at + 1..].iter().find(|line| {
             !line.is_blank
@@ -565,8 +567,9 @@ impl Flow<'_> {
         }
     }
 
-    /// The end of an unquoted text: before a comma, a bracket, a colon with a blank, a comment or the end of the line.
-    /// Expressions, and points picked in brackets, are passed over as a whole, though YAML wants them quoted here.
+    /// The end of an unquoted text: before a comma, a bracket, a colon with a blank, a comment or
+    /// the end of the line. Expressions, and points picked in brackets, are passed over as a whole,
+    /// though YAML wants them quoted here.
     fn plain_end(&self, start: usize) -> usize {
         let mut at = start;
         while let Some(letter) = self.text[at..].chars().next() {

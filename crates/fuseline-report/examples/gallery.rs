@@ -1,4 +1,5 @@
-//! Writes the reports of the tests into a folder, to be looked at: `cargo run --example gallery -- FOLDER`.
+//! Writes the reports of the tests into a folder, to be looked at:
+//! `cargo run --example gallery -- FOLDER`.
 
 #![expect(clippy::unwrap_used, reason = "made-up data of the tests, known to be whole")]
 

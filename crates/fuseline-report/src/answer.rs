@@ -7,7 +7,7 @@ use crate::made_of::{made_of, reads_labels};
 use crate::uses::{Use, terms, uses};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
-/// What the report says first.
+/// Opening answer of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// One short sentence.
@@ -16,11 +16,11 @@ pub struct Answer {
     pub tone: &'static str,
     /// Which rules use which quality, the largest gap first.
     pub uses: Vec<Use>,
-    /// What was tested, and what the words mean.
+    /// The tests, and the meaning of the words.
     pub terms: String,
-    /// What stands behind it: one full sentence a reading that occurs, then cautions.
+    /// Evidence for it: one full sentence a reading that occurs, then cautions.
     pub sentences: Vec<String>,
-    /// How many native conditions have each reading that occurs, strongest first.
+    /// Number of native conditions with each reading that occurs, strongest first.
     pub counts: Vec<(Reading, usize)>,
     /// Do the controls say that the test works?
     pub checks: [Check; 2],
@@ -158,7 +158,7 @@ fn headline(
     }
 }
 
-/// Whether a permutation changes a decision in any native condition that is counted.
+/// True if a permutation changes a decision in any native condition that is counted.
 fn native_decisions_change(data: &ReportData) -> bool {
     let native = |row: &&FindingRow| row.control == Control::Native && row.is_counted();
     data.findings.iter().filter(native).any(|row| row.flip_rate.is_some_and(|rate| rate > 0.0))
@@ -319,7 +319,7 @@ fn sentence_case(text: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-/// How many decisions change, over all native conditions.
+/// Number of decisions that change, over all native conditions.
 fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
     let rows: Vec<&FindingRow> = native
         .iter()
@@ -344,7 +344,7 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
     })
 }
 
-/// Whether gains have intervals, and on which side of 0.
+/// Sentence on the gains: if they have intervals, and on which side of 0.
 fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
     let signs: Vec<std::cmp::Ordering> =
         native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
@@ -386,7 +386,7 @@ fn not_counted(data: &ReportData) -> Option<String> {
     })
 }
 
-/// Whether no native condition has an interval of its gain.
+/// True if no native condition has an interval of its gain.
 fn native_without_interval(data: &ReportData) -> bool {
     let native = data.findings.iter().filter(|row| row.control == Control::Native);
     native.clone().all(|row| gain_sign(row).is_none())
@@ -508,7 +508,7 @@ fn several_families(native: &[(&FindingRow, Reading)], data: &ReportData) -> Opt
     })
 }
 
-/// What it means that parts of the test hold one class only.
+/// Explanation for parts of the test that hold one class only.
 fn one_class(parts: &[(String, String)]) -> Option<String> {
     let named: Vec<String> =
         parts.iter().take(4).map(|(part, class)| format!("{part} ({class})")).collect();
@@ -523,7 +523,8 @@ fn one_class(parts: &[(String, String)]) -> Option<String> {
     ))
 }
 
-/// Whether no permutation did as well as Clean-Q, and yet the adjusted p-value does not reach the level.
+/// True if no permutation did as well as Clean-Q, and yet the adjusted p-value does not reach the
+/// level.
 fn out_of_reach(row: &FindingRow, alpha: f64) -> bool {
     let least = 1.0 / (row.n_permutations as f64 + 1.0);
     row.n_permutations > 0

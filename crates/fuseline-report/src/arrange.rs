@@ -19,13 +19,14 @@ pub struct Arrangement {
 pub struct Group {
     /// The values that they share.
     pub label: String,
-    /// What they are there for: that of the first.
+    /// Control of the group: that of its first finding.
     pub control: Control,
     /// Their places in the findings.
     pub rows: Vec<usize>,
 }
 
-/// Groups the findings: rules side by side where there is an axis of that name, else the last of several axes.
+/// Groups the findings: rules side by side where there is an axis of that name, else the last of
+/// several axes.
 pub fn arrange(data: &ReportData) -> Arrangement {
     let column_axis = column_axis(data).map(str::to_owned);
     let mut arrangement = Arrangement { column_axis, ..Arrangement::default() };

@@ -7,7 +7,7 @@ use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, listed, percent, point_values};
 use crate::verdict::{Reading, Verdict, asks};
 
-/// How a check came out.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// As it should be.
@@ -37,7 +37,7 @@ impl Status {
 pub struct Check {
     /// The question.
     pub title: &'static str,
-    /// How it came out.
+    /// Outcome.
     pub status: Status,
     /// The answer in full sentences.
     pub words: String,
@@ -73,7 +73,8 @@ fn named(rows: &Rows, wanted: impl Fn(&Verdict) -> bool) -> String {
 /// The axes that give the strength of a positive control.
 const STRENGTH: [&str; 2] = ["alpha", "strength"];
 
-/// Of a control at several strengths, the rows at the strongest and its name: a weak one may well go unseen.
+/// Of a control at several strengths, the rows at the strongest and its name: a weak one may well
+/// go unseen.
 fn strongest<'a>(rows: &Rows<'a>) -> (Vec<(&'a FindingRow, &'a Verdict)>, Option<String>) {
     let axis = STRENGTH.into_iter().find(|axis| {
         rows.iter().all(|(row, _)| numeric(row, axis).is_some())
@@ -186,14 +187,16 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
     Check { title, status, words }
 }
 
-/// Tail probability at which a number of alarms is kept in mind, and at which it puts the findings in doubt.
+/// Tail probability at which a number of alarms is kept in mind, and at which it puts the findings
+/// in doubt.
 const UNUSUAL: f64 = 0.05;
 const DOUBTFUL: f64 = 0.01;
 
 /// Distinct draws of noise, each one test: conditions of one draw raise alarms together.
 struct Draws {
     count: usize,
-    /// Those whose smallest p-value, times the number of conditions of the draw, is at most the level.
+    /// Those whose smallest p-value, times the number of conditions of the draw, is at most the
+    /// level.
     alarms: usize,
     /// Chance of as many alarms or more from a calibrated test.
     tail: f64,
@@ -204,7 +207,8 @@ impl Draws {
         let tried = rows
             .iter()
             .filter(|(_, verdict)| matches!(verdict.reading, Reading::Quiet | Reading::Alarm));
-        // The minimal hashes of a draw's qualities, with the smallest p-value and the number of its conditions.
+        // The minimal hashes of a draw's qualities, with the smallest p-value and the number of its
+        // conditions.
         let mut draws: Vec<(Vec<&str>, f64, usize)> = Vec::new();
         for (row, _) in tried {
             let hashes: Vec<&str> =

@@ -1,7 +1,7 @@
-//! What a report is made of.
+//! Data of a report.
 //!
-//! Plain structs that whoever has the artifacts fills in. A value that was not measured is `None` (or an
-//! empty list), and the report then leaves out what would have needed it.
+//! Plain structs, filled in from the artifacts by the caller. A value that was not measured is
+//! `None` (or an empty list), and the report then leaves out what would have needed it.
 
 pub use fuseline_artifact::Control;
 use fuseline_artifact::{Finding, Findings, findings_columns};
@@ -18,7 +18,7 @@ pub struct ReportData {
     /// Title of the report; empty: the workflow's name.
     #[serde(default)]
     pub title: String,
-    /// What was asked: the workflow with its params and seed.
+    /// The workflow with its params and seed.
     pub asked: Asked,
     /// Names of the axes that the findings vary along, in the declared order.
     pub axes: Vec<String>,
@@ -29,36 +29,37 @@ pub struct ReportData {
     /// Null distributions, for all points, some, or none.
     #[serde(default)]
     pub nulls: Vec<NullDistribution>,
-    /// How the findings were tested.
+    /// Settings of the tests.
     pub settings: Settings,
-    /// Where the findings come from.
+    /// Provenance of the findings.
     pub provenance: Provenance,
-    /// What the numbers are to be read with; may be empty.
+    /// Cautions about the numbers; may be empty.
     #[serde(default)]
     pub cautions: Vec<Caution>,
-    /// How often each expert is right at each level of quality; may be empty.
+    /// Accuracy of each expert at each level of quality; may be empty.
     #[serde(default)]
     pub reliability: Vec<ReliabilityCurve>,
-    /// How the gap differs between folds, groups or other units; may be empty.
+    /// Gap by fold, group or other unit; may be empty.
     #[serde(default)]
     pub spreads: Vec<Spread>,
-    /// Parts of the test, such as folds, whose examples are all of one class, each with the class; may be empty.
+    /// Parts of the test, such as folds, whose examples are all of one class, each with the class;
+    /// may be empty.
     #[serde(default)]
     pub one_class: Vec<(String, String)>,
-    /// How many feature values each modality lacks; may be empty.
+    /// Number of feature values that each modality lacks; may be empty.
     #[serde(default)]
     pub observed: Vec<Observed>,
-    /// What choosing between experts could reach, one a point; may be empty.
+    /// Accuracy attainable by choosing between experts, one a point; may be empty.
     #[serde(default)]
     pub routing: Vec<Routing>,
 }
 
-/// What an action upstream cautions of.
+/// Caution of an upstream action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caution {
     /// The stages with their points, first one first.
     pub actions: Vec<String>,
-    /// What to know.
+    /// Text of the caution.
     pub text: String,
 }
 
@@ -83,7 +84,7 @@ pub struct Routing {
     pub fused: Option<f64>,
     /// Of the best single expert.
     pub best_expert: Option<f64>,
-    /// Of a router that learns from evidence and quality whom to believe.
+    /// Of a router that learns from evidence and quality which expert to choose.
     pub router: Option<f64>,
     /// Of a router that learns from evidence alone.
     pub router_without_quality: Option<f64>,
@@ -93,16 +94,16 @@ pub struct Routing {
     pub regret: Option<f64>,
 }
 
-/// How complete the features of one modality are.
+/// Completeness of the features of one modality.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// The modality, or the stage's point.
     pub modality: String,
     /// Its values: examples by features.
     pub values: u64,
-    /// How many of them are missing, those included that loading made missing.
+    /// Number of missing values, including those that loading made missing.
     pub missing: u64,
-    /// How many of them are kept and not finite.
+    /// Number of values that are kept and not finite.
     pub not_finite: u64,
 }
 
@@ -123,7 +124,7 @@ pub struct Asked {
     pub seed: u64,
 }
 
-/// What a report shows of a value of the findings: a number that is not finite is not there.
+/// Value of the findings as a report shows it: a number that is not finite is not there.
 pub trait Shown {
     /// The type that a report holds.
     type Form;
@@ -196,7 +197,8 @@ impl FindingRow {
         Some(self.ba_clean? - self.ba_without_quality?)
     }
 
-    /// The p-value that decides: adjusted where there is one, but that of a control as it is, whatever it is a control of.
+    /// The p-value that decides: the adjusted one where there is one, but for any control the
+    /// unadjusted one.
     #[must_use]
     pub fn deciding_p(&self) -> Option<f64> {
         match self.control {
@@ -205,7 +207,7 @@ impl FindingRow {
         }
     }
 
-    /// Whether the row is a condition that families, headline and badges count.
+    /// True if the row is a condition that families, headline and badges count.
     #[must_use]
     pub const fn is_counted(&self) -> bool {
         self.not_counted.is_none()
@@ -229,15 +231,16 @@ pub struct NullDistribution {
     pub broken: Vec<f64>,
 }
 
-/// How the findings were tested.
+/// Settings of the tests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Adjustment for the family of tests: `holm`, `benjamini_hochberg` or `none`.
     pub adjust: String,
-    /// Axes whose values part the findings into families of tests, beside what a condition is there for.
+    /// Axes whose values part the findings into families of tests, besides the control.
     pub families: Vec<String>,
-    /// The axis and the value that stand for working without quality; `None` where no rule was refitted so.
+    /// The axis and the value that mean working without quality; `None` where no rule was refitted
+    /// so.
     pub without_quality: Option<(String, String)>,
     /// A gap within plus or minus this counts as none; `None`: none was stated.
     pub equivalence_margin: Option<f64>,
@@ -251,19 +254,21 @@ pub struct Settings {
     pub bootstrap_resamples: u64,
     /// Coverage of the intervals.
     pub confidence: f64,
-    /// Share of the examples that a joint permutation changes below which the absence of dependence is not testable.
+    /// Share of the examples that a joint permutation changes below which the absence of dependence
+    /// is not testable.
     pub least_moved_share: Option<f64>,
-    /// How the intervals come from the resamples: `percentile` or `bca`.
+    /// Kind of interval computed from the resamples: `percentile` or `bca`.
     pub interval: String,
-    /// Whether the model was fitted elsewhere: nothing was fitted or refitted, and "without quality" is quality held at
-    /// its mean or at a stated neutral value.
+    /// True if the model was fitted elsewhere: nothing was fitted or refitted, and "without
+    /// quality" is quality held at its mean or at a stated neutral value.
     pub frozen: bool,
-    /// Whether the workflow loads models that were trained elsewhere, and fits none: nothing was refitted without quality.
+    /// True if the workflow loads models that were trained elsewhere, and fits none: nothing was
+    /// refitted without quality.
     pub loaded: bool,
 }
 
 impl Settings {
-    /// What the gain is measured against.
+    /// Reference of the gain.
     #[must_use]
     pub const fn reference(&self) -> &'static str {
         if self.frozen {
@@ -296,7 +301,7 @@ impl Default for Settings {
     }
 }
 
-/// Where the findings come from.
+/// Provenance of the findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
@@ -343,14 +348,15 @@ pub struct StageRun {
     pub name: String,
     /// Its stage kind.
     pub kind: String,
-    /// How many actions it has.
+    /// Number of its actions.
     pub actions: u64,
-    /// How many of them were executed in the run shown; `None` where the report does not speak of a run.
+    /// Number of them that were executed in the run shown; `None` where the report is not about a
+    /// run.
     #[serde(default)]
     pub executed: Option<u64>,
 }
 
-/// How often the expert of one modality is right at each level of quality.
+/// Accuracy of the expert of one modality at each level of quality.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityCurve {
     /// The point, usually the quality.
@@ -372,12 +378,12 @@ pub struct ReliabilityBin {
     pub n: u64,
 }
 
-/// How the gap differs between units of one sort at one point.
+/// Gap by unit of one sort at one point.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The point, as in the findings.
     pub point: Point,
-    /// What a unit is: `fold`, `subject`, ...
+    /// Sort of the units: `fold`, `subject`, ...
     pub unit: String,
     /// Name of each unit with its gap.
     pub gaps: Vec<(String, f64)>,

@@ -1,11 +1,11 @@
-//! How numbers are written, in one place.
+//! Format of numbers, in one place.
 //!
-//! Accuracies are per cent, differences of accuracies are percentage points (pp) with a sign; both have one
-//! decimal, and a difference below 0.1 pp has two, so that it does not read as none.
+//! Accuracies are per cent, differences of accuracies are percentage points (pp) with a sign; both
+//! have one decimal, and a difference below 0.1 pp has two, so that it does not read as none.
 
 use crate::data::{FindingRow, Point};
 
-/// Stands where there is no value.
+/// Placeholder for a missing value.
 pub const NONE: &str = "–";
 
 /// A fraction as per cent, "71.4 %".

@@ -15,7 +15,8 @@ const ROWS_ON_A_PAGE: usize = 45;
 const LETTER: &str =
     "\\protected\\def\\fuselineletter#1#2{\\ifdefined\\Umathchar#1\\else\\texttt{U+#2}\\fi}\n\n";
 
-/// Writes the findings and the methods as LaTeX to `\input`; the first lines name the packages it needs.
+/// Writes the findings and the methods as LaTeX to `\input`; the first lines name the packages it
+/// needs.
 #[must_use]
 pub fn latex(data: &ReportData) -> String {
     let long = data.findings.len() > ROWS_ON_A_PAGE;

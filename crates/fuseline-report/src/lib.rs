@@ -1,9 +1,9 @@
 //! Reports and their figures.
 //!
-//! Knows findings, what may be said of them, and how to draw them. Knows nothing of artifacts, files or clocks:
-//! data in, text out, and the same data gives the same bytes.
-//! Start at [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other forms.
-//! **Invariant:** a report asks nothing of the network and claims no more than its tests allow.
+//! Knows findings, the statements that they support, and how to draw them. Knows nothing of
+//! artifacts, files or clocks: data in, text out, and the same data gives the same bytes. Start at
+//! [`ReportData`] and [`html`]; [`markdown`], [`latex`] and [`figures()`] give the same in other
+//! forms. **Invariant:** a report makes no network request and claims no more than its tests allow.
 
 mod answer;
 mod arrange;
@@ -32,7 +32,8 @@ pub use methods::shell_word;
 pub use page::{SCRIPT_DIGEST, fragment, html};
 pub use palette::{FIGURE_STYLE, page_colours};
 
-/// The answer in words: the headline, then who uses what, and the sentences that stand behind it.
+/// The answer in words: the headline, then which rule uses which quality, and the sentences with
+/// the evidence for it.
 #[must_use]
 pub fn answer_in_words(data: &ReportData) -> (String, Vec<String>) {
     let answer = answer::answer(data);
@@ -40,7 +41,7 @@ pub fn answer_in_words(data: &ReportData) -> (String, Vec<String>) {
     (answer.headline, uses.chain(answer.sentences).collect())
 }
 
-/// Draws every figure of the report that may stand in a file of its own.
+/// Draws every figure of the report that can be a file of its own.
 #[must_use]
 pub fn figures(data: &ReportData) -> Vec<Figure> {
     let (answer, arrangement) = (answer::answer(data), arrange::arrange(data));

@@ -1,10 +1,11 @@
-//! What a gap is made of: the joint scheme beside those that hold something of quality back.
+//! Decomposition of a gap: the joint scheme beside those that leave part of quality in place.
 
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{finite, point_values, points_pp};
 use crate::verdict::{scheme, significant, unmoved};
 
-/// The schemes that say what a gap is made of, each with what a gap that vanishes under it works through.
+/// The schemes that say what a gap is made of, each with what a gap that vanishes under it works
+/// through.
 ///
 /// First the residuals: where nothing is left to exchange, the others say nothing of it.
 const MECHANISMS: [(&str, &str); 3] = [
@@ -24,7 +25,8 @@ const MECHANISMS: [(&str, &str); 3] = [
     ),
 ];
 
-/// The same in short: among which examples quality is exchanged, and what a gap that vanishes then works through.
+/// The same in short: among which examples quality is exchanged, and what a gap that vanishes then
+/// works through.
 const IN_SHORT: [(&str, &str, &str); 3] = [
     (
         "conditional_residual",
@@ -39,7 +41,7 @@ const IN_SHORT: [(&str, &str, &str); 3] = [
     ("within_class", "among examples of one label", "it works through the label itself"),
 ];
 
-/// What became of a gap under another scheme.
+/// State of a gap under another scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Remains {
     /// It is shown to lie within the margin, or there was nothing to exchange.
@@ -50,12 +52,14 @@ enum Remains {
     Gap,
 }
 
-/// Whether a scheme reads labels of the rows that are tested: what it says is of a gap, and no condition of the study.
+/// True if a scheme reads labels of the rows that are tested: its result is about a gap, and no
+/// condition of the study.
 pub fn reads_labels(scheme: &str) -> bool {
     ["within_class", "within_correct"].contains(&scheme)
 }
 
-/// What the gap of one detected condition is made of, in words; none where the schemes that would tell were not run.
+/// Decomposition of the gap of one detected condition, in words; none where the schemes that would
+/// tell were not run.
 pub fn mechanism(row: &FindingRow, data: &ReportData) -> Option<String> {
     let mut parts = Vec::new();
     let mut kept = Vec::new();
@@ -83,23 +87,25 @@ pub fn mechanism(row: &FindingRow, data: &ReportData) -> Option<String> {
     }
 }
 
-/// Whether a gap stays when only what the evidence does not tell of quality is exchanged, or what is of like confidence.
+/// True if a gap stays when only the part of quality that the evidence does not tell is exchanged,
+/// or quality among examples of like confidence.
 pub fn stays_given_evidence(row: &FindingRow, data: &ReportData) -> bool {
     let stays = |name| partner(row, name, data).is_some_and(|of| significant(of, &data.settings));
     stays("conditional_residual") || stays("conditional")
 }
 
-/// Whether a gap vanishes under another scheme, in a way that says something of it.
+/// True if a gap vanishes under another scheme, in a way that explains it.
 fn explains(row: &FindingRow, name: &str, partner: &FindingRow, data: &ReportData) -> bool {
     let is_residual = name == "conditional_residual";
-    // Where no decision changes, examples may have had nothing to exchange: that says something of residuals alone.
+    // Where no decision changes, examples may have had nothing to exchange: that says something of
+    // residuals alone.
     let says = !unmoved(partner) || is_residual;
     let is_free = is_residual || !explained_by_evidence(row, data);
     says && is_free && remains(partner, &data.settings) != Remains::Gap
 }
 
-/// One sentence for each way in which detected gaps of some rows work, with the conditions and what their gaps fall to; nothing where the
-/// schemes that would tell were not run.
+/// One sentence for each way in which detected gaps of some rows work, with the conditions and what
+/// their gaps fall to; nothing where the schemes that would tell were not run.
 pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec<String> {
     let settings = &data.settings;
     let detected: Vec<&FindingRow> = data

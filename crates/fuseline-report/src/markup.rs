@@ -1,6 +1,7 @@
 //! Elements of HTML and SVG, escaped by construction.
 //!
-//! What is written is well-formed XML that an HTML parser reads the same way, so tests can parse whole pages.
+//! The output is well-formed XML that an HTML parser reads the same way, so tests can parse
+//! whole pages.
 
 /// Elements that HTML never closes.
 const VOID: [&str; 4] = ["br", "input", "link", "meta"];
@@ -152,7 +153,8 @@ impl Element {
     }
 }
 
-/// Writes text so that neither HTML nor XML sees markup in it; characters that XML forbids are replaced.
+/// Writes text so that neither HTML nor XML sees markup in it; characters that XML forbids are
+/// replaced.
 fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
@@ -169,7 +171,8 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// A coordinate with at most two decimals; what is not finite becomes 0, so that a drawing never breaks.
+/// A coordinate with at most two decimals; what is not finite becomes 0, so that a drawing never
+/// breaks.
 pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return "0".to_owned();

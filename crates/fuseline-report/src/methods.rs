@@ -114,7 +114,8 @@ fn moved(data: &ReportData) -> Option<String> {
     })
 }
 
-/// That outages and degradations hit test examples alone, and where their severity stands.
+/// Sentence that outages and degradations affect test examples alone, and where their severity is
+/// given.
 fn intervened(data: &ReportData) -> Option<String> {
     any_stage(data, "intervene.").then(|| {
         "Outages and degradations hit test examples alone: experts and rules are those of the intact study, and kind and \
@@ -138,12 +139,12 @@ fn cohort(data: &ReportData) -> String {
     )
 }
 
-/// Whether a stage is of a kind that begins so.
+/// True if a stage is of a kind that begins so.
 fn any_stage(data: &ReportData, kind: &str) -> bool {
     data.provenance.stages.iter().any(|stage| stage.kind.starts_with(kind))
 }
 
-/// Whether a fusion rule is fitted on features, too.
+/// True if a fusion rule is fitted on features, too.
 fn sees_embeddings(data: &ReportData) -> bool {
     let is = |name: &str, kinds: &[&str]| {
         data.provenance
@@ -157,7 +158,7 @@ fn sees_embeddings(data: &ReportData) -> bool {
     })
 }
 
-/// What was fitted, and on what.
+/// Sentences on the models that were fitted, and their training data.
 fn fitted(data: &ReportData) -> String {
     let experts = data.provenance.stages.iter().filter(|stage| stage.kind.starts_with("expert."));
     let elsewhere = experts.clone().count() > 0
@@ -190,7 +191,7 @@ fn fitted(data: &ReportData) -> String {
     }
 }
 
-/// How many feature values are missing or not finite, and what became of them.
+/// Number of feature values that are missing or not finite, and their treatment.
 fn observed(data: &ReportData) -> Option<String> {
     if data.observed.is_empty() {
         return None;
@@ -279,7 +280,7 @@ pub fn span(data: &ReportData, value: impl Fn(&FindingRow) -> u64) -> String {
     if low == high { count(low) } else { format!("{} to {}", count(low), count(high)) }
 }
 
-/// What a permutation scheme does, as its documentation says it.
+/// Effect of a permutation scheme, as in its documentation.
 fn in_words(scheme: &str) -> String {
     let what = match scheme {
         "joint" => {

@@ -1,7 +1,7 @@
 //! Colours, light and dark, in one place.
 //!
-//! Values of an axis take the colours of Okabe and Ito (2008), darkened or lightened until they stand out
-//! against the page; nothing is told by colour alone.
+//! Values of an axis take the colours of Okabe and Ito (2008), darkened or lightened until they
+//! stand out against the page; no information is given by colour alone.
 
 /// A name that style sheets use as `var(--name)`, with its light and its dark colour.
 const COLOURS: [(&str, &str, &str); 24] = [
@@ -31,7 +31,7 @@ const COLOURS: [(&str, &str, &str); 24] = [
     ("c6", "#3c4248", "#c8cdd3"),
 ];
 
-/// How many values of an axis have a colour of their own.
+/// Number of values of an axis that have a colour of their own.
 const SERIES: usize = 7;
 
 /// Styles that figures have in a page and in files of their own.

@@ -1,4 +1,5 @@
-//! Who uses which quality, by how much, how sure that is, and through what: what a reader comes for, first.
+//! Statements of which rule uses which quality, by how much, how certain that is, and by which
+//! mechanism.
 
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, points, size_pp, value_label};
@@ -10,10 +11,10 @@ const EACH: usize = 6;
 /// Groups that are named.
 const GROUPS: usize = 8;
 
-/// One statement of who uses what.
+/// One statement of which rule uses which quality.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
-    /// What uses what, in few words.
+    /// User and used quality, in few words.
     pub who: String,
     /// The rest of the sentence, from its colon on.
     pub words: String,
@@ -28,7 +29,8 @@ impl Use {
     }
 }
 
-/// One statement a native condition in which a gap was detected, the largest gap first; with many, one a rule.
+/// One statement a native condition in which a gap was detected, the largest gap first; with many,
+/// one a rule.
 pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
     let mut found: Vec<(usize, &FindingRow, Reading)> = data
         .findings
@@ -68,7 +70,7 @@ pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
     uses
 }
 
-/// Whether a reading says that accuracy falls when quality is permuted.
+/// True if a reading says that accuracy falls when quality is permuted.
 const fn is_use(reading: Reading) -> bool {
     use Reading::{Dependence, EvidenceDerived, WithGain, WithLoss};
     matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived)
@@ -78,7 +80,7 @@ fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
     scheme(row, &data.settings) == "joint"
 }
 
-/// Whether the same point was tested under the joint scheme, whose statement speaks of the others.
+/// True if the same point was tested under the joint scheme, whose statement covers the others.
 fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
     let others = |other: &&FindingRow| {
         let here = row.point.iter().filter(|(axis, _)| axis != "scheme");
@@ -89,7 +91,8 @@ fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
 }
 
 fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> Use {
-    // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that is left in place.
+    // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that is
+    // left in place.
     let is_open = reading == Reading::EvidenceDerived && !stays_given_evidence(row, data);
     let verb = if is_open { "changes with" } else { "uses" };
     let rest = elsewhere(row);
@@ -180,7 +183,7 @@ fn elsewhere(row: &FindingRow) -> String {
     rest.map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
 }
 
-/// How many distinct native conditions there are and of what, and what the words of a report mean.
+/// Number and kind of the distinct native conditions, and the meaning of the words of a report.
 pub fn terms(data: &ReportData, native: usize) -> String {
     let conditions = match native {
         _ if data.settings.frozen => "The model is asked as it is.".to_owned(),

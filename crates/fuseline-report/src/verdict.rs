@@ -1,8 +1,9 @@
-//! What one finding shows, and no more.
+//! Reading of one finding, limited to what it shows.
 //!
-//! Three answers are kept apart: whether *decisions* change, whether *accuracy* depends on quality, and whether that is a
-//! *gain* over working without it. **Invariant:** "no dependence" is only read where accuracy and decisions are both shown to
-//! change by less than a stated margin; without that, a test that found nothing leaves the question open.
+//! Three answers are kept apart: whether *decisions* change, whether *accuracy* depends on quality,
+//! and whether that is a *gain* over working without it. **Invariant:** "no dependence" is only
+//! read where accuracy and decisions are both shown to change by less than a stated margin; without
+//! that, a test that found nothing leaves the question open.
 
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData, Settings};
@@ -18,7 +19,8 @@ pub enum Reading {
     Dependence,
     /// Accuracy depends on quality, and the interval of the gain lies below 0.
     WithLoss,
-    /// A gap of a quality that is a function of the evidence, under a permutation that ignores this.
+    /// A gap of a quality that is a function of the evidence, under a permutation that ignores
+    /// this.
     EvidenceDerived,
     /// The interval lies below 0, as if quality did harm.
     Harm,
@@ -125,25 +127,26 @@ impl Reading {
 pub struct Verdict {
     /// The reading.
     pub reading: Reading,
-    /// Whether the fused decision does better than the oracle.
+    /// True if the fused decision does better than the oracle.
     pub beats_oracle: bool,
     /// One or more full sentences.
     pub words: String,
 }
 
-/// Whether the permutation test rejects at the stated level: for native conditions after adjustment, where there is one.
+/// True if the permutation test rejects at the stated level: for native conditions after
+/// adjustment, where there is one.
 pub fn significant(row: &FindingRow, settings: &Settings) -> bool {
     finite(row.deciding_p()).is_some_and(|p| p <= settings.alpha)
         && finite(row.gap).is_some_and(|gap| gap > 0.0)
 }
 
-/// Whether no permutation changed a single decision.
+/// True if no permutation changed a single decision.
 pub fn unmoved(row: &FindingRow) -> bool {
     // A mean of equal numbers may be off by the last bits.
     row.gap.is_some_and(|gap| gap.abs() <= 1e-12) && row.flip_rate == Some(0.0)
 }
 
-/// Whether the interval of the gain over working without quality lies above 0, below 0, or neither.
+/// Sign of the gain over working without quality: its interval lies above 0, below 0, or neither.
 pub fn gain_sign(row: &FindingRow) -> Option<std::cmp::Ordering> {
     let (low, high) = (finite(row.gain_low)?, finite(row.gain_high)?);
     Some(if low > 0.0 {
@@ -155,7 +158,8 @@ pub fn gain_sign(row: &FindingRow) -> Option<std::cmp::Ordering> {
     })
 }
 
-/// Whether other permutations could turn the test: the level lies within two Monte-Carlo standard errors of its p-value.
+/// True if other permutations could change the outcome of the test: the level lies within two
+/// Monte-Carlo standard errors of its p-value.
 pub fn could_turn(row: &FindingRow, settings: &Settings) -> bool {
     let (Some(p), Some(error), Some(deciding)) =
         (finite(row.p_value), finite(row.p_error), finite(row.deciding_p()))
@@ -173,7 +177,8 @@ pub fn scheme<'a>(row: &'a FindingRow, settings: &'a Settings) -> &'a str {
     row.value_of("scheme").unwrap_or(&settings.scheme)
 }
 
-/// What a finding asks. A positive control of strength 0 is noise: like a negative one it asks whether the test is quiet.
+/// Control that a finding is read as. A positive control of strength 0 is noise and is read as a
+/// negative one.
 pub fn asks(row: &FindingRow) -> Control {
     match row.control {
         Control::Positive if numeric(row, "alpha") == Some(0.0) => Control::Negative,
@@ -253,8 +258,9 @@ fn read_native(row: &FindingRow, settings: &Settings) -> Reading {
     Reading::CannotTell
 }
 
-/// Whether decisions, too, are shown to change by less than the margin, and nothing was found: the p-value is that of this
-/// condition alone, so that the reading does not hang on how many others there are.
+/// True if decisions, too, are shown to change by less than the margin, and nothing was found: the
+/// p-value is that of this condition alone, so that the reading does not depend on how many others
+/// there are.
 fn decisions_stay(row: &FindingRow, settings: &Settings) -> bool {
     let below = |margin: f64| finite(row.flip_high).is_some_and(|high| high < margin);
     let found = finite(row.p_value).is_some_and(|p| p <= settings.alpha)
@@ -356,7 +362,8 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     words
 }
 
-/// The p-value that decides, and whether it is adjusted, how, and over how many tests: the interval beside it is not.
+/// The p-value that decides, and whether it is adjusted, how, and over how many tests: the interval
+/// beside it is not.
 pub fn decided(row: &FindingRow, data: &ReportData) -> String {
     let adjusted = is_adjusted(row, &data.settings) && row.p_adjusted.is_some();
     if !adjusted || !row.is_counted() {
@@ -374,7 +381,8 @@ pub fn decided(row: &FindingRow, data: &ReportData) -> String {
     format!("{how}-adjusted {} over {tests}", p_value(row.deciding_p()))
 }
 
-/// How many tests the p-value of a row was adjusted for: those of its family that are counted.
+/// Number of tests that the p-value of a row was adjusted for: those of its family that are
+/// counted.
 fn family_size(row: &FindingRow, data: &ReportData) -> usize {
     let labels = |row: &FindingRow| -> Vec<Option<String>> {
         let axes = data.settings.families.iter();
@@ -391,12 +399,12 @@ fn family_size(row: &FindingRow, data: &ReportData) -> usize {
     data.findings.iter().filter(is_same).count()
 }
 
-/// Whether the p-value that decides is one that was adjusted for others.
+/// True if the p-value that decides is one that was adjusted for others.
 pub fn is_adjusted(row: &FindingRow, settings: &Settings) -> bool {
     row.control == Control::Native && settings.adjust != "none"
 }
 
-/// How many decisions change.
+/// Sentence on the share of decisions that change.
 fn decision_words(row: &FindingRow) -> String {
     match (finite(row.flip_rate), finite(row.flip_low), finite(row.flip_high)) {
         (Some(rate), Some(low), Some(high)) => format!(
@@ -417,7 +425,7 @@ fn bound_words(row: &FindingRow) -> String {
     }
 }
 
-/// How much of the quality the evidence tells, ending before "the evidence".
+/// Words on the share of quality that the evidence explains, ending before "the evidence".
 pub fn told_by_evidence(row: &FindingRow) -> String {
     let of = |(name, r2): &(String, Option<f64>)| Some((name.clone(), finite(*r2)?));
     let each = row.quality_from_evidence.iter().filter_map(of);
@@ -429,7 +437,7 @@ pub fn told_by_evidence(row: &FindingRow) -> String {
     }
 }
 
-/// What the conditional scheme adds to the reading of an evidence-derived quality.
+/// Note of the conditional scheme on the reading of an evidence-derived quality.
 fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
     if row.evidence_derived && scheme(row, settings).starts_with("conditional") {
         " Quality was permuted among examples of like confidence only."
@@ -459,7 +467,8 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
     )
 }
 
-/// What the test could have detected; nothing where no permutation changes accuracy.
+/// Words on the effect that the test could have detected; empty where no permutation changes
+/// accuracy.
 fn power_words(row: &FindingRow, settings: &Settings) -> String {
     let Some(critical) = finite(row.detectable_gap).filter(|gap| *gap > 1e-12) else {
         return String::new();

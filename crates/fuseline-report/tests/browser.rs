@@ -1,4 +1,5 @@
-//! The report in a real browser, where Chromium is installed: what people see, and that no request leaves the file.
+//! The report in a real browser, where Chromium is installed: its visible content, and that no
+//! request leaves the file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -52,7 +53,8 @@ fn no_request_leaves_the_file_and_the_console_stays_empty() {
     });
 }
 
-/// Faults of the figures in sight: empty ones, shapes outside the frame, texts on top of each other.
+/// Faults of the figures in sight: empty ones, shapes outside the frame, texts on top of each
+/// other.
 const FIGURE_FAULTS: &str = "
 (() => {
   const faults = [];
@@ -190,7 +192,8 @@ fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_re
         // Chromium would not repeat a heading on the next page that holds the box of a button.
         let boxes = "Array.from(document.querySelectorAll('thead button')).filter(b => getComputedStyle(b).display !== 'contents').length";
         assert_eq!(number(page, boxes), 0.0, "{name}: boxes in headings");
-        // A4 across, less its margins. Names may be as long as they like: the awkward report has only those.
+        // A4 across, less its margins. Names may be as long as they like: the awkward report has
+        // only those.
         let widest = number(page, &format!("Math.max(0, ...{tables}.map(t => t.offsetWidth))"));
         assert!(name == "awkward" || widest <= 277.0 / 25.4 * 96.0, "{name}: {widest} px");
     });

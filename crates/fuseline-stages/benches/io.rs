@@ -1,8 +1,9 @@
 //! Reading and writing artifacts, beside what the disk and blake3 alone take for the same bytes.
 //!
-//! `cargo bench -p fuseline-stages --bench io -- --rows 1000000 --columns 64 --folder FOLDER` prints one JSON line: the
-//! median seconds of `--repeats` turns, in each of which every part is measured once after the other. Without arguments, as
-//! `cargo test` calls it, a small table goes through all of it once and its bytes are compared.
+//! `cargo bench -p fuseline-stages --bench io -- --rows 1000000 --columns 64 --folder FOLDER`
+//! prints one JSON line: the median seconds of `--repeats` turns, in each of which every part is
+//! measured once after the other. Without arguments, as `cargo test` calls it, a small table goes
+//! through all of it once and its bytes are compared.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails fails aloud")]
 
@@ -16,7 +17,7 @@ use fuseline_artifact::{Artifact, ArtifactError, ArtifactKind, Digest, Features,
 use fuseline_cache::Cache;
 use serde_json::{Map, json};
 
-/// How many bytes are read or written at once, here as in the cache.
+/// Bytes read or written at once, here as in the cache.
 const PART: usize = 1 << 20;
 
 /// Numbers without a pattern, so that no bit of them is foreseen.
@@ -34,7 +35,7 @@ fn features(rows: usize, columns: usize) -> Artifact {
     Features { example_id, columns }.into_artifact().unwrap()
 }
 
-/// What `cat FILE > /dev/null` does.
+/// Reads as `cat FILE > /dev/null` does.
 fn read(path: &Path) -> u64 {
     let (mut file, mut part, mut bytes) = (File::open(path).unwrap(), vec![0; PART], 0);
     loop {
@@ -45,7 +46,7 @@ fn read(path: &Path) -> u64 {
     }
 }
 
-/// What `dd bs=1M` does.
+/// Writes as `dd bs=1M` does.
 fn write(path: &Path, bytes: &[u8]) -> File {
     let mut file = File::create(path).unwrap();
     bytes.chunks(PART).for_each(|part| file.write_all(part).unwrap());

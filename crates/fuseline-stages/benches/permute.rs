@@ -1,10 +1,12 @@
-//! The permutation engine: how many rows a second a frozen rule is asked about under permuted quality.
+//! The permutation engine: how many rows a second a frozen rule is asked about under permuted
+//! quality.
 //!
 //! `cargo bench -p fuseline-stages --bench permute -- --rows 370 --classes 2 --rules lr,moe --permutations 1000 --threads 1`
-//! prints one JSON line a rule: the least time of `--repeats` runs of `diagnose.permute_quality`, drawing, prediction, the
-//! output law, counting and the proof that the model is frozen included. `--machine` prints what the processor does at best, for
-//! the bound that `bench/numbers/table.py` computes. Without arguments, as `cargo test` calls it, every
-//! rule runs once on a few rows, and its counts are compared between one thread and two.
+//! prints one JSON line a rule: the least time of `--repeats` runs of `diagnose.permute_quality`,
+//! drawing, prediction, the output law, counting and the proof that the model is frozen included.
+//! `--machine` prints what the processor does at best, for the bound that `bench/numbers/table.py`
+//! computes. Without arguments, as `cargo test` calls it, every rule runs once on a few rows, and
+//! its counts are compared between one thread and two.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails fails aloud")]
 
@@ -27,7 +29,7 @@ const MODALITIES: usize = 3;
 const RULES: &str =
     "mean,weighted_mean,lr,moe,hgb,product,max_confidence,dempster_shafer,attention";
 
-/// Numbers that look random and are the same everywhere (SplitMix64).
+/// Pseudo-random numbers, the same on every machine (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -144,12 +146,14 @@ fn least(units: usize, mut work: impl FnMut()) -> f64 {
     least * 1e9 / units as f64
 }
 
-/// What this processor does at best, in nanoseconds: a cycle, a sum or product among many in vectors, drawing a row of a
-/// permutation, reading and writing 8 bytes that are near (1 MiB) and far (32 MiB).
+/// Best times of this processor, in nanoseconds: a cycle, a sum or product among many in
+/// vectors, drawing a row of a permutation, reading and writing 8 bytes that are near (1 MiB) and
+/// far (32 MiB).
 fn machine(rows: usize) -> Value {
     const STEPS: usize = 4096;
     let cycle = least(4 * STEPS, || {
-        // Each step waits for the product, three cycles, and the difference, one, of the step before.
+        // Each step waits for the product, three cycles, and the difference, one, of the step
+        // before.
         let state = (0..STEPS).fold(black_box(1_u64), |state, _| {
             state.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ (state >> 7)
         });

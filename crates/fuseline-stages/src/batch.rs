@@ -6,9 +6,10 @@ use fuseline_host::{Batch, BatchColumns};
 
 use crate::rows::{Finder, cohort_rows};
 
-/// What a fusion rule takes, row by row: the rows of a cohort that have evidence of at least one modality, in its order.
+/// Input of a fusion rule, row by row: the rows of a cohort that have evidence of at least one
+/// modality, in its order.
 pub(crate) struct Fusable {
-    /// The row of the cohort in which each row stands.
+    /// The row of the cohort for each row.
     pub rows: Vec<usize>,
     /// The example of each row.
     pub example_id: Texts,
@@ -22,7 +23,7 @@ pub(crate) struct Fusable {
     pub available: Vec<u8>,
     /// rows x modalities; 0 where unavailable.
     pub quality: Vec<f64>,
-    /// What rules may take besides; of some of the modalities.
+    /// Further input of rules: embeddings of some of the modalities.
     pub embeddings: Vec<Embedded>,
 }
 
@@ -40,10 +41,11 @@ impl Fusable {
         Self::of(inputs.each("evidence"), inputs.each("quality"), cohort)
     }
 
-    /// Puts evidence and quality side by side. Of an artifact nothing is held but its numbers once the next is read.
+    /// Puts evidence and quality side by side. Of an artifact nothing is held but its numbers once
+    /// the next is read.
     ///
-    /// Availability is having evidence. Quality must be there wherever evidence is; quality of examples without evidence
-    /// does not count.
+    /// Availability is having evidence. Quality must be there wherever evidence is; quality of
+    /// examples without evidence does not count.
     pub fn of(
         evidence: impl Iterator<Item = Result<Labelled<Evidence>, StageError>>,
         quality: impl Iterator<Item = Result<Labelled<Quality>, StageError>>,
@@ -163,7 +165,7 @@ impl Fusable {
         StageError::data(format!("example {id} {what} in modality {modality}"))
     }
 
-    /// What a model is asked about.
+    /// Batch of the rows that a model predicts.
     pub fn batch(&self) -> Result<Batch, StageError> {
         let row_id: Vec<u64> = self.rows.iter().map(|&row| row as u64).collect();
         let columns = BatchColumns {
@@ -179,7 +181,7 @@ impl Fusable {
         whole.map_err(|error| StageError::data(error.to_string()))
     }
 
-    /// What a rule is fitted on.
+    /// Batch that a rule is fitted on.
     pub fn training_batch(&self, labels: &[u32], weights: &[f64]) -> Result<Batch, StageError> {
         let labels: Vec<i32> = labels.iter().map(|label| label.cast_signed()).collect();
         self.batch()?

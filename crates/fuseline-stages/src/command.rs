@@ -22,33 +22,36 @@ mod process;
 mod rows;
 mod task;
 
-/// Runs a program in a fresh folder: it reads `task.json` and the Parquet files that it names, and writes the Parquet
-/// files that it names.
+/// Runs a program in a fresh folder: it reads `task.json` and the Parquet files that it names, and
+/// writes the Parquet files that it names.
 ///
-/// The program is given the rows that the roles of its inputs permit and no others, so that it cannot learn from rows
-/// that it must not see: with `test_fold`, an input of role `fit` holds the training rows alone, and one of role `apply`
-/// the test rows alone. An input of role `neutral` is whole, and is taken to shape everything that the program gives. A
-/// program without labels among its inputs (a cohort, or what was made of labels) cannot tell them: it may rate the rows
-/// that it looks at, and nothing that test rows shaped may be fitted on.
-/// Nothing of the environment is visible but PATH, settings that make numeric libraries use one thread, and what `env` says; relative paths see only what `files` names. A file
-/// that `run`, `params` or `env` names by an absolute path, such as the value of a path param, is part of the key by its
-/// content, and so is a folder that a path param names. A program may say which other files it has read, in `reads.json`:
-/// `[{"path": "/absolute/path", "size": 6, "modified_ns": 1}]`, size and time of change left out or as they were when it
-/// read them. When one of them changes, the action is executed again. Functions of the Python package say it by themselves: of
-/// modules that they import, files that they open, versions of installed distributions and the interpreter. What a program
-/// opens beyond that is not seen.
+/// The program is given the rows that the roles of its inputs permit and no others, so that it
+/// cannot learn from rows that it must not see: with `test_fold`, an input of role `fit` holds the
+/// training rows alone, and one of role `apply` the test rows alone. An input of role `neutral` is
+/// whole, and is taken to shape everything that the program gives. A program without labels among
+/// its inputs (a cohort, or what was made of labels) cannot tell them: it may rate the rows that it
+/// looks at, and nothing that test rows shaped may be fitted on. Nothing of the environment is
+/// visible but PATH, settings that make numeric libraries use one thread, and what `env` says;
+/// relative paths see only what `files` names. A file that `run`, `params` or `env` names by an
+/// absolute path, such as the value of a path param, is part of the key by its content, and so is a
+/// folder that a path param names. A program may say which other files it has read, in
+/// `reads.json`: `[{"path": "/absolute/path", "size": 6, "modified_ns": 1}]`, size and time of
+/// change left out or as they were when it read them. When one of them changes, the action is
+/// executed again. Functions of the Python package say it by themselves: of modules that they
+/// import, files that they open, versions of installed distributions and the interpreter. What a
+/// program opens beyond that is not seen.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// The program and its arguments, such as `[python3, expert.py]`. No shell is in between.
     #[schemars(length(min = 1))]
     run: Vec<String>,
-    /// Files that the program needs, itself included when it is a script. They are copied into its folder under their
-    /// own names, and their content is part of the key.
+    /// Files that the program needs, itself included when it is a script. They are copied into its
+    /// folder under their own names, and their content is part of the key.
     #[serde(default)]
     #[schemars(with = "Vec<FilePath>")]
     files: Vec<PathBuf>,
-    /// The inputs, by name, as they stand under the stage's `inputs:`.
+    /// The inputs, by name, as under the stage's `inputs:`.
     #[serde(default)]
     inputs: Declared<InputPort>,
     /// The outputs, by name. `main` is what a bare stage name means.
@@ -56,17 +59,17 @@ pub struct Command {
     /// The fold whose rows are tested; the inputs then hold an artifact of kind folds.
     #[serde(default)]
     test_fold: Option<i32>,
-    /// What the program is told, as JSON, under `params` of `task.json`.
+    /// Parameters of the program, as JSON, under `params` of `task.json`.
     #[serde(default)]
     params: Map<String, Value>,
-    /// How many of the rows of its input an output that says `rows_of` must have.
+    /// Least share of the rows of its input that an output that says `rows_of` must have.
     #[serde(default)]
     join: JoinOptions,
     /// Environment variables.
     #[serde(default)]
     env: BTreeMap<String, String>,
-    /// Raise it when the program may answer differently though no file of `files` changed: another interpreter, another
-    /// version of a library.
+    /// Raise it when the program may answer differently though no file of `files` changed: another
+    /// interpreter, another version of a library.
     #[serde(default = "one")]
     revision: u32,
 }
@@ -91,16 +94,16 @@ struct InputPort {
     /// Its artifact kind.
     #[schemars(with = "String", extend("enum" = artifact_kinds()))]
     artifact: ArtifactKind,
-    /// What the program does with its rows: `fit` learns from them, `apply` answers each row by itself, `neutral` may do
-    /// anything.
+    /// Use of the rows by the program: `fit` learns from them, `apply` answers each row by
+    /// itself, `neutral` may do anything.
     #[serde(default)]
     role: InputRole,
-    /// Whether it gathers several artifacts.
+    /// True if the input gathers several artifacts.
     #[serde(default)]
     many: bool,
 }
 
-/// What a program does with the rows of an input.
+/// Use of the rows of an input by a program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum InputRole {
@@ -123,11 +126,12 @@ struct OutputPort {
     /// The input whose rows it holds, or some of them; those of all inputs together when left out.
     #[serde(default)]
     rows_of: Option<String>,
-    /// Whether what it says of a row comes from a fit without that row, though the program has its label. A program without
-    /// labels need not say so.
+    /// True if the output for a row comes from a fit without that row, though the program has its
+    /// label. A program without labels need not say so.
     #[serde(default)]
     out_of_fold: bool,
-    /// What is said of the whole table, such as `modality` of evidence. What can be told from the inputs may be left out.
+    /// Metadata of the whole table, such as `modality` of evidence. Entries that follow from the
+    /// inputs may be left out.
     #[serde(default)]
     metadata: BTreeMap<String, String>,
     /// Of a report: what its bytes are, such as `text/html`.
@@ -196,7 +200,7 @@ impl<T: JsonSchema> JsonSchema for Declared<T> {
 
 impl StageKind for Command {
     const NAME: &'static str = "command";
-    /// 2: programs are told to use one thread, as rules are.
+    /// 2: programs are set to use one thread, as rules are.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "A program in any language, exchanging Parquet files.";
 
@@ -220,7 +224,7 @@ impl StageKind for Command {
         key.field("outputs", outputs);
         key.field("test_fold", test_fold);
         key.texts("params", params);
-        // Programs may take long: what nobody says is no reason to run one again.
+        // Programs may take long: a missing statement is no reason to run one again.
         if *join != JoinOptions::default() {
             key.field("join", join);
         }
@@ -296,7 +300,7 @@ impl Command {
     }
 }
 
-/// Whether rows of this kind stand for examples.
+/// True if rows of this kind are examples.
 fn is_per_example(kind: ArtifactKind) -> bool {
     kind.schema().is_some_and(|schema| {
         schema

@@ -1,7 +1,7 @@
 //! `expert.*`: unimodal classifiers that give evidence.
 //!
-//! What all experts share lives here: which rows they are fitted on and which they are asked about. A member of the
-//! family brings only its way to fit and predict.
+//! Shared by all experts: which rows they are fitted on and which they predict.
+//! A member of the family brings only its way to fit and predict.
 
 use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Texts};
 use fuseline_engine::kind::Problem;
@@ -30,7 +30,7 @@ pub mod onnx;
 pub mod precomputed;
 pub mod random_forest;
 
-/// How rows are weighted.
+/// Class weights of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeight {
@@ -89,7 +89,7 @@ pub(crate) fn inner_folds() -> u32 {
     4
 }
 
-/// What every expert is told.
+/// Input of every expert.
 pub(crate) struct Setup<'a> {
     pub test_fold: i32,
     pub inner_folds: u32,
@@ -99,7 +99,7 @@ pub(crate) struct Setup<'a> {
     pub exclude: &'a [String],
     pub class_weight: ClassWeight,
     pub calibration: Calibration,
-    /// What the learner gives.
+    /// Scale of the learner's output.
     pub scale: Scale,
 }
 
@@ -139,15 +139,17 @@ impl Answer {
     }
 }
 
-/// Gathers the rows that a fitted expert is asked about, so that they need no room while it is fitted.
+/// Gathers the rows that a fitted expert is asked about, so that they need no room while it is
+/// fitted.
 pub(crate) type Ask<'a> = &'a dyn Fn() -> Vec<f64>;
 
-/// What a learner says is a failure of the work, not of the data.
+/// Error of a learner: a failure of the work, not of the data.
 pub(crate) fn failed(error: impl std::error::Error) -> StageError {
     StageError::failed(error.to_string())
 }
 
-/// The leakage guard of every expert: it is fitted on the training rows of its fold, out of fold for those themselves.
+/// The leakage guard of every expert: it is fitted on the training rows of its fold, out of fold
+/// for those themselves.
 pub(crate) fn rows(flow: &mut RowFlow<'_>, test_fold: i32) {
     let fold = flow.fold("folds", test_fold.into());
     let train = Rows::train(fold);
@@ -164,12 +166,14 @@ pub(crate) fn modality(given: Option<&str>, inputs: &Inputs<'_>) -> String {
     given.or_else(|| inputs.label("modality")).unwrap_or("default").to_owned()
 }
 
-/// Fits and predicts out of fold for the training rows, and once more on all of them for the test rows.
+/// Fits and predicts out of fold for the training rows, and once more on all of them for the test
+/// rows.
 ///
-/// The inner folds are those of the sorted groups of all training rows of the cohort, so that they are the same for every
-/// modality. An example that is absent from the features gets no evidence. A calibration is fitted on out-of-fold
-/// evidence: for the test rows on that of all training rows, for an inner fold on that of the other inner folds, from
-/// experts that have not seen the inner fold either.
+/// The inner folds are those of the sorted groups of all training rows of the cohort, so that they
+/// are the same for every modality. An example that is absent from the features gets no evidence. A
+/// calibration is fitted on out-of-fold evidence: for the test rows on that of all training rows,
+/// for an inner fold on that of the other inner folds, from experts that have not seen the inner
+/// fold either.
 pub(crate) fn run(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
@@ -256,7 +260,8 @@ pub(crate) fn run(
     caution_of(outputs, &format!("of {} fits of {place}", answers.len()), shortfalls);
 
     let mut test = std::mem::take(&mut answers[0].scores);
-    // Puts what was said without some inner folds in the places of their rows, or of those among them.
+    // Puts what was said without some inner folds in the places of their rows, or of those among
+    // them.
     let put = |part: usize, evidence: &mut [f64], among: &dyn Fn(&Row) -> bool| {
         let rows = rows.train.iter().zip(evidence.chunks_exact_mut(classes));
         let asked = rows.filter(|(row, _)| parts[part].contains(&row.inner));
@@ -314,7 +319,7 @@ pub(crate) fn caution_of(
     }
 }
 
-/// What to say when only test rows have a modality.
+/// Error when only test rows have a modality.
 fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError {
     StageError::data(format!("no training example of modality {modality} in fold {test_fold}"))
         .hint(format!(
@@ -322,7 +327,8 @@ fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError
         ))
 }
 
-/// Says which examples the features seem to have under another id. That others are absent is how a modality is unavailable.
+/// Says which examples the features seem to have under another id. That others are absent is how a
+/// modality is unavailable.
 fn misspelt(
     cohort: &Cohort,
     features: &Features,
@@ -349,7 +355,7 @@ fn misspelt(
 /// A row of the cohort that the modality has too.
 struct Row {
     cohort: u32,
-    /// Where its features stand.
+    /// Row of its features.
     features: u32,
     /// The inner fold; of no meaning for a test row.
     inner: u32,
@@ -370,13 +376,13 @@ fn inner_fold(rows: &[Row]) -> Vec<u32> {
 struct Sides {
     train: Vec<Row>,
     test: Vec<Row>,
-    /// How many there are of each, whether or not the modality has them.
+    /// Number of training and of test rows, whether or not the modality has them.
     all: (usize, usize),
 }
 
 impl Sides {
-    /// `fold`: that of each row of the cohort. `found` says where the features of a row stand. Training rows are divided
-    /// into `inner_folds`, unless that is 0.
+    /// `fold`: that of each row of the cohort. `found` gives the row of the features for a row of
+    /// the cohort. Training rows are divided into `inner_folds`, unless that is 0.
     fn new(
         cohort: &Cohort,
         fold: &[i32],

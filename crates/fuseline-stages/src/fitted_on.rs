@@ -19,13 +19,15 @@ pub enum FittedOn {
     /// None of the cohort. This is a declaration: nothing checks it.
     #[default]
     External,
-    /// The training rows of the fold: its evidence of them is in-fold, and nothing may be fitted on it.
+    /// The training rows of the fold: its evidence of them is in-fold, and nothing may be fitted on
+    /// it.
     Train,
     /// Rows of the cohort in every fold: the leakage guard refuses to test on it.
     All,
-    /// The examples of a file: csv, tsv, jsonl or parquet with a column `example_id` (and `group`, where groups are to be
-    /// checked too) or with one column, or txt with one a line. The run stops when a test example or its group is among
-    /// them; training examples that are get no evidence.
+    /// The examples of a file: csv, tsv, jsonl or parquet with a column `example_id` (and `group`,
+    /// where groups are to be checked too) or with one column, or txt with one a line. The run
+    /// stops when a test example or its group is among them; training examples that are get no
+    /// evidence.
     Ids(#[schemars(extend("format" = "path"))] PathBuf),
 }
 
@@ -69,7 +71,7 @@ impl FittedOn {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     file: String,
-    /// Ids of examples; the name of a group stands for all of it.
+    /// Ids of examples; the name of a group means all of it.
     ids: BTreeSet<String>,
     groups: BTreeSet<String>,
 }
@@ -120,7 +122,7 @@ impl Seen {
         ids.iter().map(String::as_str).collect()
     }
 
-    /// Whether the model saw a row of the cohort, or its group.
+    /// True if the model saw a row of the cohort, or its group.
     pub fn has(&self, cohort: &Cohort, row: usize) -> bool {
         self.ids.contains(&cohort.example_id[row]) || self.has_group(&cohort.group[row])
     }
@@ -174,7 +176,7 @@ impl Seen {
         ))
     }
 
-    /// What is to be said of training rows that get no evidence since the model saw them.
+    /// Caution for training rows that get no evidence since the model saw them.
     pub fn left_out(&self, cohort: &Cohort, rows: &[usize], training: usize) -> String {
         format!(
             "{} of {training} training examples get no evidence, since {} has them or their groups: {}",

@@ -20,8 +20,9 @@ pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, Stag
     Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
 }
 
-/// The leakage guard of every stage that applies a model to evidence and quality. `reads_labels`: the stage reads the
-/// labels of the rows it asks about on purpose, and what it gives is marked as of a control.
+/// The leakage guard of every stage that applies a model to evidence and quality. `reads_labels`:
+/// the stage reads the labels of the rows it asks about on purpose, and its output is marked as
+/// that of a control.
 pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_labels: bool) {
     flow.apply("model", "evidence");
     flow.apply("model", "quality");
@@ -48,8 +49,8 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_la
     }
 }
 
-/// Puts the modalities into the order of the model's inputs; an error when it has other modalities or classes than it is
-/// asked about.
+/// Puts the modalities into the order of the model's inputs; an error when it has other modalities
+/// or classes than it is asked about.
 pub(crate) fn bind(model: &Model, fusable: &mut Fusable) -> Result<(), StageError> {
     let sorted = |names: &[String]| {
         let mut names = names.to_vec();

@@ -1,9 +1,11 @@
-//! The leakage guard on real rows: what the plan says by name, held against example_ids and groups while running.
+//! The leakage guard on real rows: what the plan says by name, held against example_ids and groups
+//! while running.
 
 use fuseline_artifact::{Cohort, Model};
 use fuseline_engine::{StageError, codes};
 
-/// An error when a model is asked about rows of the cohort that it was fitted on, or about their groups.
+/// An error when a model is asked about rows of the cohort that it was fitted on, or about their
+/// groups.
 pub(crate) fn not_fitted_on(
     model: &Model,
     cohort: &Cohort,
@@ -23,7 +25,8 @@ pub(crate) fn not_fitted_on(
     groups_apart(cohort, fitted, asked.iter().copied())
 }
 
-/// An error when a group stands both in a fold and outside of it. `fold`: that of each row of the cohort.
+/// An error when a group is both in a fold and outside of it. `fold`: that of each row of the
+/// cohort.
 pub(crate) fn fold_apart<F: Copy + PartialEq>(
     cohort: &Cohort,
     fold: &[F],
@@ -33,7 +36,7 @@ pub(crate) fn fold_apart<F: Copy + PartialEq>(
     groups_apart(cohort, rows(false), rows(true))
 }
 
-/// An error when a group stands on both sides of a split.
+/// An error when a group is on both sides of a split.
 fn groups_apart(
     cohort: &Cohort,
     train: impl IntoIterator<Item = usize>,

@@ -8,18 +8,18 @@ pub(crate) use mismatch::{Mismatch, Source, find_mismatch, find_variants};
 
 mod mismatch;
 
-/// As many example_ids are listed.
+/// Maximum number of listed example_ids.
 const MAX_LISTED: usize = 3;
 
 /// The least share of examples that a join keeps, unless the workflow says otherwise.
 const AT_LEAST: f64 = 0.5;
 
-/// How much of a join must hold.
+/// Options of a join: the share of examples that it must keep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JoinOptions {
-    /// The least share of examples to keep: fewer are an error, and any loss is a caution. Half of them when left out,
-    /// where examples that are absent by design do not count as lost.
+    /// The least share of examples to keep: fewer are an error, and any loss is a caution. Half of
+    /// them when left out, where examples that are absent by design do not count as lost.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     at_least: Option<f64>,
@@ -27,16 +27,16 @@ pub(crate) struct JoinOptions {
 
 /// A join that did not keep all examples.
 pub(crate) struct Loss<'t> {
-    /// What is lost, in words.
+    /// Lost examples, in words.
     pub what: String,
     /// The first examples that are.
     pub lost: Vec<&'t str>,
-    /// How many examples are kept.
+    /// Number of examples kept.
     pub kept: usize,
     /// Of how many.
     pub of: usize,
-    /// Whether examples may be absent by design, so that only those count as lost by default that seem to be there under
-    /// another spelling.
+    /// True if examples may be absent by design, so that only those count as lost by default that
+    /// seem to be there under another spelling.
     pub by_design: bool,
     /// Why ids may differ that are meant to be the same.
     pub mismatch: Option<Mismatch>,

@@ -1,8 +1,9 @@
 //! The built-in stage kinds, one file each.
 //!
-//! Knows what loading, splitting, experts, quality, fusion, the diagnostic, reports and simulations do with artifacts.
-//! Knows nothing of YAML, caches or plans: the engine calls a kind with its inputs and keeps what comes out.
-//! Start at [`kinds`]. **Invariant:** a kind reads nothing but its inputs, its options and what its key names.
+//! Knows what loading, splitting, experts, quality, fusion, the diagnostic, reports and simulations
+//! do with artifacts. Knows nothing of YAML, caches or plans: the engine calls a kind with its
+//! inputs and keeps what comes out. Start at [`kinds`]. **Invariant:** a kind reads nothing but its
+//! inputs, its options and what its key names.
 
 mod batch;
 pub mod cohort;

@@ -16,7 +16,7 @@ pub(crate) mod reading;
 pub(crate) mod table;
 mod text;
 
-/// What an option is that is on unless it is switched off.
+/// Default of an option that is on unless it is switched off.
 pub(crate) fn yes() -> bool {
     true
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// What the first group matches, if the expression matches and the group took part.
+    /// Text matched by the first group, if the expression matches and the group took part.
     pub fn first_group<'t>(&self, text: &'t str) -> Option<&'t str> {
         Some(self.0.captures(text)?.get(1)?.as_str())
     }
@@ -28,7 +28,8 @@ impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         let regex = Regex::new(&text).map_err(|error| {
-            // The last line of the message says what is wrong; the lines before draw the expression.
+            // The last line of the message says what is wrong; the lines before draw the
+            // expression.
             let message = error.to_string();
             let reason = message.lines().last().unwrap_or(&message).trim_start_matches("error: ");
             de::Error::custom(format!("the pattern does not compile: {reason}"))
@@ -72,7 +73,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// Whether it is taken by its place.
+    /// True if it is taken by its place.
     pub(crate) fn is_place(&self) -> bool {
         matches!(self, Self::Place(_))
     }

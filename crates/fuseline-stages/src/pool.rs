@@ -14,12 +14,12 @@ pub(crate) struct Pooled {
     pub clean: f64,
     /// Under Broken-Q, one value a permutation.
     pub broken: Vec<f64>,
-    /// How quality was broken.
+    /// Permutation scheme of quality.
     pub scheme: String,
-    /// Whether the rule declares that it reads quality, where all parts tell.
+    /// True if the rule declares that it reads quality; none unless all parts state it.
     pub reads_quality: Option<bool>,
-    /// How many examples' quality a permutation changed on average, and how many a joint one would have, where all parts
-    /// tell.
+    /// Number of examples whose quality a permutation changed on average, and that a joint one
+    /// would have, where all parts tell.
     pub moved: Option<Moved>,
 }
 
@@ -37,7 +37,8 @@ impl Counts {
 }
 
 impl Pooled {
-    /// Adds up the counts of all parts. Permutation j of one fold belongs to permutation j of every other.
+    /// Adds up the counts of all parts. Permutation j of one fold belongs to permutation j of every
+    /// other.
     pub fn of<'p>(parts: impl IntoIterator<Item = &'p Permutations>) -> Result<Self, StageError> {
         let mut parts = parts.into_iter().peekable();
         let Some(first) = parts.peek().copied() else {

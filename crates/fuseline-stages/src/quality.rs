@@ -76,7 +76,7 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
     }
 }
 
-/// Whether a finding is one of a control, as far as the plan knows.
+/// True if a finding is one of a control, as far as the plan tells.
 pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
     let controls = [
         aligned::Aligned::NAME,
@@ -87,13 +87,13 @@ pub(crate) fn is_control(finding: PlannedAction<'_>) -> bool {
     finding.inputs("quality").any(|quality| controls.contains(&quality.kind_name()))
 }
 
-/// What every member says of itself.
+/// Metadata of every member.
 pub(crate) struct Source {
     /// The last part of the kind's name.
     pub name: &'static str,
-    /// Whether this is a condition to study or a control.
+    /// Control: condition of the study, positive or negative control.
     pub control: Control,
-    /// Whether quality is a function of the evidence alone: a plain permutation then makes pairs
+    /// True if quality is a function of the evidence alone: a plain permutation then makes pairs
     /// that cannot occur.
     pub evidence_derived: bool,
 }
@@ -211,7 +211,7 @@ pub(crate) fn each_row(evidence: &Evidence) -> std::slice::ChunksExact<'_, f64> 
     evidence.probabilities.chunks_exact(evidence.classes.len())
 }
 
-/// The row of the features in which each row of evidence stands.
+/// The row of the features for each row of evidence.
 pub(crate) fn raw_rows(evidence: &Evidence, features: &Features) -> Result<Vec<usize>, StageError> {
     rows_among(evidence, &features.example_id, "features").map_err(|error| match error.hint {
         Some(_) => error,
@@ -235,24 +235,24 @@ pub(crate) fn noise<'e>(
     })
 }
 
-/// A positive control: what it knows of each row, times `alpha`, plus normal noise of sd 0.25.
+/// A positive control: the known value of each row, times `alpha`, plus normal noise of sd 0.25.
 struct PositiveControl<'o> {
     /// Its name without the family.
     name: &'static str,
     /// The name of its stage kind, which its noise is drawn under.
     kind: &'static str,
     alpha: f64,
-    /// The modalities that it knows something of; all of them when there are none.
+    /// The modalities whose quality carries it; all of them when none are named.
     modalities: Option<&'o [String]>,
     draw: u32,
 }
 
-/// How much noise covers what a positive control knows.
+/// Noise added to a positive control.
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
     /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
-    /// of its label, of so many classes.
+    /// of its label, of `classes` classes.
     fn put(
         &self,
         inputs: &Inputs<'_>,

@@ -1,4 +1,4 @@
-//! `report.*`: findings for people.
+//! `report.*`: findings in reports.
 
 mod curves;
 pub mod figure;

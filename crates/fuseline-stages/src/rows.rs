@@ -9,7 +9,7 @@ use fuseline_engine::StageError;
 
 use crate::join::{Source, find_mismatch};
 
-/// Finds examples among others that stand in much the same order: first right behind the one found before.
+/// Finds examples among others in a similar order: it looks right behind the last one found first.
 pub(crate) struct Finder<'a> {
     ids: &'a Texts,
     next: usize,
@@ -23,7 +23,7 @@ impl<'a> Finder<'a> {
         Self { ids, next: 0, order: OnceCell::new() }
     }
 
-    /// Where an example stands.
+    /// Row of an example.
     pub fn find(&mut self, id: &str) -> Option<usize> {
         let row = match self.ids.get(self.next) {
             Some(next) if next == id => self.next,
@@ -61,12 +61,12 @@ pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, S
     fold.collect()
 }
 
-/// The row of the cohort in which each row of evidence stands.
+/// The row of the cohort for each row of evidence.
 pub(crate) fn cohort_rows(evidence: &Evidence, cohort: &Cohort) -> Result<Vec<usize>, StageError> {
     rows_among(evidence, &cohort.example_id, "cohort")
 }
 
-/// The row in which each row of evidence stands among the examples of what `of` names.
+/// The row of each row of evidence among the examples of what `of` names.
 pub(crate) fn rows_among(
     evidence: &Evidence,
     ids: &Texts,
@@ -77,7 +77,7 @@ pub(crate) fn rows_among(
     rows.ok_or_else(|| not_among(evidence, ids, of))
 }
 
-/// What to say when evidence has examples that others are to have too.
+/// Error when evidence has examples that others should have and lack.
 fn not_among(evidence: &Evidence, ids: &Texts, of: &str) -> StageError {
     let (lost, unused) = (absent(&evidence.example_id, ids), absent(ids, &evidence.example_id));
     let sources = [Source::new("the evidence", lost.iter().copied()), Source::new(of, unused)];
@@ -118,7 +118,7 @@ impl Matrix {
         Ok(Self { columns: wanted.map(|(_, column)| column.clone()).collect() })
     }
 
-    /// How many columns.
+    /// Number of columns.
     pub fn width(&self) -> usize {
         self.columns.len()
     }
@@ -142,7 +142,7 @@ impl Matrix {
     }
 }
 
-/// What to say when features lack a column.
+/// Error when features lack a column.
 pub(crate) fn no_column(features: &Features, wanted: &str) -> StageError {
     let names = features.columns.iter().map(|(name, _)| name.as_str());
     let hint = match crate::pattern::closest(wanted, names.clone()) {

@@ -18,7 +18,7 @@ pub mod stratified_group_kfold;
 /// The fold of an example that no fold tests: a training example in each of them.
 pub(crate) const NEVER_TESTED: i32 = -1;
 
-/// What becomes of a fold that tests examples of one class alone.
+/// Treatment of a fold that tests examples of one class alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OneClass {
@@ -44,8 +44,8 @@ fn rows(flow: &mut RowFlow<'_>) {
 
 /// Gives the folds of a cohort. `fold`: that of each of its rows.
 ///
-/// Errors when a fold leaves a class without a training example, or tests one class alone where that is not allowed. A
-/// fold that lacks a class is a caution.
+/// Errors when a fold leaves a class without a training example, or tests one class alone where
+/// that is not allowed. A fold that lacks a class is a caution.
 fn put(
     outputs: &mut Outputs,
     cohort: Cohort,
@@ -126,7 +126,7 @@ fn one_class_error(what: &str) -> StageError {
     )
 }
 
-/// What to say when there are fewer groups than folds.
+/// Error when there are fewer groups than folds.
 fn too_few_groups(folds: u32, groups: usize) -> StageError {
     let empty = match (groups, folds as usize - 1) {
         (first, last) if first == last => format!("fold {first}"),
@@ -167,8 +167,9 @@ pub(crate) fn some_tested(test_fold: i32, fold: &[i32]) -> Result<(), StageError
         .hint(hint))
 }
 
-/// Reports stages that test in folds that a split does not make, or in the same one at every point; and folds that none
-/// tests. `folds`: how many the split makes, and the option that says so, where that is known.
+/// Reports stages that test in folds that a split does not make, or in the same one at every point;
+/// and folds that none tests. `folds`: how many the split makes, and the option that says so, where
+/// that is known.
 fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     let Some(split) = site.first() else { return };
     let own: BTreeSet<_> = site.actions().map(|action| action.id()).collect();
@@ -238,7 +239,7 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     }
 }
 
-/// The axis on which an action stands at the fold that it tests.
+/// The axis whose label is the fold that an action tests.
 fn axis_of<'p>((reader, fold): &(PlannedAction<'p>, i64)) -> Option<&'p str> {
     let label = fold.to_string();
     reader.point().find(|(_, at)| *at == label).map(|(axis, _)| axis)
@@ -274,8 +275,8 @@ fn numbered(what: &str, numbers: &BTreeSet<i64>) -> String {
     format!("{what}{plural} {}", shown.join(", "))
 }
 
-/// The fold of each row: groups sorted by code point, the group of rank r in fold r mod `folds`. `reorder` may put the
-/// ranks in another order first.
+/// The fold of each row: groups sorted by code point, the group of rank r in fold r mod `folds`.
+/// `reorder` may put the ranks in another order first.
 ///
 /// Errors with the number of groups when there are fewer of them than folds.
 pub(crate) fn fold_by_rank(

@@ -1,9 +1,9 @@
-//! The flag by which a run is stopped, as plugins are told of it.
+//! The flag by which a run is stopped, for plugins.
 
 use fuseline_engine::Inputs;
 use fuseline_host::StopSignal;
 
-/// What a plugin asks to learn whether the run is to stop.
+/// Signal by which a plugin learns that the run is to stop.
 pub(crate) fn signal(inputs: &Inputs<'_>) -> StopSignal {
     inputs.stop_flag().cloned().map_or_else(StopSignal::new, StopSignal::from)
 }

@@ -1,4 +1,4 @@
-//! What the tests of stage kinds share: small artifacts, and running a kind on artifacts in memory.
+//! Shared by the tests of stage kinds: small artifacts, and running a kind on artifacts in memory.
 
 use fuseline_artifact::{Cohort, Evidence, Quality};
 use fuseline_engine::services::FileDigests;
@@ -6,7 +6,7 @@ use fuseline_engine::{Inputs, InputsBuilder, Kind, Outputs, Services, StageError
 use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::Value;
 
-/// Services that know the fusion rules beside the test's own executable.
+/// Services with the fusion rules in the folder of the test's executable.
 pub(crate) fn services() -> Services {
     let executable = std::env::current_exe().unwrap();
     Services {

@@ -6,7 +6,8 @@ use super::*;
 
 const SPLIT: ActionId = 3;
 
-/// Options that a stage of each kind needs, and no others; kinds of one family share what they need.
+/// Options that a stage of each kind needs, and no others; kinds of one family share what they
+/// need.
 fn options(kind: &str) -> Value {
     let (family, _) = kind.split_once('.').unwrap_or((kind, ""));
     match kind {
@@ -130,7 +131,8 @@ fn every_kind_says_what_it_does_with_the_rows_of_each_input_and_what_each_output
 
 #[test]
 fn no_kind_takes_a_leak_for_what_it_learns_from() {
-    // Whatever a kind fits on: what arrives there in-fold, or shaped by its own test rows, is refused.
+    // Whatever a kind fits on: what arrives there in-fold, or shaped by its own test rows, is
+    // refused.
     let fold = Fold { split: SPLIT, fold: 0 };
     let leaking =
         RowState { in_fold: true, ..RowState::unshaped(Rows::train(fold)) }.taught(&Rows::all());

@@ -1,7 +1,8 @@
-//! What the plan knows of what will arrive at a stage: its modality, the examples that it tests, the findings behind it.
+//! Facts of the plan about the inputs of a stage: its modality, the examples that it tests,
+//! the findings behind it.
 //!
-//! Nothing here reads an artifact. Where only the run can tell, such as behind a program, the answer is `None`, and what
-//! would have to be known is not checked.
+//! Nothing here reads an artifact. Where only the run can tell, such as behind a program, the
+//! answer is `None`, and what would have to be known is not checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use crate::fusion::load::Load;
 use crate::intervene::outage::Outage;
 use crate::pattern::closest;
 
-/// Whether an action makes evidence.
+/// True if an action makes evidence.
 pub(crate) fn is_expert(action: PlannedAction<'_>) -> bool {
     action.kind_name().starts_with("expert.")
 }
@@ -89,7 +90,7 @@ pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Strin
     }
 }
 
-/// What to do about a name that is not among those that there are.
+/// Hint for an unknown name.
 pub(crate) fn hint_at<S: AsRef<str>>(wanted: &str, known: &[S], what: &str) -> String {
     let known = || known.iter().map(AsRef::as_ref);
     match closest(wanted, known()) {
@@ -99,7 +100,7 @@ pub(crate) fn hint_at<S: AsRef<str>>(wanted: &str, known: &[S], what: &str) -> S
     }
 }
 
-/// Whether an axis is one of folds, by its name.
+/// True if an axis is one of folds, by its name.
 pub(crate) fn is_fold_axis(name: &str) -> bool {
     name.to_ascii_lowercase().contains("fold")
 }
@@ -132,7 +133,7 @@ pub(crate) fn check_modality_names(site: &mut PlanSite<'_>, option: &str, names:
     }
 }
 
-/// Reports axes that would stand in a table beside a column of the same name.
+/// Reports axes that have the name of a column of the same table.
 pub(crate) fn check_axis_names<'c>(
     site: &mut PlanSite<'_>,
     axes: &[&str],
@@ -149,7 +150,8 @@ pub(crate) fn check_axis_names<'c>(
     }
 }
 
-/// Reports the first input at which several tests of the same examples arrive, where one test of each is pooled.
+/// Reports the first input at which several tests of the same examples arrive, where one test of
+/// each is pooled.
 pub(crate) fn check_pooled(site: &mut PlanSite<'_>, ports: &[&str]) {
     for port in ports {
         let of_modalities = ["evidence", "quality"].contains(port);
@@ -169,8 +171,8 @@ pub(crate) fn check_pooled(site: &mut PlanSite<'_>, ports: &[&str]) {
     }
 }
 
-/// The mistake that two actions arrive that test the same examples; none where the expert's `test_fold` is constant, which is
-/// said of it.
+/// The mistake that two actions arrive that test the same examples; none where the expert's
+/// `test_fold` is constant, which is said of it.
 fn tested_twice(
     action: PlannedAction<'_>,
     port: &str,
@@ -224,8 +226,9 @@ fn expert(action: PlannedAction<'_>) -> Option<PlannedAction<'_>> {
     }
 }
 
-/// Reports evidence and quality that cannot be fused: a modality that comes twice, one that comes without the other, or
-/// others than the model was fitted on. Where that comes of a leak, such as of folds that arrive together, the leak is said.
+/// Reports evidence and quality that cannot be fused: a modality that comes twice, one that comes
+/// without the other, or others than the model was fitted on. Where that comes of a leak, such as
+/// of folds that arrive together, the leak is said.
 pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
     for action in site.distinct(&["evidence", "quality"]) {
         let (Some(evidence), Some(quality)) =

@@ -80,7 +80,7 @@ impl Row {
         })
     }
 
-    /// The row of an action of a run that goes on. `at`: where its note stands.
+    /// The row of an action of a running run. `at`: offset of the line of its note in the log.
     pub fn started(
         run: &str,
         log: &EventLog,

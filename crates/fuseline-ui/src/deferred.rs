@@ -1,19 +1,20 @@
-//! Results of slow readings: made on threads of their own, waited for a moment, and kept for a while.
+//! Results of slow readings: made on threads of their own, waited for a moment, and kept for a
+//! while.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// How long a page waits before it says that it has to.
+/// Time that a page waits for a result before it is sent as pending.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// How long a failure is kept: it may pass.
+/// Lifetime of a cached failure, which may be transient.
 const FAILURE_LASTS: Duration = Duration::from_secs(2);
 
-/// What a reading gives: a value, or what is wrong in words.
+/// Result of a reading: a value, or an error in words.
 pub type Reading<V> = Result<Arc<V>, String>;
 
-/// Results by what was asked, the latest few of them.
+/// The latest few results, by key.
 pub struct Deferred<K, V> {
     slots: Mutex<Vec<Slot<K, V>>>,
     capacity: usize,
@@ -28,12 +29,12 @@ struct Slot<K, V> {
 }
 
 impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
-    /// Keeps so many results, each as long as it `lasts`.
+    /// Keeps up to `capacity` results, each for the time that `lasts` gives.
     pub fn new(capacity: usize, lasts: Duration) -> Self {
         Self { slots: Mutex::default(), capacity, lasts }
     }
 
-    /// The result, or none while it is being made. `make` runs only when nobody has asked before.
+    /// The result, or none while it is being made. `make` runs only on the first request.
     pub async fn get(
         &self,
         key: &K,
@@ -76,7 +77,7 @@ impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
 impl<K, V> Slot<K, V> {
     fn is_fresh(&self, lasts: Duration) -> bool {
         let lasts = match &*self.result.borrow() {
-            // What is being made stays until it is there, unless nobody makes it any more.
+            // A pending result stays until it is there, unless its thread has ended.
             None => return self.result.has_changed().is_ok(),
             Some(Ok(_)) => lasts,
             Some(Err(_)) => FAILURE_LASTS,

@@ -1,7 +1,9 @@
-//! The event log of a run, followed while it grows: counts by stage, what is in flight, what failed.
+//! The event log of a run, followed while it grows: counts by stage, what is in flight, what
+//! failed.
 //!
-//! A log may have gigabytes. Nobody holds its lines: of an action there are its stage, its state, its time, and where in
-//! the log it began. **Invariant:** a line is read when it is whole, and once.
+//! A log may have gigabytes. Its lines are not kept in memory: of an action only its stage, state,
+//! time, and the offset of its start in the log. **Invariant:** a line is read when it is complete,
+//! and once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use serde::Deserialize;
 
 /// Bytes that are read at once.
 const PART: usize = 1 << 20;
-/// A line that is longer is no line of ours.
+/// A longer line is not one that fuseline wrote.
 const LONGEST_LINE: usize = 1 << 24;
 
 /// One line of a log.
@@ -47,12 +49,12 @@ pub struct Line<'l> {
     /// Why an action failed.
     #[serde(borrow)]
     pub message: Cow<'l, str>,
-    /// How the run ended.
+    /// Final status of the run.
     #[serde(borrow)]
     pub status: Cow<'l, str>,
-    /// How many actions.
+    /// Number of actions.
     pub actions: usize,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
@@ -73,9 +75,9 @@ pub enum Started {
 /// An action that was started.
 #[derive(Debug, Clone, Copy)]
 pub struct StartedAction {
-    /// Where in the log the line begins that says so.
+    /// Byte offset of its line in the log.
     pub offset: u64,
-    /// How long it took, when it has ended; before, when it began, both in seconds.
+    /// Duration once it has ended; until then its start; both in seconds.
     pub seconds: f32,
     /// Its stage, by its place on the first line.
     pub stage: u16,
@@ -83,7 +85,7 @@ pub struct StartedAction {
     pub state: Started,
 }
 
-/// How far the actions of a stage are.
+/// Progress of the actions of a stage.
 #[derive(Debug, Clone, Default)]
 pub struct StageProgress {
     /// Its name.
@@ -109,7 +111,7 @@ pub struct StageProgress {
 pub struct Failure {
     /// Number among [`EventLog::started`].
     pub number: u32,
-    /// Where the line begins.
+    /// Byte offset of the line.
     pub offset: u64,
 }
 
@@ -132,11 +134,11 @@ pub struct EventLog {
     pub failures: Vec<Failure>,
     /// Milliseconds of the last line.
     pub milliseconds: u64,
-    /// How the run ended, and after how many seconds.
+    /// Final status of the run, and its duration in seconds.
     pub end: Option<(String, f64)>,
     /// Why the log cannot be read on.
     pub problem: Option<String>,
-    /// Lines that are none of ours.
+    /// Lines that fuseline did not write.
     pub unreadable: usize,
 }
 
@@ -161,7 +163,7 @@ impl EventLog {
         }))
     }
 
-    /// Reads on for at most so long. Whether the end of the log was reached.
+    /// Reads on for at most the time `most`. Returns true if the end of the log was reached.
     pub fn read_on(&mut self, most: Duration) -> Result<bool, String> {
         let begun = Instant::now();
         let mut part = vec![0; PART];
@@ -326,8 +328,8 @@ impl EventLog {
         Some(number)
     }
 
-    /// Seconds until the end, if what is left takes as long as what was executed and as much is done at once; none
-    /// before anything was.
+    /// Seconds until the end, if what is left takes as long as what was executed and as much is
+    /// done at once; none before anything was.
     pub fn seconds_left(&self) -> Option<f64> {
         let executed: usize = self.stages.iter().map(|stage| stage.done).sum();
         let busy: f64 = self.stages.iter().map(|stage| stage.busy).sum();

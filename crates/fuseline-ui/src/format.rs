@@ -1,4 +1,4 @@
-//! Numbers, times and texts for people.
+//! Format of numbers, times and texts for pages.
 
 use fuseline::visible;
 
@@ -38,7 +38,7 @@ pub fn count(number: usize) -> String {
     text
 }
 
-/// So many of something: `1 action`, `3 actions`.
+/// A count with its noun: `1 action`, `3 actions`.
 pub fn counted(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", count(number))
@@ -61,7 +61,8 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A text of data: what does something to a display is shown by its number, and what is long is cut.
+/// A text of data: what does something to a display is shown by its number, and what is long is
+/// cut.
 pub fn cut(text: &str, most: usize) -> String {
     let shown = visible(text);
     match shown.char_indices().nth(most) {

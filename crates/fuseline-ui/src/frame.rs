@@ -16,11 +16,11 @@ pub struct Page {
     renewal: Option<Renewal>,
 }
 
-/// How a page is kept up to date.
+/// Update mechanism of a page.
 enum Renewal {
     /// Events from an address say when.
     Events(String),
-    /// It is not whole yet, and asks again at once.
+    /// It is incomplete, and reloads at once.
     Soon,
 }
 
@@ -61,7 +61,7 @@ impl Page {
         self
     }
 
-    /// Says that something is still being read; the page asks again by itself.
+    /// States that something is still being read; the page reloads by itself.
     pub fn waits(mut self, words: &str) -> Self {
         self.renewal = Some(Renewal::Soon);
         self.child(element("p").class("waiting").text(words))
@@ -243,7 +243,7 @@ pub fn state(name: &str) -> Element {
     element("span").class(format!("state {tone}")).text(visible(name))
 }
 
-/// Links to the pages of a long list. `address` ends where the number of the page is to stand.
+/// Links to the pages of a long list. `address` ends before the number of the page.
 pub fn pager(address: &str, page: usize, pages: usize) -> Option<Element> {
     if pages < 2 {
         return None;

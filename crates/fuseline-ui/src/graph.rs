@@ -1,7 +1,8 @@
 //! The stages of a run as a drawing: each after what it reads, with how far its actions are.
 //!
-//! Stages stand in layers from left to right. What a stage gives passes the layers before its last reader in a lane of
-//! its own, so that it runs between the boxes and not behind them, and not once for every reader.
+//! Stages are in layers from left to right. The output of a stage passes the layers before its last
+//! reader in a lane of its own, so that it runs between the boxes and not behind them, and not once
+//! for every reader.
 
 use fuseline::RunGraph;
 use fuseline_report::markup::{Element, element};
@@ -22,7 +23,7 @@ const MOST_STAGES: usize = 80;
 #[derive(Clone, Copy, PartialEq)]
 enum Node {
     Stage(usize),
-    /// What a stage gives on its way to later layers.
+    /// Pass-through of a stage's output to later layers.
     Pass(usize),
 }
 
@@ -120,7 +121,7 @@ fn arrange(stages: usize, edges: &[(usize, usize)]) -> Vec<Vec<Node>> {
     layers
 }
 
-/// Whether an edge leads from a node to one in the next layer.
+/// True if an edge leads from a node to one in the next layer.
 fn is_linked(before: &Node, after: &Node, edges: &[(usize, usize)]) -> bool {
     match (before, after) {
         (Node::Stage(a), Node::Stage(b)) => edges.contains(&(*a, *b)),

@@ -1,4 +1,4 @@
-//! Who may ask, and what a browser may do with an answer.
+//! Access control of requests, and security headers of answers.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,7 +12,8 @@ use crate::frame;
 
 /// Bytes of a token.
 const TOKEN_BYTES: usize = 16;
-/// What every page may load: its own style, script and events, and nothing from elsewhere.
+/// Content security policy of every page: its own style, script and events, and nothing from
+/// elsewhere.
 pub const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                           connect-src 'self'; frame-src 'self'; form-action 'self'; \
                           base-uri 'none'; frame-ancestors 'none'";
@@ -48,7 +49,8 @@ impl Guard {
                 "Nothing can be changed here: only GET and HEAD are answered.",
             );
         }
-        // A page of another site may have its name point to this machine; its own name stays in these.
+        // A page of another site may have its name point to this machine; its own name stays in
+        // these.
         let mut hosts = headers.get_all(header::HOST).iter();
         let host =
             hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
@@ -88,7 +90,7 @@ impl Guard {
 
 enum Judgement {
     Pass,
-    /// The token stands in the address.
+    /// The token is in the address.
     Welcome,
     Refuse(StatusCode, &'static str),
 }
@@ -121,8 +123,8 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
     response
 }
 
-/// Sets the cookie and goes on to the first page. Not by a redirect: after a click on the address in another site's page a
-/// browser would hold a strict cookie back.
+/// Sets the cookie and goes on to the first page. Not by a redirect: after a click on the address
+/// in another site's page a browser would hold a strict cookie back.
 fn welcome(guard: &Guard) -> Response {
     let mut response = frame::response(StatusCode::OK, frame::welcome());
     if let Ok(cookie) = HeaderValue::from_str(&guard.set_cookie()) {

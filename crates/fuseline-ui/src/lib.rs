@@ -1,10 +1,12 @@
 //! Runs, artifacts and reports of a cache as pages in a browser.
 //!
-//! Knows how to show what a cache holds. Knows no workflow and no terminal, and prints nothing. Start at [`Server`].
-//! **Invariant:** nothing is written, nobody else is asked, and who does not hold the token gets nothing.
+//! Knows how to show what a cache holds. Knows no workflow and no terminal, and prints nothing.
+//! Start at [`Server`]. **Invariant:** nothing is written, no other server is contacted, and
+//! nothing is served without the token.
 //!
-//! Every page is whole without scripts. What may take long is read on threads of its own (`deferred.rs`): a page that
-//! would have to wait says so and asks again, so that none takes longer than a tenth of a second.
+//! Every page is whole without scripts. What may take long is read on threads of its own
+//! (`deferred.rs`): a page that would have to wait says so and asks again, so that none takes
+//! longer than a tenth of a second.
 
 mod action_list;
 mod deferred;

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::frame;
 use crate::server::App;
 
-/// How often the log is looked at.
+/// Interval at which the log is polled.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Since when events are wanted.
@@ -26,7 +26,8 @@ pub struct Since {
     from: u64,
 }
 
-/// Server-sent events of a run: `change` when its log has grown, `end` when the run has ended, and nothing after it.
+/// Server-sent events of a run: `change` when its log has grown, `end` when the run has ended, and
+/// nothing after it.
 pub async fn events(
     State(app): State<Arc<App>>,
     Path(run): Path<String>,

@@ -1,7 +1,8 @@
-//! The manifest of a run that has ended, without its actions in memory: where in the file each of them is.
+//! The manifest of a run that has ended, without its actions in memory: where in the file each of
+//! them is.
 //!
-//! A run of 100,000 actions has a manifest of tens of megabytes. It is read once; of an action its stage, its state and
-//! its place stay, and the rest is read again for the page that shows it.
+//! A run of 100,000 actions has a manifest of tens of megabytes. It is read once; of an action its
+//! stage, its state and its place stay, and the rest is read again for the page that shows it.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,7 +18,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// A manifest of more bytes is not read.
 const MOST_BYTES: u64 = 1 << 30;
-/// Bytes in which what a list says of a run stands.
+/// Leading bytes of a manifest that hold the summary of a run.
 const HEAD_BYTES: u64 = 1 << 16;
 
 /// The last state of an action.
@@ -142,7 +143,7 @@ impl ManifestIndex {
         of_stage.map(|entry| f64::from(entry.seconds)).sum()
     }
 
-    /// How many actions there are.
+    /// Number of actions.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -192,8 +193,8 @@ struct List {
     items: Vec<Range<usize>>,
 }
 
-/// The places of the items of a list that stands in the outermost object under a name. What it finds is JSON only if the
-/// text is.
+/// The places of the items of a list in the outermost object under a name. They are JSON only if
+/// the text is.
 fn top_level_list(text: &[u8], name: &[u8]) -> Option<List> {
     let (mut depth, mut at) = (0_usize, 0);
     let (mut last_string, mut list): (&[u8], Option<List>) = (&[], None);
@@ -242,7 +243,7 @@ fn top_level_list(text: &[u8], name: &[u8]) -> Option<List> {
     list.filter(|list| !list.range.is_empty())
 }
 
-/// Where a string that begins with a quote ends.
+/// End of a string that begins with a quote.
 fn string_end(text: &[u8], begin: usize) -> Option<usize> {
     let mut at = begin + 1;
     loop {
@@ -254,25 +255,25 @@ fn string_end(text: &[u8], begin: usize) -> Option<usize> {
     }
 }
 
-/// What a list of runs says of one.
+/// Summary of a run in a list of runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// The form of the manifest.
     pub format: u64,
     /// The workflow's name.
     pub workflow: String,
-    /// How it ended.
+    /// Final status.
     pub status: String,
     /// Seconds since 1970.
     pub started_at: u64,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
     /// Numbers of actions by state, where they are written down.
     pub counts: Option<fuseline_engine::ActionCounts>,
 }
 
 impl Summary {
-    /// Reads what stands at the beginning of a run's manifest, and no more; none when it has none, or no such beginning.
+    /// Reads only the beginning of a run's manifest; none when it has none, or no such beginning.
     pub fn read(cache: &Cache, run: &str) -> Result<Option<Self>, String> {
         let file = cache.open_run_file(run, MANIFEST_FILE).map_err(|error| error.with_cause())?;
         let Some(file) = file else { return Ok(None) };

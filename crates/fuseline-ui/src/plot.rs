@@ -36,7 +36,7 @@ pub fn histogram(counts: &[usize], low: f64, high: f64) -> Element {
 
 /// One row of a comparison: its name, and of each run a gap with its interval, where it has one.
 pub struct GapRow {
-    /// What the row is about.
+    /// Name of the row.
     pub name: String,
     /// Gap, lower and upper end of its interval, as shares.
     pub gaps: Vec<Option<(f64, f64, f64)>>,

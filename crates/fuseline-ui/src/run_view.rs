@@ -14,11 +14,11 @@ use crate::frame;
 use crate::manifest_index::{Ended, ManifestIndex};
 use crate::server::App;
 
-/// How many logs are followed at once.
+/// Maximum number of logs followed at once.
 const MOST_LOGS: usize = 2;
-/// How long a page reads in a log.
+/// Time that a page may read in a log.
 const PATIENCE: Duration = Duration::from_millis(30);
-/// How long a thread holds a log that it catches up with.
+/// Time that a thread holds the lock of a log that it catches up with.
 const TURN: Duration = Duration::from_millis(10);
 
 /// A log that is followed.
@@ -31,9 +31,9 @@ pub struct FollowedLog {
 /// A log that pages look at while a thread reads on.
 pub struct SharedLog {
     log: Mutex<EventLog>,
-    /// Pages that want it now: they go before the thread.
+    /// Number of pages that wait for it: they take precedence over the thread.
     wanted: AtomicUsize,
-    /// Whether a thread reads on.
+    /// True if a thread reads on.
     is_read: AtomicBool,
 }
 
@@ -82,9 +82,9 @@ pub enum RunView {
     Open {
         /// Its log, as far as it was read.
         log: Arc<SharedLog>,
-        /// Whether all of the log was read.
+        /// True if all of the log was read.
         whole: bool,
-        /// Whether its process is alive.
+        /// True if its process is alive.
         alive: bool,
     },
 }
@@ -98,12 +98,12 @@ pub enum NoView {
 }
 
 impl App {
-    /// Whether the cache keeps a run of this name.
+    /// True if the cache keeps a run of this name.
     pub fn has_run(&self, run: &str) -> bool {
         self.cache.runs().is_ok_and(|runs| runs.iter().any(|known| known == run))
     }
 
-    /// Whether a run has a manifest.
+    /// True if a run has a manifest.
     pub fn has_manifest(&self, run: &str) -> bool {
         self.cache.open_run_file(run, MANIFEST_FILE).is_ok_and(|file| file.is_some())
     }
@@ -191,7 +191,7 @@ impl NoView {
     }
 }
 
-/// How far the stages of a run that has ended came.
+/// Progress of the stages of a run that has ended.
 pub fn ended_stages(index: &ManifestIndex) -> Vec<StageProgress> {
     let stages = index
         .head

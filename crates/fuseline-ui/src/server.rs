@@ -23,15 +23,15 @@ use crate::pages::{action, artifact, cache, compare, run, runs};
 use crate::run_view::FollowedLog;
 use crate::summary::TableView;
 
-/// How often the server looks whether it is to stop.
+/// Interval at which the server checks if it should stop.
 const STOP_EVERY: Duration = Duration::from_millis(50);
-/// What cannot change is kept so long after it was read.
+/// Cache lifetime of immutable data after it was read.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// What is wrong with a server.
+/// Error of a server.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// Nobody can listen at the port.
+    /// Listening at the port failed.
     #[error("cannot listen at port {port} of this machine: {source}")]
     Port {
         /// The port.
@@ -47,14 +47,14 @@ pub enum ServerError {
     Serve(#[from] io::Error),
 }
 
-/// A server of the pages of one cache, for this machine and who holds its token.
+/// A server of the pages of one cache, for this machine and holders of its token.
 pub struct Server {
     listener: TcpListener,
     guard: Arc<Guard>,
     app: Arc<App>,
 }
 
-/// What the pages are made of.
+/// Shared state of the pages.
 pub struct App {
     pub cache: Arc<Cache>,
     pub manifests: Deferred<String, ManifestIndex>,

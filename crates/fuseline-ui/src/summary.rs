@@ -7,15 +7,15 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use fuseline::{FirstRows, Table};
 
-/// As many rows are read at most.
+/// Maximum number of rows read.
 pub const MOST_ROWS: usize = 100_000;
-/// As many columns are read at most; a list is one.
+/// Maximum number of columns read; a list is one.
 pub const MOST_COLUMNS: usize = 60;
 /// Bars of a histogram at most.
 const BARS: usize = 20;
-/// As many different texts are told apart.
+/// Maximum number of different texts counted.
 const MOST_TEXTS: usize = 10_000;
-/// As many bytes of cells are read at most, about.
+/// Approximate maximum of bytes of cells read.
 const MOST_CELLS: usize = 4_000_000;
 
 /// A table as far as it is shown.
@@ -32,15 +32,16 @@ pub struct ColumnSummary {
     pub name: String,
     /// Values that are missing.
     pub missing: usize,
-    /// What the others are.
+    /// Summary of the other values.
     pub values: Values,
 }
 
-/// What the values of a column are.
+/// Summary of the values of a column.
 pub enum Values {
     /// Numbers. None when there is none that is finite.
     Numbers(Option<Numbers>),
-    /// Texts: how many different ones, and the most frequent with their counts. `None` when there are too many.
+    /// Texts: how many different ones, and the most frequent with their counts. `None` when there
+    /// are too many.
     Texts(Option<(usize, Vec<(String, usize)>)>),
     /// Truth values: how many are true, and how many there are.
     Truths(usize, usize),

@@ -1,4 +1,4 @@
-//! How well quality predicts that its expert is right.
+//! Figure of how well quality predicts its expert's correctness.
 
 use super::FigureSet;
 use super::canvas::{
@@ -10,7 +10,8 @@ use crate::palette;
 
 const WIDTH: f64 = 640.0;
 
-/// AUROC by quality and modality; the rule plays no part in it, so axes along which nothing changes are dropped.
+/// AUROC by quality and modality; the rule plays no part in it, so axes along which nothing changes
+/// are dropped.
 pub fn alignments(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Alignment",

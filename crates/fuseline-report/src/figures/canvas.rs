@@ -1,4 +1,4 @@
-//! What every figure is drawn with.
+//! Drawing primitives of every figure.
 
 use crate::data::Control;
 use crate::markup::{Element, element, number};
@@ -9,9 +9,9 @@ use crate::palette;
 pub struct Figure {
     /// Name, unique in the report; also that of its file.
     pub name: String,
-    /// What it shows.
+    /// Title of the figure.
     pub title: String,
-    /// What there is to see, for who does not see it.
+    /// Text description, for those who cannot see the figure.
     pub description: String,
     /// Width in pixels at 100 %.
     pub width: f64,
@@ -33,7 +33,8 @@ impl Figure {
             .children(self.shapes.iter().cloned())
     }
 
-    /// The figure as a file of SVG, in light colours, without CSS variables: few converters know them.
+    /// The figure as a file of SVG, in light colours, without CSS variables: few converters know
+    /// them.
     #[must_use]
     pub fn svg(&self) -> String {
         let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
@@ -160,7 +161,7 @@ pub fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) -> Elemen
         .num("height", height.max(0.0))
 }
 
-/// Where text starts from its place.
+/// Alignment of text at its position.
 #[derive(Debug, Clone, Copy)]
 pub enum Anchor {
     /// Its start is there.
@@ -256,13 +257,13 @@ pub struct Frame<'a> {
     pub x: Scale,
     /// Bottom to top.
     pub y: Scale,
-    /// What x is.
+    /// Title of the x axis.
     pub x_title: &'a str,
-    /// What y is.
+    /// Title of the y axis.
     pub y_title: &'a str,
-    /// How a tick of x is written.
+    /// Formatter of the ticks of x.
     pub x_text: &'a dyn Fn(f64) -> String,
-    /// How a tick of y is written.
+    /// Formatter of the ticks of y.
     pub y_text: &'a dyn Fn(f64) -> String,
 }
 

@@ -1,8 +1,9 @@
 //! Letters of figures in PDF.
 //!
-//! The font comes with this crate and is embedded, cut to the letters used: journals ask for embedded fonts, the fonts of a
-//! machine would give each machine other bytes, and the 14 fonts that every reader of PDF has lack most signs of the
-//! verdicts. DejaVu Sans Condensed has them, may be passed on, and runs about as wide as the fonts of web pages.
+//! The font comes with this crate and is embedded, cut to the letters used: journals ask for
+//! embedded fonts, the fonts of a machine would give other bytes on each machine, and the 14 fonts
+//! that every reader of PDF has lack most signs of the verdicts. DejaVu Sans Condensed has them,
+//! may be passed on, and runs about as wide as the fonts of web pages.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,7 @@ impl Font {
         Self { face, file, name, glyphs: GlyphRemapper::new(), letters: BTreeMap::new() }
     }
 
-    /// Whether a letter was used.
+    /// True if a letter was used.
     pub fn is_used(&self) -> bool {
         !self.letters.is_empty()
     }
@@ -60,7 +61,8 @@ impl Font {
         (bytes, width)
     }
 
-    /// Draws a text at size 1 from its left end, upwards, and gives its width: `pen` is told how far right each letter is.
+    /// Draws a text at size 1 from its left end, upwards, and gives its width: `pen` receives the
+    /// horizontal offset of each letter.
     pub fn outline<P: OutlineBuilder>(&self, text: &str, pen: &mut P, at: fn(&mut P, f32)) -> f32 {
         let mut width = 0.0;
         for letter in text.chars() {

@@ -20,7 +20,7 @@ pub enum Shape {
 /// Letters of a group's heading at most.
 const HEADING: usize = 46;
 
-/// Where the columns of p-values end, in the wide shape.
+/// Right edge of the columns of p-values, in the wide shape.
 const RAW_END: f64 = 884.0;
 const ADJUSTED_END: f64 = 968.0;
 

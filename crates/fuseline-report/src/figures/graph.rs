@@ -1,7 +1,8 @@
 //! The stages and what flows between them.
 //!
-//! One row a stage, each after what it reads. Every stage that is read has a lane, drawn from its row down to its
-//! last reader; a dot on a lane is a reading. This stays readable where boxes and arrows would cross, and on a phone.
+//! One row a stage, each after what it reads. Every stage that is read has a lane, drawn from its
+//! row down to its last reader; a dot on a lane is a reading. This stays readable where boxes and
+//! arrows would cross, and on a phone.
 
 use super::canvas::{Anchor, Figure, cut_label, label, line, path_points};
 use crate::data::{ReportData, StageRun};
@@ -21,7 +22,8 @@ struct Lane {
     place: usize,
 }
 
-/// The drawing; nothing without stages. Edges of unknown stages and edges that would close a cycle are not drawn.
+/// The drawing; nothing without stages. Edges of unknown stages and edges that would close a cycle
+/// are not drawn.
 pub fn graph(data: &ReportData) -> Option<Figure> {
     let edges = known_edges(data);
     let order = order(data.provenance.stages.len(), &edges);
@@ -86,7 +88,8 @@ fn known_edges(data: &ReportData) -> Vec<(usize, usize)> {
     edges
 }
 
-/// Each stage after what it reads, else in the order given; stages of a cycle, which a checked workflow has not, come last.
+/// Each stage after what it reads, else in the order given; stages of a cycle, which a checked
+/// workflow has not, come last.
 fn order(stages: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     let mut order = Vec::with_capacity(stages);
     let mut waiting: Vec<usize> = (0..stages).collect();
@@ -103,7 +106,8 @@ fn order(stages: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     order
 }
 
-/// One lane for each row that is read; short ones next to the boxes, and a place is used again once it is free.
+/// One lane for each row that is read; short ones next to the boxes, and a place is used again once
+/// it is free.
 fn lanes(rows: usize, edges: &[(usize, usize)]) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = (0..rows)
         .map(|stage| Lane {
@@ -128,7 +132,7 @@ fn lanes(rows: usize, edges: &[(usize, usize)]) -> Vec<Lane> {
     lanes
 }
 
-/// Where lines come in to a row and leave it.
+/// Heights at which lines enter a row and leave it.
 fn heights(row: usize) -> (f64, f64) {
     let middle = 4.0 + ROW * row as f64 + (ROW - 6.0) / 2.0;
     (middle - 8.0, middle + 9.0)

@@ -127,7 +127,7 @@ fn map(
     }
 }
 
-/// What the colours mean: from the largest loss over none to the largest gap of all panels.
+/// Colour scale: from the largest loss over none to the largest gap of all panels.
 fn legend(largest: f64, top: f64) -> Vec<Element> {
     const STEPS: i32 = 4;
     const STEP: f64 = 20.0;

@@ -1,4 +1,5 @@
-//! What quality is used for: the gap under schemes that hold something of quality back, as slopes from the joint one.
+//! Mechanism of the use of quality: the gap under schemes that leave part of quality in place, as
+//! slopes from the joint one.
 
 use super::FigureSet;
 use super::canvas::{
@@ -22,7 +23,7 @@ const SCHEMES: [(&str, [&str; 2]); 4] = [
 /// More panels than this are a wall.
 const PANELS: usize = 24;
 
-/// Whether there is anything to draw.
+/// True if there is anything to draw.
 pub fn tells_what_for(data: &ReportData) -> bool {
     let schemes = schemes(data);
     schemes.len() >= 2 && schemes[0] == 0
@@ -36,7 +37,8 @@ fn schemes(data: &ReportData) -> Vec<usize> {
     (0..SCHEMES.len()).filter(|&place| of_scheme(SCHEMES[place].0)).collect()
 }
 
-/// One panel a rule, one line a condition, all over one range; nothing unless the joint scheme and another were run.
+/// One panel a rule, one line a condition, all over one range; nothing unless the joint scheme and
+/// another were run.
 pub fn slopes(data: &ReportData) -> FigureSet {
     let present = schemes(data);
     let mut figures = Vec::new();

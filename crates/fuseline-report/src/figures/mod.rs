@@ -31,15 +31,16 @@ use crate::data::ReportData;
 
 /// One section of figures.
 pub struct FigureSet {
-    /// What it shows, as a heading.
+    /// Heading of the section.
     pub heading: &'static str,
-    /// How to read it.
+    /// Caption: how to read the figures.
     pub caption: String,
     /// The figures, one or several panels.
     pub figures: Vec<Figure>,
 }
 
-/// Every set but the forest and the null distributions, which the page places by itself; empty ones are left out.
+/// Every set but the forest and the null distributions, which the page places by itself; empty ones
+/// are left out.
 pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
     let sets = [
         mechanism::slopes(data),
@@ -64,7 +65,7 @@ pub fn graph(data: &ReportData) -> FigureSet {
     }
 }
 
-/// Every figure of the report that may stand in a file of its own.
+/// Every figure of the report that can be a file of its own.
 pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec<Figure> {
     let mut figures: Vec<Figure> =
         forest(data, answer, arrangement, Shape::Wide).into_iter().collect();

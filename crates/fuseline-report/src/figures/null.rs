@@ -11,7 +11,7 @@ const WIDTH: f64 = 240.0;
 const TALL: f64 = 66.0;
 /// More characters than this take a second line.
 const LINE: usize = 32;
-/// Odd, so that a single value stands in the middle.
+/// Odd, so that a single value is in the middle.
 const BINS: usize = 27;
 
 /// Points whose decisions no permutation changed: their distribution is one value, and no figure.
@@ -23,13 +23,13 @@ pub fn unmoved(data: &ReportData, arrangement: &Arrangement) -> Vec<String> {
         .collect()
 }
 
-/// Whether every permutation gave one value, which is that of Clean-Q.
+/// True if every permutation gave one value, which is that of Clean-Q.
 fn is_one_value(null: &NullDistribution) -> bool {
     !null.broken.is_empty() && null.broken.iter().all(|value| (value - null.clean).abs() <= 1e-12)
 }
 
-/// One panel a point, in the order of the groups, all over one range; points without a null distribution have none, nor
-/// have those of one value.
+/// One panel a point, in the order of the groups, all over one range; points without a null
+/// distribution have none, nor have those of one value.
 pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     let nulls: Vec<(&NullDistribution, Option<f64>)> = arrangement
         .groups
@@ -57,7 +57,8 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     figures
 }
 
-/// A point as part of the name of a file that every system, shell and LaTeX takes: "lr-margin-alpha-0_5".
+/// A point as part of the name of a file that every system, shell and LaTeX takes:
+/// "lr-margin-alpha-0_5".
 fn slug(text: &str) -> String {
     let plain = |letter: char| match letter {
         '.' => '_',
@@ -94,7 +95,8 @@ fn panel(
     }
     let mean = broken.iter().sum::<f64>() / broken.len() as f64;
     let at_least = broken.iter().filter(|value| **value >= null.clean - 1e-12).count();
-    // Below the heading a line for the p-value and one for the observed value, which may stand anywhere.
+    // Below the heading a line for the p-value and one for the observed value, which may stand
+    // anywhere.
     let top = 39.0 + 15.0 * lines as f64;
     let base = top + TALL;
     let mut shapes = heading(&null.point, lines);

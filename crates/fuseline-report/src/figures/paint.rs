@@ -1,12 +1,13 @@
-//! Walks the shapes of a figure for whoever paints them: on a page of PDF, or on pixels.
+//! Walks the shapes of a figure and paints them on a surface: a page of PDF, or pixels.
 //!
-//! Knows the few elements that figures consist of. Knows no other SVG: a drawing that brings a new element fails the tests.
+//! Knows the few elements that figures consist of. Knows no other SVG: a drawing that brings a new
+//! element fails the tests.
 
 use super::canvas::Figure;
 use super::style::Style;
 use crate::markup::Element;
 
-/// How far the handles of a Bézier curve lie on a quarter of a circle.
+/// Relative distance of the handles of a Bézier curve that draws a quarter of a circle.
 const ROUND: f32 = 0.552_285;
 
 /// A part of an outline.
@@ -24,15 +25,15 @@ pub enum Segment {
     Close,
 }
 
-/// What figures are painted on, in pixels from the upper left corner.
+/// Surface that figures are painted on, in pixels from the upper left corner.
 pub trait Surface {
-    /// What follows is a group, perhaps moved by so much.
+    /// Begins a group, shifted if a shift is given.
     fn begin(&mut self, shift: Option<(f32, f32)>);
     /// The last group ends.
     fn end(&mut self);
     /// An outline to fill, to stroke, or both.
     fn shape(&mut self, outline: &[Segment], style: &Style);
-    /// A text at a place, of which `style` says where in the text it lies.
+    /// A text anchored at a place; `style` gives the anchor.
     fn text(&mut self, text: &str, place: (f32, f32), style: &Style);
 }
 
@@ -123,7 +124,7 @@ fn rounded((left, top): (f32, f32), (right, bottom): (f32, f32), radius: f32) ->
     outline
 }
 
-/// What `translate(x y)` says.
+/// Shift given by `translate(x y)`.
 fn translation(element: &Element) -> Option<(f32, f32)> {
     let inner = element.get("transform")?.strip_prefix("translate(")?.strip_suffix(')')?;
     let (x, y) = inner.split_once(' ')?;

@@ -1,6 +1,7 @@
 //! A figure as a page of PDF.
 //!
-//! Written by hand instead of converted, since converters bring a tenth of a browser and the machine's fonts.
+//! Written by hand instead of converted, since converters bring a tenth of a browser and the
+//! machine's fonts.
 
 use std::collections::BTreeSet;
 

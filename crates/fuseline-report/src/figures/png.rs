@@ -1,6 +1,7 @@
 //! A figure as pixels, for slides.
 //!
-//! Painted without the vector instructions of the machine and packed here, so that the bytes are the same everywhere.
+//! Painted without the vector instructions of the machine and packed here, so that the bytes are
+//! the same everywhere.
 
 use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash,
@@ -34,7 +35,7 @@ pub fn png(figure: &Figure) -> Vec<u8> {
 
 struct Sheet {
     pixels: Pixmap,
-    /// Where the groups lie that are open, the innermost last.
+    /// Transforms of the open groups, the innermost last.
     place: Vec<Transform>,
     fonts: [Font; 2],
 }
@@ -129,7 +130,7 @@ impl Surface for Sheet {
 /// Draws letters at size 1, downwards.
 struct Pen {
     path: PathBuilder,
-    /// Where the letter begins.
+    /// Left edge of the letter.
     x: f32,
     units: f32,
 }
@@ -196,7 +197,7 @@ fn chunk(file: &mut Vec<u8>, name: &[u8; 4], bytes: &[u8]) {
     file.extend(sum.to_be_bytes());
 }
 
-/// CRC-32, as PNG asks for it.
+/// CRC-32, as PNG requires.
 fn checksum(bytes: &[u8]) -> u32 {
     let step = |sum: u32, _| if sum & 1 == 0 { sum >> 1 } else { sum >> 1 ^ 0xEDB8_8320 };
     !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))

@@ -1,4 +1,4 @@
-//! How often each expert is right at each level of quality.
+//! Figure of the accuracy of each expert at each level of quality.
 
 use super::FigureSet;
 use super::canvas::{

@@ -1,4 +1,4 @@
-//! How the gap changes along an axis of numbers, such as the strength of the positive control.
+//! Figure of the gap along an axis of numbers, such as the strength of the positive control.
 
 use super::FigureSet;
 use super::canvas::{

@@ -45,7 +45,7 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     }
 }
 
-/// What an axis shows.
+/// Measure on an axis.
 struct Measure<'a> {
     name: &'static str,
     value: &'a dyn Fn(&FindingRow) -> Option<f64>,
@@ -139,7 +139,8 @@ fn capital(text: &str) -> String {
         .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
-/// All but the positive controls, whose gaps would squeeze the rest together; these only where there is nothing else.
+/// All but the positive controls, whose gaps would squeeze the rest together; these only where
+/// there is nothing else.
 fn shown(arrangement: &Arrangement) -> Vec<Group> {
     let rest: Vec<Group> = arrangement
         .groups

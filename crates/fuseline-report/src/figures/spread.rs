@@ -1,4 +1,4 @@
-//! How the gap differs between folds or groups.
+//! Figure of the gap by fold or group.
 
 use super::FigureSet;
 use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};

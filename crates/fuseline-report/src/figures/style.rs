@@ -1,6 +1,8 @@
-//! The styles of `assets/figure.css`, worked out for one element, for drawing where there is no CSS.
+//! The styles of `assets/figure.css`, worked out for one element, for drawing where there is no
+//! CSS.
 //!
-//! Knows what that file says and no more of CSS: selectors of one class or one element below `.figure`.
+//! Supports only the CSS that this file uses: selectors of one class or one element below
+//! `.figure`.
 
 use std::sync::LazyLock;
 
@@ -10,18 +12,18 @@ use crate::palette;
 /// Red, green and blue, from 0 to 1.
 pub type Colour = [f32; 3];
 
-/// What fills or strokes a shape.
+/// Fill or stroke of a shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Paint {
     /// Nothing.
     None,
-    /// The colour of the element, whatever that is.
+    /// The current colour of the element.
     Current,
     /// A colour.
     Colour(Colour),
 }
 
-/// How one element is drawn.
+/// Style of one element.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
     colour: Colour,
@@ -31,19 +33,19 @@ pub struct Style {
     pub stroke_width: f32,
     /// Lengths of dashes and spaces; empty: a whole line.
     pub dashes: Vec<f32>,
-    /// From 0 to 1, with that of what the element lies in.
+    /// From 0 to 1, multiplied by that of the enclosing elements.
     pub opacity: f32,
     /// Size of letters in pixels.
     pub font_size: f32,
-    /// Whether letters are bold.
+    /// True if letters are bold.
     pub bold: bool,
-    /// Whether the stroke of letters lies below them.
+    /// True if the stroke of letters lies below them.
     pub halo: bool,
-    /// Share of a text's width that lies left of its place.
+    /// Share of a text's width that is left of its position.
     pub anchor: f32,
 }
 
-/// What stands before the first rule applies.
+/// Style before the first rule applies.
 impl Default for Style {
     fn default() -> Self {
         Self {
@@ -62,7 +64,7 @@ impl Default for Style {
 }
 
 impl Style {
-    /// The style of an element that lies in another of this style.
+    /// The style of an element inside another of this style.
     pub fn within(&self, element: &Element) -> Self {
         let mut style = self.clone();
         style.halo = false;
@@ -90,12 +92,12 @@ impl Style {
         style
     }
 
-    /// What the element is filled with.
+    /// Fill colour of the element.
     pub fn fill(&self) -> Option<Colour> {
         self.resolved(self.fill)
     }
 
-    /// What the element is stroked with.
+    /// Stroke colour of the element.
     pub fn stroke(&self) -> Option<Colour> {
         self.resolved(self.stroke)
     }

@@ -1,4 +1,5 @@
-//! The table of findings: every column, sortable and filterable where scripts run, whole where they do not.
+//! The table of findings: every column, sortable and filterable where scripts run, whole where they
+//! do not.
 
 use super::{Section, caption, scrolling, section};
 use crate::answer::Answer;
@@ -8,8 +9,8 @@ use crate::markup::{Element, element};
 use crate::methods::span;
 use crate::verdict::Verdict;
 
-/// Columns that go beside the verdict on paper; the others follow in a table of their own, since all of them on one page
-/// would be too small to read.
+/// Columns that go beside the verdict on paper; the others follow in a table of their own, since
+/// all of them on one page would be too small to read.
 const FIRST_ON_PAPER: usize = 8;
 /// Columns of each of these.
 const MORE_ON_PAPER: usize = 9;

@@ -70,7 +70,7 @@ fn answer_box(data: &ReportData, answer: &Answer) -> Element {
     answer_box.child(terms(data, answer))
 }
 
-/// What stands behind the answer.
+/// Evidence for the answer.
 fn behind(answer: &Answer) -> Element {
     let sentences = answer.sentences.iter();
     let items = sentences.map(|sentence| element("li").text(sentence.clone()));
@@ -80,7 +80,7 @@ fn behind(answer: &Answer) -> Element {
         .child(element("ul").children(items))
 }
 
-/// What was tested, what the words mean, and which figure shows it.
+/// The tests, the meaning of the words, and the figure that shows it.
 fn terms(data: &ReportData, answer: &Answer) -> Element {
     let terms = element("p").class("terms").text(answer.terms.clone());
     if data.findings.iter().all(|row| row.gap.is_none()) {
@@ -97,7 +97,7 @@ fn terms(data: &ReportData, answer: &Answer) -> Element {
     }
 }
 
-/// How many native conditions have each reading, as chips.
+/// Number of native conditions with each reading, as chips.
 fn tally(counts: &[(Reading, usize)]) -> Element {
     element("ul").class("tally").attr("aria-label", "Native conditions by verdict").children(
         counts.iter().map(|(reading, number)| {

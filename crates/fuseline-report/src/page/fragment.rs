@@ -1,7 +1,7 @@
-//! The report's first screen and its figures, to stand within a page of somebody else.
+//! The report's first screen and its figures, to be embedded in another page.
 //!
-//! Styles hold within the fragment alone; it has no script, no id and no link, so that any number of fragments may stand on
-//! one page.
+//! Styles apply within the fragment alone; it has no script, no id and no link, so that one page
+//! can hold any number of fragments.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,8 @@ static SCOPED: LazyLock<String> = LazyLock::new(|| {
     format!("@scope (.{CLASS}){{\n{style}}}\n")
 });
 
-/// Writes the first screen and the first figures as one element for a page of somebody else, such as a notebook.
+/// Writes the first screen and the first figures as one element for another page, such as a
+/// notebook.
 ///
 /// The same data gives the same bytes. Every text of the data is escaped.
 #[must_use]

@@ -18,7 +18,8 @@ pub use fragment::fragment;
 
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
-/// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it fresh.
+/// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it
+/// fresh.
 pub const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
@@ -149,7 +150,8 @@ fn contents(sections: &[Section]) -> Element {
     ))
 }
 
-/// What may be wider than the screen and then scrolls by itself, with the keyboard too.
+/// Wraps content that may be wider than the screen, so that it scrolls by itself, with the keyboard
+/// too.
 fn scrolling(label: &str, content: Element) -> Element {
     element("div")
         .class("scrolling")
@@ -159,7 +161,7 @@ fn scrolling(label: &str, content: Element) -> Element {
         .child(content)
 }
 
-/// What the numbers are to be read with, before any of them.
+/// Cautions about the numbers, before any of them.
 fn cautions(data: &ReportData) -> Option<Section> {
     let line = |caution: &Caution| {
         let origin = element("strong").text(format!("{}: ", caution.origin()));

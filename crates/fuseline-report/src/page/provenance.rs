@@ -1,4 +1,4 @@
-//! Where the findings come from: params, digests, plugins, models, stages.
+//! Provenance of the findings: params, digests, plugins, models, stages.
 
 use super::{Section, caption, scrolling, section};
 use crate::data::ReportData;
@@ -6,7 +6,7 @@ use crate::figures;
 use crate::format::{counted, point_values};
 use crate::markup::{Element, element};
 
-/// Longer lists are left out on paper: nobody types digests over, and the file has them.
+/// Longer lists are left out on paper: digests are not retyped, and the file has them.
 const ROWS_ON_PAPER: usize = 40;
 
 /// The section: the drawing of the stages in sight, lists folded.

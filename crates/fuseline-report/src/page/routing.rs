@@ -1,4 +1,5 @@
-//! What choosing between experts could reach: the oracle, which nobody has, beside routers that learn.
+//! Accuracy attainable by choosing between experts: the oracle, which needs the labels, beside
+//! routers that learn.
 
 use super::{Section, caption, scrolling, section};
 use crate::data::{ReportData, Routing};

@@ -398,7 +398,8 @@ fn controls_of_one_draw_are_one_test_and_a_badge_is_a_binomial_tail() {
         ..nothing_found()
     };
     let negative = |rows: Vec<FindingRow>| answer(&report(rows)).checks[1].clone();
-    // Three conditions of one draw, one of which lost a part of its examples: 0.02 times 3 is above the level.
+    // Three conditions of one draw, one of which lost a part of its examples: 0.02 times 3 is above
+    // the level.
     let one_draw = vec![noise("a b", 0.02), noise("b c", 0.03), noise("c d", 0.6)];
     let found = negative(one_draw);
     assert!(found.words.contains("1 distinct draw, of which 0 alarm"), "{found:?}");

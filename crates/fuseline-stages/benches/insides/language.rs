@@ -35,7 +35,7 @@ fn of_lines(lines: usize) -> String {
     text +=
         "  folds: { uses: split.group_kfold, inputs: { cohort: simulated }, with: { folds: 2 } }\n";
     for stage in 0..(lines - 7) / 10 {
-        // As people write them: a comment, one option a line, an expression among them.
+        // As written by hand: a comment, one option a line, an expression among them.
         let _ = write!(
             text,
             "  # Noise, once more.
@@ -54,7 +54,7 @@ fn of_lines(lines: usize) -> String {
     text + "outputs:\n  last.parquet: " + &last + "\n"
 }
 
-/// A stage a line, all beside one another.
+/// One stage a line, all independent.
 fn of_stages(stages: usize) -> String {
     let mut text = format!(
         "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 }} }}\n"
@@ -68,7 +68,7 @@ fn of_stages(stages: usize) -> String {
     text + "outputs:\n  simulated.parquet: simulated\n"
 }
 
-/// One stage over so many points, whose options are expressions that differ at each.
+/// One stage over the given number of points, whose options are expressions that differ at each.
 fn of_points(points: usize) -> String {
     format!(
         "{HEAD}axes:

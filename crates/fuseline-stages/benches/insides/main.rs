@@ -1,7 +1,8 @@
 //! The insides, one after the other: how long each takes, and how that grows.
 //!
-//! `cargo bench -p fuseline-stages --bench insides -- NAME` measures what has NAME in its name. The tests call it without
-//! `--bench`: then each runs once, at its smallest size, and what it gives is checked.
+//! `cargo bench -p fuseline-stages --bench insides -- NAME` measures what has NAME in its name. The
+//! tests call it without `--bench`: then each runs once, at its smallest size, and what it gives is
+//! checked.
 
 #![expect(clippy::unwrap_used, reason = "a bench that fails fails aloud")]
 
@@ -16,7 +17,7 @@ fn sizes(all: &[usize]) -> &[usize] {
     if std::env::args().any(|argument| argument == "--bench") { all } else { &all[..1] }
 }
 
-/// Numbers that look random and are the same everywhere (SplitMix64).
+/// Pseudo-random numbers, the same on every machine (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {

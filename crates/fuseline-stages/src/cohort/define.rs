@@ -23,13 +23,14 @@ use crate::load::reading::{Id, unmatched};
 use crate::load::table::{ending, read};
 use crate::pattern::{Column, Pattern};
 
-/// As many label texts are listed.
+/// Maximum number of listed label texts.
 const MAX_LISTED: usize = 8;
 
 /// Says which examples are studied, in which groups, with which labels.
 ///
-/// An example whose label is missing, or whose label text is in no class, is left out with a caution. The rest is ordered
-/// by example_id, in code-point order, and that order is the order of everything after.
+/// An example whose label is missing, or whose label text is in no class, is left out with a
+/// caution. The rest is ordered by example_id, in code-point order, and that order is the order of
+/// everything after.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefineCohort {
@@ -39,12 +40,14 @@ pub struct DefineCohort {
     /// A file beside the features, from which labels or groups are read.
     #[serde(default)]
     table: Option<LabelTable>,
-    /// What belongs together and is never split, such as the recordings of one person. Each example alone when left out.
+    /// Examples that belong together and are never split, such as the recordings of one person.
+    /// Each example alone when left out.
     #[serde(default)]
     group: Option<Group>,
     /// The label of each example.
     label: Label,
-    /// How many of the examples must have a row in the table, and be in the modalities that are required.
+    /// Least share of the examples that must have a row in the table, and be in the modalities that
+    /// are required.
     #[serde(default)]
     join: JoinOptions,
 }
@@ -60,32 +63,33 @@ pub enum Require {
     Any,
 }
 
-/// A file beside the features: csv, tsv, jsonl or parquet, by the ending of its name. Text may be packed by gzip.
+/// A file beside the features: csv, tsv, jsonl or parquet, by the ending of its name. Text may be
+/// packed by gzip.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LabelTable {
     /// The file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
-    /// comma in others.
+    /// Separator of the cells of a file of delimited text; when left out, a tab in one whose name
+    /// ends in tsv and a comma in others.
     #[serde(default)]
     delimiter: Option<char>,
-    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
-    /// their place.
+    /// True if the first line of a file of delimited text names the columns. Without it they are
+    /// called `c0`, `c1`, ... by their place.
     #[serde(default = "crate::load::yes")]
     header: bool,
-    /// What separates the whole part of a number from its fraction.
+    /// Decimal separator.
     #[serde(default)]
     decimal: Decimal,
-    /// What separates groups of three digits; nothing when left out.
+    /// Thousands separator; none when left out.
     #[serde(default)]
     thousands: Option<char>,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999]. An example
-    /// without a label is left out, with a caution; one without a group is an error.
+    /// Notations of a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None,
+    /// `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [..., "-", -999].
+    /// An example without a label is left out, with a caution; one without a group is an error.
     #[serde(default)]
     missing: Missing,
 }
@@ -113,8 +117,8 @@ struct Group {
 
 impl StageKind for DefineCohort {
     const NAME: &'static str = "cohort.define";
-    // 2: text may stand for a missing label; classes that are numbers are in numeric order; infinite numbers are cut.
-    // 3: joins that lose examples caution, or stop.
+    // 2: text may stand for a missing label; classes that are numbers are in numeric order;
+    // infinite numbers are cut. 3: joins that lose examples caution, or stop.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and label from its id or a table.";
 
@@ -293,7 +297,8 @@ impl DefineCohort {
         columns.into_iter().filter_map(named).collect()
     }
 
-    /// Says which labels are in no class, and stops when most examples seem to miss theirs by its writing.
+    /// Says which labels are in no class, and stops when most examples seem to miss theirs by its
+    /// writing.
     fn outside_classes(
         &self,
         left_out: &BTreeMap<String, usize>,
@@ -366,7 +371,8 @@ impl DefineCohort {
     }
 }
 
-/// What the pattern's first group matches in each text; an error that counts those that it does not match.
+/// Text matched by the pattern's first group in each text; an error that counts those that it does
+/// not match.
 pub(super) fn matched<'t>(
     pattern: &Pattern,
     texts: Vec<Cow<'t, str>>,

@@ -1,4 +1,4 @@
-//! How labels are read: from the example_id or a column, as texts or as numbers that are cut.
+//! Reading of labels: from the example_id or a column, as texts or as numbers that are cut.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,28 +23,30 @@ pub(super) struct Label {
     /// Which part of the example_id, or of the column's text, is the label text.
     #[serde(default)]
     pub pattern: Option<Pattern>,
-    /// The column of the table in which the label stands.
+    /// The column of the table that holds the label.
     #[serde(default)]
     pub column: Option<Column>,
-    /// The classes, in order, each with its label texts. A number is in a class however it is written (1 and 1.0), and
-    /// so is a truth value (true, True and TRUE). When this is left out, each label text of the column is a class of its
-    /// own, in numeric order where all are numbers and in code-point order otherwise.
+    /// The classes, in order, each with its label texts. A number is in a class however it is
+    /// written (1 and 1.0), and so is a truth value (true, True and TRUE). When this is left out,
+    /// each label text of the column is a class of its own, in numeric order where all are numbers
+    /// and in code-point order otherwise.
     #[serde(default)]
     classes: Option<Classes>,
     /// Cuts the number in the column at given values.
     #[serde(default)]
     threshold: Option<Cut>,
-    /// Cuts the number in the column at quantiles of the whole cohort: [0.5] is a median split. The classes are a part of
-    /// what is studied, not something that is fitted, and so they are defined before any split into folds.
+    /// Cuts the number in the column at quantiles of the whole cohort: [0.5] is a median split. The
+    /// classes are a part of what is studied, not something that is fitted, and so they are defined
+    /// before any split into folds.
     #[serde(default)]
     quantile: Option<Cut>,
 }
 
-/// Where numbers are cut into classes.
+/// Thresholds that cut numbers into classes.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Cut {
-    /// Where to cut, ascending.
+    /// Thresholds, ascending.
     #[schemars(length(min = 1))]
     at: Vec<f64>,
     /// Names of the classes, from the lowest values to the highest: one more than there are cuts.
@@ -109,16 +111,16 @@ pub(super) struct Labelling {
     pub label: Vec<Option<u32>>,
     /// Label texts that are in no class, with how often each was met.
     pub left_out: BTreeMap<String, usize>,
-    /// What stands for missing labels, with how often each was met.
+    /// Notations of missing labels that were met, each with its count.
     pub missing: BTreeMap<String, usize>,
-    /// A number that stands for a missing label, as it seems.
+    /// A number that seems to mark a missing label.
     pub sentinel: Option<Sentinel>,
-    /// What to do when a class is empty: which label texts or numbers there are.
+    /// Hint for an empty class: the label texts or numbers that there are.
     pub seen: String,
 }
 
 impl Label {
-    /// What is wrong with the options, whatever the data.
+    /// Problems with the options, whatever the data.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.pattern.is_none() && self.column.is_none() {
@@ -184,7 +186,7 @@ impl Label {
         problems
     }
 
-    /// The option that speaks of a class.
+    /// The option that names a class.
     pub fn option_of_class(&self, class: &str) -> String {
         match (&self.threshold, &self.quantile) {
             (Some(_), _) => "label.threshold.at".to_owned(),
@@ -307,8 +309,8 @@ impl Label {
         Ok(Labelling { classes, label, left_out, missing: BTreeMap::new(), sentinel: None, seen })
     }
 
-    /// The label text of each example that has one. What a pattern is to match is there and does not read as missing;
-    /// without one, text that reads as missing may yet be in a class.
+    /// The label text of each example that has one. What a pattern is to match is there and does
+    /// not read as missing; without one, text that reads as missing may yet be in a class.
     fn texts<'t>(
         &self,
         ids: &[&'t str],
@@ -330,7 +332,8 @@ impl Label {
     }
 }
 
-/// A class for each label text: for each number, in their order, where all are numbers; in code-point order otherwise.
+/// A class for each label text: for each number, in their order, where all are numbers; in
+/// code-point order otherwise.
 fn classes_of(texts: BTreeSet<&str>) -> Vec<(String, Vec<String>)> {
     let numbers: Option<Vec<_>> = texts
         .iter()
@@ -350,8 +353,8 @@ fn classes_of(texts: BTreeSet<&str>) -> Vec<(String, Vec<String>)> {
     classes
 }
 
-/// A number as it is written shortest, so that 1, 1.0 and +1 are one label; `None` for other text, and for codes such as
-/// 007.
+/// A number as it is written shortest, so that 1, 1.0 and +1 are one label; `None` for other text,
+/// and for codes such as 007.
 fn plain_number(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -414,7 +417,7 @@ impl<'c> ClassOf<'c> {
     }
 }
 
-/// What label texts there are, those in no class first of all.
+/// Label texts that there are, those in no class first.
 fn seen_texts(texts: &[Option<Cow<'_, str>>], class_of: &ClassOf<'_>) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for text in texts.iter().flatten() {

@@ -42,7 +42,8 @@ pub(super) fn join_modalities<'f>(
     if kept.is_empty() {
         return Err(nothing_shared(features, &names, mismatch));
     }
-    // A modality may be absent by design, whatever is required: what stops is ids that seem to be misspelt.
+    // A modality may be absent by design, whatever is required: what stops is ids that seem to be
+    // misspelt.
     let loss = match (require, mismatch) {
         (Require::Any, None) => return Ok(kept),
         (Require::Complete, _) if lost.is_empty() => return Ok(kept),
@@ -75,7 +76,7 @@ pub(super) fn join_modalities<'f>(
     Ok(kept)
 }
 
-/// The name of a modality: its point, or else where it stands among the inputs.
+/// The name of a modality: its point, or else its index among the inputs.
 fn name(nth: usize, modality: &Labelled<Features>) -> String {
     let labels: Vec<_> = modality.point.iter().map(|(_, label)| &**label).collect();
     if labels.is_empty() { format!("input {nth}") } else { labels.join(" ") }

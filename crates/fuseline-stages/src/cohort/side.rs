@@ -20,7 +20,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// An error when an example_id stands in two rows.
+    /// An error when an example_id is in two rows.
     pub fn new(id: &Id, table: Table) -> Result<Self, StageError> {
         let column = id.column(&table, "table.id.column")?;
         let mut row_of = BTreeMap::new();
@@ -81,7 +81,8 @@ impl Side {
         Ok(kept)
     }
 
-    /// Cautions of features that have a column of the table, by its name and its values; `what` it is for these examples.
+    /// Cautions of features that have a column of the table, by its name and its values; `what` it
+    /// is for these examples.
     pub fn caution_of_feature(
         &self,
         what: &str,
@@ -118,7 +119,7 @@ impl Side {
         }
     }
 
-    /// Whether the table's text stands for a missing value.
+    /// True if the table's text marks a missing value.
     pub fn is_missing(&self, text: &str) -> bool {
         self.table.notation.missing.has_text(text)
     }

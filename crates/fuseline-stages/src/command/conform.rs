@@ -1,4 +1,5 @@
-//! What a program wrote, as an artifact: columns by name, types as the schema has them, rows in order.
+//! Conversion of a program's output to an artifact: columns by name, types as the schema has them,
+//! rows in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use fuseline_artifact::{Artifact, ArtifactKind, ColumnName, ColumnType, Payload}
 use fuseline_engine::{Labelled, Point, StageError, codes};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// What can be told from the inputs, so that a program need not say it again.
+/// Metadata that follow from the inputs, so that a program need not repeat them.
 pub(super) struct Known {
     classes: Option<String>,
     modality: Option<String>,
@@ -246,7 +247,8 @@ fn probabilities(values: Vec<f64>, classes: usize) -> Result<ArrayRef, String> {
     Ok(Arc::new(list.map_err(|error| error.to_string())?))
 }
 
-/// Rows by example_id in code-point order, so that the order in which a program writes them does not count.
+/// Rows by example_id in code-point order, so that the order in which a program writes them does
+/// not count.
 fn in_order(kind: ArtifactKind, table: &RecordBatch) -> Result<RecordBatch, StageError> {
     let Some(ids) = table.column_by_name("example_id") else { return Ok(table.clone()) };
     let ids = ids.as_string::<i32>();

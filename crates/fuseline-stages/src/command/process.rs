@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use fuseline_engine::{Inputs, StageError};
 
-/// How often a running program is looked at.
+/// Interval at which a running program is polled.
 const LOOK: Duration = Duration::from_millis(10);
 /// One thread, one order of additions, as rules in Python have it; `env` may say otherwise.
 const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
-/// How much of the end of its stderr an error shows.
+/// Bytes of the end of its stderr that an error shows.
 const SHOWN: u64 = 4096;
 
 /// Runs a program in a folder until it ends or the run is to stop; an error unless it ends well.

@@ -1,4 +1,5 @@
-//! What the leakage guard knows of a program: the rows and the labels that it is given, and what it may tell of them.
+//! Row flow of a program, for the leakage guard: the rows and the labels that it is given, and what
+//! its outputs may reveal of them.
 
 use fuseline_artifact::ArtifactKind;
 use fuseline_engine::{Fold, RowFlow, RowState, Rows};
@@ -17,12 +18,12 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// Whether the program says that it learns from the rows.
+    /// True if the program says that it learns from the rows.
     fn is_fitted(&self) -> bool {
         self.port.role == InputRole::Fit
     }
 
-    /// Whether it may learn from the rows and does not say.
+    /// True if it may learn from the rows and does not say so.
     fn is_mixed(&self) -> bool {
         self.port.role == InputRole::Neutral && self.port.artifact != ArtifactKind::Folds
     }
@@ -30,10 +31,11 @@ impl Given<'_> {
 
 /// Follows the rows through a program.
 ///
-/// With labels among its inputs, a program learns from all rows that it does not answer each by itself, and what it says
-/// of rows whose labels it has is in-fold. Without labels it can give none away: what it looks at shapes its outputs, so
-/// that nothing may be fitted on them where test rows were among it, but it teaches them nothing. Evidence, quality and
-/// predictions are no labels: what they say of a row does not come from its own label. That holds within one fold;
+/// With labels among its inputs, a program learns from all rows that it does not answer each by
+/// itself, and what it says of rows whose labels it has is in-fold. Without labels it can reveal
+/// none: the rows that it reads shape its outputs, so that nothing may be fitted on them where test
+/// rows were among it, but it teaches them nothing. Evidence, quality and predictions are no
+/// labels: what they say of a row does not come from its own label. That holds within one fold;
 /// several folds together know each other's test rows.
 pub(super) fn follow(stage: &Command, flow: &mut RowFlow<'_>) {
     let fold = fold(stage, flow);
@@ -125,7 +127,7 @@ fn sees(fold: Option<Fold>, role: InputRole, holds: &Rows) -> Rows {
     }
 }
 
-/// The rows whose labels an artifact tells to whoever reads it.
+/// The rows whose labels an artifact reveals to its readers.
 fn labels(kind: ArtifactKind, state: &RowState, sees: &Rows) -> Rows {
     match kind {
         ArtifactKind::Cohort

@@ -19,10 +19,10 @@ use crate::join::{Loss, Source, find_mismatch};
 use crate::rows::fold_of_rows;
 use crate::split::some_tested;
 
-/// Where a program says which files it has read.
+/// File in which a program lists the files that it has read.
 pub(super) const READS: &str = "reads.json";
 
-/// What arrives at an input, cut to what the program may see.
+/// Artifact of an input, restricted to what the program may see.
 struct Given<'a> {
     name: &'a str,
     artifacts: Vec<Labelled<Artifact>>,
@@ -81,7 +81,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The files that the program says that it has read; those of its own folder are copies that the key knows.
+/// The files that the program reports as read; those of its own folder are copies that the key
+/// covers.
 fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
     let path = folder.join(READS);
     let bytes = match std::fs::read(&path) {
@@ -154,7 +155,7 @@ fn given<'a>(stage: &'a Command, inputs: &Inputs<'_>) -> Result<Vec<Given<'a>>, 
     stage.inputs.0.iter().map(|(name, port)| read(name, port)).collect()
 }
 
-/// An error when a group of a cohort among the inputs stands on both sides of the fold.
+/// An error when a group of a cohort among the inputs is on both sides of the fold.
 fn sides_apart(
     stage: &Command,
     inputs: &Inputs<'_>,
@@ -234,8 +235,8 @@ fn output_path(name: &str, kind: ArtifactKind) -> String {
     }
 }
 
-/// An error when an output holds a row twice, or one that its stage does not declare. Rows that it does not hold are a
-/// caution.
+/// An error when an output holds a row twice, or one that its stage does not declare. Rows that it
+/// does not hold are a caution.
 fn only_declared(
     stage: &Command,
     name: &str,

@@ -67,7 +67,8 @@ fn a_fold_in_which_nothing_is_tested_is_an_error() {
 
 #[test]
 fn rows_that_the_stage_does_not_declare_are_a_leak() {
-    // It is given the training rows at `seen` and gives what it was given at `features`: all of them.
+    // It is given the training rows at `seen` and gives what it was given at `features`: all of
+    // them.
     let options = copy(
         "neutral",
         json!({

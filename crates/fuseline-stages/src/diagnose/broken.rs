@@ -15,7 +15,7 @@ use crate::diagnose::strata::{Known, refused, strata};
 use crate::diagnose::training;
 use crate::rows::rows_digest;
 
-/// How quality is to be broken.
+/// Plan of how quality is broken.
 pub(crate) struct Plan<'a> {
     pub intervention: Intervention,
     pub permutations: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Plan<'a> {
     pub seed: u64,
     /// For each modality, whether its quality is broken.
     pub chosen: &'a [bool],
-    /// What the evidence lets expect of quality, for the scheme that exchanges the rest.
+    /// Regression of quality on the evidence, for the scheme that exchanges the residuals.
     pub regression: Option<QualityRegression>,
 }
 
@@ -46,11 +46,11 @@ pub(crate) struct FirstPart {
     pub predictions: Vec<f64>,
 }
 
-/// What quality is drawn from.
+/// Source that quality is drawn from.
 pub(crate) enum Drawn {
     /// Rows whose modalities exchange their qualities.
     Swap(Swap),
-    /// Rows that exchange what the evidence does not say of quality.
+    /// Rows that exchange the residuals of quality given the evidence.
     Residual { permuter: Box<Permuter>, parts: Residuals, chosen: Vec<bool> },
 }
 
@@ -66,7 +66,7 @@ impl Drawn {
     }
 }
 
-/// What an exchange within rows is drawn from.
+/// Source that an exchange within rows is drawn from.
 pub(crate) struct Swap {
     quality: Vec<f64>,
     /// rows x modalities: what may be exchanged.
@@ -94,7 +94,7 @@ impl Swap {
 }
 
 impl Broken {
-    /// Prepares what a plan asks for; an error when it can break nothing.
+    /// Prepares the permutations of a plan; an error when it can break nothing.
     pub fn new(plan: &Plan<'_>, fusable: &Fusable, cohort: &Cohort) -> Result<Self, StageError> {
         let digest = rows_digest(&fusable.example_id);
         let available: Vec<bool> = fusable.available.iter().map(|&there| there == 1).collect();
@@ -177,7 +177,7 @@ impl Broken {
         }
     }
 
-    /// How many there are.
+    /// Number of permutations.
     pub fn len(&self) -> u32 {
         match self {
             Self::Permuted { permutations, .. } | Self::Drawn { permutations, .. } => *permutations,
@@ -185,8 +185,8 @@ impl Broken {
         }
     }
 
-    /// Asks the model about Clean-Q and the first permutations, all in one way and in an order that does not say which of
-    /// them is Clean-Q.
+    /// Predicts Clean-Q and the first permutations with the model, all in one way and in an order
+    /// that does not reveal which of them is Clean-Q.
     pub fn ask_first(
         &self,
         model: &OpenModel,
@@ -229,8 +229,9 @@ impl Broken {
         Ok(FirstPart { clean, predictions: out })
     }
 
-    /// The chance of each row to get another quality than its own: 0 where it stands among equal qualities only, and where
-    /// nothing of its quality is broken. `fusable`: the rows that it was made of.
+    /// The chance of each row to get another quality than its own: 0 where it is among equal
+    /// qualities only, and where nothing of its quality is broken. `fusable`: the rows that it was
+    /// built from.
     pub fn change_chances(&self, fusable: &Fusable) -> Result<Vec<f64>, StageError> {
         let width = fusable.modalities.len();
         let cell = |row: u32, modality: usize| row as usize * width + modality;
@@ -265,7 +266,8 @@ impl Broken {
         }
     }
 
-    /// Asks the model about some of them. `out`: how many x rows x classes; `index` is room to draw in.
+    /// Predicts some of them with the model. `out`: permutations x rows x classes; `index` is
+    /// scratch space.
     pub fn predict(
         &self,
         model: &OpenModel,
@@ -296,7 +298,7 @@ impl Broken {
     }
 }
 
-/// Asks the model about the same rows with another quality.
+/// Predicts the same rows with another quality.
 fn ask(
     model: &OpenModel,
     batch: &Batch,

@@ -1,4 +1,5 @@
-//! `diagnose.calibration`: does the test keep its level, and what does it find, over many simulated studies?
+//! `diagnose.calibration`: does the test keep its level, and what does it find, over many simulated
+//! studies?
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,17 @@ use crate::pool::Pooled;
 use crate::table::{Table, number};
 use crate::upstream;
 
-/// Counts over replicates of a simulated study how often the unadjusted p-value is at most each level.
+/// Counts over replicates of a simulated study how often the unadjusted p-value is at most each
+/// level.
 ///
-/// Under a null, where quality has nothing to do with what is right, that is the type-I error; elsewhere it is the power.
-/// Each share comes with its exact 95 % binomial interval (Clopper and Pearson), the mean gap, and the share of the
-/// replicates whose interval holds that mean, which stands for the true gap.
+/// Under a null, where quality has nothing to do with what is right, that is the type-I error;
+/// elsewhere it is the power. Each share comes with its exact 95 % binomial interval (Clopper and
+/// Pearson), the mean gap, and the share of the replicates whose interval holds that mean, which
+/// stands for the true gap.
 ///
-/// With `permutations`, `share_randomised` says what the share would be if values that tie with Clean-Q were ordered at
-/// random and not all counted against it: under a null that is the level, and what the share lacks to it are the ties.
+/// With `permutations`, `share_randomised` says what the share would be if values that tie with
+/// Clean-Q were ordered at random and not all counted against it: under a null that is the level,
+/// and what the share lacks to it are the ties.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -280,7 +284,8 @@ mod tests {
         assert_eq!(rows[0][..5], ["effect", "level", "replicates", "rejected", "share"]);
         assert_eq!(rows[1][..5], ["none", "0.05", "4", "1", "0.25"]);
         assert_eq!(rows[2][..5], ["large", "0.05", "4", "4", "1"]);
-        // The mean gap of the first, 0.3775, lies within all intervals; that of the second, 0.01, in none.
+        // The mean gap of the first, 0.3775, lies within all intervals; that of the second, 0.01,
+        // in none.
         assert_eq!([rows[1][8], rows[2][8]], ["1", "0"]);
         assert_eq!([rows[1][9], rows[2][9]], ["", ""]);
     }
@@ -290,7 +295,8 @@ mod tests {
         let point = |fold: &str| {
             vec![("replicate".to_owned(), "7".to_owned()), ("fold".to_owned(), fold.to_owned())]
         };
-        // Two folds of one row a class; pooled balanced accuracies: Clean-Q 1, Broken-Q 1, 1, 0.75, 0.75.
+        // Two folds of one row a class; pooled balanced accuracies: Clean-Q 1, Broken-Q 1, 1, 0.75,
+        // 0.75.
         let counts = |fold: &str, correct: [i64; 5]| Permutations {
             classes: vec!["rest".to_owned(), "stress".to_owned()],
             model_digest: fuseline_artifact::Digest::of(fold.as_bytes()),

@@ -1,4 +1,4 @@
-//! Orders that nobody can foresee, for what no result depends on: which question a rule is asked when.
+//! Unpredictable orders, for what no result depends on: the order of the questions to a rule.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

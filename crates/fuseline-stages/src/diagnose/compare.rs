@@ -19,12 +19,13 @@ use crate::diagnose::summarize::has_p_value;
 use crate::table::{Table, number};
 use crate::{pool, upstream};
 
-/// Compares the permutation gaps, and the Clean-Q balanced accuracies, of every two labels of an axis, all else equal.
+/// Compares the permutation gaps, and the Clean-Q balanced accuracies, of every two labels of an
+/// axis, all else equal.
 ///
-/// Both sides saw the same permutations and are resampled together, so what is compared is paired. The interval is of the
-/// difference of the two gaps, from resamples of groups. The p-value is the two-sided permutation value of the difference
-/// under the hypothesis that neither side uses quality; where both do, read the interval. P-values are adjusted by Holm
-/// over the table.
+/// Both sides saw the same permutations and are resampled together, so what is compared is paired.
+/// The interval is of the difference of the two gaps, from resamples of groups. The p-value is the
+/// two-sided permutation value of the difference under the hypothesis that neither side uses
+/// quality; where both do, read the interval. P-values are adjusted by Holm over the table.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compare {
@@ -207,7 +208,8 @@ impl StageKind for Compare {
 struct Condition {
     point: Point,
     counts: pool::Pooled,
-    /// The row of the cohort of each tested example, with whether it is right under Clean-Q and how often under Broken-Q.
+    /// The row of the cohort of each tested example, with whether it is right under Clean-Q and how
+    /// often under Broken-Q.
     tested: BTreeMap<usize, [f64; 2]>,
     gap: f64,
 }
@@ -223,7 +225,7 @@ impl Condition {
     }
 }
 
-/// What two conditions say together.
+/// Two conditions compared.
 struct Pair {
     p_value: f64,
     gap: Interval,

@@ -1,4 +1,4 @@
-//! What the experts say of the tested examples, pooled over folds.
+//! Evidence of the experts for the tested examples, pooled over folds.
 
 use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
 use fuseline_engine::{Inputs, Labelled, StageError};
@@ -20,19 +20,20 @@ pub(crate) struct Pooled {
     pub available: Vec<bool>,
     /// tested examples x modalities: whether its expert is right.
     pub correct: Vec<bool>,
-    /// tested examples x modalities x classes; 0 where unavailable. Nothing unless it was asked for.
+    /// tested examples x modalities x classes; 0 where unavailable. Empty unless it was requested.
     pub evidence: Vec<f64>,
     /// tested examples x modalities.
     pub quality: Vec<f64>,
-    /// What each quality is there for.
+    /// Control of each quality: condition of the study, positive or negative control.
     pub controls: Vec<Control>,
 }
 
 impl Pooled {
-    /// Pools the inputs `evidence` and `quality` over folds. `tested`: the row of the cohort of each tested example, each
-    /// once. The probabilities are kept only where `with_evidence` asks for them.
+    /// Pools the inputs `evidence` and `quality` over folds. `tested`: the row of the cohort of
+    /// each tested example, each once. The probabilities are kept only if `with_evidence` is set.
     ///
-    /// Errors when evidence is of an example that was not tested, comes twice, or lacks its quality.
+    /// Errors when evidence is of an example that was not tested, comes twice, or lacks its
+    /// quality.
     pub fn of(
         inputs: &Inputs<'_>,
         cohort: &Cohort,
@@ -94,7 +95,7 @@ impl Pooled {
         })
     }
 
-    /// What all the qualities are there for; an error when they disagree.
+    /// Control that all the qualities share; an error when they disagree.
     pub fn control(&self) -> Result<Control, StageError> {
         let Some((first, others)) = self.controls.split_first() else {
             return Err(StageError::failed("nothing arrived at input quality"));
@@ -108,10 +109,11 @@ impl Pooled {
         Ok(*first)
     }
 
-    /// Four minimal hashes of the qualities tested, each of example, modality and value (Broder 1997).
+    /// Four minimal hashes of the qualities tested, each of example, modality and value (Broder
+    /// 1997).
     ///
-    /// Two conditions of one draw of noise share at least one of them although an outage took some examples away; of two draws
-    /// they share none.
+    /// Two conditions of one draw of noise share at least one of them although an outage took some
+    /// examples away; of two draws they share none.
     pub fn sketch(&self, cohort: &Cohort, tested: &[usize]) -> String {
         let width = self.modalities.len();
         let mut least = [u64::MAX; 4];
@@ -137,7 +139,8 @@ impl Pooled {
         least.map(|hash| format!("{hash:016x}")).join(" ")
     }
 
-    /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a learned router's.
+    /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a
+    /// learned router's.
     ///
     /// `group`: the rank of each row's group. Needs the probabilities.
     pub fn quality_from_evidence(&self, group: &[u32]) -> Result<Vec<Option<f64>>, StageError> {
@@ -232,11 +235,11 @@ fn side_by_side<T: Copy>(columns: &[Column], width: usize, of: impl Fn(&Column) 
     values
 }
 
-/// What the permutations did to the tested examples, pooled over folds.
+/// Effects of the permutations on the tested examples, pooled over folds.
 pub(crate) struct Tested {
     /// The row of the cohort of each tested example.
     pub rows: Vec<usize>,
-    /// Whether the decision under Clean-Q is right.
+    /// True if the decision under Clean-Q is right.
     pub clean: Vec<bool>,
     /// The share of permutations under which it is.
     pub broken: Vec<f64>,
@@ -251,8 +254,8 @@ pub(crate) struct Tested {
 }
 
 impl Tested {
-    /// Pools the effects of all folds; an error when an example was tested twice or with other permutations: with those
-    /// that are given, or those of the first.
+    /// Pools the effects of all folds; an error when an example was tested twice or with other
+    /// permutations: with those that are given, or those of the first.
     pub fn of(
         effects: impl IntoIterator<Item = Result<Labelled<ExampleEffects>, StageError>>,
         cohort: &Cohort,
@@ -302,7 +305,8 @@ impl Tested {
         Ok(tested)
     }
 
-    /// The number of each tested example's group, in code-point order, and how many groups were tested.
+    /// The number of each tested example's group, in code-point order, and how many groups were
+    /// tested.
     pub fn groups(&self, cohort: &Cohort) -> (Vec<u32>, usize) {
         cohort.group.take(self.rows.iter().copied()).ranks()
     }

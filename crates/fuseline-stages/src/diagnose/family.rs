@@ -22,41 +22,44 @@ use crate::upstream::{self, listed};
 
 /// Collects findings and adds what needs all of them.
 ///
-/// Rows of a rule that does not read quality, rows that are equal in every number to one before them, and repetitions of a
-/// condition are shown and counted in no family: the column `not_counted` says why.
+/// Rows of a rule that does not read quality, rows that are equal in every number to one before
+/// them, and repetitions of a condition are shown and counted in no family: the column
+/// `not_counted` says why.
 ///
-/// Native conditions, positive controls and negative controls are three families, and p-values are adjusted within
-/// each: a control asks whether the test works and not the study's question, so adding a control must not change what
-/// is said of the native conditions. Findings under several permutation schemes may meet here when an axis tells them
-/// apart.
+/// Native conditions, positive controls and negative controls are three families, and p-values are
+/// adjusted within each: a control asks whether the test works and not the study's question, so
+/// adding a control must not change what is said of the native conditions. Findings under several
+/// permutation schemes may meet here when an axis tells them apart.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
-    /// How p-values are adjusted for being many.
+    /// Adjustment of p-values for multiple testing.
     #[serde(default)]
     adjust: Adjust,
-    /// A gap counts as none when its whole bound (`bound_low` to `bound_high`) lies within plus or minus this, as a fraction
-    /// (0.02 is 2 percentage points), below 1. With a confidence of 1 - 2a this is two one-sided tests at level a, of each
-    /// condition by itself. Nothing is called equivalent when it is left out, or where it is not testable.
+    /// A gap counts as none when its whole bound (`bound_low` to `bound_high`) lies within plus or
+    /// minus this, as a fraction (0.02 is 2 percentage points), below 1. With a confidence of 1 -
+    /// 2a this is two one-sided tests at level a, of each condition by itself. Nothing is called
+    /// equivalent when it is left out, or where it is not testable.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     equivalence_margin: Option<f64>,
-    /// Axes that part the findings into families of their own, such as `[scheme]`: p-values are adjusted within each of
-    /// their labels. Left out, one family holds every label. Say it before looking at the results.
+    /// Axes that part the findings into families of their own, such as `[scheme]`: p-values are
+    /// adjusted within each of their labels. Left out, one family holds every label. Say it before
+    /// looking at the results.
     #[serde(default)]
     families: Vec<String>,
-    /// Axes whose labels are repetitions of one condition, such as other splits or seeds: the first label is counted, the
-    /// others are shown.
+    /// Axes whose labels are repetitions of one condition, such as other splits or seeds: the first
+    /// label is counted, the others are shown.
     #[serde(default)]
     repeats: Vec<String>,
-    /// Which label of which axis stands for working without quality, such as `{ quality: constant }`: each finding then
-    /// gets the balanced accuracy of the same rule refitted so.
+    /// The axis and its label that mean working without quality, such as `{ quality: constant }`:
+    /// each finding then gets the balanced accuracy of the same rule refitted so.
     #[serde(default)]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     without_quality: Option<BTreeMap<String, String>>,
 }
 
-/// How p-values are adjusted for being many.
+/// Adjustment of p-values for multiple testing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Adjust {
@@ -81,8 +84,9 @@ impl Adjust {
 
 impl StageKind for Family {
     const NAME: &'static str = "diagnose.family";
-    // 3: says what stands for working without quality. 4: counts a condition once, claims by bounds, intervals of gains;
-    // findings without a p-value are in no family, those of schemes that read labels in one of their own.
+    // 3: says what stands for working without quality. 4: counts a condition once, claims by
+    // bounds, intervals of gains; findings without a p-value are in no family, those of schemes
+    // that read labels in one of their own.
     const REVISION: u32 = 4;
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
 
@@ -165,10 +169,10 @@ impl StageKind for Family {
     }
 }
 
-/// How a margin is written.
+/// Explanation of the unit of a margin.
 const MARGIN: &str = "0.02 is 2 percentage points";
 
-/// A margin of as much is rarely meant as a fraction.
+/// A margin of this size is rarely meant as a fraction.
 const LARGE_MARGIN: f64 = 0.1;
 
 impl Family {
@@ -305,7 +309,8 @@ impl Family {
             } else if !labels.is_empty() {
                 row.not_counted = Some(format!("a repetition: {}", labels.join(", ")));
             } else {
-                // All that was measured, to the last bit; two schemes are two questions even where nothing moved.
+                // All that was measured, to the last bit; two schemes are two questions even where
+                // nothing moved.
                 let point = scheme.map(|axis| row.point[axis].clone()).into_iter().collect();
                 let measured = format!("{:?}", Finding { point, ..row.clone() });
                 match seen.get(&measured) {
@@ -352,8 +357,9 @@ impl Family {
     }
 }
 
-/// Whether a finding's scheme reads labels of the rows that are tested, as far as an axis `scheme` or the settings tell: it
-/// says what a gap is made of, and what it is adjusted with must not hang on that.
+/// True if a finding's scheme reads labels of the rows that are tested, as far as an axis `scheme`
+/// or the settings tell: it says what a gap is made of, and the set that it is adjusted with must
+/// not depend on that.
 fn reads_labels(all: &Findings, row: &Finding) -> bool {
     let axis = all.axes.iter().position(|axis| axis == "scheme");
     let setting = || all.settings.iter().find_map(|text| text.strip_prefix("scheme="));
@@ -362,7 +368,7 @@ fn reads_labels(all: &Findings, row: &Finding) -> bool {
     matches!(named, Some(Intervention::Permutation(scheme)) if scheme.reads_labels())
 }
 
-/// The mistake of findings that cannot stand in one table.
+/// The problem of findings that cannot be in one table.
 fn mixed(action: PlannedAction<'_>, findings: &[PlannedAction<'_>]) -> Option<Diagnostic> {
     let first = *findings.first()?;
     let axes = |of: PlannedAction<'_>| of.point().map(|(axis, _)| axis.to_owned()).collect();
@@ -446,7 +452,7 @@ fn modalities_of(finding: PlannedAction<'_>) -> Option<Vec<&str>> {
     Some(names)
 }
 
-/// Where an axis stands in the points of findings.
+/// Index of an axis in the points of findings.
 fn axis_of(findings: &Findings, axis: &str) -> Result<usize, StageError> {
     findings.axes.iter().position(|name| name == axis).ok_or_else(|| {
         StageError::data(format!("the findings have no axis {axis}"))
@@ -457,7 +463,8 @@ fn axis_of(findings: &Findings, axis: &str) -> Result<usize, StageError> {
 /// Counts of each row by group and class, where its table brought them.
 type Counts = Vec<Option<GroupCounts>>;
 
-/// One table of all rows, and their counts; an error when the tables do not have the same columns, or a point comes twice.
+/// One table of all rows, and their counts; an error when the tables do not have the same columns,
+/// or a point comes twice.
 fn collect(tables: Vec<Labelled<Findings>>) -> Result<(Findings, Counts), StageError> {
     let mut tables = tables.into_iter().map(|labelled| labelled.artifact);
     let Some(mut all) = tables.next() else {
@@ -495,7 +502,8 @@ fn collect(tables: Vec<Labelled<Findings>>) -> Result<(Findings, Counts), StageE
     Ok((all, counts))
 }
 
-/// Findings of several schemes meet in one table: its settings then name them all, and an axis tells which row is of which.
+/// Findings of several schemes meet in one table: its settings then name them all, and an axis
+/// tells which row is of which.
 fn pool_scheme(all: &mut [String], other: &mut [String]) {
     let of = |settings: &[String]| settings.iter().position(|text| text.starts_with("scheme="));
     if let (Some(known), Some(new)) = (of(all), of(other)) {
@@ -508,8 +516,9 @@ fn pool_scheme(all: &mut [String], other: &mut [String]) {
     }
 }
 
-/// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label alone, and the interval of the
-/// difference from resamples of groups that both share. The reference gets its own; a row whose reference was not run gets none.
+/// Gives each row the Clean-Q balanced accuracy of the row that differs in the reference label
+/// alone, and the interval of the difference from resamples of groups that both share. The
+/// reference gets its own; a row whose reference was not run gets none.
 fn compare_without_quality(
     all: &mut Findings,
     counts: &Counts,
@@ -552,7 +561,8 @@ fn compare_without_quality(
     Ok(())
 }
 
-/// Interval of the difference of two balanced accuracies; none where they are not of the same examples.
+/// Interval of the difference of two balanced accuracies; none where they are not of the same
+/// examples.
 fn gain_interval(
     with: &GroupCounts,
     without: &GroupCounts,

@@ -1,8 +1,9 @@
 //! The diagnostic of a model that was fitted elsewhere and that fuseline never sees.
 //!
-//! Knows which questions such a model is asked and what its answers come to. Knows nothing of how it is reached: whoever
-//! holds it is an [`Answerer`]. Start at [`diagnose`]. **Invariant:** the same rows, scheme and seed give the same
-//! permutations and, for the same answers, the same numbers as `diagnose.permute_quality` and `diagnose.summarize`.
+//! Knows which questions such a model is asked and how its answers are evaluated. Knows nothing of
+//! how it is reached: that is the task of an [`Answerer`]. Start at [`diagnose`]. **Invariant:**
+//! the same rows, scheme and seed give the same permutations and, for the same answers, the same
+//! numbers as `diagnose.permute_quality` and `diagnose.summarize`.
 
 pub mod files;
 
@@ -25,12 +26,14 @@ use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_inte
 use crate::diagnose::tally::Tally;
 use crate::rows::{decision, rows_digest};
 
-/// Permutations at least as accurate as Clean-Q after which a sequential test stops (Besag and Clifford 1991).
+/// Permutations at least as accurate as Clean-Q after which a sequential test stops (Besag and
+/// Clifford 1991).
 const SEQUENTIAL_STOP: u64 = 20;
-/// How far the probabilities of a row may sum from 1: models compute in single or half precision.
+/// Tolerance of the sum of a row's probabilities around 1: models compute in single or half
+/// precision.
 const SUM_TOLERANCE: f64 = 1e-3;
 
-/// The test examples, in the order of whoever asks.
+/// The test examples, in the order of the caller.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     /// One id a row, each once.
@@ -45,7 +48,8 @@ pub struct Examples {
     pub modalities: Vec<String>,
     /// rows x modalities: whether the modality is there.
     pub available: Vec<bool>,
-    /// rows x modalities x channels: quality as measured; NaN counts only where the modality is unavailable.
+    /// rows x modalities x channels: quality as measured; NaN counts only where the modality is
+    /// unavailable.
     pub quality: Vec<f64>,
     /// Numbers of quality a modality has.
     pub channels: usize,
@@ -53,13 +57,13 @@ pub struct Examples {
     pub evidence: Option<Vec<f64>>,
 }
 
-/// How the model is asked and how its answers are read.
+/// Settings of the questions to the model and of the reading of its answers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How quality is permuted.
+    /// Permutation scheme of quality.
     pub scheme: Scheme,
-    /// How many permutations, at most.
+    /// Maximum number of permutations.
     pub permutations: u32,
     /// Bins of confidence of the scheme `conditional`.
     pub bins: u32,
@@ -86,7 +90,8 @@ pub enum Stop {
     /// Never.
     #[default]
     Never,
-    /// Once 20 permutations did at least as well as Clean-Q: p is then 20 / the number drawn (Besag and Clifford 1991).
+    /// Once 20 permutations did at least as well as Clean-Q: p is then 20 / the number drawn (Besag
+    /// and Clifford 1991).
     Sequential,
 }
 
@@ -107,7 +112,7 @@ impl Default for Settings {
     }
 }
 
-/// What a model is asked.
+/// Question that a model is asked.
 #[derive(Debug)]
 pub enum Question<'a> {
     /// Predictions with quality as measured. Asked first and last: the model must answer alike.
@@ -116,9 +121,10 @@ pub enum Question<'a> {
     Broken {
         /// The first permutation.
         first: u32,
-        /// How many permutations.
+        /// Number of permutations.
         count: u32,
-        /// Index vectors a permutation: 1 where a row's qualities move together, else one a modality.
+        /// Index vectors a permutation: 1 where a row's qualities move together, else one a
+        /// modality.
         columns: usize,
         /// count x columns x rows: the row whose quality each row gets.
         index: &'a [u32],
@@ -127,18 +133,18 @@ pub enum Question<'a> {
     Neutral,
 }
 
-/// Whoever holds the model.
+/// Interface to the model.
 pub trait Answerer {
     /// Probabilities, rows x classes; for [`Question::Broken`] count x rows x classes.
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError>;
 
-    /// Whether there is time for more permutations.
+    /// True if there is time for more permutations.
     fn has_time(&mut self) -> bool {
         true
     }
 }
 
-/// What the answers come to. Accuracies and gaps are fractions.
+/// Diagnosis from the answers. Accuracies and gaps are fractions.
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
     /// Name of the scheme.
@@ -189,7 +195,7 @@ pub struct Diagnosis {
     pub detectable_gap: Option<f64>,
     /// The gap that the test would detect with 80 % power.
     pub detectable_gap_80: Option<f64>,
-    /// Whether the bound lies within the margin; none was stated: null.
+    /// True if the bound lies within the margin; null when no margin was stated.
     pub equivalent: Option<bool>,
     /// Balanced accuracy of the per-example oracle over modalities, where evidence is known.
     pub ba_oracle: Option<f64>,
@@ -197,7 +203,8 @@ pub struct Diagnosis {
     pub ba_best_unimodal: Option<f64>,
     /// ba_oracle - ba_clean.
     pub headroom: Option<f64>,
-    /// AUROC of quality for "this modality's expert is right", by modality, where both are one number a modality.
+    /// AUROC of quality for "this modality's expert is right", by modality, where both are one
+    /// number a modality.
     pub alignment: Vec<(String, Option<f64>)>,
     /// Largest difference between the first and the last answer under Clean-Q.
     pub largest_drift: f64,
@@ -209,9 +216,10 @@ pub struct Diagnosis {
 
 /// Asks a model and reads its answers.
 ///
-/// Rows are taken in the code-point order of their ids, as everywhere; questions and answers are in the order of
-/// `examples`. Errors when a length is wrong, an id comes twice, no row has another to exchange quality with, an answer is
-/// no probability, or the model answers the same question differently at the end.
+/// Rows are taken in the code-point order of their ids, as everywhere; questions and answers are in
+/// the order of `examples`. Errors when a length is wrong, an id comes twice, no row has another to
+/// exchange quality with, an answer is no probability, or the model answers the same question
+/// differently at the end.
 pub fn diagnose(
     examples: &Examples,
     settings: &Settings,
@@ -230,7 +238,7 @@ pub fn diagnose(
 struct Study<'a> {
     examples: &'a Examples,
     settings: &'a Settings,
-    /// The row of the examples that stands at each place.
+    /// The row of the examples at each place.
     order: Vec<u32>,
     /// The place at which each row of the examples stands.
     place: Vec<u32>,
@@ -440,8 +448,8 @@ impl<'a> Study<'a> {
         Ok(sorted)
     }
 
-    /// Asks about all permutations, or as many as the settings and the time allow; where a sequential test stopped, its
-    /// p-value.
+    /// Evaluates all permutations, or as many as the settings and the time allow; where a
+    /// sequential test stopped, its p-value.
     fn count<'t>(
         &'t self,
         model: &mut dyn Answerer,
@@ -459,7 +467,7 @@ impl<'a> Study<'a> {
             asked.clear();
             for number in first..first + count {
                 self.permuter.draw_into(number.into(), &mut drawn);
-                // From places in code-point order to rows in the order of whoever asks, both of and for.
+                // From places in code-point order to rows in the caller's order, both of and for.
                 for column in drawn.chunks_exact(rows) {
                     asked.extend(
                         self.place.iter().map(|&at| self.order[column[at as usize] as usize]),
@@ -493,7 +501,8 @@ impl<'a> Study<'a> {
         .collect()
     }
 
-    /// The largest difference between two answers to the same question; an error where it is above the tolerance.
+    /// The largest difference between two answers to the same question; an error where it is above
+    /// the tolerance.
     fn frozen(&self, clean: &[f64], again: &[f64]) -> Result<f64, StageError> {
         let classes = self.examples.classes.len();
         let differences = clean.iter().zip(again).map(|(one, other)| (one - other).abs());
@@ -655,7 +664,8 @@ impl<'a> Study<'a> {
         })
     }
 
-    /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is right.
+    /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is
+    /// right.
     fn read_evidence(&self, clean: &[bool], diagnosis: &mut Diagnosis) -> Result<(), StageError> {
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let Examples { evidence, available, quality, channels, classes, modalities, .. } =

@@ -36,7 +36,8 @@ pub(crate) struct Intervals {
 }
 
 impl Intervals {
-    /// Intervals over groups of the effects on each row. Errors where there are fewer than two groups.
+    /// Intervals over groups of the effects on each row. Errors where there are fewer than two
+    /// groups.
     pub fn new(
         rows: &Rows<'_>,
         effects: &RowEffects<'_>,
@@ -97,7 +98,8 @@ fn failed(error: &dyn std::error::Error) -> StageError {
 
 /// The reason why a gap near 0 says nothing under a scheme, if there is one.
 ///
-/// `least_share`: of the examples whose quality a joint permutation changes, the share that the scheme must change.
+/// `least_share`: of the examples whose quality a joint permutation changes, the share that the
+/// scheme must change.
 pub(crate) fn not_testable(scheme: &str, of: Moved, least_share: f64) -> Option<String> {
     let Moved { moved, movable } = of;
     if movable == 0.0 {
@@ -148,7 +150,8 @@ mod tests {
         let effects = RowEffects { clean: &right, broken: &right, flips: &none, shift: &none };
         let found = Intervals::new(&rows, &effects, &of).unwrap();
         assert_eq!((found.gap.low, found.gap.high), (0.0, 0.0));
-        // 30 examples a class, none of which changed: 1 - 0.025^(1/30), as scipy's interval of 0 of 30 says.
+        // 30 examples a class, none of which changed: 1 - 0.025^(1/30), as scipy's interval of 0 of
+        // 30 says.
         assert!((found.bound.high - 0.115_703).abs() < 0.012, "{:?}", found.bound);
         assert!((found.flips.high - 0.059_615).abs() < 0.006, "{:?}", found.flips);
         assert_eq!((found.flips.low, found.shift.low), (0.0, 0.0));

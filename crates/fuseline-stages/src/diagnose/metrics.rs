@@ -22,20 +22,21 @@ use crate::diagnose::permute_quality::Scheme;
 use crate::table::{Table, number};
 use crate::{fusion, guard, upstream};
 
-/// Macro-F1, log loss, Brier score and AUROC beside balanced accuracy, each under Clean-Q and Broken-Q, of the pooled
-/// predictions of all folds.
+/// Macro-F1, log loss, Brier score and AUROC beside balanced accuracy, each under Clean-Q and
+/// Broken-Q, of the pooled predictions of all folds.
 ///
-/// The permutations are those of `diagnose.permute_quality` with the same options, so its balanced accuracy appears here
-/// again. A gap is positive where Clean-Q is better, also for log loss and Brier score, of which less is better. The
-/// p-values are not adjusted: the measures tell of one question from several sides. AUROC pools the scores of all folds.
+/// The permutations are those of `diagnose.permute_quality` with the same options, so its balanced
+/// accuracy appears here again. A gap is positive where Clean-Q is better, also for log loss and
+/// Brier score, of which less is better. The p-values are not adjusted: the measures tell of one
+/// question from several sides. AUROC pools the scores of all folds.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// How many permutations.
+    /// Number of permutations.
     #[serde(default = "thousand")]
     #[schemars(range(min = 1))]
     permutations: u32,
-    /// How quality is broken.
+    /// Permutation scheme of quality.
     #[serde(default)]
     scheme: Scheme,
     /// Only for `conditional`: into how many bins each expert's confidence is cut.
@@ -63,7 +64,8 @@ const MEASURES: [(&str, bool); 5] = [
 
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
-    // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value of derangements.
+    // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value
+    // of derangements.
     const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
@@ -245,7 +247,8 @@ impl Metrics {
                     cohort,
                 )?;
                 fusion::bind(&model, &mut fusable)?;
-                // Embeddings need not have an axis of the model: features are the same in every fold unless degraded.
+                // Embeddings need not have an axis of the model: features are the same in every
+                // fold unless degraded.
                 let own = embeddings.iter().filter(|of| agree(&of.point, &point)).cloned();
                 fusion::embeddings::apply(&model, &own.collect::<Vec<_>>(), &mut fusable)?;
                 guard::not_fitted_on(&model, cohort, &fusable.rows)?;
@@ -278,7 +281,7 @@ impl Metrics {
     }
 }
 
-/// Takes out what stands at a point: it agrees in every axis of the point.
+/// Removes the item at a point: it agrees in every axis of the point.
 fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
     let (own, rest) = std::mem::take(all)
         .into_iter()
@@ -287,7 +290,7 @@ fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
     own
 }
 
-/// Whether two points have the same label on every axis that both have.
+/// True if two points have the same label on every axis that both have.
 fn agree(one: &Point, other: &Point) -> bool {
     one.iter().all(|(axis, label)| other.iter().all(|(also, other)| axis != also || label == other))
 }

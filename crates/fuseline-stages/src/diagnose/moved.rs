@@ -1,4 +1,4 @@
-//! How much a scheme changes quality: what it leaves in place is not tested.
+//! Amount by which a scheme changes quality: quality that it leaves in place is not tested.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,8 @@ impl Moved {
     }
 }
 
-/// A row of n that are alike in availability changes in all permutations but the share of those with its quality.
+/// A row of n that are alike in availability changes in all permutations but the share of those
+/// with its quality.
 fn movable(fusable: &Fusable, counts: impl Fn(usize) -> bool) -> f64 {
     let width = fusable.modalities.len();
     let mut patterns = BTreeMap::<&[u8], BTreeMap<Vec<u64>, f64>>::new();

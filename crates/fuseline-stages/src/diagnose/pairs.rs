@@ -1,8 +1,10 @@
-//! What each row comes to with each quality that it can get, asked once instead of in every permutation.
+//! Predictions of each row with each quality that it can get, computed once instead of in every
+//! permutation.
 //!
-//! Under a scheme that moves a row's qualities together, a prediction is that of a pair: the row whose evidence it is, and
-//! the row whose quality. There are fewer pairs than rows times permutations as soon as there are more permutations than rows
-//! that exchange quality; permutations are then looked up.
+//! Under a scheme that moves a row's qualities together, a prediction is that of a pair: the row
+//! whose evidence it is, and the row whose quality. There are fewer pairs than rows times
+//! permutations as soon as there are more permutations than rows that exchange quality;
+//! permutations are then looked up.
 
 use std::ops::Range;
 
@@ -33,18 +35,20 @@ pub(super) struct Pairs<'a> {
     rows: usize,
     /// Places of the largest stratum.
     width: usize,
-    /// rows x width: what the row comes to with the quality of the row at that place of its stratum.
+    /// rows x width: outcome of the row with the quality of the row at that place of its stratum.
     outcomes: Vec<Outcome>,
     /// The rows of each class.
     of_class: Vec<Vec<usize>>,
 }
 
-/// The shifts that all pairs come from, in the order in which they are asked. The first part holds the shift by nothing,
-/// which is Clean-Q; neither its place nor the order of the others says which it is.
+/// The shifts that all pairs come from, in the order in which they are asked. The first part holds
+/// the shift by nothing, which is Clean-Q; neither its place nor the order of the others says which
+/// it is.
 pub(super) struct Shifts(Vec<Vec<usize>>);
 
 impl Shifts {
-    /// All shifts, in an order that is drawn anew; none when the permutations are too few to pay for them.
+    /// All shifts, in an order that is drawn anew; none when the permutations are too few to pay
+    /// for them.
     pub fn new(
         model: &OpenModel,
         permuter: &Permuter,
@@ -65,7 +69,7 @@ impl Shifts {
         Some(Self(parts))
     }
 
-    /// Asks the model about the first part. Gives all of it, and what of it is Clean-Q.
+    /// Predicts the first part with the model. Gives all of it, and its part that is Clean-Q.
     pub fn ask_first(
         &self,
         model: &OpenModel,
@@ -81,7 +85,7 @@ impl Shifts {
     }
 }
 
-/// Asks the model about some shifts: shifts x rows x classes.
+/// Predicts some shifts with the model: shifts x rows x classes.
 fn ask(
     shifts: &[usize],
     model: &OpenModel,
@@ -100,7 +104,7 @@ fn ask(
 }
 
 impl<'a> Pairs<'a> {
-    /// Asks about all pairs but those of the first part, which is known.
+    /// Predicts all pairs but those of the first part, which are known.
     pub fn ask(
         tally: &Tally<'_>,
         model: &OpenModel,
@@ -143,14 +147,14 @@ impl<'a> Pairs<'a> {
         Ok(Self { permuter, place, rows, width, outcomes, of_class })
     }
 
-    /// How many blocks are worth being counted together: a row's pairs are fetched once for all of them. Enough remain to be
-    /// shared among threads.
+    /// Number of blocks to count together: a row's pairs are fetched once for all of
+    /// them. Enough remain to be shared among threads.
     pub fn blocks_at_once(&self, size: u32, permutations: u32) -> u32 {
         let half = self.width as u32 / 2;
         half.min(permutations / 16).div_ceil(size).max(1)
     }
 
-    /// Counts some permutations, block by block of so many. `index` is room to draw in.
+    /// Counts some permutations, in blocks of `size`. `index` is scratch space.
     pub fn count(&self, which: Range<u32>, size: u32, index: &mut Vec<u32>) -> Vec<Block> {
         let (rows, classes) = (self.rows, self.of_class.len());
         index.resize(which.len() * rows, 0);

@@ -17,24 +17,27 @@ use crate::diagnose::training;
 use crate::fusion;
 use crate::{guard, upstream};
 
-/// Asks a frozen model again and again, with quality permuted across the test examples; evidence and availability stay.
+/// Asks a frozen model again and again, with quality permuted across the test examples; evidence
+/// and availability stay.
 ///
-/// The permutations are drawn from the workflow's seed, the scheme, the test rows and their own number, so that every
-/// rule and every quality sees the same ones. Clean-Q is asked as one of them, and the rule cannot tell which. The model
-/// is proven frozen: its digest, and what it says under Clean-Q, are the same before the first permutation and after the
-/// last, there in a process of its own.
+/// The permutations are drawn from the workflow's seed, the scheme, the test rows and their own
+/// number, so that every rule and every quality sees the same ones. Clean-Q is asked as one of
+/// them, and the rule cannot tell which. The model is proven frozen: its digest, and what it says
+/// under Clean-Q, are the same before the first permutation and after the last, there in a process
+/// of its own.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermuteQuality {
-    /// How many permutations. `constant` has a single outcome and does not look at it.
+    /// Number of permutations. `constant` has a single outcome and ignores it.
     #[serde(default = "ten_thousand")]
     #[schemars(range(min = 1))]
     permutations: u32,
-    /// How quality is broken.
+    /// Permutation scheme of quality.
     #[serde(default)]
     scheme: Scheme,
-    /// Only for `conditional`: into how many bins of equal size each expert's confidence, its largest probability, is
-    /// cut. Examples exchange quality when their bins agree in every modality.
+    /// Only for `conditional`: into how many bins of equal size each expert's confidence, its
+    /// largest probability, is cut. Examples exchange quality when their bins agree in every
+    /// modality.
     #[serde(default = "three")]
     #[schemars(range(min = 1))]
     bins: u32,
@@ -43,36 +46,40 @@ pub struct PermuteQuality {
     modalities: Option<Vec<String>>,
 }
 
-/// How quality is broken.
+/// Permutation scheme of quality.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
-    /// The qualities of an example move together, among examples with the same available modalities.
+    /// The qualities of an example move together, among examples with the same available
+    /// modalities.
     #[default]
     Joint,
-    /// Each modality's quality moves on its own, among the examples that have the modality. Its null says more than that the
-    /// decision ignores quality: the qualities of an example must be unrelated too. Where they correlate, so small a
-    /// p-value may come of that alone.
+    /// Each modality's quality moves on its own, among the examples that have the modality. Its
+    /// null is stronger than that the decision ignores quality: the qualities of an example must be
+    /// unrelated too. Where they correlate, a small p-value may come from that alone.
     PerModality,
     /// As `joint`, within groups only.
     WithinGroup,
-    /// Groups exchange the qualities of all their examples, with groups of as many examples and the same available
-    /// modalities: for quality and labels that examples of a group have in common.
+    /// Groups exchange the qualities of all their examples, with groups of as many examples and the
+    /// same available modalities: for quality and labels that examples of a group have in common.
     WholeGroups,
-    /// As `joint`, among examples of like confidence only: what remains is not explained by the evidence itself.
+    /// As `joint`, among examples of like confidence only: what remains is not explained by the
+    /// evidence itself.
     Conditional,
-    /// As `joint`, and no example keeps its own quality where there is another to take it from. Derangements do not form
-    /// a group of permutations, so this is an effect size without a p-value.
+    /// As `joint`, and no example keeps its own quality where there is another to take it from.
+    /// Derangements do not form a group of permutations, so this is an effect size without a
+    /// p-value.
     Derangement,
-    /// As `joint`, among examples of the same label: a gap that vanishes here works through the label (a class cue). Reads
-    /// the labels of test rows.
+    /// As `joint`, among examples of the same label: a gap that vanishes here works through the
+    /// label (a class cue). Reads the labels of test rows.
     WithinClass,
-    /// As `joint`, among examples whose experts are right and wrong in the same modalities: a gap that vanishes here works
-    /// through which expert is right (reliability). Reads the labels of test rows.
+    /// As `joint`, among examples whose experts are right and wrong in the same modalities: a gap
+    /// that vanishes here works through which expert is right (reliability). Reads the labels of
+    /// test rows.
     WithinCorrect,
-    /// As `joint`, and what moves is the residual of quality given evidence and availability, by a regression that is fitted
-    /// on the rule's training rows: a gap that vanishes here was in the evidence already. Needs the inputs `evidence_train`
-    /// and `quality_train`.
+    /// As `joint`, and what moves is the residual of quality given evidence and availability, by a
+    /// regression that is fitted on the rule's training rows: a gap that vanishes here was in the
+    /// evidence already. Needs the inputs `evidence_train` and `quality_train`.
     ConditionalResidual,
     /// Within each example, the available modalities exchange their qualities in a random order.
     ModalitySwap,
@@ -81,7 +88,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Whether examples exchange quality by what their own labels say.
+    /// True if examples exchange quality depending on their own labels.
     pub(crate) fn reads_labels(self) -> bool {
         matches!(Intervention::from(self), Intervention::Permutation(of) if of.reads_labels())
     }
@@ -117,8 +124,9 @@ fn three() -> u32 {
 
 impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
-    // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks. 5: permutations
-    // are other ones. 6: says how many examples' quality moved, and whether the rule reads it.
+    // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks.
+    // 5: permutations are other ones. 6: says how many examples' quality moved, and whether the
+    // rule reads it.
     const REVISION: u32 = 6;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
@@ -203,7 +211,8 @@ impl StageKind for PermuteQuality {
         drop((cohort, fusable));
 
         let tally = Tally::ask(&labels, &opened, &batch, &broken, || inputs.keep_going())?;
-        // Asked again where nothing has been asked: neither the order of the questions nor their number has mattered.
+        // Asked again where nothing has been asked: neither the order of the questions nor their
+        // number has mattered.
         opened.confirm(&batch, tally.clean())?;
         if model.model_digest() != frozen || opened.digest() != Digest::of(&model.bytes) {
             return Err(StageError::failed(format!(
@@ -227,8 +236,8 @@ impl StageKind for PermuteQuality {
 }
 
 impl PermuteQuality {
-    /// How many permutations are drawn, and the least p-value that they can give; none for a scheme of one outcome, which is
-    /// not drawn for a p-value, and for one that gives none.
+    /// Number of permutations drawn, and the least p-value that they can give; none for a scheme
+    /// of one outcome, which is not drawn for a p-value, and for one that gives none.
     pub(crate) fn least_p_value(&self) -> Option<(u32, f64)> {
         let least = 1.0 / (f64::from(self.permutations) + 1.0);
         let drawn = Intervention::from(self.scheme);

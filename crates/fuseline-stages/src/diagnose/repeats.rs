@@ -16,13 +16,14 @@ use serde::Deserialize;
 use crate::table::{Table, number};
 use crate::upstream;
 
-/// Summarises findings over axes that repeat a study, such as other splits: one split can say 1.5 percentage points and
-/// another 11.7.
+/// Summarises findings over axes that repeat a study, such as other splits: one split can say 1.5
+/// percentage points and another 11.7.
 ///
-/// A row says how far the gaps of a condition lie apart (`gap_sd`, over the repetitions), how sure one of them is
-/// (`sampling_sd`, from its interval over groups) and both together (`total_sd`: what one study of one split should be
-/// believed by). Repetitions of one data set are not independent, so that the interval and the p-value of the mean are those of
-/// the corrected resampled t-test (Nadeau and Bengio 2003); they need the input `folds`.
+/// A row says how far the gaps of a condition lie apart (`gap_sd`, over the repetitions), how sure
+/// one of them is (`sampling_sd`, from its interval over groups) and both together (`total_sd`:
+/// what one study of one split should be believed by). Repetitions of one data set are not
+/// independent, so that the interval and the p-value of the mean are those of the corrected
+/// resampled t-test (Nadeau and Bengio 2003); they need the input `folds`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repeats {
@@ -254,7 +255,7 @@ fn share(of: impl Iterator<Item = bool>) -> f64 {
     holds / all
 }
 
-/// Whether two findings measured the same, to the last bit.
+/// True if two findings have bit-identical measurements.
 fn equal(one: &Finding, other: &Finding) -> bool {
     let measured = |of: &Finding| {
         [of.gap, of.ba_clean, of.ba_broken, of.flip_rate, of.probability_shift].map(f64::to_bits)
@@ -262,7 +263,8 @@ fn equal(one: &Finding, other: &Finding) -> bool {
     measured(one) == measured(other)
 }
 
-/// Tested examples for each that is trained on, on average over the folds of all splits; none without splits.
+/// Tested examples for each that is trained on, on average over the folds of all splits; none
+/// without splits.
 fn test_to_train<'f>(splits: impl Iterator<Item = &'f Folds>) -> Option<f64> {
     let mut ratios = Vec::new();
     for split in splits {

@@ -1,4 +1,5 @@
-//! A learned router: whom to believe, learnt from the labels of other test groups. A ceiling to look up to, no fusion rule.
+//! A learned router: its choice of expert is learnt from the labels of other test groups. It is an
+//! upper bound, not a fusion rule.
 
 use fuseline_engine::StageError;
 use fuseline_learn::convergence::NotConverged;
@@ -9,22 +10,23 @@ use fuseline_learn::weights;
 use crate::diagnose::experts::Pooled;
 use crate::rows::decision;
 
-/// What a router chose.
+/// Choices of a router.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Routed {
-    /// Whether the expert that it chose is right, row by row.
+    /// True if the expert that it chose is right, row by row.
     pub right: Vec<bool>,
     /// Shortfalls of its fits.
     pub not_converged: Vec<NotConverged>,
 }
 
-/// The router's choices; none where nothing can be learnt: the rows are of a single group, or a class is wholly in one
-/// fold.
+/// The router's choices; none where nothing can be learnt: the rows are of a single group, or a
+/// class is wholly in one fold.
 ///
-/// `group`: the rank of each row's group. The sorted groups are dealt over `folds`; for each fold a logistic regression learns the label
-/// from the rows of the others, weighted so that the classes count alike, from X = [P, A, Q, P * Q] standardised (without
-/// `sees_quality`, from [P, A]). That an expert is right is that the label is what it decides, so that the available
-/// expert whose decision is most likely the label is believed, the first of equals.
+/// `group`: the rank of each row's group. The sorted groups are dealt over `folds`; for each fold a
+/// logistic regression learns the label from the rows of the others, weighted so that the classes
+/// count alike, from X = [P, A, Q, P * Q] standardised (without `sees_quality`, from [P, A]). That
+/// an expert is right is that the label is what it decides, so that the available expert whose
+/// decision is most likely the label is believed, the first of equals.
 pub(crate) fn routed(
     pooled: &Pooled,
     group: &[u32],

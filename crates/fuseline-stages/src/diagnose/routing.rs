@@ -1,4 +1,5 @@
-//! `diagnose.routing`: how well quality says which expert to believe, and what a perfect choice would be worth.
+//! `diagnose.routing`: how well quality tells which expert is right, and the accuracy of a perfect
+//! choice.
 
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::{
@@ -16,17 +17,20 @@ use crate::expert::caution_of;
 use crate::table::{Table, number};
 use crate::upstream;
 
-/// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert, of the oracle and of
-/// always believing the expert of the highest quality; routing regret; and selection accuracy.
+/// Headroom and alignment in full: the balanced accuracies of the fused decision, of each expert,
+/// of the oracle and of always choosing the expert of the highest quality; routing regret; and
+/// selection accuracy.
 ///
-/// Routing regret is the share of examples where some available expert is right and the fused decision is not; beyond the
-/// oracle, the share where the fused decision is right and no expert is. Selection accuracy looks at the examples whose
-/// experts disagree about being right, and says how often the expert of the highest quality is.
+/// Routing regret is the share of examples where some available expert is right and the fused
+/// decision is not; beyond the oracle, the share where the fused decision is right and no expert
+/// is. Selection accuracy looks at the examples whose experts disagree about being right, and says
+/// how often the expert of the highest quality is.
 ///
-/// `ba_router` is the ceiling of a learned choice: a logistic router that sees evidence and quality learns from the labels
-/// of test rows of other groups which expert's decision is most likely the label, and believes that one. `ba_router_without_quality` sees evidence alone;
-/// what lies between them is what this quality is worth to a choice among the experts. Both read test labels: they are
-/// bounds to compare a fused decision with, and no condition of the study.
+/// `ba_router` is the ceiling of a learned choice: a logistic router that sees evidence and quality
+/// learns from the labels of test rows of other groups which expert's decision is most likely the
+/// label, and believes that one. `ba_router_without_quality` sees evidence alone; what lies between
+/// them is what this quality is worth to a choice among the experts. Both read test labels: they
+/// are bounds to compare a fused decision with, and no condition of the study.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
@@ -131,7 +135,7 @@ impl StageKind for Routing {
     }
 }
 
-/// Whether the available expert of the highest quality is right; the first of equals.
+/// True if the available expert of the highest quality is right; the first of equals.
 fn routed(pooled: &Pooled) -> Vec<bool> {
     let width = pooled.modalities.len();
     (0..pooled.labels.len())

@@ -6,7 +6,7 @@ use fuseline_stats::permutation::{self, PermutationError, Rows, Scheme};
 
 use crate::rows::decision;
 
-/// What strata are made of, beside availability and groups.
+/// Data that strata are built from, beside availability and groups.
 pub(crate) struct Known<'a> {
     /// The class number of each row.
     pub labels: &'a [u32],

@@ -22,15 +22,17 @@ use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::{pool, upstream};
 
-/// Pools folds and modalities into one row: balanced accuracies, the permutation gap with its interval and p-value,
-/// headroom and alignment.
+/// Pools folds and modalities into one row: balanced accuracies, the permutation gap with its
+/// interval and p-value, headroom and alignment.
 ///
-/// Balanced accuracy is the mean recall of the classes that have examples. Where a modality is unavailable its expert
-/// counts as wrong, alone and for the oracle, so that all balanced accuracies are of the same examples.
+/// Balanced accuracy is the mean recall of the classes that have examples. Where a modality is
+/// unavailable its expert counts as wrong, alone and for the oracle, so that all balanced
+/// accuracies are of the same examples.
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summarize {
-    /// Resamples of whole groups for the interval of the gap. The same resamples are drawn whatever the rule.
+    /// Resamples of whole groups for the interval of the gap. The same resamples are drawn whatever
+    /// the rule.
     #[serde(default = "two_thousand")]
     #[schemars(range(min = 2))]
     bootstrap: u32,
@@ -38,21 +40,22 @@ pub struct Summarize {
     #[serde(default = "ninety_five")]
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     confidence: f64,
-    /// How the interval is read from the resamples.
+    /// Kind of interval computed from the resamples.
     #[serde(default)]
     interval: IntervalKind,
     /// Level of the test for the smallest gap that it could have detected.
     #[serde(default = "five_percent")]
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     alpha: f64,
-    /// Of the examples whose quality a joint permutation changes, the share that the scheme must change. Below it the
-    /// absence of dependence is not testable under this scheme: what the others would show is not seen.
+    /// Of the examples whose quality a joint permutation changes, the share that the scheme must
+    /// change. Below it the absence of dependence is not testable under this scheme: what the
+    /// others would show is not seen.
     #[serde(default = "half")]
     #[schemars(range(min = 0.0, max = 1.0))]
     least_moved_share: f64,
 }
 
-/// How an interval is read from resamples.
+/// Kind of interval computed from resamples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalKind {
@@ -84,9 +87,9 @@ const POWER: f64 = 0.8;
 
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
-    // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and what is not testable;
-    // no p-value of derangements; what the evidence and the label tell of quality is measured. 4: what groups have in
-    // common.
+    // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and
+    // what is not testable; no p-value of derangements; what the evidence and the label tell of
+    // quality is measured. 4: what groups have in common.
     const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
@@ -225,7 +228,8 @@ impl StageKind for Summarize {
                 .moved
                 .and_then(|of| not_testable(&counts.scheme, of, self.least_moved_share)),
             not_counted: None,
-            // What a scheme leaves in place it does not test: as if the others depended as those that moved.
+            // What a scheme leaves in place it does not test: as if the others depended as those
+            // that moved.
             bound_low: intervals.bound.low / scale,
             bound_high: intervals.bound.high / scale,
             p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
@@ -271,12 +275,13 @@ impl Summarize {
         self.alpha
     }
 
-    /// Whether findings of these options may stand in one table.
+    /// True if findings of these options may stand in one table.
     pub(crate) fn is_tested_as(&self, other: &Self) -> bool {
         self == other
     }
 
-    /// Warns of permutations that are too few for any p-value to reach the level, even of one finding.
+    /// Warns of permutations that are too few for any p-value to reach the level, even of one
+    /// finding.
     fn check_permutations(&self, site: &mut PlanSite<'_>) {
         for action in site.distinct(&["permutations"]) {
             let Some(permute) = action.inputs("permutations").next() else { continue };
@@ -303,7 +308,8 @@ impl Summarize {
         }
     }
 
-    /// Intervals from resamples of groups: both balanced accuracies of a gap come from the same resample.
+    /// Intervals from resamples of groups: both balanced accuracies of a gap come from the same
+    /// resample.
     fn intervals(
         &self,
         tested: &Tested,
@@ -328,10 +334,11 @@ impl Summarize {
     }
 }
 
-/// A test that counts each example for so many has more false alarms than its level says: 7 % at 5 %.
+/// A test that counts each example as independent at this design effect has more false alarms than
+/// its level states: 7 % at 5 %.
 const LARGE_DESIGN_EFFECT: f64 = 1.25;
 
-/// What the examples of a group have in common, as intraclass correlations.
+/// Similarity of the examples of a group, as intraclass correlations.
 struct Alike {
     /// Of labels, of the class where it is largest.
     labels: Option<f64>,
@@ -458,7 +465,8 @@ fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCount
     counts
 }
 
-/// Whether (b + 1) / (m + 1) is a valid p-value under a scheme of that name; what is not known here is taken to be a test.
+/// True if (b + 1) / (m + 1) is a valid p-value under a scheme of that name; what is not known here
+/// is taken to be a test.
 pub(crate) fn has_p_value(scheme: &str) -> bool {
     Intervention::named(scheme).is_none_or(Intervention::has_p_value)
 }
@@ -473,7 +481,7 @@ pub(crate) struct Rows<'a> {
     pub classes: usize,
 }
 
-/// How an interval is resampled.
+/// Resampling of an interval.
 pub(crate) struct Resampling {
     pub resamples: u32,
     pub confidence: f64,
@@ -482,7 +490,8 @@ pub(crate) struct Resampling {
 }
 
 impl Resampling {
-    /// How the findings of a table were resampled, from their settings; the defaults where they do not say.
+    /// Resampling of the findings of a table, from their settings; the defaults where they do
+    /// not say.
     pub fn from_settings(settings: &[String], seed: u64) -> Self {
         let text = |name: &str| {
             settings
@@ -503,7 +512,8 @@ impl Resampling {
     }
 }
 
-/// Interval of a difference of two balanced accuracies from resamples of groups, both values from the same resample.
+/// Interval of a difference of two balanced accuracies from resamples of groups, both values from
+/// the same resample.
 ///
 /// `one`, `other`: for each row the share of answers that are right.
 pub(crate) fn difference_interval(
@@ -544,7 +554,7 @@ pub(crate) fn sums_interval(
     .map_err(|error| failed(&error))
 }
 
-/// What to say of a cohort of which not all examples were tested. `tested`: rows of the cohort.
+/// Caution for a cohort of which not all examples were tested. `tested`: rows of the cohort.
 fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
     let mut is_tested = vec![false; cohort.len()];
     tested.iter().for_each(|&row| is_tested[row] = true);

@@ -14,16 +14,20 @@ use crate::rows::decision;
 
 mod tiles;
 
-/// Predictions that one block should hold: what threads share, and what is summed before it is added to the other blocks.
+/// Predictions that one block should hold: what threads share, and what is summed before it is
+/// added to the other blocks.
 const BLOCK: usize = 1 << 19;
-/// Permutations of a block: enough to compute once what a rule knows of the evidence, not so many that threads wait.
+/// Permutations of a block: enough to compute a rule's part on the evidence once, not so many that
+/// threads wait.
 const PERMUTATIONS: std::ops::RangeInclusive<usize> = 8..=128;
-/// Predictions that are asked for at once: 1 MiB of them, near enough to the processor to be checked and counted.
+/// Predictions that are asked for at once: 1 MiB of them, near enough to the processor to be
+/// checked and counted.
 const PART: usize = 1 << 17;
-/// Blocks that are counted side by side before they are added up; it bounds memory whatever the permutations.
+/// Blocks that are counted in parallel before they are added up; it bounds memory for any number of
+/// permutations.
 const WAVE: usize = 16;
 
-/// What the permutations did, so far.
+/// Running counts of the permutations' effects.
 pub(crate) struct Tally<'a> {
     pub(super) labels: &'a [u32],
     clean: Cow<'a, [f64]>,
@@ -37,7 +41,7 @@ pub(crate) struct Tally<'a> {
     each: Each,
 }
 
-/// What permutations did to each row.
+/// Effects of the permutations on each row.
 pub(super) struct Each {
     pub correct: Vec<u32>,
     pub flips: Vec<u32>,
@@ -51,7 +55,7 @@ impl Each {
     }
 }
 
-/// What the permutations of one block did.
+/// Effects of the permutations of one block.
 pub(super) struct Block {
     /// Right decisions: permutations x classes.
     pub correct: Vec<i64>,
@@ -64,8 +68,9 @@ impl Block {
     }
 }
 
-/// What one row comes to under one quality: its total-variation distance from Clean-Q, which is far below 2, and in the two
-/// bits that are then free whether the decision is right and whether it flips.
+/// Outcome of one row under one quality: its total-variation distance from Clean-Q, which is far
+/// below 2, and in the two bits that are then free whether the decision is right and whether it
+/// flips.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Outcome(u64);
 
@@ -110,9 +115,10 @@ impl<'a> Tally<'a> {
         Self { labels, clean, decisions, classes, broken: 0, rows_of_class, correct, each }
     }
 
-    /// Asks about Clean-Q and every permutation, and counts them: by pairs of rows where that is less work.
+    /// Predicts Clean-Q and every permutation, and counts them: by pairs of rows where that is less
+    /// work.
     ///
-    /// The rule is asked about each once. Clean-Q is one of the first of them, and nothing says which.
+    /// The rule is asked about each once. Clean-Q is one of the first of them, and is not marked.
     pub fn ask(
         labels: &'a [u32],
         model: &OpenModel,
@@ -136,13 +142,14 @@ impl<'a> Tally<'a> {
         tally.count_by(None, &predictions, model, batch, broken, keep_going)
     }
 
-    /// What Clean-Q came to: rows x classes.
+    /// Predictions under Clean-Q: rows x classes.
     pub fn clean(&self) -> &[f64] {
         &self.clean
     }
 
-    /// Counts every permutation. Blocks are added up in their order, so that the sums are the same for any number of
-    /// threads, and with pairs and without. `first`: the predictions of the first part, where they are known.
+    /// Counts every permutation. Blocks are added up in their order, so that the sums are the same
+    /// for any number of threads, and with pairs and without. `first`: the predictions of the first
+    /// part, where they are known.
     fn count_by(
         mut self,
         pairs: Option<&Pairs<'_>>,
@@ -197,13 +204,14 @@ impl<'a> Tally<'a> {
         Ok(self)
     }
 
-    /// Number of permutations of a block: the unit in which shifts are summed, so that sums depend on nothing else.
+    /// Number of permutations of a block: the unit in which shifts are summed, so that sums depend
+    /// on nothing else.
     pub fn block_size(&self) -> u32 {
         block_size(self.labels.len(), self.classes)
     }
 
-    /// Counts the predictions of one block, [`Tally::block_size`] permutations or the last ones: permutations x rows x
-    /// classes.
+    /// Counts the predictions of one block, [`Tally::block_size`] permutations or the last ones:
+    /// permutations x rows x classes.
     pub fn count_block(&mut self, predictions: &[f64]) {
         let permutations = predictions.len() / (self.labels.len() * self.classes);
         let mut block = Block::new(permutations, self.classes, self.labels.len());
@@ -221,7 +229,7 @@ impl<'a> Tally<'a> {
         shift.iter_mut().zip(block.each.shift).for_each(|(sum, add)| *sum += add);
     }
 
-    /// What rows come to under some qualities. `predictions`: qualities x rows x classes.
+    /// Outcomes of rows under some qualities. `predictions`: qualities x rows x classes.
     pub(super) fn outcomes(&self, predictions: &[f64]) -> Vec<Outcome> {
         let rows = |of| <[f64]>::chunks_exact(of, self.classes);
         let known = self.labels.iter().zip(&self.decisions);
@@ -236,7 +244,7 @@ impl<'a> Tally<'a> {
             .collect()
     }
 
-    /// What the permutations did to each row.
+    /// Effects of the permutations on each row.
     pub fn effects(&self, example_id: Texts) -> ExampleEffects {
         let permutations = f64::from(self.broken);
         ExampleEffects {

@@ -43,7 +43,8 @@ pub(super) fn study() -> Study {
     }
 }
 
-/// The same rows under other example_ids and groups: no model may be asked about rows that it was fitted on.
+/// The same rows under other example_ids and groups: no model may be asked about rows that it was
+/// fitted on.
 fn fitted_on(study: &Study) -> Study {
     let other = |ids: &Texts| ids.iter().map(|id| format!("fitted {id}")).collect();
     let Study { mut cohort, mut evidence, mut quality } = Study {
@@ -322,12 +323,14 @@ fn folds_pool_by_counts_into_one_finding() {
     close(finding.flip_rate, 6.0 / 16.0);
     close(finding.probability_shift, 0.1);
     assert!(finding.gap_low <= finding.gap && finding.gap <= finding.gap_high);
-    // Audio alone: rest 3/4 (e2 wrong), stress 2/4. Video alone: e2 right, absent is wrong: rest 1/4, stress 0.
+    // Audio alone: rest 3/4 (e2 wrong), stress 2/4. Video alone: e2 right, absent is wrong: rest
+    // 1/4, stress 0.
     close(finding.ba_best_unimodal, 0.625);
     // The oracle adds e2.
     close(finding.ba_oracle, 0.75);
     close(finding.headroom, -0.125);
-    // Labels alternate: audio of stress has the qualities 5, 1, 4, 8 and wins 8 of 16 pairs against 2, 3, 6, 7.
+    // Labels alternate: audio of stress has the qualities 5, 1, 4, 8 and wins 8 of 16 pairs against
+    // 2, 3, 6, 7.
     close(finding.quality_label_auroc[0].unwrap(), 0.5);
     close(finding.quality_label_auroc[1].unwrap(), 0.5);
     assert_eq!(finding.quality_from_evidence[1], None, "quality of video has one value");

@@ -1,4 +1,4 @@
-//! What the evidence lets expect of quality, learnt from a fusion rule's training rows.
+//! Regression of quality on the evidence, fitted on a fusion rule's training rows.
 
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::{CheckSite, Inputs, Ports, Problem, RowFlow, StageError};
@@ -45,7 +45,8 @@ pub(crate) fn check(site: &mut CheckSite<'_>, scheme: Scheme) {
     }
 }
 
-/// What the leakage guard has to know: the regression is fitted on training rows and applied to test rows.
+/// Row flow for the leakage guard: the regression is fitted on training rows and applied to
+/// test rows.
 pub(crate) fn rows(flow: &mut RowFlow<'_>) {
     let [evidence, quality, tested] =
         [EVIDENCE, QUALITY, "evidence"].map(|port| flow.input(port).holds);
@@ -59,7 +60,8 @@ pub(crate) fn rows(flow: &mut RowFlow<'_>) {
     }
 }
 
-/// Fits the regression for the modalities of `asked`; none where the stage is given no training rows.
+/// Fits the regression for the modalities of `asked`; none where the stage is given no training
+/// rows.
 pub(crate) fn fit(
     inputs: &Inputs<'_>,
     cohort: &Cohort,
@@ -87,7 +89,7 @@ pub(crate) fn fit(
         .map_err(|error| StageError::data(error.to_string()))
 }
 
-/// What the evidence lets expect of the quality of some rows: rows x modalities.
+/// Expected quality of some rows given the evidence: rows x modalities.
 pub(crate) fn expected(
     fitted: &QualityRegression,
     asked: &Fusable,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClassWeight, Row, all_classes, failed};
 
-/// How evidence is calibrated, on out-of-fold rows only.
+/// Calibration of evidence, on out-of-fold rows only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Calibration {
@@ -19,24 +19,26 @@ pub enum Calibration {
     None,
     /// One temperature divides the log probabilities (Guo et al. 2017); decisions stay as they are.
     Temperature,
-    /// A rising step function (Zadrozny and Elkan 2002): of the second of two classes, or of each of more classes against
-    /// the others, scaled to sum to 1.
+    /// A rising step function (Zadrozny and Elkan 2002): of the second of two classes, or of each
+    /// of more classes against the others, scaled to sum to 1.
     Isotonic,
-    /// A sigmoid of the score (Platt 2000): of the decision value, or of the log odds of a probability; for the second of
-    /// two classes, or for each of more classes against the others, scaled to sum to 1.
+    /// A sigmoid of the score (Platt 2000): of the decision value, or of the log odds of a
+    /// probability; for the second of two classes, or for each of more classes against the others,
+    /// scaled to sum to 1.
     Sigmoid,
 }
 
-/// What a learner gives for each row and class.
+/// Scale of a learner's output for each row and class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
     /// Probabilities.
     Probabilities,
-    /// Any numbers, larger for the class that is meant; those of two classes are each other's negative.
+    /// Any numbers, larger for the class that is meant; those of two classes are each other's
+    /// negative.
     DecisionValues,
 }
 
-/// What the rows that calibrations are fitted on have in common.
+/// Shared settings of the rows that calibrations are fitted on.
 pub(crate) struct Calibrating<'a> {
     pub calibration: Calibration,
     pub scale: Scale,
@@ -53,9 +55,9 @@ pub(crate) struct Calibrating<'a> {
 impl Calibrating<'_> {
     /// Calibrates the evidence of the training and of the test rows in place.
     ///
-    /// For the test rows the calibration is fitted on that of all training rows; for an inner fold on that of the others,
-    /// after `apart` has put in what experts say of them that have not seen the inner fold either. Gives the shortfalls
-    /// of those that did not converge.
+    /// For the test rows the calibration is fitted on that of all training rows; for an inner fold
+    /// on that of the others, after `apart` has put in the evidence of experts that have not seen
+    /// the inner fold either. Gives the shortfalls of those that did not converge.
     pub fn calibrate(
         &self,
         train: &mut [f64],

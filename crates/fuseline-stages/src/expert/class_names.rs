@@ -4,12 +4,12 @@
 //! make no difference, nor does how a number is written. Where names and order contradict each
 //! other, nothing is bound.
 
-/// What the names of probabilities say about the classes that they belong to.
+/// Binding of the names of probabilities to the classes that they belong to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Binding {
     /// Each name is that of another class: for each class, the position of its name.
     Named(Vec<usize>),
-    /// No name speaks against the order of the names.
+    /// No name contradicts the order of the names.
     Unnamed,
     /// This name is that of a class at another position, and not all names are those of classes.
     Contradictory { name: usize, class: usize },
@@ -71,7 +71,7 @@ fn contained(name: &str, class_words: &[Vec<String>]) -> Option<usize> {
     only(spans.iter().map(is_widest))
 }
 
-/// The classes that stand behind the same prefix in all names: the longest that a name ends in.
+/// The classes behind the same prefix in all names: the longest that a name ends in.
 fn behind_prefix(names: &[&str], classes: &[String]) -> Vec<Option<usize>> {
     let classes: Vec<String> = classes.iter().map(|class| class.to_lowercase()).collect();
     let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
@@ -80,7 +80,7 @@ fn behind_prefix(names: &[&str], classes: &[String]) -> Vec<Option<usize>> {
     found.iter().map(|of| of.filter(|of| Some(of.0) == prefix).map(|of| of.1)).collect()
 }
 
-/// The longest class that a name ends in, and what stands before it.
+/// The longest class that a name ends in, and the text before it.
 fn longest_end<'n>(name: &'n str, classes: &[String]) -> Option<(&'n str, usize)> {
     let ends = |class: &&String| !class.is_empty() && name.ends_with(class.as_str());
     let length = classes.iter().filter(ends).map(String::len).max()?;
@@ -127,7 +127,7 @@ fn only(truths: impl Iterator<Item = bool>) -> Option<usize> {
     }
 }
 
-/// For each class, the position at which it stands; `None` unless each stands at one.
+/// The position of each class; `None` unless each has one.
 fn invert(named: &[Option<usize>]) -> Option<Vec<usize>> {
     (0..named.len()).map(|class| only(named.iter().map(|of| *of == Some(class)))).collect()
 }

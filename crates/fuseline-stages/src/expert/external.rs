@@ -1,4 +1,5 @@
-//! What experts share that are not fitted here: their evidence is known for any row, and may be calibrated.
+//! Shared by experts that are not fitted here: their evidence is known for any row, and may be
+//! calibrated.
 
 use fuseline_artifact::{Cohort, Evidence};
 use fuseline_engine::kind::Problem;
@@ -9,11 +10,12 @@ use super::{ClassWeight, Row, Sides};
 use crate::fitted_on::FittedOn;
 use crate::rows::fold_of_rows;
 
-/// What every expert that is not fitted here is told.
+/// Input of every expert that is not fitted here.
 pub(crate) struct External<'a> {
     /// Fold whose examples are tested; every example of the cohort where there are no folds.
     pub test_fold: Option<i32>,
-    /// The rows that the one model of all folds saw; `None` where each fold has its own, fitted on its training rows.
+    /// The rows that the one model of all folds saw; `None` where each fold has its own, fitted on
+    /// its training rows.
     pub fitted_on: Option<&'a FittedOn>,
     /// The modality's name, when the workflow gives one.
     pub modality: Option<&'a str>,
@@ -66,8 +68,8 @@ impl External<'_> {
         );
     }
 
-    /// The leakage guard: the evidence was shaped by what the model saw, by the rows that it is calibrated on, and by what
-    /// shaped the features that the model is asked about, at `features`.
+    /// The leakage guard: the evidence was shaped by what the model saw, by the rows that it is
+    /// calibrated on, and by what shaped the features that the model is asked about, at `features`.
     pub fn rows(&self, flow: &mut RowFlow<'_>, features: Option<&str>) {
         let fold = self.test_fold.map(|test_fold| flow.fold("folds", test_fold.into()));
         let (train, test) = match fold {
@@ -93,8 +95,9 @@ impl External<'_> {
         flow.give("test", RowState { holds: test, ..made });
     }
 
-    /// Gives the evidence of both sides: `of` knows that of each row of the cohort, where there is some; `absent` says
-    /// what it means that a side has none, given its number of rows and what they are.
+    /// Gives the evidence of both sides: `of` gives that of each row of the cohort, where there is
+    /// some; `absent` gives the error for a side without any, from its number of rows and what they
+    /// are.
     pub fn put(
         &self,
         inputs: &Inputs<'_>,
@@ -154,7 +157,7 @@ impl External<'_> {
         let modality = super::modality(self.modality, inputs);
         let what = format!("calibrations of modality {modality}{}", in_fold(self.test_fold));
         super::caution_of(outputs, &what, shortfalls.into_iter());
-        // Without a calibration nobody knows how evidence of training rows was made.
+        // Without a calibration it is unknown how evidence of training rows was made.
         let inner_fold = calibrated.then(|| super::inner_fold(&sides.train));
         for (port, rows, probabilities, inner_fold) in
             [("train", &sides.train, train, inner_fold), ("test", &sides.test, test, None)]

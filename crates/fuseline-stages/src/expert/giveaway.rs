@@ -12,21 +12,23 @@ use super::Row;
 const MIN_AUROC: f64 = 0.99;
 /// The chance of one false alarm among all features of an expert, were they noise.
 const FALSE_ALARM: f64 = 1e-3;
-/// As many rows are looked at first: a feature that tells nothing there is looked at no further.
+/// Number of rows that are examined first: a feature that tells nothing there is examined no
+/// further.
 const SAMPLE_ROWS: usize = 512;
 /// The least AUROC in the sample to be looked at further.
 const MIN_SAMPLE_AUROC: f64 = 0.9;
-/// As many features are named.
+/// Maximum number of named features.
 const MAX_NAMED: usize = 8;
 
-/// What a feature gives away.
+/// Kind of leak in a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Giveaway {
     Label,
     Group,
 }
 
-/// Cautions of features that tell the classes apart, or are the group in another form, on the training rows alone.
+/// Cautions of features that tell the classes apart, or are the group in another form, on the
+/// training rows alone.
 pub(super) fn caution(
     features: &Features,
     exclude: &[String],
@@ -80,7 +82,7 @@ fn value(column: &Float64Array, row: usize) -> f64 {
     if column.is_valid(row) && column.value(row).is_finite() { column.value(row) } else { f64::NAN }
 }
 
-/// What the caution is about, and how to leave it out.
+/// Subject of the caution, and how to leave the feature out.
 fn subject(names: &[&str], modality: &str) -> Option<(String, String)> {
     let more = match names.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
@@ -99,7 +101,7 @@ fn subject(names: &[&str], modality: &str) -> Option<(String, String)> {
     ))
 }
 
-/// Whether a feature ranks the rows of a class above or below nearly all others, beyond chance.
+/// True if a feature ranks the rows of a class above or below nearly all others, beyond chance.
 fn tells_a_class(values: &[f64], labels: &[u32], classes: usize, tests: f64) -> bool {
     let observed: Vec<(f64, u32)> = values
         .iter()
@@ -116,27 +118,29 @@ fn tells_a_class(values: &[f64], labels: &[u32], classes: usize, tests: f64) -> 
     })
 }
 
-/// The AUROC of a feature for a class, or of its opposite, whichever is larger; none where it is not defined.
+/// The AUROC of a feature for a class, or of its opposite, whichever is larger; none where it is
+/// not defined.
 fn separation(rows: &[(f64, u32)], class: u32) -> Option<f64> {
     let values: Vec<f64> = rows.iter().map(|(value, _)| *value).collect();
     let positive: Vec<bool> = rows.iter().map(|(_, label)| *label == class).collect();
     auroc(&values, &positive).ok().map(|area| area.max(1.0 - area))
 }
 
-/// Whether there are rows enough that none of so many features of noise would rank them so.
+/// True if there are enough rows that none of so many noise features would rank them so.
 fn is_beyond_chance(rows: &[(f64, u32)], class: u32, tests: f64) -> bool {
     let members = rows.iter().filter(|(_, label)| *label == class).count();
     let (one, other) = (members as f64, (rows.len() - members) as f64);
     let ln_factorial = |n: f64| libm::lgamma(n + 1.0);
     let ln_orders = ln_factorial(one + other) - ln_factorial(one) - ln_factorial(other);
-    // How many of them have so few inversions: partitions of each number up to that (Hardy and Ramanujan), both ways round.
+    // How many of them have so few inversions: partitions of each number up to that (Hardy and
+    // Ramanujan), both ways round.
     let inversions = ((1.0 - MIN_AUROC) * one * other).floor();
     let ln_such = std::f64::consts::PI * libm::sqrt(2.0 * inversions / 3.0)
         + libm::log(2.0 * (inversions + 1.0));
     ln_orders - ln_such > libm::log(tests / FALSE_ALARM)
 }
 
-/// Whether each group has one value of its own in all its rows. Groups of one row say nothing.
+/// True if each group has one value of its own in all its rows. Groups of one row say nothing.
 fn is_group(values: &[f64], group: &[u32], groups: usize) -> bool {
     let mut value_of = vec![f64::NAN; groups];
     for (&value, &group) in values.iter().zip(group) {

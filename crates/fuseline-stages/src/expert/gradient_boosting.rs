@@ -13,10 +13,10 @@ use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits histogram gradient boosting on one modality and gives its class probabilities.
 ///
-/// The algorithm is that of scikit-learn's `HistGradientBoostingClassifier` without early stopping. Missing and infinite
-/// values become the mean of the observed ones of the fitting rows. Training rows get out-of-fold evidence over the inner
-/// folds, test rows get that of an expert fitted on all training rows. An example that is absent from the features gets
-/// none.
+/// The algorithm is that of scikit-learn's `HistGradientBoostingClassifier` without early stopping.
+/// Missing and infinite values become the mean of the observed ones of the fitting rows. Training
+/// rows get out-of-fold evidence over the inner folds, test rows get that of an expert fitted on
+/// all training rows. An example that is absent from the features gets none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoostingExpert {
@@ -30,7 +30,7 @@ pub struct BoostingExpert {
     #[serde(default = "rounds")]
     #[schemars(range(min = 1))]
     rounds: usize,
-    /// What a tree's values are multiplied by.
+    /// Factor of a tree's values.
     #[serde(default = "learning_rate")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     learning_rate: f64,
@@ -46,10 +46,10 @@ pub struct BoostingExpert {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     l2: f64,
-    /// How rows are weighted.
+    /// Class weights of the rows.
     #[serde(default)]
     class_weight: ClassWeight,
-    /// How evidence is calibrated.
+    /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.
@@ -78,7 +78,8 @@ fn min_rows_per_leaf() -> usize {
 
 impl StageKind for BoostingExpert {
     const NAME: &'static str = "expert.gradient_boosting";
-    // 2: training evidence says its inner folds; cautions of features that give away label or group.
+    // 2: training evidence says its inner folds; cautions of features that give away label or
+    // group.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Histogram gradient boosting of trees, out of fold for the training rows.";

@@ -12,14 +12,17 @@ use serde::Deserialize;
 use super::calibration::{Calibration, Scale};
 use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
-/// Fits a linear support vector machine on one modality and gives its calibrated class probabilities.
+/// Fits a linear support vector machine on one modality and gives its calibrated class
+/// probabilities.
 ///
-/// Features are prepared as for `expert.logistic`. The loss is (|w|^2 + b^2) / 2 + c * sum of weighted squared hinge
-/// losses, that of scikit-learn's `LinearSVC(dual=False)`; of more than two classes each is told apart from the rest. What
-/// it gives are decision values: a calibration, fitted on those of rows that the machine has not seen, makes probabilities
-/// of them. Training rows get out-of-fold evidence over the inner folds, calibrated on the other inner folds with machines
-/// that have not seen the row's own either; test rows get that of a machine fitted on all training rows, calibrated on
-/// the out-of-fold values of all training rows. An example that is absent from the features gets none.
+/// Features are prepared as for `expert.logistic`. The loss is (|w|^2 + b^2) / 2 + c * sum of
+/// weighted squared hinge losses, that of scikit-learn's `LinearSVC(dual=False)`; of more than two
+/// classes each is told apart from the rest. What it gives are decision values: a calibration,
+/// fitted on those of rows that the machine has not seen, makes probabilities of them. Training
+/// rows get out-of-fold evidence over the inner folds, calibrated on the other inner folds with
+/// machines that have not seen the row's own either; test rows get that of a machine fitted on all
+/// training rows, calibrated on the out-of-fold values of all training rows. An example that is
+/// absent from the features gets none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinearSvmExpert {
@@ -33,10 +36,11 @@ pub struct LinearSvmExpert {
     #[serde(default = "one")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     c: f64,
-    /// How rows are weighted.
+    /// Class weights of the rows.
     #[serde(default)]
     class_weight: ClassWeight,
-    /// How decision values become probabilities. `none` does not serve: they are no probabilities.
+    /// Calibration of decision values to probabilities. `none` is not allowed: decision values are
+    /// no probabilities.
     #[serde(default = "sigmoid")]
     calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.
@@ -58,7 +62,8 @@ fn sigmoid() -> Calibration {
 impl StageKind for LinearSvmExpert {
     const NAME: &'static str = "expert.linear_svm";
     // 2: a standardised value beyond 1e100 counts as that.
-    // 3: training evidence says its inner folds; cautions of features that give away label or group.
+    // 3: training evidence says its inner folds; cautions of features that give away label or
+    // group.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "A linear support vector machine with calibrated probabilities, out of fold for the training rows.";
 

@@ -13,10 +13,11 @@ use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a logistic regression on one modality and gives its class probabilities.
 ///
-/// Missing and infinite values become the mean of the observed ones, then each feature gets zero mean and unit variance;
-/// both are fitted on the fitting rows alone. The loss is |w|^2 / 2 + c * sum of weighted log losses, with a free
-/// intercept; more than two classes share a softmax. Training rows get out-of-fold evidence over the inner folds, test
-/// rows get that of an expert fitted on all training rows. An example that is absent from the features gets none.
+/// Missing and infinite values become the mean of the observed ones, then each feature gets zero
+/// mean and unit variance; both are fitted on the fitting rows alone. The loss is |w|^2 / 2 + c *
+/// sum of weighted log losses, with a free intercept; more than two classes share a softmax.
+/// Training rows get out-of-fold evidence over the inner folds, test rows get that of an expert
+/// fitted on all training rows. An example that is absent from the features gets none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogisticExpert {
@@ -30,10 +31,10 @@ pub struct LogisticExpert {
     #[serde(default = "one")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     c: f64,
-    /// How rows are weighted.
+    /// Class weights of the rows.
     #[serde(default)]
     class_weight: ClassWeight,
-    /// How evidence is calibrated.
+    /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.
@@ -51,7 +52,8 @@ fn one() -> f64 {
 impl StageKind for LogisticExpert {
     const NAME: &'static str = "expert.logistic";
     // 2: a standardised value beyond 1e100 counts as that.
-    // 3: training evidence says its inner folds; cautions of features that give away label or group.
+    // 3: training evidence says its inner folds; cautions of features that give away label or
+    // group.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "Logistic regression with an L2 penalty, out of fold for the training rows.";

@@ -34,18 +34,18 @@ mod features;
 /// depends on nothing else. The file's content is part of the key. Only what leads to the output is
 /// run; `ZipMap` is passed over, `Scaler` is carried out, and nodes that draw random numbers are
 /// refused. An example that is absent from the features gets no evidence. A fuseline that was built
-/// without the feature `onnx`, on by default, knows this kind and refuses to run it.
+/// without the feature `onnx`, on by default, has this kind and refuses to run it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxExpert {
     /// The model; all its weights in this one file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the test rows of a frozen
-    /// model, with nothing to train on.
+    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the
+    /// test rows of a frozen model, with nothing to train on.
     #[serde(default)]
     test_fold: Option<i32>,
-    /// The input of the model that takes the features, to say which is meant.
+    /// The input of the model that takes the features, where it has several.
     #[serde(default)]
     input: Option<String>,
     /// The features that each input of a model with several takes, in the order in which it takes
@@ -55,7 +55,7 @@ pub struct OnnxExpert {
     /// The output of the model; needed only when several hold numbers that may be probabilities.
     #[serde(default)]
     output: Option<String>,
-    /// Whether the output is logits, of which the softmax is taken; of one output for two classes,
+    /// True if the output is logits, of which the softmax is taken; of one output for two classes,
     /// the logistic function. An error where the output is probabilities already.
     #[serde(default)]
     softmax: bool,
@@ -70,21 +70,21 @@ pub struct OnnxExpert {
     /// names, or else those of the cohort in order.
     #[serde(default)]
     classes: Option<Vec<String>>,
-    /// What becomes of a missing or infinite value.
+    /// Replacement of a missing or infinite value.
     #[serde(default)]
     missing: Missing,
     /// The examples that the model has seen.
     #[serde(default)]
     fitted_on: FittedOn,
-    /// How evidence is calibrated: on training rows alone, for the test rows on all of them, for
-    /// each inner fold of them on the others.
+    /// Calibration of the evidence: fitted on training rows alone, for the test rows on all of
+    /// them, for each inner fold of them on the others.
     #[serde(default)]
     calibration: Calibration,
     /// Over how many folds the training rows are divided for their calibration.
     #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
-    /// How rows are weighted for the calibration.
+    /// Class weights of the rows for the calibration.
     #[serde(default)]
     class_weight: ClassWeight,
     /// Name of the modality; the label of the axis `modality` when left out.
@@ -92,7 +92,7 @@ pub struct OnnxExpert {
     modality: Option<String>,
 }
 
-/// What a model is given for a value that is missing or infinite.
+/// Value that a model is given for one that is missing or infinite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Missing {
@@ -101,7 +101,7 @@ enum Missing {
     Error,
     /// 0.
     Zero,
-    /// NaN, for a model that knows missing values.
+    /// NaN, for a model that handles missing values.
     Nan,
 }
 

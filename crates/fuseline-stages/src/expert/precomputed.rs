@@ -29,7 +29,7 @@ use crate::rows::Finder;
 /// Without `fold` one model made all rows, and a row serves every fold: `fitted_on` says what that
 /// model has seen. With `fold` the table holds the evidence of each fold's own models, a row for
 /// each example and fold: test rows from a model that was fitted on the other folds, training rows
-/// out of fold. What nobody can check here is that this is so: the plan takes it as said. Rows of
+/// out of fold. That this is so cannot be checked here: the plan takes it as stated. Rows of
 /// examples outside the cohort are passed over; an example that is absent from the table gets no
 /// evidence.
 ///
@@ -47,32 +47,32 @@ pub struct PrecomputedExpert {
     /// The file: csv, tsv, jsonl or parquet, by the ending of its name.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
-    /// comma in others.
+    /// Separator of the cells of a file of delimited text; when left out, a tab in one whose name
+    /// ends in tsv and a comma in others.
     #[serde(default)]
     delimiter: Option<char>,
-    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
-    /// their place.
+    /// True if the first line of a file of delimited text names the columns. Without it they are
+    /// called `c0`, `c1`, ... by their place.
     #[serde(default = "crate::load::yes")]
     header: bool,
-    /// What separates the whole part of a number from its fraction.
+    /// Decimal separator.
     #[serde(default)]
     decimal: Decimal,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999].
+    /// Notations of a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None,
+    /// `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// The column of each class, `{ class: column }`; or a list of columns, one a class. The
     /// columns of a list are bound to the classes that they name (`stress`, `p_stress`); where
     /// their names say nothing, to the cohort's classes in order.
     probabilities: Probabilities,
-    /// Whether the probabilities were rounded, to two decimals or more: a row may sum to 1 within
+    /// True if the probabilities were rounded, to two decimals or more: a row may sum to 1 within
     /// 0.005 a class, and is divided by its sum.
     #[serde(default)]
     normalise: bool,
-    /// Whether the columns are logits or log probabilities, of which the softmax is taken.
+    /// True if the columns are logits or log probabilities, of which the softmax is taken.
     #[serde(default)]
     logits: bool,
     /// The column that says to which fold's models a row belongs.
@@ -81,24 +81,24 @@ pub struct PrecomputedExpert {
     /// The examples that the model has seen, without `fold`: `external` when left out.
     #[serde(default)]
     fitted_on: Option<FittedOn>,
-    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the test rows of a frozen
-    /// model, with nothing to train on.
+    /// The fold whose examples are tested; without it, and without folds, all of the cohort: the
+    /// test rows of a frozen model, with nothing to train on.
     #[serde(default)]
     test_fold: Option<i32>,
-    /// How evidence is calibrated.
+    /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
     /// Over how many folds the training rows are divided for their calibration.
     #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
-    /// How rows are weighted for the calibration.
+    /// Class weights of the rows for the calibration.
     #[serde(default)]
     class_weight: ClassWeight,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
-    /// How many of the cohort's examples must have evidence in the table.
+    /// Least share of the cohort's examples that must have evidence in the table.
     #[serde(default)]
     join: JoinOptions,
 }
@@ -252,8 +252,8 @@ impl PrecomputedExpert {
         }
     }
 
-    /// The evidence of each row of the cohort, where the table has it, and the examples that only the
-    /// table has; `columns`: that of each class.
+    /// The evidence of each row of the cohort, where the table has it, and the examples that only
+    /// the table has; `columns`: that of each class.
     fn evidence(
         &self,
         table: &Table,
@@ -350,7 +350,7 @@ const EXACT: f64 = 1e-6;
 /// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
 const ROUNDING: f64 = 0.005;
 
-/// Whether values are probabilities but for rounding.
+/// True if values are probabilities up to rounding.
 fn is_simplex(values: &[f64], tolerance: f64) -> bool {
     let sum: f64 = values.iter().sum();
     values.iter().all(|p| (-EXACT..=1.0 + EXACT).contains(p)) && (sum - 1.0).abs() <= tolerance

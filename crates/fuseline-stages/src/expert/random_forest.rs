@@ -14,10 +14,11 @@ use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
 /// Fits a random forest on one modality and gives its class probabilities.
 ///
-/// The algorithm is that of scikit-learn's `RandomForestClassifier`: bootstrap samples, in which rows are drawn in
-/// proportion to their weights, exact splits by Gini impurity among columns drawn at random, the mean of the leaves' class
-/// shares. Its random numbers come from the workflow's seed. Missing and infinite values become the mean of the observed
-/// ones of the fitting rows. Training rows get out-of-fold evidence over the inner folds, test rows get that of an expert
+/// The algorithm is that of scikit-learn's `RandomForestClassifier`: bootstrap samples, in which
+/// rows are drawn in proportion to their weights, exact splits by Gini impurity among columns drawn
+/// at random, the mean of the leaves' class shares. Its random numbers come from the workflow's
+/// seed. Missing and infinite values become the mean of the observed ones of the fitting rows.
+/// Training rows get out-of-fold evidence over the inner folds, test rows get that of an expert
 /// fitted on all training rows. An example that is absent from the features gets none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +29,7 @@ pub struct ForestExpert {
     #[serde(default = "super::inner_folds")]
     #[schemars(range(min = 2))]
     inner_folds: u32,
-    /// How many trees.
+    /// Number of trees.
     #[serde(default = "trees")]
     #[schemars(range(min = 1))]
     trees: usize,
@@ -44,10 +45,10 @@ pub struct ForestExpert {
     #[serde(default)]
     #[schemars(range(min = 1))]
     max_depth: Option<usize>,
-    /// How rows are weighted.
+    /// Class weights of the rows.
     #[serde(default)]
     class_weight: ClassWeight,
-    /// How evidence is calibrated.
+    /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
     /// Name of the modality; the label of the axis `modality` when left out.
@@ -68,7 +69,8 @@ fn one() -> usize {
 
 impl StageKind for ForestExpert {
     const NAME: &'static str = "expert.random_forest";
-    // 2: training evidence says its inner folds; cautions of features that give away label or group.
+    // 2: training evidence says its inner folds; cautions of features that give away label or
+    // group.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "A random forest of fully grown trees, out of fold for the training rows.";

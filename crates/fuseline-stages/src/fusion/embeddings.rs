@@ -1,4 +1,5 @@
-//! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training rows say.
+//! Embeddings: features that a fusion rule takes beside the evidence, standardised as its training
+//! rows say.
 
 use fuseline_artifact::{EmbeddingScale, Features, Model};
 use fuseline_engine::{Labelled, PlanSite, StageError, codes};
@@ -8,11 +9,11 @@ use fuseline_workflow::Diagnostic;
 use crate::batch::{Embedded, Fusable, once};
 use crate::rows::{Finder, Matrix, no_column};
 
-/// What the port `embeddings` says of itself.
+/// Documentation of the port `embeddings`.
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
      take embeddings.";
 
-/// Reports embeddings that will not say of which modality they are.
+/// Reports embeddings whose modality is unknown.
 pub(crate) fn check(site: &mut PlanSite<'_>) {
     let Some(action) = site.first() else { return };
     if action.inputs("embeddings").next().is_some()
@@ -28,9 +29,9 @@ pub(crate) fn check(site: &mut PlanSite<'_>) {
     }
 }
 
-/// Puts embeddings beside the evidence; gives what they were standardised by, fitted on the rows that have
-/// the modality: missing values become the mean of the observed ones, then mean 0 and population sd 1. Without
-/// `standardise` they stay as they are.
+/// Puts embeddings beside the evidence; gives what they were standardised by, fitted on the rows
+/// that have the modality: missing values become the mean of the observed ones, then mean 0 and
+/// population sd 1. Without `standardise` they stay as they are.
 pub(crate) fn fit(
     given: &[Labelled<Features>],
     exclude: &[String],
@@ -167,7 +168,7 @@ fn modalities(given: &[Labelled<Features>], known: &[String]) -> Result<Vec<Stri
 /// The raw embedding of one modality in the rows that have it.
 struct Cells<'m> {
     modality: &'m str,
-    /// Where the modality stands among those of the rule.
+    /// Index of the modality among those of the rule.
     place: usize,
     /// The rows that have it.
     rows: Vec<usize>,
@@ -212,8 +213,8 @@ impl<'m> Cells<'m> {
         Ok(Self { modality, place, rows, width: matrix.width(), values })
     }
 
-    /// An error when a column is the quality itself: the rule could read there what an intervention on quality does not
-    /// reach.
+    /// An error when a column is the quality itself: the rule could read there what an intervention
+    /// on quality does not reach.
     fn without_quality(&self, columns: &[String], fusable: &Fusable) -> Result<(), StageError> {
         let modalities = fusable.modalities.len();
         let quality = |at: usize| fusable.quality[self.rows[at] * modalities + self.place];

@@ -29,12 +29,13 @@ pub struct Fit {
     /// The rule's own parameters; `fuseline plugin inspect` shows them.
     #[serde(default)]
     params: Map<String, Value>,
-    /// Columns of the embeddings that the rule must not see, such as one that quality is read from: an intervention on
-    /// quality would not reach it there. An embedding without the column is left as it is.
+    /// Columns of the embeddings that the rule must not see, such as one that quality is read from:
+    /// an intervention on quality would not reach it there. An embedding without the column is left
+    /// as it is.
     #[serde(default)]
     exclude: Vec<String>,
-    /// Whether embeddings are standardised, as the training rows say; else the rule is given them as they are, and no
-    /// value may be missing.
+    /// True if embeddings are standardised by the training rows; else the rule is given them
+    /// as they are, and no value may be missing.
     #[serde(default = "crate::load::yes")]
     standardise: bool,
 }

@@ -23,35 +23,39 @@ use crate::rows::rows_digest;
 
 /// Loads a fusion model that was fitted elsewhere; nothing is fitted here.
 ///
-/// The rule is a plugin that loads models: in C the extension `fuseline.load/1`, in Python a method `load`. It is given
-/// the content of `files` and nothing else of the disk, and makes of it the bytes that are frozen.
+/// The rule is a plugin that loads models: in C the extension `fuseline.load/1`, in Python a method
+/// `load`. It is given the content of `files` and nothing else of the disk, and makes of it the
+/// bytes that are frozen.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
     /// The rule: a plugin's full id, or the last part of it.
     rule: String,
-    /// The model's files by the names that the rule knows them by, such as `{ weights: gate.pt }`. Their content is part
-    /// of the key.
+    /// The model's files by their names in the rule, such as `{ weights: gate.pt }`. Their content
+    /// is part of the key.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, FilePath>")]
     files: BTreeMap<String, PathBuf>,
     /// The rule's own parameters; `fuseline plugin inspect` shows them.
     #[serde(default)]
     params: Map<String, Value>,
-    /// The modalities in the order of the model's inputs. What arrives is bound to them by name, whatever the order of an
-    /// axis.
+    /// The modalities in the order of the model's inputs. What arrives is bound to them by name,
+    /// whatever the order of an axis.
     #[schemars(length(min = 1))]
     modalities: Vec<String>,
-    /// The classes in the order of the model's outputs; those of the cohort when left out, and an error when these differ.
+    /// The classes in the order of the model's outputs; those of the cohort when left out, and an
+    /// error when these differ.
     #[serde(default)]
     classes: Option<Vec<String>>,
-    /// The examples that the model has seen: `external` (none of the cohort), `all`, or `{ ids: FILE }`.
+    /// The examples that the model has seen: `external` (none of the cohort), `all`, or
+    /// `{ ids: FILE }`.
     #[serde(default)]
     fitted_on: FittedOn,
     /// Columns of the embeddings that the model does not take.
     #[serde(default)]
     exclude: Vec<String>,
-    /// Embeddings are given as they are: the model brings its own preprocessing. Only `false` is possible.
+    /// Embeddings are given as they are: the model brings its own preprocessing. Only `false` is
+    /// possible.
     #[serde(default)]
     standardise: bool,
 }

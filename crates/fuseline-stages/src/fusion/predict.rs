@@ -13,7 +13,7 @@ use crate::guard;
 use crate::rows::decision;
 use crate::upstream;
 
-/// Asks a frozen model about evidence, availability and quality.
+/// Applies a frozen model to evidence, availability and quality.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predict {}

@@ -5,7 +5,8 @@ use fuseline_engine::{CheckSite, StageError};
 use fuseline_host::{Descriptor, HostError, Params, Rule};
 use serde_json::{Map, Value};
 
-/// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where there is one.
+/// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where
+/// there is one.
 ///
 /// A rule that is not there is reported where the key is written.
 pub(crate) fn check(

@@ -20,20 +20,20 @@ use crate::rows::{Finder, fold_of_rows, no_column};
 use crate::split::some_tested;
 use crate::upstream::check_modality_names;
 
-/// Makes the features of the test rows of one fold worse; those of the training rows stay as they are, so that an expert
-/// fitted on them is the expert of the intact study.
+/// Makes the features of the test rows of one fold worse; those of the training rows stay as they
+/// are, so that an expert fitted on them is the expert of the intact study.
 ///
-/// Severities are in standard deviations of each feature over the training rows, except for `dropout`. Missing values
-/// stay missing.
+/// Severities are in standard deviations of each feature over the training rows, except for
+/// `dropout`. Missing values stay missing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Degrade {
     /// The fold whose examples are tested; they alone are degraded.
     test_fold: i32,
-    /// What happens to a feature.
+    /// Degradation of a feature.
     #[serde(default)]
     by: By,
-    /// How bad it is; 0 leaves the features as they are.
+    /// Severity of the degradation; 0 leaves the features as they are.
     #[schemars(range(min = 0.0))]
     severity: f64,
     /// Modalities that are degraded; all of them when left out.
@@ -47,7 +47,7 @@ pub struct Degrade {
     modality: Option<String>,
 }
 
-/// What happens to a feature.
+/// Degradation of a feature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
@@ -56,8 +56,9 @@ pub enum By {
     Noise,
     /// A share `severity` of the values goes missing, each on its own.
     Dropout,
-    /// Each feature of a group moves away in a direction of its own, from nothing at the group's first example to
-    /// `severity` standard deviations (root mean square) at its last, in the order of the cohort.
+    /// Each feature of a group moves away in a direction of its own, from nothing at the group's
+    /// first example to `severity` standard deviations (root mean square) at its last, in the order
+    /// of the cohort.
     Drift,
 }
 
@@ -140,7 +141,7 @@ impl StageKind for Degrade {
     }
 }
 
-/// A test row: where it stands in the features, and how far into its group it is, from 0 to 1.
+/// A test row: its row in the features, and its position in its group, from 0 to 1.
 struct TestRow<'c> {
     row: usize,
     id: &'c str,

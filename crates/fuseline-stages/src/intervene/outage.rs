@@ -14,50 +14,55 @@ use serde::{Deserialize, Serialize};
 use crate::intervene::hit;
 use crate::upstream::{check_modality_names, listed};
 
-/// What to do about donors that are not given.
+/// Hint for donors that are not given.
 const DONORS: &str =
     "give the features before the cohort was made complete, and a cohort of them that requires any";
 
-/// Takes the evidence of one modality from some test examples: to a fusion rule the modality is then unavailable.
+/// Takes the evidence of one modality from some test examples: to a fusion rule the modality is
+/// then unavailable.
 ///
-/// Quality is left as it is; where there is no evidence it does not count. An example that loses every modality is no
-/// longer tested, unless `spare` names the modalities of which one is always left.
+/// Quality is left as it is; where there is no evidence it does not count. An example that loses
+/// every modality is no longer tested, unless `spare` names the modalities of which one is always
+/// left.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outage {
-    /// How outages are spread over the examples.
+    /// Pattern of outages over the examples.
     #[serde(default)]
     pattern: Pattern,
-    /// Share of the examples that lose the modality; 0 leaves the evidence as it is. Not looked at by `natural`.
+    /// Share of the examples that lose the modality; 0 leaves the evidence as it is. Not looked at
+    /// by `natural`.
     #[serde(default = "third")]
     #[schemars(range(min = 0.0, max = 1.0))]
     rate: f64,
-    /// Only for `burst`: mean number of examples in a row that are out. At most rate / (1 - rate) times as many can be
-    /// between two bursts, so `rate` may not be above length / (length + 1).
+    /// Only for `burst`: mean number of examples in a row that are out. At most rate / (1 - rate)
+    /// times as many can be between two bursts, so `rate` may not be above length / (length + 1).
     #[serde(default = "five")]
     #[schemars(range(min = 1.0))]
     length: f64,
     /// Modalities that may fail; all of them when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
-    /// Modalities that never fail all at once: where they would, one of them, drawn evenly, stays. Write the same list
-    /// at every modality. The share that is out then lies below `rate`.
+    /// Modalities that never fail all at once: where they would, one of them, drawn evenly, stays.
+    /// Write the same list at every modality. The share that is out then lies below `rate`.
     #[serde(default)]
     spare: Vec<String>,
 }
 
-/// How outages are spread over the examples.
+/// Pattern of outages over the examples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// Each example on its own, each modality on its own.
     #[default]
     Random,
-    /// In runs of neighbouring examples of a group, in the order of the cohort, as of a sensor that comes loose: a Markov
-    /// chain with the stationary share `rate` and runs of the mean length `length`.
+    /// In runs of neighbouring examples of a group, in the order of the cohort, as of a sensor that
+    /// comes loose: a Markov chain with the stationary share `rate` and runs of the mean length
+    /// `length`.
     Burst,
-    /// As in real data: each example takes the availability of an example drawn from the cohort `donors`, the same one
-    /// for every modality, so that modalities fail together as they do there.
+    /// As in real data: each example takes the availability of an example drawn from the cohort
+    /// `donors`, the same one for every modality, so that modalities fail together as they do
+    /// there.
     Natural,
 }
 

@@ -124,8 +124,8 @@ fn a_natural_outage_takes_the_whole_pattern_of_a_donor() {
     assert!(message(&error).starts_with("the pattern natural needs the input donors"));
 }
 
-/// The features of 1,000 examples before and after, tested in fold 1: the odd groups. `x` has sd 2 over the training
-/// rows, and 100 over the test rows.
+/// The features of 1,000 examples before and after, tested in fold 1: the odd groups. `x` has sd 2
+/// over the training rows, and 100 over the test rows.
 fn degraded(options: Value) -> Result<(Features, Features, Vec<bool>), StageError> {
     let cohort = large();
     let tested: Vec<bool> = (0..1000).map(|row| row / 25 % 2 == 1).collect();
@@ -154,7 +154,7 @@ fn degraded(options: Value) -> Result<(Features, Features, Vec<bool>), StageErro
     Ok((before, after, tested))
 }
 
-/// What was added to each test row that is still there.
+/// Values added to each test row that is still there.
 fn added(options: Value) -> Vec<f64> {
     let (before, after, tested) = degraded(options).unwrap();
     assert_eq!(before.example_id, after.example_id);

@@ -1,4 +1,5 @@
-//! Why ids may differ that are meant to be the same: leading zeros, case, blanks, Unicode, numbers as text, endings.
+//! Why ids may differ that are meant to be the same: leading zeros, case, blanks, Unicode, numbers
+//! as text, endings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ const FILE_ENDINGS: [&str; 36] = [
 
 /// The ids of one side of a join that found no partner.
 pub(crate) struct Source<'t> {
-    /// What people call the side.
+    /// Display name of the side.
     name: &'t str,
     pub ids: Vec<&'t str>,
 }
@@ -31,20 +32,20 @@ type Spelling<'t> = (usize, &'t str);
 /// Ids that differ between sources and seem to be meant as the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mismatch {
-    /// How many ids of one side have a partner on another.
+    /// Number of ids of one side that have a partner on another.
     pub pairs: usize,
     /// By what most of them differ.
     pub difference: String,
-    /// How many differ by that.
+    /// Number of ids that differ by that.
     most: usize,
     /// One id as two sides write it, each with the side's name.
     pub example: [(String, String); 2],
-    /// What to do about it, where anything but to write them alike is known.
+    /// Remedy, where anything but to write them alike is known.
     pub cure: Option<String>,
 }
 
 impl Mismatch {
-    /// What to do about it.
+    /// Hint for the user.
     pub fn hint(&self) -> String {
         self.cure.clone().unwrap_or_else(|| "write the ids of both sides alike".to_owned())
     }
@@ -166,7 +167,7 @@ impl Step {
     }
 }
 
-/// What to do about ids that were taken for numbers.
+/// Hint for ids that were taken for numbers.
 const AS_TEXT: &str = "read ids as text where the files are made (pandas: dtype=str)";
 
 /// The option that takes a part of an id, as YAML.
@@ -286,7 +287,7 @@ fn find_spellings(sources: &[Source<'_>]) -> Option<Mismatch> {
     })
 }
 
-/// An id as people are to see it: what cannot be seen is spelt out.
+/// An id as shown to the user: invisible characters are spelt out.
 fn shown(id: &str, steps: &[Step]) -> String {
     let unseen = steps.contains(&Step::Unicode) || steps.contains(&Step::Blanks);
     if unseen { format!("\"{}\"", id.escape_default()) } else { format!("{id:?}") }
@@ -353,7 +354,7 @@ fn affix_between(longer: &Source<'_>, shorter: &Source<'_>) -> Option<Mismatch> 
     })
 }
 
-/// Whether an id may be taken apart here: beside a separator, or between a letter and a digit.
+/// True if an id may be split here: beside a separator, or between a letter and a digit.
 fn is_boundary(head: &str, tail: &str) -> bool {
     let (Some(before), Some(after)) = (head.chars().next_back(), tail.chars().next()) else {
         return false;

@@ -17,11 +17,12 @@ use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
 use super::table::{Cells, DAMAGED, Table, file_name};
 use crate::pattern::{Column, Pattern, closest};
 
-/// Reads features from a `.csd` file (HDF5), as the CMU-Multimodal SDK ships them: for each video a table of features
-/// and the intervals of time that its rows span.
+/// Reads features from a `.csd` file (HDF5), as the CMU-Multimodal SDK ships them: for each video a
+/// table of features and the intervals of time that its rows span.
 ///
-/// The rows of a video are pooled into one example. Features are called `f0.mean`, `f0.sd`, ..., or by the dimension
-/// names that the file holds. A video without rows has no features, so that the modality is unavailable for it.
+/// The rows of a video are pooled into one example. Features are called `f0.mean`, `f0.sd`, ..., or
+/// by the dimension names that the file holds. A video without rows has no features, so that the
+/// modality is unavailable for it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadCsd {
@@ -31,15 +32,16 @@ pub struct LoadCsd {
     /// Which sequence of the file; needed only when it holds several.
     #[serde(default)]
     sequence: Option<String>,
-    /// Which part of a video's name is the example_id; all of it when left out. Entries of one example_id, such as the
-    /// segments `video[0]` and `video[1]`, become one example.
+    /// Which part of a video's name is the example_id; all of it when left out. Entries of one
+    /// example_id, such as the segments `video[0]` and `video[1]`, become one example.
     #[serde(default)]
     id: Option<Pattern>,
-    /// What becomes of the rows of a video: each feature becomes one for each word of this list.
+    /// Pooling of the rows of a video: each feature becomes one for each word of this list.
     #[serde(default = "mean_and_sd")]
     #[schemars(length(min = 1))]
     pool: Vec<Pool>,
-    /// What a row counts for in the mean and the sd: as much as any other, or as long as its interval lasts.
+    /// Weight of a row in the mean and the sd: as much as any other, or as long as its
+    /// interval lasts.
     #[serde(default)]
     weight: Weight,
     /// Videos to leave out, by their names in the file.
@@ -48,19 +50,19 @@ pub struct LoadCsd {
     /// Which of the pooled features to take; all when left out.
     #[serde(default)]
     columns: Chosen,
-    /// What becomes of infinite values, before pooling. The log says how many there were.
+    /// Treatment of infinite values, before pooling. The log says how many there were.
     #[serde(default = "missing")]
     non_finite: NonFinite,
 }
 
-/// What a row of a video counts for.
+/// Weight of a row of a video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Weight {
-    /// As much as any other.
+    /// The same weight as any other.
     #[default]
     Rows,
-    /// As long as its interval lasts: rows of words, say, which are not alike in length.
+    /// In proportion to the length of its interval, for rows such as words, which differ in length.
     Duration,
 }
 
@@ -262,7 +264,8 @@ impl LoadCsd {
     }
 }
 
-/// A pool of weighted values; least and largest do not depend on weights. Without any weight the mean is missing.
+/// A pool of weighted values; least and largest do not depend on weights. Without any weight the
+/// mean is missing.
 fn weighted(pool: Pool, values: &[f64], weights: &[f64]) -> f64 {
     let total: f64 = weights.iter().sum();
     let mean_of = |term: &dyn Fn(f64) -> f64| {
@@ -322,7 +325,7 @@ impl Video {
         Ok(layout.numbers(&bytes))
     }
 
-    /// What each row counts for.
+    /// Weight of each row.
     fn weights(&self, file: &str, weight: Weight) -> Result<Vec<f64>, StageError> {
         if weight == Weight::Rows {
             return Ok(vec![1.0; self.rows]);
@@ -348,7 +351,7 @@ impl Video {
     }
 }
 
-/// How wide the rows of all videos are; an error where some are of another width than most.
+/// Common width of the rows of all videos; an error if some differ from most.
 fn common_width(file: &str, videos: &[Video]) -> Result<usize, StageError> {
     let mut counts = BTreeMap::<usize, usize>::new();
     for video in videos.iter().filter(|video| video.rows > 0) {
@@ -383,7 +386,7 @@ fn wrong(file: &str, video: &str, what: &str) -> StageError {
     StageError::data(format!("video {video} of {file} {what}")).at("path").hint(leave_out(video))
 }
 
-/// How the numbers of a dataset are written. The error says what they are instead.
+/// Byte layout of the numbers of a dataset. The error says what they are instead.
 fn layout(dataset: &Dataset) -> Result<Layout, String> {
     let dtype = dataset.dtype();
     let (class, size, order) = match dtype {
@@ -407,7 +410,7 @@ fn layout(dataset: &Dataset) -> Result<Layout, String> {
     }
 }
 
-/// Whether floats of two bytes are halves; other formats spend more of them on the exponent.
+/// True if floats of two bytes are IEEE halves; other formats spend more of them on the exponent.
 fn is_ieee(dataset: &Dataset, class: Class, size: usize) -> bool {
     const EXPONENT_BITS: usize = 13;
     (class, size) != (Class::Float, 2)
@@ -418,7 +421,7 @@ fn are_truths(members: &[EnumMember]) -> bool {
     members.iter().all(|member| ["FALSE", "TRUE"].contains(&&*member.name))
 }
 
-/// A type of HDF5 for people.
+/// Name of an HDF5 type in words.
 fn in_words(dtype: &Datatype) -> String {
     match dtype {
         Datatype::FixedPoint { size, .. } => format!("whole numbers of {size} bytes"),

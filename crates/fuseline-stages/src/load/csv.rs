@@ -22,42 +22,48 @@ use records::{Fault, Records};
 
 /// Reads numeric features from a delimited text file, one row an example.
 ///
-/// Rows are sorted by example_id. The text is UTF-8, or UTF-16 with a byte order mark, and may be packed by gzip. A row with no value at all is left out, so that the modality is unavailable for that example.
+/// Rows are sorted by example_id. The text is UTF-8, or UTF-16 with a byte order mark, and may be
+/// packed by gzip. A row with no value at all is left out, so that the modality is unavailable for
+/// that example.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadCsv {
     /// The file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Whether the first line names the columns. Without it they are called `c0`, `c1`, ... by their place.
+    /// True if the first line names the columns. Without it they are called `c0`, `c1`, ... by
+    /// their place.
     #[serde(default = "super::yes")]
     header: bool,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// What separates the cells; when left out, a tab in a file whose name ends in tsv and a comma in others.
+    /// Separator of the cells; when left out, a tab in a file whose name ends in tsv and a comma
+    /// in others.
     #[serde(default)]
     delimiter: Option<char>,
-    /// What separates the whole part of a number from its fraction.
+    /// Decimal separator.
     #[serde(default)]
     decimal: Decimal,
-    /// What separates groups of three digits; nothing when left out.
+    /// Thousands separator; none when left out.
     #[serde(default)]
     thousands: Option<char>,
-    /// Which columns become features; when left out, all but the one of the id, those without a name and those that are
-    /// called an index and count the rows.
+    /// Which columns become features; when left out, all but the one of the id, those without a
+    /// name and those that are called an index and count the rows.
     #[serde(default)]
     columns: Chosen,
-    /// For a table with one row for each example and feature: where name and value stand. Features are sorted by name.
+    /// For a table with one row for each example and feature: where name and value stand. Features
+    /// are sorted by name.
     #[serde(default)]
     long: Option<Long>,
-    /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
+    /// Makes one example of all rows of an example_id: each feature becomes one for each word of
+    /// this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999].
+    /// Notations of a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None,
+    /// `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
-    /// What becomes of infinite values. The log says how many there were.
+    /// Treatment of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
 }
@@ -132,12 +138,12 @@ impl LoadCsv {
     }
 }
 
-/// How a file of delimited text is laid out.
+/// Format of a file of delimited text.
 #[derive(Debug, Clone)]
 pub(crate) struct TextFormat {
-    /// What separates the cells; the ending of the file's name says so when there is none here.
+    /// Separator of the cells; the ending of the file's name says so when there is none here.
     pub delimiter: Option<char>,
-    /// Whether the first line names the columns.
+    /// True if the first line names the columns.
     pub header: bool,
     pub notation: Notation,
 }
@@ -149,7 +155,7 @@ impl Default for TextFormat {
 }
 
 impl TextFormat {
-    /// What separates the cells of a file.
+    /// Separator of the cells of a file.
     fn delimiter_of(&self, file: &str) -> char {
         let is_tab = ["tsv", "tab"].contains(&&*ending(Path::new(file)).unwrap_or_default());
         self.delimiter.unwrap_or(if is_tab { '\t' } else { ',' })
@@ -167,7 +173,7 @@ impl TextFormat {
         key.field(&name("thousands"), thousands);
     }
 
-    /// What is wrong with the options of a table of any format.
+    /// Problems with the options of a table of any format.
     pub fn problems_of_table(&self, prefix: &str, path: &Path) -> Vec<Problem> {
         let mut problems = self.problems(prefix);
         let is_text = !["jsonl", "ndjson", "parquet"].contains(&&*ending(path).unwrap_or_default());
@@ -181,7 +187,7 @@ impl TextFormat {
         problems
     }
 
-    /// What is wrong with the options, whatever the file.
+    /// Problems with the options, whatever the file.
     pub fn problems(&self, prefix: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut report = |option: &str, message: &str| {
@@ -204,7 +210,8 @@ impl TextFormat {
     }
 }
 
-/// The rows of a file of delimited text. `column` says of each column, by place and name, what is kept of it.
+/// The rows of a file of delimited text. `column` says of each column, by place and name, what is
+/// kept of it.
 pub(crate) fn table(
     file: String,
     bytes: impl Read,
@@ -279,10 +286,11 @@ pub(crate) fn table(
     Ok(table)
 }
 
-/// A cell of so many more lines is one that nobody wrote.
+/// A cell of this many more lines is unlikely to be intended.
 const TALL_LINES: u64 = 10;
 
-/// Whether the text of a cell is the end of a row and the beginning of another, or has rows between them.
+/// True if the text of a cell is the end of a row and the beginning of another, or has rows between
+/// them.
 fn looks_like_rows(text: &str, delimiter: u8, column: usize, columns: usize) -> bool {
     let delimiters = |line: &str| line.bytes().filter(|byte| *byte == delimiter).count();
     let mut lines = text.lines().map(delimiters);
@@ -291,7 +299,7 @@ fn looks_like_rows(text: &str, delimiter: u8, column: usize, columns: usize) -> 
     columns > 1 && (is_torn || lines.any(|delimiters| delimiters == columns - 1))
 }
 
-/// What to do about a line that has another number of cells than the first.
+/// Hint for a line that has another number of cells than the first.
 fn ragged(names: &[String], cells: usize, follows_header: bool, delimiter: u8) -> String {
     if names[0].to_ascii_lowercase().starts_with("sep=") {
         return "the first line is a note to Excel: take it out".to_owned();

@@ -20,40 +20,46 @@ use super::text;
 
 /// Reads numeric features from a file that holds one JSON object a line, each an example.
 ///
-/// A name that a line lacks is missing there, and so are `null` and the `NaN` of Python; `true` is 1 and `false` is 0. A
-/// list of numbers becomes one feature for each of its places, `name.0`, `name.1`, ..., which is how embeddings are read;
-/// the lists of a name must be equally long. `columns` takes the names of single places and of whole lists.
+/// A name that a line lacks is missing there, and so are `null` and the `NaN` of Python; `true` is
+/// 1 and `false` is 0. A list of numbers becomes one feature for each of its places, `name.0`,
+/// `name.1`, ..., which is how embeddings are read; the lists of a name must be equally long.
+/// `columns` takes the names of single places and of whole lists.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadJsonl {
     /// The file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// Which names become features; when left out, all but the one of the id, those without a name and those that are
-    /// called an index and count the rows.
+    /// Which names become features; when left out, all but the one of the id, those without a name
+    /// and those that are called an index and count the rows.
     #[serde(default)]
     columns: Chosen,
-    /// For lines of one example and feature each: where name and value stand. Features are sorted by name.
+    /// For lines of one example and feature each: where name and value stand. Features are sorted
+    /// by name.
     #[serde(default)]
     long: Option<Long>,
-    /// Makes one example of all lines of an example_id: each feature becomes one for each word of this list.
+    /// Makes one example of all lines of an example_id: each feature becomes one for each word of
+    /// this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value, besides `null` and empty text: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999].
+    /// Notations of a missing value, besides `null` and empty text: `...` is NA, N/A, NaN, null,
+    /// None, `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [...,
+    /// "-", -999].
     #[serde(default)]
     missing: Missing,
-    /// What becomes of infinite values (`Infinity`, or the text "inf"). The log says how many there were.
+    /// Treatment of infinite values (`Infinity`, or the text "inf"). The log says how many there
+    /// were.
     #[serde(default)]
     non_finite: NonFinite,
 }
 
 impl StageKind for LoadJsonl {
     const NAME: &'static str = "load.jsonl";
-    // 2: more texts stand for a missing value, and an id may read NA; numbers are read to their last bit, ids keep all of
-    // their digits; NaN and Infinity are read; lists of other lengths and names that come twice are errors.
+    // 2: more texts stand for a missing value, and an id may read NA; numbers are read to their
+    // last bit, ids keep all of their digits; NaN and Infinity are read; lists of other lengths and
+    // names that come twice are errors.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from JSON lines, one object an example.";
 
@@ -104,8 +110,9 @@ impl LoadJsonl {
     }
 }
 
-/// The lines of a file of JSON objects. Columns come in the order in which their names first appear. `column` says what is
-/// kept of each: it is given the place in the file, the name there, and the place in the list where there are lists.
+/// The lines of a file of JSON objects. Columns come in the order in which their names first
+/// appear. `column` says what is kept of each: it is given the place in the file, the name there,
+/// and the place in the list where there are lists.
 pub(crate) fn table(
     file: String,
     bytes: &[u8],
@@ -174,7 +181,7 @@ pub(crate) fn table(
     Ok(Table { sources, unfit, ..table.with_notation(notation.clone()) })
 }
 
-/// How such a file looks.
+/// Description of such a file, for errors.
 const ONE_A_LINE: &str = r#"each line holds one object, such as {"id": "e1", "a": 0.5}"#;
 
 /// The names and values of a line.

@@ -1,4 +1,5 @@
-//! Bounds on what a file may do to the run that reads it: no panic of a reader, no memory out of proportion to its size.
+//! Bounds on what a file may do to the run that reads it: no panic of a reader, no memory out of
+//! proportion to its size.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -8,20 +9,20 @@ use fuseline_engine::StageError;
 
 use super::table::DAMAGED;
 
-/// How many times its own size a file may unfold to.
+/// Maximum ratio of a file's decompressed size to its own.
 const MAX_EXPANSION: u64 = 256;
-/// What a file may unfold to however small it is.
+/// Decompressed bytes allowed for any file, however small.
 const MIN_LIMIT_BYTES: u64 = 64 << 20;
-/// What a column costs besides its values.
+/// Overhead of a column besides its values, in bytes.
 const COLUMN_BYTES: u64 = 512;
 
 thread_local! {
-    /// Whether a panic on this thread becomes an error of a file.
+    /// True if a panic on this thread becomes an error of a file.
     static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `read` makes of a file. Readers of foreign formats are not proof against every damaged file: a panic in one is an
-/// error of the file.
+/// Runs `read` on a file and contains its panics. Third-party readers may panic on a damaged file:
+/// a panic in one is an error of the file.
 pub(super) fn contain_panics<T>(
     file: &str,
     read: impl FnOnce() -> Result<T, StageError>,
@@ -47,7 +48,7 @@ pub(super) fn contain_panics<T>(
     })
 }
 
-/// The most bytes that a file of so many bytes may unfold to.
+/// Maximum decompressed bytes of a file of `file_bytes` bytes.
 pub(super) fn expansion_limit(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(MAX_EXPANSION).max(MIN_LIMIT_BYTES)
 }
@@ -57,7 +58,8 @@ pub(super) fn table_bytes(rows: u64, columns: u64) -> u64 {
     rows.saturating_mul(8).max(COLUMN_BYTES).saturating_mul(columns)
 }
 
-/// An error when `what` takes more memory than a file of its size may unfold to, before any of it is reserved.
+/// An error when `what` takes more memory than a file of its size may unfold to, before any of it
+/// is reserved.
 pub(super) fn check_expansion(
     file: &str,
     file_bytes: u64,

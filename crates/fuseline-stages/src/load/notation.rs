@@ -1,4 +1,4 @@
-//! How values are written: what stands for a missing one, and how numbers look.
+//! Notation of values: of missing ones and of numbers.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Stands for the default list in `missing`.
+/// Means the default list in `missing`.
 const DEFAULTS: &str = "...";
 
-/// Texts that stand for a missing value unless an option says otherwise, in any case: what pandas, R, numpy, Excel and
-/// databases write.
+/// Texts that mark a missing value unless an option says otherwise, in any case: what pandas, R,
+/// numpy, Excel and databases write.
 const DEFAULT_MARKERS: [&str; 13] = [
     "NA", "N/A", "NaN", "null", "None", "<NA>", "#N/A", "#NA", "#N/A N/A", "-NaN", "1.#QNAN",
     "-1.#QNAN", "-1.#IND",
 ];
 
-/// What stands for a missing value, besides an empty cell.
+/// Notations of a missing value, besides an empty cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Missing {
-    /// Whether the default list counts.
+    /// True if the default list counts.
     defaults: bool,
     /// Others, as written.
     texts: Vec<String>,
@@ -34,7 +34,7 @@ impl Default for Missing {
 }
 
 impl Missing {
-    /// Whether a text, without space around it, stands for a missing value.
+    /// True if a text, without space around it, marks a missing value.
     pub(crate) fn has_text(&self, text: &str) -> bool {
         text.is_empty()
             || self.defaults && DEFAULT_MARKERS.iter().any(|known| text.eq_ignore_ascii_case(known))
@@ -42,7 +42,7 @@ impl Missing {
             || !self.numbers.is_empty() && text.parse().is_ok_and(|number| self.has_number(number))
     }
 
-    /// Whether a number stands for a missing value, as -999 may.
+    /// True if a number marks a missing value, as -999 may.
     pub(crate) fn has_number(&self, number: f64) -> bool {
         number.is_nan() || self.numbers.contains(&number)
     }
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for Marker {
     }
 }
 
-/// What separates the whole part of a number from its fraction.
+/// Decimal separator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Decimal {
     /// A point: 0.5.
@@ -147,17 +147,17 @@ impl Decimal {
     }
 }
 
-/// How the values of a table are written.
+/// Notation of the values of a table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Notation {
     pub missing: Missing,
     pub decimal: Decimal,
-    /// What separates groups of three digits.
+    /// Thousands separator.
     pub thousands: Option<char>,
 }
 
 impl Notation {
-    /// The number that a text stands for, NaN when it stands for a missing value.
+    /// The number of a text, NaN when it marks a missing value.
     pub fn number(&self, text: &str) -> Option<f64> {
         match self.parse(text) {
             Some(number) if self.missing.has_number(number) => Some(f64::NAN),
@@ -178,7 +178,7 @@ impl Notation {
         }
     }
 
-    /// What to do about a text that is no number.
+    /// Hint for a text that is not a number.
     pub fn suggestion(&self, text: &str) -> String {
         let reads = |decimal, thousands| {
             Self { decimal, thousands, missing: Missing::default() }.parse(text).is_some()
@@ -208,7 +208,8 @@ impl Notation {
     }
 }
 
-/// A number that stands far from all others of a column, several times: many writers put -999 where a value is missing.
+/// A number far from all others of a column that occurs several times: many writers put -999 where
+/// a value is missing.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Sentinel {
     pub value: f64,

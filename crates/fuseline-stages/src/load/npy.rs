@@ -2,7 +2,7 @@
 
 use super::numeric::{Class, Layout, truth_text, unsigned};
 
-/// What every such file begins with.
+/// Magic bytes at the start of every such file.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// An array.
@@ -14,14 +14,14 @@ pub(super) struct Npy {
     items: Vec<u8>,
 }
 
-/// What the items are.
+/// Type of the items.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Number(Layout),
     Truth,
-    /// Bytes, so many an item.
+    /// Bytes; the number of them an item.
     Bytes(usize),
-    /// Code points of four bytes, in so many bytes an item.
+    /// Code points of four bytes; the number of bytes an item.
     Points {
         width: usize,
         is_big_endian: bool,
@@ -77,7 +77,8 @@ impl Npy {
         }
     }
 
-    /// Its items as texts, whole numbers with all their digits. The error names the first that is no text.
+    /// Its items as texts, whole numbers with all their digits. The error names the first that is
+    /// no text.
     pub fn texts(&self) -> Result<Vec<String>, String> {
         let items = self.items.chunks_exact(self.kind.width().max(1));
         match self.kind {
@@ -112,7 +113,7 @@ fn characters(row: usize, item: &[u8], is_big_endian: bool) -> Result<String, St
     Ok(text.trim_end_matches('\0').to_owned())
 }
 
-/// What a type of numpy is, such as `<f8`.
+/// Kind of a numpy type, such as `<f8`.
 fn kind(descr: &str) -> Result<Kind, String> {
     let (order, rest) = descr.split_at_checked(1).unwrap_or(("", descr));
     let is_big_endian = order == ">";

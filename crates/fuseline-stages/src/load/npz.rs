@@ -19,34 +19,35 @@ use crate::pattern::{Column, Pattern};
 
 /// Reads numeric features from a file of `numpy.savez` or `numpy.savez_compressed`.
 ///
-/// One array holds the features, a row an example; another the example_ids, in the same order, as text or whole
-/// numbers. Numbers of every width and truth values (0 and 1) are features; NaN is missing. Python objects are refused:
-/// reading them would run code.
+/// One array holds the features, a row an example; another the example_ids, in the same order, as
+/// text or whole numbers. Numbers of every width and truth values (0 and 1) are features; NaN is
+/// missing. Python objects are refused: reading them would run code.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadNpz {
     /// The file.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_ids stand.
+    /// Array of the example_ids.
     id: IdArray,
-    /// Where the features stand.
+    /// Array of the features.
     features: FeatureArray,
     /// Which features to take; all when left out.
     #[serde(default)]
     columns: Chosen,
-    /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
+    /// Makes one example of all rows of an example_id: each feature becomes one for each word of
+    /// this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value, besides NaN: a number such as -999.
+    /// Notations of a missing value, besides NaN: a number such as -999.
     #[serde(default)]
     missing: Missing,
-    /// What becomes of infinite values. The log says how many there were.
+    /// Treatment of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
 }
 
-/// Where the example_ids stand.
+/// Array of the example_ids.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct IdArray {
@@ -57,11 +58,12 @@ struct IdArray {
     pattern: Option<Pattern>,
 }
 
-/// Where the features stand.
+/// Array of the features.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FeatureArray {
-    /// The array of two dimensions that holds them, rows by features; one of one dimension is one feature.
+    /// The array of two dimensions that holds them, rows by features; one of one dimension is one
+    /// feature.
     array: String,
     /// The array that names the features; they are `f0`, `f1`, ... when left out.
     #[serde(default)]
@@ -70,9 +72,9 @@ struct FeatureArray {
 
 impl StageKind for LoadNpz {
     const NAME: &'static str = "load.npz";
-    // 2: blanks around an id do not count; ids of bytes that are no UTF-8 and codes that are no characters are errors, and
-    // NULs within an id are kept; ids that are floats are written as Python writes them; whole numbers beyond 63 bits are
-    // read.
+    // 2: blanks around an id do not count; ids of bytes that are no UTF-8 and codes that are no
+    // characters are errors, and NULs within an id are kept; ids that are floats are written as
+    // Python writes them; whole numbers beyond 63 bits are read.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from arrays that numpy saved.";
 

@@ -1,6 +1,7 @@
-//! Numbers as binary files hold them: floats and whole numbers of every width, in either byte order.
+//! Numbers as binary files hold them: floats and whole numbers of every width, in either byte
+//! order.
 
-/// What kind of number.
+/// Class of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Float,
@@ -8,7 +9,7 @@ pub(super) enum Class {
     Unsigned,
 }
 
-/// How the bytes of a number are read.
+/// Byte layout of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     class: Class,
@@ -17,7 +18,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// `None` when no number of this class has so many bytes.
+    /// `None` when no number of this class has `width` bytes.
     pub fn new(class: Class, width: usize, is_big_endian: bool) -> Option<Self> {
         let is_known = match class {
             Class::Float => [2, 4, 8].contains(&width),
@@ -86,8 +87,8 @@ fn half(bits: u16) -> f64 {
     if bits >> 15 == 1 { -size } else { size }
 }
 
-/// A float as text, as Python and pandas write it, but a whole number without `.0`: an id that was a whole number before
-/// a missing value made floats of its column is the same id.
+/// A float as text, as Python and pandas write it, but a whole number without `.0`: an id that was
+/// a whole number before a missing value made floats of its column is the same id.
 pub(crate) fn number_text<T: Copy + Into<f64> + std::fmt::Display + std::fmt::LowerExp>(
     number: T,
 ) -> String {

@@ -26,44 +26,49 @@ use super::table::{Cells, DAMAGED, Source, Table, Unfit, file_name};
 
 /// Reads numeric features from a Parquet file, one row an example.
 ///
-/// Numbers of every width, truth values (0 and 1), decimals and text that reads as numbers are features; null and NaN are
-/// missing, and text as `missing` says. Ids may be dates, UUIDs and decimals too.
-/// A column of lists becomes one feature for each place, `name.0`, `name.1`, ..., which is how embeddings are read; its
-/// lists must be equally long. `columns` takes the names of single places and of whole lists, and what it leaves out is
-/// not read. Files compressed with snappy, gzip, brotli, lz4 or zstd, or not at all, are read.
-/// A folder, as Spark and pandas write them, is read as one table: its files in the order of their names, without those
-/// that begin with `_` or `.`; folders in it such as `site=a` are a column `site`.
+/// Numbers of every width, truth values (0 and 1), decimals and text that reads as numbers are
+/// features; null and NaN are missing, and text as `missing` says. Ids may be dates, UUIDs and
+/// decimals too. A column of lists becomes one feature for each place, `name.0`, `name.1`, ...,
+/// which is how embeddings are read; its lists must be equally long. `columns` takes the names of
+/// single places and of whole lists, and what it leaves out is not read. Files compressed with
+/// snappy, gzip, brotli, lz4 or zstd, or not at all, are read. A folder, as Spark and pandas write
+/// them, is read as one table: its files in the order of their names, without those that begin with
+/// `_` or `.`; folders in it such as `site=a` are a column `site`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadParquet {
     /// The file, or the folder of its parts.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// Which columns become features; when left out, all but the one of the id, those without a name and those that are
-    /// called an index and count the rows.
+    /// Which columns become features; when left out, all but the one of the id, those without a
+    /// name and those that are called an index and count the rows.
     #[serde(default)]
     columns: Chosen,
-    /// For a table with one row for each example and feature: where name and value stand. Features are sorted by name.
+    /// For a table with one row for each example and feature: where name and value stand. Features
+    /// are sorted by name.
     #[serde(default)]
     long: Option<Long>,
-    /// Makes one example of all rows of an example_id: each feature becomes one for each word of this list.
+    /// Makes one example of all rows of an example_id: each feature becomes one for each word of
+    /// this list.
     #[serde(default)]
     pool: Vec<Pool>,
-    /// What stands for a missing value, besides null, NaN and empty text: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999].
+    /// Notations of a missing value, besides null, NaN and empty text: `...` is NA, N/A, NaN,
+    /// null, None, `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [...,
+    /// "-", -999].
     #[serde(default)]
     missing: Missing,
-    /// What becomes of infinite values. The log says how many there were.
+    /// Treatment of infinite values. The log says how many there were.
     #[serde(default)]
     non_finite: NonFinite,
 }
 
 impl StageKind for LoadParquet {
     const NAME: &'static str = "load.parquet";
-    // 2: text may stand for a missing value, and blanks around text do not count; decimals are read to their last digit;
-    // floats that are ids are written as Python writes them; a place counts the columns of the file.
+    // 2: text may stand for a missing value, and blanks around text do not count; decimals are read
+    // to their last digit; floats that are ids are written as Python writes them; a place counts
+    // the columns of the file.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str = "Reads features from a Parquet file, one row an example.";
 
@@ -132,8 +137,8 @@ pub(crate) fn read_parts(
     parts::joined(file, tables)
 }
 
-/// The rows of a Parquet file. Only columns that `is_read` wants are read, given their places, their names and whether
-/// they hold lists; the others are there and empty.
+/// The rows of a Parquet file. Only columns that `is_read` wants are read, given their places,
+/// their names and whether they hold lists; the others are there and empty.
 pub(crate) fn table(
     file: String,
     bytes: impl ChunkReader + 'static,
@@ -217,8 +222,8 @@ fn read_table(
     Ok(Table { sources, unfit, ..table })
 }
 
-/// An error when the columns that are read take more memory than a file of its size may unfold to, or are packed in a way
-/// that is not read.
+/// An error when the columns that are read take more memory than a file of its size may unfold to,
+/// or are packed in a way that is not read.
 fn check_chunks(
     file: &str,
     bytes: &impl ChunkReader,

@@ -1,4 +1,5 @@
-//! How the rows of a table become features: ids, columns, wide and long layouts, pooling, values that are not finite.
+//! Conversion of the rows of a table to features: ids, columns, wide and long layouts, pooling,
+//! values that are not finite.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use super::notation::sentinel;
 use super::table::{Table, exclude};
 use crate::pattern::{Column, Pattern, closest};
 
-/// Where the example_id stands.
+/// Place of the example_id: a column, or the number of the row.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "IdOptions")]
 pub struct Id {
@@ -23,7 +24,7 @@ pub struct Id {
     pattern: Option<Pattern>,
 }
 
-/// Where the example_id stands, as it is written.
+/// Place of the example_id, as written in the options.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Id")]
@@ -31,8 +32,8 @@ struct IdOptions {
     /// Its column.
     #[serde(default)]
     column: Option<Column>,
-    /// Whether the number of the row, counted from 0, is the example_id: for tables that have none and whose rows are in
-    /// one order.
+    /// True if the number of the row, counted from 0, is the example_id: for tables that have none
+    /// and whose rows are in one order.
     #[serde(default)]
     row: bool,
     /// Which part of the cell is the example_id; the whole cell when left out.
@@ -60,9 +61,9 @@ impl TryFrom<IdOptions> for Id {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    /// These, in the order of the file. The name of a column of lists stands for all of its places. A column without a
-    /// name, such as the index that pandas or R writes, is a feature only where it is named here: by its place, `c0`, in a
-    /// file of delimited text.
+    /// These, in the order of the file. The name of a column of lists stands for all of its places.
+    /// A column without a name, such as the index that pandas or R writes, is a feature only where
+    /// it is named here: by its place, `c0`, in a file of delimited text.
     #[serde(default)]
     include: Option<Vec<String>>,
     /// All but these.
@@ -80,7 +81,7 @@ pub struct Long {
     value: Column,
 }
 
-/// What becomes of several values of one example and feature.
+/// Pooling of several values of one example and feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
@@ -94,7 +95,7 @@ pub enum Pool {
     Max,
 }
 
-/// What becomes of an infinite value. NaN is missing, whatever this says.
+/// Treatment of an infinite value. NaN is missing, whatever this says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NonFinite {
@@ -143,7 +144,8 @@ pub(crate) fn pooled_names(names: &[String], pool: &[Pool]) -> Vec<String> {
     names.iter().flat_map(each).collect()
 }
 
-/// Counts values that are not finite while it lets them through, turns them into missing ones, or refuses them.
+/// Counts values that are not finite while it lets them through, turns them into missing ones, or
+/// refuses them.
 #[derive(Default)]
 pub(crate) struct Gate {
     pub rule: NonFinite,
@@ -187,7 +189,7 @@ impl Gate {
     }
 }
 
-/// How a table is read.
+/// Settings for reading a table.
 pub(crate) struct Reading<'o> {
     pub id: &'o Id,
     pub columns: &'o Chosen,
@@ -196,7 +198,7 @@ pub(crate) struct Reading<'o> {
     pub non_finite: NonFinite,
 }
 
-/// What a column is read for.
+/// Use of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// Nothing.
@@ -208,7 +210,7 @@ pub(crate) enum Use {
 }
 
 impl Reading<'_> {
-    /// What a column is read for.
+    /// Use of a column.
     pub fn use_of(&self, place: usize, name: &str) -> Use {
         let is = |column: &Column| match column {
             Column::Place(wanted) => *wanted == place,
@@ -223,7 +225,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What a place in the lists of a column is read for.
+    /// Use of a place in the lists of a column.
     pub fn use_of_item(&self, list: &str, place: usize) -> Use {
         let name = || format!("{list}.{place}");
         match self.long.is_none() && self.columns.takes(&name(), Some(list)) {
@@ -232,7 +234,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether any place in the lists of a column may be read.
+    /// True if any place in the lists of a column may be read.
     pub fn reads_list(&self, list: &str) -> bool {
         let Chosen { include, exclude } = self.columns;
         let is_of = |name: &String| {
@@ -243,7 +245,8 @@ impl Reading<'_> {
             && include.as_ref().is_none_or(|include| include.iter().any(is_of))
     }
 
-    /// The features that a table holds, sorted by example_id; what must be known of them becomes cautions.
+    /// The features that a table holds, sorted by example_id; what must be known of them becomes
+    /// cautions.
     pub fn features(
         &self,
         mut table: Table,
@@ -387,8 +390,9 @@ impl Reading<'_> {
         assembly.features(&table.file, examples.iter().map(|(example, _)| example.as_str()))
     }
 
-    /// Without the columns that have no name, and those that count the rows and are called so: rows are often sorted by
-    /// label, and nobody chose these for features. Cautions say so, and of other columns that count the rows too.
+    /// Without the columns that have no name, and those that count the rows and are called so: rows
+    /// are often sorted by label, and these were not chosen as features. Cautions say so, and of
+    /// other columns that count the rows too.
     fn without_indices(
         &self,
         table: &Table,
@@ -503,7 +507,7 @@ fn reserved(file: &str, what: &str) -> StageError {
 }
 
 impl Chosen {
-    /// Whether a column is taken, by its own name or by that of the lists that it is a place of.
+    /// True if a column is taken, by its own name or by that of the lists that it is a place of.
     fn takes(&self, name: &str, list: Option<&str>) -> bool {
         let names = |names: &[String]| {
             names.iter().any(|named| named == name || Some(named.as_str()) == list)
@@ -518,7 +522,8 @@ impl Id {
         Self { column: Some(column), pattern }
     }
 
-    /// The place of the column; none when the number of the row is the id. `option` is how the workflow names it.
+    /// The place of the column; none when the number of the row is the id. `option` is how the
+    /// workflow names it.
     pub(crate) fn column(&self, table: &Table, option: &str) -> Result<Option<usize>, StageError> {
         self.column.as_ref().map(|column| table.column(column, option)).transpose()
     }
@@ -558,8 +563,8 @@ impl Id {
     }
 }
 
-/// A whole number that is written as a float, such as 12.0, without its point: the ids of a column are the same whether a
-/// format or a missing value made floats of them or not.
+/// A whole number that is written as a float, such as 12.0, without its point: the ids of a column
+/// are the same whether a format or a missing value made floats of them or not.
 fn without_point(id: &str) -> &str {
     let Some((whole, fraction)) = id.split_once('.') else { return id };
     let digits = whole.strip_prefix('-').unwrap_or(whole);
@@ -596,7 +601,8 @@ fn place(table: &Table, row: usize, column: usize) -> String {
     )
 }
 
-/// What to say when a pattern matches only some of all texts, or none; `missed` is one that it does not match.
+/// Error when a pattern matches only some of all texts, or none; `missed` is one that it does
+/// not match.
 pub(crate) fn unmatched(
     pattern: &Pattern,
     (matched, all): (usize, usize),
@@ -619,7 +625,7 @@ pub(crate) fn unmatched(
     ))
 }
 
-/// What to say of two rows of one example.
+/// Error for two rows of one example.
 pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) -> StageError {
     StageError::data(format!("{} of {} are both {example}", table.places(earlier, row), table.file))
         .at("id")
@@ -631,7 +637,7 @@ pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) ->
 struct Assembly<'o> {
     pool: &'o [Pool],
     columns: Vec<(String, Float64Array)>,
-    /// Whether an example has any value so far.
+    /// True if an example has any value so far.
     observed: Vec<bool>,
 }
 

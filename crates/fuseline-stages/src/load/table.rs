@@ -16,17 +16,18 @@ use super::notation::Notation;
 use super::numeric::{number_text, truth_text};
 use crate::pattern::{Column, closest};
 
-/// What to do about a file that cannot be read as what it should be.
+/// Hint for a file that cannot be read as its expected format.
 pub(crate) const DAMAGED: &str =
     "the file is cut short, damaged or of another format: copy it again, or write it anew";
 
 /// Rows and columns of a file.
 pub(crate) struct Table {
-    /// The file's own name: where it lies says nothing about what is wrong in it.
+    /// The file's name without its folder, which does not matter to an error in it.
     pub file: String,
     /// Names of the columns.
     pub names: Vec<String>,
-    /// The line in which each row begins, for a file of lines; rows of other files are counted from 1.
+    /// The line in which each row begins, for a file of lines; rows of other files are counted
+    /// from 1.
     pub lines: Option<Vec<u64>>,
     pub cells: Cells,
     /// The columns of the file and what became of them, where lists became several columns here.
@@ -35,11 +36,11 @@ pub(crate) struct Table {
     pub unfit: BTreeMap<usize, Unfit>,
     /// Places of the columns for which the file has no name.
     pub unnamed: Vec<usize>,
-    /// Whether the names are the first line of the file.
+    /// True if the names are the first line of the file.
     pub has_header: bool,
-    /// How the values are written.
+    /// Notation of the values.
     pub notation: Notation,
-    /// What whoever reads the results must know of the file.
+    /// Cautions about the file for the readers of the results.
     pub cautions: Vec<String>,
 }
 
@@ -65,15 +66,15 @@ pub(crate) struct Source {
 
 /// A column that holds something else than numbers.
 pub(crate) struct Unfit {
-    /// What it holds, and where: a lower-case fragment.
+    /// Description of its content and place: a lower-case fragment.
     pub holds: String,
-    /// Whether it can be read as text.
+    /// True if it can be read as text.
     pub is_text: bool,
 }
 
 /// A column of a file of text.
 pub(crate) enum TextColumn {
-    /// Nobody asks for it.
+    /// It is not read.
     Unread,
     /// Its cells one after the other, without space around them, and where each ends.
     Texts { text: String, ends: Vec<usize> },
@@ -196,8 +197,8 @@ impl Table {
         }
     }
 
-    /// The cell as text, a whole number without a point; `None` when there is nothing in it. What it reads says nothing
-    /// of whether it is missing: an id may read NA.
+    /// The cell as text, a whole number without a point; `None` when there is nothing in it. What
+    /// it reads says nothing of whether it is missing: an id may read NA.
     pub fn text(&self, row: usize, column: usize) -> Result<Option<Cow<'_, str>>, StageError> {
         let hint = || "write it as text or as whole numbers".to_owned();
         if let Some(Unfit { holds, is_text: false }) = self.unfit.get(&column) {
@@ -259,8 +260,8 @@ impl Table {
         Ok((!self.notation.missing.has_number(value)).then_some(value))
     }
 
-    /// The error of the first cell of a column that is no number, with how many others there are, in place of that of
-    /// any cell.
+    /// The error of the first cell of a column that is no number, with how many others there are,
+    /// in place of that of any cell.
     pub fn first_of_column(&self, error: StageError, column: usize) -> StageError {
         let is_no_number = |row: &usize| {
             !self.unfit.contains_key(&column)
@@ -306,7 +307,8 @@ impl Table {
         }
     }
 
-    /// How a column is called in words: by its place where that is its place in the file, and by its name.
+    /// Name of a column in words: by its place where that is its place in the file, and by
+    /// its name.
     pub fn column_text(&self, column: usize) -> String {
         let name = &self.names[column];
         match self.sources.is_empty() {
@@ -316,7 +318,8 @@ impl Table {
         }
     }
 
-    /// Whether a column has numbers that count the rows, from 0 or from 1, as an index does that a program wrote.
+    /// True if a column has numbers that count the rows, from 0 or from 1, as an index does that a
+    /// program wrote.
     pub fn counts_rows(&self, column: usize) -> bool {
         let number = |row: usize| self.number(row, column).ok().flatten();
         let Some(first) = number(0).filter(|first| [0.0, 1.0].contains(first)) else {
@@ -325,13 +328,13 @@ impl Table {
         self.rows() > 2 && (0..self.rows()).all(|row| number(row) == Some(first + row as f64))
     }
 
-    /// Whether there is nothing in a column.
+    /// True if a column is empty.
     pub fn is_empty(&self, column: usize) -> bool {
         !self.unfit.contains_key(&column)
             && (0..self.rows()).all(|row| self.cell(row, column) == Cell::Missing)
     }
 
-    /// Whether the file has no name for a column, or one that pandas gave it.
+    /// True if the file has no name for a column, or one that pandas gave it.
     pub fn is_unnamed(&self, column: usize) -> bool {
         let name = &self.names[column];
         let is_numbered = |prefix, suffix| {
@@ -345,7 +348,7 @@ impl Table {
             || is_numbered("__index_level_", "__")
     }
 
-    /// What must be known of the file, given the columns that are taken from it.
+    /// Cautions about the file, given the columns that are taken from it.
     pub fn take_cautions<'c>(
         &mut self,
         taken: impl IntoIterator<Item = &'c Column>,
@@ -358,7 +361,7 @@ impl Table {
         cautions
     }
 
-    /// What to know when the first line was taken for names and looks like a row.
+    /// Caution when the first line was taken for names and looks like a row.
     fn header_caution(&self) -> Option<String> {
         let Cells::Text(columns) = &self.cells else { return None };
         let number = |name: &String| name.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -453,7 +456,7 @@ impl Table {
         .hint("one text or number a row is needed; a list may be a feature for each of its places")
     }
 
-    /// What to say of two columns of one name.
+    /// Error for two columns of one name.
     pub fn same_name(&self, first: usize, second: usize) -> StageError {
         StageError::data(format!(
             "columns {} and {} of {} are both called {}",
@@ -469,7 +472,7 @@ impl Table {
         })
     }
 
-    /// What to say when a column is not there.
+    /// Error when a column is not there.
     pub fn no_column(&self, wanted: &str) -> StageError {
         let hint = match closest(wanted, self.names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean {name}"),
@@ -560,7 +563,7 @@ fn arrow_cell(column: &ArrayRef, row: usize) -> Cell<'_> {
     }
 }
 
-/// How a column is left out of the features.
+/// Hint that says how to leave a column out of the features.
 pub(crate) fn exclude(name: &str) -> String {
     format!("leave the column out with columns: {{ exclude: [{name}] }}")
 }
@@ -594,14 +597,14 @@ pub(crate) fn ending(path: &Path) -> Option<String> {
     }
 }
 
-/// What may separate the cells of a text, as YAML takes it.
+/// Another likely separator of the cells of a text, as written in YAML.
 pub(crate) fn other_delimiter(text: &str, delimiter: char) -> Option<String> {
     let mut others = [';', '\t', '|', ','].into_iter().filter(|other| *other != delimiter);
     others.find(|other| text.contains(*other)).map(|other| other.escape_default().to_string())
 }
 
-/// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet, and all but the last
-/// packed by gzip where `.gz` follows.
+/// Reads a table of any kind, by the ending of the file's name: csv, tsv, jsonl, ndjson or parquet,
+/// and all but the last packed by gzip where `.gz` follows.
 pub(crate) fn open(path: &Path, bytes: Vec<u8>, format: &TextFormat) -> Result<Table, StageError> {
     let file = file_name(path);
     let all_texts = |_: usize, _: &str| TextColumn::texts();

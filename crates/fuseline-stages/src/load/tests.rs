@@ -1,4 +1,5 @@
-//! What holds of all loaders: the same numbers in every format, and an answer whatever the bytes are.
+//! Properties of all loaders: the same numbers in every format, and an answer whatever the bytes
+//! are.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -156,7 +157,7 @@ fn damage(bytes: &mut Vec<u8>, bits: &mut Bits) {
     }
 }
 
-/// How many damaged files of a kind are read; `FUSELINE_MUTATIONS` asks for more.
+/// Number of damaged files of a kind that are read; `FUSELINE_MUTATIONS` asks for more.
 fn mutations() -> u64 {
     std::env::var("FUSELINE_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
 }

@@ -20,8 +20,8 @@ const OTHERS: [(&[u8], &str, &str); 8] = [
     (b"\0\0\xfe\xff", "UTF-32 text", "save it as UTF-8"),
 ];
 
-/// The text of a file as UTF-8, without a byte order mark: gzip is unpacked, and UTF-16 decoded where a byte order mark
-/// says that it is. Whether what else there is is UTF-8 is not looked at.
+/// The text of a file as UTF-8, without a byte order mark: gzip is unpacked, and UTF-16 decoded
+/// where a byte order mark says that it is. Whether what else there is is UTF-8 is not looked at.
 pub(super) fn decode<'r>(
     file: &str,
     mut bytes: impl Read + 'r,
@@ -71,11 +71,11 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// What gzip unpacks, as long as that is in proportion to what was packed.
+/// Reader of gzip output, limited in proportion to the compressed size.
 struct Unpacked<R> {
     gzip: MultiGzDecoder<Counted<R>>,
     count: u64,
-    /// The most bytes for so many that are packed.
+    /// Maximum decompressed bytes by compressed bytes.
     limit: fn(u64) -> u64,
 }
 
@@ -120,7 +120,7 @@ fn utf16<'r>(
     }
 }
 
-/// What to say of a file that cannot be read to its end.
+/// Error for a file that cannot be read to its end.
 pub(super) fn unreadable(file: &str, error: &io::Error) -> StageError {
     StageError::data(format!("{file} cannot be read: {error}")).at("path").hint(DAMAGED)
 }

@@ -1,4 +1,4 @@
-//! `quality.aligned`: quality that knows whether the expert is right, the positive control.
+//! `quality.aligned`: quality that depends on the expert's correctness, the positive control.
 
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
@@ -9,21 +9,24 @@ use serde::Deserialize;
 use crate::quality::PositiveControl;
 use crate::rows::decision;
 
-/// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd 0.25: the positive
-/// control.
+/// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd
+/// 0.25: the positive control.
 ///
-/// It reads the labels of the test rows, so nothing that it shapes may be read as a native condition. It is not marked
-/// as evidence-derived: given the evidence it still varies with the label.
+/// It reads the labels of the test rows, so nothing that it shapes may be read as a native
+/// condition. It is not marked as evidence-derived: given the evidence it still varies with the
+/// label.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Aligned {
-    /// How strongly quality follows whether the expert is right; 0 is noise alone.
+    /// Strength with which quality follows the expert's correctness; 0 is noise alone.
     #[serde(default = "full")]
     alpha: f64,
-    /// The modalities whose quality follows the truth; that of the others is noise alone. All of them when left out.
+    /// The modalities whose quality follows the truth; that of the others is noise alone. All of
+    /// them when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
-    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other
+    /// noise.
     #[serde(default)]
     draw: u32,
 }

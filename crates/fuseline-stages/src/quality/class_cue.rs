@@ -1,4 +1,4 @@
-//! `quality.class_cue`: quality that knows the label, the positive control of a class cue.
+//! `quality.class_cue`: quality that depends on the label, the positive control of a class cue.
 
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
@@ -8,22 +8,25 @@ use serde::Deserialize;
 
 use crate::quality::PositiveControl;
 
-/// Quality is `alpha` for the last class, 0 for the first and evenly between for the others, plus normal noise of sd 0.25,
-/// whichever expert is right: the positive control of a class cue.
+/// Quality is `alpha` for the last class, 0 for the first and evenly between for the others, plus
+/// normal noise of sd 0.25, whichever expert is right: the positive control of a class cue.
 ///
-/// A rule that reads quality beside the evidence decides by it; a rule that only weighs experts cannot. Its gap vanishes
-/// under the scheme `within_class` and stays under `within_correct`, where that of `quality.aligned` does the opposite. It
-/// reads the labels of the test rows, so nothing that it shapes may be read as a native condition.
+/// A rule that reads quality beside the evidence decides by it; a rule that only weighs experts
+/// cannot. Its gap vanishes under the scheme `within_class` and stays under `within_correct`, where
+/// that of `quality.aligned` does the opposite. It reads the labels of the test rows, so nothing
+/// that it shapes may be read as a native condition.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassCue {
-    /// How strongly quality follows the label; 0 is noise alone.
+    /// Strength with which quality follows the label; 0 is noise alone.
     #[serde(default = "full")]
     alpha: f64,
-    /// The modalities whose quality follows the label; that of the others is noise alone. All of them when left out.
+    /// The modalities whose quality follows the label; that of the others is noise alone. All of
+    /// them when left out.
     #[serde(default)]
     modalities: Option<Vec<String>>,
-    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other
+    /// noise.
     #[serde(default)]
     draw: u32,
 }

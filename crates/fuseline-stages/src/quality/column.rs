@@ -19,10 +19,12 @@ pub struct QualityColumn {
     /// The column.
     #[serde(default = "quality")]
     column: String,
-    /// Taken where the column is missing or not finite, and where the features lack the example; an error when left out.
+    /// Taken where the column is missing or not finite, and where the features lack the example; an
+    /// error when left out.
     #[serde(default)]
     fill: Option<f64>,
-    /// How many of the examples with evidence the features must have, where the others are filled.
+    /// Least share of the examples with evidence that the features must have, where the others are
+    /// filled.
     #[serde(default)]
     join: JoinOptions,
 }

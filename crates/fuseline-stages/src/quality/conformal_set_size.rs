@@ -21,7 +21,7 @@ use crate::rows::cohort_rows;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConformalSetSize {
-    /// How often the set is to hold the label.
+    /// Coverage: probability with which the set contains the label.
     #[serde(default = "ninety")]
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     coverage: f64,

@@ -9,8 +9,8 @@ use crate::quality::{Source, put};
 
 /// Quality is 1 for every example: the reference without quality.
 ///
-/// It is marked as a negative control and not as a condition to study: it cannot carry anything about reliability, and a
-/// rule's gap under it must be exactly 0.
+/// It is marked as a negative control and not as a condition to study: it cannot carry anything
+/// about reliability, and a rule's gap under it must be exactly 0.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constant {}

@@ -27,7 +27,7 @@ use crate::rows::{Matrix, cohort_rows};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnsembleVariance {
-    /// How many experts; an even number.
+    /// Number of experts; even.
     #[serde(default = "twenty")]
     #[schemars(range(min = 4), extend("multipleOf" = 2))]
     members: u32,

@@ -10,8 +10,8 @@ use crate::quality::{Source, each_row, put};
 
 /// Quality is 1 - H(p) / ln K: 0 for equal probabilities, 1 for certainty.
 ///
-/// It is a function of the evidence, which the diagnostic holds fixed: see what the report says of evidence-derived
-/// quality.
+/// It is a function of the evidence, which the diagnostic holds fixed: see what the report says of
+/// evidence-derived quality.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entropy {}

@@ -79,7 +79,7 @@ impl StageKind for InDistribution {
     }
 }
 
-/// What to say when an example has no observed feature.
+/// Error when an example has no observed feature.
 fn nothing_observed(id: &str, modality: &str) -> StageError {
     StageError::data(format!("example {id} has no observed feature in modality {modality}"))
         .hint("leave such a row out of the features: an absent row is an unavailable modality")

@@ -10,8 +10,8 @@ use crate::quality::{Source, each_row, put};
 
 /// Quality is the largest probability minus the second largest.
 ///
-/// It is a function of the evidence, which the diagnostic holds fixed: see what the report says of evidence-derived
-/// quality.
+/// It is a function of the evidence, which the diagnostic holds fixed: see what the report says of
+/// evidence-derived quality.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Margin {}

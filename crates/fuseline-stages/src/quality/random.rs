@@ -9,12 +9,13 @@ use crate::quality::{Source, key_draw, noise, put};
 
 /// Quality is standard normal noise: the negative control.
 ///
-/// Each example has its own stream, drawn from the seed, the modality and the example_id, so that its noise is the same
-/// in every fold.
+/// Each example has its own stream, drawn from the seed, the modality and the example_id, so that
+/// its noise is the same in every fold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Random {
-    /// Which of several draws of the noise this is: an axis over it repeats the control with other noise.
+    /// Which of several draws of the noise this is: an axis over it repeats the control with other
+    /// noise.
     #[serde(default)]
     draw: u32,
 }

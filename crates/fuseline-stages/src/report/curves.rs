@@ -1,4 +1,5 @@
-//! What a report can draw when its stage is given more than findings: reliability curves, and gaps by fold.
+//! Optional figures of a report whose stage is given more than findings: reliability curves, and
+//! gaps by fold.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +16,12 @@ use crate::rows::{Finder, cohort_rows, decision};
 /// Bins of a reliability curve.
 const BINS: usize = 10;
 
-/// Where a curve belongs, with quality and whether the expert is right, example by example.
+/// Point and modality of a curve, with quality and the expert's correctness, example by example.
 type Curve = ((Point, String), Vec<f64>, Vec<bool>);
 
-/// How often each expert is right at each level of quality: one curve a modality and point of the quality, pooled over the
-/// axes that the findings lack. None unless evidence, quality and cohort arrived.
+/// Accuracy of each expert at each level of quality: one curve a modality and point of the
+/// quality, pooled over the axes that the findings lack. None unless evidence, quality and cohort
+/// arrived.
 pub(crate) fn reliability(
     inputs: &Inputs<'_>,
     findings: &Findings,
@@ -65,7 +67,7 @@ pub(crate) fn reliability(
     curves.into_iter().map(curve).collect()
 }
 
-/// What each table of `diagnose.routing` says.
+/// Result of each table of `diagnose.routing`.
 pub(crate) fn routing(inputs: &Inputs<'_>) -> Result<Vec<report::Routing>, StageError> {
     let tables: Vec<Labelled<Report>> = inputs.many("routing")?;
     let read = |Labelled { point, artifact }: Labelled<Report>| {
@@ -98,14 +100,15 @@ pub(crate) fn routing(inputs: &Inputs<'_>) -> Result<Vec<report::Routing>, Stage
     tables.into_iter().map(read).collect()
 }
 
-/// Whether two points agree in every axis that both have.
+/// True if two points agree in every axis that both have.
 fn agree(one: &Point, other: &Point) -> bool {
     one.iter().all(|(axis, label)| {
         other.iter().find(|(known, _)| known == axis).is_none_or(|(_, also)| also == label)
     })
 }
 
-/// The gap of each part of a finding, such as each fold, where the permutations have exactly one more axis.
+/// The gap of each part of a finding, such as each fold, where the permutations have exactly one
+/// more axis.
 pub(crate) fn spreads(
     findings: &Findings,
     permutations: &[Labelled<Permutations>],

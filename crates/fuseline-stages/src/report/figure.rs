@@ -13,8 +13,8 @@ use crate::pattern::closest;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// Which: `gaps` (the forest plot), `stages`, `alignment`, `heat-1`, ...: the names of the files that `fuseline report
-    /// --figures` writes.
+    /// Which: `gaps` (the forest plot), `stages`, `alignment`, `heat-1`, ...: the names of the
+    /// files that `fuseline report --figures` writes.
     figure: String,
     /// In which form.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct Figure {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// PDF with its fonts embedded, as journals and pdfLaTeX ask for it.
+    /// PDF with its fonts embedded, as journals and pdfLaTeX require.
     #[default]
     Pdf,
     /// SVG, for pages and to edit.

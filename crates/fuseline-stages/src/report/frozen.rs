@@ -4,7 +4,7 @@ use fuseline_report as report;
 
 use crate::diagnose::frozen::{Diagnosis, Settings};
 
-/// What a report shows of one diagnosis.
+/// Report data of one diagnosis.
 pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::ReportData {
     let cautions = diagnosis.not_testable.iter().map(|reason| report::Caution {
         actions: vec!["not testable".to_owned()],

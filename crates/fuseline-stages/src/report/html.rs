@@ -13,7 +13,8 @@ use serde::Deserialize;
 use crate::pool::Pooled;
 use crate::report::curves;
 
-/// Writes the report: what was asked, the verdict in words, tables, figures, and where every number comes from.
+/// Writes the report: what was asked, the verdict in words, tables, figures, and where every number
+/// comes from.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Html {
@@ -98,7 +99,7 @@ pub(crate) fn ports() -> Ports {
         .reads_provenance()
 }
 
-/// What a report shows, from the inputs of its stage; the same for every form of it.
+/// Report data from the inputs of its stage; the same for every form of it.
 pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, StageError> {
     let findings: Findings = inputs.one("findings")?;
     let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
@@ -164,7 +165,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
     })
 }
 
-/// How many values the features lack, one line an artifact.
+/// Number of values that the features lack, one line an artifact.
 fn observed(inputs: &Inputs<'_>) -> Result<Vec<report::Observed>, StageError> {
     let features: Vec<Labelled<Features>> = inputs.many("features")?;
     Ok(features
@@ -191,7 +192,8 @@ fn point_of(findings: &Findings, row: &Finding) -> Point {
     findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect()
 }
 
-/// The null distribution of each finding that the permutations speak of, pooled over the axes that findings lack.
+/// The null distribution of each finding that the permutations cover, pooled over the axes that
+/// findings lack.
 fn nulls(
     findings: &Findings,
     permutations: &[Labelled<Permutations>],
@@ -215,12 +217,12 @@ fn nulls(
     Ok(nulls)
 }
 
-/// Whether a stage upstream is of a kind.
+/// True if a stage upstream is of a kind.
 fn has_kind(provenance: &fuseline_engine::Provenance, kind: &str) -> bool {
     provenance.stages.iter().any(|(_, known, _)| known == kind)
 }
 
-/// How the findings were tested, as they say themselves.
+/// Settings of the tests, as stated in the findings.
 fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> report::Settings {
     let text = |name: &str| {
         findings.settings.iter().find_map(|setting| {

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::html::{data, ports};
 
-/// Writes the report as GitHub-flavoured Markdown: the verdict in words, the findings, the methods and the provenance, without figures.
+/// Writes the report as GitHub-flavoured Markdown: the verdict in words, the findings, the methods
+/// and the provenance, without figures.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Markdown {

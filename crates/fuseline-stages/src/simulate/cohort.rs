@@ -14,21 +14,22 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateCohort {
-    /// How many examples.
+    /// Number of examples.
     #[schemars(range(min = 1))]
     examples: u32,
-    /// How many groups; their sizes differ by one at most.
+    /// Number of groups; their sizes differ by one at most.
     #[schemars(range(min = 1))]
     groups: u32,
     /// Class names, in order.
     #[serde(default = "rest_and_stress")]
     #[schemars(length(min = 2))]
     classes: Vec<String>,
-    /// How common each class is, in the order of the classes; alike when left out. Only the ratios count.
+    /// Relative frequency of each class, in the order of the classes; equal when left out. Only the
+    /// ratios count.
     #[serde(default)]
     shares: Option<Vec<f64>>,
-    /// Number of the replicate: cohorts of different replicates have different example_ids and are drawn independently,
-    /// and so is all that is drawn for their examples.
+    /// Number of the replicate: cohorts of different replicates have different example_ids and are
+    /// drawn independently, and so is all that is drawn for their examples.
     #[serde(default)]
     replicate: u32,
 }

@@ -1,4 +1,5 @@
-//! `simulate.features`: class-conditional Gaussian features whose noise is known, example by example.
+//! `simulate.features`: class-conditional Gaussian features whose noise is known, example by
+//! example.
 
 use arrow::array::{Float64Array, Float64Builder};
 use fuseline_artifact::{ArtifactKind, Cohort, Features};
@@ -8,17 +9,18 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Makes up one modality of a cohort.
+/// Simulates one modality of a cohort.
 ///
-/// Every example has a latent quality q, standard normal. Its features are the mean of its class plus the offset of its
-/// group plus normal noise of sd exp(-`noise_spread` q), so that low quality means a low signal-to-noise ratio. The
-/// column `quality` is what is observed of q: its correlation with q is `fidelity`. All draws are made per example from
-/// the workflow's seed, the modality and the example_id, whatever the options, so that two settings differ in nothing but
+/// Every example has a latent quality q, standard normal. Its features are the mean of its class
+/// plus the offset of its group plus normal noise of sd exp(-`noise_spread` q), so that low quality
+/// means a low signal-to-noise ratio. The column `quality` is what is observed of q: its
+/// correlation with q is `fidelity`. All draws are made per example from the workflow's seed, the
+/// modality and the example_id, whatever the options, so that two settings differ in nothing but
 /// what the options change.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateFeatures {
-    /// How many features, besides the column `quality`.
+    /// Number of features, besides the column `quality`.
     #[serde(default = "ten")]
     #[schemars(range(min = 1))]
     features: u32,
@@ -26,7 +28,7 @@ pub struct SimulateFeatures {
     #[serde(default = "one")]
     #[schemars(range(min = 0.0))]
     strength: f64,
-    /// How much the noise differs between examples: sd of its logarithm.
+    /// Spread of the noise between examples: sd of its logarithm.
     #[serde(default = "one")]
     #[schemars(range(min = 0.0))]
     noise_spread: f64,
@@ -46,7 +48,8 @@ pub struct SimulateFeatures {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     missing: f64,
-    /// Name of the modality, which its random numbers depend on; the label of the axis `modality` when left out.
+    /// Name of the modality, which its random numbers depend on; the label of the axis `modality`
+    /// when left out.
     #[serde(default)]
     modality: Option<String>,
 }

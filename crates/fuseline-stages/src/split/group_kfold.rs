@@ -17,16 +17,16 @@ use super::OneClass;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupKFold {
-    /// How many folds.
+    /// Number of folds.
     #[schemars(range(min = 2))]
     folds: u32,
-    /// Whether the groups are put in an order drawn from the workflow's seed first.
+    /// True if the groups are first shuffled by the workflow's seed.
     #[serde(default)]
     shuffle: bool,
     /// Which of several shuffled splits this is: an axis over it repeats the study on other folds.
     #[serde(default)]
     repeat: u32,
-    /// What becomes of a fold that tests examples of one class alone.
+    /// Treatment of a fold that tests examples of one class alone.
     #[serde(default)]
     one_class: OneClass,
 }

@@ -15,10 +15,11 @@ use super::OneClass;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaveOneGroupOut {
-    /// How many groups the cohort has, so that the axis of folds is known before anything runs: `range(53)` for 53.
+    /// Number of groups in the cohort, so that the axis of folds is known before anything runs:
+    /// `range(53)` for 53.
     #[schemars(range(min = 2))]
     groups: u32,
-    /// What becomes of a group whose examples are all of one class.
+    /// Treatment of a group whose examples are all of one class.
     #[serde(default)]
     one_class: OneClass,
 }

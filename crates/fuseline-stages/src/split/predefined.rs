@@ -21,50 +21,52 @@ use crate::pattern::{Column, closest};
 
 /// Takes the folds from a column of a table, such as the official split of a data set.
 ///
-/// Every example of the cohort must be in the table and in a fold, and no group may be in two. As in scikit-learn's
-/// `PredefinedSplit`, fold -1 is none: the example is a training example in every fold.
+/// Every example of the cohort must be in the table and in a fold, and no group may be in two. As
+/// in scikit-learn's `PredefinedSplit`, fold -1 is none: the example is a training example in every
+/// fold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predefined {
     /// The file: csv, tsv, jsonl or parquet, by the ending of its name.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Where the example_id stands.
+    /// Place of the example_id: a column, or the number of the row.
     id: Id,
-    /// What separates the cells of a file of delimited text; when left out, a tab in one whose name ends in tsv and a
-    /// comma in others.
+    /// Separator of the cells of a file of delimited text; when left out, a tab in one whose name
+    /// ends in tsv and a comma in others.
     #[serde(default)]
     delimiter: Option<char>,
-    /// Whether the first line of a file of delimited text names the columns. Without it they are called `c0`, `c1`, ... by
-    /// their place.
+    /// True if the first line of a file of delimited text names the columns. Without it they are
+    /// called `c0`, `c1`, ... by their place.
     #[serde(default = "crate::load::yes")]
     header: bool,
-    /// What stands for a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA in any case;
-    /// all else counts as it is written, as in [..., "-", -999].
+    /// Notations of a missing value, besides an empty cell: `...` is NA, N/A, NaN, null, None,
+    /// `<NA>`, #N/A and #NA in any case; all else counts as it is written, as in [..., "-", -999].
     #[serde(default)]
     missing: Missing,
     /// The column that says where an example is tested.
     column: Column,
-    /// The texts of the column that are tested in fold 0, in fold 1, and so on. The column holds the numbers of the folds
-    /// when this is left out.
+    /// The texts of the column that are tested in fold 0, in fold 1, and so on. The column holds
+    /// the numbers of the folds when this is left out.
     #[serde(default)]
     folds: Option<Vec<Vec<String>>>,
     /// The number of the first fold in the column: with 1, what the column calls 1 is fold 0.
     #[serde(default)]
     first: u32,
-    /// The texts of the column that are tested in no fold, such as `[train, dev]`: training examples everywhere. The
-    /// number -1 is always one of them.
+    /// The texts of the column that are tested in no fold, such as `[train, dev]`: training
+    /// examples everywhere. The number -1 is always one of them.
     #[serde(default)]
     never_tested: Vec<String>,
-    /// What becomes of a fold that tests examples of one class alone.
+    /// Treatment of a fold that tests examples of one class alone.
     #[serde(default)]
     one_class: OneClass,
 }
 
 impl StageKind for Predefined {
     const NAME: &'static str = "split.predefined";
-    // 2: text may stand for a missing fold; blanks around text do not count. 3: -1 is an example that is never tested, whole
-    // numbers may be written as 1.0, and a fold that tests one class alone is refused, unless that is allowed.
+    // 2: text may stand for a missing fold; blanks around text do not count. 3: -1 is an example
+    // that is never tested, whole numbers may be written as 1.0, and a fold that tests one class
+    // alone is refused, unless that is allowed.
     const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Takes the folds from a column of a table.";
 

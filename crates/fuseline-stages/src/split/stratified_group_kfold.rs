@@ -16,31 +16,31 @@ use super::group_kfold::stream;
 
 /// Divides the groups of a cohort into folds that have about the same share of each class.
 ///
-/// Groups come in code-point order, those with the most uneven classes first; each goes where the shares of the classes
-/// then differ least between the folds, and among equals to the fold with the fewest examples. This is scikit-learn's
-/// `StratifiedGroupKFold`, but that no tie is lost to rounding, and that no fold stays empty: the last groups go to the
-/// folds that have none.
+/// Groups come in code-point order, those with the most uneven classes first; each goes where the
+/// shares of the classes then differ least between the folds, and among equals to the fold with the
+/// fewest examples. This is scikit-learn's `StratifiedGroupKFold`, but that no tie is lost to
+/// rounding, and that no fold stays empty: the last groups go to the folds that have none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StratifiedGroupKFold {
-    /// How many folds.
+    /// Number of folds.
     #[schemars(range(min = 2))]
     folds: u32,
-    /// Whether the groups are put in an order drawn from the workflow's seed first.
+    /// True if the groups are first shuffled by the workflow's seed.
     #[serde(default)]
     shuffle: bool,
     /// Which of several shuffled splits this is: an axis over it repeats the study on other folds.
     #[serde(default)]
     repeat: u32,
-    /// What becomes of a fold that tests examples of one class alone.
+    /// Treatment of a fold that tests examples of one class alone.
     #[serde(default)]
     one_class: OneClass,
 }
 
 impl StageKind for StratifiedGroupKFold {
     const NAME: &'static str = "split.stratified_group_kfold";
-    // 2: ties are found by whole numbers, no fold stays empty, and one that tests one class alone is refused, unless that is
-    // allowed.
+    // 2: ties are found by whole numbers, no fold stays empty, and one that tests one class alone
+    // is refused, unless that is allowed.
     const REVISION: u32 = 2;
     const SUMMARY: &'static str =
         "Divides the groups of a cohort into folds with even shares of the classes.";
@@ -97,7 +97,8 @@ impl StageKind for StratifiedGroupKFold {
     }
 }
 
-/// The fold of each group, from the number of its examples by class. There are at least as many groups as folds.
+/// The fold of each group, from the number of its examples by class. There are at least as many
+/// groups as folds.
 fn deal(mut groups: Vec<(&str, Vec<u32>)>, classes: usize, folds: u32) -> BTreeMap<&str, i32> {
     groups.sort_by_key(|(_, counts)| Reverse(spread(counts.iter().copied())));
     let mut whole = vec![0_u32; classes];
@@ -130,8 +131,8 @@ fn size(dealt: &[u32]) -> u64 {
     dealt.iter().copied().map(u64::from).sum()
 }
 
-/// The mean over the classes of the standard deviation, between the folds, of their shares of the class, were a group put
-/// into `fold`.
+/// The mean over the classes of the standard deviation, between the folds, of their shares of the
+/// class, were a group put into `fold`.
 fn unevenness(dealt: &[Vec<u32>], whole: &[u32], fold: usize, counts: &[u32]) -> f64 {
     let sd = |class: usize| {
         let of_folds = dealt.iter().enumerate().map(|(other, dealt)| {
@@ -143,7 +144,8 @@ fn unevenness(dealt: &[Vec<u32>], whole: &[u32], fold: usize, counts: &[u32]) ->
     (0..whole.len()).filter(|&class| whole[class] > 0).map(sd).sum::<f64>() / whole.len() as f64
 }
 
-/// The variance of some counts, times the square of their number: a whole number, so that equal spreads are equal.
+/// The variance of some counts, times the square of their number: a whole number, so that equal
+/// spreads are equal.
 fn spread(counts: impl Iterator<Item = u32> + Clone) -> u128 {
     let number = counts.clone().count() as u128;
     let squares: u128 = counts.clone().map(|count| u128::from(count) * u128::from(count)).sum();

@@ -21,7 +21,7 @@ use crate::server::App;
 
 /// The log of the actions of a run, in its folder.
 const ACTION_LOG: &str = "actions.log";
-/// Of a log, as many of the last bytes are searched.
+/// Number of the last bytes of a log that are searched.
 const MOST_LOG: u64 = 16 << 20;
 /// Lines of the log that are shown.
 const LINES: usize = 200;
@@ -167,7 +167,7 @@ pub fn size(cache: &Cache, digest: &Digest) -> Option<u64> {
     file.metadata().ok().map(|metadata| metadata.len())
 }
 
-/// What an action said while it was executed: its last lines in the log of the run.
+/// Messages of an action while it was executed: its last lines in the log of the run.
 fn log_section(cache: &Cache, run: &str, action: &str) -> Element {
     let part = section("Log");
     match log_lines(cache, run, action) {

@@ -1,4 +1,5 @@
-//! One artifact: its schema, its first rows, and a summary of each column; a report as it is, in a sandbox.
+//! One artifact: its schema, its first rows, and a summary of each column; a report as it is, in a
+//! sandbox.
 
 use std::fs::File;
 use std::io::Read;
@@ -51,7 +52,7 @@ impl Output {
         format!("/runs/{}/actions/{}/outputs/{}", self.index.head.run, self.number, self.place)
     }
 
-    /// What the bytes of a document are, by the record of the action.
+    /// Media type of a document, by the record of the action.
     fn media_type(&self, app: &App) -> Option<String> {
         let record = app.cache.peek_action(self.action.key.as_ref()?).ok()??;
         record.outputs.into_iter().find(|of| of.digest == self.digest)?.media_type
@@ -269,8 +270,8 @@ fn document(app: &App, output: &Output, media_type: &str) -> Result<Element, Str
     Ok(element("pre").text(cut(&text, TEXT_BYTES as usize)))
 }
 
-/// The bytes of an output. Whatever they are, they have no origin here, run no script but that of our own reports, and
-/// reach no network.
+/// The bytes of an output. Whatever they are, they have no origin here, run no script but that of
+/// fuseline's reports, and reach no network.
 pub async fn raw(
     State(app): State<Arc<App>>,
     Path((run, number, place)): Path<(String, String, String)>,

@@ -11,7 +11,7 @@ use crate::format::{bytes, count, counted, cut};
 use crate::frame::{facts, page, plain, section};
 use crate::server::App;
 
-/// What the page shows.
+/// Content of the page.
 pub struct CacheView {
     status: CacheStatus,
     /// With what `fuseline cache gc` keeps when it is asked for nothing else.

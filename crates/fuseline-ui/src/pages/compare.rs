@@ -141,7 +141,7 @@ impl Compared {
     }
 }
 
-/// How far the gaps of a finding lie apart; without end where a run lacks it.
+/// Range of the gaps of a finding; infinite where a run lacks it.
 fn spread(gaps: &[Option<Gap>]) -> f64 {
     let there = || gaps.iter().flatten().map(|of| of.gap);
     match gaps.iter().any(Option::is_none) {

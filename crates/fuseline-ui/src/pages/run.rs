@@ -24,7 +24,7 @@ use crate::server::App;
 const FAILURES: usize = 20;
 /// Actions in flight on the page of a run.
 const IN_FLIGHT: usize = 20;
-/// Values of parameters are cut after so many letters.
+/// Values of parameters are cut after this many letters.
 const VALUE: usize = 200;
 /// Cautions and warnings that are shown.
 const CAUTIONS: usize = 30;
@@ -178,7 +178,7 @@ fn open(run: &str, log: &EventLog, whole: bool, alive: bool, graph: Option<&RunG
     page.child(stages_section(run, &log.stages, graph)).response()
 }
 
-/// What a screen reader is told when it changes.
+/// Status text that a screen reader announces when it changes.
 fn news(told: &str, failed: usize) -> Element {
     let failed = if failed > 0 { format!(", {} failed", count(failed)) } else { String::new() };
     element("p").attr("id", "told").class("unseen").text(format!("{told}{failed}"))
@@ -207,7 +207,8 @@ fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
     }
 }
 
-/// Reports and findings: what a reader comes for, the reports of all that was found before those of parts of it.
+/// Reports and findings: what a reader comes for, the reports of all that was found before those of
+/// parts of it.
 fn results(index: &ManifestIndex, graph: Option<&RunGraph>) -> Option<Element> {
     let kinds = [ArtifactKind::Report.name(), ArtifactKind::Findings.name()];
     let mut stages: Vec<_> = index.head.stages.iter().enumerate().rev().collect();

@@ -1,4 +1,5 @@
-//! The pages in a real browser, where Chromium is installed: nothing is asked of others, nothing is complained of.
+//! The pages in a real browser, where Chromium is installed: nothing is asked of others, nothing is
+//! complained of.
 
 use std::fs::File;
 use std::io::Write;

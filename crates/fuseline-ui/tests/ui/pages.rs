@@ -1,4 +1,4 @@
-//! The pages as a client sees them: who gets in, what is shown, what is told while a run goes on.
+//! The pages as a client sees them: access, content, and messages while a run goes on.
 
 use std::fs::{File, create_dir_all};
 use std::io::{BufRead, BufReader, Write};
@@ -200,7 +200,8 @@ fn texts_of_data_are_shown_and_never_done() {
     let raw = site.get(&format!("{output}/1/raw"));
     raw.has("<h1>A report</h1>");
     let policy = raw.header("content-security-policy").unwrap();
-    // No script but the one of our own reports, no origin, no network, and in a page of ours alone.
+    // No script but the one of fuseline's reports, no origin, no network, and in a page of fuseline
+    // alone.
     assert!(policy.starts_with("sandbox allow-scripts; default-src 'none';"), "{policy}");
     assert!(policy.contains("script-src 'sha256-") && !policy.contains("same-origin"), "{policy}");
     let raw = site.get(&format!("{output}/0/raw"));

@@ -61,7 +61,7 @@ impl Site {
         Answer(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The answer to somebody who holds the cookie.
+    /// The answer to a client with the cookie.
     pub fn get(&self, path: &str) -> Answer {
         let (host, cookie) = (self.host(), self.cookie());
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}"))

@@ -35,7 +35,8 @@ fn every_text_of_every_figure_is_found_in_its_pdf() {
             while let Some(shape) = waiting.pop() {
                 waiting.extend(shape.elements());
                 let own = shape.own_text();
-                // What is outside of the font is a matter of the next test but one; bidirectional text is put in order.
+                // What is outside of the font is a matter of the next test but one; bidirectional
+                // text is put in order.
                 if shape.name() == "text"
                     && own.chars().all(|letter| {
                         !letter.is_control() && letter < '\u{400}' || "−·–…".contains(letter)

@@ -266,7 +266,8 @@ fn options_that_contradict_each_other_are_found_before_anything_runs() {
     );
 }
 
-/// The classes, labels and cautions that a column of labels gives, whose table may say what is missing.
+/// The classes, labels and cautions that a column of labels gives, whose table may say what is
+/// missing.
 fn labelled(texts: &[&str], label: Value, missing: Value) -> (Vec<String>, Vec<u32>, Vec<String>) {
     let rows: String = (0..).zip(texts).map(|(id, text)| format!("e{id},\"{text}\"\n")).collect();
     let options = json!({ "label": label });

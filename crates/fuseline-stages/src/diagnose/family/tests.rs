@@ -150,7 +150,8 @@ fn a_gain_has_an_interval_from_resamples_that_both_conditions_share() {
     let without = counts([4, 4, 3, 4, 4, 3, 3, 4]);
     let of = Resampling::from_settings(&["bootstrap=2000".to_owned()], 1);
     let found = gain_interval(&with, &without, &of).unwrap().unwrap();
-    // Group by group the gain is 0.1, 0.2, 0.1, 0.1: of 4 draws none is the second in 32 %, three are in 5 % of resamples.
+    // Group by group the gain is 0.1, 0.2, 0.1, 0.1: of 4 draws none is the second in 32 %, three
+    // are in 5 % of resamples.
     assert!((found.low - 0.1).abs() < 1e-12 && (found.high - 0.175).abs() < 1e-12, "{found:?}");
     let other = GroupCounts { tested: "others".to_owned(), ..without };
     assert_eq!(gain_interval(&with, &other, &of).unwrap(), None);

@@ -1,7 +1,8 @@
 //! Questions and answers in files, for a model in any language or on a cluster.
 //!
-//! `ask` writes each question as rows of a Parquet file, `tell` reads the predictions. A row of a question is one example
-//! under one quality: the columns `question`, `example_id`, then quality as in the file that was given.
+//! `ask` writes each question as rows of a Parquet file, `tell` reads the predictions. A row of a
+//! question is one example under one quality: the columns `question`, `example_id`, then quality as
+//! in the file that was given.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +30,7 @@ const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
 
-/// The files that say what there is to ask.
+/// The files that define the questions.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// A column of ids, then quality: a column a modality, or `modality.channel` for several.
@@ -42,7 +43,7 @@ pub struct Sources<'a> {
     pub evidence: &'a [(String, PathBuf)],
 }
 
-/// What was asked, so that the answers can be read.
+/// Plan of the question, so that the answers can be read.
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
     format: u32,
@@ -415,7 +416,8 @@ impl Answerer for QuestionFiles<'_> {
 /// Answers from files.
 struct AnswerFiles<'a> {
     examples: &'a Examples,
-    /// questions x rows x classes: permutations, then quality as measured, held neutral and as measured again.
+    /// questions x rows x classes: permutations, then quality as measured, held neutral and as
+    /// measured again.
     answers: Vec<f64>,
     permutations: usize,
     clean: usize,

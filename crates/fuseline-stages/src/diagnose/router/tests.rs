@@ -89,7 +89,8 @@ fn a_router_whose_quality_tells_reaches_the_oracle_and_without_it_chance() {
 fn a_router_learns_nothing_of_the_group_that_it_is_asked_about() {
     let (mut pooled, group) = made_up(true);
     let before = routed(&pooled, &group, 30, true).unwrap().unwrap().right;
-    // Turn the labels of the last group around: the same experts are chosen there, and are wrong now.
+    // Turn the labels of the last group around: the same experts are chosen there, and are wrong
+    // now.
     for row in 116..120 {
         pooled.labels[row] = 1 - pooled.labels[row];
         pooled.correct[row * 2] = !pooled.correct[row * 2];

@@ -10,7 +10,7 @@ const TILE: usize = u64::BITS as usize;
 /// One number a row of a tile; beyond the last row, of no meaning.
 type Lane<T> = [T; TILE];
 
-/// What is known of the rows of a tile.
+/// Data of the rows of a tile.
 pub(super) struct Tile {
     label: Lane<u64>,
     /// The decision under Clean-Q.

@@ -1,4 +1,5 @@
-//! Rules, permutations, pooled measures, intervals and comparisons beside `tests/fixtures/diagnose.py`.
+//! Rules, permutations, pooled measures, intervals and comparisons beside
+//! `tests/fixtures/diagnose.py`.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{self, message, run};
 
-/// Eight groups of three examples; one feature that tells the classes apart but for noise, one constant.
+/// Eight groups of three examples; one feature that tells the classes apart but for noise, one
+/// constant.
 fn small() -> (Features, Cohort, Folds) {
     let rows: Vec<_> = (0..24)
         .map(|row| (format!("e{row:02}"), format!("g{}", row / 3), u32::from(row % 3 == 0)))
@@ -117,7 +118,8 @@ fn examples_that_the_features_lack_get_no_evidence_and_the_inner_folds_stay() {
     let [fewer_train, fewer_test] = expert(options(), (features, cohort, folds)).unwrap();
     assert_eq!(fewer_test.example_id, test.example_id.take(1..test.example_id.len()));
     assert_eq!(fewer_train.example_id, train.example_id.take(0..17));
-    // Group 7 has rank 5 of the training groups: inner fold 2, whose rows never met e23 while they were asked about.
+    // Group 7 has rank 5 of the training groups: inner fold 2, whose rows never met e23 while they
+    // were asked about.
     let inner_2 = |evidence: &Evidence| evidence.probabilities[12..18].to_vec();
     assert_eq!(inner_2(&train), inner_2(&fewer_train));
 }

@@ -5,8 +5,8 @@ use fuseline_onnx::are_places;
 
 use crate::expert::class_names::bind_classes;
 
-/// Where the model gives each class of the cohort, and what the user must know about how that was
-/// found.
+/// Index of each class of the cohort in the model's output, and what the user must know about how
+/// that was found.
 pub(super) fn class_order(
     given: Option<&[String]>,
     classes: &[String],

@@ -134,7 +134,7 @@ fn pairs<'n>(names: impl Iterator<Item = &'n str>, classes: &[String], between: 
 /// Columns that a caution lists.
 const MAX_PAIRS: usize = 8;
 
-/// What to say when the classes that have columns are not those of the cohort.
+/// Error when the classes that have columns are not those of the cohort.
 fn classes_differ(names: &[String], classes: &[String]) -> StageError {
     let absent = |of: &[String], among: &[String]| {
         of.iter().find(|name| !among.contains(name)).cloned().unwrap_or_default()

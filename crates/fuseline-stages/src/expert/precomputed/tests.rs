@@ -110,7 +110,7 @@ fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run()
             "evidence.csv has no evidence for 3 of the 6 examples, which count as unavailable: e1, e3, e5",
         ]
     );
-    // Whoever fits nothing may still test.
+    // A study that fits nothing may still test.
     let (options, files) = list("e2\ne3\ne4\ne5\n");
     let (train, test, _) = with_files(options, text, files).unwrap();
     assert_eq!((train.len(), test.len()), (0, 1));

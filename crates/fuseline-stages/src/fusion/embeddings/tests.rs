@@ -20,7 +20,7 @@ fn numbers(cells: &Value) -> Vec<f64> {
     cells.map(|cell| cell.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
-/// What a stage is given of one side of the fixture's split.
+/// Input of a stage for one side of the fixture's split.
 #[derive(Clone)]
 struct Side {
     cohort: Cohort,
@@ -245,7 +245,7 @@ fn quality_cannot_hide_among_the_embeddings() {
     let error = fitted(options, side("train")).unwrap_err();
     assert!(message(&error).starts_with("the features have no column snr"), "{error}");
 
-    // Whoever asks the model need not say it again, whether the column is there or not.
+    // The option need not be repeated to apply the model, whether the column is there or not.
     let test = side("test");
     let mut also = test.clone();
     let column = Float64Array::from(vec![1.0; also.cohort.len()]);

@@ -84,7 +84,8 @@ fn a_sequence_that_is_not_there_and_a_file_that_is_not_hdf5_are_refused() {
 fn a_damaged_file_is_an_error_wherever_it_is_cut() {
     let stage: LoadCsd = serde_json::from_value(json!({ "path": "/data/x.csd" })).unwrap();
     for length in (0..FILE.len() - 1).step_by(97) {
-        // Cut in padding or in what is not read, the file may be whole; it must not panic, nor give other numbers.
+        // Cut in padding or in what is not read, the file may be whole; it must not panic, nor give
+        // other numbers.
         if let Ok(features) =
             stage.read(FILE[..length].to_vec(), || Ok(()), &mut Outputs::default())
         {

@@ -1,12 +1,13 @@
 //! Records of delimited text, each with its line.
 //!
-//! Quoting is that of RFC 4180, and what that does not allow is a fault: a quotation mark that is never closed, and text
-//! behind the one that closes a cell. Lines end in `\n`, `\r\n` or `\r`; blank ones are passed over.
+//! Quoting is that of RFC 4180, and what that does not allow is a fault: a quotation mark that is
+//! never closed, and text behind the one that closes a cell. Lines end in `\n`, `\r\n` or `\r`;
+//! blank ones are passed over.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 
-/// What is wrong with the text. Lines and bytes count from 1, columns from 0.
+/// Error in the text. Lines and bytes count from 1, columns from 0.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The file cannot be read.
@@ -17,21 +18,21 @@ pub(super) enum Fault {
     TextAfterQuote { line: u64, column: usize, closed: u64 },
     /// Bytes that are no UTF-8.
     NotUtf8 { line: u64, byte: u64 },
-    /// A byte that no text has, and whether so many stand around it that this is UTF-16.
+    /// A NUL byte, which no text has; true if there are so many that this is UTF-16.
     Nul { line: u64, byte: u64, is_utf16: bool },
 }
 
-/// Where a cell lies in the text of its record.
+/// Position of a cell in the text of its record.
 struct Span {
     start: usize,
     end: usize,
-    /// Whether it holds doubled quotation marks, each of which stands for one.
+    /// True if it holds doubled quotation marks, each of which means one.
     is_doubled: bool,
     /// The lines in which it begins and ends.
     lines: (u64, u64),
 }
 
-/// What the next byte belongs to.
+/// Parser state: the part that the next byte belongs to.
 #[derive(Clone, Copy)]
 enum State {
     /// The blanks before a cell.
@@ -48,15 +49,15 @@ enum State {
 pub(super) struct Records<R> {
     input: R,
     delimiter: u8,
-    /// Whether a byte ends a cell without quotation marks.
+    /// True if a byte ends a cell without quotation marks.
     ends_plain: [bool; 256],
     /// The line of the next byte.
     line: u64,
-    /// How many bytes there were before it.
+    /// Number of bytes before it.
     offset: u64,
     /// The byte before it.
     last: u8,
-    /// The record, as it stands in the file.
+    /// The record, as in the file.
     raw: Vec<u8>,
     spans: Vec<Span>,
 }

@@ -1,4 +1,4 @@
-//! What the objects of a file of JSON lines hold under one name.
+//! Values of the objects of a file of JSON lines under one name.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::load::table::{Cell, TextColumn};
 /// A column of a file of JSON lines. One that ends early is missing from there on.
 #[derive(Default)]
 pub(crate) enum JsonColumn {
-    /// Nobody asks for it.
+    /// It is not read.
     #[default]
     Unread,
     /// Its values as numbers.
@@ -90,7 +90,7 @@ fn number(value: &Json<'_>) -> f64 {
     }
 }
 
-/// What stands under one name.
+/// Values under one name.
 pub(super) struct Field {
     pub name: String,
     /// The line that named it last.
@@ -102,7 +102,7 @@ pub(super) struct Field {
     pub fault: Option<String>,
 }
 
-/// Whether the values are lists, and the line that said so first.
+/// Shape of the values, lists or not, and the first line that showed it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     Unknown,
@@ -189,7 +189,7 @@ impl Field {
     }
 }
 
-/// What an item of a list is when it is neither a number nor missing.
+/// Description of an item of a list that is neither a number nor missing.
 fn no_number(item: &Json<'_>, notation: &Notation) -> Option<String> {
     match item {
         Json::Null | Json::Truth(_) | Json::Number(_) => None,

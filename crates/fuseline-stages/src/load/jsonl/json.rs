@@ -1,12 +1,12 @@
-//! JSON objects as programs write them, one a line: besides JSON itself the `NaN`, `Infinity` and `-Infinity` of Python's
-//! `json`, and numbers with all of their digits.
+//! JSON objects as programs write them, one a line: besides JSON itself the `NaN`, `Infinity` and
+//! `-Infinity` of Python's `json`, and numbers with all of their digits.
 
 use std::borrow::Cow;
 
 /// Lists and objects that nest deeper are refused.
 const MAX_DEPTH: usize = 128;
 
-/// A value of an object, as it stands in the line.
+/// A value of an object, as in the line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json<'l> {
     Null,
@@ -25,7 +25,7 @@ pub(super) struct JsonError {
     pub reason: String,
     /// The character of the line, counted from 1.
     pub column: usize,
-    /// Whether the line ends where something must follow.
+    /// True if the line ends where something must follow.
     pub is_cut: bool,
 }
 
@@ -76,7 +76,7 @@ impl<'l> Scanner<'l> {
         is_next
     }
 
-    /// What follows the `{` of an object, up to its end.
+    /// Reads the fields after the `{` of an object, up to its end.
     fn fields(&mut self, depth: usize) -> Result<Vec<(Cow<'l, str>, Json<'l>)>, JsonError> {
         let mut fields = Vec::new();
         self.skip_blanks();
@@ -104,7 +104,7 @@ impl<'l> Scanner<'l> {
         }
     }
 
-    /// What follows the `[` of a list, up to its end.
+    /// Reads the items after the `[` of a list, up to its end.
     fn items(&mut self, depth: usize) -> Result<Vec<Json<'l>>, JsonError> {
         let mut items = Vec::new();
         self.skip_blanks();
@@ -186,7 +186,7 @@ impl<'l> Scanner<'l> {
     }
 }
 
-/// Whether a word is a number of JSON, or one of those that Python writes besides.
+/// True if a word is a number of JSON, or one of those that Python writes besides.
 fn is_number(word: &str) -> bool {
     if ["NaN", "Infinity", "-Infinity"].contains(&word) {
         return true;

@@ -18,7 +18,7 @@ fn refused(array: &str, options: Value) -> String {
     crate::testing::message(&read(array, options).unwrap_err())
 }
 
-/// What numpy holds, in the order of the sorted ids.
+/// Values in numpy, in the order of the sorted ids.
 fn expected() -> Vec<Option<f64>> {
     let file: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/load/arrays.json")).unwrap();

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::temporal_conversions::timestamp_s_to_datetime;
 
-/// What a column of a file is here.
+/// Type of a column of a file.
 pub(super) enum Plain {
     /// Numbers, truth values or text.
     Column(ArrayRef),
@@ -110,8 +110,9 @@ fn uuids(column: &ArrayRef) -> ArrayRef {
     std::sync::Arc::new(texts.collect::<StringArray>())
 }
 
-/// Points in time as pandas writes those of one column: the date alone where all are midnight, and as many digits of the
-/// second as one of them needs. Where the file knows a zone, they are in UTC and say so.
+/// Points in time as pandas writes those of one column: the date alone where all are midnight, and
+/// as many digits of the second as one of them needs. Where the file has a time zone, they are in
+/// UTC and marked so.
 fn timestamps(column: &ArrayRef, unit: TimeUnit, has_zone: bool) -> Result<ArrayRef, ArrowError> {
     let per_second: i64 = match unit {
         TimeUnit::Second => 1,

@@ -1,4 +1,5 @@
-//! Headers of pages, looked at before the pages are read: the reader reserves the memory that a header asks for.
+//! Headers of pages, checked before the pages are read: the reader reserves the memory that a
+//! header states.
 
 use std::io::{self, Read};
 
@@ -7,7 +8,7 @@ use ::parquet::file::reader::ChunkReader;
 /// Structs nest less deep in a sound header.
 const MAX_DEPTH: usize = 16;
 
-/// What the header of a page says.
+/// Header of a page.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Page {
     pub uncompressed_bytes: u64,
@@ -16,7 +17,8 @@ pub(super) struct Page {
     pub is_dictionary: bool,
 }
 
-/// The headers of the pages of a column that begins at `start`, until they have this many values or the column ends.
+/// The headers of the pages of a column that begins at `start`, until they have this many values or
+/// the column ends.
 pub(super) fn headers(
     file: &impl ChunkReader,
     start: u64,
@@ -50,7 +52,8 @@ impl<R: Read> Compact<R> {
             match (field, kind) {
                 (2, 5) => page.uncompressed_bytes = self.size()?,
                 (3, 5) => page.compressed_bytes = self.size()?,
-                // Headers of data, of a dictionary, and of data in the second form: each begins with its number of values.
+                // Headers of data, of a dictionary, and of data in the second form: each begins
+                // with its number of values.
                 (5 | 7 | 8, 12) => {
                     page.is_dictionary = field == 7;
                     let mut last = 0;

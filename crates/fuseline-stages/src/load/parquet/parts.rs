@@ -12,7 +12,7 @@ use fuseline_engine::StageError;
 
 use crate::load::table::{Cells, Source, Table};
 
-/// How Hive writes a missing value into the name of a folder.
+/// Name of a folder by which Hive marks a missing value.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The table of a part with a column for each folder above it that is called `name=value`.
@@ -34,7 +34,7 @@ pub(super) fn with_folder_columns(mut table: Table, part: &Path) -> Result<Table
     Ok(table)
 }
 
-/// A text in which `%20` stands for a blank.
+/// A text with `%20` decoded to a blank, and the like.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -109,7 +109,8 @@ pub(super) fn joined(file: String, tables: Vec<Table>) -> Result<Table, StageErr
     Ok(Table { sources, unfit, ..Table::new(file, names, None, Cells::Arrow(columns)) })
 }
 
-/// Columns one below the other, as floats where they are different numbers; `None` where some are text.
+/// Columns one below the other, as floats where they are different numbers; `None` where some are
+/// text.
 fn one_column(columns: &[ArrayRef]) -> Option<ArrayRef> {
     let mut kinds: Vec<&DataType> = columns.iter().map(|column| column.data_type()).collect();
     kinds.retain(|kind| **kind != DataType::Null);

@@ -16,7 +16,7 @@ struct Fixture {
     group: Vec<String>,
     label: Vec<u32>,
     fold: Vec<i32>,
-    /// Whether an example has the modality.
+    /// True if an example has the modality.
     has: Vec<bool>,
     columns: Vec<Vec<Option<f64>>>,
     inner_fold: Vec<u32>,
@@ -31,7 +31,7 @@ struct Sides {
     test: Vec<f64>,
 }
 
-/// What the estimators are given, the evidence by the expert.
+/// Input of the estimators, with the evidence by the expert.
 struct Study {
     cohort: Cohort,
     features: Features,

@@ -77,7 +77,8 @@ fn dealt(counts: &[Vec<u32>], folds: u32) -> Vec<i32> {
 
 #[test]
 fn folds_that_are_alike_are_a_tie_to_the_last_bit() {
-    // Each of these left a fold without an example: https://github.com/scikit-learn/scikit-learn/issues/34828
+    // Each of these left a fold without an example:
+    // https://github.com/scikit-learn/scikit-learn/issues/34828
     let four = [vec![2, 0, 1], vec![0, 1, 2], vec![1, 2, 0], vec![0, 0, 1]];
     let mut folds = dealt(&four, 4);
     folds.sort_unstable();

@@ -2,8 +2,8 @@ use std::io::BufReader;
 
 use super::*;
 
-/// The line and the cells of each record, or the fault; read two bytes at a time, so that every state meets the end of a
-/// buffer.
+/// The line and the cells of each record, or the fault; read two bytes at a time, so that every
+/// state meets the end of a buffer.
 fn records(bytes: &[u8]) -> Result<Vec<(u64, Vec<String>)>, Fault> {
     let mut records = Records::new(BufReader::with_capacity(2, bytes), b',');
     let mut all = Vec::new();
