@@ -1,4 +1,4 @@
-//! What can go wrong with a cache.
+//! Errors of a cache.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use thiserror::Error;
 
-/// What can go wrong with a cache. None of these loses what was in it.
+/// Errors of a cache. None of these loses what was in it.
 #[derive(Debug, Error)]
 pub enum CacheError {
     /// A file could not be read.
@@ -57,12 +57,13 @@ pub enum CacheError {
         /// The file.
         path: PathBuf,
     },
-    /// An object whose bytes are not those of its name. It was set aside, so that the next run makes it again.
+    /// An object whose bytes are not those of its name. It was set aside, so that the next run
+    /// makes it again.
     #[error("object {digest} is damaged and was set aside as {}; the next run makes it again", path.display())]
     Damaged {
         /// Its name.
         digest: Digest,
-        /// Where it is now.
+        /// Path that it was moved to.
         path: PathBuf,
     },
     /// The remembered keys of a workflow cannot be read.

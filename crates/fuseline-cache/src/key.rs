@@ -17,7 +17,8 @@ impl ActionKey {
         &self.0
     }
 
-    /// Its first bytes as a number, in the order of keys. Hardly any two keys have the same, and numbers compare at once.
+    /// Its first bytes as a number, in the order of keys. Hardly any two keys have the same, and
+    /// numbers compare at once.
     pub(crate) fn head(&self) -> u64 {
         self.0.as_bytes().first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
     }

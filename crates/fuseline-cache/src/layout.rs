@@ -1,4 +1,4 @@
-//! Where everything is, and the file that says which layout it is.
+//! Paths within the cache, and the file that says which layout it has.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -20,7 +20,8 @@ const FORMAT_KEY: &str = "fuseline-cache";
 pub(crate) const DAMAGED: &str = ".damaged";
 /// The end of the name of a file that a garbage collection is about to remove.
 pub(crate) const DOOMED: &str = ".doomed";
-/// The end of the name of a record whose objects were collected: it only explains, nobody relies on it.
+/// The end of the name of a record whose objects were collected: it only explains, nobody relies on
+/// it.
 pub(crate) const FADED: &str = ".faded";
 /// The end of the name of a file that is being written.
 pub(crate) const TEMPORARY: &str = ".tmp";

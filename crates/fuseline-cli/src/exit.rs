@@ -1,11 +1,11 @@
-//! How the command ends.
+//! Exit status of the command.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use fuseline::Class;
 
-/// How the command ends.
+/// Exit status of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Everything was done.
@@ -32,11 +32,11 @@ impl From<Exit> for ExitCode {
 /// Why a command could not do what it was asked.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the command ends.
+    /// Exit status of the command.
     pub exit: Exit,
     /// A lower-case fragment.
     pub message: String,
-    /// What to do.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
     /// The mistakes of the workflow, when they are the reason.
     pub mistakes: Option<Box<fuseline::Mistakes>>,

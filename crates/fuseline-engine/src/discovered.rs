@@ -1,9 +1,10 @@
 //! Discovered inputs: files that an action was found to have read, beyond those that its key names.
 //!
-//! What a program reads can be told when it has ended and not before, as with the depfiles of ninja. The files and the
-//! digests of their contents are one more object of the action's record, behind its declared outputs, and the record counts
-//! only while every file is as it was. No key holds them, and the index does not know such actions, so that they are looked
-//! at in every run that plans.
+//! The files that a program reads are known when it has ended and not before, as with the depfiles
+//! of ninja. The files and the digests of their contents are one more object of the action's
+//! record, behind its declared outputs, and the record counts only while every file is as it was.
+//! No key holds them, and the index does not know such actions, so that they are looked at in every
+//! run that plans.
 
 use std::io;
 use std::path::PathBuf;
@@ -45,7 +46,8 @@ pub struct DiscoveredFile {
 
 /// Puts what was read into the cache; nothing when nothing was.
 ///
-/// Errors when a file is gone, or is not as the action found it: which of the two contents it worked with nobody knows.
+/// Errors when a file is gone, or is not as the action found it: which of the two contents it
+/// worked with nobody knows.
 pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRecord>, StageError> {
     let mut read = read.to_vec();
     read.sort();
@@ -90,7 +92,7 @@ fn digest_as_read(of: &ReadFile) -> io::Result<Option<Digest>> {
     Ok(as_read.then_some(digest))
 }
 
-/// Whether an output of a record is its discovered inputs.
+/// True if an output of a record holds its discovered inputs.
 pub fn is_discovered(output: &OutputRecord) -> bool {
     output.kind == NAME
 }
@@ -103,7 +105,7 @@ pub fn read_discovered(
     let Some(output) = record.outputs.iter().find(|output| is_discovered(output)) else {
         return Ok(Vec::new());
     };
-    // What is damaged is like a file that has changed: the action is executed again.
+    // A damaged list counts as a changed file: the action is executed again.
     let unknown = || vec![DiscoveredFile { path: PathBuf::new(), digest: output.digest }];
     let bytes = cache.get_object(&output.digest)?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(unknown))

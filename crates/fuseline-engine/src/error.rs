@@ -1,4 +1,4 @@
-//! How a stage says that it could not do its work.
+//! Errors of stages.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct StageError {
     pub message: String,
     /// A more telling code than that of its class.
     pub code: Option<&'static Code>,
-    /// What to do about it.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,

@@ -1,8 +1,9 @@
 //! The seam between a run and whatever executes its actions.
 //!
-//! A run submits jobs, and hears of their beginning and end through updates: any number of jobs may be in flight, and none
-//! of them needs a thread of the run. Whoever executes a job takes the lease of its action, so that a process that was
-//! started for it never waits for the run that asked for it.
+//! A run submits jobs, and hears of their beginning and end through updates: any number of jobs may
+//! be in flight, and none of them needs a thread of the run. Whoever executes a job takes the lease
+//! of its action, so that a process that was started for it never waits for the run that asked for
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,9 +26,9 @@ pub trait Executor {
     /// `jobs`: how many jobs the run has in flight at most, and how many threads they share.
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError>;
 
-    /// Whether jobs read their inputs through the cache of the run, and so fetch what the remote has of
-    /// them. Elsewhere there may be no way to the remote: what a job reads is fetched before it is
-    /// submitted.
+    /// True if jobs read their inputs through the cache of the run, and so fetch what the remote
+    /// has of them. Elsewhere there may be no way to the remote: what a job reads is fetched before
+    /// it is submitted.
     fn fetches_inputs(&self) -> bool {
         false
     }
@@ -41,7 +42,8 @@ pub trait JobQueue {
     /// Takes jobs that may start, and returns at once.
     fn submit(&self, submissions: Vec<Submission>);
 
-    /// Says that the run stops: what has not begun need not begin, and may be answered as cancelled.
+    /// Says that the run stops: what has not begun need not begin, and may be answered as
+    /// cancelled.
     fn stop(&self) {}
 }
 

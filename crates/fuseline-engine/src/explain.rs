@@ -4,7 +4,8 @@ use fuseline_cache::{ActionKey, ActionRecord, Cache};
 
 use crate::key::Field;
 
-/// Says why an action is not cached, from the fields of its key now and those of its last execution.
+/// Says why an action is not cached, from the fields of its key now and those of its last
+/// execution.
 pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
     let Some(last) = last else { return "never executed".to_owned() };
     first_difference(&last.key_text, now)

@@ -1,4 +1,4 @@
-//! What a run leaves behind when it ends: `cache/runs/ID/manifest.json`.
+//! Manifest of an ended run: `cache/runs/ID/manifest.json`.
 
 use std::path::{Component, Path};
 
@@ -16,7 +16,7 @@ pub const MANIFEST_FORMAT: u32 = 2;
 /// The name of its file in the folder of a run.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-/// What a run leaves behind when it ends: about the run, and from the version on about its plan.
+/// Manifest of an ended run: about the run, and from the version on about its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The form of the manifest.
@@ -27,9 +27,9 @@ pub struct Manifest {
     pub status: String,
     /// When it began, in seconds since 1970.
     pub started_at: u64,
-    /// How long it took.
+    /// Duration of the run in seconds.
     pub seconds: f64,
-    /// How many of its actions ended in each state; none in manifests from before they were counted.
+    /// Number of actions by final state; none in manifests from before they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<ActionCounts>,
     /// The most memory that the process had at once, in bytes, where that is known.
@@ -54,7 +54,7 @@ pub struct Manifest {
     pub plugins: Vec<(String, Digest)>,
     /// The stages, in order.
     pub stages: Vec<ManifestStage>,
-    /// What the results are to be read with, with the actions that it is about.
+    /// Cautions to read the results with, and the actions that they are about.
     #[serde(default)]
     pub cautions: Vec<Caution>,
     /// The actions that the run wanted, in the plan's order.
@@ -101,10 +101,10 @@ pub struct ManifestAction {
     /// Why it was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How often it was tried, when more than once.
+    /// Number of attempts, when more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// How long its execution took.
+    /// Duration of its execution in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The processor time of the thread that executed it.
@@ -132,7 +132,7 @@ pub enum ManifestError {
     Damaged {
         /// The run.
         run: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
     /// Another version of fuseline wrote it in another form.
@@ -188,7 +188,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// How many actions ended in a state.
+    /// Number of actions that ended in a state.
     pub fn count(&self, state: &str) -> usize {
         self.actions.iter().filter(|action| action.state == state).count()
     }

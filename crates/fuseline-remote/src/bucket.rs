@@ -410,7 +410,7 @@ impl PartsWriter<'_> {
 
     /// Gives the object up.
     pub fn abort(mut self) {
-        // What cannot be removed is removed by the rules of the bucket.
+        // Leftovers that cannot be removed here are removed by the rules of the bucket.
         let _ = self.bucket.request(&self.bucket.writes, 0, self.upload.abort());
     }
 }

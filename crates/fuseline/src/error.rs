@@ -79,7 +79,8 @@ pub enum Error {
     },
 }
 
-/// Every mistake of a workflow or of a file of settings, with the texts that their places point into.
+/// Every mistake of a workflow or of a file of settings, with the texts that their places point
+/// into.
 #[derive(Debug)]
 pub struct Mistakes {
     /// Errors and warnings, by place.

@@ -32,9 +32,10 @@ const SYSTEM_LIBRARIES: [&str; 10] = [
 
 /// Writes the wheel of a rule into a folder; equal files give equal bytes. Gives its path.
 ///
-/// The rule stands under `share/fuseline/rules`, where the command looks in the environment that the wheel is installed in.
-/// The tag is true: the platform and the C library that the file needs. Errors when it needs libraries that not every system
-/// has, and when its version is none that Python knows.
+/// The rule stands under `share/fuseline/rules`, where the command looks in the environment that
+/// the wheel is installed in. The tag is true: the platform and the C library that the file needs.
+/// Errors when it needs libraries that not every system has, and when its version is none that
+/// Python knows.
 pub fn rule_wheel(
     file: &PluginFile,
     descriptor: &Descriptor,
@@ -79,7 +80,8 @@ pub fn rule_wheel(
     Ok(path)
 }
 
-/// A version as Python writes it: digits between dots, with a pre-release of semantic versions as one.
+/// A version as Python writes it: digits between dots, with a pre-release of semantic versions as
+/// one.
 fn python_version(version: &str) -> Result<String, Error> {
     let refused = || {
         Error::request(format!("{version} is no version that Python packages can have"))

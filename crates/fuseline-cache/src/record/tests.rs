@@ -90,7 +90,8 @@ proptest! {
         let mut body = whole[MAGIC.len()..whole.len() - CHECKSUM].to_vec();
         let at = at.min(body.len() - 8);
         body[at..at + 8].copy_from_slice(&length.to_le_bytes());
-        // What is still read must be what was written: one record, one encoding.
+        // A record that can still be read must be the one that was written: one record, one
+        // encoding.
         if let Ok(read) = ActionRecord::decode(&key(), &sealed(&body)) {
             prop_assert_eq!(&read.encode(&key())[MAGIC.len()..whole.len() - CHECKSUM], &body[..]);
         }

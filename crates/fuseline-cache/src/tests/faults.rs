@@ -93,7 +93,8 @@ fn a_torn_write_is_never_read() {
 
 #[test]
 fn a_file_cut_short_or_changed_behind_our_back_is_never_believed() {
-    // From 3 on: the format file and its like are not content, and a damaged one is refused when it is opened.
+    // From 3 on: the format file and its like are not content, and a damaged one is refused when it
+    // is opened.
     for nth in 3..14 {
         for fault in [Fault::SilentlyTorn { nth }, Fault::FlippedBit { nth }] {
             let (folder, result) = story(fault);

@@ -21,8 +21,8 @@ const TRUSTED: [u32; 7] = [
     0xca45_1a4e, // bcachefs
 ];
 
-/// Whether a file lies on a filesystem that is known to keep its times of change, mounted so that
-/// it can be written: what is mounted read-only may be an image, whatever is in it.
+/// True if a file lies on a filesystem that is known to keep its times of change, mounted so that
+/// it can be written: a read-only mount may be an image, whatever is in it.
 #[cfg(target_os = "linux")]
 pub(super) fn keeps_change_time(file: &File) -> bool {
     use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};

@@ -112,7 +112,7 @@ fn path_at(text: &str, inputs: &[PathBuf]) -> Option<(usize, NamedPath)> {
     is_absent.then_some((end, NamedPath::Absent(path)))
 }
 
-/// Whether a path may begin behind the letter, or end before it.
+/// True if a path may begin behind the letter, or end before it.
 fn is_boundary(letter: char) -> bool {
     letter.is_whitespace() || "\"'`=:,;|&<>()[]{}@".contains(letter)
 }

@@ -25,7 +25,7 @@ use crate::stop::StopSignal;
 
 pub(crate) use process::in_worker;
 
-/// What a probe says.
+/// Answer of a probe.
 pub(crate) enum Answer {
     /// Nothing speaks against the promise.
     Pass,
@@ -35,7 +35,8 @@ pub(crate) enum Answer {
     Skipped(String),
 }
 
-/// How the name of the probe that fits with several threads begins; the digest that the model must have follows.
+/// Prefix of the name of the probe that fits with several threads; the digest that the model must
+/// have follows.
 pub(crate) const FIT_THREADS: &str = "fit_threads ";
 
 /// Exit codes of a probing process; the reason is on standard error.
@@ -168,7 +169,7 @@ fn init_twice(file: &Path) -> Result<(), Finding> {
     Ok(())
 }
 
-/// What fits and predicts in this process.
+/// A rule that fits and predicts in this process.
 struct Bench {
     native: Native,
     params: Params,

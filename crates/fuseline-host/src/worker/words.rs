@@ -1,4 +1,4 @@
-//! What a worker writes to standard error: the beginning and the end of it.
+//! Text that a worker writes to standard error: the beginning and the end of it.
 
 use crate::message::plain_text;
 

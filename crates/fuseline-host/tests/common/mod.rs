@@ -1,4 +1,4 @@
-//! What the tests of this crate share: the box's plugins and made-up rows.
+//! Shared parts of this crate's tests: the box's plugins and made-up rows.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(
     clippy::allow_attributes,

@@ -1,5 +1,5 @@
-//! The arrays that a run has submitted, as they are written down beside its batches, so that another process can cancel
-//! them or go on with them.
+//! The arrays that a run has submitted, as they are written down beside its batches, so that
+//! another process can cancel them or go on with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl ArrayRecord {
     }
 }
 
-/// Whether a run was told to cancel what it has in flight.
+/// True if a run was told to cancel what it has in flight.
 pub(crate) fn is_cancelled(run: &Path) -> bool {
     run.join(CANCEL_FILE).exists()
 }

@@ -67,7 +67,7 @@ impl Executor for BatchExecutor {
     }
 }
 
-/// What the run says to the thread that talks to the engine.
+/// Request of the run to the thread that talks to the engine.
 enum Request {
     Submit(Vec<Submission>),
     Stop,
@@ -93,13 +93,13 @@ struct Array {
     run: PathBuf,
     batch: String,
     submitted: Instant,
-    /// Whether an earlier run has submitted it.
+    /// True if an earlier run has submitted it.
     is_adopted: bool,
     tasks: Vec<Task>,
 }
 
 impl Array {
-    /// Where a task was executed, for people.
+    /// Machine, task and log of an execution, for people.
     fn place(&self, engine: &dyn Engine, task: u32) -> String {
         let log = part_path(&self.run, "logs", &self.batch, task, "log");
         let machine = self.tasks[task as usize].machine.as_deref();
@@ -197,7 +197,8 @@ impl<'e> Batches<'e> {
             && (now - self.last_waiting >= GATHER || now - self.first_waiting >= GATHER_AT_MOST)
     }
 
-    /// Takes jobs: writes them down, and leaves those to their tasks that an earlier run has submitted.
+    /// Takes jobs: writes them down, and leaves those to their tasks that an earlier run has
+    /// submitted.
     fn take(&mut self, submissions: Vec<Submission>) {
         let mut adopted = 0;
         for submission in submissions {
@@ -263,7 +264,7 @@ impl<'e> Batches<'e> {
         }
     }
 
-    /// How many actions of a stage make a task, when there are so many.
+    /// Number of actions of a stage in a task, when there are so many.
     fn chunk(&self, stage: &str, actions: usize) -> u32 {
         let seconds = Duration::from(self.executor.settings.chunk).as_secs_f64();
         let most = self.durations.actions_within(stage, seconds);
@@ -409,7 +410,8 @@ impl<'e> Batches<'e> {
         self.next_scan = Instant::now() + (SCAN_PER_TASK * open).clamp(SCAN, longest.max(SCAN));
     }
 
-    /// Asks the engine for the state of tasks. Asks less and less often, until something is submitted.
+    /// Asks the engine for the state of tasks. Asks less and less often, until something is
+    /// submitted.
     fn poll(&mut self) {
         let longest = Duration::from(self.executor.settings.poll);
         self.next_poll = Instant::now() + self.poll_pause;
@@ -489,7 +491,8 @@ impl<'e> Batches<'e> {
         open.map(|array| array.record.id.clone()).collect()
     }
 
-    /// Finds tasks of earlier runs that go on: the process that submitted them may have been killed.
+    /// Finds tasks of earlier runs that go on: the process that submitted them may have been
+    /// killed.
     fn find_adoptable(&mut self) {
         let BatchExecutor { engine, cache, run: this, name, .. } = self.executor;
         let mut arrays = Vec::new();
@@ -590,7 +593,8 @@ fn scan_task(
     }
 }
 
-/// Judges a task that has ended, once what it left must show. Gives the actions that are to be submitted again.
+/// Judges a task that has ended, once what it left must show. Gives the actions that are to be
+/// submitted again.
 fn judge_task(
     executor: &BatchExecutor,
     array: &mut Array,

@@ -1,4 +1,4 @@
-//! How long actions of a stage take, to put short ones together.
+//! Durations of actions by stage, to put short ones together.
 
 use std::collections::BTreeMap;
 
@@ -48,11 +48,11 @@ impl Durations {
         add(&mut self.now, stage, seconds);
     }
 
-    /// How many actions of a stage take about so many seconds together; at least one.
+    /// Number of actions of a stage that take about so many seconds together; at least one.
     pub fn actions_within(&self, stage: &str, seconds: f64) -> u32 {
         let times = self.now.get(stage).or_else(|| self.past.get(stage));
         let mean = times.map_or(UNKNOWN_SECONDS, |(sum, count)| sum / f64::from(*count));
-        // What takes no time at all still has to be looked up and written.
+        // An action that takes no time at all still has to be looked up and written.
         (seconds / mean.max(0.02)).floor().clamp(1.0, 10_000.0) as u32
     }
 }

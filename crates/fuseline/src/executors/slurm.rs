@@ -1,5 +1,5 @@
-//! Slurm, by sbatch, squeue and scancel. Neither `--wait` (it asks every two seconds) nor sacct (it needs a database) nor
-//! dependencies.
+//! Slurm, by sbatch, squeue and scancel. Neither `--wait` (it asks every two seconds) nor sacct (it
+//! needs a database) nor dependencies.
 
 use std::process::Command;
 
@@ -148,7 +148,8 @@ fn task_state(state: &str) -> TaskState {
         "CANCELLED" => TaskState::Ended(TaskEnd::Cancelled),
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "STAGE_OUT" | "SIGNALING"
         | "RESIZING" => TaskState::Running,
-        // PENDING, CONFIGURING, REQUEUED, REQUEUE_HOLD, SPECIAL_EXIT and what a later version brings.
+        // PENDING, CONFIGURING, REQUEUED, REQUEUE_HOLD, SPECIAL_EXIT and what a later version
+        // brings.
         _ => TaskState::Waiting,
     }
 }

@@ -14,15 +14,15 @@ pub(super) struct WaitingAction {
     pub key: ActionKey,
     pub stage: String,
     pub resources: Resources,
-    /// Whether outputs that the cache holds already are good enough.
+    /// True if outputs that the cache holds already may be reused.
     pub reuse: bool,
-    /// How often its task was lost.
+    /// Number of times that its task was lost.
     pub losses: u32,
     pub reply: Reply,
 }
 
 impl WaitingAction {
-    /// What is kept of a submission once its job is written down.
+    /// Keeps of a submission what is needed once its job is written down.
     pub fn new(submission: Submission, settings: &ExecutorSettings) -> Self {
         let Submission { job, reply, .. } = submission;
         Self {
@@ -58,7 +58,7 @@ pub(super) struct Task {
     pub unconfirmed: Vec<(ActionEnd, Instant)>,
 }
 
-/// What a record that was written on another machine may take to show here: what was looked for in vain is
+/// Delay with which a record written on another machine may appear here: a failed lookup is
 /// remembered by network filesystems for a while.
 const RECORD_DELAY: Duration = Duration::from_secs(90);
 
@@ -76,7 +76,7 @@ impl Task {
         }
     }
 
-    /// Whether the run waits for any of its actions.
+    /// True if the run waits for any of its actions.
     pub fn is_open(&self) -> bool {
         self.actions.iter().any(Option::is_some)
     }
@@ -174,7 +174,7 @@ impl Task {
     /// Answers that an action failed, with where that was.
     pub fn fail(&mut self, key: &ActionKey, error: StageError, place: &str) {
         if let Some(action) = self.take(key) {
-            // What a program said may have lines of its own.
+            // The message of a program may have lines of its own.
             let between = if error.message.contains('\n') { "\n" } else { "; " };
             let message = format!("{}{between}{place}", error.message.trim_end());
             action.reply.ended(Completion::Failed(StageError { message, ..error }));
