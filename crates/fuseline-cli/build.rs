@@ -1,4 +1,4 @@
-//! Links the command without what lets it be loaded anywhere.
+//! Links the command at a fixed address on Linux with glibc.
 
 use std::env;
 

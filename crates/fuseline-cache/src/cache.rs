@@ -35,7 +35,7 @@ pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     /// Held until the cache is dropped: they say that the runs of this process are alive.
     pub(crate) live: Mutex<Vec<Lease>>,
-    /// Asked for what is not here.
+    /// Remote that is asked for objects and records that are not here.
     pub(crate) remote: Option<Arc<dyn Remote>>,
     /// True if something is written and perhaps not on the disk.
     dirty: AtomicBool,
@@ -90,8 +90,8 @@ impl Cache {
 
     /// Stores what is written, like [`Cache::put_object`]: its digest and size.
     ///
-    /// A large object is hashed and goes to its file while it is written, so that nobody holds all
-    /// of it. When `write` fails, nothing is stored.
+    /// A large object is hashed and goes to its file while it is written, so that memory never
+    /// holds all of it. When `write` fails, nothing is stored.
     pub fn put_object_of<E>(
         &self,
         write: impl FnOnce(&mut ObjectWriter<'_>) -> Result<(), E>,
@@ -198,7 +198,7 @@ impl Cache {
         };
         match ActionRecord::decode(key, &bytes) {
             Ok(record) if self.renew(&path, &stat) => Ok(Some(record)),
-            // A collection took it away while it was read.
+            // A collection removed it while it was read.
             Ok(_) => Ok(None),
             Err(problem) => {
                 let aside = self.set_aside(&path);
@@ -209,7 +209,8 @@ impl Cache {
         }
     }
 
-    /// The same without a trace: the record is not renewed, and a damaged one stays where it is.
+    /// The same without side effects: the record is not renewed, and a damaged one stays where it
+    /// is.
     pub fn peek_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         Ok(self.peek_local_action(key)?.or_else(|| self.find_remote_action(key)))
     }
@@ -289,7 +290,7 @@ impl Cache {
         self.temporary(&path, begin).map_err(CacheError::write(&path))
     }
 
-    /// Gives such a file the name of its object.
+    /// Renames such a file to the path of its object.
     pub(crate) fn name_object(&self, file: &Path, digest: &Digest) -> Result<(), CacheError> {
         let path = self.layout.object(digest);
         let named = match self.store.rename(file, &path) {

@@ -14,7 +14,7 @@ pub enum CacheError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// A file could not be written.
@@ -22,15 +22,15 @@ pub enum CacheError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// Nothing may be written here.
+    /// The place is read-only.
     #[error("the cache cannot be written: {} is read-only for this user", path.display())]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// There is no room left.
@@ -38,7 +38,7 @@ pub enum CacheError {
     Full {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// The folder is a cache that a newer fuseline has made.
@@ -46,7 +46,7 @@ pub enum CacheError {
     Newer {
         /// The folder.
         path: PathBuf,
-        /// The format it says.
+        /// The format that it declares.
         found: u64,
         /// The newest format that is understood.
         known: u64,
@@ -83,13 +83,13 @@ pub enum CacheError {
     NoLocks {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
 impl CacheError {
-    /// The message with its cause behind a colon, for where one line is all there is.
+    /// The message with its cause behind a colon, for output of a single line.
     pub fn with_cause(&self) -> String {
         match std::error::Error::source(self) {
             Some(cause) => format!("{self}: {cause}"),

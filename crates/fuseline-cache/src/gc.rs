@@ -79,7 +79,7 @@ struct Candidate {
 }
 
 impl Cache {
-    /// Removes what no kept run, no pin and nothing of late reaches. Safe beside running runs and
+    /// Removes what no kept run, no pin and no recent use reaches. Safe beside running runs and
     /// other collections.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport, CacheError> {
         // Two collections would only be in each other's way.
@@ -136,7 +136,7 @@ impl Cache {
         removed.retain(|file| {
             !self.reprieve(file, &cutoff, named.contains(&file.digest), options, &mut reached)
         });
-        // Nobody relies on these records any more: they fade to what explains.
+        // Nothing relies on these records any more: they are demoted to explanations.
         let (remembered, removed): (Vec<_>, Vec<_>) =
             removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
         for file in &removed {
@@ -383,7 +383,7 @@ impl Cache {
         reached.extend(record.outputs.iter().map(|output| output.digest));
     }
 
-    /// Gives files the name of what is to go. One that was used since it was listed gets its own
+    /// Tombstones files by renaming them. One that was used since it was listed gets its own
     /// name back at once; these come second.
     fn doom(
         &self,
@@ -434,7 +434,7 @@ impl Cache {
         true
     }
 
-    /// Gives a doomed record the name under which it only explains.
+    /// Demotes a tombstoned record to a name under which it serves explanations alone.
     fn fade(&self, file: &Candidate) {
         // If it fails, an explanation is lost.
         let _ = self.store.rename(&with_end(&file.path, DOOMED), &with_end(&file.path, FADED));
@@ -498,7 +498,7 @@ struct Roots {
     pins: BTreeSet<Digest>,
 }
 
-/// Which files are too young to go.
+/// Age limit of a collection: younger files stay.
 struct Cutoff {
     /// Time from which on all that was written or used stays; everything, when there is no such
     /// time.
@@ -507,7 +507,7 @@ struct Cutoff {
 }
 
 impl Cutoff {
-    /// Keeps all that something alive may have seen. Its reading renews times only so often.
+    /// Retains all that a living run may have seen: its reads renew times at intervals only.
     fn spare(self, alive: &[SystemTime]) -> Self {
         let before = alive.iter().fold(self.before, |before, began| {
             // Something that began in the future: the clock was set back, and no age can be told.

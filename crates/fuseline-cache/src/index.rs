@@ -1,8 +1,8 @@
 //! Index of the actions that the last run of a workflow file used, in one file: a run in which
 //! nothing changed reads it instead of a record an action.
 //!
-//! An index only repeats what records say, and is believed less: an entry counts only while every
-//! object that it names is there with its length. `docs/design/cache.md` says how it stands with
+//! An index only repeats what records say, and is trusted less: an entry counts only while every
+//! object that it names is there with its length. `docs/design/cache.md` describes its part in
 //! garbage collection.
 
 use std::io::ErrorKind;
@@ -23,7 +23,7 @@ const MAGIC: &[u8] = b"fuseline index 2\n";
 const CHECKSUM: usize = 32;
 /// The end of its file's name.
 pub(crate) const INDEX: &str = ".index";
-/// As many objects are worth a thread.
+/// Number of objects that are worth a thread.
 const A_THREADS_WORTH: usize = 512;
 
 /// The outputs of actions by their keys.
@@ -35,7 +35,7 @@ pub struct Index {
     note: Bytes,
 }
 
-/// An output of an action: what it is, and how long.
+/// An output of an action: its digest and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// The object.
@@ -44,7 +44,7 @@ pub struct Made {
     pub size: u64,
 }
 
-/// An action, and where its outputs are.
+/// An action, and the positions of its outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     key: ActionKey,
@@ -66,7 +66,7 @@ impl Index {
         alike.enumerate().find(|(_, entry)| entry.key == *key).map(|(at, _)| first + at)
     }
 
-    /// The outputs of the action that stands there.
+    /// The outputs of the action at a position.
     pub fn outputs(&self, at: usize) -> &[Made] {
         self.made(&self.entries[at])
     }
@@ -125,7 +125,7 @@ impl Index {
         self.entries.push(Entry { key, first: first as u32, outputs });
     }
 
-    /// All that stands before the note.
+    /// Everything before the note.
     fn encode(&self) -> Vec<u8> {
         let actions = self.entries.len() * 36 + self.outputs.len() * 40;
         let mut bytes = Vec::with_capacity(64 + actions);
@@ -187,7 +187,7 @@ impl FromIterator<(ActionKey, Vec<Made>)> for Index {
 
 impl Cache {
     /// The index of a workflow file, without the actions of which an object is missing or of
-    /// another length. Empty when there is none, or none that can be believed: it saves reading
+    /// another length. Empty when there is none, or none that is sound: it saves reading
     /// records, and that is all.
     pub fn index(&self, workflow: &Path) -> Index {
         self.with_existing_objects(self.index_as_written(workflow))
@@ -268,7 +268,7 @@ impl Cache {
         self.workflow_files(INDEX)
     }
 
-    /// The files of indexes that cannot be believed.
+    /// The files of damaged indexes.
     pub fn damaged_indexes(&self) -> Result<Vec<PathBuf>, CacheError> {
         let mut damaged = Vec::new();
         for path in self.index_paths()? {
@@ -313,7 +313,7 @@ impl Cache {
         self.layout.workflows.join(format!("{name}{INDEX}"))
     }
 
-    /// Which objects are there with their lengths, asked on a few threads.
+    /// Flag per object: true if it is there with its length. Checked on a few threads.
     fn are_there(&self, objects: &[Made]) -> Vec<bool> {
         let mut there = vec![false; objects.len()];
         let most = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use fuseline_artifact::{BadDigest, Digest};
 use serde::{Deserialize, Serialize};
 
-/// The key of an action. Who computes it says what goes in; the cache only compares.
+/// The key of an action. Its caller decides its contents; the cache only compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionKey(Digest);

@@ -1,4 +1,4 @@
-//! Large objects, of which nobody holds all bytes: written while they are made, hashed while they
+//! Large objects, never held in memory as a whole: written while they are made, hashed while they
 //! are read.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -33,7 +33,7 @@ impl ObjectReader {
         Ok(Self { file, size, at: 0, last: Bytes::new(), hasher: blake3::Hasher::new() })
     }
 
-    /// The digest of all that was given and of what is left.
+    /// The digest of all bytes, those already read and those left.
     pub(crate) fn digest(mut self) -> io::Result<Digest> {
         self.skip(self.size - self.at)?;
         // It may have become longer since.
@@ -52,7 +52,7 @@ impl ObjectReader {
         Ok(length.min((self.size - self.last.len() as u64).saturating_sub(self.at)))
     }
 
-    /// So many of the last bytes that are known already.
+    /// The next `length` of the last bytes, which are known already.
     fn known(&mut self, length: u64) -> Bytes {
         if length == 0 {
             return Bytes::new();
@@ -130,7 +130,7 @@ pub struct ObjectWriter<'c> {
     hasher: blake3::Hasher,
     size: u64,
     file: Option<(PathBuf, Box<dyn Write + Send>)>,
-    /// Why a write failed: who writes may tell less.
+    /// Error of a failed write: the writer may report less.
     pub(crate) failed: Option<CacheError>,
 }
 

@@ -48,7 +48,7 @@ pub enum BadRecord {
     /// The record is torn, changed, or that of another key.
     #[error("its checksum is wrong")]
     Checksum,
-    /// The record does not hold what it should.
+    /// The record's content is not understood.
     #[error("its content is not understood")]
     Content,
 }

@@ -18,7 +18,7 @@ use crate::regular::open_regular;
 
 /// Prefix of the lease files of runs; those of actions are bare keys.
 pub(crate) const RUN_LEASE: &str = "run-";
-/// As many keys are looked for in the text before all of it is read into a map.
+/// Number of keys that are looked for in the text before all of it is read into a map.
 pub(crate) const FEW: u32 = 8;
 
 /// The keys of a workflow's last run, by action. What is damaged is not remembered.
@@ -52,7 +52,7 @@ impl PreviousKeys {
 }
 
 impl Cache {
-    /// Says that a run is alive for as long as this cache is open: what it looks up from now on is
+    /// Marks a run as alive for as long as this cache is open: what it looks up from now on is
     /// not collected.
     ///
     /// Ids are expected to sort by time. An id that is taken is an error.

@@ -23,7 +23,7 @@ pub struct VerifyReport {
     pub records: usize,
     /// Objects whose bytes are not those of their name.
     pub damaged_objects: Vec<SetAside>,
-    /// Records that cannot be believed.
+    /// Damaged records.
     pub damaged_records: Vec<SetAside>,
     /// Objects that a record names and that are not there, or of another length. Their actions run
     /// again.
@@ -152,7 +152,7 @@ impl Cache {
         Ok(done)
     }
 
-    /// None when it is gone: a collection beside may take what it may.
+    /// None when it is gone: a concurrent collection may have removed it.
     fn check_object(&self, digest: Digest, path: &Path) -> Option<Checked> {
         let size = self.store.stat(path).ok()?.size;
         let problem = match self.store.open(path).and_then(Digest::of_reader) {

@@ -29,7 +29,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do what it was asked.
+/// Error of a command.
 #[derive(Debug)]
 pub struct Failure {
     /// Exit status of the command.
@@ -43,7 +43,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The arguments or what they name are wrong.
+    /// The arguments, or the files that they name, are wrong.
     pub fn wrong(message: impl Into<String>) -> Self {
         Self { exit: Exit::Wrong, message: message.into(), hint: None, mistakes: None }
     }
@@ -53,7 +53,7 @@ impl Failure {
         Self { exit: Exit::ActionFailed, message: message.to_string(), hint: None, mistakes: None }
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -91,7 +91,7 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// Writes why a command could not do what it was asked.
+/// Writes the error of a command.
 pub fn failure(failure: &Failure) {
     if let Some(mistakes) = &failure.mistakes {
         diagnostics(&mistakes.diagnostics, &mistakes.files);
@@ -134,7 +134,7 @@ struct Shown<'a> {
     is_drawn: bool,
 }
 
-/// A line of more bytes is not drawn: nobody could read it, and columns beyond 65,535 cannot be.
+/// A line of more bytes is not drawn: it would be unreadable, and columns beyond 65,535 cannot be.
 const MAX_DRAWN_LINE_BYTES: usize = 2000;
 
 impl<'a> Shown<'a> {

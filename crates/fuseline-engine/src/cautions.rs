@@ -65,7 +65,7 @@ impl Caution {
     }
 }
 
-/// Puts an action's cautions into the cache, each once; nothing when there are none.
+/// Stores an action's cautions in the cache, each once; nothing when there are none.
 pub(crate) fn store(cache: &Cache, texts: &[String]) -> Result<Option<OutputRecord>, CacheError> {
     if texts.is_empty() {
         return Ok(None);

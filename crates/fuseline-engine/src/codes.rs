@@ -1,8 +1,8 @@
 //! The codes of what the engine finds, each with an explanation.
 
 fuseline_workflow::codes! {
-    /// A stage fits on the rows that are held out for testing, so that it would be tested on what
-    /// it learnt by heart. Fit on the output for training rows, usually named `train`.
+    /// A stage fits on the rows that are held out for testing, so that it would be tested on rows
+    /// it has memorised. Fit on the output for training rows, usually named `train`.
     LEAK_FIT_ON_TEST = "fuseline::leak_fit_on_test";
     /// A stage fits on, or tests with, evidence for rows whose own labels shaped it. Such evidence
     /// is better than any that a new example will get: a rule fitted on it trusts the experts too
@@ -34,8 +34,8 @@ fuseline_workflow::codes! {
     /// group, for example with `split.group_kfold`.
     LEAK_GROUP = "fuseline::leak_group";
     /// A program gave rows that its stage does not declare: rows of the other side of the split, of
-    /// another input, or of no input at all. The rows that a stage says it gives are what the guard
-    /// reasons with before anything runs.
+    /// another input, or of no input at all. The rows that a stage says it gives are what the
+    /// leakage check reasons with before anything runs.
     LEAK_UNDECLARED_ROWS = "fuseline::leak_undeclared_rows";
     /// One example_id stands for more than one row. Its rows could fall on both sides of a split,
     /// or carry different labels. Give each example an example_id of its own.

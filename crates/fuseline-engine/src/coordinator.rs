@@ -31,7 +31,7 @@ use stopwatch::Stopwatch;
 /// for.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// The key of an action, if its inputs are known, and where it stands in the index.
+/// Key of an action, if its inputs are known, and its position in the index.
 struct Asked {
     key: Option<ActionKey>,
     found: Option<usize>,
@@ -54,9 +54,9 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
     previous: PreviousRun<'r>,
-    /// Of the index, the actions that were reused.
+    /// Flag per action of the index: true if it was reused.
     reused: Vec<bool>,
-    /// Actions that were not.
+    /// Actions that were not reused.
     not_reused: Vec<ActionId>,
     previous_keys: Option<PreviousKeys>,
     options: RunOptions<'r>,
@@ -178,7 +178,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             return None;
         }
         let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
-        // The index says nothing of files, and an action that hangs on some is looked up by its
+        // The index says nothing of files, and an action that depends on some is looked up by its
         // record.
         let lasting = self.not_reused.iter().filter(|of| !self.discovered.contains_key(of));
         let update: Index = lasting.filter_map(made).collect();
@@ -261,7 +261,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Ok(())
     }
 
-    /// Takes note of the files that an action was found to have read.
+    /// Records the files that an action was found to have read.
     fn discover(&mut self, action: ActionId, record: &ActionRecord) -> Result<(), CacheError> {
         let files = read_discovered(self.cache, record)?;
         if !files.is_empty() {
@@ -276,7 +276,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.known(action, outputs);
     }
 
-    /// Takes note of an action's outputs and tells those who wait for them.
+    /// Records an action's outputs and notifies its dependents.
     fn known(&mut self, action: ActionId, outputs: &[Made]) {
         self.resolver.learn(action, outputs);
         match self.remaking.remove(&action) {
@@ -285,7 +285,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
     }
 
-    /// Tells the dependents of a node that it is done.
+    /// Notifies the dependents of a node that it is done.
     fn release(&mut self, node: ActionId) {
         for dependent in self.plan.dependents(node) {
             self.pending[dependent as usize] -= 1;
@@ -307,7 +307,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.plan.action_label(action)
     }
 
-    /// Settles what was never reached and gives everything away.
+    /// Marks all actions that were not reached as skipped or unwanted, and returns the outcome.
     pub fn outcome(mut self) -> Outcome {
         let mut skipped: BTreeMap<usize, usize> = BTreeMap::new();
         for action in 0..self.plan.len() {

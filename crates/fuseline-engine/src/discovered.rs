@@ -34,7 +34,7 @@ pub struct ReadFile {
     pub modified_ns: Option<i128>,
 }
 
-/// A file that a record hangs on.
+/// A file that a record depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscoveredFile {
@@ -44,10 +44,10 @@ pub struct DiscoveredFile {
     pub digest: Digest,
 }
 
-/// Puts what was read into the cache; nothing when nothing was.
+/// Stores the list of read files in the cache; none when nothing was read.
 ///
-/// Errors when a file is gone, or is not as the action found it: which of the two contents it
-/// worked with nobody knows.
+/// Errors when a file is gone, or is not as the action found it: it is unknown which of the
+/// two contents it worked with.
 pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRecord>, StageError> {
     let mut read = read.to_vec();
     read.sort();
@@ -97,7 +97,8 @@ pub fn is_discovered(output: &OutputRecord) -> bool {
     output.kind == NAME
 }
 
-/// The files that a record hangs on. Errors when the object that names them is missing or damaged.
+/// The files that a record depends on. Errors when the object that names them is missing or
+/// damaged.
 pub fn read_discovered(
     cache: &Cache,
     record: &ActionRecord,

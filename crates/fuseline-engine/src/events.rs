@@ -58,7 +58,7 @@ pub enum Event {
         action: String,
         /// Its stage.
         stage: String,
-        /// Why it was not reused.
+        /// Reason why it was not reused.
         reason: String,
     },
     /// An action is done and its outputs are in the cache.
@@ -85,14 +85,14 @@ pub enum Event {
         action: String,
         /// Its stage.
         stage: String,
-        /// Why.
+        /// Error message.
         message: String,
     },
     /// An action failed and is tried again.
     Retrying {
         /// `stage[axis=label]`.
         action: String,
-        /// Why it failed.
+        /// Error message.
         message: String,
         /// Delay in seconds.
         seconds: f64,

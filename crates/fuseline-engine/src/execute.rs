@@ -110,7 +110,7 @@ impl ActionState {
 pub struct ActionFailure {
     /// The action.
     pub action: ActionId,
-    /// Why.
+    /// The error.
     pub error: StageError,
 }
 
@@ -126,7 +126,7 @@ pub struct Outcome {
     pub keys: Vec<Option<ActionKey>>,
     /// Details of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
-    /// Why its outputs could not be delivered, when they could not. Who delivers them says so.
+    /// Error of the delivery of its outputs, if it failed; set by whoever delivers them.
     pub undelivered: Option<String>,
     /// Index for the next run, if it differs from the one that this run found.
     pub index_update: Option<Index>,
@@ -142,7 +142,7 @@ pub struct Outcome {
 /// Details of an action that this run executed.
 #[derive(Debug, Clone, Default)]
 pub struct Execution {
-    /// Why it was not reused.
+    /// Reason why it was not reused.
     pub reason: String,
     /// Number of attempts.
     pub attempts: u32,

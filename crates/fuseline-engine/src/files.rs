@@ -4,7 +4,7 @@
 //! of change and time of change of its metadata were these; a file that still has all of them is
 //! not read again. That is only safe if a later edit must show in one of them, so a file is
 //! remembered only on a filesystem that is known to keep these times itself, and once it has been
-//! left alone for [`SETTLED`]: far longer than the clock of any filesystem stands still between two
+//! unchanged for [`SETTLED`]: far longer than the clock of any filesystem stands still between two
 //! edits, and than a mapped page stays unwritten. Anything changed since then has a later time of
 //! change of its metadata, which no program can set back.
 //! **Invariant:** no time enters a key; the memo can only save reading.
@@ -71,9 +71,9 @@ struct Looks {
     device: u64,
     inode: u64,
     size: u64,
-    /// Of the content: seconds and nanoseconds.
+    /// Time of the content's last change: seconds and nanoseconds.
     modified: (i64, i64),
-    /// Of the metadata: seconds and nanoseconds.
+    /// Time of the metadata's last change: seconds and nanoseconds.
     changed: (i64, i64),
 }
 

@@ -152,7 +152,7 @@ impl Inputs<'_> {
         self.declared(port).err().map(Err).into_iter().chain(artifacts)
     }
 
-    /// An error for a port that the kind does not declare: the key and the leakage guard know
+    /// An error for a port that the kind does not declare: the key and the leakage check know
     /// nothing of it.
     fn declared(&self, port: &str) -> Result<(), StageError> {
         match &self.ports {
@@ -254,7 +254,7 @@ impl Inputs<'_> {
             .ok_or_else(|| StageError::failed(format!("{} is not part of the key", path.display())))
     }
 
-    /// The flag that is raised when the run is to stop; long work looks at it now and then.
+    /// The flag that is raised when the run is to stop; long work checks it now and then.
     pub fn stop_flag(&self) -> Option<&Arc<AtomicBool>> {
         self.stop.as_ref()
     }
@@ -382,7 +382,7 @@ pub struct Outputs {
 impl Outputs {
     /// Adds a caution: the action succeeds, and whoever reads its results must know this. A full
     /// sentence in lower case without a full stop; equal inputs give equal cautions, and a text
-    /// that holds no more of an action than it must is said once for all that share it.
+    /// that holds no more of an action than it must is reported once for all that share it.
     pub fn caution(&mut self, text: impl Into<String>) {
         self.cautions.push(text.into());
     }

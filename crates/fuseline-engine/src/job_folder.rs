@@ -109,8 +109,8 @@ pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
     Ok(run.zip(key).and_then(|(run, key)| read(run, &key)))
 }
 
-/// The jobs of a run that cannot be believed. One that was cut off, and one that another version
-/// wrote, can.
+/// The damaged jobs of a run. One that was cut off, and one that another version
+/// wrote, do not count.
 pub fn damaged_jobs(cache: &Cache, run: &str) -> Vec<PathBuf> {
     // There may be none, and another version wrote a file.
     let entries = fs::read_dir(cache.runs_folder().join(run).join(JOBS)).into_iter().flatten();

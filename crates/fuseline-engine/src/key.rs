@@ -1,6 +1,6 @@
 //! Parts of an action's key.
 //!
-//! The encoding is written down, with test vectors, in `docs/design/action-key.md`. One walk writes
+//! The encoding is specified, with test vectors, in `docs/design/action-key.md`. One walk writes
 //! both the digest and the fields that `fuseline plan` compares to say what changed.
 
 mod paths;
@@ -22,7 +22,7 @@ use paths::{NamedPath, take_paths};
 /// can match.
 pub const ENCODING: &[u8] = b"fuseline action key 1\n";
 
-/// As many bytes are enough for most keys.
+/// Bytes that suffice for most keys.
 const USUAL: usize = 1 << 10;
 
 /// One field of a key: a dotted name and its value as text.

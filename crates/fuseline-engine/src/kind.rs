@@ -82,14 +82,14 @@ impl Problem {
         }
     }
 
-    /// Gives a more telling code.
+    /// Sets a more specific code.
     #[must_use]
     pub fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -1,4 +1,4 @@
-//! The leakage guard at plan time: follows the rows through the plan and asks each stage whether it
+//! The leakage check at plan time: follows the rows through the plan and asks each stage whether it
 //! is offered a leak.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ struct Guard<'p, 'w> {
 }
 
 impl Guard<'_, '_> {
-    /// Puts down what an action's outputs hold; gives the leaks that it is offered.
+    /// Records the rows of an action's outputs; returns the leaks in its inputs.
     fn follow(&mut self, action: ActionId) -> Vec<Leak> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
@@ -204,7 +204,7 @@ impl Guard<'_, '_> {
     }
 }
 
-/// A stage kind that does not say what the guard must know: nothing is let through on trust.
+/// Diagnostic for a stage kind that does not declare its rows: the check fails closed.
 fn mistake(plan: &Plan<'_>, stage: usize, text: &str) -> Diagnostic {
     let stage = &plan.workflow.stages[stage];
     Diagnostic {

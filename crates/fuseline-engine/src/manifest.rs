@@ -34,7 +34,7 @@ pub struct Manifest {
     pub counts: Option<ActionCounts>,
     /// The most memory that the process had at once, in bytes, where that is known.
     pub peak_memory: Option<u64>,
-    /// Why its outputs could not be delivered, when they could not.
+    /// Error of the delivery of its outputs, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     /// Traffic with a remote cache, when there was one.
@@ -86,7 +86,7 @@ pub struct ManifestStage {
 /// An action in a manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestAction {
-    /// Which of the manifest's stages it is of.
+    /// Index of its stage in the manifest.
     pub stage: usize,
     /// `stage[axis=label]`.
     pub action: String,
@@ -98,7 +98,7 @@ pub struct ManifestAction {
     /// The digests of its outputs, when they were known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Digest>,
-    /// Why it was executed.
+    /// Reason why it was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Number of attempts, when more than one.
@@ -110,7 +110,7 @@ pub struct ManifestAction {
     /// The processor time of the thread that executed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
-    /// Why it failed.
+    /// Error message, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

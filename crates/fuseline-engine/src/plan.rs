@@ -16,7 +16,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use crate::inputs::Point;
 use crate::kind::{Kinds, PreparedStage};
 
-/// As many variants or actions are worth starting threads for.
+/// Number of variants or actions from which work is done on several threads.
 pub(crate) const A_POOLS_WORTH: usize = 512;
 
 /// An action's number in its plan.
@@ -62,7 +62,7 @@ pub(crate) struct PlannedVariant {
 #[derive(Clone)]
 pub(crate) struct PlannedInput {
     pub port: String,
-    /// Which of the stage's inputs it is.
+    /// Index of the input in its stage.
     pub input: usize,
     /// True if the port gathers.
     pub many: bool,

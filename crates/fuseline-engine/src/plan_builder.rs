@@ -95,8 +95,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Drops what is said twice: of options of several points that are written in one place, and of a
-/// file that is missing in several.
+/// Drops duplicate diagnostics: of options of several points that are written in one place, and of
+/// a file that is missing in several.
 fn say_once(diagnostics: &mut Vec<Diagnostic>) {
     let mut said = BTreeSet::new();
     diagnostics.retain(|found| {

@@ -195,7 +195,7 @@ impl<'p> PlanSite<'p> {
         self.found.diagnostics.push(diagnostic);
     }
 
-    /// Reports a mistake that may follow from another, and is said where nothing else is wrong.
+    /// Reports a mistake that may follow from another, and is reported where nothing else is wrong.
     pub fn report_what_may_follow(&mut self, diagnostic: Diagnostic) {
         self.found.may_follow.push(diagnostic);
     }
@@ -209,7 +209,7 @@ pub(crate) struct Found {
     pub may_follow: Vec<Diagnostic>,
 }
 
-/// Asks every stage kind what it makes of the plan, and looks at what holds for all of them.
+/// Runs the checks of every stage kind on the plan, and those that hold for all kinds.
 pub(crate) fn check(plan: &Plan<'_>) -> Found {
     let mut found = Found::default();
     for (stage, planned) in plan.stages.iter().enumerate() {

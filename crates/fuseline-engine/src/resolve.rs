@@ -81,7 +81,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
         Self { plan, known, cautions: BTreeMap::new(), groups: groups.collect() }
     }
 
-    /// Takes note of an action's outputs: the declared ones, and its cautions behind them if there
+    /// Records an action's outputs: the declared ones, and its cautions behind them if there
     /// are any.
     pub fn learn(&mut self, action: ActionId, outputs: &[Made]) {
         let slots = self.slots(action);
@@ -112,7 +112,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
         cautions.map(of).collect()
     }
 
-    /// Which action's cautions an object is.
+    /// Actions whose cautions are in an object.
     pub fn cautions_of(&self, digest: Digest) -> impl Iterator<Item = ActionId> {
         let mut cautions = self.cautions.iter();
         std::iter::from_fn(move || cautions.find(|(_, made)| made.digest == digest))
@@ -124,8 +124,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
         self.known[self.plan.output_slot(action, output)].map(|made| made.digest)
     }
 
-    /// The key of an action whose inputs are all known; `None` when one is not. `bytes`: where it
-    /// is encoded.
+    /// The key of an action whose inputs are all known; `None` when one is not. `bytes`: buffer in
+    /// which it is encoded.
     pub fn key(&self, action: ActionId, bytes: &mut Vec<u8>) -> Option<ActionKey> {
         bytes.clear();
         bytes.extend(ENCODING);

@@ -1,5 +1,5 @@
-//! The dialogue of the leakage guard with one stage: what it is offered, what its outputs hold, and
-//! which leaks it finds.
+//! The exchange of the leakage check with one stage: offered inputs, rows of the outputs, and
+//! the leaks found.
 
 use fuseline_workflow::{Code, InputPort, Role};
 
@@ -113,7 +113,7 @@ pub struct Offered<'a> {
     pub split_name: &'a dyn Fn(ActionId) -> String,
 }
 
-/// Dialogue in which a stage kind reads the rows of its inputs and declares those of its outputs.
+/// Interface by which a stage kind reads the rows of its inputs and declares those of its outputs.
 ///
 /// Every input of role fit or apply must go through a method that says what is done with it, every
 /// output must be named once: what is left out, and a port that does not exist, are mistakes of the
@@ -123,7 +123,7 @@ pub struct RowFlow<'a> {
     /// Declared state of each output.
     outputs: Vec<Option<RowState>>,
     leaks: Vec<Leak>,
-    /// Of which inputs it said what is done with them.
+    /// Flag per input: true once the stage said what is done with it.
     used: Vec<bool>,
     mistakes: Vec<String>,
     /// Declared state of an output that does not exist.
@@ -140,7 +140,7 @@ pub struct Flowed {
 }
 
 impl<'a> RowFlow<'a> {
-    /// Begins the dialogue.
+    /// Begins the exchange.
     pub fn new(offered: &'a Offered<'a>) -> Self {
         Self {
             offered,
@@ -202,7 +202,7 @@ impl<'a> RowFlow<'a> {
         Fold { split: split.map_or(ActionId::MAX, |(_, action)| *action), fold }
     }
 
-    /// Says what an output holds and what shaped it.
+    /// Declares the rows of an output and what shaped it.
     pub fn give(&mut self, port: &str, state: RowState) -> &mut RowState {
         let Some(place) = self.offered.outputs.iter().position(|known| *known == port) else {
             self.mistakes.push(format!("says which rows output {port} holds, which it has not"));
@@ -215,7 +215,7 @@ impl<'a> RowFlow<'a> {
         self.outputs[place].insert(state)
     }
 
-    /// Says what an output holds and which rows' labels and values shaped it, here and before.
+    /// Declares the rows of an output and those whose labels and values shaped it, here and before.
     pub fn output(&mut self, port: &str, holds: Rows, shaped_by: Rows) -> &mut RowState {
         let taught_by = shaped_by.clone();
         self.give(port, RowState { holds, shaped_by, taught_by, ..RowState::default() })
@@ -265,7 +265,7 @@ impl<'a> RowFlow<'a> {
     }
 
     /// The stage learns from the rows at `port` that `beside` holds too: that those are test rows
-    /// is said of `beside`.
+    /// is reported for `beside`.
     pub fn fit_beside(&mut self, port: &str, beside: &str) {
         let (state, rows) = (self.take(port), self.input(beside).holds);
         if !rows.hold_test_rows() {
@@ -340,7 +340,7 @@ impl<'a> RowFlow<'a> {
     }
 
     /// The stage shows the model at `model` the rows at `port` that `beside` holds too: that the
-    /// model saw them is said of `beside`.
+    /// model saw them is reported for `beside`.
     pub fn apply_beside(&mut self, model: &str, port: &str, beside: &str) {
         let (shaped_by, state) = (self.take(model).shaped_by, self.take(port));
         let asked = self.input(beside).holds;

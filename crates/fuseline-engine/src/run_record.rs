@@ -26,11 +26,11 @@ use crate::provenance::plugin;
 /// The name of the event log in the folder of a run.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
-/// As many bytes are usual for an action in a manifest.
+/// Usual bytes of an action in a manifest.
 const ACTION: usize = 256;
-/// As many actions are put into words at a time.
+/// Number of actions that are written at a time.
 pub(crate) const PART: usize = 512;
-/// As many bytes of lines are written whatever comes next.
+/// Bytes of buffered lines that are written without waiting for more.
 const MOST_LINES: usize = 1 << 16;
 
 /// A run that is alive, and may have written nothing yet.
@@ -284,7 +284,7 @@ struct AboutBoth {
     next: Option<Vec<Bytes>>,
 }
 
-/// Puts into words what is about the plan; on several threads, if there are any.
+/// Writes the part of the manifest that is about the plan; on several threads, if there are any.
 fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();

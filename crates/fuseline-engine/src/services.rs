@@ -48,7 +48,7 @@ impl Services {
         }
     }
 
-    /// The memos of a cache that cannot be believed; nothing is lost but time.
+    /// The damaged memos of a cache; nothing is lost but time.
     pub fn damaged_memos(cache: &Cache) -> Result<Vec<PathBuf>, CacheError> {
         let mut damaged = Vec::new();
         for name in [crate::files::MEMO, PLUGINS] {

@@ -56,7 +56,7 @@ pub struct BatchColumns<'a> {
     pub quality: &'a [f64],
 }
 
-/// Why columns do not make a batch.
+/// Reason why columns do not make a batch.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum BatchError {
@@ -87,7 +87,7 @@ pub enum BatchError {
         row: usize,
         /// The modality, for columns that have them.
         modality: Option<String>,
-        /// As written.
+        /// The value.
         value: f64,
         /// Allowed values or shape.
         expected: &'static str,
@@ -102,9 +102,9 @@ pub enum BatchError {
         id: String,
         /// `modalities` or `classes`.
         what: &'static str,
-        /// As the rule says.
+        /// Limit that the rule declares.
         limit: usize,
-        /// As the batch has.
+        /// Number in the batch.
         found: usize,
     },
     /// Another number than the rule asks for.
@@ -114,9 +114,9 @@ pub enum BatchError {
         id: String,
         /// `modalities` or `classes`.
         what: &'static str,
-        /// As the rule says.
+        /// Numbers that the rule accepts.
         count: Count,
-        /// As given.
+        /// Number given.
         found: usize,
     },
     /// The rule does not take rows with unavailable modalities.

@@ -49,7 +49,7 @@ pub struct Check {
 /// Verdict on a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing speaks against it.
+    /// It is kept, as far as checked.
     Pass,
     /// It is broken, and how.
     Fail(String),
@@ -149,7 +149,7 @@ pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport
 /// A check: its promise, and how it is tried.
 type Try = (&'static str, fn(&Subject) -> Result<(), Broken>);
 
-/// Why a check did not pass.
+/// Reason why a check did not pass.
 enum Broken {
     /// The promise is broken.
     Promise(String),

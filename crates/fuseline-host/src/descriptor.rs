@@ -16,9 +16,9 @@ pub struct Descriptor {
     pub id: String,
     /// For people.
     pub name: String,
-    /// Of the rule, as MAJOR.MINOR.PATCH.
+    /// Version of the rule, as MAJOR.MINOR.PATCH.
     pub version: String,
-    /// As an SPDX expression.
+    /// Licence as an SPDX expression.
     pub licence: String,
     /// One line.
     pub summary: String,
@@ -78,10 +78,10 @@ fn is_false(value: &bool) -> bool {
 /// Numbers of modalities and classes that a rule takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Accepts {
-    /// Of modalities.
+    /// Allowed numbers of modalities.
     #[serde(default, skip_serializing_if = "Count::is_any")]
     pub modalities: Count,
-    /// Of classes.
+    /// Allowed numbers of classes.
     #[serde(default, skip_serializing_if = "Count::is_any")]
     pub classes: Count,
 }

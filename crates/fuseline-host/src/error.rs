@@ -12,7 +12,7 @@ use crate::params::ParamProblem;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
 
-/// Why a rule could not be found, loaded or used.
+/// Error of finding, loading or using a rule.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum HostError {
@@ -43,7 +43,7 @@ pub enum HostError {
     NotAPlugin {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// Built for another ABI.
@@ -71,9 +71,9 @@ pub enum HostError {
         id: String,
         /// The file.
         path: PathBuf,
-        /// As the lock says.
+        /// Digest in the lock.
         locked: Digest,
-        /// As the file has.
+        /// Digest of the file.
         found: Digest,
     },
     /// A file could not be read.
@@ -89,7 +89,7 @@ pub enum HostError {
     Load {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// The plugin's descriptor is not what the ABI asks for.
@@ -97,7 +97,7 @@ pub enum HostError {
     Descriptor {
         /// The rule.
         id: String,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// A batch that breaks the canonical layout, or that the rule does not take.
@@ -148,9 +148,9 @@ pub enum HostError {
         permutation: Option<usize>,
         /// A class whose probability differs.
         class: String,
-        /// As it was.
+        /// Value of the first prediction.
         first: f64,
-        /// As it is.
+        /// Value of the repeated prediction.
         again: f64,
     },
     /// Parameters that the rule's schema refuses.

@@ -375,7 +375,7 @@ impl OpenedModel for NativeModel {
 pub(crate) struct StaticHost(abi::Host);
 
 impl StaticHost {
-    /// As plugins get it.
+    /// Pointer that plugins get.
     pub(crate) fn get(&self) -> *const abi::Host {
         &self.0
     }
@@ -452,7 +452,7 @@ unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
-    /// Why a part of it was not taken.
+    /// Reason why a part of it was not taken.
     refused: Option<&'static str>,
 }
 

@@ -73,7 +73,7 @@ pub(crate) trait OpenedModel: Send + Sync {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault>;
     /// True if the rule itself has a fast path.
     fn has_fast_path(&self) -> bool;
-    /// True if `predict_permuted` can be called, be it a fast path or a loop over there.
+    /// True if `predict_permuted` can be called, be it a fast path or a loop in the worker.
     fn permutes(&self) -> bool;
     fn predict_permuted(
         &self,
@@ -84,7 +84,7 @@ pub(crate) trait OpenedModel: Send + Sync {
     ) -> Result<(), Fault>;
 }
 
-/// Which quality each row gets in each permutation.
+/// Quality of each row in each permutation.
 #[derive(Clone, Copy)]
 pub(crate) struct Permuted<'a> {
     /// permutations x columns x rows.
@@ -96,7 +96,7 @@ pub(crate) struct Permuted<'a> {
     pub modality_mask: u64,
 }
 
-/// Why a backend's call failed.
+/// Error of a backend's call.
 pub(crate) enum Fault {
     /// The rule said so.
     Rule(RuleError),

@@ -16,7 +16,7 @@ pub enum Language {
     Python,
 }
 
-/// Why nothing was begun.
+/// Error of starting a plugin.
 #[derive(Debug, Error)]
 pub enum ScaffoldError {
     /// The name cannot be part of an id.
@@ -30,7 +30,7 @@ pub enum ScaffoldError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }

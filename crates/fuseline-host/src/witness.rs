@@ -251,7 +251,7 @@ impl Witness {
     }
 }
 
-/// So many of some rows that those left out are missed.
+/// Number of rows of a subset: few enough that an effect of the rows left out shows.
 fn subset(rows: usize) -> usize {
     rows - rows / 4
 }

@@ -35,8 +35,8 @@ pub fn begin(folder: &Path) {
     }
 }
 
-/// Warnings of a run while it executed its actions, a line each; what several actions say is said
-/// once.
+/// Warnings of a run while it executed its actions, a line each; a warning of several actions is
+/// listed once.
 pub fn action_warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Line {
@@ -67,7 +67,7 @@ pub fn action_warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Error> {
     Ok(told.collect())
 }
 
-/// Writes what is said within an action's span.
+/// Writes the messages within an action's span.
 pub struct ActionLog;
 
 /// The action of a span.

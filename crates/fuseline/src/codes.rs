@@ -20,7 +20,7 @@ mod of_settings {
 
 pub(crate) use of_settings::{SETTINGS_KEY, SETTINGS_SYNTAX, SETTINGS_VALUE};
 
-/// Advice on a mistake in settings where its diagnostic has nothing closer to say.
+/// Advice on a mistake in settings whose diagnostic has no advice of its own.
 pub(crate) fn advice(code: Code) -> String {
     let text = match code {
         SETTINGS_SYNTAX => "mend this place first: what follows it was not read",

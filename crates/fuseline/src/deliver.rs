@@ -117,7 +117,7 @@ fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Re
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // A name that nobody can foresee, and that is nobody's: no link can lie there to be followed.
+    // A random, unused name: no link can be planted there to be followed.
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".").suffix(".tmp");
     #[cfg(unix)]

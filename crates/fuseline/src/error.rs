@@ -109,7 +109,7 @@ impl Error {
         self
     }
 
-    /// Advice on what to do.
+    /// Advice on the remedy.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Request { hint, .. } | Self::Failed { hint, .. } => hint.clone(),

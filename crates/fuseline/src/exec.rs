@@ -117,7 +117,7 @@ pub fn exec_chunk(
     Ok(failed)
 }
 
-/// The line about how an action ended.
+/// The line about the end of an action.
 fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
     let (status, error) = match result {
         Ok(Execution { seconds: Some(_), .. }) => (ActionStatus::Executed, None),

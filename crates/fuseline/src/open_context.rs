@@ -31,7 +31,7 @@ struct PluginStamp {
 }
 
 impl OpenContext {
-    /// The stage kinds in the box.
+    /// The built-in stage kinds.
     pub fn kinds(&self) -> Arc<Kinds> {
         Arc::clone(self.kinds.get_or_init(|| Arc::new(fuseline_stages::kinds())))
     }

@@ -129,8 +129,7 @@ pub fn worker_program() -> Result<WorkerProgram, Error> {
 pub fn nearest_lock(folder: &Path) -> Option<PathBuf> {
     // The parent of `workflow.yaml` is "", which is the working directory.
     let folder = std::env::current_dir().ok()?.join(folder);
-    // However the path is spelt, with links and `..`: what lies above a folder is told by where it
-    // is.
+    // Resolves links and `..`: the parents are those of the real folder.
     let folder = folder.canonicalize().unwrap_or(folder);
     folder.ancestors().map(|folder| folder.join(LOCK_FILE)).find(|file| file.is_file())
 }

@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::deliver;
 use crate::error::Error;
 
-/// The oldest C library that a wheel names: what manylinux2014 says.
+/// The oldest C library that a wheel names: that of manylinux2014.
 const OLDEST_GLIBC: (u16, u16) = (2, 17);
 
 /// Libraries that every system has that takes manylinux wheels (PEP 600, for what rules link to).

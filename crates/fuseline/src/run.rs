@@ -386,7 +386,7 @@ pub(crate) fn results_folder(options: &RunOptions, workflow: &str) -> PathBuf {
     options.out.clone().unwrap_or_else(|| Path::new("results").join(workflow))
 }
 
-/// Keeps what was found out of files and plugins, when there is something new.
+/// Stores the memos of files and plugins, when there is something new.
 fn keep_memos(services: &Services, cache: &Cache) {
     if let Err(error) = services.remember(cache) {
         // Without the memos the next run reads files and asks plugins again, and that is all.

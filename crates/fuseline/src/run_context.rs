@@ -87,7 +87,7 @@ impl RunContext {
         }
     }
 
-    /// Decodes a context, or says what is wrong with it; none when it is of another form.
+    /// Decodes a context, or describes the problem with it; none when it is of another form.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, String> {
         #[derive(Deserialize)]
         struct Form {

@@ -1,4 +1,4 @@
-//! A workflow file with everything that decides how it is read.
+//! A workflow file with everything that its reading depends on.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

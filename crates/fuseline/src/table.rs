@@ -31,7 +31,7 @@ pub struct Table {
     batch: RecordBatch,
 }
 
-/// The beginning of a table in a file, and what the file says of all of it.
+/// The beginning of a table in a file, and the file's metadata on all of it.
 #[derive(Debug, Clone)]
 pub struct FirstRows {
     /// The rows and columns that were read.
@@ -58,7 +58,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a file's name asks for.
+    /// The form for the name of a file.
     pub fn from_path(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),

@@ -70,7 +70,7 @@ fn every_flipped_bit_and_every_truncation_of_a_record_is_found() {
     assert!(ActionRecord::decode(&key(), &longer).is_err());
 }
 
-/// Bytes with a right checksum, so that what is behind it is reached.
+/// Bytes with a right checksum, so that the checks behind it are reached.
 fn sealed(body: &[u8]) -> Vec<u8> {
     let body = [MAGIC, body].concat();
     let checksum = checksum(&key(), &body);

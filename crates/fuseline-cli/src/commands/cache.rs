@@ -1,4 +1,4 @@
-//! `fuseline cache`: how much there is, whether it is sound, and clearing it up.
+//! `fuseline cache`: size, verification and garbage collection of the cache.
 
 use std::sync::Arc;
 use std::time::Duration;

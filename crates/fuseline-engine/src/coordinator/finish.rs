@@ -39,7 +39,7 @@ impl Coordinator<'_, '_, '_> {
         }
     }
 
-    /// Takes note of what an executor says of an action.
+    /// Handles an update of an executor on an action.
     pub fn update(&mut self, Update { action, news }: Update) -> Result<(), ExecuteError> {
         match news {
             News::Started => self.started(action),

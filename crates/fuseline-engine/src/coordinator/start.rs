@@ -139,7 +139,7 @@ impl Coordinator<'_, '_, '_> {
         Submission { job, stop, reply: Reply::new(action, self.updates.clone(), stopwatch) }
     }
 
-    /// Takes note of an action that has begun.
+    /// Records that an action has begun.
     pub(super) fn started(&mut self, action: ActionId) {
         let Some(in_flight) = self.in_flight.get_mut(&action) else { return };
         if std::mem::replace(&mut in_flight.has_started, true) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// Of the action that this thread executes.
+    /// Stopwatch of the action that this thread executes.
     static CURRENT: RefCell<Option<Arc<Stopwatch>>> = const { RefCell::new(None) };
 }
 

@@ -126,13 +126,13 @@ fn shapes(subject: &Subject) -> Result<(), Broken> {
     Ok(())
 }
 
-/// So long may one fit take at the declared limits. A rule may be slow there, as long as it
+/// Time that one fit may take at the declared limits. A rule may be slow there, as long as it
 /// listens.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So many modalities and classes are tried at most, whatever is declared.
+/// Most modalities and classes that are tried, whatever is declared.
 const MOST: usize = 4096;
 
-/// So many numbers of evidence are made at most where modalities and classes are many at once.
+/// Most numbers of evidence that are made where modalities and classes are many at once.
 const MOST_EVIDENCE: usize = 1 << 20;
 
 fn limits(subject: &Subject) -> Result<(), Broken> {

@@ -91,7 +91,7 @@ fn names(subject: &Subject) -> Result<(), Broken> {
     })
 }
 
-/// Puts what nobody may look at where a modality is unavailable.
+/// Writes values that no rule may read where a modality is unavailable.
 pub(super) fn spoil_unavailable(rows: &mut Rows) {
     let classes = rows.classes.len();
     for cell in (0..rows.available.len()).filter(|&cell| rows.available[cell] == 0) {
@@ -191,7 +191,7 @@ fn no_rows(subject: &Subject) -> Result<(), Broken> {
 /// Numbers of permutations of one call: one, a few, and more than any block.
 const PERMUTATIONS: [usize; 3] = [1, 5, 130];
 
-/// So many modalities may be permuted in every combination.
+/// Most modalities that are permuted in every combination.
 const FEW_MODALITIES: usize = 3;
 
 /// Every form of the index and of the mask. A script answers this itself, fast or not.

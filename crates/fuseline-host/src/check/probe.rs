@@ -27,7 +27,7 @@ pub(crate) use process::in_worker;
 
 /// Answer of a probe.
 pub(crate) enum Answer {
-    /// Nothing speaks against the promise.
+    /// The promise is kept, as far as checked.
     Pass,
     /// It is broken.
     Fail(String),
@@ -43,7 +43,7 @@ pub(crate) const FIT_THREADS: &str = "fit_threads ";
 const FAILED: u8 = 1;
 const SKIPPED: u8 = 77;
 
-/// Why a probe did not pass.
+/// Reason why a probe did not pass.
 enum Finding {
     Broken(String),
     Nothing(String),

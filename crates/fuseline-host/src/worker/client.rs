@@ -27,7 +27,7 @@ const BYTES_OF_A_WORKER: u64 = 64 << 20;
 pub(crate) struct WorkerBackend {
     launcher: Arc<Launcher>,
     greeting: Greeting,
-    /// Of workers that are asked again what others have answered.
+    /// Pool of workers that repeat the requests of others, to compare the answers.
     witnesses: Arc<Pool>,
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::message::RuleMessage;
 
-/// Of this protocol; not of any package.
+/// Version of this protocol; not of any package.
 pub const PROTOCOL: u32 = 1;
 
 /// A longer frame is not one.
@@ -39,7 +39,7 @@ pub enum Request {
         classes: Vec<String>,
         params: Map<String, Value>,
     },
-    /// Open the model that lies at the input's beginning, and remember it by this number.
+    /// Open the model at the input's beginning, and remember it by this number.
     Open { model: u64, model_bytes: u64 },
     /// Forget a model.
     Close { model: u64 },

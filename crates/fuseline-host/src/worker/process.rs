@@ -41,7 +41,7 @@ const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Why a worker process failed.
+/// Failure of a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct WorkerFailure {
     /// A fragment, as "its process was killed by SIGSEGV (invalid memory access)".

@@ -94,9 +94,9 @@ fn flush_standard_output() {
     sandbox::flush_c_streams();
 }
 
-/// Why a request has no good answer.
+/// Reason why a request fails.
 enum Trouble {
-    /// The rule said no.
+    /// The rule returned an error.
     Rule(RuleError),
     /// The protocol was broken; the worker ends.
     Worker(io::Error),

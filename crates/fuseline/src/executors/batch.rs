@@ -28,7 +28,7 @@ const GATHER_AT_MOST: Duration = Duration::from_secs(1);
 /// Actions of a stage are spread over as many tasks, as long as each has so many seconds of work.
 const SPREAD_TASKS: u32 = 32;
 const SPREAD_SECONDS: f64 = 1.0;
-/// The shortest time between two looks at what tasks left, and a task's share of it.
+/// The shortest interval between two reads of the tasks' outcomes, and a task's share of it.
 const SCAN: Duration = Duration::from_millis(50);
 const SCAN_PER_TASK: Duration = Duration::from_millis(1);
 /// The shortest time between two questions to the engine.
@@ -37,7 +37,7 @@ const FIRST_POLL: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(2);
 /// The longest time until a submission that was refused for now is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// As many earlier runs are asked for tasks that go on.
+/// Number of earlier runs that are searched for tasks still in progress.
 const EARLIER_RUNS: usize = 20;
 
 /// Hands batches to an engine.
@@ -52,7 +52,7 @@ pub(crate) struct BatchExecutor {
     pub(super) program: PathBuf,
     pub(super) settings_file: Option<PathBuf>,
     pub(super) settings: ExecutorSettings,
-    /// Raised when what is in flight is to be cancelled.
+    /// Raised to cancel the tasks in flight.
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -231,7 +231,7 @@ impl<'e> Batches<'e> {
         self.waiting.push(action);
     }
 
-    /// Tells the run something about the engine, by the way of any action in flight.
+    /// Sends the run a message about the engine, through any action in flight.
     fn note(&self, message: String) {
         let in_flight = self.arrays.iter().flat_map(|array| &array.tasks);
         let in_flight = in_flight.flat_map(|task| task.actions.iter().flatten());
@@ -376,7 +376,7 @@ impl<'e> Batches<'e> {
         script
     }
 
-    /// Reads what tasks have left, and judges those that have ended.
+    /// Reads the outcomes of tasks, and completes those that have ended.
     fn scan(&mut self) {
         let mut open = 0;
         let mut lost = Vec::new();
@@ -457,7 +457,7 @@ impl<'e> Batches<'e> {
         }
     }
 
-    /// Cancels what has not begun.
+    /// Cancels the actions and tasks that have not begun.
     fn cancel_waiting(&mut self) {
         self.has_stopped = true;
         std::mem::take(&mut self.waiting).into_iter().for_each(WaitingAction::cancelled);
@@ -562,7 +562,7 @@ impl<'e> Batches<'e> {
     }
 }
 
-/// Reads what a task has left since the last time.
+/// Reads the outcomes that a task has written since the last read.
 fn scan_task(
     executor: &BatchExecutor,
     array: &mut Array,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use fuseline_cache::Cache;
 use fuseline_engine::Manifest;
 
-/// An action of a stage of which nothing is known yet counts as so long.
+/// Seconds assumed for an action of a stage without past durations.
 const UNKNOWN_SECONDS: f64 = 5.0;
-/// As many past runs are looked at.
+/// Number of past runs that are read.
 const RUNS: usize = 5;
 
 /// The sum and the number of the times of some actions.
@@ -43,7 +43,7 @@ impl Durations {
         Self { past, now: BTreeMap::new() }
     }
 
-    /// Takes note of an action that was executed.
+    /// Records an action that was executed.
     pub fn note(&mut self, stage: &str, seconds: f64) {
         add(&mut self.now, stage, seconds);
     }

@@ -123,7 +123,7 @@ pub(super) enum TaskEnd {
     Cancelled,
 }
 
-/// An engine that did not do what it was asked.
+/// Error of an engine.
 #[derive(Debug, Clone)]
 pub(super) struct EngineError {
     /// A lower-case fragment.
@@ -161,7 +161,7 @@ const COMMAND_TIME: Duration = Duration::from_secs(120);
 /// Interval at which a command is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Runs a command of an engine to its end and gives what it printed.
+/// Runs a command of an engine to its end and returns its output.
 pub(super) fn output(command: &mut Command) -> Result<String, EngineError> {
     let name = command.get_program().to_string_lossy().into_owned();
     let cannot_start =

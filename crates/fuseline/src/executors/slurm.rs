@@ -6,7 +6,7 @@ use std::process::Command;
 use super::engine::{ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output};
 use crate::settings::SlurmSettings;
 
-/// As many arrays are asked for in one call.
+/// Number of arrays that are queried in one call.
 const ARRAYS_A_CALL: usize = 100;
 
 pub(super) struct Slurm {

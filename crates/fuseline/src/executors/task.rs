@@ -52,9 +52,9 @@ pub(super) struct Task {
     /// The machine that it began on.
     pub machine: Option<String>,
     pub has_started: bool,
-    /// Since when it is known to have ended, and how.
+    /// Time at which its end was noticed, and the kind of end.
     pub ended: Option<(Instant, TaskEnd)>,
-    /// Actions that are said to be done and whose records do not show yet.
+    /// Actions that were reported as done and whose records do not show yet.
     pub unconfirmed: Vec<(ActionEnd, Instant)>,
 }
 
@@ -81,7 +81,7 @@ impl Task {
         self.actions.iter().any(Option::is_some)
     }
 
-    /// Says of all its actions that they have begun, once.
+    /// Reports once that all its actions have begun.
     pub fn start(&mut self) {
         if !std::mem::replace(&mut self.has_started, true) {
             self.actions.iter_mut().flatten().for_each(|action| action.reply.started());
@@ -96,7 +96,7 @@ impl Task {
         self.actions.iter_mut().find(is_it)?.take()
     }
 
-    /// Takes note of how an action ended. Its stage and time, when it was executed.
+    /// Records the end of an action. Its stage and time, when it was executed.
     ///
     /// `place`: where it was executed, with its log, for people.
     pub fn action_ended(
@@ -171,7 +171,7 @@ impl Task {
         self.actions.iter_mut().filter_map(Option::take).collect()
     }
 
-    /// Answers that an action failed, with where that was.
+    /// Reports that an action failed, with the place of its execution.
     pub fn fail(&mut self, key: &ActionKey, error: StageError, place: &str) {
         if let Some(action) = self.take(key) {
             // The message of a program may have lines of its own.

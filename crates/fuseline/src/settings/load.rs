@@ -38,7 +38,7 @@ pub struct LoadedSettings {
 /// Origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nothing sets it.
+    /// No source sets it.
     Default,
     /// A file of settings.
     File {

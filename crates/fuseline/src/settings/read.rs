@@ -94,7 +94,7 @@ fn absolute_remote(values: &mut Map<String, Value>, folder: &Path) {
     }
 }
 
-/// The places of keys and values, by their dotted names, and what has no value in JSON.
+/// The places of keys and values, by their dotted names, and settings that have no value in JSON.
 #[derive(Default)]
 struct Places {
     spans: BTreeMap<String, (Range<usize>, Range<usize>)>,
