@@ -20,10 +20,10 @@ use crate::regular::open_regular;
 use crate::remote::Remote;
 use crate::store::{LocalStore, Stat, Store};
 
-/// How old the time of a record may be before a reader renews it. See [`crate::gc`].
+/// Age of a record's time at which a reader renews it. See [`crate::gc`].
 pub(crate) const TOUCH_AFTER: Duration = Duration::from_secs(3600);
 
-/// How long what was written may stay in memory alone while more is written.
+/// Maximum time that written files may stay in memory alone while more is written.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
 /// A content-addressed store of artifacts and the records of the actions that made them.
@@ -35,9 +35,9 @@ pub struct Cache {
     pub(crate) store: Arc<dyn Store>,
     /// Held until the cache is dropped: they say that the runs of this process are alive.
     pub(crate) live: Mutex<Vec<Lease>>,
-    /// Asked for what is not here.
+    /// Remote that is asked for objects and records that are not here.
     pub(crate) remote: Option<Arc<dyn Remote>>,
-    /// Whether something is written and perhaps not on the disk.
+    /// True if something is written and perhaps not on the disk.
     dirty: AtomicBool,
     /// When everything was brought to the disk last.
     flushed: Mutex<Instant>,
@@ -75,8 +75,9 @@ impl Cache {
     pub fn put_object(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
         let digest = Digest::of(bytes);
         let path = self.layout.object(&digest);
-        // Touched before it is read: a collection that is about to remove it sees that it is wanted. What has lost its
-        // name meanwhile, is of another length or damaged is written again.
+        // Touched before it is read: a collection that is about to remove it sees that it is
+        // wanted. What has lost its name meanwhile, is of another length or damaged is written
+        // again.
         let there = self.store.stat(&path).is_ok_and(|stat| stat.size == bytes.len() as u64)
             && self.store.touch(&path).is_ok()
             && self.store.open(&path).and_then(|file| holds(file, bytes)).unwrap_or(false);
@@ -89,8 +90,8 @@ impl Cache {
 
     /// Stores what is written, like [`Cache::put_object`]: its digest and size.
     ///
-    /// A large object is hashed and goes to its file while it is written, so that nobody holds all of it. When `write`
-    /// fails, nothing is stored.
+    /// A large object is hashed and goes to its file while it is written, so that memory never
+    /// holds all of it. When `write` fails, nothing is stored.
     pub fn put_object_of<E>(
         &self,
         write: impl FnOnce(&mut ObjectWriter<'_>) -> Result<(), E>,
@@ -108,7 +109,8 @@ impl Cache {
 
     /// The bytes of an object: whole and checked against their digest, or none.
     ///
-    /// A damaged object is an error that names it, and is set aside so that the next run makes it again.
+    /// A damaged object is an error that names it, and is set aside so that the next run makes it
+    /// again.
     pub fn get_object(&self, digest: &Digest) -> Result<Option<Bytes>, CacheError> {
         let all = |object: &mut ObjectReader| {
             object.next(usize::try_from(object.size()).unwrap_or(usize::MAX))
@@ -117,10 +119,12 @@ impl Cache {
         self.read_object(digest, all)?.transpose().map_err(CacheError::read(&path))
     }
 
-    /// Reads an object once, in order: what `read` makes of it, when all bytes are those of the digest, or none.
+    /// Reads an object once, in order: what `read` makes of it, when all bytes are those of the
+    /// digest, or none.
     ///
-    /// Every byte is hashed as it passes, and those that `read` leaves when it is done, so what it gives back comes from
-    /// the very bytes that were checked. Damage is what [`Cache::get_object`] says it is, whatever `read` makes of it.
+    /// Every byte is hashed as it passes, and those that `read` leaves when it is done, so what it
+    /// gives back comes from the very bytes that were checked. Damage is what [`Cache::get_object`]
+    /// says it is, whatever `read` makes of it.
     pub fn read_object<T>(
         &self,
         digest: &Digest,
@@ -143,7 +147,8 @@ impl Cache {
     fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, PathBuf)>, CacheError> {
         let path = self.layout.object(digest);
         let doomed = with_end(&path, DOOMED);
-        // A collection may have it between two names: under the one, then the other, then perhaps the first again.
+        // A collection may have it between two names: under the one, then the other, then perhaps
+        // the first again.
         for path in [&path, &doomed, &path] {
             match ObjectReader::open(&*self.store, path) {
                 Ok(object) => return Ok(Some((object, path.clone()))),
@@ -154,8 +159,8 @@ impl Cache {
         Ok(None)
     }
 
-    /// Opens an object as a file, to read parts of it; none when it is not there. Leaves no trace: its bytes are not
-    /// checked, and a damaged one stays where it is.
+    /// Opens an object as a file, to read parts of it; none when it is not there. Leaves no trace:
+    /// its bytes are not checked, and a damaged one stays where it is.
     pub fn open_object_file(&self, digest: &Digest) -> Result<Option<File>, CacheError> {
         let path = self.layout.object(digest);
         match open_regular(&path) {
@@ -165,20 +170,21 @@ impl Cache {
         }
     }
 
-    /// Whether an object of this length can be had: it is here, or the remote is known to hold it. Its bytes are not
-    /// looked at.
+    /// True if an object of this length can be had: it is here, or the remote is known to hold it.
+    /// Its bytes are not looked at.
     pub fn has_object(&self, digest: &Digest, size: u64) -> bool {
         let is_remote = || self.remote.as_ref().is_some_and(|of| of.has_object(digest, size));
         self.has_local_object(digest, size) || is_remote()
     }
 
-    /// Whether an object of this length is here. Its bytes are not looked at.
+    /// True if an object of this length is here. Its bytes are not looked at.
     pub fn has_local_object(&self, digest: &Digest, size: u64) -> bool {
         let stat = self.store.stat(&self.layout.object(digest));
         stat.is_ok_and(|stat| stat.size == size)
     }
 
-    /// The record of an action, here or of the remote, or none. A damaged record is set aside and counts as none.
+    /// The record of an action, here or of the remote, or none. A damaged record is set aside and
+    /// counts as none.
     pub fn get_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         Ok(self.get_local_action(key)?.or_else(|| self.find_remote_action(key)))
     }
@@ -192,7 +198,7 @@ impl Cache {
         };
         match ActionRecord::decode(key, &bytes) {
             Ok(record) if self.renew(&path, &stat) => Ok(Some(record)),
-            // A collection took it away while it was read.
+            // A collection removed it while it was read.
             Ok(_) => Ok(None),
             Err(problem) => {
                 let aside = self.set_aside(&path);
@@ -203,7 +209,8 @@ impl Cache {
         }
     }
 
-    /// The same without a trace: the record is not renewed, and a damaged one stays where it is.
+    /// The same without side effects: the record is not renewed, and a damaged one stays where it
+    /// is.
     pub fn peek_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         Ok(self.peek_local_action(key)?.or_else(|| self.find_remote_action(key)))
     }
@@ -214,8 +221,8 @@ impl Cache {
         Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
     }
 
-    /// The record of an action even when its objects were collected: it says what the action was, and not that its
-    /// outputs are there.
+    /// The record of an action even when its objects were collected: it says what the action was,
+    /// and not that its outputs are there.
     pub fn recall_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
         if let Some(record) = self.peek_local_action(key)? {
             return Ok(Some(record));
@@ -234,7 +241,8 @@ impl Cache {
 
     /// Brings everything that this process has put to the disk.
     ///
-    /// It happens by itself about once a second while records are written, and when the cache is dropped.
+    /// It happens by itself about once a second while records are written, and when the cache is
+    /// dropped.
     pub fn flush(&self) -> Result<(), CacheError> {
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush_now(&mut flushed)
@@ -282,7 +290,7 @@ impl Cache {
         self.temporary(&path, begin).map_err(CacheError::write(&path))
     }
 
-    /// Gives such a file the name of its object.
+    /// Renames such a file to the path of its object.
     pub(crate) fn name_object(&self, file: &Path, digest: &Digest) -> Result<(), CacheError> {
         let path = self.layout.object(digest);
         let named = match self.store.rename(file, &path) {
@@ -342,7 +350,7 @@ impl Cache {
     }
 }
 
-/// Whether a file holds exactly these bytes.
+/// True if a file holds exactly these bytes.
 fn holds(mut file: impl Read, bytes: &[u8]) -> io::Result<bool> {
     let mut buffer = vec![0; bytes.len().clamp(1, 1 << 16)];
     let mut rest = bytes;

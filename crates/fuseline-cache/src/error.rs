@@ -1,4 +1,4 @@
-//! What can go wrong with a cache.
+//! Errors of a cache.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use thiserror::Error;
 
-/// What can go wrong with a cache. None of these loses what was in it.
+/// Errors of a cache. None of these loses what was in it.
 #[derive(Debug, Error)]
 pub enum CacheError {
     /// A file could not be read.
@@ -14,7 +14,7 @@ pub enum CacheError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// A file could not be written.
@@ -22,15 +22,15 @@ pub enum CacheError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// Nothing may be written here.
+    /// The place is read-only.
     #[error("the cache cannot be written: {} is read-only for this user", path.display())]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// There is no room left.
@@ -38,7 +38,7 @@ pub enum CacheError {
     Full {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// The folder is a cache that a newer fuseline has made.
@@ -46,7 +46,7 @@ pub enum CacheError {
     Newer {
         /// The folder.
         path: PathBuf,
-        /// The format it says.
+        /// The format that it declares.
         found: u64,
         /// The newest format that is understood.
         known: u64,
@@ -57,12 +57,13 @@ pub enum CacheError {
         /// The file.
         path: PathBuf,
     },
-    /// An object whose bytes are not those of its name. It was set aside, so that the next run makes it again.
+    /// An object whose bytes are not those of its name. It was set aside, so that the next run
+    /// makes it again.
     #[error("object {digest} is damaged and was set aside as {}; the next run makes it again", path.display())]
     Damaged {
         /// Its name.
         digest: Digest,
-        /// Where it is now.
+        /// Path that it was moved to.
         path: PathBuf,
     },
     /// The remembered keys of a workflow cannot be read.
@@ -82,13 +83,13 @@ pub enum CacheError {
     NoLocks {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
 impl CacheError {
-    /// The message with its cause behind a colon, for where one line is all there is.
+    /// The message with its cause behind a colon, for output of a single line.
     pub fn with_cause(&self) -> String {
         match std::error::Error::source(self) {
             Some(cause) => format!("{self}: {cause}"),

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::store::{Entry, LocalStore, ReadSeek, Stat, Store};
 
-/// What goes wrong.
+/// Kind of fault.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The nth call that writes fails so, and so does every one after it when `for_good`.
     Write { nth: usize, kind: ErrorKind, for_good: bool },
     /// The nth file that is created is cut short, and the store says that there is no space left.
     TornWrite { nth: usize },
-    /// The nth file that is created is cut short, and the store says that all is well, as after a power cut.
+    /// The nth file that is created is cut short, and the store says that all is well, as after a
+    /// power cut.
     SilentlyTorn { nth: usize },
     /// The nth file that is created has one bit flipped, and the store says that all is well.
     FlippedBit { nth: usize },
@@ -75,7 +76,7 @@ impl Store for FaultyStore {
             self.write()?;
             return Err(ErrorKind::NotFound.into());
         }
-        // What is left of a torn file stays: a process that is killed cannot clean up either.
+        // The remains of a torn file stay: a process that is killed cannot clean up either.
         let mut file = self.begin(path)?;
         file.write_all(&parts.concat())?;
         file.flush()

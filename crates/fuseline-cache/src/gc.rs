@@ -1,11 +1,13 @@
 //! Garbage collection, safe beside running runs.
 //!
-//! A record is kept when a kept run or a pin names it, or when it was written or used lately; an object is kept when a
-//! kept record names it, a pin does, or it was written or used lately. *Lately* reaches back beyond the start of
-//! everything that holds a lease, so that what a living run has seen is still there when it comes to need it.
+//! A record is kept when a kept run or a pin names it, or when it was written or used lately; an
+//! object is kept when a kept record names it, a pin does, or it was written or used lately.
+//! *Lately* reaches back beyond the start of everything that holds a lease, so that what a living
+//! run has seen is still there when it comes to need it.
 //!
-//! What is to go is first given another name, then everything that could have changed meanwhile is looked at again, and
-//! only then it is removed. The argument is written out in `docs/design/cache.md`.
+//! A file to remove is first given another name, then everything that could have changed meanwhile
+//! is looked at again, and only then it is removed. The argument is written out in
+//! `docs/design/cache.md`.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -23,12 +25,12 @@ use crate::record::ActionRecord;
 use crate::runs::RUN_LEASE;
 use crate::store::{Entry, Stat};
 
-/// What a garbage collection keeps.
+/// Contents that a garbage collection retains.
 #[derive(Debug, Clone)]
 pub struct GcOptions {
-    /// How many of the latest runs are kept, with all that they reach.
+    /// Number of the latest runs that are kept, with all that they reach.
     pub keep_runs: usize,
-    /// How long everything is kept that was written or used.
+    /// Time for which everything is kept after it was written or used.
     pub grace: Duration,
     /// Digests of objects and action keys that are kept, with all that they reach.
     pub pins: Vec<Digest>,
@@ -48,7 +50,7 @@ impl Default for GcOptions {
     }
 }
 
-/// What a garbage collection removed, or would remove.
+/// Result of a garbage collection: what it removed, or would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcReport {
     /// Objects removed.
@@ -77,14 +79,16 @@ struct Candidate {
 }
 
 impl Cache {
-    /// Removes what no kept run, no pin and nothing of late reaches. Safe beside running runs and other collections.
+    /// Removes what no kept run, no pin and no recent use reaches. Safe beside running runs and
+    /// other collections.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport, CacheError> {
         // Two collections would only be in each other's way.
         let only = match options.dry_run {
             true => None,
             false => Some(self.lease_collection()?),
         };
-        // The time of a file that was just written: the clock of the filesystem is not that of this machine.
+        // The time of a file that was just written: the clock of the filesystem is not that of this
+        // machine.
         let written = only.as_ref().and_then(|lease| {
             self.store.touch(lease.path(&self.layout.leases)).ok()?;
             self.store.stat(lease.path(&self.layout.leases)).ok()
@@ -120,7 +124,8 @@ impl Cache {
         }
         let (mut removed, used) = self.doom(doomed, options, &cutoff)?;
         used.iter().for_each(|file| self.reach(file, &mut reached));
-        // A run that began since may have seen a record before it lost its name. What it has seen gets the name back.
+        // A run that began since may have seen a record before it lost its name. What it has seen
+        // gets the name back.
         let cutoff = match options.dry_run {
             true => cutoff,
             false => cutoff.spare(&self.alive()?),
@@ -131,7 +136,7 @@ impl Cache {
         removed.retain(|file| {
             !self.reprieve(file, &cutoff, named.contains(&file.digest), options, &mut reached)
         });
-        // Nobody relies on these records any more: they fade to what explains.
+        // Nothing relies on these records any more: they are demoted to explanations.
         let (remembered, removed): (Vec<_>, Vec<_>) =
             removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
         for file in &removed {
@@ -191,7 +196,8 @@ impl Cache {
         Ok(held.map(|entry| entry.stat.modified).collect())
     }
 
-    /// Removes the lease files that killed processes have left. They do no harm, but there may be many.
+    /// Removes the lease files that killed processes have left. They do no harm, but there may be
+    /// many.
     fn remove_dead_leases(&self) -> Result<(), CacheError> {
         for entry in self.list(&self.layout.leases)?.iter().filter(|entry| entry.name != "gc") {
             // Who takes a lease and gives it back removes the file. What this user may not remove
@@ -223,7 +229,7 @@ impl Cache {
                 }
             }
         }
-        // What is kept of a remote, and was not read of late, can be fetched again.
+        // Copies of a remote's contents that were not read of late can be fetched again.
         for remote in self.list(remotes)?.into_iter().filter(|entry| entry.stat.folder) {
             let folder = remotes.join(remote.name);
             for entry in self.list(&folder)?.iter().filter(|entry| cutoff.passes(&entry.stat)) {
@@ -233,7 +239,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes runs that are neither among the latest, nor young, nor alive; the others' digests are roots.
+    /// Removes runs that are neither among the latest, nor young, nor alive; the others' digests
+    /// are roots.
     fn collect_runs(
         &self,
         options: &GcOptions,
@@ -276,8 +283,8 @@ impl Cache {
         Ok(())
     }
 
-    /// What indexes name, of actions and of objects. One that was not used lately goes: first its name, and when a run
-    /// has renewed it until then, it gets its name back.
+    /// Collects indexes, with the actions and objects that they name. One that was not used lately
+    /// goes: first its name, and when a run has renewed it until then, it gets its name back.
     fn collect_indexes(
         &self,
         options: &GcOptions,
@@ -292,7 +299,8 @@ impl Cache {
             }
             if old(&path) {
                 let aside = with_end(&path, DOOMED);
-                // It may be renewed or replaced between any two of these steps; who finds no index does without.
+                // It may be renewed or replaced between any two of these steps; who finds no index
+                // does without.
                 let doomed = self.store.rename(&path, &aside).is_ok();
                 if !doomed || old(&aside) {
                     self.remove_if_there(&aside)?;
@@ -326,7 +334,8 @@ impl Cache {
                 if let Ok(digest) = format!("{}{}", shard.name, entry.name).parse() {
                     files.push(Candidate { digest, path, stat: entry.stat });
                 } else if let Some(name) = entry.name.strip_suffix(DOOMED) {
-                    // A killed collection has left it. It gets its name back, and stands the same trial as the others.
+                    // A killed collection has left it. It gets its name back, and stands the same
+                    // trial as the others.
                     let original = folder.join(name);
                     if options.dry_run || self.store.stat(&original).is_ok() {
                         self.remove_debris(&path, &entry, options, report)?;
@@ -365,7 +374,8 @@ impl Cache {
         if options.dry_run { Ok(()) } else { self.remove_if_there(path) }
     }
 
-    /// Adds the objects of a record that stays. An unreadable one reaches nothing; `verify` finds it.
+    /// Adds the objects of a record that stays. An unreadable one reaches nothing; `verify` finds
+    /// it.
     fn reach(&self, file: &Candidate, reached: &mut BTreeSet<Digest>) {
         let Ok((bytes, _)) = self.store.read(&file.path) else { return };
         let key = ActionKey::from(file.digest);
@@ -373,8 +383,8 @@ impl Cache {
         reached.extend(record.outputs.iter().map(|output| output.digest));
     }
 
-    /// Gives files the name of what is to go. One that was used since it was listed gets its own name back at once;
-    /// these come second.
+    /// Tombstones files by renaming them. One that was used since it was listed gets its own
+    /// name back at once; these come second.
     fn doom(
         &self,
         files: Vec<Candidate>,
@@ -403,7 +413,7 @@ impl Cache {
         Ok((doomed, used))
     }
 
-    /// Whether a record that has lost its name gets it back, because a run may have seen it.
+    /// Restores the name of a tombstoned record that a run may have seen; true if it did.
     fn reprieve(
         &self,
         file: &Candidate,
@@ -424,15 +434,15 @@ impl Cache {
         true
     }
 
-    /// Gives a doomed record the name under which it only explains.
+    /// Demotes a tombstoned record to a name under which it serves explanations alone.
     fn fade(&self, file: &Candidate) {
-        // Where it fails, an explanation is lost.
+        // If it fails, an explanation is lost.
         let _ = self.store.rename(&with_end(&file.path, DOOMED), &with_end(&file.path, FADED));
     }
 
     fn restore(&self, file: &Candidate) {
         let aside = with_end(&file.path, DOOMED);
-        // Where it fails, the next collection tries again.
+        // If it fails, the next collection tries again.
         let _ = match self.store.stat(&file.path) {
             Ok(_) => self.store.remove(&aside),
             Err(_) => self.store.rename(&aside, &file.path),
@@ -468,7 +478,7 @@ enum CollectionLease {
 }
 
 impl CollectionLease {
-    /// What is locked, given the folder of leases.
+    /// Path that is locked, given the folder of leases.
     fn path<'p>(&'p self, folder: &'p Path) -> &'p Path {
         match self {
             Self::File(lease) => lease.path(),
@@ -477,26 +487,27 @@ impl CollectionLease {
     }
 }
 
-/// What is kept for its own sake.
+/// Roots of the collection: digests that are kept for their own sake.
 #[derive(Default)]
 struct Roots {
     /// Digests that the kept runs name: of actions, with their objects.
     reached: BTreeSet<Digest>,
     /// Keys of which the record alone is kept.
     remembered: BTreeSet<Digest>,
-    /// What the caller names: actions or objects.
+    /// Actions or objects that the caller names.
     pins: BTreeSet<Digest>,
 }
 
-/// Which files are too young to go.
+/// Age limit of a collection: younger files stay.
 struct Cutoff {
-    /// What was written or used from here on stays; everything, when there is no such time.
+    /// Time from which on all that was written or used stays; everything, when there is no such
+    /// time.
     before: Option<SystemTime>,
     now: SystemTime,
 }
 
 impl Cutoff {
-    /// Keeps all that something alive may have seen. Its reading renews times only so often.
+    /// Retains all that a living run may have seen: its reads renew times at intervals only.
     fn spare(self, alive: &[SystemTime]) -> Self {
         let before = alive.iter().fold(self.before, |before, began| {
             // Something that began in the future: the clock was set back, and no age can be told.
@@ -508,7 +519,7 @@ impl Cutoff {
         Self { before, ..self }
     }
 
-    /// Whether a file is old enough to go.
+    /// True if a file is old enough to go.
     fn passes(&self, stat: &Stat) -> bool {
         self.before.is_some_and(|before| stat.modified < before)
     }

@@ -1,8 +1,9 @@
-//! What the last run of a workflow file used, in one file: a run in which nothing changed reads it instead of a record an
-//! action.
+//! Index of the actions that the last run of a workflow file used, in one file: a run in which
+//! nothing changed reads it instead of a record an action.
 //!
-//! An index only repeats what records say, and is believed less: an entry counts only while every object that it names
-//! is there with its length. `docs/design/cache.md` says how it stands with garbage collection.
+//! An index only repeats what records say, and is trusted less: an entry counts only while every
+//! object that it names is there with its length. `docs/design/cache.md` describes its part in
+//! garbage collection.
 
 use std::io::ErrorKind;
 use std::num::NonZero;
@@ -22,7 +23,7 @@ const MAGIC: &[u8] = b"fuseline index 2\n";
 const CHECKSUM: usize = 32;
 /// The end of its file's name.
 pub(crate) const INDEX: &str = ".index";
-/// As many objects are worth a thread.
+/// Number of objects that are worth a thread.
 const A_THREADS_WORTH: usize = 512;
 
 /// The outputs of actions by their keys.
@@ -34,7 +35,7 @@ pub struct Index {
     note: Bytes,
 }
 
-/// An output of an action: what it is, and how long.
+/// An output of an action: its digest and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// The object.
@@ -43,7 +44,7 @@ pub struct Made {
     pub size: u64,
 }
 
-/// An action, and where its outputs are.
+/// An action, and the positions of its outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     key: ActionKey,
@@ -57,7 +58,7 @@ impl Index {
         self.find(key).map(|at| self.outputs(at))
     }
 
-    /// Where an action stands, if it is known.
+    /// Position of an action, if it is known.
     pub fn find(&self, key: &ActionKey) -> Option<usize> {
         let head = key.head();
         let first = self.entries.partition_point(|entry| entry.key.head() < head);
@@ -65,17 +66,18 @@ impl Index {
         alike.enumerate().find(|(_, entry)| entry.key == *key).map(|(at, _)| first + at)
     }
 
-    /// The outputs of the action that stands there.
+    /// The outputs of the action at a position.
     pub fn outputs(&self, at: usize) -> &[Made] {
         self.made(&self.entries[at])
     }
 
-    /// How many actions are known.
+    /// Number of known actions.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The index with other actions: of its own it has those that are kept, unless they are among the others.
+    /// The index with other actions: of its own it has those that are kept, unless they are among
+    /// the others.
     #[must_use]
     pub fn with(&self, others: &Self, kept: impl Fn(usize) -> bool) -> Self {
         let mut index = Self {
@@ -100,12 +102,13 @@ impl Index {
         &self.outputs[entry.first as usize..][..entry.outputs as usize]
     }
 
-    /// Whether nothing is known.
+    /// True if no action is known.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What was noted with the actions; empty when nothing was, and when an object of any of them is not there any more.
+    /// Note stored with the actions; empty when there is none, and when an object of any of them is
+    /// not there any more.
     pub fn note(&self) -> &[u8] {
         &self.note
     }
@@ -122,7 +125,7 @@ impl Index {
         self.entries.push(Entry { key, first: first as u32, outputs });
     }
 
-    /// All that stands before the note.
+    /// Everything before the note.
     fn encode(&self) -> Vec<u8> {
         let actions = self.entries.len() * 36 + self.outputs.len() * 40;
         let mut bytes = Vec::with_capacity(64 + actions);
@@ -183,8 +186,9 @@ impl FromIterator<(ActionKey, Vec<Made>)> for Index {
 }
 
 impl Cache {
-    /// The index of a workflow file, without the actions of which an object is missing or of another length. Empty when
-    /// there is none, or none that can be believed: it saves reading records, and that is all.
+    /// The index of a workflow file, without the actions of which an object is missing or of
+    /// another length. Empty when there is none, or none that is sound: it saves reading
+    /// records, and that is all.
     pub fn index(&self, workflow: &Path) -> Index {
         self.with_existing_objects(self.index_as_written(workflow))
     }
@@ -194,11 +198,12 @@ impl Cache {
         self.with_existing_objects(self.decode_index(&self.index_path(workflow)))
     }
 
-    /// The same before any object is asked for. Nothing of it may be relied on but by [`Cache::with_existing_objects`].
+    /// The same before any object is asked for. Nothing of it may be relied on but by
+    /// [`Cache::with_existing_objects`].
     pub fn index_as_written(&self, workflow: &Path) -> Index {
         let path = self.index_path(workflow);
-        // Renewed before it is read: a collection that is about to remove it, and with it what it names, sees that it
-        // is used. A cache that cannot be written cannot be collected either.
+        // Renewed before it is read: a collection that is about to remove it, and with it what it
+        // names, sees that it is used. A cache that cannot be written cannot be collected either.
         if self.store.touch(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Index::default();
         }
@@ -232,8 +237,8 @@ impl Cache {
     ///
     /// With it goes a note, in parts, for whoever reads the index while all objects are there.
     ///
-    /// Records of actions that the index before named, and this one does not, are renewed: they were used as lately as
-    /// that index was.
+    /// Records of actions that the index before named, and this one does not, are renewed: they
+    /// were used as lately as that index was.
     pub fn write_index(
         &self,
         workflow: &Path,
@@ -263,7 +268,7 @@ impl Cache {
         self.workflow_files(INDEX)
     }
 
-    /// The files of indexes that cannot be believed.
+    /// The files of damaged indexes.
     pub fn damaged_indexes(&self) -> Result<Vec<PathBuf>, CacheError> {
         let mut damaged = Vec::new();
         for path in self.index_paths()? {
@@ -308,7 +313,7 @@ impl Cache {
         self.layout.workflows.join(format!("{name}{INDEX}"))
     }
 
-    /// Which objects are there with their lengths, asked on a few threads.
+    /// Flag per object: true if it is there with its length. Checked on a few threads.
     fn are_there(&self, objects: &[Made]) -> Vec<bool> {
         let mut there = vec![false; objects.len()];
         let most = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use fuseline_artifact::{BadDigest, Digest};
 use serde::{Deserialize, Serialize};
 
-/// The key of an action. Who computes it says what goes in; the cache only compares.
+/// The key of an action. Its caller decides its contents; the cache only compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionKey(Digest);
@@ -17,7 +17,8 @@ impl ActionKey {
         &self.0
     }
 
-    /// Its first bytes as a number, in the order of keys. Hardly any two keys have the same, and numbers compare at once.
+    /// Its first bytes as a number, in the order of keys. Hardly any two keys have the same, and
+    /// numbers compare at once.
     pub(crate) fn head(&self) -> u64 {
         self.0.as_bytes().first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
     }

@@ -1,4 +1,4 @@
-//! Where everything is, and the file that says which layout it is.
+//! Paths within the cache, and the file that says which layout it has.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -16,11 +16,12 @@ use crate::store::Store;
 pub(crate) const FORMAT: u64 = 1;
 const FORMAT_KEY: &str = "fuseline-cache";
 
-/// The end of the name of a file that is not what its name says.
+/// The end of the name of a damaged file.
 pub(crate) const DAMAGED: &str = ".damaged";
 /// The end of the name of a file that a garbage collection is about to remove.
 pub(crate) const DOOMED: &str = ".doomed";
-/// The end of the name of a record whose objects were collected: it only explains, nobody relies on it.
+/// The end of the name of a record whose objects were collected: it serves explanations alone, and
+/// nothing relies on it.
 pub(crate) const FADED: &str = ".faded";
 /// The end of the name of a file that is being written.
 pub(crate) const TEMPORARY: &str = ".tmp";
@@ -55,7 +56,7 @@ impl Layout {
         }
     }
 
-    /// Makes what is not there, and checks the format of what is.
+    /// Creates the missing parts, and checks the format of an existing cache.
     pub fn prepare(&self, store: &dyn Store) -> Result<(), CacheError> {
         let format = self.root.join("format");
         match store.read(&format) {

@@ -13,8 +13,8 @@ use crate::store::follow_mode;
 
 /// The right to execute an action. It ends when it is dropped, or when the process does.
 ///
-/// It is a lock that the kernel holds on a file in `leases/`. The file alone means nothing: one that a dead process has
-/// left is taken over at once.
+/// It is a lock that the kernel holds on a file in `leases/`. The file alone means nothing: one
+/// that a dead process has left is taken over at once.
 #[derive(Debug)]
 pub struct Lease {
     file: File,
@@ -37,7 +37,8 @@ impl Cache {
         }
     }
 
-    /// Who holds the lease of an action, for people: a process and its machine. None when nobody does.
+    /// Who holds the lease of an action, for people: a process and its machine. None when nobody
+    /// does.
     pub fn lease_holder(&self, key: &ActionKey) -> Option<String> {
         let path = self.layout.leases.join(key.to_string());
         let holder = fs::read_to_string(&path).ok()?;
@@ -46,7 +47,8 @@ impl Cache {
 }
 
 impl Lease {
-    /// Takes the lease in a file. None when another has it, or, after waiting, had it and removed the file.
+    /// Takes the lease in a file. None when another has it, or, after waiting, had it and removed
+    /// the file.
     pub(crate) fn acquire(path: &Path, wait: bool) -> Result<Option<Self>, CacheError> {
         loop {
             let options =
@@ -79,7 +81,8 @@ impl Lease {
                     return Err(CacheError::NoLocks { path: path.to_owned(), source });
                 }
             }
-            // Whoever held it may have removed the file since it was opened: then this lock guards nothing.
+            // Whoever held it may have removed the file since it was opened: then this lock guards
+            // nothing.
             if !is_at(&file, path) {
                 continue;
             }
@@ -89,7 +92,8 @@ impl Lease {
         }
     }
 
-    /// Takes the lease in a file. None when another keeps it: who only asks whether it is held has it for a moment.
+    /// Takes the lease in a file. None when another keeps it: who only asks whether it is held has
+    /// it for a moment.
     pub(crate) fn acquire_soon(path: &Path) -> Result<Option<Self>, CacheError> {
         for _ in 0..100 {
             if let Some(lease) = Self::acquire(path, false)? {
@@ -116,8 +120,8 @@ impl Lease {
     fn write_holder(&self) -> io::Result<()> {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
-        // Only where there is something: a file that was ever cut is flushed to the disk when it is closed, on ext4,
-        // which takes longer than a small action.
+        // Only where there is something: a file that was ever cut is flushed to the disk when it is
+        // closed, on ext4, which takes longer than a small action.
         if self.file.metadata()?.len() > 0 {
             self.file.set_len(0)?;
         }
@@ -138,12 +142,13 @@ pub(crate) struct FolderLease(#[expect(dead_code, reason = "held, and never read
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Before the lock is given back: who opens the file afterwards makes a new one. Left behind, it does no harm.
+        // Before the lock is given back: who opens the file afterwards makes a new one. Left
+        // behind, it does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Whether there is no space left, or no file may be added.
+/// True if there is no space left, or no file may be added.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
@@ -161,7 +166,7 @@ fn replace_dead(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether the file that is open is the one that has this name.
+/// True if the file that is open is the one that has this name.
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -169,7 +174,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether a living process holds the lease in a file.
+/// True if a living process holds the lease in a file.
 pub(crate) fn is_held(path: &Path) -> bool {
     let file = match File::open(path) {
         Ok(file) => file,

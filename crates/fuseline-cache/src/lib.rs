@@ -1,8 +1,8 @@
 //! Content-addressed storage of artifacts, and the records of the actions that made them.
 //!
 //! Knows digests, bytes, leases and garbage collection. Knows nothing of stages, axes or YAML.
-//! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lock outlives its process.
-//! The layout, the promises and the reasons are in `docs/design/cache.md`.
+//! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lock
+//! outlives its process. The layout, the guarantees and the reasons are in `docs/design/cache.md`.
 
 mod cache;
 mod error;

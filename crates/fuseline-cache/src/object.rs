@@ -1,4 +1,5 @@
-//! Large objects, of which nobody holds all bytes: written while they are made, hashed while they are read.
+//! Large objects, never held in memory as a whole: written while they are made, hashed while they
+//! are read.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,10 +11,11 @@ use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::store::{ReadSeek, Store};
 
-/// How many bytes are hashed and written at once; an object up to this size is held whole.
+/// Bytes that are hashed and written at once; an object up to this size is held whole.
 const PART: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
-/// An object while it is read, once and in order. What it gave counts only if [`Cache::read_object`] returns it.
+/// An object while it is read, once and in order. What it gave counts only if
+/// [`Cache::read_object`] returns it.
 pub struct ObjectReader {
     file: Box<dyn ReadSeek>,
     size: u64,
@@ -31,7 +33,7 @@ impl ObjectReader {
         Ok(Self { file, size, at: 0, last: Bytes::new(), hasher: blake3::Hasher::new() })
     }
 
-    /// The digest of all that was given and of what is left.
+    /// The digest of all bytes, those already read and those left.
     pub(crate) fn digest(mut self) -> io::Result<Digest> {
         self.skip(self.size - self.at)?;
         // It may have become longer since.
@@ -42,7 +44,7 @@ impl ObjectReader {
         Ok(Digest::from(*self.hasher.finalize().as_bytes()))
     }
 
-    /// How many of the next bytes are not among the last ones that are known already.
+    /// Number of the next bytes that are not among the last ones that are known already.
     fn unread(&self, length: u64) -> io::Result<u64> {
         if length > self.size - self.at {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -50,7 +52,7 @@ impl ObjectReader {
         Ok(length.min((self.size - self.last.len() as u64).saturating_sub(self.at)))
     }
 
-    /// So many of the last bytes that are known already.
+    /// The next `length` of the last bytes, which are known already.
     fn known(&mut self, length: u64) -> Bytes {
         if length == 0 {
             return Bytes::new();
@@ -123,12 +125,12 @@ fn read_exactly(file: &mut dyn ReadSeek, length: usize) -> io::Result<Vec<u8>> {
 /// An object while it is written. It has no name until all of it is there.
 pub struct ObjectWriter<'c> {
     cache: &'c Cache,
-    /// What is not hashed and written yet.
+    /// Bytes that are not hashed and written yet.
     part: Vec<u8>,
     hasher: blake3::Hasher,
     size: u64,
     file: Option<(PathBuf, Box<dyn Write + Send>)>,
-    /// Why a write failed: who writes may tell less.
+    /// Error of a failed write: the writer may report less.
     pub(crate) failed: Option<CacheError>,
 }
 

@@ -1,7 +1,7 @@
-//! What is kept of an executed action, and its bytes.
+//! Record of an executed action, and its bytes.
 //!
-//! The bytes are a magic line, then every field behind its length, then a checksum over the key and all before: a torn
-//! or flipped record is found, and so is a record under the name of another key.
+//! The bytes are a magic line, then every field behind its length, then a checksum over the key and
+//! all before: a torn or flipped record is found, and so is a record under the name of another key.
 
 use fuseline_artifact::Digest;
 use thiserror::Error;
@@ -13,14 +13,14 @@ const MAGIC: &[u8] = b"fuseline action record 1\n";
 /// Bytes of the checksum: enough against accidents, which is all it is for.
 const CHECKSUM: usize = 16;
 
-/// What is kept of an executed action.
+/// Record of an executed action.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ActionRecord {
     /// Its outputs, in the order of its ports.
     pub outputs: Vec<OutputRecord>,
     /// The fields whose digest is the key, as text: what a plan compares to say what changed.
     pub key_text: Vec<(String, String)>,
-    /// How long the execution took. Not part of the key.
+    /// Duration of the execution in seconds. Not part of the key.
     pub seconds: f64,
 }
 
@@ -35,7 +35,7 @@ pub struct OutputRecord {
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// What the bytes of a document are.
+    /// Media type of a document's bytes.
     pub media_type: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub enum BadRecord {
     /// The record is torn, changed, or that of another key.
     #[error("its checksum is wrong")]
     Checksum,
-    /// The record does not hold what it should.
+    /// The record's content is not understood.
     #[error("its content is not understood")]
     Content,
 }
@@ -112,7 +112,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-/// What is left to read.
+/// Bytes left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -143,7 +143,8 @@ impl Reader<'_> {
 
     fn record(&mut self) -> Option<ActionRecord> {
         let seconds = self.array().map(f64::from_le_bytes)?;
-        // Nothing is reserved by a number that was read: a false one runs out of bytes before it runs out of memory.
+        // Nothing is reserved by a number that was read: a false one runs out of bytes before it
+        // runs out of memory.
         let mut outputs = Vec::new();
         for _ in 0..self.number()? {
             outputs.push(OutputRecord {

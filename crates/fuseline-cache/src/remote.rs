@@ -27,7 +27,7 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// that was asked for and did not come is one that the remote does not have from now on.
     fn fetch_objects(&self, digests: &[Digest]);
 
-    /// Takes note of an action that was executed: its record and its objects are in this cache.
+    /// Records an action that was executed: its record and its objects are in this cache.
     fn note_executed(&self, key: &ActionKey);
 }
 

@@ -16,9 +16,9 @@ use crate::key::ActionKey;
 use crate::lease::{Lease, is_held};
 use crate::regular::open_regular;
 
-/// How the lease files of runs begin; those of actions are bare keys.
+/// Prefix of the lease files of runs; those of actions are bare keys.
 pub(crate) const RUN_LEASE: &str = "run-";
-/// As many keys are looked for in the text before all of it is read into a map.
+/// Number of keys that are looked for in the text before all of it is read into a map.
 pub(crate) const FEW: u32 = 8;
 
 /// The keys of a workflow's last run, by action. What is damaged is not remembered.
@@ -43,7 +43,8 @@ impl PreviousKeys {
     /// The same without reading more than there is to read: most runs ask for one of thousands.
     fn find(&self, action: &str) -> Option<ActionKey> {
         let name = serde_json::to_string(action).ok()?;
-        // A quote that begins a name follows a brace or a comma; one within a text follows a backslash.
+        // A quote that begins a name follows a brace or a comma; one within a text follows a
+        // backslash.
         let entry = |before: char| self.text.find(&format!("{before}{name}:\""));
         let at = entry(',').or_else(|| entry('{'))? + name.len() + 3;
         self.text.get(at..at + 64)?.parse().ok()
@@ -51,7 +52,8 @@ impl PreviousKeys {
 }
 
 impl Cache {
-    /// Says that a run is alive for as long as this cache is open: what it looks up from now on is not collected.
+    /// Marks a run as alive for as long as this cache is open: what it looks up from now on is
+    /// not collected.
     ///
     /// Ids are expected to sort by time. An id that is taken is an error.
     pub fn announce_run(&self, id: &str) -> Result<(), CacheError> {
@@ -66,7 +68,8 @@ impl Cache {
 
     /// Makes the folder of a new run, which is alive at the latest from now on.
     pub fn new_run(&self, id: &str) -> Result<PathBuf, CacheError> {
-        // First the lease: a collection that does not see it yet cannot remove what this run has not looked up yet.
+        // First the lease: a collection that does not see it yet cannot remove what this run has
+        // not looked up yet.
         self.announce_run(id)?;
         let folder = self.run_folder(id)?;
         if self.store.stat(&folder).is_ok() {
@@ -91,7 +94,7 @@ impl Cache {
         Ok(entries.into_iter().filter(|entry| entry.stat.folder).map(|entry| entry.name).collect())
     }
 
-    /// Whether the process of a run is alive.
+    /// True if the process of a run is alive.
     pub fn is_run_alive(&self, id: &str) -> Result<bool, CacheError> {
         check_name(id)?;
         Ok(is_held(&self.layout.leases.join(format!("{RUN_LEASE}{id}"))))
@@ -146,7 +149,7 @@ impl Cache {
         self.publish(&self.memo(name)?, &[bytes])
     }
 
-    /// What was kept so, or none.
+    /// Bytes of a memo, or none.
     pub fn read_memo(&self, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
         self.read_if_there(&self.memo(name)?)
     }

@@ -1,4 +1,4 @@
-//! How much there is.
+//! Contents of a cache in numbers.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::layout::DAMAGED;
 use crate::lease::is_held;
 use crate::runs::RUN_LEASE;
 
-/// How much there is in a cache.
+/// Number and size of a cache's contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CacheStatus {
     /// Objects.

@@ -17,41 +17,44 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)>;
     /// A file, to read bit by bit.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>>;
-    /// What is known of a file.
+    /// Metadata of a file.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Writes a file that is not there yet, one part after the other.
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
-    /// Begins a file that is not there yet. All that is written to it is in it once it has been flushed.
+    /// Begins a file that is not there yet. All that is written to it is in it once it has been
+    /// flushed.
     fn begin(&self, path: &Path) -> io::Result<Box<dyn Write + Send>>;
-    /// Gives a file another name, replacing the one that had it. Others see the old or the new, nothing between.
+    /// Gives a file another name, replacing the one that had it. Others see the old or the new,
+    /// nothing between.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder with all that is in it.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
-    /// Makes the file as young as now. By name: a file that has lost its name meanwhile is not found.
+    /// Makes the file as young as now. By name: a file that has lost its name meanwhile is not
+    /// found.
     fn touch(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder and those above it.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
-    /// What is in a folder, by name in order.
+    /// Entries of a folder, in order of their names.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Brings to the disk what was written under a folder before.
     fn flush(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// What can be read bit by bit, from wherever one likes.
+/// Reader with random access.
 pub trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
 
-/// What is known of a file.
+/// Metadata of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Stat {
     /// Its length in bytes.
     pub size: u64,
     /// When it was written or touched last.
     pub modified: SystemTime,
-    /// Whether it is a folder.
+    /// True if it is a folder.
     pub folder: bool,
 }
 
@@ -60,7 +63,7 @@ pub struct Stat {
 pub struct Entry {
     /// Its name. A name that is no UTF-8 is not one of the cache's and is left out of lists.
     pub name: String,
-    /// What is known of it.
+    /// Its metadata.
     pub stat: Stat,
 }
 
@@ -201,7 +204,8 @@ impl Write for NewFile {
         self.0.write(bytes)
     }
 
-    /// Where [`Store::flush`] cannot bring a whole filesystem to the disk, each file goes there by itself.
+    /// If [`Store::flush`] cannot bring a whole filesystem to the disk, each file goes there by
+    /// itself.
     fn flush(&mut self) -> io::Result<()> {
         #[cfg(not(target_os = "linux"))]
         self.0.sync_all()?;

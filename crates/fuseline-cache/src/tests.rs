@@ -1,4 +1,4 @@
-//! What a cache promises, as stories.
+//! Guarantees of a cache, end to end.
 
 mod faults;
 mod processes;
@@ -22,7 +22,7 @@ pub fn key(name: &str) -> ActionKey {
 /// An action whose output is too large to be held whole.
 pub const LARGE: &str = "large";
 
-/// What an action named so makes.
+/// Output of an action of this name.
 pub fn output_of(name: &str) -> Vec<u8> {
     let times = if name == LARGE { 500 } else { 50 };
     format!("the output of {name}\n").repeat(times).into_bytes()
@@ -51,7 +51,7 @@ pub fn execute(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
     Ok(record)
 }
 
-/// Whether a plan would call the action cached.
+/// True if a plan would call the action cached.
 pub fn is_cached(cache: &Cache, name: &str) -> bool {
     let record = cache.get_action(&key(name)).unwrap();
     record.is_some_and(|record| {

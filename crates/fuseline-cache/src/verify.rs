@@ -12,7 +12,7 @@ use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::record::ActionRecord;
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyReport {
     /// Objects looked at, damaged ones included.
@@ -23,9 +23,10 @@ pub struct VerifyReport {
     pub records: usize,
     /// Objects whose bytes are not those of their name.
     pub damaged_objects: Vec<SetAside>,
-    /// Records that cannot be believed.
+    /// Damaged records.
     pub damaged_records: Vec<SetAside>,
-    /// Objects that a record names and that are not there, or of another length. Their actions run again.
+    /// Objects that a record names and that are not there, or of another length. Their actions run
+    /// again.
     pub missing: Vec<MissingObject>,
 }
 
@@ -34,9 +35,9 @@ pub struct VerifyReport {
 pub struct SetAside {
     /// The name that it had: of an object, or of an action.
     pub digest: Digest,
-    /// Where it is now.
+    /// Path that it was moved to.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
 }
 
@@ -52,7 +53,7 @@ pub struct MissingObject {
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong.
+    /// True if nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.damaged_objects.is_empty()
             && self.damaged_records.is_empty()
@@ -61,7 +62,8 @@ impl VerifyReport {
 }
 
 impl Cache {
-    /// Reads every object and record. What is damaged is named and set aside, so that the next run makes it again.
+    /// Reads every object and record. What is damaged is named and set aside, so that the next run
+    /// makes it again.
     pub fn verify(&self) -> Result<VerifyReport, CacheError> {
         let mut report = VerifyReport::default();
         let mut sizes = BTreeMap::new();
@@ -115,7 +117,8 @@ impl Cache {
             }
         }
         if !report.damaged_records.is_empty() {
-            // The actions are to be made again, and not to be found by what an index still says of them.
+            // The actions are to be made again, and not to be found by what an index still says of
+            // them.
             self.forget_indexes()?;
         }
         Ok(report)
@@ -149,7 +152,7 @@ impl Cache {
         Ok(done)
     }
 
-    /// None when it is gone: a collection beside may take what it may.
+    /// None when it is gone: a concurrent collection may have removed it.
     fn check_object(&self, digest: Digest, path: &Path) -> Option<Checked> {
         let size = self.store.stat(path).ok()?.size;
         let problem = match self.store.open(path).and_then(Digest::of_reader) {

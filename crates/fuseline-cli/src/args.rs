@@ -28,7 +28,7 @@ pub struct Args {
     pub command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Arguments)]
 pub struct Global {
     /// Log filter for stderr, such as `info` or `fuseline_engine=debug`
@@ -63,7 +63,7 @@ pub struct WorkflowArgs {
     /// Add a folder to the plugin path; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
-    /// How fusion rules run, whatever the workflow says [default: worker]
+    /// Isolation of fusion rules, whatever the workflow says [default: worker]
     #[arg(long, value_enum)]
     pub isolation: Option<Isolation>,
     /// Refuse a plan with more actions than this
@@ -102,7 +102,7 @@ impl WorkflowArgs {
     }
 }
 
-/// Where the cache is.
+/// Location of the cache.
 #[derive(Arguments)]
 pub struct CacheArgs {
     /// The cache folder [env: FUSELINE_CACHE] [setting: cache.path] [default: cache]
@@ -130,12 +130,13 @@ impl CacheArgs {
 /// A remote cache.
 #[derive(Arguments)]
 pub struct RemoteArgs {
-    /// A cache elsewhere to take results from: s3://BUCKET/PREFIX, https://HOST/PATH or a folder [env: FUSELINE_REMOTE]
-    /// [setting: cache.remote]
+    /// A cache elsewhere to take results from: s3://BUCKET/PREFIX, https://HOST/PATH or a folder
+    /// [env: FUSELINE_REMOTE] [setting: cache.remote]
     // A text and not an address: an error of the parser would show it, and with it a secret.
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
-    /// The use of the remote cache [env: FUSELINE_REMOTE_MODE] [setting: cache.mode] [default: read]
+    /// The use of the remote cache [env: FUSELINE_REMOTE_MODE] [setting: cache.mode] [default:
+    /// read]
     #[arg(long, value_name = "MODE", value_enum)]
     remote_mode: Option<RemoteMode>,
 }
@@ -174,7 +175,7 @@ impl From<RemoteMode> for fuseline::RemoteMode {
     }
 }
 
-/// How fusion rules run.
+/// Isolation of fusion rules.
 #[derive(Debug, ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// In a process of their own: a crash costs one action

@@ -1,11 +1,11 @@
-//! How the command ends.
+//! Exit status of the command.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use fuseline::Class;
 
-/// How the command ends.
+/// Exit status of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Everything was done.
@@ -29,21 +29,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do what it was asked.
+/// Error of a command.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the command ends.
+    /// Exit status of the command.
     pub exit: Exit,
     /// A lower-case fragment.
     pub message: String,
-    /// What to do.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
     /// The mistakes of the workflow, when they are the reason.
     pub mistakes: Option<Box<fuseline::Mistakes>>,
 }
 
 impl Failure {
-    /// The arguments or what they name are wrong.
+    /// The arguments, or the files that they name, are wrong.
     pub fn wrong(message: impl Into<String>) -> Self {
         Self { exit: Exit::Wrong, message: message.into(), hint: None, mistakes: None }
     }
@@ -53,7 +53,7 @@ impl Failure {
         Self { exit: Exit::ActionFailed, message: message.to_string(), hint: None, mistakes: None }
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

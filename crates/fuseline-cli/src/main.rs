@@ -1,7 +1,8 @@
 //! The command `fuseline`.
 //!
-//! Knows arguments, terminals and exit codes: one file a command in `commands/`. Decides nothing about workflows.
-//! **Invariant:** results go to stdout, everything else to stderr, and both only through [`mod@print`].
+//! Knows arguments, terminals and exit codes: one file a command in `commands/`. Decides nothing
+//! about workflows. **Invariant:** results go to stdout, everything else to stderr, and both only
+//! through [`mod@print`].
 
 mod amount;
 mod args;

@@ -68,7 +68,7 @@ pub fn styled(text: impl AsRef<str>) {
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Whether stderr is a terminal that wants colours and moving bars.
+/// True if stderr is a terminal that wants colours and moving bars.
 pub fn is_rich() -> bool {
     io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none()

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::args::Global;
 use crate::print;
 
-/// How a run is shown while it goes on.
+/// Progress display of a run.
 pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -19,11 +19,11 @@ pub struct Progress {
     cached: usize,
     total: usize,
     stages: Vec<Stage>,
-    /// Where each stage stands among them.
+    /// Index of each stage in `stages`.
     by_name: BTreeMap<String, usize>,
 }
 
-/// How far the actions of one stage are.
+/// Progress of one stage's actions.
 struct Stage {
     name: String,
     total: usize,
@@ -163,7 +163,8 @@ impl Progress {
         running.map(Stage::to_string).collect::<Vec<_>>().join("; ")
     }
 
-    /// Whether an execution has just begun another tenth. What is cached is there at once, and worth no line of its own.
+    /// True if an execution has just begun another tenth. A cached action is there at once, and
+    /// worth no line of its own.
     fn crossed_a_tenth(&self, event: &Event) -> bool {
         let tenth = |done: usize| done * 10 / self.total.max(1);
         matches!(event, Event::Finished { .. } | Event::Failed { .. })

@@ -11,7 +11,7 @@ pub fn finish(remote: Option<&RemoteCache>) {
     warn(remote.map(|remote| remote.finish(&Arc::default())).as_ref());
 }
 
-/// Says what went wrong with a remote, if anything did.
+/// Reports the errors of a remote, if there were any.
 pub fn warn(report: Option<&RemoteReport>) {
     if let Some(warning) = report.and_then(|report| report.warning.as_ref()) {
         print::note(format!("warning: {warning}"));
@@ -34,7 +34,7 @@ pub fn status_text(state: Option<&RemoteStatus>, report: &RemoteReport) -> Strin
     text
 }
 
-/// One sentence on the traffic; none when there was no traffic and nothing was found.
+/// One sentence on the traffic; none when there was no traffic and no hit.
 pub fn sentence(report: &RemoteReport) -> String {
     let RemoteReport { remote, requests, actions_found, actions_sent, .. } = report;
     let total = requests.total();

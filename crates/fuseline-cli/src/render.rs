@@ -50,8 +50,8 @@ fn visible(diagnostic: &Diagnostic) -> Diagnostic {
     shown
 }
 
-/// One diagnostic as JSON: lines and columns count from 1, columns in characters. `fix` is a text to put in the place of
-/// what stands there, or null.
+/// One diagnostic as JSON: lines and columns count from 1, columns in characters. `fix` is a text
+/// to put in the place of what stands there, or null.
 pub fn json(diagnostic: &Diagnostic, files: &Files) -> Value {
     let mut value = place(&diagnostic.place, files);
     value["code"] = diagnostic.code.to_string().into();
@@ -91,7 +91,7 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// Writes why a command could not do what it was asked.
+/// Writes the error of a command.
 pub fn failure(failure: &Failure) {
     if let Some(mistakes) = &failure.mistakes {
         diagnostics(&mistakes.diagnostics, &mistakes.files);
@@ -130,11 +130,11 @@ struct Shown<'a> {
     diagnostic: &'a Diagnostic,
     source: NamedSource<String>,
     labels: Vec<LabeledSpan>,
-    /// Whether the place is drawn within its lines; the message names it otherwise.
+    /// True if the place is drawn within its lines; the message names it otherwise.
     is_drawn: bool,
 }
 
-/// A line of more bytes is not drawn: nobody could read it, and columns beyond 65,535 cannot be.
+/// A line of more bytes is not drawn: it would be unreadable, and columns beyond 65,535 cannot be.
 const MAX_DRAWN_LINE_BYTES: usize = 2000;
 
 impl<'a> Shown<'a> {
@@ -160,7 +160,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Whether the lines of a span and its neighbours are short enough to be drawn.
+/// True if the lines of a span and its neighbours are short enough to be drawn.
 fn is_drawable(text: &str, start: usize, length: usize) -> bool {
     let before = text.get(..start).unwrap_or(text);
     let after = text.get(start + length..).unwrap_or_default();

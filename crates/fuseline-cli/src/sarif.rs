@@ -83,7 +83,8 @@ fn location(place: &Place, files: &Files) -> Value {
     })
 }
 
-/// A reference relative to the working directory where the file is below it, as code review wants it.
+/// A reference relative to the working directory where the file is below it, as code review wants
+/// it.
 fn uri(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let relative = path.strip_prefix(&here).unwrap_or(path);

@@ -1,7 +1,8 @@
 //! Cautions: what a reader of an action's results must know although the action succeeded.
 //!
-//! They are part of the result: a list of texts in the cache, named by the action's record after its declared outputs, so
-//! that a cached action still has them. An action without any has no such object.
+//! They are part of the result: a list of texts in the cache, named by the action's record after
+//! its declared outputs, so that a cached action still has them. An action without any has no such
+//! object.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ const NAME: &str = "cautions";
 pub struct Caution {
     /// `stage[axis=label]`, in the plan's order.
     pub actions: Vec<String>,
-    /// What to know.
+    /// Text of the caution.
     pub text: String,
 }
 
@@ -64,7 +65,7 @@ impl Caution {
     }
 }
 
-/// Puts an action's cautions into the cache, each once; nothing when there are none.
+/// Stores an action's cautions in the cache, each once; nothing when there are none.
 pub(crate) fn store(cache: &Cache, texts: &[String]) -> Result<Option<OutputRecord>, CacheError> {
     if texts.is_empty() {
         return Ok(None);
@@ -86,7 +87,7 @@ pub(crate) fn store(cache: &Cache, texts: &[String]) -> Result<Option<OutputReco
     }))
 }
 
-/// Whether an output of a record is its cautions.
+/// True if an output of a record holds its cautions.
 pub fn is_cautions(output: &OutputRecord) -> bool {
     output.kind == NAME
 }

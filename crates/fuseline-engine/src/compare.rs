@@ -1,4 +1,4 @@
-//! What differs between two runs, and why.
+//! Differences between two runs, and their reasons.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,13 @@ use crate::cautions::Caution;
 use crate::explain::{first_difference, last_record};
 use crate::manifest::{Manifest, ManifestAction};
 
-/// What differs between two runs.
+/// Differences between two runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Parameters, the seed, versions and plugins that differ: name, before, after; `null` where there is none.
+    /// Parameters, the seed, versions and plugins that differ: name, before, after; `null` where
+    /// there is none.
     pub settings: Vec<(String, Value, Value)>,
-    /// How many actions have the same key and outputs.
+    /// Number of actions with the same key and outputs.
     pub same: usize,
     /// Actions of both that have another key, or other outputs.
     pub changed: Vec<Change>,
@@ -41,7 +42,7 @@ pub struct Change {
     pub stage: String,
     /// The first field of its key that differs.
     pub reason: String,
-    /// Whether its outputs came out as before; `None` when one of the runs did not reach it.
+    /// True if its outputs have the same digests; `None` when one of the runs did not reach it.
     pub same_outputs: Option<bool>,
 }
 
@@ -197,7 +198,7 @@ fn findings(cache: &Cache, a: &Manifest, b: &Manifest) -> Result<Vec<Moved>, Cac
 fn rows(cache: &Cache, digests: &[Digest]) -> Result<Rows, CacheError> {
     let mut rows = Rows::new();
     for digest in digests {
-        // What a collection has removed cannot be compared any more.
+        // An object that a garbage collection removed cannot be compared.
         let Some(bytes) = cache.get_object(digest)? else { continue };
         let read = Artifact::decode(ArtifactKind::Findings, None, bytes)
             .and_then(|artifact| Findings::from_artifact(&artifact));
@@ -214,7 +215,7 @@ fn rows(cache: &Cache, digests: &[Digest]) -> Result<Rows, CacheError> {
     Ok(rows)
 }
 
-/// What a reader of findings looks at.
+/// Compared columns of a finding.
 fn columns(row: &Finding) -> BTreeMap<String, Value> {
     let columns: [(&str, Value); 12] = [
         ("control", Control::name(row.control).into()),

@@ -27,10 +27,11 @@ use crate::resolve::{Resolver, outputs_of};
 use start::Resources;
 use stopwatch::Stopwatch;
 
-/// How often a lease that another run holds is asked for again, and how soon an interrupt is noticed.
+/// Interval at which a lease that another run holds is requested again and an interrupt is checked
+/// for.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// The key of an action, if its inputs are known, and where it stands in the index.
+/// Key of an action, if its inputs are known, and its position in the index.
 struct Asked {
     key: Option<ActionKey>,
     found: Option<usize>,
@@ -44,7 +45,7 @@ struct InFlight {
     /// The reason why it is executed.
     reason: String,
     has_started: bool,
-    /// How long it may execute.
+    /// Time limit of its execution.
     timeout: Option<Duration>,
     timed_out: bool,
 }
@@ -53,9 +54,9 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     plan: &'p Plan<'a>,
     cache: &'r Cache,
     previous: PreviousRun<'r>,
-    /// Of the index, the actions that were reused.
+    /// Flag per action of the index: true if it was reused.
     reused: Vec<bool>,
-    /// Actions that were not.
+    /// Actions that were not reused.
     not_reused: Vec<ActionId>,
     previous_keys: Option<PreviousKeys>,
     options: RunOptions<'r>,
@@ -69,7 +70,8 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     ready: VecDeque<ActionId>,
     /// Actions to execute.
     queued: VecDeque<ActionId>,
-    /// Actions to ask for again later: another run is executing them, or they failed and may be tried again.
+    /// Actions to ask for again later: another run is executing them, or they failed and may be
+    /// tried again.
     postponed: VecDeque<(ActionId, Instant)>,
     /// Actions whose output was damaged and is made again, with the actions that wait for it.
     remaking: BTreeMap<ActionId, Vec<ActionId>>,
@@ -77,19 +79,19 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     misses: BTreeMap<ActionId, Lookup>,
     /// Actions that another run was found executing.
     waiting: BTreeSet<ActionId>,
-    /// How often an action failed and was tried again.
+    /// Number of retries after failures, by action.
     retries: BTreeMap<ActionId, u32>,
-    /// How often an input of an action was made again.
+    /// Number of times that inputs of an action were made again.
     remakes: BTreeMap<ActionId, u32>,
     in_flight: BTreeMap<ActionId, InFlight>,
     /// The keys of the actions in flight: what one makes is found by others of the same key.
     keys_in_flight: BTreeSet<ActionKey>,
     updates: Sender<Update>,
-    /// Whether the inputs of a job are fetched before it is submitted.
+    /// True if the inputs of a job are fetched before it is submitted.
     pub fetch_inputs: bool,
-    /// Whether it was said that the run stops.
+    /// True once the stop of the run has been reported.
     told: bool,
-    /// Whether the executor was told so.
+    /// True once the executor has been told to stop.
     has_stopped: bool,
     /// Resources of the actions in flight.
     used: Resources,
@@ -149,41 +151,42 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
     }
 
-    /// Whether nothing new may start.
+    /// True if nothing new may start.
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || (!self.options.keep_going && !self.failures.is_empty())
     }
 
-    /// Whether nothing new may start from now on; true once.
+    /// True once, when the run begins to stop: nothing new may start from then on.
     pub fn begins_to_stop(&mut self) -> bool {
         self.stopping() && !std::mem::replace(&mut self.has_stopped, true)
     }
 
-    /// Whether nothing is executed and nothing is to be looked up.
+    /// True if nothing is executed and nothing is to be looked up.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.ready.is_empty()
     }
 
-    /// Whether anything is to be executed.
+    /// True if anything is to be executed.
     pub fn has_work(&self) -> bool {
         !self.queued.is_empty()
     }
 
-    /// What the next run is to find in the index, when that is not what this one found there: what this run has
-    /// reached, and when that is not all of the plan, what was there before too.
+    /// Index for the next run, if it differs from the one that this run found: the actions that
+    /// this run has reached, and when that is not all of the plan, what was there before too.
     fn index_update(&self) -> Option<Index> {
         if self.not_reused.is_empty() {
             return None;
         }
         let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
-        // The index says nothing of files, and an action that hangs on some is looked up by its record.
+        // The index says nothing of files, and an action that depends on some is looked up by its
+        // record.
         let lasting = self.not_reused.iter().filter(|of| !self.discovered.contains_key(of));
         let update: Index = lasting.filter_map(made).collect();
         let is_whole = self.states.iter().all(|of| of.is_made());
         Some(self.previous.index.with(&update, |at| !is_whole || self.reused[at]))
     }
 
-    /// Whether, besides, nothing is to be asked for again later.
+    /// True if, besides, no lookup is postponed.
     pub fn is_done(&self) -> bool {
         self.postponed.is_empty()
     }
@@ -203,7 +206,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Ok(())
     }
 
-    /// What the index says of nodes whose inputs are known; none of what is no action, or not wanted.
+    /// Index entries of nodes whose inputs are known; none for nodes that are no action, or not
+    /// wanted.
     fn ask(&self, nodes: &[ActionId]) -> Vec<Option<Asked>> {
         let (plan, resolver, index) = (self.plan, &self.resolver, self.previous.index);
         let ask = |bytes: &mut Vec<u8>, &node: &ActionId| {
@@ -257,7 +261,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         Ok(())
     }
 
-    /// Takes note of the files that an action was found to have read.
+    /// Records the files that an action was found to have read.
     fn discover(&mut self, action: ActionId, record: &ActionRecord) -> Result<(), CacheError> {
         let files = read_discovered(self.cache, record)?;
         if !files.is_empty() {
@@ -272,7 +276,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.known(action, outputs);
     }
 
-    /// Takes note of an action's outputs and tells those who wait for them.
+    /// Records an action's outputs and notifies its dependents.
     fn known(&mut self, action: ActionId, outputs: &[Made]) {
         self.resolver.learn(action, outputs);
         match self.remaking.remove(&action) {
@@ -281,7 +285,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
     }
 
-    /// Tells the dependents of a node that it is done.
+    /// Notifies the dependents of a node that it is done.
     fn release(&mut self, node: ActionId) {
         for dependent in self.plan.dependents(node) {
             self.pending[dependent as usize] -= 1;
@@ -303,7 +307,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         self.plan.action_label(action)
     }
 
-    /// Settles what was never reached and gives everything away.
+    /// Marks all actions that were not reached as skipped or unwanted, and returns the outcome.
     pub fn outcome(mut self) -> Outcome {
         let mut skipped: BTreeMap<usize, usize> = BTreeMap::new();
         for action in 0..self.plan.len() {

@@ -1,9 +1,10 @@
 //! Discovered inputs: files that an action was found to have read, beyond those that its key names.
 //!
-//! What a program reads can be told when it has ended and not before, as with the depfiles of ninja. The files and the
-//! digests of their contents are one more object of the action's record, behind its declared outputs, and the record counts
-//! only while every file is as it was. No key holds them, and the index does not know such actions, so that they are looked
-//! at in every run that plans.
+//! The files that a program reads are known when it has ended and not before, as with the depfiles
+//! of ninja. The files and the digests of their contents are one more object of the action's
+//! record, behind its declared outputs, and the record counts only while every file is as it was.
+//! No key holds them, and the index does not know such actions, so that they are looked at in every
+//! run that plans.
 
 use std::io;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub struct ReadFile {
     pub modified_ns: Option<i128>,
 }
 
-/// A file that a record hangs on.
+/// A file that a record depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscoveredFile {
@@ -43,9 +44,10 @@ pub struct DiscoveredFile {
     pub digest: Digest,
 }
 
-/// Puts what was read into the cache; nothing when nothing was.
+/// Stores the list of read files in the cache; none when nothing was read.
 ///
-/// Errors when a file is gone, or is not as the action found it: which of the two contents it worked with nobody knows.
+/// Errors when a file is gone, or is not as the action found it: it is unknown which of the
+/// two contents it worked with.
 pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRecord>, StageError> {
     let mut read = read.to_vec();
     read.sort();
@@ -90,12 +92,13 @@ fn digest_as_read(of: &ReadFile) -> io::Result<Option<Digest>> {
     Ok(as_read.then_some(digest))
 }
 
-/// Whether an output of a record is its discovered inputs.
+/// True if an output of a record holds its discovered inputs.
 pub fn is_discovered(output: &OutputRecord) -> bool {
     output.kind == NAME
 }
 
-/// The files that a record hangs on. Errors when the object that names them is missing or damaged.
+/// The files that a record depends on. Errors when the object that names them is missing or
+/// damaged.
 pub fn read_discovered(
     cache: &Cache,
     record: &ActionRecord,
@@ -103,7 +106,7 @@ pub fn read_discovered(
     let Some(output) = record.outputs.iter().find(|output| is_discovered(output)) else {
         return Ok(Vec::new());
     };
-    // What is damaged is like a file that has changed: the action is executed again.
+    // A damaged list counts as a changed file: the action is executed again.
     let unknown = || vec![DiscoveredFile { path: PathBuf::new(), digest: output.digest }];
     let bytes = cache.get_object(&output.digest)?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(unknown))

@@ -1,4 +1,4 @@
-//! How a stage says that it could not do its work.
+//! Errors of stages.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fuseline_artifact::Digest;
 use fuseline_workflow::Code;
 
-/// Whose fault a failure is; it decides the exit code.
+/// Class of a failure; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The input data, or an option that only the data can judge, is wrong (exit code 2).
@@ -17,20 +17,20 @@ pub enum Class {
     Cancelled,
 }
 
-/// Why an action failed, in words for the person who wrote the workflow.
+/// Error of an action, in words for the person who wrote the workflow.
 #[derive(Debug)]
 pub struct StageError {
-    /// Whose fault it is.
+    /// Class of the failure.
     pub class: Class,
     /// A lower-case fragment: what is wrong.
     pub message: String,
     /// A more telling code than that of its class.
     pub code: Option<&'static Code>,
-    /// What to do about it.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,
-    /// The input artifact that is damaged or gone, when that is why: it can be made again.
+    /// The input artifact whose damage or absence is the cause: it can be made again.
     pub lost: Option<Box<Digest>>,
 }
 
@@ -59,7 +59,7 @@ impl StageError {
             .hint("raise the stage's `timeout`, or give it less to do")
     }
 
-    /// Gives a more telling code than that of its class.
+    /// Sets a code more specific than that of its class.
     #[must_use]
     pub fn code(mut self, code: &'static Code) -> Self {
         self.code = Some(code);
@@ -73,14 +73,14 @@ impl StageError {
         self
     }
 
-    /// Says which input artifact is damaged or gone.
+    /// Sets the input artifact that is damaged or gone.
     #[must_use]
     pub(crate) fn lost(mut self, digest: Digest) -> Self {
         self.lost = Some(Box::new(digest));
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

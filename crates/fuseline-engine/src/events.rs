@@ -1,4 +1,5 @@
-//! What happens during a run, as one linear stream: the log on disk and the progress display are both fed from it.
+//! Events of a run, as one linear stream: the log on disk and the progress display are both fed
+//! from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ pub const EVENT_LOG_FORMAT: u32 = 1;
 pub enum Event {
     /// The run began.
     RunStarted {
-        /// The form of the log that this event begins: [`EVENT_LOG_FORMAT`]. 0 in logs from before there was one.
+        /// The form of the log that this event begins: [`EVENT_LOG_FORMAT`]. 0 in logs from before
+        /// there was one.
         #[serde(default)]
         format: u32,
         /// Its id.
@@ -25,7 +27,7 @@ pub enum Event {
     Cached {
         /// The stage.
         stage: String,
-        /// How many of its actions, since this was last said.
+        /// Number of its actions since the last such event.
         actions: usize,
     },
     /// Another run is executing the same action; this one waits for it.
@@ -35,7 +37,8 @@ pub enum Event {
         /// The process that executes it and its machine, when it says so.
         holder: Option<String>,
     },
-    /// The other run ended without finishing the action that this one waited for; this one executes it.
+    /// The other run ended without finishing the action that this one waited for; this one executes
+    /// it.
     TakenOver {
         /// `stage[axis=label]`.
         action: String,
@@ -55,7 +58,7 @@ pub enum Event {
         action: String,
         /// Its stage.
         stage: String,
-        /// Why it was not reused.
+        /// Reason why it was not reused.
         reason: String,
     },
     /// An action is done and its outputs are in the cache.
@@ -64,7 +67,7 @@ pub enum Event {
         action: String,
         /// Its stage.
         stage: String,
-        /// How long it took.
+        /// Duration in seconds.
         seconds: f64,
         /// The processor time of the thread that executed it, where that is known.
         cpu_seconds: Option<f64>,
@@ -82,33 +85,33 @@ pub enum Event {
         action: String,
         /// Its stage.
         stage: String,
-        /// Why.
+        /// Error message.
         message: String,
     },
     /// An action failed and is tried again.
     Retrying {
         /// `stage[axis=label]`.
         action: String,
-        /// Why it failed.
+        /// Error message.
         message: String,
-        /// How long until then.
+        /// Delay in seconds.
         seconds: f64,
     },
     /// The engine that executes actions did something, or could not.
     Engine {
-        /// What, for people.
+        /// Message for people.
         message: String,
     },
     /// Actions that were not tried, because one that they need failed or the run was stopped.
     Skipped {
         /// The stage.
         stage: String,
-        /// How many of its actions.
+        /// Number of its actions.
         actions: usize,
     },
     /// The run was told to stop: what is in flight is finished, nothing new is started.
     Stopping {
-        /// How many actions are in flight.
+        /// Number of actions in flight.
         running: usize,
     },
     /// The run ended.

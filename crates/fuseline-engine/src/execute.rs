@@ -10,12 +10,14 @@
 //!         -> Skipped                                         an input failed, or the run stops
 //! ```
 //!
-//! One thread, the coordinator, owns all states, computes keys and looks them up; only executions go to the executor,
-//! which takes the lease. An action whose lease another run holds comes back busy, and the coordinator submits it again:
-//! a pool thread never blocks on one, so two runs cannot wait for each other.
+//! One thread, the coordinator, owns all states, computes keys and looks them up; only executions
+//! go to the executor, which takes the lease. An action whose lease another run holds comes back
+//! busy, and the coordinator submits it again: a pool thread never blocks on one, so two runs
+//! cannot wait for each other.
 //!
-//! An action that takes longer than its stage's timeout is asked to stop through its own flag, and has failed when it
-//! does; what it gives all the same is not kept. A run that is told to stop finishes what is in flight.
+//! An action that takes longer than its stage's timeout is asked to stop through its own flag, and
+//! has failed when it does; what it gives all the same is not kept. A run that is told to stop
+//! finishes what is in flight.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,14 +41,14 @@ use crate::plan::{ActionId, Plan};
 use crate::provenance;
 use crate::resolve::{ResolvedInput, resolve_inputs};
 
-/// How a plan is run.
+/// Options of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct RunOptions<'o> {
-    /// How many actions run at once, and how many threads they share.
+    /// Number of actions that run at once, and of the threads that they share.
     pub jobs: usize,
     /// Go on with what does not depend on a failure.
     pub keep_going: bool,
-    /// How many bytes the running actions may ask for together; `None` for no limit.
+    /// Bytes that the running actions may request together; `None` for no limit.
     pub memory: Option<u64>,
     /// Isolation of fusion rules, whatever stages and the workflow say.
     pub isolation: Option<Isolation>,
@@ -61,7 +63,7 @@ impl Default for RunOptions<'_> {
     }
 }
 
-/// Where an action stands.
+/// State of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionState {
     /// Not all of its inputs are known. Does not mean that they are being made.
@@ -83,7 +85,7 @@ pub enum ActionState {
 }
 
 impl ActionState {
-    /// Whether its outputs are there.
+    /// True if its outputs exist.
     pub fn is_made(self) -> bool {
         matches!(self, Self::Cached | Self::Done)
     }
@@ -108,42 +110,43 @@ impl ActionState {
 pub struct ActionFailure {
     /// The action.
     pub action: ActionId,
-    /// Why.
+    /// The error.
     pub error: StageError,
 }
 
-/// What became of a plan.
+/// Outcome of a plan's execution.
 pub struct Outcome {
     /// The state of every action.
     pub states: Vec<ActionState>,
-    /// What failed, in the order of the plan.
+    /// Failures, in the order of the plan.
     pub failures: Vec<ActionFailure>,
-    /// Whether the run was told to stop.
+    /// True if the run was told to stop.
     pub interrupted: bool,
     /// The key of every action that was reached.
     pub keys: Vec<Option<ActionKey>>,
-    /// What is known of the actions that this run executed.
+    /// Details of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
-    /// Why its outputs could not be delivered, when they could not. Who delivers them says so.
+    /// Error of the delivery of its outputs, if it failed; set by whoever delivers them.
     pub undelivered: Option<String>,
-    /// What the next run is to find in the index, when that is not what this one found there.
+    /// Index for the next run, if it differs from the one that this run found.
     pub index_update: Option<Index>,
     /// The files that reached actions were found to have read.
     pub discovered: Vec<DiscoveredFile>,
-    /// The cautions of all actions whose outputs are there, in the order of the plan; see [`Outcome::read_cautions`].
+    /// The cautions of all actions whose outputs are there, in the order of the plan; see
+    /// [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
     /// Every output that is known; see [`Outcome::output`].
     pub(crate) known: Vec<Option<Made>>,
 }
 
-/// What is known of an action that this run executed.
+/// Details of an action that this run executed.
 #[derive(Debug, Clone, Default)]
 pub struct Execution {
-    /// Why it was not reused.
+    /// Reason why it was not reused.
     pub reason: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How long the last try took.
+    /// Duration of the last attempt.
     pub seconds: f64,
     /// The processor time of the thread that executed it, where that is known.
     pub cpu_seconds: Option<f64>,
@@ -163,12 +166,13 @@ impl Outcome {
         }
     }
 
-    /// How many actions are in a state.
+    /// Number of actions in a state.
     pub fn count(&self, state: ActionState) -> usize {
         self.states.iter().filter(|&&of| of == state).count()
     }
 
-    /// This outcome as one of a run that began with another: what was executed before was not cached before the run.
+    /// This outcome as one of a run that began with another: what was executed before was not
+    /// cached before the run.
     #[must_use]
     pub fn after(mut self, mut first: Self) -> Self {
         for (now, before) in self.states.iter_mut().zip(first.states) {
@@ -221,10 +225,10 @@ pub enum ExecuteError {
     Executor(String),
 }
 
-/// What the runs before left.
+/// Results that earlier runs left.
 #[derive(Clone, Copy)]
 pub struct PreviousRun<'r> {
-    /// What the last one used.
+    /// Index of the last run.
     pub index: &'r Index,
     /// The keys of the last ones, by `stage[axis=label]`, if it must be said what changed since.
     pub keys: &'r dyn Fn() -> PreviousKeys,

@@ -1,8 +1,9 @@
 //! The seam between a run and whatever executes its actions.
 //!
-//! A run submits jobs, and hears of their beginning and end through updates: any number of jobs may be in flight, and none
-//! of them needs a thread of the run. Whoever executes a job takes the lease of its action, so that a process that was
-//! started for it never waits for the run that asked for it.
+//! A run submits jobs, and hears of their beginning and end through updates: any number of jobs may
+//! be in flight, and none of them needs a thread of the run. Whoever executes a job takes the lease
+//! of its action, so that a process that was started for it never waits for the run that asked for
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,9 +26,9 @@ pub trait Executor {
     /// `jobs`: how many jobs the run has in flight at most, and how many threads they share.
     fn serve(&self, jobs: usize, drive: &mut Drive<'_>) -> Result<(), ExecuteError>;
 
-    /// Whether jobs read their inputs through the cache of the run, and so fetch what the remote has of
-    /// them. Elsewhere there may be no way to the remote: what a job reads is fetched before it is
-    /// submitted.
+    /// True if jobs read their inputs through the cache of the run, and so fetch what the remote
+    /// has of them. Elsewhere there may be no way to the remote: what a job reads is fetched before
+    /// it is submitted.
     fn fetches_inputs(&self) -> bool {
         false
     }
@@ -41,7 +42,8 @@ pub trait JobQueue {
     /// Takes jobs that may start, and returns at once.
     fn submit(&self, submissions: Vec<Submission>);
 
-    /// Says that the run stops: what has not begun need not begin, and may be answered as cancelled.
+    /// Reports that the run stops: what has not begun need not begin, and may be answered as
+    /// cancelled.
     fn stop(&self) {}
 }
 
@@ -51,11 +53,11 @@ pub struct Submission {
     pub job: Job,
     /// Raised once the result is no longer wanted.
     pub stop: Arc<AtomicBool>,
-    /// The way back to the run.
+    /// Channel to the run.
     pub reply: Reply,
 }
 
-/// The way back from an executor to the run that submitted a job.
+/// Channel from an executor to the run that submitted a job.
 pub struct Reply {
     action: ActionId,
     updates: Sender<Update>,
@@ -84,7 +86,7 @@ pub enum Completion {
     Executed(Executed),
     /// Another run had made its outputs meanwhile.
     Cached(ActionRecord),
-    /// Another process holds the lease of the action; asked again, the job may go better.
+    /// Another process holds the lease of the action; a retry of the job may succeed.
     Busy(Option<String>),
     /// It failed.
     Failed(StageError),
@@ -116,18 +118,18 @@ impl Reply {
         self.stopwatch.clone()
     }
 
-    /// Says that the job has begun: its time counts from now on. May be left out.
+    /// Reports that the job has begun: its time counts from now on. May be left out.
     pub fn started(&mut self) {
         self.since = Instant::now();
         self.send(News::Started);
     }
 
-    /// Says something about the engine that executes the job, for people.
+    /// Sends a message about the engine that executes the job, for people.
     pub fn note(&self, message: String) {
         self.send(News::Note(message));
     }
 
-    /// Says how the job ended.
+    /// Reports the completion of the job.
     pub fn ended(self, completion: Completion) {
         let time = match self.stopwatch.elapsed() {
             Duration::ZERO => self.since.elapsed(),
@@ -136,7 +138,7 @@ impl Reply {
         self.ended_after(completion, time);
     }
 
-    /// Says how the job ended, and how long it took where it was executed.
+    /// Reports the completion of the job, and its duration where it was executed.
     pub fn ended_after(self, completion: Completion, time: Duration) {
         self.send(News::Ended(completion, time));
     }

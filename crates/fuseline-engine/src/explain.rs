@@ -1,10 +1,11 @@
-//! Why an action runs: the first field of its key that differs from last time.
+//! Reason why an action runs: the first field of its key that differs from last time.
 
 use fuseline_cache::{ActionKey, ActionRecord, Cache};
 
 use crate::key::Field;
 
-/// Says why an action is not cached, from the fields of its key now and those of its last execution.
+/// Reason why an action is not cached, from the fields of its key now and those of its last
+/// execution.
 pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
     let Some(last) = last else { return "never executed".to_owned() };
     first_difference(&last.key_text, now)

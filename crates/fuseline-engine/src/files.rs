@@ -4,7 +4,7 @@
 //! of change and time of change of its metadata were these; a file that still has all of them is
 //! not read again. That is only safe if a later edit must show in one of them, so a file is
 //! remembered only on a filesystem that is known to keep these times itself, and once it has been
-//! left alone for [`SETTLED`]: far longer than the clock of any filesystem stands still between two
+//! unchanged for [`SETTLED`]: far longer than the clock of any filesystem stands still between two
 //! edits, and than a mapped page stays unwritten. Anything changed since then has a later time of
 //! change of its metadata, which no program can set back.
 //! **Invariant:** no time enters a key; the memo can only save reading.
@@ -26,10 +26,10 @@ use serde::{Deserialize, Serialize};
 use crate::memo;
 use trust::keeps_change_time;
 
-/// How long a file must have been left alone before its digest is remembered.
+/// Time that a file must have been unchanged before its digest is remembered.
 pub const SETTLED: Duration = Duration::from_secs(60);
 
-/// How deep the folders of one table may nest: links may lead in circles.
+/// Maximum nesting of a table's folders: links may lead in circles.
 const MAX_DEPTH: usize = 16;
 
 /// The name of the memo in a cache.
@@ -39,8 +39,8 @@ pub(crate) const MEMO: &str = "files";
 pub struct FileDigests {
     known: Mutex<BTreeMap<PathBuf, Digest>>,
     memo: Mutex<Memo>,
-    /// Whether the times of a file can be relied on. Another answer than [`keeps_change_time`] is
-    /// for tests.
+    /// Returns true if the times of a file can be relied on. Another answer than
+    /// [`keeps_change_time`] is for tests.
     is_trusted: fn(&File) -> bool,
 }
 
@@ -51,14 +51,14 @@ impl Default for FileDigests {
     }
 }
 
-/// What is remembered, by absolute path.
+/// Remembered digests, by absolute path.
 #[derive(Debug, Default)]
 struct Memo {
     entries: BTreeMap<String, Entry>,
     changed: bool,
 }
 
-/// What a file looked like when it had a digest.
+/// State of a file at the time of its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     looks: Looks,
@@ -71,9 +71,9 @@ struct Looks {
     device: u64,
     inode: u64,
     size: u64,
-    /// Of the content: seconds and nanoseconds.
+    /// Time of the content's last change: seconds and nanoseconds.
     modified: (i64, i64),
-    /// Of the metadata: seconds and nanoseconds.
+    /// Time of the metadata's last change: seconds and nanoseconds.
     changed: (i64, i64),
 }
 
@@ -129,7 +129,7 @@ impl FileDigests {
         Digest::of("no file\n")
     }
 
-    /// Whether a path is what it was when it had this digest: a file, the data files of a folder,
+    /// True if a path still has the contents of this digest: a file, the data files of a folder,
     /// all files of a folder, or nothing at all.
     pub fn is_unchanged(&self, path: &Path, digest: &Digest) -> bool {
         match self.digest(path) {
@@ -179,8 +179,8 @@ impl FileDigests {
     }
 }
 
-/// The files of a folder and of the folders in it, in the order of their paths, without those whose name begins with `_`
-/// or `.`: what Spark, pandas and Hive take for the parts of one table.
+/// The files of a folder and of the folders in it, in the order of their paths, without those whose
+/// name begins with `_` or `.`: what Spark, pandas and Hive take for the parts of one table.
 pub fn data_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     files_in(folder, |name| !name.starts_with(['_', '.']))
 }
@@ -222,13 +222,13 @@ impl Looks {
         })
     }
 
-    /// Where the system does not tell when metadata changed, nothing is remembered.
+    /// On systems that do not tell when metadata changed, nothing is remembered.
     #[cfg(not(unix))]
     fn of(_: &Metadata) -> Option<Self> {
         None
     }
 
-    /// Whether the file has been left alone for long enough. One from the future has not.
+    /// True if the file has been unchanged for long enough. A time in the future is not.
     fn has_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
         let latest = self.modified.0.max(self.changed.0);

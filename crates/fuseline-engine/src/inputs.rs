@@ -1,4 +1,4 @@
-//! What a stage is given and what it gives back.
+//! Inputs and outputs of a stage.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -39,7 +39,7 @@ struct Member<'a> {
     load: Load<'a>,
 }
 
-/// Where everything upstream of a stage comes from, for reports.
+/// Origin of everything upstream of a stage, for reports.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
@@ -55,7 +55,8 @@ pub struct Provenance {
     pub workflow_digest: String,
     /// The seed.
     pub seed: u64,
-    /// Parameters as resolved; paths keep their last component only, since where a file lies is not part of a result.
+    /// Parameters as resolved; paths keep their last component only, since where a file lies is not
+    /// part of a result.
     pub params: Vec<(String, String)>,
     /// Axes with their labels.
     pub axes: Vec<(String, Vec<String>)>,
@@ -72,7 +73,7 @@ pub struct Provenance {
     pub cautions: Vec<ActionCautions>,
 }
 
-/// What a stage is given. The outside comes in only through here.
+/// Inputs of a stage. Data from outside comes in only through here.
 pub struct Inputs<'a> {
     members: Vec<Member<'a>>,
     /// The ports that the stage kind reads; any where its stages declare their own.
@@ -119,8 +120,9 @@ impl Inputs<'_> {
         self.read(port, None, |artifact| Ok(T::from_artifact(&artifact)?))
     }
 
-    /// The features of a port with these columns alone, as far as they have them, and their example_ids: the others of
-    /// large ones are not read. A small artifact may come with all of its columns.
+    /// The features of a port with these columns alone, as far as they have them, and their
+    /// example_ids: the others of large ones are not read. A small artifact may come with all of
+    /// its columns.
     pub fn columns(
         &self,
         port: &str,
@@ -150,7 +152,8 @@ impl Inputs<'_> {
         self.declared(port).err().map(Err).into_iter().chain(artifacts)
     }
 
-    /// An error for a port that the kind does not declare: the key and the leakage guard know nothing of it.
+    /// An error for a port that the kind does not declare: the key and the leakage check know
+    /// nothing of it.
     fn declared(&self, port: &str) -> Result<(), StageError> {
         match &self.ports {
             Some(ports) if !ports.contains(&port) => Err(StageError::failed(format!(
@@ -160,7 +163,8 @@ impl Inputs<'_> {
         }
     }
 
-    /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see their point.
+    /// The label of the stage's own point on an axis. Only kinds whose ports say `reads_point` see
+    /// their point.
     pub fn label(&self, axis: &str) -> Option<&str> {
         self.point.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str())
     }
@@ -175,22 +179,23 @@ impl Inputs<'_> {
         self.seed
     }
 
-    /// What the outside offers: fusion rules and how to run them.
+    /// Services from outside: fusion rules and their isolation.
     pub fn services(&self) -> &Services {
         self.services
     }
 
-    /// Where fusion rules run: what the invocation says goes before what the stage says.
+    /// Isolation of fusion rules: the invocation takes precedence over the stage.
     pub fn isolation(&self) -> Isolation {
         self.services.isolation.or(self.isolation).unwrap_or_default()
     }
 
-    /// Where the inputs come from. Only kinds whose ports say `reads_provenance` are told.
+    /// Origin of the inputs. Only kinds whose ports say `reads_provenance` get it.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_deref()
     }
 
-    /// The bytes of a file that the key names; an error when they are no longer those that were keyed.
+    /// The bytes of a file that the key names; an error when they are no longer those that were
+    /// keyed.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
         let keyed = self.keyed(path)?;
         let mut bytes = Vec::new();
@@ -200,10 +205,10 @@ impl Inputs<'_> {
         if Digest::of(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
     }
 
-    /// What `read` makes of a file that the key names, without holding all of it.
+    /// Result of `read` on a file that the key names, without holding all of it.
     ///
-    /// Afterwards the file is hashed and its time looked at. When it is no longer what was keyed, or somebody wrote to it
-    /// meanwhile, that is the error, whatever `read` made of it.
+    /// Afterwards the file is hashed and its time looked at. When it is no longer what was keyed,
+    /// or somebody wrote to it meanwhile, that is the error, whatever `read` made of it.
     pub fn through_file<T>(
         &self,
         path: &Path,
@@ -232,7 +237,8 @@ impl Inputs<'_> {
         changed_file.map_or(Ok(()), |(path, _)| Err(changed(path)))
     }
 
-    /// The files of a folder that the key names, in the order of their paths; none when the path is that of a file.
+    /// The files of a folder that the key names, in the order of their paths; none when the path is
+    /// that of a file.
     pub fn parts(&self, folder: &Path) -> Vec<&Path> {
         let keyed = self.files.iter().map(|(keyed, _)| keyed.as_path());
         let mut parts: Vec<_> =
@@ -248,7 +254,7 @@ impl Inputs<'_> {
             .ok_or_else(|| StageError::failed(format!("{} is not part of the key", path.display())))
     }
 
-    /// The flag that is raised when the run is to stop; long work looks at it now and then.
+    /// The flag that is raised when the run is to stop; long work checks it now and then.
     pub fn stop_flag(&self) -> Option<&Arc<AtomicBool>> {
         self.stop.as_ref()
     }
@@ -292,7 +298,8 @@ impl<'a> InputsBuilder<'a> {
         })
     }
 
-    /// An artifact at a port, read when asked for. `load` is told which columns are needed, where not all are.
+    /// An artifact at a port, read when asked for. `load` is told which columns are needed, where
+    /// not all are.
     #[must_use]
     pub fn lazy(
         mut self,
@@ -337,14 +344,14 @@ impl<'a> InputsBuilder<'a> {
         self
     }
 
-    /// Where the inputs come from.
+    /// Sets the origin of the inputs.
     #[must_use]
     pub fn provenance(mut self, provenance: Arc<Provenance>) -> Self {
         self.0.provenance = Some(provenance);
         self
     }
 
-    /// Where fusion rules run, as the stage says.
+    /// Sets the isolation of fusion rules that the stage asks for.
     #[must_use]
     pub fn isolation(mut self, isolation: Option<Isolation>) -> Self {
         self.0.isolation = isolation;
@@ -364,7 +371,7 @@ impl<'a> InputsBuilder<'a> {
     }
 }
 
-/// What a stage gives back: one artifact a port, and cautions.
+/// Outputs of a stage: one artifact a port, and cautions.
 #[derive(Default)]
 pub struct Outputs {
     artifacts: Vec<(String, Artifact)>,
@@ -373,15 +380,15 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Adds a caution: the action succeeds, and whoever reads its results must know this. A full sentence in lower case
-    /// without a full stop; equal inputs give equal cautions, and a text that holds no more of an action than it must is
-    /// said once for all that share it.
+    /// Adds a caution: the action succeeds, and whoever reads its results must know this. A full
+    /// sentence in lower case without a full stop; equal inputs give equal cautions, and a text
+    /// that holds no more of an action than it must is reported once for all that share it.
     pub fn caution(&mut self, text: impl Into<String>) {
         self.cautions.push(text.into());
     }
 
-    /// Adds files that the action was found to have read, beyond those that its key names: it is executed again when the
-    /// content of one changes.
+    /// Adds files that the action was found to have read, beyond those that its key names: it is
+    /// executed again when the content of one changes.
     pub fn discover(&mut self, read: impl IntoIterator<Item = ReadFile>) {
         self.read.extend(read);
     }
@@ -401,7 +408,8 @@ impl Outputs {
         self.put_raw(port, artifact.into_artifact()?)
     }
 
-    /// Gives an artifact of any kind; it is checked against the port's kind and that kind's schema when it is kept.
+    /// Gives an artifact of any kind; it is checked against the port's kind and that kind's schema
+    /// when it is kept.
     pub fn put_raw(&mut self, port: &str, artifact: Artifact) -> Result<(), StageError> {
         if self.artifacts.iter().any(|(name, _)| name == port) {
             return Err(StageError::failed(format!("output {port} was given twice")));
@@ -420,7 +428,8 @@ impl Outputs {
         Ok(T::from_artifact(artifact)?)
     }
 
-    /// The artifacts in the order of the declared ports; an error when one is missing, unknown or of another kind.
+    /// The artifacts in the order of the declared ports; an error when one is missing, unknown or
+    /// of another kind.
     pub(crate) fn in_order(
         mut self,
         declared: &[(String, ArtifactKind)],

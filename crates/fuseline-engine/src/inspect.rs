@@ -27,7 +27,7 @@ pub struct ActionPreview {
 }
 
 impl ActionPreview {
-    /// Whether the action's outputs are in the cache.
+    /// True if the action's outputs are in the cache.
     pub fn is_cached(&self) -> bool {
         self.miss.is_none()
     }
@@ -150,8 +150,8 @@ impl Lookup {
         })
     }
 
-    /// The reason why an action with this key is executed. `history`: the fields of its key now, and
-    /// its last record.
+    /// The reason why an action with this key is executed. `history`: the fields of its key now,
+    /// and its last record.
     pub(crate) fn miss_reason(
         &self,
         history: impl FnOnce() -> (Vec<Field>, Option<ActionRecord>),

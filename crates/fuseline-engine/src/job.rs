@@ -38,7 +38,7 @@ pub struct Job {
     pub site: String,
     /// The name of its stage kind.
     pub kind: String,
-    /// What the workflow says under `with:`, resolved.
+    /// Resolved options, as written under `with:` in the workflow.
     pub options: Arc<Map<String, Value>>,
     /// The workflow's seed.
     pub seed: u64,
@@ -48,16 +48,16 @@ pub struct Job {
     pub files: Vec<(PathBuf, Digest)>,
     /// The values of the workflow's path params: what a program is given of them counts by content.
     pub path_params: Vec<PathBuf>,
-    /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the key,
-    /// like all up to `provenance`.
+    /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the
+    /// key, like all up to `provenance`.
     pub isolation: Option<Isolation>,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
     /// Bounds on its execution.
     pub limits: JobLimits,
-    /// Whether outputs that the cache holds already are good enough.
+    /// True if outputs that the cache holds already may be reused.
     pub reuse: bool,
-    /// Where its inputs come from, when its kind reads that.
+    /// Origin of its inputs, when its kind reads that.
     pub provenance: Option<Arc<Provenance>>,
     pub(crate) inputs: Vec<ResolvedInput>,
     /// The fields of its key.
@@ -99,7 +99,7 @@ pub struct LocalExecutor<'a> {
     kinds: &'a Kinds,
     services: &'a Services,
     cache: &'a Cache,
-    /// Where jobs are written down before they are executed.
+    /// Folder in which jobs are written down before they are executed.
     folder: Option<JobFolder>,
     recent: Recent,
 }
@@ -134,7 +134,8 @@ impl<'a> LocalExecutor<'a> {
         self
     }
 
-    /// An artifact. One that is too large to be kept is read with no more than the columns that are asked for.
+    /// An artifact. One that is too large to be kept is read with no more than the columns that are
+    /// asked for.
     fn load(
         &self,
         given: &ResolvedInput,
@@ -195,8 +196,8 @@ impl JobQueue for LocalQueue<'_, '_> {
 }
 
 impl LocalExecutor<'_> {
-    /// Executes a job on this thread. Never waits for a lease: the thread may be nested inside another
-    /// action that holds one, and two runs could wait for each other.
+    /// Executes a job on this thread. Never waits for a lease: the thread may be nested inside
+    /// another action that holds one, and two runs could wait for each other.
     fn work(&self, Submission { job, stop, mut reply }: Submission) {
         let completion = match self.cache.try_lease(&job.key) {
             Ok(Some(lease)) => {
@@ -210,7 +211,8 @@ impl LocalExecutor<'_> {
     }
 
     /// Executes a job under the lease of its action, unless the cache holds its outputs by now.
-    /// `started` is called when it does not. Once `stop` is raised the result is not wanted any more.
+    /// `started` is called when it does not. Once `stop` is raised the result is not wanted any
+    /// more.
     pub fn execute(
         &self,
         job: &Job,
@@ -323,17 +325,19 @@ impl From<CacheError> for StageError {
     }
 }
 
-/// The artifacts used last, so that what one action made need not be decoded for each that reads it.
+/// The artifacts used last, so that what one action made need not be decoded for each that reads
+/// it.
 struct Recent {
     held: Mutex<(VecDeque<Held>, usize)>,
-    /// How many encoded bytes are held at most. An artifact larger than this is read each time.
+    /// Maximum of encoded bytes that are held. An artifact larger than this is read each time.
     most: usize,
 }
 
 /// An artifact with its digest and its size when encoded.
 type Held = (Digest, Arc<Artifact>, usize);
 
-/// What a run holds beside the actions that are executed: many small artifacts, none of the largest.
+/// Size limit of the artifacts that a run holds beside its running actions: many small artifacts,
+/// none of the largest.
 const RECENT_BYTES: usize = 64 << 20;
 
 impl Recent {

@@ -1,8 +1,9 @@
 //! The jobs of a run, beside its manifest, so that one can be executed again without the workflow.
 //!
-//! `cache/runs/ID/jobs/KEY` is the job of one key: the digest of what follows, and the job as JSON. A damaged file is
-//! no job, and neither is one whose fields do not give its key. `cache/runs/ID/batches/N` lists the keys of jobs that are
-//! executed together, a line each, all of one length, so that the i-th is found without reading those before it.
+//! `cache/runs/ID/jobs/KEY` is the job of one key: the digest of what follows, and the job as JSON.
+//! A damaged file is no job, and neither is one whose fields do not give its key.
+//! `cache/runs/ID/batches/N` lists the keys of jobs that are executed together, a line each, all of
+//! one length, so that the i-th is found without reading those before it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -108,8 +109,8 @@ pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
     Ok(run.zip(key).and_then(|(run, key)| read(run, &key)))
 }
 
-/// The jobs of a run that cannot be believed. One that was cut off, and one that another version
-/// wrote, can.
+/// The damaged jobs of a run. One that was cut off, and one that another version
+/// wrote, do not count.
 pub fn damaged_jobs(cache: &Cache, run: &str) -> Vec<PathBuf> {
     // There may be none, and another version wrote a file.
     let entries = fs::read_dir(cache.runs_folder().join(run).join(JOBS)).into_iter().flatten();
@@ -155,8 +156,9 @@ fn text_of(bytes: &[u8]) -> Option<&str> {
 }
 
 impl Job {
-    /// An error unless this program, with the plugins and files that it finds, gives the job the same key: elsewhere
-    /// the same job could give other results, and they must not be stored under this key.
+    /// An error unless this program, with the plugins and files that it finds, gives the job the
+    /// same key: elsewhere the same job could give other results, and they must not be stored under
+    /// this key.
     pub fn check(&self, kinds: &Kinds, services: &Services) -> Result<(), StageError> {
         let kind = kinds
             .named(&self.kind)
@@ -174,7 +176,7 @@ impl Job {
             });
         }
         let now = owned_fields(&part.bytes);
-        // What comes after is the point and the inputs, which the job itself holds.
+        // The remaining fields are the point and the inputs, which the job itself holds.
         let then = self.fields.get(..now.len()).unwrap_or(&self.fields);
         match first_difference(then, &now) {
             None if then == now => Ok(()),

@@ -1,7 +1,7 @@
-//! What an action's key is made of.
+//! Parts of an action's key.
 //!
-//! The encoding is written down, with test vectors, in `docs/design/action-key.md`. One walk writes both the digest and
-//! the fields that `fuseline plan` compares to say what changed.
+//! The encoding is specified, with test vectors, in `docs/design/action-key.md`. One walk writes
+//! both the digest and the fields that `fuseline plan` compares to say what changed.
 
 mod paths;
 
@@ -18,10 +18,11 @@ use crate::kind::{Kind, Problem};
 use crate::services::Services;
 use paths::{NamedPath, take_paths};
 
-/// The first bytes of every key's encoding: raised when the encoding changes, so that no old key can match.
+/// The first bytes of every key's encoding: raised when the encoding changes, so that no old key
+/// can match.
 pub const ENCODING: &[u8] = b"fuseline action key 1\n";
 
-/// As many bytes are enough for most keys.
+/// Bytes that suffice for most keys.
 const USUAL: usize = 1 << 10;
 
 /// One field of a key: a dotted name and its value as text.
@@ -64,13 +65,14 @@ pub(crate) fn key_of(fields: &[Field]) -> ActionKey {
     ActionKey::from(Digest::of(bytes))
 }
 
-/// Where a stage kind writes what its results depend on, besides its inputs.
+/// Writer through which a stage kind keys all that its results depend on, besides its inputs.
 pub struct KeyWriter<'a> {
     services: &'a Services,
     seed: u64,
     /// The values of the workflow's path params.
     path_params: &'a [PathBuf],
-    /// Look at files but do not read them through: enough to check a workflow, not to key an action.
+    /// Look at files but do not read them through: enough to check a workflow, not to key an
+    /// action.
     existence_only: bool,
     bytes: Vec<u8>,
     files: Vec<(PathBuf, Digest)>,
@@ -128,7 +130,7 @@ impl<'a> KeyWriter<'a> {
         let mut number = 0;
         for path in named {
             match path {
-                // What is missing is said as for any file.
+                // A missing file is reported as for any file.
                 NamedPath::File(path) | NamedPath::Missing(path) => {
                     self.file(&format!("{name}.{number}"), &path);
                 }
@@ -192,8 +194,8 @@ impl<'a> KeyWriter<'a> {
         }
     }
 
-    /// A file as [`KeyWriter::file`] takes it, or a folder whose data files make one table: their content and their names
-    /// within the folder count.
+    /// A file as [`KeyWriter::file`] takes it, or a folder whose data files make one table: their
+    /// content and their names within the folder count.
     pub fn file_or_folder(&mut self, name: &str, path: &Path) {
         if !path.is_dir() {
             return self.file(name, path);
@@ -212,7 +214,8 @@ impl<'a> KeyWriter<'a> {
         if self.existence_only {
             return files.iter().for_each(|file| self.file(name, file));
         }
-        // The digest of the folder stands among the files too, so that one that is added later is seen.
+        // The digest of the folder stands among the files too, so that one that is added later is
+        // seen.
         let digests: std::io::Result<Vec<_>> = files
             .into_iter()
             .chain([path.to_owned()])

@@ -1,4 +1,4 @@
-//! What a stage kind is: options, ports, key, run.
+//! Stage kinds: options, ports, key, run.
 
 use std::sync::Arc;
 
@@ -31,26 +31,30 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
     /// The typed inputs and outputs.
     fn ports() -> Ports;
 
-    /// Writes every option into the key. Destructure `self`, so that a new option does not compile until it is keyed.
+    /// Writes every option into the key. Destructure `self`, so that a new option does not compile
+    /// until it is keyed.
     fn key(&self, key: &mut KeyWriter<'_>);
 
-    /// What the JSON Schema of the options cannot say: a pattern that does not compile, parameters that a rule refuses.
+    /// Checks beyond the JSON Schema of the options: a pattern that does not compile, parameters
+    /// that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
 
-    /// What only the whole plan shows of a stage's actions: what arrives from where, over which axes. What would fail while
-    /// running, for reasons that the plan knows, is reported here.
+    /// Checks of a stage's actions that need the whole plan: what arrives from where, over which
+    /// axes. What would fail while running, for reasons that the plan knows, is reported here.
     fn check_plan(&self, _site: &mut PlanSite<'_>) {}
 
-    /// The outputs, of a kind whose stages declare their own ports ([`Ports::declared`]), in the order written.
+    /// The outputs, of a kind whose stages declare their own ports ([`Ports::declared`]), in the
+    /// order written.
     fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
         None
     }
 
-    /// Says what is done with the rows of each input of role fit or apply, and for each output which rows it holds and
-    /// what shaped them.
+    /// Says what is done with the rows of each input of role fit or apply, and for each output
+    /// which rows it holds and what shaped them.
     fn rows(&self, flow: &mut RowFlow<'_>);
 
-    /// Does the work: a function of the inputs, the options and what the key names, and of nothing else.
+    /// Does the work: a function of the inputs, the options and what the key names, and of nothing
+    /// else.
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError>;
 }
 
@@ -63,7 +67,7 @@ pub struct Problem {
     pub code: Code,
     /// A lower-case fragment.
     pub message: String,
-    /// What to do.
+    /// Remedy, if one is known.
     pub hint: Option<String>,
 }
 
@@ -78,14 +82,14 @@ impl Problem {
         }
     }
 
-    /// Gives a more telling code.
+    /// Sets a more specific code.
     #[must_use]
     pub fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -93,13 +97,13 @@ impl Problem {
     }
 }
 
-/// Where [`StageKind::check`] reports.
+/// Context of [`StageKind::check`], which collects its problems.
 pub struct CheckSite<'a> {
-    /// What the outside offers.
+    /// Services from outside.
     pub services: &'a Services,
     /// The inputs that the stage names.
     pub inputs: Vec<&'a str>,
-    /// What was found so far.
+    /// Problems found so far.
     pub problems: Vec<Problem>,
 }
 
@@ -167,7 +171,8 @@ impl Ports {
         self
     }
 
-    /// The last input belongs to the family, but this kind does not read it: it enters neither key nor leakage analysis.
+    /// The last input belongs to the family, but this kind does not read it: it enters neither key
+    /// nor leakage analysis.
     #[must_use]
     pub fn unread(mut self) -> Self {
         if let Some(port) = self.inputs.last_mut() {
@@ -290,7 +295,7 @@ impl Kind {
 }
 
 impl Kind {
-    /// What the workflow language knows of it.
+    /// Specification of the kind for the workflow language.
     pub fn spec(&self) -> &KindSpec {
         &self.spec
     }
@@ -321,7 +326,7 @@ impl Kinds {
         Self { kinds, catalogue }
     }
 
-    /// What the workflow language needs to know of them.
+    /// Specifications of the kinds for the workflow language.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }

@@ -1,4 +1,5 @@
-//! The leakage guard at plan time: follows the rows through the plan and asks each stage whether it is offered a leak.
+//! The leakage check at plan time: follows the rows through the plan and asks each stage whether it
+//! is offered a leak.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,16 +35,16 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
 
 struct Guard<'p, 'w> {
     plan: &'p Plan<'w>,
-    /// What is known of each output.
+    /// Row state of each output.
     states: Vec<RowState>,
-    /// What each shared group of producers holds together.
+    /// Combined row state of each shared group of producers.
     gathered: BTreeMap<(usize, usize, usize, u32), RowState>,
     /// Stages whose kinds do not say what they must, and what that is.
     mistakes: BTreeSet<(usize, String)>,
 }
 
 impl Guard<'_, '_> {
-    /// Puts down what an action's outputs hold; gives the leaks that it is offered.
+    /// Records the rows of an action's outputs; returns the leaks in its inputs.
     fn follow(&mut self, action: ActionId) -> Vec<Leak> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
@@ -71,7 +72,8 @@ impl Guard<'_, '_> {
         if let Ok(Flowed { leaks: found, .. }) = &mut flowed
             && !found.is_empty()
         {
-            // What follows from a leak is no mistake of its own: from here on it is as if it had not been there.
+            // A consequence of a leak is no mistake of its own: from here on it is as if the leak
+            // had not been there.
             leaks = std::mem::take(found);
             for leak in &leaks {
                 for (_, state) in offered.inputs.iter_mut().filter(|(port, _)| *port == leak.port) {
@@ -96,7 +98,7 @@ impl Guard<'_, '_> {
         leaks
     }
 
-    /// What arrives at an input, all of it together, and the producer where there is one.
+    /// Combined row state of all that arrives at an input, and the producer where there is one.
     fn arriving(
         &mut self,
         stage: usize,
@@ -202,7 +204,7 @@ impl Guard<'_, '_> {
     }
 }
 
-/// A stage kind that does not say what the guard must know: nothing is let through on trust.
+/// Diagnostic for a stage kind that does not declare its rows: the check fails closed.
 fn mistake(plan: &Plan<'_>, stage: usize, text: &str) -> Diagnostic {
     let stage = &plan.workflow.stages[stage];
     Diagnostic {

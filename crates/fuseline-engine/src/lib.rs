@@ -1,9 +1,10 @@
 //! Plan, explain, execute.
 //!
-//! Knows what a stage kind is ([`StageKind`]), how a checked workflow becomes a graph of actions ([`Plan`]), what an
-//! action's key is made of, and how to run what is not cached. Knows no stage kind by name, no command line, no report.
-//! Start at [`StageKind`] to write a stage kind, at [`Plan`] to follow a run.
-//! **Invariant:** an action's outputs are a function of the fields of its key, and of nothing else.
+//! Knows stage kinds ([`StageKind`]), the graph of actions of a checked workflow
+//! ([`Plan`]), the parts of an action's key, and the execution of actions that are not cached.
+//! Knows no stage kind by name, no command line, no report. Start at [`StageKind`] to write a stage
+//! kind, at [`Plan`] to follow a run. **Invariant:** an action's outputs are a function of the
+//! fields of its key, and of nothing else.
 
 mod cautions;
 pub mod codes;

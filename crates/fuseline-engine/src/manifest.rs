@@ -1,4 +1,4 @@
-//! What a run leaves behind when it ends: `cache/runs/ID/manifest.json`.
+//! Manifest of an ended run: `cache/runs/ID/manifest.json`.
 
 use std::path::{Component, Path};
 
@@ -16,7 +16,7 @@ pub const MANIFEST_FORMAT: u32 = 2;
 /// The name of its file in the folder of a run.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-/// What a run leaves behind when it ends: about the run, and from the version on about its plan.
+/// Manifest of an ended run: about the run, and from the version on about its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The form of the manifest.
@@ -27,14 +27,14 @@ pub struct Manifest {
     pub status: String,
     /// When it began, in seconds since 1970.
     pub started_at: u64,
-    /// How long it took.
+    /// Duration of the run in seconds.
     pub seconds: f64,
-    /// How many of its actions ended in each state; none in manifests from before they were counted.
+    /// Number of actions by final state; none in manifests from before they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<ActionCounts>,
     /// The most memory that the process had at once, in bytes, where that is known.
     pub peak_memory: Option<u64>,
-    /// Why its outputs could not be delivered, when they could not.
+    /// Error of the delivery of its outputs, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     /// Traffic with a remote cache, when there was one.
@@ -54,7 +54,7 @@ pub struct Manifest {
     pub plugins: Vec<(String, Digest)>,
     /// The stages, in order.
     pub stages: Vec<ManifestStage>,
-    /// What the results are to be read with, with the actions that it is about.
+    /// Cautions to read the results with, and the actions that they are about.
     #[serde(default)]
     pub cautions: Vec<Caution>,
     /// The actions that the run wanted, in the plan's order.
@@ -86,7 +86,7 @@ pub struct ManifestStage {
 /// An action in a manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestAction {
-    /// Which of the manifest's stages it is of.
+    /// Index of its stage in the manifest.
     pub stage: usize,
     /// `stage[axis=label]`.
     pub action: String,
@@ -98,19 +98,19 @@ pub struct ManifestAction {
     /// The digests of its outputs, when they were known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Digest>,
-    /// Why it was executed.
+    /// Reason why it was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How often it was tried, when more than once.
+    /// Number of attempts, when more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// How long its execution took.
+    /// Duration of its execution in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The processor time of the thread that executed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
-    /// Why it failed.
+    /// Error message, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -132,7 +132,7 @@ pub enum ManifestError {
     Damaged {
         /// The run.
         run: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
     /// Another version of fuseline wrote it in another form.
@@ -188,7 +188,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// How many actions ended in a state.
+    /// Number of actions that ended in a state.
     pub fn count(&self, state: &str) -> usize {
         self.actions.iter().filter(|action| action.state == state).count()
     }

@@ -1,8 +1,9 @@
 //! The graph of actions of one invocation.
 //!
-//! Immutable once built; `plan_builder` is its only mutator. Node `i` of the graph is action `i`; the nodes after the
-//! last action are gathers: sets of producers that several actions consume alike, so that an all-to-all join of n
-//! producers and m consumers costs n + m edges and not n * m.
+//! Immutable once built; `plan_builder` is its only mutator. Node `i` of the graph is action `i`;
+//! the nodes after the last action are gathers: sets of producers that several actions consume
+//! alike, so that an all-to-all join of n producers and m consumers costs n + m edges and not n *
+//! m.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use crate::inputs::Point;
 use crate::kind::{Kinds, PreparedStage};
 
-/// As many variants or actions are worth starting threads for.
+/// Number of variants or actions from which work is done on several threads.
 pub(crate) const A_POOLS_WORTH: usize = 512;
 
 /// An action's number in its plan.
@@ -37,12 +38,12 @@ pub struct Plan<'a> {
 pub(crate) struct PlannedStage {
     /// The first of its actions; the others follow.
     pub first: ActionId,
-    /// Where the outputs of its first action stand in the table of digests.
+    /// Index of its first action's outputs in the table of digests.
     pub first_output: usize,
     /// Its output ports.
     pub outputs: Arc<[(String, ArtifactKind)]>,
     pub variants: Vec<PlannedVariant>,
-    /// Whether this invocation wants the stage (`--only` may leave it out).
+    /// True if this invocation wants the stage (`--only` may leave it out).
     pub wanted: bool,
 }
 
@@ -61,9 +62,9 @@ pub(crate) struct PlannedVariant {
 #[derive(Clone)]
 pub(crate) struct PlannedInput {
     pub port: String,
-    /// Which of the stage's inputs it is.
+    /// Index of the input in its stage.
     pub input: usize,
-    /// Whether the port gathers.
+    /// True if the port gathers.
     pub many: bool,
 }
 
@@ -81,17 +82,17 @@ impl<'a> Plan<'a> {
         self.workflow
     }
 
-    /// What is likely not meant, though the plan can run.
+    /// Warnings: likely mistakes, though the plan can run.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// How many actions there are.
+    /// Number of actions.
     pub fn len(&self) -> usize {
         self.actions as usize
     }
 
-    /// Whether there is nothing to do.
+    /// True if the plan has no action.
     pub fn is_empty(&self) -> bool {
         self.actions == 0
     }
@@ -120,12 +121,12 @@ impl<'a> Plan<'a> {
         (stage, (action - self.stages[stage].first) as usize)
     }
 
-    /// Whether this invocation wants the action.
+    /// True if this invocation wants the action.
     pub fn wants(&self, action: ActionId) -> bool {
         self.stages[self.stage_of(action).0].wanted
     }
 
-    /// How many actions this invocation wants.
+    /// Number of actions that this invocation wants.
     pub fn wanted(&self) -> usize {
         let wanted = (0..self.stages.len()).filter(|&stage| self.stages[stage].wanted);
         wanted.map(|stage| self.actions_of(stage).len()).sum()
@@ -228,7 +229,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Where the digest of an action's output stands in the table of digests.
+    /// Index of an action's output in the table of digests.
     pub(crate) fn output_slot(&self, action: ActionId, output: usize) -> usize {
         let (stage, index) = self.stage_of(action);
         let stage = &self.stages[stage];

@@ -1,4 +1,5 @@
-//! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions into a graph.
+//! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions
+//! into a graph.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::plan::{A_POOLS_WORTH, ActionId, Plan, PlannedInput, PlannedStage, Pla
 use crate::services::Services;
 use crate::{codes, leakage, plan_check};
 
-/// How far building goes.
+/// Extent of the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// Everything that can be said without reading source files through: for `check`.
@@ -22,7 +23,8 @@ pub enum Depth {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans a checked workflow. `only`: stages to restrict the plan to, with what they need; empty means all.
+    /// Plans a checked workflow. `only`: stages to restrict the plan to, with what they need; empty
+    /// means all.
     ///
     /// Errors are diagnostics, each at its place, all of them at once.
     pub fn build(
@@ -71,7 +73,8 @@ impl<'a> Plan<'a> {
             let graph = join(workflow, &stages, actions);
             let warnings = Vec::new();
             let mut plan = Self { workflow, kinds, stages, graph, actions, outputs, warnings };
-            // What options have wrong is no reason not to say what else the plan shows, but for leaks that may follow.
+            // Wrong options do not keep other mistakes from being reported, but for leaks that may
+            // follow.
             let is_sound = diagnostics.is_empty();
             let leaks = if is_sound { leakage::guard(&plan) } else { Vec::new() };
             let found = plan_check::check(&plan);
@@ -85,15 +88,15 @@ impl<'a> Plan<'a> {
                 return Ok(plan);
             }
         }
-        // What is likely not meant is said when everything else is right.
+        // Warnings are reported when everything else is right.
         diagnostics.retain(Diagnostic::is_error);
         say_once(&mut diagnostics);
         Err(diagnostics)
     }
 }
 
-/// Drops what is said twice: of options of several points that are written in one place, and of a file that is missing in
-/// several.
+/// Drops duplicate diagnostics: of options of several points that are written in one place, and of
+/// a file that is missing in several.
 fn say_once(diagnostics: &mut Vec<Diagnostic>) {
     let mut said = BTreeSet::new();
     diagnostics.retain(|found| {
@@ -176,7 +179,8 @@ fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {
     }
 }
 
-/// The graph: an edge from each producer to its consumer, by way of a gather where a set of producers is shared.
+/// The graph: an edge from each producer to its consumer, by way of a gather where a set of
+/// producers is shared.
 fn join(
     workflow: &Workflow,
     stages: &[PlannedStage],

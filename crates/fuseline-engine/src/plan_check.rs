@@ -1,8 +1,8 @@
-//! What a plan shows before anything runs, besides leaks: which actions a stage has, what arrives at them, and whether that
-//! can work.
+//! Checks of a plan before anything runs, besides leaks: which actions a stage has, what arrives at
+//! them, and whether that can work.
 //!
-//! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or say nothing, while
-//! running. What holds for every kind is looked at here.
+//! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or
+//! say nothing, while running. Checks that hold for every kind are made here.
 
 use fuseline_workflow::{
     Axis, Diagnostic, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
@@ -82,7 +82,7 @@ impl<'p> PlannedAction<'p> {
         (self.kind_name() == K::NAME).then(|| K::deserialize(&*self.variant().options).ok())?
     }
 
-    /// What arrives at an input, in order; nothing where the kind does not read it.
+    /// Actions that arrive at an input, in order; none if the kind does not read it.
     pub fn inputs(&self, port: &str) -> impl Iterator<Item = Self> + use<'p> {
         let Self { plan, stage, index } = *self;
         let input = self.written().inputs.iter().position(|input| input.port == port);
@@ -92,24 +92,24 @@ impl<'p> PlannedAction<'p> {
         producers.into_iter().flatten().map(action)
     }
 
-    /// Where an option's value is written, or the nearest option around it.
+    /// Place of an option's value, or of the nearest option around it.
     pub fn option_place(&self, option: &str) -> Place {
         self.variant().places.place(option)
     }
 
-    /// Where an option's name is written, or the nearest option around it.
+    /// Place of an option's name, or of the nearest option around it.
     pub fn option_key_place(&self, option: &str) -> Place {
         self.variant().places.key_place(option)
     }
 
-    /// Where an input's name is written, or else the stage's.
+    /// Place of an input's name, or else of the stage's.
     pub fn input_place(&self, port: &str) -> &'p Place {
         let stage = self.written();
         let input = stage.inputs.iter().find(|input| input.port == port);
         input.map_or(&stage.places.name, |input| &input.place)
     }
 
-    /// Where the stage's axes are written, if it has any.
+    /// Place of the stage's axes, if it has any.
     pub fn over_place(&self) -> Option<&'p Place> {
         self.written().places.over.as_ref()
     }
@@ -122,7 +122,7 @@ impl<'p> PlannedAction<'p> {
     }
 }
 
-/// What a stage kind is shown of the plan, and where it reports.
+/// View of the plan for one stage kind, and receiver of its reports.
 pub struct PlanSite<'p> {
     plan: &'p Plan<'p>,
     stage: usize,
@@ -195,13 +195,13 @@ impl<'p> PlanSite<'p> {
         self.found.diagnostics.push(diagnostic);
     }
 
-    /// Reports a mistake that may follow from another, and is said where nothing else is wrong.
+    /// Reports a mistake that may follow from another, and is reported where nothing else is wrong.
     pub fn report_what_may_follow(&mut self, diagnostic: Diagnostic) {
         self.found.may_follow.push(diagnostic);
     }
 }
 
-/// What was found in a plan.
+/// Diagnostics found in a plan.
 #[derive(Default)]
 pub(crate) struct Found {
     pub diagnostics: Vec<Diagnostic>,
@@ -209,7 +209,7 @@ pub(crate) struct Found {
     pub may_follow: Vec<Diagnostic>,
 }
 
-/// Asks every stage kind what it makes of the plan, and looks at what holds for all of them.
+/// Runs the checks of every stage kind on the plan, and those that hold for all kinds.
 pub(crate) fn check(plan: &Plan<'_>) -> Found {
     let mut found = Found::default();
     for (stage, planned) in plan.stages.iter().enumerate() {
@@ -238,7 +238,8 @@ fn form(plan: &Plan<'_>, output: &WorkflowOutput) -> Option<Diagnostic> {
     Some(Diagnostic::warning(codes::OUTPUT_FORM, place, message).hint(hint.to_owned()))
 }
 
-/// A warning for each axis of a stage along which all its actions are the same: same options, same inputs.
+/// A warning for each axis of a stage along which all its actions are the same: same options, same
+/// inputs.
 fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
     let stage = &plan.workflow.stages[number];
     if plan.stages[number].variants.iter().any(|variant| plan.kinds.get(variant.kind).reads_point) {
@@ -276,7 +277,8 @@ fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Whether actions that differ along one axis alone have the same options. `place`: which of the stage's axes.
+/// True if actions that differ along one axis alone have the same options. `place`: which of the
+/// stage's axes.
 fn has_one_variant_along(stage: &Stage, place: usize) -> bool {
     let mut variant_of = std::collections::BTreeMap::new();
     (0..stage.actions.len()).all(|action| {

@@ -1,4 +1,4 @@
-//! Where the inputs of a report come from.
+//! Origin of a report's inputs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -100,7 +100,8 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// A parameter for people. A path keeps its last component only: where a file lies is not part of a result.
+/// A parameter for people. A path keeps its last component only: where a file lies is not part of a
+/// result.
 fn text(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => match Path::new(text) {

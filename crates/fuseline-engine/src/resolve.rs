@@ -53,7 +53,7 @@ pub(crate) fn resolve_inputs<'p, 'a>(
     })
 }
 
-/// What is known of the plan's artifacts so far.
+/// Resolved artifacts of the plan so far.
 pub(crate) struct Resolver<'p, 'a> {
     pub plan: &'p Plan<'a>,
     /// Every output, once known.
@@ -81,7 +81,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
         Self { plan, known, cautions: BTreeMap::new(), groups: groups.collect() }
     }
 
-    /// Takes note of an action's outputs: the declared ones, and its cautions behind them if there are any.
+    /// Records an action's outputs: the declared ones, and its cautions behind them if there
+    /// are any.
     pub fn learn(&mut self, action: ActionId, outputs: &[Made]) {
         let slots = self.slots(action);
         let (declared, cautions) = outputs.split_at(slots.len().min(outputs.len()));
@@ -111,7 +112,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
         cautions.map(of).collect()
     }
 
-    /// Which action's cautions an object is.
+    /// Actions whose cautions are in an object.
     pub fn cautions_of(&self, digest: Digest) -> impl Iterator<Item = ActionId> {
         let mut cautions = self.cautions.iter();
         std::iter::from_fn(move || cautions.find(|(_, made)| made.digest == digest))
@@ -123,7 +124,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
         self.known[self.plan.output_slot(action, output)].map(|made| made.digest)
     }
 
-    /// The key of an action whose inputs are all known; `None` when one is not. `bytes`: where it is encoded.
+    /// The key of an action whose inputs are all known; `None` when one is not. `bytes`: buffer in
+    /// which it is encoded.
     pub fn key(&self, action: ActionId, bytes: &mut Vec<u8>) -> Option<ActionKey> {
         bytes.clear();
         bytes.extend(ENCODING);
@@ -217,13 +219,14 @@ impl<'p, 'a> Resolver<'p, 'a> {
         self.known
     }
 
-    /// The outputs of an action and its cautions, as [`Resolver::learn`] takes them, when all are known.
+    /// The outputs of an action and its cautions, as [`Resolver::learn`] takes them, when all are
+    /// known.
     pub fn outputs(&self, action: ActionId) -> Option<Vec<Made>> {
         let declared = self.known[self.slots(action)].iter().copied();
         declared.chain(self.cautions.get(&action).map(|made| Some(*made))).collect()
     }
 
-    /// Where everything upstream of an action comes from.
+    /// Origin of everything upstream of an action.
     pub fn provenance(&self, action: ActionId) -> Arc<Provenance> {
         let upstream = self.plan.upstream(action);
         let includes = |action: ActionId| upstream[action as usize];

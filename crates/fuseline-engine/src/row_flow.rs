@@ -1,4 +1,5 @@
-//! The dialogue of the leakage guard with one stage: what it is offered, what its outputs hold, and which leaks it finds.
+//! The exchange of the leakage check with one stage: offered inputs, rows of the outputs, and
+//! the leaks found.
 
 use fuseline_workflow::{Code, InputPort, Role};
 
@@ -6,7 +7,7 @@ use crate::codes;
 use crate::plan::ActionId;
 use crate::rows::{Fold, Rows};
 
-/// What is known of an artifact's rows at plan time.
+/// Rows of an artifact, as far as the plan determines them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RowState {
     /// The rows it holds.
@@ -15,9 +16,10 @@ pub struct RowState {
     pub shaped_by: Rows,
     /// The rows whose labels shaped it: some of those above.
     pub taught_by: Rows,
-    /// Whether a row's own label shaped that row: evidence of a classifier for rows it was fitted on.
+    /// True if a row's own label shaped that row: evidence of a classifier for rows it was fitted
+    /// on.
     pub in_fold: bool,
-    /// Whether the labels of its own rows were read on purpose: a positive control.
+    /// True if the labels of its own rows were read on purpose: a positive control.
     pub control: bool,
 }
 
@@ -48,7 +50,7 @@ impl RowState {
         self
     }
 
-    /// What would arrive if it were not for a leak: nothing, or the rows without what shaped them.
+    /// State that would arrive without a leak: nothing, or the rows without what shaped them.
     #[must_use]
     pub(crate) fn without(&self, leak: Code) -> Self {
         let is_of_shape =
@@ -57,7 +59,7 @@ impl RowState {
     }
 }
 
-/// What it is about an artifact that leaks: the way of a leak is the way of such artifacts.
+/// Property by which an artifact leaks: the path of a leak consists of artifacts that have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trace {
     /// It holds some of these rows.
@@ -71,7 +73,7 @@ pub enum Trace {
 }
 
 impl Trace {
-    /// Whether the artifact is on the way.
+    /// True if the artifact is on the path.
     pub(crate) fn leads_through(&self, state: &RowState) -> bool {
         match self {
             Self::Holds(rows) => state.holds.overlaps(rows),
@@ -91,53 +93,54 @@ pub struct Leak {
     pub port: String,
     /// A lower-case fragment.
     pub message: String,
-    /// What to do.
+    /// Remedy.
     pub hint: &'static str,
-    /// What it is that leaks.
+    /// Property that leaks.
     pub trace: Trace,
 }
 
-/// What a stage is offered, as the guard knows it.
+/// Inputs that a stage is offered, as the leakage check knows them.
 pub struct Offered<'a> {
     /// The input ports of the stage kind. Those that it does not read do not count.
     pub ports: &'a [InputPort],
     /// The output ports.
     pub outputs: &'a [&'a str],
-    /// What arrives at each connected input, all of it together.
+    /// Row state of each connected input, all that arrives at it together.
     pub inputs: Vec<(&'a str, RowState)>,
     /// The action behind each input that takes one artifact: the split, where folds arrive.
     pub producers: Vec<(&'a str, ActionId)>,
-    /// What a split is called.
+    /// Name of a split.
     pub split_name: &'a dyn Fn(ActionId) -> String,
 }
 
-/// What a stage kind is told of its inputs' rows, and where it says what its outputs hold.
+/// Interface by which a stage kind reads the rows of its inputs and declares those of its outputs.
 ///
-/// Every input of role fit or apply must go through a method that says what is done with it, every output must be named
-/// once: what is left out, and a port that does not exist, are mistakes of the stage kind ([`RowFlow::finish`]).
+/// Every input of role fit or apply must go through a method that says what is done with it, every
+/// output must be named once: what is left out, and a port that does not exist, are mistakes of the
+/// stage kind ([`RowFlow::finish`]).
 pub struct RowFlow<'a> {
     offered: &'a Offered<'a>,
-    /// What it said of each output.
+    /// Declared state of each output.
     outputs: Vec<Option<RowState>>,
     leaks: Vec<Leak>,
-    /// Of which inputs it said what is done with them.
+    /// Flag per input: true once the stage said what is done with it.
     used: Vec<bool>,
     mistakes: Vec<String>,
-    /// What it said of an output that is not there.
+    /// Declared state of an output that does not exist.
     unknown: RowState,
 }
 
-/// What a stage said of its rows.
+/// Rows that a stage declared.
 #[derive(Debug)]
 pub struct Flowed {
     /// The outputs in the order of the ports.
     pub outputs: Vec<RowState>,
-    /// What is wrong with what it was offered.
+    /// Leaks in the offered inputs.
     pub leaks: Vec<Leak>,
 }
 
 impl<'a> RowFlow<'a> {
-    /// Begins the dialogue.
+    /// Begins the exchange.
     pub fn new(offered: &'a Offered<'a>) -> Self {
         Self {
             offered,
@@ -170,7 +173,7 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// What arrives at an input, all of it together; no rows when nothing does.
+    /// Combined row state of all that arrives at an input; no rows when nothing does.
     pub fn input(&mut self, port: &str) -> RowState {
         if !self.offered.ports.iter().any(|known| known.read && known.name == port) {
             self.mistakes.push(format!("asks for the rows of {port}, which it does not read"));
@@ -199,7 +202,7 @@ impl<'a> RowFlow<'a> {
         Fold { split: split.map_or(ActionId::MAX, |(_, action)| *action), fold }
     }
 
-    /// Says what an output holds and what shaped it.
+    /// Declares the rows of an output and what shaped it.
     pub fn give(&mut self, port: &str, state: RowState) -> &mut RowState {
         let Some(place) = self.offered.outputs.iter().position(|known| *known == port) else {
             self.mistakes.push(format!("says which rows output {port} holds, which it has not"));
@@ -212,7 +215,7 @@ impl<'a> RowFlow<'a> {
         self.outputs[place].insert(state)
     }
 
-    /// Says what an output holds and which rows' labels and values shaped it, here and before.
+    /// Declares the rows of an output and those whose labels and values shaped it, here and before.
     pub fn output(&mut self, port: &str, holds: Rows, shaped_by: Rows) -> &mut RowState {
         let taught_by = shaped_by.clone();
         self.give(port, RowState { holds, shaped_by, taught_by, ..RowState::default() })
@@ -261,7 +264,8 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// The stage learns from the rows at `port` that `beside` holds too: that those are test rows is said of `beside`.
+    /// The stage learns from the rows at `port` that `beside` holds too: that those are test rows
+    /// is reported for `beside`.
     pub fn fit_beside(&mut self, port: &str, beside: &str) {
         let (state, rows) = (self.take(port), self.input(beside).holds);
         if !rows.hold_test_rows() {
@@ -296,13 +300,14 @@ impl<'a> RowFlow<'a> {
         self.take(port);
     }
 
-    /// The stage asks a model that came from outside about what arrives at `port`; gives what that is.
+    /// The stage asks a model that came from outside about what arrives at `port`; gives what that
+    /// is.
     pub fn ask_frozen(&mut self, port: &str) -> RowState {
         self.take(port)
     }
 
-    /// Models and rows of many folds arrive together, so that names do not tell whose model meets whose rows: the
-    /// example_ids do, while running.
+    /// Models and rows of many folds arrive together, so that names do not tell whose model meets
+    /// whose rows: the example_ids do, while running.
     pub fn apply_each(&mut self, model: &str, ports: &[&str]) {
         self.take(model);
         for port in ports {
@@ -334,8 +339,8 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// The stage shows the model at `model` the rows at `port` that `beside` holds too: that the model saw them is said
-    /// of `beside`.
+    /// The stage shows the model at `model` the rows at `port` that `beside` holds too: that the
+    /// model saw them is reported for `beside`.
     pub fn apply_beside(&mut self, model: &str, port: &str, beside: &str) {
         let (shaped_by, state) = (self.take(model).shaped_by, self.take(port));
         let asked = self.input(beside).holds;
@@ -344,7 +349,8 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// The stage applies what it learns itself, from `learnt`, to the rows `asked` of what arrives at `port`.
+    /// The stage applies what it learns itself, from `learnt`, to the rows `asked` of what arrives
+    /// at `port`.
     pub fn apply_own(&mut self, learnt: &Rows, port: &str, asked: &Rows) {
         let state = self.take(port);
         if learnt.overlaps(asked) {
@@ -361,7 +367,7 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// What is tested must not have been shaped by its own labels.
+    /// Checks that tested rows were not shaped by their own labels.
     fn ask_about(&mut self, port: &str, state: &RowState, asked: &Rows) {
         if state.in_fold || state.taught_by.overlaps(asked) {
             let [tested, taught_by] = self.words([asked, &state.taught_by]);
@@ -395,7 +401,7 @@ impl<'a> RowFlow<'a> {
         }
     }
 
-    /// What arrives at an input must not come from a control that reads labels.
+    /// Checks that nothing at an input comes from a control that reads labels.
     pub fn no_control(&mut self, port: &str) {
         if self.input(port).control {
             self.leak(

@@ -1,4 +1,5 @@
-//! Symbolic sets of examples, known by name before anything runs: unions of atoms, in canonical form.
+//! Symbolic sets of examples, known by name before anything runs: unions of atoms, in canonical
+//! form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +10,8 @@ use crate::plan::ActionId;
 /// One fold of one split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fold {
-    /// The action that made the split; folds of different splits have nothing to do with each other.
+    /// The action that made the split; folds of different splits have nothing to do with each
+    /// other.
     pub split: ActionId,
     /// The fold's number.
     pub fold: i64,
@@ -28,12 +30,13 @@ enum Atom {
     Test(Fold),
 }
 
-/// A set of examples: a union of the training rows of a fold, its test rows, all rows, and external rows (those of
-/// another study).
+/// A set of examples: a union of the training rows of a fold, its test rows, all rows, and external
+/// rows (those of another study).
 ///
-/// Two equal sets are equal values: the training rows of two folds of a split, or both sides of one fold, are all rows,
-/// and test rows of a fold are among the training rows of the split's others. Nothing else is simplified. The atoms are
-/// sorted and shared, so that a clone costs nothing and a gather of n sets n log n.
+/// Two equal sets are equal values: the training rows of two folds of a split, or both sides of one
+/// fold, are all rows, and test rows of a fold are among the training rows of the split's others.
+/// Nothing else is simplified. The atoms are sorted and shared, so that a clone costs nothing and a
+/// gather of n sets n log n.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Rows(Atoms);
 
@@ -137,7 +140,7 @@ impl Rows {
         }
     }
 
-    /// Whether each of the other's atoms is among these rows.
+    /// True if each of the other's atoms is among these rows.
     fn covers(&self, other: &Self) -> bool {
         if let (Atoms::Many(own), Atoms::Many(others)) = (&self.0, &other.0)
             && Arc::ptr_eq(own, others)
@@ -146,7 +149,7 @@ impl Rows {
         }
         let own = self.atoms();
         let has = |atom: &Atom| own.binary_search(atom).is_ok();
-        // Where all rows are in the union, no other atom of this study is.
+        // If all rows are in the union, no other atom of this study is.
         let all = own.last() == Some(&Atom::All);
         other.atoms().iter().all(|atom| match atom {
             Atom::External => has(atom),
@@ -161,14 +164,14 @@ impl Rows {
         })
     }
 
-    /// Whether there is no row.
+    /// True if there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.atoms().is_empty()
     }
 
-    /// Whether some example may be in both. Sets that cannot be told apart are said to overlap: all rows and any fold,
-    /// folds of different splits.
+    /// True if some example may be in both. Sets that cannot be told apart are said to overlap: all
+    /// rows and any fold, folds of different splits.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         let external = |rows: &Self| rows.atoms().first() == Some(&Atom::External);
@@ -194,14 +197,15 @@ impl Rows {
         }
     }
 
-    /// Whether they can be the same examples, as far as names tell: the test rows of several folds may be all rows.
+    /// True if they can be the same examples, as far as names tell: the test rows of several folds
+    /// may be all rows.
     pub(crate) fn may_equal(&self, other: &Self) -> bool {
         let (own, others) = (self.atoms(), other.atoms());
         let is_all = |rows: &[Atom]| rows == [Atom::All];
         own == others || (is_all(own) && others.len() > 1) || (is_all(others) && own.len() > 1)
     }
 
-    /// Whether test rows of some fold are among them by name.
+    /// True if test rows of some fold are among them by name.
     #[must_use]
     pub fn hold_test_rows(&self) -> bool {
         matches!(self.atoms().last(), Some(Atom::Test(_)))
@@ -222,7 +226,8 @@ impl Rows {
         self.training_fold().map_or_else(Self::none, Self::test)
     }
 
-    /// The set that remains where a program is given one side of a fold alone: what is one side of a fold stays as it is.
+    /// The set that remains where a program is given one side of a fold alone: what is one side of
+    /// a fold stays as it is.
     #[must_use]
     pub fn cut_to(&self, side: Self) -> Self {
         match self.atoms() {

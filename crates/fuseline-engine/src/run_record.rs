@@ -1,7 +1,7 @@
-//! What is kept of a run: an event log while it goes on, a manifest when it ends.
+//! Record of a run: an event log while it goes on, a manifest when it ends.
 //!
-//! Most of a manifest is about the plan, and the same in every run in which all of it is cached: [`Unchanged`] has it, so
-//! that such a run need not make it again.
+//! Most of a manifest is about the plan, and the same in every run in which all of it is cached:
+//! [`Unchanged`] has it, so that such a run need not make it again.
 
 use std::io::{self, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -26,11 +26,11 @@ use crate::provenance::plugin;
 /// The name of the event log in the folder of a run.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
-/// As many bytes are usual for an action in a manifest.
+/// Usual bytes of an action in a manifest.
 const ACTION: usize = 256;
-/// As many actions are put into words at a time.
+/// Number of actions that are written at a time.
 pub(crate) const PART: usize = 512;
-/// As many bytes of lines are written whatever comes next.
+/// Bytes of buffered lines that are written without waiting for more.
 const MOST_LINES: usize = 1 << 16;
 
 /// A run that is alive, and may have written nothing yet.
@@ -76,7 +76,8 @@ pub struct RunRecord<'a> {
     lines: Vec<u8>,
     /// Traffic with a remote cache, for the manifest.
     remote: Option<Value>,
-    /// The first failure to write an event; reported at the end, since a lost log must not stop the work.
+    /// The first failure to write an event; reported at the end, since a lost log must not stop the
+    /// work.
     lost: Option<io::Error>,
 }
 
@@ -129,9 +130,10 @@ impl<'a> RunRecord<'a> {
         let line = Line { milliseconds: self.run.started.elapsed().as_millis(), event };
         let written = serde_json::to_writer(&mut self.lines, &line).map_err(io::Error::from);
         self.lines.push(b'\n');
-        // What was found in the cache is found many stages at a time, and is told with what happens next.
+        // Cache hits arrive many stages at a time, and are written with the next event.
         let waits = matches!(event, Event::Cached { .. }) && self.lines.len() < MOST_LINES;
-        // Whole lines in one call: what a killed run leaves ends with a whole line, or with one torn.
+        // Whole lines in one call: what a killed run leaves ends with a whole line, or with one
+        // torn.
         let written = written.and_then(|()| if waits { Ok(()) } else { self.write_lines() });
         if let Err(error) = written {
             self.lost.get_or_insert(error);
@@ -143,8 +145,9 @@ impl<'a> RunRecord<'a> {
         self.events.write_all(&lines)
     }
 
-    /// Writes the manifest, and remembers the keys so that the next plan can say what changed. `keep` gets what the next
-    /// run leaves behind if nothing changes, and keeps it meanwhile. Gives the last event.
+    /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
+    /// `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
+    /// Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
@@ -172,7 +175,8 @@ impl<'a> RunRecord<'a> {
         end
     }
 
-    /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`] says. Gives the last event.
+    /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`]
+    /// says. Gives the last event.
     pub fn finish_unchanged(
         &mut self,
         stages: Vec<(String, usize)>,
@@ -225,11 +229,11 @@ impl<'a> RunRecord<'a> {
     }
 }
 
-/// What the record of a run says when all of its plan is cached.
+/// Record of a run in which all of the plan is cached.
 pub struct Unchanged {
     /// The stages, and how many actions each has.
     pub stages: Vec<(String, usize)>,
-    /// What the manifest says of the plan, in parts.
+    /// Part of the manifest that is about the plan, in pieces.
     pub manifest: Vec<Bytes>,
 }
 
@@ -275,12 +279,12 @@ struct AboutRun<'a> {
 struct AboutBoth {
     /// In this run.
     now: Vec<Bytes>,
-    /// In the next run, if all of the plan is then cached: nothing when this run did not make all of it, or some of it is
-    /// made in every run. Most of it is the same, and is not there twice.
+    /// In the next run, if all of the plan is then cached: nothing when this run did not make all
+    /// of it, or some of it is made in every run. Most of it is the same, and is not there twice.
     next: Option<Vec<Bytes>>,
 }
 
-/// Puts into words what is about the plan; on several threads, if there are any.
+/// Writes the part of the manifest that is about the plan; on several threads, if there are any.
 fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
@@ -327,7 +331,8 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<A
     Ok(AboutBoth { now: whole(now), next: is_repeatable.then(|| whole(next)) })
 }
 
-/// What is about some actions: in this run, and in the next if they are then cached. Each but the first has a comma before it.
+/// Manifest entries of some actions: in this run, and in the next if they are then cached. Each but
+/// the first has a comma before it.
 fn about_actions(
     plan: &Plan<'_>,
     outcome: &Outcome,
@@ -374,7 +379,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
     let (stage, _) = plan.stage_of(of);
     let known = state.is_made();
     let outputs = plan.stages[stage].outputs.len();
-    // What is cached was not executed by the run that says so.
+    // A cached action was not executed by the run that says so.
     let executed = outcome.executed.get(&of).filter(|_| state != ActionState::Cached);
     let failure = outcome.failures.binary_search_by_key(&of, |failure| failure.action);
     let failure = failure.ok().map(|at| &outcome.failures[at]);
@@ -401,7 +406,8 @@ pub fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The keys of the last runs of a workflow. Nothing, when there are none or they cannot be read: they only explain.
+/// The keys of the last runs of a workflow. Nothing, when there are none or they cannot be read:
+/// they only explain.
 pub fn previous_keys(cache: &Cache, workflow: &str) -> PreviousKeys {
     cache.remembered(workflow).unwrap_or_default()
 }

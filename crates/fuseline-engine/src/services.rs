@@ -1,4 +1,4 @@
-//! What the outside offers to stages and keys.
+//! Services from outside for stages and keys.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 pub use crate::files::FileDigests;
 use crate::memo;
 
-/// What the outside offers to stages and keys.
+/// Services from outside for stages and keys.
 pub struct Services {
     /// The fusion rules on the plugin path.
     pub plugins: PluginLibrary,
-    /// Whether a rule runs in a worker process or in this one.
+    /// Isolation of rules: in a worker process or in this one.
     ///
     /// `None`: as the stage or the workflow says, and in a worker process where neither does.
     pub isolation: Option<Isolation>,
@@ -26,7 +26,7 @@ pub struct Services {
 /// The name of the memo of plugins in a cache.
 const PLUGINS: &str = "plugins";
 
-/// What plugins said about themselves, to the host that asked.
+/// Descriptions that plugins gave of themselves, to the host that asked.
 #[derive(Serialize, Deserialize)]
 struct Described {
     /// Another version may read the same words otherwise.
@@ -35,8 +35,9 @@ struct Described {
 }
 
 impl Services {
-    /// Takes what earlier runs on a cache found out: digests of source files, and what plugins say about themselves, so that
-    /// a run in which nothing changed reads no file again and starts no worker.
+    /// Takes what earlier runs on a cache found out: digests of source files, and what plugins say
+    /// about themselves, so that a run in which nothing changed reads no file again and starts no
+    /// worker.
     pub fn recall(&mut self, cache: &Cache) {
         self.files = FileDigests::remembered(cache);
         let described: Option<Described> = memo::read(cache, PLUGINS);
@@ -47,7 +48,7 @@ impl Services {
         }
     }
 
-    /// The memos of a cache that cannot be believed; nothing is lost but time.
+    /// The damaged memos of a cache; nothing is lost but time.
     pub fn damaged_memos(cache: &Cache) -> Result<Vec<PathBuf>, CacheError> {
         let mut damaged = Vec::new();
         for name in [crate::files::MEMO, PLUGINS] {

@@ -56,7 +56,7 @@ pub struct BatchColumns<'a> {
     pub quality: &'a [f64],
 }
 
-/// Why columns do not make a batch.
+/// Reason why columns do not make a batch.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum BatchError {
@@ -73,9 +73,9 @@ pub enum BatchError {
     /// Too few modalities or classes.
     #[error("a batch has at least 1 modality and 2 classes, not {modalities} and {classes}")]
     Shape {
-        /// How many modalities.
+        /// Number of modalities.
         modalities: usize,
-        /// How many classes.
+        /// Number of classes.
         classes: usize,
     },
     /// A value that may not be there.
@@ -87,9 +87,9 @@ pub enum BatchError {
         row: usize,
         /// The modality, for columns that have them.
         modality: Option<String>,
-        /// As written.
+        /// The value.
         value: f64,
-        /// What is allowed.
+        /// Allowed values or shape.
         expected: &'static str,
     },
     /// Embeddings of an unknown modality, or twice.
@@ -102,9 +102,9 @@ pub enum BatchError {
         id: String,
         /// `modalities` or `classes`.
         what: &'static str,
-        /// As the rule says.
+        /// Limit that the rule declares.
         limit: usize,
-        /// As the batch has.
+        /// Number in the batch.
         found: usize,
     },
     /// Another number than the rule asks for.
@@ -114,9 +114,9 @@ pub enum BatchError {
         id: String,
         /// `modalities` or `classes`.
         what: &'static str,
-        /// As the rule says.
+        /// Numbers that the rule accepts.
         count: Count,
-        /// As given.
+        /// Number given.
         found: usize,
     },
     /// The rule does not take rows with unavailable modalities.
@@ -144,8 +144,10 @@ fn of_modality(modality: &Option<String>) -> String {
 impl Batch {
     /// A batch of these columns, copied into aligned buffers.
     ///
-    /// Errors when a length does not fit, `available` holds anything but 0 and 1, or an available modality has evidence that is
-    /// not a row of probabilities (finite, at least 0, within 1e-6 of the sum 1), or a quality that is not finite. What stands where a modality is unavailable is taken as it is.
+    /// Errors when a length does not fit, `available` holds anything but 0 and 1, or an available
+    /// modality has evidence that is not a row of probabilities (finite, at least 0, within 1e-6 of
+    /// the sum 1), or a quality that is not finite. What stands where a modality is unavailable is
+    /// taken as it is.
     pub fn new(
         modalities: &[String],
         classes: &[String],
@@ -227,7 +229,8 @@ impl Batch {
         Ok(())
     }
 
-    /// The batch with labels, from 0 to classes - 1, and their weights, above 0: what fitting needs.
+    /// The batch with labels, from 0 to classes - 1, and their weights, above 0: what fitting
+    /// needs.
     pub fn with_labels(mut self, label: &[i32], weight: &[f64]) -> Result<Self, BatchError> {
         check_length("label", label.len(), self.rows)?;
         check_length("weight", weight.len(), self.rows)?;
@@ -286,7 +289,7 @@ impl Batch {
         self.identity
     }
 
-    /// How many rows.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -348,7 +351,8 @@ impl Batch {
         Self { identity: new_identity(), quality: Column::copy(quality), ..self.clone() }
     }
 
-    /// The same batch with each of its buffers made anew from its bytes, of the same length and aligned to 64 bytes.
+    /// The same batch with each of its buffers made anew from its bytes, of the same length and
+    /// aligned to 64 bytes.
     #[cfg(unix)]
     pub(crate) fn with_buffers(
         &self,
@@ -374,7 +378,8 @@ impl Batch {
         Self { identity: new_identity(), row_id: Column::copy(row_id), ..self.clone() }
     }
 
-    /// Passes on the bytes of evidence and availability: what tells batches of other rows apart, whatever their quality.
+    /// Passes on the bytes of evidence and availability: what tells batches of other rows apart,
+    /// whatever their quality.
     pub(crate) fn give_content(&self, give: &mut dyn FnMut(&[u8])) {
         give(self.evidence.buffer().as_slice());
         give(self.available());

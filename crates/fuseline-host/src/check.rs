@@ -1,7 +1,7 @@
 //! Does a plugin keep the ABI's promises? One line a check.
 //!
-//! Each check has a worker of its own, so that a crash in one says nothing about the next. What a check finds is what the plugin did on made-up rows: a pass is
-//! evidence, not proof.
+//! Each check has a worker of its own, so that a crash in one says nothing about the next. What a
+//! check finds is what the plugin did on made-up rows: a pass is evidence, not proof.
 
 mod contract;
 mod models;
@@ -28,7 +28,7 @@ use crate::rule::{Fault, LoadFile, LoadSource, OpenedModel, Permuted, Rule, loop
 use crate::stop::StopSignal;
 use crate::worker::{WorkerLimits, WorkerProgram};
 
-/// What all checks of a file found.
+/// Results of all checks of a file.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
     /// The file.
@@ -37,19 +37,19 @@ pub struct CheckReport {
     pub checks: Vec<Check>,
 }
 
-/// What one check found.
+/// Result of one check.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// What is promised, in words.
+    /// The promise, in words.
     pub promise: &'static str,
-    /// Whether it is kept.
+    /// Verdict on the promise.
     pub verdict: Verdict,
 }
 
-/// Whether a promise is kept.
+/// Verdict on a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing speaks against it.
+    /// It is kept, as far as checked.
     Pass,
     /// It is broken, and how.
     Fail(String),
@@ -58,7 +58,7 @@ pub enum Verdict {
 }
 
 impl CheckReport {
-    /// Whether no promise is broken.
+    /// True if no promise is broken.
     pub fn passed(&self) -> bool {
         self.checks.iter().all(|check| !matches!(check.verdict, Verdict::Fail(_)))
     }
@@ -91,7 +91,7 @@ impl fmt::Display for Check {
     }
 }
 
-/// What a rule is checked with, where its defaults do not do.
+/// Inputs of the checks, where the rule's defaults do not suffice.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// Parameters.
@@ -149,7 +149,7 @@ pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport
 /// A check: its promise, and how it is tried.
 type Try = (&'static str, fn(&Subject) -> Result<(), Broken>);
 
-/// Why a check did not pass.
+/// Reason why a check did not pass.
 enum Broken {
     /// The promise is broken.
     Promise(String),
@@ -191,7 +191,7 @@ impl Subject {
         Ok(library.load(&self.file, Isolation::Worker)?)
     }
 
-    /// How many modalities and classes it is asked about.
+    /// Number of modalities and of classes that it is asked about.
     fn shape(&self) -> Result<(usize, usize), Broken> {
         let rule = self.fresh()?;
         let (accepts, limits) = (rule.descriptor().accepts, rule.descriptor().limits);
@@ -220,7 +220,8 @@ impl Subject {
         Ok(made)
     }
 
-    /// The rule's defaults, and what was given. Required parameters, which only a person can give, end the check.
+    /// The rule's defaults, and what was given. Required parameters, which only a person can give,
+    /// end the check.
     fn params(&self, rule: &Rule) -> Result<Params, Broken> {
         rule.params(&self.given.params).or_else(|problems| {
             let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -274,7 +275,8 @@ impl Subject {
     }
 }
 
-/// A model as the rule gives it: rows are asked in the order in which they stand, and nothing is asked again.
+/// A model as the rule gives it: rows are asked in the order in which they stand, and nothing is
+/// asked again.
 struct BareModel {
     rule: Rule,
     opened: Arc<dyn OpenedModel>,
@@ -300,7 +302,7 @@ impl BareModel {
         })
     }
 
-    /// What permuted prediction must equal: a loop of predict.
+    /// Reference for permuted prediction: a loop of predict.
     fn looped(&self, batch: &Batch, permuted: Permuted<'_>) -> Result<Vec<f64>, HostError> {
         self.asked(batch, permuted.permutations, |out| {
             looped(&*self.opened, batch, permuted, out, &StopSignal::new())
@@ -339,7 +341,7 @@ impl rows::Rows {
     }
 }
 
-/// How a worker or a plugin may fail when it is given something wrong: in words, with its process alive.
+/// Checks how a worker or a plugin refuses wrong input: in words, with its process alive.
 fn refusal<T>(result: Result<T, HostError>, what: &str) -> Result<(), Broken> {
     match result {
         Ok(_) => broken(format!("{what} is taken without an error")),

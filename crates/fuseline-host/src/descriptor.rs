@@ -1,4 +1,4 @@
-//! What a rule says about itself.
+//! Descriptors of rules.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use crate::batch::{Batch, BatchError};
 use crate::params::{ParamProblem, Params};
 use crate::schema;
 
-/// What a rule says about itself. Members that a later version of the ABI may add are ignored.
+/// Descriptor of a rule. Members that a later version of the ABI may add are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Descriptor {
     /// Reverse domain name, as in the tag; its last part is the rule's short name.
     pub id: String,
     /// For people.
     pub name: String,
-    /// Of the rule, as MAJOR.MINOR.PATCH.
+    /// Version of the rule, as MAJOR.MINOR.PATCH.
     pub version: String,
-    /// As an SPDX expression.
+    /// Licence as an SPDX expression.
     pub licence: String,
     /// One line.
     pub summary: String,
@@ -26,7 +26,7 @@ pub struct Descriptor {
     pub params: Value,
     /// The most that the rule takes.
     pub limits: Limits,
-    /// What the rule does and takes.
+    /// Capabilities and accepted inputs of the rule.
     pub capabilities: Capabilities,
     /// Numbers of modalities and classes that it takes, within `limits`.
     #[serde(default, skip_serializing_if = "Accepts::is_any")]
@@ -42,7 +42,7 @@ pub struct Limits {
     pub classes: usize,
 }
 
-/// What a rule does and takes.
+/// Capabilities and accepted inputs of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Capabilities {
     /// Quality can change what is predicted.
@@ -78,10 +78,10 @@ fn is_false(value: &bool) -> bool {
 /// Numbers of modalities and classes that a rule takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Accepts {
-    /// Of modalities.
+    /// Allowed numbers of modalities.
     #[serde(default, skip_serializing_if = "Count::is_any")]
     pub modalities: Count,
-    /// Of classes.
+    /// Allowed numbers of classes.
     #[serde(default, skip_serializing_if = "Count::is_any")]
     pub classes: Count,
 }
@@ -110,7 +110,7 @@ impl Count {
         *self == Self::Any
     }
 
-    /// Whether a number is one of them.
+    /// True if a number is one of them.
     pub fn allows(self, count: usize) -> bool {
         match self {
             Self::Any => true,
@@ -153,7 +153,8 @@ impl fmt::Display for Count {
 }
 
 impl Descriptor {
-    /// Reads and checks a descriptor; the error is a fragment such as "version is not MAJOR.MINOR.PATCH".
+    /// Reads and checks a descriptor; the error is a fragment such as "version is not
+    /// MAJOR.MINOR.PATCH".
     pub(crate) fn parse(json: &str, id_in_tag: &str) -> Result<Self, String> {
         let descriptor: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
         if descriptor.id != id_in_tag {

@@ -1,4 +1,4 @@
-//! What can go wrong between finding a file and reading its predictions.
+//! Errors between finding a file and reading its predictions.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::params::ParamProblem;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
 
-/// Why a rule could not be found, loaded or used.
+/// Error of finding, loading or using a rule.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// No file on the plugin path has this id or short name.
     #[error("there is no fusion rule {rule}{}", suggested(.suggestion, .known, .searched))]
     UnknownRule {
-        /// What was asked for.
+        /// Name of the requested rule.
         rule: String,
         /// The short names of what there is.
         known: Vec<String>,
@@ -31,7 +31,7 @@ pub enum HostError {
     /// Two files have this id or short name.
     #[error("the fusion rule {rule} is ambiguous: {} and {}", .first.display(), .second.display())]
     AmbiguousRule {
-        /// What was asked for.
+        /// Name of the requested rule.
         rule: String,
         /// One file.
         first: PathBuf,
@@ -43,7 +43,7 @@ pub enum HostError {
     NotAPlugin {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// Built for another ABI.
@@ -59,9 +59,9 @@ pub enum HostError {
     DigestChanged {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// Expected digest.
         expected: Digest,
-        /// What the file has now.
+        /// Digest that the file has now.
         found: Digest,
     },
     /// The lock names another digest.
@@ -71,9 +71,9 @@ pub enum HostError {
         id: String,
         /// The file.
         path: PathBuf,
-        /// As the lock says.
+        /// Digest in the lock.
         locked: Digest,
-        /// As the file has.
+        /// Digest of the file.
         found: Digest,
     },
     /// A file could not be read.
@@ -81,7 +81,7 @@ pub enum HostError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// Reason given by the operating system.
         reason: String,
     },
     /// The dynamic loader or the plugin's initialisation refused.
@@ -89,7 +89,7 @@ pub enum HostError {
     Load {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// The plugin's descriptor is not what the ABI asks for.
@@ -97,7 +97,7 @@ pub enum HostError {
     Descriptor {
         /// The rule.
         id: String,
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// A batch that breaks the canonical layout, or that the rule does not take.
@@ -110,7 +110,7 @@ pub enum HostError {
         id: String,
         /// `fit`, `open`, `predict`.
         operation: &'static str,
-        /// What it said.
+        /// Error that the rule reported.
         error: RuleError,
     },
     /// The process that runs the rule failed; it is not used again.
@@ -121,7 +121,7 @@ pub enum HostError {
         id: String,
         /// `load`, `fit`, `open a model`, `predict`.
         operation: &'static str,
-        /// How.
+        /// The failure of the process.
         failure: WorkerFailure,
     },
     /// The rule's predictions break the output law.
@@ -148,9 +148,9 @@ pub enum HostError {
         permutation: Option<usize>,
         /// A class whose probability differs.
         class: String,
-        /// As it was.
+        /// Value of the first prediction.
         first: f64,
-        /// As it is.
+        /// Value of the repeated prediction.
         again: f64,
     },
     /// Parameters that the rule's schema refuses.
@@ -164,7 +164,7 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Whether the call ended because it was asked to.
+    /// True if the call ended because it was asked to.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Rule { error: RuleError { code: RuleCode::Cancelled, .. }, .. })
     }
@@ -189,10 +189,10 @@ fn listed(problems: &[ParamProblem]) -> String {
     texts.join("; ")
 }
 
-/// What a rule says when it fails.
+/// Error that a rule reports.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct RuleError {
-    /// What kind of failure.
+    /// Kind of failure.
     pub code: RuleCode,
     /// The rule's words.
     pub message: String,

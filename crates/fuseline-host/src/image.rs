@@ -51,11 +51,12 @@ impl Source {
     }
 }
 
-/// What changes with a file.
+/// Stamp of a file, which changes with it.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    /// Length, time of change, and on Unix time of change of the metadata, device and number; none when it is gone.
+    /// Length, time of change, and on Unix time of change of the metadata, device and number; none
+    /// when it is gone.
     state: Option<(u64, Option<SystemTime>, [i64; 4])>,
 }
 
@@ -80,7 +81,8 @@ impl Stamp {
     }
 }
 
-/// A rule that can be run, and the file that it came from, which must stay as it is while it is in use.
+/// A rule that can be run, and the file that it came from, which must stay as it is while it is in
+/// use.
 pub(crate) struct Image {
     digest: Digest,
     path: PathBuf,
@@ -88,7 +90,7 @@ pub(crate) struct Image {
     stamps: Mutex<Vec<Stamp>>,
 }
 
-/// Where the bytes lie.
+/// Form in which the bytes are held.
 pub(crate) enum Form {
     /// An anonymous file that nobody can change.
     #[cfg(target_os = "linux")]
@@ -114,15 +116,15 @@ impl Image {
         &self.form
     }
 
-    /// Where the file was, for people.
+    /// Path that the file had, for people.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a shared library of these very bytes can be loaded from in this process.
+    /// Path from which a shared library of these very bytes can be loaded in this process.
     ///
-    /// The descriptor stays open for ever, as the library stays loaded: the loader knows libraries by their names, and
-    /// another file must never have this one.
+    /// The descriptor stays open for ever, as the library stays loaded: the loader knows libraries
+    /// by their names, and another file must never have this one.
     #[cfg(target_os = "linux")]
     pub fn library_path(&self) -> io::Result<PathBuf> {
         use std::os::fd::IntoRawFd;
@@ -134,7 +136,7 @@ impl Image {
         })
     }
 
-    /// Where a shared library of these very bytes can be loaded from in this process.
+    /// Path from which a shared library of these very bytes can be loaded in this process.
     #[cfg(not(target_os = "linux"))]
     pub fn library_path(&self) -> io::Result<PathBuf> {
         Ok(match &self.form {
@@ -184,7 +186,8 @@ fn anonymous(bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// Copies a script and what belongs to it into a folder of their own, which has the name of the script's.
+/// Copies a script and what belongs to it into a folder of their own, which has the name of the
+/// script's.
 fn stage(source: &Source, interpreter: &Path) -> io::Result<Form> {
     let folder = tempfile::Builder::new().prefix("fuseline-rule-").tempdir()?;
     let own = source.path.parent().and_then(Path::file_name).unwrap_or("rule".as_ref());

@@ -1,8 +1,9 @@
 //! Finds, checks and loads fusion rules.
 //!
-//! Knows files, the C ABI and the rows a rule takes. Knows nothing of stages, workflows or the cache.
-//! Start at [`PluginLibrary`]: what is on the plugin path; it gives a [`Rule`], which fits and opens models.
-//! **Invariant:** what leaves this crate as a prediction keeps the output law: finite, at least 0, each row summing to 1.
+//! Knows files, the C ABI and the rows a rule takes. Knows nothing of stages, workflows or the
+//! cache. Start at [`PluginLibrary`]: what is on the plugin path; it gives a [`Rule`], which fits
+//! and opens models. **Invariant:** what leaves this crate as a prediction keeps the output law:
+//! finite, at least 0, each row summing to 1.
 
 mod batch;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What is on the plugin path.
+//! Plugins on the plugin path.
 
 use std::collections::BTreeMap;
 use std::env::consts::DLL_SUFFIX;
@@ -25,19 +25,19 @@ use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram};
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFile {
-    /// Where it is, absolute.
+    /// Absolute path.
     pub path: PathBuf,
     /// The rule's id, from the tag.
     pub id: String,
     /// The ABI it is built for; for a script, the worker protocol it speaks.
     pub abi: (u16, u16),
-    /// What kind of file it is.
+    /// Kind of file.
     pub form: PluginForm,
     /// Digest of the file's bytes.
     pub digest: Digest,
 }
 
-/// What kind of file a plugin is.
+/// Kind of file that a plugin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginForm {
     /// A shared library that follows the C ABI.
@@ -57,7 +57,7 @@ impl PluginFile {
         looked.found?.ok_or_else(|| refused("it has no tag fuseline_fusion_tag"))
     }
 
-    /// What these bytes of a file are; none for a sound library that has no tag.
+    /// Plugin in these bytes of a file; none for a sound library that has no tag.
     fn probe(path: PathBuf, bytes: &[u8], digest: Digest) -> Result<Option<Self>, HostError> {
         match script::read(bytes) {
             Head::Rule { id, protocol } => {
@@ -81,7 +81,8 @@ impl PluginFile {
         }
     }
 
-    /// The files that belong to the rule, by their names in its folder: itself, and what a script imports or names beside it.
+    /// The files that belong to the rule, by their names in its folder: itself, and what a script
+    /// imports or names beside it.
     pub fn parts(&self) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
         let bytes = std::fs::read(&self.path)?;
         let beside = match self.form {
@@ -98,7 +99,7 @@ impl PluginFile {
     }
 }
 
-/// What is on the plugin path, read once.
+/// Plugins on the plugin path, read once.
 #[derive(Clone, Debug)]
 pub struct PluginLibrary {
     shared: Arc<Shared>,
@@ -113,7 +114,7 @@ struct Shared {
     found: OnceLock<Vec<Looked>>,
     loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
     described: Mutex<BTreeMap<Digest, Descriptor>>,
-    /// Whether a rule has been loaded that was not described before.
+    /// True if a rule has been loaded that was not described before.
     has_learnt: AtomicBool,
 }
 
@@ -144,7 +145,8 @@ impl Looked {
 }
 
 impl PluginLibrary {
-    /// The rules in these folders, which are read when they are first needed; a folder that does not exist is skipped.
+    /// The rules in these folders, which are read when they are first needed; a folder that does
+    /// not exist is skipped.
     pub fn new(search: Vec<PathBuf>) -> Self {
         let shared = Shared {
             search,
@@ -159,16 +161,17 @@ impl PluginLibrary {
         Self { shared: Arc::new(shared) }
     }
 
-    /// With workers that are started so, and may use so much. By default this program itself is started, which must call
-    /// [`crate::worker::run_if_asked`]. Nothing changes once a worker has been started.
+    /// With workers that are started so, and may use so much. By default this program itself is
+    /// started, which must call [`crate::worker::run_if_asked`]. Nothing changes once a worker has
+    /// been started.
     #[cfg(unix)]
     pub fn with_workers(self, program: WorkerProgram, limits: WorkerLimits) -> Self {
         let _ = self.shared.workers.set((program, limits));
         self
     }
 
-    /// With a lock: a rule whose file has another digest than the lock says is not given by [`PluginLibrary::find`] and not loaded. The first
-    /// lock counts.
+    /// With a lock: a rule whose file has another digest than the lock says is not given by
+    /// [`PluginLibrary::find`] and not loaded. The first lock counts.
     pub fn with_lock(self, lock: Lock) -> Self {
         let _ = self.shared.lock.set(lock);
         self
@@ -184,7 +187,8 @@ impl PluginLibrary {
         &self.shared.search
     }
 
-    /// Every rule, and every file that should be one and is not, folder by folder, by file name. No code of theirs runs.
+    /// Every rule, and every file that should be one and is not, folder by folder, by file name. No
+    /// code of theirs runs.
     pub fn list(&self) -> Vec<Result<PluginFile, HostError>> {
         self.looked().iter().filter_map(|looked| looked.found.clone().transpose()).collect()
     }
@@ -195,14 +199,15 @@ impl PluginLibrary {
         })
     }
 
-    /// What there was on the path when it was searched: every file that may be a rule, with the digest of what could be read;
-    /// `None` when no rule was needed yet.
+    /// Contents of the path when it was searched: every file that may be a rule, with the digest of
+    /// what could be read; `None` when no rule was needed yet.
     pub fn searched(&self) -> Option<Vec<(PathBuf, Option<Digest>)>> {
         let looked = self.shared.found.get()?.iter();
         Some(looked.map(|looked| (looked.path.clone(), looked.digest)).collect())
     }
 
-    /// The files in these folders that may be rules: folder by folder, by file name. Nothing of them is read.
+    /// The files in these folders that may be rules: folder by folder, by file name. Nothing of
+    /// them is read.
     pub fn candidates(search: &[PathBuf]) -> Vec<PathBuf> {
         let mut paths = Vec::<PathBuf>::new();
         for folder in search {
@@ -226,7 +231,8 @@ impl PluginLibrary {
 
     /// The rule with this id, or with this last part of its id.
     ///
-    /// A short name that two ids share is ambiguous, and so is an id that two different files give themselves.
+    /// A short name that two ids share is ambiguous, and so is an id that two different files give
+    /// themselves.
     pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
         let by_id: Vec<_> = self.rules().filter(|file| file.id == rule).collect();
         let mut named = match by_id.is_empty() {
@@ -246,7 +252,8 @@ impl PluginLibrary {
         }
     }
 
-    /// An error when two files on the path call themselves by one id and are not copies of each other.
+    /// An error when two files on the path call themselves by one id and are not copies of each
+    /// other.
     pub fn ensure_distinct(&self) -> Result<(), HostError> {
         let mut known = BTreeMap::<&str, &PluginFile>::new();
         for file in self.rules() {
@@ -313,18 +320,20 @@ impl PluginLibrary {
         Err(HostError::Load { path: file.path.clone(), reason })
     }
 
-    /// What files with these digests said about themselves when they were loaded: [`PluginLibrary::descriptor`] need not load them again.
+    /// Takes descriptors of files by their digests, from when they were loaded:
+    /// [`PluginLibrary::descriptor`] need not load them again.
     pub fn recall(&self, descriptors: BTreeMap<Digest, Descriptor>) {
         lock(&self.shared.described).extend(descriptors);
     }
 
-    /// What is known of files by their digests, recalled or loaded since, when some of it has not been recalled.
+    /// Descriptors of files by their digests, recalled or loaded since, when some of them have not
+    /// been recalled.
     pub fn learnt(&self) -> Option<BTreeMap<Digest, Descriptor>> {
         let has_learnt = self.shared.has_learnt.swap(false, Ordering::Relaxed);
         has_learnt.then(|| lock(&self.shared.described).clone())
     }
 
-    /// What a rule says about itself. None of its code runs when its digest is known.
+    /// Descriptor of a rule. None of its code runs when its digest is known.
     pub fn descriptor(
         &self,
         file: &PluginFile,
@@ -347,7 +356,8 @@ impl PluginLibrary {
         self.admitted(file).map(drop)
     }
 
-    /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of its code runs.
+    /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of
+    /// its code runs.
     pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
         self.loadable(file, isolation)?;
         let key = (file.path.clone(), file.digest, isolation == Isolation::Worker);
@@ -359,7 +369,7 @@ impl PluginLibrary {
             path: file.path.clone(),
             reason: error.to_string(),
         };
-        // What is hashed here is what runs, whatever becomes of the file.
+        // The bytes hashed here are the bytes that run, whatever becomes of the file.
         let source = Source::read(&file.path).map_err(unreadable)?;
         let found = source.digest();
         if found != file.digest {

@@ -45,7 +45,8 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// The text of the lock file: one line a plugin, sorted by id, so that a change is one line of a diff.
+    /// The text of the lock file: one line a plugin, sorted by id, so that a change is one line of
+    /// a diff.
     pub fn text(&self) -> String {
         let lines: Vec<_> =
             self.plugins.iter().map(|(id, digest)| format!("    \"{id}\": \"{digest}\"")).collect();

@@ -14,7 +14,7 @@ thread_local! {
     static COLLECTED: RefCell<Option<Vec<RuleMessage>>> = const { RefCell::new(None) };
 }
 
-/// How much a message matters; the number is that of the ABI.
+/// Level of a message; the number is that of the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "i32", into = "i32")]
 pub enum MessageLevel {
@@ -22,7 +22,7 @@ pub enum MessageLevel {
     Error,
     /// Whoever reads the results must know.
     Warning,
-    /// How the work goes.
+    /// Progress of the work.
     Information,
     /// More than that.
     Detail,
@@ -53,7 +53,7 @@ impl From<MessageLevel> for i32 {
 /// A line that a rule logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleMessage {
-    /// How much it matters.
+    /// Its level.
     pub level: MessageLevel,
     /// One line, without control characters.
     pub text: String,
@@ -71,8 +71,9 @@ impl RuleMessage {
 /// Characters of a text that a rule gives at most; of a longer one, the beginning and the end.
 const MAX_TEXT: usize = 8000;
 
-/// A text that a rule gives, fit to be shown: lines stay, every other control character and every character that changes
-/// the direction of writing is written out, and what is too long is cut in its middle.
+/// A text that a rule gives, fit to be shown: lines stay, every other control character and every
+/// character that changes the direction of writing is written out, and what is too long is cut in
+/// its middle.
 pub(crate) fn plain_text(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_plain = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || turns(c));

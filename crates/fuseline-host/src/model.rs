@@ -14,8 +14,9 @@ use crate::witness::Witness;
 
 /// A frozen model, ready to predict; used by many threads at once.
 ///
-/// The rule gets rows in an order and under names of which it knows nothing, and part of what it says is asked again, by
-/// plain prediction in a worker that has seen none of it: whatever is no function of a row's own values is an error.
+/// The rule gets rows in an order and under names of which it knows nothing, and part of what it
+/// says is asked again, by plain prediction in a worker that has seen none of it: whatever is no
+/// function of a row's own values is an error.
 #[derive(Clone)]
 pub struct OpenModel {
     shared: Arc<Shared>,
@@ -64,7 +65,7 @@ impl OpenModel {
         &self.shared.rule
     }
 
-    /// Whether [`OpenModel::predict_permuted`] is the rule's own, and not a loop.
+    /// True if [`OpenModel::predict_permuted`] is the rule's own, and not a loop.
     pub fn has_fast_path(&self) -> bool {
         self.shared.opened.has_fast_path()
     }
@@ -85,12 +86,14 @@ impl OpenModel {
         Ok(out)
     }
 
-    /// Predicts under permuted quality: in permutation p, row i keeps its evidence and availability, and modality m, when bit m of
-    /// `modality_mask` is set, has the quality of row `index[(p * columns + c) * rows + i]`, where c = 0 when `columns` is 1 and c = m when
-    /// there are as many columns as modalities; where the modality is unavailable in the row it comes from, that quality is 0.
+    /// Predicts under permuted quality: in permutation p, row i keeps its evidence and
+    /// availability, and modality m, when bit m of `modality_mask` is set, has the quality of row
+    /// `index[(p * columns + c) * rows + i]`, where c = 0 when `columns` is 1 and c = m when there
+    /// are as many columns as modalities; where the modality is unavailable in the row it comes
+    /// from, that quality is 0.
     ///
-    /// `out`: permutations x rows x classes. The result equals a loop of [`OpenModel::predict`], bit for bit. A permutation
-    /// that moves nothing, Clean-Q, looks to the rule like any other.
+    /// `out`: permutations x rows x classes. The result equals a loop of [`OpenModel::predict`],
+    /// bit for bit. A permutation that moves nothing, Clean-Q, looks to the rule like any other.
     pub fn predict_permuted(
         &self,
         batch: &Batch,
@@ -123,7 +126,8 @@ impl OpenModel {
         witness.ask_permuted_again(batch, &permuted, out)
     }
 
-    /// Holds predictions that were made before against plain prediction in a worker that has seen none of them, every row.
+    /// Holds predictions that were made before against plain prediction in a worker that has seen
+    /// none of them, every row.
     pub fn confirm(&self, batch: &Batch, predictions: &[f64]) -> Result<(), HostError> {
         self.shared.witness.confirm(batch, predictions)
     }
@@ -164,7 +168,8 @@ impl OpenModel {
 /// Every row finite, at least 0, its sum within 1e-9 of 1.
 pub(crate) fn output_law(id: &str, out: &[f64], batch: &Batch) -> Result<(), HostError> {
     let (classes, rows) = (batch.classes().len(), batch.rows());
-    // Without a way out in between the loop becomes vectors; rows of two are nearly all that there are.
+    // Without a way out in between the loop becomes vectors; rows of two are nearly all that there
+    // are.
     let kept = match classes {
         2 => out.as_chunks::<2>().0.iter().fold(true, |kept, row| kept & keeps_law(row)),
         _ => out.chunks_exact(classes).fold(true, |kept, row| kept & keeps_law(row)),

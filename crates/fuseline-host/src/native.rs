@@ -64,17 +64,19 @@ impl Native {
     }
 }
 
-/// Loads a plugin by its absolute path and gives its entry point, not yet called. It is never unloaded.
+/// Loads a plugin by its absolute path and gives its entry point, not yet called. It is never
+/// unloaded.
 pub(crate) fn load_init(path: &Path) -> Result<abi::Init, HostError> {
     let refused = |reason: String| HostError::Load { path: path.to_owned(), reason };
-    // SAFETY: running the library's constructors is what loading a plugin means; the caller chose in-process loading, or
-    // this is the worker process made for it.
+    // SAFETY: running the library's constructors is what loading a plugin means; the caller chose
+    // in-process loading, or this is the worker process made for it.
     let library = unsafe { open_library(path) }.map_err(|error| refused(in_full(&error)))?;
     // SAFETY: the symbol has this type by the ABI, which the tag says the file follows.
     let init = unsafe { library.get::<abi::Init>(abi::INIT_SYMBOL) }
         .map(|symbol| *symbol)
         .map_err(|_| refused(format!("it does not export {}", abi::INIT_SYMBOL)))?;
-    // Never unloaded: the plugin may have started threads, registered handlers or given out statics.
+    // Never unloaded: the plugin may have started threads, registered handlers or given out
+    // statics.
     std::mem::forget(library);
     Ok(init)
 }
@@ -132,7 +134,8 @@ fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {
 /// The struct of an extension, where the plugin has it.
 ///
 /// # Safety
-/// What the plugin gives for this id is null or a static `T` as far as its `struct_size` says.
+/// The value that the plugin gives for this id is null or a static `T` as far as its `struct_size`
+/// says.
 unsafe fn extension<T>(table: &abi::FusionPlugin, id: &'static str) -> Option<&'static T> {
     // SAFETY: the id lives for ever; the rest is the caller's.
     unsafe { (table.get_extension?)(abi::FslString::new(id)).cast::<T>().as_ref() }
@@ -234,7 +237,8 @@ impl Backend for Native {
     ) -> Result<Vec<u8>, Fault> {
         let batch = BorrowedBatch::new(batch, stop);
         let fit = self.functions.fit;
-        // SAFETY: the batch lives through the call and is in the layout of the ABI, as params and sink are.
+        // SAFETY: the batch lives through the call and is in the layout of the ABI, as params and
+        // sink are.
         collect_model(params, |params, sink, error| unsafe {
             fit(batch.as_ptr(), params, seed, sink, error)
         })
@@ -271,7 +275,8 @@ impl Backend for Native {
             classes: classes.len() as u32,
             call: ptr::from_ref(stop).cast(),
         };
-        // SAFETY: the source and all that it points to live through the call, as params and sink do.
+        // SAFETY: the source and all that it points to live through the call, as params and sink
+        // do.
         collect_model(params, |params, sink, error| unsafe { load(&source, params, sink, error) })
     }
 
@@ -324,7 +329,8 @@ impl Drop for NativeModel {
 impl OpenedModel for NativeModel {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault> {
         let batch = BorrowedBatch::new(batch, stop);
-        // SAFETY: the model is open, the batch lives through the call, `out` has rows x classes places.
+        // SAFETY: the model is open, the batch lives through the call, `out` has rows x classes
+        // places.
         call(|error| unsafe {
             (self.functions.predict)(self.model.as_ptr(), batch.as_ptr(), out.as_mut_ptr(), error)
         })
@@ -348,8 +354,8 @@ impl OpenedModel for NativeModel {
         let function =
             self.functions.predict_permuted.ok_or_else(|| no_extension(abi::PERMUTED_PREDICT))?;
         let batch = BorrowedBatch::new(batch, stop);
-        // SAFETY: as for predict; the index has permutations x columns x rows places and `out` permutations x rows x classes, which
-        // `Permuted::fits` has checked.
+        // SAFETY: as for predict; the index has permutations x columns x rows places and `out`
+        // permutations x rows x classes, which `Permuted::fits` has checked.
         call(|error| unsafe {
             function(
                 self.model.as_ptr(),
@@ -369,7 +375,7 @@ impl OpenedModel for NativeModel {
 pub(crate) struct StaticHost(abi::Host);
 
 impl StaticHost {
-    /// As plugins get it.
+    /// Pointer that plugins get.
     pub(crate) fn get(&self) -> *const abi::Host {
         &self.0
     }
@@ -397,7 +403,8 @@ const fn host(max_threads: u32) -> StaticHost {
 }
 
 unsafe extern "C" fn should_stop(_host: *const abi::Host, call: *const c_void) -> i32 {
-    // SAFETY: by the ABI this is the `call` of a batch whose call is running, which is a StopSignal.
+    // SAFETY: by the ABI this is the `call` of a batch whose call is running, which is a
+    // StopSignal.
     let stop = unsafe { call.cast::<StopSignal>().as_ref() };
     i32::from(stop.is_some_and(StopSignal::is_stopped))
 }
@@ -445,7 +452,7 @@ unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
-    /// Why a part of it was not taken.
+    /// Reason why a part of it was not taken.
     refused: Option<&'static str>,
 }
 

@@ -18,7 +18,7 @@ pub struct ParamProblem {
     pub path: String,
     /// A fragment, as "-1 is below the minimum 0".
     pub message: String,
-    /// What may help.
+    /// Hint, if one is known.
     pub hint: Option<String>,
 }
 

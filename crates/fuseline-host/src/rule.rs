@@ -17,7 +17,7 @@ use crate::stop::StopSignal;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
 
-/// Where a rule's code runs: in this process or in another.
+/// Process in which a rule's code runs: this one or another.
 pub(crate) trait Backend: Send + Sync {
     /// The descriptor's JSON.
     fn descriptor(&self) -> Result<String, Fault>;
@@ -71,9 +71,9 @@ pub struct LoadFile {
 /// An opened model, where the rule's code runs.
 pub(crate) trait OpenedModel: Send + Sync {
     fn predict(&self, batch: &Batch, out: &mut [f64], stop: &StopSignal) -> Result<(), Fault>;
-    /// Whether the rule itself has a fast path.
+    /// True if the rule itself has a fast path.
     fn has_fast_path(&self) -> bool;
-    /// Whether `predict_permuted` can be called, be it a fast path or a loop over there.
+    /// True if `predict_permuted` can be called, be it a fast path or a loop in the worker.
     fn permutes(&self) -> bool;
     fn predict_permuted(
         &self,
@@ -84,7 +84,7 @@ pub(crate) trait OpenedModel: Send + Sync {
     ) -> Result<(), Fault>;
 }
 
-/// Which quality each row gets in each permutation.
+/// Quality of each row in each permutation.
 #[derive(Clone, Copy)]
 pub(crate) struct Permuted<'a> {
     /// permutations x columns x rows.
@@ -96,7 +96,7 @@ pub(crate) struct Permuted<'a> {
     pub modality_mask: u64,
 }
 
-/// Why a backend's call failed.
+/// Error of a backend's call.
 pub(crate) enum Fault {
     /// The rule said so.
     Rule(RuleError),
@@ -179,7 +179,7 @@ impl Rule {
         &self.shared.file
     }
 
-    /// What the rule says about itself.
+    /// Descriptor of the rule.
     pub fn descriptor(&self) -> &Descriptor {
         &self.shared.descriptor
     }
@@ -227,7 +227,7 @@ impl Rule {
         let details = messages.iter().filter(|message| message.level > MessageLevel::Warning);
         details.for_each(message::write_to_log);
         let model = model.map_err(|fault| {
-            // What it warned of before is a part of why it failed.
+            // Earlier warnings are a part of why it failed.
             let said = messages.iter().filter(|message| message.level <= MessageLevel::Warning);
             fault.after(said).of(&self.shared.file.id, operation)
         })?;
@@ -267,7 +267,8 @@ impl Rule {
         opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
     }
 
-    /// Names of the layers of the sandbox that should confine this rule and that the system does not have.
+    /// Names of the layers of the sandbox that should confine this rule and that the system does
+    /// not have.
     pub fn missing_layers(&self) -> Vec<&'static str> {
         self.shared.backend.missing_layers()
     }

@@ -16,7 +16,7 @@ pub enum Language {
     Python,
 }
 
-/// Why nothing was begun.
+/// Error of starting a plugin.
 #[derive(Debug, Error)]
 pub enum ScaffoldError {
     /// The name cannot be part of an id.
@@ -30,13 +30,14 @@ pub enum ScaffoldError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
 const HEADER: &str = include_str!("../../fuseline-abi/include/fuseline_fusion.h");
-/// What the linkers of C++, Fortran and Go need so that a library exports no more than the ABI's two symbols.
+/// Version script that the linkers of C++, Fortran and Go need so that a library exports no more
+/// than the ABI's two symbols.
 const VERSION_SCRIPT: &str = "{
   global: fuseline_fusion_init; fuseline_fusion_tag;
   local: *;
@@ -48,7 +49,8 @@ const PYTHON_RULE: &str = include_str!("scaffold/rule.py.txt");
 const RUST_RULE: &str = include_str!("scaffold/rule.rs.txt");
 const RUST_MANIFEST: &str = include_str!("scaffold/cargo.toml.txt");
 
-/// Makes the folder `name` inside `parent` with a rule `org.example.NAME`, and gives the files, the one to edit first.
+/// Makes the folder `name` inside `parent` with a rule `org.example.NAME`, and gives the files, the
+/// one to edit first.
 ///
 /// `kit`: where the crate fuseline-plugin lies, for Rust.
 pub fn new_rule(

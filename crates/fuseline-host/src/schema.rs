@@ -1,7 +1,8 @@
 //! The part of JSON Schema 2020-12 in which rules declare their parameters.
 //!
-//! Objects and arrays, types, `enum`, `const`, bounds, lengths, `required`, `default`, and annotations. A keyword that is not understood is a
-//! mistake of the descriptor, so that nothing is declared and then silently not checked.
+//! Objects and arrays, types, `enum`, `const`, bounds, lengths, `required`, `default`, and
+//! annotations. A keyword that is not understood is a mistake of the descriptor, so that nothing is
+//! declared and then silently not checked.
 
 use serde_json::{Map, Value};
 
@@ -30,7 +31,8 @@ const CHECKED: [&str; 17] = [
 ];
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
-/// An error when this is no schema of an object, or says what cannot be checked, or has a default that it refuses itself.
+/// An error when this is no schema of an object, or says what cannot be checked, or has a default
+/// that it refuses itself.
 pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err("params is not a JSON Schema of type object".to_owned());
@@ -39,7 +41,7 @@ pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
     let mut problems = Vec::new();
     let mut values = Map::new();
     fill(schema, &mut values);
-    // What is required has no default, and is not missed here.
+    // A required parameter has no default, and is not missed here.
     check(schema, &Value::Object(values), "", &mut problems);
     match problems.iter().find(|problem| problem.message != MISSING) {
         Some(problem) => Err(format!("a default does not pass its own schema: {problem}")),
@@ -194,7 +196,8 @@ fn check_object(
 ) {
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-    // Unlike JSON Schema, an unknown name is refused unless the schema says otherwise: it is a slip of the pen, most often.
+    // Unlike JSON Schema, an unknown name is refused unless the schema says otherwise: it is a slip
+    // of the pen, most often.
     let open = schema.get("additionalProperties").and_then(Value::as_bool) == Some(true);
     for (name, value) in object {
         match properties.get(name) {

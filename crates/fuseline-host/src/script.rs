@@ -1,18 +1,20 @@
 //! Rules that are scripts: a file that begins with `#!` and says what it is in a comment.
 //!
-//! The comment, on a line of its own in the first 4,096 bytes: `FUSELINE-FUSION protocol=1 id=org.example.rule`, after whatever marks a comment.
-//! `files=a.csv,b.json` there names files beside the script that it reads; modules beside it that it imports are found.
+//! The comment, on a line of its own in the first 4,096 bytes:
+//! `FUSELINE-FUSION protocol=1 id=org.example.rule`, after whatever marks a comment.
+//! `files=a.csv,b.json` there names files beside the script that it reads; modules beside it that
+//! it imports are found.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// How far into the file the comment is looked for.
+/// Bytes at the start of the file in which the comment is looked for.
 const HEAD: usize = 4096;
 /// Files that may belong to a script.
 const MAX_MODULES: usize = 1000;
 
-/// What the head of a file says.
+/// Result of reading the head of a file.
 pub(crate) enum Head {
     /// A rule that speaks the worker protocol of this version.
     Rule { id: String, protocol: u16 },
@@ -50,7 +52,8 @@ pub(crate) fn read(bytes: &[u8]) -> Head {
     }
 }
 
-/// The program that runs a script, from its first line; none for what is no script. Looked for on the path after `env`.
+/// The program that runs a script, from its first line; none for what is no script. Looked for on
+/// the path after `env`.
 pub(crate) fn interpreter(bytes: &[u8]) -> Option<PathBuf> {
     let line = bytes.strip_prefix(b"#!")?;
     let line = String::from_utf8_lossy(line.split(|&byte| byte == b'\n').next()?).into_owned();
@@ -77,13 +80,14 @@ const LIBRARY_VARIABLES: [&str; 9] = [
     "JULIA_LOAD_PATH",
     "GEM_PATH",
 ];
-/// Where an interpreter has its parts, from the folder that it is installed in.
+/// Parts of an interpreter, relative to the folder that it is installed in.
 const PARTS: [&str; 8] =
     ["bin", "lib", "lib64", "libexec", "include", "share", "etc", "pyvenv.cfg"];
-/// Where users install libraries, from their homes.
+/// Folders in which users install libraries, relative to their homes.
 const OF_USERS: [&str; 3] = [".local/lib", "R", ".julia"];
 
-/// What a script may read besides the libraries of the system: its interpreter, and the libraries of that.
+/// Paths that a script may read besides the libraries of the system: its interpreter, and the
+/// libraries of that.
 pub(crate) fn libraries(interpreter: &Path) -> Vec<PathBuf> {
     let mut readable = Vec::new();
     let mut installed = |program: &Path| {
@@ -110,7 +114,8 @@ pub(crate) fn libraries(interpreter: &Path) -> Vec<PathBuf> {
     readable
 }
 
-/// The files beside a script that belong to it: modules that it imports, what those import, and what its comment names.
+/// The files beside a script that belong to it: modules that it imports, what those import, and
+/// what its comment names.
 pub(crate) fn modules(script: &Path, bytes: &[u8]) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let Some(tag) = tag(bytes) else { return Ok(Vec::new()) };
     let folder = script.parent().unwrap_or(Path::new(""));

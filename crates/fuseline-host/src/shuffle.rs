@@ -1,7 +1,9 @@
-//! Rows as a rule gets them: in another order, under other names, and with quality in places of its own.
+//! Rows as a rule gets them: in another order, under other names, and with quality in places of its
+//! own.
 //!
-//! Nothing but a row's own values may tell a rule which row it is: neither its place, which in a cohort that is sorted
-//! carries the label, nor its `row_id`; and nothing but the values of quality which permutation leaves them in their place.
+//! Nothing but a row's own values may tell a rule which row it is: neither its place, which in a
+//! cohort that is sorted carries the label, nor its `row_id`; and nothing but the values of quality
+//! which permutation leaves them in their place.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,8 @@ use rand_core::{Rng, SeedableRng};
 use crate::batch::Batch;
 use crate::rule::Permuted;
 
-/// Source of orders that a rule cannot work out from what it gets: a digest of the rows in their own order.
+/// Source of orders that a rule cannot work out from what it gets: a digest of the rows in their
+/// own order.
 #[derive(Clone)]
 pub(crate) struct Key(Digest);
 
@@ -100,7 +103,8 @@ impl ShuffledRows {
     }
 }
 
-/// Shuffled rows whose permuted qualities are shuffled once more, so that an index that moves nothing looks like any other.
+/// Shuffled rows whose permuted qualities are shuffled once more, so that an index that moves
+/// nothing looks like any other.
 pub(crate) struct ShuffledQuality {
     pub rows: ShuffledRows,
     columns: usize,
@@ -148,7 +152,8 @@ impl ShuffledQuality {
     }
 }
 
-/// For each place a row whose quality it shows: one with the same of the moved modalities, each row once.
+/// For each place a row whose quality it shows: one with the same of the moved modalities, each row
+/// once.
 fn sources(batch: &Batch, order: &[usize], moves: &dyn Fn(usize) -> bool, key: &Key) -> Vec<usize> {
     let width = batch.modalities().len();
     let mut alike = BTreeMap::<u64, Vec<usize>>::new();

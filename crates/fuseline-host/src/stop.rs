@@ -24,7 +24,7 @@ impl StopSignal {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the signal has been given.
+    /// True if the signal has been given.
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

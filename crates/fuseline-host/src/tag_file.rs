@@ -4,7 +4,7 @@ use fuseline_abi as abi;
 use object::read::elf::{Dyn, ElfFile, FileHeader};
 use object::{Architecture, ExportTarget, NameOrOrdinal, Object, ObjectKind, ObjectSection};
 
-/// What a file is.
+/// Kind of file.
 pub(crate) enum Found {
     /// A fusion rule for this machine, with the id of its tag and its ABI.
     Rule { id: String, abi: (u16, u16) },
@@ -17,7 +17,7 @@ pub(crate) enum Found {
 /// A tag is short; what comes after this many bytes is not looked at.
 const TAG_LIMIT: usize = 4096;
 
-/// What the bytes of a library are.
+/// Reads the tag in the bytes of a library.
 pub(crate) fn read(bytes: &[u8]) -> Found {
     let file = match object::File::parse(bytes) {
         Ok(file) => file,
@@ -47,7 +47,8 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
 
 /// The names of the symbols that a library exports; none when it cannot be read.
 ///
-/// Weak ones do not count: C++ makes them of every template of its library, and they clash with nothing.
+/// Weak ones do not count: C++ makes them of every template of its library, and they clash with
+/// nothing.
 pub(crate) fn exports(bytes: &[u8]) -> Vec<String> {
     let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
     let Ok(exports) = file.exports() else { return Vec::new() };
@@ -61,7 +62,7 @@ pub(crate) fn exports(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// What a shared library of Linux needs of the system that it is loaded on.
+/// Requirements of a shared library of Linux on the system that it is loaded on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LibraryNeeds {
     /// The newest version of the C library that a symbol asks for.
@@ -70,7 +71,8 @@ pub struct LibraryNeeds {
     pub libraries: Vec<String>,
 }
 
-/// Reads from a library what it needs; its code does not run. Errors, in words, when the bytes are no ELF file.
+/// Reads from a library what it needs; its code does not run. Errors, in words, when the bytes are
+/// no ELF file.
 pub fn library_needs(bytes: &[u8]) -> Result<LibraryNeeds, String> {
     let words = |error: object::Error| error.to_string();
     match object::File::parse(bytes).map_err(words)? {

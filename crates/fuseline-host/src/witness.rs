@@ -1,4 +1,5 @@
-//! Predictions asked again: by plain `predict`, in another worker, in another order, among other rows, under other names.
+//! Predictions asked again: by plain `predict`, in another worker, in another order, among other
+//! rows, under other names.
 //!
 //! Knows which predictions to doubt. Knows nothing of how they were made.
 //! **Invariant:** no result comes from a worker that is asked here.
@@ -88,7 +89,8 @@ impl Witness {
         self.compare(&asked, &questions, batch, predictions, false)
     }
 
-    /// Asks some rows again of every permutation of the first call, and most rows of one permutation of each call.
+    /// Asks some rows again of every permutation of the first call, and most rows of one
+    /// permutation of each call.
     pub fn ask_permuted_again(
         &self,
         batch: &Batch,
@@ -145,8 +147,8 @@ impl Witness {
         self.hold(&shuffled, batch, &predictions[number * width..][..width], Some(number))
     }
 
-    /// The rows as they stood when they were asked first: rules whose rows depend on each other may add them up in that
-    /// order, which is seen in the last bit.
+    /// The rows as they stood when they were asked first: rules whose rows depend on each other may
+    /// add them up in that order, which is seen in the last bit.
     fn same_order(&self, batch: &Batch, key: &Key) -> ShuffledRows {
         let shuffled = ShuffledRows::new(batch, &Key::of_question(&self.digest, batch));
         ShuffledRows { batch: key.rename_rows(&shuffled.batch), ..shuffled }
@@ -249,7 +251,7 @@ impl Witness {
     }
 }
 
-/// So many of some rows that those left out are missed.
+/// Number of rows of a subset: few enough that an effect of the rows left out shows.
 fn subset(rows: usize) -> usize {
     rows - rows / 4
 }

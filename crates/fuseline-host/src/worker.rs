@@ -1,8 +1,10 @@
 //! Rules that run in a process of their own.
 //!
-//! The host starts the worker with a socket as its standard input, and sends two files of shared memory over it: one to read from, one to write
-//! to. Small frames on the socket say what is to be done with them; `docs/design/worker-protocol.md` is the specification, and a rule
-//! in any language can be a program that follows it. A worker serves many calls, one at a time; after any failure it is ended and not used again.
+//! The host starts the worker with a socket as its standard input, and sends two files of shared
+//! memory over it: one to read from, one to write to. Small frames on the socket say what is to be
+//! done with them; `docs/design/worker-protocol.md` is the specification, and a rule in any
+//! language can be a program that follows it. A worker serves many calls, one at a time; after any
+//! failure it is ended and not used again.
 
 mod client;
 mod ending;
@@ -31,20 +33,20 @@ pub(crate) use sandbox::flush_c_streams;
 /// The first argument of the program that runs as a worker.
 pub const WORKER_ARGUMENT: &str = "plugin-worker";
 
-/// What a worker may use.
+/// Limits on the resources of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerLimits {
     /// Bytes of memory (data segment) that the worker may ask for.
     pub memory: u64,
-    /// How long one call may take.
+    /// Time limit of one call.
     pub call: Duration,
-    /// How long loading may take.
+    /// Time limit of loading.
     pub load: Duration,
-    /// How long a call may go on after it was asked to stop.
+    /// Time that a call may go on after it was asked to stop.
     pub grace: Duration,
     /// Threads of one worker, and processes of a script.
     pub tasks: u32,
-    /// Whether files and network are closed to the worker, where the kernel can do that.
+    /// True if files and network are closed to the worker, where the kernel can do that.
     pub sandbox: bool,
 }
 
@@ -61,12 +63,12 @@ impl Default for WorkerLimits {
     }
 }
 
-/// How a worker is started: a program that calls [`run_if_asked`] first of all.
+/// Program that starts as a worker: it calls [`run_if_asked`] first of all.
 #[derive(Clone, Debug)]
 pub struct WorkerProgram {
     /// The program.
     pub program: PathBuf,
-    /// What comes before the worker's own arguments.
+    /// Arguments before the worker's own.
     pub arguments: Vec<OsString>,
 }
 
@@ -79,7 +81,8 @@ impl WorkerProgram {
 
 /// Runs as a worker when the first argument says so; else gives nothing back and has done nothing.
 ///
-/// To be called at the very beginning of `main`: `plugin-worker` is how the host starts its workers.
+/// To be called at the very beginning of `main`: `plugin-worker` is how the host starts its
+/// workers.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != WORKER_ARGUMENT {

@@ -1,4 +1,5 @@
-//! The rules in the box against independent calculations by numpy, scipy and scikit-learn (tests/fixtures/rules.py).
+//! The built-in rules against independent calculations by numpy, scipy and scikit-learn
+//! (tests/fixtures/rules.py).
 #![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! The rules in the box, loaded as plugins.
+//! The built-in rules, loaded as plugins.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The rules that are fitted by L-BFGS, beside scipy's L-BFGS-B from the same start (tests/fixtures/solvers.py).
+//! The rules that are fitted by L-BFGS, beside scipy's L-BFGS-B from the same start
+//! (tests/fixtures/solvers.py).
 #![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
 #![expect(clippy::print_stdout, reason = "the comparison is read with --nocapture")]
 
@@ -12,7 +13,8 @@ use serde_json::Value;
 /// By how much an objective may lie above scipy's.
 const ABOVE: f64 = 1e-6;
 
-/// The problem of a number, as solvers.py makes it: sums, products and quotients alone, in one order.
+/// The problem of a number, as solvers.py makes it: sums, products and quotients alone, in one
+/// order.
 fn problem(number: u64) -> Rows {
     let mut numbers = Numbers::new(number);
     let mut draw = || numbers.uniform();

@@ -1,11 +1,12 @@
-//! The decision to leave a remote alone.
+//! Circuit breaker: the decision to use a remote no more.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So many failures in a row, each after its retries, and the remote is left alone.
+/// Number of consecutive failures, each after its retries, after which the remote is not used any
+/// more.
 pub(crate) const MAX_FAILURES: u32 = 3;
-/// Counts failures in a row, and says when there were too many.
+/// Counts consecutive failures, and tells when there were too many.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     failures: AtomicU32,
@@ -19,7 +20,7 @@ impl Breaker {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a failure; `at_once` when it will not go better next time.
+    /// Records a failure; `at_once` when it will not go better next time.
     pub fn fail(&self, problem: String, at_once: bool) {
         // Not a warning: who executes an action is not to blame, and the report says it once.
         tracing::debug!(%problem, "a request to the remote failed");
@@ -30,7 +31,7 @@ impl Breaker {
         }
     }
 
-    /// Takes note of an answer.
+    /// Records an answer.
     pub fn succeed(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }

@@ -275,7 +275,7 @@ impl Bucket {
         Ok(PartsWriter { bucket: self, upload })
     }
 
-    /// Takes note that the remote gave what it should not have.
+    /// Records that the remote returned unsound data.
     pub fn refuse(&self, problem: String) {
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
         self.reads.fail(problem, refusals >= MAX_FAILURES);
@@ -402,15 +402,15 @@ impl PartsWriter<'_> {
         Ok(())
     }
 
-    /// Gives the object its name.
+    /// Completes the object under its name.
     pub fn complete(mut self) -> Result<(), RequestError> {
         self.bucket.counts.put.add(1);
         self.bucket.request(&self.bucket.writes, 0, self.upload.complete()).map(drop)
     }
 
-    /// Gives the object up.
+    /// Aborts the upload of the object.
     pub fn abort(mut self) {
-        // What cannot be removed is removed by the rules of the bucket.
+        // Leftovers that cannot be removed here are removed by the rules of the bucket.
         let _ = self.bucket.request(&self.bucket.writes, 0, self.upload.abort());
     }
 }

@@ -1,4 +1,4 @@
-//! What a remote gives: records by their packs, and objects.
+//! Reads from a remote: records by their packs, and objects.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -114,7 +114,7 @@ impl Shared {
         let scope = self.scope().to_owned();
         let Some(listed) = self.list(&format!("{LAYOUT}/packs/{scope}")) else { return };
         let live = self.load_listed(state, listed);
-        // What is no longer there, or was merged into another, is not kept either.
+        // Packs that are no longer there, or were merged into another, are not kept either.
         self.forget_except(|of, name| of != scope || live.contains(name));
     }
 

@@ -37,7 +37,7 @@ fn redact_secrets(text: &str, secrets: &[String]) -> String {
 fn redact_url(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
     let rest = rest.split_once(['?', '#']).map_or(rest.to_owned(), |(path, query)| {
-        // What closes the URL stays.
+        // Characters that close the URL stay.
         let end = query.trim_start_matches(|c: char| !")\"'>,;".contains(c));
         format!("{path}?***{end}")
     });

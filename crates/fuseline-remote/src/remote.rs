@@ -19,7 +19,7 @@ use crate::upload::{UPLOAD_THREADS, Uploads};
 
 /// The layout that this code reads and writes: the first folder under the address.
 pub(crate) const LAYOUT: &str = "v1";
-/// So many objects or packs are fetched at once.
+/// Number of objects or packs that are fetched at once.
 const FETCH_THREADS: usize = 16;
 
 /// A remote, and how it is used.

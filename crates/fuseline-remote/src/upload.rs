@@ -14,7 +14,7 @@ use crate::pack::Pack;
 use crate::remote::{Loaded, Shared, lock, object_path, pack_path};
 use crate::report::Counter;
 
-/// So many actions are sent at once.
+/// Number of actions that are sent at once.
 pub(crate) const UPLOAD_THREADS: usize = 4;
 /// The most actions that wait to be sent; 32 bytes each. What comes beyond is for a later push.
 const MAX_WAITING: usize = 1 << 20;
@@ -30,7 +30,7 @@ const PACK_EVERY: Duration = Duration::from_secs(600);
 const MAX_RECORD_BYTES: usize = 64 << 20;
 /// Time between two looks at the queue while a run waits for it.
 const POLL: Duration = Duration::from_millis(5);
-/// So many packs of a workflow become one.
+/// Number of packs of a workflow that are merged into one.
 const MERGE_PACKS: usize = 16;
 
 /// Actions that wait to be sent, and what became of the others.

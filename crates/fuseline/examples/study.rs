@@ -1,4 +1,5 @@
-//! Runs a study and reads its findings: `cargo run -p fuseline --example study -- WORKFLOW PLUGINS`.
+//! Runs a study and reads its findings:
+//! `cargo run -p fuseline --example study -- WORKFLOW PLUGINS`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 

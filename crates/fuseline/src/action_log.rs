@@ -1,4 +1,5 @@
-//! What stages and fusion rules say while an action is executed: a line each in `cache/runs/ID/actions.log`.
+//! Log of messages from stages and fusion rules while an action is executed: a line each in
+//! `cache/runs/ID/actions.log`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -23,7 +24,7 @@ use crate::error::Error;
 /// The file's name in the folder of a run.
 const NAME: &str = "actions.log";
 
-/// Where the lines of the run that goes on are written.
+/// Log file of the current run.
 static FILE: Mutex<Option<File>> = Mutex::new(None);
 
 /// Begins the log of a run in its folder.
@@ -34,7 +35,8 @@ pub fn begin(folder: &Path) {
     }
 }
 
-/// What a run was warned of while it executed its actions, a line each; what several actions say is said once.
+/// Warnings of a run while it executed its actions, a line each; a warning of several actions is
+/// listed once.
 pub fn action_warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Line {
@@ -65,7 +67,7 @@ pub fn action_warnings(cache: &Cache, run: &str) -> Result<Vec<String>, Error> {
     Ok(told.collect())
 }
 
-/// Writes what is said within an action's span.
+/// Writes the messages within an action's span.
 pub struct ActionLog;
 
 /// The action of a span.

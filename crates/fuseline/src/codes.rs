@@ -4,21 +4,23 @@ use fuseline_workflow::Code;
 
 mod of_settings {
     fuseline_workflow::codes! {
-        /// A file of settings, `fuseline.toml`, is not TOML: a quote or a bracket is not closed, a key comes twice, or a value
-        /// has no quotes. What follows such a place is not read.
+        /// A file of settings, `fuseline.toml`, is not TOML: a quote or a bracket is not closed, a
+        /// key comes twice, or a value has no quotes. What follows such a place is not read.
         SETTINGS_SYNTAX = "fuseline::settings_syntax";
-        /// There is no setting of this name, or not in this table. `fuseline config` lists all settings, and
-        /// `fuseline schema --settings` prints the schema by which an editor completes them.
+        /// There is no setting of this name, or not in this table. `fuseline config` lists all
+        /// settings, and `fuseline schema --settings` prints the schema by which an editor
+        /// completes them.
         SETTINGS_KEY = "fuseline::settings_key";
-        /// The value of a setting is of another type than it must be, or out of its bounds. `fuseline config` lists all settings
-        /// with their values, and `docs/settings.md` says what each means.
+        /// The value of a setting is of another type than it must be, or out of its bounds.
+        /// `fuseline config` lists all settings with their values, and `docs/settings.md` says what
+        /// each means.
         SETTINGS_VALUE = "fuseline::settings_value";
     }
 }
 
 pub(crate) use of_settings::{SETTINGS_KEY, SETTINGS_SYNTAX, SETTINGS_VALUE};
 
-/// What to do about a mistake in settings where its diagnostic has nothing closer to say.
+/// Advice on a mistake in settings whose diagnostic has no advice of its own.
 pub(crate) fn advice(code: Code) -> String {
     let text = match code {
         SETTINGS_SYNTAX => "mend this place first: what follows it was not read",

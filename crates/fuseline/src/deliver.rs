@@ -1,4 +1,5 @@
-//! Copies objects out of the cache to where people look for them, in the form that the file's name asks for.
+//! Copies objects out of the cache to where people look for them, in the form that the file's name
+//! asks for.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,11 +13,11 @@ use fuseline_engine::FileDigests;
 use crate::error::Error;
 use crate::table::{Form, Table};
 
-/// How many bytes are copied at once.
+/// Bytes that are copied at once.
 const PART: u64 = 1 << 20;
 
-/// Writes an object to a path: whole or not at all. A file that holds the same bytes already is left alone; with
-/// `files` one that is remembered to hold them is not read for that.
+/// Writes an object to a path: whole or not at all. A file that holds the same bytes already is
+/// left alone; with `files` one that is remembered to hold them is not read for that.
 ///
 /// A table becomes CSV or JSON where the file's name ends so; everything else goes out as it is.
 pub fn object(
@@ -116,7 +117,7 @@ fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Re
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // A name that nobody can foresee, and that is nobody's: no link can lie there to be followed.
+    // A random, unused name: no link can be planted there to be followed.
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".").suffix(".tmp");
     #[cfg(unix)]

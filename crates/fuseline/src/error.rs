@@ -79,7 +79,8 @@ pub enum Error {
     },
 }
 
-/// Every mistake of a workflow or of a file of settings, with the texts that their places point into.
+/// Every mistake of a workflow or of a file of settings, with the texts that their places point
+/// into.
 #[derive(Debug)]
 pub struct Mistakes {
     /// Errors and warnings, by place.
@@ -108,7 +109,7 @@ impl Error {
         self
     }
 
-    /// Advice on what to do.
+    /// Advice on the remedy.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Request { hint, .. } | Self::Failed { hint, .. } => hint.clone(),

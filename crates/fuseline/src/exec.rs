@@ -19,12 +19,12 @@ use crate::open_cache;
 use crate::plugin_path::{nearest_lock, plugin_path, services};
 use crate::settings::LoadedSettings;
 
-/// How an action is executed.
+/// Options for executing an action.
 #[derive(Debug, Clone, Default)]
 pub struct ExecOptions {
     /// Folders to search for fusion rules before those of the run.
     pub plugin_path: Vec<PathBuf>,
-    /// Whether to execute an action whose outputs are in the cache.
+    /// True to execute an action whose outputs are in the cache.
     pub again: bool,
 }
 
@@ -65,7 +65,8 @@ pub fn exec_batch(batch: &Path, index: u64, options: &ExecOptions) -> Result<Exe
 /// Executes the i-th part of a batch, counted from 0, of so many actions each: one after the other,
 /// also after a failure. `observe` sees each; the number of those that failed is given.
 ///
-/// How each ended is noted in the folder of the run, beside the batch, for the run that submitted it.
+/// The result of each is noted in the folder of the run, beside the batch, for the run that
+/// submitted it.
 pub fn exec_chunk(
     batch: &Path,
     part: u64,
@@ -116,7 +117,7 @@ pub fn exec_chunk(
     Ok(failed)
 }
 
-/// The line about how an action ended.
+/// The line about the end of an action.
 fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
     let (status, error) = match result {
         Ok(Execution { seconds: Some(_), .. }) => (ActionStatus::Executed, None),
@@ -158,7 +159,7 @@ fn batch_job(batch: &Path, index: u64) -> Result<Job, Error> {
         .ok_or_else(|| Error::request(format!("the batch {} has no job {index}", batch.display())))
 }
 
-/// What jobs of one stage share.
+/// Context that jobs of one stage share.
 struct Surroundings {
     plugin_path: Vec<PathBuf>,
     isolation: Option<Isolation>,
@@ -168,7 +169,8 @@ struct Surroundings {
 impl Surroundings {
     fn of_job(job: &Job, options: &ExecOptions) -> Result<Self, Error> {
         let lock = nearest_lock(Path::new("."));
-        // Folders of the run that are not there are no mistake of whoever executes one of its actions.
+        // Folders of the run that are not there are no mistake of whoever executes one of its
+        // actions.
         let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
         let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
         let settings = LoadedSettings::load(Path::new("."))?.settings;

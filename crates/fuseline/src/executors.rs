@@ -1,9 +1,10 @@
 //! Execution by engines that exist: Slurm, HyperQueue, or any other by its commands.
 //!
-//! A run hands ready actions over as batches ([`batch`]): the tasks of one job array, each of which executes some actions,
-//! one after the other, by `fuseline exec` on the shared cache. A task notes how each action ended in a file of its own
-//! ([`outcome`]), which the run reads; the engine is asked only for what has begun and what is gone. The truth is the
-//! action's record. **Invariant:** nothing that an engine says, loses or does twice changes a result.
+//! A run hands ready actions over as batches ([`batch`]): the tasks of one job array, each of which
+//! executes some actions, one after the other, by `fuseline exec` on the shared cache. A task notes
+//! how each action ended in a file of its own ([`outcome`]), which the run reads; the engine is
+//! asked only for what has begun and what is gone. The truth is the action's record. **Invariant:**
+//! nothing that an engine says, loses or does twice changes a result.
 
 mod array;
 mod batch;

@@ -1,13 +1,14 @@
 //! Runs diagnostic studies of multimodal fusion: the library behind the command `fuseline`.
 //!
-//! Knows how a workflow file becomes results in a folder. Knows no command line, no terminal and no exit code, and
-//! prints nothing: problems are an [`Error`], progress is a stream of [`RunProgress`].
-//! Start at [`Study`]. **Invariant:** what is not asked to run executes nothing and writes nothing to the cache.
+//! Knows how a workflow file becomes results in a folder. Knows no command line, no terminal and no
+//! exit code, and prints nothing: problems are an [`Error`], progress is a stream of
+//! [`RunProgress`]. Start at [`Study`]. **Invariant:** what is not asked to run executes nothing
+//! and writes nothing to the cache.
 //!
 //! # Run a study and read its findings
 //!
-//! A [`Study`] is a workflow file with its parameters. Running it executes what is not in the cache yet, and delivers
-//! the outputs that the workflow names.
+//! A [`Study`] is a workflow file with its parameters. Running it executes what is not in the cache
+//! yet, and delivers the outputs that the workflow names.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), fuseline::Error> {
@@ -29,14 +30,15 @@
 //! # }
 //! ```
 //!
-//! Fusion rules run in processes of their own, which the program starts as copies of itself: such a program begins with
-//! [`worker::run_if_asked`]. The whole of it stands in `examples/study.rs`.
+//! Fusion rules run in processes of their own, which the program starts as copies of itself: such a
+//! program begins with [`worker::run_if_asked`]. The whole of it stands in `examples/study.rs`.
 //!
 //! # Look before running
 //!
-//! [`Study::open`] reads the workflow. [`OpenStudy::check`] finds every mistake in it, each a [`Diagnostic`] at its
-//! place; [`OpenStudy::plan`] gives the graph of actions, and [`inspect`](fn@inspect) says of each whether a cache holds it, and why
-//! not. None of these takes a lease or writes anything.
+//! [`Study::open`] reads the workflow. [`OpenStudy::check`] finds every mistake in it, each a
+//! [`Diagnostic`] at its place; [`OpenStudy::plan`] gives the graph of actions, and
+//! [`inspect`](fn@inspect) says of each whether a cache holds it, and why not. None of these takes
+//! a lease or writes anything.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), fuseline::Error> {
@@ -57,8 +59,9 @@
 //!
 //! # After a run
 //!
-//! A run leaves a [`Manifest`] in the cache; [`find_run`] finds it by its id or as `latest`. From it and the cache alone
-//! [`report`](fn@report) writes the report again, [`figures`] its figures, and [`deposit`] a research object for an archive.
+//! A run leaves a [`Manifest`] in the cache; [`find_run`] finds it by its id or as `latest`. From
+//! it and the cache alone [`report`](fn@report) writes the report again, [`figures`] its figures,
+//! and [`deposit`] a research object for an archive.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), fuseline::Error> {
@@ -76,10 +79,11 @@
 //!
 //! # On other machines
 //!
-//! Every executed action is written down with all that it needs. [`exec`](fn@exec) executes one on a shared cache, without the
-//! workflow, after checking that here it would have the same key; [`exec_batch`] executes the i-th of a batch.
-//! [`Study::run_on`] runs a study with an executor of one's own: it takes jobs and says when each has ended, and needs no
-//! thread for any of them. `tests/library/batch.rs` has one of sixty lines, on `xargs`.
+//! Every executed action is written down with all that it needs. [`exec`](fn@exec) executes one on
+//! a shared cache, without the workflow, after checking that here it would have the same key;
+//! [`exec_batch`] executes the i-th of a batch. [`Study::run_on`] runs a study with an executor of
+//! one's own: it takes jobs and says when each has ended, and needs no thread for any of them.
+//! `tests/library/batch.rs` has one of sixty lines, on `xargs`.
 
 mod action_log;
 pub mod codes;

@@ -1,4 +1,4 @@
-//! What programs that open studies again and again need to do once only.
+//! Shared state for programs that open studies again and again.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,15 +11,16 @@ use crate::error::Error;
 use crate::plugin_path::services;
 use crate::settings::{LimitSettings, Settings};
 
-/// What one opening of a study leaves to the next in the same program: the stage kinds with the schemas of their options,
-/// and the plugins, which are read again when a file on their path has changed.
+/// State that one opening of a study leaves to the next in the same program: the stage kinds with
+/// the schemas of their options, and the plugins, which are read again when a file on their path
+/// has changed.
 #[derive(Default)]
 pub struct OpenContext {
     kinds: OnceLock<Arc<Kinds>>,
     plugins: Mutex<Option<(PluginStamp, PluginLibrary)>>,
 }
 
-/// What a library of plugins was made from.
+/// Sources that a library of plugins was made from.
 #[derive(PartialEq)]
 struct PluginStamp {
     search: Vec<PathBuf>,
@@ -30,12 +31,13 @@ struct PluginStamp {
 }
 
 impl OpenContext {
-    /// The stage kinds in the box.
+    /// The built-in stage kinds.
     pub fn kinds(&self) -> Arc<Kinds> {
         Arc::clone(self.kinds.get_or_init(|| Arc::new(fuseline_stages::kinds())))
     }
 
-    /// The services for stages: those of the last opening while nothing that they come from has changed.
+    /// The services for stages: those of the last opening while nothing that they come from has
+    /// changed.
     pub(crate) fn services(
         &self,
         search: Vec<PathBuf>,

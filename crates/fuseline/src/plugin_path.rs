@@ -19,7 +19,7 @@ pub const LOCK_FILE: &str = "fuseline.lock";
 pub struct SearchFolder {
     /// The folder. It need not exist.
     pub path: PathBuf,
-    /// What names it, in words.
+    /// Source that names it, in words.
     pub named_by: &'static str,
 }
 
@@ -33,8 +33,9 @@ pub fn plugin_path(
     Ok(folders.into_iter().map(|folder| folder.path).collect())
 }
 
-/// The folders that are searched for plugins, in order, with what names each: `requested` ones, which must exist, then those
-/// of `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), of the settings, beside the program, and of the environment.
+/// The folders that are searched for plugins, in order, with what names each: `requested` ones,
+/// which must exist, then those of `FUSELINE_PLUGIN_PATH`, of the workflow (`declared`), of the
+/// settings, beside the program, and of the environment.
 pub fn search_folders(
     requested: &[PathBuf],
     declared: &[PathBuf],
@@ -128,7 +129,7 @@ pub fn worker_program() -> Result<WorkerProgram, Error> {
 pub fn nearest_lock(folder: &Path) -> Option<PathBuf> {
     // The parent of `workflow.yaml` is "", which is the working directory.
     let folder = std::env::current_dir().ok()?.join(folder);
-    // However the path is spelt, with links and `..`: what lies above a folder is told by where it is.
+    // Resolves links and `..`: the parents are those of the real folder.
     let folder = folder.canonicalize().unwrap_or(folder);
     folder.ancestors().map(|folder| folder.join(LOCK_FILE)).find(|file| file.is_file())
 }

@@ -1,4 +1,4 @@
-//! A cache with a remote behind it, and what goes between the two at a command.
+//! A cache with a remote behind it, and transfers between the two on command.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Reports of past runs, their figures, and deposits. Executes nothing and reads no data file: all comes from the cache.
+//! Reports of past runs, their figures, and deposits. Executes nothing and reads no data file: all
+//! comes from the cache.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,8 +55,8 @@ pub fn report(
     Ok(files.into_paths())
 }
 
-/// The first screen and the figures of a run's report as HTML with styles of its own, for a page of somebody else such as a
-/// notebook: that of the stage that the options name, or of the first.
+/// The first screen and the figures of a run's report as HTML with styles of its own, for a page of
+/// somebody else such as a notebook: that of the stage that the options name, or of the first.
 pub fn fragment(cache: &Cache, run: &Manifest, options: &ReportOptions) -> Result<String, Error> {
     let context = RunContext::read(cache, &run.run)?;
     let reports = select(options, run, &context)?;
@@ -300,7 +301,8 @@ fn report_data(
     Ok(data)
 }
 
-/// The plugins of the run. Their versions are in the models that they wrote, so that none has to be loaded.
+/// The plugins of the run. Their versions are in the models that they wrote, so that none has to be
+/// loaded.
 fn plugins_used(cache: &Cache, run: &Manifest) -> Result<Vec<PluginUsed>, Error> {
     let used = run.plugins.iter().map(|(id, digest)| PluginUsed {
         id: id.clone(),

@@ -13,14 +13,16 @@ use crate::run_context::RunContext;
 use crate::run_options::{Observer, RunOptions};
 use crate::study::Study;
 
-/// What came out of running a past run again. Outputs are compared by the digests of their bytes.
+/// Comparison of a past run with its repetition. Outputs are compared by the digests of their
+/// bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reproduction {
     /// The past run.
     pub run: String,
     /// The version of fuseline then, and now.
     pub versions: [String; 2],
-    /// The delivered files, each with whether its bytes are the same; `None` where there is none now.
+    /// The delivered files, each with whether its bytes are the same; `None` where there is none
+    /// now.
     pub outputs: Vec<(String, Option<bool>)>,
     /// Actions whose outputs are the same.
     pub same: usize,
@@ -31,17 +33,19 @@ pub struct Reproduction {
 }
 
 impl Reproduction {
-    /// Whether every output of every action is the same.
+    /// True if every output of every action is the same.
     pub fn is_same(&self) -> bool {
         let outputs = self.outputs.iter().all(|(_, same)| *same == Some(true));
         outputs && self.differing.is_empty() && self.unmatched.is_empty()
     }
 }
 
-/// Runs a past run again with its parameters, in a new cache that is removed afterwards, and compares.
+/// Runs a past run again with its parameters, in a new cache that is removed afterwards, and
+/// compares.
 ///
-/// `workflow`: its file, by default the one of the run's name in the working directory. Of the options, those about the
-/// machine count. A run that did not end well, and a workflow that says something else now, are errors.
+/// `workflow`: its file, by default the one of the run's name in the working directory. Of the
+/// options, those about the machine count. A run that did not end well, and a workflow that says
+/// something else now, are errors.
 pub fn reproduce(
     cache: &Cache,
     run: &Manifest,

@@ -1,4 +1,5 @@
-//! The metadata of a run as a Research Object Crate, RO-Crate 1.1 with the profiles of Workflow Run Crate 0.5.
+//! The metadata of a run as a Research Object Crate, RO-Crate 1.1 with the profiles of Workflow Run
+//! Crate 0.5.
 
 use std::path::{Path, PathBuf};
 
@@ -136,7 +137,7 @@ fn reference(entity: &Value) -> Value {
 
 fn parameter(name: &str, value: &Value) -> Value {
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    // Where a folder lies on the machine of the run is nobody's business.
+    // The path of a folder on the machine of the run is private.
     let last = Path::new(&value).is_absolute().then(|| Path::new(&value).file_name()).flatten();
     json!({
         "@id": format!("#value-{}", escaped(name)),

@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::deliver;
 use crate::error::Error;
 
-/// The oldest C library that a wheel names: what manylinux2014 says.
+/// The oldest C library that a wheel names: that of manylinux2014.
 const OLDEST_GLIBC: (u16, u16) = (2, 17);
 
 /// Libraries that every system has that takes manylinux wheels (PEP 600, for what rules link to).
@@ -32,9 +32,10 @@ const SYSTEM_LIBRARIES: [&str; 10] = [
 
 /// Writes the wheel of a rule into a folder; equal files give equal bytes. Gives its path.
 ///
-/// The rule stands under `share/fuseline/rules`, where the command looks in the environment that the wheel is installed in.
-/// The tag is true: the platform and the C library that the file needs. Errors when it needs libraries that not every system
-/// has, and when its version is none that Python knows.
+/// The rule stands under `share/fuseline/rules`, where the command looks in the environment that
+/// the wheel is installed in. The tag is true: the platform and the C library that the file needs.
+/// Errors when it needs libraries that not every system has, and when its version is none that
+/// Python knows.
 pub fn rule_wheel(
     file: &PluginFile,
     descriptor: &Descriptor,
@@ -79,7 +80,8 @@ pub fn rule_wheel(
     Ok(path)
 }
 
-/// A version as Python writes it: digits between dots, with a pre-release of semantic versions as one.
+/// A version as Python writes it: digits between dots, with a pre-release of semantic versions as
+/// one.
 fn python_version(version: &str) -> Result<String, Error> {
     let refused = || {
         Error::request(format!("{version} is no version that Python packages can have"))

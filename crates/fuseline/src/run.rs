@@ -52,7 +52,8 @@ impl RunHandle {
         Self { index: self.cache.with_existing_objects(self.index), ..self }
     }
 
-    /// Ends the use of the remote, if there is one: the traffic, which goes into the record as well.
+    /// Ends the use of the remote, if there is one: the traffic, which goes into the record as
+    /// well.
     pub fn finish_remote(
         &self,
         record: &mut RunRecord<'_>,
@@ -143,7 +144,7 @@ impl Study {
     }
 }
 
-/// How long a run waits for the remote without a word.
+/// Time that a run waits for the remote without a message.
 const SILENT_WAIT: Duration = Duration::from_secs(1);
 
 /// A run before its plan.
@@ -163,8 +164,8 @@ struct Started {
 }
 
 impl Planner<'_> {
-    /// Plans, and executes what is not cached. `known`: the cache, where there is one already; `begin`
-    /// is called when the workflow has turned out to be sound.
+    /// Plans, and executes what is not cached. `known`: the cache, where there is one already;
+    /// `begin` is called when the workflow has turned out to be sound.
     fn plan_and_run(
         self,
         observer: &mut Observer<'_>,
@@ -251,7 +252,8 @@ impl Planner<'_> {
         let mut delivered = deliver(&outcome);
         let lost_cautions = outcome.read_cautions(cache).is_err();
         if lost_cautions || delivered.is_err() && has_damaged_outputs(&plan, &outcome, cache) {
-            // The damage was found during delivery, and set aside: the actions that made it run again.
+            // The damage was found during delivery, and set aside: the actions that made it run
+            // again.
             outcome = execute_all(&cache.index(file))?.after(outcome);
             delivered = deliver(&outcome);
             outcome.read_cautions(cache).map_err(Error::failed)?;
@@ -325,7 +327,7 @@ fn watch_for_cancel<T>(run: &Path, options: &RunOptions, execute: impl FnOnce() 
     })
 }
 
-/// How often a run looks whether somebody told it to cancel.
+/// Interval at which a run looks whether somebody told it to cancel.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The stages that a plan wants, with their numbers of actions.
@@ -384,7 +386,7 @@ pub(crate) fn results_folder(options: &RunOptions, workflow: &str) -> PathBuf {
     options.out.clone().unwrap_or_else(|| Path::new("results").join(workflow))
 }
 
-/// Keeps what was found out of files and plugins, when there is something new.
+/// Stores the memos of files and plugins, when there is something new.
 fn keep_memos(services: &Services, cache: &Cache) {
     if let Err(error) = services.remember(cache) {
         // Without the memos the next run reads files and asks plugins again, and that is all.
@@ -431,7 +433,7 @@ fn all_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Whether an output that was reached is no longer in the cache.
+/// True if an output that was reached is no longer in the cache.
 fn has_damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
     let is_lost = |digest| !matches!(cache.get_object(&digest), Ok(Some(_)));
     reached_outputs(plan, outcome).any(|(_, digest)| is_lost(digest))

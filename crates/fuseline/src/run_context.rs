@@ -1,5 +1,5 @@
-//! Context of a run, beside its manifest in `cache/runs/ID/context.json`: enough to write its report again without
-//! its workflow and its data.
+//! Context of a run, beside its manifest in `cache/runs/ID/context.json`: enough to write its
+//! report again without its workflow and its data.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -28,7 +28,8 @@ pub(crate) struct RunContext {
     pub provenance: Provenance,
     /// The outputs that were delivered.
     pub outputs: Vec<Delivered>,
-    /// The inputs of each report, in the order of the workflow; reports of the same findings are one.
+    /// The inputs of each report, in the order of the workflow; reports of the same findings are
+    /// one.
     pub reports: Vec<ReportInputs>,
 }
 
@@ -54,8 +55,8 @@ pub(crate) struct ReportInputs {
 }
 
 impl RunContext {
-    /// Encodes the context of a run that has ended. Runs of the same plan with the same outputs have
-    /// the same.
+    /// Encodes the context of a run that has ended. Runs of the same plan with the same outputs
+    /// have the same.
     pub fn encode(files: &Files, plan: &Plan<'_>, outcome: &Outcome) -> Result<Vec<u8>, Error> {
         let workflow = plan.workflow();
         let outputs = reached_outputs(plan, outcome)
@@ -86,7 +87,7 @@ impl RunContext {
         }
     }
 
-    /// Decodes a context, or says what is wrong with it; none when it is of another form.
+    /// Decodes a context, or describes the problem with it; none when it is of another form.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, String> {
         #[derive(Deserialize)]
         struct Form {
@@ -119,7 +120,7 @@ pub(crate) fn reached_outputs<'p>(
     })
 }
 
-/// Whether a name leads to a place within the folder that it is joined to.
+/// True if a name leads to a place within the folder that it is joined to.
 pub(crate) fn stays_inside(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
@@ -145,8 +146,8 @@ fn texts(workflow: &Workflow, files: &Files) -> Vec<(String, String)> {
     texts
 }
 
-/// Every report of other findings. HTML, LaTeX and figures of the same ones are forms of one report:
-/// the form that reads most stands for all.
+/// Every report of other findings. HTML, LaTeX and figures of the same ones are forms of one
+/// report: the form that reads most stands for all.
 fn reports(plan: &Plan<'_>, outcome: &Outcome) -> Vec<ReportInputs> {
     let mut reports: Vec<ReportInputs> = Vec::new();
     let actions = (0..plan.workflow().stages.len()).flat_map(|stage| plan.actions_of(stage));

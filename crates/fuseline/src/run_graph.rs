@@ -1,5 +1,5 @@
-//! Stages of a run and what flows between them, in `cache/runs/ID/graph.json`: what a page or a program draws while the
-//! run goes on, without its workflow.
+//! Stages of a run and what flows between them, in `cache/runs/ID/graph.json`: what a page or a
+//! program draws while the run goes on, without its workflow.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub struct GraphStage {
     pub kinds: Vec<String>,
     /// The names of its axes.
     pub axes: Vec<String>,
-    /// What it reads.
+    /// Edges that it reads.
     pub reads: Vec<GraphEdge>,
 }
 
@@ -74,8 +74,9 @@ impl RunGraph {
         serde_json::to_vec(self).map_err(Error::failed)
     }
 
-    /// The graph of a run, while it goes on and afterwards. A run that found all as it was has written none: it is then
-    /// that of its provenance, which knows neither axes nor ports. `None` when neither is there, or another version wrote it.
+    /// The graph of a run, while it goes on and afterwards. A run that found all as it was has
+    /// written none: it is then that of its provenance, which knows neither axes nor ports. `None`
+    /// when neither is there, or another version wrote it.
     pub fn read(cache: &Cache, run: &str) -> Result<Option<Self>, Error> {
         let written = cache.read_run_file(run, GRAPH_FILE)?;
         let graph = written.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
@@ -101,7 +102,7 @@ impl RunGraph {
         Ok(Some(Self { format: FORMAT, stages }))
     }
 
-    /// Whether every edge begins at a stage.
+    /// True if every edge begins at a stage.
     fn is_sound(&self) -> bool {
         let edges = self.stages.iter().flat_map(|stage| &stage.reads);
         edges.into_iter().all(|edge| edge.stage < self.stages.len())

@@ -12,7 +12,7 @@ use fuseline_workflow::{Diagnostic, Files};
 use crate::error::Error;
 use crate::settings::ExecutorName;
 
-/// How a study is run.
+/// Options for running a study.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The cache's folder; made when it is not there.
@@ -27,11 +27,11 @@ pub struct RunOptions {
     pub jobs: Option<usize>,
     /// The most bytes that the running actions may ask for together; all memory by default.
     pub memory: Option<u64>,
-    /// Whether to go on, after a failure, with what does not depend on it.
+    /// True to go on, after a failure, with what does not depend on it.
     pub keep_going: bool,
-    /// Whether to read every source file, also those whose times say that they did not change.
+    /// True to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
-    /// What executes actions; as the settings say by default.
+    /// Executor of the actions; as the settings say by default.
     pub executor: Option<ExecutorName>,
     /// Ends the run once it is raised: what is in flight is finished, nothing new is started.
     pub stop: Arc<AtomicBool>,

@@ -1,4 +1,5 @@
-//! What to show: `STAGE[.PORT][AXIS=POINT|POINT, AXIS=POINT]`, as in a workflow's `inputs`.
+//! Selection of an output to show: `STAGE[.PORT][AXIS=POINT|POINT, AXIS=POINT]`, as in a workflow's
+//! `inputs`.
 
 use std::str::FromStr;
 
@@ -14,7 +15,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether a point is one of those that are meant.
+    /// True if a point is one of those selected.
     pub fn takes(&self, point: &[(String, String)]) -> bool {
         self.points.iter().all(|(axis, labels)| {
             let at = point.iter().find(|(name, _)| name == axis);
@@ -22,7 +23,7 @@ impl Selection {
         })
     }
 
-    /// Whether the selection leaves one point of an axis.
+    /// True if the selection leaves one point of an axis.
     pub fn pins(&self, axis: &str) -> bool {
         self.points.iter().any(|(name, labels)| name == axis && labels.len() == 1)
     }

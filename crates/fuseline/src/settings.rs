@@ -1,11 +1,13 @@
 //! The settings of an installation or a project: `fuseline.toml`.
 //!
-//! A setting comes from a flag, else from the environment, else from the nearest `fuseline.toml`, else from the user's,
-//! else it has its default. The nearest file is looked for in the folder of the workflow (where there is none: the working
-//! directory) and upwards, as `fuseline.lock` is; `FUSELINE_SETTINGS` names another in its place. No setting is part of
-//! an action's key. Credentials do not belong here, and are refused where they can be told.
+//! A setting comes from a flag, else from the environment, else from the nearest `fuseline.toml`,
+//! else from the user's, else it has its default. The nearest file is looked for in the folder of
+//! the workflow (where there is none: the working directory) and upwards, as `fuseline.lock` is;
+//! `FUSELINE_SETTINGS` names another in its place. No setting is part of an action's key.
+//! Credentials do not belong here, and are refused where they can be told.
 //!
-//! The types are the one definition: their documentation, the JSON Schema, the check and `fuseline config` come from them.
+//! The types are the one definition: their documentation, the JSON Schema, the check and
+//! `fuseline config` come from them.
 
 mod load;
 mod read;
@@ -32,7 +34,7 @@ pub use units::{Amount, FilePath, Pattern, Remote, Time};
 pub struct Settings {
     /// The cache, and the remote behind it.
     pub cache: CacheSettings,
-    /// Where actions are executed.
+    /// Execution of actions.
     pub executor: ExecutorSettings,
     /// Bounds on the processes of fusion rules.
     pub limits: LimitSettings,
@@ -51,7 +53,7 @@ pub struct CacheSettings {
     pub remote: Option<Remote>,
     /// The use of the remote.
     pub mode: RemoteMode,
-    /// How long the remote may go without an answer.
+    /// Longest time that the remote may go without an answer.
     pub remote_timeout: Time,
 }
 
@@ -66,28 +68,28 @@ impl Default for CacheSettings {
     }
 }
 
-/// Where actions are executed.
+/// Execution of actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecutorSettings {
     /// The executor of `fuseline run` without `--executor`.
     pub default: ExecutorName,
-    /// The command `fuseline` on the machines that execute actions. Without a setting it is the path of
-    /// the one that submits.
+    /// The command `fuseline` on the machines that execute actions. Without a setting it is the
+    /// path of the one that submits.
     pub program: Option<FilePath>,
     /// Shell lines that come before it there, such as `module load`.
     pub setup: Vec<String>,
-    /// About how long the actions of one task take together, by their durations in the past: short ones
-    /// of a stage are put together until they do.
+    /// About how long the actions of one task take together, by their durations in the past: short
+    /// ones of a stage are put together until they do.
     pub chunk: Time,
     /// Actions that are in flight at most.
     #[schemars(range(min = 1))]
     pub in_flight: u32,
-    /// How often an action is submitted again when its node fails or its task vanishes.
+    /// Number of times that an action is submitted again when its node fails or its task vanishes.
     pub resubmit: u32,
     /// The longest time between two looks at the state of tasks.
     pub poll: Time,
-    /// What an action asks for where its stage does not say so, by stage kind: `"fusion.fit"`,
+    /// Resources of an action where its stage does not name them, by stage kind: `"fusion.fit"`,
     /// `"expert.*"`, or `"*"`.
     pub resources: BTreeMap<String, ResourceSettings>,
     /// Slurm.
@@ -130,7 +132,7 @@ pub enum ExecutorName {
     Command,
 }
 
-/// What one action asks for.
+/// Resources of one action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceSettings {
@@ -203,18 +205,18 @@ impl Default for HyperQueueSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSettings {
-    /// Submits the tasks `{first}` to `{last}`, each of which runs `sh {script}`, and prints the id of
-    /// the array. There are also `{tasks}`, `{name}`, `{log}`, `{cpus}`, `{memory_mb}`, `{minutes}` and
-    /// `{gpus}`.
+    /// Submits the tasks `{first}` to `{last}`, each of which runs `sh {script}`, and prints the id
+    /// of the array. There are also `{tasks}`, `{name}`, `{log}`, `{cpus}`, `{memory_mb}`,
+    /// `{minutes}` and `{gpus}`.
     pub submit: String,
-    /// The id within what `submit` prints, of which the first group counts. Without a setting it is the
-    /// first word.
+    /// The id within what `submit` prints, of which the first group counts. Without a setting it is
+    /// the first word.
     #[serde(default)]
     pub id: Option<Pattern>,
     /// Asks for the state of the array `{id}`.
     pub poll: String,
-    /// The array goes on while a line that `poll` prints matches. Without a setting it goes on while
-    /// `poll` ends with exit code 0.
+    /// The array goes on while a line that `poll` prints matches. Without a setting it goes on
+    /// while `poll` ends with exit code 0.
     #[serde(default)]
     pub alive: Option<Pattern>,
     /// Cancels the array `{id}`.
@@ -241,9 +243,9 @@ fn default_array_max() -> u32 {
 pub struct LimitSettings {
     /// Memory that a rule may ask for.
     pub memory: Amount,
-    /// How long loading a rule may take.
+    /// Time limit of loading a rule.
     pub load: Time,
-    /// How long one call of a rule may take.
+    /// Time limit of one call of a rule.
     pub call: Time,
 }
 
@@ -267,8 +269,8 @@ impl LimitSettings {
 }
 
 impl ExecutorSettings {
-    /// What an action of a stage kind asks for: by its name, else by the longest `family.*` that fits,
-    /// else by `*`; each resource by itself.
+    /// Resources of an action of a stage kind: by its name, else by the longest `family.*` that
+    /// fits, else by `*`; each resource by itself.
     pub fn resources_of(&self, kind: &str) -> ResourceSettings {
         let fits = |pattern: &str| match pattern.strip_suffix('*') {
             Some(start) => kind.starts_with(start),
@@ -292,8 +294,8 @@ pub fn settings_schema() -> Value {
     schemars::schema_for!(Settings).to_value()
 }
 
-/// The folder of the cache: the one that is asked for, else as the environment or a file of settings
-/// says, else `cache`.
+/// The folder of the cache: the one that is asked for, else as the environment or a file of
+/// settings says, else `cache`.
 ///
 /// `folder`: where the nearest `fuseline.toml` is looked for. A mistake in the settings is an error
 /// whatever is asked for.

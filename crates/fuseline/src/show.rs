@@ -119,7 +119,8 @@ impl Artifacts<'_> {
         self.stack(Table::from_artifact)
     }
 
-    /// Writes the artifacts to a file, in the form that its name asks for; a document goes as it is.
+    /// Writes the artifacts to a file, in the form that its name asks for; a document goes as it
+    /// is.
     pub fn export(&self, path: &Path) -> Result<(), Error> {
         let form = Form::from_path(path);
         if let ([(_, digest)], Some(Form::Parquet)) = (self.found.as_slice(), form) {
@@ -207,8 +208,8 @@ fn resolve(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize),
     Ok((number, output))
 }
 
-/// The error of an action that the cache does not hold. A stage that says `cache: false`, or one that
-/// reads from such a stage, is made by every run and found by none.
+/// The error of an action that the cache does not hold. A stage that says `cache: false`, or one
+/// that reads from such a stage, is made by every run and found by none.
 fn not_cached(plan: &Plan<'_>, stage: usize, action: ActionId) -> Error {
     let stages = &plan.workflow().stages;
     let name = &stages[stage].name;

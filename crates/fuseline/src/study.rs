@@ -1,4 +1,4 @@
-//! A workflow file with everything that decides how it is read.
+//! A workflow file with everything that its reading depends on.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,8 @@ use crate::plugin_path::{nearest_lock, plugin_path};
 use crate::settings::LoadedSettings;
 use crate::suggest;
 
-/// A workflow file, its parameters and its plugin path: everything that decides what a run computes.
+/// A workflow file, its parameters and its plugin path: everything that decides what a run
+/// computes.
 ///
 /// Making one reads nothing; [`Study::open`] does.
 #[derive(Debug, Clone)]
@@ -88,8 +89,9 @@ impl Study {
         self
     }
 
-    /// Takes a text for the content of a file, which is then not read: what an editor has not saved, or what came from
-    /// standard input. `file` is absolute; it may be the workflow, a file that it includes, or the params file.
+    /// Takes a text for the content of a file, which is then not read: what an editor has not
+    /// saved, or what came from standard input. `file` is absolute; it may be the workflow, a file
+    /// that it includes, or the params file.
     #[must_use]
     pub fn unsaved(mut self, file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         self.unsaved.insert(file.into(), text.into());

@@ -1,4 +1,4 @@
-//! What was likely meant by a misspelt name.
+//! Suggestions for misspelt names.
 
 /// A hint: the name that was likely meant, or all names when they are few.
 pub fn hint<'a>(

@@ -1,7 +1,7 @@
 //! Artifacts as tables: for people, for spreadsheets, for programs.
 //!
-//! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches. **Invariant:** no form but the
-//! one for people rounds a number.
+//! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches.
+//! **Invariant:** no form but the one for people rounds a number.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub struct Table {
     batch: RecordBatch,
 }
 
-/// The beginning of a table in a file, and what the file says of all of it.
+/// The beginning of a table in a file, and the file's metadata on all of it.
 #[derive(Debug, Clone)]
 pub struct FirstRows {
     /// The rows and columns that were read.
@@ -58,7 +58,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a file's name asks for.
+    /// The form for the name of a file.
     pub fn from_path(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),
@@ -103,7 +103,8 @@ impl Table {
         Self::new(table, classes.map(String::as_str)).map(Some)
     }
 
-    /// The table of an artifact with the types and the metadata of its columns, for Parquet; `None` for a document.
+    /// The table of an artifact with the types and the metadata of its columns, for Parquet; `None`
+    /// for a document.
     pub fn typed(artifact: &Artifact) -> Option<Self> {
         let Payload::Table(table) = &artifact.payload else { return None };
         let schema = table.schema().as_ref().clone();
@@ -123,8 +124,8 @@ impl Table {
         Self::new(&batch, classes.map(String::as_str)).map(Some)
     }
 
-    /// The first rows and columns of the table in a Parquet file, without reading the others; `None` when it is something
-    /// else.
+    /// The first rows and columns of the table in a Parquet file, without reading the others;
+    /// `None` when it is something else.
     pub fn first_rows(
         mut file: File,
         rows: usize,
@@ -178,8 +179,9 @@ impl Table {
         Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
     }
 
-    /// Puts the coordinates of a point before the columns, where no column says them already. Where a column of the same
-    /// name says something else, as that of an artifact of quality over an axis called quality, it is `axis_NAME`.
+    /// Puts the coordinates of a point before the columns, where no column says them already. Where
+    /// a column of the same name says something else, as that of an artifact of quality over an
+    /// axis called quality, it is `axis_NAME`.
     pub fn at(self, point: &[(String, String)]) -> Result<Self, TableError> {
         let rows = self.batch.num_rows();
         let schema = self.batch.schema();
@@ -200,7 +202,8 @@ impl Table {
         Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
     }
 
-    /// Tables one under the other, with the metadata that all share; `None` when they do not have the same columns.
+    /// Tables one under the other, with the metadata that all share; `None` when they do not have
+    /// the same columns.
     pub fn stack(tables: Vec<Self>) -> Result<Option<Self>, TableError> {
         let Some(first) = tables.first() else { return Ok(None) };
         let schema = first.batch.schema();
@@ -219,7 +222,7 @@ impl Table {
         Ok(Some(Self { batch }))
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.batch.num_rows()
     }

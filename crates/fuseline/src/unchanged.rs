@@ -1,9 +1,10 @@
 //! A run in which nothing changed, without planning it again.
 //!
-//! A plan is a function of what was asked for and of files: the program, the workflow's texts, data, plugins. A run that
-//! reached all of its plan notes them, and what it left behind, in the index of its workflow file. The next run that is
-//! asked for the same, finds every file as it was, and every artifact in the cache, would plan the same and find all of it
-//! cached: it leaves behind the same. At any doubt it plans.
+//! A plan is a function of what was asked for and of files: the program, the workflow's texts,
+//! data, plugins. A run that reached all of its plan notes them, and what it left behind, in the
+//! index of its workflow file. The next run that is asked for the same, finds every file as it was,
+//! and every artifact in the cache, would plan the same and find all of it cached: it leaves behind
+//! the same. At any doubt it plans.
 
 use std::path::PathBuf;
 
@@ -31,7 +32,8 @@ struct Note {
     request: Digest,
     /// The files that the plan depends on, with the digests of their content.
     files: Vec<(PathBuf, Digest)>,
-    /// The folders that were searched for rules, if any were needed, and the files that may be some.
+    /// The folders that were searched for rules, if any were needed, and the files that may be
+    /// some.
     rules: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
     workflow: String,
     /// The stages, with their numbers of actions.
@@ -81,7 +83,7 @@ pub(crate) fn repeat(
         false => FileDigests::remembered(&handle.cache),
     };
     let folder = results_folder(options, &note.workflow);
-    // Where the outputs go is no part of the request.
+    // The folder of the outputs is no part of the request.
     let inputs = note.files.iter().map(|(path, _)| path.as_path());
     let files = note.outputs.iter().map(|(file, _)| file.as_path());
     if !note.holds(request, &digests) || refuse_to_overwrite(inputs, files, &folder).is_err() {
@@ -177,8 +179,8 @@ pub(crate) fn note(
     Some([vec![head], manifest, vec![context.into()]].concat())
 }
 
-/// Digest of the request, as far as a plan depends on it; the files that it names may change all the
-/// same. None when texts take the place of files: nobody could see whether these have changed.
+/// Digest of the request, as far as a plan depends on it; the files that it names may change all
+/// the same. None when texts take the place of files: nobody could see whether these have changed.
 pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let Study { path, set, params, plugin_path: folders, isolation, max_actions, unsaved } = study;
     if !unsaved.is_empty() {
@@ -192,21 +194,22 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
 }
 
 impl Note {
-    /// Reads a note, and finds where the manifest and the context behind it begin. Never panics, whatever the bytes are.
+    /// Reads a note, and finds where the manifest and the context behind it begin. Never panics,
+    /// whatever the bytes are.
     fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (head, left) = rest.split_at_checked(usize::from_le_bytes(*length))?;
         Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
     }
 
-    /// Whether every output stays within the folder of results: whoever may write to a cache must
+    /// True if every output stays within the folder of results: whoever may write to a cache must
     /// not thereby write elsewhere.
     fn stays_inside(&self) -> bool {
         let mut outputs = self.outputs.iter().map(|(file, _)| file.to_str());
         outputs.all(|file| file.is_some_and(stays_inside)) && stays_inside(&self.workflow)
     }
 
-    /// Whether the request is the same, and every file is as it was.
+    /// True if the request is the same, and every file is as it was.
     fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
             let mut rules = self.rules.iter();

@@ -1,5 +1,5 @@
-//! What a cache holds beside objects and records, looked at as input: whoever may write to a cache
-//! wrote it.
+//! Checks of what a cache holds beside objects and records, looked at as input: whoever may write
+//! to a cache wrote it.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::run_context::{CONTEXT_FILE, RunContext};
 pub struct UnsoundFile {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
 }
 

@@ -20,7 +20,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Whether a letter does something else than to stand where it is.
+/// True if a letter has an effect other than to be shown in its place.
 pub fn is_unseen(letter: char) -> bool {
     let is_mark = matches!(letter, '\u{200e}' | '\u{200f}');
     let turns = is_mark || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

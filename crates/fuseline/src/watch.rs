@@ -1,4 +1,5 @@
-//! The events of a run, read from its folder while it goes on, from any machine that sees the cache.
+//! The events of a run, read from its folder while it goes on, from any machine that sees the
+//! cache.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -23,8 +24,8 @@ impl RunEvents {
         Self { path: cache.runs_folder().join(run).join("events.jsonl"), offset: 0 }
     }
 
-    /// The events that are new since the last call. Those that another version wrote in another form are
-    /// left out.
+    /// The events that are new since the last call. Those that another version wrote in another
+    /// form are left out.
     pub fn read_new(&mut self) -> Result<Vec<Event>, Error> {
         let unreadable = |source| Error::Read { path: self.path.clone(), source };
         // Opened anew each time: on NFS that is what shows what another machine has written.

@@ -1,9 +1,10 @@
-//! Worker processes: fusion rules run in processes of their own, which this program starts as copies of itself.
+//! Worker processes: fusion rules run in processes of their own, which this program starts as
+//! copies of itself.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether [`run_if_asked`] was called: only then may this program start itself as a worker.
+/// True if [`run_if_asked`] was called: only then may this program start itself as a worker.
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
 /// Runs as a worker when the first argument of the program says so; else returns nothing.
@@ -27,7 +28,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
     fuseline_host::worker::run_if_asked()
 }
 
-/// Whether [`run_if_asked`] was called in this process.
+/// True if [`run_if_asked`] was called in this process.
 pub(crate) fn is_ready() -> bool {
     IS_READY.load(Ordering::Relaxed)
 }

@@ -1,4 +1,5 @@
-//! The library as a program uses it: a test without a harness, since fusion rules run in copies of the program.
+//! The library as a program uses it: a test without a harness, since fusion rules run in copies of
+//! the program.
 //!
 //! Needs the command and the rules that `cargo build --workspace` makes.
 

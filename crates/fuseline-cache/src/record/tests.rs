@@ -70,7 +70,7 @@ fn every_flipped_bit_and_every_truncation_of_a_record_is_found() {
     assert!(ActionRecord::decode(&key(), &longer).is_err());
 }
 
-/// Bytes with a right checksum, so that what is behind it is reached.
+/// Bytes with a right checksum, so that the checks behind it are reached.
 fn sealed(body: &[u8]) -> Vec<u8> {
     let body = [MAGIC, body].concat();
     let checksum = checksum(&key(), &body);
@@ -90,7 +90,8 @@ proptest! {
         let mut body = whole[MAGIC.len()..whole.len() - CHECKSUM].to_vec();
         let at = at.min(body.len() - 8);
         body[at..at + 8].copy_from_slice(&length.to_le_bytes());
-        // What is still read must be what was written: one record, one encoding.
+        // A record that can still be read must be the one that was written: one record, one
+        // encoding.
         if let Ok(read) = ActionRecord::decode(&key(), &sealed(&body)) {
             prop_assert_eq!(&read.encode(&key())[MAGIC.len()..whole.len() - CHECKSUM], &body[..]);
         }

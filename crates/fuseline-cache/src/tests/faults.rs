@@ -8,10 +8,10 @@ use crate::faulty::{Fault, FaultyStore};
 
 const NAMES: [&str; 4] = ["one", "two", LARGE, "three"];
 
-/// More calls than the story makes, so that the last rounds have no fault in them.
+/// More calls than the scenario makes, so that the last rounds have no fault in them.
 const CALLS: usize = 50;
 
-/// Runs the story on a faulty store. What it says, and the folder as it left it.
+/// Runs the scenario on a faulty store. Returns its result and the folder as it left it.
 fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {
     let folder = TempDir::new().unwrap();
     let run = || {
@@ -26,7 +26,7 @@ fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {
     (folder, result)
 }
 
-/// On a sound store: nothing false is ever read, and the story can be finished.
+/// On a sound store: nothing false is ever read, and the scenario can be completed.
 fn recovers(folder: &TempDir, what: &str) {
     let cache = Cache::open(folder.path()).unwrap();
     for name in NAMES {
@@ -93,7 +93,8 @@ fn a_torn_write_is_never_read() {
 
 #[test]
 fn a_file_cut_short_or_changed_behind_our_back_is_never_believed() {
-    // From 3 on: the format file and its like are not content, and a damaged one is refused when it is opened.
+    // From 3 on: the format file and its like are not content, and a damaged one is refused when it
+    // is opened.
     for nth in 3..14 {
         for fault in [Fault::SilentlyTorn { nth }, Fault::FlippedBit { nth }] {
             let (folder, result) = story(fault);

@@ -167,7 +167,7 @@ fn a_writer_killed_at_any_moment_leaves_nothing_half_written() {
         records = report.records;
     }
     assert!(records > 30, "{records} records: the writers were killed too early to test anything");
-    // What they were writing goes with the next collection, and so do the leases they held.
+    // Their unfinished files go with the next collection, and so do the leases they held.
     age(cache.folder(), Duration::from_secs(1_000_000));
     let all = cache.gc(&GcOptions { keep_runs: 0, ..GcOptions::default() }).unwrap();
     assert_eq!((all.records, all.kept_objects), (records, 0));
@@ -193,7 +193,8 @@ fn a_run_beside_a_collection_in_another_process_finds_all_that_it_has_seen() {
         if started.elapsed() > Duration::from_secs(3) {
             break;
         }
-        // So old that nothing but this run keeps it. Between two collections: time does not jump within one.
+        // So old that nothing but this run keeps it. Between two collections: time does not jump
+        // within one.
         let between = loop {
             if let Some(lease) = Lease::acquire(&root.join("leases/gc"), true).unwrap() {
                 break lease;

@@ -1,4 +1,4 @@
-//! `fuseline cache`: how much there is, whether it is sound, and clearing it up.
+//! `fuseline cache`: size, verification and garbage collection of the cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::args::{CacheArgs, Format, RemoteArgs};
 use crate::exit::{Exit, Failure};
 use crate::{amount, print, remote};
 
-/// What to do with the cache.
+/// Subcommands of `cache`.
 #[derive(clap::Subcommand)]
 pub enum Args {
-    /// How much there is
+    /// Show the number and size of the cache's contents
     #[command(after_help = "\
 Examples:
   fuseline cache status
@@ -28,7 +28,7 @@ Examples:
         cache: CacheArgs,
         #[command(flatten)]
         remote: RemoteArgs,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -39,7 +39,7 @@ Examples:
     Verify {
         #[command(flatten)]
         cache: CacheArgs,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -49,7 +49,8 @@ Examples:
   fuseline cache push --remote s3://lab/fuseline
   fuseline cache push latest~1")]
     Push(TransferArgs),
-    /// Fetch all that a run reached from the remote cache, so that nothing of it needs the remote any more
+    /// Fetch all that a run reached from the remote cache, so that nothing of it needs the remote
+    /// any more
     #[command(after_help = "\
 A run takes what it needs by itself: the rest is for work without the remote.
 
@@ -64,7 +65,7 @@ Examples:
     Gc {
         #[command(flatten)]
         cache: CacheArgs,
-        /// How many of the latest runs are kept
+        /// Number of the latest runs that are kept
         #[arg(long, value_name = "N", default_value_t = 20)]
         keep_runs: usize,
         /// Keep everything that was written or used within this many hours
@@ -76,7 +77,7 @@ Examples:
         /// Say what would go, and remove nothing
         #[arg(long)]
         dry_run: bool,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -92,7 +93,7 @@ pub struct TransferArgs {
     cache: CacheArgs,
     #[command(flatten)]
     remote: RemoteArgs,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

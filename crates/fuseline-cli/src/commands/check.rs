@@ -23,10 +23,11 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
-    /// With the workflow `-`: the file that standard input stands for [default: one in the working directory]
+    /// With the workflow `-`: the file that standard input stands for [default: one in the working
+    /// directory]
     #[arg(long, value_name = "FILE")]
     pub stdin_path: Option<PathBuf>,
-    /// How diagnostics are printed
+    /// Output format of the diagnostics
     #[arg(long, value_enum, default_value_t)]
     pub format: CheckFormat,
 }
@@ -72,7 +73,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(if plan.is_some() { Exit::Done } else { Exit::Wrong })
 }
 
-/// What a text from standard input is called where nothing says what file it is of.
+/// Name of a text from standard input where nothing says what file it is of.
 const STDIN: &str = "stdin";
 
 /// The study and its file: standard input, read through, where the workflow is `-`.

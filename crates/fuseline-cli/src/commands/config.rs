@@ -25,7 +25,7 @@ pub struct Args {
     pub workflow: Option<PathBuf>,
     #[command(flatten)]
     pub cache: CacheArgs,
-    /// How the settings are printed
+    /// Output format of the settings
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -1,7 +1,7 @@
 //! `fuseline diagnose`: the diagnostic of a model that was fitted elsewhere and stays where it is.
 //!
-//! `serve` asks over standard input and output: lines of JSON, each with the raw bytes that it announces behind it, numbers
-//! little-endian. docs/frozen-models.md describes it.
+//! `serve` asks over standard input and output: lines of JSON, each with the raw bytes that it
+//! announces behind it, numbers little-endian. docs/frozen-models.md describes it.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const PROTOCOL: u32 = 1;
 /// Bytes of a header at most.
 const MAX_HEADER_BYTES: usize = 1 << 30;
 
-/// What `diagnose` does.
+/// Subcommands of `diagnose`.
 #[derive(clap::Subcommand)]
 pub enum Args {
     /// Write the questions for a model as Parquet files
@@ -48,7 +48,8 @@ The other side sends a header, then answers questions; docs/frozen-models.md has
 /// Arguments of `diagnose ask`.
 #[derive(clap::Args)]
 pub struct Ask {
-    /// Ids and quality: a column a modality, or modality.0, modality.1, ...; empty where a modality is unavailable
+    /// Ids and quality: a column a modality, or modality.0, modality.1, ...; empty where a modality
+    /// is unavailable
     #[arg(long, value_name = "FILE")]
     pub quality: PathBuf,
     /// Ids and labels
@@ -57,13 +58,15 @@ pub struct Ask {
     /// Ids and groups (subjects), which are resampled whole
     #[arg(long, value_name = "FILE")]
     pub groups: Option<PathBuf>,
-    /// Ids and class probabilities of a modality's expert, for headroom and alignment; may be given more than once
+    /// Ids and class probabilities of a modality's expert, for headroom and alignment; may be given
+    /// more than once
     #[arg(long, value_name = "MODALITY=FILE", value_parser = parse_assignment)]
     pub evidence: Vec<(String, String)>,
-    /// How quality is permuted: joint, per_modality, within_group, whole_groups, conditional, derangement, within_class, within_correct
+    /// Permutation scheme of the quality: joint, per_modality, within_group, whole_groups,
+    /// conditional, derangement, within_class, within_correct
     #[arg(long, default_value = "joint")]
     pub scheme: String,
-    /// How many permutations
+    /// Number of permutations
     #[arg(long, default_value_t = 10_000)]
     pub permutations: u32,
     /// Seed of permutations and resamples
@@ -72,7 +75,7 @@ pub struct Ask {
     /// A gap within plus or minus this counts as none, such as 0.02
     #[arg(long, value_name = "GAP")]
     pub equivalence_margin: Option<f64>,
-    /// How far two answers to the same question may differ
+    /// Largest difference between two answers to the same question
     #[arg(long, default_value_t = 0.0)]
     pub tolerance: f64,
     /// Title of the report
@@ -91,7 +94,8 @@ Examples:
 pub struct Tell {
     /// The folder that `ask` wrote
     pub questions: PathBuf,
-    /// The predictions, a file or a folder of files: question, example_id, then a column a class, or `decision`
+    /// The predictions, a file or a folder of files: question, example_id, then a column a class,
+    /// or `decision`
     #[arg(long, value_name = "FILE")]
     pub predictions: PathBuf,
     /// The folder for finding.json and report.html
@@ -167,8 +171,8 @@ fn failure(error: StageError) -> Failure {
     Failure { exit, message: error.message, hint: error.hint, mistakes: None }
 }
 
-/// The first line of a conversation. Behind it come availability (a byte a row and modality), quality and, where it says
-/// so, evidence (doubles).
+/// The first line of a conversation. Behind it come availability (a byte a row and modality),
+/// quality and, where it says so, evidence (doubles).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {

@@ -27,7 +27,8 @@ pub struct Args {
     /// The key of the action
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
     pub key: Option<ActionKey>,
-    /// Execute the job of this number, counted from 0, of a batch; the cache is the one that the batch lies in
+    /// Execute the job of this number, counted from 0, of a batch; the cache is the one that the
+    /// batch lies in
     #[arg(long, value_name = "FILE:NUMBER", value_parser = parse_batch)]
     pub batch: Option<(PathBuf, u64)>,
     /// Execute so many jobs one after the other: NUMBER counts parts of the batch of this size
@@ -42,7 +43,7 @@ pub struct Args {
     /// Execute it though its outputs are in the cache
     #[arg(long)]
     pub again: bool,
-    /// How the result is printed
+    /// Output format of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

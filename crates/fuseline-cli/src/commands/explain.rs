@@ -1,4 +1,4 @@
-//! `fuseline explain`: what a diagnostic's code means, at length.
+//! `fuseline explain`: the full explanation of a diagnostic's code.
 
 use fuseline::codes;
 use fuseline_workflow::Code;

@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// How much of a node is in the cache.
+/// Share of a node's actions that are in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cached {
     None,
@@ -132,7 +132,7 @@ fn actions(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
     Drawing { nodes: nodes.collect(), edges }
 }
 
-/// What is cached is filled, what is partly cached is pale.
+/// Cached nodes are filled, partly cached nodes are pale.
 fn fill(cached: Cached) -> &'static str {
     match cached {
         Cached::None => "#ffffff",

@@ -6,7 +6,7 @@ use crate::commands::schema;
 use crate::exit::{Exit, Failure};
 use crate::print;
 
-/// What a new experiment starts from: the workflow on made-up data, which needs no file.
+/// Workflow of a new experiment, on made-up data, which needs no file.
 const WORKFLOW: &str = include_str!("../../../../workflows/quickstart.yaml");
 const README: &str = include_str!("init/README.md");
 const IGNORED: &str = "/cache/\n/results/\n";

@@ -27,7 +27,7 @@ mod watch;
 use crate::args::Args;
 use crate::exit::{Exit, Failure};
 
-/// What a command does.
+/// Commands of fuseline.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Start a new experiment: a workflow that runs at once, to be changed
@@ -68,7 +68,7 @@ pub enum Command {
     /// The diagnostic of a model that was fitted elsewhere and stays where it is
     #[command(subcommand)]
     Diagnose(diagnose::Args),
-    /// What a study of a given size could find, by simulation
+    /// Simulate what a study of a given size could find
     Power(power::Args),
     /// The settings in force, and where each comes from
     Config(config::Args),

@@ -29,7 +29,7 @@ pub struct Args {
     /// Read every source file, also those whose times say that they did not change
     #[arg(long)]
     pub rehash: bool,
-    /// How the plan is printed
+    /// Output format of the plan
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -18,7 +18,7 @@ use crate::args::Format;
 use crate::exit::{Exit, Failure};
 use crate::print;
 
-/// What to do with plugins.
+/// Subcommands of `plugin`.
 #[derive(clap::Subcommand)]
 pub enum Args {
     /// List the fusion rules on the plugin path
@@ -34,7 +34,7 @@ Examples:
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
         plugin_path: Vec<PathBuf>,
-        /// How the list is printed
+        /// Output format of the list
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -49,7 +49,7 @@ Examples:
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
         plugin_path: Vec<PathBuf>,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -64,7 +64,8 @@ Examples:
         /// Check it with the parameters of this JSON file
         #[arg(long, value_name = "FILE")]
         params: Option<PathBuf>,
-        /// Check it with a model that it loads from this file, and do not fit it; may be given more than once
+        /// Check it with a model that it loads from this file, and do not fit it; may be given more
+        /// than once
         #[arg(long, value_name = "NAME=FILE", value_parser = crate::args::parse_assignment)]
         files: Vec<(String, String)>,
         /// The names of the modalities that the model takes
@@ -73,7 +74,7 @@ Examples:
         /// The names of the classes that the model tells apart
         #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
         classes: Vec<String>,
-        /// How the checks are printed
+        /// Output format of the checks
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -87,11 +88,12 @@ Examples:
         /// The language
         #[arg(long = "lang", value_name = "LANGUAGE", value_enum)]
         language: Language,
-        /// Where the crate fuseline-plugin lies, for Rust [default: where this command was built]
+        /// Path of the crate fuseline-plugin, for Rust [default: where this command was built]
         #[arg(long, value_name = "DIR")]
         kit: Option<PathBuf>,
     },
-    /// Check a rule and put it into a Python wheel, which `pip install` puts where rules are looked for
+    /// Check a rule and put it into a Python wheel, which `pip install` puts where rules are looked
+    /// for
     #[command(after_help = "\
 Examples:
   fuseline plugin wheel ./libmy_rule.so

@@ -26,7 +26,7 @@ pub struct Args {
     /// Tested examples of each class
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', required = true)]
     pub classes: Vec<u32>,
-    /// How many modalities
+    /// Number of modalities
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub modalities: usize,
     /// Balanced accuracy of each expert alone
@@ -38,7 +38,7 @@ pub struct Args {
     /// Permutations of each simulated study
     #[arg(long, default_value_t = 199, value_name = "N")]
     pub permutations: u32,
-    /// How many studies are simulated at each alignment
+    /// Number of studies simulated at each alignment
     #[arg(long, default_value_t = 400, value_name = "N")]
     pub studies: u32,
     /// Level of the test, of one condition by itself
@@ -47,7 +47,7 @@ pub struct Args {
     /// Seed of the studies
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// How the table is printed
+    /// Output format of the table
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -133,7 +133,8 @@ fn interval(of: &Power) -> (f64, f64) {
     clopper_pearson(of.rejected.into(), of.studies.into(), 0.95)
 }
 
-/// The gap that is found in 80 % of studies: between the alignments on both sides of it, on a straight line.
+/// The gap that is found in 80 % of studies: between the alignments on both sides of it, on a
+/// straight line.
 fn detectable(found: &[Power]) -> Option<f64> {
     found.windows(2).find_map(|pair| {
         let (below, above) = (share(&pair[0]), share(&pair[1]));

@@ -1,4 +1,5 @@
-//! `fuseline report`: the report of a past run, and what a paper or a deposit needs. Executes nothing.
+//! `fuseline report`: the report of a past run, and what a paper or a deposit needs. Executes
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub struct Args {
     pub cache: CacheArgs,
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// Where the files go [default: results/NAME/report]
+    /// Folder for the files [default: results/NAME/report]
     #[arg(long, value_name = "DIR", conflicts_with = "ro_crate")]
     pub out: Option<PathBuf>,
     /// The stage of the report, where a workflow has several
@@ -40,13 +41,15 @@ pub struct Args {
     /// Write the figures alone into a folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "ro_crate"])]
     pub figures: Option<PathBuf>,
-    /// Print the first screen and the figures as HTML for a page of your own, such as a notebook: its styles hold for it alone
+    /// Print the first screen and the figures as HTML for a page of your own, such as a notebook:
+    /// its styles hold for it alone
     #[arg(long, conflicts_with_all = ["out", "ro_crate", "figures", "format"])]
     pub fragment: bool,
     /// Only this form of the figures
     #[arg(long, value_enum)]
     pub format: Option<FigureForm>,
-    /// Write a Research Object Crate (RO-Crate 1.1) instead: results, report, workflow and their metadata
+    /// Write a Research Object Crate (RO-Crate 1.1) instead: results, report, workflow and their
+    /// metadata
     #[arg(long, value_name = "DIR")]
     pub ro_crate: Option<PathBuf>,
     /// The licence that the deposit states: its address, or words

@@ -34,10 +34,10 @@ pub struct Args {
     /// The workflow file [default: the one of its name in this folder]
     #[arg(long, value_name = "FILE")]
     pub workflow: Option<PathBuf>,
-    /// How many actions run at once [default: the number of cores]
+    /// Number of actions that run at once [default: the number of cores]
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// How the result is printed
+    /// Output format of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

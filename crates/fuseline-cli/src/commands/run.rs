@@ -42,22 +42,24 @@ pub struct Args {
     /// Read every source file, also those whose times say that they did not change
     #[arg(long)]
     pub rehash: bool,
-    /// How many actions run at once [default: the number of cores]
+    /// Number of actions that run at once [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
-    /// How much memory the running actions may ask for together, by their `resources` [default: all that there is]
+    /// Memory that the running actions may ask for together, by their `resources` [default: all
+    /// that there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// What executes actions [env: FUSELINE_EXECUTOR] [setting: executor.default] [default: local]
+    /// Executor of the actions [env: FUSELINE_EXECUTOR] [setting: executor.default] [default:
+    /// local]
     #[arg(long, value_enum)]
     pub executor: Option<Executor>,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
-    /// Where the outputs go [default: results/NAME]
+    /// Folder for the outputs [default: results/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How the result is printed
+    /// Output format of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -110,7 +112,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
-/// What executes actions.
+/// Executors of actions.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executor {
     /// Threads of this process
@@ -136,14 +138,16 @@ impl From<Executor> for ExecutorName {
 
 /// Ctrl-C, SIGTERM and SIGHUP: while a run is planned, each ends the process at once; from then on
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
-/// process. Where an engine executes, the second cancels what it has in flight, and the third ends the process.
+/// process. Where an engine executes, the second cancels what it has in flight, and the third ends
+/// the process.
 pub(super) struct Signals {
-    /// Whether the next one ends the process.
+    /// True if the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Begins to listen. `stop` is raised by the first signal that does not end the process, `cancel` by the second.
+    /// Begins to listen. `stop` is raised by the first signal that does not end the process,
+    /// `cancel` by the second.
     pub(super) fn listen(
         stop: &Arc<AtomicBool>,
         cancel: Option<Arc<AtomicBool>>,
@@ -172,7 +176,7 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process wants it to ignore a signal, as `nohup` does, where the
+/// True if whoever started this process wants it to ignore a signal, as `nohup` does, where the
 /// system tells.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

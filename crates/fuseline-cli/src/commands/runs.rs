@@ -14,7 +14,7 @@ use crate::args::{CacheArgs, Format};
 use crate::exit::{Exit, Failure};
 use crate::{amount, print};
 
-/// What to do with past runs.
+/// Subcommands of `runs`.
 #[derive(clap::Subcommand)]
 pub enum Args {
     /// List the runs that the cache keeps, the latest last
@@ -25,11 +25,12 @@ Examples:
     List {
         #[command(flatten)]
         cache: CacheArgs,
-        /// How the list is printed
+        /// Output format of the list
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// What a run did: its parameters, and every action that it executed, with why and how long
+    /// Show what a run did: its parameters, and every action that it executed, with why and how
+    /// long
     #[command(after_help = "\
 Examples:
   fuseline runs show latest
@@ -39,7 +40,7 @@ Examples:
         cache: CacheArgs,
         /// The run: its id, the beginning of it, or `latest`
         run: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -55,7 +56,7 @@ Examples:
         /// The run: its id, the beginning of it, or `latest`
         run: String,
     },
-    /// What differs between two runs: which actions, why, and how the findings moved
+    /// Show what differs between two runs: which actions, why, and how the findings moved
     #[command(after_help = "\
 Examples:
   fuseline runs diff latest~1 latest")]
@@ -66,7 +67,7 @@ Examples:
         before: String,
         /// The later run
         after: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -308,7 +309,8 @@ fn changes(found: &Comparison) -> String {
 /// Rows of findings that are listed at most.
 const MOVED: usize = 40;
 
-/// How the findings moved: the gap and the p-value that decides, row by row; what moved alike everywhere is said once.
+/// Movement of the findings: the gap and the p-value that decides, row by row; what moved alike
+/// everywhere is said once.
 fn moves(found: &Comparison) -> String {
     let rows = found.findings.as_slice();
     let Some(first) = rows.first() else { return String::new() };

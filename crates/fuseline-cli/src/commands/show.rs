@@ -27,20 +27,21 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pub workflow: WorkflowArgs,
-    /// What to show: STAGE, STAGE.PORT, or either with points, as in 'fusion[rule=lr|moe, fold=0]'
+    /// Output to show: STAGE, STAGE.PORT, or either with points, as in 'fusion[rule=lr|moe,
+    /// fold=0]'
     #[arg(value_name = "STAGE[.PORT][AXIS=POINT]")]
     pub output: String,
     #[command(flatten)]
     pub cache: CacheArgs,
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// How many rows are shown at most; 0 for all
+    /// Maximum number of rows shown; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub rows: usize,
     /// Write it to a file instead: .csv, .json or .parquet; a document as it is
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

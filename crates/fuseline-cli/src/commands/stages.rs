@@ -1,4 +1,5 @@
-//! `fuseline stages`: the reference of stage kinds, from the same source as the checks and the schema.
+//! `fuseline stages`: the reference of stage kinds, from the same source as the checks and the
+//! schema.
 
 use fuseline_workflow::{Arity, KindSpec, Role};
 use serde_json::Value;
@@ -82,7 +83,7 @@ fn options(schema: &Value) -> String {
     }
 }
 
-/// How deep options within options are told.
+/// Maximum depth to which nested options are listed.
 const DEPTH: usize = 3;
 
 /// The options of a mapping, and those of the mappings in it.

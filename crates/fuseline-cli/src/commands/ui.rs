@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Asks the desktop to open an address. Whether there was somebody to ask.
+/// Asks the desktop to open an address; true if its command has started.
 fn open(address: &str) -> bool {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(program);

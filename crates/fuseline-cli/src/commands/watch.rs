@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::print;
 use crate::progress::Progress;
 
-/// How often the log of the run is read.
+/// Interval at which the log of the run is read.
 const POLL: Duration = Duration::from_millis(500);
 
 /// Arguments of `watch`.
@@ -26,7 +26,7 @@ pub struct Args {
     pub run: String,
     #[command(flatten)]
     pub cache: CacheArgs,
-    /// How its events are printed: as progress, or a JSON object each
+    /// Output format of its events: as progress, or a JSON object each
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -1,4 +1,4 @@
-//! What has ended, well or badly, and what is tried again.
+//! Completion of actions, successful or failed, and their retries.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::inspect::look_up;
 use crate::plan::ActionId;
 use crate::resolve::outputs_of;
 
-/// How long after its first failure an action is tried again; doubled each time.
+/// Delay between the first failure of an action and its retry; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 
 impl Coordinator<'_, '_, '_> {
@@ -39,7 +39,7 @@ impl Coordinator<'_, '_, '_> {
         }
     }
 
-    /// Takes note of what an executor says of an action.
+    /// Handles an update of an executor on an action.
     pub fn update(&mut self, Update { action, news }: Update) -> Result<(), ExecuteError> {
         match news {
             News::Started => self.started(action),
@@ -130,7 +130,7 @@ impl Coordinator<'_, '_, '_> {
             {
                 self.misses.insert(producer, lookup);
             }
-            // What comes out may be another than the index says.
+            // The new outputs may differ from those in the index.
             self.not_reused.push(producer);
             self.queued.push_front(producer);
         }

@@ -17,7 +17,7 @@ use crate::inspect::Lookup;
 use crate::job::{Job, JobLimits};
 use crate::plan::ActionId;
 
-/// What actions ask for while they run.
+/// Resources that running actions request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Resources {
     pub cpu: f64,
@@ -29,7 +29,8 @@ impl Resources {
         Self { cpu: execution.cpu.unwrap_or(1.0), memory: execution.memory.unwrap_or(0) }
     }
 
-    /// Whether more fits beside what is used. What is larger than everything there is runs alone.
+    /// True if more fits beside the resources in use. A request larger than all resources runs
+    /// alone.
     fn fits(self, more: Self, options: &RunOptions<'_>) -> bool {
         self.cpu + more.cpu <= options.jobs.max(1) as f64
             && options.memory.is_none_or(|all| self.memory.saturating_add(more.memory) <= all)
@@ -113,7 +114,7 @@ impl Coordinator<'_, '_, '_> {
             isolation: self.options.isolation.or(isolation),
             plugin_path: self.options.plugin_path.to_vec(),
             limits: JobLimits { timeout, cpu, memory, time, gpus },
-            // What is made again for its damaged object is looked up as any other.
+            // An action repeated for its damaged object is looked up as any other.
             reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
             inputs: self.resolver.inputs(action),
@@ -138,7 +139,7 @@ impl Coordinator<'_, '_, '_> {
         Submission { job, stop, reply: Reply::new(action, self.updates.clone(), stopwatch) }
     }
 
-    /// Takes note of an action that has begun.
+    /// Records that an action has begun.
     pub(super) fn started(&mut self, action: ActionId) {
         let Some(in_flight) = self.in_flight.get_mut(&action) else { return };
         if std::mem::replace(&mut in_flight.has_started, true) {

@@ -1,15 +1,15 @@
-//! How long an action has been executing.
+//! Execution time of an action.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// Of the action that this thread executes.
+    /// Stopwatch of the action that this thread executes.
     static CURRENT: RefCell<Option<Arc<Stopwatch>>> = const { RefCell::new(None) };
 }
 
-/// How long an action has been executing.
+/// Execution time of an action.
 ///
 /// It does not count how long the action waited for a thread, nor how long the thread that executes
 /// it was lent to another action while it waited for parts of its own.
@@ -24,7 +24,7 @@ struct Reading {
 }
 
 impl Stopwatch {
-    /// How long it has gone on so far.
+    /// Time measured so far.
     pub fn elapsed(&self) -> Duration {
         let reading = self.reading();
         reading.before + reading.since.map_or(Duration::ZERO, |since| since.elapsed())

@@ -20,7 +20,8 @@ use crate::{
     read_batch,
 };
 
-/// How often each action ran, by the name in its options. Names are unique to their test.
+/// Number of times that each action ran, by the name in its options. Names are unique to their
+/// test.
 static CALLS: Mutex<Map<String, usize>> = Mutex::new(Map::new());
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST_RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -33,7 +34,7 @@ fn calls_of(name: &str) -> usize {
     calls().get(name).copied().unwrap_or(0)
 }
 
-/// What an action does.
+/// Behaviour of an action.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Does {
@@ -121,7 +122,7 @@ struct Bench {
     stop: AtomicBool,
 }
 
-/// What happened.
+/// Result of a run.
 struct Ran {
     outcome: Outcome,
     events: Vec<Event>,
@@ -211,7 +212,7 @@ impl Bench {
         ran.outcome.states[self.plan().actions_of(number).start as usize]
     }
 
-    /// Where the output of a stage lies.
+    /// Path of a stage's output.
     fn object(&self, ran: &Ran, stage: &str) -> PathBuf {
         let number = self.workflow.stages.iter().position(|of| of.name == stage).unwrap();
         let action = self.plan().actions_of(number).start;

@@ -12,7 +12,7 @@ impl Source {
     fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data.csv"), text).unwrap();
-        // Whatever these tests lie on.
+        // On any filesystem.
         let files = FileDigests { is_trusted: |_| true, ..FileDigests::default() };
         Self { folder, files }
     }
@@ -30,7 +30,7 @@ impl Source {
         self.files.memo().entries.len()
     }
 
-    /// Makes the memo say something else, so that it shows when it is believed.
+    /// Falsifies the memo, so that its use shows.
     fn falsify(&self) {
         for entry in self.files.memo().entries.values_mut() {
             entry.digest = Digest::of("the memo was believed");

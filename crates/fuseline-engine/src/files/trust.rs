@@ -9,7 +9,7 @@ use std::fs::File;
 /// Every other filesystem is not trusted. In images (squashfs, erofs, ISO 9660) these times are
 /// whatever their maker wrote; FUSE mounts of buckets give the time of the content; network
 /// filesystems (NFS, SMB, Lustre, Ceph, GPFS) answer out of caches or with clocks of other
-/// machines; overlayfs does not say what lies below.
+/// machines; overlayfs does not tell which filesystem is below.
 #[cfg(target_os = "linux")]
 const TRUSTED: [u32; 7] = [
     0x0000_ef53, // ext2, ext3, ext4
@@ -21,8 +21,8 @@ const TRUSTED: [u32; 7] = [
     0xca45_1a4e, // bcachefs
 ];
 
-/// Whether a file lies on a filesystem that is known to keep its times of change, mounted so that
-/// it can be written: what is mounted read-only may be an image, whatever is in it.
+/// True if a file lies on a filesystem that is known to keep its times of change, mounted so that
+/// it can be written: a read-only mount may be an image, whatever is in it.
 #[cfg(target_os = "linux")]
 pub(super) fn keeps_change_time(file: &File) -> bool {
     use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};

@@ -7,7 +7,7 @@ use fuseline_workflow::{Arity, InputPort, OptionsSchema, Role};
 use super::*;
 use crate::files::FileDigests;
 
-/// What `read` makes of a file with these bytes, which was keyed with others when they are given.
+/// Result of `read` on a file with these bytes, which was keyed with others when they are given.
 fn through(
     bytes: &[u8],
     keyed: Option<&[u8]>,

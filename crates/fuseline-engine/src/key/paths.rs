@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// As many ends of one path are tried, from the longest on: a path may hold blanks.
+/// Number of ends of one path that are tried, from the longest on: a path may hold blanks.
 const MAX_ENDS: usize = 256;
-/// No path is longer.
+/// Length of the longest path.
 const MAX_PATH_BYTES: usize = 4096;
 /// Stands for a path in a text. No argument of a program can hold it, so nothing else reads alike.
 const PLACEHOLDER: &str = "\0";
@@ -18,11 +18,11 @@ const PLACEHOLDER: &str = "\0";
 pub(super) enum NamedPath {
     /// A file.
     File(PathBuf),
-    /// A folder that lies where a path param says, or below.
+    /// A folder at the path of a path param, or below.
     Folder(PathBuf),
-    /// Nothing, and where it lies is no input of the workflow.
+    /// No file, and the path is no input of the workflow.
     Absent(PathBuf),
-    /// Nothing, where a path param says that there is something.
+    /// No file, though a path param names it.
     Missing(PathBuf),
 }
 
@@ -112,7 +112,7 @@ fn path_at(text: &str, inputs: &[PathBuf]) -> Option<(usize, NamedPath)> {
     is_absent.then_some((end, NamedPath::Absent(path)))
 }
 
-/// Whether a path may begin behind the letter, or end before it.
+/// True if a path may begin behind the letter, or end before it.
 fn is_boundary(letter: char) -> bool {
     letter.is_whitespace() || "\"'`=:,;|&<>()[]{}@".contains(letter)
 }

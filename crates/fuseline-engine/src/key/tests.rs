@@ -47,7 +47,7 @@ fn encoding_of(fields: &[Field]) -> Vec<u8> {
 }
 
 proptest! {
-    // What can be read back in one way only cannot be the encoding of two lists.
+    // An encoding that can be read back in one way only cannot be that of two lists.
     #[test]
     fn no_two_lists_of_fields_have_one_encoding(fields in vec((".{0,12}", ".{0,12}"), 0..6)) {
         prop_assert_eq!(owned_fields(&encoding_of(&fields)), fields);

@@ -66,7 +66,7 @@ impl StageKind for Says {
     }
 }
 
-/// What planning says of a workflow with these axes and stages.
+/// Diagnostics of planning a workflow with these axes and stages.
 fn plan(axes: &str, stages: &str) -> Result<(), Vec<Diagnostic>> {
     let text = format!("fuseline: 1\nname: t\n{axes}stages:\n{stages}outputs: {{ out: last }}\n");
     let kinds = Kinds::new(vec![Kind::of::<Says>()]);
@@ -149,7 +149,8 @@ fn a_leak_of_many_actions_is_said_once_with_their_number_and_what_follows_is_not
 
 #[test]
 fn a_gather_of_thousands_of_folds_is_followed_in_proportion() {
-    // Each of the actions that follow holds the union of all folds: shared, and not copied for each.
+    // Each of the actions that follow holds the union of all folds: shared, and not copied for
+    // each.
     let started = std::time::Instant::now();
     let found = plan(
         "axes: { fold: \"${{ range(3000) }}\", again: \"${{ range(3000) }}\" }\n",

@@ -32,7 +32,8 @@ fn unions() -> Vec<Rows> {
     unions
 }
 
-/// The examples meant, a bit each: nine of this study, one in each pair of folds, and one of another.
+/// The examples meant, a bit each: nine of this study, one in each pair of folds, and one of
+/// another.
 fn meant(rows: &Rows) -> u32 {
     let all = FOLDS * FOLDS;
     let bits = |has: &dyn Fn(i64) -> bool| {
@@ -149,7 +150,7 @@ fn gathering_many_folds_takes_time_in_proportion() {
     let each: Vec<Rows> = (0..100_000).map(|number| Rows::test(fold(7, number))).collect();
     let whole: Rows = each.iter().rev().collect();
     assert_eq!(whole.atoms().len(), each.len());
-    // What is covered is shared and not copied.
+    // Covered rows are shared and not copied.
     let again: Rows = std::iter::repeat_n(&whole, 100).collect();
     assert_eq!(again, whole);
     assert_eq!(whole.union(&each[7]).to_string(), "test(folds 0 to 99999)");

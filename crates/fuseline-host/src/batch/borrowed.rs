@@ -12,9 +12,9 @@ use crate::stop::StopSignal;
 /// One column, before its structs are linked.
 struct Layout {
     name: CString,
-    /// Of the column.
+    /// Arrow format of the column.
     format: CString,
-    /// Of the values inside a list; none for plain numbers.
+    /// Arrow format of the values inside a list; none for plain numbers.
     item_format: Option<&'static CStr>,
     width: usize,
     values: *const c_void,

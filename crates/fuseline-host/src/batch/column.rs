@@ -28,13 +28,15 @@ impl<T: ArrowNativeType> Column<T> {
     }
 
     fn filled(len: usize, fill: impl FnOnce(&mut MutableBuffer)) -> Self {
-        // Arrow aligns to at least 64 bytes; an allocation of something keeps the pointer of no values valid.
+        // Arrow aligns to at least 64 bytes; an allocation of something keeps the pointer of no
+        // values valid.
         let mut buffer = MutableBuffer::with_capacity((len * size_of::<T>()).max(64));
         fill(&mut buffer);
         Self { buffer: buffer.into(), values: PhantomData }
     }
 
-    /// Takes a buffer that Arrow has read; it is copied only when it is not aligned as the ABI asks for, or longer than it should be.
+    /// Takes a buffer that Arrow has read; it is copied only when it is not aligned as the ABI asks
+    /// for, or longer than it should be.
     pub fn of_buffer(buffer: Buffer, len: usize) -> Option<Self> {
         let bytes = len * size_of::<T>();
         if buffer.len() < bytes {

@@ -20,8 +20,8 @@ const MODALITIES: &str = "fuseline.modalities";
 const CLASSES: &str = "fuseline.classes";
 
 impl Batch {
-    /// Writes the batch as an Arrow IPC stream of one record batch, its buffers 64-byte aligned within the stream. They go
-    /// out as they are: a batch is not in memory twice.
+    /// Writes the batch as an Arrow IPC stream of one record batch, its buffers 64-byte aligned
+    /// within the stream. They go out as they are: a batch is not in memory twice.
     pub(crate) fn to_stream<W: Write>(&self, sink: W) -> Result<W, ArrowError> {
         let (modalities, classes) = (self.modalities.len(), self.classes.len());
         let mut columns = vec![
@@ -60,7 +60,8 @@ impl Batch {
         writer.into_inner()
     }
 
-    /// Reads what [`Batch::to_stream`] wrote; the buffers stay where they are. The error says what is wrong.
+    /// Reads what [`Batch::to_stream`] wrote; the buffers stay where they are. The error says what
+    /// is wrong.
     pub(crate) fn of_stream(bytes: MutableBuffer) -> Result<Self, String> {
         let mut buffer = Buffer::from(bytes);
         let mut decoder = StreamDecoder::new();

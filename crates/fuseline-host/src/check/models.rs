@@ -126,12 +126,13 @@ fn shapes(subject: &Subject) -> Result<(), Broken> {
     Ok(())
 }
 
-/// So long may one fit take at the declared limits. A rule may be slow there, as long as it listens.
+/// Time that one fit may take at the declared limits. A rule may be slow there, as long as it
+/// listens.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So many modalities and classes are tried at most, whatever is declared.
+/// Most modalities and classes that are tried, whatever is declared.
 const MOST: usize = 4096;
 
-/// So many numbers of evidence are made at most where modalities and classes are many at once.
+/// Most numbers of evidence that are made where modalities and classes are many at once.
 const MOST_EVIDENCE: usize = 1 << 20;
 
 fn limits(subject: &Subject) -> Result<(), Broken> {
@@ -183,8 +184,9 @@ fn limits(subject: &Subject) -> Result<(), Broken> {
     }
 }
 
-/// The host kills what goes on for 1 s of the time that the machine has for it. Three times: a machine that is busy with
-/// other things may be late in ways that nobody counts, a rule that does not listen always is.
+/// The host kills what goes on for 1 s of the time that the machine has for it. Three times: a
+/// machine that is busy with other things may be late in ways that nobody counts, a rule that does
+/// not listen always is.
 fn stops(subject: &Subject) -> Result<(), Broken> {
     stops_once(subject).or_else(|_| stops_once(subject)).or_else(|_| stops_once(subject))
 }
@@ -215,7 +217,8 @@ fn stops_once(subject: &Subject) -> Result<(), Broken> {
     }
 }
 
-/// Labels that nothing can know, held-out rows with the row_ids of the training rows: a rule that is right about them has seen the labels elsewhere.
+/// Labels that nothing can know, held-out rows with the row_ids of the training rows: a rule that
+/// is right about them has seen the labels elsewhere.
 fn chance(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let count = 400;

@@ -7,7 +7,8 @@ use crate::error::HostError;
 use crate::rule::Permuted;
 use crate::stop::StopSignal;
 
-/// Rows of a large batch: more than any tile that a rule is likely to work in, and a multiple of none.
+/// Rows of a large batch: more than any tile that a rule is likely to work in, and a multiple of
+/// none.
 const MANY_ROWS: usize = 203;
 
 pub(super) const CHECKS: &[Try] = &[
@@ -90,7 +91,7 @@ fn names(subject: &Subject) -> Result<(), Broken> {
     })
 }
 
-/// Puts what nobody may look at where a modality is unavailable.
+/// Writes values that no rule may read where a modality is unavailable.
 pub(super) fn spoil_unavailable(rows: &mut Rows) {
     let classes = rows.classes.len();
     for cell in (0..rows.available.len()).filter(|&cell| rows.available[cell] == 0) {
@@ -133,7 +134,8 @@ fn nan_quality(subject: &Subject) -> Result<(), Broken> {
     }
 }
 
-/// What makes careless code panic or throw: evidence and quality that are no numbers, weights of almost 0, a single class, one row.
+/// Inputs that make careless code panic or throw: evidence and quality that are no numbers, weights
+/// of almost 0, a single class, one row.
 ///
 /// The worker must live: it is asked something sensible afterwards.
 fn nonsense(subject: &Subject) -> Result<(), Broken> {
@@ -168,7 +170,8 @@ fn nonsense(subject: &Subject) -> Result<(), Broken> {
     })
 }
 
-/// An answer, a refusal in words, or probabilities that break the output law as their rows do: all but the end of the process.
+/// An answer, a refusal in words, or probabilities that break the output law as their rows do: all
+/// but the end of the process.
 fn harmless<T>(result: Result<T, HostError>, what: &str) -> Result<(), Broken> {
     match result {
         Ok(_) | Err(HostError::Batch(_) | HostError::OutputLaw { .. }) => Ok(()),
@@ -188,7 +191,7 @@ fn no_rows(subject: &Subject) -> Result<(), Broken> {
 /// Numbers of permutations of one call: one, a few, and more than any block.
 const PERMUTATIONS: [usize; 3] = [1, 5, 130];
 
-/// So many modalities may be permuted in every combination.
+/// Most modalities that are permuted in every combination.
 const FEW_MODALITIES: usize = 3;
 
 /// Every form of the index and of the mask. A script answers this itself, fast or not.
@@ -222,7 +225,8 @@ fn fast_path(subject: &Subject) -> Result<(), Broken> {
                 .collect();
             let permuted = Permuted { index: &index, permutations, columns, modality_mask };
             let fast = model.predict_permuted(&batch, permuted)?;
-            // The loop is the slow side: of many permutations the ends are held against it, and some between.
+            // The loop is the slow side: of many permutations the ends are held against it, and
+            // some between.
             let held: Vec<usize> =
                 (0..permutations).filter(|number| permutations < 100 || number % 9 < 2).collect();
             for number in held {

@@ -25,9 +25,9 @@ use crate::stop::StopSignal;
 
 pub(crate) use process::in_worker;
 
-/// What a probe says.
+/// Answer of a probe.
 pub(crate) enum Answer {
-    /// Nothing speaks against the promise.
+    /// The promise is kept, as far as checked.
     Pass,
     /// It is broken.
     Fail(String),
@@ -35,14 +35,15 @@ pub(crate) enum Answer {
     Skipped(String),
 }
 
-/// How the name of the probe that fits with several threads begins; the digest that the model must have follows.
+/// Prefix of the name of the probe that fits with several threads; the digest that the model must
+/// have follows.
 pub(crate) const FIT_THREADS: &str = "fit_threads ";
 
 /// Exit codes of a probing process; the reason is on standard error.
 const FAILED: u8 = 1;
 const SKIPPED: u8 = 77;
 
-/// Why a probe did not pass.
+/// Reason why a probe did not pass.
 enum Finding {
     Broken(String),
     Nothing(String),
@@ -168,7 +169,7 @@ fn init_twice(file: &Path) -> Result<(), Finding> {
     Ok(())
 }
 
-/// What fits and predicts in this process.
+/// A rule that fits and predicts in this process.
 struct Bench {
     native: Native,
     params: Params,

@@ -36,7 +36,8 @@ impl Numbers {
     }
 }
 
-/// Rows whose evidence knows the label, the better the higher the quality; some cells are unavailable.
+/// Rows whose evidence knows the label, the better the higher the quality; some cells are
+/// unavailable.
 #[derive(Clone)]
 pub struct Rows {
     pub modalities: Vec<String>,
@@ -82,7 +83,7 @@ impl Rows {
         made
     }
 
-    /// What a batch is made of.
+    /// Columns that a batch is made of.
     pub fn columns(&self) -> BatchColumns<'_> {
         BatchColumns {
             row_id: &self.row_id,

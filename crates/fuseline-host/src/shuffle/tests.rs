@@ -19,7 +19,8 @@ fn batch() -> Batch {
     Batch::new(&names("m", 3), &names("k", 2), columns).unwrap()
 }
 
-/// Evidence and quality of each row, in the order of the batch, as a rule meets them in one permutation.
+/// Evidence and quality of each row, in the order of the batch, as a rule meets them in one
+/// permutation.
 fn met(batch: &Batch, permuted: &Permuted<'_>, order: &[usize], number: usize) -> Vec<Vec<u64>> {
     let mut met = vec![Vec::new(); batch.rows()];
     let mut quality = vec![0.0; 21];

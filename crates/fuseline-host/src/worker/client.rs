@@ -16,16 +16,18 @@ use crate::worker::{WorkerLimits, WorkerProgram};
 
 /// A model that grows beyond this is refused: 1 GiB.
 const MODEL_LIMIT: u64 = 1 << 30;
-/// Models that one worker opens at most, and their bytes: nothing is closed, a worker that has enough is ended.
+/// Models that one worker opens at most, and their bytes: nothing is closed, a worker that has
+/// enough is ended.
 const MODELS_OF_A_WORKER: usize = 16;
 const BYTES_OF_A_WORKER: u64 = 64 << 20;
 
-/// A plugin in processes of its own. A worker serves one fit, or one opening of a model: what it has seen is gone with it.
-/// Those that are asked a second time serve many models, as no result comes from them.
+/// A plugin in processes of its own. A worker serves one fit, or one opening of a model: what it
+/// has seen is gone with it. Those that are asked a second time serve many models, as no result
+/// comes from them.
 pub(crate) struct WorkerBackend {
     launcher: Arc<Launcher>,
     greeting: Greeting,
-    /// Of workers that are asked again what others have answered.
+    /// Pool of workers that repeat the requests of others, to compare the answers.
     witnesses: Arc<Pool>,
 }
 

@@ -1,4 +1,4 @@
-//! How a process has ended, in words.
+//! Ending of a process, in words.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -17,13 +17,13 @@ use serde_json::{Map, Value};
 
 use crate::message::RuleMessage;
 
-/// Of this protocol; not of any package.
+/// Version of this protocol; not of any package.
 pub const PROTOCOL: u32 = 1;
 
 /// A longer frame is not one.
 pub const FRAME_LIMIT: usize = 8 << 20;
 
-/// What the host asks for.
+/// Request of the host.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
@@ -31,15 +31,15 @@ pub enum Request {
     Hello { protocol: u32 },
     /// Fit on a batch; the model goes to the output.
     Fit { batch_bytes: u64, params: Map<String, Value>, seed: u64 },
-    /// Make a model of files, which lie one after the other at the input's beginning; it goes to the
-    /// output.
+    /// Make a model of files, which lie one after the other at the input's beginning; it goes to
+    /// the output.
     Load {
         files: Vec<FileFrame>,
         modalities: Vec<String>,
         classes: Vec<String>,
         params: Map<String, Value>,
     },
-    /// Open the model that lies at the input's beginning, and remember it by this number.
+    /// Open the model at the input's beginning, and remember it by this number.
     Open { model: u64, model_bytes: u64 },
     /// Forget a model.
     Close { model: u64 },
@@ -49,7 +49,7 @@ pub enum Request {
     PredictPermuted {
         model: u64,
         batch_bytes: u64,
-        /// Where in the input the index lies.
+        /// Offset of the index in the input.
         index_at: u64,
         permutations: u64,
         columns: u32,
@@ -67,7 +67,7 @@ pub struct FileFrame {
     pub bytes: u64,
 }
 
-/// What the worker answers, once for each request but `Stop`.
+/// Reply of the worker, one for each request but `Stop`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Reply {
@@ -76,13 +76,13 @@ pub enum Reply {
         protocol: u32,
         /// The rule's descriptor, as JSON text.
         descriptor: String,
-        /// Whether permuted prediction is more than a loop.
+        /// True if permuted prediction is more than a loop.
         fast_path: bool,
     },
     /// Done; so many bytes are in the output.
     Ok {
         bytes: u64,
-        /// What the rule logged.
+        /// Messages that the rule logged.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         messages: Vec<RuleMessage>,
     },
@@ -95,7 +95,7 @@ pub enum Reply {
         /// Below 0 as the ABI has it: none.
         #[serde(default)]
         row: Option<i64>,
-        /// What the rule logged.
+        /// Messages that the rule logged.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         messages: Vec<RuleMessage>,
     },
@@ -168,7 +168,8 @@ pub fn send_with_files(
     if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Receives one frame, the files that come with it, and not a byte more: whoever reads on finds the next frame whole.
+/// Receives one frame, the files that come with it, and not a byte more: whoever reads on finds the
+/// next frame whole.
 pub fn receive_exactly<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<(T, Vec<OwnedFd>)> {
     let mut length = [0; 4];
     let mut files = Vec::new();

@@ -28,20 +28,20 @@ mod start;
 pub(crate) use start::Greeting;
 pub(crate) use start::ProbeEnd;
 
-/// How much of what a worker prints is kept.
+/// Bytes of a worker's standard error that are kept.
 const WORDS_LIMIT: usize = 4096;
-/// How much of its standard error is read before the host looks at other things again.
+/// Bytes of its standard error that are read before the host looks at other things again.
 const HEARD_AT_ONCE: usize = 1 << 16;
-/// How much a worker may write to standard error in one call.
+/// Bytes that a worker may write to standard error in one call.
 const MAX_WORDS: u64 = 16 << 20;
-/// How many times its grace a worker has at most on a machine that is busy.
+/// Maximum multiple of its grace that a worker has on a machine that is busy.
 const MAX_BUSY: u32 = 8;
-/// How often a waiting host looks at what the worker uses.
+/// Interval at which a waiting host looks at the worker's use of resources.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
-/// How often a waiting host looks whether the worker is alive and the call still wanted.
+/// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Why a worker process failed.
+/// Failure of a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct WorkerFailure {
     /// A fragment, as "its process was killed by SIGSEGV (invalid memory access)".
@@ -68,7 +68,7 @@ pub(crate) struct Worker {
     stderr: ChildStderr,
     pub(super) input: Region,
     pub(super) output: Region,
-    /// Where what the worker still needs of the input ends.
+    /// End of the part of the input that the worker still needs.
     pub(super) input_end: u64,
     /// Identity of the batch that the worker knows.
     batch: Option<u64>,
@@ -130,7 +130,7 @@ impl Worker {
                 let code = RuleCode::of(code);
                 let mut message = plain_text(&message);
                 if code == RuleCode::Internal {
-                    // What it wrote about its defect, such as a traceback.
+                    // Its own words on its defect, such as a traceback.
                     let words = self.last_words();
                     words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
                 }
@@ -166,7 +166,7 @@ impl Worker {
     /// Waits for one reply, hearing what the worker prints and whether it lives.
     fn wait(&mut self, stop: &StopSignal, most: Duration, grace: Duration) -> Result<Reply, Fault> {
         let reply = self.wait_for(stop, most, grace)?;
-        // What it has started must have ended with the call.
+        // Processes that it has started must have ended with the call.
         self.ensure_within_limits()?;
         Ok(reply)
     }
@@ -222,7 +222,8 @@ impl Worker {
                 self.ensure_within_limits()?;
             }
             if let Some((asked, before)) = stopped {
-                // A machine that is busy with other things keeps it from running: that time is not its own.
+                // A machine that is busy with other things keeps it from running: that time is not
+                // its own.
                 let kept = usage::queued(self.child.id()).saturating_sub(before);
                 let (waited, most) = (asked.elapsed(), grace * MAX_BUSY);
                 if waited > most || waited.saturating_sub(kept) > grace {

@@ -9,7 +9,8 @@ use arrow::buffer::MutableBuffer;
 
 /// An anonymous file that two processes have open.
 ///
-/// Read and written by copying: a worker that cuts the file short makes an error, where a mapping would make a signal.
+/// Read and written by copying: a worker that cuts the file short makes an error, where a mapping
+/// would make a signal.
 #[derive(Debug)]
 pub struct Region(File);
 
@@ -102,7 +103,7 @@ pub struct RegionWriter<'r> {
 }
 
 impl RegionWriter<'_> {
-    /// How many bytes were written.
+    /// Number of bytes written.
     pub fn written(&self) -> u64 {
         self.at
     }

@@ -1,4 +1,4 @@
-//! What a worker may not do: limits, and, where the kernel has them, Landlock and seccomp.
+//! Restrictions of a worker: limits, and, where the kernel has them, Landlock and seccomp.
 #![expect(unsafe_code, reason = "system calls that have no safe form")]
 
 use std::io;
@@ -30,7 +30,8 @@ impl Layers {
     }
 }
 
-/// Sets the limits of this process: memory, size of files, no core files, few open files. A lower limit stays.
+/// Sets the limits of this process: memory, size of files, no core files, few open files. A lower
+/// limit stays.
 pub fn limit(memory: u64) -> io::Result<()> {
     for (resource, most) in [
         (Resource::Data, memory),
@@ -86,8 +87,8 @@ pub fn flush_c_streams() {
     }
 }
 
-/// Closes files and system calls to this process and all that it starts, as far as the kernel can; says which layers hold.
-/// A layer that the kernel has and that cannot be put up is an error.
+/// Closes files and system calls to this process and all that it starts, as far as the kernel can;
+/// says which layers hold. A layer that the kernel has and that cannot be put up is an error.
 #[cfg(target_os = "linux")]
 pub fn confine(allowed: &Allowed, is_script: bool) -> io::Result<Layers> {
     let landlock = files::confine(allowed)?;

@@ -69,7 +69,8 @@ pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads requests on a thread of its own, so that a stop reaches a running call. The end of the socket is the end of the worker.
+/// Reads requests on a thread of its own, so that a stop reaches a running call. The end of the
+/// socket is the end of the worker.
 fn listen(stream: UnixStream, stop: StopSignal) -> Receiver<Request> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -86,15 +87,16 @@ fn listen(stream: UnixStream, stop: StopSignal) -> Receiver<Request> {
     receiver
 }
 
-/// What a plugin printed through the C library, so that the host sees it with the call that printed it.
+/// Writes out what a plugin printed through the C library, so that the host sees it with the call
+/// that printed it.
 fn flush_standard_output() {
     let _ = io::stdout().flush();
     sandbox::flush_c_streams();
 }
 
-/// Why a request has no good answer.
+/// Reason why a request fails.
 enum Trouble {
-    /// The rule said no.
+    /// The rule returned an error.
     Rule(RuleError),
     /// The protocol was broken; the worker ends.
     Worker(io::Error),

@@ -1,7 +1,7 @@
 //! The first message to a worker process: what it is to be.
 //!
-//! Everything comes over the connection, nothing in the arguments: a rule that looks at its command line sees the same
-//! whether it is checked or used.
+//! Everything comes over the connection, nothing in the arguments: a rule that looks at its command
+//! line sees the same whether it is checked or used.
 #![expect(unsafe_code, reason = "what runs between fork and exec")]
 
 use std::io::{self, Write as _};
@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 use crate::worker::sandbox::{self, Layers};
 use crate::worker::{frame, server};
 
-/// How often a process that waits for a script looks whether the host is still there.
+/// Interval at which a process that waits for a script looks whether the host is still there.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a worker is to be. With it comes the file of a shared library.
+/// Setup of a worker. With it comes the file of a shared library.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Setup {
     pub task: Task,
     /// Bytes of memory that it may use.
     pub memory: u64,
-    /// What it may do; no sandbox at all when absent.
+    /// Access that it has; no sandbox at all when absent.
     pub sandbox: Option<Allowed>,
 }
 
@@ -41,7 +41,7 @@ pub enum Task {
     Probe(String),
 }
 
-/// What a sandbox leaves open, besides the libraries of the system.
+/// Access that a sandbox leaves open, besides the libraries of the system.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Allowed {
     /// Files and folders that may be read.
@@ -50,7 +50,7 @@ pub struct Allowed {
     pub writable: Option<PathBuf>,
 }
 
-/// What a worker says before any code of the rule runs.
+/// Report of a worker before any code of the rule runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Confined {
     pub layers: Layers,
@@ -93,14 +93,15 @@ fn start() -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where an open file can be loaded from: the very bytes that the host has seen, whatever lies at its path by now.
+/// Path from which an open file can be loaded: the very bytes that the host has seen, whatever lies
+/// at its path by now.
 ///
 fn library_path(library: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", library.as_raw_fd()).into()
 }
 
-/// Starts the script, which speaks the protocol itself on the same standard input, and stays beside it: when the host goes
-/// away, so does all that the script has started.
+/// Starts the script, which speaks the protocol itself on the same standard input, and stays beside
+/// it: when the host goes away, so does all that the script has started.
 fn become_script(script: &Path, setup: &Setup, stream: &UnixStream) -> io::Result<ExitCode> {
     let mut command = Command::new(script);
     if let Some(folder) = script.parent() {
@@ -130,7 +131,8 @@ fn wait_beside(child: &mut Child, stream: &UnixStream) -> io::Result<ExitStatus>
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        // Nothing is read here: only the end of the connection is of interest, and it is always told.
+        // Nothing is read here: only the end of the connection is of interest, and it is always
+        // told.
         let mut files = [PollFd::new(stream, PollFlags::empty())];
         let slice = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
         let _ = poll(&mut files, Some(&slice));

@@ -1,6 +1,7 @@
 //! Starts processes on a thread that lives as long as this process.
 //!
-//! The kernel ends a worker with the thread that started it, which is how workers end with a host that is killed.
+//! The kernel ends a worker with the thread that started it, which is how workers end with a host
+//! that is killed.
 
 use std::io;
 use std::process::{Child, Command};

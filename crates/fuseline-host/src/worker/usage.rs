@@ -1,4 +1,4 @@
-//! What a worker uses, as the kernel counts it.
+//! Resource usage of a worker, as the kernel counts it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct Usage {
     pub memory: u64,
 }
 
-/// What one process uses.
+/// Usage of one process.
 #[cfg(target_os = "linux")]
 pub fn of_process(process: u32) -> Option<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -23,7 +23,7 @@ pub fn of_process(process: u32) -> Option<Usage> {
     Some(Usage { tasks, memory: number("RssShmem").unwrap_or(0) << 10 })
 }
 
-/// What the processes of a group use together.
+/// Usage of the processes of a group together.
 #[cfg(target_os = "linux")]
 pub fn of_group(group: u32) -> Option<Usage> {
     let mut usage = Usage::default();
@@ -46,7 +46,8 @@ pub fn of_group(group: u32) -> Option<Usage> {
     Some(usage)
 }
 
-/// How long a process, or a child of it, has been ready to run and was not let: the main thread that waited longest.
+/// Time for which a process, or a child of it, has been ready to run and was not let: the main
+/// thread that waited longest.
 #[cfg(target_os = "linux")]
 pub fn queued(process: u32) -> Duration {
     let of = |process: u32| -> Option<u64> {
@@ -60,19 +61,19 @@ pub fn queued(process: u32) -> Duration {
     Duration::from_nanos(longest.unwrap_or(0))
 }
 
-/// What one process uses: not known here.
+/// Usage of one process: not known here.
 #[cfg(not(target_os = "linux"))]
 pub fn of_process(_process: u32) -> Option<Usage> {
     None
 }
 
-/// What the processes of a group use together: not known here.
+/// Usage of the processes of a group together: not known here.
 #[cfg(not(target_os = "linux"))]
 pub fn of_group(_group: u32) -> Option<Usage> {
     None
 }
 
-/// How long a process was not let run: not known here.
+/// Time for which a process was not let run: not known here.
 #[cfg(not(target_os = "linux"))]
 pub fn queued(_process: u32) -> Duration {
     Duration::ZERO

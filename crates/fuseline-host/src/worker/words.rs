@@ -1,4 +1,4 @@
-//! What a worker writes to standard error: the beginning and the end of it.
+//! Text that a worker writes to standard error: the beginning and the end of it.
 
 use crate::message::plain_text;
 
@@ -7,7 +7,7 @@ const KEPT: [usize; 2] = [8192, 8192];
 /// Lines of the beginning that are shown, and of the end.
 const SHOWN: [usize; 2] = [12, 28];
 
-/// The first and the last words; what lies between is dropped.
+/// The first and the last words; the middle is dropped.
 #[derive(Debug, Default)]
 pub struct Words {
     first: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: the box's plugins and made-up rows.
+//! Shared parts of this crate's tests: the built-in plugins and made-up rows.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(
     clippy::allow_attributes,
@@ -15,7 +15,7 @@ use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginLibrary, Rule}
 
 pub use rows::{Numbers, Rows};
 
-/// The rules in the box.
+/// The built-in rules.
 pub const RULES: [&str; 10] = [
     "mean",
     "weighted_mean",

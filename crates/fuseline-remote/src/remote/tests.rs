@@ -93,7 +93,7 @@ fn what_one_machine_executes_another_finds() {
     let report = remote.finish(&Arc::default());
     assert_eq!((report.actions_found, report.objects_received), (30, 10));
     assert_eq!(report.requests, Requests { list: 1, head: 0, get: 11, put: 0 });
-    // What has wholly arrived is as if made here; of the rest this cache claims nothing.
+    // Contents that have wholly arrived are as if made here; of the rest this cache claims nothing.
     let own = reader.cache();
     let is_known = |number| own.get_action(&key(number)).unwrap().is_some();
     assert!((0..10).all(is_known) && !(10..30).any(is_known));

@@ -1,5 +1,5 @@
-//! The arrays that a run has submitted, as they are written down beside its batches, so that another process can cancel
-//! them or go on with them.
+//! The arrays that a run has submitted, as they are written down beside its batches, so that
+//! another process can cancel them or go on with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::engine::EngineError;
 use crate::error::Error;
 use crate::settings::{ExecutorName, ExecutorSettings};
 
-/// The file in the folder of a run by which it is told to cancel what it has in flight.
+/// The file in the folder of a run that requests the cancellation of its actions in flight.
 const CANCEL_FILE: &str = "cancel";
 
 /// An array that was submitted.
@@ -54,7 +54,7 @@ impl ArrayRecord {
     }
 }
 
-/// Whether a run was told to cancel what it has in flight.
+/// True if the cancellation of a run's actions in flight was requested.
 pub(crate) fn is_cancelled(run: &Path) -> bool {
     run.join(CANCEL_FILE).exists()
 }

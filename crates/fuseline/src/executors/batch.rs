@@ -28,7 +28,7 @@ const GATHER_AT_MOST: Duration = Duration::from_secs(1);
 /// Actions of a stage are spread over as many tasks, as long as each has so many seconds of work.
 const SPREAD_TASKS: u32 = 32;
 const SPREAD_SECONDS: f64 = 1.0;
-/// The shortest time between two looks at what tasks left, and a task's share of it.
+/// The shortest interval between two reads of the tasks' outcomes, and a task's share of it.
 const SCAN: Duration = Duration::from_millis(50);
 const SCAN_PER_TASK: Duration = Duration::from_millis(1);
 /// The shortest time between two questions to the engine.
@@ -37,7 +37,7 @@ const FIRST_POLL: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(2);
 /// The longest time until a submission that was refused for now is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// As many earlier runs are asked for tasks that go on.
+/// Number of earlier runs that are searched for tasks still in progress.
 const EARLIER_RUNS: usize = 20;
 
 /// Hands batches to an engine.
@@ -52,7 +52,7 @@ pub(crate) struct BatchExecutor {
     pub(super) program: PathBuf,
     pub(super) settings_file: Option<PathBuf>,
     pub(super) settings: ExecutorSettings,
-    /// Raised when what is in flight is to be cancelled.
+    /// Raised to cancel the tasks in flight.
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -67,7 +67,7 @@ impl Executor for BatchExecutor {
     }
 }
 
-/// What the run says to the thread that talks to the engine.
+/// Request of the run to the thread that talks to the engine.
 enum Request {
     Submit(Vec<Submission>),
     Stop,
@@ -93,13 +93,13 @@ struct Array {
     run: PathBuf,
     batch: String,
     submitted: Instant,
-    /// Whether an earlier run has submitted it.
+    /// True if an earlier run has submitted it.
     is_adopted: bool,
     tasks: Vec<Task>,
 }
 
 impl Array {
-    /// Where a task was executed, for people.
+    /// Machine, task and log of an execution, for people.
     fn place(&self, engine: &dyn Engine, task: u32) -> String {
         let log = part_path(&self.run, "logs", &self.batch, task, "log");
         let machine = self.tasks[task as usize].machine.as_deref();
@@ -197,7 +197,8 @@ impl<'e> Batches<'e> {
             && (now - self.last_waiting >= GATHER || now - self.first_waiting >= GATHER_AT_MOST)
     }
 
-    /// Takes jobs: writes them down, and leaves those to their tasks that an earlier run has submitted.
+    /// Takes jobs: writes them down, and leaves those to their tasks that an earlier run has
+    /// submitted.
     fn take(&mut self, submissions: Vec<Submission>) {
         let mut adopted = 0;
         for submission in submissions {
@@ -230,7 +231,7 @@ impl<'e> Batches<'e> {
         self.waiting.push(action);
     }
 
-    /// Tells the run something about the engine, by the way of any action in flight.
+    /// Sends the run a message about the engine, through any action in flight.
     fn note(&self, message: String) {
         let in_flight = self.arrays.iter().flat_map(|array| &array.tasks);
         let in_flight = in_flight.flat_map(|task| task.actions.iter().flatten());
@@ -263,7 +264,7 @@ impl<'e> Batches<'e> {
         }
     }
 
-    /// How many actions of a stage make a task, when there are so many.
+    /// Number of actions of a stage in a task, when there are so many.
     fn chunk(&self, stage: &str, actions: usize) -> u32 {
         let seconds = Duration::from(self.executor.settings.chunk).as_secs_f64();
         let most = self.durations.actions_within(stage, seconds);
@@ -375,7 +376,7 @@ impl<'e> Batches<'e> {
         script
     }
 
-    /// Reads what tasks have left, and judges those that have ended.
+    /// Reads the outcomes of tasks, and completes those that have ended.
     fn scan(&mut self) {
         let mut open = 0;
         let mut lost = Vec::new();
@@ -409,7 +410,8 @@ impl<'e> Batches<'e> {
         self.next_scan = Instant::now() + (SCAN_PER_TASK * open).clamp(SCAN, longest.max(SCAN));
     }
 
-    /// Asks the engine for the state of tasks. Asks less and less often, until something is submitted.
+    /// Asks the engine for the state of tasks. Asks less and less often, until something is
+    /// submitted.
     fn poll(&mut self) {
         let longest = Duration::from(self.executor.settings.poll);
         self.next_poll = Instant::now() + self.poll_pause;
@@ -455,7 +457,7 @@ impl<'e> Batches<'e> {
         }
     }
 
-    /// Cancels what has not begun.
+    /// Cancels the actions and tasks that have not begun.
     fn cancel_waiting(&mut self) {
         self.has_stopped = true;
         std::mem::take(&mut self.waiting).into_iter().for_each(WaitingAction::cancelled);
@@ -489,7 +491,8 @@ impl<'e> Batches<'e> {
         open.map(|array| array.record.id.clone()).collect()
     }
 
-    /// Finds tasks of earlier runs that go on: the process that submitted them may have been killed.
+    /// Finds tasks of earlier runs that go on: the process that submitted them may have been
+    /// killed.
     fn find_adoptable(&mut self) {
         let BatchExecutor { engine, cache, run: this, name, .. } = self.executor;
         let mut arrays = Vec::new();
@@ -559,7 +562,7 @@ impl<'e> Batches<'e> {
     }
 }
 
-/// Reads what a task has left since the last time.
+/// Reads the outcomes that a task has written since the last read.
 fn scan_task(
     executor: &BatchExecutor,
     array: &mut Array,
@@ -590,7 +593,8 @@ fn scan_task(
     }
 }
 
-/// Judges a task that has ended, once what it left must show. Gives the actions that are to be submitted again.
+/// Judges a task that has ended, once what it left must show. Gives the actions that are to be
+/// submitted again.
 fn judge_task(
     executor: &BatchExecutor,
     array: &mut Array,

@@ -1,7 +1,7 @@
 //! Any engine, by the commands of `[executor.command]`.
 //!
-//! Its state is that of whole arrays: one goes on while `poll` says so. How its actions ended is known by what its tasks
-//! leave, as with every engine.
+//! Its state is that of whole arrays: one goes on while `poll` says so. How its actions ended is
+//! known by what its tasks leave, as with every engine.
 
 use std::process;
 

@@ -1,13 +1,13 @@
-//! How long actions of a stage take, to put short ones together.
+//! Durations of actions by stage, to put short ones together.
 
 use std::collections::BTreeMap;
 
 use fuseline_cache::Cache;
 use fuseline_engine::Manifest;
 
-/// An action of a stage of which nothing is known yet counts as so long.
+/// Seconds assumed for an action of a stage without past durations.
 const UNKNOWN_SECONDS: f64 = 5.0;
-/// As many past runs are looked at.
+/// Number of past runs that are read.
 const RUNS: usize = 5;
 
 /// The sum and the number of the times of some actions.
@@ -43,16 +43,16 @@ impl Durations {
         Self { past, now: BTreeMap::new() }
     }
 
-    /// Takes note of an action that was executed.
+    /// Records an action that was executed.
     pub fn note(&mut self, stage: &str, seconds: f64) {
         add(&mut self.now, stage, seconds);
     }
 
-    /// How many actions of a stage take about so many seconds together; at least one.
+    /// Number of actions of a stage that take about so many seconds together; at least one.
     pub fn actions_within(&self, stage: &str, seconds: f64) -> u32 {
         let times = self.now.get(stage).or_else(|| self.past.get(stage));
         let mean = times.map_or(UNKNOWN_SECONDS, |(sum, count)| sum / f64::from(*count));
-        // What takes no time at all still has to be looked up and written.
+        // An action that takes no time at all still has to be looked up and written.
         (seconds / mean.max(0.02)).floor().clamp(1.0, 10_000.0) as u32
     }
 }

@@ -23,8 +23,8 @@ pub(super) trait Engine: Send + Sync {
     /// Submits an array.
     fn submit(&self, array: &ArrayRequest<'_>) -> Result<String, EngineError>;
 
-    /// The states of the tasks of arrays, with their numbers counted from 0. A task that is not listed
-    /// is not known to the engine any more.
+    /// The states of the tasks of arrays, with their numbers counted from 0. A task that is not
+    /// listed is not known to the engine any more.
     ///
     /// `arrays`: ids with numbers of tasks.
     fn poll(&self, arrays: &[(&str, u32)]) -> Result<TaskStates, EngineError>;
@@ -37,7 +37,7 @@ pub(super) trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// What a task's resources are asked for by, to name it in a hint.
+    /// Setting that requests a task's resource, to name it in a hint.
     fn resource_setting(&self, resource: &str) -> String {
         format!("`resources: {{{resource}}}` of the stage, or [executor.resources.KIND] {resource}")
     }
@@ -56,11 +56,11 @@ pub(super) struct ArrayRequest<'a> {
     pub log: (&'a Path, &'a str),
     /// The number of tasks.
     pub tasks: u32,
-    /// What each task asks for.
+    /// Resources of each task.
     pub resources: Resources,
 }
 
-/// What one task asks for.
+/// Resources of one task.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Resources {
     /// Processors.
@@ -74,7 +74,7 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// What an action asks for: by its stage, else by the settings for its kind.
+    /// Resources of an action: by its stage, else by the settings for its kind.
     pub fn of_job(job: &fuseline_engine::Job, settings: &ExecutorSettings) -> Self {
         let ResourceSettings { cpu, memory, time, gpus } = settings.resources_of(&job.kind);
         let limits = &job.limits;
@@ -108,7 +108,7 @@ pub(super) enum TaskState {
     Ended(TaskEnd),
 }
 
-/// How a task ended.
+/// Ending of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TaskEnd {
     /// It ran to its end, well or not: what it left says which. The engine's word for it.
@@ -123,12 +123,12 @@ pub(super) enum TaskEnd {
     Cancelled,
 }
 
-/// An engine that did not do what it was asked.
+/// Error of an engine.
 #[derive(Debug, Clone)]
 pub(super) struct EngineError {
     /// A lower-case fragment.
     pub message: String,
-    /// Whether it may go better later.
+    /// True if a later attempt may succeed.
     pub is_transient: bool,
 }
 
@@ -138,7 +138,7 @@ impl EngineError {
     }
 }
 
-/// What the commands of engines say when asking again may help: the controller is away or busy, or the
+/// Messages of the engines' commands when a retry may help: the controller is away or busy, or the
 /// user has as many jobs as are allowed.
 const TRANSIENT: [&str; 12] = [
     "unable to contact",
@@ -155,12 +155,13 @@ const TRANSIENT: [&str; 12] = [
     "connection closed",
 ];
 
-/// A command of an engine that takes longer is given up: a controller that is away must not hold the run.
+/// A command of an engine that takes longer is given up: a controller that is away must not hold
+/// the run.
 const COMMAND_TIME: Duration = Duration::from_secs(120);
-/// How often a command is looked at.
+/// Interval at which a command is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Runs a command of an engine to its end and gives what it printed.
+/// Runs a command of an engine to its end and returns its output.
 pub(super) fn output(command: &mut Command) -> Result<String, EngineError> {
     let name = command.get_program().to_string_lossy().into_owned();
     let cannot_start =

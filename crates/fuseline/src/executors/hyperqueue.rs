@@ -1,5 +1,5 @@
-//! HyperQueue, by `hq`. Flat: no dependencies, since the graph is the run's. The state is read from JSON, never from exit
-//! codes, which are 0 though a task failed.
+//! HyperQueue, by `hq`. Flat: no dependencies, since the graph is the run's. The state is read from
+//! JSON, never from exit codes, which are 0 though a task failed.
 
 use std::process::Command;
 

@@ -1,8 +1,8 @@
-//! How the actions of a task ended: a line each in `runs/ID/outcomes/BATCH-TASK.jsonl`, which the task appends and the run
-//! reads.
+//! Outcomes of a task's actions: a line each in `runs/ID/outcomes/BATCH-TASK.jsonl`, which the task
+//! appends and the run reads.
 //!
-//! An action that was executed has its record in the cache all the same, and that is what counts. The lines tell of
-//! failures, of times, and of how far the task came.
+//! An action that was executed has its record in the cache all the same, and that is what counts.
+//! The lines tell of failures, of times, and of how far the task came.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -30,7 +30,7 @@ pub(crate) enum Line {
 pub(crate) struct ActionEnd {
     /// Its key.
     pub key: ActionKey,
-    /// How it ended.
+    /// Its final state.
     pub status: ActionStatus,
     /// Wall time; none when it was cached.
     pub seconds: Option<f64>,
@@ -40,7 +40,7 @@ pub(crate) struct ActionEnd {
     pub error: Option<Failure>,
 }
 
-/// How an action ended.
+/// Final state of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActionStatus {

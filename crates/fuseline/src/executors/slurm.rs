@@ -1,12 +1,12 @@
-//! Slurm, by sbatch, squeue and scancel. Neither `--wait` (it asks every two seconds) nor sacct (it needs a database) nor
-//! dependencies.
+//! Slurm, by sbatch, squeue and scancel. Neither `--wait` (it asks every two seconds) nor sacct (it
+//! needs a database) nor dependencies.
 
 use std::process::Command;
 
 use super::engine::{ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output};
 use crate::settings::SlurmSettings;
 
-/// As many arrays are asked for in one call.
+/// Number of arrays that are queried in one call.
 const ARRAYS_A_CALL: usize = 100;
 
 pub(super) struct Slurm {
@@ -148,7 +148,8 @@ fn task_state(state: &str) -> TaskState {
         "CANCELLED" => TaskState::Ended(TaskEnd::Cancelled),
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "STAGE_OUT" | "SIGNALING"
         | "RESIZING" => TaskState::Running,
-        // PENDING, CONFIGURING, REQUEUED, REQUEUE_HOLD, SPECIAL_EXIT and what a later version brings.
+        // PENDING, CONFIGURING, REQUEUED, REQUEUE_HOLD, SPECIAL_EXIT and what a later version
+        // brings.
         _ => TaskState::Waiting,
     }
 }

@@ -14,15 +14,15 @@ pub(super) struct WaitingAction {
     pub key: ActionKey,
     pub stage: String,
     pub resources: Resources,
-    /// Whether outputs that the cache holds already are good enough.
+    /// True if outputs that the cache holds already may be reused.
     pub reuse: bool,
-    /// How often its task was lost.
+    /// Number of times that its task was lost.
     pub losses: u32,
     pub reply: Reply,
 }
 
 impl WaitingAction {
-    /// What is kept of a submission once its job is written down.
+    /// Keeps of a submission what is needed once its job is written down.
     pub fn new(submission: Submission, settings: &ExecutorSettings) -> Self {
         let Submission { job, reply, .. } = submission;
         Self {
@@ -52,13 +52,13 @@ pub(super) struct Task {
     /// The machine that it began on.
     pub machine: Option<String>,
     pub has_started: bool,
-    /// Since when it is known to have ended, and how.
+    /// Time at which its end was noticed, and the kind of end.
     pub ended: Option<(Instant, TaskEnd)>,
-    /// Actions that are said to be done and whose records do not show yet.
+    /// Actions that were reported as done and whose records do not show yet.
     pub unconfirmed: Vec<(ActionEnd, Instant)>,
 }
 
-/// What a record that was written on another machine may take to show here: what was looked for in vain is
+/// Delay with which a record written on another machine may appear here: a failed lookup is
 /// remembered by network filesystems for a while.
 const RECORD_DELAY: Duration = Duration::from_secs(90);
 
@@ -76,12 +76,12 @@ impl Task {
         }
     }
 
-    /// Whether the run waits for any of its actions.
+    /// True if the run waits for any of its actions.
     pub fn is_open(&self) -> bool {
         self.actions.iter().any(Option::is_some)
     }
 
-    /// Says of all its actions that they have begun, once.
+    /// Reports once that all its actions have begun.
     pub fn start(&mut self) {
         if !std::mem::replace(&mut self.has_started, true) {
             self.actions.iter_mut().flatten().for_each(|action| action.reply.started());
@@ -96,7 +96,7 @@ impl Task {
         self.actions.iter_mut().find(is_it)?.take()
     }
 
-    /// Takes note of how an action ended. Its stage and time, when it was executed.
+    /// Records the end of an action. Its stage and time, when it was executed.
     ///
     /// `place`: where it was executed, with its log, for people.
     pub fn action_ended(
@@ -171,10 +171,10 @@ impl Task {
         self.actions.iter_mut().filter_map(Option::take).collect()
     }
 
-    /// Answers that an action failed, with where that was.
+    /// Reports that an action failed, with the place of its execution.
     pub fn fail(&mut self, key: &ActionKey, error: StageError, place: &str) {
         if let Some(action) = self.take(key) {
-            // What a program said may have lines of its own.
+            // The message of a program may have lines of its own.
             let between = if error.message.contains('\n') { "\n" } else { "; " };
             let message = format!("{}{between}{place}", error.message.trim_end());
             action.reply.ended(Completion::Failed(StageError { message, ..error }));

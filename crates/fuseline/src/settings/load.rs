@@ -1,4 +1,4 @@
-//! Where settings come from: files, the environment, and defaults.
+//! Sources of settings: files, the environment, and defaults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ pub struct LoadedSettings {
 /// Origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nothing sets it.
+    /// No source sets it.
     Default,
     /// A file of settings.
     File {
@@ -73,8 +73,8 @@ pub struct SettingRow {
 }
 
 impl LoadedSettings {
-    /// Loads the settings that are in force for a folder: that of the workflow, or the working directory
-    /// where there is no workflow.
+    /// Loads the settings that are in force for a folder: that of the workflow, or the working
+    /// directory where there is no workflow.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let schema = settings_schema();
         let mut merged = Value::from(Map::new());

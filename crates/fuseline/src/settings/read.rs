@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, schema: &Value) -> Result<SettingsFile, Error> {
         let folder = path.parent().unwrap_or(Path::new("."));
         options::absolute_paths(schema, &mut values, folder);
         absolute_remote(&mut values, folder);
-        // What no schema can say: regular expressions, credentials.
+        // Values that no schema can check: regular expressions, credentials.
         let read: Result<Settings, _> =
             serde_path_to_error::deserialize(&Value::from(values.clone()));
         problems.extend(read.err().map(|error| {
@@ -94,7 +94,7 @@ fn absolute_remote(values: &mut Map<String, Value>, folder: &Path) {
     }
 }
 
-/// The places of keys and values, by their dotted names, and what has no value in JSON.
+/// The places of keys and values, by their dotted names, and settings that have no value in JSON.
 #[derive(Default)]
 struct Places {
     spans: BTreeMap<String, (Range<usize>, Range<usize>)>,

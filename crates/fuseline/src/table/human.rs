@@ -9,18 +9,19 @@ const SPACE: usize = 2;
 /// A longer text is cut.
 const WIDEST: usize = 40;
 
-/// What is shown of a table.
+/// Table as it is shown.
 pub struct Shown {
     /// The lines.
     pub text: String,
-    /// What was left out, in words; empty when nothing was.
+    /// Omitted rows and columns, in words; empty when nothing was omitted.
     pub left_out: String,
 }
 
 impl Table {
     /// Aligned columns; too many for `width` go on in a second block under the first.
     ///
-    /// `rows`: how many rows are shown at most, the first and the last of them. `columns`: how many columns at most.
+    /// `rows`: how many rows are shown at most, the first and the last of them. `columns`: how many
+    /// columns at most.
     pub fn human(&self, rows: usize, columns: usize, width: Option<usize>) -> Shown {
         let count = self.rows();
         let head = if count > rows { rows.div_ceil(2) } else { count };
@@ -95,7 +96,8 @@ struct Block {
     right: bool,
 }
 
-/// The texts at the beginning that name a row, two at most, unless they leave no room for anything else.
+/// The texts at the beginning that name a row, two at most, unless they leave no room for anything
+/// else.
 fn keys(blocks: &[Block], width: Option<usize>) -> &[Block] {
     let keys = blocks.iter().take(2).take_while(|block| !block.right).count();
     let keys = &blocks[..keys];
@@ -116,7 +118,7 @@ fn lines(blocks: &[&Block]) -> String {
     (0..count).map(line).collect()
 }
 
-/// Whether a number reads well without an exponent.
+/// True if a number reads well without an exponent.
 fn is_plain(number: f64) -> bool {
     number == 0.0 || (1e-4..1e9).contains(&number.abs())
 }

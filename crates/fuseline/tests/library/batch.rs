@@ -1,4 +1,5 @@
-//! An executor on `xargs`: a folder of jobs, and `fuseline exec --batch FILE:NUMBER` for each of them.
+//! An executor on `xargs`: a folder of jobs, and `fuseline exec --batch FILE:NUMBER` for each of
+//! them.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ const BETWEEN_COLUMNS: f64 = 56.0;
 const BETWEEN_ROWS: f64 = 18.0;
 const MARGIN: f64 = 16.0;
 
-/// Where a node stands.
+/// Position and size of a node.
 struct Place {
     x: f64,
     y: f64,
@@ -73,10 +73,11 @@ pub fn draw(name: &str, drawing: &Drawing) -> String {
     text + "</svg>\n"
 }
 
-/// Nodes and lanes in columns. A lane leads the edges of one node past a column that they skip, so that no edge runs
-/// behind a node.
+/// Nodes and lanes in columns. A lane leads the edges of one node past a column that they skip, so
+/// that no edge runs behind a node.
 struct Layout {
-    /// The nodes of each column, from top to bottom; numbers behind those of the drawing's nodes are lanes.
+    /// The nodes of each column, from top to bottom; numbers behind those of the drawing's nodes
+    /// are lanes.
     columns: Vec<Vec<usize>>,
     /// Edges from each column to the next.
     edges: Vec<(usize, usize)>,

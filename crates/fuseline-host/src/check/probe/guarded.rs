@@ -60,13 +60,14 @@ impl Pages {
         Ok(Self { start, size })
     }
 
-    /// Where `len` bytes begin that end at the guard.
+    /// Start of `len` bytes that end at the guard.
     fn at_end(&self, len: usize) -> NonNull<u8> {
         // SAFETY: within the pages, as len is at most their size.
         unsafe { self.start.add(self.size - len) }
     }
 
-    /// A buffer that can only be read and ends at the guard; its length is a multiple of 64, so that it is aligned.
+    /// A buffer that can only be read and ends at the guard; its length is a multiple of 64, so
+    /// that it is aligned.
     fn holding(bytes: &[u8]) -> Result<Buffer, Finding> {
         let pages = Self::new(bytes.len())?;
         let at = pages.at_end(bytes.len());

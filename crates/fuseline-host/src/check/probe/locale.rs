@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{Bench, Finding, ensure};
 
-/// What the probe says where there is no such locale.
+/// Answer of the probe on systems without such a locale.
 pub(super) const NONE: &str = "no locale with a decimal comma is installed";
 
 /// Sets a locale that writes a comma where C writes a point.
@@ -23,7 +23,8 @@ fn set_comma_locale() -> bool {
         c"ru_RU.UTF-8",
     ];
     names.iter().any(|name| {
-        // SAFETY: a NUL-terminated name; this process has no other threads that read the locale now.
+        // SAFETY: a NUL-terminated name; this process has no other threads that read the locale
+        // now.
         !unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) }.is_null()
     })
 }

@@ -11,8 +11,8 @@ use crate::worker::{ProbeEnd, Worker, WorkerLimits, WorkerProgram};
 /// Longer than this, a probe hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a probe in a worker's process, which starts in an empty folder and must leave it empty. The folder is the only
-/// place where the sandbox lets it write.
+/// Runs a probe in a worker's process, which starts in an empty folder and must leave it empty. The
+/// folder is the only place where the sandbox lets it write.
 pub(crate) fn in_worker(image: &Image, program: &WorkerProgram, name: &str) -> Answer {
     let cannot = |error: io::Error| {
         Answer::Skipped(format!("a worker process could not be started: {error}"))

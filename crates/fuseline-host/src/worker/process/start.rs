@@ -21,23 +21,23 @@ use crate::worker::setup::{Allowed, Confined, Setup, Task};
 use crate::worker::words::Words;
 use crate::worker::{WorkerLimits, WorkerProgram, starter};
 
-/// How often a probe is looked at.
+/// Interval at which a probe is looked at.
 const PROBE_LOOK: Duration = Duration::from_millis(5);
 
-/// What a rule said when its worker started.
+/// Facts that a rule reported when its worker started.
 pub(crate) struct Greeting {
     pub descriptor: String,
     pub fast_path: bool,
     pub layers: Layers,
 }
 
-/// How a probe has ended.
+/// Ending of a probe.
 pub(crate) struct ProbeEnd {
     /// None when it did not end in time.
     pub status: Option<ExitStatus>,
-    /// What it wrote to standard output.
+    /// Text written to standard output.
     pub printed: String,
-    /// What it wrote to standard error.
+    /// Text written to standard error.
     pub words: String,
 }
 
@@ -122,7 +122,8 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own: a signal from the terminal is the host's to handle, and children end with it.
+            // A group of its own: a signal from the terminal is the host's to handle, and children
+            // end with it.
             .process_group(0);
         let mut allowed = Allowed::default();
         match image.form() {

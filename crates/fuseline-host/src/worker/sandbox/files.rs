@@ -1,4 +1,5 @@
-//! Files, by Landlock: libraries of the system and what is declared can be read, nothing can be written.
+//! Files, by Landlock: libraries of the system and what is declared can be read, nothing can be
+//! written.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use crate::worker::setup::Allowed;
 
 /// The newest version of Landlock whose rights are used where the kernel has them.
 const VERSION: ABI = ABI::V6;
-/// What every program needs to be loaded.
+/// Paths that every program needs to be loaded.
 const SYSTEM: [&str; 9] = [
     "/usr",
     "/lib",
@@ -26,7 +27,7 @@ const SYSTEM: [&str; 9] = [
 ];
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/urandom"];
 
-/// Whether Landlock holds from now on.
+/// Confines this process; true if Landlock holds from now on.
 pub fn confine(allowed: &Allowed) -> io::Result<bool> {
     let status = restrict(allowed).map_err(io::Error::other)?;
     Ok(status != RulesetStatus::NotEnforced)

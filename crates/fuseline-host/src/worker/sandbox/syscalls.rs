@@ -1,8 +1,10 @@
-//! System calls, by seccomp: an allow-list. Whatever it does not hold does not exist for a rule (`ENOSYS`).
+//! System calls, by seccomp: an allow-list. Whatever it does not hold does not exist for a rule
+//! (`ENOSYS`).
 //!
-//! Nothing in it reaches another process or outlives this one: no signals to others, no limits, priorities or
-//! affinities of others, no shared memory (but files in memory of a script, which its children alone see) and no
-//! queues of the system, no sockets but pairs, no change of a file's mode, owner, times or attributes.
+//! Nothing in it reaches another process or outlives this one: no signals to others, no limits,
+//! priorities or affinities of others, no shared memory (but files in memory of a script, which its
+//! children alone see) and no queues of the system, no sockets but pairs, no change of a file's
+//! mode, owner, times or attributes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -148,7 +150,8 @@ const ANY_HERE: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ANY_HERE: &[c_long] = &[];
 
-/// What a script may besides: start programs, which stay in its group of processes, and try what Landlock refuses.
+/// Further calls of a script: start programs, which stay in its group of processes, and try what
+/// Landlock refuses.
 const SCRIPT: &[c_long] = &[
     libc::SYS_execve,
     libc::SYS_wait4,
@@ -186,8 +189,8 @@ const SCRIPT_HERE: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const SCRIPT_HERE: &[c_long] = &[];
 
-/// Puts the filter up for this thread, the only one, and all that it starts. Whether it holds: a kernel without seccomp
-/// says so.
+/// Puts the filter up for this thread, the only one, and all that it starts. Whether it holds: a
+/// kernel without seccomp says so.
 pub fn confine(is_script: bool) -> io::Result<bool> {
     let filter = filter(is_script).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&filter) {
@@ -293,7 +296,7 @@ fn by_argument(is_script: bool) -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendE
         ),
         // A message goes where the connection goes: without an address of its own.
         (libc::SYS_sendto, vec![SeccompRule::new(vec![SeccompCondition::new(4, Qword, Eq, 0)?])?]),
-        // What abort() and raise() do.
+        // The call behind abort() and raise().
         (libc::SYS_tgkill, vec![one(0, own)?]),
         (libc::SYS_kill, vec![one(0, own)?]),
     ];
