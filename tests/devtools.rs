@@ -244,16 +244,16 @@ impl Page<'_> {
     /// Messages of the console and of the browser's log.
     pub fn complaints(&mut self) -> Vec<String> {
         self.settle();
-        self.of(&["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"])
+        self.events(&["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"])
     }
 
     /// Every request of the page.
     pub fn requests(&mut self) -> Vec<String> {
         self.settle();
-        self.of(&["Network.requestWillBeSent"])
+        self.events(&["Network.requestWillBeSent"])
     }
 
-    fn of(&self, methods: &[&str]) -> Vec<String> {
+    fn events(&self, methods: &[&str]) -> Vec<String> {
         self.events
             .iter()
             .filter(|event| methods.iter().any(|method| event["method"] == *method))

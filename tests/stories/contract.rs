@@ -71,12 +71,17 @@ fn findings_have_the_columns_of_the_design_in_their_order() {
     let Payload::Table(table) = findings.payload else { panic!("findings are a table") };
     let schema = table.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let expected = "quality rule control evidence_derived n_examples n_groups n_permutations ba_clean ba_broken \
-        ba_without_quality gap gap_low gap_high p_value p_adjusted flip_rate probability_shift null_sd detectable_gap \
-        equivalent ba_best_unimodal ba_oracle headroom reads_quality moved_share not_testable not_counted bound_low bound_high \
-        p_error detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high quality_sketch label_icc error_icc \
+    let expected = "quality rule control evidence_derived n_examples n_groups n_permutations \
+        ba_clean ba_broken \
+        ba_without_quality gap gap_low gap_high p_value p_adjusted flip_rate probability_shift \
+        null_sd detectable_gap \
+        equivalent ba_best_unimodal ba_oracle headroom reads_quality moved_share not_testable \
+        not_counted bound_low bound_high \
+        p_error detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high \
+        quality_sketch label_icc error_icc \
         design_effect alignment_a \
-        alignment_b quality_from_evidence_a quality_from_evidence_b quality_label_auroc_a quality_label_auroc_b \
+        alignment_b quality_from_evidence_a quality_from_evidence_b quality_label_auroc_a \
+        quality_label_auroc_b \
         quality_icc_a quality_icc_b";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
@@ -147,8 +152,10 @@ fn a_workflow_or_a_params_file_that_is_no_text_is_a_diagnostic_at_its_place() {
 fn a_value_that_breaks_its_schema_is_named_with_where_it_was_set() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: named\nparams: { strength: 0.5, fraction: 0 }\nstages:\n  cohort:\n    \
-         uses: simulate.cohort\n    with: { examples: 60, groups: 12 }\n  features:\n    uses: simulate.features\n    \
-         inputs: { cohort: cohort }\n    with: { modality: a, fidelity: \"${{ params.fraction }}\", strength: \"${{ params.strength }}\" }\n\
+         uses: simulate.cohort\n    with: { examples: 60, groups: 12 }\n  features:\n    uses: \
+         simulate.features\n    \
+         inputs: { cohort: cohort }\n    with: { modality: a, fidelity: \"${{ params.fraction \
+         }}\", strength: \"${{ params.strength }}\" }\n\
          outputs: { features.parquet: features }\n",
     );
     lab.write("params.yaml", "# one line before\nfraction: 7\n");

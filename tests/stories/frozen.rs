@@ -220,7 +220,8 @@ fn training_rows_of_another_fold_and_test_rows_are_refused_for_fitting_whatever_
     let (lab, _) = lab();
     for expert in FITTED.into_iter().chain(FROZEN).chain([OF_EACH_FOLD]) {
         let text = study(expert, "");
-        let fit = "evidence: expert.train, quality: quality.train, cohort: cohort }\n    with: { rule: mean }";
+        let fit = "evidence: expert.train, quality: quality.train, cohort: cohort }\n    with: { \
+            rule: mean }";
         assert!(text.contains(fit));
         let found = |from: &str, to: &str| {
             lab.write("workflow.yaml", text.replace(fit, &fit.replace(from, to)));
@@ -255,7 +256,8 @@ fn what_an_external_model_and_training_rows_shaped_is_named_as_both() {
     let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
     assert_eq!(
         found["diagnostics"][0]["message"],
-        "permute_alone[fold=0] applies a model shaped by {external, train(fold 1)} to test(fold 0), and so does 1 more of \
+        "permute_alone[fold=0] applies a model shaped by {external, train(fold 1)} to test(fold \
+            0), and so does 1 more of \
          its actions (path: alone[fold=1] -> permute_alone[fold=0])"
     );
 }

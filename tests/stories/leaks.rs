@@ -128,8 +128,10 @@ fn the_message_of_a_leak_tells_the_way_it_takes() {
     let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
     assert_eq!(
         found["diagnostics"][0]["message"],
-        "expert[modality=audio,fold=0] fits on train(fold 0), but what arrives was shaped by all rows, which overlaps \
-         test(fold 0), and so do 5 more of its actions (path: scaled[modality=audio] -> expert[modality=audio,fold=0])"
+        "expert[modality=audio,fold=0] fits on train(fold 0), but what arrives was shaped by all \
+            rows, which overlaps \
+         test(fold 0), and so do 5 more of its actions (path: scaled[modality=audio] -> \
+         expert[modality=audio,fold=0])"
     );
     assert_eq!(
         found["diagnostics"][0]["related"][0]["message"],

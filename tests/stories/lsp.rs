@@ -256,8 +256,11 @@ fn columns_are_those_that_the_client_counts() {
 #[test]
 fn an_included_file_shows_what_is_wrong_with_it_and_is_read_as_it_is_typed() {
     let lab = Lab::new();
-    let whole = "fuseline: 1\nname: w\ninclude: [parts/p.yaml]\nstages:\n  folds:\n    uses: split.group_kfold\n    inputs: { cohort: cohort }\n    with: { folds: \"${{ params.folds }}\" }\noutputs: { folds.parquet: folds }\n";
-    let part = "params:\n  folds: 3\nstages:\n  cohort:\n    uses: simulate.cohort\n    with: { examples: 60, groups: 12 }\n";
+    let whole = "fuseline: 1\nname: w\ninclude: [parts/p.yaml]\nstages:\n  folds:\n    uses: \
+        split.group_kfold\n    inputs: { cohort: cohort }\n    with: { folds: \"${{ params.folds \
+        }}\" }\noutputs: { folds.parquet: folds }\n";
+    let part = "params:\n  folds: 3\nstages:\n  cohort:\n    uses: simulate.cohort\n    with: { \
+        examples: 60, groups: 12 }\n";
     lab.write("w.yaml", whole);
     lab.write("parts/p.yaml", part);
     let (path, piece) = (lab.path("w.yaml"), lab.path("parts/p.yaml"));

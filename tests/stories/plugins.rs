@@ -178,7 +178,8 @@ fn a_crash_costs_one_action() {
     costs_one_action(
         &bad("fputs(\"about to fall\\n\", stderr); *(volatile int *)8 = 1;"),
         &[
-            "org.example.my_rule failed to fit: its process was killed by SIGSEGV (invalid memory access)",
+            "org.example.my_rule failed to fit: its process was killed by SIGSEGV (invalid memory \
+                access)",
             "stderr: about to fall",
         ],
     );

@@ -21,7 +21,8 @@ fn lab() -> Lab {
     lab.edit(
         "workflow.yaml",
         "outputs:\n",
-        "outputs:\n  findings.csv: findings\n  findings.json: findings\n  report.md: markdown\n  report.tex: latex\n",
+        "outputs:\n  findings.csv: findings\n  findings.json: findings\n  report.md: \
+            markdown\n  report.tex: latex\n",
     );
     let report = "  report:\n    uses: report.html\n";
     let text = String::from_utf8(lab.read("workflow.yaml")).expect("UTF-8");
@@ -163,7 +164,8 @@ fn figures_come_alone_from_a_past_run_and_as_outputs_of_a_workflow() {
     lab.edit(
         "workflow.yaml",
         "  markdown:\n    uses: report.markdown\n",
-        "  figure:\n    uses: report.figure\n    inputs: { findings: findings }\n    with: { figure: gaps }\n\n  markdown:\n    uses: report.markdown\n",
+        "  figure:\n    uses: report.figure\n    inputs: { findings: findings }\n    with: { \
+            figure: gaps }\n\n  markdown:\n    uses: report.markdown\n",
     );
     let path = run(&lab)["outputs"]["gaps.pdf"].as_str().expect("a path").to_owned();
     assert!(lab.read(&path).starts_with(b"%PDF-1."));
@@ -211,7 +213,9 @@ fn reports_of_several_findings_have_a_folder_each_and_can_be_chosen() {
         "workflow.yaml",
         "  markdown:\n    uses: report.markdown\n",
         &format!(
-            "  plain:\n    uses: diagnose.family\n{family}\n\n  second:\n    uses: report.html\n    inputs: {{ findings: plain }}\n\n  markdown:\n    uses: report.markdown\n"
+            "  plain:\n    uses: diagnose.family\n{family}\n\n  second:\n    uses: \
+                report.html\n    inputs: {{ findings: plain }}\n\n  markdown:\n    uses: \
+                report.markdown\n"
         ),
     );
     lab.edit(
@@ -255,8 +259,10 @@ fn pandas_and_duckdb_read_every_form_of_an_export_alike() {
     const READ: &str = "
 import sys, duckdb, pandas as pd
 parquet, csv, json = (f'{sys.argv[1]}/f.{end}' for end in ('parquet', 'csv', 'json'))
-frames = [pd.read_parquet(parquet), pd.read_csv(csv), pd.read_json(json, dtype=False), duckdb.sql(f\"from '{parquet}'\").df(),
-          duckdb.sql(f\"from read_csv('{csv}')\").df(), duckdb.sql(f\"from read_json('{json}')\").df()]
+frames = [pd.read_parquet(parquet), pd.read_csv(csv), pd.read_json(json, dtype=False), \
+duckdb.sql(f\"from '{parquet}'\").df(),
+          duckdb.sql(f\"from read_csv('{csv}')\").df(), duckdb.sql(f\"from \
+          read_json('{json}')\").df()]
 first = frames[0]
 numbers = [c for c in first if first[c].dtype == 'float64']
 assert 'gap' in numbers and len(numbers) > 15
@@ -424,7 +430,8 @@ fn shells_and_manuals_know_every_command() {
 #[test]
 fn outputs_are_never_written_over_what_the_run_reads() {
     let lab = Lab::with_workflow(
-        "fuseline: 1\nname: over\nstages:\n  f:\n    uses: load.csv\n    with: { path: d.csv, id: { column: id } }\noutputs:\n  d.csv: f\n",
+        "fuseline: 1\nname: over\nstages:\n  f:\n    uses: load.csv\n    with: { path: d.csv, id: \
+            { column: id } }\noutputs:\n  d.csv: f\n",
     );
     lab.write("d.csv", "id,a\nx,1\ny,2\n");
     let before = lab.read("d.csv");

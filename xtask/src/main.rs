@@ -11,10 +11,12 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
 tasks:
-  demo    build everything, plugins included, run workflows/quickstart.yaml and say where the report is
+  demo    build everything, plugins included, run workflows/quickstart.yaml and say where the \
+  report is
   test    build everything and run all the tests
   wheel   build everything for distribution and put it into a Python wheel under target/wheels
-  soak    build everything, kill runs at random moments and compare every byte: [KILLS, default 200] [SEED]
+  soak    build everything, kill runs at random moments and compare every byte: [KILLS, default \
+  200] [SEED]
   words   how plainly the source is written: openings of comments, long lines, names
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";

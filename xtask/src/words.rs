@@ -30,8 +30,12 @@ impl Counts {
         for line in text.lines() {
             counts.lines += 1;
             counts.long += usize::from(line.chars().count() > COLUMNS);
-            counts.of += usize::from(line.contains("fn of(") || line.contains("fn of<"));
             let line = line.trim_start();
+            counts.of += usize::from(
+                ["fn of(", "fn of<"]
+                    .iter()
+                    .any(|name| line.starts_with(name) || line.contains(&format!(" {name}"))),
+            );
             let Some(comment) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
             else {
                 continue;

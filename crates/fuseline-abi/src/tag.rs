@@ -90,7 +90,8 @@ impl<'t> Tag<'t> {
         let id = id.ok_or(TagError("it does not say id="))?;
         if !is_id(id) {
             return Err(TagError(
-                "its id is not a reverse domain name such as org.example.rule, of a-z, 0-9, _ and -",
+                "its id is not a reverse domain name such as org.example.rule, of a-z, 0-9, _ and \
+                    -",
             ));
         }
         Ok(Self { abi, id })

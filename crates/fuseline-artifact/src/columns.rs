@@ -180,7 +180,7 @@ pub(crate) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// The columns of an artifact, which must be of this kind.
-    pub fn of(artifact: &'a Artifact, kind: ArtifactKind) -> Result<Self, ArtifactError> {
+    pub fn read(artifact: &'a Artifact, kind: ArtifactKind) -> Result<Self, ArtifactError> {
         let table = artifact.table(kind)?;
         let table = match kind.schema() {
             Some(schema) => schema.check(table, &artifact.metadata)?,

@@ -25,7 +25,7 @@ pub struct BadDigest(String);
 
 impl Digest {
     /// The digest of bytes in memory.
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+    pub fn hash(bytes: impl AsRef<[u8]>) -> Self {
         Self(*blake3::hash(bytes.as_ref()).as_bytes())
     }
 
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn the_digest_of_nothing_is_that_of_the_blake3_paper() {
-        assert_eq!(Digest::of(b"").to_string(), EMPTY);
+        assert_eq!(Digest::hash(b"").to_string(), EMPTY);
         assert_eq!(Digest::of_reader(&b""[..]).unwrap().to_string(), EMPTY);
-        assert_eq!(Digest::of(b"").short(), &EMPTY[..12]);
+        assert_eq!(Digest::hash(b"").short(), &EMPTY[..12]);
     }
 
     #[test]
     fn a_digest_reads_back_from_its_text_and_from_nothing_else() {
-        let digest = Digest::of(b"fuseline");
+        let digest = Digest::hash(b"fuseline");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         let json = serde_json::to_string(&digest).unwrap();
         assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
@@ -177,6 +177,6 @@ mod tests {
     #[test]
     fn a_reader_and_its_bytes_have_one_digest() {
         let bytes: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
-        assert_eq!(Digest::of_reader(&bytes[..]).unwrap(), Digest::of(&bytes));
+        assert_eq!(Digest::of_reader(&bytes[..]).unwrap(), Digest::hash(&bytes));
     }
 }

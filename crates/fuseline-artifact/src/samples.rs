@@ -56,8 +56,8 @@ pub fn model() -> Model {
     Model {
         plugin_id: "lr".to_owned(),
         plugin_version: "1.2.3".to_owned(),
-        plugin_digest: Digest::of(b"plugin"),
-        rows_digest: Digest::of(b"rows"),
+        plugin_digest: Digest::hash(b"plugin"),
+        rows_digest: Digest::hash(b"rows"),
         fitted_on: FittedOn::examples(["a", "c"]),
         modalities: strings(&["audio", "video"]),
         classes: strings(&["rest", "stress"]),
@@ -85,7 +85,7 @@ pub fn predictions() -> Predictions {
 pub fn permutations() -> Permutations {
     Permutations {
         classes: strings(&["rest", "stress"]),
-        model_digest: Digest::of(b"model"),
+        model_digest: Digest::hash(b"model"),
         plugin_id: "lr".to_owned(),
         scheme: "joint".to_owned(),
         reads_quality: Some(true),
@@ -144,7 +144,7 @@ pub fn findings() -> Findings {
         modalities: strings(&["audio", "video"]),
         settings: strings(&["adjust=holm", "alpha=0.05"]),
         group_counts: Some(GroupCounts {
-            tested: Digest::of(b"rows").to_string(),
+            tested: Digest::hash(b"rows").to_string(),
             classes: 2,
             rows: vec![10, 1, 0, 11],
             correct: vec![9, 0, 0, 11],

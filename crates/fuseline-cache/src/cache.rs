@@ -73,7 +73,7 @@ impl Cache {
 
     /// Stores bytes under their digest. When it returns, a reader gets exactly these bytes.
     pub fn put_object(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
-        let digest = Digest::of(bytes);
+        let digest = Digest::hash(bytes);
         let path = self.layout.object(&digest);
         // Touched before it is read: a collection that is about to remove it sees that it is
         // wanted. What has lost its name meanwhile, is of another length or damaged is written
@@ -335,7 +335,8 @@ impl Cache {
         match self.store.rename(path, &aside) {
             Ok(()) => aside,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a damaged file cannot be set aside");
+                tracing::warn!(path = %path.display(), %error, "a damaged file cannot be set \
+                    aside");
                 path.to_owned()
             }
         }

@@ -146,7 +146,7 @@ impl Index {
     fn decode(bytes: Vec<u8>) -> Option<Self> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
         let rest = body.strip_prefix(MAGIC)?;
-        if Digest::of(body).as_bytes() != checksum {
+        if Digest::hash(body).as_bytes() != checksum {
             return None;
         }
         let (actions, rest) = rest.split_first_chunk::<8>()?;
@@ -309,7 +309,7 @@ impl Cache {
 
     /// A path may be long and of any characters, so the index is named by the path's digest.
     fn index_path(&self, workflow: &Path) -> PathBuf {
-        let name = Digest::of(workflow.as_os_str().as_encoded_bytes());
+        let name = Digest::hash(workflow.as_os_str().as_encoded_bytes());
         self.layout.workflows.join(format!("{name}{INDEX}"))
     }
 

@@ -161,7 +161,7 @@ impl Cache {
 
     /// The name of a workflow may be any text, so its file is named by the text's digest.
     fn memory(&self, workflow: &str) -> PathBuf {
-        self.layout.workflows.join(format!("{}.json", Digest::of(workflow)))
+        self.layout.workflows.join(format!("{}.json", Digest::hash(workflow)))
     }
 
     pub(crate) fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>, CacheError> {

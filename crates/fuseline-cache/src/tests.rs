@@ -16,7 +16,7 @@ use crate::runs::FEW;
 use crate::*;
 
 pub fn key(name: &str) -> ActionKey {
-    ActionKey::from(Digest::of(name))
+    ActionKey::from(Digest::hash(name))
 }
 
 /// An action whose output is too large to be held whole.
@@ -60,7 +60,7 @@ pub fn is_cached(cache: &Cache, name: &str) -> bool {
 }
 
 pub fn object_path(cache: &Cache, name: &str) -> PathBuf {
-    cache.layout.object(&Digest::of(output_of(name)))
+    cache.layout.object(&Digest::hash(output_of(name)))
 }
 
 pub fn record_path(cache: &Cache, name: &str) -> PathBuf {
@@ -110,13 +110,13 @@ fn what_is_put_comes_back_and_what_was_not_is_none() {
     let (_folder, cache) = open();
     for bytes in [&b""[..], b"a", &[7; 100_000]] {
         let digest = cache.put_object(bytes).unwrap();
-        assert_eq!(digest, Digest::of(bytes));
+        assert_eq!(digest, Digest::hash(bytes));
         assert_eq!(cache.put_object(bytes).unwrap(), digest);
         assert_eq!(cache.get_object(&digest).unwrap().unwrap(), bytes);
         assert!(cache.has_object(&digest, bytes.len() as u64));
         assert!(!cache.has_object(&digest, bytes.len() as u64 + 1));
     }
-    assert_eq!(cache.get_object(&Digest::of(b"never put")).unwrap(), None);
+    assert_eq!(cache.get_object(&Digest::hash(b"never put")).unwrap(), None);
     assert_eq!(cache.get_action(&key("never executed")).unwrap(), None);
     let record = execute(&cache, "one").unwrap();
     assert_eq!(cache.get_action(&key("one")).unwrap(), Some(record));
@@ -210,7 +210,7 @@ fn a_damaged_object_is_named_set_aside_and_made_again() {
     bytes[100] ^= 4;
     fs::write(&path, bytes).unwrap();
     assert!(is_cached(&cache, "one"), "its length is right, so that only reading finds it");
-    let digest = Digest::of(output_of("one"));
+    let digest = Digest::hash(output_of("one"));
     let error = cache.get_object(&digest).unwrap_err();
     assert!(error.to_string().contains(&digest.to_string()), "{error}");
     assert!(!is_cached(&cache, "one"));
@@ -225,7 +225,7 @@ fn an_object_that_is_read_in_pieces_is_checked_as_a_whole() {
     let (_folder, cache) = open();
     let record = execute(&cache, LARGE).unwrap();
     let (digest, whole) = (record.outputs[0].digest, output_of(LARGE));
-    assert_eq!((digest, record.outputs[0].size), (Digest::of(&whole), whole.len() as u64));
+    assert_eq!((digest, record.outputs[0].size), (Digest::hash(&whole), whole.len() as u64));
     let size = whole.len();
     let read = |object: &mut ObjectReader| -> io::Result<Vec<Vec<u8>>> {
         assert_eq!(object.size(), size as u64);
@@ -249,7 +249,7 @@ fn an_object_that_is_read_in_pieces_is_checked_as_a_whole() {
         (object.next(size + 1).is_err(), object.next(1).is_ok(), object.last(1).is_err())
     };
     assert_eq!(cache.read_object(&digest, beyond).unwrap(), Some((true, true, true)));
-    assert_eq!(cache.read_object(&Digest::of("never put"), |_| ()).unwrap(), None);
+    assert_eq!(cache.read_object(&Digest::hash("never put"), |_| ()).unwrap(), None);
     // Whatever was changed, looked at or not: what was read does not count.
     for changed in [0, 500, size / 2, size - 40, size - 1] {
         let path = object_path(&cache, LARGE);
@@ -305,7 +305,7 @@ fn verify_names_what_is_damaged_and_what_is_missing_and_the_next_run_makes_it_ag
     assert!(!report.is_sound());
     assert_eq!((report.objects, report.records), (4, 5));
     let named = |found: &[SetAside]| found.iter().map(|found| found.digest).collect::<Vec<_>>();
-    let mut objects = vec![Digest::of(output_of("flipped")), Digest::of(output_of("cut"))];
+    let mut objects = vec![Digest::hash(output_of("flipped")), Digest::hash(output_of("cut"))];
     objects.sort();
     assert_eq!(named(&report.damaged_objects), objects);
     assert_eq!(named(&report.damaged_records), [*key("record").digest()]);
@@ -352,7 +352,7 @@ fn a_remembered_key_is_found_by_its_whole_name_however_often_one_asks() {
             assert_eq!(remembered.get(&format!("{name}x")), None, "{name}");
         }
     }
-    let path = cache.layout.workflows.join(format!("{}.json", Digest::of("w")));
+    let path = cache.layout.workflows.join(format!("{}.json", Digest::hash("w")));
     let text = fs::read_to_string(&path).unwrap();
     for length in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
         fs::write(&path, &text[..length]).unwrap();
@@ -481,7 +481,7 @@ fn what_is_no_file_is_not_read_as_one() {
     fs::remove_file(&object).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &object, rustix::fs::Mode::RWXU).unwrap();
     assert!(
-        cache.get_object(&Digest::of(output_of("one"))).is_err(),
+        cache.get_object(&Digest::hash(output_of("one"))).is_err(),
         "and nobody waits for the pipe"
     );
 }

@@ -96,7 +96,8 @@ impl Progress {
             Event::Stopping { running } => {
                 let actions = if *running == 1 { "action" } else { "actions" };
                 self.line(&format!(
-                    "Interrupted. Finishing what is in flight ({running} {actions}); once more stops at once."
+                    "Interrupted. Finishing what is in flight ({running} {actions}); once more \
+                        stops at once."
                 ));
             }
             Event::Started { action, reason, .. } => {

@@ -123,18 +123,21 @@ pub(crate) fn read_all(cache: &Cache, all: &mut [ActionCautions]) -> Result<(), 
 mod tests {
     use super::*;
 
-    fn of(action: &str, texts: &[&str]) -> ActionCautions {
+    fn caution(action: &str, texts: &[&str]) -> ActionCautions {
         ActionCautions {
             action: action.to_owned(),
-            digest: Digest::of(texts.concat()),
+            digest: Digest::hash(texts.concat()),
             texts: texts.iter().map(|text| (*text).to_owned()).collect(),
         }
     }
 
     #[test]
     fn the_same_text_of_many_actions_is_said_once() {
-        let all =
-            [of("a[fold=0]", &["lost"]), of("a[fold=1]", &["lost", "late"]), of("b", &["late"])];
+        let all = [
+            caution("a[fold=0]", &["lost"]),
+            caution("a[fold=1]", &["lost", "late"]),
+            caution("b", &["late"]),
+        ];
         let lines: Vec<_> = Caution::group(&all).iter().map(Caution::line).collect();
         assert_eq!(lines, ["a[fold=0] and 1 more: lost", "a[fold=1] and 1 more: late"]);
         assert_eq!(Caution::group(&all[2..])[0].line(), "b: late");
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(read_cautions(&cache, &record.digest).unwrap(), ["second", "first"]);
         let other = cache.put_object(b"no list").unwrap();
         assert_eq!(read_cautions(&cache, &other).unwrap_err().lost.as_deref(), Some(&other));
-        let gone = Digest::of("gone");
+        let gone = Digest::hash("gone");
         assert_eq!(read_cautions(&cache, &gone).unwrap_err().lost.as_deref(), Some(&gone));
     }
 }

@@ -111,7 +111,7 @@ impl FileDigests {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
         }
-        Ok(Digest::of(text))
+        Ok(Digest::hash(text))
     }
 
     /// The digest of a folder with everything in it: of the names and digests of all files.
@@ -121,12 +121,12 @@ impl FileDigests {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
         }
-        Ok(Digest::of(text))
+        Ok(Digest::hash(text))
     }
 
     /// Stands for the digest of a file that is not there.
     pub fn absent() -> Digest {
-        Digest::of("no file\n")
+        Digest::hash("no file\n")
     }
 
     /// True if a path still has the contents of this digest: a file, the data files of a folder,
@@ -149,7 +149,7 @@ impl FileDigests {
             return self.folder_digest(path);
         }
         let file = open_regular(path)?;
-        let before = Looks::of(&file.metadata()?).filter(|looks| {
+        let before = Looks::from_metadata(&file.metadata()?).filter(|looks| {
             // Whole seconds are what makers of images set times to, be it on a filesystem that
             // keeps them.
             looks.changed.1 != 0 && (self.is_trusted)(&file)
@@ -162,7 +162,7 @@ impl FileDigests {
             return Ok(entry.digest);
         }
         let digest = Digest::of_reader(&file)?;
-        let after = Looks::of(&file.metadata()?);
+        let after = Looks::from_metadata(&file.metadata()?);
         if let (Some(name), Some(looks)) = (name, before)
             && before == after
             && looks.has_settled(now)
@@ -211,7 +211,7 @@ fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<P
 
 impl Looks {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Option<Self> {
+    fn from_metadata(metadata: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         Some(Self {
             device: metadata.dev(),
@@ -224,7 +224,7 @@ impl Looks {
 
     /// On systems that do not tell when metadata changed, nothing is remembered.
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Option<Self> {
+    fn from_metadata(_: &Metadata) -> Option<Self> {
         None
     }
 

@@ -202,7 +202,7 @@ impl Inputs<'_> {
         open_regular(path)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(|error| unreadable(path, &error))?;
-        if Digest::of(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
+        if Digest::hash(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
     }
 
     /// Result of `read` on a file that the key names, without holding all of it.

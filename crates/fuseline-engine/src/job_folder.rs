@@ -140,7 +140,7 @@ fn read(run: &Path, key: &ActionKey) -> Option<Job> {
 
 fn encode(job: &Job) -> io::Result<String> {
     let json = serde_json::to_string(job)?;
-    Ok(format!("{} {json}\n", Digest::of(&json)))
+    Ok(format!("{} {json}\n", Digest::hash(&json)))
 }
 
 /// The job in the bytes of its file; none when they are damaged.
@@ -152,7 +152,7 @@ fn decode(bytes: &[u8]) -> Option<Job> {
 /// The JSON of a job, when it has the digest before it.
 fn text_of(bytes: &[u8]) -> Option<&str> {
     let (digest, json) = str::from_utf8(bytes).ok()?.trim_end().split_once(' ')?;
-    (digest.parse() == Ok(Digest::of(json))).then_some(json)
+    (digest.parse() == Ok(Digest::hash(json))).then_some(json)
 }
 
 impl Job {
@@ -184,7 +184,10 @@ impl Job {
                 "here the action is another: {}",
                 difference.unwrap_or_else(|| "its options are written otherwise".to_owned())
             ))
-            .hint("execute it with the fuseline, the plugins and the files of the run that wrote it down")),
+            .hint(
+                "execute it with the fuseline, the plugins and the files of the run that wrote \
+                it down",
+            )),
         }
     }
 }

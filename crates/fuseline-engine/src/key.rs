@@ -62,7 +62,7 @@ pub(crate) fn owned_fields(bytes: &[u8]) -> Vec<Field> {
 pub(crate) fn key_of(fields: &[Field]) -> ActionKey {
     let mut bytes = ENCODING.to_vec();
     fields.iter().for_each(|(name, value)| encode_field(&mut bytes, name, value));
-    ActionKey::from(Digest::of(bytes))
+    ActionKey::from(Digest::hash(bytes))
 }
 
 /// Writer through which a stage kind keys all that its results depend on, besides its inputs.
@@ -173,7 +173,7 @@ impl<'a> KeyWriter<'a> {
     /// A file that the stage reads: its content counts, its path does not.
     pub fn file(&mut self, name: &str, path: &Path) {
         let digest = if self.existence_only {
-            self.services.files.exists(path).map(|()| Digest::of(b""))
+            self.services.files.exists(path).map(|()| Digest::hash(b""))
         } else {
             self.services.files.digest(path)
         };
@@ -188,7 +188,8 @@ impl<'a> KeyWriter<'a> {
                 let message = missing_folder(path)
                     .map_or(cannot, |folder| format!("there is no folder {}", folder.display()));
                 self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE).hint(
-                    "a relative path in the workflow is relative to the workflow's folder, one given with --set to the working directory",
+                    "a relative path in the workflow is relative to the workflow's folder, one \
+                        given with --set to the working directory",
                 ));
             }
         }
@@ -246,11 +247,13 @@ impl<'a> KeyWriter<'a> {
                 let (code, hint) = match error {
                     HostError::Locked { .. } => (
                         codes::LOCKED_PLUGIN,
-                        "put the file back that was locked, or accept this one with `fuseline plugin lock`",
+                        "put the file back that was locked, or accept this one with `fuseline \
+                            plugin lock`",
                     ),
                     _ => (
                         codes::UNKNOWN_RULE,
-                        "`fuseline plugin list` shows the rules on the plugin path; add a folder with --plugin-path",
+                        "`fuseline plugin list` shows the rules on the plugin path; add a folder \
+                            with --plugin-path",
                     ),
                 };
                 self.problems.push(Problem::new(name, error.to_string()).code(code).hint(hint));

@@ -264,7 +264,7 @@ pub struct Kind {
 
 impl Kind {
     /// The stage kind that a type describes.
-    pub fn of<K: StageKind>() -> Self {
+    pub fn new<K: StageKind>() -> Self {
         let ports = K::ports();
         Self {
             spec: KindSpec {
@@ -273,7 +273,7 @@ impl Kind {
                 summary: K::SUMMARY.to_owned(),
                 inputs: ports.inputs,
                 outputs: ports.outputs,
-                options: OptionsSchema::of(|| schemars::schema_for!(K).to_value()),
+                options: OptionsSchema::from_fn(|| schemars::schema_for!(K).to_value()),
                 declared_ports: ports.declared,
             },
             reads_point: ports.reads_point,

@@ -149,7 +149,7 @@ pub enum ManifestError {
 
 impl Manifest {
     /// The manifest of a run.
-    pub fn of(cache: &Cache, run: &str) -> Result<Self, ManifestError> {
+    pub fn read(cache: &Cache, run: &str) -> Result<Self, ManifestError> {
         let missing = || ManifestError::Missing { run: run.to_owned() };
         Self::decode(run, &cache.read_run_file(run, MANIFEST_FILE)?.ok_or_else(missing)?)
     }

@@ -12,19 +12,19 @@ use serde::de::DeserializeOwned;
 /// Keeps a memo; it must be made of what JSON can say.
 pub(crate) fn write(cache: &Cache, name: &str, memo: &impl Serialize) -> Result<(), CacheError> {
     let json = serde_json::to_vec(memo).unwrap_or_default();
-    cache.write_memo(name, &[Digest::of(&json).as_bytes(), json.as_slice()].concat())
+    cache.write_memo(name, &[Digest::hash(&json).as_bytes(), json.as_slice()].concat())
 }
 
 /// Reads a memo; none when it is not there, damaged, or of another form.
 pub(crate) fn read<T: DeserializeOwned>(cache: &Cache, name: &str) -> Option<T> {
     let bytes = cache.read_memo(name).ok()??;
     let (digest, json) = bytes.split_first_chunk::<32>()?;
-    (Digest::of(json).as_bytes() == digest).then(|| serde_json::from_slice(json).ok())?
+    (Digest::hash(json).as_bytes() == digest).then(|| serde_json::from_slice(json).ok())?
 }
 
 /// True if there is no memo of this name, or its bytes are those that were written.
 pub(crate) fn is_whole(cache: &Cache, name: &str) -> Result<bool, CacheError> {
     let Some(bytes) = cache.read_memo(name)? else { return Ok(true) };
     let parts = bytes.split_first_chunk::<32>();
-    Ok(parts.is_some_and(|(digest, json)| Digest::of(json).as_bytes() == digest))
+    Ok(parts.is_some_and(|(digest, json)| Digest::hash(json).as_bytes() == digest))
 }

@@ -266,13 +266,13 @@ fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
         .map(|place| {
             let axis = &plan.workflow.axes[stage.over[place]].name;
             let message = format!(
-                "`{}` runs over `{axis}`, and nothing of it depends on `{axis}`: its actions along it are all the same",
+                "`{}` runs over `{axis}`, and nothing of it depends on `{axis}`: its actions \
+                    along it are all the same",
                 stage.name
             );
             let over = stage.places.over.as_ref().unwrap_or(&stage.places.name);
-            Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, over, message).hint(format!(
-                "use it, as in `${{{{ {axis} }}}}`, or take `{axis}` out of `over`"
-            ))
+            Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, over, message)
+                .hint(format!("use it, as in `${{{{ {axis} }}}}`, or take `{axis}` out of `over`"))
         })
         .collect()
 }

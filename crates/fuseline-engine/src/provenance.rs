@@ -83,7 +83,7 @@ pub(crate) fn plugin(variant: &PlannedVariant) -> Option<(String, String)> {
 /// The digest under which provenance enters a key.
 pub(crate) fn digest(provenance: &Provenance) -> Digest {
     // Plain structs of strings and numbers always serialise.
-    Digest::of(serde_json::to_vec(provenance).unwrap_or_default())
+    Digest::hash(serde_json::to_vec(provenance).unwrap_or_default())
 }
 
 /// `stage[axis=label,axis=label]`.

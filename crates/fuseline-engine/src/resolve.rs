@@ -130,7 +130,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
         bytes.clear();
         bytes.extend(ENCODING);
         self.encode(action, bytes)?;
-        Some(ActionKey::from(Digest::of(bytes)))
+        Some(ActionKey::from(Digest::hash(bytes)))
     }
 
     /// The fields of a key: the same walk, as text.
@@ -202,7 +202,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
             }
             bytes.extend(self.digest(first + member, source.output)?.as_bytes());
         }
-        Some(Digest::of(bytes))
+        Some(Digest::hash(bytes))
     }
 
     /// The artifacts that an action reads.

@@ -318,7 +318,7 @@ impl BareModel {
         self.rule.descriptor().takes(batch)?;
         let id = &self.rule.file().id;
         let mut out = vec![f64::NAN; times * batch.rows() * batch.classes().len()];
-        ask(&mut out).map_err(|fault| fault.of(id, "predict"))?;
+        ask(&mut out).map_err(|fault| fault.into_error(id, "predict"))?;
         output_law(id, &out, batch)?;
         Ok(out)
     }

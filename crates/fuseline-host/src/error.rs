@@ -47,7 +47,8 @@ pub enum HostError {
         reason: String,
     },
     /// Built for another ABI.
-    #[error("{} is built for ABI {}.{}, this host speaks {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error("{} is built for ABI {}.{}, this host speaks \
+        {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
     OtherAbi {
         /// The file.
         path: PathBuf,
@@ -136,7 +137,8 @@ pub enum HostError {
     },
     /// The rule answers the same question otherwise when it is asked again.
     #[error(
-        "{id} does not predict row {row} the same when it is asked again in another process, among other rows: the \
+        "{id} does not predict row {row} the same when it is asked again in another process, \
+            among other rows: the \
          probability of {class} was {first} and is {again}{}", in_permutation(.permutation)
     )]
     Inconsistent {
@@ -243,7 +245,7 @@ pub enum RuleCode {
 
 impl RuleCode {
     /// The code of a number other than [`abi::OK`].
-    pub fn of(code: i32) -> Self {
+    pub fn from_number(code: i32) -> Self {
         match code {
             abi::ERR_ABI => Self::Abi,
             abi::ERR_PARAM => Self::Param,

@@ -28,7 +28,7 @@ impl Source {
     /// The digest of the file, and of what belongs to it where something does.
     pub fn digest(&self) -> Digest {
         if self.modules.is_empty() {
-            return Digest::of(&self.bytes);
+            return Digest::hash(&self.bytes);
         }
         Digest::of_pieces(|give| {
             let mut part = |bytes: &[u8]| {
@@ -232,7 +232,7 @@ mod tests {
         std::fs::write(&path, b"two").unwrap();
         match image.ensure_unchanged().unwrap_err() {
             HostError::DigestChanged { expected, found, .. } => {
-                assert_eq!((expected, found), (Digest::of(b"one"), Digest::of(b"two")));
+                assert_eq!((expected, found), (Digest::hash(b"one"), Digest::hash(b"two")));
             }
             other => panic!("{other}"),
         }
@@ -244,7 +244,8 @@ mod tests {
     fn what_a_script_imports_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rule.py");
-        let text = "#!/usr/bin/env python3\n# FUSELINE-FUSION protocol=1 id=org.a.b\nimport os, helper\nfrom pack.inside import x\nimport numpy\n";
+        let text = "#!/usr/bin/env python3\n# FUSELINE-FUSION protocol=1 id=org.a.b\nimport os, \
+            helper\nfrom pack.inside import x\nimport numpy\n";
         std::fs::write(&path, text).unwrap();
         std::fs::write(folder.path().join("helper.py"), "    import deeper\n").unwrap();
         std::fs::write(folder.path().join("deeper.py"), "").unwrap();

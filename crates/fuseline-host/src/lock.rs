@@ -24,7 +24,7 @@ pub struct Lock {
 
 impl Lock {
     /// The lock of these plugins.
-    pub fn of<'f>(files: impl IntoIterator<Item = &'f PluginFile>) -> Self {
+    pub fn pin<'f>(files: impl IntoIterator<Item = &'f PluginFile>) -> Self {
         let plugins = files.into_iter().map(|file| (file.id.clone(), file.digest)).collect();
         Self { fuseline_lock: LAYOUT, plugins }
     }

@@ -49,7 +49,7 @@ impl OpenModel {
         opened: Arc<dyn OpenedModel>,
         stop: StopSignal,
     ) -> Self {
-        let digest = Digest::of(model);
+        let digest = Digest::hash(model);
         let witness = Witness::new(rule.clone(), model.into(), digest, stop.clone());
         let shared = Shared { rule, digest, opened, witness, stop, permuted: Mutex::default() };
         Self { shared: Arc::new(shared) }
@@ -157,7 +157,7 @@ impl OpenModel {
             }
             other => other,
         };
-        fault.of(&self.shared.rule.file().id, "predict")
+        fault.into_error(&self.shared.rule.file().id, "predict")
     }
 
     fn output_law(&self, out: &[f64], batch: &Batch) -> Result<(), HostError> {

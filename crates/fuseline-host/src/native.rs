@@ -162,7 +162,7 @@ fn rule_error(code: i32, error: &abi::Error) -> RuleError {
         String::from_utf8_lossy(&buffer[..end]).into_owned()
     };
     RuleError {
-        code: RuleCode::of(code),
+        code: RuleCode::from_number(code),
         message: plain_text(&text(&error.message)),
         param: Some(plain_text(&text(&error.param))).filter(|param| !param.is_empty()),
         row: u64::try_from(error.row).ok(),

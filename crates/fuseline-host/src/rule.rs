@@ -117,7 +117,7 @@ impl Fault {
         self
     }
 
-    pub(crate) fn of(self, id: &str, operation: &'static str) -> HostError {
+    pub(crate) fn into_error(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
             #[cfg(unix)]
@@ -168,7 +168,13 @@ impl Rule {
         image: Arc<Image>,
         backend: Arc<dyn Backend>,
     ) -> Result<Self, HostError> {
-        let json = backend.descriptor().map_err(|fault| fault.of(&file.id, "describe itself"))?;
+        let json = backend.descriptor().map_err(|fault| {
+            fault.into_error(
+                &file.id,
+                "describe \
+            itself",
+            )
+        })?;
         let descriptor = Descriptor::parse(&json, &file.id)
             .map_err(|reason| HostError::Descriptor { id: file.id.clone(), reason })?;
         Ok(Self { shared: Arc::new(RuleShared { file, image, descriptor, backend }) })
@@ -229,7 +235,7 @@ impl Rule {
         let model = model.map_err(|fault| {
             // Earlier warnings are a part of why it failed.
             let said = messages.iter().filter(|message| message.level <= MessageLevel::Warning);
-            fault.after(said).of(&self.shared.file.id, operation)
+            fault.after(said).into_error(&self.shared.file.id, operation)
         })?;
         self.shared.image.ensure_unchanged()?;
         Ok(Fitted { model, messages })
@@ -254,7 +260,7 @@ impl Rule {
     ) -> Result<Arc<dyn OpenedModel>, HostError> {
         self.shared.image.ensure_unchanged()?;
         let opened = self.shared.backend.open(model, stop);
-        opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
+        opened.map_err(|fault| fault.into_error(&self.shared.file.id, "open a model"))
     }
 
     /// Opens a model in a worker that no result comes from.
@@ -264,7 +270,7 @@ impl Rule {
         stop: &StopSignal,
     ) -> Result<Arc<dyn OpenedModel>, HostError> {
         let opened = self.shared.backend.open_for_witness(model, stop);
-        opened.map_err(|fault| fault.of(&self.shared.file.id, "open a model"))
+        opened.map_err(|fault| fault.into_error(&self.shared.file.id, "open a model"))
     }
 
     /// Names of the layers of the sandbox that should confine this rule and that the system does

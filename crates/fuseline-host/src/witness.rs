@@ -245,7 +245,7 @@ impl Witness {
             }
         };
         let mut out = vec![f64::NAN; batch.rows() * batch.classes().len()];
-        let failed = |fault: Fault| fault.of(&self.rule.file().id, "predict");
+        let failed = |fault: Fault| fault.into_error(&self.rule.file().id, "predict");
         model.predict(batch, &mut out, &self.stop).map_err(failed)?;
         Ok(out)
     }

@@ -194,7 +194,8 @@ fn a_model_refuses_other_modalities() {
     let error = rule.open(&model).unwrap().predict(&other.batch()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "org.fuseline.lr failed to predict: wrong data: the model was fitted with modalities modality0, modality1 \
+        "org.fuseline.lr failed to predict: wrong data: the model was fitted with modalities \
+            modality0, modality1 \
          and classes class0, class1, which are not the batch's"
     );
 }
@@ -257,13 +258,13 @@ fn a_plugin_that_is_not_as_locked_is_refused_with_both_digests() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fuseline.lock");
     let mean = library().find("mean").unwrap();
-    std::fs::write(&path, Lock::of([&mean]).text()).unwrap();
+    std::fs::write(&path, Lock::pin([&mean]).text()).unwrap();
     let lock = Lock::read(&path).unwrap().unwrap();
-    assert_eq!(lock, Lock::of([&mean]));
+    assert_eq!(lock, Lock::pin([&mean]));
     assert_eq!(library().with_lock(lock).find("mean").unwrap(), mean);
 
     let moe = library().find("moe").unwrap().digest;
-    let changed = Lock::of([&fuseline_host::PluginFile { digest: moe, ..mean.clone() }]);
+    let changed = Lock::pin([&fuseline_host::PluginFile { digest: moe, ..mean.clone() }]);
     let error = library().with_lock(changed.clone()).find("mean").unwrap_err().to_string();
     assert!(
         error.contains(&moe.to_string()) && error.contains(&mean.digest.to_string()),

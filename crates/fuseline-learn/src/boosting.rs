@@ -145,7 +145,7 @@ impl Boosting {
         }
         let blocks = data.blocks();
         let baseline = baseline(&data);
-        let bins = Bins::of(&data, options.max_bins);
+        let bins = Bins::from_data(&data, options.max_bins);
         let mut model =
             Self { classes, width, baseline, trees: vec![], nodes: vec![], values: vec![] };
         let mut grower = Grower::new(&bins, options);

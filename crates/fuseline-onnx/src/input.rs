@@ -18,7 +18,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    pub fn of(input: &ValueInfoProto, file: &str) -> Result<Self, OnnxError> {
+    pub fn read(input: &ValueInfoProto, file: &str) -> Result<Self, OnnxError> {
         let error = |what: &str| {
             OnnxError::new(format!("the input {} of {file} {what}", input.name)).at("input")
         };

@@ -61,8 +61,11 @@ pub(crate) fn load(
             .at("output")
             .hint(format!("its inputs are {}", all_inputs.join(", "))));
     }
-    let declared =
-        main.input.iter().map(|input| Declared::of(input, file)).collect::<Result<Vec<_>, _>>()?;
+    let declared = main
+        .input
+        .iter()
+        .map(|input| Declared::read(input, file))
+        .collect::<Result<Vec<_>, _>>()?;
     let unused_inputs =
         all_inputs.into_iter().filter(|name| declared.iter().all(|of| of.name != *name)).collect();
     let inputs = declared

@@ -46,7 +46,7 @@ impl StandardQuality {
 
     /// The standardised quality, row by row, as in [`Batch::quality`]; that of a quality of 0 where
     /// the modality is unavailable.
-    pub fn of(&self, batch: &Batch<'_>) -> Vec<f64> {
+    pub fn standardise(&self, batch: &Batch<'_>) -> Vec<f64> {
         let mut scores = Quality::finite(batch);
         for row in scores.chunks_exact_mut(self.mean.len()) {
             for ((score, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {

@@ -98,13 +98,13 @@ impl Pack {
         // A vector takes all that is written to it.
         let _ = encoder.write_all(&body);
         let bytes = encoder.finish().unwrap_or_default();
-        (PackName { generation, digest: Digest::of(&bytes) }, bytes)
+        (PackName { generation, digest: Digest::hash(&bytes) }, bytes)
     }
 
     /// Unpacks a pack after checking that it is the one of a name. Never panics, whatever the bytes
     /// are.
     pub fn decode(name: &PackName, bytes: &[u8]) -> Result<Self, BadPack> {
-        if Digest::of(bytes) != name.digest {
+        if Digest::hash(bytes) != name.digest {
             return Err(BadPack::Digest);
         }
         let packed = bytes.strip_prefix(MAGIC).ok_or(BadPack::Magic)?;
@@ -172,13 +172,13 @@ mod tests {
         let output = OutputRecord {
             port: "out".to_owned(),
             kind: "table".to_owned(),
-            digest: Digest::of(text),
+            digest: Digest::hash(text),
             size: text.len() as u64,
             media_type: None,
         };
         let key_text = vec![("with.seed".to_owned(), text.to_owned())];
         (
-            ActionKey::from(Digest::of(format!("key of {text}"))),
+            ActionKey::from(Digest::hash(format!("key of {text}"))),
             ActionRecord { outputs: vec![output], key_text, seconds: 1.5 },
         )
     }
@@ -187,7 +187,7 @@ mod tests {
         let records = ["one", "two", "three"].map(record).to_vec();
         let encoded: Vec<_> = records.iter().map(|(key, of)| (*key, of.encode(key))).collect();
         let encoded = encoded.iter().map(|(key, bytes)| (*key, &bytes[..]));
-        let (name, bytes) = Pack::encode(3, &[Digest::of("old")], encoded);
+        let (name, bytes) = Pack::encode(3, &[Digest::hash("old")], encoded);
         (name, bytes, records)
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let pack = Pack::decode(&name, &bytes).unwrap();
         let unpacked: Vec<_> = pack.records().map(|(_, key, record)| (key, record)).collect();
         assert_eq!(unpacked, records);
-        assert_eq!(pack.replaces, [Digest::of("old")]);
+        assert_eq!(pack.replaces, [Digest::hash("old")]);
         assert_eq!(name.to_string().parse(), Ok(name));
     }
 
@@ -220,7 +220,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x41;
-            let name = PackName { generation: 0, digest: Digest::of(&changed) };
+            let name = PackName { generation: 0, digest: Digest::hash(&changed) };
             if let Ok(pack) = Pack::decode(&name, &changed) {
                 for (_, key, record) in pack.records() {
                     assert!(records.contains(&(key, record)), "a record checks itself");
@@ -235,13 +235,13 @@ mod tests {
             }
             encoder.finish().unwrap()
         };
-        let name = PackName { generation: 0, digest: Digest::of(&bomb) };
+        let name = PackName { generation: 0, digest: Digest::hash(&bomb) };
         assert_eq!(Pack::decode(&name, &bomb).unwrap_err(), BadPack::TooLarge);
     }
 
     #[test]
     fn names_are_read_strictly() {
-        let digest = Digest::of("x");
+        let digest = Digest::hash("x");
         for name in ["", "1", "000001-", "000001-xyz", "+00001-", "1-"] {
             assert!(format!("{name}{digest}").parse::<PackName>().is_err() || name == "000001-");
         }

@@ -136,7 +136,7 @@ impl RemoteCache {
             mode: *mode,
             bucket,
             cache,
-            folder: Digest::of(address.to_string()).to_hex()[..16].to_owned(),
+            folder: Digest::hash(address.to_string()).to_hex()[..16].to_owned(),
             scope: OnceLock::new(),
             state: Mutex::default(),
             lost: Mutex::default(),
@@ -216,7 +216,7 @@ impl Remote for RemoteCache {
 
 /// The folder of the packs of a workflow: its name may be any text.
 pub(crate) fn scope_of(workflow: &str) -> String {
-    Digest::of(workflow).to_hex()[..16].to_owned()
+    Digest::hash(workflow).to_hex()[..16].to_owned()
 }
 
 /// The path of an object under the address.

@@ -22,7 +22,8 @@ pub fn latex(data: &ReportData) -> String {
     let long = data.findings.len() > ROWS_ON_A_PAGE;
     let mut out = format!(
         "% {}\n% In the preamble: \\usepackage[T1]{{fontenc}}\\usepackage{{booktabs{}}}\n\
-         % The figures that `fuseline report` writes: \\includegraphics[width=\\linewidth]{{figures/gaps.pdf}} (graphicx)\n\n",
+         % The figures that `fuseline report` writes: \
+         \\includegraphics[width=\\linewidth]{{figures/gaps.pdf}} (graphicx)\n\n",
         comment(title(data)),
         if long { ",longtable" } else { "" }
     );

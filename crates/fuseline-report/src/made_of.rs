@@ -11,17 +11,20 @@ use crate::verdict::{scheme, significant, unmoved};
 const MECHANISMS: [(&str, &str); 3] = [
     (
         "conditional_residual",
-        "In the evidence already: the gap vanishes when only what the evidence does not tell of quality is exchanged \
+        "In the evidence already: the gap vanishes when only what the evidence does not tell of \
+            quality is exchanged \
          (conditional_residual)",
     ),
     (
         "within_correct",
-        "Works through which expert is right (reliability): the gap vanishes among examples whose experts are right alike \
+        "Works through which expert is right (reliability): the gap vanishes among examples whose \
+            experts are right alike \
          (within_correct)",
     ),
     (
         "within_class",
-        "Works through the label itself (class cue): the gap vanishes among examples of one label (within_class)",
+        "Works through the label itself (class cue): the gap vanishes among examples of one label \
+            (within_class)",
     ),
 ];
 
@@ -155,7 +158,8 @@ pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec
     let kept: Vec<String> = kept.collect();
     if !kept.is_empty() {
         sentences.push(format!(
-            "Made of more than one thing, or of another: the gap stays under each scheme that was run: {}.",
+            "Made of more than one thing, or of another: the gap stays under each scheme that was \
+                run: {}.",
             kept.join(", ")
         ));
     }

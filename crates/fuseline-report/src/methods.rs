@@ -16,7 +16,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.push(format!(
         "{}; {} times, quality was permuted while {} stayed fixed.",
         match settings.frozen {
-            true => "The model was trained elsewhere and is frozen: asked first and last with the same quality, it \
+            true => "The model was trained elsewhere and is frozen: asked first and last with the \
+                same quality, it \
                      answers alike"
                 .to_owned(),
             false => format!("{} and then held frozen", fitted(data)),
@@ -32,18 +33,21 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(intervened(data));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     sentences.push(
-        "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus its mean under permuted \
+        "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus \
+            its mean under permuted \
          quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
     sentences.push(format!(
-        "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate as Clean-Q; {} The \
+        "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate \
+            as Clean-Q; {} The \
          significance level is {}.",
         adjustment(data),
         settings.alpha
     ));
     sentences.push(format!(
-        "Intervals ({}) are {} of {} bootstrap resamples of groups, both accuracies from the same resample.",
+        "Intervals ({}) are {} of {} bootstrap resamples of groups, both accuracies from the same \
+            resample.",
         percent(Some(settings.confidence)).replace(".0", ""),
         match settings.interval.as_str() {
             "bca" => "bias-corrected and accelerated percentiles",
@@ -53,9 +57,12 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     ));
     sentences.push(match finite(settings.equivalence_margin) {
         Some(margin) => format!(
-            "Absence of dependence is claimed only where the wider of this interval and a bound that supposes, in each \
-             class, one more group of average size at either extreme (the exact interval of Clopper and Pearson where a \
-             decision is right or wrong) lies within ±{}; of each condition by itself, not adjusted for their number.",
+            "Absence of dependence is claimed only where the wider of this interval and a bound \
+                that supposes, in each \
+             class, one more group of average size at either extreme (the exact interval of \
+             Clopper and Pearson where a \
+             decision is right or wrong) lies within ±{}; of each condition by itself, not \
+             adjusted for their number.",
             size_pp(margin)
         ),
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
@@ -63,13 +70,15 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     });
     if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
         sentences.push(
-            "The gain is the balanced accuracy under Clean-Q minus that of the same model given quality that says nothing, \
+            "The gain is the balanced accuracy under Clean-Q minus that of the same model given \
+                quality that says nothing, \
              with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if settings.frozen {
         sentences.push(
-            "The gain is the balanced accuracy under Clean-Q minus that of the same model with quality held at its mean, \
+            "The gain is the balanced accuracy under Clean-Q minus that of the same model with \
+                quality held at its mean, \
              with an interval from resamples that both share."
                 .to_owned(),
         );
@@ -79,7 +88,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
             .as_ref()
             .map_or_else(String::new, |(axis, value)| format!(" ({axis} {value} stands for that)"));
         sentences.push(format!(
-            "Each rule was also refitted without quality{stands_for}; the gain is the balanced accuracy under Clean-Q minus \
+            "Each rule was also refitted without quality{stands_for}; the gain is the balanced \
+                accuracy under Clean-Q minus \
              that of the refitted rule, with an interval from resamples that both share."
         ));
     }
@@ -106,7 +116,8 @@ fn moved(data: &ReportData) -> Option<String> {
                 format!("{} to {high_text}", low_text.trim_end_matches("\u{a0}%"))
             },
             data.settings.least_moved_share.map_or_else(String::new, |share| format!(
-                "; where that is less than {} of those that a joint permutation changes, the absence of dependence is \
+                "; where that is less than {} of those that a joint permutation changes, the \
+                    absence of dependence is \
                  called not testable",
                 percent(Some(share)).replace(".0", "")
             ))
@@ -118,7 +129,8 @@ fn moved(data: &ReportData) -> Option<String> {
 /// given.
 fn intervened(data: &ReportData) -> Option<String> {
     any_stage(data, "intervene.").then(|| {
-        "Outages and degradations hit test examples alone: experts and rules are those of the intact study, and kind and \
+        "Outages and degradations hit test examples alone: experts and rules are those of the \
+            intact study, and kind and \
          severity are axes of the findings or options of the workflow."
             .to_owned()
     })
@@ -134,7 +146,8 @@ fn cohort(data: &ReportData) -> String {
     };
     let simulated = if any_stage(data, "simulate.") { "simulated " } else { "" };
     format!(
-        "The permutation diagnostic of Moon et al. (arXiv 2606.26473) was run on {examples} {simulated}test examples of \
+        "The permutation diagnostic of Moon et al. (arXiv 2606.26473) was run on {examples} \
+            {simulated}test examples of \
          {groups} groups{modalities}."
     )
 }
@@ -167,7 +180,8 @@ fn fitted(data: &ReportData) -> String {
         return "Fusion models were trained elsewhere, loaded,".to_owned();
     }
     let what = if elsewhere {
-        "Evidence came from experts that were fitted elsewhere; fusion rules were fitted on its training part"
+        "Evidence came from experts that were fitted elsewhere; fusion rules were fitted on its \
+            training part"
     } else {
         "Experts and fusion rules were fitted on training examples alone"
     };
@@ -184,7 +198,8 @@ fn fitted(data: &ReportData) -> String {
             .any(|kind| any_stage(data, kind)) =>
         {
             format!(
-                "{what}, in cross-validation over {folds} folds that keep the examples of a group together,"
+                "{what}, in cross-validation over {folds} folds that keep the examples of a group \
+                    together,"
             )
         }
         _ => what.to_owned(),
@@ -214,7 +229,8 @@ fn observed(data: &ReportData) -> Option<String> {
         })
         .collect();
     Some(format!(
-        "Of the feature values, {}; experts fitted here put the mean of their fitting rows in place of both.",
+        "Of the feature values, {}; experts fitted here put the mean of their fitting rows in \
+            place of both.",
         listed(&each)
     ))
 }
@@ -284,32 +300,38 @@ pub fn span(data: &ReportData, value: impl Fn(&FindingRow) -> u64) -> String {
 fn in_words(scheme: &str) -> String {
     let what = match scheme {
         "joint" => {
-            "the qualities of an example moved together, among examples with the same available modalities"
+            "the qualities of an example moved together, among examples with the same available \
+                modalities"
         }
         "per_modality" => {
             "each modality's quality moved on its own, among the examples that have the modality"
         }
         "within_group" => "the qualities of an example moved together, within groups only",
         "whole_groups" => {
-            "groups took the qualities of other groups of as many examples with the same available modalities, all at once"
+            "groups took the qualities of other groups of as many examples with the same \
+                available modalities, all at once"
         }
         "conditional" => {
             "the qualities of an example moved together, among examples of like confidence only"
         }
         "derangement" => {
-            "the qualities of an example moved together, and no example kept its own where there was another to take: \
+            "the qualities of an example moved together, and no example kept its own where there \
+                was another to take: \
              an effect size, without a p-value"
         }
         "within_class" => {
-            "the qualities of an example moved together, among examples of the same label only; this reads labels of test \
+            "the qualities of an example moved together, among examples of the same label only; \
+                this reads labels of test \
              examples and says what a gap is made of"
         }
         "within_correct" => {
-            "the qualities of an example moved together, among examples whose experts are right in the same modalities only; \
+            "the qualities of an example moved together, among examples whose experts are right \
+                in the same modalities only; \
              this reads labels of test examples and says what a gap is made of"
         }
         "conditional_residual" => {
-            "what evidence and availability do not tell of an example's qualities moved together: the residuals of a ridge \
+            "what evidence and availability do not tell of an example's qualities moved together: \
+                the residuals of a ridge \
              regression that was fitted on the rule's training examples"
         }
         "modality_swap" => {
@@ -340,7 +362,8 @@ fn adjustment(data: &ReportData) -> String {
         > 1
     {
         parts.push(
-            "native conditions, positive controls and negative controls being families of their own; controls are judged \
+            "native conditions, positive controls and negative controls being families of their \
+                own; controls are judged \
              by p-values before adjustment"
                 .to_owned(),
         );
@@ -457,9 +480,8 @@ mod tests {
         };
         assert_eq!(
             conditions(&data),
-            [
-                "Conditions crossed alpha (0.0 and 1.0): 2 positive controls (1 of them at alpha 0, which is noise)."
-            ]
+            ["Conditions crossed alpha (0.0 and 1.0): 2 positive controls (1 of them at alpha \
+                    0, which is noise)."]
         );
     }
 
@@ -479,8 +501,10 @@ mod tests {
         assert_eq!(
             observed(&data).as_deref(),
             Some(
-                "Of the feature values, audio lacks 0 of 2000 (0.0\u{a0}%) and has 0 that are not finite and video lacks \
-                 30 of 2000 (1.5\u{a0}%) and has 2 that are not finite; experts fitted here put the mean of their fitting \
+                "Of the feature values, audio lacks 0 of 2000 (0.0\u{a0}%) and has 0 that are not \
+                    finite and video lacks \
+                 30 of 2000 (1.5\u{a0}%) and has 2 that are not finite; experts fitted here put \
+                 the mean of their fitting \
                  rows in place of both."
             )
         );

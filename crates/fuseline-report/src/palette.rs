@@ -50,7 +50,8 @@ pub fn page_colours() -> String {
     let light = list(|(name, light, _)| format!("--{name}:{light}"));
     let dark = list(|(name, _, dark)| format!("--{name}:{dark}"));
     format!(
-        ":root{{color-scheme:light dark;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+        ":root{{color-scheme:light dark;{light}}}\n@media screen and \
+            (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     )
 }
 

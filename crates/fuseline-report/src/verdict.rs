@@ -197,12 +197,14 @@ pub fn verdict(row: &FindingRow, data: &ReportData) -> Verdict {
     let mut words = words(row, reading, data);
     if beats_oracle && row.control == Control::Positive {
         words.push_str(
-            " The fused decision beats the oracle: the control leaks the label, and the rule may read more \
+            " The fused decision beats the oracle: the control leaks the label, and the rule may \
+                read more \
              from it than which expert is right.",
         );
     } else if beats_oracle {
         words.push_str(
-            " The fused decision beats the oracle, so the rule does more than choose between experts.",
+            " The fused decision beats the oracle, so the rule does more than choose between \
+                experts.",
         );
     }
     Verdict { reading, beats_oracle, words }
@@ -287,7 +289,8 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             if finite(row.gap).is_some() && scheme(row, settings) == "derangement" =>
         {
             format!(
-                "An effect size, no test: the gap is {} where no example keeps its quality. Derangements give no valid \
+                "An effect size, no test: the gap is {} where no example keeps its quality. \
+                    Derangements give no valid \
                  p-value; the joint scheme does.",
                 gap(row)
             )
@@ -311,7 +314,8 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             gain_words(row, settings)
         ),
         Reading::Harm => format!(
-            "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does not test for \
+            "The interval lies below 0, as if quality did harm ({tested}); the one-sided test \
+                does not test for \
              this, and the interval is not adjusted for the number of conditions."
         ),
         Reading::CannotTell => format!(
@@ -320,12 +324,14 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             power_words(row, settings)
         ),
         Reading::WithinMargin => format!(
-            "Accuracy changes by less than the margin: the bound{} lies within {margin} ({tested}).{}",
+            "Accuracy changes by less than the margin: the bound{} lies within {margin} \
+                ({tested}).{}",
             bound_words(row),
             decision_words(row)
         ),
         Reading::NoDependence => format!(
-            "No dependence: accuracy changes by less than {margin}{} and fewer decisions than that change \
+            "No dependence: accuracy changes by less than {margin}{} and fewer decisions than \
+                that change \
              ({tested}).{}",
             bound_words(row),
             decision_words(row)
@@ -353,7 +359,8 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     };
     if could_turn(row, settings) && row.is_counted() {
         words.push_str(&format!(
-            " Other permutations could turn this: the p-value before adjustment, {}, has a Monte-Carlo standard error of \
+            " Other permutations could turn this: the p-value before adjustment, {}, has a \
+                Monte-Carlo standard error of \
              {:.4}.",
             p_value(row.p_value),
             row.p_error.unwrap_or_default()
@@ -449,8 +456,14 @@ fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
 fn gain_words(row: &FindingRow, settings: &Settings) -> String {
     let Some(gain) = finite(row.gain()) else {
         return match settings.frozen || settings.loaded {
-            true => " The model was not asked without quality, so this does not say whether using it helps.",
-            false => " The rule was not refitted without quality, so this does not say whether using it helps.",
+            true => {
+                " The model was not asked without quality, so this does not say whether using \
+                it helps."
+            }
+            false => {
+                " The rule was not refitted without quality, so this does not say whether \
+                using it helps."
+            }
         }
         .to_owned();
     };
@@ -492,12 +505,14 @@ fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
                 .to_owned()
         }
         Some(partner) if significant(partner, &data.settings) => format!(
-            "The gap stays when quality is permuted among examples of like confidence (conditional: {}, {}).",
+            "The gap stays when quality is permuted among examples of like confidence \
+                (conditional: {}, {}).",
             gap(partner),
             decided(partner, data)
         ),
         Some(partner) => format!(
-            "It is not detected when quality is permuted among examples of like confidence (conditional: {}, {}).",
+            "It is not detected when quality is permuted among examples of like confidence \
+                (conditional: {}, {}).",
             gap(partner),
             decided(partner, data)
         ),

@@ -65,11 +65,13 @@ const FIGURE_FAULTS: &str = "
     if (frame.width < 50 || frame.height < 40) { faults.push(title + ' is empty'); continue; }
     for (const shape of figure.querySelectorAll('rect,circle,line,polyline,polygon,path,text')) {
       const box = shape.getBoundingClientRect();
-      if (box.left < frame.left - 3 || box.right > frame.right + 3 || box.top < frame.top - 3 || box.bottom > frame.bottom + 3) {
+      if (box.left < frame.left - 3 || box.right > frame.right + 3 || box.top < frame.top - 3 || \
+      box.bottom > frame.bottom + 3) {
         faults.push(title + ' leaves its frame: ' + shape.outerHTML.slice(0, 160));
       }
     }
-    const texts = Array.from(figure.querySelectorAll('text')).map(t => [t.textContent, t.getBoundingClientRect()]);
+    const texts = Array.from(figure.querySelectorAll('text')).map(t => [t.textContent, \
+    t.getBoundingClientRect()]);
     texts.sort((a, b) => a[1].top - b[1].top);
     texts.forEach(([one, a], index) => {
       for (let next = index + 1; next < texts.length; next++) {
@@ -125,8 +127,10 @@ fn nothing_but_marked_regions_is_wider_than_a_phone() {
 #[test]
 fn a_click_on_a_heading_sorts_and_the_second_turns_it_round() {
     on_stressid(|page| {
-        let column = "Array.from(document.querySelectorAll('#findings-table thead th')).find(h => h.textContent === 'gap (pp)')";
-        let values = "Array.from(document.querySelectorAll('#findings-table tbody tr')).map(r => Number(r.cells[4].dataset.value)).join()";
+        let column = "Array.from(document.querySelectorAll('#findings-table thead th')).find(h => \
+            h.textContent === 'gap (pp)')";
+        let values = "Array.from(document.querySelectorAll('#findings-table tbody tr')).map(r => \
+            Number(r.cells[4].dataset.value)).join()";
         let start = text(page, values);
         let parse =
             |text: String| -> Vec<f64> { text.split(',').map(|v| v.parse().unwrap()).collect() };
@@ -145,9 +149,11 @@ fn a_click_on_a_heading_sorts_and_the_second_turns_it_round() {
 #[test]
 fn filters_keep_the_rows_that_fit_and_say_how_many() {
     on_stressid(|page| {
-        let shown = "Array.from(document.querySelectorAll('#findings-table tbody tr')).filter(r => !r.hidden).map(r => r.id).join()";
+        let shown = "Array.from(document.querySelectorAll('#findings-table tbody tr')).filter(r \
+            => !r.hidden).map(r => r.id).join()";
         page.evaluate(
-            "{ const f = document.getElementById('filter-text'); f.value = 'lr MARGIN'; f.dispatchEvent(new Event('input')); }",
+            "{ const f = document.getElementById('filter-text'); f.value = 'lr MARGIN'; \
+                f.dispatchEvent(new Event('input')); }",
         );
         assert_eq!(text(page, shown), "finding-13");
         assert_eq!(
@@ -155,8 +161,10 @@ fn filters_keep_the_rows_that_fit_and_say_how_many() {
             "1 of 30 rows"
         );
         page.evaluate(
-            "{ const f = document.getElementById('filter-text'); f.value = ''; f.dispatchEvent(new Event('input'));
-               const c = document.getElementById('filter-control'); c.value = 'positive'; c.dispatchEvent(new Event('input')); }",
+            "{ const f = document.getElementById('filter-text'); f.value = ''; \
+                f.dispatchEvent(new Event('input'));
+               const c = document.getElementById('filter-control'); c.value = 'positive'; \
+               c.dispatchEvent(new Event('input')); }",
         );
         assert_eq!(
             text(page, "document.getElementById('filter-count').textContent"),
@@ -180,17 +188,20 @@ fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_re
         page.print();
         let tables = "Array.from(document.querySelectorAll('table.findings'))";
         let smallest = format!(
-            "Math.min(99, ...{tables}.flatMap(t => Array.from(t.querySelectorAll('th,td'))).map(c => parseFloat(getComputedStyle(c).fontSize)))"
+            "Math.min(99, ...{tables}.flatMap(t => Array.from(t.querySelectorAll('th,td'))).map(c \
+                => parseFloat(getComputedStyle(c).fontSize)))"
         );
         // 7.5 pt.
         assert!(number(page, &smallest) >= 10.0, "{name}");
         let shown = format!(
-            "{tables}.flatMap(t => Array.from(t.querySelectorAll('thead th'))).filter(c => c.checkVisibility()).map(c => c.textContent)"
+            "{tables}.flatMap(t => Array.from(t.querySelectorAll('thead th'))).filter(c => \
+                c.checkVisibility()).map(c => c.textContent)"
         );
         let shown = number(page, &format!("new Set({shown}).size"));
         assert_eq!(shown, on_screen, "{name}: columns");
         // Chromium would not repeat a heading on the next page that holds the box of a button.
-        let boxes = "Array.from(document.querySelectorAll('thead button')).filter(b => getComputedStyle(b).display !== 'contents').length";
+        let boxes = "Array.from(document.querySelectorAll('thead button')).filter(b => \
+            getComputedStyle(b).display !== 'contents').length";
         assert_eq!(number(page, boxes), 0.0, "{name}: boxes in headings");
         // A4 across, less its margins. Names may be as long as they like: the awkward report has
         // only those.
@@ -202,7 +213,8 @@ fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_re
 #[test]
 fn the_dark_scheme_repaints_page_and_figures() {
     on_stressid(|page| {
-        let colours = "getComputedStyle(document.documentElement).backgroundColor + getComputedStyle(document.querySelector('svg text.heading')).fill";
+        let colours = "getComputedStyle(document.documentElement).backgroundColor + \
+            getComputedStyle(document.querySelector('svg text.heading')).fill";
         let light = text(page, colours);
         page.prefer_dark();
         let dark = text(page, colours);
@@ -219,7 +231,8 @@ fn every_link_and_button_has_a_name_and_what_scrolls_is_in_reach_of_the_keyboard
         let faults = text(
             page,
             "Array.from(document.querySelectorAll('a,button,input,select,[role=region]')).filter(e => {
-               const name = (e.getAttribute('aria-label') || e.textContent || e.closest('label')?.textContent || '').trim();
+               const name = (e.getAttribute('aria-label') || e.textContent || \
+               e.closest('label')?.textContent || '').trim();
                return name === '' || e.tabIndex < 0;
              }).map(e => e.outerHTML.slice(0, 120)).join('\\n')",
         );

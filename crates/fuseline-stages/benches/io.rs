@@ -80,8 +80,8 @@ fn main() {
         };
         // What there is to do.
         time("encode", &mut || artifact.write(io::sink()).unwrap());
-        let mut digest = Digest::of(b"");
-        time("hash", &mut || digest = Digest::of(&bytes));
+        let mut digest = Digest::hash(b"");
+        time("hash", &mut || digest = Digest::hash(&bytes));
         let mut file = None;
         time("write", &mut || file = Some(write(&raw, &bytes)));
         time("flush", &mut || file.take().unwrap().sync_all().unwrap());

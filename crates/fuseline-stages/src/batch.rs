@@ -38,7 +38,7 @@ pub(crate) struct Embedded {
 impl Fusable {
     /// Gathers the inputs `evidence` and `quality`.
     pub fn gather(inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Self, StageError> {
-        Self::of(inputs.each("evidence"), inputs.each("quality"), cohort)
+        Self::join(inputs.each("evidence"), inputs.each("quality"), cohort)
     }
 
     /// Puts evidence and quality side by side. Of an artifact nothing is held but its numbers once
@@ -46,7 +46,7 @@ impl Fusable {
     ///
     /// Availability is having evidence. Quality must be there wherever evidence is; quality of
     /// examples without evidence does not count.
-    pub fn of(
+    pub fn join(
         evidence: impl Iterator<Item = Result<Labelled<Evidence>, StageError>>,
         quality: impl Iterator<Item = Result<Labelled<Quality>, StageError>>,
         cohort: &Cohort,
@@ -206,8 +206,13 @@ fn gather_columns<T: Copy>(values: &[T], order: &[usize], width: usize) -> Vec<T
 /// Adds a modality; an error when it is there already.
 pub(crate) fn once(what: &str, known: &mut Vec<String>, modality: &str) -> Result<(), StageError> {
     if known.iter().any(|known| known == modality) {
-        return Err(StageError::data(format!("two {what} artifacts are of modality {modality}")).hint(
-            "give each expert a name with: { modality: ... }, or run the stage over an axis called modality; \
+        return Err(StageError::data(format!(
+            "two {what} artifacts are of modality \
+            {modality}"
+        ))
+        .hint(
+            "give each expert a name with: { modality: ... }, or run the stage over an axis \
+                called modality; \
              an axis such as fold must be matched, not gathered",
         ));
     }

@@ -260,11 +260,10 @@ impl StageKind for Command {
                 );
             }
             if port.artifact == ArtifactKind::Model {
-                site.report(
-                    Problem::new(at("artifact"), "a program cannot give a model").hint(
-                        "a model belongs to the plugin that fitted it; give evidence, quality or predictions",
-                    ),
-                );
+                site.report(Problem::new(at("artifact"), "a program cannot give a model").hint(
+                    "a model belongs to the plugin that fitted it; give evidence, quality or \
+                            predictions",
+                ));
             }
             if (port.artifact == ArtifactKind::Report) != port.media_type.is_some() {
                 site.report(Problem::new(

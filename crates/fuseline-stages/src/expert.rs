@@ -42,7 +42,7 @@ pub enum ClassWeight {
 }
 
 impl ClassWeight {
-    fn of(self, labels: &[u32], classes: usize) -> Result<Vec<f64>, StageError> {
+    fn weights(self, labels: &[u32], classes: usize) -> Result<Vec<f64>, StageError> {
         match self {
             Self::Balanced => weights::balanced(labels, classes).map_err(failed),
             Self::None => Ok(vec![1.0; labels.len()]),
@@ -195,7 +195,8 @@ pub(crate) fn run(
         let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
         return Err(StageError::data("no training example of the cohort is in the features").hint(
             format!(
-                "compare the example_ids: the cohort has {}, such as {}; the features have {}, such as {}",
+                "compare the example_ids: the cohort has {}, such as {}; the features have {}, \
+                    such as {}",
                 cohort.example_id.len(),
                 first(&cohort.example_id),
                 features.example_id.len(),
@@ -203,7 +204,7 @@ pub(crate) fn run(
             ),
         ));
     }
-    let matrix = Matrix::of(&features, setup.exclude)?;
+    let matrix = Matrix::from_features(&features, setup.exclude)?;
     if matrix.width() == 0 {
         return Err(StageError::data("no feature is left to fit on")
             .at("exclude")
@@ -243,7 +244,7 @@ pub(crate) fn run(
             features: matrix.gather(fit.map(|row| row.features as usize)),
             width: matrix.width(),
             labels: &labels,
-            weights: &setup.class_weight.of(&labels, classes)?,
+            weights: &setup.class_weight.weights(&labels, classes)?,
             classes,
             left_out,
         };
@@ -323,7 +324,8 @@ pub(crate) fn caution_of(
 fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError {
     StageError::data(format!("no training example of modality {modality} in fold {test_fold}"))
         .hint(format!(
-            "all {tested} examples of the cohort that have it are tested there; use other folds, or leave the modality out"
+            "all {tested} examples of the cohort that have it are tested there; use other folds, \
+                or leave the modality out"
         ))
 }
 
@@ -345,7 +347,8 @@ fn misspelt(
     let Some(mismatch) = find_mismatch(&sources) else { return Ok(()) };
     let (kept, of) = (cohort.len() - lost.len(), cohort.len());
     let what = format!(
-        "the features of modality {modality} lack {} of the {of} examples, which count as unavailable there",
+        "the features of modality {modality} lack {} of the {of} examples, which count as \
+            unavailable there",
         lost.len()
     );
     let loss = Loss { what, lost, kept, of, by_design: true, mismatch: Some(mismatch) };

@@ -154,7 +154,10 @@ impl Seen {
             ))
             .code(&codes::LEAK_MODEL_SAW_ROWS)
             .at("fitted_on.ids")
-            .hint("a model may not be tested on what it was fitted on: leave these examples out of the cohort"));
+            .hint(
+                "a model may not be tested on what it was fitted on: leave these examples out \
+                of the cohort",
+            ));
         }
         let Some(&first) = tested.iter().find(|&&row| self.has_group(&cohort.group[row])) else {
             return Ok(());
@@ -179,7 +182,8 @@ impl Seen {
     /// Caution for training rows that get no evidence since the model saw them.
     pub fn left_out(&self, cohort: &Cohort, rows: &[usize], training: usize) -> String {
         format!(
-            "{} of {training} training examples get no evidence, since {} has them or their groups: {}",
+            "{} of {training} training examples get no evidence, since {} has them or their \
+                groups: {}",
             rows.len(),
             self.file,
             listed(rows.iter().map(|&row| &cohort.example_id[row]))

@@ -36,8 +36,11 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_la
         flow.leak(
             codes::LEAK_CONTROL,
             "model",
-            "asks a model that was fitted with a control under a quality that is none: the point would count as native".to_owned(),
-            "match the quality: the model and the quality it is asked under come from the same point",
+            "asks a model that was fitted with a control under a quality that is none: the point \
+                would count as native"
+                .to_owned(),
+            "match the quality: the model and the quality it is asked under come from the same \
+                point",
             Trace::Control,
         );
     }

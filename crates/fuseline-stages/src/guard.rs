@@ -52,7 +52,8 @@ fn groups_apart(
     for row in train {
         if let Some(other) = tested[group[row] as usize] {
             return Err(StageError::data(format!(
-                "group {} is on both sides of the split: {} is a training example and {} is a test example",
+                "group {} is on both sides of the split: {} is a training example and {} is a \
+                    test example",
                 &cohort.group[row], &cohort.example_id[row], &cohort.example_id[other]
             ))
             .code(&codes::LEAK_GROUP)

@@ -112,7 +112,8 @@ mod tests {
     fn a_loss_is_a_caution_and_a_large_one_an_error() {
         let text = "4 examples are lost: 01, 02, 03, ...; 4 of them differ by leading zeros alone: \
                     \"01\" in a, \"1\" in b";
-        let cure = "; read ids as text where the files are made (pandas: dtype=str), or take the zeros off with id: \
+        let cure = "; read ids as text where the files are made (pandas: dtype=str), or take the \
+            zeros off with id: \
                     { column: ..., pattern: '^0*(.+)$' }";
         assert_eq!(judge(None, 10, false).unwrap(), format!("{text}{cure}"));
         let error = judge(None, 9, false).unwrap_err();

@@ -39,7 +39,9 @@ impl Counts {
 impl Pooled {
     /// Adds up the counts of all parts. Permutation j of one fold belongs to permutation j of every
     /// other.
-    pub fn of<'p>(parts: impl IntoIterator<Item = &'p Permutations>) -> Result<Self, StageError> {
+    pub fn gather<'p>(
+        parts: impl IntoIterator<Item = &'p Permutations>,
+    ) -> Result<Self, StageError> {
         let mut parts = parts.into_iter().peekable();
         let Some(first) = parts.peek().copied() else {
             return Err(StageError::failed("nothing arrived at input permutations"));

@@ -108,7 +108,7 @@ pub(crate) struct Matrix {
 
 impl Matrix {
     /// The features without the named columns.
-    pub fn of(features: &Features, without: &[String]) -> Result<Self, StageError> {
+    pub fn from_features(features: &Features, without: &[String]) -> Result<Self, StageError> {
         if let Some(unknown) =
             without.iter().find(|name| features.columns.iter().all(|(column, _)| column != *name))
         {

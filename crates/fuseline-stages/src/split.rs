@@ -70,7 +70,10 @@ fn put(
                 "all examples of class {} are tested in fold {fold}: none is left to train on",
                 cohort.classes[class]
             ))
-            .hint("split.stratified_group_kfold spreads the classes; a class in one group alone cannot be learned"));
+            .hint(
+                "split.stratified_group_kfold spreads the classes; a class in one group alone \
+                cannot be learned",
+            ));
         }
         match present[..] {
             [class] => of_one_class.push((fold, class, tested[class])),
@@ -111,7 +114,8 @@ fn put(
             more => format!("; so are {more} more pairs of fold and class"),
         };
         outputs.caution(format!(
-            "fold {fold} tests no example of class {}, which {having} of {groups} groups have, in {} folds{more}",
+            "fold {fold} tests no example of class {}, which {having} of {groups} groups have, in \
+                {} folds{more}",
             cohort.classes[class],
             tested.len()
         ));
@@ -121,7 +125,8 @@ fn put(
 
 fn one_class_error(what: &str) -> StageError {
     StageError::data(what).hint(
-        "use fewer folds, or split.stratified_group_kfold, which spreads the classes; where each group has one class, \
+        "use fewer folds, or split.stratified_group_kfold, which spreads the classes; where each \
+            group has one class, \
          one_class: allow takes such folds as they are and pools them",
     )
 }
@@ -153,7 +158,8 @@ pub(crate) fn some_tested(test_fold: i32, fold: &[i32]) -> Result<(), StageError
         [only] => format!("the only fold is {only}"),
         [0, .., last] if last as usize == folds.len() - 1 => format!("the folds are 0 to {last}"),
         [first, .., last] if (last - first) as usize == folds.len() - 1 => format!(
-            "the folds are {first} to {last}: let the axis be range({first}, {}), or say first: {first} where the folds are \
+            "the folds are {first} to {last}: let the axis be range({first}, {}), or say first: \
+                {first} where the folds are \
              read",
             last + 1
         ),
@@ -227,7 +233,8 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
         (0..i64::from(folds)).filter(|fold| !tested.contains(fold)).collect();
     if !untested.is_empty() {
         let message = format!(
-            "{makes}, and the axis `{}` leaves {} out: the examples there are trained on and never tested",
+            "{makes}, and the axis `{}` leaves {} out: the examples there are trained on and \
+                never tested",
             axis.name,
             numbered("fold", &untested)
         );

@@ -27,7 +27,7 @@ pub(crate) fn run<K: StageKind>(
     let services = services();
     let point =
         point.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
-    let kind = Kind::of::<K>();
+    let kind = Kind::new::<K>();
     let inputs = InputsBuilder::new(&services, seed).ports_of(kind.spec()).point(point);
     let inputs: Inputs<'_> = give(inputs)?.build();
     let mut outputs = Outputs::default();

@@ -144,7 +144,8 @@ pub(crate) fn check_axis_names<'c>(
         let (Some(axis), Some(help)) = (site.axis(name), help(name)) else { continue };
         let message = format!("the axis `{name}` has the name of a column of {table}");
         let words = format!(
-            "the axes become columns of {table}, which have `{name}` already ({help}): rename the axis"
+            "the axes become columns of {table}, which have `{name}` already ({help}): rename the \
+                axis"
         );
         site.report(Diagnostic::error(codes::RESERVED_AXIS, &axis.place, message).hint(words));
     }
@@ -257,7 +258,8 @@ pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
                 site.report_what_may_follow(mistake(
                     port,
                     message,
-                    "run the stage over every axis but `modality`; experts that stand beside each other have names: \
+                    "run the stage over every axis but `modality`; experts that stand beside each \
+                        other have names: \
                      `with: { modality: ... }`",
                 ));
                 return;
@@ -283,7 +285,8 @@ pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
                 listed(fitted),
                 listed(evidence)
             );
-            let hint = "let evidence of the same modalities arrive where the model is made and where it is asked";
+            let hint = "let evidence of the same modalities arrive where the model is made and \
+                where it is asked";
             site.report_what_may_follow(mistake("evidence", message, hint));
             return;
         }

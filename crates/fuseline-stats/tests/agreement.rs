@@ -64,7 +64,8 @@ fn metrics_of_classification_agree_with_scikit_learn() {
     for case in reference().classification {
         let (p, labels, classes) = (&case.probabilities, &case.labels, case.classes);
         assert_eq!(metrics::decisions(p, classes).unwrap(), case.decisions);
-        let confusion = metrics::Confusion::of(labels, &case.decisions, classes).unwrap();
+        let confusion =
+            metrics::Confusion::from_decisions(labels, &case.decisions, classes).unwrap();
         let recalls: Vec<f64> = metrics::recalls(&confusion.rows(), &confusion.correct())
             .unwrap()
             .into_iter()

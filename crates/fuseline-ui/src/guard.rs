@@ -78,7 +78,8 @@ impl Guard {
             true => Judgement::Pass,
             false => Judgement::Refuse(
                 StatusCode::FORBIDDEN,
-                "Open the address that fuseline ui has printed: it holds the token that lets you in.",
+                "Open the address that fuseline ui has printed: it holds the token that lets you \
+                    in.",
             ),
         }
     }

@@ -156,7 +156,7 @@ impl Reader<'_> {
                 }
             }
         }
-        let gives = Type::common(points.iter().map(|point| Type::of(&point.value)));
+        let gives = Type::common(points.iter().map(|point| Type::from_value(&point.value)));
         whole.then_some((points, places, AxisView::Scalar(gives)))
     }
 
@@ -196,8 +196,8 @@ impl Reader<'_> {
         for point in &points {
             for (field, value) in point.value.as_object().into_iter().flatten() {
                 match types.iter_mut().find(|(known, _)| known == field) {
-                    Some((_, types)) => types.push(Type::of(value)),
-                    None => types.push((field.clone(), vec![Type::of(value)])),
+                    Some((_, types)) => types.push(Type::from_value(value)),
+                    None => types.push((field.clone(), vec![Type::from_value(value)])),
                 }
             }
         }

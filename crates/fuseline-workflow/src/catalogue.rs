@@ -75,7 +75,7 @@ struct Made {
 
 impl OptionsSchema {
     /// The schema that a function gives when it is called.
-    pub fn of(make: impl FnOnce() -> Value + Send + 'static) -> Self {
+    pub fn from_fn(make: impl FnOnce() -> Value + Send + 'static) -> Self {
         let make = || {
             let schema = make();
             Made { has_paths: options::has_paths(&schema), schema }

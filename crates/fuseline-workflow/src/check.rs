@@ -101,7 +101,7 @@ pub fn check(
     let mut given = Vec::new();
     let mut workflow = reader.read(file, &path).and_then(|document| {
         let params = params::read(&document.params, overrides, limits, &mut files, &mut found);
-        given = given::of(&params);
+        given = given::params(&params);
         let checker = Checker { document, path, params, catalogue, limits, files: &files };
         checker.check(&mut found)
     });

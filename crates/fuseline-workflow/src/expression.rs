@@ -205,7 +205,7 @@ impl Template {
         if !has_expression(&scalar.text) {
             return match plain_value(scalar) {
                 Ok(value) => Some(Self {
-                    gives: Type::of(&value),
+                    gives: Type::from_value(&value),
                     body: Body::Constant(value),
                     axes: BTreeSet::new(),
                 }),

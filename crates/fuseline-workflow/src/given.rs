@@ -14,7 +14,7 @@ pub(crate) struct Given {
 }
 
 /// Places of the values of all params that were given one.
-pub(crate) fn of(params: &[Param]) -> Vec<Given> {
+pub(crate) fn params(params: &[Param]) -> Vec<Given> {
     let given =
         |param: &Param| Some(Given { name: param.name.clone(), place: param.value_place.clone()? });
     params.iter().filter_map(given).collect()

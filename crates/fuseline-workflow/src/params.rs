@@ -38,7 +38,7 @@ pub(crate) const TYPES: [(&str, ParamType); 6] = [
 pub(crate) const KEYS: [&str; 6] = ["type", "default", "help", "choices", "min", "max"];
 
 impl ParamType {
-    fn of(value: &Value) -> Option<Self> {
+    fn from_value(value: &Value) -> Option<Self> {
         Some(match value {
             Value::Bool(_) => Self::Bool,
             Value::Number(number) if number.is_f64() => Self::Float,
@@ -153,7 +153,7 @@ pub(crate) fn read(
 pub(crate) fn views(params: &[Param]) -> Vec<ParamView> {
     let view = |param: &Param| ParamView {
         name: param.name.clone(),
-        gives: param.value.as_ref().map(Type::of),
+        gives: param.value.as_ref().map(Type::from_value),
     };
     params.iter().map(view).collect()
 }
@@ -198,7 +198,7 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
                     .hint("a param that must be set is `{ type: path }`".to_owned()),
             );
         } else if let Some(value) = constant(&definition.value, found) {
-            param.kind = ParamType::of(&value);
+            param.kind = ParamType::from_value(&value);
             param.give(&value, &definition.value.place, &definition.folder, found);
         }
         return param;
@@ -223,7 +223,7 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
             known.map(|(_, kind)| *kind)
         }),
         None => match &default {
-            Some((_, value)) => ParamType::of(value),
+            Some((_, value)) => ParamType::from_value(value),
             None if get("default").is_none() => {
                 let message =
                     format!("the param `{}` has neither a type nor a default", param.name);

@@ -61,9 +61,11 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
             "include": {
                 "type": "array",
                 "items": { "type": "string" },
-                "description": "Files whose params, axes and stages are taken in; relative to this file.",
+                "description": "Files whose params, axes and stages are taken in; relative to \
+                    this file.",
             },
-            "params": named(IDENTIFIER, "param", "What may be set from outside, by --set or --params."),
+            "params": named(IDENTIFIER, "param", "What may be set from outside, by --set or \
+                --params."),
             "axes": named(IDENTIFIER, "axis", "Named dimensions that stages run over."),
             "stages": {
                 "type": "object",
@@ -75,7 +77,8 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
             "outputs": {
                 "type": ["object", "null"],
                 "additionalProperties": { "$ref": "#/$defs/reference" },
-                "description": "Files to give out, each with a reference to an output of one action.",
+                "description": "Files to give out, each with a reference to an output of one \
+                    action.",
             },
             "plugins": {
                 "type": ["array", "null"],
@@ -126,8 +129,10 @@ fn param() -> Value {
                     "default": { "type": ["string", "number", "boolean", "array"], "description": "The value when none is given." },
                     "help": { "type": "string", "description": "What the param is for." },
                     "choices": { "type": "array", "minItems": 1, "items": scalar, "description": "The values allowed." },
-                    "min": { "type": "number", "description": "The smallest value, or length of a list." },
-                    "max": { "type": "number", "description": "The largest value, or length of a list." },
+                    "min": { "type": "number", "description": "The smallest value, or length of a \
+                        list." },
+                    "max": { "type": "number", "description": "The largest value, or length of a \
+                        list." },
                 },
             },
         ],

@@ -75,7 +75,7 @@ fn copy_all(object: &mut ObjectReader, file: &mut File) -> io::Result<()> {
 pub fn table_to(table: &Table, form: Form, path: &Path) -> Result<(), Error> {
     let bytes = table.write(form)?;
     let there = File::open(path).and_then(Digest::of_reader);
-    if there.is_ok_and(|there| there == Digest::of(&bytes)) {
+    if there.is_ok_and(|there| there == Digest::hash(&bytes)) {
         Ok(())
     } else {
         self::bytes(path, &bytes)

@@ -89,7 +89,7 @@ pub fn reproduce(
     };
     let summary = study.run(&options, observer)?;
     let other = Cache::open(&options.cache)?;
-    let again = Manifest::of(&other, &summary.run).map_err(Error::failed)?;
+    let again = Manifest::read(&other, &summary.run).map_err(Error::failed)?;
     if summary.status == "interrupted" {
         return Err(Error::failed("interrupted before the end"));
     }

@@ -116,7 +116,8 @@ pub fn metadata(
     ];
     if let Some(url) = license.filter(|license| is_url(license)) {
         graph.push(json!({
-            "@id": url, "@type": "CreativeWork", "name": url, "description": "The licence of the results",
+            "@id": url, "@type": "CreativeWork", "name": url, "description": "The licence of the \
+                results",
         }));
     }
     graph.extend(PROFILES.map(|(profile, name, version)| {

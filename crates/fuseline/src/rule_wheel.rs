@@ -62,7 +62,8 @@ pub fn rule_wheel(
         PluginForm::Library => "",
     };
     let metadata = format!(
-        "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {}\nLicense: {}\n{requires}\n{}, a fusion rule for fuseline: `rule: {}`.\n",
+        "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {}\nLicense: \
+            {}\n{requires}\n{}, a fusion rule for fuseline: `rule: {}`.\n",
         one_line(&descriptor.summary),
         one_line(&descriptor.licence),
         one_line(&descriptor.name),

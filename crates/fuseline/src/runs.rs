@@ -10,7 +10,7 @@ const NAMES: &str = "`fuseline runs list` shows them; `latest` and `latest~1` na
 
 /// The manifest of a run: its id, the beginning of it, `latest`, or `latest~1` for the one before.
 pub fn find_run(cache: &Cache, name: &str) -> Result<Manifest, Error> {
-    Manifest::of(cache, &find_run_id(cache, name)?).map_err(|error| match error {
+    Manifest::read(cache, &find_run_id(cache, name)?).map_err(|error| match error {
         ManifestError::Cache(error) => error.into(),
         other => Error::request(other.to_string()),
     })

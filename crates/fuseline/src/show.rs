@@ -236,7 +236,8 @@ fn not_cached(plan: &Plan<'_>, stage: usize, action: ActionId) -> Error {
         Some(&uncached) => {
             let above = &stages[uncached].name;
             Error::request(format!(
-                "{action} cannot be looked up: it depends on {above}, and {above} says `cache: false`"
+                "{action} cannot be looked up: it depends on {above}, and {above} says `cache: \
+                    false`"
             ))
             .with_hint(
                 "leave `cache: false` out there and run once, or name it under `outputs:`"

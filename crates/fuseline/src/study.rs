@@ -116,7 +116,7 @@ impl Study {
         let limits = Limits { max_actions: self.max_actions, ..Limits::default() };
         let texts_read = RefCell::new(Vec::new());
         let note = |path: &Path, text: &str| {
-            texts_read.borrow_mut().push((path.to_owned(), Digest::of(text)));
+            texts_read.borrow_mut().push((path.to_owned(), Digest::hash(text)));
         };
         let load = |path: &Path| {
             let text = match self.unsaved.get(path) {
@@ -142,7 +142,7 @@ impl Study {
         if let Some(lock) = &lock
             && let Ok(bytes) = std::fs::read(lock)
         {
-            texts_read.push((lock.clone(), Digest::of(bytes)));
+            texts_read.push((lock.clone(), Digest::hash(bytes)));
         }
         let settings = self.settings()?.settings;
         let path = plugin_path(&self.plugin_path, declared, &settings)?;

@@ -190,7 +190,7 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let lock = nearest_lock(path.parent()?);
     let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
     let request = (path, set, params, isolation, max_actions, &options.only);
-    Some(Digest::of(format!("{:?}", (working_dir, lock, search, request))))
+    Some(Digest::hash(format!("{:?}", (working_dir, lock, search, request))))
 }
 
 impl Note {
@@ -228,12 +228,12 @@ mod tests {
     #[test]
     fn a_note_names_no_place_outside_of_the_results() {
         let note = |file: &str, workflow: &str| Note {
-            request: Digest::of("request"),
+            request: Digest::hash("request"),
             files: Vec::new(),
             rules: None,
             workflow: workflow.to_owned(),
             stages: Vec::new(),
-            outputs: vec![(PathBuf::from(file), Digest::of("report"))],
+            outputs: vec![(PathBuf::from(file), Digest::hash("report"))],
             cautions: Vec::new(),
             warnings: NotedWarnings::default(),
             manifest: 0,
@@ -249,12 +249,12 @@ mod tests {
     #[test]
     fn a_note_is_read_or_is_none_whatever_its_bytes_are() {
         let note = Note {
-            request: Digest::of("request"),
-            files: vec![(PathBuf::from("data.csv"), Digest::of("data"))],
+            request: Digest::hash("request"),
+            files: vec![(PathBuf::from("data.csv"), Digest::hash("data"))],
             rules: Some((vec![PathBuf::from("plugins")], Vec::new())),
             workflow: "small".to_owned(),
             stages: vec![("fusion".to_owned(), 2)],
-            outputs: vec![(PathBuf::from("report.html"), Digest::of("report"))],
+            outputs: vec![(PathBuf::from("report.html"), Digest::hash("report"))],
             cautions: Vec::new(),
             warnings: NotedWarnings::default(),
             manifest: 3,

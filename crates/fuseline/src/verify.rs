@@ -26,7 +26,7 @@ pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
     let mut note = |path: PathBuf, problem: String| unsound.push(UnsoundFile { path, problem });
     for run in cache.runs()? {
         let folder = cache.runs_folder().join(&run);
-        match Manifest::of(cache, &run) {
+        match Manifest::read(cache, &run) {
             Ok(_) | Err(ManifestError::Missing { .. } | ManifestError::OtherForm { .. }) => {}
             Err(error) => note(folder.join("manifest.json"), error.to_string()),
         }

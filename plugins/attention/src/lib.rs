@@ -50,7 +50,8 @@ impl FusionRule for Attention {
             "attention",
             env!("CARGO_PKG_VERSION"),
             env!("CARGO_PKG_LICENSE"),
-            "The evidence weighted by attention over the experts, with quality as a bias of the logits.",
+            "The evidence weighted by attention over the experts, with quality as a bias of the \
+                logits.",
         )
         .accepts_embeddings(true)
         .param(Param::number("penalty", 1.0, "weight of the penalty on the attention").above(0.0))
@@ -61,7 +62,7 @@ impl FusionRule for Attention {
         let embeddings = Embeddings::fit(batch)?;
         let layout = Layout::new(batch.modalities(), batch.classes(), &embeddings);
         let tokens = Tokens::new(batch, &embeddings)?;
-        let biases = quality.of(batch);
+        let biases = quality.standardise(batch);
         let objective =
             fit::Objective::new(batch, &tokens, &biases, &layout, params.f64("penalty")?);
         let start = vec![0.0; layout.len()];
@@ -118,7 +119,7 @@ impl PermutedPredict for Attention {
         // Attention to the evidence is computed once for all permutations; the bias of each cell's
         // quality is known before it moves.
         let content = Tokens::new(batch, &self.embeddings)?.content(batch, &layout, &self.weights);
-        let mut biases = self.quality.of(batch);
+        let mut biases = self.quality.standardise(batch);
         for biases in biases.chunks_exact_mut(modalities) {
             for (modality, bias) in biases.iter_mut().enumerate() {
                 *bias *= self.weights[layout.quality(modality)];

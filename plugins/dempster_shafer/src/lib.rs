@@ -63,7 +63,7 @@ impl FusionRule for DempsterShafer {
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
         let quality = StandardQuality::fit(batch);
-        let scores = quality.of(batch);
+        let scores = quality.standardise(batch);
         let options = Options { c: params.f64("c")?, ..Options::default() };
         let (mut intercepts, mut slopes) = (Vec::new(), Vec::new());
         for modality in 0..batch.modalities() {
@@ -147,7 +147,7 @@ impl DempsterShafer {
     /// Trust in each cell at its own quality, row by row.
     fn reliabilities(&self, batch: &Batch<'_>) -> Vec<f64> {
         let (modalities, classes) = (batch.modalities(), batch.classes() as f64);
-        let mut reliabilities = self.quality.of(batch);
+        let mut reliabilities = self.quality.standardise(batch);
         for (cell, value) in reliabilities.iter_mut().enumerate() {
             let modality = cell % modalities;
             let [_, right] =

@@ -88,7 +88,8 @@ impl OnnxFile {
             return Err(RuleError::param(
                 "inputs",
                 format!(
-                    "it does not say what the input {missing} of {name} takes: evidence, available, quality or embedding_MODALITY"
+                    "it does not say what the input {missing} of {name} takes: evidence, \
+                        available, quality or embedding_MODALITY"
                 ),
             ));
         }
@@ -98,7 +99,8 @@ impl OnnxFile {
             return Err(RuleError::param(
                 "inputs",
                 format!(
-                    "no input that the output of {name} depends on takes quality, so that nothing can be asked of its use"
+                    "no input that the output of {name} depends on takes quality, so that nothing \
+                        can be asked of its use"
                 ),
             ));
         }
@@ -190,9 +192,15 @@ impl FusionRule for Onnx {
         )
         .param(Param::mapping(
             "inputs",
-            "what each input of the model takes: evidence, available, quality or embedding_MODALITY",
+            "what each input of the model takes: evidence, available, quality or \
+                embedding_MODALITY",
         ))
-        .param(Param::text("output", "", "the output; needed only when several may be probabilities"))
+        .param(Param::text(
+            "output",
+            "",
+            "the output; needed only when several may be \
+            probabilities",
+        ))
         .param(Param::boolean("softmax", false, "whether the output is logits"))
         .accepts_embeddings(true)
         .fits(false)
@@ -298,7 +306,8 @@ impl Source {
                     RuleError::param(
                         "inputs",
                         format!(
-                            "{name} is neither evidence, available, quality, nor embedding_ with one of {}",
+                            "{name} is neither evidence, available, quality, nor embedding_ with \
+                                one of {}",
                             shape.modalities.join(", ")
                         ),
                     )

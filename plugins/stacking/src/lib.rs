@@ -84,7 +84,7 @@ impl FusionRule for Stacking {
         let folds = calibrate::folds(batch, params.count("folds")?, seed);
         let logs = calibrate::cross_fitted(batch, isotonic, &folds)?;
         let quality = StandardQuality::fit(batch);
-        let pool = fit::pool(batch, &logs, &quality.of(batch), params.f64("c")?)?;
+        let pool = fit::pool(batch, &logs, &quality.standardise(batch), params.f64("c")?)?;
         let calibrators = (0..batch.modalities())
             .map(|modality| Calibrator::fit(batch, modality, isotonic, |_| true))
             .collect::<Result<_, _>>()?;
@@ -139,7 +139,7 @@ impl PermutedPredict for Stacking {
         if width == 0 {
             return Ok(());
         }
-        let z = self.quality.of(batch);
+        let z = self.quality.standardise(batch);
         // Once for all permutations: score = base + sum_m rise_m z_m. Modality by modality, rows x
         // classes.
         let mut rise = vec![0.0; modalities * width];

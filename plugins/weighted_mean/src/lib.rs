@@ -80,7 +80,7 @@ impl TiledRule for WeightedMean {
     }
 
     fn moving(&self, batch: &Batch<'_>) -> Vec<f64> {
-        self.quality.of(batch)
+        self.quality.standardise(batch)
     }
 }
 

@@ -28,7 +28,8 @@ fn small(from: &str, to: &str) -> String {
     SMALL.replacen(from, to, 1)
 }
 
-const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
+const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: \
+    { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
 
 /// A text with a cursor, the first item offered there, further items offered, and items not
 /// offered.
@@ -41,7 +42,8 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
     // What the checker knows of the rules and axes is known from here on.
     client.diagnostics(&path, Some(1));
     let expert = |rest: &str| small(EXPERT, rest);
-    let quality_inputs = "    inputs: { evidence_train: expert.train, evidence_test: expert.test, features: features, cohort: cohort }\n";
+    let quality_inputs = "    inputs: { evidence_train: expert.train, evidence_test: expert.test, \
+        features: features, cohort: cohort }\n";
     let cases: Vec<Case<'_>> = vec![
         // An empty file, and keys of the root.
         ("^".to_owned(), &["fuseline", "name", "stages"], &["params", "outputs"], &["uses"]),

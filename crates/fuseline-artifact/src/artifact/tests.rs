@@ -58,7 +58,7 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
     let digests: Vec<_> = samples::all()
         .iter()
         .map(|artifact| {
-            format!("{} {}", artifact.kind, Digest::of(artifact.encode().unwrap()).short())
+            format!("{} {}", artifact.kind, Digest::hash(artifact.encode().unwrap()).short())
         })
         .collect();
     assert_eq!(
@@ -106,7 +106,8 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
     cohort.classes[1] = "rest".to_owned();
     refused(
         cohort.into_artifact(),
-        "metadata classes of cohort is \"[\\\"rest\\\",\\\"rest\\\",\\\"stress\\\"]\", where a list of distinct names is expected",
+        "metadata classes of cohort is \"[\\\"rest\\\",\\\"rest\\\",\\\"stress\\\"]\", where a \
+            list of distinct names is expected",
     );
     let mut folds = samples::folds();
     folds.fold.pop();
@@ -117,7 +118,8 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
         refused(
             evidence.into_artifact(),
             &format!(
-                "row 1 of evidence has {bad} in column probabilities, where a finite number that is not negative is expected"
+                "row 1 of evidence has {bad} in column probabilities, where a finite number that \
+                    is not negative is expected"
             ),
         );
     }

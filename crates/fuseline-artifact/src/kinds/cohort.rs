@@ -62,7 +62,7 @@ impl Typed for Cohort {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         let classes = columns.names("classes")?;
         Ok(Self {
             example_id: columns.example_ids()?,

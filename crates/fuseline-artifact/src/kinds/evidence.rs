@@ -83,7 +83,7 @@ impl Typed for Evidence {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         let classes = columns.names("classes")?;
         Ok(Self {
             modality: columns.text("modality")?.to_owned(),

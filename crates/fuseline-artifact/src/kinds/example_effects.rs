@@ -72,7 +72,7 @@ impl Typed for ExampleEffects {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         Ok(Self {
             permutations: columns.parse("permutations", "a whole number")?,
             example_id: columns.example_ids()?,

@@ -48,7 +48,7 @@ impl Typed for Features {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         let example_id = columns.example_ids()?;
         let names = columns.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
         let columns = names

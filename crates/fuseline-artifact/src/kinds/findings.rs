@@ -58,7 +58,7 @@ macro_rules! findings_columns {
                     "why the row is counted in no family, headline or badge, if it is not";
                 bound_low: f64,
                     "lower end of the interval that must lie within the margin: the wider of \
-                     bootstrap and exact bound";
+             bootstrap and exact bound";
                 bound_high: f64, "its upper end";
                 p_error: f64, "standard error that p_value has from drawing permutations";
                 detectable_gap_80: f64, "the gap that the test would detect with 80 % power";
@@ -70,14 +70,18 @@ macro_rules! findings_columns {
                     "lower end of the interval of ba_clean - ba_without_quality";
                 gain_high: Option<f64>, "its upper end";
                 quality_sketch: Option<String>,
-                    "four minimal hashes of the qualities tested: rows that share one are of one draw";
+                    "four minimal hashes of the qualities tested: rows that share one are of one \
+                draw";
                 label_icc: Option<f64>,
-                    "intraclass correlation of labels within groups, of the class where it is largest";
+                    "intraclass correlation of labels within groups, of the class where it is \
+                largest";
                 error_icc: Option<f64>,
-                    "intraclass correlation within groups of the decision under Clean-Q being right";
+                    "intraclass correlation within groups of the decision under Clean-Q being \
+                right";
                 design_effect: Option<f64>,
-                    "as if there were this many times more examples than there are: what exchanging \
-                     them one at a time makes of groups; missing where the scheme keeps groups";
+                    "as if there were this many times more examples than there are: what \
+                exchanging \
+             them one at a time makes of groups; missing where the scheme keeps groups";
             }
             by_modality {
                 alignment, "alignment_",
@@ -260,7 +264,7 @@ impl Typed for Findings {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         let axes = columns.names("axes")?;
         let modalities = columns.names("modalities")?;
         let settings = columns.names("settings")?;

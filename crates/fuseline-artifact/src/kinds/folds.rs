@@ -39,7 +39,7 @@ impl Typed for Folds {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         Ok(Self {
             example_id: columns.example_ids()?,
             fold: columns.ints32("fold")?.values().to_vec(),

@@ -25,7 +25,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         Column::full(
             "embedding_scales",
             ColumnType::Binary,
-            "what its embeddings are standardised by: means, then scales, of each in turn, as little-endian float64",
+            "what its embeddings are standardised by: means, then scales, of each in turn, as \
+                little-endian float64",
         ),
     ],
     metadata: &[
@@ -53,7 +54,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey {
             key: "embeddings",
             of: MetadataType::Text,
-            help: "JSON: of each embedding the modality, the columns, the columns that the rule does not see, and `raw` \
+            help: "JSON: of each embedding the modality, the columns, the columns that the rule \
+                does not see, and `raw` \
                    where it is not standardised",
         },
         CLASSES,
@@ -85,7 +87,7 @@ impl FittedOn {
 }
 
 fn kept(id: &str) -> [u8; KEPT] {
-    let digest = Digest::of(id.as_bytes());
+    let digest = Digest::hash(id.as_bytes());
     let mut kept = [0; KEPT];
     kept.copy_from_slice(&digest.as_bytes()[..KEPT]);
     kept
@@ -145,12 +147,12 @@ impl Model {
     /// its embeddings are standardised where it takes any.
     pub fn model_digest(&self) -> Digest {
         if self.embeddings.is_empty() {
-            return Digest::of(&self.bytes);
+            return Digest::hash(&self.bytes);
         }
         let names = self.embedding_names();
         let parts = [names.into_bytes(), self.embedding_scales(), self.bytes.clone()];
         let lengths = parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes());
-        Digest::of([lengths.collect(), parts.concat()].concat())
+        Digest::hash([lengths.collect(), parts.concat()].concat())
     }
 
     fn embedding_names(&self) -> String {
@@ -222,7 +224,7 @@ impl Typed for Model {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         if columns.rows() != 1 {
             let (column, found) = ("bytes".to_owned(), columns.rows());
             return Err(ArtifactError::ColumnLength {
@@ -274,7 +276,7 @@ mod tests {
         let digest = model.model_digest();
         let bare = Model { embeddings: Vec::new(), ..model.clone() };
         assert_ne!(digest, bare.model_digest());
-        assert_eq!(bare.model_digest(), Digest::of(&bare.bytes));
+        assert_eq!(bare.model_digest(), Digest::hash(&bare.bytes));
         model.embeddings[0].scale[1] = f64::from_bits(model.embeddings[0].scale[1].to_bits() + 1);
         assert_ne!(digest, model.model_digest());
     }

@@ -96,7 +96,7 @@ impl Typed for Permutations {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         let classes = columns.names("classes")?;
         Ok(Self {
             model_digest: columns.text("model_digest")?.parse()?,

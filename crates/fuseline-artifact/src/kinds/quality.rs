@@ -42,7 +42,8 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         MetadataKey {
             key: "evidence_derived",
             of: MetadataType::Boolean,
-            help: "whether it is a function of the evidence, so that a permutation of it makes pairs that cannot occur",
+            help: "whether it is a function of the evidence, so that a permutation of it makes \
+                pairs that cannot occur",
         },
     ],
     optional_metadata: &[],
@@ -131,7 +132,7 @@ impl Typed for Quality {
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::of(artifact, Self::KIND)?;
+        let columns = Columns::read(artifact, Self::KIND)?;
         Ok(Self {
             modality: columns.text("modality")?.to_owned(),
             source: columns.text("source")?.to_owned(),

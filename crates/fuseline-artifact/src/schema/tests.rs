@@ -95,7 +95,7 @@ fn metadata_is_enforced_key_by_key() {
     );
     for (of, good, bad) in [
         (MetadataType::Names, "[\"a\"]", "a"),
-        (MetadataType::Digest, &Digest::of(b"").to_string(), "af13"),
+        (MetadataType::Digest, &Digest::hash(b"").to_string(), "af13"),
         (MetadataType::Count, "12", "-1"),
         (MetadataType::Boolean, "false", "no"),
     ] {

@@ -61,7 +61,7 @@ fn a_dry_run_says_what_would_go_and_removes_nothing() {
 #[test]
 fn pins_keep_actions_with_their_objects_and_bare_objects() {
     let (_folder, cache) = three_runs();
-    let pins = vec![*key("1").digest(), Digest::of(output_of("none"))];
+    let pins = vec![*key("1").digest(), Digest::hash(output_of("none"))];
     cache.gc(&GcOptions { pins, ..keep_runs(0) }).unwrap();
     assert_eq!(cached(&cache), ["1", "none"]);
     assert!(is_cached(&cache, "1"));
@@ -156,7 +156,7 @@ fn what_a_killed_collection_was_about_to_remove_can_be_read_and_comes_back() {
     for path in [object_path(&cache, "3"), record_path(&cache, "3"), object_path(&cache, "none")] {
         fs::rename(&path, with_end(&path, DOOMED)).unwrap();
     }
-    let digest = Digest::of(output_of("3"));
+    let digest = Digest::hash(output_of("3"));
     assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("3"));
     cache.gc(&keep_runs(1)).unwrap();
     assert!(is_cached(&cache, "3"), "a kept run reaches it");
@@ -217,7 +217,7 @@ fn what_is_kept_of_a_remote_goes_when_it_was_not_read_of_late() {
 #[test]
 fn an_object_from_elsewhere_is_stored_under_its_own_name_or_not_at_all() {
     let (_folder, cache) = three_runs();
-    let digest = Digest::of(b"right");
+    let digest = Digest::hash(b"right");
     let receive = |bytes: &[u8]| {
         let write = |object: &mut crate::ObjectWriter<'_>| std::io::Write::write_all(object, bytes);
         cache.receive_object(&digest, write).unwrap().unwrap()

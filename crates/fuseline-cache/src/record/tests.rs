@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn key() -> ActionKey {
-    ActionKey::from(Digest::of(b"key"))
+    ActionKey::from(Digest::hash(b"key"))
 }
 
 fn record() -> ActionRecord {
@@ -13,14 +13,14 @@ fn record() -> ActionRecord {
             OutputRecord {
                 port: "main".to_owned(),
                 kind: "evidence".to_owned(),
-                digest: Digest::of(b"object"),
+                digest: Digest::hash(b"object"),
                 size: 6,
                 media_type: None,
             },
             OutputRecord {
                 port: "page".to_owned(),
                 kind: "report".to_owned(),
-                digest: Digest::of(b"page"),
+                digest: Digest::hash(b"page"),
                 size: 1 << 40,
                 media_type: Some("text/html".to_owned()),
             },
@@ -43,7 +43,7 @@ fn a_record_comes_back_as_it_was() {
 #[test]
 fn a_record_keeps_its_bytes_from_version_to_version() {
     assert_eq!(
-        Digest::of(record().encode(&key())).to_string(),
+        Digest::hash(record().encode(&key())).to_string(),
         "f225e780866420e76b4da5ff5e2d1d98b1aecad7eddaf321ddb5e6c65f70cf5e",
         "a change of the encoding needs a new format of the cache"
     );
@@ -51,7 +51,7 @@ fn a_record_keeps_its_bytes_from_version_to_version() {
 
 #[test]
 fn a_record_under_another_key_is_refused() {
-    let other = ActionKey::from(Digest::of(b"other"));
+    let other = ActionKey::from(Digest::hash(b"other"));
     assert_eq!(ActionRecord::decode(&other, &record().encode(&key())), Err(BadRecord::Checksum));
 }
 
@@ -102,7 +102,7 @@ proptest! {
         let outputs = fields.iter().map(|(port, kind)| OutputRecord {
             port: port.clone(),
             kind: kind.clone(),
-            digest: Digest::of(port),
+            digest: Digest::hash(port),
             size,
             media_type: (!kind.is_empty()).then(|| kind.clone()),
         });

@@ -30,7 +30,7 @@ fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {
 fn recovers(folder: &TempDir, what: &str) {
     let cache = Cache::open(folder.path()).unwrap();
     for name in NAMES {
-        let digest = Digest::of(output_of(name));
+        let digest = Digest::hash(output_of(name));
         match cache.get_object(&digest) {
             Ok(None) | Err(CacheError::Damaged { .. }) => {}
             Ok(Some(bytes)) => assert_eq!(bytes, output_of(name), "{what}"),
@@ -112,10 +112,13 @@ fn a_read_that_fails_is_an_error_that_names_the_file() {
     let broken = |nth| Arc::new(FaultyStore::new(Fault::Read { nth, kind: ErrorKind::Other }));
     assert!(matches!(Cache::open_on(broken(0), folder.path()), Err(CacheError::Read { .. })));
     let cache = Cache::open_on(broken(1), folder.path()).unwrap();
-    let error = cache.get_object(&Digest::of(output_of("one"))).unwrap_err();
+    let error = cache.get_object(&Digest::hash(output_of("one"))).unwrap_err();
     let name = object_path(&cache, "one").display().to_string();
     assert_eq!(error.to_string(), format!("cannot read {name}"));
-    assert_eq!(cache.get_object(&Digest::of(output_of("one"))).unwrap().unwrap(), output_of("one"));
+    assert_eq!(
+        cache.get_object(&Digest::hash(output_of("one"))).unwrap().unwrap(),
+        output_of("one")
+    );
     let cache = Cache::open_on(broken(1), folder.path()).unwrap();
     assert!(matches!(cache.get_action(&key("one")), Err(CacheError::Read { .. })));
     assert!(is_cached(&cache, "one"));
@@ -129,7 +132,7 @@ fn a_file_that_cannot_be_read_is_damage_to_verify() {
     let store = Arc::new(FaultyStore::new(Fault::Read { nth: 3, kind: ErrorKind::Other }));
     let cache = Cache::open_on(store, folder.path()).unwrap();
     let report = cache.verify().unwrap();
-    assert_eq!(report.damaged_objects[0].digest, Digest::of(output_of("one")));
+    assert_eq!(report.damaged_objects[0].digest, Digest::hash(output_of("one")));
     assert!(!is_cached(&cache, "one"));
 }
 
@@ -145,7 +148,7 @@ fn a_cache_that_cannot_be_written_can_be_read() {
     let store = Arc::new(FaultyStore::new(Fault::Write { nth: 0, kind, for_good: true }));
     let cache = Cache::open_on(store, folder.path()).unwrap();
     assert!(is_cached(&cache, "one"));
-    let digest = Digest::of(output_of("one"));
+    let digest = Digest::hash(output_of("one"));
     assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("one"));
     assert!(cache.verify().unwrap().is_sound());
     assert_eq!(cache.status().unwrap().objects, 1);

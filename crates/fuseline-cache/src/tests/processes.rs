@@ -81,7 +81,7 @@ fn helper() {
                     fs::File::create_new(mark).unwrap();
                     execute(&cache, &name).unwrap();
                 }
-                let digest = Digest::of(output_of(&name));
+                let digest = Digest::hash(output_of(&name));
                 assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of(&name));
             }
         }
@@ -218,7 +218,7 @@ fn a_run_beside_a_collection_in_another_process_finds_all_that_it_has_seen() {
         }
         std::thread::sleep(Duration::from_millis(20));
         for name in seen {
-            let bytes = run.get_object(&Digest::of(output_of(&name))).unwrap();
+            let bytes = run.get_object(&Digest::hash(output_of(&name))).unwrap();
             let whole = bytes.is_some_and(|bytes| bytes == output_of(&name));
             assert!(whole, "round {round}, action {name}");
         }

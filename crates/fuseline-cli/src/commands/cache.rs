@@ -186,7 +186,8 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
         Format::Human => {
             let mut text = format!(
-                "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} actions\n  {} damaged files set aside",
+                "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} \
+                    actions\n  {} damaged files set aside",
                 cache.folder().display(),
                 status.objects,
                 amount::bytes(status.object_bytes),
@@ -293,7 +294,8 @@ fn gc(cache: &Cache, options: &GcOptions, format: Format) -> Result<Exit, Failur
         })),
         Format::Human => {
             let mut text = format!(
-                "{} {} objects, {} records, {} runs and {} left-over files: {}.\nKept {} objects, {}.\n",
+                "{} {} objects, {} records, {} runs and {} left-over files: {}.\nKept {} objects, \
+                    {}.\n",
                 if options.dry_run { "Would remove" } else { "Removed" },
                 report.objects,
                 report.records,

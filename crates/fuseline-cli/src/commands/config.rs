@@ -13,8 +13,10 @@ use crate::print;
 /// Arguments of `config`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The nearest fuseline.toml in the folder of the workflow (without one: the working directory) and upwards wins over that of
-the user, the environment over both, a flag over all. FUSELINE_SETTINGS names a file in place of the nearest one.
+The nearest fuseline.toml in the folder of the workflow (without one: the working directory) and \
+upwards wins over that of
+the user, the environment over both, a flag over all. FUSELINE_SETTINGS names a file in place of \
+the nearest one.
 
 Examples:
   fuseline config

@@ -40,7 +40,8 @@ Examples:
 Examples:
   fuseline diagnose serve
 
-The other side sends a header, then answers questions; docs/frozen-models.md has the protocol. It is what
+The other side sends a header, then answers questions; docs/frozen-models.md has the protocol. It \
+is what
 `fuseline.diagnose` in Python speaks, and any language with pipes can.")]
     Serve,
 }
@@ -132,7 +133,8 @@ fn ask(args: &Ask) -> Result<Exit, Failure> {
     };
     let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
     print::result(format!(
-        "{files} files of questions in {}. Predict every row (question, example_id, a column a class), then:\n  \
+        "{files} files of questions in {}. Predict every row (question, example_id, a column a \
+            class), then:\n  \
          fuseline diagnose tell {} --predictions FILE -o DIR",
         args.out.display(),
         args.out.display()

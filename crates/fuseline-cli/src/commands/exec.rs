@@ -15,8 +15,10 @@ use crate::print;
 /// Arguments of `exec`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A run writes every action that it executes into its folder in the cache, with all that it needs. `exec` reads one of them
-and executes it on the same cache, so that another machine or a cluster's scheduler can. `fuseline runs show RUN --format
+A run writes every action that it executes into its folder in the cache, with all that it needs. \
+`exec` reads one of them
+and executes it on the same cache, so that another machine or a cluster's scheduler can. \
+`fuseline runs show RUN --format
 json` has the keys. An action whose outputs are in the cache is not executed again.
 
 Examples:

@@ -6,7 +6,8 @@ use crate::exit::{Exit, Failure};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  fuseline lsp                                         editors start it: docs/editors.md has their lines")]
+  fuseline lsp                                         editors start it: docs/editors.md has \
+  their lines")]
 pub struct Args {
     /// Speak over standard input and output, as is done in any case: some editors say so
     #[arg(long)]

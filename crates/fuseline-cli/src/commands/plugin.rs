@@ -25,7 +25,8 @@ pub enum Args {
     #[command(after_help = "\
 Examples:
   fuseline plugin list
-  fuseline plugin list --why                           which folders are searched, and which file wins
+  fuseline plugin list --why                           which folders are searched, and which file \
+  wins
   fuseline plugin list --plugin-path ./my-rules --format json")]
     List {
         /// Say which folders are searched, what names each, and which file of a rule is used
@@ -57,7 +58,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   fuseline plugin check ./libmy_rule.so
-  fuseline plugin check gate.py --files weights=gate.npz --params gate.json --modalities audio,video")]
+  fuseline plugin check gate.py --files weights=gate.npz --params gate.json --modalities \
+  audio,video")]
     Check {
         /// The plugin's file
         file: PathBuf,
@@ -297,7 +299,8 @@ fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Fail
     let yes = |is: bool| if is { "yes" } else { "no" };
     let mut text = format!(
         "{} {}: {}\n{}\n\nfile     {}\ndigest   {}\nABI      {}.{}\nlicence  {}\n\
-         uses quality: {}; rows independent: {}; takes missing modalities: {}; takes embeddings: {}\n\
+         uses quality: {}; rows independent: {}; takes missing modalities: {}; takes embeddings: \
+         {}\n\
          at most {} modalities and {} classes\n",
         descriptor.id,
         descriptor.version,
@@ -409,7 +412,7 @@ fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
     if let Some(error) = broken.into_iter().next().or(distinct) {
         return Err(Failure::wrong(error).hint("take one file off the plugin path first"));
     }
-    let text = Lock::of(&found).text();
+    let text = Lock::pin(&found).text();
     write_file(Path::new(LOCK_FILE), text.as_bytes())?;
     print::result(format!("{LOCK_FILE} pins {} plugins.", found.len()));
     Ok(Exit::Done)

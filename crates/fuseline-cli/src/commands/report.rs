@@ -14,7 +14,8 @@ use crate::{print, remote};
 #[command(after_help = "\
 Nothing is executed and no data file is read: all comes from what the cache keeps of the run.
 
-Writes report.html, report.md, report.tex, every figure as .svg and .pdf, and the findings as .parquet, .csv and .json. A
+Writes report.html, report.md, report.tex, every figure as .svg and .pdf, and the findings as \
+.parquet, .csv and .json. A
 workflow with reports of several findings has each in a folder named after its stage.
 
 Examples:

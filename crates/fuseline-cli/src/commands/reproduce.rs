@@ -19,7 +19,8 @@ const NAMED: usize = 20;
 /// Arguments of `reproduce`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The run is executed again with its parameters, in a new cache that is removed afterwards, so that nothing is reused; the cache
+The run is executed again with its parameters, in a new cache that is removed afterwards, so that \
+nothing is reused; the cache
 that keeps it stays as it is. Exit code 1 when any output differs by a byte.
 
 Examples:

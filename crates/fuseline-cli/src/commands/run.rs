@@ -28,7 +28,8 @@ Examples:
   fuseline run workflow.yaml --only features,cohort --format json
   fuseline run workflow.yaml --executor slurm          see docs/cluster.md
 
-Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are wrong; 130 interrupted.")]
+Exit codes: 0 done; 1 an action failed; 2 the workflow, the arguments or the input data are \
+wrong; 130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     pub workflow: WorkflowArgs,

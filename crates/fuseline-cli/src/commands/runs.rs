@@ -46,7 +46,8 @@ Examples:
     },
     /// Tell a run that goes on to stop, and cancel what it has submitted to an engine
     #[command(after_help = "\
-The run may go on in another process or on another machine, or have been killed there. What it has finished is kept.
+The run may go on in another process or on another machine, or have been killed there. What it \
+has finished is kept.
 
 Examples:
   fuseline runs cancel latest")]
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 fn list(cache: &Cache, format: Format) -> Result<Exit, Failure> {
     let mut rows = Vec::new();
     for run in cache.runs()? {
-        let value = match Manifest::of(cache, &run) {
+        let value = match Manifest::read(cache, &run) {
             Ok(manifest) => summary(&manifest),
             Err(ManifestError::Cache(error)) => return Err(error.into()),
             // Still going on, killed, or damaged: the id begins with the seconds since 1970.
@@ -255,7 +256,8 @@ fn diff(
         }
     }
     text += &format!(
-        "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings moved.\n",
+        "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings \
+            moved.\n",
         found.same,
         found.changed.len(),
         found.gone.len(),

@@ -15,10 +15,12 @@ use crate::print;
 /// Arguments of `ui`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The pages are for this machine alone, and for who has the address that is printed: it holds a token. Nothing is executed,
+The pages are for this machine alone, and for who has the address that is printed: it holds a \
+token. Nothing is executed,
 nothing is written, and no other machine is asked. Ctrl-C ends it.
 
-From another machine: ssh -L 8100:localhost:8100 HOST, and there `fuseline ui --port 8100 --no-open`.
+From another machine: ssh -L 8100:localhost:8100 HOST, and there `fuseline ui --port 8100 \
+--no-open`.
 
 Examples:
   fuseline ui

@@ -15,7 +15,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// Arguments of `watch`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-It reads what the run writes into the cache: from any machine that sees it, and as often as you like. It ends as the run
+It reads what the run writes into the cache: from any machine that sees it, and as often as you \
+like. It ends as the run
 does, with its exit code.
 
 Examples:

@@ -25,7 +25,7 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    fn of(execution: &HowToExecute) -> Self {
+    fn needed(execution: &HowToExecute) -> Self {
         Self { cpu: execution.cpu.unwrap_or(1.0), memory: execution.memory.unwrap_or(0) }
     }
 
@@ -83,7 +83,7 @@ impl Coordinator<'_, '_, '_> {
     }
 
     pub(super) fn resources(&self, action: ActionId) -> Resources {
-        Resources::of(self.execution(action))
+        Resources::needed(self.execution(action))
     }
 
     fn submission(&mut self, action: ActionId, key: ActionKey) -> Submission {

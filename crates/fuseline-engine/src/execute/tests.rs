@@ -144,7 +144,7 @@ impl Bench {
         }
         let last = stages.trim().lines().last().unwrap().trim().split(':').next().unwrap();
         text += &format!("outputs: {{ last.txt: {last} }}\n");
-        let kinds = Kinds::new(vec![Kind::of::<Act>()]);
+        let kinds = Kinds::new(vec![Kind::new::<Act>()]);
         let overrides = Overrides { working_dir: PathBuf::from("/"), ..Overrides::default() };
         let source = Source { path: Path::new("/bench.yaml"), text: &text };
         let load = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
@@ -333,7 +333,8 @@ fn what_is_larger_than_everything_runs_alone() {
 #[test]
 fn damaged_and_missing_inputs_are_made_again_and_what_needs_them_runs_once() {
     let bench = Bench::new(
-        "first: well\nsecond: well | inputs: { from: first }\nthird: well | inputs: { from: [first, second] }",
+        "first: well\nsecond: well | inputs: { from: first }\nthird: well | inputs: { from: \
+            [first, second] }",
     );
     let whole = bench.run();
     assert_eq!(whole.outcome.count(ActionState::Done), 3);
@@ -497,7 +498,7 @@ fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_
         let mut record = RunRecord::begin(&cache, &run, "bench", plan.stages()).unwrap();
         let mut unchanged = None;
         record.finish(&plan, outcome, |next| unchanged = next).unwrap();
-        let manifest = Manifest::of(&cache, record.id()).unwrap();
+        let manifest = Manifest::read(&cache, record.id()).unwrap();
         let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
         assert_eq!(sites, (0..plan.actions).map(|of| plan.action_label(of)).collect::<Vec<_>>());
         (manifest, unchanged.unwrap().manifest.concat())

@@ -33,7 +33,7 @@ impl Source {
     /// Falsifies the memo, so that its use shows.
     fn falsify(&self) {
         for entry in self.files.memo().entries.values_mut() {
-            entry.digest = Digest::of("the memo was believed");
+            entry.digest = Digest::hash("the memo was believed");
         }
     }
 }
@@ -42,7 +42,7 @@ impl Source {
 fn a_file_that_changed_lately_is_not_remembered() {
     let source = Source::new("one");
     for seconds in [0, 1, SETTLED.as_secs()] {
-        assert_eq!(source.digest_after(seconds), Digest::of("one"));
+        assert_eq!(source.digest_after(seconds), Digest::hash("one"));
         assert_eq!(source.remembered(), 0, "{seconds} s after it was written");
     }
 }
@@ -50,10 +50,10 @@ fn a_file_that_changed_lately_is_not_remembered() {
 #[test]
 fn a_file_that_was_left_alone_is_not_read_again() {
     let source = Source::new("one");
-    assert_eq!(source.digest_after(120), Digest::of("one"));
+    assert_eq!(source.digest_after(120), Digest::hash("one"));
     assert_eq!(source.remembered(), 1);
     source.falsify();
-    assert_eq!(source.digest_after(240), Digest::of("the memo was believed"));
+    assert_eq!(source.digest_after(240), Digest::hash("the memo was believed"));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn where_times_of_change_cannot_be_relied_on_a_file_is_read_every_time() {
     source.digest_after(120);
     source.falsify();
     source.files.is_trusted = |_| false;
-    assert_eq!(source.digest_after(240), Digest::of("one"), "what is remembered is not believed");
+    assert_eq!(source.digest_after(240), Digest::hash("one"), "what is remembered is not believed");
     source.files.memo().entries.clear();
     source.digest_after(240);
     assert_eq!(source.remembered(), 0, "and nothing is remembered");
@@ -77,7 +77,7 @@ fn an_edit_of_the_same_size_is_seen_even_when_its_time_is_set_back() {
     fs::write(source.path(), "two").unwrap();
     File::options().append(true).open(source.path()).unwrap().set_modified(before).unwrap();
     assert_eq!(fs::metadata(source.path()).unwrap().modified().unwrap(), before);
-    assert_eq!(source.digest_after(240), Digest::of("two"));
+    assert_eq!(source.digest_after(240), Digest::hash("two"));
 }
 
 #[test]
@@ -88,13 +88,13 @@ fn another_file_under_the_same_name_is_seen() {
     let other = source.folder.path().join("other");
     fs::write(&other, "two").unwrap();
     fs::rename(&other, source.path()).unwrap();
-    assert_eq!(source.digest_after(240), Digest::of("two"));
+    assert_eq!(source.digest_after(240), Digest::hash("two"));
 }
 
 #[test]
 fn with_a_clock_that_was_set_back_nothing_is_remembered() {
     let source = Source::new("one");
-    assert_eq!(source.files.look_up(&source.path(), UNIX_EPOCH).unwrap(), Digest::of("one"));
+    assert_eq!(source.files.look_up(&source.path(), UNIX_EPOCH).unwrap(), Digest::hash("one"));
     assert_eq!(source.remembered(), 0);
 }
 

@@ -18,7 +18,7 @@ fn through(
     std::fs::write(&path, bytes).unwrap();
     let plugins = PluginLibrary::new(Vec::new());
     let services = Services { plugins, isolation: None, files: FileDigests::default() };
-    let keyed = Digest::of(keyed.unwrap_or(bytes));
+    let keyed = Digest::hash(keyed.unwrap_or(bytes));
     let inputs = InputsBuilder::new(&services, 1).files(vec![(path.clone(), keyed)]).build();
     inputs.through_file(&path, |file| read(file, &path))
 }
@@ -63,7 +63,7 @@ fn an_input_that_the_kind_does_not_read_is_an_error_and_not_an_empty_one() {
         summary: String::new(),
         inputs: vec![port("read", true), port("unread", false)],
         outputs: Vec::new(),
-        options: OptionsSchema::of(|| serde_json::Value::Null),
+        options: OptionsSchema::from_fn(|| serde_json::Value::Null),
         declared_ports: false,
     };
     let plugins = PluginLibrary::new(Vec::new());

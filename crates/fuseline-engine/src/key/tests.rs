@@ -63,6 +63,6 @@ proptest! {
     #[test]
     fn the_encoding_is_what_the_key_hashes(fields in vec((".{0,12}", ".{0,12}"), 0..6)) {
         let whole = [ENCODING, &encoding_of(&fields)].concat();
-        prop_assert_eq!(key_of(&fields), ActionKey::from(Digest::of(whole)));
+        prop_assert_eq!(key_of(&fields), ActionKey::from(Digest::hash(whole)));
     }
 }

@@ -150,7 +150,8 @@ fn fitting_is_refused_on_test_rows_on_what_they_shaped_and_in_fold() {
         leaks(&fitted(shaped), fit(Rows::train(fold(1)))),
         [(
             codes::LEAK_SHAPED_BY_TEST,
-            "fitted fits on train(fold 1), but what arrives was shaped by all rows, which overlaps test(fold 1)"
+            "fitted fits on train(fold 1), but what arrives was shaped by all rows, which \
+                overlaps test(fold 1)"
                 .to_owned()
         )]
     );

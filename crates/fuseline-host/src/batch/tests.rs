@@ -44,7 +44,8 @@ fn evidence_below_zero_is_named() {
     let error = batch(&[0.5, 0.5, 1.1, -0.1], &[1, 1], &[1.0; 2]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "column evidence has -0.1 in row 0, modality voice; a finite number of at least 0 is expected"
+        "column evidence has -0.1 in row 0, modality voice; a finite number of at least 0 is \
+            expected"
     );
 }
 

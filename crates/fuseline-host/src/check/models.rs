@@ -45,7 +45,7 @@ fn threads(subject: &Subject) -> Result<(), Broken> {
         return skipped("a script has no C functions");
     }
     let rows = subject.rows(120, accepts_missing(subject)?, 25)?;
-    let model = Digest::of(&subject.model(&subject.fresh()?, &rows)?);
+    let model = Digest::hash(&subject.model(&subject.fresh()?, &rows)?);
     subject.probe(&format!("{FIT_THREADS}{model}"))
 }
 

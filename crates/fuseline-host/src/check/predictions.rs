@@ -250,7 +250,8 @@ fn same_permutation(
     let differs = fast.iter().zip(slow).position(|(fast, slow)| fast.to_bits() != slow.to_bits());
     differs.map_or(Ok(()), |at| {
         broken(format!(
-            "permutation {number} of {permutations}, row {} of {MANY_ROWS}, {columns} columns of the \
+            "permutation {number} of {permutations}, row {} of {MANY_ROWS}, {columns} columns of \
+                the \
              index, modality mask {modality_mask:#b}: {} is not {}",
             at / classes,
             fast[at],

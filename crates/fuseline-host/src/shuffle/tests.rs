@@ -37,7 +37,7 @@ fn met(batch: &Batch, permuted: &Permuted<'_>, order: &[usize], number: usize) -
 #[test]
 fn shuffled_rows_meet_the_same_evidence_and_quality_in_every_permutation() {
     let batch = batch();
-    let key = Key::of_question(&Digest::of("model"), &batch);
+    let key = Key::of_question(&Digest::hash("model"), &batch);
     let mut draws = key.draws();
     for (columns, modality_mask) in [(1, 0b111), (1, 0b010), (3, 0b111), (3, 0b101)] {
         // Any row's quality may go to any row; the last permutation moves nothing.
@@ -63,7 +63,7 @@ fn shuffled_rows_meet_the_same_evidence_and_quality_in_every_permutation() {
 #[test]
 fn rows_come_back_in_their_order() {
     let batch = batch();
-    let shuffled = ShuffledRows::new(&batch, &Key::of_question(&Digest::of("model"), &batch));
+    let shuffled = ShuffledRows::new(&batch, &Key::of_question(&Digest::hash("model"), &batch));
     assert_ne!(shuffled.order, (0..7).collect::<Vec<_>>());
     let mut first: Vec<f64> =
         shuffled.batch.evidence().chunks_exact(6).flat_map(|row| [row[0], row[1]]).collect();
@@ -75,7 +75,7 @@ fn rows_come_back_in_their_order() {
 #[test]
 fn another_model_and_other_rows_have_other_names_and_orders() {
     let batch = batch();
-    let key = |model: &str, batch: &Batch| Key::of_question(&Digest::of(model), batch);
+    let key = |model: &str, batch: &Batch| Key::of_question(&Digest::hash(model), batch);
     let one = ShuffledRows::new(&batch, &key("one", &batch));
     let again = ShuffledRows::new(&batch, &key("one", &batch));
     assert_eq!((&one.order, one.batch.row_id()), (&again.order, again.batch.row_id()));

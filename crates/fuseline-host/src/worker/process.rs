@@ -127,7 +127,7 @@ impl Worker {
                 for RuleMessage { level, text } in messages {
                     message::pass(RuleMessage::new(level, &text));
                 }
-                let code = RuleCode::of(code);
+                let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
                 if code == RuleCode::Internal {
                     // Its own words on its defect, such as a traceback.

@@ -29,7 +29,7 @@ impl Region {
     }
 
     /// One that came over a socket.
-    pub fn of(file: OwnedFd) -> Self {
+    pub fn map(file: OwnedFd) -> Self {
         Self(file.into())
     }
 

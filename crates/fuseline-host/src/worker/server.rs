@@ -43,8 +43,8 @@ pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
     let requests = listen(stream.try_clone()?, stop.clone());
     let mut server = Server {
         native,
-        input: Region::of(input),
-        output: Region::of(output),
+        input: Region::map(input),
+        output: Region::map(output),
         models: BTreeMap::new(),
         batch: None,
         stop,
@@ -214,7 +214,7 @@ impl Server {
     fn model(&self, model: u64) -> Result<Arc<dyn OpenedModel>, Trouble> {
         self.models.get(&model).cloned().ok_or_else(|| {
             Trouble::Rule(RuleError {
-                code: RuleCode::of(abi::ERR_INTERNAL),
+                code: RuleCode::from_number(abi::ERR_INTERNAL),
                 message: format!("model {model} is not open"),
                 param: None,
                 row: None,

@@ -15,7 +15,7 @@ pub(super) struct Bins {
 
 impl Bins {
     /// Bins each column of the rows; rows without weight are binned, but shape no threshold.
-    pub fn of(data: &Labelled<'_>, max_bins: usize) -> Self {
+    pub fn from_data(data: &Labelled<'_>, max_bins: usize) -> Self {
         let (count, width) = (data.count(), data.width);
         let mut codes = Vec::with_capacity(data.rows.len());
         let mut thresholds = Vec::with_capacity(width);

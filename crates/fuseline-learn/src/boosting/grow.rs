@@ -51,7 +51,7 @@ impl<'a> Grower<'a> {
         let mut candidates = Vec::new();
         let mut leaves = 1;
         if self.may_split(&tree[0]) {
-            let histogram = Histogram::of(self.bins, &self.rows, derivatives);
+            let histogram = Histogram::from_rows(self.bins, &self.rows, derivatives);
             let sums = histogram.total(self.bins);
             if sums.hessian >= self.options.min_hessian {
                 self.consider(&mut candidates, &tree, 0, &sums, histogram);
@@ -117,7 +117,8 @@ impl<'a> Grower<'a> {
         }
         let left_is_smaller = split.left.rows < split.right.rows;
         let smaller = &tree[if left_is_smaller { left } else { right }];
-        let small = Histogram::of(self.bins, &self.rows[smaller.start..smaller.end], derivatives);
+        let small =
+            Histogram::from_rows(self.bins, &self.rows[smaller.start..smaller.end], derivatives);
         let large = parent.subtract(&small);
         let (of_left, of_right) = if left_is_smaller { (small, large) } else { (large, small) };
         if may_left {

@@ -50,7 +50,7 @@ pub(super) struct Histogram {
 
 impl Histogram {
     /// Sums the derivatives of `rows`, in their order.
-    pub fn of(bins: &Bins, rows: &[u32], derivatives: &[(f32, f32)]) -> Self {
+    pub fn from_rows(bins: &Bins, rows: &[u32], derivatives: &[(f32, f32)]) -> Self {
         let own: Vec<(f64, f64)> = rows
             .iter()
             .map(|&row| {

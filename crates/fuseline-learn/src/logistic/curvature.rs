@@ -17,7 +17,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    pub fn of(data: &Labelled<'_>) -> Self {
+    pub fn from_data(data: &Labelled<'_>) -> Self {
         let (count, width) = (data.count(), data.width);
         if count > width {
             return Self::Tall;

@@ -38,7 +38,7 @@ pub(super) fn minimise(
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<(Vec<f64>, Option<NotConverged>), LogisticError> {
     let (blocks, size) = (data.blocks(), data.width + 1);
-    let shape = Shape::of(data);
+    let shape = Shape::from_data(data);
     let weights: Vec<f64> = data.weights.iter().map(|weight| options.c * weight).collect();
     let mut parameters = vec![0.0; blocks * size];
     let mut scale = 1.0;

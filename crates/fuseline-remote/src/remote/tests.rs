@@ -54,7 +54,7 @@ impl Machine {
 }
 
 fn key(number: usize) -> ActionKey {
-    ActionKey::from(Digest::of(format!("key {number}")))
+    ActionKey::from(Digest::hash(format!("key {number}")))
 }
 
 /// Every tenth object is sent in parts, and every fifth is asked for first.
@@ -88,7 +88,7 @@ fn what_one_machine_executes_another_finds() {
     }
     for number in 0..10 {
         let bytes = bytes(number);
-        assert_eq!(cache.get_object(&Digest::of(&bytes)).unwrap().unwrap(), bytes);
+        assert_eq!(cache.get_object(&Digest::hash(&bytes)).unwrap().unwrap(), bytes);
     }
     let report = remote.finish(&Arc::default());
     assert_eq!((report.actions_found, report.objects_received), (30, 10));

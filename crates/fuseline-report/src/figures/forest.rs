@@ -34,7 +34,7 @@ struct Layout {
 
 impl Layout {
     /// `longest`: letters of the longest heading.
-    fn of(shape: Shape, longest: usize) -> Self {
+    fn arrange(shape: Shape, longest: usize) -> Self {
         match shape {
             // Headings of groups stay left of what is drawn.
             Shape::Wide => {
@@ -54,7 +54,7 @@ pub fn forest(
     shape: Shape,
 ) -> Option<Figure> {
     let headings = arrangement.groups.iter().map(|group| title(group).chars().count());
-    let layout = Layout::of(shape, headings.max().unwrap_or(0));
+    let layout = Layout::arrange(shape, headings.max().unwrap_or(0));
     let margin = finite(data.settings.equivalence_margin);
     let rows_with_gap =
         data.findings.iter().filter(|row| finite(row.gap).is_some()).collect::<Vec<_>>();

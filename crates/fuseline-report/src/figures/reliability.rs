@@ -31,8 +31,10 @@ pub fn curves(data: &ReportData) -> FigureSet {
     let y = Scale::over(ends, BOTTOM, TOP);
     FigureSet {
         heading: "Reliability curves",
-        caption: "The share of examples whose expert is right, in bins of equal count from low to high quality, with its \
-                  95 % interval (Wilson) as a band. A flat curve is quality that says nothing about its expert. One range \
+        caption: "The share of examples whose expert is right, in bins of equal count from low to \
+            high quality, with its \
+                  95 % interval (Wilson) as a band. A flat curve is quality that says nothing \
+                  about its expert. One range \
                   for all panels."
             .to_owned(),
         figures: panels

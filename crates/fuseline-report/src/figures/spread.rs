@@ -19,7 +19,8 @@ pub fn spreads(data: &ReportData) -> FigureSet {
     }
     FigureSet {
         heading: "Spread",
-        caption: "The gap in each unit alone, one dot a unit and a bar at their mean: is it the work of a few?"
+        caption: "The gap in each unit alone, one dot a unit and a bar at their mean: is it the \
+            work of a few?"
             .to_owned(),
         figures: units
             .iter()

@@ -72,7 +72,8 @@ fn any_letter_can_stand_in_a_name() {
     let written = escape("50 %_&#{}^~\\$ α情 \u{1}`'");
     assert_eq!(
         written,
-        "50 \\%\\_\\&\\#\\{\\}\\textasciicircum{}\\textasciitilde{}\\textbackslash{}\\$ $\\alpha$\\fuselineletter{情}{60C5}  \
+        "50 \\%\\_\\&\\#\\{\\}\\textasciicircum{}\\textasciitilde{}\\textbackslash{}\\$ \
+            $\\alpha$\\fuselineletter{情}{60C5}  \
          \\textasciigrave{}'"
     );
 }

@@ -55,7 +55,8 @@ fn columns(data: &ReportData) -> Vec<Column> {
         }),
         column(
             "p adjusted",
-            "adjusted for the family of tests: native conditions, positive and negative controls are three",
+            "adjusted for the family of tests: native conditions, positive and negative controls \
+                are three",
             |row| (p_number(row.p_adjusted), row.p_adjusted),
         ),
         column("Clean-Q", "balanced accuracy with quality as measured", |row| {
@@ -97,12 +98,14 @@ fn columns(data: &ReportData) -> Vec<Column> {
         }),
         column(
             "best expert",
-            "balanced accuracy of the best single expert, chosen on these test examples: optimistic",
+            "balanced accuracy of the best single expert, chosen on these test examples: \
+                optimistic",
             |row| (percent(row.ba_best_unimodal), row.ba_best_unimodal),
         ),
         column(
             "oracle",
-            "balanced accuracy when any expert being right counts: optimistic, as nobody can choose so",
+            "balanced accuracy when any expert being right counts: optimistic, as nobody can \
+                choose so",
             |row| (percent(row.ba_oracle), row.ba_oracle),
         ),
         column("headroom (pp)", "oracle minus Clean-Q", |row| (points(row.headroom), row.headroom)),
@@ -206,7 +209,8 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
         .child(element("tbody").children(rows));
     section("Findings")
         .child(caption(&format!(
-            "One row a point: {} test examples of {} groups, {} permutations. Accuracies are balanced accuracies in \
+            "One row a point: {} test examples of {} groups, {} permutations. Accuracies are \
+                balanced accuracies in \
              per cent, differences are percentage points (pp).",
             span(data, |row| row.n_examples),
             span(data, |row| row.n_groups),
@@ -216,18 +220,16 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
         .child(scrolling("Table of findings", table))
         .child(element("div").children(more_on_paper(data, &columns)))
         .child(glossary(&columns))
-        .child(
-            element("details")
-                .child(element("summary").text("Every verdict in words"))
-                .child(element("dl").class("verdicts").children(
-                    data.findings.iter().zip(&answer.verdicts).flat_map(|(row, verdict)| {
-                        [
-                            element("dt").text(point_values(&row.point)),
-                            element("dd").text(verdict.words.clone()),
-                        ]
-                    }),
-                )),
-        )
+        .child(element("details").child(element("summary").text("Every verdict in words")).child(
+            element("dl").class("verdicts").children(
+                data.findings.iter().zip(&answer.verdicts).flat_map(|(row, verdict)| {
+                    [
+                        element("dt").text(point_values(&row.point)),
+                        element("dd").text(verdict.words.clone()),
+                    ]
+                }),
+            ),
+        ))
 }
 
 fn line(

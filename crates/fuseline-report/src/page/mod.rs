@@ -81,7 +81,8 @@ pub fn title(data: &ReportData) -> &str {
 
 fn head(data: &ReportData) -> Element {
     let policy = format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_DIGEST}'; base-uri 'none'; \
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_DIGEST}'; \
+            base-uri 'none'; \
          form-action 'none'"
     );
     element("head")
@@ -177,8 +178,10 @@ fn cautions(data: &ReportData) -> Option<Section> {
 fn gaps(wide: &Figure, narrow: &Figure) -> Section {
     section("Permutation gaps")
         .child(caption(
-            "Each mark is the fall in balanced accuracy when quality is permuted; the line is its interval. A filled \
-             mark is significant. Triangles are positive controls, squares negative ones. The band is the margin within \
+            "Each mark is the fall in balanced accuracy when quality is permuted; the line is its \
+                interval. A filled \
+             mark is significant. Triangles are positive controls, squares negative ones. The \
+             band is the margin within \
              which a gap counts as none.",
         ))
         .child(element("div").class("wide-only").child(wide.inline()))
@@ -193,7 +196,8 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
             more => format!("; {more} more"),
         };
         element("p").class("prose").text(format!(
-            "No permutation changed the balanced accuracy, which is one value and no distribution: {}{more}.",
+            "No permutation changed the balanced accuracy, which is one value and no \
+                distribution: {}{more}.",
             shown.join("; ")
         ))
     });
@@ -213,8 +217,10 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
     Some(
         section("Null distributions")
             .child(caption(
-                "Balanced accuracy (%) under each permutation, as a histogram; the line is the value observed under \
-                 Clean-Q. All panels have one range. The p-value is the raw one, before adjustment.",
+                "Balanced accuracy (%) under each permutation, as a histogram; the line is the \
+                    value observed under \
+                 Clean-Q. All panels have one range. The p-value is the raw one, before \
+                 adjustment.",
             ))
             .child(body)
             .children(told),
@@ -241,15 +247,14 @@ fn methods_section(data: &ReportData) -> Section {
 
 fn reproduce(data: &ReportData) -> Section {
     section("How to reproduce")
-        .child(
-            element("p").class("prose").text(format!(
-                "With fuseline {}, the workflow and the input data of the digests above:",
-                data.provenance.fuseline_version
-            )),
-        )
+        .child(element("p").class("prose").text(format!(
+            "With fuseline {}, the workflow and the input data of the digests above:",
+            data.provenance.fuseline_version
+        )))
         .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
         .child(element("p").class("prose").text(
-            "The same inputs, plugins and seed give the same findings bit for bit, on any machine and with any number \
+            "The same inputs, plugins and seed give the same findings bit for bit, on any machine \
+                and with any number \
              of threads; what has not changed comes from the cache.",
         ))
 }

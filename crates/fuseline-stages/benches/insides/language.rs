@@ -28,10 +28,12 @@ type Text = fn(usize) -> String;
 /// Stages of ten lines each, every one needing the one before.
 fn of_lines(lines: usize) -> String {
     let mut text = format!(
-        "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 }} }}\n"
+        "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 \
+            }} }}\n"
     );
     let mut last = "cohort".to_owned();
-    text += "  cohort: { uses: simulate.features, inputs: { cohort: simulated }, with: { features: 3, modality: audio } }\n";
+    text += "  cohort: { uses: simulate.features, inputs: { cohort: simulated }, with: { \
+        features: 3, modality: audio } }\n";
     text +=
         "  folds: { uses: split.group_kfold, inputs: { cohort: simulated }, with: { folds: 2 } }\n";
     for stage in 0..(lines - 7) / 10 {
@@ -57,12 +59,14 @@ fn of_lines(lines: usize) -> String {
 /// One stage a line, all independent.
 fn of_stages(stages: usize) -> String {
     let mut text = format!(
-        "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 }} }}\n"
+        "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 \
+            }} }}\n"
     );
     for stage in 0..stages {
         let _ = writeln!(
             text,
-            "  leaf{stage}: {{ uses: simulate.features, inputs: {{ cohort: simulated }}, with: {{ features: 1, modality: m{stage}, strength: 1.5 }} }}"
+            "  leaf{stage}: {{ uses: simulate.features, inputs: {{ cohort: simulated }}, with: {{ \
+                features: 1, modality: m{stage}, strength: 1.5 }} }}"
         );
     }
     text + "outputs:\n  simulated.parquet: simulated\n"
@@ -79,7 +83,8 @@ stages:
     uses: simulate.features
     over: [point]
     inputs: {{ cohort: simulated }}
-    with: {{ features: \"${{{{ point % 3 + 1 }}}}\", modality: \"m${{{{ point }}}}\", strength: \"${{{{ params.sd + point / 2 }}}}\" }}
+    with: {{ features: \"${{{{ point % 3 + 1 }}}}\", modality: \"m${{{{ point }}}}\", strength: \
+    \"${{{{ params.sd + point / 2 }}}}\" }}
 outputs:
   simulated.parquet: simulated
 "

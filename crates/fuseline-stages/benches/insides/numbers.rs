@@ -35,7 +35,7 @@ pub fn benches(criterion: &mut Criterion) {
         let correct: Vec<f64> = (0..rows).map(|_| f64::from(numbers.value() > -0.5)).collect();
         let groups = rows / 10;
         let group_of: Vec<u32> = (0..rows).map(|row| (row % groups) as u32).collect();
-        let sums = || ClassSums::of(&group_of, groups, &labels, CLASSES, &correct).unwrap();
+        let sums = || ClassSums::from_rows(&group_of, groups, &labels, CLASSES, &correct).unwrap();
         let accuracy = |sums: &ClassSums| sums.balanced_accuracy(&vec![1; groups]);
         let counts = |right: bool| {
             let mut counts = [0; CLASSES];

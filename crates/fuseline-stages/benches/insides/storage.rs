@@ -37,7 +37,7 @@ pub fn benches(criterion: &mut Criterion) {
         assert_eq!(read(None), artifact);
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(format!("digest {rows}"), |bencher| {
-            bencher.iter(|| Digest::of(&bytes));
+            bencher.iter(|| Digest::hash(&bytes));
         });
         group.bench_function(format!("encode {rows}"), |bencher| {
             bencher.iter(|| artifact.encode().unwrap());
@@ -57,7 +57,7 @@ pub fn benches(criterion: &mut Criterion) {
     let workflow = Path::new("bench");
     let mut group = criterion.benchmark_group("index");
     for &actions in sizes(&[100, 10_000]) {
-        let key = |number: usize| ActionKey::from(Digest::of(number.to_le_bytes()));
+        let key = |number: usize| ActionKey::from(Digest::hash(number.to_le_bytes()));
         let made = |number: usize| {
             let bytes = number.to_le_bytes();
             vec![Made { digest: cache.put_object(&bytes).unwrap(), size: bytes.len() as u64 }]

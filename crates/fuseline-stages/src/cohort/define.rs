@@ -120,7 +120,8 @@ impl StageKind for DefineCohort {
     // 2: text may stand for a missing label; classes that are numbers are in numeric order;
     // infinite numbers are cut. 3: joins that lose examples caution, or stop.
     const REVISION: u32 = 3;
-    const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and label from its id or a table.";
+    const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and \
+        label from its id or a table.";
 
     fn ports() -> Ports {
         Ports::new()
@@ -231,11 +232,12 @@ impl DefineCohort {
             None => ids.to_vec(),
         };
         let Labelling { classes, label, left_out, missing, sentinel, seen } =
-            self.label.of(&ids, side)?;
+            self.label.assign(&ids, side)?;
         if let (Some(side), Some(sentinel)) = (side, &sentinel) {
             let option = side.table.notation.missing.option_with(&sentinel.value.to_string());
             outputs.caution(format!(
-                "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a missing label",
+                "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a \
+                    missing label",
                 side.table.file
             ));
         }
@@ -248,7 +250,8 @@ impl DefineCohort {
                 })
                 .collect();
             outputs.caution(format!(
-                "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: [...] }} says what stands for a missing label",
+                "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: \
+                    [...] }} says what stands for a missing label",
                 missing.values().sum::<usize>(),
                 ids.len(),
                 side.table.file,
@@ -359,7 +362,11 @@ impl DefineCohort {
                 };
                 Err(StageError::data(format!("the group of {id} is {what} in {}", side.table.file))
                     .at("group.column")
-                    .hint("write which group it is in, or take the example out of the table; where the text names a group, table: { missing: [...] } says what stands for a missing value"))
+                    .hint(
+                        "write which group it is in, or take the example out of the table; \
+                        where the text names a group, table: { missing: [...] } says what stands \
+                        for a missing value",
+                    ))
             }
             _ => Ok(Cow::Borrowed(id)),
         };

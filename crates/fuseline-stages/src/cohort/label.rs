@@ -205,7 +205,7 @@ impl Label {
     }
 
     /// Labels the examples.
-    pub fn of(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
+    pub fn assign(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         let mut labelling = self.label(ids, side)?;
         if let (Some(column), Some(side)) = (&self.column, side) {
             let unlabelled = ids.iter().zip(&labelling.label).filter(|(_, label)| label.is_none());
@@ -285,7 +285,8 @@ impl Label {
                         None => format!("none of the {} examples has a label", texts.len()),
                     };
                     return Err(StageError::data(message).at("label").hint(
-                        "two classes are needed: take another column, or cut numbers with threshold or quantile",
+                        "two classes are needed: take another column, or cut numbers with \
+                            threshold or quantile",
                     ));
                 }
                 classes
@@ -454,7 +455,8 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
         Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
     }) {
         Some((low, high)) => format!(
-            "the {} numbers lie in {low} to {high} and are cut at {at:?}: cut between them; ties says where those go that equal a cut",
+            "the {} numbers lie in {low} to {high} and are cut at {at:?}: cut between them; ties \
+                says where those go that equal a cut",
             values.len() - missing
         ),
         None => format!("none of the {missing} examples has a number"),

@@ -56,7 +56,8 @@ pub(super) fn join_modalities<'f>(
             let lacking: Vec<_> =
                 lacking.map(|(lacking, name)| format!("{name} lacks {lacking}")).collect();
             let what = format!(
-                "{} of the {of} examples are left out since require: complete asks for every modality ({})",
+                "{} of the {of} examples are left out since require: complete asks for every \
+                    modality ({})",
                 lost.len(),
                 lacking.join(", ")
             );

@@ -25,7 +25,7 @@ impl Side {
         let column = id.column(&table, "table.id.column")?;
         let mut row_of = BTreeMap::new();
         for row in 0..table.rows() {
-            let example = id.of(&table, row, column)?;
+            let example = id.read(&table, row, column)?;
             if let Some(earlier) = row_of.insert(example.clone(), row) {
                 let mut error = twice(&table, earlier, row, &example);
                 error.hint = Some(
@@ -60,7 +60,8 @@ impl Side {
             return Err(StageError::data(format!("no example of the features is in {file}"))
                 .at("table.id")
                 .hint(format!(
-                    "compare the example_ids: the features have {}, such as {}; the table has {}, such as {}",
+                    "compare the example_ids: the features have {}, such as {}; the table has {}, \
+                        such as {}",
                     ids.len(),
                     first(ids.first().copied()),
                     self.row_of.len(),
@@ -112,7 +113,8 @@ impl Side {
             let of =
                 if labels.is_empty() { String::new() } else { format!(" of {}", labels.join(" ")) };
             outputs.caution(format!(
-                "the features{of} have column {column} of {}, which is the {what}; leave it out where they are \
+                "the features{of} have column {column} of {}, which is the {what}; leave it out \
+                    where they are \
                  loaded: columns: {{ exclude: [{column}] }}",
                 self.table.file
             ));
@@ -148,7 +150,8 @@ impl Side {
                 let error = self.table.first_of_column(error, column);
                 let hint = error.hint.clone().unwrap_or_default();
                 error.at(option).hint(format!(
-                    "{hint}; threshold and quantile cut numbers: for texts write classes: {{ NAME: [TEXT] }}"
+                    "{hint}; threshold and quantile cut numbers: for texts write classes: {{ \
+                        NAME: [TEXT] }}"
                 ))
             })
         })

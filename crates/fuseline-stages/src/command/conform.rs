@@ -22,7 +22,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub fn of<'a>(given: impl Iterator<Item = &'a Labelled<Artifact>>, point: &Point) -> Self {
+    pub fn gather<'a>(given: impl Iterator<Item = &'a Labelled<Artifact>>, point: &Point) -> Self {
         let mut known = Self { classes: None, modality: None, only_evidence: true };
         let mut modalities = Vec::new();
         for Labelled { artifact, .. } in given {
@@ -224,7 +224,8 @@ fn from_classes(
         .map(|class| {
             let column = table.column_by_name(class).ok_or_else(|| {
                 StageError::data(format!(
-                    "{kind} needs a column probabilities, or a column for each of the classes {}: {class} is missing",
+                    "{kind} needs a column probabilities, or a column for each of the classes {}: \
+                        {class} is missing",
                     classes.join(", ")
                 ))
             })?;

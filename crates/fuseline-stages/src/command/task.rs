@@ -56,7 +56,7 @@ pub(super) fn run(
     inputs.check_files(&stage.files)?;
     outputs.discover(reads(folder)?);
 
-    let known = Known::of(given.iter().flat_map(|given| &given.artifacts), inputs.point());
+    let known = Known::gather(given.iter().flat_map(|given| &given.artifacts), inputs.point());
     for (name, port) in &stage.outputs.0 {
         let path = folder.join(output_path(name, port.artifact));
         let bytes = std::fs::read(&path).map_err(|error| {
@@ -304,19 +304,19 @@ fn ids(table: &RecordBatch) -> Result<&StringArray, StageError> {
 
 /// Reads an artifact through its type, which checks its values.
 pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
-    fn of<T: Typed>(artifact: &Artifact) -> Result<(), StageError> {
+    fn check<T: Typed>(artifact: &Artifact) -> Result<(), StageError> {
         T::from_artifact(artifact).map(drop).map_err(|error| StageError::data(error.to_string()))
     }
     match artifact.kind {
-        ArtifactKind::Features => of::<fuseline_artifact::Features>(artifact),
-        ArtifactKind::Cohort => of::<Cohort>(artifact),
-        ArtifactKind::Folds => of::<Folds>(artifact),
-        ArtifactKind::Evidence => of::<fuseline_artifact::Evidence>(artifact),
-        ArtifactKind::Quality => of::<fuseline_artifact::Quality>(artifact),
-        ArtifactKind::Predictions => of::<fuseline_artifact::Predictions>(artifact),
-        ArtifactKind::Permutations => of::<fuseline_artifact::Permutations>(artifact),
-        ArtifactKind::ExampleEffects => of::<fuseline_artifact::ExampleEffects>(artifact),
-        ArtifactKind::Findings => of::<fuseline_artifact::Findings>(artifact),
+        ArtifactKind::Features => check::<fuseline_artifact::Features>(artifact),
+        ArtifactKind::Cohort => check::<Cohort>(artifact),
+        ArtifactKind::Folds => check::<Folds>(artifact),
+        ArtifactKind::Evidence => check::<fuseline_artifact::Evidence>(artifact),
+        ArtifactKind::Quality => check::<fuseline_artifact::Quality>(artifact),
+        ArtifactKind::Predictions => check::<fuseline_artifact::Predictions>(artifact),
+        ArtifactKind::Permutations => check::<fuseline_artifact::Permutations>(artifact),
+        ArtifactKind::ExampleEffects => check::<fuseline_artifact::ExampleEffects>(artifact),
+        ArtifactKind::Findings => check::<fuseline_artifact::Findings>(artifact),
         ArtifactKind::Model | ArtifactKind::Report => Ok(()),
     }
 }

@@ -184,7 +184,7 @@ fn columns_of_classes_become_probabilities_and_rows_are_put_in_order() {
         ("modality".to_owned(), "audio".to_owned()),
         ("classes".to_owned(), r#"["rest","stress"]"#.to_owned()),
     ]);
-    let known = conform::Known::of([].iter(), &vec![]);
+    let known = conform::Known::gather([].iter(), &vec![]);
     let artifact = conform::read(ArtifactKind::Evidence, bytes, &declared, &known).unwrap();
     let evidence = <Evidence as fuseline_artifact::Typed>::from_artifact(&artifact).unwrap();
     assert_eq!(evidence.example_id, Texts::from_iter(["a", "b"]));

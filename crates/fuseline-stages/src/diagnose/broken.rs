@@ -132,7 +132,10 @@ impl Broken {
                         scheme.name()
                     ))
                     .at("scheme")
-                    .hint("every example is alone with its modalities, group or stratum: use joint, or fewer bins"));
+                    .hint(
+                        "every example is alone with its modalities, group or stratum: use \
+                        joint, or fewer bins",
+                    ));
                 }
                 let permutations = plan.permutations;
                 if scheme == Scheme::ConditionalResidual {

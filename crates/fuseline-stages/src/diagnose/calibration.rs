@@ -140,7 +140,7 @@ impl StageKind for Calibration {
                         .hint(format!("their axes are {}", table.axes.join(", ")))
                 })?;
             if counts.axes.is_empty() {
-                counts = Counts::of(&table.axes, &permutations);
+                counts = Counts::group(&table.axes, &permutations);
             }
             let mut others = table.axes;
             others.remove(replicate);
@@ -218,7 +218,7 @@ struct Counts<'p> {
 }
 
 impl<'p> Counts<'p> {
-    fn of(axes: &[String], permutations: &'p [Labelled<Permutations>]) -> Self {
+    fn group(axes: &[String], permutations: &'p [Labelled<Permutations>]) -> Self {
         let mut of = BTreeMap::<_, Vec<_>>::new();
         for Labelled { point, artifact } in permutations {
             let label = |axis: &String| point.iter().find(|(name, _)| name == axis);
@@ -239,7 +239,7 @@ impl<'p> Counts<'p> {
                 point.join(", ")
             ))
         })?;
-        Pooled::of(parts.iter().copied()).map(Some)
+        Pooled::gather(parts.iter().copied()).map(Some)
     }
 }
 
@@ -299,7 +299,7 @@ mod tests {
         // 0.75.
         let counts = |fold: &str, correct: [i64; 5]| Permutations {
             classes: vec!["rest".to_owned(), "stress".to_owned()],
-            model_digest: fuseline_artifact::Digest::of(fold.as_bytes()),
+            model_digest: fuseline_artifact::Digest::hash(fold.as_bytes()),
             plugin_id: "lr".to_owned(),
             scheme: "joint".to_owned(),
             reads_quality: None,

@@ -262,12 +262,13 @@ impl Compare {
             .into_iter()
             .map(|point| {
                 let parts = permutations.iter().filter(|labelled| here(&labelled.point) == point);
-                let counts = pool::Pooled::of(parts.map(|labelled| &labelled.artifact))?;
+                let counts = pool::Pooled::gather(parts.map(|labelled| &labelled.artifact))?;
                 let (own, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut effects)
                     .into_iter()
                     .partition(|labelled| here(&labelled.point) == point);
                 effects = rest;
-                let found = Tested::of(own.into_iter().map(Ok), cohort, Some(counts.broken.len()))?;
+                let found =
+                    Tested::gather(own.into_iter().map(Ok), cohort, Some(counts.broken.len()))?;
                 let right = found.clean.iter().map(|right| f64::from(u8::from(*right)));
                 let each = right.zip(&found.broken).map(|(clean, broken)| [clean, *broken]);
                 let tested = found.rows.iter().copied().zip(each).collect();
@@ -313,7 +314,7 @@ impl Compare {
         let labels: Vec<u32> = first.tested.keys().map(|&row| cohort.label[row]).collect();
         let sums = |of: &Condition, side: usize| {
             let correct: Vec<f64> = of.tested.values().map(|each| each[side]).collect();
-            ClassSums::of(&group, numbers.len(), &labels, cohort.classes.len(), &correct)
+            ClassSums::from_rows(&group, numbers.len(), &labels, cohort.classes.len(), &correct)
                 .map_err(|error| failed(&error))
         };
         let (clean, broken) =

@@ -34,7 +34,7 @@ impl Pooled {
     ///
     /// Errors when evidence is of an example that was not tested, comes twice, or lacks its
     /// quality.
-    pub fn of(
+    pub fn gather(
         inputs: &Inputs<'_>,
         cohort: &Cohort,
         tested: &[usize],
@@ -194,13 +194,15 @@ impl Column {
         tested_at: &[Option<u32>],
         width: usize,
     ) -> Result<(), StageError> {
-        let refused = |id: &str, what: &str| {
-            StageError::data(format!(
+        let refused =
+            |id: &str, what: &str| {
+                StageError::data(format!(
                 "example {id} has test evidence of modality {} {what}",
                 evidence.modality
             ))
-            .hint("effects, evidence and quality must come from the same folds, each example from one")
-        };
+            .hint("effects, evidence and quality must come from the same folds, each example from \
+                one")
+            };
         if evidence.classes.len() != cohort.classes.len() {
             return Err(StageError::data(format!(
                 "the evidence of modality {} has {} classes and the cohort {}",
@@ -256,7 +258,7 @@ pub(crate) struct Tested {
 impl Tested {
     /// Pools the effects of all folds; an error when an example was tested twice or with other
     /// permutations: with those that are given, or those of the first.
-    pub fn of(
+    pub fn gather(
         effects: impl IntoIterator<Item = Result<Labelled<ExampleEffects>, StageError>>,
         cohort: &Cohort,
         mut permutations: Option<usize>,
@@ -278,7 +280,8 @@ impl Tested {
             let permutations = *permutations.get_or_insert(counted);
             if counted != permutations {
                 return Err(StageError::data(format!(
-                    "the effects count {counted} permutations and the permutations are {permutations}"
+                    "the effects count {counted} permutations and the permutations are \
+                        {permutations}"
                 )));
             }
             let mut place = Finder::new(&cohort.example_id);

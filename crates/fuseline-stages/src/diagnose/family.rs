@@ -88,7 +88,8 @@ impl StageKind for Family {
     // bounds, intervals of gains; findings without a p-value are in no family, those of schemes
     // that read labels in one of their own.
     const REVISION: u32 = 4;
-    const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and the same rule without quality.";
+    const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and \
+        the same rule without quality.";
 
     fn ports() -> Ports {
         Ports::new()
@@ -266,7 +267,8 @@ impl Family {
             // What one finding cannot reach is said of it.
             if adjusted > alpha + 1e-12 && least <= alpha {
                 let message = format!(
-                    "{permutations} permutations give no p-value below {least:.4}, and Holm's method over {} findings none \
+                    "{permutations} permutations give no p-value below {least:.4}, and Holm's \
+                        method over {} findings none \
                      below {adjusted:.3}: the level is {alpha}",
                     family.len()
                 );
@@ -278,7 +280,8 @@ impl Family {
                         message,
                     )
                     .hint(format!(
-                        "draw at least {needed} permutations, or part the findings by `families`, or adjust them by \
+                        "draw at least {needed} permutations, or part the findings by `families`, \
+                            or adjust them by \
                          benjamini_hochberg"
                     )),
                 );
@@ -412,7 +415,8 @@ fn mixed(action: PlannedAction<'_>, findings: &[PlannedAction<'_>]) -> Option<Di
                 ),
                 match differs {
                     true => format!(
-                        "give each modality a family of its own, `over: [modality]` in `{}`, or let `{}` gather `modality`",
+                        "give each modality a family of its own, `over: [modality]` in `{}`, or \
+                            let `{}` gather `modality`",
                         action.stage_name(),
                         first.stage_name()
                     ),

@@ -298,7 +298,8 @@ impl<'a> Study<'a> {
                 "a model from outside is asked about permutations across examples only",
             )
             .hint(
-                "use joint, per_modality, within_group, whole_groups, conditional, derangement, within_class or \
+                "use joint, per_modality, within_group, whole_groups, conditional, derangement, \
+                    within_class or \
                  within_correct",
             ));
         };
@@ -310,7 +311,8 @@ impl<'a> Study<'a> {
         }
         if scheme == permutation::Scheme::ConditionalResidual {
             return Err(StageError::data(
-                "the scheme conditional_residual fits a regression of quality on evidence on training rows, and a model \
+                "the scheme conditional_residual fits a regression of quality on evidence on \
+                    training rows, and a model \
                  from outside comes without them",
             )
             .hint(
@@ -424,7 +426,8 @@ impl<'a> Study<'a> {
         let answer = model.answer(question)?;
         if answer.len() != count * rows * classes {
             return Err(StageError::data(format!(
-                "the model gave {} values under {what} where {count} x {rows} rows x {classes} classes are expected",
+                "the model gave {} values under {what} where {count} x {rows} rows x {classes} \
+                    classes are expected",
                 answer.len()
             )));
         }
@@ -515,7 +518,8 @@ impl<'a> Study<'a> {
         let row = at / classes;
         let of = |answers: &'_ [f64]| format!("{:?}", &answers[row * classes..][..classes]);
         Err(StageError::data(format!(
-            "the model is not frozen: asked the same question first and last, it answers {} and {} for example {} \
+            "the model is not frozen: asked the same question first and last, it answers {} and \
+                {} for example {} \
              (difference {largest:e}, tolerance {:e})",
             of(clean),
             of(again),
@@ -523,7 +527,8 @@ impl<'a> Study<'a> {
             self.settings.tolerance
         ))
         .hint(
-            "turn dropout off and put normalisation layers in evaluation mode (model.eval()), keep no state between \
+            "turn dropout off and put normalisation layers in evaluation mode (model.eval()), \
+                keep no state between \
              calls; where a GPU rounds differently from call to call, raise `tolerance`",
         ))
     }
@@ -646,17 +651,20 @@ impl<'a> Study<'a> {
         if self.share_movable == 0.0 {
             return Some(match self.permuter.movable_rows() {
                 0 => format!(
-                    "the scheme {} can move the quality of none of the {rows} examples: each is alone with its \
+                    "the scheme {} can move the quality of none of the {rows} examples: each is \
+                        alone with its \
                      modalities, group or stratum",
                     Intervention::from(self.settings.scheme).name()
                 ),
-                _ => "quality has one value wherever examples may exchange it, so that no exchange changes anything"
+                _ => "quality has one value wherever examples may exchange it, so that no \
+                    exchange changes anything"
                     .to_owned(),
             });
         }
         (self.share_movable < 0.5).then(|| {
             format!(
-                "the scheme {} can change the quality of {:.0} % of the examples: what the others would show is not \
+                "the scheme {} can change the quality of {:.0} % of the examples: what the others \
+                    would show is not \
                  seen",
                 Intervention::from(self.settings.scheme).name(),
                 100.0 * self.share_movable

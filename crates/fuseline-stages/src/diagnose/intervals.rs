@@ -78,7 +78,7 @@ fn mean_interval(rows: &Rows<'_>, values: &[f64], of: &Resampling) -> Result<Int
 }
 
 fn class_sums(rows: &Rows<'_>, values: &[f64]) -> Result<ClassSums, StageError> {
-    ClassSums::of(rows.group, rows.groups, rows.labels, rows.classes, values)
+    ClassSums::from_rows(rows.group, rows.groups, rows.labels, rows.classes, values)
         .map_err(|error| failed(&error))
 }
 
@@ -110,12 +110,14 @@ pub(crate) fn not_testable(scheme: &str, of: Moved, least_share: f64) -> Option<
     }
     if moved < LEAST_MOVED {
         return Some(format!(
-            "the scheme {scheme} changes the quality of {moved:.1} examples on average, too few to tell"
+            "the scheme {scheme} changes the quality of {moved:.1} examples on average, too few \
+                to tell"
         ));
     }
     (moved / movable < least_share).then(|| {
         format!(
-            "the scheme {scheme} changes the quality of {moved:.0} examples on average where a joint permutation \
+            "the scheme {scheme} changes the quality of {moved:.0} examples on average where a \
+                joint permutation \
              changes {movable:.0}: what the others would show is not seen"
         )
     })

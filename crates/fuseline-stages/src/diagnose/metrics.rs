@@ -241,7 +241,7 @@ impl Metrics {
             .map(|Labelled { point, artifact: model }| {
                 let own_evidence = take(&mut evidence, &point);
                 let own_quality = take(&mut quality, &point);
-                let mut fusable = Fusable::of(
+                let mut fusable = Fusable::join(
                     own_evidence.into_iter().map(Ok),
                     own_quality.into_iter().map(Ok),
                     cohort,
@@ -302,8 +302,11 @@ fn measures(
     classes: usize,
 ) -> Result<[f64; MEASURES.len()], StageError> {
     let of = || -> Result<[f64; MEASURES.len()], MetricError> {
-        let confusion =
-            Confusion::of(labels, &metrics::decisions(probabilities, classes)?, classes)?;
+        let confusion = Confusion::from_decisions(
+            labels,
+            &metrics::decisions(probabilities, classes)?,
+            classes,
+        )?;
         let auroc = match metrics::auroc_one_against_rest(probabilities, labels, classes) {
             Err(MetricError::Undefined { .. }) => f64::NAN,
             found => found?,

@@ -214,7 +214,7 @@ impl StageKind for PermuteQuality {
         // Asked again where nothing has been asked: neither the order of the questions nor their
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;
-        if model.model_digest() != frozen || opened.digest() != Digest::of(&model.bytes) {
+        if model.model_digest() != frozen || opened.digest() != Digest::hash(&model.bytes) {
             return Err(StageError::failed(format!(
                 "the model of {} changed while it was asked: it is not frozen",
                 model.plugin_id

@@ -159,7 +159,8 @@ impl StageKind for Repeats {
                 more => format!(" and {more} more"),
             };
             outputs.caution(format!(
-                "{} change nothing: all repetitions of {first}{others} are equal, so that they say no more than one",
+                "{} change nothing: all repetitions of {first}{others} are equal, so that they \
+                    say no more than one",
                 upstream::listed(&self.axes)
             ));
         }

@@ -94,8 +94,8 @@ impl StageKind for Routing {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
-        let tested = Tested::of(inputs.each("effects"), &cohort, None)?;
-        let pooled = Pooled::of(inputs, &cohort, &tested.rows, true)?;
+        let tested = Tested::gather(inputs.each("effects"), &cohort, None)?;
+        let pooled = Pooled::gather(inputs, &cohort, &tested.rows, true)?;
         let failed = |error: MetricError| StageError::data(error.to_string());
         let experts = pooled.experts();
         let headroom = experts.headroom(&tested.clean).map_err(failed)?;

@@ -153,9 +153,9 @@ impl StageKind for Summarize {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
-        let counts = pool::Pooled::of(permutations.iter().map(|labelled| &labelled.artifact))?;
-        let tested = Tested::of(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
-        let experts = experts::Pooled::of(inputs, &cohort, &tested.rows, true)?;
+        let counts = pool::Pooled::gather(permutations.iter().map(|labelled| &labelled.artifact))?;
+        let tested = Tested::gather(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
+        let experts = experts::Pooled::gather(inputs, &cohort, &tested.rows, true)?;
         let control = experts.control()?;
         if let Some(caution) = untested(&cohort, &tested.rows) {
             outputs.caution(caution);
@@ -181,7 +181,7 @@ impl StageKind for Summarize {
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
         let intervals = self.intervals(&tested, &rows, inputs.seed())?;
         let examples = tested.rows.len() as f64;
-        let alike = Alike::of(&rows, &experts, &tested, &counts.scheme);
+        let alike = Alike::measure(&rows, &experts, &tested, &counts.scheme);
         if let Some(caution) =
             alike.caution(&counts.scheme, groups, is_test && counts.reads_quality != Some(false))
         {
@@ -291,7 +291,8 @@ impl Summarize {
             };
             if least > self.alpha {
                 let message = format!(
-                    "{permutations} permutations give no p-value below {least:.3}, and the level is {}",
+                    "{permutations} permutations give no p-value below {least:.3}, and the level \
+                        is {}",
                     self.alpha
                 );
                 let needed = (1.0 / self.alpha).ceil() - 1.0;
@@ -351,7 +352,7 @@ struct Alike {
 }
 
 impl Alike {
-    fn of(rows: &Rows<'_>, experts: &experts::Pooled, tested: &Tested, scheme: &str) -> Self {
+    fn measure(rows: &Rows<'_>, experts: &experts::Pooled, tested: &Tested, scheme: &str) -> Self {
         let share = |of: &dyn Fn(usize) -> bool| {
             let values: Vec<f64> =
                 (0..rows.group.len()).map(|row| f64::from(u8::from(of(row)))).collect();
@@ -396,9 +397,12 @@ impl Alike {
             (_, errors) => ("errors", errors),
         };
         Some(format!(
-            "examples of a group are alike in quality and in {what} (intraclass correlations up to {most:.2} and \
-             {outcome:.2}, {groups} groups): the p-value of scheme {scheme}, which exchanges examples one at a time, is too \
-             small, as if there were {effect:.1} times more of them. `whole_groups` exchanges groups where some are alike in \
+            "examples of a group are alike in quality and in {what} (intraclass correlations up \
+                to {most:.2} and \
+             {outcome:.2}, {groups} groups): the p-value of scheme {scheme}, which exchanges \
+             examples one at a time, is too \
+             small, as if there were {effect:.1} times more of them. `whole_groups` exchanges \
+             groups where some are alike in \
              size, `within_group` examples of a group where their quality differs"
         ))
     }
@@ -436,8 +440,10 @@ fn related_qualities(
     }
     Ok(most.filter(|(related, ..)| related.abs() >= RELATED).map(|(related, first, second)| {
         format!(
-            "the qualities of {} and {} are related (Spearman {related:.2}), and scheme per_modality breaks that too: a small \
-             p-value may come of it and not of the rule. `joint` keeps the qualities of an example together",
+            "the qualities of {} and {} are related (Spearman {related:.2}), and scheme \
+                per_modality breaks that too: a small \
+             p-value may come of it and not of the rule. `joint` keeps the qualities of an \
+             example together",
             experts.modalities[first], experts.modalities[second]
         )
     }))
@@ -524,7 +530,7 @@ pub(crate) fn difference_interval(
 ) -> Result<Interval, StageError> {
     let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
     let sums = |correct: &[f64]| {
-        ClassSums::of(rows.group, rows.groups, rows.labels, rows.classes, correct)
+        ClassSums::from_rows(rows.group, rows.groups, rows.labels, rows.classes, correct)
             .map_err(|error| failed(&error))
     };
     sums_interval(&sums(one)?, &sums(other)?, of)
@@ -563,7 +569,8 @@ fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
     let first: Vec<&str> = left_out().take(3).map(|row| &cohort.example_id[row]).collect();
     (count > 0).then(|| {
         format!(
-            "{count} of the {} examples of the cohort were not tested, and the finding says nothing of them: {}{}",
+            "{count} of the {} examples of the cohort were not tested, and the finding says \
+                nothing of them: {}{}",
             cohort.len(),
             first.join(", "),
             if count > first.len() { ", ..." } else { "" }

@@ -235,7 +235,7 @@ fn two_folds(
     let cohort = cohort(&rows);
     let counts = |clean: [i64; 2], broken: [[i64; 2]; 2]| Permutations {
         classes: cohort.classes.clone(),
-        model_digest: fuseline_artifact::Digest::of(b"model"),
+        model_digest: fuseline_artifact::Digest::hash(b"model"),
         plugin_id: "org.example.rule".to_owned(),
         scheme: "joint".to_owned(),
         reads_quality: None,

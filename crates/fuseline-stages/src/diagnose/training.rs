@@ -37,9 +37,11 @@ pub(crate) fn check(site: &mut CheckSite<'_>, scheme: Scheme) {
     let lacks = [EVIDENCE, QUALITY].into_iter().find(|port| !site.inputs.contains(port));
     if let (Scheme::ConditionalResidual, Some(port)) = (scheme, lacks) {
         let message = format!(
-            "the scheme conditional_residual fits a regression of quality on evidence, and the stage has no input {port}"
+            "the scheme conditional_residual fits a regression of quality on evidence, and the \
+                stage has no input {port}"
         );
-        let hint = "give it what the rule was fitted on, such as `evidence_train: expert.train` and \
+        let hint = "give it what the rule was fitted on, such as `evidence_train: expert.train` \
+            and \
                     `quality_train: quality.train`";
         site.report(Problem::new("scheme", message).hint(hint));
     }
@@ -67,7 +69,7 @@ pub(crate) fn fit(
     cohort: &Cohort,
     asked: &Fusable,
 ) -> Result<QualityRegression, StageError> {
-    let training = Fusable::of(inputs.each(EVIDENCE), inputs.each(QUALITY), cohort)?;
+    let training = Fusable::join(inputs.each(EVIDENCE), inputs.each(QUALITY), cohort)?;
     if training.modalities != asked.modalities {
         return Err(StageError::data(format!(
             "the training evidence has the modalities {} and the test evidence {}",

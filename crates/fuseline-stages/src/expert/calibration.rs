@@ -100,7 +100,7 @@ impl Calibrating<'_> {
                 .at("calibration")
         })?;
         let rows = known().map(|row| &evidence[row * classes..][..classes]);
-        let weights = self.class_weight.of(&labels, classes)?;
+        let weights = self.class_weight.weights(&labels, classes)?;
         let fitted = match self.calibration {
             Calibration::Temperature => {
                 let mut evidence = rows.flatten().copied().collect::<Vec<f64>>();

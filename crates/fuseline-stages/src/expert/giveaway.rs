@@ -63,7 +63,8 @@ pub(super) fn caution(
     if let Some((subject, exclude)) = subject(&label, modality) {
         let verb = if label.len() == 1 { "predicts" } else { "predict" };
         outputs.caution(format!(
-            "{subject} {verb} {what} alone (AUROC above {MIN_AUROC}); what is the label in another form is to be left \
+            "{subject} {verb} {what} alone (AUROC above {MIN_AUROC}); what is the label in \
+                another form is to be left \
              out: {exclude}"
         ));
     }
@@ -71,7 +72,8 @@ pub(super) fn caution(
     if let Some((subject, exclude)) = subject(&group, modality) {
         let verb = if group.len() == 1 { "has" } else { "have" };
         outputs.caution(format!(
-            "{subject} {verb} one value for each group and another in each; what says whose example it is is to be \
+            "{subject} {verb} one value for each group and another in each; what says whose \
+                example it is is to be \
              left out: {exclude}"
         ));
     }
@@ -194,9 +196,11 @@ mod tests {
         assert_eq!(
             cautions(&columns, &labels, &groups),
             [
-                "feature y of modality m predicts the label alone (AUROC above 0.99); what is the label in another form \
+                "feature y of modality m predicts the label alone (AUROC above 0.99); what is the \
+                    label in another form \
                  is to be left out: exclude: [y]",
-                "feature who of modality m has one value for each group and another in each; what says whose example it \
+                "feature who of modality m has one value for each group and another in each; what \
+                    says whose example it \
                  is is to be left out: exclude: [who]",
             ]
         );

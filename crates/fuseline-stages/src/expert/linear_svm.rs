@@ -65,7 +65,8 @@ impl StageKind for LinearSvmExpert {
     // 3: training evidence says its inner folds; cautions of features that give away label or
     // group.
     const REVISION: u32 = 3;
-    const SUMMARY: &'static str = "A linear support vector machine with calibrated probabilities, out of fold for the training rows.";
+    const SUMMARY: &'static str = "A linear support vector machine with calibrated probabilities, \
+        out of fold for the training rows.";
 
     fn ports() -> Ports {
         super::ports()

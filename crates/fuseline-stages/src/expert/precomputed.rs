@@ -274,7 +274,7 @@ impl PrecomputedExpert {
             {
                 continue;
             }
-            let example = self.id.of(table, row, id)?;
+            let example = self.id.read(table, row, id)?;
             let Some(at) = place.find(&example) else {
                 others.push(example);
                 continue;

@@ -130,7 +130,8 @@ fn a_search_that_falls_short_is_a_caution_that_says_how_far_it_came() {
     assert!(outputs.cautions().is_empty());
     let shortfall = |gradient| NotConverged { steps: 200, gradient, wanted: 1e-10 };
     caution_of(&mut outputs, "of 5 fits", [shortfall(1e-3), shortfall(2.0)].into_iter());
-    let said = "2 of 5 fits did not converge: in the worst the gradient is 2.0e0 after 200 steps, 1.0e-10 was wanted";
+    let said = "2 of 5 fits did not converge: in the worst the gradient is 2.0e0 after 200 steps, \
+        1.0e-10 was wanted";
     assert_eq!(outputs.cautions(), [said]);
 }
 
@@ -153,7 +154,7 @@ fn external(case: &Fixture, more: &Value) -> Result<[Evidence; 2], StageError> {
     }
     let folds = Folds { example_id: cohort.example_id.clone(), fold: case.fold.clone() };
     let outputs = run::<PrecomputedExpert>(options, 1, &[], |inputs| {
-        let inputs = inputs.files(vec![(path, Digest::of(text.as_bytes()))]);
+        let inputs = inputs.files(vec![(path, Digest::hash(text.as_bytes()))]);
         inputs.artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
     })?;
     Ok([outputs.get("train")?, outputs.get("test")?])
@@ -169,7 +170,8 @@ fn evidence_from_elsewhere_is_calibrated_on_training_rows_of_other_groups() {
     // More inner folds than groups matter only to a calibration.
     assert!(external(&case, &json!({ "inner_folds": 50 })).is_ok());
     let many = json!({ "inner_folds": 50, "calibration": "isotonic" });
-    let expected = "50 inner folds of 36 training groups: some would be empty; at most 36 inner folds are possible";
+    let expected = "50 inner folds of 36 training groups: some would be empty; at most 36 inner \
+        folds are possible";
     assert_eq!(message(&external(&case, &many).unwrap_err()), expected);
 }
 

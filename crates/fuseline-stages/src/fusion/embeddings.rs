@@ -10,7 +10,8 @@ use crate::batch::{Embedded, Fusable, once};
 use crate::rows::{Finder, Matrix, no_column};
 
 /// Documentation of the port `embeddings`.
-pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, over an axis called modality; only for rules that \
+pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, \
+    over an axis called modality; only for rules that \
      take embeddings.";
 
 /// Reports embeddings whose modality is unknown.
@@ -19,7 +20,8 @@ pub(crate) fn check(site: &mut PlanSite<'_>) {
     if action.inputs("embeddings").next().is_some()
         && !site.gathered("embeddings").contains(&"modality")
     {
-        let message = "embeddings say by an axis called `modality` of which modality they are, and none is gathered here";
+        let message = "embeddings say by an axis called `modality` of which modality they are, \
+            and none is gathered here";
         site.report(
             Diagnostic::error(codes::MODALITIES, action.input_place("embeddings"), message).hint(
                 "run the stage that makes them over an axis called modality, and give all of it"
@@ -44,7 +46,7 @@ pub(crate) fn fit(
     for (of, modality) in given.iter().zip(modalities) {
         let features = &of.artifact;
         let (excluded, columns) = split_columns(features, exclude);
-        let cells = Cells::of(features, &excluded, &modality, fusable)?;
+        let cells = Cells::read(features, &excluded, &modality, fusable)?;
         cells.without_quality(&columns, fusable)?;
         let of = if standardise {
             let scale = Preprocessor::fit(&cells.values, columns.len()).map_err(|error| {
@@ -136,11 +138,12 @@ pub(crate) fn apply(
                 None => format!("{} columns were {}", columns.len(), known.columns.len()),
             };
             return Err(StageError::data(format!(
-                "the embedding of modality {} has other columns than the model was fitted on: {what}",
+                "the embedding of modality {} has other columns than the model was fitted on: \
+                    {what}",
                 known.modality
             )));
         }
-        Cells::of(features, &known.excluded, &known.modality, fusable)?.put(known, fusable)?;
+        Cells::read(features, &known.excluded, &known.modality, fusable)?.put(known, fusable)?;
     }
     Ok(())
 }
@@ -178,7 +181,7 @@ struct Cells<'m> {
 }
 
 impl<'m> Cells<'m> {
-    fn of(
+    fn read(
         features: &Features,
         excluded: &[String],
         modality: &'m str,
@@ -187,7 +190,7 @@ impl<'m> Cells<'m> {
         // What is not there needs no exclusion.
         let names = features.columns.iter().map(|(name, _)| name);
         let excluded: Vec<_> = names.filter(|name| excluded.contains(name)).cloned().collect();
-        let matrix = Matrix::of(features, &excluded)?;
+        let matrix = Matrix::from_features(features, &excluded)?;
         if matrix.width() == 0 {
             return Err(StageError::data(format!(
                 "the embedding of modality {modality} has no column"
@@ -227,7 +230,8 @@ impl<'m> Cells<'m> {
         match (0..self.width).find(|&column| is_quality(column)) {
             None => Ok(()),
             Some(column) => Err(StageError::data(format!(
-                "column {} of the embedding of modality {} is the quality itself: an intervention on quality would \
+                "column {} of the embedding of modality {} is the quality itself: an intervention \
+                    on quality would \
                  not reach it there",
                 columns[column], self.modality
             ))
@@ -246,7 +250,10 @@ impl<'m> Cells<'m> {
                 "example {} has no finite value in column {column} of the embedding of modality {}",
                 &fusable.example_id[row], self.modality
             ))
-            .hint("an embedding that is taken as it is has no missing values: fill them, or leave the example out"));
+            .hint(
+                "an embedding that is taken as it is has no missing values: fill them, or leave \
+                the example out",
+            ));
         }
         let scale = Preprocessor::from_parts(of.mean.clone(), of.scale.clone())
             .map_err(|error| StageError::failed(error.to_string()))?;

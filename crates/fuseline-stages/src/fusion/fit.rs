@@ -122,7 +122,10 @@ impl StageKind for Fit {
         let scales = embeddings::fit(&given, &self.exclude, self.standardise, &mut fusable)?;
         if let Some(modality) = fusable.modality_without_rows() {
             return Err(StageError::data(format!("no training example of modality {modality}"))
-                .hint("the rule cannot learn what it is worth; use other folds, or leave the modality out"));
+                .hint(
+                    "the rule cannot learn what it is worth; use other folds, or leave the \
+                    modality out",
+                ));
         }
         let labels = fusable.labels(&cohort);
         all_classes(&labels, &cohort.classes).map_err(|class| {

@@ -102,7 +102,8 @@ impl StageKind for Load {
         if self.standardise {
             site.report(
                 Problem::new("standardise", "nothing is fitted here to standardise by").hint(
-                    "leave it out: the model is given embeddings as they are, and brings its own preprocessing",
+                    "leave it out: the model is given embeddings as they are, and brings its own \
+                        preprocessing",
                 ),
             );
         }
@@ -136,7 +137,10 @@ impl StageKind for Load {
                 cohort.classes.join(", ")
             ))
             .at("classes")
-            .hint("name the same classes in the same order where the cohort is defined: `label: { classes: ... }`"));
+            .hint(
+                "name the same classes in the same order where the cohort is defined: `label: { \
+                classes: ... }`",
+            ));
         }
         let scales =
             embeddings::declare(&inputs.many("embeddings")?, &self.exclude, &self.modalities)?;
@@ -185,7 +189,8 @@ impl Load {
         if !descriptor.capabilities.loads {
             let words = format!("the rule {} does not load models", descriptor.id);
             site.report(Problem::new("rule", words).hint(
-                "fit it with fusion.fit, or choose a rule that loads: `\"loads\": true` among its capabilities",
+                "fit it with fusion.fit, or choose a rule that loads: `\"loads\": true` among its \
+                    capabilities",
             ));
         }
         if let Err(error) = descriptor.accepts_modalities(self.modalities.len()).and_then(|()| {

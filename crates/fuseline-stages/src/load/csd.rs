@@ -170,7 +170,7 @@ impl LoadCsd {
             for (column, weights) in &columns {
                 values.extend(self.pool.iter().map(|pool| match (&column[..], self.weight) {
                     ([], _) => f64::NAN,
-                    (_, Weight::Rows) => pool.of(column),
+                    (_, Weight::Rows) => pool.pool(column),
                     (_, Weight::Duration) => weighted(*pool, column, weights),
                 }));
             }
@@ -244,7 +244,8 @@ impl LoadCsd {
             }
             (None, _, None) => {
                 Err(StageError::data(format!("{file} holds no sequence")).at("path").hint(
-                    "a file of the CMU-Multimodal SDK holds /NAME/data/VIDEO/features and intervals",
+                    "a file of the CMU-Multimodal SDK holds /NAME/data/VIDEO/features and \
+                        intervals",
                 ))
             }
         }
@@ -277,7 +278,7 @@ fn weighted(pool: Pool, values: &[f64], weights: &[f64]) -> f64 {
             let mean = mean_of(&|value| value);
             mean_of(&|value| (value - mean) * (value - mean)).sqrt()
         }
-        Pool::Min | Pool::Max => pool.of(values),
+        Pool::Min | Pool::Max => pool.pool(values),
     }
 }
 

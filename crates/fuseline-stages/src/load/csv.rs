@@ -203,7 +203,8 @@ impl TextFormat {
             separator.is_alphanumeric() || "+-\"".contains(separator) || separator == decimal.sign()
         };
         if thousands.is_some_and(no_separator) {
-            let message = "thousands are separated by a character that is no letter, digit, sign or decimal mark";
+            let message = "thousands are separated by a character that is no letter, digit, sign \
+                or decimal mark";
             report("thousands", message);
         }
         problems
@@ -275,7 +276,8 @@ pub(crate) fn table(
     let mut table = Table::new(file, names, Some(lines), Cells::Text(columns));
     if let Some((column, (first, last))) = swallowed {
         table.cautions.push(format!(
-            "one cell of {}, in column {} ({}), goes on from line {first} to line {last}: if those are rows, the quotation mark in line {first} is closed too late",
+            "one cell of {}, in column {} ({}), goes on from line {first} to line {last}: if \
+                those are rows, the quotation mark in line {first} is closed too late",
             table.file,
             column + 1,
             table.names[column],
@@ -310,9 +312,13 @@ fn ragged(names: &[String], cells: usize, follows_header: bool, delimiter: u8) -
         return format!("if another character separates the cells, write delimiter: \"{other}\"");
     }
     if follows_header && cells == names.len() + 1 {
-        return "the first line names one column too few: R's write.table leaves out the name of its row names, and write.csv does not".to_owned();
+        return "the first line names one column too few: R's write.table leaves out the name of \
+            its row names, and write.csv does not"
+            .to_owned();
     }
-    "each line holds as many cells as the first; a cell with the delimiter in it stands in quotation marks".to_owned()
+    "each line holds as many cells as the first; a cell with the delimiter in it stands in \
+        quotation marks"
+        .to_owned()
 }
 
 fn unreadable(file: &str, names: &[String], fault: Fault) -> StageError {
@@ -328,17 +334,20 @@ fn unreadable(file: &str, names: &[String], fault: Fault) -> StageError {
         ),
         Fault::TextAfterQuote { line, column, closed } => (
             format!(
-                "the quotation mark that opens {} is closed in line {closed}, and text follows where the cell should end",
+                "the quotation mark that opens {} is closed in line {closed}, and text follows \
+                    where the cell should end",
                 cell(line, column)
             ),
-            "close it where the cell ends, or take it out; a quotation mark inside a quoted cell is written twice",
+            "close it where the cell ends, or take it out; a quotation mark inside a quoted cell \
+                is written twice",
         ),
         Fault::NotUtf8 { line, byte } => {
             (format!("line {line} of {file} is not UTF-8 text at byte {byte}"), "save it as UTF-8")
         }
         Fault::Nul { line, byte, is_utf16: true } => (
             format!(
-                "line {line} of {file} is not UTF-8 text (NUL at byte {byte}): it looks like UTF-16 without a byte order mark"
+                "line {line} of {file} is not UTF-8 text (NUL at byte {byte}): it looks like \
+                    UTF-16 without a byte order mark"
             ),
             "save it as UTF-8",
         ),

@@ -71,8 +71,12 @@ pub(super) fn check_expansion(
         return Ok(());
     }
     Err(StageError::data(format!(
-        "{what} of {file} would take more memory than the {limit} bytes that a file of {file_bytes} bytes may unfold to"
+        "{what} of {file} would take more memory than the {limit} bytes that a file of \
+            {file_bytes} bytes may unfold to"
     ))
     .at("path")
-    .hint("the file is damaged, or made to fill the memory; if it is sound, write it without compression"))
+    .hint(
+        "the file is damaged, or made to fill the memory; if it is sound, write it without \
+        compression",
+    ))
 }

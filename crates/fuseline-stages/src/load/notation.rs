@@ -87,7 +87,9 @@ impl JsonSchema for Missing {
         json_schema!({
             "type": "array",
             "items": { "type": ["string", "number"] },
-            "description": "What stands for a missing value, besides an empty cell: `...` is the default list (NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA, in any case), and every other text or number counts as it is written, as in [..., \"-\", -999]."
+            "description": "What stands for a missing value, besides an empty cell: `...` is the \
+                default list (NA, N/A, NaN, null, None, `<NA>`, #N/A and #NA, in any case), and \
+                every other text or number counts as it is written, as in [..., \"-\", -999]."
         })
     }
 }
@@ -192,7 +194,9 @@ impl Notation {
             _ if self.decimal == Decimal::Comma && reads(Decimal::Point, None) => {
                 "decimal: \",\" is for commas, and here stands a point".to_owned()
             }
-            Some(',') if comma => "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where it is a decimal comma".to_owned(),
+            Some(',') if comma => "write thousands: \",\" where the comma separates thousands, or \
+                decimal: \",\" where it is a decimal comma"
+                .to_owned(),
             _ if comma => "write decimal: \",\" where the comma is a decimal comma".to_owned(),
             Some(separator) => format!("write thousands: {}", quoted(separator)),
             None => match grouped(Decimal::Comma, &format!(".{others}")) {

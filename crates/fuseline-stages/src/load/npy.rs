@@ -98,7 +98,8 @@ fn utf8(row: usize, item: &[u8]) -> Result<String, String> {
     match std::str::from_utf8(&item[..length]) {
         Ok(text) => Ok(text.to_owned()),
         Err(_) => Err(format!(
-            "item {} is not UTF-8 text: b\"{}\"; save it as text, as np.char.decode(array, \"latin-1\") gives it",
+            "item {} is not UTF-8 text: b\"{}\"; save it as text, as np.char.decode(array, \
+                \"latin-1\") gives it",
             row + 1,
             item[..length].escape_ascii()
         )),

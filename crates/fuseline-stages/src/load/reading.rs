@@ -119,7 +119,7 @@ impl Pool {
     }
 
     /// Of at least one value.
-    pub(crate) fn of(self, values: &[f64]) -> f64 {
+    pub(crate) fn pool(self, values: &[f64]) -> f64 {
         let count = values.len() as f64;
         let mean = || values.iter().sum::<f64>() / count;
         match self {
@@ -286,7 +286,7 @@ impl Reading<'_> {
     ) -> Result<Features, StageError> {
         let chosen = self.chosen(table, id, outputs)?;
         let mut keyed = (0..table.rows())
-            .map(|row| Ok((self.id.of(table, row, id)?, row)))
+            .map(|row| Ok((self.id.read(table, row, id)?, row)))
             .collect::<Result<Vec<_>, StageError>>()?;
         // Rows of one example stay in the order of the file.
         keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -302,7 +302,8 @@ impl Reading<'_> {
                 let (column, file) = (table.column_text(column), &table.file);
                 let option = table.notation.missing.option_with(&sentinel.value.to_string());
                 outputs.caution(format!(
-                    "{column} of {file} {sentinel}: write {option} where it stands for a missing value"
+                    "{column} of {file} {sentinel}: write {option} where it stands for a missing \
+                        value"
                 ));
             }
             assembly.feature(&table.names[column], |example, values| {
@@ -337,7 +338,7 @@ impl Reading<'_> {
         let mut observed = BTreeMap::<String, BTreeMap<String, Vec<(usize, Option<f64>)>>>::new();
         let mut names = BTreeMap::<String, usize>::new();
         for row in 0..table.rows() {
-            let example = self.id.of(table, row, id)?;
+            let example = self.id.read(table, row, id)?;
             let Some(feature) = table.text(row, name_column)? else {
                 return Err(StageError::data(format!(
                     "the name of the feature in {} of {} is empty",
@@ -414,13 +415,15 @@ impl Reading<'_> {
             } else if table.counts_rows(place) {
                 if INDEX_NAMES.contains(&name.as_str()) {
                     outputs.caution(format!(
-                        "{column} counts the rows, as the index of a table does, and is no feature: columns: {{ include: [{name}, ...] }} makes it one"
+                        "{column} counts the rows, as the index of a table does, and is no \
+                            feature: columns: {{ include: [{name}, ...] }} makes it one"
                     ));
                     continue;
                 }
                 kept.push(place);
                 outputs.caution(format!(
-                    "{column} counts the rows and is a feature: where rows are sorted by label it gives the label away; columns: {{ exclude: [{name}] }} leaves it out"
+                    "{column} counts the rows and is a feature: where rows are sorted by label it \
+                        gives the label away; columns: {{ exclude: [{name}] }} leaves it out"
                 ));
             } else {
                 kept.push(place);
@@ -437,7 +440,8 @@ impl Reading<'_> {
                 false => "",
             };
             outputs.caution(format!(
-                "{} of {} {have} and {are}{counts}: columns: {{ include: [{:?}, ...] }} makes it one",
+                "{} of {} {have} and {are}{counts}: columns: {{ include: [{:?}, ...] }} makes it \
+                    one",
                 called.join(", "),
                 table.file,
                 table.names[first]
@@ -483,7 +487,8 @@ impl Reading<'_> {
             ))
             .at("columns")
             .hint(format!(
-                "{}; that of the id is no feature, and those without a name are where columns.include names them",
+                "{}; that of the id is no feature, and those without a name are where \
+                    columns.include names them",
                 table.columns_are()
             )));
         }
@@ -529,7 +534,7 @@ impl Id {
     }
 
     /// The example_id of a row, given the place of the column.
-    pub(crate) fn of(
+    pub(crate) fn read(
         &self,
         table: &Table,
         row: usize,
@@ -616,12 +621,14 @@ pub(crate) fn unmatched(
             "the pattern {pattern} matches none of the {all} {what}, such as {missed:?}{place}"
         ),
         _ => format!(
-            "the pattern {pattern} does not match {} of the {all} {what}, such as {missed:?}{place}",
+            "the pattern {pattern} does not match {} of the {all} {what}, such as \
+                {missed:?}{place}",
             all - matched
         ),
     };
     StageError::data(message).hint(format!(
-        "change the pattern so that its first group, in parentheses, matches the part of {missed:?} that is meant; ^(.*)$ takes all of it"
+        "change the pattern so that its first group, in parentheses, matches the part of \
+            {missed:?} that is meant; ^(.*)$ takes all of it"
     ))
 }
 
@@ -630,7 +637,10 @@ pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) ->
     StageError::data(format!("{} of {} are both {example}", table.places(earlier, row), table.file))
         .at("id")
         .code(&codes::LEAK_DUPLICATE_EXAMPLE)
-        .hint("each example_id may stand in one row only; pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row")
+        .hint(
+            "each example_id may stand in one row only; pool: [mean, sd] makes one example of \
+            several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row",
+        )
 }
 
 /// Features under construction, one after the other.
@@ -663,7 +673,7 @@ impl<'o> Assembly<'o> {
             for (nth, column) in built.iter_mut().enumerate() {
                 column.append_option(match self.pool.get(nth) {
                     None => values.first().copied(),
-                    Some(pool) => (!values.is_empty()).then(|| pool.of(&values)),
+                    Some(pool) => (!values.is_empty()).then(|| pool.pool(&values)),
                 });
             }
         }

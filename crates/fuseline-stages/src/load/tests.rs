@@ -28,7 +28,7 @@ fn load<K: StageKind>(bytes: &[u8], mut options: Value) -> Result<Features, Stag
     let path = folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();
     options["path"] = path.to_str().unwrap().into();
-    let files = vec![(path, Digest::of(bytes))];
+    let files = vec![(path, Digest::hash(bytes))];
     crate::testing::run::<K>(options, 1, &[], |inputs| Ok(inputs.files(files)))?.get("features")
 }
 

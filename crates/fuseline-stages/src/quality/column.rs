@@ -112,7 +112,8 @@ impl StageKind for QualityColumn {
             join::Source::new("the features", features.example_id.iter()),
         ];
         let what = format!(
-            "the features with column {} lack {} of the {of} examples with evidence of modality {modality}, whose \
+            "the features with column {} lack {} of the {of} examples with evidence of modality \
+                {modality}, whose \
              quality is what fill says",
             self.column,
             lost.len()

@@ -74,7 +74,7 @@ impl StageKind for EnsembleVariance {
         let features: Features = inputs.one("features")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let training: Evidence = inputs.one("evidence_train")?;
-        let matrix = Matrix::of(&features, &self.exclude)?;
+        let matrix = Matrix::from_features(&features, &self.exclude)?;
         let rows =
             raw_rows(&training, &features)?.into_iter().zip(cohort_rows(&training, &cohort)?);
         let rows: Vec<(usize, usize)> = rows.collect();

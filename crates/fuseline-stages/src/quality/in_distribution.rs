@@ -59,7 +59,7 @@ impl StageKind for InDistribution {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let features: Features = inputs.one("features")?;
-        let matrix = Matrix::of(&features, &self.exclude)?;
+        let matrix = Matrix::from_features(&features, &self.exclude)?;
         let (features, matrix) = (&features, &matrix);
         let source =
             Source { name: "in_distribution", control: Control::Native, evidence_derived: false };

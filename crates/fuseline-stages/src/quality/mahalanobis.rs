@@ -62,7 +62,7 @@ impl StageKind for Mahalanobis {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let features: Features = inputs.one("features")?;
-        let matrix = Matrix::of(&features, &self.exclude)?;
+        let matrix = Matrix::from_features(&features, &self.exclude)?;
         let (features, matrix) = (&features, &matrix);
         let width = matrix.width();
         let source =

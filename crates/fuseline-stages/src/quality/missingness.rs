@@ -38,7 +38,7 @@ impl StageKind for Missingness {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let features: Features = inputs.one("features")?;
-        let matrix = Matrix::of(&features, &self.exclude)?;
+        let matrix = Matrix::from_features(&features, &self.exclude)?;
         let source =
             Source { name: "missingness", control: Control::Native, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {

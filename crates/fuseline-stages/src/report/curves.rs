@@ -122,7 +122,7 @@ pub(crate) fn spreads(
         };
         let here: Option<Vec<&str>> = findings.axes.iter().map(label).collect();
         let Some(here) = here else { continue };
-        let Pooled { clean, broken, .. } = Pooled::of([artifact])?;
+        let Pooled { clean, broken, .. } = Pooled::gather([artifact])?;
         let gap = clean - broken.iter().sum::<f64>() / broken.len() as f64;
         parts.entry((here, unit)).or_default().push((name.clone(), gap));
     }

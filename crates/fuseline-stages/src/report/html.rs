@@ -210,7 +210,7 @@ fn nulls(
             .map(|labelled| &labelled.artifact)
             .collect();
         if !parts.is_empty() {
-            let Pooled { clean, broken, .. } = Pooled::of(parts)?;
+            let Pooled { clean, broken, .. } = Pooled::gather(parts)?;
             nulls.push(report::NullDistribution { point, clean, broken });
         }
     }

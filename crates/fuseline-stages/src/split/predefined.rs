@@ -146,7 +146,7 @@ impl StageKind for Predefined {
         let column = table.column(&self.column, "column")?;
         let mut row_of = BTreeMap::new();
         for row in 0..table.rows() {
-            let example = self.id.of(&table, row, id)?;
+            let example = self.id.read(&table, row, id)?;
             if let Some(earlier) = row_of.insert(example.clone(), row) {
                 let mut error = twice(&table, earlier, row, &example);
                 error.hint = Some(
@@ -193,10 +193,12 @@ impl StageKind for Predefined {
                     match closest(&text, known) {
                         Some(name) => error.hint(format!("did you mean {name}")),
                         None if self.folds.is_some() => error.hint(
-                            "list the text in folds, with the fold in which it is tested, or in never_tested",
+                            "list the text in folds, with the fold in which it is tested, or in \
+                                never_tested",
                         ),
                         None => error.hint(format!(
-                            "folds are numbers from {}, or folds says which text is which; -1, or a text of never_tested, \
+                            "folds are numbers from {}, or folds says which text is which; -1, or \
+                                a text of never_tested, \
                              is tested in no fold",
                             self.first
                         )),
@@ -209,9 +211,10 @@ impl StageKind for Predefined {
         if tested.is_empty() {
             let message =
                 format!("no example of the cohort is tested in any fold by {}", table.file);
-            return Err(StageError::data(message)
-                .at("column")
-                .hint("some must be in a fold: folds are numbers from 0, or folds says which text is which"));
+            return Err(StageError::data(message).at("column").hint(
+                "some must be in a fold: folds are numbers from 0, or folds says which text \
+                    is which",
+            ));
         }
         for tested in tested {
             fold_apart(&cohort, &fold, tested)?;

@@ -239,7 +239,7 @@ impl Study {
     /// The resampled gap, whole groups at a time.
     pub fn resample(&self, clean: &[bool], broken: &[f64], resamples: usize) -> Resampled {
         let sums = |correct: &[f64]| {
-            ClassSums::of(&self.group, self.groups, &self.labels, 2, correct).unwrap()
+            ClassSums::from_rows(&self.group, self.groups, &self.labels, 2, correct).unwrap()
         };
         let clean: Vec<f64> = clean.iter().map(|&right| f64::from(u8::from(right))).collect();
         let (clean, broken) = (sums(&clean), sums(broken));

@@ -45,7 +45,7 @@ impl ClassSums {
     /// Balanced accuracy is linear in these shares, so the balanced accuracy of their sums is the
     /// mean of those of the permutations. Errors when lengths differ, or a group or label is out of
     /// range.
-    pub fn of(
+    pub fn from_rows(
         group: &[u32],
         groups: usize,
         labels: &[u32],

@@ -5,7 +5,7 @@ fn sums() -> ClassSums {
     let group: Vec<u32> = (0..60).map(|row| row / 5).collect();
     let labels: Vec<u32> = (0..60).map(|row| row * 7 % 3 / 2).collect();
     let correct: Vec<f64> = (0..60).map(|row| f64::from(row * row % 5) / 4.0).collect();
-    ClassSums::of(&group, 12, &labels, 2, &correct).unwrap()
+    ClassSums::from_rows(&group, 12, &labels, 2, &correct).unwrap()
 }
 
 fn draw(stream: &Stream) -> Vec<Resampled> {
@@ -70,7 +70,8 @@ fn the_resampled_spread_of_a_mean_is_that_of_theory() {
 
 #[test]
 fn a_group_that_occurs_twice_is_its_rows_twice_and_an_absent_class_is_left_out() {
-    let sums = ClassSums::of(&[0, 0, 1, 1], 2, &[0, 0, 0, 1], 2, &[1.0, 0.0, 1.0, 0.5]).unwrap();
+    let sums =
+        ClassSums::from_rows(&[0, 0, 1, 1], 2, &[0, 0, 0, 1], 2, &[1.0, 0.0, 1.0, 0.5]).unwrap();
     assert_eq!(sums.balanced_accuracy(&[1, 1]), (2.0 / 3.0 + 0.5) / 2.0);
     assert_eq!(sums.balanced_accuracy(&[2, 1]), (3.0 / 5.0 + 0.5) / 2.0);
     assert_eq!(sums.balanced_accuracy(&[2, 0]), 0.5);
@@ -96,7 +97,7 @@ fn what_cannot_be_resampled_is_refused() {
     assert_eq!(nan, Err(BootstrapError::NotFinite { statistic: 1, resample: -1 }));
     let found = groups(2, 10).unwrap();
     assert!(matches!(found[0].percentile(1.0), Err(BootstrapError::Confidence { .. })));
-    assert!(ClassSums::of(&[2], 2, &[0], 1, &[0.0]).is_err());
-    assert!(ClassSums::of(&[0], 2, &[1], 1, &[0.0]).is_err());
-    assert!(ClassSums::of(&[0], 2, &[0, 0], 1, &[0.0, 0.0]).is_err());
+    assert!(ClassSums::from_rows(&[2], 2, &[0], 1, &[0.0]).is_err());
+    assert!(ClassSums::from_rows(&[0], 2, &[1], 1, &[0.0]).is_err());
+    assert!(ClassSums::from_rows(&[0], 2, &[0, 0], 1, &[0.0, 0.0]).is_err());
 }

@@ -4,7 +4,7 @@ use crate::binomial::clopper_pearson;
 /// Each row its own group, all of one class.
 fn rows(values: &[f64]) -> ClassSums {
     let group: Vec<u32> = (0..).take(values.len()).collect();
-    ClassSums::of(&group, values.len(), &vec![0; values.len()], 1, values).unwrap()
+    ClassSums::from_rows(&group, values.len(), &vec![0; values.len()], 1, values).unwrap()
 }
 
 fn interval(sums: &ClassSums, range: (f64, f64)) -> Interval {
@@ -29,14 +29,14 @@ fn where_nothing_varies_the_smallest_class_and_the_number_of_groups_decide() {
     // 317 and 53 rows, each its own group: both classes may have lost as many.
     let labels: Vec<u32> = (0..370).map(|row| u32::from(row >= 317)).collect();
     let group: Vec<u32> = (0..370).collect();
-    let sums = ClassSums::of(&group, 370, &labels, 2, &[0.0; 370]).unwrap();
+    let sums = ClassSums::from_rows(&group, 370, &labels, 2, &[0.0; 370]).unwrap();
     let found = interval(&sums, (-1.0, 1.0));
     let expected = 0.5 * (one(317) + one(53));
     assert!((found.high - expected).abs() < 0.003, "{found:?}, {expected}");
     assert!((found.low + expected).abs() < 0.003, "{found:?}, {expected}");
     // Ten groups of 37 rows: 31 % of groups may lose everything.
     let group: Vec<u32> = (0..370).map(|row| row % 10).collect();
-    let sums = ClassSums::of(&group, 10, &labels, 2, &[0.0; 370]).unwrap();
+    let sums = ClassSums::from_rows(&group, 10, &labels, 2, &[0.0; 370]).unwrap();
     let found = interval(&sums, (-1.0, 1.0));
     assert!((found.high - one(10)).abs() < 0.02, "{found:?}, {}", one(10));
 }

@@ -51,7 +51,11 @@ pub struct Confusion {
 impl Confusion {
     /// Counts n labels against n decisions. Errors when the lengths differ or a value is no class
     /// number.
-    pub fn of(labels: &[u32], decisions: &[u32], class_count: usize) -> Result<Self, MetricError> {
+    pub fn from_decisions(
+        labels: &[u32],
+        decisions: &[u32],
+        class_count: usize,
+    ) -> Result<Self, MetricError> {
         length("decisions", labels.len(), decisions.len())?;
         classes("label", labels, class_count)?;
         classes("decision", decisions, class_count)?;

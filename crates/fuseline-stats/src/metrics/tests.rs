@@ -14,9 +14,9 @@ fn a_class_without_rows_is_left_out_of_balanced_accuracy() {
 #[test]
 fn counts_of_folds_pool_by_adding() {
     let (labels, decisions) = ([0, 0, 1, 1, 1, 2], [0, 1, 1, 1, 0, 0]);
-    let whole = Confusion::of(&labels, &decisions, 3).unwrap();
-    let mut pooled = Confusion::of(&labels[..2], &decisions[..2], 3).unwrap();
-    pooled.add(&Confusion::of(&labels[2..], &decisions[2..], 3).unwrap()).unwrap();
+    let whole = Confusion::from_decisions(&labels, &decisions, 3).unwrap();
+    let mut pooled = Confusion::from_decisions(&labels[..2], &decisions[..2], 3).unwrap();
+    pooled.add(&Confusion::from_decisions(&labels[2..], &decisions[2..], 3).unwrap()).unwrap();
     assert_eq!(pooled, whole);
     assert_eq!((whole.rows(), whole.correct()), (vec![2, 3, 1], vec![1, 2, 0]));
     assert_eq!(whole.balanced_accuracy(), Ok((0.5 + 2.0 / 3.0) / 3.0));
@@ -24,9 +24,9 @@ fn counts_of_folds_pool_by_adding() {
 
 #[test]
 fn a_class_that_is_neither_label_nor_decision_is_no_part_of_macro_f1() {
-    let confusion = Confusion::of(&[0, 0, 1], &[0, 1, 1], 4).unwrap();
+    let confusion = Confusion::from_decisions(&[0, 0, 1], &[0, 1, 1], 4).unwrap();
     assert_eq!(confusion.macro_f1(), Ok(2.0 / 3.0));
-    assert_eq!(Confusion::of(&[], &[], 4).unwrap().macro_f1(), Err(MetricError::Empty));
+    assert_eq!(Confusion::from_decisions(&[], &[], 4).unwrap().macro_f1(), Err(MetricError::Empty));
 }
 
 #[test]
@@ -78,6 +78,6 @@ fn shapes_and_labels_are_checked() {
     assert!(matches!(log_loss(&[0.5; 4], &[0, 2]), Err(MetricError::Class { row: 1, .. })));
     assert!(log_loss(&[], &[0]).is_err());
     assert!(matches!(brier(&[f64::NAN, 1.0], &[0]), Err(MetricError::NotANumber { row: 0 })));
-    assert!(matches!(Confusion::of(&[0], &[2], 2), Err(MetricError::Class { .. })));
+    assert!(matches!(Confusion::from_decisions(&[0], &[2], 2), Err(MetricError::Class { .. })));
     assert!(matches!(decisions(&[0.1; 3], 2), Err(MetricError::Length { .. })));
 }

@@ -53,7 +53,8 @@ fn freed(report: &GcReport) -> Element {
     let options = GcOptions::default();
     let hours = options.grace.as_secs() / 3600;
     let words = format!(
-        "With the last {} kept, and all that was used within {hours} hours, it would remove {}, {}, {} and {}: \
+        "With the last {} kept, and all that was used within {hours} hours, it would remove {}, \
+            {}, {} and {}: \
          {}. {} would stay, {}.",
         counted(options.keep_runs, "run"),
         counted(report.objects, "object"),

@@ -182,7 +182,7 @@ fn differing_settings<'m>(heads: impl Iterator<Item = &'m Manifest>) -> Vec<(Str
 
 fn pair(cache: &Cache, before: &ManifestIndex, after: &ManifestIndex) -> Result<Pair, String> {
     let whole = |index: &ManifestIndex| {
-        Manifest::of(cache, &index.head.run).map_err(|error| error.to_string())
+        Manifest::read(cache, &index.head.run).map_err(|error| error.to_string())
     };
     let found =
         compare_two(cache, &whole(before)?, &whole(after)?).map_err(|error| error.with_cause())?;

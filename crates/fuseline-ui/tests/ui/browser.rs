@@ -60,7 +60,8 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
                return name === '' || e.tabIndex < 0;
              }).map(e => e.outerHTML.slice(0, 120)).concat(
              Array.from(document.querySelectorAll('table')).filter(t => !t.caption || !t.tHead ||
-               Array.from(t.querySelectorAll('th')).some(h => !h.scope)).map(t => t.outerHTML.slice(0, 120)),
+               Array.from(t.querySelectorAll('th')).some(h => !h.scope)).map(t => \
+               t.outerHTML.slice(0, 120)),
              document.querySelectorAll('h1').length === 1 ? [] : ['headings'],
              document.querySelector('main') && document.documentElement.lang ? [] : ['landmarks']
              ).join('\\n')",

@@ -70,7 +70,8 @@ impl Work {
         if elements > self.longest {
             let (longest, enough) = (self.longest, elements.saturating_mul(10));
             return Err(Refusal::limit(format!(
-                "a list of {elements} elements is longer than {longest}; --max-actions {enough} raises the limit"
+                "a list of {elements} elements is longer than {longest}; --max-actions {enough} \
+                    raises the limit"
             )));
         }
         self.visit(elements.saturating_mul(2))
@@ -276,7 +277,7 @@ impl<'a> Environment<'a> {
                 Ok(Cow::Owned(Value::Array(items)))
             }
             _ => {
-                let (Some(x), Some(y)) = (Num::of(&a), Num::of(&b)) else {
+                let (Some(x), Some(y)) = (Num::from_value(&a), Num::from_value(&b)) else {
                     let (a, b) = (crate::yaml::describe(&a), crate::yaml::describe(&b));
                     let symbol = operator.symbol();
                     return Err(type_mistake(format!("`{symbol}` cannot take {a} and {b}")));
@@ -305,7 +306,7 @@ fn truth(value: &Value, expr: &Expr) -> Result<bool, Mistake> {
 }
 
 fn number(value: &Value, expr: &Expr) -> Result<Num, Mistake> {
-    Num::of(value).ok_or_else(|| {
+    Num::from_value(value).ok_or_else(|| {
         let message = format!("only a number has a sign, not {}", crate::yaml::describe(value));
         Mistake::new(codes::EXPRESSION_TYPE, &expr.span, message)
     })
@@ -364,7 +365,7 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
 pub(super) fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
     let order = match (a, b) {
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        _ => match (Num::of(a), Num::of(b)) {
+        _ => match (Num::from_value(a), Num::from_value(b)) {
             (Some(Num::Int(a)), Some(Num::Int(b))) => Some(a.cmp(&b)),
             (Some(a), Some(b)) => a.float().partial_cmp(&b.float()),
             _ => None,

@@ -10,7 +10,7 @@ pub(super) enum Num {
 }
 
 impl Num {
-    pub fn of(value: &Value) -> Option<Self> {
+    pub fn from_value(value: &Value) -> Option<Self> {
         let number = value.as_number()?;
         number.as_i64().map(Self::Int).or_else(|| number.as_f64().map(Self::Float))
     }

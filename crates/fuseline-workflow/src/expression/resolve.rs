@@ -65,7 +65,7 @@ impl<'a, 's> Resolver<'a, 's> {
     pub fn resolve(&mut self, expr: &mut Expr) -> Type {
         let span = expr.span.clone();
         match &mut expr.kind {
-            ExprKind::Literal(value) => Type::of(value),
+            ExprKind::Literal(value) => Type::from_value(value),
             ExprKind::Name(name) => {
                 let name = name.clone();
                 let (kind, gives) = self.name(&name, &span);

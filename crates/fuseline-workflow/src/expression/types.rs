@@ -21,14 +21,16 @@ pub(crate) enum Type {
 
 impl Type {
     /// The type of a value. Only the first elements of a list are read.
-    pub fn of(value: &Value) -> Self {
+    pub fn from_value(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(_) => Self::Bool,
             Value::Number(number) if number.is_f64() => Self::Float,
             Value::Number(_) => Self::Int,
             Value::String(_) => Self::Text,
-            Value::Array(items) => Self::List(Box::new(Self::common(items.iter().map(Self::of)))),
+            Value::Array(items) => {
+                Self::List(Box::new(Self::common(items.iter().map(Self::from_value))))
+            }
             Value::Object(_) => Self::Map,
         }
     }

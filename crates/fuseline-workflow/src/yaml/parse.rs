@@ -238,7 +238,8 @@ impl Builder<'_> {
             return self.refuse(
                 place,
                 "a key must be text, not a list or a mapping",
-                "quote a text that starts with a bracket; an expression `${{ }}` inside `{ }` or `[ ]` too",
+                "quote a text that starts with a bracket; an expression `${{ }}` inside `{ }` or \
+                    `[ ]` too",
             );
         }
         self.stack.push(Frame { start: place.span.start, anchor, open });
@@ -373,7 +374,8 @@ impl Builder<'_> {
             }
             ErrorKind::RecursionLimitExceeded => Some("workflows are never that deep"),
             _ if line.contains("${{") => Some(
-                "quote the expression: inside `{ }` and `[ ]`, and beside `: ` or ` #`, YAML needs \"${{ … }}\"",
+                "quote the expression: inside `{ }` and `[ ]`, and beside `: ` or ` #`, YAML \
+                    needs \"${{ … }}\"",
             ),
             _ if line.contains('[') => Some("quote the text: \"stage[axis=point]\""),
             _ => None,

@@ -78,7 +78,9 @@ fn a_place_of_an_option_falls_back_to_what_is_around_it() {
     assert_eq!(checked.files.slice(&places.key_place("label.classes.rest")), "rest");
 }
 
-const SMALL: &str = "fuseline: 1\nname: trial\nparams: { n: 2, m: 3 }\naxes: { fold: [0, 1], rule: [a, b] }\nstages:\n  one: { uses: simulate.features, over: [fold, rule], with: { examples: \"${{ params.n * params.m }}\" } }\n  two: { uses: simulate.features }\n";
+const SMALL: &str = "fuseline: 1\nname: trial\nparams: { n: 2, m: 3 }\naxes: { fold: [0, 1], \
+    rule: [a, b] }\nstages:\n  one: { uses: simulate.features, over: [fold, rule], with: { \
+    examples: \"${{ params.n * params.m }}\" } }\n  two: { uses: simulate.features }\n";
 
 fn digest(text: &str, set: &[(&str, &str)]) -> [u8; 32] {
     let checked = check_text(text, set);
@@ -88,7 +90,10 @@ fn digest(text: &str, set: &[(&str, &str)]) -> [u8; 32] {
 
 #[test]
 fn the_digest_does_not_depend_on_layout_order_of_names_or_overrides() {
-    let other = "# a comment\nname: \"trial\"\nfuseline: 1\nparams:\n  m: 3 # more\n  n: 2\naxes:\n  fold:\n    - 0\n    - 1\n  rule: ['a', b]\nstages:\n  two:\n    uses: simulate.features\n  one:\n    with:\n      examples: ${{ params.n * params.m }}\n    over:\n      - fold\n      - rule\n    uses: simulate.features\n";
+    let other = "# a comment\nname: \"trial\"\nfuseline: 1\nparams:\n  m: 3 # more\n  n: \
+        2\naxes:\n  fold:\n    - 0\n    - 1\n  rule: ['a', b]\nstages:\n  two:\n    uses: \
+        simulate.features\n  one:\n    with:\n      examples: ${{ params.n * params.m \
+        }}\n    over:\n      - fold\n      - rule\n    uses: simulate.features\n";
     assert_eq!(digest(SMALL, &[]), digest(other, &[("n", "5")]));
     let windows = format!("\u{feff}{}", other.replace('\n', "\r\n"));
     assert_eq!(digest(SMALL, &[]), digest(&windows, &[]), "nor on line ends and byte order marks");
@@ -115,7 +120,10 @@ fn the_digest_depends_on_everything_that_a_workflow_says() {
 
 #[test]
 fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given() {
-    let text = "fuseline: 1\nname: trial\nparams: { a: { type: path, default: a.csv }, b: { type: path }, c: 1.5 }\nstages:\n  one: { uses: load.csv, with: { path: \"${{ params.a }}\", id: { column: \"${{ params.b }}\" } } }\n  two: { uses: load.csv, with: { path: here.csv, id: { column: \"${{ params.c }}\" } } }\n";
+    let text = "fuseline: 1\nname: trial\nparams: { a: { type: path, default: a.csv }, b: { type: \
+        path }, c: 1.5 }\nstages:\n  one: { uses: load.csv, with: { path: \"${{ params.a }}\", \
+        id: { column: \"${{ params.b }}\" } } }\n  two: { uses: load.csv, with: { path: here.csv, \
+        id: { column: \"${{ params.c }}\" } } }\n";
     let text = text.replace("column: \"${{ params.c }}\"", "column: \"${{ int(params.c) }}\"");
     let source = fuseline_workflow::Source { path: "flows/trial.yaml".as_ref(), text: &text };
     let params_file = fuseline_workflow::ParamsFile {

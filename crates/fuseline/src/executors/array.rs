@@ -64,7 +64,7 @@ pub(crate) fn is_cancelled(run: &Path) -> bool {
 /// The run may go on in another process, on another machine, or be dead.
 pub fn cancel_run(cache: &Cache, run: &str, settings: &ExecutorSettings) -> Result<usize, Error> {
     let folder = cache.runs_folder().join(run);
-    if Manifest::of(cache, run).is_ok() {
+    if Manifest::read(cache, run).is_ok() {
         return Err(Error::request(format!("run {run} has ended")));
     }
     let file = folder.join(CANCEL_FILE);

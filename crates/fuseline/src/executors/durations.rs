@@ -26,7 +26,7 @@ impl Durations {
         let mut past = BTreeMap::new();
         let runs = cache.runs().unwrap_or_default();
         // Runs that cannot be read say nothing.
-        let manifests = runs.iter().rev().filter_map(|run| Manifest::of(cache, run).ok());
+        let manifests = runs.iter().rev().filter_map(|run| Manifest::read(cache, run).ok());
         for manifest in manifests.take(RUNS) {
             let mut of_run: BTreeMap<String, Times> = BTreeMap::new();
             for action in &manifest.actions {

@@ -53,13 +53,19 @@ memory = 64
 #[test]
 fn what_no_schema_can_say_is_found_at_its_place_too() {
     let remote = "[cache]\nremote = \"s3://key:secret@bucket\"\n";
-    insta::assert_snapshot!(mistakes(remote).join("\n"), @"2:10 fuseline::settings_value: `cache.remote` must not hold credentials: they belong into the variables of the store, such as AWS_ACCESS_KEY_ID (`fuseline schema --settings` has the shape of every setting)");
+    insta::assert_snapshot!(mistakes(remote).join("\n"), @"2:10 fuseline::settings_value: \
+        `cache.remote` must not hold credentials: they belong into the variables of the store, \
+        such as AWS_ACCESS_KEY_ID (`fuseline schema --settings` has the shape of every setting)");
     let command =
         "[executor.command]\nsubmit = 'a'\npoll = 'b'\ncancel = 'c'\ntask = 'T'\nid = '('\n";
-    insta::assert_snapshot!(mistakes(command).join("\n"), @"6:6 fuseline::settings_value: `executor.command.id` is no regular expression: unclosed group (`fuseline schema --settings` has the shape of every setting)");
+    insta::assert_snapshot!(mistakes(command).join("\n"), @"6:6 fuseline::settings_value: \
+        `executor.command.id` is no regular expression: unclosed group (`fuseline schema \
+        --settings` has the shape of every setting)");
     let incomplete = "[executor.command]\nsubmit = 'a'\n";
     assert_eq!(mistakes(incomplete).len(), 3, "{:?}", mistakes(incomplete));
-    insta::assert_snapshot!(mistakes("[cache\npath = 1979-05-27\n").join("\n"), @"1:7 fuseline::settings_syntax: unclosed table, expected `]` (mend this place first: what follows it was not read)");
+    insta::assert_snapshot!(mistakes("[cache\npath = 1979-05-27\n").join("\n"), @"1:7 \
+        fuseline::settings_syntax: unclosed table, expected `]` (mend this place first: what \
+        follows it was not read)");
 }
 
 #[test]

@@ -23,11 +23,13 @@ struct Place {
 
 /// The picture; it needs no other file.
 pub fn draw(name: &str, drawing: &Drawing) -> String {
-    let layout = Layout::of(drawing);
+    let layout = Layout::arrange(drawing);
     let (places, width, height) = layout.places(drawing);
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-         height=\"{height:.0}\" font-family=\"ui-sans-serif, system-ui, sans-serif\" font-size=\"13\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+            width=\"{width:.0}\" \
+         height=\"{height:.0}\" font-family=\"ui-sans-serif, system-ui, sans-serif\" \
+         font-size=\"13\" role=\"img\">\n\
          <title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <g fill=\"none\" stroke=\"#8a93a0\" stroke-width=\"1.2\">\n",
         escaped(name)
@@ -54,7 +56,8 @@ pub fn draw(name: &str, drawing: &Drawing) -> String {
         let Place { x, y, width, height } = place;
         let _ = writeln!(
             text,
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"5\" fill=\"{}\" \
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"5\" \
+                fill=\"{}\" \
              stroke=\"#3b4754\"/>",
             fill(node.cached)
         );
@@ -63,7 +66,8 @@ pub fn draw(name: &str, drawing: &Drawing) -> String {
                 if number == 0 { ("#14202b", "600") } else { ("#51606e", "400") };
             let _ = writeln!(
                 text,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{colour}\" font-weight=\"{weight}\">{}</text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{colour}\" \
+                    font-weight=\"{weight}\">{}</text>",
                 x + width / 2.0,
                 y + PADDING + LINE * (number as f64 + 0.75),
                 escaped(line)
@@ -86,7 +90,7 @@ struct Layout {
 
 impl Layout {
     /// A node stands one column behind the last node that it reads.
-    fn of(drawing: &Drawing) -> Self {
+    fn arrange(drawing: &Drawing) -> Self {
         let mut column = vec![0; drawing.nodes.len()];
         // Producers come before consumers, so one pass is enough when edges go by their ends.
         let mut sorted = drawing.edges.clone();
@@ -198,7 +202,7 @@ mod tests {
             nodes: ["a", "b", "c", "d"].map(node).into(),
             edges: vec![(0, 1), (1, 2), (2, 3), (0, 2), (0, 3), (1, 3)],
         };
-        let layout = Layout::of(&drawing);
+        let layout = Layout::arrange(&drawing);
         assert_eq!(layout.columns.len(), 4);
         let column =
             |item: usize| layout.columns.iter().position(|items| items.contains(&item)).unwrap();

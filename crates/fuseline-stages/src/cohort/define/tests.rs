@@ -86,14 +86,16 @@ fn an_empty_join_says_what_each_modality_has() {
     assert_eq!(
         error.hint.as_deref(),
         Some(
-            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as b_Rest; id.pattern of a loader takes the part that they share"
+            "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as b_Rest; \
+                id.pattern of a loader takes the part that they share"
         )
     );
     let found = vec![features("physio", &["a_Math"]), features("audio", &["a_Math.wav"])];
     let error = join(&stage(json!({})), &found).unwrap_err();
     assert_eq!(
         error.message,
-        "no example is in every modality; 1 of them differs by a file ending alone: \"a_Math\" in physio, \"a_Math.wav\" in audio"
+        "no example is in every modality; 1 of them differs by a file ending alone: \"a_Math\" in \
+            physio, \"a_Math.wav\" in audio"
     );
     assert!(error.hint.unwrap().ends_with("pattern: '^(.+?)(?:[.]wav)?$' }"));
 }
@@ -193,7 +195,7 @@ fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     let id: Id = serde_json::from_value(json!({ "column": "id" })).unwrap();
     let side = Side::new(&id, table).unwrap();
     let label: Label = serde_json::from_value(json!({ "column": "x", "quantile": cut })).unwrap();
-    let error = label.of(&["a", "b", "c", "d"], Some(&side)).err().unwrap();
+    let error = label.assign(&["a", "b", "c", "d"], Some(&side)).err().unwrap();
     assert_eq!(
         error.message,
         "the quantiles [0.4, 0.41] of the 4 labels do not differ: [1.0, 1.0]"
@@ -203,7 +205,8 @@ fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     let error = from_table(json!({ "column": "emotion", "threshold": cut })).unwrap_err();
     assert_eq!(
         error.message,
-        "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number, nor are 4 other cells of the column"
+        "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number, nor are 4 other \
+            cells of the column"
     );
     assert_eq!(error.option.as_deref(), Some("label.column"));
 }
@@ -293,9 +296,8 @@ fn a_label_that_reads_as_missing_is_left_out_and_counted() {
     assert_eq!((classes, label), (vec!["maths".to_owned(), "rest".to_owned()], vec![1, 0, 1]));
     assert_eq!(
         cautions,
-        [
-            "4 of 7 examples have no label in labels.csv and are left out: empty (1), NA (2), nan (1); table: { missing: [...] } says what stands for a missing label"
-        ]
+        ["4 of 7 examples have no label in labels.csv and are left out: empty (1), NA (2), nan \
+                (1); table: { missing: [...] } says what stands for a missing label"]
     );
 }
 

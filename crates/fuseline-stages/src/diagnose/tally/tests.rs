@@ -31,7 +31,7 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
         of.iter().map(|own| Ok(Labelled { point: vec![], artifact: own.clone() }))
     }
     let (evidence, quality) = (labelled(&study.evidence), labelled(&study.quality));
-    let fusable = Fusable::of(evidence, quality, &study.cohort).unwrap();
+    let fusable = Fusable::join(evidence, quality, &study.cohort).unwrap();
     let batch = fusable.batch().unwrap();
     let labels = fusable.labels(&study.cohort);
     let schemes = [

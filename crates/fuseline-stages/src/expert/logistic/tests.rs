@@ -150,7 +150,8 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     );
     assert_eq!(
         refused(json!({ "test_fold": 1, "inner_folds": 7 }), small()),
-        "7 inner folds of 6 training groups: some would be empty; at most 6 inner folds are possible"
+        "7 inner folds of 6 training groups: some would be empty; at most 6 inner folds are \
+            possible"
     );
     assert_eq!(
         refused(json!({ "test_fold": 1, "exclude": ["y"] }), small()),
@@ -160,7 +161,8 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     folds.fold[3] = 2;
     assert_eq!(
         refused(options(), (features, cohort, folds)),
-        "group g1 is on both sides of the split: e03 is a training example and e05 is a test example; \
+        "group g1 is on both sides of the split: e03 is a training example and e05 is a test \
+            example; \
          split by group, for example with split.group_kfold"
     );
     let (features, mut cohort, folds) = small();
@@ -190,7 +192,7 @@ fn load(folder: &Path, file: &str, header: bool) -> Features {
         "path": path, "header": header,
         "id": { "column": 0, "pattern": "^(.+?)(?:[.]wav)?$" },
     });
-    let digest = Digest::of(std::fs::read(&path).unwrap());
+    let digest = Digest::hash(std::fs::read(&path).unwrap());
     run::<crate::load::csv::LoadCsv>(options, 1, &[], |inputs| {
         Ok(inputs.files(vec![(path, digest)]))
     })

@@ -111,5 +111,5 @@ pub(super) fn select<'c>(
         found.cloned().ok_or_else(|| no_column(features, wanted).at("columns"))
     };
     let columns = columns.map(find).collect::<Result<Vec<_>, _>>()?;
-    Matrix::of(&Features { example_id: features.example_id.clone(), columns }, &[])
+    Matrix::from_features(&Features { example_id: features.example_id.clone(), columns }, &[])
 }

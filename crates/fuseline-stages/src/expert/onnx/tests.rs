@@ -59,7 +59,7 @@ fn asked(
     };
     let folds = Folds { example_id: ids, fold: vec![0, 0, 1, 1, 1, 1] };
     let path = PathBuf::from(format!("{FOLDER}/{model}.onnx"));
-    let digest = Digest::of(std::fs::read(&path).unwrap());
+    let digest = Digest::hash(std::fs::read(&path).unwrap());
     let mut options = json!({ "path": path, "test_fold": 0, "modality": "audio" });
     for (name, value) in more.as_object().unwrap() {
         options[name] = value.clone();

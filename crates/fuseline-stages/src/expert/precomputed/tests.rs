@@ -55,7 +55,7 @@ fn outputs(
         (0..6).map(|row| (format!("e{row}"), format!("g{}", row / 2), row % 2)).collect();
     let cohort = cohort(&rows);
     let folds = Folds { example_id: cohort.example_id.clone(), fold: vec![0, 0, 1, 1, 1, 1] };
-    files.push((path, Digest::of(bytes)));
+    files.push((path, Digest::hash(bytes)));
     run::<PrecomputedExpert>(options, 1, &[("modality", "audio")], |inputs| {
         inputs.files(files).artifact("cohort", vec![], cohort)?.artifact("folds", vec![], folds)
     })
@@ -97,7 +97,7 @@ fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run()
     let list = |ids: &str| {
         let path = folder.path().join("seen.txt");
         std::fs::write(&path, ids).unwrap();
-        (json!({ "fitted_on": { "ids": path } }), vec![(path, Digest::of(ids.as_bytes()))])
+        (json!({ "fitted_on": { "ids": path } }), vec![(path, Digest::hash(ids.as_bytes()))])
     };
     let text = "id,rest,stress\ne0,0.5,0.5\ne2,0.5,0.5\ne4,0.5,0.5\n";
     let (options, files) = list("far\ne4\n");
@@ -107,7 +107,8 @@ fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run()
         cautions,
         [
             "1 of 4 training examples get no evidence, since seen.txt has them or their groups: e4",
-            "evidence.csv has no evidence for 3 of the 6 examples, which count as unavailable: e1, e3, e5",
+            "evidence.csv has no evidence for 3 of the 6 examples, which count as unavailable: \
+                e1, e3, e5",
         ]
     );
     // A study that fits nothing may still test.

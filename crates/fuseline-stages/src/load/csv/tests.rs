@@ -111,7 +111,8 @@ fn an_id_that_the_pattern_does_not_match_is_named() {
     let (message, option) = refused(options, "id,a\ns1_x,1\noops,2\n");
     assert_eq!(
         message,
-        "the pattern ^(s[0-9]+)_ does not match 1 of the 2 ids of table.csv, such as \"oops\" in line 3"
+        "the pattern ^(s[0-9]+)_ does not match 1 of the 2 ids of table.csv, such as \"oops\" in \
+            line 3"
     );
     assert_eq!(option.as_deref(), Some("id.pattern"));
 }
@@ -166,7 +167,8 @@ fn a_quotation_mark_that_is_never_closed_is_an_error_where_it_opens() {
     let (message, _) = refused(exclude, "id,a,note\nq,2,\"ok\nr,3,\"ok, too\"\n");
     assert_eq!(
         message,
-        "the quotation mark that opens line 2, column 3 (note) of table.csv is closed in line 3, and text follows where the cell should end"
+        "the quotation mark that opens line 2, column 3 (note) of table.csv is closed in line 3, \
+            and text follows where the cell should end"
     );
 }
 
@@ -176,9 +178,8 @@ fn a_cell_that_holds_what_look_like_rows_is_told() {
     let told = cautions(exclude.clone(), "id,a,note\np,1,\"ok\nq,2,ok\nr,3,fine\"\ns,4,ok\n");
     assert_eq!(
         told,
-        [
-            "one cell of table.csv, in column 3 (note), goes on from line 2 to line 4: if those are rows, the quotation mark in line 2 is closed too late"
-        ]
+        ["one cell of table.csv, in column 3 (note), goes on from line 2 to line 4: if those \
+                are rows, the quotation mark in line 2 is closed too late"]
     );
     let torn = "id,note,a\np,\"ok,1\nq,ok\",2\nr,ok,4\n";
     assert_eq!(cautions(exclude.clone(), torn).len(), 1);
@@ -199,12 +200,14 @@ fn a_decimal_comma_and_separated_thousands_are_read_by_options() {
     let error = read(json!({}), "id,a\nr,2\nq,\"1,000\"\np,\"2,000\"\n").unwrap_err();
     assert_eq!(
         error.message,
-        "\"1,000\" in line 3, column 2 (a) of table.csv is not a number, nor is one other cell of the column"
+        "\"1,000\" in line 3, column 2 (a) of table.csv is not a number, nor is one other cell of \
+            the column"
     );
     assert_eq!(
         error.hint.as_deref(),
         Some(
-            "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where it is a decimal comma; or leave the column out with columns: { exclude: [a] }"
+            "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where \
+                it is a decimal comma; or leave the column out with columns: { exclude: [a] }"
         )
     );
 }
@@ -246,7 +249,8 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
         names(id.clone(), text),
         [
             "a",
-            "column 1 of table.csv has no name and is no feature (it counts the rows, as an index does that pandas or R wrote): columns: { include: [\"c0\", ...] } makes it one"
+            "column 1 of table.csv has no name and is no feature (it counts the rows, as an index \
+                does that pandas or R wrote): columns: { include: [\"c0\", ...] } makes it one"
         ]
     );
     let asked = json!({ "id": { "column": "id" }, "columns": { "include": ["c0"] } });
@@ -256,7 +260,8 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
         names(id.clone(), shuffled),
         [
             "a",
-            "column 1 (Unnamed: 0), column 2 (Unnamed: 0.1) of table.csv have no names and are no features: columns: { include: [\"Unnamed: 0\", ...] } makes it one"
+            "column 1 (Unnamed: 0), column 2 (Unnamed: 0.1) of table.csv have no names and are no \
+                features: columns: { include: [\"Unnamed: 0\", ...] } makes it one"
         ]
     );
     let named = "index,trial,id,a\n0,1,p,5\n1,2,q,6\n2,3,r,8\n";
@@ -265,8 +270,11 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
         [
             "trial",
             "a",
-            "column 1 (index) of table.csv counts the rows, as the index of a table does, and is no feature: columns: { include: [index, ...] } makes it one",
-            "column 2 (trial) of table.csv counts the rows and is a feature: where rows are sorted by label it gives the label away; columns: { exclude: [trial] } leaves it out"
+            "column 1 (index) of table.csv counts the rows, as the index of a table does, and is \
+                no feature: columns: { include: [index, ...] } makes it one",
+            "column 2 (trial) of table.csv counts the rows and is a feature: where rows are \
+                sorted by label it gives the label away; columns: { exclude: [trial] } leaves it \
+                out"
         ]
     );
 }

@@ -18,7 +18,8 @@ fn refused(options: Value, text: &str) -> String {
 
 #[test]
 fn a_line_is_an_example_and_a_list_a_feature_for_each_place() {
-    let text = "{\"id\": 12, \"a\": 1.5, \"e\": [1, null]}\n\n{\"id\": \"7\", \"b\": true, \"a\": \"-inf\"}\r\n";
+    let text = "{\"id\": 12, \"a\": 1.5, \"e\": [1, null]}\n\n{\"id\": \"7\", \"b\": true, \"a\": \
+        \"-inf\"}\r\n";
     let features = read(json!({}), text).unwrap();
     let ids: Vec<_> = features.example_id.iter().collect();
     assert_eq!(ids, ["12", "7"]);
@@ -33,7 +34,8 @@ fn a_line_is_an_example_and_a_list_a_feature_for_each_place() {
 
 #[test]
 fn a_long_table_becomes_a_wide_one_with_features_sorted_by_name() {
-    let text = "{\"id\": \"q\", \"what\": \"z\", \"x\": 1}\n{\"id\": \"p\", \"what\": \"a\", \"x\": 2}\n\
+    let text = "{\"id\": \"q\", \"what\": \"z\", \"x\": 1}\n{\"id\": \"p\", \"what\": \"a\", \
+        \"x\": 2}\n\
                 {\"id\": \"q\", \"what\": \"a\", \"x\": 3}\n";
     let long = json!({ "name": "what", "value": "x" });
     let features = read(json!({ "long": long }), text).unwrap();
@@ -115,7 +117,8 @@ fn lists_that_are_no_column_are_refused_where_they_are_used_and_only_there() {
 fn a_name_stands_in_a_line_once_and_a_column_in_a_table() {
     assert_eq!(
         refused(json!({}), "{\"id\": 1, \"a\": 1}\n\n{\"id\": 2, \"a\": 1, \"a\": 2}\n"),
-        "line 3 of table.jsonl names a twice; an object holds each name once: which of the values is meant?"
+        "line 3 of table.jsonl names a twice; an object holds each name once: which of the values \
+            is meant?"
     );
     let clash = refused(json!({}), "{\"id\": 1, \"e.0\": 5, \"e\": [1, 2]}\n");
     assert!(clash.starts_with("columns 2 and 3 of table.jsonl are both called e.0"), "{clash}");

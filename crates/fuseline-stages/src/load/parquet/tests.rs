@@ -60,7 +60,8 @@ fn infinite_values_are_kept_made_missing_or_refused_as_the_option_says() {
     assert_eq!(rows(&missing).keys().collect::<Vec<_>>(), ["b"], "no value is left of c");
     assert_eq!(
         refused(PLAIN, options("error")),
-        "-inf in row 3, column 2 (single) of table.parquet; non_finite: missing makes a missing value of it"
+        "-inf in row 3, column 2 (single) of table.parquet; non_finite: missing makes a missing \
+            value of it"
     );
 }
 
@@ -79,7 +80,8 @@ fn what_cannot_be_read_is_refused_in_words() {
     assert_eq!(
         refused(FRAMES, json!({})),
         "rows 1 and 3 of table.parquet are both v2; each example_id may stand in one row only; \
-         pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row"
+         pool: [mean, sd] makes one example of several rows, and long: { name: COLUMN, value: \
+         COLUMN } reads one feature a row"
     );
     assert_eq!(
         refused(PLAIN, json!({})),
@@ -162,7 +164,8 @@ fn a_page_that_says_it_is_larger_than_it_can_be_is_refused_before_it_is_read() {
     let dictionary = include_bytes!("../../../tests/fixtures/load/false_dictionary.parquet");
     assert_eq!(
         refused(dictionary, json!({ "id": { "column": "id" } })),
-        "column a of table.parquet cannot be read: its dictionary says that it holds more values than bytes; \
+        "column a of table.parquet cannot be read: its dictionary says that it holds more values \
+            than bytes; \
          the file is cut short, damaged or of another format: copy it again, or write it anew"
     );
 }

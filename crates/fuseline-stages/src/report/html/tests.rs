@@ -41,7 +41,7 @@ fn permutations(rule: &str, fold: &str, broken: i64) -> Labelled<Permutations> {
         point: point.map(|(axis, label)| (axis.to_owned(), label.to_owned())).into(),
         artifact: Permutations {
             classes: vec!["rest".to_owned(), "stress".to_owned()],
-            model_digest: Digest::of(rule.as_bytes()),
+            model_digest: Digest::hash(rule.as_bytes()),
             plugin_id: "org.example.rule".to_owned(),
             scheme: "joint".to_owned(),
             reads_quality: None,

@@ -43,7 +43,8 @@ fn more_folds_than_groups_are_refused() {
     let error = folds(json!({ "folds": 3 }), &["a", "b", "a"], 1).unwrap_err();
     assert_eq!(
         message(&error),
-        "3 folds of 2 groups: fold 2 would be empty, since no group is ever split; at most 2 folds are possible"
+        "3 folds of 2 groups: fold 2 would be empty, since no group is ever split; at most 2 \
+            folds are possible"
     );
     assert_eq!(error.option.as_deref(), Some("folds"));
 }
@@ -84,8 +85,7 @@ fn a_fold_that_lacks_a_class_is_a_caution_that_says_why() {
     });
     assert_eq!(
         outputs.unwrap().cautions(),
-        [
-            "fold 0 tests no example of class calm, which 2 of 3 groups have, in 3 folds; so is 1 more pair of fold and class"
-        ]
+        ["fold 0 tests no example of class calm, which 2 of 3 groups have, in 3 folds; so is 1 \
+                more pair of fold and class"]
     );
 }

@@ -18,7 +18,7 @@ fn split(more: Value, text: &str) -> Result<Folds, StageError> {
     }
     let rows: Vec<_> =
         (0..4).map(|row| (format!("e{row}"), format!("g{}", row / 2), row % 2)).collect();
-    let digest = Digest::of(text.as_bytes());
+    let digest = Digest::hash(text.as_bytes());
     run::<Predefined>(options, 1, &[], |inputs| {
         inputs.files(vec![(path, digest)]).artifact("cohort", vec![], cohort(&rows))
     })?
@@ -41,11 +41,13 @@ fn what_is_in_no_fold_and_a_group_in_two_are_refused() {
     );
     assert_eq!(
         refused(json!({ "column": "k" }), "id,k\ne0,0\n"),
-        "example e1 of the cohort is not in parts.csv; it lacks 3 of the 4 examples; its own are such as e0"
+        "example e1 of the cohort is not in parts.csv; it lacks 3 of the 4 examples; its own are \
+            such as e0"
     );
     assert_eq!(
         refused(json!({}), TABLE),
-        "\"val\" in line 3 of parts.csv is in no fold; folds are numbers from 0, or folds says which text is which; -1, or a text of never_tested, is tested in no fold"
+        "\"val\" in line 3 of parts.csv is in no fold; folds are numbers from 0, or folds says \
+            which text is which; -1, or a text of never_tested, is tested in no fold"
     );
     let torn = TABLE.replace("e1,val,0", "e1,test,1");
     assert!(
@@ -87,7 +89,8 @@ fn the_folds_that_there_are_are_named_where_one_is_not() {
     let hint = |fold: &[i32]| crate::split::some_tested(7, fold).unwrap_err().hint.unwrap();
     assert_eq!(
         hint(&[1, 2, -1, 3]),
-        "the folds are 1 to 3: let the axis be range(1, 4), or say first: 1 where the folds are read"
+        "the folds are 1 to 3: let the axis be range(1, 4), or say first: 1 where the folds are \
+            read"
     );
     assert_eq!(hint(&[1, 0, 1, 2]), "the folds are 0 to 2");
     assert_eq!(hint(&[1, 3, 6]), "the folds are 1, 3, 6");
