@@ -152,8 +152,8 @@ fn damaged_files_of_every_format_neither_crash_nor_fill_the_memory_of_a_run() {
     for (number, (kind, options, sound)) in formats.iter().enumerate() {
         let lab = Lab::with_workflow(&format!(
             "fuseline: 1\nname: mutants\naxes:\n  file: ${{{{ range({MUTANTS}) \
-                }}}}\nstages:\n  load:\n    uses: {kind}\n    over: [file]\n    with: {{ path: \
-                \"mutants/${{{{ file }}}}\", {options} }}\n"
+             }}}}\nstages:\n  load:\n    uses: {kind}\n    over: [file]\n    with: {{ path: \
+             \"mutants/${{{{ file }}}}\", {options} }}\n"
         ));
         for mutant in 0..MUTANTS {
             let mut bytes = sound.clone();

@@ -72,17 +72,13 @@ fn findings_have_the_columns_of_the_design_in_their_order() {
     let schema = table.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let expected = "quality rule control evidence_derived n_examples n_groups n_permutations \
-        ba_clean ba_broken \
-        ba_without_quality gap gap_low gap_high p_value p_adjusted flip_rate probability_shift \
-        null_sd detectable_gap \
-        equivalent ba_best_unimodal ba_oracle headroom reads_quality moved_share not_testable \
-        not_counted bound_low bound_high \
-        p_error detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high \
-        quality_sketch label_icc error_icc \
-        design_effect alignment_a \
-        alignment_b quality_from_evidence_a quality_from_evidence_b quality_label_auroc_a \
-        quality_label_auroc_b \
-        quality_icc_a quality_icc_b";
+        ba_clean ba_broken ba_without_quality gap gap_low gap_high p_value p_adjusted flip_rate \
+        probability_shift null_sd detectable_gap equivalent ba_best_unimodal ba_oracle headroom \
+        reads_quality moved_share not_testable not_counted bound_low bound_high p_error \
+        detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high \
+        quality_sketch label_icc error_icc design_effect alignment_a alignment_b \
+        quality_from_evidence_a quality_from_evidence_b quality_label_auroc_a \
+        quality_label_auroc_b quality_icc_a quality_icc_b";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
 

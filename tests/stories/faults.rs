@@ -122,7 +122,7 @@ fn a_workflow_edited_while_it_runs_is_the_one_that_was_read() {
 fn an_edit_of_the_same_size_right_after_a_run_is_seen() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: load\nstages:\n  load:\n    uses: load.csv\n    with: { path: \
-            data.csv, header: true, id: { column: 0 } }\noutputs: { features.parquet: load }\n",
+         data.csv, header: true, id: { column: 0 } }\noutputs: { features.parquet: load }\n",
     );
     lab.write("data.csv", "id,x\na,1\nb,2\n");
     for (text, executed) in [("a,1", 1), ("a,3", 1), ("a,3", 0), ("a,4", 1), ("a,1", 0)] {
@@ -136,8 +136,8 @@ fn an_edit_of_the_same_size_right_after_a_run_is_seen() {
 fn a_source_edited_while_it_is_used_fails_the_action_and_not_the_cache() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: load\nstages:\n  load:\n    uses: command\n    with:\n      run: [sh, \
-            -c, \"cp data.txt outputs/main\"]\n      files: [data.txt]\n      outputs: { main: { \
-            artifact: report, media_type: text/plain } }\noutputs: { copy.txt: load }\n",
+         -c, \"cp data.txt outputs/main\"]\n      files: [data.txt]\n      outputs: { main: { \
+         artifact: report, media_type: text/plain } }\noutputs: { copy.txt: load }\n",
     );
     lab.write("data.txt", "one");
     let first = lab.run(["run", "workflow.yaml"]);
@@ -526,7 +526,7 @@ fn runs_are_listed_shown_and_compared() {
         last.as_deref(),
         Some(
             "38 actions are the same, 0 changed, 0 only before, 0 only after; 0 rows of findings \
-                moved."
+             moved."
         )
     );
     lab.run(["runs", "show", "no-such-run"]).exits(2);

@@ -257,8 +257,7 @@ fn what_an_external_model_and_training_rows_shaped_is_named_as_both() {
     assert_eq!(
         found["diagnostics"][0]["message"],
         "permute_alone[fold=0] applies a model shaped by {external, train(fold 1)} to test(fold \
-            0), and so does 1 more of \
-         its actions (path: alone[fold=1] -> permute_alone[fold=0])"
+         0), and so does 1 more of its actions (path: alone[fold=1] -> permute_alone[fold=0])"
     );
 }
 

@@ -129,9 +129,8 @@ fn the_message_of_a_leak_tells_the_way_it_takes() {
     assert_eq!(
         found["diagnostics"][0]["message"],
         "expert[modality=audio,fold=0] fits on train(fold 0), but what arrives was shaped by all \
-            rows, which overlaps \
-         test(fold 0), and so do 5 more of its actions (path: scaled[modality=audio] -> \
-         expert[modality=audio,fold=0])"
+         rows, which overlaps test(fold 0), and so do 5 more of its actions (path: \
+         scaled[modality=audio] -> expert[modality=audio,fold=0])"
     );
     assert_eq!(
         found["diagnostics"][0]["related"][0]["message"],

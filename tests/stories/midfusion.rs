@@ -78,8 +78,8 @@ fn what_is_wrong_with_embeddings_is_said_before_anything_runs() {
         "workflow.yaml",
         "  # Mid-fusion: `embeddings` are",
         "  worse:\n    uses: intervene.degrade\n    over: [modality]\n    inputs: { features: \
-            embeddings, cohort: cohort, folds: folds }\n    \
-         with: { test_fold: 0, by: noise, severity: 1.0 }\n  # Mid-fusion: `embeddings` are",
+         embeddings, cohort: cohort, folds: folds }\n    with: { test_fold: 0, by: noise, \
+         severity: 1.0 }\n  # Mid-fusion: `embeddings` are",
     );
     lab.edit(
         "workflow.yaml",

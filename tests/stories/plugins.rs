@@ -179,7 +179,7 @@ fn a_crash_costs_one_action() {
         &bad("fputs(\"about to fall\\n\", stderr); *(volatile int *)8 = 1;"),
         &[
             "org.example.my_rule failed to fit: its process was killed by SIGSEGV (invalid memory \
-                access)",
+             access)",
             "stderr: about to fall",
         ],
     );

@@ -22,7 +22,7 @@ fn lab() -> Lab {
         "workflow.yaml",
         "outputs:\n",
         "outputs:\n  findings.csv: findings\n  findings.json: findings\n  report.md: \
-            markdown\n  report.tex: latex\n",
+         markdown\n  report.tex: latex\n",
     );
     let report = "  report:\n    uses: report.html\n";
     let text = String::from_utf8(lab.read("workflow.yaml")).expect("UTF-8");
@@ -165,7 +165,7 @@ fn figures_come_alone_from_a_past_run_and_as_outputs_of_a_workflow() {
         "workflow.yaml",
         "  markdown:\n    uses: report.markdown\n",
         "  figure:\n    uses: report.figure\n    inputs: { findings: findings }\n    with: { \
-            figure: gaps }\n\n  markdown:\n    uses: report.markdown\n",
+         figure: gaps }\n\n  markdown:\n    uses: report.markdown\n",
     );
     let path = run(&lab)["outputs"]["gaps.pdf"].as_str().expect("a path").to_owned();
     assert!(lab.read(&path).starts_with(b"%PDF-1."));
@@ -214,8 +214,8 @@ fn reports_of_several_findings_have_a_folder_each_and_can_be_chosen() {
         "  markdown:\n    uses: report.markdown\n",
         &format!(
             "  plain:\n    uses: diagnose.family\n{family}\n\n  second:\n    uses: \
-                report.html\n    inputs: {{ findings: plain }}\n\n  markdown:\n    uses: \
-                report.markdown\n"
+             report.html\n    inputs: {{ findings: plain }}\n\n  markdown:\n    uses: \
+             report.markdown\n"
         ),
     );
     lab.edit(
@@ -431,7 +431,7 @@ fn shells_and_manuals_know_every_command() {
 fn outputs_are_never_written_over_what_the_run_reads() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: over\nstages:\n  f:\n    uses: load.csv\n    with: { path: d.csv, id: \
-            { column: id } }\noutputs:\n  d.csv: f\n",
+         { column: id } }\noutputs:\n  d.csv: f\n",
     );
     lab.write("d.csv", "id,a\nx,1\ny,2\n");
     let before = lab.read("d.csv");

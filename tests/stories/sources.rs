@@ -146,7 +146,7 @@ fn what_comes_from_a_pipe_is_read_once() {
     for (examples, executed_now) in [(20, 1), (20, 0), (30, 1), (30, 0)] {
         let text = format!(
             "fuseline: 1\nname: piped\nstages:\n  c:\n    uses: simulate.cohort\n    with: {{ \
-                examples: {examples}, groups: 5 }}\noutputs: {{ c.parquet: c }}\n"
+             examples: {examples}, groups: 5 }}\noutputs: {{ c.parquet: c }}\n"
         );
         let mut command = lab.command(["run", "/dev/stdin", "--format", "json"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -26,9 +26,9 @@ fn control_characters_are_shown_and_not_done_wherever_a_person_reads() {
     lab.write(
         "says.yaml",
         "fuseline: 1\nname: says\nstages:\n  says:\n    uses: command\n    with:\n      run: [sh, \
-            -c, \"printf '\\\\033[2J\\\\033]0;title\\\\007 on purpose\\\\n' >&2; exit \
-            3\"]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs: \
-            { says.txt: says }\n",
+         -c, \"printf '\\\\033[2J\\\\033]0;title\\\\007 on purpose\\\\n' >&2; exit \
+         3\"]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs: { \
+         says.txt: says }\n",
     );
     lab.write(
         "wrong.yaml",

@@ -120,7 +120,7 @@ fn whatever_may_change_the_plan_is_noticed() {
 fn a_file_of_data_that_changed_is_noticed_and_one_that_was_touched_is_read() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: w\nstages:\n  table:\n    uses: load.csv\n    with: { path: data.csv, \
-            id: { column: example_id } }\noutputs:\n  table.parquet: table\n",
+         id: { column: example_id } }\noutputs:\n  table.parquet: table\n",
     );
     lab.write("data.csv", "example_id,x\na,1\nb,2\n");
     assert_eq!(run(&lab, &[])["executed"], 1);

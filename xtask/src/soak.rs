@@ -11,7 +11,7 @@ pub fn run(kills: usize, seed: u64) -> Result<(), Box<dyn Error>> {
     });
     say(&format!(
         "{} kills in {} runs (seed {seed}); {} caches became complete; {} outputs and objects \
-            compared byte by byte; an undisturbed run takes {:.2} s; {} differences",
+         compared byte by byte; an undisturbed run takes {:.2} s; {} differences",
         found.kills,
         found.runs,
         found.caches,

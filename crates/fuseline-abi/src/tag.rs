@@ -91,7 +91,7 @@ impl<'t> Tag<'t> {
         if !is_id(id) {
             return Err(TagError(
                 "its id is not a reverse domain name such as org.example.rule, of a-z, 0-9, _ and \
-                    -",
+                 -",
             ));
         }
         Ok(Self { abi, id })

@@ -13,8 +13,7 @@ fn layout_in_rust() -> String {
     macro_rules! lay {
         ($rust:ty, $c:literal, $($field:ident),+) => {
             writeln!(text, "{} {}", $c, size_of::<$rust>()).unwrap();
-            $(writeln!(text, "{}.{} \
-                {}", $c, stringify!($field), std::mem::offset_of!($rust, $field)).unwrap();)+
+            $(writeln!(text, "{}.{} {}", $c, stringify!($field), std::mem::offset_of!($rust, $field)).unwrap();)+
         };
     }
     lay!(abi::FslString, "fsl_string", ptr, len);

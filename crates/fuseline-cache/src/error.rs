@@ -52,16 +52,14 @@ pub enum CacheError {
         known: u64,
     },
     /// The folder's `format` file is not one.
-    #[error("{} does not say which format the cache has; move it away to begin a new \
-        cache", path.display())]
+    #[error("{} does not say which format the cache has; move it away to begin a new cache", path.display())]
     NotACache {
         /// The file.
         path: PathBuf,
     },
     /// An object whose bytes are not those of its name. It was set aside, so that the next run
     /// makes it again.
-    #[error("object {digest} is damaged and was set aside as {}; the next run makes it \
-        again", path.display())]
+    #[error("object {digest} is damaged and was set aside as {}; the next run makes it again", path.display())]
     Damaged {
         /// Its name.
         digest: Digest,

@@ -97,7 +97,7 @@ impl Progress {
                 let actions = if *running == 1 { "action" } else { "actions" };
                 self.line(&format!(
                     "Interrupted. Finishing what is in flight ({running} {actions}); once more \
-                        stops at once."
+                     stops at once."
                 ));
             }
             Event::Started { action, reason, .. } => {

@@ -185,8 +185,8 @@ impl Job {
                 difference.unwrap_or_else(|| "its options are written otherwise".to_owned())
             ))
             .hint(
-                "execute it with the fuseline, the plugins and the files of the run that wrote \
-                it down",
+                "execute it with the fuseline, the plugins and the files of the run that wrote it \
+                 down",
             )),
         }
     }

@@ -189,7 +189,7 @@ impl<'a> KeyWriter<'a> {
                     .map_or(cannot, |folder| format!("there is no folder {}", folder.display()));
                 self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE).hint(
                     "a relative path in the workflow is relative to the workflow's folder, one \
-                        given with --set to the working directory",
+                     given with --set to the working directory",
                 ));
             }
         }
@@ -248,12 +248,12 @@ impl<'a> KeyWriter<'a> {
                     HostError::Locked { .. } => (
                         codes::LOCKED_PLUGIN,
                         "put the file back that was locked, or accept this one with `fuseline \
-                            plugin lock`",
+                         plugin lock`",
                     ),
                     _ => (
                         codes::UNKNOWN_RULE,
                         "`fuseline plugin list` shows the rules on the plugin path; add a folder \
-                            with --plugin-path",
+                         with --plugin-path",
                     ),
                 };
                 self.problems.push(Problem::new(name, error.to_string()).code(code).hint(hint));

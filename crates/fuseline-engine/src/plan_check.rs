@@ -267,7 +267,7 @@ fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
             let axis = &plan.workflow.axes[stage.over[place]].name;
             let message = format!(
                 "`{}` runs over `{axis}`, and nothing of it depends on `{axis}`: its actions \
-                    along it are all the same",
+                 along it are all the same",
                 stage.name
             );
             let over = stage.places.over.as_ref().unwrap_or(&stage.places.name);

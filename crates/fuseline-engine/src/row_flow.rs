@@ -281,8 +281,8 @@ impl<'a> RowFlow<'a> {
                 codes::LEAK_SHAPED_BY_TEST,
                 port,
                 format!(
-                    "fits on {fitted}, but what arrives was shaped by {shaped_by}, which \
-                    overlaps {tested}"
+                    "fits on {fitted}, but what arrives was shaped by {shaped_by}, which overlaps \
+                     {tested}"
                 ),
                 "fit each preprocessing step inside the fold, on its training rows alone",
                 Trace::ShapedBy(held_out),
@@ -410,11 +410,10 @@ impl<'a> RowFlow<'a> {
             self.leak(
                 codes::LEAK_CONTROL,
                 port,
-                "takes what a control made of the labels of test rows into a native \
-                    condition"
+                "takes what a control made of the labels of test rows into a native condition"
                     .to_owned(),
                 "controls may only be the quality of a fusion rule, with the whole point marked \
-                    as a control",
+                 as a control",
                 Trace::Control,
             );
         }

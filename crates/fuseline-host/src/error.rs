@@ -47,8 +47,7 @@ pub enum HostError {
         reason: String,
     },
     /// Built for another ABI.
-    #[error("{} is built for ABI {}.{}, this host speaks \
-        {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error("{} is built for ABI {}.{}, this host speaks {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
     OtherAbi {
         /// The file.
         path: PathBuf,
@@ -138,8 +137,7 @@ pub enum HostError {
     /// The rule answers the same question otherwise when it is asked again.
     #[error(
         "{id} does not predict row {row} the same when it is asked again in another process, \
-            among other rows: the \
-         probability of {class} was {first} and is {again}{}", in_permutation(.permutation)
+         among other rows: the probability of {class} was {first} and is {again}{}", in_permutation(.permutation)
     )]
     Inconsistent {
         /// The rule.

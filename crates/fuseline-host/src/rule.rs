@@ -168,13 +168,8 @@ impl Rule {
         image: Arc<Image>,
         backend: Arc<dyn Backend>,
     ) -> Result<Self, HostError> {
-        let json = backend.descriptor().map_err(|fault| {
-            fault.into_error(
-                &file.id,
-                "describe \
-            itself",
-            )
-        })?;
+        let json =
+            backend.descriptor().map_err(|fault| fault.into_error(&file.id, "describe itself"))?;
         let descriptor = Descriptor::parse(&json, &file.id)
             .map_err(|reason| HostError::Descriptor { id: file.id.clone(), reason })?;
         Ok(Self { shared: Arc::new(RuleShared { file, image, descriptor, backend }) })

@@ -195,8 +195,7 @@ fn a_model_refuses_other_modalities() {
     assert_eq!(
         error,
         "org.fuseline.lr failed to predict: wrong data: the model was fitted with modalities \
-            modality0, modality1 \
-         and classes class0, class1, which are not the batch's"
+         modality0, modality1 and classes class0, class1, which are not the batch's"
     );
 }
 

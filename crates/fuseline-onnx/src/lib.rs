@@ -145,7 +145,7 @@ pub fn probabilities(
     if !are_probabilities(&given, tolerance) {
         return Err(OnnxError::new(format!(
             "{file} gives {given:?} {row}, which are no probabilities: each must lie in 0 to 1 \
-                and all sum to 1"
+             and all sum to 1"
         ))
         .at("output")
         .hint("softmax: true makes probabilities of logits; output names another output"));

@@ -144,7 +144,7 @@ fn headline(
         (
             format!(
                 "Accuracy by less than the margin in {within} of {conditions}; the others stay \
-                    open."
+                 open."
             ),
             "open",
         )
@@ -216,15 +216,14 @@ fn sentence(
         ),
         Reading::EvidenceDerived => format!(
             "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A \
-                plain permutation makes \
-             pairs of evidence and quality that cannot occur, so this is not yet reliance on \
-             reliability.",
+             plain permutation makes pairs of evidence and quality that cannot occur, so this is \
+             not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
         Reading::Harm => format!(
             "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
-                does not test for \
-             this, and the interval is not adjusted for the number of conditions."
+             does not test for this, and the interval is not adjusted for the number of \
+             conditions."
         ),
         Reading::CannotTell => format!(
             "{conditions}: the data cannot tell. No gap {}; {}{}.",
@@ -246,16 +245,15 @@ fn sentence(
         ),
         Reading::WithinMargin => format!(
             "{conditions}: accuracy changes by less than {margin}, while decisions change or a \
-                gap was detected."
+             gap was detected."
         ),
         Reading::NoDependence => format!(
             "{conditions}: no dependence. Accuracy changes by less than {margin}, and fewer \
-                decisions than that change."
+             decisions than that change."
         ),
         _ if rows.iter().all(|row| scheme(row, &data.settings) == "derangement") => format!(
             "{conditions}: an effect size without a p-value, a gap of {} where no example keeps \
-                its quality. \
-             The joint scheme tests.",
+             its quality. The joint scheme tests.",
             range(&rows, |row| row.gap)
         ),
         _ => format!("{conditions}: not tested."),
@@ -433,8 +431,7 @@ fn cautions(
     if positive.status == Status::Failed && open {
         cautions.push(
             "The positive control was not detected either: where nothing was found, the test may \
-                be unable to find \
-             anything."
+             be unable to find anything."
                 .to_owned(),
         );
     }
@@ -458,8 +455,7 @@ fn cautions(
         };
         cautions.push(format!(
             "Other permutations could turn the test of {}: the level lies within two Monte-Carlo \
-                standard errors of its \
-             p-value. Draw more ({shown}).",
+             standard errors of its p-value. Draw more ({shown}).",
             counted(turned.len(), "condition")
         ));
     }
@@ -468,8 +464,7 @@ fn cautions(
     if native.len() > 1 && counts.iter().any(|(reading, _)| claims.contains(reading)) {
         cautions.push(format!(
             "Claims from intervals (a gain or loss, accuracy within the margin, no dependence) \
-                hold for each condition by \
-             itself and are not adjusted for there being {}.",
+             hold for each condition by itself and are not adjusted for there being {}.",
             native.len()
         ));
     }
@@ -478,8 +473,7 @@ fn cautions(
     if data.findings.iter().filter(tested).any(|row| out_of_reach(row, data.settings.alpha)) {
         cautions.push(
             "Too few permutations: even the smallest p-value that they allow stays above the \
-                level once it is adjusted. \
-             Run more."
+             level once it is adjusted. Run more."
                 .to_owned(),
         );
     }
@@ -493,8 +487,7 @@ fn cautions(
     if unadjusted > 1 {
         cautions.push(format!(
             "p-values are not adjusted for the number of tests: of {unadjusted}, about {:.0} \
-                would fall below {} by \
-             chance alone.",
+             would fall below {} by chance alone.",
             (unadjusted as f64 * data.settings.alpha).max(1.0),
             data.settings.alpha
         ));
@@ -514,8 +507,7 @@ fn several_families(native: &[(&FindingRow, Reading)], data: &ReportData) -> Opt
     (families.len() > 1 && data.settings.adjust != "none").then(|| {
         format!(
             "p-values are adjusted within each of {} families of native conditions and not over \
-                them: chances of a false \
-             claim add up over the families.",
+             them: chances of a false claim add up over the families.",
             families.len()
         )
     })
@@ -532,8 +524,8 @@ fn one_class(parts: &[(String, String)]) -> Option<String> {
     };
     Some(format!(
         "The test examples are all of one class in {which}: permutations stay within such a part, \
-            so that quality stays with \
-         its class there, and what a rule makes of quality that tells the class is not seen."
+         so that quality stays with its class there, and what a rule makes of quality that tells \
+         the class is not seen."
     ))
 }
 

@@ -135,7 +135,7 @@ fn positive(rows: &Rows) -> Check {
     if leaks > 0 {
         words.push_str(&format!(
             " The control leaks the label: {} {} the oracle, which shows more than a choice \
-                between experts.",
+             between experts.",
             named(rows, |v| v.beats_oracle),
             if leaks == 1 { "beats" } else { "beat" }
         ));
@@ -243,8 +243,7 @@ impl Draws {
         let Self { count, alarms, tail } = self;
         format!(
             " These are {}, of which {alarms} {} once p-values are adjusted within a draw: a \
-                calibrated test gives as many \
-             or more in {} of studies.",
+             calibrated test gives as many or more in {} of studies.",
             counted(*count, "distinct draw"),
             if *alarms == 1 { "alarms" } else { "alarm" },
             percent(Some(*tail)),

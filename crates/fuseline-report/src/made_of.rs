@@ -12,19 +12,17 @@ const MECHANISMS: [(&str, &str); 3] = [
     (
         "conditional_residual",
         "In the evidence already: the gap vanishes when only what the evidence does not tell of \
-            quality is exchanged \
-         (conditional_residual)",
+         quality is exchanged (conditional_residual)",
     ),
     (
         "within_correct",
         "Works through which expert is right (reliability): the gap vanishes among examples whose \
-            experts are right alike \
-         (within_correct)",
+         experts are right alike (within_correct)",
     ),
     (
         "within_class",
         "Works through the label itself (class cue): the gap vanishes among examples of one label \
-            (within_class)",
+         (within_class)",
     ),
 ];
 
@@ -159,7 +157,7 @@ pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec
     if !kept.is_empty() {
         sentences.push(format!(
             "Made of more than one thing, or of another: the gap stays under each scheme that was \
-                run: {}.",
+             run: {}.",
             kept.join(", ")
         ));
     }

@@ -17,8 +17,7 @@ pub fn methods(data: &ReportData) -> Vec<String> {
         "{}; {} times, quality was permuted while {} stayed fixed.",
         match settings.frozen {
             true => "The model was trained elsewhere and is frozen: asked first and last with the \
-                same quality, it \
-                     answers alike"
+                same quality, it answers alike"
                 .to_owned(),
             false => format!("{} and then held frozen", fitted(data)),
         },
@@ -34,20 +33,18 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus \
-            its mean under permuted \
-         quality (Broken-Q), both pooled over all test examples."
+         its mean under permuted quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
     sentences.push(format!(
         "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate \
-            as Clean-Q; {} The \
-         significance level is {}.",
+         as Clean-Q; {} The significance level is {}.",
         adjustment(data),
         settings.alpha
     ));
     sentences.push(format!(
         "Intervals ({}) are {} of {} bootstrap resamples of groups, both accuracies from the same \
-            resample.",
+         resample.",
         percent(Some(settings.confidence)).replace(".0", ""),
         match settings.interval.as_str() {
             "bca" => "bias-corrected and accelerated percentiles",
@@ -58,11 +55,9 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.push(match finite(settings.equivalence_margin) {
         Some(margin) => format!(
             "Absence of dependence is claimed only where the wider of this interval and a bound \
-                that supposes, in each \
-             class, one more group of average size at either extreme (the exact interval of \
-             Clopper and Pearson where a \
-             decision is right or wrong) lies within ±{}; of each condition by itself, not \
-             adjusted for their number.",
+             that supposes, in each class, one more group of average size at either extreme (the \
+             exact interval of Clopper and Pearson where a decision is right or wrong) lies \
+             within ±{}; of each condition by itself, not adjusted for their number.",
             size_pp(margin)
         ),
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
@@ -71,15 +66,13 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model given \
-                quality that says nothing, \
-             with an interval from resamples that both share."
+             quality that says nothing, with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if settings.frozen {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model with \
-                quality held at its mean, \
-             with an interval from resamples that both share."
+             quality held at its mean, with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
@@ -89,8 +82,8 @@ pub fn methods(data: &ReportData) -> Vec<String> {
             .map_or_else(String::new, |(axis, value)| format!(" ({axis} {value} stands for that)"));
         sentences.push(format!(
             "Each rule was also refitted without quality{stands_for}; the gain is the balanced \
-                accuracy under Clean-Q minus \
-             that of the refitted rule, with an interval from resamples that both share."
+             accuracy under Clean-Q minus that of the refitted rule, with an interval from \
+             resamples that both share."
         ));
     }
     sentences.push(format!(
@@ -117,8 +110,7 @@ fn moved(data: &ReportData) -> Option<String> {
             },
             data.settings.least_moved_share.map_or_else(String::new, |share| format!(
                 "; where that is less than {} of those that a joint permutation changes, the \
-                    absence of dependence is \
-                 called not testable",
+                 absence of dependence is called not testable",
                 percent(Some(share)).replace(".0", "")
             ))
         )
@@ -130,8 +122,7 @@ fn moved(data: &ReportData) -> Option<String> {
 fn intervened(data: &ReportData) -> Option<String> {
     any_stage(data, "intervene.").then(|| {
         "Outages and degradations hit test examples alone: experts and rules are those of the \
-            intact study, and kind and \
-         severity are axes of the findings or options of the workflow."
+         intact study, and kind and severity are axes of the findings or options of the workflow."
             .to_owned()
     })
 }
@@ -147,8 +138,7 @@ fn cohort(data: &ReportData) -> String {
     let simulated = if any_stage(data, "simulate.") { "simulated " } else { "" };
     format!(
         "The permutation diagnostic of Moon et al. (arXiv 2606.26473) was run on {examples} \
-            {simulated}test examples of \
-         {groups} groups{modalities}."
+         {simulated}test examples of {groups} groups{modalities}."
     )
 }
 
@@ -181,7 +171,7 @@ fn fitted(data: &ReportData) -> String {
     }
     let what = if elsewhere {
         "Evidence came from experts that were fitted elsewhere; fusion rules were fitted on its \
-            training part"
+         training part"
     } else {
         "Experts and fusion rules were fitted on training examples alone"
     };
@@ -199,7 +189,7 @@ fn fitted(data: &ReportData) -> String {
         {
             format!(
                 "{what}, in cross-validation over {folds} folds that keep the examples of a group \
-                    together,"
+                 together,"
             )
         }
         _ => what.to_owned(),
@@ -230,7 +220,7 @@ fn observed(data: &ReportData) -> Option<String> {
         .collect();
     Some(format!(
         "Of the feature values, {}; experts fitted here put the mean of their fitting rows in \
-            place of both.",
+         place of both.",
         listed(&each)
     ))
 }
@@ -301,7 +291,7 @@ fn in_words(scheme: &str) -> String {
     let what = match scheme {
         "joint" => {
             "the qualities of an example moved together, among examples with the same available \
-                modalities"
+             modalities"
         }
         "per_modality" => {
             "each modality's quality moved on its own, among the examples that have the modality"
@@ -309,30 +299,27 @@ fn in_words(scheme: &str) -> String {
         "within_group" => "the qualities of an example moved together, within groups only",
         "whole_groups" => {
             "groups took the qualities of other groups of as many examples with the same \
-                available modalities, all at once"
+             available modalities, all at once"
         }
         "conditional" => {
             "the qualities of an example moved together, among examples of like confidence only"
         }
         "derangement" => {
             "the qualities of an example moved together, and no example kept its own where there \
-                was another to take: \
-             an effect size, without a p-value"
+             was another to take: an effect size, without a p-value"
         }
         "within_class" => {
             "the qualities of an example moved together, among examples of the same label only; \
-                this reads labels of test \
-             examples and says what a gap is made of"
+             this reads labels of test examples and says what a gap is made of"
         }
         "within_correct" => {
             "the qualities of an example moved together, among examples whose experts are right \
-                in the same modalities only; \
-             this reads labels of test examples and says what a gap is made of"
+             in the same modalities only; this reads labels of test examples and says what a gap \
+             is made of"
         }
         "conditional_residual" => {
             "what evidence and availability do not tell of an example's qualities moved together: \
-                the residuals of a ridge \
-             regression that was fitted on the rule's training examples"
+             the residuals of a ridge regression that was fitted on the rule's training examples"
         }
         "modality_swap" => {
             "the available modalities of each example exchanged their qualities in a random order"
@@ -363,8 +350,7 @@ fn adjustment(data: &ReportData) -> String {
     {
         parts.push(
             "native conditions, positive controls and negative controls being families of their \
-                own; controls are judged \
-             by p-values before adjustment"
+             own; controls are judged by p-values before adjustment"
                 .to_owned(),
         );
     }
@@ -480,8 +466,8 @@ mod tests {
         };
         assert_eq!(
             conditions(&data),
-            ["Conditions crossed alpha (0.0 and 1.0): 2 positive controls (1 of them at alpha \
-                    0, which is noise)."]
+            ["Conditions crossed alpha (0.0 and 1.0): 2 positive controls (1 of them at alpha 0, \
+                which is noise)."]
         );
     }
 
@@ -502,10 +488,8 @@ mod tests {
             observed(&data).as_deref(),
             Some(
                 "Of the feature values, audio lacks 0 of 2000 (0.0\u{a0}%) and has 0 that are not \
-                    finite and video lacks \
-                 30 of 2000 (1.5\u{a0}%) and has 2 that are not finite; experts fitted here put \
-                 the mean of their fitting \
-                 rows in place of both."
+                 finite and video lacks 30 of 2000 (1.5\u{a0}%) and has 2 that are not finite; \
+                 experts fitted here put the mean of their fitting rows in place of both."
             )
         );
     }

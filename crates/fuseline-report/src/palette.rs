@@ -51,7 +51,7 @@ pub fn page_colours() -> String {
     let dark = list(|(name, _, dark)| format!("--{name}:{dark}"));
     format!(
         ":root{{color-scheme:light dark;{light}}}\n@media screen and \
-            (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+         (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     )
 }
 

@@ -199,10 +199,8 @@ pub fn terms(data: &ReportData, native: usize) -> String {
     };
     format!(
         "{conditions}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
-            across test examples; the \
-         gap is balanced accuracy under Clean-Q minus its mean under Broken-Q, in percentage \
-         points (pp), with its {} \
-         interval in brackets.",
+         across test examples; the gap is balanced accuracy under Clean-Q minus its mean under \
+         Broken-Q, in percentage points (pp), with its {} interval in brackets.",
         crate::format::percent(Some(data.settings.confidence)).replace(".0", "")
     )
 }
@@ -275,9 +273,8 @@ mod tests {
         assert_eq!(
             said(&data),
             ["lr uses margin: accuracy falls by 7.3 pp [3.9, 10.7] when it is permuted, \
-                    Holm-adjusted p = 0.010 over \
-                 2 tests; only 0.4 pp among examples whose experts are right alike: it works \
-                 through which expert is right."]
+                Holm-adjusted p = 0.010 over 2 tests; only 0.4 pp among examples whose experts \
+                are right alike: it works through which expert is right."]
         );
     }
 
@@ -296,7 +293,7 @@ mod tests {
         assert_eq!(
             said[0],
             "r0 uses quality in 25 of 25 conditions: accuracy falls by 1.0 to 3.4 pp when it is \
-                permuted, most with q24."
+             permuted, most with q24."
         );
         assert!(said[GROUPS].starts_with("2 more rules use quality"), "{said:?}");
     }

@@ -198,13 +198,12 @@ pub fn verdict(row: &FindingRow, data: &ReportData) -> Verdict {
     if beats_oracle && row.control == Control::Positive {
         words.push_str(
             " The fused decision beats the oracle: the control leaks the label, and the rule may \
-                read more \
-             from it than which expert is right.",
+             read more from it than which expert is right.",
         );
     } else if beats_oracle {
         words.push_str(
             " The fused decision beats the oracle, so the rule does more than choose between \
-                experts.",
+             experts.",
         );
     }
     Verdict { reading, beats_oracle, words }
@@ -290,8 +289,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         {
             format!(
                 "An effect size, no test: the gap is {} where no example keeps its quality. \
-                    Derangements give no valid \
-                 p-value; the joint scheme does.",
+                 Derangements give no valid p-value; the joint scheme does.",
                 gap(row)
             )
         }
@@ -315,8 +313,8 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test \
-                does not test for \
-             this, and the interval is not adjusted for the number of conditions."
+             does not test for this, and the interval is not adjusted for the number of \
+             conditions."
         ),
         Reading::CannotTell => format!(
             "The data cannot tell ({tested}).{}{}",
@@ -325,14 +323,13 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         ),
         Reading::WithinMargin => format!(
             "Accuracy changes by less than the margin: the bound{} lies within {margin} \
-                ({tested}).{}",
+             ({tested}).{}",
             bound_words(row),
             decision_words(row)
         ),
         Reading::NoDependence => format!(
             "No dependence: accuracy changes by less than {margin}{} and fewer decisions than \
-                that change \
-             ({tested}).{}",
+             that change ({tested}).{}",
             bound_words(row),
             decision_words(row)
         ),
@@ -360,8 +357,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
     if could_turn(row, settings) && row.is_counted() {
         words.push_str(&format!(
             " Other permutations could turn this: the p-value before adjustment, {}, has a \
-                Monte-Carlo standard error of \
-             {:.4}.",
+             Monte-Carlo standard error of {:.4}.",
             p_value(row.p_value),
             row.p_error.unwrap_or_default()
         ));
@@ -457,12 +453,12 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
     let Some(gain) = finite(row.gain()) else {
         return match settings.frozen || settings.loaded {
             true => {
-                " The model was not asked without quality, so this does not say whether using \
-                it helps."
+                " The model was not asked without quality, so this does not say whether using it \
+                 helps."
             }
             false => {
-                " The rule was not refitted without quality, so this does not say whether \
-                using it helps."
+                " The rule was not refitted without quality, so this does not say whether using \
+                 it helps."
             }
         }
         .to_owned();
@@ -506,13 +502,13 @@ fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
         }
         Some(partner) if significant(partner, &data.settings) => format!(
             "The gap stays when quality is permuted among examples of like confidence \
-                (conditional: {}, {}).",
+             (conditional: {}, {}).",
             gap(partner),
             decided(partner, data)
         ),
         Some(partner) => format!(
             "It is not detected when quality is permuted among examples of like confidence \
-                (conditional: {}, {}).",
+             (conditional: {}, {}).",
             gap(partner),
             decided(partner, data)
         ),

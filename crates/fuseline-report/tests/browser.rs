@@ -153,7 +153,7 @@ fn filters_keep_the_rows_that_fit_and_say_how_many() {
             => !r.hidden).map(r => r.id).join()";
         page.evaluate(
             "{ const f = document.getElementById('filter-text'); f.value = 'lr MARGIN'; \
-                f.dispatchEvent(new Event('input')); }",
+             f.dispatchEvent(new Event('input')); }",
         );
         assert_eq!(text(page, shown), "finding-13");
         assert_eq!(
@@ -189,13 +189,13 @@ fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_re
         let tables = "Array.from(document.querySelectorAll('table.findings'))";
         let smallest = format!(
             "Math.min(99, ...{tables}.flatMap(t => Array.from(t.querySelectorAll('th,td'))).map(c \
-                => parseFloat(getComputedStyle(c).fontSize)))"
+             => parseFloat(getComputedStyle(c).fontSize)))"
         );
         // 7.5 pt.
         assert!(number(page, &smallest) >= 10.0, "{name}");
         let shown = format!(
             "{tables}.flatMap(t => Array.from(t.querySelectorAll('thead th'))).filter(c => \
-                c.checkVisibility()).map(c => c.textContent)"
+             c.checkVisibility()).map(c => c.textContent)"
         );
         let shown = number(page, &format!("new Set({shown}).size"));
         assert_eq!(shown, on_screen, "{name}: columns");

@@ -206,15 +206,11 @@ fn gather_columns<T: Copy>(values: &[T], order: &[usize], width: usize) -> Vec<T
 /// Adds a modality; an error when it is there already.
 pub(crate) fn once(what: &str, known: &mut Vec<String>, modality: &str) -> Result<(), StageError> {
     if known.iter().any(|known| known == modality) {
-        return Err(StageError::data(format!(
-            "two {what} artifacts are of modality \
-            {modality}"
-        ))
-        .hint(
-            "give each expert a name with: { modality: ... }, or run the stage over an axis \
-                called modality; \
-             an axis such as fold must be matched, not gathered",
-        ));
+        return Err(StageError::data(format!("two {what} artifacts are of modality {modality}"))
+            .hint(
+                "give each expert a name with: { modality: ... }, or run the stage over an axis \
+             called modality; an axis such as fold must be matched, not gathered",
+            ));
     }
     known.push(modality.to_owned());
     Ok(())

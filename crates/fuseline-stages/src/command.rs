@@ -262,7 +262,7 @@ impl StageKind for Command {
             if port.artifact == ArtifactKind::Model {
                 site.report(Problem::new(at("artifact"), "a program cannot give a model").hint(
                     "a model belongs to the plugin that fitted it; give evidence, quality or \
-                            predictions",
+                     predictions",
                 ));
             }
             if (port.artifact == ArtifactKind::Report) != port.media_type.is_some() {

@@ -196,7 +196,7 @@ pub(crate) fn run(
         return Err(StageError::data("no training example of the cohort is in the features").hint(
             format!(
                 "compare the example_ids: the cohort has {}, such as {}; the features have {}, \
-                    such as {}",
+                 such as {}",
                 cohort.example_id.len(),
                 first(&cohort.example_id),
                 features.example_id.len(),
@@ -325,7 +325,7 @@ fn no_training_rows(modality: &str, test_fold: i32, tested: usize) -> StageError
     StageError::data(format!("no training example of modality {modality} in fold {test_fold}"))
         .hint(format!(
             "all {tested} examples of the cohort that have it are tested there; use other folds, \
-                or leave the modality out"
+             or leave the modality out"
         ))
 }
 
@@ -348,7 +348,7 @@ fn misspelt(
     let (kept, of) = (cohort.len() - lost.len(), cohort.len());
     let what = format!(
         "the features of modality {modality} lack {} of the {of} examples, which count as \
-            unavailable there",
+         unavailable there",
         lost.len()
     );
     let loss = Loss { what, lost, kept, of, by_design: true, mismatch: Some(mismatch) };

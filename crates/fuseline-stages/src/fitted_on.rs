@@ -155,8 +155,8 @@ impl Seen {
             .code(&codes::LEAK_MODEL_SAW_ROWS)
             .at("fitted_on.ids")
             .hint(
-                "a model may not be tested on what it was fitted on: leave these examples out \
-                of the cohort",
+                "a model may not be tested on what it was fitted on: leave these examples out of \
+                 the cohort",
             ));
         }
         let Some(&first) = tested.iter().find(|&&row| self.has_group(&cohort.group[row])) else {
@@ -183,7 +183,7 @@ impl Seen {
     pub fn left_out(&self, cohort: &Cohort, rows: &[usize], training: usize) -> String {
         format!(
             "{} of {training} training examples get no evidence, since {} has them or their \
-                groups: {}",
+             groups: {}",
             rows.len(),
             self.file,
             listed(rows.iter().map(|&row| &cohort.example_id[row]))

@@ -37,10 +37,10 @@ pub(crate) fn applied(flow: &mut RowFlow<'_>, outputs: &[&'static str], reads_la
             codes::LEAK_CONTROL,
             "model",
             "asks a model that was fitted with a control under a quality that is none: the point \
-                would count as native"
+             would count as native"
                 .to_owned(),
             "match the quality: the model and the quality it is asked under come from the same \
-                point",
+             point",
             Trace::Control,
         );
     }

@@ -53,7 +53,7 @@ fn groups_apart(
         if let Some(other) = tested[group[row] as usize] {
             return Err(StageError::data(format!(
                 "group {} is on both sides of the split: {} is a training example and {} is a \
-                    test example",
+                 test example",
                 &cohort.group[row], &cohort.example_id[row], &cohort.example_id[other]
             ))
             .code(&codes::LEAK_GROUP)

@@ -113,8 +113,7 @@ mod tests {
         let text = "4 examples are lost: 01, 02, 03, ...; 4 of them differ by leading zeros alone: \
                     \"01\" in a, \"1\" in b";
         let cure = "; read ids as text where the files are made (pandas: dtype=str), or take the \
-            zeros off with id: \
-                    { column: ..., pattern: '^0*(.+)$' }";
+            zeros off with id: { column: ..., pattern: '^0*(.+)$' }";
         assert_eq!(judge(None, 10, false).unwrap(), format!("{text}{cure}"));
         let error = judge(None, 9, false).unwrap_err();
         assert_eq!(error.message, text);

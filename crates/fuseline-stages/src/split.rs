@@ -72,7 +72,7 @@ fn put(
             ))
             .hint(
                 "split.stratified_group_kfold spreads the classes; a class in one group alone \
-                cannot be learned",
+                 cannot be learned",
             ));
         }
         match present[..] {
@@ -115,7 +115,7 @@ fn put(
         };
         outputs.caution(format!(
             "fold {fold} tests no example of class {}, which {having} of {groups} groups have, in \
-                {} folds{more}",
+             {} folds{more}",
             cohort.classes[class],
             tested.len()
         ));
@@ -126,8 +126,7 @@ fn put(
 fn one_class_error(what: &str) -> StageError {
     StageError::data(what).hint(
         "use fewer folds, or split.stratified_group_kfold, which spreads the classes; where each \
-            group has one class, \
-         one_class: allow takes such folds as they are and pools them",
+         group has one class, one_class: allow takes such folds as they are and pools them",
     )
 }
 
@@ -159,8 +158,7 @@ pub(crate) fn some_tested(test_fold: i32, fold: &[i32]) -> Result<(), StageError
         [0, .., last] if last as usize == folds.len() - 1 => format!("the folds are 0 to {last}"),
         [first, .., last] if (last - first) as usize == folds.len() - 1 => format!(
             "the folds are {first} to {last}: let the axis be range({first}, {}), or say first: \
-                {first} where the folds are \
-             read",
+             {first} where the folds are read",
             last + 1
         ),
         _ => {
@@ -234,7 +232,7 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     if !untested.is_empty() {
         let message = format!(
             "{makes}, and the axis `{}` leaves {} out: the examples there are trained on and \
-                never tested",
+             never tested",
             axis.name,
             numbered("fold", &untested)
         );

@@ -145,7 +145,7 @@ pub(crate) fn check_axis_names<'c>(
         let message = format!("the axis `{name}` has the name of a column of {table}");
         let words = format!(
             "the axes become columns of {table}, which have `{name}` already ({help}): rename the \
-                axis"
+             axis"
         );
         site.report(Diagnostic::error(codes::RESERVED_AXIS, &axis.place, message).hint(words));
     }
@@ -259,8 +259,7 @@ pub(crate) fn check_fusion(site: &mut PlanSite<'_>) {
                     port,
                     message,
                     "run the stage over every axis but `modality`; experts that stand beside each \
-                        other have names: \
-                     `with: { modality: ... }`",
+                     other have names: `with: { modality: ... }`",
                 ));
                 return;
             }

@@ -79,7 +79,7 @@ impl Guard {
             false => Judgement::Refuse(
                 StatusCode::FORBIDDEN,
                 "Open the address that fuseline ui has printed: it holds the token that lets you \
-                    in.",
+                 in.",
             ),
         }
     }

@@ -63,7 +63,7 @@ pub fn rule_wheel(
     };
     let metadata = format!(
         "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {}\nLicense: \
-            {}\n{requires}\n{}, a fusion rule for fuseline: `rule: {}`.\n",
+         {}\n{requires}\n{}, a fusion rule for fuseline: `rule: {}`.\n",
         one_line(&descriptor.summary),
         one_line(&descriptor.licence),
         one_line(&descriptor.name),

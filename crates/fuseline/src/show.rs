@@ -237,7 +237,7 @@ fn not_cached(plan: &Plan<'_>, stage: usize, action: ActionId) -> Error {
             let above = &stages[uncached].name;
             Error::request(format!(
                 "{action} cannot be looked up: it depends on {above}, and {above} says `cache: \
-                    false`"
+                 false`"
             ))
             .with_hint(
                 "leave `cache: false` out there and run once, or name it under `outputs:`"

@@ -51,7 +51,7 @@ impl FusionRule for Attention {
             env!("CARGO_PKG_VERSION"),
             env!("CARGO_PKG_LICENSE"),
             "The evidence weighted by attention over the experts, with quality as a bias of the \
-                logits.",
+             logits.",
         )
         .accepts_embeddings(true)
         .param(Param::number("penalty", 1.0, "weight of the penalty on the attention").above(0.0))

@@ -46,36 +46,21 @@ impl FusionRule for Hgb {
             env!("CARGO_PKG_VERSION"),
             env!("CARGO_PKG_LICENSE"),
             "Gradient-boosted trees on evidence, availability, quality, and evidence times \
-                quality.",
+             quality.",
         )
         .param(
-            Param::integer(
-                "rounds",
-                50,
-                "trees, for each class when there are more than \
-            two",
-            )
-            .at_least(1)
-            .at_most(10_000),
+            Param::integer("rounds", 50, "trees, for each class when there are more than two")
+                .at_least(1)
+                .at_most(10_000),
         )
         .param(
-            Param::number(
-                "learning_rate",
-                0.1,
-                "what a tree's values are multiplied \
-            by",
-            )
-            .above(0.0),
+            Param::number("learning_rate", 0.1, "what a tree's values are multiplied by")
+                .above(0.0),
         )
         .param(
-            Param::integer(
-                "max_leaves",
-                31,
-                "leaves of a tree, at \
-            most",
-            )
-            .at_least(2)
-            .at_most(65_536),
+            Param::integer("max_leaves", 31, "leaves of a tree, at most")
+                .at_least(2)
+                .at_most(65_536),
         )
         .param(Param::integer("min_rows_per_leaf", 20, "rows of a leaf, at least").at_least(1))
     }

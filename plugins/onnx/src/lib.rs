@@ -89,7 +89,7 @@ impl OnnxFile {
                 "inputs",
                 format!(
                     "it does not say what the input {missing} of {name} takes: evidence, \
-                        available, quality or embedding_MODALITY"
+                     available, quality or embedding_MODALITY"
                 ),
             ));
         }
@@ -100,7 +100,7 @@ impl OnnxFile {
                 "inputs",
                 format!(
                     "no input that the output of {name} depends on takes quality, so that nothing \
-                        can be asked of its use"
+                     can be asked of its use"
                 ),
             ));
         }
@@ -193,13 +193,12 @@ impl FusionRule for Onnx {
         .param(Param::mapping(
             "inputs",
             "what each input of the model takes: evidence, available, quality or \
-                embedding_MODALITY",
+             embedding_MODALITY",
         ))
         .param(Param::text(
             "output",
             "",
-            "the output; needed only when several may be \
-            probabilities",
+            "the output; needed only when several may be probabilities",
         ))
         .param(Param::boolean("softmax", false, "whether the output is logits"))
         .accepts_embeddings(true)
@@ -307,7 +306,7 @@ impl Source {
                         "inputs",
                         format!(
                             "{name} is neither evidence, available, quality, nor embedding_ with \
-                                one of {}",
+                             one of {}",
                             shape.modalities.join(", ")
                         ),
                     )

@@ -107,7 +107,7 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
     refused(
         cohort.into_artifact(),
         "metadata classes of cohort is \"[\\\"rest\\\",\\\"rest\\\",\\\"stress\\\"]\", where a \
-            list of distinct names is expected",
+         list of distinct names is expected",
     );
     let mut folds = samples::folds();
     folds.fold.pop();
@@ -119,7 +119,7 @@ fn values_that_a_kind_does_not_allow_are_refused_with_their_place() {
             evidence.into_artifact(),
             &format!(
                 "row 1 of evidence has {bad} in column probabilities, where a finite number that \
-                    is not negative is expected"
+                 is not negative is expected"
             ),
         );
     }

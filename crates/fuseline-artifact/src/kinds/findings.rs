@@ -71,17 +71,17 @@ macro_rules! findings_columns {
                 gain_high: Option<f64>, "its upper end";
                 quality_sketch: Option<String>,
                     "four minimal hashes of the qualities tested: rows that share one are of one \
-                draw";
+             draw";
                 label_icc: Option<f64>,
                     "intraclass correlation of labels within groups, of the class where it is \
-                largest";
+             largest";
                 error_icc: Option<f64>,
                     "intraclass correlation within groups of the decision under Clean-Q being \
-                right";
+             right";
                 design_effect: Option<f64>,
                     "as if there were this many times more examples than there are: what \
-                exchanging \
-             them one at a time makes of groups; missing where the scheme keeps groups";
+             exchanging them one at a time makes of groups; missing where the scheme \
+             keeps groups";
             }
             by_modality {
                 alignment, "alignment_",

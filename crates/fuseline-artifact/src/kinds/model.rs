@@ -26,7 +26,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             "embedding_scales",
             ColumnType::Binary,
             "what its embeddings are standardised by: means, then scales, of each in turn, as \
-                little-endian float64",
+             little-endian float64",
         ),
     ],
     metadata: &[
@@ -55,8 +55,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
             key: "embeddings",
             of: MetadataType::Text,
             help: "JSON: of each embedding the modality, the columns, the columns that the rule \
-                does not see, and `raw` \
-                   where it is not standardised",
+                does not see, and `raw` where it is not standardised",
         },
         CLASSES,
     ],

@@ -187,7 +187,7 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         Format::Human => {
             let mut text = format!(
                 "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} \
-                    actions\n  {} damaged files set aside",
+                 actions\n  {} damaged files set aside",
                 cache.folder().display(),
                 status.objects,
                 amount::bytes(status.object_bytes),
@@ -295,7 +295,7 @@ fn gc(cache: &Cache, options: &GcOptions, format: Format) -> Result<Exit, Failur
         Format::Human => {
             let mut text = format!(
                 "{} {} objects, {} records, {} runs and {} left-over files: {}.\nKept {} objects, \
-                    {}.\n",
+                 {}.\n",
                 if options.dry_run { "Would remove" } else { "Removed" },
                 report.objects,
                 report.records,

@@ -134,8 +134,7 @@ fn ask(args: &Ask) -> Result<Exit, Failure> {
     let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
     print::result(format!(
         "{files} files of questions in {}. Predict every row (question, example_id, a column a \
-            class), then:\n  \
-         fuseline diagnose tell {} --predictions FILE -o DIR",
+         class), then:\n  fuseline diagnose tell {} --predictions FILE -o DIR",
         args.out.display(),
         args.out.display()
     ));

@@ -257,7 +257,7 @@ fn diff(
     }
     text += &format!(
         "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings \
-            moved.\n",
+         moved.\n",
         found.same,
         found.changed.len(),
         found.gone.len(),

@@ -334,7 +334,7 @@ fn what_is_larger_than_everything_runs_alone() {
 fn damaged_and_missing_inputs_are_made_again_and_what_needs_them_runs_once() {
     let bench = Bench::new(
         "first: well\nsecond: well | inputs: { from: first }\nthird: well | inputs: { from: \
-            [first, second] }",
+         [first, second] }",
     );
     let whole = bench.run();
     assert_eq!(whole.outcome.count(ActionState::Done), 3);

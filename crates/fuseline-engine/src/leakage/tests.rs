@@ -89,7 +89,7 @@ fn a_stage_kind_that_does_not_say_its_rows_lets_nothing_through() {
     let found = plan(
         "",
         "  first: { uses: test.says }\n  last: { uses: test.says, inputs: { from: first }, with: \
-            { silent: true } }\n",
+         { silent: true } }\n",
     )
     .unwrap_err();
     let said: Vec<_> = found.iter().map(|one| (one.code, one.message.as_str())).collect();
@@ -121,8 +121,7 @@ fn the_way_of_a_leak_is_that_of_the_rows_that_leak_and_not_of_what_lies_beside_t
     assert_eq!(
         found[0].message,
         "last fits on train(fold 1), but what arrives was shaped by all rows, which overlaps \
-            test(fold 1) \
-         (path: bad -> between -> last)"
+         test(fold 1) (path: bad -> between -> last)"
     );
     let through: Vec<_> = found[0].related.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(through, ["the leak comes through bad", "the leak comes through between"]);
@@ -133,10 +132,9 @@ fn the_way_of_a_leak_is_that_of_the_rows_that_leak_and_not_of_what_lies_beside_t
 fn a_leak_of_many_actions_is_said_once_with_their_number_and_what_follows_is_not() {
     let found = plan(
         "axes: { at: [0, 1, 2] }\n",
-        "  bad: { uses: test.says, over: [at], with: { test: [7] } }\n  \
-           fits: { uses: test.says, over: [at], inputs: { from: bad }, with: { trained: 0, fits: \
-           0 } }\n  \
-           last: { uses: test.says, inputs: { from: fits }, with: { fits: 0 } }\n",
+        "  bad: { uses: test.says, over: [at], with: { test: [7] } }\n  fits: { uses: test.says, \
+         over: [at], inputs: { from: bad }, with: { trained: 0, fits: 0 } }\n  last: { uses: \
+         test.says, inputs: { from: fits }, with: { fits: 0 } }\n",
     );
     assert!(found.is_ok(), "{found:?}");
     let found = plan(
@@ -157,11 +155,10 @@ fn a_gather_of_thousands_of_folds_is_followed_in_proportion() {
     let started = std::time::Instant::now();
     let found = plan(
         "axes: { fold: \"${{ range(3000) }}\", again: \"${{ range(3000) }}\" }\n",
-        "  tested: { uses: test.says, over: [fold], with: { test: [\"${{ fold }}\"] } }\n  \
-           pooled: { uses: test.says, inputs: { from: tested } }\n  \
-           each: { uses: test.says, over: [again], inputs: { from: pooled }, with: { test: [7] } \
-           }\n  \
-           last: { uses: test.says, inputs: { from: each } }\n",
+        "  tested: { uses: test.says, over: [fold], with: { test: [\"${{ fold }}\"] } \
+         }\n  pooled: { uses: test.says, inputs: { from: tested } }\n  each: { uses: test.says, \
+         over: [again], inputs: { from: pooled }, with: { test: [7] } }\n  last: { uses: \
+         test.says, inputs: { from: each } }\n",
     );
     assert!(found.is_ok(), "{found:?}");
     let seconds = started.elapsed().as_secs_f64();

@@ -151,7 +151,7 @@ fn fitting_is_refused_on_test_rows_on_what_they_shaped_and_in_fold() {
         [(
             codes::LEAK_SHAPED_BY_TEST,
             "fitted fits on train(fold 1), but what arrives was shaped by all rows, which \
-                overlaps test(fold 1)"
+             overlaps test(fold 1)"
                 .to_owned()
         )]
     );

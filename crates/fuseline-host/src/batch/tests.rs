@@ -45,7 +45,7 @@ fn evidence_below_zero_is_named() {
     assert_eq!(
         error,
         "column evidence has -0.1 in row 0, modality voice; a finite number of at least 0 is \
-            expected"
+         expected"
     );
 }
 

@@ -251,8 +251,7 @@ fn same_permutation(
     differs.map_or(Ok(()), |at| {
         broken(format!(
             "permutation {number} of {permutations}, row {} of {MANY_ROWS}, {columns} columns of \
-                the \
-             index, modality mask {modality_mask:#b}: {} is not {}",
+             the index, modality mask {modality_mask:#b}: {} is not {}",
             at / classes,
             fast[at],
             slow[at]

@@ -16,8 +16,8 @@ pub fn alignments(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Alignment",
         caption: "The AUROC of quality for \u{201c}this expert is right\u{201d}: 0.5 is chance, 1 \
-            is quality that tells \
-                  right from wrong without fail, below 0.5 it points the wrong way."
+            is quality that tells right from wrong without fail, below 0.5 it points the wrong \
+            way."
             .to_owned(),
         figures: figure(data).into_iter().collect(),
     }

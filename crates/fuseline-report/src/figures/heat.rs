@@ -37,9 +37,8 @@ pub fn heat_maps(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Two interventions at once",
         caption: "The permutation gap (pp) in each cell, and the balanced accuracy under Clean-Q \
-            below it; the stronger \
-                  the colour, the larger the gap (pp), on one scale in all panels, as the strip \
-                  below each says."
+            below it; the stronger the colour, the larger the gap (pp), on one scale in all \
+            panels, as the strip below each says."
             .to_owned(),
         figures,
     }

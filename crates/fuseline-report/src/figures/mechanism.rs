@@ -62,12 +62,10 @@ pub fn slopes(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "What quality is used for",
         caption: "The gap of each condition under the joint scheme, and under those that hold \
-            something of quality back. A \
-                  gap that vanishes with what the evidence tells left in place was in the \
-                  evidence already; among examples \
-                  whose experts are right alike, it works through which expert is right; among \
-                  examples of one label, \
-                  through the label itself. One range for all panels; filled marks are significant."
+            something of quality back. A gap that vanishes with what the evidence tells left in \
+            place was in the evidence already; among examples whose experts are right alike, it \
+            works through which expert is right; among examples of one label, through the label \
+            itself. One range for all panels; filled marks are significant."
             .to_owned(),
         figures,
     }

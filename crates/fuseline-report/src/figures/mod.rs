@@ -59,8 +59,7 @@ pub fn graph(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Stages",
         caption: "What was run: each box is a stage with its kind and its number of actions. \
-            Lines lead from a stage \
-                  down to those that read it; a dot is a reading."
+            Lines lead from a stage down to those that read it; a dot is a reading."
             .to_owned(),
         figures: graph::graph(data).into_iter().collect(),
     }

@@ -130,8 +130,7 @@ fn panel(
         title: format!("Null distribution: {}", point_values(&null.point)),
         description: format!(
             "Balanced accuracy under {} permutations has the mean {}; observed under Clean-Q: {}. \
-                {} of the \
-             permutations do as well or better.",
+             {} of the permutations do as well or better.",
             count(broken.len() as u64),
             percent(Some(mean)),
             percent(Some(null.clean)),

@@ -32,10 +32,8 @@ pub fn curves(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Reliability curves",
         caption: "The share of examples whose expert is right, in bins of equal count from low to \
-            high quality, with its \
-                  95 % interval (Wilson) as a band. A flat curve is quality that says nothing \
-                  about its expert. One range \
-                  for all panels."
+            high quality, with its 95 % interval (Wilson) as a band. A flat curve is quality that \
+            says nothing about its expert. One range for all panels."
             .to_owned(),
         figures: panels
             .iter()

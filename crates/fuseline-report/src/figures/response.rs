@@ -26,8 +26,7 @@ pub fn responses(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Dose and response",
         caption: "The permutation gap along an axis of numbers, with its interval. Where the axis \
-            is the strength of a \
-                  control, the gap should rise with it."
+            is the strength of a control, the gap should rise with it."
             .to_owned(),
         figures,
     }

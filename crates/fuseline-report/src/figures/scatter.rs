@@ -39,8 +39,7 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
         heading: "Headroom, gap and gain",
         caption: format!(
             "Headroom is what an oracle that picks the right modality for each example would add \
-                to the fused \
-                  decision. Little headroom leaves quality little to do.{both}{left_out}"
+             to the fused decision. Little headroom leaves quality little to do.{both}{left_out}"
         ),
         figures,
     }

@@ -73,7 +73,6 @@ fn any_letter_can_stand_in_a_name() {
     assert_eq!(
         written,
         "50 \\%\\_\\&\\#\\{\\}\\textasciicircum{}\\textasciitilde{}\\textbackslash{}\\$ \
-            $\\alpha$\\fuselineletter{情}{60C5}  \
-         \\textasciigrave{}'"
+         $\\alpha$\\fuselineletter{情}{60C5}  \\textasciigrave{}'"
     );
 }

@@ -56,7 +56,7 @@ fn columns(data: &ReportData) -> Vec<Column> {
         column(
             "p adjusted",
             "adjusted for the family of tests: native conditions, positive and negative controls \
-                are three",
+             are three",
             |row| (p_number(row.p_adjusted), row.p_adjusted),
         ),
         column("Clean-Q", "balanced accuracy with quality as measured", |row| {
@@ -99,13 +99,13 @@ fn columns(data: &ReportData) -> Vec<Column> {
         column(
             "best expert",
             "balanced accuracy of the best single expert, chosen on these test examples: \
-                optimistic",
+             optimistic",
             |row| (percent(row.ba_best_unimodal), row.ba_best_unimodal),
         ),
         column(
             "oracle",
             "balanced accuracy when any expert being right counts: optimistic, as nobody can \
-                choose so",
+             choose so",
             |row| (percent(row.ba_oracle), row.ba_oracle),
         ),
         column("headroom (pp)", "oracle minus Clean-Q", |row| (points(row.headroom), row.headroom)),
@@ -210,8 +210,7 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
     section("Findings")
         .child(caption(&format!(
             "One row a point: {} test examples of {} groups, {} permutations. Accuracies are \
-                balanced accuracies in \
-             per cent, differences are percentage points (pp).",
+             balanced accuracies in per cent, differences are percentage points (pp).",
             span(data, |row| row.n_examples),
             span(data, |row| row.n_groups),
             span(data, |row| row.n_permutations),

@@ -82,8 +82,7 @@ pub fn title(data: &ReportData) -> &str {
 fn head(data: &ReportData) -> Element {
     let policy = format!(
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_DIGEST}'; \
-            base-uri 'none'; \
-         form-action 'none'"
+         base-uri 'none'; form-action 'none'"
     );
     element("head")
         .child(element("meta").attr("charset", "utf-8"))
@@ -179,10 +178,8 @@ fn gaps(wide: &Figure, narrow: &Figure) -> Section {
     section("Permutation gaps")
         .child(caption(
             "Each mark is the fall in balanced accuracy when quality is permuted; the line is its \
-                interval. A filled \
-             mark is significant. Triangles are positive controls, squares negative ones. The \
-             band is the margin within \
-             which a gap counts as none.",
+             interval. A filled mark is significant. Triangles are positive controls, squares \
+             negative ones. The band is the margin within which a gap counts as none.",
         ))
         .child(element("div").class("wide-only").child(wide.inline()))
         .child(element("div").class("narrow-only").child(narrow.inline()))
@@ -197,7 +194,7 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
         };
         element("p").class("prose").text(format!(
             "No permutation changed the balanced accuracy, which is one value and no \
-                distribution: {}{more}.",
+             distribution: {}{more}.",
             shown.join("; ")
         ))
     });
@@ -218,9 +215,8 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
         section("Null distributions")
             .child(caption(
                 "Balanced accuracy (%) under each permutation, as a histogram; the line is the \
-                    value observed under \
-                 Clean-Q. All panels have one range. The p-value is the raw one, before \
-                 adjustment.",
+                 value observed under Clean-Q. All panels have one range. The p-value is the raw \
+                 one, before adjustment.",
             ))
             .child(body)
             .children(told),
@@ -254,8 +250,7 @@ fn reproduce(data: &ReportData) -> Section {
         .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
         .child(element("p").class("prose").text(
             "The same inputs, plugins and seed give the same findings bit for bit, on any machine \
-                and with any number \
-             of threads; what has not changed comes from the cache.",
+             and with any number of threads; what has not changed comes from the cache.",
         ))
 }
 

@@ -45,14 +45,12 @@ pub fn routing(data: &ReportData) -> Option<Section> {
         section("Headroom and what a learned router reaches")
             .child(caption(
                 "Balanced accuracies in per cent. The oracle is right where any expert is, and \
-                    out of reach: nobody knows \
-                 which one. A router learns whom to believe from labels of test rows of other \
-                 groups, so it is a bound and \
-                 no condition; what it gains over the one that does not see quality is what this \
-                 quality is worth to a \
+                 out of reach: nobody knows which one. A router learns whom to believe from \
+                 labels of test rows of other groups, so it is a bound and no condition; what it \
+                 gains over the one that does not see quality is what this quality is worth to a \
                  choice between these experts. A fusion rule may beat a router, since it can mix \
-                 experts. Regret: the share \
-                 of examples where an expert is right and the fused decision is not.",
+                 experts. Regret: the share of examples where an expert is right and the fused \
+                 decision is not.",
             ))
             .child(scrolling("Table of headroom", table)),
     )

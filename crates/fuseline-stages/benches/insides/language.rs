@@ -29,7 +29,7 @@ type Text = fn(usize) -> String;
 fn of_lines(lines: usize) -> String {
     let mut text = format!(
         "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 \
-            }} }}\n"
+         }} }}\n"
     );
     let mut last = "cohort".to_owned();
     text += "  cohort: { uses: simulate.features, inputs: { cohort: simulated }, with: { \
@@ -60,13 +60,13 @@ fn of_lines(lines: usize) -> String {
 fn of_stages(stages: usize) -> String {
     let mut text = format!(
         "{HEAD}stages:\n  simulated: {{ uses: simulate.cohort, with: {{ examples: 20, groups: 4 \
-            }} }}\n"
+         }} }}\n"
     );
     for stage in 0..stages {
         let _ = writeln!(
             text,
             "  leaf{stage}: {{ uses: simulate.features, inputs: {{ cohort: simulated }}, with: {{ \
-                features: 1, modality: m{stage}, strength: 1.5 }} }}"
+             features: 1, modality: m{stage}, strength: 1.5 }} }}"
         );
     }
     text + "outputs:\n  simulated.parquet: simulated\n"

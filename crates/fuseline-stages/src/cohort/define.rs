@@ -237,7 +237,7 @@ impl DefineCohort {
             let option = side.table.notation.missing.option_with(&sentinel.value.to_string());
             outputs.caution(format!(
                 "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a \
-                    missing label",
+                 missing label",
                 side.table.file
             ));
         }
@@ -251,7 +251,7 @@ impl DefineCohort {
                 .collect();
             outputs.caution(format!(
                 "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: \
-                    [...] }} says what stands for a missing label",
+                 [...] }} says what stands for a missing label",
                 missing.values().sum::<usize>(),
                 ids.len(),
                 side.table.file,
@@ -363,9 +363,9 @@ impl DefineCohort {
                 Err(StageError::data(format!("the group of {id} is {what} in {}", side.table.file))
                     .at("group.column")
                     .hint(
-                        "write which group it is in, or take the example out of the table; \
-                        where the text names a group, table: { missing: [...] } says what stands \
-                        for a missing value",
+                        "write which group it is in, or take the example out of the table; where \
+                         the text names a group, table: { missing: [...] } says what stands for a \
+                         missing value",
                     ))
             }
             _ => Ok(Cow::Borrowed(id)),

@@ -286,7 +286,7 @@ impl Label {
                     };
                     return Err(StageError::data(message).at("label").hint(
                         "two classes are needed: take another column, or cut numbers with \
-                            threshold or quantile",
+                         threshold or quantile",
                     ));
                 }
                 classes
@@ -456,7 +456,7 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
     }) {
         Some((low, high)) => format!(
             "the {} numbers lie in {low} to {high} and are cut at {at:?}: cut between them; ties \
-                says where those go that equal a cut",
+             says where those go that equal a cut",
             values.len() - missing
         ),
         None => format!("none of the {missing} examples has a number"),

@@ -57,7 +57,7 @@ pub(super) fn join_modalities<'f>(
                 lacking.map(|(lacking, name)| format!("{name} lacks {lacking}")).collect();
             let what = format!(
                 "{} of the {of} examples are left out since require: complete asks for every \
-                    modality ({})",
+                 modality ({})",
                 lost.len(),
                 lacking.join(", ")
             );

@@ -61,7 +61,7 @@ impl Side {
                 .at("table.id")
                 .hint(format!(
                     "compare the example_ids: the features have {}, such as {}; the table has {}, \
-                        such as {}",
+                     such as {}",
                     ids.len(),
                     first(ids.first().copied()),
                     self.row_of.len(),
@@ -114,8 +114,7 @@ impl Side {
                 if labels.is_empty() { String::new() } else { format!(" of {}", labels.join(" ")) };
             outputs.caution(format!(
                 "the features{of} have column {column} of {}, which is the {what}; leave it out \
-                    where they are \
-                 loaded: columns: {{ exclude: [{column}] }}",
+                 where they are loaded: columns: {{ exclude: [{column}] }}",
                 self.table.file
             ));
         }
@@ -151,7 +150,7 @@ impl Side {
                 let hint = error.hint.clone().unwrap_or_default();
                 error.at(option).hint(format!(
                     "{hint}; threshold and quantile cut numbers: for texts write classes: {{ \
-                        NAME: [TEXT] }}"
+                     NAME: [TEXT] }}"
                 ))
             })
         })

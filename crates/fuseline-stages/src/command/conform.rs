@@ -225,7 +225,7 @@ fn from_classes(
             let column = table.column_by_name(class).ok_or_else(|| {
                 StageError::data(format!(
                     "{kind} needs a column probabilities, or a column for each of the classes {}: \
-                        {class} is missing",
+                     {class} is missing",
                     classes.join(", ")
                 ))
             })?;

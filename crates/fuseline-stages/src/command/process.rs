@@ -53,8 +53,8 @@ pub(super) fn run(
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().map_err(|error| {
         StageError::data(format!("cannot start {name}: {error}")).at("run").hint(
-            "a program is looked for on PATH; a script of your own belongs under `files`, \
-                and is started as [python3, script.py] or [./script]",
+            "a program is looked for on PATH; a script of your own belongs under `files`, and is \
+             started as [python3, script.py] or [./script]",
         )
     })?;
     let ended = wait(&mut child, inputs);

@@ -133,8 +133,8 @@ impl Broken {
                     ))
                     .at("scheme")
                     .hint(
-                        "every example is alone with its modalities, group or stratum: use \
-                        joint, or fewer bins",
+                        "every example is alone with its modalities, group or stratum: use joint, \
+                         or fewer bins",
                     ));
                 }
                 let permutations = plan.permutations;

@@ -281,7 +281,7 @@ impl Tested {
             if counted != permutations {
                 return Err(StageError::data(format!(
                     "the effects count {counted} permutations and the permutations are \
-                        {permutations}"
+                     {permutations}"
                 )));
             }
             let mut place = Finder::new(&cohort.example_id);

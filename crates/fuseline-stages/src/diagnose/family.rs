@@ -268,8 +268,7 @@ impl Family {
             if adjusted > alpha + 1e-12 && least <= alpha {
                 let message = format!(
                     "{permutations} permutations give no p-value below {least:.4}, and Holm's \
-                        method over {} findings none \
-                     below {adjusted:.3}: the level is {alpha}",
+                     method over {} findings none below {adjusted:.3}: the level is {alpha}",
                     family.len()
                 );
                 let needed = (family.len() as f64 / alpha - 1e-9).ceil() - 1.0;
@@ -281,8 +280,7 @@ impl Family {
                     )
                     .hint(format!(
                         "draw at least {needed} permutations, or part the findings by `families`, \
-                            or adjust them by \
-                         benjamini_hochberg"
+                         or adjust them by benjamini_hochberg"
                     )),
                 );
                 return;
@@ -416,7 +414,7 @@ fn mixed(action: PlannedAction<'_>, findings: &[PlannedAction<'_>]) -> Option<Di
                 match differs {
                     true => format!(
                         "give each modality a family of its own, `over: [modality]` in `{}`, or \
-                            let `{}` gather `modality`",
+                         let `{}` gather `modality`",
                         action.stage_name(),
                         first.stage_name()
                     ),

@@ -299,8 +299,7 @@ impl<'a> Study<'a> {
             )
             .hint(
                 "use joint, per_modality, within_group, whole_groups, conditional, derangement, \
-                    within_class or \
-                 within_correct",
+                 within_class or within_correct",
             ));
         };
         if settings.stop == Stop::Sequential && !Intervention::from(settings.scheme).has_p_value() {
@@ -312,8 +311,7 @@ impl<'a> Study<'a> {
         if scheme == permutation::Scheme::ConditionalResidual {
             return Err(StageError::data(
                 "the scheme conditional_residual fits a regression of quality on evidence on \
-                    training rows, and a model \
-                 from outside comes without them",
+                 training rows, and a model from outside comes without them",
             )
             .hint(
                 "use conditional here, or load the model with fusion.load in a workflow and give \
@@ -427,7 +425,7 @@ impl<'a> Study<'a> {
         if answer.len() != count * rows * classes {
             return Err(StageError::data(format!(
                 "the model gave {} values under {what} where {count} x {rows} rows x {classes} \
-                    classes are expected",
+                 classes are expected",
                 answer.len()
             )));
         }
@@ -519,8 +517,7 @@ impl<'a> Study<'a> {
         let of = |answers: &'_ [f64]| format!("{:?}", &answers[row * classes..][..classes]);
         Err(StageError::data(format!(
             "the model is not frozen: asked the same question first and last, it answers {} and \
-                {} for example {} \
-             (difference {largest:e}, tolerance {:e})",
+             {} for example {} (difference {largest:e}, tolerance {:e})",
             of(clean),
             of(again),
             &self.ids[row],
@@ -528,8 +525,8 @@ impl<'a> Study<'a> {
         ))
         .hint(
             "turn dropout off and put normalisation layers in evaluation mode (model.eval()), \
-                keep no state between \
-             calls; where a GPU rounds differently from call to call, raise `tolerance`",
+             keep no state between calls; where a GPU rounds differently from call to call, raise \
+             `tolerance`",
         ))
     }
 
@@ -652,8 +649,7 @@ impl<'a> Study<'a> {
             return Some(match self.permuter.movable_rows() {
                 0 => format!(
                     "the scheme {} can move the quality of none of the {rows} examples: each is \
-                        alone with its \
-                     modalities, group or stratum",
+                     alone with its modalities, group or stratum",
                     Intervention::from(self.settings.scheme).name()
                 ),
                 _ => "quality has one value wherever examples may exchange it, so that no \
@@ -664,8 +660,7 @@ impl<'a> Study<'a> {
         (self.share_movable < 0.5).then(|| {
             format!(
                 "the scheme {} can change the quality of {:.0} % of the examples: what the others \
-                    would show is not \
-                 seen",
+                 would show is not seen",
                 Intervention::from(self.settings.scheme).name(),
                 100.0 * self.share_movable
             )

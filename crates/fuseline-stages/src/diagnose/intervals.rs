@@ -111,14 +111,13 @@ pub(crate) fn not_testable(scheme: &str, of: Moved, least_share: f64) -> Option<
     if moved < LEAST_MOVED {
         return Some(format!(
             "the scheme {scheme} changes the quality of {moved:.1} examples on average, too few \
-                to tell"
+             to tell"
         ));
     }
     (moved / movable < least_share).then(|| {
         format!(
             "the scheme {scheme} changes the quality of {moved:.0} examples on average where a \
-                joint permutation \
-             changes {movable:.0}: what the others would show is not seen"
+             joint permutation changes {movable:.0}: what the others would show is not seen"
         )
     })
 }

@@ -160,7 +160,7 @@ impl StageKind for Repeats {
             };
             outputs.caution(format!(
                 "{} change nothing: all repetitions of {first}{others} are equal, so that they \
-                    say no more than one",
+                 say no more than one",
                 upstream::listed(&self.axes)
             ));
         }

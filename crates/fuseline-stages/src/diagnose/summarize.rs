@@ -292,7 +292,7 @@ impl Summarize {
             if least > self.alpha {
                 let message = format!(
                     "{permutations} permutations give no p-value below {least:.3}, and the level \
-                        is {}",
+                     is {}",
                     self.alpha
                 );
                 let needed = (1.0 / self.alpha).ceil() - 1.0;
@@ -398,12 +398,10 @@ impl Alike {
         };
         Some(format!(
             "examples of a group are alike in quality and in {what} (intraclass correlations up \
-                to {most:.2} and \
-             {outcome:.2}, {groups} groups): the p-value of scheme {scheme}, which exchanges \
-             examples one at a time, is too \
-             small, as if there were {effect:.1} times more of them. `whole_groups` exchanges \
-             groups where some are alike in \
-             size, `within_group` examples of a group where their quality differs"
+             to {most:.2} and {outcome:.2}, {groups} groups): the p-value of scheme {scheme}, \
+             which exchanges examples one at a time, is too small, as if there were {effect:.1} \
+             times more of them. `whole_groups` exchanges groups where some are alike in size, \
+             `within_group` examples of a group where their quality differs"
         ))
     }
 }
@@ -441,9 +439,8 @@ fn related_qualities(
     Ok(most.filter(|(related, ..)| related.abs() >= RELATED).map(|(related, first, second)| {
         format!(
             "the qualities of {} and {} are related (Spearman {related:.2}), and scheme \
-                per_modality breaks that too: a small \
-             p-value may come of it and not of the rule. `joint` keeps the qualities of an \
-             example together",
+             per_modality breaks that too: a small p-value may come of it and not of the rule. \
+             `joint` keeps the qualities of an example together",
             experts.modalities[first], experts.modalities[second]
         )
     }))
@@ -570,7 +567,7 @@ fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
     (count > 0).then(|| {
         format!(
             "{count} of the {} examples of the cohort were not tested, and the finding says \
-                nothing of them: {}{}",
+             nothing of them: {}{}",
             cohort.len(),
             first.join(", "),
             if count > first.len() { ", ..." } else { "" }

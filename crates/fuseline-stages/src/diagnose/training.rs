@@ -38,11 +38,10 @@ pub(crate) fn check(site: &mut CheckSite<'_>, scheme: Scheme) {
     if let (Scheme::ConditionalResidual, Some(port)) = (scheme, lacks) {
         let message = format!(
             "the scheme conditional_residual fits a regression of quality on evidence, and the \
-                stage has no input {port}"
+             stage has no input {port}"
         );
         let hint = "give it what the rule was fitted on, such as `evidence_train: expert.train` \
-            and \
-                    `quality_train: quality.train`";
+            and `quality_train: quality.train`";
         site.report(Problem::new("scheme", message).hint(hint));
     }
 }

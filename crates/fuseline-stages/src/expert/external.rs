@@ -35,14 +35,14 @@ impl External<'_> {
                     "`test_fold` is missing: which fold of `folds` is tested",
                 )
                 .hint(
-                    "over an axis of folds: `test_fold: ${{ fold }}`; without folds every \
-                        example is tested",
+                    "over an axis of folds: `test_fold: ${{ fold }}`; without folds every example \
+                     is tested",
                 ),
             ),
             (false, Some(_)) => site.report(
                 Problem::new("test_fold", "`test_fold` names a fold, and no folds arrive").hint(
                     "give the input `folds`, or leave `test_fold` out: every example is tested \
-                        then",
+                     then",
                 ),
             ),
             _ => {}

@@ -64,8 +64,7 @@ pub(super) fn caution(
         let verb = if label.len() == 1 { "predicts" } else { "predict" };
         outputs.caution(format!(
             "{subject} {verb} {what} alone (AUROC above {MIN_AUROC}); what is the label in \
-                another form is to be left \
-             out: {exclude}"
+             another form is to be left out: {exclude}"
         ));
     }
     let group = named(Giveaway::Group);
@@ -73,8 +72,7 @@ pub(super) fn caution(
         let verb = if group.len() == 1 { "has" } else { "have" };
         outputs.caution(format!(
             "{subject} {verb} one value for each group and another in each; what says whose \
-                example it is is to be \
-             left out: {exclude}"
+             example it is is to be left out: {exclude}"
         ));
     }
 }
@@ -197,11 +195,9 @@ mod tests {
             cautions(&columns, &labels, &groups),
             [
                 "feature y of modality m predicts the label alone (AUROC above 0.99); what is the \
-                    label in another form \
-                 is to be left out: exclude: [y]",
+                 label in another form is to be left out: exclude: [y]",
                 "feature who of modality m has one value for each group and another in each; what \
-                    says whose example it \
-                 is is to be left out: exclude: [who]",
+                 says whose example it is is to be left out: exclude: [who]",
             ]
         );
         // Every example its own group: any feature has one value each.

@@ -64,7 +64,7 @@ fn training_rows_that_the_model_saw_are_known_with_their_groups() {
     assert_eq!(
         seen.left_out(&cohort, &rows, 4),
         "3 of 4 training examples get no evidence, since seen.csv has them or their groups: e3, \
-            e4, e5"
+         e4, e5"
     );
 }
 

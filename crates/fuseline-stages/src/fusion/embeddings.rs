@@ -11,8 +11,7 @@ use crate::rows::{Finder, Matrix, no_column};
 
 /// Documentation of the port `embeddings`.
 pub(crate) const PORT: &str = "Features that the rule takes beside the evidence, one a modality, \
-    over an axis called modality; only for rules that \
-     take embeddings.";
+    over an axis called modality; only for rules that take embeddings.";
 
 /// Reports embeddings whose modality is unknown.
 pub(crate) fn check(site: &mut PlanSite<'_>) {
@@ -139,7 +138,7 @@ pub(crate) fn apply(
             };
             return Err(StageError::data(format!(
                 "the embedding of modality {} has other columns than the model was fitted on: \
-                    {what}",
+                 {what}",
                 known.modality
             )));
         }
@@ -231,8 +230,7 @@ impl<'m> Cells<'m> {
             None => Ok(()),
             Some(column) => Err(StageError::data(format!(
                 "column {} of the embedding of modality {} is the quality itself: an intervention \
-                    on quality would \
-                 not reach it there",
+                 on quality would not reach it there",
                 columns[column], self.modality
             ))
             .at("exclude")
@@ -252,7 +250,7 @@ impl<'m> Cells<'m> {
             ))
             .hint(
                 "an embedding that is taken as it is has no missing values: fill them, or leave \
-                the example out",
+                 the example out",
             ));
         }
         let scale = Preprocessor::from_parts(of.mean.clone(), of.scale.clone())

@@ -124,7 +124,7 @@ impl StageKind for Fit {
             return Err(StageError::data(format!("no training example of modality {modality}"))
                 .hint(
                     "the rule cannot learn what it is worth; use other folds, or leave the \
-                    modality out",
+                     modality out",
                 ));
         }
         let labels = fusable.labels(&cohort);

@@ -103,7 +103,7 @@ impl StageKind for Load {
             site.report(
                 Problem::new("standardise", "nothing is fitted here to standardise by").hint(
                     "leave it out: the model is given embeddings as they are, and brings its own \
-                        preprocessing",
+                     preprocessing",
                 ),
             );
         }
@@ -139,7 +139,7 @@ impl StageKind for Load {
             .at("classes")
             .hint(
                 "name the same classes in the same order where the cohort is defined: `label: { \
-                classes: ... }`",
+                 classes: ... }`",
             ));
         }
         let scales =
@@ -190,7 +190,7 @@ impl Load {
             let words = format!("the rule {} does not load models", descriptor.id);
             site.report(Problem::new("rule", words).hint(
                 "fit it with fusion.fit, or choose a rule that loads: `\"loads\": true` among its \
-                    capabilities",
+                 capabilities",
             ));
         }
         if let Err(error) = descriptor.accepts_modalities(self.modalities.len()).and_then(|()| {

@@ -245,7 +245,7 @@ impl LoadCsd {
             (None, _, None) => {
                 Err(StageError::data(format!("{file} holds no sequence")).at("path").hint(
                     "a file of the CMU-Multimodal SDK holds /NAME/data/VIDEO/features and \
-                        intervals",
+                     intervals",
                 ))
             }
         }

@@ -277,7 +277,7 @@ pub(crate) fn table(
     if let Some((column, (first, last))) = swallowed {
         table.cautions.push(format!(
             "one cell of {}, in column {} ({}), goes on from line {first} to line {last}: if \
-                those are rows, the quotation mark in line {first} is closed too late",
+             those are rows, the quotation mark in line {first} is closed too late",
             table.file,
             column + 1,
             table.names[column],
@@ -317,7 +317,7 @@ fn ragged(names: &[String], cells: usize, follows_header: bool, delimiter: u8) -
             .to_owned();
     }
     "each line holds as many cells as the first; a cell with the delimiter in it stands in \
-        quotation marks"
+     quotation marks"
         .to_owned()
 }
 
@@ -335,11 +335,11 @@ fn unreadable(file: &str, names: &[String], fault: Fault) -> StageError {
         Fault::TextAfterQuote { line, column, closed } => (
             format!(
                 "the quotation mark that opens {} is closed in line {closed}, and text follows \
-                    where the cell should end",
+                 where the cell should end",
                 cell(line, column)
             ),
             "close it where the cell ends, or take it out; a quotation mark inside a quoted cell \
-                is written twice",
+             is written twice",
         ),
         Fault::NotUtf8 { line, byte } => {
             (format!("line {line} of {file} is not UTF-8 text at byte {byte}"), "save it as UTF-8")
@@ -347,7 +347,7 @@ fn unreadable(file: &str, names: &[String], fault: Fault) -> StageError {
         Fault::Nul { line, byte, is_utf16: true } => (
             format!(
                 "line {line} of {file} is not UTF-8 text (NUL at byte {byte}): it looks like \
-                    UTF-16 without a byte order mark"
+                 UTF-16 without a byte order mark"
             ),
             "save it as UTF-8",
         ),

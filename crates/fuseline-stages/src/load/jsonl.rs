@@ -127,8 +127,8 @@ pub(crate) fn table(
         let table = table_bytes(rows as u64, width);
         check_expansion(&file, bytes.len() as u64, "the table", table).map_err(|error| {
             error.hint(
-                "its lines name different columns, so that most of the table is missing: \
-                long: { name: COLUMN, value: COLUMN } reads one feature a line",
+                "its lines name different columns, so that most of the table is missing: long: { \
+                 name: COLUMN, value: COLUMN } reads one feature a line",
             )
         })
     };
@@ -201,19 +201,17 @@ fn object<'l>(
     json::object(text).map_err(|error| {
         let JsonError { reason, column, is_cut } = error;
         let reason = if is_cut { format!("EOF, {reason}") } else { reason };
-        let message = format!(
-            "line {line} of {file} is no JSON object: {reason} at column \
-            {column}"
-        );
+        let message =
+            format!("line {line} of {file} is no JSON object: {reason} at column {column}");
         let is_list = text.trim_start().starts_with('[');
         StageError::data(message).at("path").hint(match (is_cut, is_list) {
             (_, true) => {
-                "a list of objects is no file of lines: pandas writes one with \
-                to_json(FILE, orient=\"records\", lines=True)"
+                "a list of objects is no file of lines: pandas writes one with to_json(FILE, \
+                 orient=\"records\", lines=True)"
             }
             (true, _) => {
-                "the line ends early: is the file cut short? copy it again, or take the \
-                line out; an object over several lines is written on one"
+                "the line ends early: is the file cut short? copy it again, or take the line out; \
+                 an object over several lines is written on one"
             }
             _ => ONE_A_LINE,
         })

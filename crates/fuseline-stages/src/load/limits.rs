@@ -72,11 +72,11 @@ pub(super) fn check_expansion(
     }
     Err(StageError::data(format!(
         "{what} of {file} would take more memory than the {limit} bytes that a file of \
-            {file_bytes} bytes may unfold to"
+         {file_bytes} bytes may unfold to"
     ))
     .at("path")
     .hint(
         "the file is damaged, or made to fill the memory; if it is sound, write it without \
-        compression",
+         compression",
     ))
 }

@@ -99,7 +99,7 @@ fn utf8(row: usize, item: &[u8]) -> Result<String, String> {
         Ok(text) => Ok(text.to_owned()),
         Err(_) => Err(format!(
             "item {} is not UTF-8 text: b\"{}\"; save it as text, as np.char.decode(array, \
-                \"latin-1\") gives it",
+             \"latin-1\") gives it",
             row + 1,
             item[..length].escape_ascii()
         )),

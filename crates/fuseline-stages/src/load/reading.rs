@@ -303,7 +303,7 @@ impl Reading<'_> {
                 let option = table.notation.missing.option_with(&sentinel.value.to_string());
                 outputs.caution(format!(
                     "{column} of {file} {sentinel}: write {option} where it stands for a missing \
-                        value"
+                     value"
                 ));
             }
             assembly.feature(&table.names[column], |example, values| {
@@ -416,14 +416,14 @@ impl Reading<'_> {
                 if INDEX_NAMES.contains(&name.as_str()) {
                     outputs.caution(format!(
                         "{column} counts the rows, as the index of a table does, and is no \
-                            feature: columns: {{ include: [{name}, ...] }} makes it one"
+                         feature: columns: {{ include: [{name}, ...] }} makes it one"
                     ));
                     continue;
                 }
                 kept.push(place);
                 outputs.caution(format!(
                     "{column} counts the rows and is a feature: where rows are sorted by label it \
-                        gives the label away; columns: {{ exclude: [{name}] }} leaves it out"
+                     gives the label away; columns: {{ exclude: [{name}] }} leaves it out"
                 ));
             } else {
                 kept.push(place);
@@ -441,7 +441,7 @@ impl Reading<'_> {
             };
             outputs.caution(format!(
                 "{} of {} {have} and {are}{counts}: columns: {{ include: [{:?}, ...] }} makes it \
-                    one",
+                 one",
                 called.join(", "),
                 table.file,
                 table.names[first]
@@ -488,7 +488,7 @@ impl Reading<'_> {
             .at("columns")
             .hint(format!(
                 "{}; that of the id is no feature, and those without a name are where \
-                    columns.include names them",
+                 columns.include names them",
                 table.columns_are()
             )));
         }
@@ -622,13 +622,13 @@ pub(crate) fn unmatched(
         ),
         _ => format!(
             "the pattern {pattern} does not match {} of the {all} {what}, such as \
-                {missed:?}{place}",
+             {missed:?}{place}",
             all - matched
         ),
     };
     StageError::data(message).hint(format!(
         "change the pattern so that its first group, in parentheses, matches the part of \
-            {missed:?} that is meant; ^(.*)$ takes all of it"
+         {missed:?} that is meant; ^(.*)$ takes all of it"
     ))
 }
 
@@ -639,7 +639,7 @@ pub(crate) fn twice(table: &Table, earlier: usize, row: usize, example: &str) ->
         .code(&codes::LEAK_DUPLICATE_EXAMPLE)
         .hint(
             "each example_id may stand in one row only; pool: [mean, sd] makes one example of \
-            several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row",
+             several rows, and long: { name: COLUMN, value: COLUMN } reads one feature a row",
         )
 }
 

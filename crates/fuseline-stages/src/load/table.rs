@@ -381,7 +381,7 @@ impl Table {
             let names: Vec<_> = self.names.iter().take(5).map(String::as_str).collect();
             format!(
                 "the first line of {} was taken for the names of its columns and looks like a row \
-                    ({}{}): header: false reads it as one",
+                 ({}{}): header: false reads it as one",
                 self.file,
                 names.join(", "),
                 if names.len() < self.names.len() { ", ..." } else { "" }
@@ -469,8 +469,8 @@ impl Table {
         .at("path")
         .hint(match self.sources.is_empty() {
             true => format!(
-                "rename one of them; where an option takes a column by its place, \
-                counted from 0, they are {first} and {second}"
+                "rename one of them; where an option takes a column by its place, counted from 0, \
+                 they are {first} and {second}"
             ),
             false => "rename one of them, or leave one out".to_owned(),
         })
@@ -493,7 +493,7 @@ impl Table {
             if let Some(other) = other_delimiter(&[name, first].join(" "), '\0') {
                 return format!(
                     "it has one column; if another character separates its cells, write \
-                        delimiter: \"{other}\""
+                     delimiter: \"{other}\""
                 );
             }
         }

@@ -113,8 +113,7 @@ impl StageKind for QualityColumn {
         ];
         let what = format!(
             "the features with column {} lack {} of the {of} examples with evidence of modality \
-                {modality}, whose \
-             quality is what fill says",
+             {modality}, whose quality is what fill says",
             self.column,
             lost.len()
         );

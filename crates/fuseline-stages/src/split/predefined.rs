@@ -194,12 +194,11 @@ impl StageKind for Predefined {
                         Some(name) => error.hint(format!("did you mean {name}")),
                         None if self.folds.is_some() => error.hint(
                             "list the text in folds, with the fold in which it is tested, or in \
-                                never_tested",
+                             never_tested",
                         ),
                         None => error.hint(format!(
                             "folds are numbers from {}, or folds says which text is which; -1, or \
-                                a text of never_tested, \
-                             is tested in no fold",
+                             a text of never_tested, is tested in no fold",
                             self.first
                         )),
                     }
@@ -212,8 +211,8 @@ impl StageKind for Predefined {
             let message =
                 format!("no example of the cohort is tested in any fold by {}", table.file);
             return Err(StageError::data(message).at("column").hint(
-                "some must be in a fold: folds are numbers from 0, or folds says which text \
-                    is which",
+                "some must be in a fold: folds are numbers from 0, or folds says which text is \
+                 which",
             ));
         }
         for tested in tested {

@@ -150,7 +150,7 @@ pub async fn artifact(
 
 fn damaged() -> String {
     "its bytes are not those of its digest: `fuseline cache verify` sets it aside, and the next \
-        run makes it again"
+     run makes it again"
         .to_owned()
 }
 

@@ -54,8 +54,7 @@ fn freed(report: &GcReport) -> Element {
     let hours = options.grace.as_secs() / 3600;
     let words = format!(
         "With the last {} kept, and all that was used within {hours} hours, it would remove {}, \
-            {}, {} and {}: \
-         {}. {} would stay, {}.",
+         {}, {} and {}: {}. {} would stay, {}.",
         counted(options.keep_runs, "run"),
         counted(report.objects, "object"),
         counted(report.records, "record"),

@@ -153,8 +153,7 @@ fn open(run: &str, log: &EventLog, whole: bool, alive: bool, graph: Option<&RunG
     page = page.child(news(&told, failed)).child(facts(about));
     if !alive {
         let words = "The process of this run ended without a manifest. What its actions had \
-            finished is in \
-                     the cache: the next run of the workflow reuses it.";
+            finished is in the cache: the next run of the workflow reuses it.";
         page = page.child(element("p").text(words));
     }
     if let Some(problem) = &log.problem {
@@ -350,7 +349,7 @@ pub async fn stage(
             counts.sort_unstable();
             let words = format!(
                 "of the stage were started; {} were found in the cache, and have no line in the \
-                    log",
+                 log",
                 count(stage.cached)
             );
             let page = under(&run, &log.workflow, &stage.name);

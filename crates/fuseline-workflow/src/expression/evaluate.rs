@@ -71,7 +71,7 @@ impl Work {
             let (longest, enough) = (self.longest, elements.saturating_mul(10));
             return Err(Refusal::limit(format!(
                 "a list of {elements} elements is longer than {longest}; --max-actions {enough} \
-                    raises the limit"
+                 raises the limit"
             )));
         }
         self.visit(elements.saturating_mul(2))

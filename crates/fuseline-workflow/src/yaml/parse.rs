@@ -239,7 +239,7 @@ impl Builder<'_> {
                 place,
                 "a key must be text, not a list or a mapping",
                 "quote a text that starts with a bracket; an expression `${{ }}` inside `{ }` or \
-                    `[ ]` too",
+                 `[ ]` too",
             );
         }
         self.stack.push(Frame { start: place.span.start, anchor, open });
@@ -375,7 +375,7 @@ impl Builder<'_> {
             ErrorKind::RecursionLimitExceeded => Some("workflows are never that deep"),
             _ if line.contains("${{") => Some(
                 "quote the expression: inside `{ }` and `[ ]`, and beside `: ` or ` #`, YAML \
-                    needs \"${{ … }}\"",
+                 needs \"${{ … }}\"",
             ),
             _ if line.contains('[') => Some("quote the text: \"stage[axis=point]\""),
             _ => None,

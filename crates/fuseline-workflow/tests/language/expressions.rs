@@ -10,18 +10,17 @@ fn value(template: &str) -> Value {
     let quoted = serde_json::to_string(template).expect("a text");
     let text = format!(
         "fuseline: 1\nname: trial\nparams: {{ n: 5, x: 2.5, name: abc, list: [3, 1, 2], path: {{ \
-            type: path, default: a/b.tar.gz }} }}\naxes:\n  fold: [7]\n  modality: {{ audio: {{ \
-            file: a.csv, rate: 16 }} }}\nstages:\n  raw: {{ uses: simulate.features, over: [fold, \
-            modality] }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: raw }}, with: {{ \
-            label: {{ pattern: a, classes: {{ a: [a], b: [b] }} }} }} }}\n  fusion:\n    uses: \
-            report.html\n    over: [fold, modality]\n    inputs: {{ findings: out }}\n    with: \
-            {{}}\n  out:\n    uses: command\n    over: [fold, modality]\n    with: {{ run: [x], \
-            outputs: {{ findings: {{ artifact: findings }} }} }}\n  free:\n    uses: \
-            fusion.fit\n    over: [fold, modality]\n    inputs: {{ evidence: ev, quality: q, \
-            cohort: cohort }}\n    with: {{ rule: r, params: {{ value: {quoted} }} }}\n  ev: {{ \
-            uses: command, with: {{ run: [x], outputs: {{ e: {{ artifact: evidence }} }} }} \
-            }}\n  q: {{ uses: command, with: {{ run: [x], outputs: {{ e: {{ artifact: quality }} \
-            }} }} }}\n"
+         type: path, default: a/b.tar.gz }} }}\naxes:\n  fold: [7]\n  modality: {{ audio: {{ \
+         file: a.csv, rate: 16 }} }}\nstages:\n  raw: {{ uses: simulate.features, over: [fold, \
+         modality] }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: raw }}, with: {{ \
+         label: {{ pattern: a, classes: {{ a: [a], b: [b] }} }} }} }}\n  fusion:\n    uses: \
+         report.html\n    over: [fold, modality]\n    inputs: {{ findings: out }}\n    with: \
+         {{}}\n  out:\n    uses: command\n    over: [fold, modality]\n    with: {{ run: [x], \
+         outputs: {{ findings: {{ artifact: findings }} }} }}\n  free:\n    uses: \
+         fusion.fit\n    over: [fold, modality]\n    inputs: {{ evidence: ev, quality: q, cohort: \
+         cohort }}\n    with: {{ rule: r, params: {{ value: {quoted} }} }}\n  ev: {{ uses: \
+         command, with: {{ run: [x], outputs: {{ e: {{ artifact: evidence }} }} }} }}\n  q: {{ \
+         uses: command, with: {{ run: [x], outputs: {{ e: {{ artifact: quality }} }} }} }}\n"
     );
     let checked = check_text(&text, &[]);
     let errors: Vec<_> = checked.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();

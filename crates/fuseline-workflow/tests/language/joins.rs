@@ -7,7 +7,7 @@ use crate::fixture::{check_text, render};
 fn workflow(stages: &str) -> Workflow {
     let text = format!(
         "fuseline: 1\nname: trial\naxes:\n  modality: [a, b, c]\n  fold: [0, 1]\n  repeat: [x, \
-            y]\nstages:\n{stages}"
+         y]\nstages:\n{stages}"
     );
     let checked = check_text(&text, &[]);
     let errors: Vec<_> = checked.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
@@ -21,7 +21,7 @@ const WITH: &str = "{ label: { pattern: a, classes: { a: [a], b: [b] } } }";
 fn source(producer: &str, consumer: &str, reference: &str) -> (Workflow, InputSource) {
     let workflow = workflow(&format!(
         "  raw: {{ uses: simulate.features, {producer} }}\n  cohort: {{ uses: cohort.define, \
-            {consumer}, inputs: {{ features: \"{reference}\" }}, with: {WITH} }}\n"
+         {consumer}, inputs: {{ features: \"{reference}\" }}, with: {WITH} }}\n"
     ));
     let source = workflow.stages[1].inputs[0].sources[0].clone();
     (workflow, source)
@@ -81,7 +81,7 @@ fn a_consumer_with_the_same_where_joins_a_producer_with_dropped_points() {
 fn several_references_are_several_sources_in_the_order_written() {
     let workflow = workflow(&format!(
         "  a: {{ uses: simulate.features }}\n  b: {{ uses: simulate.features, over: [fold] \
-            }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: [b, a] }}, with: {WITH} }}\n"
+         }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: [b, a] }}, with: {WITH} }}\n"
     ));
     let sources = &workflow.stages[2].inputs[0].sources;
     let stages: Vec<_> = sources.iter().map(|source| source.stage).collect();
@@ -93,8 +93,8 @@ fn several_references_are_several_sources_in_the_order_written() {
 fn stages_are_ordered_producers_first_and_otherwise_as_written() {
     let workflow = workflow(&format!(
         "  z: {{ uses: cohort.define, inputs: {{ features: b }}, with: {WITH} }}\n  c: {{ uses: \
-            simulate.features }}\n  b: {{ uses: simulate.features }}\n  a: {{ uses: \
-            simulate.features }}\n"
+         simulate.features }}\n  b: {{ uses: simulate.features }}\n  a: {{ uses: \
+         simulate.features }}\n"
     ));
     let names: Vec<_> = workflow.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(names, ["c", "b", "z", "a"]);

@@ -124,8 +124,8 @@ proptest! {
         let text = if long { format!("{value:.16e}") } else { format!("{value:?}") };
         let workflow = format!(
             "fuseline: 1\nname: t\nparams: {{ a: {text}, b: 0.5, c: 0.5 }}\naxes:\n  x: \
-                [{text}]\n  y: ${{{{ [params.a] }}}}\n  z: ${{{{ [{text}] }}}}\nstages:\n  s: {{ \
-                uses: simulate.features, over: [x, y, z], with: {{ examples: 3 }} }}\n"
+             [{text}]\n  y: ${{{{ [params.a] }}}}\n  z: ${{{{ [{text}] }}}}\nstages:\n  s: {{ \
+             uses: simulate.features, over: [x, y, z], with: {{ examples: 3 }} }}\n"
         );
         let mut given = overrides(&[("b", &text)]);
         given.params_file =
@@ -151,12 +151,11 @@ proptest! {
             ]).prop_map(str::to_owned),
         ], 0..14),
     ) {
-        let expression = serde_json::to_string(&format!("${{{{ {} }}}}", words.join(" \
-            "))).expect("text");
+        let expression = serde_json::to_string(&format!("${{{{ {} }}}}", words.join(" "))).expect("text");
         check_any(&format!(
             "fuseline: 1\nname: t\nparams: {{ n: 3 }}\naxes:\n  fold: [0, 1]\n  modality: {{ a: \
-                {{ file: x }} }}\nstages:\n  a: {{ uses: simulate.features, over: [fold, \
-                modality], with: {{ examples: {expression} }} }}\n"
+             {{ file: x }} }}\nstages:\n  a: {{ uses: simulate.features, over: [fold, modality], \
+             with: {{ examples: {expression} }} }}\n"
         ));
     }
 }
@@ -192,50 +191,48 @@ fn hostile_texts_end_soon() {
         format!("{head}${{{{ {} }}}}", ["len(join(range(100000), 'x'))"; 80].join(" + ")),
         format!("{head}${{{{ unique(range(100000)) }}}}"),
         "fuseline: 1\nname: t\naxes:\n  a: ${{ range(1000) }}\n  b: ${{ range(1000) \
-            }}\nstages:\n  a: { uses: simulate.features, over: [a, b], where: \"${{ \
-            sum(range(100000)) > a + b }}\" }\n"
+         }}\nstages:\n  a: { uses: simulate.features, over: [a, b], where: \"${{ \
+         sum(range(100000)) > a + b }}\" }\n"
             .to_owned(),
         "a\n".repeat(1_000_000),
         format!("{}: 1\n", "k".repeat(1_000_000)),
         "{".repeat(1_000_000),
         (0..90_000).map(|n| format!("k{n}: 1\n")).collect(),
         format!(
-            "fuseline: 1\nname: t\naxes:\n{}stages:\n  a: {{ uses: simulate.features, over: \
-            [{}] }}\n",
+            "fuseline: 1\nname: t\naxes:\n{}stages:\n  a: {{ uses: simulate.features, over: [{}] \
+             }}\n",
             (0..300).map(|n| format!("  a{n}: [0, 1]\n")).collect::<String>(),
             (0..300).map(|n| format!("a{n}")).collect::<Vec<_>>().join(", ")
         ),
         format!(
             "fuseline: 1\nname: t\nx: &a {}\ny: [{}]\n",
             "x".repeat(1_000_000),
-            "*a, \
-            "
-            .repeat(4_000)
+            "*a, ".repeat(4_000)
         ),
         format!(
             "fuseline: 1\nname: t\nparams:\n  p: {}\nstages:\n  a:\n    uses: \
-            simulate.features\n    with:\n      examples: ${{{{ len({}) }}}}\n",
+             simulate.features\n    with:\n      examples: ${{{{ len({}) }}}}\n",
             "p".repeat(100_000),
             ["params.p"; 40].join(" + ")
         ),
         format!(
-            "fuseline: 1\nname: t\naxes:\n  a: ${{{{ range(1000) \
-            }}}}\nstages:\n  a:\n    uses: simulate.features\n    over: \
-            [a]\n    with:\n      examples: ${{{{ a }}}}\n      name: {}\n",
+            "fuseline: 1\nname: t\naxes:\n  a: ${{{{ range(1000) }}}}\nstages:\n  a:\n    uses: \
+             simulate.features\n    over: [a]\n    with:\n      examples: ${{{{ a \
+             }}}}\n      name: {}\n",
             "x".repeat(1_000_000)
         ),
         format!(
             "fuseline: 1\nname: t\nstages:\n{}",
             (0..1_000)
                 .map(|n| format!(
-                    "  stage_number_{n}: {{ uses: simulate.fetures, inputs: {{ \
-                a: stage_numbr_{n} }} }}\n"
+                    "  stage_number_{n}: {{ uses: simulate.fetures, inputs: {{ a: stage_numbr_{n} \
+                     }} }}\n"
                 ))
                 .collect::<String>()
         ),
         format!(
-            "fuseline: 1\nname: t\nstages:\n  a:\n    uses: simulate.features\n    with: {{ \
-            {} }}\n",
+            "fuseline: 1\nname: t\nstages:\n  a:\n    uses: simulate.features\n    with: {{ {} \
+             }}\n",
             (0..10_000).map(|n| format!("exampels_{n}: 1")).collect::<Vec<_>>().join(", ")
         ),
     ];

@@ -359,7 +359,7 @@ impl<'e> Batches<'e> {
         let log = shell_path(&run.join("logs").join(format!("{number}-")));
         let mut script = format!(
             "#!/bin/sh\n# One task of an array of fuseline.\ntask={}\nexec >>{log}\"$task\".log \
-                2>&1\n",
+             2>&1\n",
             engine.task_number(),
         );
         if let Some(file) = settings_file {

@@ -57,8 +57,7 @@ pub fn draw(name: &str, drawing: &Drawing) -> String {
         let _ = writeln!(
             text,
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"5\" \
-                fill=\"{}\" \
-             stroke=\"#3b4754\"/>",
+             fill=\"{}\" stroke=\"#3b4754\"/>",
             fill(node.cached)
         );
         for (number, line) in node.lines.iter().enumerate() {
@@ -67,7 +66,7 @@ pub fn draw(name: &str, drawing: &Drawing) -> String {
             let _ = writeln!(
                 text,
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{colour}\" \
-                    font-weight=\"{weight}\">{}</text>",
+                 font-weight=\"{weight}\">{}</text>",
                 x + width / 2.0,
                 y + PADDING + LINE * (number as f64 + 0.75),
                 escaped(line)

@@ -87,7 +87,7 @@ fn an_empty_join_says_what_each_modality_has() {
         error.hint.as_deref(),
         Some(
             "compare the example_ids: physio has 1, such as a_Math; audio has 1, such as b_Rest; \
-                id.pattern of a loader takes the part that they share"
+             id.pattern of a loader takes the part that they share"
         )
     );
     let found = vec![features("physio", &["a_Math"]), features("audio", &["a_Math.wav"])];
@@ -95,7 +95,7 @@ fn an_empty_join_says_what_each_modality_has() {
     assert_eq!(
         error.message,
         "no example is in every modality; 1 of them differs by a file ending alone: \"a_Math\" in \
-            physio, \"a_Math.wav\" in audio"
+         physio, \"a_Math.wav\" in audio"
     );
     assert!(error.hint.unwrap().ends_with("pattern: '^(.+?)(?:[.]wav)?$' }"));
 }
@@ -206,7 +206,7 @@ fn quantiles_that_fall_together_and_cells_that_are_no_numbers_are_refused() {
     assert_eq!(
         error.message,
         "\"happy\" in line 2, column 3 (emotion) of labels.csv is not a number, nor are 4 other \
-            cells of the column"
+         cells of the column"
     );
     assert_eq!(error.option.as_deref(), Some("label.column"));
 }
@@ -297,7 +297,7 @@ fn a_label_that_reads_as_missing_is_left_out_and_counted() {
     assert_eq!(
         cautions,
         ["4 of 7 examples have no label in labels.csv and are left out: empty (1), NA (2), nan \
-                (1); table: { missing: [...] } says what stands for a missing label"]
+            (1); table: { missing: [...] } says what stands for a missing label"]
     );
 }
 

@@ -151,7 +151,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     assert_eq!(
         refused(json!({ "test_fold": 1, "inner_folds": 7 }), small()),
         "7 inner folds of 6 training groups: some would be empty; at most 6 inner folds are \
-            possible"
+         possible"
     );
     assert_eq!(
         refused(json!({ "test_fold": 1, "exclude": ["y"] }), small()),
@@ -162,8 +162,7 @@ fn what_cannot_be_fitted_is_refused_in_words() {
     assert_eq!(
         refused(options(), (features, cohort, folds)),
         "group g1 is on both sides of the split: e03 is a training example and e05 is a test \
-            example; \
-         split by group, for example with split.group_kfold"
+         example; split by group, for example with split.group_kfold"
     );
     let (features, mut cohort, folds) = small();
     for row in 6..24 {

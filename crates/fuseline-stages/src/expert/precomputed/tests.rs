@@ -108,7 +108,7 @@ fn training_rows_that_the_model_saw_get_no_evidence_and_test_rows_stop_the_run()
         [
             "1 of 4 training examples get no evidence, since seen.txt has them or their groups: e4",
             "evidence.csv has no evidence for 3 of the 6 examples, which count as unavailable: \
-                e1, e3, e5",
+             e1, e3, e5",
         ]
     );
     // A study that fits nothing may still test.

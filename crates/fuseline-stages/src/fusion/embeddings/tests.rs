@@ -191,14 +191,13 @@ fn a_model_is_asked_with_the_embeddings_that_it_was_fitted_with() {
     assert_eq!(
         refused(&|test| test.embeddings.truncate(1)),
         "the model was fitted with embeddings of modalities: audio, video; and is asked with: \
-            audio; give the input \
-         embeddings as the stage that fitted the model has it"
+         audio; give the input embeddings as the stage that fitted the model has it"
     );
     let named = refused(&|test| test.embeddings[1].artifact.columns[0].0 = "gaze".to_owned());
     assert_eq!(
         named,
         "the embedding of modality video has other columns than the model was fitted on: gaze \
-            stands where video0 was"
+         stands where video0 was"
     );
     let narrow = refused(&|test| drop(test.embeddings[0].artifact.columns.pop()));
     assert!(narrow.ends_with("2 columns were 3"), "{narrow}");
@@ -236,8 +235,7 @@ fn quality_cannot_hide_among_the_embeddings() {
     assert_eq!(
         message(&error),
         "column snr of the embedding of modality audio is the quality itself: an intervention on \
-            quality would not \
-         reach it there; say exclude: [snr]"
+         quality would not reach it there; say exclude: [snr]"
     );
     let options = json!({ "rule": "attention", "exclude": ["snr"] });
     let excluded = fitted(options.clone(), train).unwrap();

@@ -23,25 +23,25 @@ fn ids_that_differ_by_their_writing_alone_are_found() {
         &["p01_Rest"],
         &["P01_rest", "x"],
         "1 of them differs by upper and lower case alone: \"p01_Rest\" in a.csv, \"P01_rest\" in \
-            b.csv",
+         b.csv",
     );
     says(
         &["Jos\u{e9}"],
         &["Jose\u{301}"],
         "1 of them differs by Unicode normalisation (NFC, NFD) alone: \"Jos\\u{e9}\" in a.csv, \
-            \"Jose\\u{301}\" in b.csv",
+         \"Jose\\u{301}\" in b.csv",
     );
     says(
         &["p 1", "p2"],
         &["p  1", "\u{feff}p2"],
         "2 of them differ by blanks or invisible characters alone: \"p2\" in a.csv, \
-            \"\\u{feff}p2\" in b.csv",
+         \"\\u{feff}p2\" in b.csv",
     );
     says(
         &["1", "2"],
         &["1.0", "2.0"],
         "2 of them differ by a number written as 1 and as 1.0 alone: \"1\" in a.csv, \"1.0\" in \
-            b.csv",
+         b.csv",
     );
     says(
         &["p1.wav", "p2.WAV"],
@@ -62,7 +62,7 @@ fn ids_that_differ_by_their_writing_alone_are_found() {
         &["P01.wav", "2"],
         &["p01", "02"],
         "1 of them differs by leading zeros alone: \"2\" in a.csv, \"02\" in b.csv, and 1 more in \
-            similar ways",
+         similar ways",
     );
 }
 

@@ -112,7 +112,7 @@ fn an_id_that_the_pattern_does_not_match_is_named() {
     assert_eq!(
         message,
         "the pattern ^(s[0-9]+)_ does not match 1 of the 2 ids of table.csv, such as \"oops\" in \
-            line 3"
+         line 3"
     );
     assert_eq!(option.as_deref(), Some("id.pattern"));
 }
@@ -168,7 +168,7 @@ fn a_quotation_mark_that_is_never_closed_is_an_error_where_it_opens() {
     assert_eq!(
         message,
         "the quotation mark that opens line 2, column 3 (note) of table.csv is closed in line 3, \
-            and text follows where the cell should end"
+         and text follows where the cell should end"
     );
 }
 
@@ -178,8 +178,8 @@ fn a_cell_that_holds_what_look_like_rows_is_told() {
     let told = cautions(exclude.clone(), "id,a,note\np,1,\"ok\nq,2,ok\nr,3,fine\"\ns,4,ok\n");
     assert_eq!(
         told,
-        ["one cell of table.csv, in column 3 (note), goes on from line 2 to line 4: if those \
-                are rows, the quotation mark in line 2 is closed too late"]
+        ["one cell of table.csv, in column 3 (note), goes on from line 2 to line 4: if those are \
+            rows, the quotation mark in line 2 is closed too late"]
     );
     let torn = "id,note,a\np,\"ok,1\nq,ok\",2\nr,ok,4\n";
     assert_eq!(cautions(exclude.clone(), torn).len(), 1);
@@ -201,13 +201,13 @@ fn a_decimal_comma_and_separated_thousands_are_read_by_options() {
     assert_eq!(
         error.message,
         "\"1,000\" in line 3, column 2 (a) of table.csv is not a number, nor is one other cell of \
-            the column"
+         the column"
     );
     assert_eq!(
         error.hint.as_deref(),
         Some(
             "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where \
-                it is a decimal comma; or leave the column out with columns: { exclude: [a] }"
+             it is a decimal comma; or leave the column out with columns: { exclude: [a] }"
         )
     );
 }
@@ -250,7 +250,7 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
         [
             "a",
             "column 1 of table.csv has no name and is no feature (it counts the rows, as an index \
-                does that pandas or R wrote): columns: { include: [\"c0\", ...] } makes it one"
+             does that pandas or R wrote): columns: { include: [\"c0\", ...] } makes it one"
         ]
     );
     let asked = json!({ "id": { "column": "id" }, "columns": { "include": ["c0"] } });
@@ -261,7 +261,7 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
         [
             "a",
             "column 1 (Unnamed: 0), column 2 (Unnamed: 0.1) of table.csv have no names and are no \
-                features: columns: { include: [\"Unnamed: 0\", ...] } makes it one"
+             features: columns: { include: [\"Unnamed: 0\", ...] } makes it one"
         ]
     );
     let named = "index,trial,id,a\n0,1,p,5\n1,2,q,6\n2,3,r,8\n";
@@ -271,10 +271,9 @@ fn a_column_without_a_name_is_no_feature_unless_it_is_asked_for() {
             "trial",
             "a",
             "column 1 (index) of table.csv counts the rows, as the index of a table does, and is \
-                no feature: columns: { include: [index, ...] } makes it one",
+             no feature: columns: { include: [index, ...] } makes it one",
             "column 2 (trial) of table.csv counts the rows and is a feature: where rows are \
-                sorted by label it gives the label away; columns: { exclude: [trial] } leaves it \
-                out"
+             sorted by label it gives the label away; columns: { exclude: [trial] } leaves it out"
         ]
     );
 }

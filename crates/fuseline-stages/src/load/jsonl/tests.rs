@@ -118,7 +118,7 @@ fn a_name_stands_in_a_line_once_and_a_column_in_a_table() {
     assert_eq!(
         refused(json!({}), "{\"id\": 1, \"a\": 1}\n\n{\"id\": 2, \"a\": 1, \"a\": 2}\n"),
         "line 3 of table.jsonl names a twice; an object holds each name once: which of the values \
-            is meant?"
+         is meant?"
     );
     let clash = refused(json!({}), "{\"id\": 1, \"e.0\": 5, \"e\": [1, 2]}\n");
     assert!(clash.starts_with("columns 2 and 3 of table.jsonl are both called e.0"), "{clash}");

@@ -59,7 +59,7 @@ fn what_is_no_number_comes_with_the_option_that_reads_it() {
         suggestions,
         [
             "write thousands: \",\" where the comma separates thousands, or decimal: \",\" where \
-                it is a decimal comma",
+             it is a decimal comma",
             "write decimal: \",\" where the comma is a decimal comma",
             "write thousands: \" \"",
             "write decimal: \",\" and thousands: \".\"",

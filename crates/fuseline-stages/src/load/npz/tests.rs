@@ -80,13 +80,13 @@ fn what_cannot_be_read_is_refused_in_words() {
     assert_eq!(
         refused("y", json!({})),
         "arrays.npz has no array y; its arrays are big, cube, half, ids, names, numbers, objects, \
-            rows, x"
+         rows, x"
     );
     assert_eq!(
         refused("objects", json!({})),
         "array objects of arrays.npz cannot be read: it holds Python objects; save it as numbers \
-            or text, without pickle; \
-         arrays of numbers (bool, int, uint, float16 to float64) and of text are read"
+         or text, without pickle; arrays of numbers (bool, int, uint, float16 to float64) and of \
+         text are read"
     );
     assert_eq!(
         refused("cube", json!({})),
@@ -141,7 +141,7 @@ fn every_type_of_numpy_is_read_or_refused_in_words() {
     assert_eq!(
         texts("'|S4'", "(1,)", b"\xe9p1\0").unwrap_err(),
         "item 1 is not UTF-8 text: b\"\\xe9p1\"; save it as text, as np.char.decode(array, \
-            \"latin-1\") gives it"
+         \"latin-1\") gives it"
     );
     assert_eq!(
         texts("'<U1'", "(1,)", &0xd800_u32.to_le_bytes()).unwrap_err(),
@@ -151,17 +151,17 @@ fn every_type_of_numpy_is_read_or_refused_in_words() {
         (
             "'<c16'",
             "it holds complex numbers; save real and imaginary part as two features (numpy type \
-                <c16)",
+             <c16)",
         ),
         (
             "'<f16'",
             "it holds numbers of an unusual width; save it with astype(np.float64) (numpy type \
-                <f16)",
+             <f16)",
         ),
         (
             "'<M8[ns]'",
             "it holds dates or times; save it with astype(str) or astype(np.float64) (numpy type \
-                <M8[ns])",
+             <M8[ns])",
         ),
         ("'|V8'", "it holds something that is neither numbers nor text (numpy type |V8)"),
         ("[('a', '<f8')]", "it holds records of several fields; save one array for each of them"),

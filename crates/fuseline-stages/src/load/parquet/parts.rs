@@ -84,8 +84,8 @@ pub(super) fn joined(file: String, tables: Vec<Table>) -> Result<Table, StageErr
                 return Err(StageError::data(format!("the files of {file} differ: {difference}"))
                     .at("path")
                     .hint(
-                        "write them anew with equal columns, or move what is no part of the \
-                        table elsewhere; names that begin with _ or . are passed over",
+                        "write them anew with equal columns, or move what is no part of the table \
+                         elsewhere; names that begin with _ or . are passed over",
                     ));
             }
             Some(_) => {}

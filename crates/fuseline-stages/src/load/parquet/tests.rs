@@ -61,7 +61,7 @@ fn infinite_values_are_kept_made_missing_or_refused_as_the_option_says() {
     assert_eq!(
         refused(PLAIN, options("error")),
         "-inf in row 3, column 2 (single) of table.parquet; non_finite: missing makes a missing \
-            value of it"
+         value of it"
     );
 }
 
@@ -165,7 +165,7 @@ fn a_page_that_says_it_is_larger_than_it_can_be_is_refused_before_it_is_read() {
     assert_eq!(
         refused(dictionary, json!({ "id": { "column": "id" } })),
         "column a of table.parquet cannot be read: its dictionary says that it holds more values \
-            than bytes; \
-         the file is cut short, damaged or of another format: copy it again, or write it anew"
+         than bytes; the file is cut short, damaged or of another format: copy it again, or write \
+         it anew"
     );
 }

@@ -139,8 +139,8 @@ fn a_cohort_is_needed_only_where_the_evidence_does_not_say_its_inner_folds() {
     assert_eq!(
         message(&error),
         "the training evidence of modality audio does not say its inner folds, and without a \
-            cohort \
-         there are no groups to divide; give the stage the cohort: `inputs: { cohort: ... }`"
+         cohort there are no groups to divide; give the stage the cohort: `inputs: { cohort: ... \
+         }`"
     );
 }
 

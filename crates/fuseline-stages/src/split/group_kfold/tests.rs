@@ -44,7 +44,7 @@ fn more_folds_than_groups_are_refused() {
     assert_eq!(
         message(&error),
         "3 folds of 2 groups: fold 2 would be empty, since no group is ever split; at most 2 \
-            folds are possible"
+         folds are possible"
     );
     assert_eq!(error.option.as_deref(), Some("folds"));
 }
@@ -86,6 +86,6 @@ fn a_fold_that_lacks_a_class_is_a_caution_that_says_why() {
     assert_eq!(
         outputs.unwrap().cautions(),
         ["fold 0 tests no example of class calm, which 2 of 3 groups have, in 3 folds; so is 1 \
-                more pair of fold and class"]
+            more pair of fold and class"]
     );
 }

@@ -42,12 +42,12 @@ fn what_is_in_no_fold_and_a_group_in_two_are_refused() {
     assert_eq!(
         refused(json!({ "column": "k" }), "id,k\ne0,0\n"),
         "example e1 of the cohort is not in parts.csv; it lacks 3 of the 4 examples; its own are \
-            such as e0"
+         such as e0"
     );
     assert_eq!(
         refused(json!({}), TABLE),
         "\"val\" in line 3 of parts.csv is in no fold; folds are numbers from 0, or folds says \
-            which text is which; -1, or a text of never_tested, is tested in no fold"
+         which text is which; -1, or a text of never_tested, is tested in no fold"
     );
     let torn = TABLE.replace("e1,val,0", "e1,test,1");
     assert!(
@@ -90,7 +90,7 @@ fn the_folds_that_there_are_are_named_where_one_is_not() {
     assert_eq!(
         hint(&[1, 2, -1, 3]),
         "the folds are 1 to 3: let the axis be range(1, 4), or say first: 1 where the folds are \
-            read"
+         read"
     );
     assert_eq!(hint(&[1, 0, 1, 2]), "the folds are 0 to 2");
     assert_eq!(hint(&[1, 3, 6]), "the folds are 1, 3, 6");
