@@ -57,8 +57,7 @@ macro_rules! findings_columns {
                 not_counted: Option<String>,
                     "why the row is counted in no family, headline or badge, if it is not";
                 bound_low: f64,
-                    "lower end of the interval that must lie within the margin: the wider of \
-             bootstrap and exact bound";
+                    "lower end of the interval held against the margin: bootstrap or exact, the wider";
                 bound_high: f64, "its upper end";
                 p_error: f64, "standard error that p_value has from drawing permutations";
                 detectable_gap_80: f64, "the gap that the test would detect with 80 % power";
@@ -70,18 +69,13 @@ macro_rules! findings_columns {
                     "lower end of the interval of ba_clean - ba_without_quality";
                 gain_high: Option<f64>, "its upper end";
                 quality_sketch: Option<String>,
-                    "four minimal hashes of the qualities tested: rows that share one are of one \
-             draw";
+                    "minimal hashes of the qualities tested: rows that share one are of one draw";
                 label_icc: Option<f64>,
-                    "intraclass correlation of labels within groups, of the class where it is \
-             largest";
+                    "intraclass correlation of labels in groups, the largest over classes";
                 error_icc: Option<f64>,
-                    "intraclass correlation within groups of the decision under Clean-Q being \
-             right";
+                    "intraclass correlation in groups of Clean-Q decisions being right";
                 design_effect: Option<f64>,
-                    "as if there were this many times more examples than there are: what \
-             exchanging them one at a time makes of groups; missing where the scheme \
-             keeps groups";
+                    "factor by which exchanging rows one by one overstates the number of examples";
             }
             by_modality {
                 alignment, "alignment_",
