@@ -255,3 +255,29 @@ fn an_expert_written_in_python_runs_and_is_keyed_by_its_text() {
     failed.exits(1);
     assert!(failed.stderr().contains("the cohort is late"), "{}", failed.stderr());
 }
+
+#[test]
+fn a_seed_a_word_of_python_and_a_home_folder_are_taken_from_the_command_line() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: drawn\nseed: 1\nparams: { data: { type: path }, flag: false }\nstages:\n  \
+         cohort: { uses: simulate.cohort, with: { examples: \"${{ 20 if params.flag else 10 }}\", groups: 5 } }\n  \
+         features: { uses: load.csv, with: { path: \"${{ params.data }}\", id: { column: 0 } } }\n",
+    );
+    lab.write("home/d.csv", "id,x\na,1\nb,2\n");
+    let show = |more: &[&str]| {
+        let told = ["--set", "data=~/d.csv"].iter().chain(more).copied();
+        let with = |head: &[&'static str]| -> String {
+            let mut command = lab.command(head.iter().copied().chain(told.clone()));
+            let ran = command.env("HOME", lab.path("home")).output().expect("it can be started");
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success(), "{said}");
+            String::from_utf8(ran.stdout).expect("UTF-8")
+        };
+        with(&["run", "workflow.yaml"]);
+        with(&["show", "workflow.yaml", "cohort"])
+    };
+    let [first, again, other] = [&["--seed", "1"][..], &[], &["--seed", "2"]].map(show);
+    assert_eq!(first, again, "the file's own seed is 1");
+    assert_ne!(first, other);
+    assert!(show(&["--set", "flag=True"]).lines().count() > first.lines().count());
+}

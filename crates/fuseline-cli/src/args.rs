@@ -57,6 +57,9 @@ pub struct WorkflowArgs {
     /// Set a parameter; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
+    /// Draw everything random from this seed, whatever the workflow says
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Read parameters from a YAML file
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
@@ -84,13 +87,16 @@ impl WorkflowArgs {
 
     /// The study of another file, as the arguments describe it.
     pub fn study_of(&self, workflow: &Path) -> Study {
-        let Self { workflow: _, set, params, plugin_path, isolation, max_actions } = self;
+        let Self { workflow: _, set, seed, params, plugin_path, isolation, max_actions } = self;
         let mut study = Study::new(workflow).max_actions(*max_actions);
         for (name, value) in set {
             study = study.set(name, value);
         }
         for folder in plugin_path {
             study = study.plugin_path(folder);
+        }
+        if let Some(seed) = seed {
+            study = study.seed(*seed);
         }
         if let Some(file) = params {
             study = study.params_file(file);

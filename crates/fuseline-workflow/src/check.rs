@@ -41,10 +41,14 @@ pub struct Source<'a> {
 pub struct Overrides {
     /// `--set` arguments, in order: name and text. The last one of a name counts.
     pub set: Vec<(String, String)>,
+    /// Seed in place of the workflow's.
+    pub seed: Option<u64>,
     /// A file of params; `--set` overrides it.
     pub params_file: Option<ParamsFile>,
     /// The folder that relative paths of the command line are relative to; absolute.
     pub working_dir: PathBuf,
+    /// The user's home folder, which `~/` of a path on the command line stands for.
+    pub home: Option<PathBuf>,
 }
 
 /// A YAML file that maps params to values.
@@ -103,7 +107,9 @@ pub fn check(
         let params = params::read(&document.params, overrides, limits, &mut files, &mut found);
         given = given::params(&params);
         let checker = Checker { document, path, params, catalogue, limits, files: &files };
-        checker.check(&mut found)
+        let workflow = checker.check(&mut found)?;
+        // Mistakes in the seed of the file stay mistakes.
+        Some(Workflow { seed: overrides.seed.unwrap_or(workflow.seed), ..workflow })
     });
     if found.iter().any(Diagnostic::is_error) {
         workflow = None;

@@ -338,10 +338,15 @@ impl Param {
         self.value = None;
         let Some(kind) = self.kind else { return };
         let value = match kind {
-            ParamType::Path | ParamType::String => Value::String(text.to_owned()),
+            // What a shell does not expand behind `=`.
+            ParamType::Path => Value::String(match (text.strip_prefix("~/"), &overrides.home) {
+                (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
+                _ => text.to_owned(),
+            }),
+            ParamType::String => Value::String(text.to_owned()),
             ParamType::Bool => match text {
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
+                "true" | "True" => Value::Bool(true),
+                "false" | "False" => Value::Bool(false),
                 _ => Value::String(text.to_owned()),
             },
             ParamType::Int | ParamType::Float => {

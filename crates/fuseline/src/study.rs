@@ -29,6 +29,7 @@ use crate::suggest;
 pub struct Study {
     pub(crate) path: PathBuf,
     pub(crate) set: Vec<(String, String)>,
+    pub(crate) seed: Option<u64>,
     pub(crate) params: Option<PathBuf>,
     pub(crate) plugin_path: Vec<PathBuf>,
     pub(crate) isolation: Option<Isolation>,
@@ -46,6 +47,7 @@ impl Study {
         Self {
             path: workflow.into(),
             set: Vec::new(),
+            seed: None,
             params: None,
             plugin_path: Vec::new(),
             isolation: None,
@@ -58,6 +60,13 @@ impl Study {
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.set.push((name.into(), value.into()));
+        self
+    }
+
+    /// Draws everything random from this seed, whatever the workflow says.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -130,7 +139,10 @@ impl Study {
             |(text, params_file)| {
                 note(&self.path, &text);
                 params_file.iter().for_each(|file| note(&file.path, &file.text));
-                let overrides = Overrides { set: self.set.clone(), params_file, working_dir };
+                let (set, seed) = (self.set.clone(), self.seed);
+                let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+                let home = home.map(PathBuf::from);
+                let overrides = Overrides { set, seed, params_file, working_dir, home };
                 let source = Source { path: &self.path, text: &text };
                 fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load)
             },

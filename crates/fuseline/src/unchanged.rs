@@ -182,14 +182,15 @@ pub(crate) fn note(
 /// Digest of the request, as far as a plan depends on it; the files that it names may change all
 /// the same. None when texts take the place of files: nobody could see whether these have changed.
 pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
-    let Study { path, set, params, plugin_path: folders, isolation, max_actions, unsaved } = study;
+    let Study { path, set, seed, params, plugin_path: folders, isolation, max_actions, unsaved } =
+        study;
     if !unsaved.is_empty() {
         return None;
     }
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
     let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
-    let request = (path, set, params, isolation, max_actions, &options.only);
+    let request = (path, set, seed, params, isolation, max_actions, &options.only);
     Some(Digest::hash(format!("{:?}", (working_dir, lock, search, request))))
 }
 

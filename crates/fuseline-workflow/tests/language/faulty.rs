@@ -38,7 +38,13 @@ pub fn check_case(path: &Path, text: &str) -> Checked {
         text: std::fs::read_to_string(cases().join("pieces").join(&file)).expect("the params file"),
         path: PathBuf::from(file),
     });
-    let overrides = Overrides { set: set.collect(), params_file, working_dir: "/study".into() };
+    let overrides = Overrides {
+        set: set.collect(),
+        seed: None,
+        params_file,
+        working_dir: "/study".into(),
+        home: None,
+    };
     let max_actions = argument("max-actions").next().and_then(|text| text.parse().ok());
     let mut limits = Limits::default();
     limits.max_actions = max_actions.unwrap_or(limits.max_actions);

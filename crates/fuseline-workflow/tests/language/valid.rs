@@ -134,6 +134,7 @@ fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given(
         set: vec![("b".to_owned(), "../set.csv".to_owned())],
         params_file: Some(params_file),
         working_dir: "/study".into(),
+        ..Default::default()
     };
     let checked = fuseline_workflow::check(
         source,
