@@ -57,6 +57,8 @@ class Run:
         self.id: str = summary["run"]
         self.status: str = summary["status"]
         self.executed: int = summary["executed"]
+        #: Of each report its `stage`, `headline` and `sentences`.
+        self.verdicts: list[dict[str, Any]] = summary.get("verdicts", [])
         self.cached: int = summary["cached"]
         self.cautions: list[dict[str, Any]] = summary.get("cautions", [])
         self.outputs = {name: Path(path) for name, path in summary["outputs"].items()}

@@ -140,7 +140,9 @@ pub use plugin_path::{
     LOCK_FILE, SearchFolder, nearest_lock, plugin_path, search_folders, services, worker_program,
 };
 pub use remote::{attach_remote, pull, push};
-pub use report::{FigureForm, ReportOptions, deposit, figures, fragment, report};
+pub use report::{
+    FigureForm, ReportOptions, Verdict, deposit, figures, fragment, report, verdicts,
+};
 pub use reproduce::{Reproduction, reproduce};
 pub use rule_wheel::rule_wheel;
 pub use run_graph::{GraphEdge, GraphStage, RunGraph};

@@ -64,6 +64,33 @@ pub fn fragment(cache: &Cache, run: &Manifest, options: &ReportOptions) -> Resul
     Ok(fuseline_report::fragment(&report_data(cache, run, &context, report)?))
 }
 
+/// The answer of a run in words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Verdict {
+    /// The stage of the report that it is of.
+    pub stage: String,
+    /// The answer in a few words.
+    pub headline: String,
+    /// Which rule uses which quality, then what stands behind that.
+    pub sentences: Vec<String>,
+}
+
+/// The answers of a run's reports, in the order of their stages; one answer of several forms of a
+/// report, none of a run without one.
+pub fn verdicts(cache: &Cache, run: &Manifest) -> Result<Vec<Verdict>, Error> {
+    let context = RunContext::read(cache, &run.run)?;
+    let mut verdicts = Vec::<Verdict>::new();
+    for report in &context.reports {
+        let data = report_data(cache, run, &context, report)?;
+        let (headline, sentences) = fuseline_report::answer_in_words(&data);
+        let is_known = |known: &Verdict| known.headline == headline && known.sentences == sentences;
+        if !verdicts.iter().any(is_known) {
+            verdicts.push(Verdict { stage: report.stage.clone(), headline, sentences });
+        }
+    }
+    Ok(verdicts)
+}
+
 /// Writes the figures of a run's reports into a folder.
 ///
 /// Returns the files that were written, relative to the folder.

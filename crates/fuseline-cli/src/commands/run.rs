@@ -1,11 +1,13 @@
 //! `fuseline run`: runs what is not cached and writes the outputs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::settings::ExecutorName;
-use fuseline::{Class, RunOptions, RunProgress, RunSummary};
+use fuseline::{
+    Class, RunOptions, RunProgress, RunSummary, Verdict, find_run, open_cache, verdicts,
+};
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
@@ -104,7 +106,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         remote::warn(summary.remote.as_ref());
     }
     if summary.undelivered.is_none() || args.format == Format::Json {
-        show_summary(&summary, args.format, global);
+        // A run in which nothing changed has said it before, and is over in milliseconds.
+        let is_asked = args.format == Format::Json || (summary.executed > 0 && !global.quiet);
+        let verdicts = match is_asked && summary.status == "ok" {
+            true => verdicts_of(&options.cache, &summary.run),
+            false => Vec::new(),
+        };
+        show_summary(&summary, &verdicts, args.format, global);
     }
     let exit = exit(&summary);
     match summary.undelivered {
@@ -196,7 +204,23 @@ fn show_warnings(warnings: &[String]) {
 }
 
 /// Prints the summary, for people or for programs, and the cautions.
-fn show_summary(summary: &RunSummary, format: Format, global: &Global) {
+/// Sentences of a verdict that are printed below its headline.
+const MAX_SENTENCES: usize = 2;
+
+/// The answers of the run's reports. A report that cannot be read now was written all the same, so
+/// that this is a note in the log.
+fn verdicts_of(cache: &Path, run: &str) -> Vec<Verdict> {
+    let read = || {
+        let cache = open_cache(cache)?;
+        verdicts(&cache, &find_run(&cache, run)?)
+    };
+    read().unwrap_or_else(|error: fuseline::Error| {
+        tracing::warn!(%error, "the answer of the report could not be read");
+        Vec::new()
+    })
+}
+
+fn show_summary(summary: &RunSummary, verdicts: &[Verdict], format: Format, global: &Global) {
     if !global.quiet {
         for caution in summary.cautions.iter().take(MAX_CAUTIONS) {
             print::note(format!("caution: {}", caution.line()));
@@ -206,8 +230,20 @@ fn show_summary(summary: &RunSummary, format: Format, global: &Global) {
         }
     }
     match format {
-        Format::Json => print::json(&json(summary)),
-        Format::Human if !global.quiet => print::result(sentence(summary)),
+        Format::Json => {
+            let mut json = json(summary);
+            json["verdicts"] = json!(verdicts);
+            print::json(&json);
+        }
+        Format::Human if !global.quiet => {
+            print::result(sentence(summary));
+            for verdict in verdicts {
+                print::result(&verdict.headline);
+                for sentence in verdict.sentences.iter().take(MAX_SENTENCES) {
+                    print::result(format!("  {sentence}"));
+                }
+            }
+        }
         Format::Human => {}
     }
 }
