@@ -119,7 +119,10 @@ pub(crate) fn changed(
     files: &FileDigests,
 ) -> Result<Option<PathBuf>, CacheError> {
     let discovered = read_discovered(cache, record)?;
-    let is_as_it_was = |of: &DiscoveredFile| files.is_unchanged(&of.path, &of.digest);
+    // A folder is none of them: whoever may write to a cache must not thereby have all of a disk
+    // read.
+    let is_as_it_was =
+        |of: &DiscoveredFile| of.path.is_file() && files.is_unchanged(&of.path, &of.digest);
     Ok(discovered.into_iter().find(|of| !is_as_it_was(of)).map(|of| of.path))
 }
 
@@ -144,6 +147,8 @@ mod tests {
         std::fs::write(&module, "x = 1\n").unwrap();
         assert_eq!(changed(), None, "content counts, and no time");
         std::fs::remove_file(&module).unwrap();
+        assert_eq!(changed(), Some(module.clone()));
+        std::fs::create_dir(&module).unwrap();
         assert_eq!(changed(), Some(module.clone()));
     }
 
