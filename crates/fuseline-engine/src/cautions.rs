@@ -78,13 +78,22 @@ pub(crate) fn store(cache: &Cache, texts: &[String]) -> Result<Option<OutputReco
     }
     // A list of texts always serialises.
     let bytes = serde_json::to_vec(&unique).unwrap_or_default();
-    Ok(Some(OutputRecord {
-        port: NAME.to_owned(),
-        kind: NAME.to_owned(),
-        digest: cache.put_object(&bytes)?,
-        size: bytes.len() as u64,
+    put_beside(cache, NAME, &bytes).map(Some)
+}
+
+/// Stores JSON that a record names behind its declared outputs, under a reserved port.
+pub(crate) fn put_beside(
+    cache: &Cache,
+    name: &str,
+    json: &[u8],
+) -> Result<OutputRecord, CacheError> {
+    Ok(OutputRecord {
+        port: name.to_owned(),
+        kind: name.to_owned(),
+        digest: cache.put_object(json)?,
+        size: json.len() as u64,
         media_type: Some("application/json".to_owned()),
-    }))
+    })
 }
 
 /// True if an output of a record holds its cautions.

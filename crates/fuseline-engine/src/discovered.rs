@@ -14,6 +14,7 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{ActionRecord, Cache, CacheError, OutputRecord};
 use serde::{Deserialize, Serialize};
 
+use crate::cautions::put_beside;
 use crate::error::StageError;
 use crate::files::{FileDigests, open_regular};
 
@@ -71,13 +72,7 @@ pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRec
     }
     let bytes = serde_json::to_vec(&found)
         .map_err(|error| StageError::failed(format!("a path that was read is no text: {error}")))?;
-    Ok(Some(OutputRecord {
-        port: NAME.to_owned(),
-        kind: NAME.to_owned(),
-        digest: cache.put_object(&bytes)?,
-        size: bytes.len() as u64,
-        media_type: Some("application/json".to_owned()),
-    }))
+    Ok(Some(put_beside(cache, NAME, &bytes)?))
 }
 
 /// The digest of a file's content; none if it is not as the action found it.

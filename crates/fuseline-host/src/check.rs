@@ -11,13 +11,13 @@ mod rows;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::batch::{Batch, BatchColumns};
-use crate::descriptor::Count;
+use crate::descriptor::{Count, Descriptor};
 use crate::error::HostError;
 use crate::image::{Image, Source};
 use crate::isolation::Isolation;
@@ -128,7 +128,13 @@ pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport
             return CheckReport { file: path.to_owned(), checks };
         }
     };
-    let subject = Subject { file, image, program: program.clone(), given: given.clone() };
+    let subject = Subject {
+        file,
+        image,
+        program: program.clone(),
+        given: given.clone(),
+        descriptor: OnceLock::new(),
+    };
     for (promise, body) in contract::CHECKS.iter().chain(models::CHECKS).chain(predictions::CHECKS)
     {
         let verdict = match body(&subject) {
@@ -181,9 +187,22 @@ struct Subject {
     image: Image,
     program: WorkerProgram,
     given: Given,
+    /// The rule's own words, once a worker has read them.
+    descriptor: OnceLock<Descriptor>,
 }
 
 impl Subject {
+    /// What the rule says of itself. That every process says the same is a check of its own.
+    fn descriptor(&self) -> Result<&Descriptor, Broken> {
+        match self.descriptor.get() {
+            Some(descriptor) => Ok(descriptor),
+            None => {
+                let descriptor = self.fresh()?.descriptor().clone();
+                Ok(self.descriptor.get_or_init(|| descriptor))
+            }
+        }
+    }
+
     /// The rule in a worker of its own.
     fn fresh(&self) -> Result<Rule, Broken> {
         let limits = WorkerLimits { call: Duration::from_secs(120), ..WorkerLimits::default() };
@@ -193,8 +212,7 @@ impl Subject {
 
     /// Number of modalities and of classes that it is asked about.
     fn shape(&self) -> Result<(usize, usize), Broken> {
-        let rule = self.fresh()?;
-        let (accepts, limits) = (rule.descriptor().accepts, rule.descriptor().limits);
+        let Descriptor { accepts, limits, .. } = self.descriptor()?;
         let count = |names: &[String], asked: Count, limit: usize, most: usize| match asked {
             _ if !names.is_empty() => names.len(),
             Count::Exactly(number) => number,
@@ -233,7 +251,7 @@ impl Subject {
     fn model(&self, rule: &Rule, rows: &rows::Rows) -> Result<Vec<u8>, Broken> {
         let params = self.params(rule)?;
         if self.given.files.is_empty() {
-            self.must_fit(rule)?;
+            self.must_fit()?;
             return Ok(rule.fit(&rows.training(), &params, 1, &StopSignal::new())?.model);
         }
         let source = LoadSource {
@@ -245,8 +263,8 @@ impl Subject {
     }
 
     /// Ends a check that fits where nothing is fitted.
-    fn must_fit(&self, rule: &Rule) -> Result<(), Broken> {
-        match (self.given.files.is_empty(), rule.descriptor().capabilities.fits) {
+    fn must_fit(&self) -> Result<(), Broken> {
+        match (self.given.files.is_empty(), self.descriptor()?.capabilities.fits) {
             (false, _) => skipped("the model is loaded and not fitted"),
             (true, false) => {
                 skipped("it only loads models: give the files of one, --files NAME=FILE")
@@ -265,7 +283,7 @@ impl Subject {
             return skipped("a script has no C functions");
         }
         if FITTING.contains(&name) || name.starts_with(probe::FIT_THREADS) {
-            self.must_fit(&self.fresh()?)?;
+            self.must_fit()?;
         }
         match probe::in_worker(&self.image, &self.program, name) {
             probe::Answer::Pass => Ok(()),

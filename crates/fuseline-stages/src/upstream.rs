@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_engine::{ActionId, PlanSite, PlannedAction, StageKind, codes};
-use fuseline_workflow::Diagnostic;
+use fuseline_engine::{ActionId, PlanSite, PlannedAction, StageError, StageKind, codes};
+use fuseline_workflow::{Diagnostic, Place};
 
 use crate::diagnose::family::Family;
 use crate::diagnose::permute_quality::PermuteQuality;
@@ -98,6 +98,24 @@ pub(crate) fn hint_at<S: AsRef<str>>(wanted: &str, known: &[S], what: &str) -> S
         None if known().next().is_none() => format!("there are no {what}"),
         None => format!("{what} are {}", listed(known())),
     }
+}
+
+/// The mistake of naming an axis that the findings do not have. `axes`: those that they have.
+pub(crate) fn unknown_axis(axis: &str, place: &Place, axes: &[&str]) -> Diagnostic {
+    let message = format!("the findings have no axis `{axis}`");
+    Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message).hint(hint_at(
+        axis,
+        axes,
+        "their axes",
+    ))
+}
+
+/// Index of an axis among those of findings.
+pub(crate) fn axis_of(axes: &[String], axis: &str) -> Result<usize, StageError> {
+    axes.iter().position(|name| name == axis).ok_or_else(|| {
+        StageError::data(format!("the findings have no axis {axis}"))
+            .hint(format!("their axes are {}", axes.join(", ")))
+    })
 }
 
 /// True if an axis is one of folds, by its name.

@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
-use crate::metrics::balanced_accuracy;
+use crate::metrics::{balanced_accuracy, decision};
 use crate::normal;
 use crate::permutation::{PermutationError, Permuter, Rows, Scheme};
 use crate::permutation_test::{PermutationTestError, permutation_test};
+use crate::repeats::standard_deviation;
 use crate::streams::Stream;
 
 /// A study before it is made.
@@ -91,10 +92,8 @@ pub fn power(
         found.accuracy += test.clean / f64::from(studies);
         gaps.push(test.gap);
     }
-    let count = gaps.len() as f64;
-    found.gap = gaps.iter().sum::<f64>() / count;
-    let squares: f64 = gaps.iter().map(|gap| (gap - found.gap).powi(2)).sum();
-    found.gap_sd = if gaps.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+    found.gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    found.gap_sd = standard_deviation(&gaps).unwrap_or(0.0);
     Ok(found)
 }
 
@@ -155,10 +154,10 @@ impl<'d> Simulation<'d> {
                     let own = if class == label as usize { self.strength } else { 0.0 };
                     *score = own + stream.normal();
                 }
-                let best = first_of_most(&seen);
-                let right = f64::from(u8::from(best == label as usize));
+                let best = decision(&seen);
+                let right = f64::from(u8::from(best == label));
                 weight.push(libm::exp(stream.normal() + self.shift * right));
-                let most = self.strength * seen[best];
+                let most = self.strength * seen[best as usize];
                 let likely = seen.iter().map(|score| libm::exp(self.strength * score - most));
                 let start = evidence.len();
                 evidence.extend(likely);
@@ -200,14 +199,10 @@ impl<'d> Simulation<'d> {
             for (own, weight) in row.chunks_exact(classes).zip(weight) {
                 fused.iter_mut().zip(own).for_each(|(sum, p)| *sum += weight * p);
             }
-            correct[label as usize] += u64::from(first_of_most(&fused) == label as usize);
+            correct[label as usize] += u64::from(decision(&fused) == label);
         }
         balanced_accuracy(&self.rows_of_class, &correct).unwrap_or(f64::NAN)
     }
-}
-
-fn first_of_most(values: &[f64]) -> usize {
-    (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
 }
 
 /// The strength at which the largest of so many normal scores, of which one is raised by it, is

@@ -190,11 +190,9 @@ impl Diagnostic {
         what: &str,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let names: Vec<_> = names.into_iter().collect();
-        if let Some(hint) = names::hint(written, what, names.iter().copied()) {
-            self.hint = Some(hint);
-        }
-        self.fix = names::suggest(written, names).map(|near| Fix::word(written, near, &self.place));
+        let (hint, near) = names::hint(written, what, names);
+        self.hint = hint.or(self.hint);
+        self.fix = near.map(|near| Fix::word(written, near, &self.place));
         self
     }
 

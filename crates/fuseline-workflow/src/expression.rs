@@ -142,11 +142,8 @@ impl Mistake {
         what: &str,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let names: Vec<_> = names.into_iter().collect();
-        if let Some(hint) = names::hint(written, what, names.iter().copied()) {
-            self.hint = Some(hint);
-        }
-        let near = names::suggest(written, names);
+        let (hint, near) = names::hint(written, what, names);
+        self.hint = hint.or(self.hint);
         self.meant = near.map(|near| Box::new((written.to_owned(), near.to_owned())));
         self
     }

@@ -59,24 +59,25 @@ pub(crate) fn suggest<'a>(
         .map(|(_, name)| name)
 }
 
-/// A hint for an unknown name: the closest, or all when they are few.
+/// A hint for an unknown name, the closest or all when they are few, and the closest itself.
 pub(crate) fn hint<'a>(
     written: &str,
     what: &str,
     names: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+) -> (Option<String>, Option<&'a str>) {
     let names: Vec<&str> = names.into_iter().collect();
     if let Some(near) = suggest(written, names.iter().copied()) {
-        return Some(format!("did you mean `{near}`?"));
+        return (Some(format!("did you mean `{near}`?")), Some(near));
     }
-    match names.as_slice() {
+    let all = match names.as_slice() {
         [] => None,
         [only] => Some(format!("the only {what} is `{only}`")),
         few if few.len() <= 12 => Some(format!("{} are {}", plural(what), list(few))),
         many => {
             Some(format!("{} are {}, … ({} in all)", plural(what), list(&many[..8]), many.len()))
         }
-    }
+    };
+    (all, None)
 }
 
 /// Names in backticks with commas.

@@ -230,11 +230,10 @@ impl<'a> Walker<'a> {
         match value {
             Value::String(text) => {
                 let message = format!("{subject} cannot be `{}`", names::short(text));
-                let hint = names::hint(text, "value", texts.iter().copied());
+                let (hint, near) = names::hint(text, "value", texts);
                 let problem = self.problem(path, codes::OPTION_VALUE, message);
                 problem.hint = hint;
-                problem.fix =
-                    names::suggest(text, texts).map(|near| (text.clone(), near.to_owned()));
+                problem.fix = near.map(|near| (text.clone(), near.to_owned()));
             }
             _ => {
                 let all: Vec<_> = allowed
@@ -314,13 +313,12 @@ impl<'a> Walker<'a> {
                 (None, Some(Value::Bool(false))) => {
                     let known: Vec<_> =
                         properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-                    let hint = names::hint(name, "option", known.iter().copied());
+                    let (hint, near) = names::hint(name, "option", known.iter().copied());
                     let message =
                         format!("{} has no option `{}`", self.subject(path), names::short(name));
                     let problem = self.problem(&inner, codes::UNKNOWN_OPTION, message);
                     problem.at_key = true;
                     problem.hint = hint;
-                    let near = names::suggest(name, known.iter().copied());
                     meant.extend(near);
                     problem.fix = near.map(|near| (name.clone(), near.to_owned()));
                     if let Some((key, value)) = name.split_once(':')

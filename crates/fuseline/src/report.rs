@@ -13,6 +13,7 @@ use fuseline_report::{PluginUsed, ReportData};
 use crate::error::Error;
 use crate::ro_crate::README;
 use crate::run_context::{ReportInputs, RunContext};
+use crate::runs::find_run;
 use crate::table::{Form, Table};
 use crate::{deliver, ro_crate, suggest};
 
@@ -76,12 +77,17 @@ pub struct Verdict {
 }
 
 /// The answers of a run's reports, in the order of their stages; one answer of several forms of a
-/// report, none of a run without one.
-pub fn verdicts(cache: &Cache, run: &Manifest) -> Result<Vec<Verdict>, Error> {
-    let context = RunContext::read(cache, &run.run)?;
+/// report, none of a run without one. `run`: the whole id.
+pub fn verdicts(cache: &Cache, run: &str) -> Result<Vec<Verdict>, Error> {
+    let context = RunContext::read(cache, run)?;
     let mut verdicts = Vec::<Verdict>::new();
+    if context.reports.is_empty() {
+        // The manifest names every action, and most workflows of many actions have no report.
+        return Ok(verdicts);
+    }
+    let run = find_run(cache, run)?;
     for report in &context.reports {
-        let data = report_data(cache, run, &context, report)?;
+        let data = report_data(cache, &run, &context, report)?;
         let (headline, sentences) = fuseline_report::answer_in_words(&data);
         let is_known = |known: &Verdict| known.headline == headline && known.sentences == sentences;
         if !verdicts.iter().any(is_known) {

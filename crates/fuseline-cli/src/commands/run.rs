@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::settings::ExecutorName;
-use fuseline::{
-    Class, RunOptions, RunProgress, RunSummary, Verdict, find_run, open_cache, verdicts,
-};
+use fuseline::{Class, RunOptions, RunProgress, RunSummary, Verdict, open_cache, verdicts};
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
@@ -210,11 +208,8 @@ const MAX_SENTENCES: usize = 2;
 /// The answers of the run's reports. A report that cannot be read now was written all the same, so
 /// that this is a note in the log.
 fn verdicts_of(cache: &Path, run: &str) -> Vec<Verdict> {
-    let read = || {
-        let cache = open_cache(cache)?;
-        verdicts(&cache, &find_run(&cache, run)?)
-    };
-    read().unwrap_or_else(|error: fuseline::Error| {
+    let read = open_cache(cache).and_then(|cache| verdicts(&cache, run));
+    read.unwrap_or_else(|error: fuseline::Error| {
         tracing::warn!(%error, "the answer of the report could not be read");
         Vec::new()
     })

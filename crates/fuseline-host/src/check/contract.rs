@@ -108,7 +108,7 @@ fn params(subject: &Subject) -> Result<(), Broken> {
 fn no_params(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     subject.params(&rule)?;
-    subject.must_fit(&rule)?;
+    subject.must_fit()?;
     let nothing = Params::checked(Map::new());
     let batch: Batch = subject.rows(60, false, 1)?.training();
     match rule.fit(&batch, &nothing, 1, &StopSignal::new()) {

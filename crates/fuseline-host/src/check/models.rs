@@ -10,7 +10,6 @@ use super::{BareModel, Broken, Subject, Try, broken, ensure, refusal, skipped};
 use crate::check::probe::FIT_THREADS;
 use crate::descriptor::Count;
 use crate::error::HostError;
-use crate::rule::Rule;
 use crate::stop::StopSignal;
 
 pub(super) const CHECKS: &[Try] = &[
@@ -50,7 +49,7 @@ fn threads(subject: &Subject) -> Result<(), Broken> {
 }
 
 pub(super) fn accepts_missing(subject: &Subject) -> Result<bool, Broken> {
-    Ok(subject.fresh()?.descriptor().capabilities.accepts_missing)
+    Ok(subject.descriptor()?.capabilities.accepts_missing)
 }
 
 fn other_process(subject: &Subject) -> Result<(), Broken> {
@@ -100,9 +99,9 @@ fn garbage(subject: &Subject) -> Result<(), Broken> {
 }
 
 /// Ends a check of other shapes where one shape is all that there is.
-fn any_shape(subject: &Subject, rule: &Rule) -> Result<(), Broken> {
-    subject.must_fit(rule)?;
-    let asked = rule.descriptor().accepts;
+fn any_shape(subject: &Subject) -> Result<(), Broken> {
+    subject.must_fit()?;
+    let asked = subject.descriptor()?.accepts;
     match (asked.modalities, asked.classes) {
         (Count::Any, Count::Any) => Ok(()),
         _ => skipped(format!(
@@ -114,7 +113,7 @@ fn any_shape(subject: &Subject, rule: &Rule) -> Result<(), Broken> {
 
 fn shapes(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
-    any_shape(subject, &rule)?;
+    any_shape(subject)?;
     let limits = rule.descriptor().limits;
     for (modalities, classes) in
         [(1, 2), (12.min(limits.modalities), 2), (1, 8.min(limits.classes))]
@@ -137,7 +136,7 @@ const MOST_EVIDENCE: usize = 1 << 20;
 
 fn limits(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
-    any_shape(subject, &rule)?;
+    any_shape(subject)?;
     let limits = rule.descriptor().limits;
     let params = subject.params(&rule)?;
     let mut slow = Vec::new();
@@ -194,8 +193,8 @@ fn stops(subject: &Subject) -> Result<(), Broken> {
 fn stops_once(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let params = subject.params(&rule)?;
-    subject.must_fit(&rule)?;
-    let (modalities, classes) = match any_shape(subject, &rule) {
+    subject.must_fit()?;
+    let (modalities, classes) = match any_shape(subject) {
         Ok(()) => (3, 4.min(rule.descriptor().limits.classes)),
         Err(_) => subject.shape()?,
     };
@@ -222,7 +221,7 @@ fn stops_once(subject: &Subject) -> Result<(), Broken> {
 fn chance(subject: &Subject) -> Result<(), Broken> {
     let rule = subject.fresh()?;
     let count = 400;
-    subject.must_fit(&rule)?;
+    subject.must_fit()?;
     let mut training = subject.rows(count, false, 8)?;
     let classes = training.classes.len();
     let mut numbers = Numbers::new(9);

@@ -10,7 +10,7 @@ use fuseline_engine::{
 };
 use fuseline_stats::binomial::clopper_pearson;
 use fuseline_stats::permutation_test::randomised_rejection;
-use fuseline_workflow::{Diagnostic, Role};
+use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -105,12 +105,8 @@ impl StageKind for Calibration {
         let Some(first) = findings.first() else { return };
         let mut axes: Vec<&str> = first.point().map(|(axis, _)| axis).collect();
         if !axes.contains(&self.replicates.as_str()) {
-            let message = format!("the findings have no axis `{}`", self.replicates);
             let place = action.option_place("replicates");
-            site.report(
-                Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, &place, message)
-                    .hint(upstream::hint_at(&self.replicates, &axes, "their axes")),
-            );
+            site.report(upstream::unknown_axis(&self.replicates, &place, &axes));
             return;
         }
         axes.retain(|axis| *axis != self.replicates);
@@ -133,12 +129,8 @@ impl StageKind for Calibration {
         let mut at = BTreeMap::<Vec<String>, Vec<Replicate>>::new();
         let mut counts = Counts::default();
         for table in tables {
-            let replicate =
-                table.axes.iter().position(|axis| *axis == self.replicates).ok_or_else(|| {
-                    StageError::data(format!("the findings have no axis {}", self.replicates))
-                        .at("replicates")
-                        .hint(format!("their axes are {}", table.axes.join(", ")))
-                })?;
+            let replicate = upstream::axis_of(&table.axes, &self.replicates)
+                .map_err(|error| error.at("replicates"))?;
             if counts.axes.is_empty() {
                 counts = Counts::group(&table.axes, &permutations);
             }

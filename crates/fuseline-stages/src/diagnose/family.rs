@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::diagnose::summarize::{Resampling, Summarize, sums_interval};
 use crate::quality;
-use crate::upstream::{self, listed};
+use crate::upstream::{self, axis_of, listed, unknown_axis};
 
 /// Collects findings and adds what needs all of them.
 ///
@@ -204,11 +204,7 @@ impl Family {
     ) {
         let Some(first) = findings.first() else { return };
         let axes: Vec<&str> = first.point().map(|(axis, _)| axis).collect();
-        let unknown_axis = |axis: &str, place: &Place| {
-            let message = format!("the findings have no axis `{axis}`");
-            Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message)
-                .hint(upstream::hint_at(axis, &axes, "their axes"))
-        };
+        let unknown_axis = |axis: &str, place: &Place| unknown_axis(axis, place, &axes);
         for (option, named) in [("families", &self.families), ("repeats", &self.repeats)] {
             for (number, axis) in named.iter().enumerate() {
                 if !axes.contains(&axis.as_str()) {
@@ -293,7 +289,7 @@ impl Family {
         let repeats = self
             .repeats
             .iter()
-            .map(|axis| axis_of(all, axis).map_err(|error| error.at("repeats")))
+            .map(|axis| axis_of(&all.axes, axis).map_err(|error| error.at("repeats")))
             .collect::<Result<Vec<usize>, _>>()?;
         let scheme = all.axes.iter().position(|axis| axis == "scheme");
         let first: Vec<Option<String>> = repeats
@@ -331,7 +327,7 @@ impl Family {
         let parting = self
             .families
             .iter()
-            .map(|axis| axis_of(all, axis).map_err(|error| error.at("families")))
+            .map(|axis| axis_of(&all.axes, axis).map_err(|error| error.at("families")))
             .collect::<Result<Vec<usize>, _>>()?;
         let mut families = BTreeMap::<(Control, bool, Vec<&str>), Vec<usize>>::new();
         // A finding without a p-value is no test, and in no family.
@@ -454,14 +450,6 @@ fn modalities_of(finding: PlannedAction<'_>) -> Option<Vec<&str>> {
     Some(names)
 }
 
-/// Index of an axis in the points of findings.
-fn axis_of(findings: &Findings, axis: &str) -> Result<usize, StageError> {
-    findings.axes.iter().position(|name| name == axis).ok_or_else(|| {
-        StageError::data(format!("the findings have no axis {axis}"))
-            .hint(format!("their axes are {}", findings.axes.join(", ")))
-    })
-}
-
 /// Counts of each row by group and class, where its table brought them.
 type Counts = Vec<Option<GroupCounts>>;
 
@@ -529,7 +517,7 @@ fn compare_without_quality(
     seed: u64,
 ) -> Result<(), StageError> {
     let option = format!("without_quality.{axis}");
-    let at = axis_of(all, axis).map_err(|error| error.at("without_quality"))?;
+    let at = axis_of(&all.axes, axis).map_err(|error| error.at("without_quality"))?;
     let reference: BTreeMap<Vec<String>, (usize, f64)> = all
         .rows
         .iter()

@@ -9,7 +9,7 @@ use fuseline_engine::{
 };
 use fuseline_stats::normal;
 use fuseline_stats::repeats::{corrected_resampled_t, standard_deviation};
-use fuseline_workflow::{Diagnostic, Role};
+use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -116,15 +116,11 @@ impl StageKind for Repeats {
         let mut axes: Vec<&str> = first.point().map(|(axis, _)| axis).collect();
         for (at, axis) in self.axes.iter().enumerate() {
             if !axes.contains(&axis.as_str()) {
-                let message = format!("the findings have no axis `{axis}`");
                 let place = match action.option("axes") {
                     Some(_) => action.option_place(&format!("axes.{at}")),
                     None => action.option_place("axes"),
                 };
-                site.report(
-                    Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, &place, message)
-                        .hint(upstream::hint_at(axis, &axes, "their axes")),
-                );
+                site.report(upstream::unknown_axis(axis, &place, &axes));
                 return;
             }
         }
@@ -186,11 +182,7 @@ impl Repeats {
                 return Err(StageError::data("the findings do not have the same axes"));
             }
             for repeated in &self.axes {
-                if !table.axes.contains(repeated) {
-                    return Err(StageError::data(format!("the findings have no axis {repeated}"))
-                        .at("axes")
-                        .hint(format!("their axes are {}", table.axes.join(", "))));
-                }
+                upstream::axis_of(&table.axes, repeated).map_err(|error| error.at("axes"))?;
             }
             for row in table.rows {
                 let labels = row.point.iter().zip(&table.axes);
