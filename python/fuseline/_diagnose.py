@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError
-from fuseline._workflow import frame
 
 PROTOCOL = 1
 Floats = NDArray[np.float64]
@@ -111,7 +110,7 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
-        return frame(self.report())
+        return str(self.values["fragment"])
 
 
 class Diagnosis:

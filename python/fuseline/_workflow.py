@@ -94,14 +94,6 @@ class Run:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def frame(page: str, height: int = 720) -> str:
-    """A page within a notebook's cell: its styles stay its own."""
-    return (
-        f'<iframe srcdoc="{html.escape(page, quote=True)}" style="width:100%;height:{height}px;border:0" '
-        'sandbox="allow-scripts"></iframe>'
-    )
-
-
 def run(
     workflow: PathLike,
     *,

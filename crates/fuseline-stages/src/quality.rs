@@ -4,7 +4,9 @@
 //! what it needs. Those that are fitted give training rows quality out of fold, over the inner
 //! folds of the expert: see `put_fitted`.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
+use fuseline_artifact::{
+    ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence, Quality, Typed,
+};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
     StageError, StageKind,
@@ -98,15 +100,34 @@ pub(crate) struct Source {
     pub evidence_derived: bool,
 }
 
-/// Gives the quality of the training and of the test rows.
-pub(crate) fn put(
+/// Type as which an estimator reads evidence: [`Evidence`] where it needs the probabilities,
+/// [`OptionalEvidence`] where the rows are enough.
+pub(crate) trait EvidenceInput: Typed {
+    /// The rows. The probabilities of [`OptionalEvidence`] may say nothing.
+    fn into_rows(self) -> Evidence;
+}
+
+impl EvidenceInput for Evidence {
+    fn into_rows(self) -> Self {
+        self
+    }
+}
+
+impl EvidenceInput for OptionalEvidence {
+    fn into_rows(self) -> Evidence {
+        self.rows
+    }
+}
+
+/// Gives the quality of the training and of the test rows; `E`: the evidence that is needed.
+pub(crate) fn put<E: EvidenceInput>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let evidence: Evidence = inputs.one(input)?;
+        let evidence = inputs.one::<E>(input)?.into_rows();
         let quality = quality(&evidence)?;
         outputs.put(output, source.quality(evidence, quality))?;
     }
@@ -132,7 +153,8 @@ impl Source {
 /// those that it is asked about.
 ///
 /// `fit` is given evidence of the rows to fit on, and gives what estimates the quality of others.
-pub(crate) fn put_fitted<Q>(
+/// `E`: the evidence that is needed.
+pub(crate) fn put_fitted<E: EvidenceInput, Q>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
@@ -142,8 +164,8 @@ pub(crate) fn put_fitted<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    let training: Evidence = inputs.one("evidence_train")?;
-    let test: Evidence = inputs.one("evidence_test")?;
+    let training = inputs.one::<E>("evidence_train")?.into_rows();
+    let test = inputs.one::<E>("evidence_test")?.into_rows();
     let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
     let folds = inner.iter().max().map_or(0, |last| last + 1);
     let parts = (0..folds).into_par_iter().map(|part| {
@@ -262,7 +284,7 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put::<Evidence>(inputs, outputs, &source, |evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
             let alpha = if told { self.alpha } else { 0.0 };

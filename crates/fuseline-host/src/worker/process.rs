@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
 use crate::message::{self, RuleMessage, plain_text};
+use crate::reads::{MAX_READS, ReadFile};
 use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::ending::how_it_ended;
@@ -75,6 +76,8 @@ pub(crate) struct Worker {
     /// Numbers of the models that it has opened, and their bytes.
     pub(super) opened: BTreeSet<u64>,
     pub(super) opened_bytes: u64,
+    /// Files that it reports as read.
+    pub(super) reads: Vec<ReadFile>,
     arrived: Vec<u8>,
     printed: Vec<u8>,
     words: Words,
@@ -115,10 +118,16 @@ impl Worker {
     ) -> Result<u64, Fault> {
         self.send(request)?;
         match self.wait(stop, limits.call, limits.grace)? {
-            Reply::Ok { bytes, messages } => {
+            Reply::Ok { bytes, messages, reads } => {
                 for RuleMessage { level, text } in messages {
                     message::pass(RuleMessage::new(level, &text));
                 }
+                if self.reads.len() + reads.len() > MAX_READS {
+                    return Err(
+                        self.fail(format!("it says that it has read more than {MAX_READS} files"))
+                    );
+                }
+                self.reads.extend(reads);
                 Ok(bytes)
             }
             Reply::Error { code, message, param, row, messages } => {

@@ -201,11 +201,10 @@ impl StageKind for PermuteQuality {
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
-        let opened = fusion::open(inputs, &model)?;
+        let (opened, batch) = fusion::open_for(inputs, &model, &fusable)?;
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
-        let batch = fusable.batch()?;
         let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
         // All that is asked is in the batch now.
         drop((cohort, fusable));
@@ -214,6 +213,7 @@ impl StageKind for PermuteQuality {
         // Asked again where nothing has been asked: neither the order of the questions nor their
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;
+        outputs.discover(opened.reads());
         if model.model_digest() != frozen || opened.digest() != Digest::hash(&model.bytes) {
             return Err(StageError::failed(format!(
                 "the model of {} changed while it was asked: it is not frozen",

@@ -97,7 +97,13 @@ impl StageKind for Routing {
         let tested = Tested::gather(inputs.each("effects"), &cohort, None)?;
         let pooled = Pooled::gather(inputs, &cohort, &tested.rows, true)?;
         let failed = |error: MetricError| StageError::data(error.to_string());
-        let experts = pooled.experts();
+        let experts = pooled.experts().ok_or_else(|| {
+            StageError::data(format!(
+                "routing chooses among experts, and {} has none",
+                pooled.without_expert.join(", ")
+            ))
+            .hint("leave the stage out, or give every modality an expert")
+        })?;
         let headroom = experts.headroom(&tested.clean).map_err(failed)?;
         let routed = routed(&pooled);
         let accuracy = |right: &[bool]| balanced_accuracy_of(&pooled.labels, pooled.classes, right);

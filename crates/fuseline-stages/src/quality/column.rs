@@ -1,7 +1,7 @@
 //! `quality.column`: a quality that was measured with the data.
 
 use arrow::array::Array;
-use fuseline_artifact::{Control, Features};
+use fuseline_artifact::{Control, Features, OptionalEvidence};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -70,7 +70,7 @@ impl StageKind for QualityColumn {
         let source = Source { name: "column", control: Control::Native, evidence_derived: false };
         // Of both sides together: every fold has the same.
         let (mut lost, mut modality, mut of) = (Vec::new(), String::new(), 0);
-        put(inputs, outputs, &source, |evidence| {
+        put::<OptionalEvidence>(inputs, outputs, &source, |evidence| {
             if self.fill.is_none() {
                 raw_rows(evidence, &features).map_err(|error| {
                     let hint = error.hint.clone().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! `quality.constant`: the same quality for every example, for the comparison without quality.
 
-use fuseline_artifact::Control;
+use fuseline_artifact::{Control, OptionalEvidence};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,6 +36,8 @@ impl StageKind for Constant {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source =
             Source { name: "constant", control: Control::Negative, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| Ok(vec![1.0; evidence.example_id.len()]))
+        put::<OptionalEvidence>(inputs, outputs, &source, |evidence| {
+            Ok(vec![1.0; evidence.example_id.len()])
+        })
     }
 }

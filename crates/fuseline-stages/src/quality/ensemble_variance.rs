@@ -93,7 +93,7 @@ impl StageKind for EnsembleVariance {
         caution_of(outputs, &what, shortfalls);
         let source =
             Source { name: "ensemble_variance", control: Control::Native, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put::<Evidence>(inputs, outputs, &source, |evidence| {
             let raw = raw_rows(evidence, &features)?;
             let asked = matrix.gather(raw.into_iter());
             let answers = members

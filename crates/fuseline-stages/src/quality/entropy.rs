@@ -1,6 +1,6 @@
 //! `quality.entropy`: how far the expert is from undecided.
 
-use fuseline_artifact::Control;
+use fuseline_artifact::{Control, Evidence};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use fuseline_stats::evidence::certainty;
 use schemars::JsonSchema;
@@ -35,6 +35,8 @@ impl StageKind for Entropy {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "entropy", control: Control::Native, evidence_derived: true };
-        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(certainty).collect()))
+        put::<Evidence>(inputs, outputs, &source, |evidence| {
+            Ok(each_row(evidence).map(certainty).collect())
+        })
     }
 }

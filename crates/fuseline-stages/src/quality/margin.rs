@@ -1,6 +1,6 @@
 //! `quality.margin`: how far the expert's first choice is ahead of its second.
 
-use fuseline_artifact::Control;
+use fuseline_artifact::{Control, Evidence};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use fuseline_stats::evidence::margin;
 use schemars::JsonSchema;
@@ -35,6 +35,8 @@ impl StageKind for Margin {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "margin", control: Control::Native, evidence_derived: true };
-        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(margin).collect()))
+        put::<Evidence>(inputs, outputs, &source, |evidence| {
+            Ok(each_row(evidence).map(margin).collect())
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! `quality.random`: noise, the negative control.
 
-use fuseline_artifact::Control;
+use fuseline_artifact::{Control, OptionalEvidence};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,7 +41,7 @@ impl StageKind for Random {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put::<OptionalEvidence>(inputs, outputs, &source, |evidence| {
             Ok(noise(inputs.seed(), Self::NAME, self.draw, evidence).collect())
         })
     }

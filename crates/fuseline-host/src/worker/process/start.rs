@@ -140,6 +140,8 @@ impl Worker {
                     command.env(name, "1");
                 }
                 command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
+                // The kit notes from its first line on what is read.
+                command.env("FUSELINE_WORKER", "1");
             }
         }
         if let Some((folder, environment)) = probe {
@@ -170,6 +172,7 @@ impl Worker {
             batch: None,
             opened: BTreeSet::new(),
             opened_bytes: 0,
+            reads: Vec::new(),
             arrived: Vec::new(),
             printed: Vec::new(),
             words: Words::default(),
