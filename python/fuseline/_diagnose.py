@@ -450,8 +450,9 @@ def diagnose(
                 answer = predict(ask.quality)
             diagnosis.tell(ask, answer)
             told.show(ask)
-    told.end()
-    return diagnosis.result()
+    result = diagnosis.result()
+    told.end(result.n_permutations)
+    return result
 
 
 class _Progress:
@@ -472,9 +473,10 @@ class _Progress:
         sys.stderr.flush()
         self._last, self._shown = now, True
 
-    def end(self) -> None:
+    def end(self, asked: int) -> None:
+        """Says how many were asked in all: a sequential test or a budget asks fewer."""
         if self._shown:
-            sys.stderr.write("\n")
+            sys.stderr.write(f"\r{asked} permutations in {time.monotonic() - self._started:.1f} s        \n")
 
 
 def _key(value: Any) -> Any:

@@ -157,8 +157,9 @@ def test_a_network_without_experts_is_asked_with_test_rows_alone(tmp_path):
     "change, words",
     [
         (("rule: net,", "rule: gate,"), "answers by the evidence of text, audio, which has no expert"),
-        (("quality.column", "quality.margin"), "has no expert, and its evidence is needed here"),
-        (("permutations: 150", "permutations: 150, scheme: conditional"), "needs evidence"),
+        (("quality.column", "quality.margin"), "`quality` needs evidence, and the modality `audio` has no expert"),
+        (("permutations: 150", "permutations: 150, scheme: conditional"), "`permute` needs evidence, and the modality `audio`"),
+        ((", columns: { include: [x0, x1, x2] }", ""), "column q of the embedding of modality .* is the quality itself"),
     ],
 )
 def test_what_needs_an_expert_is_refused_in_words(tmp_path, change, words):

@@ -273,9 +273,9 @@ struct PositiveControl<'o> {
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
-    /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
+    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its class probabilities and the number
     /// of its label, of `classes` classes.
-    fn put(
+    fn put<E: EvidenceInput>(
         &self,
         inputs: &Inputs<'_>,
         outputs: &mut Outputs,
@@ -284,7 +284,7 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put::<Evidence>(inputs, outputs, &source, |evidence| {
+        put::<E>(inputs, outputs, &source, |evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
             let alpha = if told { self.alpha } else { 0.0 };

@@ -115,6 +115,9 @@ impl StageKind for Metrics {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["evidence", "quality"]);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -88,6 +88,11 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// True if examples exchange quality depending on what their experts say.
+    pub(crate) fn reads_evidence(self) -> bool {
+        matches!(self, Self::Conditional | Self::WithinCorrect | Self::ConditionalResidual)
+    }
+
     /// True if examples exchange quality depending on their own labels.
     pub(crate) fn reads_labels(self) -> bool {
         matches!(Intervention::from(self), Intervention::Permutation(of) if of.reads_labels())
@@ -181,6 +186,9 @@ impl StageKind for PermuteQuality {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
         upstream::check_modality_names(
             site,
             "modalities",

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::{Cohort, Control, Evidence, Features};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_learn::logistic::{Logistic, Options};
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_learn::weights;
@@ -64,6 +66,10 @@ impl StageKind for EnsembleVariance {
         key.field("c", c);
         key.field("exclude", exclude);
         key.seed();
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
