@@ -98,7 +98,14 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
-        Self::failed(error.to_string())
+        let text = error.to_string();
+        match error {
+            fuseline_artifact::ArtifactError::NoExpert { .. } => Self::data(text).hint(
+                "expert.none gives the rows of a modality and no evidence: give the modality an \
+                 expert, or leave this stage out",
+            ),
+            _ => Self::failed(text),
+        }
     }
 }
 
