@@ -346,6 +346,9 @@ class _Server:
             raise RuleError(f"the model is {type(model).__name__}, not bytes", INTERNAL)
         return self.give(model + _seal(model))
 
+    def predict(self, model: Any, batch: Batch) -> Array:
+        return _predictions(self.rule, model, batch)
+
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         files, at, opened = {}, 0, []
         try:
@@ -385,7 +388,7 @@ class _Server:
             return {"status": "ok", "bytes": 0}
         if op == "predict":
             batch = self.take_batch(request["batch_bytes"])
-            return self.give(_predictions(self.rule, self.models[request["model"]], batch))
+            return self.give(self.predict(self.models[request["model"]], batch))
         if op == "predict_permuted":
             return self.predict_permuted(request)
         raise RuleError(f"there is no operation {op}", UNSUPPORTED)
@@ -405,7 +408,7 @@ class _Server:
             for m in range(len(batch.modalities)):
                 if mask >> m & 1:
                     quality[:, m] = measured[index[permutation, 0 if columns == 1 else m], m]
-            out[permutation] = _predictions(self.rule, model, batch.with_quality(quality))
+            out[permutation] = self.predict(model, batch.with_quality(quality))
         return self.give(out)
 
 
