@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError
+from fuseline._workflow import writes_over
 
 PROTOCOL = 1
 Floats = NDArray[np.float64]
@@ -460,7 +461,7 @@ class _Progress:
 
     def __init__(self, permutations: int, wanted: bool | None) -> None:
         self._all, self._started, self._last = permutations, time.monotonic(), 0.0
-        self._wanted = sys.stderr.isatty() or "ipykernel" in sys.modules if wanted is None else wanted
+        self._wanted = writes_over(sys.stderr) if wanted is None else wanted
         self._shown = False
 
     def show(self, ask: Ask) -> None:

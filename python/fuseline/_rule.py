@@ -509,8 +509,9 @@ def _names_in(folder: str) -> tuple[str, ...]:
 
 
 def _imported_files(folders: tuple[str, ...]) -> set[str]:
-    """Sources of local modules, the metadata of distributions that others are of, and the interpreter."""
-    files = {os.path.realpath(sys.executable)}
+    """Sources of local modules, the metadata of distributions that others are of, and the interpreter with its environment."""
+    environment = os.path.realpath(os.path.join(sys.prefix, "pyvenv.cfg"))
+    files = {os.path.realpath(sys.executable), *([environment] if os.path.isfile(environment) else [])}
     installed: dict[str, dict[str, str]] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

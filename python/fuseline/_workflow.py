@@ -219,13 +219,18 @@ def _text(value: object) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
+def writes_over(target: TextIO) -> bool:
+    """True if a carriage return writes over a line: in a terminal and in a notebook."""
+    return target.isatty() or type(target).__module__.startswith("ipykernel")
+
+
 class _Shown:
     """Lines of the command as they come. In a terminal and in a notebook its progress is one line that is written over, and
     says how long it will take."""
 
     def __init__(self, target: TextIO) -> None:
         self._target, self._started, self._width = target, time.monotonic(), 0
-        self._in_place = target.isatty() or "ipykernel" in sys.modules
+        self._in_place = writes_over(target)
 
     def write(self, line: str) -> None:
         progress = re.match(r"(\d+)/(\d+) actions, (\d+) of them cached", line) if self._in_place else None

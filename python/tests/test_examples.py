@@ -121,6 +121,8 @@ def test_the_notebook_runs_and_its_output_is_seen_and_leaves_the_page_alone(tmp_
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stdout"
     )
+    said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr")
+    assert "2000 permutations in" in said, "progress is shown in a notebook"
     assert "Yes, with a gain." in printed and printed.count("p = 0.0005") == 3
 
     browser = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
