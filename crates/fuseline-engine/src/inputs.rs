@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation, PluginFile, Rule};
 use fuseline_workflow::KindSpec;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,7 @@ pub struct Inputs<'a> {
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
     isolation: Option<Isolation>,
+    conditions: Conditions,
 }
 
 impl Inputs<'_> {
@@ -187,6 +188,16 @@ impl Inputs<'_> {
     /// Isolation of fusion rules: the invocation takes precedence over the stage.
     pub fn isolation(&self) -> Isolation {
         self.services.isolation.or(self.isolation).unwrap_or_default()
+    }
+
+    /// Conditions under which rules and programs run.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Loads a fusion rule, isolated and under the conditions of the stage.
+    pub fn load_rule(&self, file: &PluginFile) -> Result<Rule, StageError> {
+        Ok(self.services.plugins.load_under(file, self.isolation(), &self.conditions)?)
     }
 
     /// Origin of the inputs. Only kinds whose ports say `reads_provenance` get it.
@@ -295,6 +306,7 @@ impl<'a> InputsBuilder<'a> {
             provenance: None,
             stop: None,
             isolation: None,
+            conditions: Conditions::default(),
         })
     }
 
@@ -355,6 +367,13 @@ impl<'a> InputsBuilder<'a> {
     #[must_use]
     pub fn isolation(mut self, isolation: Option<Isolation>) -> Self {
         self.0.isolation = isolation;
+        self
+    }
+
+    /// Sets the conditions of rules and programs that the stage asks for.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.0.conditions = conditions;
         self
     }
 

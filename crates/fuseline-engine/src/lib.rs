@@ -9,10 +9,12 @@
 mod cautions;
 pub mod codes;
 pub mod compare;
+mod conditions;
 mod coordinator;
 mod discovered;
+pub mod environment;
 pub mod error;
-pub mod events;
+mod events;
 pub mod execute;
 pub mod executor;
 mod explain;
@@ -39,6 +41,7 @@ pub mod services;
 pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
 pub use discovered::{DiscoveredFile, ReadFile, is_discovered, read_discovered};
+pub use environment::{Environment, PythonEnvironment, RuleEnvironment};
 pub use error::{Class, StageError};
 pub use events::{EVENT_LOG_FORMAT, Event};
 pub use execute::{

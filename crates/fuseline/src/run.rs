@@ -211,6 +211,7 @@ impl Planner<'_> {
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
         let graph = RunGraph::of_plan(&plan).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
+        record.set_environment(plan.environment());
         keep_memos(&open.services, cache);
         action_log::begin(&cache.runs_folder().join(record.id()));
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
@@ -356,7 +357,9 @@ fn files_read(open: &OpenStudy, plan: &Plan<'_>) -> Vec<PathBuf> {
     let plugins = open.services.plugins.searched().unwrap_or_default();
     let texts = open.texts_read.iter().map(|(path, _)| path.clone());
     let data = plan.files().into_keys().map(Path::to_owned);
-    texts.chain(data).chain(plugins.into_iter().map(|(path, _)| path)).collect()
+    let named = open.services.plugins.named_digests().unwrap_or_default();
+    let plugins = plugins.into_iter().chain(named).map(|(path, _)| path);
+    texts.chain(data).chain(plugins).collect()
 }
 
 /// Refuses outputs that would be written over a file that the run reads, be it through a link.
