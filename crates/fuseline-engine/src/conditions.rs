@@ -24,6 +24,10 @@ pub(crate) fn conditions(workflow: &Workflow, execution: &Execution) -> Conditio
             load: over.load.as_ref().or(under.load.as_ref()).map(sourced),
             call: over.call.as_ref().or(under.call.as_ref()).map(sourced),
         },
+        memory: over.memory.as_ref().or(under.memory.as_ref()).map(|of| Sourced {
+            value: of.value,
+            origin: format!("`limits.memory`, {}", of.origin),
+        }),
         python: workflow.python.as_ref().map(sourced),
         required_layers,
     }

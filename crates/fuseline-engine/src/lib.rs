@@ -49,7 +49,7 @@ pub use execute::{
 };
 pub use executor::{Completion, Drive, Executed, Executor, JobQueue, Reply, Submission};
 pub use files::{FileDigests, open_regular};
-pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
+pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance, fits_memory};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};

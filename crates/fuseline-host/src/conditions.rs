@@ -75,6 +75,10 @@ pub struct Conditions {
     pub sandboxes: BTreeMap<String, Sandbox>,
     /// Limits of their processes.
     pub limits: LimitOverrides,
+    /// Bytes of memory that a stage of this process may use for what it reads, and what bounds them,
+    /// in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Sourced<u64>>,
     /// The interpreter of Python rules and programs: a path, or a name that is looked for on PATH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<Sourced<PathBuf>>,

@@ -102,7 +102,8 @@ impl Coordinator<'_, '_, '_> {
         let execution = self.execution(action);
         let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
         let isolation = conditions::isolation(workflow, execution);
-        let conditions = conditions::conditions(workflow, execution);
+        let mut conditions = conditions::conditions(workflow, execution);
+        conditions.memory = conditions.memory.or_else(|| self.options.read_memory.cloned());
         let stage = &workflow.stages[stage];
         let job = Job {
             key,
