@@ -41,7 +41,7 @@ fn every_part_of_a_workflow_arrives() {
     assert_eq!(python.value.to_str(), Some("/env/bin/python3"));
     let memory = workflow.limits.memory.as_ref().expect("it is limited");
     let stated = (memory.value, python.origin.as_str(), memory.origin.as_str());
-    assert_eq!(stated, (64_000_000_000, "everything.yaml:117", "everything.yaml:116"));
+    assert_eq!(stated, (64_000_000_000, "everything.yaml:114", "everything.yaml:113"));
     let stage = |name: &str| workflow.stages.iter().find(|s| s.name == name).expect("the stage");
     let expert = stage("expert");
     assert_eq!(expert.execution.retries, 2);
