@@ -498,12 +498,17 @@ impl PluginLibrary {
         self.loadable(file, isolation)?;
         #[cfg(unix)]
         conditions.ensure_layers(file, isolation)?;
-        // What is said of other rules makes no difference.
+        // What is said of other rules, and of what is not a process of a rule, makes no difference.
         let sandbox = match conditions.sandboxes.is_empty() {
             true => conditions.sandbox,
             false => Some(conditions.sandbox_of(&file.id)),
         };
-        let conditions = Conditions { sandbox, sandboxes: BTreeMap::new(), ..conditions.clone() };
+        let conditions = Conditions {
+            sandbox,
+            limits: conditions.limits.clone(),
+            python: conditions.python.clone(),
+            ..Conditions::default()
+        };
         let key = (file.path.clone(), file.digest, isolation, conditions.clone());
         let mut loaded = lock(&self.shared.loaded);
         if let Some(rule) = loaded.get(&key) {

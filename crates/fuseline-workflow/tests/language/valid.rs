@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseline_workflow::{Isolation, Workflow};
+use fuseline_workflow::{Isolation, Sandbox, Workflow};
 use serde_json::json;
 
 use crate::faulty::{check_case, files};
