@@ -7,6 +7,7 @@ mod cautions;
 mod claims;
 mod cluster;
 mod concurrency;
+mod conditions;
 mod contract;
 mod data;
 mod diagnostic;

@@ -85,6 +85,10 @@ fuseline_workflow::codes! {
     /// No plugin on the plugin path has the fusion rule, or it cannot be loaded.
     /// `fuseline plugin list` shows the rules.
     UNKNOWN_RULE = "fuseline::unknown_rule";
+    /// The kernel lacks a layer of the sandbox of fusion rules (Landlock confines files, seccomp system
+    /// calls). An error where `isolation: { require: [...] }` names it, and nothing runs; a warning
+    /// elsewhere, which the record of the run keeps.
+    MISSING_LAYER = "fuseline::missing_layer";
     /// A plugin is not the one that `fuseline.lock` pins: its file has another digest.
     /// `fuseline plugin lock` accepts the change.
     LOCKED_PLUGIN = "fuseline::locked_plugin";

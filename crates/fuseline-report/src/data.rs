@@ -313,6 +313,10 @@ pub struct Provenance {
     pub inputs: Vec<(String, String)>,
     /// Fusion rules that were loaded.
     pub plugins: Vec<PluginUsed>,
+    /// Conditions of rules and programs, one line each, where the record of the run is at hand: a
+    /// report that a run makes does not depend on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
     /// Models that were fitted and then held frozen.
     pub models: Vec<ModelUsed>,
     /// Stages of the workflow, in the order of its file.

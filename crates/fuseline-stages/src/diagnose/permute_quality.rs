@@ -202,6 +202,7 @@ impl StageKind for PermuteQuality {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
+        fusion::caution(opened.rule(), outputs);
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;

@@ -153,6 +153,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
                 })
                 .collect(),
             edges: provenance.edges,
+            environment: Vec::new(),
         },
         cautions: cautions
             .map(|Caution { actions, text }| report::Caution { actions, text })
