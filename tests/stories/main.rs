@@ -29,6 +29,7 @@ mod remote;
 mod reproduce;
 mod results;
 mod settings;
+mod shelf;
 mod sources;
 mod storage;
 mod study;

@@ -7,7 +7,7 @@ use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID};
-use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -16,6 +16,13 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     columns: &[
         EXAMPLE_ID,
         Column::full("probabilities", ColumnType::Probabilities, "the probability of each class"),
+        Column {
+            name: ColumnName::Optional(LOGITS),
+            of: ColumnType::Probabilities,
+            nullable: false,
+            help: "the logit of each class before any calibration, where the expert keeps them; \
+                   the softmax of those of a row are its uncalibrated probabilities",
+        },
     ],
     metadata: &[
         MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" },
@@ -28,6 +35,9 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
                rows of the others; left out where that is not known",
     }],
 };
+
+/// The optional column of logits.
+const LOGITS: &str = "logits";
 
 /// The metadata with the inner fold of each row. Code that takes rows out of an artifact takes them
 /// out of this, too.
@@ -47,6 +57,9 @@ pub struct Evidence {
     /// The inner fold of each training row, where it is known: what made its evidence was fitted on
     /// the rows of the others.
     pub inner_fold: Option<Vec<u32>>,
+    /// Logits before any calibration in row-major order, one per row and class, where they are
+    /// kept.
+    pub logits: Option<ScalarBuffer<f64>>,
 }
 
 impl Evidence {
@@ -54,14 +67,17 @@ impl Evidence {
     #[must_use]
     pub fn take(&self, rows: &[usize]) -> Self {
         let wide = self.classes.len();
-        let probabilities = rows.iter().flat_map(|&row| &self.probabilities[row * wide..][..wide]);
+        let of_rows = |values: &ScalarBuffer<f64>| -> ScalarBuffer<f64> {
+            rows.iter().flat_map(|&row| &values[row * wide..][..wide]).copied().collect()
+        };
         let inner_fold = self.inner_fold.as_ref();
         Self {
             modality: self.modality.clone(),
             classes: self.classes.clone(),
             example_id: self.example_id.take(rows.iter().copied()),
-            probabilities: probabilities.copied().collect(),
+            probabilities: of_rows(&self.probabilities),
             inner_fold: inner_fold.map(|fold| rows.iter().map(|&row| fold[row]).collect()),
+            logits: self.logits.as_ref().map(of_rows),
         }
     }
 }
@@ -75,6 +91,10 @@ impl Typed for Evidence {
             .class_names(&self.classes)
             .example_ids(&self.example_id)
             .probabilities(self.probabilities, &self.classes);
+        let builder = match self.logits {
+            Some(logits) => builder.logits(LOGITS, logits, &self.classes),
+            None => builder,
+        };
         let builder = match self.inner_fold {
             Some(fold) => builder.metadata(INNER_FOLD, serde_json::Value::from(fold)),
             None => builder,
@@ -89,6 +109,7 @@ impl Typed for Evidence {
             modality: columns.text("modality")?.to_owned(),
             example_id: columns.example_ids()?,
             probabilities: columns.probabilities(&classes)?,
+            logits: columns.optional_lists(LOGITS, &classes)?,
             inner_fold: columns.counts(INNER_FOLD)?,
             classes,
         })

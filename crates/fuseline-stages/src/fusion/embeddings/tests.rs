@@ -63,6 +63,7 @@ fn side(part: &str) -> Side {
                 .copied()
                 .collect(),
             inner_fold: None,
+            logits: None,
         });
         let own: Vec<(String, f64)> =
             rows.iter().map(|row| (id(*row), qualities[cell(row)])).collect();
