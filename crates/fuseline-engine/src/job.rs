@@ -26,7 +26,7 @@ use crate::kind::Kinds;
 use crate::recent::Recent;
 use crate::resolve::ResolvedInput;
 use crate::services::Services;
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation};
 
 /// One resolved action.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,8 +51,14 @@ pub struct Job {
     /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the
     /// key, like all up to `provenance`.
     pub isolation: Option<Isolation>,
+    /// Conditions of rules and programs, as far as the workflow states them.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
+    /// Files of rules by the ids that they must have.
+    #[serde(default)]
+    pub rule_files: Vec<(String, PathBuf)>,
     /// Bounds on its execution.
     pub limits: JobLimits,
     /// True if outputs that the cache holds already may be reused.
@@ -255,6 +261,7 @@ impl LocalExecutor<'_> {
             .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
+            .conditions(job.conditions.clone())
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {

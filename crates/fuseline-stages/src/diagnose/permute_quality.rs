@@ -210,6 +210,7 @@ impl StageKind for PermuteQuality {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let (opened, batch) = fusion::open_for(inputs, &model, &fusable)?;
+        fusion::caution(opened.rule(), outputs);
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;

@@ -62,6 +62,7 @@ impl StageKind for Predict {
         let (opened, batch) = super::open_for(inputs, &model, &fusable)?;
         let example_id = fusable.example_id.clone();
         drop((cohort, fusable));
+        super::caution(opened.rule(), outputs);
         let probabilities = opened.predict(&batch)?;
         outputs.discover(opened.reads());
         let decision = probabilities

@@ -1,6 +1,6 @@
 //! `quality.entropy`: how far the expert is from undecided.
 
-use fuseline_artifact::{Control, Evidence};
+use fuseline_artifact::Control;
 use fuseline_engine::{
     Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -41,8 +41,6 @@ impl StageKind for Entropy {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "entropy", control: Control::Native, evidence_derived: true };
-        put::<Evidence>(inputs, outputs, &source, |evidence| {
-            Ok(each_row(evidence).map(certainty).collect())
-        })
+        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(certainty).collect()))
     }
 }

@@ -1,6 +1,6 @@
 //! `quality.margin`: how far the expert's first choice is ahead of its second.
 
-use fuseline_artifact::{Control, Evidence};
+use fuseline_artifact::Control;
 use fuseline_engine::{
     Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -41,8 +41,6 @@ impl StageKind for Margin {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "margin", control: Control::Native, evidence_derived: true };
-        put::<Evidence>(inputs, outputs, &source, |evidence| {
-            Ok(each_row(evidence).map(margin).collect())
-        })
+        put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(margin).collect()))
     }
 }
