@@ -126,10 +126,10 @@ fn limits_of_memory_and_loading_are_named_where_they_are_set() {
     says(&ran, words);
     lab.edit("workflow.yaml", "memory: 512 MiB", "memory: 2 GB");
     fit(&lab, &[]).success();
-    lab.edit("workflow.yaml", "memory: 2 GB", "memory: 20 MB");
+    lab.edit("workflow.yaml", "memory: 2 GB", "memory: 4 KiB");
     let ran = fit(&lab, &["--cache", "small"]);
     ran.exits(2);
-    says(&ran, "it may use 19 MiB of memory: `limits.memory`, workflow.yaml:38");
+    says(&ran, "it may use 4096 B of memory: `limits.memory`, workflow.yaml:38");
 
     // Loading happens before anything runs.
     let lab = c_lab("#define BEFORE_INIT { usleep(900000); }");
