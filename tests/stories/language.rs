@@ -281,3 +281,128 @@ fn a_seed_a_word_of_python_and_a_home_folder_are_taken_from_the_command_line() {
     assert_ne!(first, other);
     assert!(show(&["--set", "flag=True"]).lines().count() > first.lines().count());
 }
+
+/// Runs what `init` wrote, with few permutations.
+fn run_new(lab: &Lab, folder: &str, more: &[&str]) -> Value {
+    let workflow = format!("{folder}/workflow.yaml");
+    let checked = lab.run(["check", &workflow]);
+    checked.success();
+    assert_eq!(checked.stderr(), "", "{folder}: a new workflow has nothing to be warned of");
+    let mut arguments = vec!["run", &workflow, "--set", "permutations=20", "--format", "json"];
+    arguments.extend(more);
+    lab.run(arguments).json()
+}
+
+#[test]
+fn every_template_passes_the_check_and_runs_as_it_is() {
+    let lab = Lab::new();
+    let small = ["--set", "examples=120", "--set", "folds=2"];
+    for (template, more) in [
+        ("bring-csv", vec!["--set", "folds=2"]),
+        ("frozen-onnx", small.to_vec()),
+        ("frozen-python", small.to_vec()),
+        ("sweep", [&small[..], &["--set", "repeats=2"]].concat()),
+        ("cluster", [&small[..], &["--set", "repeats=2"]].concat()),
+    ] {
+        if template == "frozen-python" && !has_python("numpy, pyarrow") {
+            continue;
+        }
+        lab.run(["init", template, "--template", template]).success();
+        let ran = run_new(&lab, template, &more);
+        assert_eq!(ran["status"], "ok", "{template}: {ran}");
+        assert!(lab.path(format!("results/{template}/report.html")).exists(), "{template}");
+        lab.run(["init", template, "--template", template]).exits(2);
+    }
+    let settings = lab.run(["config", "cluster/workflow.yaml"]).success().stdout();
+    assert!(settings.contains("fuseline.toml"), "{settings}");
+    let wrong = lab.run(["init", "x", "--template", "stdy"]);
+    wrong.exits(2);
+    assert!(wrong.stderr().contains("similar value exists: 'study'"), "{}", wrong.stderr());
+}
+
+/// Rows of a table of made-up recordings.
+fn recordings(name: &str, separator: &str, more: &[(&str, fn(usize) -> String)]) -> String {
+    let head = ["file", "who", "mood"].map(str::to_owned).into_iter();
+    let head = head.chain((0..3).map(|k| format!("{name}{k}")));
+    let head = head.chain(more.iter().map(|(name, _)| (*name).to_owned()));
+    let mut lines = vec![head.collect::<Vec<_>>().join(separator)];
+    for row in 0..60_usize {
+        let mood = if row % 2 == 0 { "calm" } else { "tense" };
+        let noise =
+            |k: usize| ((row * 7919 + k * 104_729 + name.len()) % 1000) as f64 / 500.0 - 1.0;
+        let lead = if row % 2 == 0 { 0.4 } else { -0.4 };
+        let mut cells = vec![format!("r{row:02}"), format!("p{}", row / 6), mood.to_owned()];
+        cells.extend((0..3).map(|k| format!("{:.3}", noise(k) + lead)));
+        cells.extend(more.iter().map(|(_, value)| value(row)));
+        lines.push(cells.join(separator));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
+    let lab = Lab::new();
+    let snr: (&str, fn(usize) -> String) = ("snr", |row| format!("{}", row % 9));
+    let note: (&str, fn(usize) -> String) = ("note, free", |_| "\"a, b\"".to_owned());
+    lab.write("in/voice.csv", recordings("v", ",", &[snr, note]));
+    lab.write("in/face.csv", recordings("f", ";", &[snr]));
+    let named = ["--label", "mood", "--group", "who"];
+    let init = |folder: &str, more: &[&str]| {
+        let mut arguments = vec!["init", folder];
+        arguments.extend(more);
+        lab.run(arguments)
+    };
+    let both = ["--from", "in/voice.csv", "--from", "in/face.csv"];
+
+    let ran = init("measured", &[&both[..], &named, &["--quality", "snr"]].concat());
+    ran.success();
+    for line in [
+        "in/voice.csv: 60 examples by file, 3 features, quality in snr; no features: note, free",
+        "in/face.csv: 60 examples by file, 3 features, quality in snr",
+        "label mood: calm 30, tense 30",
+        "group who: 10, never split",
+    ] {
+        assert!(ran.stderr().lines().any(|found| found == line), "{line}: {}", ran.stderr());
+    }
+    assert_eq!(run_new(&lab, "measured", &[])["status"], "ok");
+    let findings =
+        lab.run(["show", "measured/workflow.yaml", "findings", "--set", "permutations=20"]);
+    assert_eq!(findings.success().stdout().matches("\ncolumn ").count(), 0);
+    assert!(findings.stdout().contains("in_distribution"), "{}", findings.stdout());
+
+    init("estimated", &[&both[..], &named].concat()).success();
+    assert_eq!(run_new(&lab, "estimated", &[])["status"], "ok");
+    let one = init("single", &["--from", "in/face.csv", "--label", "mood"]);
+    assert!(one.success().stderr().contains("one modality: nothing is fused"), "{}", one.stderr());
+    assert_eq!(run_new(&lab, "single", &[])["status"], "ok");
+
+    lab.write("in/other.csv", "file,x\nq1,1\nq2,2\n");
+    for (arguments, words) in [
+        (vec!["--from", "in/voice.csv", "--label", "moood"], "did you mean `mood`?"),
+        (vec!["--from", "in/voice.csv", "--label", "file"], "has 60 different values"),
+        (vec!["--from", "in/voice.csv", "--label", "mood", "--id", "who"], "do not tell its rows"),
+        (vec!["--from", "in/no.csv", "--label", "mood"], "in/no.csv: No such file"),
+        (vec!["--from", "in/voice.csv"], "--label <COLUMN>"),
+        (
+            vec![
+                "--from",
+                "in/voice.csv",
+                "--from",
+                "in/other.csv",
+                "--label",
+                "mood",
+                "--id",
+                "file",
+            ],
+            "share no value of `file`: `r00` there, `q1` here",
+        ),
+    ] {
+        let ran = init("never", &arguments);
+        ran.exits(2);
+        assert!(ran.stderr().contains(words), "{words}: {}", ran.stderr());
+    }
+    assert!(!lab.path("never").exists());
+    let again = init("measured", &[&both[..], &named].concat());
+    again.exits(2);
+    assert!(again.stderr().contains("workflow.yaml is there already"), "{}", again.stderr());
+}

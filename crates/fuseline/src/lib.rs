@@ -151,6 +151,7 @@ pub use runs::{find_run, find_run_id};
 pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
+pub use suggest::hint as name_hint;
 pub use table::{FirstRows, Form, Shown, Table, TableError};
 pub use time::utc_text;
 pub use verify::{UnsoundFile, find_unsound_files};
