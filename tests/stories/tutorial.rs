@@ -134,6 +134,23 @@ fn the_reference_of_the_language_runs_and_names_every_key_and_function() {
     let lab = Lab::new();
     follow(&lab, &page);
     assert!(lab.path("results/study/noise.parquet").exists());
+    // The axes of the page, each in a workflow of its own.
+    let axes: Vec<Block> =
+        blocks(&page).into_iter().filter(|block| block.comment == "axes").collect();
+    assert_eq!(axes.len(), 2);
+    for (Block { text, .. }, (over, actions)) in
+        axes.iter().zip([("setting", 2), ("train, test", 3)])
+    {
+        lab.write(
+            "axes.yaml",
+            format!(
+                "fuseline: 1\nname: axes\nparams: {{ depths: [1, 2] }}\n{text}stages:\n  cohort: {{ \
+                 uses: simulate.cohort, over: [{over}], with: {{ examples: 60, groups: 12 }} }}\n"
+            ),
+        );
+        let plan = lab.run(["plan", "axes.yaml", "--format", "json"]).json();
+        assert_eq!(plan["actions"].as_array().map(Vec::len), Some(actions), "{text}");
+    }
     for function in fuseline_workflow::functions() {
         let row = format!("| `{}` | {} |", function.signature, function.doc);
         assert!(page.contains(&row), "docs/language.md lacks {row}");

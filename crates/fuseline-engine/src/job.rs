@@ -40,7 +40,7 @@ pub struct Job {
     pub kind: String,
     /// Resolved options, as written under `with:` in the workflow.
     pub options: Arc<Map<String, Value>>,
-    /// The workflow's seed.
+    /// The seed: the stage's own, or the workflow's.
     pub seed: u64,
     /// Its point, when its kind reads it.
     pub point: Point,
@@ -53,6 +53,9 @@ pub struct Job {
     pub isolation: Option<Isolation>,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
+    /// Folder in which the folder of a failed program is kept, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_failed: Option<PathBuf>,
     /// Bounds on its execution.
     pub limits: JobLimits,
     /// True if outputs that the cache holds already may be reused.
@@ -250,6 +253,7 @@ impl LocalExecutor<'_> {
             .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
+            .keep_failed(job.keep_failed.clone())
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {

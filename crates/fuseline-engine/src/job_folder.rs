@@ -219,6 +219,7 @@ mod tests {
                 path_params: Vec::new(),
                 isolation: None,
                 plugin_path: Vec::new(),
+                keep_failed: None,
                 limits: JobLimits::default(),
                 reuse: true,
                 provenance: None,

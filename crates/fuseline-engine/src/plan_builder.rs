@@ -139,7 +139,8 @@ fn prepare(
     let mut site = CheckSite { services, inputs: named, problems: Vec::new() };
     prepared.check(&mut site);
     let is_check = depth == Depth::Check;
-    let mut writer = KeyWriter::new(kind, services, workflow.seed, &workflow.path_params, is_check);
+    let seed = variant.seed.unwrap_or(workflow.seed);
+    let mut writer = KeyWriter::new(kind, services, seed, &workflow.path_params, is_check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;
@@ -159,6 +160,7 @@ fn prepare(
         stage: prepared,
         key: part.bytes.into(),
         files: part.files,
+        seed,
         inputs,
     };
     (Some(planned), problems)

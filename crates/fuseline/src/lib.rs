@@ -91,6 +91,7 @@ mod deliver;
 mod error;
 mod exec;
 mod executors;
+mod last_request;
 mod noted_warnings;
 mod open_context;
 mod plugin_path;
@@ -135,6 +136,7 @@ pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
 pub use executors::cancel_run;
+pub use last_request::RecalledStudy;
 pub use open_context::OpenContext;
 pub use plugin_path::{
     LOCK_FILE, SearchFolder, nearest_lock, plugin_path, search_folders, services, worker_program,

@@ -76,7 +76,11 @@ pub(super) fn run(
         true => "it said nothing".to_owned(),
         false => format!("it said:\n{text}"),
     };
-    Err(StageError::failed(format!("{how}; {said}")).at("run"))
+    let error = StageError::failed(format!("{how}; {said}")).at("run");
+    Err(match inputs.keep_failed() {
+        Some(_) => error,
+        None => error.hint("`fuseline run --keep-failed` keeps the folder that it ran in"),
+    })
 }
 
 fn wait(child: &mut Child, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError> {
