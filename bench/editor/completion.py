@@ -1,14 +1,16 @@
+#!/usr/bin/env python3
 """Completion at 40 places of five workflows: is the word that stands there offered, once it is taken away?
 
     python bench/editor/completion.py --fuseline target/debug/fuseline \
         --yaml-language-server node_modules/.bin/yaml-language-server
 
-Each place is the text before the word, and the word, of a file in workflows/. The word is taken out, completion is asked for there, and the
-word must be among the labels. A second figure is how long the list is.
+Each place is the text before the word, and the word, of a file in workflows/. The word is taken out, of a key with its value, completion is
+asked for there, and the word must be among the labels. A second figure is how long the list is.
 """
 
 import argparse
 import pathlib
+import re
 import statistics
 
 import client
@@ -77,7 +79,10 @@ def main():
         at = text.find(before + word)
         assert at >= 0, (file, before, word)
         start = at + len(before)
-        broken = text[:start] + text[start + len(word) :]
+        behind = text[start + len(word) :]
+        in_flow = "{" in text[text.rfind("\n", 0, start) : start]
+        behind = re.sub(r"\A:[^,}\n]*" if in_flow else r"\A:[^\n]*", "", behind)
+        broken = text[:start] + behind
         line = broken.count("\n", 0, start)
         character = start - (broken.rfind("\n", 0, start) + 1)
         row = []

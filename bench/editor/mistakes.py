@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """85 mistakes as newcomers make them: how many does an editor show, how many `check`, and how many a server of YAML with our schema alone?
 
     python bench/editor/mistakes.py --fuseline target/debug/fuseline \
@@ -77,6 +78,8 @@ def tutorial():
     """The workflow of the README, mended as its third step mends it."""
     text = (ROOT / "README.md").read_text()
     block = re.search(r"<!-- file: my-study.yaml -->\n```yaml\n(.*?)```", text, re.S)[1]
+    # Its first line names a schema of the project, and the servers here are told theirs.
+    block = block.split("\n", 1)[1]
     return block.replace("evidence: expert.test, quality: quality.train", "evidence: expert.train, quality: quality.train")
 
 

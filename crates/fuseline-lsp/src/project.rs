@@ -214,9 +214,10 @@ impl Project {
             let items = items.iter().filter_map(Node::scalar).enumerate();
             return items.map(|(place, value)| (format!("point {}", place + 1), value)).collect();
         }
-        let value = |point: &&Entry| point.value.get(field)?.scalar();
         let points = point_entries(entry).into_iter();
-        points.filter_map(|point| Some((point.key.clone(), value(&point)?))).collect()
+        points
+            .filter_map(|point| Some((point.key.clone(), point.value.get(field)?.scalar()?)))
+            .collect()
     }
 
     /// The kinds that a stage uses: one, or those that an expression in `uses` may give.

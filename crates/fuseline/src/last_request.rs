@@ -84,7 +84,7 @@ impl Study {
     fn memo(&self) -> Result<String, Error> {
         let path = absolute(self.path())?;
         let path = path.canonicalize().unwrap_or(path);
-        Ok(format!("request-{}", Digest::hash(path.as_os_str().as_encoded_bytes()).to_hex()))
+        Ok(format!("request-{}", Digest::hash(path.as_os_str().as_encoded_bytes())))
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::Manifest;
-use serde_json::Value;
 
 use crate::error::Error;
 use crate::last_request::argument;

@@ -1,5 +1,6 @@
 //! Jobs that may start, and their beginning.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
