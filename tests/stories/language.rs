@@ -299,7 +299,7 @@ fn every_template_passes_the_check_and_runs_as_it_is() {
     let small = ["--set", "examples=120", "--set", "folds=2"];
     for (template, more) in [
         ("bring-csv", vec!["--set", "folds=2"]),
-        ("frozen-onnx", small.to_vec()),
+        ("frozen-onnx", [&small[..], &["--set", "permutations=5"]].concat()),
         ("frozen-python", small.to_vec()),
         ("sweep", [&small[..], &["--set", "repeats=2"]].concat()),
         ("cluster", [&small[..], &["--set", "repeats=2"]].concat()),
@@ -343,7 +343,7 @@ fn recordings(name: &str, separator: &str, more: &[(&str, fn(usize) -> String)])
 fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
     let lab = Lab::new();
     let snr: (&str, fn(usize) -> String) = ("snr", |row| format!("{}", row % 9));
-    let note: (&str, fn(usize) -> String) = ("note, free", |_| "\"a, b\"".to_owned());
+    let note: (&str, fn(usize) -> String) = ("\"note, free\"", |_| "\"a, b\"".to_owned());
     lab.write("in/voice.csv", recordings("v", ",", &[snr, note]));
     lab.write("in/face.csv", recordings("f", ";", &[snr]));
     let named = ["--label", "mood", "--group", "who"];
@@ -509,7 +509,7 @@ fn a_fault_of_the_data_is_underlined_at_the_input_that_has_it() {
          expert:\n    uses: expert.logistic\n    over: [modality]\n    inputs:\n      cohort: cohort\n      folds: \
          folds\n      features: other\n    with: { test_fold: 0, inner_folds: 2 }\n",
     );
-    let rows = (0..12).map(|row| format!("r{row},{row},{}\n", ["no", "yes"][row % 2]));
+    let rows = (0..12).map(|row| format!("r{row},{row},{}\n", ["no", "yes"][row / 2 % 2]));
     lab.write("d.csv", format!("id,x,y\n{}", rows.collect::<String>()));
     lab.write("e.csv", "id,x\nq1,1\nq2,2\n");
     let ran = lab.run(["run", "workflow.yaml"]);

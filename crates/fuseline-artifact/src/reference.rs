@@ -25,7 +25,7 @@ fn table(schema: &KindSchema) -> String {
             ColumnName::Begins(prefix) => format!("`{prefix}…`"),
         };
         let missing = if *nullable { ", may be missing" } else { "" };
-        text += &format!("| {name} | {}{missing} | {} |\n", of.name(), cell(help));
+        text += &format!("| {name} | `{}`{missing} | {} |\n", of.name(), cell(help));
     }
     if schema.metadata_entries().next().is_some() {
         text += "\n| metadata | value | meaning |\n|---|---|---|\n";

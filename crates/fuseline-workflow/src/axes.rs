@@ -67,6 +67,11 @@ pub(crate) fn read(
     (axes, views)
 }
 
+/// The name of the axis that an axis is nested in, as written.
+pub(crate) fn outer_name(definition: &Definition) -> Option<&str> {
+    Some(&within(definition)?.value.scalar()?.text)
+}
+
 /// The entry of an axis that names the one it is nested in.
 fn within(definition: &Definition) -> Option<&Entry> {
     let Data::Mapping(entries) = &definition.value.data else { return None };
@@ -214,7 +219,9 @@ impl Reader<'_> {
                 self.definition.name
             );
             self.found.push(
-                Diagnostic::error(codes::AXIS_VALUE, other, message).related(first, "unlike here"),
+                Diagnostic::error(codes::AXIS_VALUE, other, message)
+                    .hint("write all of them as scalars, or all with fields".to_owned())
+                    .related(first, "unlike here"),
             );
             return None;
         }
@@ -283,6 +290,7 @@ impl Reader<'_> {
             );
             self.found.push(
                 Diagnostic::error(codes::AXIS_VALUE, &entry.key_place, message)
+                    .hint("each point takes one element of each list".to_owned())
                     .related(&first.key_place, format!("{count} here")),
             );
             return None;

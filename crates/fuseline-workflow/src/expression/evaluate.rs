@@ -151,6 +151,7 @@ impl<'a> Environment<'a> {
         Err(Mistake {
             lacking: Some(Box::new(point.place.clone())),
             ..Mistake::new(codes::AXIS_FIELDS, span, message)
+                .hint(format!("give it the field `{field}`, which is read at this point"))
         })
     }
 

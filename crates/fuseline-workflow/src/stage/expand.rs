@@ -43,6 +43,9 @@ pub(crate) struct Expanded {
     pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
 }
 
+/// Advice on the key `seed` of a stage.
+pub(super) const SEED_HINT: &str = "seed: 1, or seed: ${{ seed }} over an axis `seed`";
+
 /// Adds the axes on which the values of nested ones depend.
 pub(super) fn add_outer_axes(mentioned: &mut BTreeSet<usize>, over: &[usize], axes: &[Axis]) {
     let nested = mentioned.iter().filter_map(|axis| axes[*axis].within.as_ref());
@@ -120,7 +123,10 @@ pub(crate) fn expand(
         if !template.gives.may_be(&Type::Int) {
             let given = template.gives.words();
             let message = format!("`seed` must be a whole number from 0, not {given}");
-            found.push(Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message));
+            found.push(
+                Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message)
+                    .hint(SEED_HINT.to_owned()),
+            );
             return None;
         }
         Some((template, node))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::compiled::{Compiled, option_places};
-use super::expand::World;
+use super::expand::{SEED_HINT, World};
 use super::points::{Table, written_point};
 use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::KindSpec;
@@ -279,7 +279,10 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
                 if seed.is_none() {
                     let message =
                         format!("`seed` must be a whole number from 0, not {}", describe(&value));
-                    found.push(Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message));
+                    found.push(
+                        Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message)
+                            .hint(SEED_HINT.to_owned()),
+                    );
                 }
                 seed
             }
