@@ -33,8 +33,8 @@ the book is made by mdbook, and there is none on the PATH: `cargo install mdbook
 it, and its releases have it built. The book's source is ready in ";
 
 /// Folders and files that pages link to, beside Markdown.
-const LINKED: [&str; 6] =
-    ["examples", "plugins", "workflows", "schemas", "bench", "crates/fuseline-abi/include"];
+const LINKED: [&str; 5] =
+    ["examples", "plugins", "workflows", "schemas", "crates/fuseline-abi/include"];
 
 /// Writes the book's source to `target/book` and lets mdBook make `target/book/html`.
 pub fn make(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
@@ -44,14 +44,16 @@ pub fn make(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
         fs::remove_dir_all(&source)?;
     }
     let mut pages = Vec::new();
-    copy(root, &source, Path::new("docs"), &mut pages)?;
+    for folder in ["docs", "bench"] {
+        copy(root, &source, Path::new(folder), &mut pages)?;
+    }
     for name in ["README.md"].iter().chain(&INSIDE) {
         fs::copy(root.join(name), source.join(name))?;
     }
     for folder in LINKED {
         copy(root, &source, Path::new(folder), &mut Vec::new())?;
     }
-    // The sources that pages name.
+    // The source that a page names.
     for file in ["crates/fuseline-engine/src/files.rs"] {
         let place = source.join(file);
         fs::create_dir_all(place.parent().ok_or("a file has a folder")?)?;
@@ -62,10 +64,18 @@ pub fn make(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
     if Command::new("mdbook").arg("--version").output().is_err() {
         return Err(format!("{MISSING}{}", book.display()).into());
     }
-    run(Command::new("mdbook").arg("build").arg(&book).arg("--dest-dir").arg(book.join("html")))?;
+    let site = book.join("html");
+    run(Command::new("mdbook").arg("build").arg(&book).arg("--dest-dir").arg(&site))?;
+    // The first page has another name here than the links to it say.
+    fs::copy(site.join("index.html"), site.join("README.html"))?;
+    let mut broken = Vec::new();
+    find_broken_links(&site, &mut broken)?;
+    if !broken.is_empty() {
+        return Err(format!("links of the book that lead nowhere:\n{}", broken.join("\n")).into());
+    }
     #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
     {
-        println!("The book: {}", book.join("html/index.html").display());
+        println!("The book: {}", site.join("index.html").display());
     }
     Ok(())
 }
@@ -85,6 +95,33 @@ fn copy(
         fs::copy(root.join(name), &place)?;
         if name.ends_with(".md") {
             pages.push(name.into());
+        }
+    }
+    Ok(())
+}
+
+/// Collects the relative links of all pages below a folder whose files are not there.
+fn find_broken_links(folder: &Path, broken: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_broken_links(&path, broken)?;
+            continue;
+        }
+        // The others are navigation, and the page that a server shows for what is not there.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.ends_with(".html") || ["print.html", "toc.html", "404.html"].contains(&&*name) {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        let page = text.split_once("<main").map_or("", |(_, page)| page);
+        let page = page.split("</main>").next().unwrap_or_default();
+        for link in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            let is_local = !file.is_empty() && !file.contains(':');
+            if is_local && !folder.join(file).is_file() {
+                broken.push(format!("{}: {link}", path.display()));
+            }
         }
     }
     Ok(())
