@@ -26,7 +26,7 @@ use crate::kind::Kinds;
 use crate::recent::Recent;
 use crate::resolve::ResolvedInput;
 use crate::services::Services;
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation};
 
 /// One resolved action.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,11 +51,17 @@ pub struct Job {
     /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the
     /// key, like all up to `provenance`.
     pub isolation: Option<Isolation>,
+    /// Conditions of rules and programs, as far as the workflow states them.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
     /// Folder in which the folder of a failed program is kept, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_failed: Option<PathBuf>,
+    /// Files of rules by the ids that they must have.
+    #[serde(default)]
+    pub rule_files: Vec<(String, PathBuf)>,
     /// Bounds on its execution.
     pub limits: JobLimits,
     /// True if outputs that the cache holds already may be reused.
@@ -259,6 +265,7 @@ impl LocalExecutor<'_> {
             .point(job.point.clone())
             .isolation(job.isolation)
             .keep_failed(job.keep_failed.clone())
+            .conditions(job.conditions.clone())
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {

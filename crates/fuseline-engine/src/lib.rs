@@ -9,10 +9,12 @@
 mod cautions;
 pub mod codes;
 pub mod compare;
+mod conditions;
 mod coordinator;
 mod discovered;
+pub mod environment;
 pub mod error;
-pub mod events;
+mod events;
 pub mod execute;
 pub mod executor;
 mod explain;
@@ -40,6 +42,7 @@ pub mod services;
 pub use cautions::{ActionCautions, Caution, is_cautions, read_cautions};
 pub use compare::{Change, Comparison, Moved, compare};
 pub use discovered::{DiscoveredFile, ReadFile, is_discovered, read_discovered};
+pub use environment::{Environment, PythonEnvironment, RuleEnvironment};
 pub use error::{Class, StageError};
 pub use events::{EVENT_LOG_FORMAT, Event};
 pub use execute::{
@@ -47,7 +50,7 @@ pub use execute::{
 };
 pub use executor::{Completion, Drive, Executed, Executor, JobQueue, Reply, Submission};
 pub use files::{FileDigests, open_regular};
-pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance};
+pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance, fits_memory};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};

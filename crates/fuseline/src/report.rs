@@ -326,6 +326,7 @@ fn report_data(
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Error::failed)?;
     data.provenance.plugins = plugins_used(cache, run)?;
+    data.provenance.environment = run.environment.lines();
     for shown in &mut data.provenance.stages {
         let of_stage = run.actions.iter().filter(|action| {
             run.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)
