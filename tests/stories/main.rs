@@ -12,6 +12,7 @@ mod contract;
 mod data;
 mod diagnostic;
 mod digits;
+mod docs;
 mod experts;
 mod faults;
 mod frozen;

@@ -20,7 +20,7 @@
 //! finishes what is in flight.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
@@ -57,6 +57,9 @@ pub struct RunOptions<'o> {
     pub isolation: Option<Isolation>,
     /// The folders that are searched for fusion rules, for jobs that are executed elsewhere.
     pub plugin_path: &'o [PathBuf],
+    /// Folder in which the folders of failed programs are kept; they are removed when there is
+    /// none.
+    pub keep_failed: Option<&'o Path>,
 }
 
 impl Default for RunOptions<'_> {
@@ -69,6 +72,7 @@ impl Default for RunOptions<'_> {
             read_memory: None,
             isolation: None,
             plugin_path: &[],
+            keep_failed: None,
         }
     }
 }

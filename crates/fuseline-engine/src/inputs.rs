@@ -85,10 +85,17 @@ pub struct Inputs<'a> {
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
     isolation: Option<Isolation>,
+    keep_failed: Option<PathBuf>,
     conditions: Conditions,
 }
 
 impl Inputs<'_> {
+    /// Folder in which the folder of a program that failed is kept; it is removed when there is
+    /// none.
+    pub fn keep_failed(&self) -> Option<&Path> {
+        self.keep_failed.as_deref()
+    }
+
     /// The artifact of a port that takes exactly one.
     pub fn one<T: Typed>(&self, port: &str) -> Result<T, StageError> {
         self.optional(port)?
@@ -175,7 +182,7 @@ impl Inputs<'_> {
         &self.point
     }
 
-    /// The workflow's seed. A kind that asks must write it into its key.
+    /// The seed of the stage, or of the workflow. A kind that asks must write it into its key.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -329,8 +336,16 @@ impl<'a> InputsBuilder<'a> {
             provenance: None,
             stop: None,
             isolation: None,
+            keep_failed: None,
             conditions: Conditions::default(),
         })
+    }
+
+    /// Folder in which the folder of a program that failed is kept.
+    #[must_use]
+    pub fn keep_failed(mut self, folder: Option<PathBuf>) -> Self {
+        self.0.keep_failed = folder;
+        self
     }
 
     /// An artifact at a port, read when asked for. `load` is told which columns are needed, where

@@ -91,6 +91,7 @@ mod deliver;
 mod error;
 mod exec;
 mod executors;
+mod last_request;
 mod noted_warnings;
 mod open_context;
 mod plugin_path;
@@ -135,6 +136,7 @@ pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
 pub use executors::cancel_run;
+pub use last_request::RecalledStudy;
 pub use open_context::OpenContext;
 pub use plugin_path::{
     LOCK_FILE, RulePath, SearchFolder, nearest_lock, plugin_path, search_folders, services,
@@ -152,6 +154,7 @@ pub use runs::{find_run, find_run_id};
 pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
+pub use suggest::hint as name_hint;
 pub use table::{FirstRows, Form, Shown, Table, TableError};
 pub use time::utc_text;
 pub use verify::{UnsoundFile, find_unsound_files};

@@ -1,5 +1,6 @@
 //! A run: plans a study, executes what is not cached, and delivers the outputs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, Index};
+use fuseline_cache::{ActionKey, Cache, Index};
 use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
     Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
@@ -119,6 +120,7 @@ impl Study {
                     actions,
                     executed: 0,
                     cached: actions,
+                    shared: 0,
                     failed: 0,
                     skipped: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
@@ -207,6 +209,7 @@ impl Planner<'_> {
             read_memory: read_memory.as_ref(),
             isolation: study.isolation,
             plugin_path: open.services.plugins.search(),
+            keep_failed: None,
         };
         let name = plan.workflow().name.clone();
         let stages = wanted_stages(&plan);
@@ -216,7 +219,12 @@ impl Planner<'_> {
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
         record.set_environment(plan.environment());
         keep_memos(&open.services, cache);
-        action_log::begin(&cache.runs_folder().join(record.id()));
+        let run_folder = cache.runs_folder().join(record.id());
+        action_log::begin(&run_folder);
+        // Programs run elsewhere, so that the path must be whole.
+        let kept = std::path::absolute(run_folder.join("failed")).map_err(Error::failed)?;
+        let keep_failed = options.keep_failed.then_some(kept.as_path());
+        let limits = fuseline_engine::RunOptions { keep_failed, ..limits };
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
         let executor: Box<dyn Executor + '_> = match make_executor {
             Some(make) => make(cache.clone(), jobs),
@@ -296,6 +304,7 @@ impl Planner<'_> {
             actions: plan.wanted(),
             executed: count(ActionState::Done) + count(ActionState::Failed),
             cached: count(ActionState::Cached),
+            shared: shared_keys(&outcome),
             failed: count(ActionState::Failed),
             skipped: count(ActionState::Skipped),
             seconds: started.at.elapsed().as_secs_f64(),
@@ -400,6 +409,15 @@ fn keep_memos(services: &Services, cache: &Cache) {
     }
 }
 
+/// Number of cached actions whose key is that of an action which the run executed.
+fn shared_keys(outcome: &Outcome) -> usize {
+    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action as usize]);
+    let executed: BTreeSet<ActionKey> = executed.collect();
+    let states = outcome.states.iter().zip(&outcome.keys);
+    let cached = states.filter(|(state, _)| **state == ActionState::Cached);
+    cached.filter(|(_, key)| key.is_some_and(|key| executed.contains(&key))).count()
+}
+
 /// Failures as diagnostics at the place in the workflow that they are about.
 fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
     let diagnostic = |failure: &fuseline_engine::ActionFailure| {
@@ -407,6 +425,9 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
         let stage = &plan.workflow().stages[number];
         let variant = &stage.variants[stage.actions.variant(index)];
         let error = &failure.error;
+        let input = error.input.as_ref();
+        let input = input.and_then(|port| stage.inputs.iter().find(|input| input.port == *port));
+        let option = || variant.places.place(error.option.as_deref().unwrap_or_default());
         Diagnostic {
             code: error.code.copied().unwrap_or(match error.class {
                 Class::Data => codes::DATA,
@@ -414,7 +435,7 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
             }),
             severity: Severity::Error,
             message: format!("{}: {}", plan.action_label(failure.action), error.message),
-            place: variant.places.place(error.option.as_deref().unwrap_or_default()),
+            place: input.map_or_else(option, |input| input.place.clone()),
             label: None,
             hint: error.hint.clone(),
             related: Vec::new(),
