@@ -24,6 +24,7 @@ mod lsp;
 mod midfusion;
 mod plans;
 mod plugins;
+mod provenance;
 mod remote;
 mod reproduce;
 mod results;

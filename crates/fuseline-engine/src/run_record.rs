@@ -17,6 +17,8 @@ use thiserror::Error;
 use crate::cautions::Caution;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
+use crate::files_read::FileRead;
+use crate::machine::Machine;
 use crate::manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage,
 };
@@ -146,18 +148,19 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
-    /// `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
+    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
     /// Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
         outcome: &Outcome,
+        files: &[FileRead],
         keep: impl FnOnce(Option<Unchanged>) + Send,
     ) -> Result<Event, RecordError> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
-        let about = || about_plan(plan, outcome, threads);
+        let about = || about_plan(plan, outcome, files, threads);
         let (about, remembered) = match threads {
             false => (about(), Ok(())),
             true => rayon::join(about, || remember(cache, plan, outcome)),
@@ -215,6 +218,7 @@ impl<'a> RunRecord<'a> {
             seconds: self.run.started.elapsed().as_secs_f64(),
             counts,
             peak_memory: peak_memory(),
+            machine: Machine::this(),
             undelivered,
             remote: self.remote.as_ref(),
         };
@@ -269,6 +273,7 @@ struct AboutRun<'a> {
     seconds: f64,
     counts: ActionCounts,
     peak_memory: Option<u64>,
+    machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -285,7 +290,12 @@ struct AboutBoth {
 }
 
 /// Writes the part of the manifest that is about the plan; on several threads, if there are any.
-fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
+fn about_plan(
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+    files: &[FileRead],
+    threads: bool,
+) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -309,6 +319,7 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<A
         params: workflow.params.iter().cloned().collect(),
         seed: workflow.seed,
         plugins,
+        files,
         stages: stages.collect(),
         cautions: Caution::group(&outcome.cautions),
         actions: [],
@@ -370,6 +381,7 @@ struct AboutPlan<'a> {
     params: Map<String, Value>,
     seed: u64,
     plugins: Vec<(String, Digest)>,
+    files: &'a [FileRead],
     stages: Vec<ManifestStage>,
     cautions: Vec<Caution>,
     actions: [ManifestAction; 0],

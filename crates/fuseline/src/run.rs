@@ -11,7 +11,8 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{Cache, Index};
 use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
-    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
+    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, machine_memory,
+    previous_keys,
 };
 use fuseline_remote::{RemoteCache, RemoteReport};
 use fuseline_workflow::{Diagnostic, Files, Severity};
@@ -21,6 +22,7 @@ use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::ExecutorName;
+use crate::source_files::source_files;
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
@@ -194,7 +196,7 @@ impl Planner<'_> {
         let settings = &loaded.settings.executor;
         let executor_name = options.executor.unwrap_or(settings.default);
         let (jobs, memory) = match executor_name {
-            ExecutorName::Local => (cores, all_memory()),
+            ExecutorName::Local => (cores, machine_memory()),
             // The engine knows what there is.
             _ => (settings.in_flight as usize, None),
         };
@@ -209,7 +211,7 @@ impl Planner<'_> {
         let stages = wanted_stages(&plan);
         let mut record =
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
-        let graph = RunGraph::of_plan(&plan).encode()?;
+        let graph = RunGraph::of_plan(&plan, open.files()).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
         keep_memos(&open.services, cache);
         action_log::begin(&cache.runs_folder().join(record.id()));
@@ -273,7 +275,8 @@ impl Planner<'_> {
                 });
                 keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
             };
-            record.finish(&plan, &outcome, keep).map_err(Error::failed)
+            let files = source_files(study, &open, &plan, &outcome);
+            record.finish(&plan, &outcome, &files, keep).map_err(Error::failed)
         })?;
         keep_memos(&open.services, cache);
         observer(RunProgress::Event(&end));
@@ -424,13 +427,6 @@ fn worst_class(outcome: &Outcome) -> Option<Class> {
     let is_data = |class| class == Class::Data;
     (!outcome.failures.is_empty())
         .then(|| if classes.all(is_data) { Class::Data } else { Class::Failed })
-}
-
-/// The memory of the machine, where the system tells.
-fn all_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// True if an output that was reached is no longer in the cache.

@@ -11,7 +11,7 @@ use crate::arrange::arrange;
 use crate::data::{Caution, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
-use crate::methods::{command, methods};
+use crate::methods::{command, command_place, methods};
 use crate::palette;
 
 pub use fragment::fragment;
@@ -247,6 +247,7 @@ fn reproduce(data: &ReportData) -> Section {
             "With fuseline {}, the workflow and the input data of the digests above:",
             data.provenance.fuseline_version
         )))
+        .child(element("p").class("prose").text(command_place(data)))
         .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
         .child(element("p").class("prose").text(
             "The same inputs, plugins and seed give the same findings bit for bit, on any machine \
