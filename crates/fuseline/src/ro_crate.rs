@@ -56,12 +56,10 @@ pub fn metadata(
     let author = about_deposit.author.as_deref().map(person);
     let graph_of_run = RunGraph::read(cache, &manifest.run)?.unwrap_or_default();
     let read: Vec<Value> = manifest.files.iter().enumerate().map(file_read).collect();
-    let mut files_by_stage: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut files_read: BTreeMap<Digest, Value> = BTreeMap::new();
     let mut config = Vec::new();
     for (file, entity) in manifest.files.iter().zip(&read) {
-        for stage in &file.stages {
-            files_by_stage.entry(stage.clone()).or_default().push(entity.clone());
-        }
+        files_read.entry(file.digest).or_insert_with(|| entity.clone());
         if matches!(file.role, FileRole::Params | FileRole::Lock) {
             config.push(entity.clone());
         }
@@ -77,7 +75,7 @@ pub fn metadata(
         graph: &graph_of_run,
         agent: author.as_ref(),
         delivered: &delivered,
-        files_read: &files_by_stage,
+        files_read: &files_read,
     });
     let output_parameters: Vec<Value> = context
         .outputs

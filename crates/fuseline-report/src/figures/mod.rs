@@ -22,7 +22,7 @@ mod spread;
 mod style;
 
 pub use canvas::Figure;
-pub use forest::{Shape, forest};
+pub use forest::{Shape, forest, largest_gaps};
 pub use mechanism::tells_what_for;
 pub use null::{nulls, unmoved};
 pub use numbers::{FigureColumn, FigureTable, FigureValues, tables};

@@ -11,7 +11,7 @@ use std::io::BufRead as _;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
-use fuseline_engine::{EVENTS_FILE, Manifest, ManifestAction, find_job};
+use fuseline_engine::{EVENTS_FILE, Manifest, ManifestAction, find_job, read_discovered};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,8 +48,8 @@ pub struct Context<'a> {
     pub agent: Option<&'a Value>,
     /// Files of the crate by the digest of the artifact that they were written from.
     pub delivered: &'a BTreeMap<Digest, Vec<String>>,
-    /// Entities of files that were read, by stage.
-    pub files_read: &'a BTreeMap<String, Vec<Value>>,
+    /// Entities of files that were read, by the digest of their content.
+    pub files_read: &'a BTreeMap<Digest, Value>,
 }
 
 /// Describes the executions of a run.
@@ -284,10 +284,10 @@ impl Builder<'_> {
                 objects.push(self.option(stage, field, value));
             }
         }
-        if self.context.graph.stages.iter().any(|of| of.name == stage && of.reads.is_empty()) {
-            let files = self.context.files_read.get(stage).into_iter().flatten();
-            objects.extend(files.take(MAX_REFERENCES).map(reference));
-        }
+        let named = job.iter().flat_map(|job| &job.files).map(|(_, digest)| *digest);
+        let files: BTreeSet<Digest> = named.chain(self.discovered(action)).collect();
+        let files = files.iter().filter_map(|digest| self.context.files_read.get(digest));
+        objects.extend(files.take(MAX_REFERENCES).map(reference));
         objects.dedup();
         let how = match action.state.as_str() {
             "cached" => "Reused: executed by an earlier run, with the same key".to_owned(),
@@ -330,6 +330,14 @@ impl Builder<'_> {
             self.out.entities.push(usage);
         }
         entity
+    }
+
+    /// Digests of the files that an action was found to have read.
+    fn discovered(&self, action: &ManifestAction) -> Vec<Digest> {
+        let cache = self.context.cache;
+        let record = action.key.and_then(|key| cache.peek_action(&key).ok().flatten());
+        let files = record.and_then(|record| read_discovered(cache, &record).ok());
+        files.into_iter().flatten().map(|file| file.digest).collect()
     }
 
     /// An artifact, by its content. `made_by`: the action that gave it, where that is known.
