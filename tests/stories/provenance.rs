@@ -114,7 +114,7 @@ fn every_file_that_was_read_is_in_manifest_and_report() {
     let files = manifest["files"].as_array().expect("a list of files");
     let of =
         |role: &str| -> Vec<&Value> { files.iter().filter(|file| file["role"] == role).collect() };
-    let paths = |role: &str| -> Vec<String> {
+    let paths = |role: &'static str| -> Vec<String> {
         of(role).iter().map(|file| file["path"].as_str().expect("a path").to_owned()).collect()
     };
     assert_eq!(paths("workflow"), ["workflow.yaml"]);
@@ -136,7 +136,7 @@ fn every_file_that_was_read_is_in_manifest_and_report() {
 
     // The report of the run has what is upstream of it; one that is written later has all.
     let own = text(&lab, "results/study/report.html");
-    let digest = |role: &str| of(role)[0]["digest"].as_str().expect("a digest").to_owned();
+    let digest = |role: &'static str| of(role)[0]["digest"].as_str().expect("a digest").to_owned();
     assert!(own.contains(&digest("input")) && own.contains("voice.csv"));
     assert!(!own.contains(&absolute("")), "where a file lies is not part of a result");
     lab.run(["report", "--out", "again"]).success();
@@ -276,7 +276,7 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
     let crate_of_run = deposit("deposit");
     let graph = crate_of_run["@graph"].as_array().expect("a graph");
     let entity = |id: &str| graph.iter().find(|entity| entity["@id"] == id).expect("an entity");
-    let of_type = |name: &str| graph.iter().filter(move |entity| entity["@type"] == name);
+    let of_type = |name: &'static str| graph.iter().filter(move |entity| entity["@type"] == name);
 
     // One execution an action, and the run's own; each with its times, its tool and its agent.
     let manifest = lab.run(["runs", "show", "latest", "--format", "json"]).json();

@@ -424,7 +424,7 @@ impl Facts<'_> {
             true => String::new(),
             false => format!("Gaps are shown for each {}.", listed(&units)),
         };
-        Self::fact(text, "report.html; figures/spread-…")
+        Self::fact(text, "report.html, Spread")
     }
 }
 

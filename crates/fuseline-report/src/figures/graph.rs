@@ -12,9 +12,9 @@ use crate::palette;
 
 const ROW: f64 = 62.0;
 const LANE: f64 = 16.0;
-const BOX: f64 = 340.0;
+const BOX: f64 = 352.0;
 /// Letters of a line of a box that fit.
-const LINE: usize = 54;
+const LINE: usize = 50;
 
 /// A stage's output on its way: from its row to its last reader's.
 struct Lane {
@@ -201,9 +201,9 @@ fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Elem
             .num("height", ROW - 6.0)
             .attr("rx", "6"),
         cut_label("heading", Anchor::Start, (left + 10.0, top + 17.0), &stage.name, 24),
-        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 30),
+        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 28),
         label("small", Anchor::End, left + BOX - 10.0, top + 17.0, actions),
-        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, 26),
+        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, 22),
         cut_label("small muted", Anchor::Start, (left + 10.0, top + 47.0), inputs, LINE),
     ]
 }

@@ -242,7 +242,7 @@ fn legends(
         && (2..=SHAPES).contains(&arrangement.columns.len())
     {
         let entries = arrangement.columns.iter().enumerate();
-        let entries = entries.map(|(place, value)| entry(place, "neutral", value));
+        let entries = entries.map(|(place, value)| entry(place, "neutral", value.as_str()));
         legends.push((format!("shape: {axis}"), entries.collect()));
     }
     legends.retain(|(_, entries)| !entries.is_empty());
@@ -275,9 +275,8 @@ mod tests {
         let data = crate::fixture::stressid();
         let arrangement = crate::arrange::arrange(&data);
         let groups = shown(&arrangement);
-        let [colours, shapes] = &legends(&data, &arrangement, &groups)[..] else {
-            panic!("two legends")
-        };
+        let legends = legends(&data, &arrangement, &groups);
+        let [colours, shapes] = legends.as_slice() else { panic!("two legends") };
         assert_eq!(colours.0, "colour: quality");
         let names: Vec<&str> = colours.1.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names.len(), groups.len());
