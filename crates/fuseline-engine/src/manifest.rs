@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
+use crate::environment::Environment;
 use crate::files_read::FileRead;
 use crate::machine::Machine;
 
@@ -60,6 +61,9 @@ pub struct Manifest {
     /// Every file that was read, by role and path; none in manifests from before they were noted.
     #[serde(default)]
     pub files: Vec<FileRead>,
+    /// Conditions under which its rules and programs were executed.
+    #[serde(default, skip_serializing_if = "Environment::is_empty")]
+    pub environment: Environment,
     /// The stages, in order.
     pub stages: Vec<ManifestStage>,
     /// Cautions to read the results with, and the actions that they are about.

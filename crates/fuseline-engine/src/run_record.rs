@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
+use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
 use crate::files_read::FileRead;
@@ -78,6 +79,8 @@ pub struct RunRecord<'a> {
     lines: Vec<u8>,
     /// Traffic with a remote cache, for the manifest.
     remote: Option<Value>,
+    /// Conditions of rules and programs, for the manifest.
+    environment: Environment,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the
     /// work.
     lost: Option<io::Error>,
@@ -105,8 +108,15 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join(EVENTS_FILE))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record =
-            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
+        let mut record = Self {
+            cache,
+            run: run.clone(),
+            events,
+            lines: Vec::new(),
+            remote: None,
+            environment: Environment::default(),
+            lost: None,
+        };
         record.note(&Event::RunStarted { format: EVENT_LOG_FORMAT, run: id, workflow, stages });
         Ok(record)
     }
@@ -114,6 +124,11 @@ impl<'a> RunRecord<'a> {
     /// The id of the run.
     pub fn id(&self) -> &str {
         &self.run.id
+    }
+
+    /// Adds the conditions of rules and programs to the manifest.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
     }
 
     /// Adds the traffic with a remote cache to the manifest.
@@ -160,7 +175,8 @@ impl<'a> RunRecord<'a> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
-        let about = || about_plan(plan, outcome, files, threads);
+        let environment = self.environment.clone();
+        let about = || about_plan(plan, outcome, files, environment, threads);
         let (about, remembered) = match threads {
             false => (about(), Ok(())),
             true => rayon::join(about, || remember(cache, plan, outcome)),
@@ -294,6 +310,7 @@ fn about_plan(
     plan: &Plan<'_>,
     outcome: &Outcome,
     files: &[FileRead],
+    environment: Environment,
     threads: bool,
 ) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
@@ -320,6 +337,7 @@ fn about_plan(
         seed: workflow.seed,
         plugins,
         files,
+        environment,
         stages: stages.collect(),
         cautions: Caution::group(&outcome.cautions),
         actions: [],
@@ -382,6 +400,8 @@ struct AboutPlan<'a> {
     seed: u64,
     plugins: Vec<(String, Digest)>,
     files: &'a [FileRead],
+    #[serde(skip_serializing_if = "Environment::is_empty")]
+    environment: Environment,
     stages: Vec<ManifestStage>,
     cautions: Vec<Caution>,
     actions: [ManifestAction; 0],

@@ -388,6 +388,7 @@ fn report_data(
         plugins: PluginLibrary::new(Vec::new()),
         isolation: None,
         files: Default::default(),
+        shared: Default::default(),
     };
     let mut inputs =
         InputsBuilder::new(&services, run.seed).provenance(Arc::new(context.provenance.clone()));
@@ -413,6 +414,7 @@ fn report_data(
     }
     data.asked.shortened.clear();
     data.asked.plugin_path = plugin_folders(run);
+    data.provenance.environment = run.environment.lines();
     for shown in &mut data.provenance.stages {
         let of_stage = run.actions.iter().filter(|action| {
             run.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
-use fuseline_engine::{FileRead, FileRole, Manifest};
+use fuseline_engine::{FileRead, FileRole, Manifest, PythonEnvironment};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -98,7 +98,8 @@ pub fn metadata(
     let params: Vec<Value> =
         manifest.params.iter().map(|(name, value)| parameter(name, value)).collect();
     let formal: Vec<Value> = manifest.params.keys().map(|name| formal_parameter(name)).collect();
-    let plugins: Vec<Value> = manifest.plugins.iter().map(plugin).collect();
+    let interpreters = manifest.environment.python.iter().enumerate().map(interpreter);
+    let plugins: Vec<Value> = manifest.plugins.iter().map(plugin).chain(interpreters).collect();
     let parts = files.iter().map(|(path, _)| json!({ "@id": id(path) }));
     let results = files.iter().filter(|(path, _)| !path.starts_with("workflow"));
     let results = results.map(|(path, _)| json!({ "@id": id(path) }));
@@ -261,6 +262,22 @@ fn plugin((id, digest): &(String, Digest)) -> Value {
         "identifier": format!("blake3:{digest}"),
         "softwareVersion": digest.to_string(),
     })
+}
+
+/// An interpreter of Python rules and programs.
+fn interpreter((number, python): (usize, &PythonEnvironment)) -> Value {
+    let program = Path::new(&python.program);
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut entity = json!({
+        "@id": format!("#python-{number}"),
+        "@type": "SoftwareApplication",
+        "name": name.unwrap_or_else(|| python.program.clone()),
+        "description": "An interpreter of Python rules and programs",
+    });
+    if let Some(version) = &python.version {
+        entity["softwareVersion"] = version.clone().into();
+    }
+    entity
 }
 
 fn file(path: &Path, size: u64) -> Value {

@@ -52,6 +52,11 @@ pub fn provenance(data: &ReportData) -> Section {
     if let Some(run) = &origin.run {
         part = part.child(caption(&run_in_words(run)));
     }
+    let environment: Vec<Vec<String>> =
+        origin.environment.iter().map(|line| vec![line.clone()]).collect();
+    if !environment.is_empty() {
+        part = part.child(folded("Rules and programs", &["ran under"], environment));
+    }
     part.child(folded(
         "What was asked",
         &["name", "value"],

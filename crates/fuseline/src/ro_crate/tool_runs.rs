@@ -434,6 +434,11 @@ pub fn engine_run(
         "endTime": ended,
         "actionStatus": status(run.status == "ok"),
     });
+    let conditions = run.environment.lines();
+    if !conditions.is_empty() {
+        let words = format!("Rules and programs ran under: {}", conditions.join("; "));
+        entity["description"] = words.into();
+    }
     if let Some(agent) = agent {
         entity["agent"] = reference(agent);
     }
