@@ -26,6 +26,7 @@ mod lsp;
 mod midfusion;
 mod plans;
 mod plugins;
+mod provenance;
 mod remote;
 mod reproduce;
 mod results;

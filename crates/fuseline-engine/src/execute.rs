@@ -36,6 +36,7 @@ use crate::error::StageError;
 use crate::events::Event;
 use crate::executor::{Executor, JobQueue, Update};
 use crate::files::FileDigests;
+use crate::files_read::{FileRead, files_of_actions};
 use crate::inputs::Provenance;
 use crate::plan::{ActionId, Plan};
 use crate::provenance;
@@ -145,7 +146,7 @@ pub struct Outcome {
     /// Index for the next run, if it differs from the one that this run found.
     pub index_update: Option<Index>,
     /// The files that reached actions were found to have read.
-    pub discovered: Vec<DiscoveredFile>,
+    pub discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
     /// The cautions of all actions whose outputs are there, in the order of the plan; see
     /// [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
@@ -216,7 +217,14 @@ impl Outcome {
     /// The provenance of everything that the run wanted.
     pub fn provenance(&self, plan: &Plan<'_>) -> Provenance {
         let digest = |action, output| self.output(plan, action, output);
-        provenance::collect(plan, |action| plan.wants(action), digest, self.cautions.clone())
+        let wants = |action| plan.wants(action);
+        provenance::collect(plan, wants, digest, self.cautions.clone(), &self.discovered)
+    }
+
+    /// The files that the actions of the run read: those that keys name, and those that programs
+    /// were found to have read.
+    pub fn files_read(&self, plan: &Plan<'_>) -> Vec<FileRead> {
+        files_of_actions(plan, |action| plan.wants(action), &self.discovered)
     }
 
     /// The digest of one output of an action, if it was reached.

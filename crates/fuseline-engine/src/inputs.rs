@@ -15,6 +15,7 @@ use crate::cautions::ActionCautions;
 use crate::discovered::ReadFile;
 use crate::error::{Class, StageError};
 use crate::files::{FileDigests, open_regular};
+use crate::files_read::FileRead;
 use crate::services::Services;
 
 /// One choice of values: axis and label, in the order of the stage's axes.
@@ -55,15 +56,28 @@ pub struct Provenance {
     pub workflow_digest: String,
     /// The seed.
     pub seed: u64,
-    /// Parameters as resolved; paths keep their last component only, since where a file lies is not
-    /// part of a result.
+    /// Parameters as resolved. Paths are relative to the workflow's folder, or last components
+    /// alone where they lie elsewhere, since where a file lies is not part of a result.
     pub params: Vec<(String, String)>,
+    /// Names of the parameters that are last components alone.
+    #[serde(default)]
+    pub shortened: Vec<String>,
     /// Axes with their labels.
     pub axes: Vec<(String, Vec<String>)>,
     /// Stages upstream: name, stage kind, number of actions.
     pub stages: Vec<(String, String, usize)>,
     /// Edges between stages, producer first.
     pub edges: Vec<(String, String)>,
+    /// The axes of each of the stages, in their order.
+    #[serde(default)]
+    pub stage_axes: Vec<Vec<String>>,
+    /// Edges between ports: producing stage, its output, reading stage, its input.
+    #[serde(default)]
+    pub ports: Vec<(String, String, String, String)>,
+    /// Files that the actions upstream read. Their paths are names alone, since where a file lies
+    /// is not part of a result.
+    #[serde(default)]
+    pub files: Vec<FileRead>,
     /// Artifacts that came from outside: stage and point, digest.
     pub sources: Vec<(String, String)>,
     /// Plugins that took part: id, digest; each once.

@@ -12,7 +12,8 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, Index};
 use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
-    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
+    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, machine_memory,
+    previous_keys,
 };
 use fuseline_host::Sourced;
 use fuseline_remote::{RemoteCache, RemoteReport};
@@ -23,6 +24,7 @@ use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::{ExecutorName, LoadedSettings};
+use crate::source_files::source_files;
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
@@ -197,7 +199,7 @@ impl Planner<'_> {
         let settings = &loaded.settings.executor;
         let executor_name = options.executor.unwrap_or(settings.default);
         let (jobs, memory) = match executor_name {
-            ExecutorName::Local => (cores, all_memory()),
+            ExecutorName::Local => (cores, machine_memory()),
             // The engine knows what there is.
             _ => (settings.in_flight as usize, None),
         };
@@ -215,7 +217,7 @@ impl Planner<'_> {
         let stages = wanted_stages(&plan);
         let mut record =
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
-        let graph = RunGraph::of_plan(&plan).encode()?;
+        let graph = RunGraph::of_plan(&plan, open.files()).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
         record.set_environment(plan.environment());
         keep_memos(&open.services, cache);
@@ -285,7 +287,8 @@ impl Planner<'_> {
                 });
                 keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
             };
-            record.finish(&plan, &outcome, keep).map_err(Error::failed)
+            let files = source_files(study, &open, &plan, &outcome);
+            record.finish(&plan, &outcome, &files, keep).map_err(Error::failed)
         })?;
         keep_memos(&open.services, cache);
         observer(RunProgress::Event(&end));
@@ -466,13 +469,6 @@ fn read_memory(
     let origin = loaded.origin("limits.memory");
     let set = origin.map(|origin| sourced(limit, format!("`limits.memory`, {origin}")));
     asked.or(set).or_else(|| Some(sourced(all?, "the memory of this machine".to_owned())))
-}
-
-/// The memory of the machine, where the system tells.
-fn all_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// True if an output that was reached is no longer in the cache.
