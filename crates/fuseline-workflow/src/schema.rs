@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::{Arity, Catalogue, KindSpec};
 use crate::params;
 use crate::stage::execution::ISOLATIONS;
+use crate::workflow::MemoryRetry;
 
 /// Any text with an expression in it.
 const EXPRESSION: &str = r"\$\{\{";
@@ -209,9 +210,31 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "description": "How many processors one action uses.",
                     },
                     "memory": {
-                        "type": "string",
-                        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
-                        "description": "How much memory one action needs: 512 MiB, 4 GB.",
+                        "anyOf": [
+                            amount("An amount: 512 MiB, 4 GB."),
+                            {
+                                "type": "object",
+                                "required": ["request", "retry"],
+                                "additionalProperties": false,
+                                "properties": {
+                                    "request": amount("The memory of the first try."),
+                                    "retry": {
+                                        "type": "string",
+                                        "pattern": r"^\s*[0-9.]+[xX]\s*$",
+                                        "description": "Factor of the memory of each further try \
+                                                        of an action that ran out of it: 2x.",
+                                    },
+                                    "times": {
+                                        "type": "integer",
+                                        "minimum": 1,
+                                        "maximum": 10,
+                                        "default": MemoryRetry::DEFAULT_TIMES,
+                                        "description": "Number of further tries.",
+                                    },
+                                },
+                            },
+                        ],
+                        "description": "How much memory one action needs.",
                     },
                     "time": time("The time that a cluster is asked for, for one action."),
                     "gpus": {
@@ -231,6 +254,15 @@ fn stage(catalogue: &Catalogue) -> Value {
             "isolation": isolation("How plugins run in this stage."),
         },
         "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
+    })
+}
+
+/// An amount of memory.
+fn amount(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
+        "description": description,
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::heartbeat::MISSED_BEATS;
 use crate::error::CacheError;
 use crate::layout::{Layout, temporary_beside};
 
@@ -79,6 +80,11 @@ impl LeaseChoice {
     /// Time between two beats of a holder.
     pub fn beat(&self) -> Duration {
         Duration::from_millis(self.beat_milliseconds)
+    }
+
+    /// Silence after which a holder counts as dead.
+    pub fn silence(&self) -> Duration {
+        self.beat() * MISSED_BEATS
     }
 
     fn recorded(layout: &Layout) -> Result<Option<Self>, CacheError> {

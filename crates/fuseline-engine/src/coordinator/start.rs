@@ -99,7 +99,7 @@ impl Coordinator<'_, '_, '_> {
         let kind = self.plan.kinds.get(variant.kind);
         let workflow = self.plan.workflow;
         let execution = self.execution(action);
-        let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
+        let HowToExecute { timeout, cpu, memory, memory_retry, time, gpus, .. } = *execution;
         let isolation = execution.isolation.or(workflow.isolation).map(host_isolation);
         let stage = &workflow.stages[stage];
         let job = Job {
@@ -113,7 +113,7 @@ impl Coordinator<'_, '_, '_> {
             path_params: workflow.path_params.clone(),
             isolation: self.options.isolation.or(isolation),
             plugin_path: self.options.plugin_path.to_vec(),
-            limits: JobLimits { timeout, cpu, memory, time, gpus },
+            limits: JobLimits { timeout, cpu, memory, memory_retry, time, gpus },
             // An action repeated for its damaged object is looked up as any other.
             reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),
