@@ -25,7 +25,7 @@ pub use encoding::{batch_size, in_one};
 pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};
 pub use kinds::cohort::Cohort;
-pub use kinds::evidence::{Evidence, INNER_FOLD};
+pub use kinds::evidence::{Evidence, INNER_FOLD, OptionalEvidence};
 pub use kinds::example_effects::ExampleEffects;
 pub use kinds::features::Features;
 pub use kinds::findings::{Finding, Findings, GroupCounts};

@@ -98,12 +98,25 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
-        Self::failed(error.to_string())
+        let text = error.to_string();
+        match error {
+            fuseline_artifact::ArtifactError::NoExpert { .. } => Self::data(text).hint(
+                "expert.none gives the rows of a modality and no evidence: give the modality an \
+                 expert, or leave this stage out",
+            ),
+            _ => Self::failed(text),
+        }
     }
 }
 
 impl From<fuseline_host::HostError> for StageError {
     fn from(error: fuseline_host::HostError) -> Self {
-        Self::failed(error.to_string())
+        use fuseline_host::{CHOOSE_INTERPRETER, HostError};
+        let text = error.to_string();
+        match error {
+            HostError::Interpreter(_) => Self::data(text).hint(CHOOSE_INTERPRETER),
+            HostError::Unconfined { .. } => Self::data(text),
+            _ => Self::failed(text),
+        }
     }
 }
