@@ -148,6 +148,11 @@ pub struct RemoteArgs {
 }
 
 impl RemoteArgs {
+    /// True if an argument names a remote or its use.
+    pub fn is_given(&self) -> bool {
+        self.remote.is_some() || self.remote_mode.is_some()
+    }
+
     /// The remote of a command without a workflow, unless none is named.
     pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
         self.settings_for(Path::new("."))

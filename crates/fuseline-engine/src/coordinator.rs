@@ -97,6 +97,8 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     used: Resources,
     failures: Vec<ActionFailure>,
     executed: BTreeMap<ActionId, Execution>,
+    /// Number of executions of actions that another process executed at the same time.
+    duplicates: usize,
     cached: BTreeMap<usize, usize>,
 }
 
@@ -144,6 +146,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             used: Resources::default(),
             failures: Vec::new(),
             executed: BTreeMap::new(),
+            duplicates: 0,
             cached: BTreeMap::new(),
         }
     }
@@ -330,6 +333,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             interrupted: self.stop.load(Ordering::Relaxed),
             keys: self.keys,
             executed: self.executed,
+            duplicates: self.duplicates,
             undelivered: None,
             discovered,
             cautions,

@@ -141,6 +141,9 @@ pub struct Outcome {
     pub keys: Vec<Option<ActionKey>>,
     /// Details of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
+    /// Number of executions of actions that another process executed at the same time, to the same
+    /// outputs.
+    pub duplicates: usize,
     /// Error of the delivery of its outputs, if it failed; set by whoever delivers them.
     pub undelivered: Option<String>,
     /// Index for the next run, if it differs from the one that this run found.
@@ -165,6 +168,8 @@ pub struct Execution {
     pub seconds: f64,
     /// The processor time of the thread that executed it, where that is known.
     pub cpu_seconds: Option<f64>,
+    /// Bytes of memory that it was given, when that was more than its stage asked for.
+    pub memory: Option<u64>,
 }
 
 impl Outcome {
@@ -197,6 +202,7 @@ impl Outcome {
         }
         first.executed.append(&mut self.executed);
         self.executed = first.executed;
+        self.duplicates += first.duplicates;
         self
     }
 

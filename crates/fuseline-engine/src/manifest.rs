@@ -84,6 +84,10 @@ pub struct ActionCounts {
     pub failed: usize,
     /// Not tried.
     pub skipped: usize,
+    /// Executions of actions that another process executed at the same time, to the same outputs:
+    /// harmless, and time lost. They are among those that are done.
+    #[serde(default)]
+    pub duplicates: usize,
 }
 
 /// A stage in a manifest.
@@ -122,6 +126,9 @@ pub struct ManifestAction {
     /// The processor time of the thread that executed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
+    /// Bytes of memory that it was given in the end, when it had run out of what its stage asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
     /// Error message, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -260,7 +260,7 @@ pub struct Unchanged {
 /// Counts the actions that the run wanted by their last states.
 fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
     let wanted = (0..plan.actions).filter(|&action| plan.wants(action));
-    let mut counts = ActionCounts::default();
+    let mut counts = ActionCounts { duplicates: outcome.duplicates, ..ActionCounts::default() };
     for state in wanted.map(|action| outcome.states[action as usize]) {
         match state {
             ActionState::Cached => counts.cached += 1,
@@ -427,6 +427,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
         attempts: executed.map(|executed| executed.attempts).filter(|&attempts| attempts > 1),
         seconds: executed.map(|executed| executed.seconds),
         cpu_seconds: executed.and_then(|executed| executed.cpu_seconds),
+        memory: executed.and_then(|executed| executed.memory),
         error: failure.map(|failure| failure.error.message.clone()),
     }
 }

@@ -9,7 +9,7 @@ use crate::axes::{WITHIN, ZIP};
 use crate::catalogue::{Arity, Catalogue, KindSpec};
 use crate::params;
 use crate::stage::execution::{ISOLATION_KEYS, ISOLATIONS, LIMITS, SANDBOXES};
-use crate::workflow::SANDBOX_LAYERS;
+use crate::workflow::{MemoryRetry, SANDBOX_LAYERS};
 
 /// Any text with an expression in it.
 const EXPRESSION: &str = r"\$\{\{";
@@ -322,7 +322,33 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "exclusiveMinimum": 0,
                         "description": "How many processors one action uses.",
                     },
-                    "memory": memory("How much memory one action needs: 512 MiB, 4 GB."),
+                    "memory": {
+                        "anyOf": [
+                            memory("An amount: 512 MiB, 4 GB."),
+                            {
+                                "type": "object",
+                                "required": ["request", "retry"],
+                                "additionalProperties": false,
+                                "properties": {
+                                    "request": memory("The memory of the first try."),
+                                    "retry": {
+                                        "type": "string",
+                                        "pattern": r"^\s*[0-9.]+[xX]\s*$",
+                                        "description": "Factor of the memory of each further try \
+                                                        of an action that ran out of it: 2x.",
+                                    },
+                                    "times": {
+                                        "type": "integer",
+                                        "minimum": 1,
+                                        "maximum": 10,
+                                        "default": MemoryRetry::DEFAULT_TIMES,
+                                        "description": "Number of further tries.",
+                                    },
+                                },
+                            },
+                        ],
+                        "description": "How much memory one action needs.",
+                    },
                     "time": time("The time that a cluster is asked for, for one action."),
                     "gpus": {
                         "type": "integer",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalogue::{InputPort, OutputPort};
@@ -339,6 +340,30 @@ impl Groups {
     }
 }
 
+/// Further tries of an action that ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRetry {
+    /// Factor by which each try asks for more than the one before; more than 1.
+    pub factor: f64,
+    /// Number of further tries.
+    pub times: u32,
+}
+
+impl MemoryRetry {
+    /// Number of further tries where none is stated.
+    pub const DEFAULT_TIMES: u32 = 2;
+
+    /// The memory that the next try asks for, in bytes.
+    ///
+    /// `tries`: number of further tries so far. None when there is to be no other.
+    pub fn next(&self, bytes: u64, tries: u32) -> Option<u64> {
+        // Beyond all that can be written there is nothing to ask for.
+        let next = (bytes as f64 * self.factor).min(1e18);
+        (tries < self.times && next > bytes as f64).then(|| next.ceil() as u64)
+    }
+}
+
 /// Execution settings of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -350,6 +375,8 @@ pub struct Execution {
     pub cpu: Option<f64>,
     /// Bytes of memory that one action needs.
     pub memory: Option<u64>,
+    /// Further tries of an action that ran out of that memory, with more of it.
+    pub memory_retry: Option<MemoryRetry>,
     /// Wall time requested from a cluster for one action; no bound by itself.
     pub time: Option<Duration>,
     /// Number of GPUs requested from a cluster for one action.
@@ -373,6 +400,7 @@ impl Default for Execution {
             timeout: None,
             cpu: None,
             memory: None,
+            memory_retry: None,
             time: None,
             gpus: None,
             cache: true,

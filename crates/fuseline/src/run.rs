@@ -43,6 +43,9 @@ pub(crate) struct RunHandle {
 
 impl RunHandle {
     fn begin(cache: Cache, study: &Study, options: &RunOptions) -> Result<Self, Error> {
+        if let Some((kind, beat)) = options.leases {
+            cache.set_leases(kind, beat)?;
+        }
         let (cache, remote) = attach_remote(cache, options.remote.as_ref())?;
         let run = RunId::announce(&cache)?;
         let working_dir = std::env::current_dir().map_err(Error::failed)?;
@@ -125,6 +128,7 @@ impl Study {
                     shared: 0,
                     failed: 0,
                     skipped: 0,
+                    duplicates: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
                     remote: remote.map(|report| *report),
                     cautions,
@@ -272,6 +276,10 @@ impl Planner<'_> {
             delivered = deliver(&outcome);
             outcome.read_cautions(cache).map_err(Error::failed)?;
         }
+        if executor_name != ExecutorName::Local {
+            let run = cache.runs_folder().join(record.id());
+            outcome.duplicates = executors::outcome::count_duplicates(&run);
+        }
         outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
         let remote = handle.finish_remote(&mut record, options, observer);
         let end = std::thread::scope(|scope| {
@@ -310,6 +318,7 @@ impl Planner<'_> {
             shared: shared_keys(&outcome),
             failed: count(ActionState::Failed),
             skipped: count(ActionState::Skipped),
+            duplicates: outcome.duplicates,
             seconds: started.at.elapsed().as_secs_f64(),
             remote,
             cautions: Caution::group(&outcome.cautions),

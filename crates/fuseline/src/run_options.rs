@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, LeaseKind};
 use fuseline_engine::{Caution, Class, Event, Executor, JobFolder};
 use fuseline_remote::{RemoteReport, RemoteSettings};
 use fuseline_workflow::{Diagnostic, Files};
@@ -17,6 +18,8 @@ use crate::settings::ExecutorName;
 pub struct RunOptions {
     /// The cache's folder; made when it is not there.
     pub cache: PathBuf,
+    /// The leases that the cache is to have, with the time between two beats, whatever it has.
+    pub leases: Option<(LeaseKind, Duration)>,
     /// A remote behind the cache.
     pub remote: Option<RemoteSettings>,
     /// The folder of the outputs; `results/NAME` by default.
@@ -45,6 +48,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             cache: PathBuf::from("cache"),
+            leases: None,
             remote: None,
             out: None,
             only: Vec::new(),
@@ -100,6 +104,8 @@ pub struct RunSummary {
     pub failed: usize,
     /// Actions that were not tried.
     pub skipped: usize,
+    /// Executions of actions that another process executed at the same time, to the same outputs.
+    pub duplicates: usize,
     /// Wall time.
     pub seconds: f64,
     /// Traffic with the remote, when there is one.

@@ -70,8 +70,10 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let study = args.workflow.study();
+    let settings = study.settings()?.settings;
     let options = RunOptions {
         cache: args.cache.folder_for(study.folder())?,
+        leases: settings.cache.lease_kind(),
         remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
@@ -84,10 +86,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         stop: Arc::default(),
         cancel: Arc::default(),
     };
-    let executor = match options.executor {
-        Some(executor) => executor,
-        None => study.settings()?.settings.executor.default,
-    };
+    let executor = options.executor.unwrap_or(settings.executor.default);
     let cancel = (executor != ExecutorName::Local).then(|| options.cancel.clone());
     let signals = Signals::listen(&options.stop, cancel)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
@@ -263,6 +262,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
         "cached": summary.cached,
         "failed": summary.failed,
         "skipped": summary.skipped,
+        "duplicates": summary.duplicates,
         "seconds": summary.seconds,
         "cautions": summary.cautions,
         "outputs": outputs,
@@ -297,6 +297,15 @@ fn sentence(summary: &RunSummary) -> String {
         }
     }
     text += &format!(", in {seconds:.1} s.\n");
+    match summary.duplicates {
+        0 => {}
+        1 => text += "One action was executed by another process too, to the same outputs.\n",
+        count => {
+            text += &format!(
+                "{count} actions were executed by other processes too, to the same outputs.\n"
+            );
+        }
+    }
     if let Some(remote) = &summary.remote {
         text += &remote::sentence(remote);
     }

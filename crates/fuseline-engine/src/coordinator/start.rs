@@ -104,7 +104,7 @@ impl Coordinator<'_, '_, '_> {
         let kind = self.plan.kinds.get(variant.kind);
         let workflow = self.plan.workflow;
         let execution = self.execution(action);
-        let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
+        let HowToExecute { timeout, cpu, memory, memory_retry, time, gpus, .. } = *execution;
         let isolation = conditions::isolation(workflow, execution);
         let mut conditions = conditions::conditions(workflow, execution);
         conditions.memory = conditions.memory.or_else(|| self.options.read_memory.cloned());
@@ -123,7 +123,7 @@ impl Coordinator<'_, '_, '_> {
             plugin_path: self.options.plugin_path.to_vec(),
             keep_failed: self.options.keep_failed.map(Path::to_owned),
             rule_files: workflow.rule_files.clone(),
-            limits: JobLimits { timeout, cpu, memory, time, gpus },
+            limits: JobLimits { timeout, cpu, memory, memory_retry, time, gpus },
             // An action repeated for its damaged object is looked up as any other.
             reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),

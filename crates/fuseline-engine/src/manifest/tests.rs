@@ -44,6 +44,7 @@ fn manifest() -> Manifest {
             attempts: None,
             seconds: Some(0.25),
             cpu_seconds: None,
+            memory: Some(8 << 30),
             error: None,
         }],
     }

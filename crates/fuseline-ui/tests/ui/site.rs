@@ -147,6 +147,7 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         attempts: None,
         seconds: (number.is_multiple_of(2)).then_some(0.25),
         cpu_seconds: None,
+        memory: None,
         error: None,
     };
     let counts = ActionCounts {
