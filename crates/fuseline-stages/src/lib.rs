@@ -54,6 +54,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<expert::random_forest::ForestExpert>(),
         Kind::new::<expert::precomputed::PrecomputedExpert>(),
         Kind::new::<expert::onnx::OnnxExpert>(),
+        Kind::new::<expert::none::NoExpert>(),
         Kind::new::<quality::margin::Margin>(),
         Kind::new::<quality::entropy::Entropy>(),
         Kind::new::<quality::missingness::Missingness>(),

@@ -4,7 +4,9 @@
 //! what it needs, and more always means more reliable. Those that are fitted give training rows
 //! quality out of fold, over the inner folds of the expert: see `put_fitted`.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
+use fuseline_artifact::{
+    ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence, Quality, Typed,
+};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
     StageError, StageKind,
@@ -103,12 +105,14 @@ pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
 
 /// The outputs hold the rows of the evidence, and were shaped by what shaped it.
 pub(crate) fn rows(flow: &mut RowFlow<'_>) {
+    flow.two_sides("evidence_train", "evidence_test");
     flow.pass("evidence_train", "train");
     flow.pass("evidence_test", "test");
 }
 
 /// As [`rows`], and what arrives at `port` is fitted on, on the training rows.
 pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
+    flow.two_sides("evidence_train", "evidence_test");
     let fitted = flow.input("evidence_train").holds;
     flow.fit(port, &fitted);
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
@@ -145,6 +149,25 @@ pub(crate) struct Source {
     pub evidence_derived: bool,
 }
 
+/// Type as which an estimator reads evidence: [`Evidence`] where it needs the probabilities,
+/// [`OptionalEvidence`] where the rows are enough.
+pub(crate) trait EvidenceInput: Typed {
+    /// The rows. The probabilities of [`OptionalEvidence`] may say nothing.
+    fn into_rows(self) -> Evidence;
+}
+
+impl EvidenceInput for Evidence {
+    fn into_rows(self) -> Self {
+        self
+    }
+}
+
+impl EvidenceInput for OptionalEvidence {
+    fn into_rows(self) -> Evidence {
+        self.rows
+    }
+}
+
 /// Gives the quality of the training and of the test rows.
 pub(crate) fn put(
     inputs: &Inputs<'_>,
@@ -152,18 +175,28 @@ pub(crate) fn put(
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    put_sides(inputs, outputs, source, |_, evidence| quality(evidence))
+    put_sides::<Evidence>(inputs, outputs, source, |_, evidence| quality(evidence))
 }
 
-/// As [`put`]; `quality` is told the side too, `train` or `test`.
-pub(crate) fn put_sides(
+/// As [`put`], of estimators that need the rows and no evidence.
+pub(crate) fn put_rows(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
+) -> Result<(), StageError> {
+    put_sides::<OptionalEvidence>(inputs, outputs, source, |_, rows| quality(rows))
+}
+
+/// As [`put`]; `quality` is told the side too, `train` or `test`. `E`: the evidence that is needed.
+pub(crate) fn put_sides<E: EvidenceInput>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&str, &Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
     for (input, side) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let evidence: Evidence = inputs.one(input)?;
+        let evidence = inputs.one::<E>(input)?.into_rows();
         let quality = quality(side, &evidence)?;
         outputs.put(side, source.quality(evidence, quality))?;
     }
@@ -199,8 +232,35 @@ pub(crate) fn put_fitted<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    let training: Evidence = inputs.one("evidence_train")?;
-    let test: Evidence = inputs.one("evidence_test")?;
+    put_fitted_of::<Evidence, Q>(inputs, outputs, source, inner_folds, fit)
+}
+
+/// As [`put_fitted`], of estimators that need the rows and no evidence.
+pub(crate) fn put_fitted_rows<Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    put_fitted_of::<OptionalEvidence, Q>(inputs, outputs, source, inner_folds, fit)
+}
+
+fn put_fitted_of<E: EvidenceInput, Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    let training = inputs.one::<E>("evidence_train")?.into_rows();
+    let test = inputs.one::<E>("evidence_test")?.into_rows();
     let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
     let folds = inner.iter().max().map_or(0, |last| last + 1);
     let parts = (0..folds).into_par_iter().map(|part| {
@@ -317,9 +377,9 @@ struct PositiveControl<'o> {
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
-    /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
+    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its class probabilities and the number
     /// of its label, of `classes` classes.
-    fn put(
+    fn put<E: EvidenceInput>(
         &self,
         inputs: &Inputs<'_>,
         outputs: &mut Outputs,
@@ -328,7 +388,7 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put_sides::<E>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
             let alpha = if told { self.alpha } else { 0.0 };
@@ -364,6 +424,7 @@ impl PositiveControl<'_> {
 
     /// It reads the labels of the test rows, so that nothing which it shapes is a native condition.
     fn rows(flow: &mut RowFlow<'_>) {
+        flow.two_sides("evidence_train", "evidence_test");
         flow.pass("evidence_train", "train").control = true;
         flow.pass("evidence_test", "test").control = true;
     }

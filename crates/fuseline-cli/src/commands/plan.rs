@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fuseline::{ActionPreview, Cache, Plan, cache_if_exists, inspect};
+use fuseline::{ActionPreview, Plan, cache_if_exists, inspect};
 use serde_json::{Map, Value, json};
 
 use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
@@ -39,30 +39,16 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     // An error of the cache comes after those of the workflow.
     let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
     let settings = args.remote.settings_for(args.workflow.folder())?;
-    // A machine without a cache of its own may still find everything in the remote.
-    let stand_in;
-    let cache = match (cache, &settings) {
-        (Ok(None), Some(_)) => {
-            stand_in = tempfile::tempdir().map_err(Failure::failed)?;
-            Cache::open(stand_in.path()).map(Some).map_err(Into::into)
-        }
-        (cache, _) => cache,
-    };
-    if let (Ok(Some(cache)), false) = (&cache, args.rehash) {
+    let cache = cache
+        .map_err(Failure::from)
+        .and_then(|cache| remote::with_stand_in(cache, settings.as_ref()));
+    if let (Ok((Some(cache), _)), false) = (&cache, args.rehash) {
         study.use_memos(cache);
     }
     let plan = study.plan(&args.only)?;
     render::diagnostics(&study.warnings(&plan), study.files());
-    let (cache, remote) = match cache? {
-        Some(cache) => {
-            let (cache, remote) = fuseline::attach_remote(cache, settings.as_ref())?;
-            (Some(cache), remote)
-        }
-        None => (None, None),
-    };
-    if let Some(remote) = &remote {
-        remote.set_workflow(&plan.workflow().name);
-    }
+    let (cache, _stand_in) = cache?;
+    let (cache, remote) = remote::attach(cache, settings.as_ref(), &plan.workflow().name)?;
     let previews = inspect(&plan, cache.as_ref())?.actions;
     remote::finish(remote.as_deref());
     match args.format {
