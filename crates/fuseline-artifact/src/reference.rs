@@ -21,6 +21,7 @@ fn table(schema: &KindSchema) -> String {
     for Column { name, of, nullable, help } in *columns {
         let name = match name {
             ColumnName::Is(name) => format!("`{name}`"),
+            ColumnName::Optional(name) => format!("`{name}`, may be left out"),
             ColumnName::Begins("") => "any names".to_owned(),
             ColumnName::Begins(prefix) => format!("`{prefix}…`"),
         };
