@@ -151,9 +151,9 @@ fn what_a_report_is_given_beside_its_findings_it_shows() {
     }
     let table = String::from_utf8(lab.read("results/examined/subgroups.csv")).expect("it is text");
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(rows[0][..5], ["rule", "by", "value", "examples", "groups"]);
-    assert_eq!(rows[1][..5], ["weighted_mean", "class", "rest", "80", "20"]);
-    assert_eq!(rows[3][..5], ["weighted_mean", "sex", "f", "80", "10"]);
+    assert_eq!(rows[0][..6], ["split", "rule", "by", "value", "examples", "groups"]);
+    assert_eq!(rows[1][..6], ["0", "weighted_mean", "class", "rest", "80", "20"]);
+    assert_eq!(rows[3][..6], ["0", "weighted_mean", "sex", "f", "80", "10"]);
     assert_eq!(rows.len(), 1 + 2 * 4);
     let faults = String::from_utf8(lab.read("results/examined/audit.csv")).expect("it is text");
     assert_eq!(faults.lines().count(), 1, "{faults}");

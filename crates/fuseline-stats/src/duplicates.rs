@@ -74,7 +74,7 @@ impl NearestLaw {
     /// compared, or where one pair in a hundred is equal: features so coarse say nothing of copies.
     #[must_use]
     pub fn learn(of: &FeatureRows<'_>, stream: &Stream) -> Option<Self> {
-        if of.rows < 2 || of.columns == 0 {
+        if of.rows * of.rows.saturating_sub(1) / 2 < LEAST_SAMPLE || of.columns == 0 {
             return None;
         }
         let mut stream = stream.clone().with(b"pairs");

@@ -90,7 +90,7 @@ fn find_slips<'t>(texts: &[&'t str]) -> Vec<Slip<'t>> {
     for candidates in alike.into_values() {
         for rare in &candidates {
             for usual in candidates.iter().filter(|usual| **usual != *rare) {
-                if !is_one_slip(rare, usual) {
+                if usual.chars().count() < LEAST_LETTERS || !is_one_slip(rare, usual) {
                     continue;
                 }
                 for (around, rare_texts) in &words[*rare] {
@@ -113,7 +113,7 @@ fn find_slips<'t>(texts: &[&'t str]) -> Vec<Slip<'t>> {
     slips.into_iter().map(slip).collect()
 }
 
-/// Beginnings and ends of the words of a text.
+/// Beginnings and ends of the words of a text, and of what may be one without a letter.
 fn words_of(text: &str) -> Vec<(usize, usize)> {
     let mut words = Vec::new();
     let mut start = None;
@@ -121,7 +121,7 @@ fn words_of(text: &str) -> Vec<(usize, usize)> {
         match (letter.is_alphabetic(), start) {
             (true, None) => start = Some(at),
             (false, Some(begins)) => {
-                if text[begins..at].chars().count() >= LEAST_LETTERS {
+                if text[begins..at].chars().count() + 1 >= LEAST_LETTERS {
                     words.push((begins, at));
                 }
                 start = None;

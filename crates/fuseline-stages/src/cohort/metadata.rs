@@ -121,10 +121,14 @@ impl StageKind for CohortMetadata {
             read(inputs, &self.path, &self.format()).map_err(|error| error.at("path"))?;
         let taken = self.id.column.iter().chain(&self.columns);
         table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));
-        let rows = self.rows_of(&cohort, &table, outputs)?;
-        let columns = self.columns.iter().enumerate().map(|(number, column)| {
+        let place = |(number, column)| {
             let option = format!("columns.{number}");
-            let place = table.column(column, &option)?;
+            Ok((table.column(column, &option)?, option))
+        };
+        let places: Vec<(usize, String)> =
+            self.columns.iter().enumerate().map(place).collect::<Result<_, StageError>>()?;
+        let rows = self.rows_of(&cohort, &table, outputs)?;
+        let columns = places.into_iter().map(|(place, option)| {
             let texts = rows.iter().map(|row| match row {
                 Some(row) => Ok(table.label(*row, place)?.map(|text| text.into_owned())),
                 None => Ok(None),

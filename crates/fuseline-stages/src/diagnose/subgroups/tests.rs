@@ -7,21 +7,20 @@ use crate::testing::{cohort, message, run};
 
 const PERMUTATIONS: u32 = 100;
 
-/// Effects of `groups` people with ten examples each. `loss`: of person and class, how many of 100
-/// permutations make a right decision wrong.
+/// Effects of `groups` people with ten examples each, who differ by chance. `loss`: by person and
+/// class, how much more often a decision is right under Clean-Q.
 fn effects(groups: usize, seed: u64, loss: impl Fn(usize, u32) -> f64) -> ExampleEffects {
     let mut stream = Stream::new(seed, "effects");
     let (mut ids, mut clean, mut broken, mut flips) = (vec![], vec![], vec![], vec![]);
     for group in 0..groups {
         let own = 0.05 * stream.normal();
         for example in 0..10 {
-            let right = stream.uniform() < 0.7;
-            let expected = loss(group, example % 2) + own + 0.1 * stream.normal();
-            let kept = if right { 1.0 - expected } else { -expected };
+            let kept = (100.0 * (0.4 + 0.25 * stream.uniform())).round();
+            let right = stream.uniform() < kept / 100.0 + own + loss(group, example % 2);
             ids.push(format!("s{group:03}_{example}"));
             clean.push(right);
-            broken.push((100.0 * kept).round().clamp(0.0, 100.0) as i64);
-            flips.push((broken[broken.len() - 1] - 100 * i64::from(right)).abs());
+            broken.push(kept as i64);
+            flips.push((kept as i64 - 100 * i64::from(right)).abs());
         }
     }
     ExampleEffects {
@@ -94,10 +93,10 @@ fn a_gap_of_one_subgroup_is_found_there_and_its_difference_from_the_rest_is_test
     assert_eq!(cells, [("class", "rest"), ("class", "stress"), ("sex", "f"), ("sex", "m")]);
     let [_, _, female, male] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((female["examples"].as_str(), female["groups"].as_str()), ("200", "20"));
-    assert!((value(female, "gap") - 0.21).abs() < 0.08, "{female:?}");
+    assert!((value(female, "gap") - 0.3).abs() < 0.1, "{female:?}");
     assert!(value(female, "p_adjusted") < 0.001 && value(female, "difference_p_adjusted") < 0.001);
     assert!(value(female, "gap_low") > 0.0 && value(female, "difference_low") > 0.0);
-    assert!(value(male, "gap").abs() < 0.06 && value(male, "difference") < -0.1);
+    assert!(value(male, "gap").abs() < 0.1 && value(male, "difference") < -0.1);
     for row in &rows {
         let value = |column: &str| value(row, column);
         assert!(value("gap_low_adjusted") < value("gap_low"), "{row:?}");
@@ -123,8 +122,8 @@ fn what_is_too_small_or_does_not_move_is_not_testable_and_says_why() {
     assert_eq!(rows[0]["not_testable"], "no permutation changes a decision of it");
     // What is not tested is not adjusted for.
     assert!((value(&rows[2], "p_adjusted") / value(&rows[2], "p_value")) <= 2.0 + 1e-9);
-    let error = table(json!({ "by": ["seks"] }), &[("lr", effects(9, 1, |_, _| 0.1))]).unwrap_err();
-    assert_eq!(message(&error), "the metadata have no column seks; did you mean sex?");
+    let error = table(json!({ "by": ["sexs"] }), &[("lr", effects(9, 1, |_, _| 0.1))]).unwrap_err();
+    assert_eq!(message(&error), "the metadata have no column sexs; did you mean sex?");
 }
 
 #[test]
