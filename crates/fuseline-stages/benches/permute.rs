@@ -229,6 +229,7 @@ fn main() -> ExitCode {
         plugins: PluginLibrary::new(vec![option("--plugins").map_or(beside, Into::into)]),
         isolation: Some(isolation),
         files: FileDigests::default(),
+        shared: Default::default(),
     };
     let train = Study::new("train", rows.clamp(60, 400 * classes), classes, 1);
     let test = Study::new("test", rows, classes, 2);

@@ -5,6 +5,7 @@ pub mod calibration;
 mod chance;
 pub mod compare;
 pub mod design;
+mod draws;
 mod experts;
 pub mod family;
 pub mod frozen;

@@ -13,6 +13,7 @@ pub(crate) fn services() -> Services {
         plugins: PluginLibrary::new(vec![executable.parent().unwrap().to_owned()]),
         isolation: Some(Isolation::InProcess),
         files: FileDigests::default(),
+        shared: Default::default(),
     }
 }
 

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use fuseline_artifact::{Artifact, ArtifactKind, Audit};
 use fuseline_cache::Cache;
 use fuseline_engine::{
-    ActionId, FileDigests, Inputs, InputsBuilder, Inspection, Outputs, Plan, Point, Services,
-    StageError, inspect,
+    ActionId, Inputs, InputsBuilder, Inspection, Outputs, Plan, Point, StageError, inspect,
 };
-use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::{Map, Value};
 
 use crate::deliver;
@@ -99,12 +97,6 @@ impl OpenStudy {
         let is_wanted = |(stage, _): &(usize, usize)| {
             wanted.contains(plan.workflow().stages[*stage].name.as_str())
         };
-        // No rule is asked for anything.
-        let services = Services {
-            plugins: PluginLibrary::new(Vec::new()),
-            isolation: Some(Isolation::InProcess),
-            files: FileDigests::default(),
-        };
         let mut audits = Vec::new();
         for (stage_number, output) in
             give(&plan, ArtifactKind::Cohort, |_| true).into_iter().filter(is_wanted)
@@ -112,7 +104,7 @@ impl OpenStudy {
             for cohort in plan.actions_of(stage_number) {
                 let here = plan.point(cohort);
                 let found = Gathered { plan: &plan, inspection: &inspection, cache, here };
-                let inputs = InputsBuilder::new(&services, plan.workflow().seed);
+                let inputs = InputsBuilder::new(&self.services, plan.workflow().seed);
                 let mut inputs = inputs.ports_of(kind.spec());
                 inputs = found.add(inputs, "cohort", ArtifactKind::Cohort, cohort, output)?;
                 for (port, artifact, is_source) in DATA.iter().chain(&RESULTS) {

@@ -62,7 +62,7 @@ impl OpenContext {
             && *known == stamp
         {
             let (plugins, files) = (plugins.clone(), FileDigests::default());
-            return Ok(Services { plugins, isolation, files });
+            return Ok(Services { plugins, isolation, files, shared: Default::default() });
         }
         let services = services(stamp.search.clone(), isolation, lock, settings)?;
         *last = Some((stamp, services.plugins.clone()));

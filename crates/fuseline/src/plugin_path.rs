@@ -108,7 +108,7 @@ pub fn services(
     {
         plugins = plugins.with_lock(lock);
     }
-    Ok(Services { plugins, isolation, files: FileDigests::default() })
+    Ok(Services { plugins, isolation, files: FileDigests::default(), shared: Default::default() })
 }
 
 /// The program that runs as a worker: this one, which turns into a worker when its first argument

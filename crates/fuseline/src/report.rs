@@ -311,6 +311,7 @@ fn report_data(
         plugins: PluginLibrary::new(Vec::new()),
         isolation: None,
         files: Default::default(),
+        shared: Default::default(),
     };
     let mut inputs =
         InputsBuilder::new(&services, run.seed).provenance(Arc::new(context.provenance.clone()));

@@ -228,74 +228,10 @@ fn audit(audits: &[DataAudit]) -> Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html;
-    use crate::supplements::{ConfidenceBin, DataFault, Supplements};
-
-    fn point(rule: &str) -> Point {
-        vec![("rule".to_owned(), rule.to_owned())]
-    }
+    use crate::{fixture, html};
 
     fn given() -> ReportData {
-        let supplements = Supplements {
-            repeats: vec![Repeated {
-                point: point("<lr>"),
-                repetitions: 3,
-                mean: Some(0.05),
-                low: Some(-0.01),
-                high: Some(0.11),
-                least: Some(0.015),
-                most: Some(0.117),
-                sd: Some(0.04),
-                gaps: vec![("split 0".to_owned(), 0.015), ("split 1".to_owned(), 0.117)],
-                ..Repeated::default()
-            }],
-            subgroups: vec![
-                Subgroup {
-                    point: point("lr"),
-                    by: "sex".to_owned(),
-                    value: "f".to_owned(),
-                    examples: 120,
-                    groups: 12,
-                    gap: [Some(0.08), Some(0.03), Some(0.13)],
-                    gap_adjusted: [Some(0.01), Some(0.15)],
-                    p_value: [Some(0.002), Some(0.004)],
-                    ..Subgroup::default()
-                },
-                Subgroup {
-                    point: point("lr"),
-                    by: "sex".to_owned(),
-                    value: "m".to_owned(),
-                    not_testable: Some("3 groups, and 5 are needed".to_owned()),
-                    ..Subgroup::default()
-                },
-            ],
-            calibration: vec![Calibration {
-                point: point("lr"),
-                clean: Some(0.031),
-                broken: Some(0.082),
-                broken_sd: Some(0.004),
-                p_value: Some(0.01),
-                clean_bins: vec![
-                    ConfidenceBin { confidence: 0.6, accuracy: 0.62, examples: 40.0 },
-                    ConfidenceBin { confidence: 0.9, accuracy: 0.88, examples: 80.0 },
-                ],
-                broken_bins: vec![ConfidenceBin { confidence: 0.9, accuracy: 0.7, examples: 81.5 }],
-            }],
-            audits: vec![DataAudit {
-                found: 2,
-                examined: 14,
-                not_examined: vec!["duplicate: features audio: too few".to_owned()],
-                faults: vec![DataFault {
-                    severity: "error".to_owned(),
-                    check: "duplicate".to_owned(),
-                    source: "features audio".to_owned(),
-                    measured: "rms_difference 0".to_owned(),
-                    message: "a and b have equal features".to_owned(),
-                }],
-                ..DataAudit::default()
-            }],
-        };
-        ReportData { supplements, ..ReportData::default() }
+        ReportData { supplements: fixture::supplements("<lr>"), ..ReportData::default() }
     }
 
     #[test]
@@ -317,7 +253,7 @@ mod tests {
             "not testable: 3 groups, and 5 are needed",
             "Clean-Q, error 3.1\u{a0}%",
             "2 faults were found in 14 examinations",
-            "a and b have equal features",
+            "a and &lt;lr&gt; have equal features",
             "Not examined: duplicate: features audio: too few",
             "&lt;lr&gt;",
         ] {

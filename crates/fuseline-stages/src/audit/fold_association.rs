@@ -14,8 +14,10 @@ use super::data::{Check, DataAudit};
 use super::{Split, Study};
 use crate::rows::Finder;
 
-/// Assignments of groups to folds that are drawn.
-const DRAWS: u32 = 1999;
+/// Assignments of groups to folds that are drawn at least.
+const LEAST_DRAWS: u32 = 1999;
+/// Groups that all assignments deal together at most.
+const MOST_DEALT: f64 = 4e9;
 /// Categories from which a column is an identifier and no variable.
 const MOST_CATEGORIES: usize = 50;
 /// Distinct numbers from which a column is a number and not a code.
@@ -49,6 +51,10 @@ pub(super) fn check(study: &Study, options: &DataAudit, seed: u64, found: &mut C
         return found.not_examined(Check::FoldAssociation, "folds", "no folds were given");
     }
     let variables = variables(study, found);
+    let Some(draws) = draws(study, study.splits.len() * variables.len(), options.level()) else {
+        let reason = "so many splits and groups that the assignments to draw are too many";
+        return found.not_examined(Check::FoldAssociation, "folds", reason);
+    };
     let mut tests = Vec::new();
     for split in &study.splits {
         for (name, variable) in &variables {
@@ -56,10 +62,10 @@ pub(super) fn check(study: &Study, options: &DataAudit, seed: u64, found: &mut C
                 Stream::new(seed, "audit.data").with(split.name.as_bytes()).with(name.as_bytes());
             let (statistic, tested) = match variable {
                 Variable::Category(values) => {
-                    ("cramers_v", fold_by_category(&units(study, split, values), DRAWS, &stream))
+                    ("cramers_v", fold_by_category(&units(study, split, values), draws, &stream))
                 }
                 Variable::Number(values) => {
-                    ("eta", fold_by_number(&numbers(study, split, values), DRAWS, &stream))
+                    ("eta", fold_by_number(&numbers(study, split, values), draws, &stream))
                 }
             };
             let source = format!("{}, {name}", split.name);
@@ -98,6 +104,13 @@ pub(super) fn check(study: &Study, options: &DataAudit, seed: u64, found: &mut C
         fault.p_value = Some(p_value);
         found.add(fault);
     }
+}
+
+/// Number of assignments to draw, so that the least p-value of one of so many tests is well below
+/// the level after Holm; none where that is too much work.
+fn draws(study: &Study, tests: usize, level: f64) -> Option<u32> {
+    let draws = (2.0 * tests as f64 / level).ceil().max(LEAST_DRAWS.into());
+    (draws * (tests * study.groups) as f64 <= MOST_DEALT).then_some(draws as u32)
 }
 
 /// Label, size of the group and metadata.

@@ -14,7 +14,8 @@ const FALSE_ALARM: f64 = 1e-3;
 
 /// One column of an input, of the examples where it was observed.
 struct Column<'a> {
-    check: Check,
+    /// True of evidence, which is meant to tell the label.
+    is_evidence: bool,
     source: &'a str,
     /// Its name, if it has one.
     name: Option<&'a str>,
@@ -46,10 +47,13 @@ pub(super) fn check(study: &Study, options: &DataAudit, found: &mut Collector) {
     if !tells {
         return;
     }
-    for scores in study.quality.iter().chain(&study.evidence) {
-        found.examined(Check::TellsLabel, &scores.name);
-        for column in 0..scores.columns.len() {
-            tells_label(study, options, &score(scores, column, classes), found);
+    for (is_evidence, all) in [(false, &study.quality), (true, &study.evidence)] {
+        for scores in all {
+            found.examined(Check::TellsLabel, &scores.name);
+            for column in 0..scores.columns.len() {
+                let column = Column { is_evidence, ..score(scores, column, classes) };
+                tells_label(study, options, &column, found);
+            }
         }
     }
 }
@@ -59,7 +63,7 @@ fn feature(table: &Table, column: usize, classes: f64) -> Column<'_> {
         (0..table.rows.len()).map(|place| (table.rows[place].0, table.value(place, column)));
     let (rows, values) = values.filter(|(_, value)| !value.is_nan()).unzip();
     Column {
-        check: Check::TellsLabel,
+        is_evidence: false,
         source: &table.name,
         name: Some(&table.features.columns[column].0),
         rows,
@@ -74,7 +78,7 @@ fn score(scores: &Scores, column: usize, classes: f64) -> Column<'_> {
     let values = values.map(|(row, values)| (*row, values[column]));
     let (rows, values) = values.filter(|(_, value)| value.is_finite()).unzip();
     Column {
-        check: Check::TellsLabel,
+        is_evidence: false,
         source: &scores.name,
         name: Some(scores.columns[column].as_str()).filter(|name| !name.is_empty()),
         rows,
@@ -102,12 +106,18 @@ fn tells_label(study: &Study, options: &DataAudit, column: &Column<'_>, found: &
     }
     let name = &study.cohort.classes[class as usize];
     let what = column.name.map_or_else(String::new, |name| format!("{name} of "));
+    let (severity, remedy) = match column.is_evidence {
+        true => (
+            Severity::Warning,
+            "the task is that easy, or its expert has seen these examples or their label",
+        ),
+        false => (Severity::Error, "what is the label in another form is to be left out"),
+    };
     let message = format!(
-        "{what}{} tells {name} from the others alone (AUROC {auroc:.3}): what is the label in \
-         another form is to be left out",
+        "{what}{} tells {name} from the others alone (AUROC {auroc:.3}): {remedy}",
         column.source
     );
-    let mut fault = fault(column.check, Severity::Error, column.source, "auroc", message);
+    let mut fault = fault(Check::TellsLabel, severity, column.source, "auroc", message);
     fault.column = column.name.map(str::to_owned);
     (fault.value, fault.threshold) = (Some(auroc), Some(options.auroc()));
     fault.p_value = Some(p_value);

@@ -6,7 +6,7 @@ use fuseline_artifact::{
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
-use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::clustering::{design_effect, intraclass_correlation};
 use fuseline_stats::metrics::{MetricError, spearman};
 use fuseline_stats::permutation::{Intervention, Scheme};
@@ -89,8 +89,8 @@ impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
     // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
-    // quality is measured. 4: what groups have in common.
-    const REVISION: u32 = 4;
+    // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
+    const REVISION: u32 = 5;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
 
@@ -550,11 +550,24 @@ pub(crate) fn sums_interval(
     let [difference] = resampled.as_slice() else {
         return Err(StageError::failed("the bootstrap gave no statistic"));
     };
+    difference_ends(difference, [one, other], of)
+}
+
+/// Interval of a difference that was resampled.
+pub(crate) fn difference_ends(
+    difference: &Resampled,
+    [one, other]: [&ClassSums; 2],
+    of: &Resampling,
+) -> Result<Interval, StageError> {
     match of.interval {
         IntervalKind::Percentile => difference.percentile(of.confidence),
-        IntervalKind::Bca => difference.bca(of.confidence),
+        IntervalKind::Bca => {
+            let pairs = one.without_each_group().into_iter().zip(other.without_each_group());
+            let without_group: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
+            difference.bca(&without_group, of.confidence)
+        }
     }
-    .map_err(|error| failed(&error))
+    .map_err(|error| StageError::data(error.to_string()))
 }
 
 /// Caution for a cohort of which not all examples were tested. `tested`: rows of the cohort.
