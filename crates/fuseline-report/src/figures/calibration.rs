@@ -7,6 +7,7 @@ use super::canvas::{
 use crate::data::{Control, ReportData};
 use crate::format::{percent, point_values};
 use crate::markup::element;
+use crate::supplement_tables::CALIBRATION;
 use crate::supplements::{Calibration, ConfidenceBin};
 
 const WIDTH: f64 = 360.0;
@@ -17,7 +18,7 @@ const BOTTOM: f64 = 260.0;
 pub fn diagrams(data: &ReportData) -> FigureSet {
     let all = data.supplements.calibration.iter();
     FigureSet {
-        heading: "Calibration of the fused probabilities",
+        heading: CALIBRATION,
         caption: "How often decisions are right (%) at each level of the probability that they \
             are given, in bins of equal width: on the diagonal a probability is what it says, \
             below it the fused decision is too sure. Under Broken-Q bins are means over the \

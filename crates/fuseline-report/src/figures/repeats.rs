@@ -5,6 +5,7 @@ use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, ti
 use crate::data::ReportData;
 use crate::format::{point_values, points, points_interval};
 use crate::markup::element;
+use crate::supplement_tables::REPEATS;
 use crate::supplements::Repeated;
 
 const WIDTH: f64 = 680.0;
@@ -14,7 +15,7 @@ const ROW: f64 = 28.0;
 /// One row a condition.
 pub fn repeats(data: &ReportData) -> FigureSet {
     FigureSet {
-        heading: "Spread over repetitions",
+        heading: REPEATS,
         caption: "The gap in each repetition of the study, such as another split or seed: a dot \
             each, a bar at the mean, and the line is the interval of the mean by the corrected \
             resampled t-test (Nadeau and Bengio 2003), which knows that repetitions of one data \

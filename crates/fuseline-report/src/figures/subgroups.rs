@@ -5,6 +5,7 @@ use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectang
 use crate::data::{Control, ReportData};
 use crate::format::{p_number, point_values, points_interval};
 use crate::markup::Element;
+use crate::supplement_tables::SUBGROUPS;
 use crate::supplements::Subgroup;
 
 const WIDTH: f64 = 860.0;
@@ -32,7 +33,7 @@ pub fn subgroups(data: &ReportData) -> FigureSet {
         figure(place + 1, by, &rows, data.settings.alpha)
     });
     FigureSet {
-        heading: "Gaps by subgroup",
+        heading: SUBGROUPS,
         caption: "The gap of each class (the fall of its recall) and of each value of the \
             metadata (the fall of balanced accuracy), with its interval over groups; the thin \
             line is the interval that holds together with those of all subgroups and conditions. \
