@@ -1,8 +1,9 @@
 //! Studies on clusters: Slurm itself, two nodes on this machine; HyperQueue's server and workers; a
 //! scheduler of thirty lines; and programs that answer as Slurm does where memory ends, time is
-//! over or nodes fail.
+//! over or nodes fail; and two machines on one cache whose leases are heartbeats.
 
 mod engines;
+mod machines;
 mod slurm;
 mod told;
 mod watch;

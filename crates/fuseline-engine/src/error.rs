@@ -30,6 +30,8 @@ pub struct StageError {
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,
+    /// The input port that the message is about.
+    pub input: Option<String>,
     /// The input artifact whose damage or absence is the cause: it can be made again.
     pub lost: Option<Box<Digest>>,
 }
@@ -43,6 +45,7 @@ impl StageError {
             code: None,
             hint: None,
             option: None,
+            input: None,
             lost: None,
         }
     }
@@ -73,6 +76,13 @@ impl StageError {
         self
     }
 
+    /// Points the message at an input of the stage.
+    #[must_use]
+    pub fn at_input(mut self, port: impl Into<String>) -> Self {
+        self.input = Some(port.into());
+        self
+    }
+
     /// Sets the input artifact that is damaged or gone.
     #[must_use]
     pub(crate) fn lost(mut self, digest: Digest) -> Self {
@@ -98,12 +108,25 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
-        Self::failed(error.to_string())
+        let text = error.to_string();
+        match error {
+            fuseline_artifact::ArtifactError::NoExpert { .. } => Self::data(text).hint(
+                "expert.none gives the rows of a modality and no evidence: give the modality an \
+                 expert, or leave this stage out",
+            ),
+            _ => Self::failed(text),
+        }
     }
 }
 
 impl From<fuseline_host::HostError> for StageError {
     fn from(error: fuseline_host::HostError) -> Self {
-        Self::failed(error.to_string())
+        use fuseline_host::{CHOOSE_INTERPRETER, HostError};
+        let text = error.to_string();
+        match error {
+            HostError::Interpreter(_) => Self::data(text).hint(CHOOSE_INTERPRETER),
+            HostError::Unconfined { .. } => Self::data(text),
+            _ => Self::failed(text),
+        }
     }
 }

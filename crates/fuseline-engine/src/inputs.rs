@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation, PluginFile, Rule, Sourced};
 use fuseline_workflow::KindSpec;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::cautions::ActionCautions;
 use crate::discovered::ReadFile;
 use crate::error::{Class, StageError};
 use crate::files::{FileDigests, open_regular};
+use crate::files_read::FileRead;
 use crate::services::Services;
 
 /// One choice of values: axis and label, in the order of the stage's axes.
@@ -55,15 +56,28 @@ pub struct Provenance {
     pub workflow_digest: String,
     /// The seed.
     pub seed: u64,
-    /// Parameters as resolved; paths keep their last component only, since where a file lies is not
-    /// part of a result.
+    /// Parameters as resolved. Paths are relative to the workflow's folder, or last components
+    /// alone where they lie elsewhere, since where a file lies is not part of a result.
     pub params: Vec<(String, String)>,
+    /// Names of the parameters that are last components alone.
+    #[serde(default)]
+    pub shortened: Vec<String>,
     /// Axes with their labels.
     pub axes: Vec<(String, Vec<String>)>,
     /// Stages upstream: name, stage kind, number of actions.
     pub stages: Vec<(String, String, usize)>,
     /// Edges between stages, producer first.
     pub edges: Vec<(String, String)>,
+    /// The axes of each of the stages, in their order.
+    #[serde(default)]
+    pub stage_axes: Vec<Vec<String>>,
+    /// Edges between ports: producing stage, its output, reading stage, its input.
+    #[serde(default)]
+    pub ports: Vec<(String, String, String, String)>,
+    /// Files that the actions upstream read. Their paths are names alone, since where a file lies
+    /// is not part of a result.
+    #[serde(default)]
+    pub files: Vec<FileRead>,
     /// Artifacts that came from outside: stage and point, digest.
     pub sources: Vec<(String, String)>,
     /// Plugins that took part: id, digest; each once.
@@ -85,9 +99,17 @@ pub struct Inputs<'a> {
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
     isolation: Option<Isolation>,
+    keep_failed: Option<PathBuf>,
+    conditions: Conditions,
 }
 
 impl Inputs<'_> {
+    /// Folder in which the folder of a program that failed is kept; it is removed when there is
+    /// none.
+    pub fn keep_failed(&self) -> Option<&Path> {
+        self.keep_failed.as_deref()
+    }
+
     /// The artifact of a port that takes exactly one.
     pub fn one<T: Typed>(&self, port: &str) -> Result<T, StageError> {
         self.optional(port)?
@@ -174,7 +196,7 @@ impl Inputs<'_> {
         &self.point
     }
 
-    /// The workflow's seed. A kind that asks must write it into its key.
+    /// The seed of the stage, or of the workflow. A kind that asks must write it into its key.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -189,19 +211,32 @@ impl Inputs<'_> {
         self.services.isolation.or(self.isolation).unwrap_or_default()
     }
 
+    /// Conditions under which rules and programs run.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Loads a fusion rule, isolated and under the conditions of the stage.
+    pub fn load_rule(&self, file: &PluginFile) -> Result<Rule, StageError> {
+        Ok(self.services.plugins.load_under(file, self.isolation(), &self.conditions)?)
+    }
+
     /// Origin of the inputs. Only kinds whose ports say `reads_provenance` get it.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_deref()
     }
 
     /// The bytes of a file that the key names; an error when they are no longer those that were
-    /// keyed.
+    /// keyed, or take more memory than the stage may use.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
         let keyed = self.keyed(path)?;
+        let mut file = open_regular(path).map_err(|error| unreadable(path, &error))?;
+        let length = file.metadata().map_or(0, |looks| looks.len());
+        if let Some(limit) = &self.conditions.memory {
+            fits_memory(limit, &path.display().to_string(), length)?;
+        }
         let mut bytes = Vec::new();
-        open_regular(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(|error| unreadable(path, &error))?;
+        file.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         if Digest::hash(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
     }
 
@@ -270,6 +305,26 @@ impl Inputs<'_> {
     }
 }
 
+/// An error when `what` takes more bytes of memory than a limit, before any of them is reserved.
+pub fn fits_memory(limit: &Sourced<u64>, what: &str, bytes: u64) -> Result<(), StageError> {
+    if bytes <= limit.value {
+        return Ok(());
+    }
+    let text = |bytes: u64| match bytes {
+        1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
+        1_000_000.. => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{bytes} bytes"),
+    };
+    Err(StageError::data(format!(
+        "{what} would take {} of memory, and {} may be used ({})",
+        text(bytes),
+        text(limit.value),
+        limit.origin
+    ))
+    .at("path")
+    .hint("raise the limit, or read less of the file"))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> StageError {
     StageError::data(format!("cannot read {}: {error}", path.display()))
 }
@@ -295,7 +350,16 @@ impl<'a> InputsBuilder<'a> {
             provenance: None,
             stop: None,
             isolation: None,
+            keep_failed: None,
+            conditions: Conditions::default(),
         })
+    }
+
+    /// Folder in which the folder of a program that failed is kept.
+    #[must_use]
+    pub fn keep_failed(mut self, folder: Option<PathBuf>) -> Self {
+        self.0.keep_failed = folder;
+        self
     }
 
     /// An artifact at a port, read when asked for. `load` is told which columns are needed, where
@@ -355,6 +419,13 @@ impl<'a> InputsBuilder<'a> {
     #[must_use]
     pub fn isolation(mut self, isolation: Option<Isolation>) -> Self {
         self.0.isolation = isolation;
+        self
+    }
+
+    /// Sets the conditions of rules and programs that the stage asks for.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.0.conditions = conditions;
         self
     }
 

@@ -15,8 +15,11 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
+use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
+use crate::files_read::FileRead;
+use crate::machine::Machine;
 use crate::manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage,
 };
@@ -76,6 +79,8 @@ pub struct RunRecord<'a> {
     lines: Vec<u8>,
     /// Traffic with a remote cache, for the manifest.
     remote: Option<Value>,
+    /// Conditions of rules and programs, for the manifest.
+    environment: Environment,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the
     /// work.
     lost: Option<io::Error>,
@@ -103,8 +108,15 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join(EVENTS_FILE))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record =
-            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
+        let mut record = Self {
+            cache,
+            run: run.clone(),
+            events,
+            lines: Vec::new(),
+            remote: None,
+            environment: Environment::default(),
+            lost: None,
+        };
         record.note(&Event::RunStarted { format: EVENT_LOG_FORMAT, run: id, workflow, stages });
         Ok(record)
     }
@@ -112,6 +124,11 @@ impl<'a> RunRecord<'a> {
     /// The id of the run.
     pub fn id(&self) -> &str {
         &self.run.id
+    }
+
+    /// Adds the conditions of rules and programs to the manifest.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
     }
 
     /// Adds the traffic with a remote cache to the manifest.
@@ -146,18 +163,20 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
-    /// `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
+    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
     /// Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
         outcome: &Outcome,
+        files: &[FileRead],
         keep: impl FnOnce(Option<Unchanged>) + Send,
     ) -> Result<Event, RecordError> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
-        let about = || about_plan(plan, outcome, threads);
+        let environment = self.environment.clone();
+        let about = || about_plan(plan, outcome, files, environment, threads);
         let (about, remembered) = match threads {
             false => (about(), Ok(())),
             true => rayon::join(about, || remember(cache, plan, outcome)),
@@ -215,6 +234,7 @@ impl<'a> RunRecord<'a> {
             seconds: self.run.started.elapsed().as_secs_f64(),
             counts,
             peak_memory: peak_memory(),
+            machine: Machine::this(),
             undelivered,
             remote: self.remote.as_ref(),
         };
@@ -240,7 +260,7 @@ pub struct Unchanged {
 /// Counts the actions that the run wanted by their last states.
 fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
     let wanted = (0..plan.actions).filter(|&action| plan.wants(action));
-    let mut counts = ActionCounts::default();
+    let mut counts = ActionCounts { duplicates: outcome.duplicates, ..ActionCounts::default() };
     for state in wanted.map(|action| outcome.states[action as usize]) {
         match state {
             ActionState::Cached => counts.cached += 1,
@@ -269,6 +289,7 @@ struct AboutRun<'a> {
     seconds: f64,
     counts: ActionCounts,
     peak_memory: Option<u64>,
+    machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -285,7 +306,13 @@ struct AboutBoth {
 }
 
 /// Writes the part of the manifest that is about the plan; on several threads, if there are any.
-fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
+fn about_plan(
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+    files: &[FileRead],
+    environment: Environment,
+    threads: bool,
+) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -309,6 +336,8 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<A
         params: workflow.params.iter().cloned().collect(),
         seed: workflow.seed,
         plugins,
+        files,
+        environment,
         stages: stages.collect(),
         cautions: Caution::group(&outcome.cautions),
         actions: [],
@@ -370,6 +399,9 @@ struct AboutPlan<'a> {
     params: Map<String, Value>,
     seed: u64,
     plugins: Vec<(String, Digest)>,
+    files: &'a [FileRead],
+    #[serde(skip_serializing_if = "Environment::is_empty")]
+    environment: Environment,
     stages: Vec<ManifestStage>,
     cautions: Vec<Caution>,
     actions: [ManifestAction; 0],
@@ -395,6 +427,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
         attempts: executed.map(|executed| executed.attempts).filter(|&attempts| attempts > 1),
         seconds: executed.map(|executed| executed.seconds),
         cpu_seconds: executed.and_then(|executed| executed.cpu_seconds),
+        memory: executed.and_then(|executed| executed.memory),
         error: failure.map(|failure| failure.error.message.clone()),
     }
 }

@@ -56,6 +56,9 @@ pub struct ReportData {
     /// Repetitions, subgroups, calibration and the audit of the data; may be empty.
     #[serde(default)]
     pub supplements: Supplements,
+    /// Number of examples of each class in the cohort; may be empty.
+    #[serde(default)]
+    pub classes: Vec<(String, u64)>,
 }
 
 /// Caution of an upstream action.
@@ -126,6 +129,13 @@ pub struct Asked {
     pub params: Vec<(String, String)>,
     /// The workflow's seed.
     pub seed: u64,
+    /// Names of params of which only the last component of a path is known.
+    #[serde(default)]
+    pub shortened: Vec<String>,
+    /// Folders that must be searched for fusion rules besides the usual ones, as far as they are
+    /// known.
+    #[serde(default)]
+    pub plugin_path: Vec<String>,
 }
 
 /// Value of the findings as a report shows it: a number that is not finite is not there.
@@ -261,6 +271,9 @@ pub struct Settings {
     /// Share of the examples that a joint permutation changes below which the absence of dependence
     /// is not testable.
     pub least_moved_share: Option<f64>,
+    /// True if the best expert was chosen on training evidence, fold by fold, and not on the tested
+    /// examples.
+    pub best_on_training: bool,
     /// Kind of interval computed from the resamples: `percentile` or `bca`.
     pub interval: String,
     /// True if the model was fitted elsewhere: nothing was fitted or refitted, and "without
@@ -298,6 +311,7 @@ impl Default for Settings {
             bootstrap_resamples: 2000,
             confidence: 0.95,
             least_moved_share: None,
+            best_on_training: false,
             interval: "percentile".to_owned(),
             frozen: false,
             loaded: false,
@@ -306,7 +320,7 @@ impl Default for Settings {
 }
 
 /// Provenance of the findings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
     /// Version of fuseline.
@@ -317,12 +331,71 @@ pub struct Provenance {
     pub inputs: Vec<(String, String)>,
     /// Fusion rules that were loaded.
     pub plugins: Vec<PluginUsed>,
+    /// Conditions of rules and programs, one line each, where the record of the run is at hand: a
+    /// report that a run makes does not depend on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
     /// Models that were fitted and then held frozen.
     pub models: Vec<ModelUsed>,
     /// Stages of the workflow, in the order of its file.
     pub stages: Vec<StageRun>,
     /// Edges between stages, by name: producer, consumer.
     pub edges: Vec<(String, String)>,
+    /// The same between ports, where they are known.
+    pub ports: Vec<PortEdge>,
+    /// Files that were read.
+    pub files: Vec<FileUsed>,
+    /// The run, where the report is about one.
+    pub run: Option<RunUsed>,
+}
+
+/// An output that a stage reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortEdge {
+    /// The stage that makes it.
+    pub from: String,
+    /// The output port.
+    pub output: String,
+    /// The stage that reads it.
+    pub to: String,
+    /// The input port.
+    pub input: String,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileUsed {
+    /// Part that it has in the run: `input`, `discovered`, `rule`, `workflow`, ...
+    pub role: String,
+    /// Its name, or its path relative to the workflow's folder.
+    pub name: String,
+    /// Digest of its content.
+    pub digest: String,
+    /// Length in bytes; `None` of a folder.
+    pub size: Option<u64>,
+    /// The stages that read it.
+    pub stages: Vec<String>,
+}
+
+/// What a run took, and where.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunUsed {
+    /// Its id.
+    pub id: String,
+    /// When it began, in words.
+    pub started: String,
+    /// Duration in seconds.
+    pub seconds: f64,
+    /// Processor time of the executed actions in seconds, where it is known.
+    pub cpu_seconds: Option<f64>,
+    /// Number of its actions.
+    pub actions: u64,
+    /// Number of those that it executed; the others were reused.
+    pub executed: u64,
+    /// The most memory that its process had at once, in bytes.
+    pub peak_memory: Option<u64>,
+    /// The machine, in words; empty: it was not recorded.
+    pub machine: String,
 }
 
 /// A fusion rule's shared library.
@@ -352,6 +425,9 @@ pub struct StageRun {
     pub name: String,
     /// Its stage kind.
     pub kind: String,
+    /// Names of its axes.
+    #[serde(default)]
+    pub axes: Vec<String>,
     /// Number of its actions.
     pub actions: u64,
     /// Number of them that were executed in the run shown; `None` where the report is not about a

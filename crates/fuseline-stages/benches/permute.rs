@@ -75,6 +75,7 @@ impl Study {
                 example_id: example_id.clone(),
                 probabilities: probabilities.into(),
                 inner_fold: None,
+                logits: None,
             });
             quality.push(Quality {
                 modality: format!("modality{modality}"),

@@ -12,7 +12,7 @@ mod tells_label;
 use std::collections::BTreeMap;
 
 use arrow::array::Array;
-use fuseline_artifact::{Cohort, Evidence, Features, Folds, Metadata, Quality};
+use fuseline_artifact::{Cohort, Features, Folds, Metadata, OptionalEvidence, Quality};
 use fuseline_engine::{Inputs, Labelled, Point, StageError};
 
 use crate::rows::{Finder, absent, fold_of_rows};
@@ -123,8 +123,11 @@ impl Study {
                 Ok(Part { name, columns: vec![String::new()], rows, values })
             });
         let quality = pool(quality.collect::<Result<_, StageError>>()?);
-        let evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
-        let evidence = evidence.into_iter().map(|Labelled { point, artifact }| {
+        let evidence: Vec<Labelled<OptionalEvidence>> = inputs.many("evidence")?;
+        // Without an expert there is nothing that could tell the label.
+        let evidence = evidence.into_iter().filter(|of| of.artifact.has_expert);
+        let evidence = evidence.map(|Labelled { point, artifact }| {
+            let artifact = artifact.rows;
             let rows = rows_of(&cohort, &artifact.example_id, "evidence")?;
             let name = unfolded("evidence", &point).modality(&artifact.modality);
             let values = artifact.probabilities.to_vec();

@@ -1,6 +1,6 @@
 //! Evidence, availability and quality of all modalities, side by side, as a fusion rule takes them.
 
-use fuseline_artifact::{Cohort, Evidence, Quality, Texts};
+use fuseline_artifact::{Cohort, OptionalEvidence, Quality, Texts};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_host::{Batch, BatchColumns};
 
@@ -15,6 +15,8 @@ pub(crate) struct Fusable {
     pub example_id: Texts,
     /// Modalities, in the order in which their evidence arrived.
     pub modalities: Vec<String>,
+    /// For each modality, whether an expert has rated it: the evidence of others says nothing.
+    pub has_expert: Vec<bool>,
     /// Class names.
     pub classes: Vec<String>,
     /// rows x modalities x classes; 0 where unavailable.
@@ -47,14 +49,16 @@ impl Fusable {
     /// Availability is having evidence. Quality must be there wherever evidence is; quality of
     /// examples without evidence does not count.
     pub fn join(
-        evidence: impl Iterator<Item = Result<Labelled<Evidence>, StageError>>,
+        evidence: impl Iterator<Item = Result<Labelled<OptionalEvidence>, StageError>>,
         quality: impl Iterator<Item = Result<Labelled<Quality>, StageError>>,
         cohort: &Cohort,
     ) -> Result<Self, StageError> {
         let mut modalities = Vec::new();
+        let mut has_expert = Vec::new();
         let mut said = Vec::new();
         for labelled in evidence {
-            let evidence = labelled?.artifact;
+            let OptionalEvidence { rows: evidence, has_expert: is_rated } = labelled?.artifact;
+            has_expert.push(is_rated);
             once("evidence", &mut modalities, &evidence.modality)?;
             if evidence.classes != cohort.classes {
                 return Err(StageError::data(format!(
@@ -62,7 +66,8 @@ impl Fusable {
                     evidence.modality,
                     evidence.classes.join(", "),
                     cohort.classes.join(", ")
-                )));
+                ))
+                .at_input("evidence"));
             }
             said.push((cohort_rows(&evidence, cohort)?, evidence.probabilities));
         }
@@ -70,7 +75,8 @@ impl Fusable {
         said.iter().flat_map(|(rows, _)| rows).for_each(|&row| row_at[row] = 0);
         let rows: Vec<usize> = (0..cohort.len()).filter(|&row| row_at[row] == 0).collect();
         if rows.is_empty() {
-            return Err(StageError::data("no example has evidence of any modality"));
+            let error = StageError::data("no example has evidence of any modality");
+            return Err(error.at_input("evidence"));
         }
         rows.iter().zip(0..).for_each(|(&row, at)| row_at[row] = at);
 
@@ -85,12 +91,14 @@ impl Fusable {
             classes: cohort.classes.clone(),
             rows,
             modalities,
+            has_expert,
         };
         for (modality, (rows, probabilities)) in said.into_iter().enumerate() {
             for (row, probabilities) in rows.into_iter().zip(probabilities.chunks_exact(classes)) {
                 let cell = row_at[row] as usize * width + modality;
                 if probabilities.iter().any(|probability| !probability.is_finite()) {
-                    return Err(fusable.cell_error("has evidence that is not finite", cell));
+                    let error = fusable.cell_error("has evidence that is not finite", cell);
+                    return Err(error.at_input("evidence"));
                 }
                 fusable.available[cell] = 1;
                 fusable.evidence[cell * classes..][..classes].copy_from_slice(probabilities);
@@ -106,7 +114,8 @@ impl Fusable {
             let Some(place) = fusable.modalities.iter().position(|known| *known == modality) else {
                 return Err(StageError::data(format!(
                     "there is quality of modality {modality} but no evidence"
-                )));
+                ))
+                .at_input("evidence"));
             };
             let mut row = Finder::new(&fusable.example_id);
             for (id, &value) in example_id.iter().zip(quality.iter()) {
@@ -116,20 +125,23 @@ impl Fusable {
                     continue;
                 }
                 if !value.is_finite() {
-                    return Err(fusable.cell_error("has a quality that is not finite", cell));
+                    let error = fusable.cell_error("has a quality that is not finite", cell);
+                    return Err(error.at_input("quality"));
                 }
                 fusable.quality[cell] = value;
             }
             let mut cells = (place..cells).step_by(width);
             if let Some(cell) = cells.find(|&cell| fusable.quality[cell].is_nan()) {
-                return Err(fusable.cell_error("has evidence but no quality", cell));
+                let error = fusable.cell_error("has evidence but no quality", cell);
+                return Err(error.at_input("quality"));
             }
         }
         match fusable.modalities.iter().find(|name| !with_quality.contains(name)) {
             None => Ok(fusable),
             Some(modality) => Err(StageError::data(format!(
                 "there is evidence of modality {modality} but no quality"
-            ))),
+            ))
+            .at_input("quality")),
         }
     }
 
@@ -145,9 +157,39 @@ impl Fusable {
         self.evidence = gather_columns(&self.evidence, &order, classes);
         self.available = gather_columns(&self.available, &order, 1);
         self.quality = gather_columns(&self.quality, &order, 1);
+        self.has_expert = gather_columns(&self.has_expert, &order, 1);
         self.modalities = names.to_vec();
         let rank = |of: &Embedded| names.iter().position(|name| *name == of.modality);
         self.embeddings.sort_by_key(rank);
+    }
+
+    /// The modalities that no expert has rated.
+    pub fn without_expert(&self) -> Vec<&str> {
+        let modalities = self.modalities.iter().zip(&self.has_expert);
+        modalities.filter(|(_, rated)| !**rated).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The evidence, where every modality has an expert.
+    pub fn rated_evidence(&self) -> Option<&[f64]> {
+        self.has_expert.iter().all(|rated| *rated).then_some(&self.evidence)
+    }
+
+    /// Batch of the same rows with other evidence, of one class or another, where no expert has
+    /// rated them.
+    pub fn batch_of_other_evidence(&self) -> Result<Batch, StageError> {
+        let (width, classes) = (self.modalities.len(), self.classes.len());
+        let mut evidence = self.evidence.clone();
+        for (cell, row) in evidence.chunks_exact_mut(classes).enumerate() {
+            let modality = cell % width;
+            if !self.has_expert[modality] {
+                // All modalities of a row for the same class, each to a degree of its own: they do
+                // not cancel out.
+                let probability = 0.7 + 0.2 / (modality + 1) as f64;
+                row.fill((1.0 - probability) / (classes - 1) as f64);
+                row[(cell / width) % classes] = probability;
+            }
+        }
+        self.batch_of(&evidence)
     }
 
     /// The first modality that no row has.
@@ -167,10 +209,14 @@ impl Fusable {
 
     /// Batch of the rows that a model predicts.
     pub fn batch(&self) -> Result<Batch, StageError> {
+        self.batch_of(&self.evidence)
+    }
+
+    fn batch_of(&self, evidence: &[f64]) -> Result<Batch, StageError> {
         let row_id: Vec<u64> = self.rows.iter().map(|&row| row as u64).collect();
         let columns = BatchColumns {
             row_id: &row_id,
-            evidence: &self.evidence,
+            evidence,
             available: &self.available,
             quality: &self.quality,
         };

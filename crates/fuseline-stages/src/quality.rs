@@ -1,16 +1,18 @@
 //! `quality.*`: how reliable each modality is said to be, example by example.
 //!
 //! All members share their ports, so that `uses: quality.${{ quality }}` checks; each reads only
-//! what it needs. Those that are fitted give training rows quality out of fold, over the inner
-//! folds of the expert: see `put_fitted`.
+//! what it needs, and more always means more reliable. Those that are fitted give training rows
+//! quality out of fold, over the inner folds of the expert: see `put_fitted`.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
+use fuseline_artifact::{
+    ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence, Quality, Typed,
+};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
     StageError, StageKind,
 };
 use fuseline_stats::streams::Stream;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Arity, Role};
 use rayon::prelude::*;
 
 use crate::expert::{divide_by_group, inner_folds};
@@ -20,15 +22,25 @@ use crate::upstream::check_modality_names;
 pub mod aligned;
 pub mod class_cue;
 pub mod column;
+pub mod conflict;
 pub mod conformal_set_size;
 pub mod constant;
+pub mod energy;
+mod ensemble;
 pub mod ensemble_variance;
 pub mod entropy;
+pub mod evidential;
 pub mod in_distribution;
+pub mod knn;
+mod logits;
 pub mod mahalanobis;
 pub mod margin;
+pub mod max_probability;
 pub mod missingness;
+pub mod mutual_information;
 pub mod random;
+pub mod relative;
+pub mod tcp;
 
 /// The ports of the family. Those not among `reads` are declared and not read.
 pub(crate) fn ports(reads: &[&str]) -> Ports {
@@ -44,9 +56,40 @@ pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
         ("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples with their labels."),
         ("folds", ArtifactKind::Folds, Role::Neutral, "The fold in which each example is tested."),
     ];
+    let of_all = [
+        (
+            "all_train",
+            ArtifactKind::Evidence,
+            Role::Fit,
+            "Evidence of the training rows by all modalities: `expert.train[modality=a|b]`.",
+        ),
+        (
+            "all_test",
+            ArtifactKind::Evidence,
+            Role::Apply,
+            "Evidence of the test rows by all modalities: `expert.test[modality=a|b]`.",
+        ),
+        (
+            "qualities_train",
+            ArtifactKind::Quality,
+            Role::Fit,
+            "Another quality of the training rows, of all modalities.",
+        ),
+        (
+            "qualities_test",
+            ArtifactKind::Quality,
+            Role::Apply,
+            "Another quality of the test rows, of all modalities.",
+        ),
+    ];
+    let family = family.map(|port| (Arity::One, port)).into_iter();
     let mut ports = Ports::new();
-    for (name, artifact, role, doc) in family {
-        ports = ports.one(name, artifact, role, doc);
+    for (arity, (name, artifact, role, doc)) in family.chain(of_all.map(|port| (Arity::Many, port)))
+    {
+        ports = match arity {
+            Arity::One => ports.one(name, artifact, role, doc),
+            Arity::Many => ports.many(name, artifact, role, doc),
+        };
         if may_read.contains(&name) {
             ports = ports.optional();
         } else if !reads.contains(&name) {
@@ -62,18 +105,26 @@ pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
 
 /// The outputs hold the rows of the evidence, and were shaped by what shaped it.
 pub(crate) fn rows(flow: &mut RowFlow<'_>) {
+    flow.two_sides("evidence_train", "evidence_test");
     flow.pass("evidence_train", "train");
     flow.pass("evidence_test", "test");
 }
 
 /// As [`rows`], and what arrives at `port` is fitted on, on the training rows.
 pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
+    flow.two_sides("evidence_train", "evidence_test");
     let fitted = flow.input("evidence_train").holds;
     flow.fit(port, &fitted);
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
         let state = flow.pass(input, output);
         *state = std::mem::take(state).taught(&fitted);
     }
+}
+
+/// As [`rows`], of what is computed from the rows of all modalities at `train` and `test`.
+pub(crate) fn rows_beside(flow: &mut RowFlow<'_>, train: &str, test: &str) {
+    flow.pass_beside("evidence_train", train, "train");
+    flow.pass_beside("evidence_test", test, "test");
 }
 
 /// True if a finding is one of a control, as far as the plan tells.
@@ -98,6 +149,25 @@ pub(crate) struct Source {
     pub evidence_derived: bool,
 }
 
+/// Type as which an estimator reads evidence: [`Evidence`] where it needs the probabilities,
+/// [`OptionalEvidence`] where the rows are enough.
+pub(crate) trait EvidenceInput: Typed {
+    /// The rows. The probabilities of [`OptionalEvidence`] may say nothing.
+    fn into_rows(self) -> Evidence;
+}
+
+impl EvidenceInput for Evidence {
+    fn into_rows(self) -> Self {
+        self
+    }
+}
+
+impl EvidenceInput for OptionalEvidence {
+    fn into_rows(self) -> Evidence {
+        self.rows
+    }
+}
+
 /// Gives the quality of the training and of the test rows.
 pub(crate) fn put(
     inputs: &Inputs<'_>,
@@ -105,10 +175,30 @@ pub(crate) fn put(
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let evidence: Evidence = inputs.one(input)?;
-        let quality = quality(&evidence)?;
-        outputs.put(output, source.quality(evidence, quality))?;
+    put_sides::<Evidence>(inputs, outputs, source, |_, evidence| quality(evidence))
+}
+
+/// As [`put`], of estimators that need the rows and no evidence.
+pub(crate) fn put_rows(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
+) -> Result<(), StageError> {
+    put_sides::<OptionalEvidence>(inputs, outputs, source, |_, rows| quality(rows))
+}
+
+/// As [`put`]; `quality` is told the side too, `train` or `test`. `E`: the evidence that is needed.
+pub(crate) fn put_sides<E: EvidenceInput>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    mut quality: impl FnMut(&str, &Evidence) -> Result<Vec<f64>, StageError>,
+) -> Result<(), StageError> {
+    for (input, side) in [("evidence_train", "train"), ("evidence_test", "test")] {
+        let evidence = inputs.one::<E>(input)?.into_rows();
+        let quality = quality(side, &evidence)?;
+        outputs.put(side, source.quality(evidence, quality))?;
     }
     Ok(())
 }
@@ -142,8 +232,35 @@ pub(crate) fn put_fitted<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    let training: Evidence = inputs.one("evidence_train")?;
-    let test: Evidence = inputs.one("evidence_test")?;
+    put_fitted_of::<Evidence, Q>(inputs, outputs, source, inner_folds, fit)
+}
+
+/// As [`put_fitted`], of estimators that need the rows and no evidence.
+pub(crate) fn put_fitted_rows<Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    put_fitted_of::<OptionalEvidence, Q>(inputs, outputs, source, inner_folds, fit)
+}
+
+fn put_fitted_of<E: EvidenceInput, Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    let training = inputs.one::<E>("evidence_train")?.into_rows();
+    let test = inputs.one::<E>("evidence_test")?.into_rows();
     let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
     let folds = inner.iter().max().map_or(0, |last| last + 1);
     let parts = (0..folds).into_par_iter().map(|part| {
@@ -206,6 +323,15 @@ fn inner_fold_of_rows(
     divide_by_group(&cohort.group.take(rows.into_iter()), folds.unwrap_or_else(inner_folds))
 }
 
+/// An error when no other modality is there to compare with.
+fn some_others(others: usize, port: &str, modality: &str) -> Result<(), StageError> {
+    if others > 0 {
+        return Ok(());
+    }
+    Err(StageError::data(format!("nothing but modality {modality} itself arrives at {port}"))
+        .hint("select all modalities, as in `[modality=a|b]`: an axis that is shared is matched"))
+}
+
 /// The probabilities of each row.
 pub(crate) fn each_row(evidence: &Evidence) -> std::slice::ChunksExact<'_, f64> {
     evidence.probabilities.chunks_exact(evidence.classes.len())
@@ -251,9 +377,9 @@ struct PositiveControl<'o> {
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
-    /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
+    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its class probabilities and the number
     /// of its label, of `classes` classes.
-    fn put(
+    fn put<E: EvidenceInput>(
         &self,
         inputs: &Inputs<'_>,
         outputs: &mut Outputs,
@@ -262,7 +388,7 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put_sides::<E>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
             let alpha = if told { self.alpha } else { 0.0 };
@@ -298,6 +424,7 @@ impl PositiveControl<'_> {
 
     /// It reads the labels of the test rows, so that nothing which it shapes is a native condition.
     fn rows(flow: &mut RowFlow<'_>) {
+        flow.two_sides("evidence_train", "evidence_test");
         flow.pass("evidence_train", "train").control = true;
         flow.pass("evidence_test", "test").control = true;
     }

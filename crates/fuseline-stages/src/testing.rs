@@ -54,6 +54,7 @@ pub(crate) fn evidence(modality: &str, rows: &[(&str, f64)]) -> Evidence {
         example_id: rows.iter().map(|(id, _)| (*id).to_owned()).collect(),
         probabilities: rows.iter().flat_map(|(_, stress)| [1.0 - stress, *stress]).collect(),
         inner_fold: None,
+        logits: None,
     }
 }
 

@@ -36,8 +36,15 @@ pub(crate) struct Document {
     pub stages: Vec<Definition>,
     /// `None` when there is no such section.
     pub outputs: Option<Vec<Entry>>,
+    /// Folders and files that are searched for plugins, each with the folder of its file.
     pub plugins: Vec<(Node, PathBuf)>,
+    /// Files of rules by the ids that they must have, each with the folder of its file.
+    pub rule_files: Vec<(Entry, PathBuf)>,
     pub isolation: Option<Node>,
+    pub sandbox: Option<Node>,
+    pub limits: Option<Node>,
+    /// The interpreter of Python programs, with the folder of its file.
+    pub python: Option<(Node, PathBuf)>,
     /// The sections, of those that define names, that are no mappings, in any file.
     pub misshapen: Vec<&'static str>,
 }
@@ -48,7 +55,7 @@ pub(crate) type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
-pub(crate) const ROOT_KEYS: [&str; 11] = [
+pub(crate) const ROOT_KEYS: [&str; 14] = [
     "fuseline",
     "name",
     "description",
@@ -60,10 +67,14 @@ pub(crate) const ROOT_KEYS: [&str; 11] = [
     "outputs",
     "plugins",
     "isolation",
+    "sandbox",
+    "limits",
+    "python",
 ];
 /// The sections whose entries are defined by name, in any file.
 const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
-const INCLUDED_KEYS: [&str; 5] = ["fuseline", "include", "params", "axes", "stages"];
+const INCLUDED_KEYS: [&str; 7] =
+    ["fuseline", "name", "description", "include", "params", "axes", "stages"];
 
 /// Reads the sections of a workflow file and of everything that it includes.
 pub(crate) struct Reader<'a> {
@@ -112,7 +123,7 @@ impl<'a> Reader<'a> {
                 let message = format!("`{}` has no meaning in an included file", entry.key);
                 self.found
                     .push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(
-                        format!("an included file has {}", names::list(&INCLUDED_KEYS[1..])),
+                        format!("an included file has {}", names::list(&INCLUDED_KEYS[3..])),
                     ));
             }
         }
@@ -138,6 +149,12 @@ impl<'a> Reader<'a> {
             }
         }
         if included {
+            // They say what the piece is, and mean nothing for the workflow.
+            for key in ["name", "description"] {
+                if let Some(entry) = get(key) {
+                    entry.value.text(&format!("`{key}`"), self.found);
+                }
+            }
             return Some(());
         }
         let start = root.place.span.start;
@@ -166,16 +183,35 @@ impl<'a> Reader<'a> {
         self.document.description = value("description");
         self.document.seed = value("seed");
         self.document.isolation = value("isolation");
+        self.document.sandbox = value("sandbox");
+        self.document.limits = value("limits");
+        self.document.python = value("python").map(|node| (node, folder.clone()));
         if let Some(outputs) = get("outputs").filter(|entry| !entry.value.is_null()) {
             let entries = outputs.value.mapping("`outputs`", self.found);
             self.document.outputs = entries.map(<[Entry]>::to_vec);
         }
         if let Some(plugins) = get("plugins").filter(|entry| !entry.value.is_null()) {
-            let items = plugins.value.sequence("`plugins`", self.found).unwrap_or_default();
-            self.document.plugins =
-                items.iter().map(|item| (item.clone(), folder.clone())).collect();
+            self.plugins(&plugins.value, &folder);
         }
         Some(())
+    }
+
+    /// Reads `plugins`: a list of paths, among which may be mappings of ids to files, or one such
+    /// mapping.
+    fn plugins(&mut self, value: &Node, folder: &Path) {
+        let items = match &value.data {
+            Data::Mapping(_) => std::slice::from_ref(value),
+            _ => value.sequence("`plugins`", self.found).unwrap_or_default(),
+        };
+        for item in items {
+            match &item.data {
+                Data::Mapping(entries) => {
+                    let files = entries.iter().map(|entry| (entry.clone(), folder.to_owned()));
+                    self.document.rule_files.extend(files);
+                }
+                _ => self.document.plugins.push((item.clone(), folder.to_owned())),
+            }
+        }
     }
 
     fn version(&mut self, entry: Option<&Entry>, root: &Node, included: bool) {

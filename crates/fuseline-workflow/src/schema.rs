@@ -5,9 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::axes::{WITHIN, ZIP};
 use crate::catalogue::{Arity, Catalogue, KindSpec};
 use crate::params;
-use crate::stage::execution::ISOLATIONS;
+use crate::stage::execution::{ISOLATION_KEYS, ISOLATIONS, LIMITS, SANDBOXES};
+use crate::workflow::{MemoryRetry, SANDBOX_LAYERS};
 
 /// Any text with an expression in it.
 const EXPRESSION: &str = r"\$\{\{";
@@ -81,11 +83,36 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
                     action.",
             },
             "plugins": {
-                "type": ["array", "null"],
-                "items": { "type": "string" },
-                "description": "Folders and files to search for plugins; relative to this file.",
+                "type": ["array", "object", "null"],
+                "items": {
+                    "type": ["string", "object"],
+                    "additionalProperties": { "type": "string" },
+                },
+                "additionalProperties": { "type": "string" },
+                "description": "Folders and files to search for plugins, relative to this file; \
+                    and files by the ids that they must have, which then count in place of any \
+                    other: { org.example.gate: gate.so }.",
             },
             "isolation": isolation,
+            "sandbox": {
+                "anyOf": [
+                    sandbox("Confinement of the processes of rules."),
+                    {
+                        "type": "object",
+                        "additionalProperties": sandbox("Confinement of the rule's processes."),
+                    },
+                ],
+                "description": "Confinement of the processes of rules: a word for all, or one for \
+                    each rule; \"*\" is every other.",
+            },
+            "limits": limits("Limits of the processes of rules, unless a stage says otherwise."),
+            "python": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The interpreter of Python rules and programs, or the folder of an \
+                    environment; a path is relative to this file, a bare name is looked for on \
+                    PATH.",
+            },
         },
         "$defs": definitions,
     })
@@ -102,7 +129,52 @@ fn named(pattern: &str, definition: &str, description: &str) -> Value {
 
 fn isolation(description: &str) -> Value {
     let names: Vec<_> = ISOLATIONS.iter().map(|(name, _)| *name).collect();
+    let [mode, require] = ISOLATION_KEYS;
+    json!({
+        "anyOf": [
+            { "enum": names },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    mode: { "enum": names, "description": "How plugins run." },
+                    require: {
+                        "type": "array",
+                        "items": { "enum": SANDBOX_LAYERS },
+                        "description": "Layers of the sandbox without which nothing runs.",
+                    },
+                },
+            },
+        ],
+        "description": description,
+    })
+}
+
+fn sandbox(description: &str) -> Value {
+    let names: Vec<_> = SANDBOXES.iter().map(|(name, _)| *name).collect();
     json!({ "enum": names, "description": description })
+}
+
+fn limits(description: &str) -> Value {
+    let [amount, load, call] = LIMITS;
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            amount: memory("Memory that a rule may use, its processes together."),
+            load: time("The time that loading a rule may take."),
+            call: time("The time that one call of a rule may take."),
+        },
+        "description": description,
+    })
+}
+
+fn memory(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
+        "description": description,
+    })
 }
 
 fn reference() -> Value {
@@ -140,18 +212,55 @@ fn param() -> Value {
 }
 
 fn axis() -> Value {
+    let list = json!({ "type": "array", "items": { "type": ["string", "number", "boolean"] } });
+    let points = json!({
+        "type": "object",
+        "additionalProperties": {
+            "type": ["object", "null"],
+            "propertyNames": { "pattern": IDENTIFIER },
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+        },
+    });
+    let mut some_points = points.clone();
+    some_points["minProperties"] = json!(1);
+    let mut some = list.clone();
+    some["minItems"] = json!(1);
     json!({
-        "description": "A list of scalars, an expression that gives one, or points with fields.",
+        "description": "A list of scalars, an expression that gives one, points with fields, lists \
+            that are zipped, or points within those of another axis.",
         "anyOf": [
-            { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+            some,
             { "$ref": "#/$defs/expression" },
+            some_points,
             {
                 "type": "object",
-                "minProperties": 1,
+                "required": [ZIP],
+                "additionalProperties": false,
+                "properties": {
+                    ZIP: {
+                        "type": "object",
+                        "minProperties": 1,
+                        "propertyNames": { "pattern": IDENTIFIER },
+                        "additionalProperties": {
+                            "anyOf": [list, { "$ref": "#/$defs/expression" }],
+                        },
+                        "description": "Lists of one length: each point takes one element of each, \
+                            as a field.",
+                    },
+                },
+            },
+            {
+                "type": "object",
+                "required": [WITHIN],
+                "properties": {
+                    WITHIN: {
+                        "type": "string",
+                        "description": "Another axis: each of its points has points of its own \
+                            here.",
+                    },
+                },
                 "additionalProperties": {
-                    "type": ["object", "null"],
-                    "propertyNames": { "pattern": IDENTIFIER },
-                    "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+                    "anyOf": [list, { "$ref": "#/$defs/expression" }, points],
                 },
             },
         ],
@@ -186,6 +295,11 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "anyOf": [{ "$ref": "#/$defs/expression" }, { "type": "null" }],
                 "description": "Keeps the points for which it is true.",
             },
+            "seed": or_expression(json!({
+                "type": "integer",
+                "minimum": 0,
+                "description": "The seed of what this stage draws, in place of the workflow's.",
+            })),
             "inputs": {
                 "type": ["object", "null"],
                 "additionalProperties": references,
@@ -209,9 +323,31 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "description": "How many processors one action uses.",
                     },
                     "memory": {
-                        "type": "string",
-                        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
-                        "description": "How much memory one action needs: 512 MiB, 4 GB.",
+                        "anyOf": [
+                            memory("An amount: 512 MiB, 4 GB."),
+                            {
+                                "type": "object",
+                                "required": ["request", "retry"],
+                                "additionalProperties": false,
+                                "properties": {
+                                    "request": memory("The memory of the first try."),
+                                    "retry": {
+                                        "type": "string",
+                                        "pattern": r"^\s*[0-9.]+[xX]\s*$",
+                                        "description": "Factor of the memory of each further try \
+                                                        of an action that ran out of it: 2x.",
+                                    },
+                                    "times": {
+                                        "type": "integer",
+                                        "minimum": 1,
+                                        "maximum": 10,
+                                        "default": MemoryRetry::DEFAULT_TIMES,
+                                        "description": "Number of further tries.",
+                                    },
+                                },
+                            },
+                        ],
+                        "description": "How much memory one action needs.",
                     },
                     "time": time("The time that a cluster is asked for, for one action."),
                     "gpus": {
@@ -229,6 +365,8 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "description": "Whether results may be taken from the cache.",
             },
             "isolation": isolation("How plugins run in this stage."),
+            "sandbox": sandbox("Confinement of the processes of rules in this stage."),
+            "limits": limits("Limits of the processes of rules in this stage."),
         },
         "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
     })

@@ -1,9 +1,11 @@
 //! A checked workflow, fully expanded: stages at all points of their axes, joined.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalogue::{InputPort, OutputPort};
@@ -31,8 +33,21 @@ pub struct Workflow {
     pub outputs: Vec<WorkflowOutput>,
     /// Folders and files to search for plugins, absolute.
     pub plugins: Vec<PathBuf>,
+    /// Files of rules, absolute, by the ids that they must have: no other file of that id counts.
+    pub rule_files: Vec<(String, PathBuf)>,
     /// Process that plugins run in, unless a stage says otherwise.
     pub isolation: Option<Isolation>,
+    /// Layers of the sandbox without which no rule may run, with their places.
+    pub required_layers: Vec<(&'static str, Place)>,
+    /// Sandbox of rules that neither `sandboxes` nor their stage speaks of.
+    pub sandbox: Option<Sandbox>,
+    /// Sandboxes of single rules, by id or the last part of it.
+    pub sandboxes: Vec<(String, Sandbox)>,
+    /// Limits of the processes of rules, unless a stage says otherwise.
+    pub limits: ProcessLimits,
+    /// The interpreter of Python rules and programs: absolute, or a name that is looked for on
+    /// PATH.
+    pub python: Option<Sourced<PathBuf>>,
     /// blake3 of the content of the files, without comments, layout, quoting, and the order of keys
     /// where it means nothing. It does not depend on `--set`, `--params` or the folder, nor on
     /// which parts are included from other files.
@@ -48,6 +63,8 @@ pub struct Axis {
     pub name: String,
     /// Its points, in declared order; labels differ.
     pub points: Vec<AxisPoint>,
+    /// The axis that it is nested in, with its points there.
+    pub within: Option<Within>,
     /// Place of its name.
     pub place: Place,
 }
@@ -57,8 +74,27 @@ pub struct Axis {
 pub struct AxisPoint {
     /// Its spelling in messages, selections and tables.
     pub label: String,
-    /// A scalar, or the fields of a point of a mapping axis.
+    /// A scalar, or the fields of a point of a mapping axis. Of a nested axis, its value under the
+    /// first point of the other axis that has it.
     pub value: Value,
+    /// Place where it is written.
+    pub place: Place,
+}
+
+/// Points that a nested axis has under each point of another axis.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Within {
+    /// The other axis, as an index.
+    pub axis: usize,
+    /// By its point and the own point: the value there. A pair that is not here does not exist.
+    pub(crate) values: BTreeMap<(u32, u32), Value>,
+}
+
+impl Within {
+    /// True if a point exists under a point of the other axis.
+    pub fn has(&self, outer: u32, point: u32) -> bool {
+        self.values.contains_key(&(outer, point))
+    }
 }
 
 /// A file that a workflow gives out.
@@ -83,6 +119,40 @@ pub enum Isolation {
     Worker,
     /// In this process: faster, and a crash takes the run with it.
     InProcess,
+}
+
+/// Confinement of a rule's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sandbox {
+    /// It writes nothing, and shares no memory.
+    Strict,
+    /// A script has a folder of its own to write to, and memory that its own processes share.
+    Default,
+    /// Nothing is confined.
+    Off,
+}
+
+/// Names of the layers of a sandbox that may be required.
+pub const SANDBOX_LAYERS: [&str; 2] = ["landlock", "seccomp"];
+
+/// A value, and the place that states it, in words: `workflow.yaml:12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// File and line.
+    pub origin: String,
+}
+
+/// Limits of the process of a rule; what is not stated here is stated elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Bytes of memory that it may use.
+    pub memory: Option<Sourced<u64>>,
+    /// Time limit of loading.
+    pub load: Option<Sourced<Duration>>,
+    /// Time limit of one call.
+    pub call: Option<Sourced<Duration>>,
 }
 
 /// A named step at all points of its axes.
@@ -149,6 +219,8 @@ pub struct Variant {
     pub places: Arc<OptionPlaces>,
     /// The ports that the stage declares for itself, if the kind requires that.
     pub declared: Option<Arc<DeclaredPorts>>,
+    /// The stage's own seed, in place of the workflow's.
+    pub seed: Option<u64>,
 }
 
 /// Ports that a stage declares in its options.
@@ -268,6 +340,30 @@ impl Groups {
     }
 }
 
+/// Further tries of an action that ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRetry {
+    /// Factor by which each try asks for more than the one before; more than 1.
+    pub factor: f64,
+    /// Number of further tries.
+    pub times: u32,
+}
+
+impl MemoryRetry {
+    /// Number of further tries where none is stated.
+    pub const DEFAULT_TIMES: u32 = 2;
+
+    /// The memory that the next try asks for, in bytes.
+    ///
+    /// `tries`: number of further tries so far. None when there is to be no other.
+    pub fn next(&self, bytes: u64, tries: u32) -> Option<u64> {
+        // Beyond all that can be written there is nothing to ask for.
+        let next = (bytes as f64 * self.factor).min(1e18);
+        (tries < self.times && next > bytes as f64).then(|| next.ceil() as u64)
+    }
+}
+
 /// Execution settings of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -279,6 +375,8 @@ pub struct Execution {
     pub cpu: Option<f64>,
     /// Bytes of memory that one action needs.
     pub memory: Option<u64>,
+    /// Further tries of an action that ran out of that memory, with more of it.
+    pub memory_retry: Option<MemoryRetry>,
     /// Wall time requested from a cluster for one action; no bound by itself.
     pub time: Option<Duration>,
     /// Number of GPUs requested from a cluster for one action.
@@ -287,6 +385,12 @@ pub struct Execution {
     pub cache: bool,
     /// Process that plugins run in for this stage.
     pub isolation: Option<Isolation>,
+    /// Layers of the sandbox without which the rules of this stage may not run, with their places.
+    pub required_layers: Vec<(&'static str, Place)>,
+    /// Sandbox of the rules of this stage.
+    pub sandbox: Option<Sandbox>,
+    /// Limits of the processes of rules of this stage.
+    pub limits: ProcessLimits,
 }
 
 impl Default for Execution {
@@ -296,10 +400,14 @@ impl Default for Execution {
             timeout: None,
             cpu: None,
             memory: None,
+            memory_retry: None,
             time: None,
             gpus: None,
             cache: true,
             isolation: None,
+            required_layers: Vec::new(),
+            sandbox: None,
+            limits: ProcessLimits::default(),
         }
     }
 }

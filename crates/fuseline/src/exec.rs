@@ -16,7 +16,7 @@ use fuseline_host::Isolation;
 use crate::error::Error;
 use crate::executors::outcome::{ActionEnd, ActionStatus, Line, OutcomeWriter};
 use crate::open_cache;
-use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::plugin_path::{RulePath, nearest_lock, plugin_path, services};
 use crate::settings::LoadedSettings;
 
 /// Options for executing an action.
@@ -40,6 +40,8 @@ pub struct Execution {
     pub seconds: Option<f64>,
     /// Processor time of the thread that executed it, where that is known.
     pub cpu_seconds: Option<f64>,
+    /// True if another process executed it at the same time and ended first.
+    pub is_duplicate: bool,
     /// The cautions of its results.
     pub cautions: Vec<String>,
     /// Its outputs.
@@ -131,6 +133,7 @@ fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
         status,
         seconds: execution.and_then(|execution| execution.seconds),
         cpu_seconds: execution.and_then(|execution| execution.cpu_seconds),
+        is_duplicate: execution.is_some_and(|execution| execution.is_duplicate),
         error,
     }
 }
@@ -162,6 +165,7 @@ fn batch_job(batch: &Path, index: u64) -> Result<Job, Error> {
 /// Context that jobs of one stage share.
 struct Surroundings {
     plugin_path: Vec<PathBuf>,
+    rule_files: Vec<(String, PathBuf)>,
     isolation: Option<Isolation>,
     services: Services,
 }
@@ -173,14 +177,22 @@ impl Surroundings {
         // actions.
         let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
         let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
-        let settings = LoadedSettings::load(Path::new("."))?.settings;
-        let path = plugin_path(&folders, &[], &settings)?;
-        let services = services(path, job.isolation, lock.as_deref(), &settings)?;
-        Ok(Self { plugin_path: job.plugin_path.clone(), isolation: job.isolation, services })
+        let loaded = LoadedSettings::load(Path::new("."))?;
+        let search = plugin_path(&folders, &[], &loaded.settings)?;
+        let path = RulePath { search, named: job.rule_files.clone() };
+        let services = services(path, job.isolation, lock.as_deref(), &loaded)?;
+        Ok(Self {
+            plugin_path: job.plugin_path.clone(),
+            rule_files: job.rule_files.clone(),
+            isolation: job.isolation,
+            services,
+        })
     }
 
     fn fit(&self, job: &Job) -> bool {
-        job.plugin_path == self.plugin_path && job.isolation == self.isolation
+        job.plugin_path == self.plugin_path
+            && job.rule_files == self.rule_files
+            && job.isolation == self.isolation
     }
 }
 
@@ -207,12 +219,13 @@ fn run_job(
     let started = Instant::now();
     let completion =
         with_deadline(job.limits.timeout, |stop| executor.execute(&job, lease, stop, || {}));
-    let (mut outputs, seconds, cpu_seconds) = match completion {
+    let (mut outputs, seconds, cpu_seconds, is_duplicate) = match completion {
         Completion::Executed(executed) => {
             let seconds = Some(started.elapsed().as_secs_f64());
-            (executed.record.outputs, seconds, executed.cpu_seconds)
+            cache.note_executed(&job.key);
+            (executed.record.outputs, seconds, executed.cpu_seconds, executed.is_duplicate)
         }
-        Completion::Cached(record) => (record.outputs, None, None),
+        Completion::Cached(record) => (record.outputs, None, None, false),
         Completion::Failed(error) => return Err(failure(error)),
         Completion::CacheFailed(error) => return Err(error.into()),
         // The lease is held.
@@ -224,7 +237,7 @@ fn run_job(
         None => Vec::new(),
     };
     outputs.retain(|output| !is_cautions(output) && !is_discovered(output));
-    Ok(Execution { action, key: job.key, seconds, cpu_seconds, cautions, outputs })
+    Ok(Execution { action, key: job.key, seconds, cpu_seconds, is_duplicate, cautions, outputs })
 }
 
 /// Executes with a flag that is raised when the time is over; what fails then has failed for that.

@@ -15,8 +15,11 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use fuseline_host::worker::WorkerLimits;
+use fuseline_cache::{DEFAULT_BEAT, LeaseKind};
+use fuseline_host::Sourced;
+use fuseline_host::worker::{LimitOrigins, WorkerLimits, WorkerProgram, WorkerSettings};
 use fuseline_remote::{RemoteAddress, RemoteMode, RemoteSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +41,14 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// Bounds on the processes of fusion rules.
     pub limits: LimitSettings,
+    /// The interpreter of Python rules and programs, or the folder of an environment, where the
+    /// workflow names none: a path, or a name that is looked for on PATH. Without a setting it is
+    /// that of `VIRTUAL_ENV`, else `python3`.
+    #[schemars(length(min = 1))]
+    pub python: Option<String>,
+    /// Device files that fusion rules may use, such as `/dev/nvidia0`. A last `*` stands for any end of
+    /// the name.
+    pub devices: Vec<FilePath>,
     /// Folders that are searched for fusion rules, after those of the workflow.
     pub plugin_path: Vec<FilePath>,
 }
@@ -55,6 +66,36 @@ pub struct CacheSettings {
     pub mode: RemoteMode,
     /// Longest time that the remote may go without an answer.
     pub remote_timeout: Time,
+    /// The leases by which processes share the cache. `auto`: as the cache has them already, else
+    /// by its filesystem.
+    pub leases: Leases,
+    /// Time between two beats of a holder of leases, if they are heartbeats: one that misses nine
+    /// counts as dead.
+    pub lease_beat: Time,
+}
+
+/// The leases by which processes share a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Leases {
+    /// As the cache has them already, else by its filesystem.
+    Auto,
+    /// Locks of the kernel.
+    Flock,
+    /// Records that their holders renew, where locks do not hold between machines.
+    Heartbeat,
+}
+
+impl CacheSettings {
+    /// The leases that are asked for, with the time between two beats; none for `auto`.
+    pub fn lease_kind(&self) -> Option<(LeaseKind, Duration)> {
+        let kind = match self.leases {
+            Leases::Auto => return None,
+            Leases::Flock => LeaseKind::Flock,
+            Leases::Heartbeat => LeaseKind::Heartbeat,
+        };
+        Some((kind, self.lease_beat.into()))
+    }
 }
 
 impl Default for CacheSettings {
@@ -64,6 +105,8 @@ impl Default for CacheSettings {
             remote: None,
             mode: RemoteMode::Read,
             remote_timeout: RemoteSettings::DEFAULT_TIMEOUT.into(),
+            leases: Leases::Auto,
+            lease_beat: DEFAULT_BEAT.into(),
         }
     }
 }
@@ -256,16 +299,41 @@ impl Default for LimitSettings {
     }
 }
 
-impl LimitSettings {
-    /// The limits of worker processes.
-    pub(crate) fn worker_limits(&self) -> WorkerLimits {
-        WorkerLimits {
-            memory: self.memory.bytes,
-            load: self.load.into(),
-            call: self.call.into(),
+impl LoadedSettings {
+    /// Settings of worker processes, which a program starts as.
+    pub fn worker_settings(&self, program: WorkerProgram) -> WorkerSettings {
+        let Settings { limits, python, devices, .. } = &self.settings;
+        let origin = |name: &str| self.origin(name);
+        let limits = WorkerLimits {
+            memory: limits.memory.bytes,
+            load: limits.load.into(),
+            call: limits.call.into(),
+            origins: LimitOrigins {
+                memory: origin("limits.memory"),
+                load: origin("limits.load"),
+                call: origin("limits.call"),
+            },
             ..WorkerLimits::default()
-        }
+        };
+        let python = python.as_ref().map(|python| Sourced {
+            value: python.into(),
+            origin: origin("python").unwrap_or_default(),
+        });
+        let devices = devices.iter().flat_map(|pattern| matching(pattern.as_ref())).collect();
+        WorkerSettings { program, limits, devices, python }
     }
+}
+
+/// The existing paths of a pattern that may end with `*`.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let name = pattern.file_name().unwrap_or_default().to_string_lossy();
+    let Some(start) = name.strip_suffix('*') else { return vec![pattern.to_owned()] };
+    let folder = pattern.parent().unwrap_or(Path::new("/"));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
+    let mut paths: Vec<_> = named.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 impl ExecutorSettings {

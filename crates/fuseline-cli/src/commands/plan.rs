@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fuseline::{
-    ActionPreview, Cache, EXPERT_ACCURACY, Plan, StudyPower, cache_if_exists, inspect, study_power,
+    ActionPreview, EXPERT_ACCURACY, Plan, StudyPower, cache_if_exists, inspect, study_power,
 };
 use serde_json::{Map, Value, json};
 
@@ -46,30 +46,16 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     // An error of the cache comes after those of the workflow.
     let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
     let settings = args.remote.settings_for(args.workflow.folder())?;
-    // A machine without a cache of its own may still find everything in the remote.
-    let stand_in;
-    let cache = match (cache, &settings) {
-        (Ok(None), Some(_)) => {
-            stand_in = tempfile::tempdir().map_err(Failure::failed)?;
-            Cache::open(stand_in.path()).map(Some).map_err(Into::into)
-        }
-        (cache, _) => cache,
-    };
-    if let (Ok(Some(cache)), false) = (&cache, args.rehash) {
+    let cache = cache
+        .map_err(Failure::from)
+        .and_then(|cache| remote::with_stand_in(cache, settings.as_ref()));
+    if let (Ok((Some(cache), _)), false) = (&cache, args.rehash) {
         study.use_memos(cache);
     }
     let plan = study.plan(&args.only)?;
     render::diagnostics(&study.warnings(&plan), study.files());
-    let (cache, remote) = match cache? {
-        Some(cache) => {
-            let (cache, remote) = fuseline::attach_remote(cache, settings.as_ref())?;
-            (Some(cache), remote)
-        }
-        None => (None, None),
-    };
-    if let Some(remote) = &remote {
-        remote.set_workflow(&plan.workflow().name);
-    }
+    let (cache, _stand_in) = cache?;
+    let (cache, remote) = remote::attach(cache, settings.as_ref(), &plan.workflow().name)?;
     let inspection = inspect(&plan, cache.as_ref())?;
     let power = match args.power {
         true => Some(study_power(&plan, &inspection, cache.as_ref())?),

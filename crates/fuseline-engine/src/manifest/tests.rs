@@ -11,6 +11,8 @@ fn manifest() -> Manifest {
         started_at: 1_800_000_000,
         counts: None,
         seconds: 0.1 + 0.2,
+        machine: None,
+        files: Vec::new(),
         peak_memory: Some(1 << 40),
         undelivered: Some("cannot write report.html".to_owned()),
         remote: Some(serde_json::json!({ "remote": "s3://lab", "requests": { "get": 3 } })),
@@ -20,6 +22,10 @@ fn manifest() -> Manifest {
         params: [("folds".to_owned(), 5.into())].into_iter().collect(),
         seed: u64::MAX,
         plugins: vec![("org.fuseline.lr".to_owned(), Digest::hash("plugin"))],
+        environment: Environment {
+            missing_layers: vec!["landlock".to_owned()],
+            ..Environment::default()
+        },
         stages: vec![ManifestStage {
             name: "fusion".to_owned(),
             outputs: vec![("main".to_owned(), "model".to_owned())],
@@ -38,6 +44,7 @@ fn manifest() -> Manifest {
             attempts: None,
             seconds: Some(0.25),
             cpu_seconds: None,
+            memory: Some(8 << 30),
             error: None,
         }],
     }

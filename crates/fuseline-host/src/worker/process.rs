@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufWriter, Read};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,17 @@ use thiserror::Error;
 
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
+use crate::interpreter::Interpreter;
 use crate::message::{self, RuleMessage, plain_text};
+use crate::reads::{MAX_READS, ReadFile};
 use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::ending::how_it_ended;
 use crate::worker::frame::{self, FRAME_LIMIT, Reply, Request};
+use crate::worker::limits::{BytesText, TimeText};
 use crate::worker::region::Region;
 use crate::worker::words::Words;
-use crate::worker::{WorkerLimits, usage};
+use crate::worker::{LimitName, WorkerLimits, usage};
 
 mod start;
 
@@ -36,6 +40,9 @@ const HEARD_AT_ONCE: usize = 1 << 16;
 const MAX_WORDS: u64 = 16 << 20;
 /// Maximum multiple of its grace that a worker has on a machine that is busy.
 const MAX_BUSY: u32 = 8;
+/// Words of Python, and of the dynamic linker, where memory has run out.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["MemoryError", "Unable to allocate", "failed to map segment", "annot allocate memory"];
 /// Interval at which a waiting host looks at the worker's use of resources.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
@@ -75,16 +82,27 @@ pub(crate) struct Worker {
     /// Numbers of the models that it has opened, and their bytes.
     pub(super) opened: BTreeSet<u64>,
     pub(super) opened_bytes: u64,
+    /// Files that it reports as read.
+    pub(super) reads: Vec<ReadFile>,
     arrived: Vec<u8>,
     printed: Vec<u8>,
     words: Words,
     limits: WorkerLimits,
     is_script: bool,
+    /// The interpreter that runs it, of a script in Python.
+    interpreter: Option<Interpreter>,
+    /// Folder that it may write to; it ends with the process.
+    own_folder: Option<tempfile::TempDir>,
     /// Ended on request; not to be used again.
     pub(super) is_spent: bool,
 }
 
 impl Worker {
+    /// Folder that it may write to, where there is one.
+    pub(super) fn own_folder(&self) -> Option<&Path> {
+        self.own_folder.as_ref().map(tempfile::TempDir::path)
+    }
+
     /// Puts a batch where the worker reads it; 0 when it knows the batch.
     pub(super) fn give_batch(&mut self, batch: &Batch) -> Result<u64, Fault> {
         if self.batch == Some(batch.identity()) {
@@ -107,18 +125,19 @@ impl Worker {
     }
 
     /// Sends a request and waits for its answer: how many bytes are in the output.
-    pub(super) fn ask(
-        &mut self,
-        request: &Request,
-        stop: &StopSignal,
-        limits: &WorkerLimits,
-    ) -> Result<u64, Fault> {
+    pub(super) fn ask(&mut self, request: &Request, stop: &StopSignal) -> Result<u64, Fault> {
         self.send(request)?;
-        match self.wait(stop, limits.call, limits.grace)? {
-            Reply::Ok { bytes, messages } => {
+        match self.wait(stop, LimitName::Call)? {
+            Reply::Ok { bytes, messages, reads } => {
                 for RuleMessage { level, text } in messages {
                     message::pass(RuleMessage::new(level, &text));
                 }
+                if self.reads.len() + reads.len() > MAX_READS {
+                    return Err(
+                        self.fail(format!("it says that it has read more than {MAX_READS} files"))
+                    );
+                }
+                self.reads.extend(reads);
                 Ok(bytes)
             }
             Reply::Error { code, message, param, row, messages } => {
@@ -129,11 +148,17 @@ impl Worker {
                 }
                 let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
+                if code == RuleCode::OutOfMemory || is_out_of_memory(&message) {
+                    message += &format!("; {}", self.limits.memory_words());
+                }
+                let mut words = Vec::new();
                 if code == RuleCode::Internal {
                     // Its own words on its defect, such as a traceback.
-                    let words = self.last_words();
-                    words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
+                    words = self.last_words();
                 }
+                let remedy = self.words_on_missing_module(&message, &words);
+                words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
+                remedy.iter().for_each(|remedy| message += &format!("\n{remedy}"));
                 let row = row.and_then(|row| u64::try_from(row).ok());
                 let param = param.map(|param| plain_text(&param));
                 Err(Fault::Rule(RuleError { code, message, param, row }))
@@ -164,8 +189,8 @@ impl Worker {
     }
 
     /// Waits for one reply, hearing what the worker prints and whether it lives.
-    fn wait(&mut self, stop: &StopSignal, most: Duration, grace: Duration) -> Result<Reply, Fault> {
-        let reply = self.wait_for(stop, most, grace)?;
+    fn wait(&mut self, stop: &StopSignal, limit: LimitName) -> Result<Reply, Fault> {
+        let reply = self.wait_for(stop, limit)?;
         // Processes that it has started must have ended with the call.
         self.ensure_within_limits()?;
         Ok(reply)
@@ -174,9 +199,9 @@ impl Worker {
     fn wait_for<T: DeserializeOwned>(
         &mut self,
         stop: &StopSignal,
-        most: Duration,
-        grace: Duration,
+        limit: LimitName,
     ) -> Result<T, Fault> {
+        let (most, grace) = (self.limits.time(limit), self.limits.grace);
         let begun = Instant::now();
         let mut looked = begun;
         // When it was asked to stop, and how long it had been kept from running by then.
@@ -231,7 +256,10 @@ impl Worker {
                     self.kill();
                     return Err(Fault::Rule(RuleError {
                         code: RuleCode::Cancelled,
-                        message: format!("it did not end within {grace:?} and was killed"),
+                        message: format!(
+                            "it did not end within {} and was killed",
+                            TimeText(grace)
+                        ),
                         param: None,
                         row: None,
                     }));
@@ -241,7 +269,10 @@ impl Worker {
                 self.send(&Request::Stop)?;
             }
             if begun.elapsed() > most {
-                return Err(self.fail(format!("it did not answer within {most:?}")));
+                let setting = self.limits.setting(limit);
+                return Err(
+                    self.fail(format!("it did not answer within {} ({setting})", TimeText(most)))
+                );
             }
             if hung_up {
                 std::thread::sleep(Duration::from_millis(1));
@@ -252,19 +283,20 @@ impl Worker {
     /// An error when the worker has started more than it may.
     fn ensure_within_limits(&mut self) -> Result<(), Fault> {
         let process = self.child.id();
+        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
         let (usage, what) = match self.is_script {
-            true => (usage::of_group(process), "processes"),
+            true => (usage::of_group(process, memory), "processes"),
             false => (usage::of_process(process), "threads"),
         };
         let Some(usage) = usage else { return Ok(()) };
-        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
         if usage.tasks > tasks {
             let found = usage.tasks;
             return Err(self.fail(format!("it runs {found} {what}, and may run {tasks}")));
         }
         if usage.memory > memory {
-            let (found, most) = (usage.memory >> 20, memory >> 20);
-            return Err(self.fail(format!("it uses {found} MiB of memory, and may use {most} MiB")));
+            let found = BytesText(usage.memory);
+            let words = self.limits.memory_words();
+            return Err(self.fail(format!("it uses {found} of memory, and {words}")));
         }
         Ok(())
     }
@@ -289,9 +321,22 @@ impl Worker {
         self.words.lines()
     }
 
-    fn failure(&mut self, reason: String) -> WorkerFailure {
+    fn failure(&mut self, mut reason: String) -> WorkerFailure {
         self.kill();
-        WorkerFailure { reason, stderr: self.last_words() }
+        let stderr = self.last_words();
+        if stderr.iter().any(|line| is_out_of_memory(line)) {
+            reason += &format!("; {}", self.limits.memory_words());
+        }
+        if let Some(remedy) = self.words_on_missing_module(&reason, &stderr) {
+            reason += &format!("; {remedy}");
+        }
+        WorkerFailure { reason, stderr }
+    }
+
+    /// Words on the interpreter, where it lacks a module.
+    fn words_on_missing_module(&self, message: &str, stderr: &[String]) -> Option<String> {
+        let said = format!("{message}\n{}", stderr.join("\n"));
+        self.interpreter.as_ref()?.words_on_missing_module(&said)
     }
 
     pub(super) fn fail(&mut self, reason: String) -> Fault {
@@ -308,7 +353,7 @@ impl Worker {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(500) {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return self.fail(how_it_ended(status, self.limits.memory));
+                return self.fail(how_it_ended(status, &self.limits));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -323,6 +368,11 @@ impl Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// True if a text says that memory has run out.
+pub(super) fn is_out_of_memory(text: &str) -> bool {
+    OUT_OF_MEMORY.iter().any(|words| text.contains(words))
 }
 
 impl Drop for Worker {

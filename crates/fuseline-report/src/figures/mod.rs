@@ -12,6 +12,7 @@ mod graph;
 mod heat;
 mod mechanism;
 mod null;
+mod numbers;
 mod paint;
 mod pdf;
 mod png;
@@ -24,9 +25,10 @@ mod style;
 mod subgroups;
 
 pub use canvas::Figure;
-pub use forest::{Shape, forest};
+pub use forest::{Shape, forest, largest_gaps};
 pub use mechanism::tells_what_for;
 pub use null::{nulls, unmoved};
+pub use numbers::{FigureColumn, FigureTable, FigureValues, tables};
 
 use crate::answer::Answer;
 use crate::arrange::Arrangement;
@@ -66,9 +68,11 @@ pub fn supplements(data: &ReportData) -> [FigureSet; 3] {
 pub fn graph(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Stages",
-        caption: "What was run: each box is a stage with its kind and its number of actions. \
-            Lines lead from a stage down to those that read it; a dot is a reading."
-            .to_owned(),
+        caption:
+            "What was run: each box is a stage with its kind, its axes, its number of actions, \
+            and what arrives at its ports. Lines lead from a stage down to those that read it; a \
+            dot is a reading."
+                .to_owned(),
         figures: graph::graph(data).into_iter().collect(),
     }
 }

@@ -10,6 +10,7 @@ use fuseline_artifact::{
     Artifact, ArtifactKind, Cohort, Folds, INNER_FOLD, Payload, Report, Typed,
 };
 use fuseline_engine::{Inputs, Labelled, Outputs, ReadFile, StageError, codes};
+use fuseline_host::outside_of;
 use serde_json::{Map, Value, json};
 
 use super::conform::{self, Known};
@@ -28,16 +29,49 @@ struct Given<'a> {
     artifacts: Vec<Labelled<Artifact>>,
 }
 
+/// The error of a folder that cannot be made or written to.
+fn no_folder(error: std::io::Error) -> StageError {
+    StageError::failed(format!("the program's folder cannot be made: {error}"))
+}
+
+/// Runs the program in a folder of its own, which is removed then, or kept for people where it
+/// failed and they want to look at it.
 pub(super) fn run(
     stage: &Command,
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
 ) -> Result<(), StageError> {
-    let io = |error: std::io::Error| {
-        StageError::failed(format!("the program's folder cannot be made: {error}"))
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fuseline-");
+    let folder = match inputs.keep_failed() {
+        Some(keep) => {
+            std::fs::create_dir_all(keep).map_err(no_folder)?;
+            builder.tempdir_in(keep)
+        }
+        None => builder.tempdir(),
     };
-    let folder = tempfile::Builder::new().prefix("fuseline-").tempdir().map_err(io)?;
-    let folder = folder.path();
+    let folder = folder.map_err(no_folder)?;
+    run_in(folder.path(), stage, inputs, outputs).map_err(|error| match inputs.keep_failed() {
+        Some(_) => {
+            let kept = folder.keep();
+            let message = format!(
+                "{}\nits folder is kept, with task.json, inputs and all that it wrote: {}",
+                error.message,
+                kept.display()
+            );
+            StageError { message, ..error }
+        }
+        None => error,
+    })
+}
+
+fn run_in(
+    folder: &Path,
+    stage: &Command,
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+) -> Result<(), StageError> {
+    let io = no_folder;
     for name in ["inputs", "outputs"] {
         std::fs::create_dir(folder.join(name)).map_err(io)?;
     }
@@ -96,12 +130,7 @@ fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
     };
     let read: Vec<ReadFile> =
         serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
-    if let Some(of) = read.iter().find(|of| !of.path.is_absolute()) {
-        return Err(refused(format!("{} is no absolute path", of.path.display())));
-    }
-    let own = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let is_own = |of: &ReadFile| of.path.starts_with(&own) || of.path.starts_with(folder);
-    Ok(read.into_iter().filter(|of| !is_own(of)).collect())
+    outside_of(folder, read).map_err(refused)
 }
 
 fn prefixed(name: &str, error: StageError) -> StageError {
@@ -311,7 +340,7 @@ pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
         ArtifactKind::Features => check::<fuseline_artifact::Features>(artifact),
         ArtifactKind::Cohort => check::<Cohort>(artifact),
         ArtifactKind::Folds => check::<Folds>(artifact),
-        ArtifactKind::Evidence => check::<fuseline_artifact::Evidence>(artifact),
+        ArtifactKind::Evidence => check::<fuseline_artifact::OptionalEvidence>(artifact),
         ArtifactKind::Quality => check::<fuseline_artifact::Quality>(artifact),
         ArtifactKind::Predictions => check::<fuseline_artifact::Predictions>(artifact),
         ArtifactKind::Permutations => check::<fuseline_artifact::Permutations>(artifact),

@@ -1,8 +1,13 @@
 //! Evidence of the experts for the tested examples, pooled over folds.
 
-use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
-use fuseline_engine::{Inputs, Labelled, StageError};
+use std::collections::{BTreeMap, BTreeSet};
+
+use fuseline_artifact::{
+    Cohort, Control, Digest, Evidence, ExampleEffects, OptionalEvidence, Quality,
+};
+use fuseline_engine::{Inputs, Labelled, Point, StageError};
 use fuseline_stats::headroom::Experts;
+use fuseline_stats::metrics::MetricError;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
 use crate::quality::each_row;
@@ -26,6 +31,8 @@ pub(crate) struct Pooled {
     pub quality: Vec<f64>,
     /// Control of each quality: condition of the study, positive or negative control.
     pub controls: Vec<Control>,
+    /// Modalities without an expert, in their order: their evidence says nothing.
+    pub without_expert: Vec<String>,
 }
 
 impl Pooled {
@@ -46,8 +53,12 @@ impl Pooled {
         let width = if with_evidence { classes } else { 0 };
         let mut modalities = Vec::<String>::new();
         let mut columns = Vec::<Column>::new();
+        let mut without_expert = Vec::<String>::new();
         for labelled in inputs.each("evidence") {
-            let evidence: Evidence = labelled?.artifact;
+            let OptionalEvidence { rows: evidence, has_expert } = labelled?.artifact;
+            if !has_expert && !without_expert.contains(&evidence.modality) {
+                without_expert.push(evidence.modality.clone());
+            }
             let known = modalities.iter().position(|modality| *modality == evidence.modality);
             let modality = known.unwrap_or_else(|| {
                 modalities.push(evidence.modality.clone());
@@ -92,6 +103,7 @@ impl Pooled {
             quality: side_by_side(&columns, 1, |column| &column.quality),
             modalities,
             controls,
+            without_expert,
         })
     }
 
@@ -140,10 +152,13 @@ impl Pooled {
     }
 
     /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a
-    /// learned router's.
+    /// learned router's; none where a modality has no expert.
     ///
     /// `group`: the rank of each row's group. Needs the probabilities.
     pub fn quality_from_evidence(&self, group: &[u32]) -> Result<Vec<Option<f64>>, StageError> {
+        if !self.without_expert.is_empty() {
+            return Ok(vec![None; self.modalities.len()]);
+        }
         let rows = EvidenceRows {
             modalities: self.modalities.len(),
             classes: self.classes,
@@ -155,8 +170,127 @@ impl Pooled {
             .map_err(|error| StageError::data(error.to_string()))
     }
 
-    /// As the statistics take it.
-    pub fn experts(&self) -> Experts<'_> {
+    /// The modality whose expert is best on the training evidence of the fold that tests each
+    /// example; none where nothing arrives at `evidence_train`. Any for an example without evidence.
+    ///
+    /// Folds are told apart by the axes along which the evidence of one modality is gathered. Errors
+    /// when a fold has no training evidence, or an example is among its training and its test rows.
+    pub fn best_on_training(
+        &self,
+        inputs: &Inputs<'_>,
+        cohort: &Cohort,
+        tested: &[usize],
+    ) -> Result<Option<Vec<usize>>, StageError> {
+        let training = self.sides(inputs, "evidence_train", cohort)?;
+        if training.is_empty() {
+            return Ok(None);
+        }
+        let mut folds = BTreeMap::<Vec<&str>, Vec<&Side>>::new();
+        let axes = fold_axes(&training);
+        for side in &training {
+            folds.entry(side.fold(&axes)).or_default().push(side);
+        }
+        let mut chosen_of = BTreeMap::new();
+        for (fold, sides) in folds {
+            chosen_of.insert(fold, self.best_of(&sides, cohort)?);
+        }
+        let mut chosen_in = vec![0; cohort.len()];
+        for side in &self.sides(inputs, "evidence", cohort)? {
+            let (best, trained) = chosen_of.get(&side.fold(&axes)).ok_or_else(|| {
+                StageError::data("the training evidence is of other folds than the test evidence")
+                    .hint("give evidence_train the output `train` of the experts of `evidence`")
+            })?;
+            for &(row, _) in &side.rows {
+                if trained[row] {
+                    return Err(StageError::data(format!(
+                        "example {} is tested, and among the training examples of the same fold",
+                        &cohort.example_id[row]
+                    )));
+                }
+                chosen_in[row] = *best;
+            }
+        }
+        Ok(Some(tested.iter().map(|&row| chosen_in[row]).collect()))
+    }
+
+    /// The modality that is best on one fold's training evidence, and which rows of the cohort that
+    /// is of.
+    fn best_of(&self, sides: &[&Side], cohort: &Cohort) -> Result<(usize, Vec<bool>), StageError> {
+        let mut trained = vec![false; cohort.len()];
+        let rows = sides.iter().flat_map(|side| &side.rows);
+        rows.for_each(|&(row, _)| trained[row] = true);
+        let place: Vec<usize> = trained
+            .iter()
+            .scan(0, |next, &trained| {
+                *next += usize::from(trained);
+                Some(*next - usize::from(trained))
+            })
+            .collect();
+        let width = self.modalities.len();
+        let rows = trained.iter().filter(|trained| **trained).count();
+        let (mut available, mut correct) = (vec![false; rows * width], vec![false; rows * width]);
+        for side in sides {
+            for &(row, right) in &side.rows {
+                let cell = place[row] * width + side.modality;
+                (available[cell], correct[cell]) = (true, right);
+            }
+        }
+        let labels: Vec<u32> =
+            (0..cohort.len()).filter(|&row| trained[row]).map(|row| cohort.label[row]).collect();
+        let experts = Experts {
+            modalities: width,
+            available: &available,
+            correct: &correct,
+            labels: &labels,
+            classes: self.classes,
+        };
+        let best = experts.best_unimodal().map_err(|error| StageError::data(error.to_string()))?;
+        Ok((best.0, trained))
+    }
+
+    /// What arrives at an input of evidence, without the probabilities.
+    fn sides(
+        &self,
+        inputs: &Inputs<'_>,
+        port: &str,
+        cohort: &Cohort,
+    ) -> Result<Vec<Side>, StageError> {
+        let side = |labelled: Result<Labelled<Evidence>, StageError>| {
+            let Labelled { point, artifact: evidence } = labelled?;
+            let modality = self.modalities.iter().position(|known| *known == evidence.modality);
+            let modality = modality.ok_or_else(|| {
+                StageError::data(format!(
+                    "there is training evidence of modality {} but no test evidence",
+                    evidence.modality
+                ))
+            })?;
+            let rows = cohort_rows(&evidence, cohort)?.into_iter().zip(each_row(&evidence));
+            let rows = rows.map(|(row, of)| (row, decision(of) == cohort.label[row] as usize));
+            Ok(Side { point, modality, rows: rows.collect() })
+        };
+        inputs.each(port).map(side).collect()
+    }
+
+    /// AUROC of each modality's quality for its expert being right, where it has one.
+    pub fn alignment(&self) -> Result<Vec<Option<f64>>, MetricError> {
+        let has_expert = |modality: &&String| !self.without_expert.contains(modality);
+        let found = self.rows().alignment(&self.quality)?;
+        let each = self.modalities.iter().zip(found);
+        Ok(each.map(|(of, found)| found.auroc.filter(|_| has_expert(&of))).collect())
+    }
+
+    /// AUROC of each modality's quality for the class that it tells apart best.
+    pub fn label_auroc(&self) -> Result<Vec<Option<f64>>, MetricError> {
+        self.rows().label_auroc(&self.quality)
+    }
+
+    /// The experts, where every modality has one, as the statistics take them.
+    pub fn experts(&self) -> Option<Experts<'_>> {
+        self.without_expert.is_empty().then(|| self.rows())
+    }
+
+    /// The tested examples as the statistics take them, whether or not they have experts.
+    fn rows(&self) -> Experts<'_> {
         Experts {
             modalities: self.modalities.len(),
             available: &self.available,
@@ -165,6 +299,37 @@ impl Pooled {
             classes: self.classes,
         }
     }
+}
+
+/// Evidence of one modality and fold: whether the expert is right.
+struct Side {
+    point: Point,
+    modality: usize,
+    /// Row of the cohort, and whether the expert is right there.
+    rows: Vec<(usize, bool)>,
+}
+
+impl Side {
+    /// Its labels on the axes that tell folds apart.
+    fn fold<'s>(&'s self, axes: &BTreeSet<&str>) -> Vec<&'s str> {
+        let own = self.point.iter().filter(|(axis, _)| axes.contains(axis.as_str()));
+        own.map(|(_, label)| label.as_str()).collect()
+    }
+}
+
+/// The axes on which the evidence of one modality has several labels.
+fn fold_axes(sides: &[Side]) -> BTreeSet<&str> {
+    let mut axes = BTreeSet::new();
+    for (at, side) in sides.iter().enumerate() {
+        let first = sides[..at].iter().find(|other| other.modality == side.modality);
+        for (axis, label) in &side.point {
+            let differs = |first: &Side| first.point.iter().all(|(a, l)| a != axis || l != label);
+            if first.is_some_and(differs) {
+                axes.insert(axis.as_str());
+            }
+        }
+    }
+    axes
 }
 
 /// One modality's expert on the tested examples.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
+use fuseline_artifact::{ArtifactKind, Cohort, Features, Model, OptionalEvidence, Quality};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, RowFlow,
-    Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, ReadFile,
+    RowFlow, Rows, StageError, StageKind,
 };
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::metrics::{self, Confusion, MetricError};
@@ -115,6 +115,9 @@ impl StageKind for Metrics {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["evidence", "quality"]);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -137,6 +140,7 @@ impl StageKind for Metrics {
             measures(probabilities, &labels, classes)
         })?;
 
+        outputs.discover(reads(&folds));
         let mut table = Table::new([
             "metric",
             "better",
@@ -184,6 +188,11 @@ pub(super) struct Fold {
     batch: Batch,
     labels: Vec<u32>,
     broken: Broken,
+}
+
+/// The files that the rules of all folds have read.
+pub(super) fn reads(folds: &[Fold]) -> impl Iterator<Item = ReadFile> {
+    folds.iter().flat_map(|fold| fold.model.reads())
 }
 
 /// The labels of the rows of all folds, in the order in which [`measure_each`] pools them.
@@ -260,7 +269,7 @@ impl Metrics {
         inputs: &Inputs<'_>,
         cohort: &Cohort,
     ) -> Result<Vec<Fold>, StageError> {
-        let mut evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
+        let mut evidence: Vec<Labelled<OptionalEvidence>> = inputs.many("evidence")?;
         let mut quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
         let embeddings: Vec<Labelled<Features>> = inputs.many("embeddings")?;
         let mut tested = vec![false; cohort.len()];
@@ -299,9 +308,10 @@ impl Metrics {
                     chosen: &chosen,
                     regression: None,
                 };
+                let (model, batch) = fusion::open_for(inputs, &model, &fusable)?;
                 Ok(Fold {
-                    model: fusion::open(inputs, &model)?,
-                    batch: fusable.batch()?,
+                    model,
+                    batch,
                     labels: fusable.labels(cohort),
                     broken: Broken::new(&plan, &fusable, cohort)?,
                 })

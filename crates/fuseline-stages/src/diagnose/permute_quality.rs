@@ -88,6 +88,11 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// True if examples exchange quality depending on what their experts say.
+    pub(crate) fn reads_evidence(self) -> bool {
+        matches!(self, Self::Conditional | Self::WithinCorrect | Self::ConditionalResidual)
+    }
+
     /// True if examples exchange quality depending on their own labels.
     pub(crate) fn reads_labels(self) -> bool {
         matches!(Intervention::from(self), Intervention::Permutation(of) if of.reads_labels())
@@ -181,6 +186,9 @@ impl StageKind for PermuteQuality {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
         upstream::check_modality_names(
             site,
             "modalities",
@@ -201,11 +209,11 @@ impl StageKind for PermuteQuality {
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
-        let opened = fusion::open(inputs, &model)?;
+        let (opened, batch) = fusion::open_for(inputs, &model, &fusable)?;
+        fusion::caution(opened.rule(), outputs);
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
-        let batch = fusable.batch()?;
         let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
         // All that is asked is in the batch now.
         drop((cohort, fusable));
@@ -215,6 +223,7 @@ impl StageKind for PermuteQuality {
         // Asked again where nothing has been asked: neither the order of the questions nor their
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;
+        outputs.discover(opened.reads());
         if model.model_digest() != frozen || opened.digest() != Digest::hash(&model.bytes) {
             return Err(StageError::failed(format!(
                 "the model of {} changed while it was asked: it is not frozen",

@@ -15,7 +15,7 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::diagnose::metrics::{Metrics, labels, measure_each};
+use crate::diagnose::metrics::{Metrics, labels, measure_each, reads};
 use crate::diagnose::permute_quality::Scheme;
 use crate::table::{Table, number};
 use crate::{fusion, upstream};
@@ -126,6 +126,9 @@ impl StageKind for Reliability {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["evidence", "quality"]);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -148,6 +151,7 @@ impl StageKind for Reliability {
         let (clean, broken) = measure_each(inputs, &folds, classes, |probabilities| {
             self.bins(probabilities, &labels, classes)
         })?;
+        outputs.discover(reads(&folds));
         let errors: Vec<f64> = broken.iter().map(|bins| expected_calibration_error(bins)).collect();
         let error = expected_calibration_error(&clean);
         // Less is better.

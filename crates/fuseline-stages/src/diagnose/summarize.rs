@@ -28,6 +28,11 @@ use crate::{pool, upstream};
 /// Balanced accuracy is the mean recall of the classes that have examples. Where a modality is
 /// unavailable its expert counts as wrong, alone and for the oracle, so that all balanced
 /// accuracies are of the same examples.
+///
+/// The best expert is the one of the largest balanced accuracy on `evidence_train`, fold by fold,
+/// where that is given; else the one of the largest on the tested examples, which is optimistic: of
+/// three equal experts the luckiest counts. The oracle, which knows for each example which expert is
+/// right, is optimistic by design.
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summarize {
@@ -116,6 +121,14 @@ impl StageKind for Summarize {
                 Role::Neutral,
                 "The examples with group and label.",
             )
+            .many(
+                "evidence_train",
+                ArtifactKind::Evidence,
+                Role::Neutral,
+                "Training evidence, one a fold and modality, to choose the best expert on. Without \
+                 it that is chosen on the tested examples, which is optimistic.",
+            )
+            .optional()
             .output("findings", ArtifactKind::Findings, "One row.")
             .reads_point()
     }
@@ -136,7 +149,7 @@ impl StageKind for Summarize {
         let columns = ArtifactKind::Findings.schema().map_or(&[][..], |schema| schema.columns);
         upstream::check_axis_names(site, &axes, "the findings", |axis| {
             let is_called = |column: &&Column| match column.name {
-                ColumnName::Is(name) => name == axis,
+                ColumnName::Is(name) | ColumnName::Optional(name) => name == axis,
                 ColumnName::Begins(prefix) => !prefix.is_empty() && axis.starts_with(prefix),
             };
             columns.iter().find(is_called).map(|column| column.help)
@@ -171,11 +184,26 @@ impl StageKind for Summarize {
         // Without a valid test there is neither a p-value nor a gap that it would detect.
         let is_test = has_p_value(&counts.scheme);
         let p_value = if is_test { test.p_value } else { f64::NAN };
-        let of = experts.experts();
-        let (_, best) = of.best_unimodal().map_err(|error| failed(&error))?;
-        let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
-        let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
-        let label_auroc = of.label_auroc(&experts.quality).map_err(|error| failed(&error))?;
+        let (mut best, mut oracle, mut headroom) = (f64::NAN, f64::NAN, f64::NAN);
+        let mut chosen = None;
+        if let Some(of) = experts.experts() {
+            chosen = experts.best_on_training(inputs, &cohort, &tested.rows)?;
+            let found = match &chosen {
+                Some(chosen) => of.chosen(chosen),
+                None => of.best_unimodal().map(|(_, best)| best),
+            };
+            best = found.map_err(|error| failed(&error))?;
+            let found = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
+            (oracle, headroom) = (found.oracle, found.headroom);
+        } else {
+            outputs.caution(format!(
+                "without an expert for {}, the best expert, the oracle, headroom and alignment \
+                 are left out",
+                experts.without_expert.join(", ")
+            ));
+        }
+        let alignment = experts.alignment().map_err(|error| failed(&error))?;
+        let label_auroc = experts.label_auroc().map_err(|error| failed(&error))?;
         let (group, groups) = tested.groups(&cohort);
         let rows =
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
@@ -220,8 +248,8 @@ impl StageKind for Summarize {
             detectable_gap: if is_test { detectable.unwrap_or(f64::INFINITY) } else { f64::NAN },
             equivalent: None,
             ba_best_unimodal: best,
-            ba_oracle: headroom.oracle,
-            headroom: headroom.headroom,
+            ba_oracle: oracle,
+            headroom,
             reads_quality: counts.reads_quality,
             moved_share: counts.moved.map(|of| of.moved / examples),
             not_testable: counts
@@ -241,7 +269,7 @@ impl StageKind for Summarize {
             gain_low: None,
             gain_high: None,
             quality_sketch: Some(experts.sketch(&cohort, &tested.rows)),
-            alignment: alignment.into_iter().map(|of| of.auroc).collect(),
+            alignment,
             quality_from_evidence: from_evidence,
             quality_label_auroc: label_auroc,
             label_icc: alike.labels,
@@ -254,14 +282,17 @@ impl StageKind for Summarize {
             Findings {
                 axes: inputs.point().iter().map(|(axis, _)| axis.clone()).collect(),
                 modalities: experts.modalities,
-                settings: vec![
+                settings: [
                     format!("scheme={}", counts.scheme),
                     format!("bootstrap={}", self.bootstrap),
                     format!("confidence={}", self.confidence),
                     format!("interval={}", self.interval.name()),
                     format!("alpha={}", self.alpha),
                     format!("least_moved_share={}", self.least_moved_share),
-                ],
+                ]
+                .into_iter()
+                .chain(chosen.map(|_| "best_expert=on_training".to_owned()))
+                .collect(),
                 group_counts: Some(group_counts(&rows, &cohort, &tested)),
                 rows: vec![finding],
             },

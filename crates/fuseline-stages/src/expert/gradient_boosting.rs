@@ -4,6 +4,7 @@ use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_learn::boosting::{Boosting, Options};
+use fuseline_learn::link;
 use fuseline_learn::standardise::Preprocessor;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,6 +53,11 @@ pub struct BoostingExpert {
     /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
+    /// True if the evidence keeps the logits, as they are before any calibration, for
+    /// `quality.energy` and `quality.evidential`. Those of two classes are -z/2 and z/2 of the log
+    /// odds z.
+    #[serde(default)]
+    logits: bool,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
@@ -99,6 +105,7 @@ impl StageKind for BoostingExpert {
             l2,
             class_weight,
             calibration,
+            logits,
             modality,
             exclude,
         } = self;
@@ -111,6 +118,9 @@ impl StageKind for BoostingExpert {
         key.field("l2", l2);
         key.field("class_weight", class_weight);
         key.field("calibration", calibration);
+        if *logits {
+            key.field("logits", logits);
+        }
         key.field("modality", modality);
         key.field("exclude", exclude);
     }
@@ -137,6 +147,7 @@ impl BoostingExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            logits: self.logits,
             scale: Scale::Probabilities,
         }
     }
@@ -158,6 +169,12 @@ impl BoostingExpert {
         drop(rows);
         let mut asked = ask();
         fill.impute(&mut asked).map_err(failed)?;
-        model.predict_proba(&asked).map(Answer::exact).map_err(failed)
+        let logits = if self.logits {
+            link::logits(&model.scores(&asked).map_err(failed)?, model.baseline().len())
+        } else {
+            Vec::new()
+        };
+        let scores = model.predict_proba(&asked).map_err(failed)?;
+        Ok(Answer { logits, ..Answer::exact(scores) })
     }
 }

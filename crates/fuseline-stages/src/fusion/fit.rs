@@ -141,8 +141,9 @@ impl StageKind for Fit {
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
-        let rule = services.plugins.load(&file, inputs.isolation())?;
+        let rule = inputs.load_rule(&file)?;
         let params = rule::params(&rule, &self.params)?;
+        super::caution(&rule, outputs);
         for layer in rule.missing_layers() {
             let id = &rule.descriptor().id;
             outputs.caution(format!("this system has no {layer}: the sandbox of {id} lacks it"));
@@ -151,6 +152,7 @@ impl StageKind for Fit {
         for warning in fitted.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));
         }
+        outputs.discover(fitted.reads);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",

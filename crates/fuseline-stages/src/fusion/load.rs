@@ -158,14 +158,16 @@ impl StageKind for Load {
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
-        let rule = services.plugins.load(&file, inputs.isolation())?;
+        let rule = inputs.load_rule(&file)?;
         let params = rule::params(&rule, &self.params)?;
+        super::caution(&rule, outputs);
         let source =
             LoadSource { files: &files, modalities: &self.modalities, classes: &cohort.classes };
         let loaded = rule.load(&source, &params, &crate::stop::signal(inputs))?;
         for warning in loaded.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));
         }
+        outputs.discover(loaded.reads);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",

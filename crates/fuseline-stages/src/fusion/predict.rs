@@ -59,9 +59,12 @@ impl StageKind for Predict {
         super::bind(&model, &mut fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
-        let (batch, example_id) = (fusable.batch()?, fusable.example_id.clone());
+        let (opened, batch) = super::open_for(inputs, &model, &fusable)?;
+        let example_id = fusable.example_id.clone();
         drop((cohort, fusable));
-        let probabilities = super::open(inputs, &model)?.predict(&batch)?;
+        super::caution(opened.rule(), outputs);
+        let probabilities = opened.predict(&batch)?;
+        outputs.discover(opened.reads());
         let decision = probabilities
             .chunks_exact(model.classes.len())
             .map(|row| decision(row) as u32)

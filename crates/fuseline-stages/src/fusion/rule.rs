@@ -2,7 +2,7 @@
 
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, StageError};
-use fuseline_host::{Descriptor, HostError, Params, Rule};
+use fuseline_host::{CHOOSE_INTERPRETER, Descriptor, HostError, Params, Rule};
 use serde_json::{Map, Value};
 
 /// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where
@@ -16,14 +16,28 @@ pub(crate) fn check(
 ) -> Option<Descriptor> {
     let services = site.services;
     let file = services.plugins.find(rule).ok()?;
-    let descriptor =
-        match services.plugins.descriptor(&file, services.isolation.unwrap_or_default()) {
-            Ok(descriptor) => descriptor,
-            Err(error) => {
-                site.report(Problem::new("rule", error.to_string()));
-                return None;
+    let conditions = &site.conditions;
+    let described = conditions
+        .ensure_layers(&file, site.isolation)
+        .and_then(|()| services.plugins.interpreter(&file, conditions))
+        .and_then(|interpreter| {
+            let descriptor = services.plugins.descriptor(&file, site.isolation, conditions)?;
+            Ok((descriptor, interpreter))
+        });
+    let descriptor = match described {
+        Ok((descriptor, interpreter)) => {
+            site.interpreter = interpreter;
+            descriptor
+        }
+        Err(error) => {
+            let mut problem = Problem::new("rule", error.to_string());
+            if matches!(error, HostError::Interpreter(_)) {
+                problem = problem.hint(CHOOSE_INTERPRETER);
             }
-        };
+            site.report(problem);
+            return None;
+        }
+    };
     for problem in descriptor.check_params(params).err().into_iter().flatten() {
         let option = match problem.path.as_str() {
             "" => "params".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features};
+use fuseline_artifact::{ArtifactKind, Cohort, Features, OptionalEvidence};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
@@ -149,8 +149,8 @@ impl StageKind for Outage {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let evidence: Evidence = inputs.one("evidence")?;
-        let modality = evidence.modality.clone();
+        let evidence: OptionalEvidence = inputs.one("evidence")?;
+        let modality = evidence.rows.modality.clone();
         if !hit(self.modalities.as_ref(), &modality) {
             return outputs.put("evidence", evidence);
         }
@@ -159,7 +159,7 @@ impl StageKind for Outage {
             Pattern::Natural => natural(inputs, &cohort)?,
             _ => self.out(inputs.seed(), &modality, &cohort),
         };
-        let ids = &evidence.example_id;
+        let ids = &evidence.rows.example_id;
         let left: Vec<usize> = (0..ids.len()).filter(|&row| !out.contains(&ids[row])).collect();
         tracing::info!(modality, left = left.len(), of = ids.len(), "outage");
         outputs.put("evidence", evidence.take(&left))

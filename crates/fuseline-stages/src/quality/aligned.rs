@@ -1,5 +1,6 @@
 //! `quality.aligned`: quality that depends on the expert's correctness, the positive control.
 
+use fuseline_artifact::Evidence;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -68,6 +69,7 @@ impl StageKind for Aligned {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         self.control().check_plan(site);
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -75,7 +77,7 @@ impl StageKind for Aligned {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        self.control().put(inputs, outputs, |probabilities, label, _| {
+        self.control().put::<Evidence>(inputs, outputs, |probabilities, label, _| {
             f64::from(u8::from(decision(probabilities) == label as usize))
         })
     }

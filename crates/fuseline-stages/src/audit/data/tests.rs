@@ -84,6 +84,7 @@ impl Data {
             example_id: example_id.clone(),
             probabilities: pick(&self.stress).into_iter().flat_map(|p| [1.0 - p, p]).collect(),
             inner_fold: None,
+            logits: None,
         };
         run::<DataAudit>(options, 7, &[], |mut inputs| {
             for (number, modality) in self.features.iter().enumerate() {
