@@ -163,14 +163,14 @@ fn what_loaders_read_stays_within_a_limit() {
     workflow("load.npz", "{ path: big.npz, id: { array: id }, features: { array: features } }");
     let ran = lab.run(["run", "workflow.yaml", "--memory", "16MB"]);
     ran.exits(2);
-    let words = "array features of big.npz would take";
+    let words = "array features of big.npz would take 32.0 MB";
     says(&ran, words);
     says(&ran, "16.0 MB may be used (`--memory`)");
     lab.write("fuseline.toml", "[limits]\nmemory = \"20 MB\"\n");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);
     says(&ran, "(`limits.memory`, fuseline.toml:2)");
-    workflow("load.jsonl", "{ path: big.jsonl, id: id }, limits: { memory: 100 kB }");
+    workflow("load.jsonl", "{ path: big.jsonl, id: { column: id } }, limits: { memory: 100 kB }");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);
     says(&ran, "big.jsonl would take");

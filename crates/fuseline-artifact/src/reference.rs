@@ -19,13 +19,15 @@ fn table(schema: &KindSchema) -> String {
         kind.summary()
     );
     for Column { name, of, nullable, help } in *columns {
+        let optional =
+            if matches!(name, ColumnName::Optional(_)) { ", may be left out" } else { "" };
         let name = match name {
-            ColumnName::Is(name) => format!("`{name}`"),
+            ColumnName::Is(name) | ColumnName::Optional(name) => format!("`{name}`"),
             ColumnName::Begins("") => "any names".to_owned(),
             ColumnName::Begins(prefix) => format!("`{prefix}…`"),
         };
         let missing = if *nullable { ", may be missing" } else { "" };
-        text += &format!("| {name} | `{}`{missing} | {} |\n", of.name(), cell(help));
+        text += &format!("| {name} | `{}`{missing}{optional} | {} |\n", of.name(), cell(help));
     }
     if schema.metadata_entries().next().is_some() {
         text += "\n| metadata | value | meaning |\n|---|---|---|\n";

@@ -43,22 +43,15 @@ struct Item {
 }
 
 impl Item {
-    /// How far the run answers the item, in words.
-    fn status(&self) -> &'static str {
-        match (self.facts.is_empty(), self.left.is_empty()) {
-            (true, _) => "to be filled in by the authors",
-            (false, false) => "recorded in part",
-            (false, true) => "recorded",
-        }
+    /// How far the run answers the item, in words; none where it does not.
+    fn status(&self) -> Option<&'static str> {
+        let words = if self.left.is_empty() { "recorded" } else { "recorded in part" };
+        (!self.facts.is_empty()).then_some(words)
     }
 
-    /// What the authors are to fill in, where there is anything.
+    /// What the authors are to fill in, where there is anything; empty: all of the item.
     fn left(&self) -> Option<&'static str> {
-        match (self.facts.is_empty(), self.left) {
-            (true, "") => Some("all of it"),
-            (false, "") => None,
-            (_, left) => Some(left),
-        }
+        (self.facts.is_empty() || !self.left.is_empty()).then_some(self.left)
     }
 }
 
@@ -161,7 +154,8 @@ pub fn checklist_markdown(data: &ReportData, checklist: Checklist) -> String {
             section = item.section;
             out.push_str(&format!("\n## {}\n", escape(section)));
         }
-        out.push_str(&format!("\n**{}** {} ({})\n\n", item.number, item.name, item.status()));
+        let status = item.status().map_or_else(String::new, |status| format!(" ({status})"));
+        out.push_str(&format!("\n**{}** {}{status}\n\n", item.number, item.name));
         if checklist == Checklist::Neurips {
             out.push_str("- [ ] Answer: yes, no or not applicable\n");
         }
@@ -169,7 +163,8 @@ pub fn checklist_markdown(data: &ReportData, checklist: Checklist) -> String {
             out.push_str(&format!("- {} *({})*\n", escape(&fact.text), escape(fact.place)));
         }
         if let Some(left) = item.left() {
-            out.push_str(&format!("- [ ] To be filled in by the authors: {}\n", escape(left)));
+            let left = if left.is_empty() { String::new() } else { format!(": {}", escape(left)) };
+            out.push_str(&format!("- [ ] To be filled in by the authors{left}\n"));
         }
     }
     out
@@ -192,7 +187,7 @@ pub fn checklist_latex(data: &ReportData, checklist: Checklist) -> String {
         out.push_str("\\providecommand{\\answerTODO}[1][]{\\textbf{[TODO]}}\n");
     }
     out.push_str(
-        "\\providecommand{\\fuselineauthors}[1]{\\textbf{To be filled in by the authors:} #1}\n\n",
+        "\\providecommand{\\fuselineauthors}[1]{\\textbf{To be filled in by the authors.} #1}\n\n",
     );
     out.push_str(&format!("\\section*{{{}}}\n\n", escape(checklist.name())));
     out.push_str(&format!("{}\n", escape(&checklist.opening(data, &items))));
@@ -206,12 +201,10 @@ pub fn checklist_latex(data: &ReportData, checklist: Checklist) -> String {
             out.push_str(&format!("\n\\subsection*{{{}}}\n", escape(section)));
             out.push_str("\\begin{description}\n");
         }
-        out.push_str(&format!(
-            "\\item[{}] {} (\\emph{{{}}})",
-            item.number,
-            escape(item.name),
-            item.status()
-        ));
+        out.push_str(&format!("\\item[{}] {}", item.number, escape(item.name)));
+        if let Some(status) = item.status() {
+            out.push_str(&format!(" (\\emph{{{status}}})"));
+        }
         if checklist == Checklist::Neurips {
             out.push_str("\\\\ Answer: \\answerTODO{}");
         }

@@ -123,6 +123,7 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
 
 /// As [`rows`], of what is computed from the rows of all modalities at `train` and `test`.
 pub(crate) fn rows_beside(flow: &mut RowFlow<'_>, train: &str, test: &str) {
+    flow.two_sides("evidence_train", "evidence_test");
     flow.pass_beside("evidence_train", train, "train");
     flow.pass_beside("evidence_test", test, "test");
 }

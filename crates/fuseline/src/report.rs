@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use fuseline_artifact::{ArtifactKind, Cohort, Model, Typed as _};
 use fuseline_cache::Cache;
 use fuseline_engine::{FileRole, Inputs, InputsBuilder, Machine, Manifest, Services, StageError};
@@ -218,6 +218,7 @@ fn write_reports(
     let reports = select(options, run, context)?;
     for (number, report) in reports.iter().enumerate() {
         let data = report_data(cache, run, context, report)?;
+        let data = if is_deposit { data } else { with_paths(data, run) };
         let below = subfolder(&reports, report);
         write_report(&data, &below, is_deposit && number == 0, files)?;
         write_figures(&data, &below.join("figures"), options.figures, files)?;
@@ -348,6 +349,7 @@ fn table_of_numbers(table: FigureTable) -> Result<Table, Error> {
         let values: ArrayRef = match column.values {
             FigureValues::Text(values) => Arc::new(StringArray::from(values)),
             FigureValues::Number(values) => Arc::new(Float64Array::from(values)),
+            FigureValues::Integer(values) => Arc::new(Int64Array::from(values)),
         };
         (column.name, values)
     });
@@ -405,6 +407,19 @@ fn report_data(
     data.provenance.plugins = plugins_used(cache, run)?;
     data.provenance.files = fuseline_stages::report::html::files(&run.files);
     data.provenance.run = Some(run_used(run));
+    data.provenance.environment = run.environment.lines();
+    for shown in &mut data.provenance.stages {
+        let of_stage = run.actions.iter().filter(|action| {
+            run.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)
+        });
+        shown.executed = Some(of_stage.filter(|action| action.state == "done").count() as u64);
+    }
+    Ok(data)
+}
+
+/// Puts whole paths in, where the provenance has last components alone: for the user, and not for
+/// what is published.
+fn with_paths(mut data: ReportData, run: &Manifest) -> ReportData {
     for (name, value) in &mut data.asked.params {
         if let Some(path) = run.params.get(name).and_then(serde_json::Value::as_str)
             && data.asked.shortened.contains(name)
@@ -414,14 +429,7 @@ fn report_data(
     }
     data.asked.shortened.clear();
     data.asked.plugin_path = plugin_folders(run);
-    data.provenance.environment = run.environment.lines();
-    for shown in &mut data.provenance.stages {
-        let of_stage = run.actions.iter().filter(|action| {
-            run.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)
-        });
-        shown.executed = Some(of_stage.filter(|action| action.state == "done").count() as u64);
-    }
-    Ok(data)
+    data
 }
 
 /// What a run took, and where.

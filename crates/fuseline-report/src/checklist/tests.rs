@@ -53,8 +53,7 @@ fn what_was_recorded_is_said_with_its_place_and_the_rest_is_left_open() {
         "- Classes of the outcome in the cohort: rest: 53 (14.3 %), stress: 317 (85.7 %).",
         "linux on x86\\_64, 2 processors, 16.0 GB of memory",
         "took 2.5 minutes; 400 of its 442 actions were executed, in 4.0 minutes of processor time",
-        "**8a** External validity (to be filled in by the authors)\n\n- [ ] To be filled in by the \
-         authors: all of it",
+        "**8a** External validity\n\n- [ ] To be filled in by the authors\n",
     ] {
         assert!(text.contains(said), "{said}\n{text}");
     }

@@ -14,7 +14,7 @@ const ROW: f64 = 62.0;
 const LANE: f64 = 16.0;
 const BOX: f64 = 352.0;
 /// Letters of a line of a box that fit.
-const LINE: usize = 50;
+const LINE: usize = 56;
 
 /// A stage's output on its way: from its row to its last reader's.
 struct Lane {
@@ -106,7 +106,17 @@ fn entries() -> Vec<(Element, String)> {
 /// The ports of a stage with what arrives at each, as `port ← stage.output`.
 fn inputs(data: &ReportData, stage: &str) -> String {
     let edges = data.provenance.ports.iter().filter(|edge| edge.to == stage);
-    let each = edges.map(|edge| format!("{} ← {}.{}", edge.input, edge.from, edge.output));
+    let each = edges.map(|edge| {
+        // Names that are the same are said once.
+        let source = match edge.output == edge.from || edge.output == edge.input {
+            true => edge.from.clone(),
+            false => format!("{}.{}", edge.from, edge.output),
+        };
+        match edge.input == source {
+            true => source,
+            false => format!("{} ← {source}", edge.input),
+        }
+    });
     each.collect::<Vec<_>>().join(" · ")
 }
 
@@ -192,6 +202,8 @@ fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Elem
         true => String::new(),
         false => format!("× {}", stage.axes.join(", ")),
     };
+    // Both stand on one line.
+    let axes_room = (LINE - 4).saturating_sub(stage.kind.chars().count().min(28)).max(8);
     vec![
         element("rect")
             .class("box")
@@ -203,7 +215,7 @@ fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Elem
         cut_label("heading", Anchor::Start, (left + 10.0, top + 17.0), &stage.name, 24),
         cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 28),
         label("small", Anchor::End, left + BOX - 10.0, top + 17.0, actions),
-        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, 22),
+        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, axes_room),
         cut_label("small muted", Anchor::Start, (left + 10.0, top + 47.0), inputs, LINE),
     ]
 }

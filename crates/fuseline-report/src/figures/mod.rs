@@ -70,7 +70,8 @@ pub fn graph(data: &ReportData) -> FigureSet {
         heading: "Stages",
         caption:
             "What was run: each box is a stage with its kind, its axes, its number of actions, \
-            and what arrives at its ports. Lines lead from a stage down to those that read it; a \
+            and what arrives at its ports (port ← stage.output, names that are the same once). \
+            Lines lead from a stage down to those that read it; a \
             dot is a reading."
                 .to_owned(),
         figures: graph::graph(data).into_iter().collect(),

@@ -31,6 +31,8 @@ pub enum FigureValues {
     Text(Vec<Option<String>>),
     /// Numbers; `None`: not measured.
     Number(Vec<Option<f64>>),
+    /// Whole numbers.
+    Integer(Vec<i64>),
 }
 
 /// The tables of a report; one without rows is left out.
@@ -42,16 +44,16 @@ pub fn tables(data: &ReportData) -> Vec<FigureTable> {
 /// Balanced accuracy under each permutation, and under Clean-Q as permutation -1.
 fn nulls(data: &ReportData) -> Option<FigureTable> {
     let rows = data.nulls.iter().flat_map(|null| {
-        let broken = null.broken.iter().enumerate().map(|(at, value)| (at as f64, *value));
-        std::iter::once((-1.0, null.clean)).chain(broken).map(|row| (&null.point, row))
+        let broken = null.broken.iter().enumerate().map(|(at, value)| (at as i64, *value));
+        std::iter::once((-1, null.clean)).chain(broken).map(|row| (&null.point, row))
     });
-    let rows: Vec<(&Point, (f64, f64))> = rows.collect();
+    let rows: Vec<(&Point, (i64, f64))> = rows.collect();
     let (points, numbers): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     table(
         "null",
         point_columns(&data.axes, &points),
         [
-            number("permutation", numbers.iter().map(|row| Some(row.0))),
+            integer("permutation", numbers.iter().map(|row| row.0)),
             number("balanced_accuracy", numbers.iter().map(|row| Some(row.1))),
         ],
     )
@@ -74,7 +76,7 @@ fn reliability(data: &ReportData) -> Option<FigureTable> {
     let numbers = [
         number("quality", rows.iter().map(|(_, bin)| Some(bin.quality))),
         number("accuracy", rows.iter().map(|(_, bin)| Some(bin.accuracy))),
-        number("n", rows.iter().map(|(_, bin)| Some(bin.n as f64))),
+        integer("n", rows.iter().map(|(_, bin)| bin.n as i64)),
     ];
     table("reliability", point_columns(&axes, &points), modality.into_iter().chain(numbers))
 }
@@ -131,6 +133,7 @@ fn table(
     let is_empty = columns.iter().all(|column| match &column.values {
         FigureValues::Text(values) => values.is_empty(),
         FigureValues::Number(values) => values.is_empty(),
+        FigureValues::Integer(values) => values.is_empty(),
     });
     (!is_empty).then_some(FigureTable { name, columns })
 }
@@ -153,6 +156,11 @@ fn number(name: &str, values: impl IntoIterator<Item = Option<f64>>) -> FigureCo
     FigureColumn { name: name.to_owned(), values }
 }
 
+fn integer(name: &str, values: impl IntoIterator<Item = i64>) -> FigureColumn {
+    let values = FigureValues::Integer(values.into_iter().collect());
+    FigureColumn { name: name.to_owned(), values }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +175,7 @@ mod tests {
         let length = |column: &FigureColumn| match &column.values {
             FigureValues::Text(values) => values.len(),
             FigureValues::Number(values) => values.len(),
+            FigureValues::Integer(values) => values.len(),
         };
         for table in &tables {
             let first = length(&table.columns[0]);
