@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod audit;
 mod bounds;
 mod cautions;
 mod claims;

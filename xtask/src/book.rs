@@ -13,7 +13,7 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("Write a study", &["language", "editors", "artifacts", "command", "experts", "plugins"]),
     ("Ask a question", &["method", "cautions", "report", "frozen-models", "python"]),
     ("Run it", &["settings", "cluster", "remote", "ui", "performance"]),
-    ("When something is wrong", &["faults", "trust"]),
+    ("When something is wrong", &["audit", "faults", "trust"]),
 ];
 
 const INSIDE: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];

@@ -8,6 +8,7 @@ use fuseline_artifact::{Finding, Findings, findings_columns};
 use serde::{Deserialize, Serialize};
 
 use crate::format::finite;
+use crate::supplements::Supplements;
 
 /// Names the values that the axes have at one place, in the order of the axes.
 pub type Point = Vec<(String, String)>;
@@ -52,6 +53,9 @@ pub struct ReportData {
     /// Accuracy attainable by choosing between experts, one a point; may be empty.
     #[serde(default)]
     pub routing: Vec<Routing>,
+    /// Repetitions, subgroups, calibration and the audit of the data; may be empty.
+    #[serde(default)]
+    pub supplements: Supplements,
     /// Number of examples of each class in the cohort; may be empty.
     #[serde(default)]
     pub classes: Vec<(String, u64)>,

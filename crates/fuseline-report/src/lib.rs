@@ -19,6 +19,8 @@ pub mod markup;
 mod methods;
 mod page;
 mod palette;
+mod supplement_tables;
+pub mod supplements;
 mod uses;
 mod verdict;
 

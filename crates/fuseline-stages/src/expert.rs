@@ -22,7 +22,7 @@ use crate::split::{fold_by_rank, some_tested};
 mod calibration;
 mod class_names;
 mod external;
-mod giveaway;
+pub(crate) mod giveaway;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;

@@ -5,6 +5,7 @@ mod first_screen;
 mod fragment;
 mod provenance;
 mod routing;
+mod supplements;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
@@ -55,6 +56,7 @@ pub fn html(data: &ReportData) -> String {
     sections.extend(nulls(figures::nulls(data, &arrangement), &unmoved));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
     sections.extend(routing::routing(data));
+    sections.extend(supplements::sections(data));
     sections.push(methods_section(data));
     // A model that stays where it is has no workflow to show or to run again.
     if !data.settings.frozen {

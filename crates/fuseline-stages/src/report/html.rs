@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::pool::Pooled;
-use crate::report::curves;
+use crate::report::{curves, supplements};
 
 /// Writes the report: what was asked, the verdict in words, tables, figures, and where every number
 /// comes from.
@@ -52,7 +52,7 @@ impl StageKind for Html {
 
 /// The ports that every form of the report has.
 pub(crate) fn ports() -> Ports {
-    Ports::new()
+    let ports = Ports::new()
         .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
         .many(
             "permutations",
@@ -95,7 +95,8 @@ pub(crate) fn ports() -> Ports {
             Role::Neutral,
             "Tables of diagnose.routing, for what choosing between experts could reach.",
         )
-        .optional()
+        .optional();
+    supplements::ports(ports)
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -175,6 +176,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         one_class: curves::one_class(&findings, &permutations),
         observed: observed(inputs)?,
         routing: curves::routing(inputs)?,
+        supplements: supplements::read(inputs, &findings)?,
         classes: classes(inputs)?,
     })
 }
