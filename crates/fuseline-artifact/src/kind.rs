@@ -75,6 +75,33 @@ impl ArtifactKind {
         }
     }
 
+    /// Its content in a sentence, for the reference.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Features => {
+                "One modality's raw features. An example without a row does not have the modality."
+            }
+            Self::Cohort => {
+                "The examples under study, with group and label. The order of its rows is the \
+                 order of everything after."
+            }
+            Self::Folds => "The fold in which each example is tested.",
+            Self::Evidence => "The class probabilities that one expert gives each example.",
+            Self::Quality => "The stated reliability of one modality, for each example.",
+            Self::Model => "A fusion rule that was fitted, or a model that came as files: frozen.",
+            Self::Predictions => "Fused class probabilities and decisions.",
+            Self::Permutations => {
+                "Right decisions of every class under every permutation of quality, as counts, so \
+                 that folds pool exactly."
+            }
+            Self::ExampleEffects => "The effect of permuting quality on each test example.",
+            Self::Findings => {
+                "One row a point of the axes: the permutation gap and all that is said of it."
+            }
+            Self::Report => "A document for people: bytes with a media type, and no table.",
+        }
+    }
+
     /// The schema of its table; `None` for a report, which is a document.
     pub fn schema(self) -> Option<&'static KindSchema> {
         match self {

@@ -13,6 +13,7 @@ mod encoding;
 mod error;
 mod kind;
 mod kinds;
+mod reference;
 #[cfg(test)]
 mod samples;
 mod schema;
@@ -35,6 +36,7 @@ pub use kinds::permutations::Permutations;
 pub use kinds::predictions::Predictions;
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
+pub use reference::reference;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;
 pub use texts::Texts;

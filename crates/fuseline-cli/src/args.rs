@@ -57,7 +57,7 @@ pub struct WorkflowArgs {
     /// Set a parameter; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
-    /// Draw everything random from this seed, whatever the workflow says
+    /// Seed in place of the workflow's; a stage with a seed of its own keeps that
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Read parameters from a YAML file

@@ -41,7 +41,7 @@ pub struct Job {
     pub kind: String,
     /// Resolved options, as written under `with:` in the workflow.
     pub options: Arc<Map<String, Value>>,
-    /// The workflow's seed.
+    /// The seed: the stage's own, or the workflow's.
     pub seed: u64,
     /// Its point, when its kind reads it.
     pub point: Point,
@@ -57,6 +57,9 @@ pub struct Job {
     pub conditions: Conditions,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
+    /// Folder in which the folder of a failed program is kept, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_failed: Option<PathBuf>,
     /// Files of rules by the ids that they must have.
     #[serde(default)]
     pub rule_files: Vec<(String, PathBuf)>,
@@ -276,6 +279,7 @@ impl LocalExecutor<'_> {
             .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
+            .keep_failed(job.keep_failed.clone())
             .conditions(job.conditions.clone())
             .stop(stop.clone())
             .files(job.files.clone());

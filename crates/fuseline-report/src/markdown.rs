@@ -2,8 +2,8 @@
 
 use crate::answer::answer;
 use crate::data::ReportData;
-use crate::format::{gap, p_number, percent, points};
-use crate::methods::{QUESTION, command, methods};
+use crate::format::{gap, p_number, percent, points, size};
+use crate::methods::{QUESTION, command, command_place, methods};
 use crate::page::title;
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
@@ -93,12 +93,17 @@ fn provenance(data: &ReportData) -> String {
     };
     line("workflow", &origin.workflow_digest);
     for (name, digest) in &origin.inputs {
-        line(&format!("input {name}"), digest);
+        line(&format!("artifact {name}"), digest);
+    }
+    for file in &origin.files {
+        let size = file.size.map_or_else(|| "folder".to_owned(), size);
+        line(&format!("file {} ({}, {size})", file.name, file.role), &file.digest);
     }
     for plugin in &origin.plugins {
         line(&format!("plugin {} {}", plugin.id, plugin.version), &plugin.digest);
     }
     out.push_str("\n## How to reproduce\n\n");
+    out.push_str(&format!("{}\n\n", escape(&command_place(data))));
     let command = command(data);
     // A fence that the command does not hold.
     let mut fence = "```".to_owned();
@@ -114,7 +119,7 @@ fn table_row(cells: &[String]) -> String {
 }
 
 /// Text that Markdown reads as text, on one line.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {

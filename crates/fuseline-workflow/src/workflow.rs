@@ -1,5 +1,6 @@
 //! A checked workflow, fully expanded: stages at all points of their axes, joined.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub struct Axis {
     pub name: String,
     /// Its points, in declared order; labels differ.
     pub points: Vec<AxisPoint>,
+    /// The axis that it is nested in, with its points there.
+    pub within: Option<Within>,
     /// Place of its name.
     pub place: Place,
 }
@@ -71,8 +74,27 @@ pub struct Axis {
 pub struct AxisPoint {
     /// Its spelling in messages, selections and tables.
     pub label: String,
-    /// A scalar, or the fields of a point of a mapping axis.
+    /// A scalar, or the fields of a point of a mapping axis. Of a nested axis, its value under the
+    /// first point of the other axis that has it.
     pub value: Value,
+    /// Place where it is written.
+    pub place: Place,
+}
+
+/// Points that a nested axis has under each point of another axis.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Within {
+    /// The other axis, as an index.
+    pub axis: usize,
+    /// By its point and the own point: the value there. A pair that is not here does not exist.
+    pub(crate) values: BTreeMap<(u32, u32), Value>,
+}
+
+impl Within {
+    /// True if a point exists under a point of the other axis.
+    pub fn has(&self, outer: u32, point: u32) -> bool {
+        self.values.contains_key(&(outer, point))
+    }
 }
 
 /// A file that a workflow gives out.
@@ -197,6 +219,8 @@ pub struct Variant {
     pub places: Arc<OptionPlaces>,
     /// The ports that the stage declares for itself, if the kind requires that.
     pub declared: Option<Arc<DeclaredPorts>>,
+    /// The stage's own seed, in place of the workflow's.
+    pub seed: Option<u64>,
 }
 
 /// Ports that a stage declares in its options.

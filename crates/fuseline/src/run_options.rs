@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub memory: Option<u64>,
     /// True to go on, after a failure, with what does not depend on it.
     pub keep_going: bool,
+    /// True to keep the folders of programs that failed, under `failed` in the folder of the run.
+    pub keep_failed: bool,
     /// True to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
     /// Executor of the actions; as the settings say by default.
@@ -53,6 +55,7 @@ impl Default for RunOptions {
             jobs: None,
             memory: None,
             keep_going: false,
+            keep_failed: false,
             rehash: false,
             executor: None,
             stop: Arc::default(),
@@ -94,6 +97,9 @@ pub struct RunSummary {
     pub executed: usize,
     /// Actions whose outputs were in the cache.
     pub cached: usize,
+    /// Those of them that share their key with an action that this run executed: nothing that their
+    /// points differ in enters their stage.
+    pub shared: usize,
     /// Actions that failed.
     pub failed: usize,
     /// Actions that were not tried.

@@ -57,6 +57,9 @@ pub struct Args {
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
+    /// Keep the folder of each program that fails, and say where it is
+    #[arg(long)]
+    pub keep_failed: bool,
     /// Folder for the outputs [default: results/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -77,6 +80,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         jobs: args.jobs.map(usize::from),
         memory: args.memory,
         keep_going: args.keep_going,
+        keep_failed: args.keep_failed,
         rehash: args.rehash,
         executor: args.executor.map(Into::into),
         stop: Arc::default(),
@@ -97,6 +101,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
         RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
     })?;
+    if let Err(error) = open_cache(&options.cache).and_then(|of| study.remember(&of, &summary.run))
+    {
+        tracing::warn!(%error, "what the run was given could not be noted for `fuseline show`");
+    }
     render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
@@ -276,8 +284,13 @@ fn exit(summary: &RunSummary) -> Exit {
 
 /// The summary for people.
 fn sentence(summary: &RunSummary) -> String {
-    let RunSummary { actions, executed, cached, failed, skipped, seconds, .. } = summary;
+    let RunSummary { actions, executed, cached, shared, failed, skipped, seconds, .. } = summary;
     let mut text = format!("{actions} actions: {executed} executed, {cached} cached");
+    if *shared > 0 {
+        text += &format!(
+            " ({shared} of them at points that share the result of another: nothing differs there)"
+        );
+    }
     for (count, what) in [(failed, "failed"), (skipped, "skipped")] {
         if *count != 0 {
             text += &format!(", {count} {what}");

@@ -11,6 +11,7 @@ mod graph;
 mod heat;
 mod mechanism;
 mod null;
+mod numbers;
 mod paint;
 mod pdf;
 mod png;
@@ -21,9 +22,10 @@ mod spread;
 mod style;
 
 pub use canvas::Figure;
-pub use forest::{Shape, forest};
+pub use forest::{Shape, forest, largest_gaps};
 pub use mechanism::tells_what_for;
 pub use null::{nulls, unmoved};
+pub use numbers::{FigureColumn, FigureTable, FigureValues, tables};
 
 use crate::answer::Answer;
 use crate::arrange::Arrangement;
@@ -58,9 +60,12 @@ pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
 pub fn graph(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Stages",
-        caption: "What was run: each box is a stage with its kind and its number of actions. \
-            Lines lead from a stage down to those that read it; a dot is a reading."
-            .to_owned(),
+        caption:
+            "What was run: each box is a stage with its kind, its axes, its number of actions, \
+            and what arrives at its ports (port ← stage.output, names that are the same once). \
+            Lines lead from a stage down to those that read it; a \
+            dot is a reading."
+                .to_owned(),
         figures: graph::graph(data).into_iter().collect(),
     }
 }

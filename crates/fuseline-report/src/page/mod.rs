@@ -11,7 +11,7 @@ use crate::arrange::arrange;
 use crate::data::{Caution, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
-use crate::methods::{command, methods};
+use crate::methods::{command, command_place, methods};
 use crate::palette;
 
 pub use fragment::fragment;
@@ -20,9 +20,13 @@ const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it
 /// fresh.
-pub const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
+pub const SCRIPT_DIGEST: &str = "vMuEmpBM6eshDoNyOe9n8CaTZC30Ffch0/O9WCAdcE8=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
+/// Of more gaps than this the largest are in sight, and all of them folded.
+const GAPS_IN_SIGHT: usize = 120;
+/// Gaps in sight where there are more.
+const LARGEST_GAPS: usize = 40;
 
 /// Writes the report as one HTML file that needs nothing else.
 ///
@@ -35,7 +39,14 @@ pub fn html(data: &ReportData) -> String {
     let wide = figures::forest(data, &answer, &arrangement, Shape::Wide);
     let narrow = figures::forest(data, &answer, &arrangement, Shape::Narrow);
     if let (Some(wide), Some(narrow)) = (wide, narrow) {
-        sections.push(gaps(&wide, &narrow));
+        let largest = |shape| {
+            let is_long = data.findings.len() > GAPS_IN_SIGHT;
+            is_long
+                .then(|| figures::largest_gaps(data, &answer, &arrangement, shape, LARGEST_GAPS))
+                .flatten()
+        };
+        let short = largest(Shape::Wide).zip(largest(Shape::Narrow));
+        sections.push(gaps(&wide, &narrow, short.as_ref(), data.findings.len()));
     }
     if !data.findings.is_empty() {
         sections.push(findings::findings(data, &answer));
@@ -174,15 +185,41 @@ fn cautions(data: &ReportData) -> Option<Section> {
     })
 }
 
-fn gaps(wide: &Figure, narrow: &Figure) -> Section {
+/// All gaps; of many the largest, and all of them folded.
+fn gaps(
+    wide: &Figure,
+    narrow: &Figure,
+    largest: Option<&(Figure, Figure)>,
+    findings: usize,
+) -> Section {
+    let both = |wide: &Figure, narrow: &Figure| {
+        element("div")
+            .child(element("div").class("wide-only").child(wide.inline()))
+            .child(element("div").class("narrow-only").child(narrow.inline()))
+    };
+    let all = both(wide, narrow);
+    let shown = match largest {
+        None => all,
+        Some((wide, narrow)) => element("div")
+            .child(element("p").class("prose").text(format!(
+                "The {LARGEST_GAPS} largest gaps of conditions that are counted; all of them are \
+                 on the same scale below."
+            )))
+            .child(both(wide, narrow))
+            .child(
+                element("details")
+                    .class("long")
+                    .child(element("summary").text(format!("Show all {findings}")))
+                    .child(scrolling("All gaps", all)),
+            ),
+    };
     section("Permutation gaps")
         .child(caption(
             "Each mark is the fall in balanced accuracy when quality is permuted; the line is its \
              interval. A filled mark is significant. Triangles are positive controls, squares \
              negative ones. The band is the margin within which a gap counts as none.",
         ))
-        .child(element("div").class("wide-only").child(wide.inline()))
-        .child(element("div").class("narrow-only").child(narrow.inline()))
+        .child(shown)
 }
 
 fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
@@ -247,6 +284,7 @@ fn reproduce(data: &ReportData) -> Section {
             "With fuseline {}, the workflow and the input data of the digests above:",
             data.provenance.fuseline_version
         )))
+        .child(element("p").class("prose").text(command_place(data)))
         .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
         .child(element("p").class("prose").text(
             "The same inputs, plugins and seed give the same findings bit for bit, on any machine \

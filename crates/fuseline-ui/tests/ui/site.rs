@@ -162,6 +162,8 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         started_at: 1_800_000_000,
         seconds: 12.5,
         counts: Some(counts),
+        machine: None,
+        files: Vec::new(),
         peak_memory: None,
         remote: None,
         undelivered: None,

@@ -60,6 +60,8 @@ pub(crate) struct Failure {
     code: Option<String>,
     hint: Option<String>,
     option: Option<String>,
+    #[serde(default)]
+    input: Option<String>,
     lost: Option<Digest>,
 }
 
@@ -71,6 +73,7 @@ impl From<&StageError> for Failure {
             code: error.code.map(ToString::to_string),
             hint: error.hint.clone(),
             option: error.option.clone(),
+            input: error.input.clone(),
             lost: error.lost.as_deref().copied(),
         }
     }
@@ -85,6 +88,7 @@ impl From<Failure> for StageError {
             code: code.and_then(|name| codes().iter().find(|code| code.0 == name)),
             hint: failure.hint,
             option: failure.option,
+            input: failure.input,
             lost: failure.lost.map(Box::new),
         }
     }
