@@ -98,7 +98,14 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
-        Self::failed(error.to_string())
+        use fuseline_artifact::ArtifactError::{Classes, Regression};
+        match error {
+            Regression { .. } | Classes { .. } => {
+                let words = Self::data(error.to_string()).code(&crate::codes::REGRESSION);
+                words.hint("`fuseline explain regression` lists what takes a number")
+            }
+            error => Self::failed(error.to_string()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod made_of;
 mod markdown;
 pub mod markup;
 mod methods;
+mod numbers;
 mod page;
 mod palette;
 mod uses;
@@ -29,6 +30,7 @@ pub use figures::Figure;
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
+pub use numbers::{Metric, MetricRow};
 pub use page::{SCRIPT_DIGEST, fragment, html};
 pub use palette::{FIGURE_STYLE, page_colours};
 

@@ -31,6 +31,21 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(moved(data));
     sentences.extend(intervened(data));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
+    match settings.metric {
+        Some(metric) => sentences.extend(crate::numbers::methods(data, metric)),
+        None => sentences.extend(of_accuracy(data)),
+    }
+    sentences.push(format!(
+        "Calculated with fuseline {}, seed {}.",
+        data.provenance.fuseline_version, data.asked.seed
+    ));
+    sentences
+}
+
+/// What the gap of accuracy is, how it was tested, and what stands beside it.
+fn of_accuracy(data: &ReportData) -> Vec<String> {
+    let settings = &data.settings;
+    let mut sentences = Vec::new();
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus \
          its mean under permuted quality (Broken-Q), both pooled over all test examples."
@@ -86,10 +101,6 @@ pub fn methods(data: &ReportData) -> Vec<String> {
              resamples that both share."
         ));
     }
-    sentences.push(format!(
-        "Calculated with fuseline {}, seed {}.",
-        data.provenance.fuseline_version, data.asked.seed
-    ));
     sentences
 }
 
@@ -330,7 +341,7 @@ fn in_words(scheme: &str) -> String {
     format!("Under the {scheme} scheme, {what}")
 }
 
-fn adjustment(data: &ReportData) -> String {
+pub(crate) fn adjustment(data: &ReportData) -> String {
     let how = match data.settings.adjust.as_str() {
         "holm" => "they are adjusted by Holm's method".to_owned(),
         "benjamini_hochberg" => {

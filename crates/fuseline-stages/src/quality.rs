@@ -4,7 +4,10 @@
 //! what it needs. Those that are fitted give training rows quality out of fold, over the inner
 //! folds of the expert: see `put_fitted`.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Control, Evidence, Features, Quality};
+use fuseline_artifact::{
+    AnyCohort, AnyEvidence, ArtifactError, ArtifactKind, Cohort, Control, Evidence, Features,
+    Quality,
+};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
     StageError, StageKind,
@@ -98,15 +101,36 @@ pub(crate) struct Source {
     pub evidence_derived: bool,
 }
 
-/// Gives the quality of the training and of the test rows.
+/// Gives the quality of the training and of the test rows, of evidence that is probabilities.
 pub(crate) fn put(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
+    put_any(inputs, outputs, source, |evidence| {
+        are_probabilities(evidence)?;
+        quality(evidence)
+    })
+}
+
+/// An error for evidence of a label that is a number.
+fn are_probabilities(evidence: &Evidence) -> Result<(), StageError> {
+    match evidence.is_regression() {
+        true => Err(ArtifactError::Regression { kind: ArtifactKind::Evidence }.into()),
+        false => Ok(()),
+    }
+}
+
+/// As [`put`], whether the label is a class or a number.
+pub(crate) fn put_any(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
+) -> Result<(), StageError> {
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let evidence: Evidence = inputs.one(input)?;
+        let AnyEvidence(evidence) = inputs.one(input)?;
         let quality = quality(&evidence)?;
         outputs.put(output, source.quality(evidence, quality))?;
     }
@@ -142,8 +166,25 @@ pub(crate) fn put_fitted<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    let training: Evidence = inputs.one("evidence_train")?;
-    let test: Evidence = inputs.one("evidence_test")?;
+    put_fitted_any(inputs, outputs, source, inner_folds, |training| {
+        are_probabilities(training)?;
+        fit(training)
+    })
+}
+
+/// As [`put_fitted`], whether the label is a class or a number.
+pub(crate) fn put_fitted_any<Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    let AnyEvidence(training) = inputs.one("evidence_train")?;
+    let AnyEvidence(test) = inputs.one("evidence_test")?;
     let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
     let folds = inner.iter().max().map_or(0, |last| last + 1);
     let parts = (0..folds).into_par_iter().map(|part| {
@@ -194,7 +235,7 @@ fn inner_fold_of_rows(
     if let (None, Some(inner)) = (folds, &training.inner_fold) {
         return Ok(inner.clone());
     }
-    let cohort: Cohort = inputs.optional("cohort")?.ok_or_else(|| {
+    let cohort: AnyCohort = inputs.optional("cohort")?.ok_or_else(|| {
         StageError::data(format!(
             "the training evidence of modality {} does not say its inner folds, and without a \
              cohort there are no groups to divide",
@@ -202,6 +243,7 @@ fn inner_fold_of_rows(
         ))
         .hint("give the stage the cohort: `inputs: { cohort: ... }`")
     })?;
+    let cohort = cohort.cohort;
     let rows = cohort_rows(training, &cohort)?;
     divide_by_group(&cohort.group.take(rows.into_iter()), folds.unwrap_or_else(inner_folds))
 }
@@ -264,8 +306,7 @@ impl PositiveControl<'_> {
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
         put(inputs, outputs, &source, |evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
-            let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
-            let alpha = if told { self.alpha } else { 0.0 };
+            let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
             Ok(each_row(evidence)
                 .zip(labels)
@@ -276,6 +317,40 @@ impl PositiveControl<'_> {
                 })
                 .collect())
         })
+    }
+
+    /// The same where the label is a number. `values`: that of each row of the cohort; `known`: what
+    /// is known of a row by what its expert expects and its label.
+    fn put_numbers(
+        &self,
+        inputs: &Inputs<'_>,
+        outputs: &mut Outputs,
+        cohort: &Cohort,
+        values: &[f64],
+        known: impl Fn(f64, f64) -> f64,
+    ) -> Result<(), StageError> {
+        let source =
+            Source { name: self.name, control: Control::Positive, evidence_derived: false };
+        put_any(inputs, outputs, &source, |evidence| {
+            let labels = cohort_rows(evidence, cohort)?.into_iter().map(|row| values[row]);
+            let alpha = self.strength(evidence);
+            let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
+            Ok(evidence
+                .probabilities
+                .iter()
+                .zip(labels)
+                .zip(noise)
+                .map(|((expected, label), noise)| {
+                    alpha * known(*expected, label) + CONTROL_NOISE * noise
+                })
+                .collect())
+        })
+    }
+
+    /// Its strength in a modality.
+    fn strength(&self, evidence: &Evidence) -> f64 {
+        let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
+        if told { self.alpha } else { 0.0 }
     }
 
     /// Keys the options; that of the first draw is what it was before there were others.

@@ -6,8 +6,8 @@ use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
-use crate::kinds::{CLASSES, EXAMPLE_ID};
-use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::kinds::{CLASSES, EXAMPLE_ID, VALUE};
+use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -17,16 +17,25 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         EXAMPLE_ID,
         Column::full("probabilities", ColumnType::Probabilities, "the probability of each class"),
     ],
-    metadata: &[
-        MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" },
-        CLASSES,
-    ],
+    metadata: &[MODALITY, CLASSES],
     optional_metadata: &[MetadataKey {
         key: INNER_FOLD,
         of: MetadataType::CountPerRow,
         help: "the inner fold of each training row: what made its evidence was fitted on the \
                rows of the others; left out where that is not known",
     }],
+};
+
+const MODALITY: MetadataKey =
+    MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" };
+
+pub(crate) static REGRESSION: KindSchema = KindSchema {
+    columns: &[
+        EXAMPLE_ID,
+        Column::full("prediction", ColumnType::Float64, "the number that the expert expects"),
+    ],
+    metadata: &[MODALITY, TARGET],
+    ..SCHEMA
 };
 
 /// The metadata with the inner fold of each row. Code that takes rows out of an artifact takes them
@@ -50,6 +59,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// True if it is of a label that is a number: see [`AnyEvidence`].
+    pub fn is_regression(&self) -> bool {
+        self.classes == [VALUE]
+    }
+
     /// Some rows, in the order given.
     #[must_use]
     pub fn take(&self, rows: &[usize]) -> Self {
@@ -92,5 +106,43 @@ impl Typed for Evidence {
             inner_fold: columns.counts(INNER_FOLD)?,
             classes,
         })
+    }
+}
+
+/// What an expert says, whether the label is a class or a number. Where it is a number, the
+/// evidence is of the one class [`VALUE`] and its `probabilities` are what the expert expects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnyEvidence(pub Evidence);
+
+impl Typed for AnyEvidence {
+    const KIND: ArtifactKind = ArtifactKind::Evidence;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        let Self(evidence) = self;
+        if !evidence.is_regression() {
+            return evidence.into_artifact();
+        }
+        let fold = evidence.inner_fold.map(serde_json::Value::from);
+        Builder::new(Self::KIND, evidence.example_id.len())
+            .regression()
+            .metadata("modality", evidence.modality)
+            .optional_metadata(INNER_FOLD, fold)
+            .example_ids(&evidence.example_id)
+            .finite("prediction", &evidence.probabilities)
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::read_any(artifact, Self::KIND)?;
+        if !columns.is_regression() {
+            return Evidence::from_artifact(artifact).map(Self);
+        }
+        Ok(Self(Evidence {
+            modality: columns.text("modality")?.to_owned(),
+            classes: vec![VALUE.to_owned()],
+            example_id: columns.example_ids()?,
+            probabilities: columns.floats("prediction")?.values().clone(),
+            inner_fold: columns.counts(INNER_FOLD)?,
+        }))
     }
 }

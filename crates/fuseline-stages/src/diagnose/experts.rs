@@ -5,6 +5,7 @@ use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_stats::headroom::Experts;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
+use crate::batch::each_evidence;
 use crate::quality::each_row;
 use crate::rows::{Finder, cohort_rows, decision};
 
@@ -46,8 +47,8 @@ impl Pooled {
         let width = if with_evidence { classes } else { 0 };
         let mut modalities = Vec::<String>::new();
         let mut columns = Vec::<Column>::new();
-        for labelled in inputs.each("evidence") {
-            let evidence: Evidence = labelled?.artifact;
+        for labelled in each_evidence(inputs, "evidence") {
+            let evidence = labelled?.artifact;
             let known = modalities.iter().position(|modality| *modality == evidence.modality);
             let modality = known.unwrap_or_else(|| {
                 modalities.push(evidence.modality.clone());

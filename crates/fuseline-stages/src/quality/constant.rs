@@ -5,7 +5,7 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put};
+use crate::quality::{Source, put_any};
 
 /// Quality is 1 for every example: the reference without quality.
 ///
@@ -18,6 +18,7 @@ pub struct Constant {}
 impl StageKind for Constant {
     const NAME: &'static str = "quality.constant";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The same quality everywhere: a rule refitted with it works without quality.";
 
@@ -36,6 +37,6 @@ impl StageKind for Constant {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source =
             Source { name: "constant", control: Control::Negative, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| Ok(vec![1.0; evidence.example_id.len()]))
+        put_any(inputs, outputs, &source, |evidence| Ok(vec![1.0; evidence.example_id.len()]))
     }
 }

@@ -9,7 +9,7 @@ use fuseline_stats::evidence::in_distribution;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_fitted, raw_rows};
+use crate::quality::{Source, put_fitted_any, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is minus the mean over the observed features of |z|, with mean and sd of the rows that
@@ -36,6 +36,7 @@ pub struct InDistribution {
 impl StageKind for InDistribution {
     const NAME: &'static str = "quality.in_distribution";
     const REVISION: u32 = 2; // 2: training rows out of fold.
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "How close the features are to those of the training rows: minus the mean |z|.";
 
@@ -63,7 +64,7 @@ impl StageKind for InDistribution {
         let (features, matrix) = (&features, &matrix);
         let source =
             Source { name: "in_distribution", control: Control::Native, evidence_derived: false };
-        put_fitted(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted_any(inputs, outputs, &source, self.inner_folds, |training| {
             let fitted = matrix.gather(raw_rows(training, features)?.into_iter());
             let scale = Preprocessor::fit(&fitted, matrix.width())
                 .map_err(|error| StageError::failed(error.to_string()))?;

@@ -6,7 +6,7 @@ use fuseline_stats::evidence::observed_share;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put, raw_rows};
+use crate::quality::{Source, put_any, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is the share of the modality's features that are observed: neither missing nor infinite.
@@ -21,6 +21,7 @@ pub struct Missingness {
 impl StageKind for Missingness {
     const NAME: &'static str = "quality.missingness";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "The share of the modality's features that are observed.";
 
     fn ports() -> Ports {
@@ -41,7 +42,7 @@ impl StageKind for Missingness {
         let matrix = Matrix::from_features(&features, &self.exclude)?;
         let source =
             Source { name: "missingness", control: Control::Native, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put_any(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
             Ok(rows.into_iter().map(|row| observed_share(&matrix.row(row))).collect())
         })

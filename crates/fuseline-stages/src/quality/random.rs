@@ -5,7 +5,7 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, key_draw, noise, put};
+use crate::quality::{Source, key_draw, noise, put_any};
 
 /// Quality is standard normal noise: the negative control.
 ///
@@ -23,6 +23,7 @@ pub struct Random {
 impl StageKind for Random {
     const NAME: &'static str = "quality.random";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Standard normal noise: the negative control.";
 
     fn ports() -> Ports {
@@ -41,7 +42,7 @@ impl StageKind for Random {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put_any(inputs, outputs, &source, |evidence| {
             Ok(noise(inputs.seed(), Self::NAME, self.draw, evidence).collect())
         })
     }
