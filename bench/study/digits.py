@@ -138,7 +138,7 @@ def compare(fuseline, images, permutations, folder):
     expected, worst = reference(images), {"ba_clean": 0.0, "gap": 0.0, "p_value": 0.0}
     print(f"{'rule':<16} {'quality':<16} {'ba_clean':>9} {'expected':>9} {'gap':>9} {'p':>7}")
     findings = table(folder / "out/findings.csv")
-    assert len(findings) == 30, f"{len(findings)} findings of 10 rules and 3 qualities"
+    assert len(findings) == 48, f"{len(findings)} findings of 16 rules and 3 qualities"
     for row in findings:
         point = f"rule={row['rule']}, quality={row['quality']}"
         shown = folder / "permutations.csv"

@@ -194,7 +194,9 @@ class Diagnosis:
         unknown = sorted({str(value) for value in labels.tolist() if _key(value) not in place})
         if unknown:
             raise FuselineError(f"y has labels that are in no class: {', '.join(unknown[:5])}")
-        if len(self.classes) > 100 and labels.dtype.kind == "f":
+        fractional = labels.dtype.kind == "f" and bool(np.any(labels % 1))
+        most = 20 if fractional else 100
+        if classes is None and labels.dtype.kind == "f" and len(self.classes) > most:
             raise FuselineError(
                 f"y has {len(self.classes)} different numbers: these are no classes; score=\"mae\" or another metric takes numbers"
             )

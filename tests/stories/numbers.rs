@@ -1,6 +1,6 @@
 //! Labels that are numbers: from the column to the report, beside numpy, scipy and scikit-learn.
 
-use fuseline_tests::{Lab, python, real_data, root};
+use fuseline_tests::{Lab, fuseline, python, real_data, root};
 
 /// Sixty examples of twenty people in two modalities, some of which are missing; the score follows
 /// both, the better the higher their quality.
@@ -44,7 +44,7 @@ fn a_study_of_numbers_equals_numpy_scikit_learn_and_the_callable_door() {
     assert!(said.contains("1 of 120 examples have no label in labels.csv"), "{said}");
     let script = root().join("tests/stories/numbers/by_hand.py");
     let package = root().join("python");
-    let arguments = [script, lab.path("."), lab.path("out"), package];
+    let arguments = [script, lab.path("."), lab.path("out"), package, fuseline()];
     let Some(said) = python("numpy, scipy, sklearn, pandas, pyarrow", arguments) else { return };
     assert_eq!(said.trim(), "equal");
 }

@@ -259,7 +259,9 @@ fn what_a_rule_in_python_warns_of_is_a_caution_of_the_run() {
 fn locked(lab: &Lab) -> String {
     let lock: serde_json::Value =
         serde_json::from_slice(&lab.read("fuseline.lock")).expect("the lock is JSON");
-    lock["plugins"]["org.example.my_rule"].as_str().expect("it is locked").to_owned()
+    let mut plugins = lock["plugins"].as_array().expect("a list").iter();
+    let own = plugins.find(|of| of["id"] == "org.example.my_rule").expect("it is locked");
+    own["digest"].as_str().expect("text").to_owned()
 }
 
 #[test]

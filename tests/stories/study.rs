@@ -18,19 +18,19 @@ fn run(lab: &Lab, data: &Path, more: &[&str]) -> Ran {
     lab.run(arguments)
 }
 
-fn findings(bytes: Vec<u8>) -> RecordBatch {
+pub(super) fn findings(bytes: Vec<u8>) -> RecordBatch {
     let artifact =
         Artifact::decode(ArtifactKind::Findings, None, bytes).expect("findings are whole");
     artifact.table(ArtifactKind::Findings).expect("findings are a table").clone()
 }
 
-fn numbers(table: &RecordBatch, column: &str) -> Vec<f64> {
+pub(super) fn numbers(table: &RecordBatch, column: &str) -> Vec<f64> {
     let column =
         table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
     column.as_primitive::<Float64Type>().values().to_vec()
 }
 
-fn words(table: &RecordBatch, column: &str) -> Vec<String> {
+pub(super) fn words(table: &RecordBatch, column: &str) -> Vec<String> {
     let column =
         table.column_by_name(column).unwrap_or_else(|| panic!("there is a column {column}"));
     let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).expect("text");

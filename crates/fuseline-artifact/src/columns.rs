@@ -80,20 +80,39 @@ impl Builder {
 
     /// The column `probabilities`, from row-major values, one per row and class.
     pub fn probabilities(self, values: ScalarBuffer<f64>, classes: &[String]) -> Self {
+        let expected = "a finite number that is not negative";
+        let holds = |value: f64| value.is_finite() && value >= 0.0;
+        self.lists("probabilities", values, classes, expected, holds)
+    }
+
+    /// A column of logits, from row-major values, one per row and class. That of a class may be
+    /// -inf, of probability 0.
+    pub fn logits(self, name: &str, values: ScalarBuffer<f64>, classes: &[String]) -> Self {
+        self.lists(name, values, classes, "a number below inf", |value| value < f64::INFINITY)
+    }
+
+    /// A column of one number per class, from row-major values for which `holds` is true.
+    fn lists(
+        self,
+        name: &str,
+        values: ScalarBuffer<f64>,
+        classes: &[String],
+        expected: &'static str,
+        holds: impl Fn(f64) -> bool,
+    ) -> Self {
         let wide = classes.len();
         if values.len() != self.rows * wide {
-            let error = self.length("probabilities", self.rows * wide, values.len());
+            let error = self.length(name, self.rows * wide, values.len());
             return self.fail(error);
         }
-        if let Some(at) = values.iter().position(|value| !(value.is_finite() && *value >= 0.0)) {
-            let expected = "a finite number that is not negative";
-            let error = self.value("probabilities", at / wide, values[at].to_string(), expected);
+        if let Some(at) = values.iter().position(|value| !holds(*value)) {
+            let error = self.value(name, at / wide, values[at].to_string(), expected);
             return self.fail(error);
         }
         let item = Arc::new(Field::new("item", DataType::Float64, false));
         let values = Arc::new(Float64Array::new(values, None));
         match FixedSizeListArray::try_new(item, wide as i32, values, None) {
-            Ok(array) => self.column("probabilities", array),
+            Ok(array) => self.column(name, array),
             Err(error) => self.fail(error.into()),
         }
     }
@@ -328,14 +347,26 @@ impl<'a> Columns<'a> {
 
     /// The column `probabilities` in row-major order, one per row and class.
     pub fn probabilities(&self, classes: &[String]) -> Result<ScalarBuffer<f64>, ArtifactError> {
-        let lists = self.cast("probabilities", "fixed_size_list<float64>[classes]", |array| {
-            array.as_fixed_size_list_opt()
-        })?;
+        self.lists("probabilities", classes)
+    }
+
+    /// A column of one number per class that may be left out, as [`Self::probabilities`].
+    pub fn optional_lists(
+        &self,
+        name: &str,
+        classes: &[String],
+    ) -> Result<Option<ScalarBuffer<f64>>, ArtifactError> {
+        self.table.column_by_name(name).map(|_| self.lists(name, classes)).transpose()
+    }
+
+    fn lists(&self, name: &str, classes: &[String]) -> Result<ScalarBuffer<f64>, ArtifactError> {
+        let expected = "fixed_size_list<float64>[classes]";
+        let lists = self.cast(name, expected, |array| array.as_fixed_size_list_opt())?;
         let wide = lists.value_length() as usize;
         if wide != classes.len() {
             return Err(ArtifactError::ColumnLength {
                 kind: self.kind,
-                column: "probabilities".to_owned(),
+                column: name.to_owned(),
                 expected: self.rows() * classes.len(),
                 found: self.rows() * wide,
             });

@@ -38,6 +38,7 @@ pub fn evidence() -> Evidence {
         example_id: Texts::from_iter(["a", "c"]),
         probabilities: vec![0.25, 0.75, 0.5, 0.5].into(),
         inner_fold: None,
+        logits: None,
     }
 }
 

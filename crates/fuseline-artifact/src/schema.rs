@@ -44,6 +44,8 @@ pub struct Column {
 pub enum ColumnName {
     /// Exactly this.
     Is(&'static str),
+    /// Exactly this, or no column.
+    Optional(&'static str),
     /// Any number of columns whose names begin so; none of them may have the name of another
     /// column.
     Begins(&'static str),
@@ -261,6 +263,10 @@ impl KindSchema {
                         return Err(ArtifactError::MissingColumn { kind, column: name.to_owned() });
                     }
                 },
+                ColumnName::Optional(name) => {
+                    let next = fields.get(found.len()).filter(|field| field.name() == name);
+                    found.extend(next.map(|_| column));
+                }
                 ColumnName::Begins(prefix) => {
                     let rest = fields.iter().skip(found.len());
                     let many = rest.take_while(|field| {
@@ -277,9 +283,10 @@ impl KindSchema {
     }
 
     fn has_fixed(&self, name: &str) -> bool {
-        self.columns
-            .iter()
-            .any(|column| matches!(column.name, ColumnName::Is(fixed) if fixed == name))
+        self.columns.iter().any(|column| match column.name {
+            ColumnName::Is(fixed) | ColumnName::Optional(fixed) => fixed == name,
+            ColumnName::Begins(_) => false,
+        })
     }
 
     fn unexpected(&self, field: &Field, place: usize) -> ArtifactError {
@@ -338,11 +345,18 @@ impl KindSchema {
 
     fn own_json(&self) -> Value {
         let columns = self.columns.iter().map(|column| {
-            let (field, name) = match column.name {
-                ColumnName::Is(name) => ("name", name),
-                ColumnName::Begins(prefix) => ("name_begins", prefix),
+            let (field, name, optional) = match column.name {
+                ColumnName::Is(name) => ("name", name, false),
+                ColumnName::Optional(name) => ("name", name, true),
+                ColumnName::Begins(prefix) => ("name_begins", prefix, false),
             };
-            json!({ field: name, "type": column.of.name(), "nullable": column.nullable, "help": column.help })
+            let mut json =
+                json!({ field: name, "type": column.of.name(), "nullable": column.nullable });
+            if optional {
+                json["optional"] = json!(true);
+            }
+            json["help"] = json!(column.help);
+            json
         });
         let metadata = self.metadata_entries().map(|(entry, required)| {
             let mut json = json!({ "key": entry.key, "type": match entry.of {

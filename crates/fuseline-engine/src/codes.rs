@@ -65,6 +65,10 @@ fuseline_workflow::codes! {
     /// comes without its quality or the other way round, a model is asked about others than it was
     /// fitted on, or an option names one that there is not.
     MODALITIES = "fuseline::modalities";
+    /// A quality is computed from logits, and the evidence that arrives has none: the energy of
+    /// probabilities alone is 0 by construction, and what is missing is not made up. Say
+    /// `logits: true` at the expert, where its kind has them.
+    NO_LOGITS = "fuseline::no_logits";
     /// Findings arrive together that cannot stand in one table: they have other axes, other
     /// modalities or other settings, or two are of the same point.
     MIXED_FINDINGS = "fuseline::mixed_findings";
@@ -85,6 +89,10 @@ fuseline_workflow::codes! {
     /// No plugin on the plugin path has the fusion rule, or it cannot be loaded.
     /// `fuseline plugin list` shows the rules.
     UNKNOWN_RULE = "fuseline::unknown_rule";
+    /// The kernel lacks a layer of the sandbox of fusion rules (Landlock confines files, seccomp system
+    /// calls). An error where `isolation: { require: [...] }` names it, and nothing runs; a warning
+    /// elsewhere, which the record of the run keeps.
+    MISSING_LAYER = "fuseline::missing_layer";
     /// A plugin is not the one that `fuseline.lock` pins: its file has another digest.
     /// `fuseline plugin lock` accepts the change.
     LOCKED_PLUGIN = "fuseline::locked_plugin";

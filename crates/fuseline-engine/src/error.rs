@@ -111,6 +111,12 @@ impl From<fuseline_artifact::ArtifactError> for StageError {
 
 impl From<fuseline_host::HostError> for StageError {
     fn from(error: fuseline_host::HostError) -> Self {
-        Self::failed(error.to_string())
+        use fuseline_host::{CHOOSE_INTERPRETER, HostError};
+        let text = error.to_string();
+        match error {
+            HostError::Interpreter(_) => Self::data(text).hint(CHOOSE_INTERPRETER),
+            HostError::Unconfined { .. } => Self::data(text),
+            _ => Self::failed(text),
+        }
     }
 }

@@ -26,7 +26,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, PreviousKeys};
-use fuseline_host::Isolation;
+use fuseline_host::{Isolation, Sourced};
 use thiserror::Error;
 
 use crate::cautions::{self, ActionCautions};
@@ -50,6 +50,9 @@ pub struct RunOptions<'o> {
     pub keep_going: bool,
     /// Bytes that the running actions may request together; `None` for no limit.
     pub memory: Option<u64>,
+    /// Bytes that one action may use for what it reads where neither stage nor workflow limits its
+    /// memory, and what bounds them, in words.
+    pub read_memory: Option<&'o Sourced<u64>>,
     /// Isolation of fusion rules, whatever stages and the workflow say.
     pub isolation: Option<Isolation>,
     /// The folders that are searched for fusion rules, for jobs that are executed elsewhere.
@@ -59,7 +62,14 @@ pub struct RunOptions<'o> {
 impl Default for RunOptions<'_> {
     /// One job at a time, and nothing after a failure.
     fn default() -> Self {
-        Self { jobs: 1, keep_going: false, memory: None, isolation: None, plugin_path: &[] }
+        Self {
+            jobs: 1,
+            keep_going: false,
+            memory: None,
+            read_memory: None,
+            isolation: None,
+            plugin_path: &[],
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Features, Typed};
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation, PluginFile, Rule, Sourced};
 use fuseline_workflow::KindSpec;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,7 @@ pub struct Inputs<'a> {
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
     isolation: Option<Isolation>,
+    conditions: Conditions,
 }
 
 impl Inputs<'_> {
@@ -189,19 +190,32 @@ impl Inputs<'_> {
         self.services.isolation.or(self.isolation).unwrap_or_default()
     }
 
+    /// Conditions under which rules and programs run.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Loads a fusion rule, isolated and under the conditions of the stage.
+    pub fn load_rule(&self, file: &PluginFile) -> Result<Rule, StageError> {
+        Ok(self.services.plugins.load_under(file, self.isolation(), &self.conditions)?)
+    }
+
     /// Origin of the inputs. Only kinds whose ports say `reads_provenance` get it.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_deref()
     }
 
     /// The bytes of a file that the key names; an error when they are no longer those that were
-    /// keyed.
+    /// keyed, or take more memory than the stage may use.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, StageError> {
         let keyed = self.keyed(path)?;
+        let mut file = open_regular(path).map_err(|error| unreadable(path, &error))?;
+        let length = file.metadata().map_or(0, |looks| looks.len());
+        if let Some(limit) = &self.conditions.memory {
+            fits_memory(limit, &path.display().to_string(), length)?;
+        }
         let mut bytes = Vec::new();
-        open_regular(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(|error| unreadable(path, &error))?;
+        file.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
         if Digest::hash(&bytes) == keyed { Ok(bytes) } else { Err(changed(path)) }
     }
 
@@ -270,6 +284,26 @@ impl Inputs<'_> {
     }
 }
 
+/// An error when `what` takes more bytes of memory than a limit, before any of them is reserved.
+pub fn fits_memory(limit: &Sourced<u64>, what: &str, bytes: u64) -> Result<(), StageError> {
+    if bytes <= limit.value {
+        return Ok(());
+    }
+    let text = |bytes: u64| match bytes {
+        1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
+        1_000_000.. => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{bytes} bytes"),
+    };
+    Err(StageError::data(format!(
+        "{what} would take {} of memory, and {} may be used ({})",
+        text(bytes),
+        text(limit.value),
+        limit.origin
+    ))
+    .at("path")
+    .hint("raise the limit, or read less of the file"))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> StageError {
     StageError::data(format!("cannot read {}: {error}", path.display()))
 }
@@ -295,6 +329,7 @@ impl<'a> InputsBuilder<'a> {
             provenance: None,
             stop: None,
             isolation: None,
+            conditions: Conditions::default(),
         })
     }
 
@@ -355,6 +390,13 @@ impl<'a> InputsBuilder<'a> {
     #[must_use]
     pub fn isolation(mut self, isolation: Option<Isolation>) -> Self {
         self.0.isolation = isolation;
+        self
+    }
+
+    /// Sets the conditions of rules and programs that the stage asks for.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.0.conditions = conditions;
         self
     }
 

@@ -1,10 +1,9 @@
 //! One resolved action: all that is needed to run it, and nothing of the workflow.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
@@ -24,9 +23,10 @@ use crate::inspect::{Lookup, look_up};
 use crate::job_folder::JobFolder;
 use crate::key::Field;
 use crate::kind::Kinds;
+use crate::recent::Recent;
 use crate::resolve::ResolvedInput;
 use crate::services::Services;
-use fuseline_host::Isolation;
+use fuseline_host::{Conditions, Isolation};
 
 /// One resolved action.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,8 +51,14 @@ pub struct Job {
     /// Isolation of fusion rules, when the run, the stage or the workflow says it. No part of the
     /// key, like all up to `provenance`.
     pub isolation: Option<Isolation>,
+    /// Conditions of rules and programs, as far as the workflow states them.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
+    /// Files of rules by the ids that they must have.
+    #[serde(default)]
+    pub rule_files: Vec<(String, PathBuf)>,
     /// Bounds on its execution.
     pub limits: JobLimits,
     /// True if outputs that the cache holds already may be reused.
@@ -94,6 +100,10 @@ pub struct JobLimits {
     pub gpus: Option<u32>,
 }
 
+/// Size limit of the artifacts, as encoded, that a run holds beside its running actions: many small
+/// artifacts, none of the largest.
+const RECENT_BYTES: usize = 64 << 20;
+
 /// Executes jobs on threads of this process.
 pub struct LocalExecutor<'a> {
     kinds: &'a Kinds,
@@ -101,7 +111,9 @@ pub struct LocalExecutor<'a> {
     cache: &'a Cache,
     /// Folder in which jobs are written down before they are executed.
     folder: Option<JobFolder>,
-    recent: Recent,
+    /// The artifacts used last, so that what one action made need not be decoded for each that
+    /// reads it.
+    recent: Recent<Arc<Artifact>>,
 }
 
 impl Job {
@@ -116,8 +128,7 @@ impl Job {
 impl<'a> LocalExecutor<'a> {
     /// An executor over a cache.
     pub fn new(kinds: &'a Kinds, services: &'a Services, cache: &'a Cache) -> Self {
-        let recent = Recent { held: Mutex::default(), most: RECENT_BYTES };
-        Self { kinds, services, cache, folder: None, recent }
+        Self { kinds, services, cache, folder: None, recent: Recent::new(RECENT_BYTES) }
     }
 
     /// Writes every job down before it is executed.
@@ -130,7 +141,7 @@ impl<'a> LocalExecutor<'a> {
     /// For a single action: nothing is held for one that comes after it.
     #[must_use]
     pub fn for_one(mut self) -> Self {
-        self.recent.most = 0;
+        self.recent = Recent::new(0);
         self
     }
 
@@ -151,7 +162,7 @@ impl<'a> LocalExecutor<'a> {
         };
         let read = |object: &mut ObjectReader| {
             let size = usize::try_from(object.size()).unwrap_or(usize::MAX);
-            let columns = columns.filter(|_| size > self.recent.most);
+            let columns = columns.filter(|_| size > self.recent.limit_bytes());
             Artifact::read(given.kind, None, columns, object).map(|artifact| (artifact, size))
         };
         let (artifact, size) = self
@@ -250,6 +261,7 @@ impl LocalExecutor<'_> {
             .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
+            .conditions(job.conditions.clone())
             .stop(stop.clone())
             .files(job.files.clone());
         if let Some(provenance) = &job.provenance {
@@ -322,42 +334,5 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
 impl From<CacheError> for StageError {
     fn from(error: CacheError) -> Self {
         Self::failed(error.with_cause())
-    }
-}
-
-/// The artifacts used last, so that what one action made need not be decoded for each that reads
-/// it.
-struct Recent {
-    held: Mutex<(VecDeque<Held>, usize)>,
-    /// Maximum of encoded bytes that are held. An artifact larger than this is read each time.
-    most: usize,
-}
-
-/// An artifact with its digest and its size when encoded.
-type Held = (Digest, Arc<Artifact>, usize);
-
-/// Size limit of the artifacts that a run holds beside its running actions: many small artifacts,
-/// none of the largest.
-const RECENT_BYTES: usize = 64 << 20;
-
-impl Recent {
-    fn get(&self, digest: &Digest) -> Option<Arc<Artifact>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // Newest first: what was just made is what is read next.
-        held.0.iter().rev().find(|(known, ..)| known == digest).map(|(_, held, _)| held.clone())
-    }
-
-    fn put(&self, digest: Digest, artifact: Arc<Artifact>, size: usize) {
-        if size > self.most || self.get(&digest).is_some() {
-            return;
-        }
-        let mut guard = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let (queue, bytes) = &mut *guard;
-        queue.push_back((digest, artifact, size));
-        *bytes += size;
-        while *bytes > self.most || queue.len() > 512 {
-            let Some((_, _, size)) = queue.pop_front() else { break };
-            *bytes -= size;
-        }
     }
 }

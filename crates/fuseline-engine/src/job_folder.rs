@@ -218,6 +218,8 @@ mod tests {
                 files: Vec::new(),
                 path_params: Vec::new(),
                 isolation: None,
+                conditions: Default::default(),
+                rule_files: Vec::new(),
                 plugin_path: Vec::new(),
                 limits: JobLimits::default(),
                 reuse: true,

@@ -250,6 +250,18 @@ impl<'a> KeyWriter<'a> {
                         "put the file back that was locked, or accept this one with `fuseline \
                          plugin lock`",
                     ),
+                    HostError::LockedElsewhere { .. } => (
+                        codes::LOCKED_PLUGIN,
+                        "`fuseline plugin lock` adds the digest of this platform to the lock",
+                    ),
+                    HostError::AmbiguousRule { .. } => (
+                        codes::UNKNOWN_RULE,
+                        "take one file off the plugin path, or say in the workflow which one is \
+                         meant: `plugins: { ID: ./file }`",
+                    ),
+                    HostError::OtherId { .. } => {
+                        (codes::UNKNOWN_RULE, "name it under `plugins` by the id that it has")
+                    }
                     _ => (
                         codes::UNKNOWN_RULE,
                         "`fuseline plugin list` shows the rules on the plugin path; add a folder \

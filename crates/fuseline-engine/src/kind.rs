@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fuseline_artifact::ArtifactKind;
+use fuseline_host::{Conditions, Interpreter, Isolation};
 use fuseline_workflow::{
     Arity, Catalogue, Code, InputPort, KindSpec, OptionsSchema, OutputPort, Role,
 };
@@ -111,11 +112,29 @@ pub struct CheckSite<'a> {
     pub services: &'a Services,
     /// The inputs that the stage names.
     pub inputs: Vec<&'a str>,
+    /// Isolation of its rules.
+    pub isolation: Isolation,
+    /// Conditions of its rules and programs.
+    pub conditions: Conditions,
+    /// The interpreter that it uses, once the check has found one.
+    pub interpreter: Option<Interpreter>,
     /// Problems found so far.
     pub problems: Vec<Problem>,
 }
 
-impl CheckSite<'_> {
+impl<'a> CheckSite<'a> {
+    /// A check without problems so far, of a stage that states no conditions.
+    pub fn new(services: &'a Services, inputs: Vec<&'a str>) -> Self {
+        Self {
+            services,
+            inputs,
+            isolation: services.isolation.unwrap_or_default(),
+            conditions: Conditions::default(),
+            interpreter: None,
+            problems: Vec::new(),
+        }
+    }
+
     /// Reports a problem.
     pub fn report(&mut self, problem: Problem) {
         self.problems.push(problem);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
+use crate::environment::Environment;
 
 /// The form of manifests that is written, and the only one that is read.
 pub const MANIFEST_FORMAT: u32 = 2;
@@ -52,6 +53,9 @@ pub struct Manifest {
     pub seed: u64,
     /// The fusion rules that took part: id and digest, each once.
     pub plugins: Vec<(String, Digest)>,
+    /// Conditions under which its rules and programs were executed.
+    #[serde(default, skip_serializing_if = "Environment::is_empty")]
+    pub environment: Environment,
     /// The stages, in order.
     pub stages: Vec<ManifestStage>,
     /// Cautions to read the results with, and the actions that they are about.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fuseline_artifact::{ArtifactKind, Digest};
+use fuseline_host::{Interpreter, Isolation};
 use fuseline_workflow::{Diagnostic, InputPort, InputSource, Stage, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -31,6 +32,8 @@ pub struct Plan<'a> {
     pub(crate) actions: ActionId,
     /// Outputs of all actions together.
     pub(crate) outputs: usize,
+    /// Isolation of rules that the invocation states.
+    pub(crate) isolation: Option<Isolation>,
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct PlannedVariant {
     pub files: Vec<(PathBuf, Digest)>,
     /// The inputs that the kind reads, in the kind's order.
     pub inputs: Vec<PlannedInput>,
+    /// The interpreter that its rule or program needs.
+    pub interpreter: Option<Interpreter>,
 }
 
 /// An input that a stage kind reads.

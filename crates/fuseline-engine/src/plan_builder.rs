@@ -11,7 +11,7 @@ use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
 use crate::services::Services;
-use crate::{codes, leakage, plan_check};
+use crate::{codes, conditions, leakage, plan_check};
 
 /// Extent of the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,9 @@ impl<'a> Plan<'a> {
         if whole {
             let graph = join(workflow, &stages, actions);
             let warnings = Vec::new();
-            let mut plan = Self { workflow, kinds, stages, graph, actions, outputs, warnings };
+            let isolation = services.isolation;
+            let mut plan =
+                Self { workflow, kinds, stages, graph, actions, outputs, isolation, warnings };
             // Wrong options do not keep other mistakes from being reported, but for leaks that may
             // follow.
             let is_sound = diagnostics.is_empty();
@@ -136,7 +138,10 @@ fn prepare(
         Err(problem) => return (None, vec![problem]),
     };
     let named = stage.inputs.iter().map(|input| input.port.as_str()).collect();
-    let mut site = CheckSite { services, inputs: named, problems: Vec::new() };
+    let stated = conditions::isolation(workflow, &stage.execution);
+    let mut site = CheckSite::new(services, named);
+    site.isolation = services.isolation.or(stated).unwrap_or_default();
+    site.conditions = conditions::conditions(workflow, &stage.execution);
     prepared.check(&mut site);
     let is_check = depth == Depth::Check;
     let mut writer = KeyWriter::new(kind, services, workflow.seed, &workflow.path_params, is_check);
@@ -160,6 +165,7 @@ fn prepare(
         key: part.bytes.into(),
         files: part.files,
         inputs,
+        interpreter: site.interpreter,
     };
     (Some(planned), problems)
 }

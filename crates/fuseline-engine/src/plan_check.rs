@@ -4,17 +4,20 @@
 //! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or
 //! say nothing, while running. Checks that hold for every kind are made here.
 
+use fuseline_host::worker::Layers;
+use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
     Axis, Diagnostic, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::codes;
+use crate::environment::Environment;
 use crate::kind::{PreparedStage, StageKind};
 use crate::plan::{ActionId, Plan, Producer};
 use crate::provenance::action_label;
 use crate::services::Services;
+use crate::{codes, conditions};
 
 /// One action of a plan, as a stage kind may look at it.
 #[derive(Clone, Copy)]
@@ -144,6 +147,15 @@ impl<'p> PlanSite<'p> {
         indices.map(move |index| PlannedAction { plan, stage, index })
     }
 
+    /// How the rules of the stage run: isolation, and conditions that the workflow states.
+    pub fn conditions(&self) -> (Isolation, Conditions) {
+        let Self { services, plan, stage, .. } = self;
+        let execution = &plan.workflow.stages[*stage].execution;
+        let stated = conditions::isolation(plan.workflow, execution);
+        let isolation = services.isolation.or(stated).unwrap_or_default();
+        (isolation, conditions::conditions(plan.workflow, execution))
+    }
+
     /// The first of them.
     pub fn first(&self) -> Option<PlannedAction<'p>> {
         self.actions().next()
@@ -256,6 +268,42 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
         found.diagnostics.extend(axes_without_effect(plan, stage));
     }
     found.diagnostics.extend(plan.workflow.outputs.iter().filter_map(|output| form(plan, output)));
+    found.diagnostics.extend(layers(plan));
+    found
+}
+
+/// Errors for required layers of the sandbox that this system lacks, and a warning for others that
+/// would confine the rules of the plan.
+fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let workflow = plan.workflow;
+    let missing: Vec<&str> = Layers::available().missing().collect();
+    let of_stages = workflow.stages.iter().zip(&plan.stages).filter(|(_, of)| of.wanted);
+    let of_stages = of_stages.flat_map(|(stage, _)| &stage.execution.required_layers);
+    let required: Vec<_> = workflow.required_layers.iter().chain(of_stages).collect();
+    let refused = required.iter().filter(|(layer, _)| missing.contains(layer));
+    let mut found: Vec<_> = refused
+        .map(|(layer, place)| {
+            let message = format!("this system has no {layer}, and `isolation` requires it");
+            Diagnostic::error(codes::MISSING_LAYER, place, message).hint(
+                "run it on a newer kernel, or where nothing takes the layer away; without \
+                 `require` the run goes on with a warning"
+                    .to_owned(),
+            )
+        })
+        .collect();
+    let is_required = |layer: &&str| required.iter().any(|(name, _)| name == layer);
+    let others: Vec<&str> = missing.iter().copied().filter(|layer| !is_required(layer)).collect();
+    let confined = Environment::of_plan(plan).confined_stage();
+    if let (Some(stage), false) = (confined, others.is_empty()) {
+        let message = format!(
+            "this system has no {}: fusion rules are confined less",
+            others.join(" and no ")
+        );
+        let place = &workflow.stages[stage].places.name;
+        found.push(Diagnostic::warning(codes::MISSING_LAYER, place, message).hint(
+            "`isolation: { require: [...] }` refuses to run where a layer is missing".to_owned(),
+        ));
+    }
     found
 }
 

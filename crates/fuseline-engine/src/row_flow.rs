@@ -227,6 +227,15 @@ impl<'a> RowFlow<'a> {
         self.give(to, state)
     }
 
+    /// As [`RowFlow::pass`], for an output to which each row of `beside`, of the same examples,
+    /// contributes: what shaped those shaped it too.
+    pub fn pass_beside(&mut self, from: &str, beside: &str, to: &str) -> &mut RowState {
+        self.same_rows(from, beside);
+        let (state, others) = (self.take(from), self.take(beside));
+        let together = RowState::together([&state, &others].into_iter());
+        self.give(to, RowState { holds: state.holds, ..together })
+    }
+
     /// Names the rows of several sets, and the split of each fold where there are several.
     fn words<const N: usize>(&self, sets: [&Rows; N]) -> [String; N] {
         let mut splits = sets.iter().flat_map(|rows| rows.splits());

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cautions::Caution;
+use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
 use crate::manifest::{
@@ -76,6 +77,8 @@ pub struct RunRecord<'a> {
     lines: Vec<u8>,
     /// Traffic with a remote cache, for the manifest.
     remote: Option<Value>,
+    /// Conditions of rules and programs, for the manifest.
+    environment: Environment,
     /// The first failure to write an event; reported at the end, since a lost log must not stop the
     /// work.
     lost: Option<io::Error>,
@@ -103,8 +106,15 @@ impl<'a> RunRecord<'a> {
         let folder = cache.new_run(&run.id)?;
         let events = std::fs::File::create_new(folder.join(EVENTS_FILE))?;
         let (id, workflow) = (run.id.clone(), workflow.to_owned());
-        let mut record =
-            Self { cache, run: run.clone(), events, lines: Vec::new(), remote: None, lost: None };
+        let mut record = Self {
+            cache,
+            run: run.clone(),
+            events,
+            lines: Vec::new(),
+            remote: None,
+            environment: Environment::default(),
+            lost: None,
+        };
         record.note(&Event::RunStarted { format: EVENT_LOG_FORMAT, run: id, workflow, stages });
         Ok(record)
     }
@@ -112,6 +122,11 @@ impl<'a> RunRecord<'a> {
     /// The id of the run.
     pub fn id(&self) -> &str {
         &self.run.id
+    }
+
+    /// Adds the conditions of rules and programs to the manifest.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
     }
 
     /// Adds the traffic with a remote cache to the manifest.
@@ -157,7 +172,8 @@ impl<'a> RunRecord<'a> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
-        let about = || about_plan(plan, outcome, threads);
+        let environment = self.environment.clone();
+        let about = || about_plan(plan, outcome, environment, threads);
         let (about, remembered) = match threads {
             false => (about(), Ok(())),
             true => rayon::join(about, || remember(cache, plan, outcome)),
@@ -285,7 +301,12 @@ struct AboutBoth {
 }
 
 /// Writes the part of the manifest that is about the plan; on several threads, if there are any.
-fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<AboutBoth> {
+fn about_plan(
+    plan: &Plan<'_>,
+    outcome: &Outcome,
+    environment: Environment,
+    threads: bool,
+) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let mut plugins = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.wanted) {
@@ -309,6 +330,7 @@ fn about_plan(plan: &Plan<'_>, outcome: &Outcome, threads: bool) -> io::Result<A
         params: workflow.params.iter().cloned().collect(),
         seed: workflow.seed,
         plugins,
+        environment,
         stages: stages.collect(),
         cautions: Caution::group(&outcome.cautions),
         actions: [],
@@ -370,6 +392,8 @@ struct AboutPlan<'a> {
     params: Map<String, Value>,
     seed: u64,
     plugins: Vec<(String, Digest)>,
+    #[serde(skip_serializing_if = "Environment::is_empty")]
+    environment: Environment,
     stages: Vec<ManifestStage>,
     cautions: Vec<Caution>,
     actions: [ManifestAction; 0],

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::files::FileDigests;
 use crate::memo;
+use crate::recent::SharedValues;
 
 /// Services from outside for stages and keys.
 pub struct Services {
@@ -21,6 +22,8 @@ pub struct Services {
     pub isolation: Option<Isolation>,
     /// Digests of source files.
     pub files: FileDigests,
+    /// Values that several actions would compute alike.
+    pub shared: SharedValues,
 }
 
 /// The name of the memo of plugins in a cache.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::batch::{Batch, BatchColumns};
+use crate::conditions::Sandbox;
 use crate::descriptor::{Count, Descriptor};
 use crate::error::HostError;
 use crate::image::{Image, Source};
@@ -26,13 +27,17 @@ use crate::model::output_law;
 use crate::params::Params;
 use crate::rule::{Fault, LoadFile, LoadSource, OpenedModel, Permuted, Rule, looped};
 use crate::stop::StopSignal;
-use crate::worker::{WorkerLimits, WorkerProgram};
+use crate::worker::{Layers, WorkerSettings};
 
 /// Results of all checks of a file.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
     /// The file.
     pub file: PathBuf,
+    /// The sandbox that its processes ran in.
+    pub sandbox: Sandbox,
+    /// Names of the layers of the sandbox that this system lacks.
+    pub missing_layers: Vec<&'static str>,
     /// In the order in which they ran.
     pub checks: Vec<Check>,
 }
@@ -77,7 +82,13 @@ impl CheckReport {
                 json!({ "promise": check.promise, "verdict": verdict, "reason": reason })
             })
             .collect();
-        json!({ "file": self.file.display().to_string(), "passed": self.passed(), "checks": checks })
+        json!({
+            "file": self.file.display().to_string(),
+            "passed": self.passed(),
+            "sandbox": self.sandbox,
+            "missing_layers": self.missing_layers,
+            "checks": checks,
+        })
     }
 }
 
@@ -104,34 +115,50 @@ pub struct Given {
     pub classes: Vec<String>,
 }
 
-/// Checks a file; `program` is how workers are started.
-pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport {
+/// Checks a file; `settings` say how workers are started, and in which sandbox.
+pub fn check(path: &Path, given: &Given, settings: &WorkerSettings) -> CheckReport {
+    let sandbox = settings.limits.sandbox;
+    let missing_layers = match sandbox {
+        Sandbox::Off => Vec::new(),
+        Sandbox::Strict | Sandbox::Default => Layers::available().missing().collect(),
+    };
+    let checks = run_checks(path, given, settings);
+    CheckReport { file: path.to_owned(), sandbox, missing_layers, checks }
+}
+
+fn run_checks(path: &Path, given: &Given, settings: &WorkerSettings) -> Vec<Check> {
     let mut checks = Vec::new();
     let file = match PluginFile::read(path) {
         Ok(file) => file,
         Err(error) => {
             let verdict = Verdict::Fail(error.to_string());
             checks.push(Check { promise: "the tag is readable without loading the file", verdict });
-            return CheckReport { file: path.to_owned(), checks };
+            return checks;
         }
     };
     checks.push(Check {
         promise: "the tag is readable without loading the file",
         verdict: Verdict::Pass,
     });
-    let image = Source::read(&file.path).and_then(|source| Image::new(&source, file.digest));
+    let unreadable = |error: std::io::Error| HostError::Unreadable {
+        path: file.path.clone(),
+        reason: error.to_string(),
+    };
+    let image = Source::read(&file.path)
+        .map_err(unreadable)
+        .and_then(|source| Image::new(&source, file.digest, settings.python.as_ref()));
     let image = match image {
         Ok(image) => image,
         Err(error) => {
             let verdict = Verdict::Fail(error.to_string());
             checks.push(Check { promise: contract::LOADS, verdict });
-            return CheckReport { file: path.to_owned(), checks };
+            return checks;
         }
     };
     let subject = Subject {
         file,
         image,
-        program: program.clone(),
+        settings: settings.clone(),
         given: given.clone(),
         descriptor: OnceLock::new(),
     };
@@ -149,7 +176,7 @@ pub fn check(path: &Path, given: &Given, program: &WorkerProgram) -> CheckReport
             break;
         }
     }
-    CheckReport { file: path.to_owned(), checks }
+    checks
 }
 
 /// A check: its promise, and how it is tried.
@@ -185,7 +212,7 @@ fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), Broken> {
 struct Subject {
     file: PluginFile,
     image: Image,
-    program: WorkerProgram,
+    settings: WorkerSettings,
     given: Given,
     /// The rule's own words, once a worker has read them.
     descriptor: OnceLock<Descriptor>,
@@ -205,8 +232,9 @@ impl Subject {
 
     /// The rule in a worker of its own.
     fn fresh(&self) -> Result<Rule, Broken> {
-        let limits = WorkerLimits { call: Duration::from_secs(120), ..WorkerLimits::default() };
-        let library = PluginLibrary::new(Vec::new()).with_workers(self.program.clone(), limits);
+        let mut settings = self.settings.clone();
+        settings.limits.call = Duration::from_secs(120);
+        let library = PluginLibrary::new(Vec::new()).with_worker_settings(settings);
         Ok(library.load(&self.file, Isolation::Worker)?)
     }
 
@@ -285,7 +313,7 @@ impl Subject {
         if FITTING.contains(&name) || name.starts_with(probe::FIT_THREADS) {
             self.must_fit()?;
         }
-        match probe::in_worker(&self.image, &self.program, name) {
+        match probe::in_worker(&self.image, &self.settings, name) {
             probe::Answer::Pass => Ok(()),
             probe::Answer::Fail(reason) => broken(reason),
             probe::Answer::Skipped(reason) => skipped(reason),

@@ -8,6 +8,7 @@ use fuseline_artifact::Digest;
 use thiserror::Error;
 
 use crate::batch::BatchError;
+use crate::interpreter::InterpreterError;
 use crate::params::ParamProblem;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
@@ -65,16 +66,32 @@ pub enum HostError {
         found: Digest,
     },
     /// The lock names another digest.
-    #[error("{id} is locked to the digest {locked}, and {} has {found}", .path.display())]
+    #[error("{id}{} is locked to the digest {locked}, and {} has {found}", spaced(.version), .path.display())]
     Locked {
         /// The rule.
         id: String,
+        /// Version of the locked file, empty where it is not known.
+        version: String,
         /// The file.
         path: PathBuf,
         /// Digest in the lock.
         locked: Digest,
         /// Digest of the file.
         found: Digest,
+    },
+    /// The lock names the rule for other platforms alone.
+    #[error(
+        "{id} is locked for {} and not for {platform}, the platform of {}", .platforms.join(", "), .path.display()
+    )]
+    LockedElsewhere {
+        /// The rule.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// Platform of the file.
+        platform: String,
+        /// Platforms in the lock.
+        platforms: Vec<String>,
     },
     /// A file could not be read.
     #[error("cannot read {}: {reason}", .path.display())]
@@ -98,6 +115,29 @@ pub enum HostError {
         /// The rule.
         id: String,
         /// Reason.
+        reason: String,
+    },
+    /// The file that a workflow names for an id calls itself otherwise.
+    #[error("{} calls itself {found}, and the workflow names it {expected}", .path.display())]
+    OtherId {
+        /// The file.
+        path: PathBuf,
+        /// Id in the workflow.
+        expected: String,
+        /// Id of the file.
+        found: String,
+    },
+    /// The interpreter of a script cannot be used.
+    #[error(transparent)]
+    Interpreter(#[from] InterpreterError),
+    /// A rule that would run without layers of the sandbox that are required.
+    #[error("`isolation` requires {required}, and {id} {reason}")]
+    Unconfined {
+        /// The rule.
+        id: String,
+        /// Names of the required layers.
+        required: String,
+        /// Reason, as "runs in this process".
         reason: String,
     },
     /// A batch that breaks the canonical layout, or that the rule does not take.
@@ -168,6 +208,10 @@ impl HostError {
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Rule { error: RuleError { code: RuleCode::Cancelled, .. }, .. })
     }
+}
+
+fn spaced(version: &str) -> String {
+    if version.is_empty() { String::new() } else { format!(" {version}") }
 }
 
 fn in_permutation(permutation: &Option<usize>) -> String {

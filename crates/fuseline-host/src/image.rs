@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use fuseline_artifact::Digest;
 
+use crate::conditions::Sourced;
 use crate::error::HostError;
-use crate::script;
+use crate::interpreter::Interpreter;
+use crate::script::{self, Shebang};
 
 /// A rule's file, and what it brings along, as they were read.
 pub(crate) struct Source {
@@ -98,15 +100,41 @@ pub(crate) enum Form {
     /// A file in a folder of its own.
     #[cfg(not(target_os = "linux"))]
     Library(tempfile::NamedTempFile),
-    /// A script in a folder of its own, with what belongs to it.
-    Script { _folder: tempfile::TempDir, script: PathBuf, readable: Vec<PathBuf> },
+    /// A script.
+    Script(StagedScript),
+}
+
+/// A script in a folder of its own, with what belongs to it.
+pub(crate) struct StagedScript {
+    /// Folder that all of it lies in.
+    pub folder: tempfile::TempDir,
+    /// The script.
+    pub script: PathBuf,
+    /// Paths that it may read.
+    pub readable: Vec<PathBuf>,
+    /// The interpreter, of a script in Python.
+    pub interpreter: Option<Interpreter>,
+    /// Arguments of the interpreter before the script.
+    pub arguments: Vec<String>,
 }
 
 impl Image {
-    pub fn new(source: &Source, digest: Digest) -> io::Result<Self> {
-        let form = match script::interpreter(&source.bytes) {
-            Some(interpreter) => stage(source, &interpreter)?,
-            None => Form::Library(anonymous(&source.bytes)?),
+    /// `python`: the interpreter that is stated for scripts in Python.
+    pub fn new(
+        source: &Source,
+        digest: Digest,
+        python: Option<&Sourced<PathBuf>>,
+    ) -> Result<Self, HostError> {
+        let unreadable = |error: io::Error| HostError::Unreadable {
+            path: source.path.clone(),
+            reason: error.to_string(),
+        };
+        let form = match script::shebang(&source.bytes) {
+            Some(shebang) => {
+                let interpreter = shebang.python(python)?;
+                Form::Script(stage(source, shebang, interpreter).map_err(unreadable)?)
+            }
+            None => Form::Library(anonymous(&source.bytes).map_err(unreadable)?),
         };
         let stamps = Mutex::new(source.stamps());
         Ok(Self { digest, path: source.path.clone(), form, stamps })
@@ -132,7 +160,7 @@ impl Image {
             Form::Library(file) => {
                 format!("/proc/self/fd/{}", file.try_clone()?.into_raw_fd()).into()
             }
-            Form::Script { script, .. } => script.clone(),
+            Form::Script(staged) => staged.script.clone(),
         })
     }
 
@@ -141,7 +169,7 @@ impl Image {
     pub fn library_path(&self) -> io::Result<PathBuf> {
         Ok(match &self.form {
             Form::Library(file) => file.path().to_owned(),
-            Form::Script { script, .. } => script.clone(),
+            Form::Script(staged) => staged.script.clone(),
         })
     }
 
@@ -188,7 +216,11 @@ fn anonymous(bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
 
 /// Copies a script and what belongs to it into a folder of their own, which has the name of the
 /// script's.
-fn stage(source: &Source, interpreter: &Path) -> io::Result<Form> {
+fn stage(
+    source: &Source,
+    shebang: Shebang,
+    interpreter: Option<Interpreter>,
+) -> io::Result<StagedScript> {
     let folder = tempfile::Builder::new().prefix("fuseline-rule-").tempdir()?;
     let own = source.path.parent().and_then(Path::file_name).unwrap_or("rule".as_ref());
     let inside = folder.path().join(own.to_string_lossy().as_ref());
@@ -206,9 +238,10 @@ fn stage(source: &Source, interpreter: &Path) -> io::Result<Form> {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
     }
-    let mut readable = script::libraries(interpreter);
+    let program = interpreter.as_ref().map_or(&shebang.program, |interpreter| &interpreter.program);
+    let mut readable = script::libraries(program);
     readable.push(inside);
-    Ok(Form::Script { _folder: folder, script, readable })
+    Ok(StagedScript { folder, script, readable, interpreter, arguments: shebang.arguments })
 }
 
 #[cfg(test)]
@@ -221,7 +254,7 @@ mod tests {
         let path = folder.path().join("rule.so");
         std::fs::write(&path, b"one").unwrap();
         let source = Source::read(&path).unwrap();
-        let image = Image::new(&source, source.digest()).unwrap();
+        let image = Image::new(&source, source.digest(), None).unwrap();
         image.ensure_unchanged().unwrap();
 
         // The same bytes again are no change.

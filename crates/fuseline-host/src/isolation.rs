@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Process in which a rule runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// In a process of its own: a crash, a hang or an endless allocation is an error of one call.

@@ -8,9 +8,11 @@
 mod batch;
 #[cfg(unix)]
 pub mod check;
+mod conditions;
 mod descriptor;
 mod error;
 mod image;
+mod interpreter;
 mod isolation;
 mod library;
 mod lock;
@@ -30,11 +32,13 @@ mod witness;
 pub mod worker;
 
 pub use batch::{Batch, BatchColumns, BatchError};
+pub use conditions::{Conditions, LimitOverrides, Sandbox, Sourced};
 pub use descriptor::{Accepts, Capabilities, Count, Descriptor, Limits};
 pub use error::{HostError, RuleCode, RuleError};
+pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError};
 pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
-pub use lock::Lock;
+pub use lock::{Lock, LockedPlugin};
 pub use message::{MessageLevel, RuleMessage};
 pub use model::OpenModel;
 pub use params::{ParamProblem, Params};

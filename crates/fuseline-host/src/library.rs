@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use fuseline_abi as abi;
 use fuseline_artifact::Digest;
 
+use crate::conditions::{Conditions, Sourced};
 use crate::descriptor::Descriptor;
 use crate::error::HostError;
 use crate::image::{Image, Source};
+use crate::interpreter::Interpreter;
 use crate::isolation::Isolation;
 use crate::lock::Lock;
 use crate::native::Native;
@@ -20,7 +22,7 @@ use crate::schema::closest;
 use crate::script::{self, Head};
 use crate::tag_file::{self, Found};
 #[cfg(unix)]
-use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram};
+use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
 
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,15 +110,21 @@ pub struct PluginLibrary {
 #[derive(Debug)]
 struct Shared {
     search: Vec<PathBuf>,
+    /// Files by the ids that they must have: no other file of such an id counts.
+    named: Vec<(String, PathBuf)>,
     #[cfg(unix)]
-    workers: OnceLock<(WorkerProgram, WorkerLimits)>,
+    workers: OnceLock<WorkerSettings>,
     lock: OnceLock<Lock>,
     found: OnceLock<Vec<Looked>>,
-    loaded: Mutex<BTreeMap<(PathBuf, Digest, bool), Rule>>,
+    named_found: OnceLock<Vec<Looked>>,
+    loaded: Mutex<BTreeMap<LoadedKey, Rule>>,
     described: Mutex<BTreeMap<Digest, Descriptor>>,
     /// True if a rule has been loaded that was not described before.
     has_learnt: AtomicBool,
 }
+
+/// A rule that was loaded: file, digest, isolation and conditions.
+type LoadedKey = (PathBuf, Digest, Isolation, Conditions);
 
 /// A file that was looked at, and what it is: a rule, nothing, or what should be a rule and is not.
 #[derive(Debug)]
@@ -148,12 +156,20 @@ impl PluginLibrary {
     /// The rules in these folders, which are read when they are first needed; a folder that does
     /// not exist is skipped.
     pub fn new(search: Vec<PathBuf>) -> Self {
+        Self::with_named_files(search, Vec::new())
+    }
+
+    /// The same with files by the ids that they must have, wherever they lie: a rule of such an id
+    /// is that file, whatever else on the path calls itself so.
+    pub fn with_named_files(search: Vec<PathBuf>, named: Vec<(String, PathBuf)>) -> Self {
         let shared = Shared {
             search,
+            named,
             #[cfg(unix)]
             workers: OnceLock::new(),
             lock: OnceLock::new(),
             found: OnceLock::new(),
+            named_found: OnceLock::new(),
             loaded: Mutex::default(),
             described: Mutex::default(),
             has_learnt: AtomicBool::new(false),
@@ -166,8 +182,46 @@ impl PluginLibrary {
     /// been started.
     #[cfg(unix)]
     pub fn with_workers(self, program: WorkerProgram, limits: WorkerLimits) -> Self {
-        let _ = self.shared.workers.set((program, limits));
+        self.with_worker_settings(WorkerSettings { limits, ..WorkerSettings::new(program) })
+    }
+
+    /// With these settings of workers; see [`PluginLibrary::with_workers`].
+    #[cfg(unix)]
+    pub fn with_worker_settings(self, settings: WorkerSettings) -> Self {
+        let _ = self.shared.workers.set(settings);
         self
+    }
+
+    /// The program that starts as a worker; none where nobody has said it.
+    #[cfg(unix)]
+    pub fn worker_program(&self) -> Option<&WorkerProgram> {
+        self.shared.workers.get().map(|settings| &settings.program)
+    }
+
+    /// The interpreter that is stated for Python: by the workflow, else by the settings.
+    #[cfg(unix)]
+    pub fn stated_python<'c>(&'c self, conditions: &'c Conditions) -> Option<&'c Sourced<PathBuf>> {
+        let of_settings = || self.shared.workers.get().and_then(|of| of.python.as_ref());
+        conditions.python.as_ref().or_else(of_settings)
+    }
+
+    /// The interpreter that would run a rule, of a script in Python.
+    #[cfg(unix)]
+    pub fn interpreter(
+        &self,
+        file: &PluginFile,
+        conditions: &Conditions,
+    ) -> Result<Option<Interpreter>, HostError> {
+        if file.form == PluginForm::Library {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(&file.path).map_err(|error| HostError::Unreadable {
+            path: file.path.clone(),
+            reason: error.to_string(),
+        })?;
+        let shebang = script::shebang(&bytes);
+        let python = shebang.map(|shebang| shebang.python(self.stated_python(conditions)));
+        Ok(python.transpose()?.flatten())
     }
 
     /// With a lock: a rule whose file has another digest than the lock says is not given by
@@ -190,7 +244,48 @@ impl PluginLibrary {
     /// Every rule, and every file that should be one and is not, folder by folder, by file name. No
     /// code of theirs runs.
     pub fn list(&self) -> Vec<Result<PluginFile, HostError>> {
-        self.looked().iter().filter_map(|looked| looked.found.clone().transpose()).collect()
+        let named = self.named_files().map(|(id, looked)| self.named_file(id, looked));
+        let found = self.looked().iter().filter_map(|looked| looked.found.clone().transpose());
+        let counts = |of: &Result<PluginFile, HostError>| {
+            !of.as_ref().is_ok_and(|file| self.is_named(&file.id))
+        };
+        named.chain(found.filter(counts)).collect()
+    }
+
+    /// The files that are named by their ids, in their order.
+    fn named_files(&self) -> impl Iterator<Item = (&String, &Looked)> {
+        let found = self.shared.named_found.get_or_init(|| {
+            self.shared.named.iter().map(|(_, path)| Looked::at(path.clone())).collect()
+        });
+        self.shared.named.iter().map(|(id, _)| id).zip(found)
+    }
+
+    /// True if a file is named for this id.
+    fn is_named(&self, id: &str) -> bool {
+        self.shared.named.iter().any(|(named, _)| named == id)
+    }
+
+    /// A file that is named by its id; an error when it is no rule, or another one.
+    fn named_file(&self, id: &str, looked: &Looked) -> Result<PluginFile, HostError> {
+        match looked.found.clone()? {
+            Some(file) if file.id == id => self.admitted(&file),
+            Some(file) => Err(HostError::OtherId {
+                path: looked.path.clone(),
+                expected: id.to_owned(),
+                found: file.id,
+            }),
+            None => Err(HostError::NotAPlugin {
+                path: looked.path.clone(),
+                reason: "it has no tag".to_owned(),
+            }),
+        }
+    }
+
+    /// The files that are named by their ids, with the digests of those that can be read; `None`
+    /// when no rule was needed yet.
+    pub fn named_digests(&self) -> Option<Vec<(PathBuf, Option<Digest>)>> {
+        let found = self.shared.named_found.get()?.iter();
+        Some(found.map(|looked| (looked.path.clone(), looked.digest)).collect())
     }
 
     fn looked(&self) -> &[Looked] {
@@ -206,11 +301,17 @@ impl PluginLibrary {
         Some(looked.map(|looked| (looked.path.clone(), looked.digest)).collect())
     }
 
-    /// The files in these folders that may be rules: folder by folder, by file name. Nothing of
-    /// them is read.
+    /// The files in these folders that may be rules, and files that stand for themselves: folder by
+    /// folder, by file name. Nothing of them is read.
     pub fn candidates(search: &[PathBuf]) -> Vec<PathBuf> {
         let mut paths = Vec::<PathBuf>::new();
         for folder in search {
+            if folder.is_file() {
+                if !paths.iter().any(|known| same_file(known, folder)) {
+                    paths.push(folder.clone());
+                }
+                continue;
+            }
             let Ok(entries) = std::fs::read_dir(folder) else { continue };
             let mut here: Vec<_> = entries
                 .flatten()
@@ -225,8 +326,13 @@ impl PluginLibrary {
         paths
     }
 
+    /// The rules that can be used: of an id that a file is named for, that file alone.
     fn rules(&self) -> impl Iterator<Item = &PluginFile> {
-        self.looked().iter().filter_map(|looked| looked.found.as_ref().ok()?.as_ref())
+        let named = self.named_files().filter_map(|(id, looked)| {
+            looked.found.as_ref().ok()?.as_ref().filter(|file| file.id == *id)
+        });
+        let found = self.looked().iter().filter_map(|looked| looked.found.as_ref().ok()?.as_ref());
+        named.chain(found.filter(|file| !self.is_named(&file.id)))
     }
 
     /// The rule with this id, or with this last part of its id.
@@ -234,6 +340,11 @@ impl PluginLibrary {
     /// A short name that two ids share is ambiguous, and so is an id that two different files give
     /// themselves.
     pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
+        let is_short_name = |id: &str| id.rsplit('.').next() == Some(rule);
+        let mut named = self.named_files();
+        if let Some((id, looked)) = named.find(|(id, _)| *id == rule || is_short_name(id)) {
+            return self.named_file(id, looked);
+        }
         let by_id: Vec<_> = self.rules().filter(|file| file.id == rule).collect();
         let mut named = match by_id.is_empty() {
             true => self.rules().filter(|file| file.short_name() == rule).collect(),
@@ -299,23 +410,37 @@ impl PluginLibrary {
     }
 
     #[cfg(unix)]
-    fn load_in_worker(&self, file: &PluginFile, image: Arc<Image>) -> Result<Rule, HostError> {
+    fn load_in_worker(
+        &self,
+        file: &PluginFile,
+        image: Arc<Image>,
+        conditions: &Conditions,
+    ) -> Result<Rule, HostError> {
         let refused = |reason: String| HostError::Load { path: file.path.clone(), reason };
-        let (program, limits) = match self.shared.workers.get() {
-            Some(workers) => workers.clone(),
+        let mut settings = match self.shared.workers.get() {
+            Some(settings) => settings.clone(),
             None => {
                 let this = WorkerProgram::this().map_err(|error| refused(error.to_string()))?;
-                (this, WorkerLimits::default())
+                WorkerSettings::new(this)
             }
         };
-        let backend = WorkerBackend::start(image.clone(), program, limits).map_err(|failure| {
+        settings.limits = settings.limits.with(&conditions.limits);
+        if let Some(sandbox) = conditions.sandbox {
+            settings.limits.sandbox = sandbox;
+        }
+        let backend = WorkerBackend::start(image.clone(), settings).map_err(|failure| {
             HostError::Worker { id: file.id.clone(), operation: "load", failure }
         })?;
         Rule::new(file.clone(), image, Arc::new(backend))
     }
 
     #[cfg(not(unix))]
-    fn load_in_worker(&self, file: &PluginFile, _image: Arc<Image>) -> Result<Rule, HostError> {
+    fn load_in_worker(
+        &self,
+        file: &PluginFile,
+        _image: Arc<Image>,
+        _conditions: &Conditions,
+    ) -> Result<Rule, HostError> {
         let reason = "worker processes are not supported on this system".to_owned();
         Err(HostError::Load { path: file.path.clone(), reason })
     }
@@ -338,12 +463,13 @@ impl PluginLibrary {
         &self,
         file: &PluginFile,
         isolation: Isolation,
+        conditions: &Conditions,
     ) -> Result<Descriptor, HostError> {
         self.loadable(file, isolation)?;
         if let Some(known) = lock(&self.shared.described).get(&file.digest) {
             return Ok(known.clone());
         }
-        Ok(self.load(file, isolation)?.descriptor().clone())
+        Ok(self.load_under(file, isolation, conditions)?.descriptor().clone())
     }
 
     fn loadable(&self, file: &PluginFile, isolation: Isolation) -> Result<(), HostError> {
@@ -356,11 +482,34 @@ impl PluginLibrary {
         self.admitted(file).map(drop)
     }
 
-    /// Loads a rule, once; it is never unloaded. The file's digest is checked again before any of
-    /// its code runs.
+    /// Loads a rule under the conditions of the settings: see [`PluginLibrary::load_under`].
     pub fn load(&self, file: &PluginFile, isolation: Isolation) -> Result<Rule, HostError> {
+        self.load_under(file, isolation, &Conditions::default())
+    }
+
+    /// Loads a rule, once under the same conditions; it is never unloaded. The file's digest is
+    /// checked again before any of its code runs.
+    pub fn load_under(
+        &self,
+        file: &PluginFile,
+        isolation: Isolation,
+        conditions: &Conditions,
+    ) -> Result<Rule, HostError> {
         self.loadable(file, isolation)?;
-        let key = (file.path.clone(), file.digest, isolation == Isolation::Worker);
+        #[cfg(unix)]
+        conditions.ensure_layers(file, isolation)?;
+        // What is said of other rules, and of what is not a process of a rule, makes no difference.
+        let sandbox = match conditions.sandboxes.is_empty() {
+            true => conditions.sandbox,
+            false => Some(conditions.sandbox_of(&file.id)),
+        };
+        let conditions = Conditions {
+            sandbox,
+            limits: conditions.limits.clone(),
+            python: conditions.python.clone(),
+            ..Conditions::default()
+        };
+        let key = (file.path.clone(), file.digest, isolation, conditions.clone());
         let mut loaded = lock(&self.shared.loaded);
         if let Some(rule) = loaded.get(&key) {
             return Ok(rule.clone());
@@ -379,7 +528,7 @@ impl PluginLibrary {
                 found,
             });
         }
-        let image = Arc::new(Image::new(&source, found).map_err(unreadable)?);
+        let image = Arc::new(Image::new(&source, found, self.stated_python(&conditions))?);
         let rule = match isolation {
             Isolation::InProcess => {
                 let native =
@@ -393,7 +542,7 @@ impl PluginLibrary {
                     })?;
                 Rule::new(file.clone(), image, Arc::new(native))?
             }
-            Isolation::Worker => self.load_in_worker(file, image)?,
+            Isolation::Worker => self.load_in_worker(file, image, &conditions)?,
         };
         loaded.insert(key, rule.clone());
         let before = lock(&self.shared.described).insert(file.digest, rule.descriptor().clone());

@@ -10,6 +10,7 @@ use fuseline_abi as abi;
 use serde_json::Value;
 
 use crate::batch::{Batch, BorrowedBatch};
+use crate::conditions::Sandbox;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::message::{self, RuleMessage, plain_text};
 use crate::params::Params;
@@ -290,6 +291,10 @@ impl Backend for Native {
 
     fn missing_layers(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    fn sandbox(&self) -> Option<Sandbox> {
+        None
     }
 
     fn open(&self, model: &[u8], _stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::batch::{Batch, BatchError};
+use crate::conditions::Sandbox;
 use crate::descriptor::Descriptor;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::image::Image;
@@ -44,6 +45,8 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Result<Arc<dyn OpenedModel>, Fault>;
     /// Names of the layers of the sandbox that the system does not have.
     fn missing_layers(&self) -> Vec<&'static str>;
+    /// The sandbox of its process; none in this process.
+    fn sandbox(&self) -> Option<Sandbox>;
 }
 
 /// Files, modalities and classes of a model that was fitted elsewhere.
@@ -272,6 +275,11 @@ impl Rule {
     /// not have.
     pub fn missing_layers(&self) -> Vec<&'static str> {
         self.shared.backend.missing_layers()
+    }
+
+    /// The sandbox of the processes that this rule runs in; none where it runs in this one.
+    pub fn sandbox(&self) -> Option<Sandbox> {
+        self.shared.backend.sandbox()
     }
 }
 

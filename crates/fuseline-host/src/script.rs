@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::conditions::Sourced;
+use crate::interpreter::{Interpreter, InterpreterError};
+
 /// Bytes at the start of the file in which the comment is looked for.
 const HEAD: usize = 4096;
 /// Files that may belong to a script.
@@ -52,20 +55,54 @@ pub(crate) fn read(bytes: &[u8]) -> Head {
     }
 }
 
-/// The program that runs a script, from its first line; none for what is no script. Looked for on
-/// the path after `env`.
-pub(crate) fn interpreter(bytes: &[u8]) -> Option<PathBuf> {
+/// The first line of a script.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shebang {
+    /// The program that runs it, looked for on the path after `env`.
+    pub program: PathBuf,
+    /// Further arguments of the program.
+    pub arguments: Vec<String>,
+    /// Its name, where it is looked for on the path.
+    name: Option<String>,
+}
+
+/// Reads the first line; none for what is no script.
+pub(crate) fn shebang(bytes: &[u8]) -> Option<Shebang> {
     let line = bytes.strip_prefix(b"#!")?;
     let line = String::from_utf8_lossy(line.split(|&byte| byte == b'\n').next()?).into_owned();
-    let mut words = line.split_whitespace();
+    let mut words = line.split_whitespace().map(str::to_owned);
     let program = PathBuf::from(words.next().unwrap_or_default());
     if program.file_name() != Some("env".as_ref()) {
-        return Some(program);
+        return Some(Shebang { program, arguments: words.collect(), name: None });
     }
-    let named = words.find(|word| !word.starts_with('-') && !word.contains('='));
+    let name = words.find(|word| !word.starts_with('-') && !word.contains('='));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path).map(|folder| folder.join(named.unwrap_or("env")));
-    Some(places.find(|place| place.is_file()).unwrap_or(program))
+    let named = name.as_deref().unwrap_or("env");
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(named));
+    let program = places.find(|place| place.is_file()).unwrap_or(program);
+    Some(Shebang { program, arguments: words.collect(), name })
+}
+
+impl Shebang {
+    /// The interpreter that runs it, of a script in Python: the one that is stated; else the one
+    /// that the line names by its path or version; else the one in force.
+    pub fn python(
+        &self,
+        stated: Option<&Sourced<PathBuf>>,
+    ) -> Result<Option<Interpreter>, InterpreterError> {
+        let name = self.name.clone().unwrap_or_else(|| {
+            self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        });
+        if !name.starts_with("python") {
+            return Ok(None);
+        }
+        let is_any = self.name.as_deref().is_some_and(Interpreter::is_meant_by);
+        if stated.is_some() || is_any {
+            return Interpreter::find(stated).map(Some);
+        }
+        let named_by = "the first line of the script".to_owned();
+        Ok(Some(Interpreter { program: self.program.clone(), named_by }))
+    }
 }
 
 /// Variables that name folders of libraries of interpreters.

@@ -9,7 +9,10 @@
 mod client;
 mod ending;
 mod frame;
+mod guard;
+mod limits;
 mod process;
+mod processes;
 mod region;
 mod sandbox;
 mod server;
@@ -21,10 +24,14 @@ mod words;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+
+use crate::conditions::Sourced;
 
 pub(crate) use client::WorkerBackend;
 pub(crate) use ending::how_it_ended;
+pub use guard::{GuardedProgram, guard_command};
+pub(crate) use limits::LimitName;
+pub use limits::{LimitOrigins, WorkerLimits};
 pub use process::WorkerFailure;
 pub(crate) use process::{ProbeEnd, Worker};
 pub use sandbox::Layers;
@@ -32,36 +39,6 @@ pub(crate) use sandbox::flush_c_streams;
 
 /// The first argument of the program that runs as a worker.
 pub const WORKER_ARGUMENT: &str = "plugin-worker";
-
-/// Limits on the resources of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerLimits {
-    /// Bytes of memory (data segment) that the worker may ask for.
-    pub memory: u64,
-    /// Time limit of one call.
-    pub call: Duration,
-    /// Time limit of loading.
-    pub load: Duration,
-    /// Time that a call may go on after it was asked to stop.
-    pub grace: Duration,
-    /// Threads of one worker, and processes of a script.
-    pub tasks: u32,
-    /// True if files and network are closed to the worker, where the kernel can do that.
-    pub sandbox: bool,
-}
-
-impl Default for WorkerLimits {
-    fn default() -> Self {
-        Self {
-            memory: 4 << 30,
-            call: Duration::from_secs(3600),
-            load: Duration::from_secs(30),
-            grace: Duration::from_secs(1),
-            tasks: 256,
-            sandbox: true,
-        }
-    }
-}
 
 /// Program that starts as a worker: it calls [`run_if_asked`] first of all.
 #[derive(Clone, Debug)]
@@ -79,14 +56,36 @@ impl WorkerProgram {
     }
 }
 
-/// Runs as a worker when the first argument says so; else gives nothing back and has done nothing.
+/// Settings of this machine for the processes of rules.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Program that starts as a worker.
+    pub program: WorkerProgram,
+    /// Limits of a worker.
+    pub limits: WorkerLimits,
+    /// Device files that rules may use, such as those of GPUs.
+    pub devices: Vec<PathBuf>,
+    /// The interpreter of Python rules, where no workflow names one.
+    pub python: Option<Sourced<PathBuf>>,
+}
+
+impl WorkerSettings {
+    /// Settings with the defaults of everything else.
+    pub fn new(program: WorkerProgram) -> Self {
+        Self { program, limits: WorkerLimits::default(), devices: Vec::new(), python: None }
+    }
+}
+
+/// Runs as a worker, or as the guard beside a program, when the first argument says so; else gives
+/// nothing back and has done nothing.
 ///
 /// To be called at the very beginning of `main`: `plugin-worker` is how the host starts its
 /// workers.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != WORKER_ARGUMENT {
-        return None;
+    match arguments.next()? {
+        first if first == WORKER_ARGUMENT => Some(setup::run()),
+        first if first == guard::GUARD_ARGUMENT => Some(guard::run(arguments)),
+        _ => None,
     }
-    Some(setup::run())
 }

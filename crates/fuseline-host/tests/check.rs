@@ -12,7 +12,7 @@ use std::process::Command;
 use common::{RULES, library};
 use fuseline_host::check::{CheckReport, Given, Verdict, check};
 use fuseline_host::scaffold::{Language, new_rule};
-use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram};
+use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram, WorkerSettings};
 use fuseline_tests::has_python;
 
 fn run(path: &Path) -> CheckReport {
@@ -20,7 +20,7 @@ fn run(path: &Path) -> CheckReport {
         program: env!("CARGO_BIN_EXE_fuseline-plugin-worker").into(),
         arguments: vec![WORKER_ARGUMENT.into()],
     };
-    check(path, &Given::default(), &program)
+    check(path, &Given::default(), &WorkerSettings::new(program))
 }
 
 fn lines(report: &CheckReport) -> String {

@@ -8,6 +8,9 @@ use common::{Rows, rule};
 use fuseline_host::{Batch, StopSignal};
 use serde_json::Value;
 
+/// The rules whose fit is a search among several minima.
+const SEARCHES: [&str; 3] = ["attention", "moe", "stacking"];
+
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
@@ -64,7 +67,9 @@ fn predictions_agree_with_independent_calculations() {
                 .map(|(one, other)| (one - other).abs())
                 .fold(0.0, f64::max);
             println!("{name}: largest difference {worst:e}");
-            assert!(worst < 1e-6, "{name}: {worst:e}");
+            // Two optimisers stop at two places.
+            let bound = if SEARCHES.contains(&id) { 1e-6 } else { 1e-9 };
+            assert!(worst < bound, "{name}: {worst:e}");
         }
     }
 }

@@ -257,13 +257,14 @@ fn a_plugin_that_is_not_as_locked_is_refused_with_both_digests() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fuseline.lock");
     let mean = library().find("mean").unwrap();
-    std::fs::write(&path, Lock::pin([&mean]).text()).unwrap();
+    std::fs::write(&path, Lock::pin([(&mean, "1.0.0".to_owned())], None).text()).unwrap();
     let lock = Lock::read(&path).unwrap().unwrap();
-    assert_eq!(lock, Lock::pin([&mean]));
+    assert_eq!(lock, Lock::pin([(&mean, "1.0.0".to_owned())], None));
     assert_eq!(library().with_lock(lock).find("mean").unwrap(), mean);
 
     let moe = library().find("moe").unwrap().digest;
-    let changed = Lock::pin([&fuseline_host::PluginFile { digest: moe, ..mean.clone() }]);
+    let changed = fuseline_host::PluginFile { digest: moe, ..mean.clone() };
+    let changed = Lock::pin([(&changed, "1.0.0".to_owned())], None);
     let error = library().with_lock(changed.clone()).find("mean").unwrap_err().to_string();
     assert!(
         error.contains(&moe.to_string()) && error.contains(&mean.digest.to_string()),

@@ -17,6 +17,7 @@ pub mod lbfgs;
 mod linear;
 pub mod link;
 pub mod logistic;
+pub mod odds;
 pub mod ridge;
 pub mod sigmoid;
 pub mod standardise;

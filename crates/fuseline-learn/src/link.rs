@@ -25,6 +25,29 @@ pub fn softmax(scores: &mut [f64]) {
     }
 }
 
+/// The logits of a class each behind some scores: `blocks` is 1 (the log odds z of the second of
+/// two classes, whose logits are -z/2 and z/2, those of least norm) or the number of classes (the
+/// scores themselves).
+#[must_use]
+pub fn logits(scores: &[f64], blocks: usize) -> Vec<f64> {
+    match blocks {
+        1 => scores.iter().flat_map(|score| [-0.5 * score, 0.5 * score]).collect(),
+        _ => scores.to_vec(),
+    }
+}
+
+/// The logits of least norm behind a row of probabilities: ln p_k less its mean over the classes. A
+/// probability below `least` counts as that.
+pub fn centred_logs(probabilities: &[f64], least: f64, logits: &mut [f64]) {
+    let mut sum = 0.0;
+    for (logit, probability) in logits.iter_mut().zip(probabilities) {
+        *logit = libm::log(probability.max(least));
+        sum += *logit;
+    }
+    let mean = sum / probabilities.len() as f64;
+    logits.iter_mut().for_each(|logit| *logit -= mean);
+}
+
 /// ln(1 + e^x) without overflow or loss of digits.
 #[must_use]
 pub fn log1p_exp(x: f64) -> f64 {

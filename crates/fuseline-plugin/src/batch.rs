@@ -142,6 +142,26 @@ impl<'a> Batch<'a> {
         &self.evidence[(row * self.modalities + modality) * self.classes..][..self.classes]
     }
 
+    /// The modalities that are available in this row.
+    pub fn available_in(&self, row: usize) -> impl Iterator<Item = usize> + use<'a> {
+        let available = &self.available[row * self.modalities..][..self.modalities];
+        available.iter().enumerate().filter(|(_, there)| **there != 0).map(|(modality, _)| modality)
+    }
+
+    /// What `transform` makes of the class probabilities of each available cell, in the places of
+    /// [`Batch::evidence`]; 0 where a modality is unavailable. It is given them, and the numbers to
+    /// fill, one a class.
+    pub fn transform_evidence(&self, mut transform: impl FnMut(&[f64], &mut [f64])) -> Vec<f64> {
+        let mut values = vec![0.0; self.rows * self.modalities * self.classes];
+        let cells = values.chunks_exact_mut(self.classes).zip(self.available);
+        for (cell, (out, &there)) in cells.enumerate() {
+            if there != 0 {
+                transform(&self.evidence[cell * self.classes..][..self.classes], out);
+            }
+        }
+        values
+    }
+
     /// The embedding of a modality, rows x width, with its width.
     pub fn embedding(&self, modality: usize) -> Option<(usize, &'a [f64])> {
         let name = format!("embedding_{}\0", self.modality_name(modality));
@@ -238,6 +258,19 @@ impl<'a> TrainingBatch<'a> {
     /// The numbers to predict, where the label is one; none else.
     pub fn target(&self) -> &'a [f64] {
         self.target
+    }
+
+    /// True if the class to which a modality gives the largest probability, the first of equals, is
+    /// the label.
+    pub fn is_right(&self, row: usize, modality: usize) -> bool {
+        let evidence = self.evidence_of(row, modality);
+        let mut top = 0;
+        for (class, probability) in evidence.iter().enumerate() {
+            if *probability > evidence[top] {
+                top = class;
+            }
+        }
+        top == self.label[row] as usize
     }
 
     /// The weights: above 0.

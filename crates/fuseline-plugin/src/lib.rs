@@ -45,6 +45,7 @@
 //! whether it keeps the ABI's promises.
 
 mod batch;
+pub mod belief;
 mod descriptor;
 mod design;
 mod error;

@@ -67,6 +67,41 @@ impl<'a> Quality<'a> {
         Ok(())
     }
 
+    /// Predicts row after row in every permutation, for a rule to which the quality of a modality is
+    /// one number.
+    ///
+    /// `values`: the number of each cell, as in [`Batch::quality`], which moves with its quality.
+    /// `predict` is given a row, its number of each modality, and the probabilities to fill, one a
+    /// class. The numbers of unavailable modalities mean nothing.
+    pub fn predict_rows(
+        &self,
+        batch: &Batch<'_>,
+        values: &[f64],
+        probabilities: &mut [f64],
+        mut predict: impl FnMut(usize, &[f64], &mut [f64]),
+    ) -> Result<(), RuleError> {
+        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
+        if rows == 0 {
+            return Ok(());
+        }
+        let mut sources = vec![None; modalities];
+        let mut moved = vec![0.0; modalities];
+        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
+            batch.go_on()?;
+            for (modality, source) in sources.iter_mut().enumerate() {
+                *source = self.source(batch, permutation, modality);
+            }
+            for (row, out) in out.chunks_exact_mut(classes).enumerate() {
+                for (modality, (moved, source)) in moved.iter_mut().zip(&sources).enumerate() {
+                    let from = source.map_or(row, |source: &[u32]| source[row] as usize);
+                    *moved = values[from * modalities + modality];
+                }
+                predict(row, &moved, out);
+            }
+        }
+        Ok(())
+    }
+
     /// The quality, row by row, as in [`Batch::quality`]; 0 where the modality is unavailable.
     ///
     /// Values beyond +-1e100 are taken as +-1e100, so that squares and products stay finite.

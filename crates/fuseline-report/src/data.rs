@@ -266,6 +266,9 @@ pub struct Settings {
     /// Share of the examples that a joint permutation changes below which the absence of dependence
     /// is not testable.
     pub least_moved_share: Option<f64>,
+    /// True if the best expert was chosen on training evidence, fold by fold, and not on the tested
+    /// examples.
+    pub best_on_training: bool,
     /// Kind of interval computed from the resamples: `percentile` or `bca`.
     pub interval: String,
     /// True if the model was fitted elsewhere: nothing was fitted or refitted, and "without
@@ -306,6 +309,7 @@ impl Default for Settings {
             bootstrap_resamples: 2000,
             confidence: 0.95,
             least_moved_share: None,
+            best_on_training: false,
             interval: "percentile".to_owned(),
             frozen: false,
             loaded: false,
@@ -326,6 +330,10 @@ pub struct Provenance {
     pub inputs: Vec<(String, String)>,
     /// Fusion rules that were loaded.
     pub plugins: Vec<PluginUsed>,
+    /// Conditions of rules and programs, one line each, where the record of the run is at hand: a
+    /// report that a run makes does not depend on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
     /// Models that were fitted and then held frozen.
     pub models: Vec<ModelUsed>,
     /// Stages of the workflow, in the order of its file.

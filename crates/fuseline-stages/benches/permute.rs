@@ -75,6 +75,7 @@ impl Study {
                 example_id: example_id.clone(),
                 probabilities: probabilities.into(),
                 inner_fold: None,
+                logits: None,
             });
             quality.push(Quality {
                 modality: format!("modality{modality}"),
@@ -229,6 +230,7 @@ fn main() -> ExitCode {
         plugins: PluginLibrary::new(vec![option("--plugins").map_or(beside, Into::into)]),
         isolation: Some(isolation),
         files: FileDigests::default(),
+        shared: Default::default(),
     };
     let train = Study::new("train", rows.clamp(60, 400 * classes), classes, 1);
     let test = Study::new("test", rows, classes, 2);

@@ -10,6 +10,7 @@ use fuseline_artifact::ArtifactKind;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
 };
+use fuseline_host::{CHOOSE_INTERPRETER, Interpreter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,6 +45,8 @@ mod task;
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// The program and its arguments, such as `[python3, expert.py]`. No shell is in between.
+    /// `python3` and `python` mean the interpreter that `python` of the workflow or of the settings
+    /// names, else that of `VIRTUAL_ENV`, else `python3` on PATH.
     #[schemars(length(min = 1))]
     run: Vec<String>,
     /// Files that the program needs, itself included when it is a script. They are copied into its
@@ -234,6 +237,15 @@ impl StageKind for Command {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
+        if self.run.first().is_some_and(|program| Interpreter::is_meant_by(program)) {
+            let stated = site.services.plugins.stated_python(&site.conditions);
+            match Interpreter::find(stated) {
+                Ok(interpreter) => site.interpreter = Some(interpreter),
+                Err(error) => {
+                    site.report(Problem::new("run", error.to_string()).hint(CHOOSE_INTERPRETER))
+                }
+            }
+        }
         let folds = self.inputs.0.iter().filter(|(_, port)| port.artifact == ArtifactKind::Folds);
         match (self.test_fold, folds.count()) {
             (Some(_), 0) => site.report(

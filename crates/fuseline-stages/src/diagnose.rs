@@ -4,6 +4,7 @@ mod broken;
 pub mod calibration;
 mod chance;
 pub mod compare;
+mod draws;
 mod experts;
 pub mod family;
 pub mod frozen;

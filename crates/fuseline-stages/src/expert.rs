@@ -103,6 +103,8 @@ pub(crate) struct Setup<'a> {
     pub calibration: Calibration,
     /// Scale of the learner's output.
     pub scale: Scale,
+    /// True if the learner gives logits beside its scores, and the evidence keeps them.
+    pub logits: bool,
 }
 
 impl Setup<'_> {
@@ -130,6 +132,8 @@ pub(crate) struct Training<'a> {
 /// Numbers of the rows that a fitted expert was asked about, n by classes.
 pub(crate) struct Answer {
     pub scores: Vec<f64>,
+    /// Logits, n by classes, where they are to be kept.
+    pub logits: Vec<f64>,
     /// Shortfall of the fit.
     pub not_converged: Option<NotConverged>,
 }
@@ -137,7 +141,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer of a learner that searches for no minimum.
     pub fn exact(scores: Vec<f64>) -> Self {
-        Self { scores, not_converged: None }
+        Self { scores, logits: Vec::new(), not_converged: None }
     }
 }
 
@@ -232,12 +236,13 @@ pub(crate) fn run(
     caution_of(outputs, &format!("of {} fits of {place}", answers.len()), shortfalls);
 
     let mut test = std::mem::take(&mut answers[0].scores);
+    let test_logits = std::mem::take(&mut answers[0].logits);
     // Puts what was said without some inner folds in the places of their rows, or of those among
     // them.
-    let put = |part: usize, evidence: &mut [f64], among: &dyn Fn(&Row) -> bool| {
+    let put = |part: usize, said: &[f64], evidence: &mut [f64], among: &dyn Fn(&Row) -> bool| {
         let rows = rows.train.iter().zip(evidence.chunks_exact_mut(classes));
         let asked = rows.filter(|(row, _)| parts[part].contains(&row.inner));
-        for ((row, place), said) in asked.zip(answers[part].scores.chunks_exact(classes)) {
+        for ((row, place), said) in asked.zip(said.chunks_exact(classes)) {
             if among(row) {
                 place.copy_from_slice(said);
             }
@@ -245,7 +250,14 @@ pub(crate) fn run(
     };
     let mut train = vec![0.0; rows.train.len() * classes];
     let single = setup.inner_folds as usize;
-    (1..=single).for_each(|part| put(part, &mut train, &|_| true));
+    (1..=single).for_each(|part| put(part, &answers[part].scores, &mut train, &|_| true));
+    let [train_logits, test_logits] = if setup.logits {
+        let mut train = vec![0.0; rows.train.len() * classes];
+        (1..=single).for_each(|part| put(part, &answers[part].logits, &mut train, &|_| true));
+        [Some(train), Some(test_logits)]
+    } else {
+        [None, None]
+    };
     let labels: Vec<u32> = rows.train.iter().map(|row| label[row.cohort as usize]).collect();
     let shortfalls = Calibrating {
         calibration: setup.calibration,
@@ -258,20 +270,22 @@ pub(crate) fn run(
     }
     .calibrate(&mut train, &mut test, |inner, evidence| {
         for part in (single + 1..parts.len()).filter(|&part| parts[part].contains(&inner)) {
-            put(part, evidence, &|row| row.inner != inner);
+            put(part, &answers[part].scores, evidence, &|row| row.inner != inner);
         }
     })?;
     caution_of(outputs, &format!("calibrations of {place}"), shortfalls.into_iter());
     let inner_fold = Some(inner_fold(&rows.train));
-    for (port, rows, probabilities, inner_fold) in
-        [("train", &rows.train, train, inner_fold), ("test", &rows.test, test, None)]
-    {
+    for (port, rows, probabilities, logits, inner_fold) in [
+        ("train", &rows.train, train, train_logits, inner_fold),
+        ("test", &rows.test, test, test_logits, None),
+    ] {
         let evidence = Evidence {
             modality: modality.clone(),
             classes: class_names.clone(),
             example_id: ids(&example_id, rows),
             probabilities: probabilities.into(),
             inner_fold,
+            logits: logits.map(Into::into),
         };
         outputs.put(port, evidence)?;
     }

@@ -1,8 +1,8 @@
 //! `fusion.*`: fitting a fusion rule, and asking the frozen model.
 
 use fuseline_artifact::Model;
-use fuseline_engine::{Inputs, RowFlow, RowState, StageError, Trace, codes};
-use fuseline_host::OpenModel;
+use fuseline_engine::{Inputs, Outputs, RowFlow, RowState, StageError, Trace, codes};
+use fuseline_host::{OpenModel, Rule, Sandbox};
 
 use crate::batch::Fusable;
 
@@ -16,8 +16,18 @@ mod rule;
 pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, StageError> {
     let services = inputs.services();
     let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest)?;
-    let rule = services.plugins.load(&file, inputs.isolation())?;
+    let rule = inputs.load_rule(&file)?;
     Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
+}
+
+/// A caution where a rule runs without a sandbox.
+pub(crate) fn caution(rule: &Rule, outputs: &mut Outputs) {
+    if rule.sandbox() == Some(Sandbox::Off) {
+        let id = &rule.descriptor().id;
+        outputs.caution(format!(
+            "{id} ran without a sandbox (`sandbox: off`): it could read and write what the user can"
+        ));
+    }
 }
 
 /// The leakage guard of every stage that applies a model to evidence and quality. `reads_labels`:

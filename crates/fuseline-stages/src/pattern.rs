@@ -18,6 +18,17 @@ impl Pattern {
         Some(self.0.captures(text)?.get(1)?.as_str())
     }
 
+    /// Texts matched by the first two groups, if the expression matches and both took part.
+    pub fn first_two_groups<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str)> {
+        let captures = self.0.captures(text)?;
+        Some((captures.get(1)?.as_str(), captures.get(2)?.as_str()))
+    }
+
+    /// Number of groups.
+    pub fn groups(&self) -> usize {
+        self.0.captures_len() - 1
+    }
+
     /// The expression as written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

@@ -1,8 +1,8 @@
 //! `quality.*`: how reliable each modality is said to be, example by example.
 //!
 //! All members share their ports, so that `uses: quality.${{ quality }}` checks; each reads only
-//! what it needs. Those that are fitted give training rows quality out of fold, over the inner
-//! folds of the expert: see `put_fitted`.
+//! what it needs, and more always means more reliable. Those that are fitted give training rows
+//! quality out of fold, over the inner folds of the expert: see `put_fitted`.
 
 use fuseline_artifact::{
     AnyCohort, AnyEvidence, ArtifactError, ArtifactKind, Cohort, Control, Evidence, Features,
@@ -13,7 +13,7 @@ use fuseline_engine::{
     StageError, StageKind,
 };
 use fuseline_stats::streams::Stream;
-use fuseline_workflow::Role;
+use fuseline_workflow::{Arity, Role};
 use rayon::prelude::*;
 
 use crate::expert::{divide_by_group, inner_folds};
@@ -23,15 +23,25 @@ use crate::upstream::check_modality_names;
 pub mod aligned;
 pub mod class_cue;
 pub mod column;
+pub mod conflict;
 pub mod conformal_set_size;
 pub mod constant;
+pub mod energy;
+mod ensemble;
 pub mod ensemble_variance;
 pub mod entropy;
+pub mod evidential;
 pub mod in_distribution;
+pub mod knn;
+mod logits;
 pub mod mahalanobis;
 pub mod margin;
+pub mod max_probability;
 pub mod missingness;
+pub mod mutual_information;
 pub mod random;
+pub mod relative;
+pub mod tcp;
 
 /// The ports of the family. Those not among `reads` are declared and not read.
 pub(crate) fn ports(reads: &[&str]) -> Ports {
@@ -47,9 +57,40 @@ pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
         ("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples with their labels."),
         ("folds", ArtifactKind::Folds, Role::Neutral, "The fold in which each example is tested."),
     ];
+    let of_all = [
+        (
+            "all_train",
+            ArtifactKind::Evidence,
+            Role::Fit,
+            "Evidence of the training rows by all modalities: `expert.train[modality=a|b]`.",
+        ),
+        (
+            "all_test",
+            ArtifactKind::Evidence,
+            Role::Apply,
+            "Evidence of the test rows by all modalities: `expert.test[modality=a|b]`.",
+        ),
+        (
+            "qualities_train",
+            ArtifactKind::Quality,
+            Role::Fit,
+            "Another quality of the training rows, of all modalities.",
+        ),
+        (
+            "qualities_test",
+            ArtifactKind::Quality,
+            Role::Apply,
+            "Another quality of the test rows, of all modalities.",
+        ),
+    ];
+    let family = family.map(|port| (Arity::One, port)).into_iter();
     let mut ports = Ports::new();
-    for (name, artifact, role, doc) in family {
-        ports = ports.one(name, artifact, role, doc);
+    for (arity, (name, artifact, role, doc)) in family.chain(of_all.map(|port| (Arity::Many, port)))
+    {
+        ports = match arity {
+            Arity::One => ports.one(name, artifact, role, doc),
+            Arity::Many => ports.many(name, artifact, role, doc),
+        };
         if may_read.contains(&name) {
             ports = ports.optional();
         } else if !reads.contains(&name) {
@@ -77,6 +118,12 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
         let state = flow.pass(input, output);
         *state = std::mem::take(state).taught(&fitted);
     }
+}
+
+/// As [`rows`], of what is computed from the rows of all modalities at `train` and `test`.
+pub(crate) fn rows_beside(flow: &mut RowFlow<'_>, train: &str, test: &str) {
+    flow.pass_beside("evidence_train", train, "train");
+    flow.pass_beside("evidence_test", test, "test");
 }
 
 /// True if a finding is one of a control, as far as the plan tells.
@@ -108,18 +155,7 @@ pub(crate) fn put(
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    put_any(inputs, outputs, source, |evidence| {
-        are_probabilities(evidence)?;
-        quality(evidence)
-    })
-}
-
-/// An error for evidence of a label that is a number.
-fn are_probabilities(evidence: &Evidence) -> Result<(), StageError> {
-    match evidence.is_regression() {
-        true => Err(ArtifactError::Regression { kind: ArtifactKind::Evidence }.into()),
-        false => Ok(()),
-    }
+    put_sides(inputs, outputs, source, |_, evidence| quality(evidence))
 }
 
 /// As [`put`], whether the label is a class or a number.
@@ -133,6 +169,21 @@ pub(crate) fn put_any(
         let AnyEvidence(evidence) = inputs.one(input)?;
         let quality = quality(&evidence)?;
         outputs.put(output, source.quality(evidence, quality))?;
+    }
+    Ok(())
+}
+
+/// As [`put`]; `quality` is told the side too, `train` or `test`.
+pub(crate) fn put_sides(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    mut quality: impl FnMut(&str, &Evidence) -> Result<Vec<f64>, StageError>,
+) -> Result<(), StageError> {
+    for (input, side) in [("evidence_train", "train"), ("evidence_test", "test")] {
+        let evidence: Evidence = inputs.one(input)?;
+        let quality = quality(side, &evidence)?;
+        outputs.put(side, source.quality(evidence, quality))?;
     }
     Ok(())
 }
@@ -246,6 +297,15 @@ fn inner_fold_of_rows(
     let cohort = cohort.cohort;
     let rows = cohort_rows(training, &cohort)?;
     divide_by_group(&cohort.group.take(rows.into_iter()), folds.unwrap_or_else(inner_folds))
+}
+
+/// An error when no other modality is there to compare with.
+fn some_others(others: usize, port: &str, modality: &str) -> Result<(), StageError> {
+    if others > 0 {
+        return Ok(());
+    }
+    Err(StageError::data(format!("nothing but modality {modality} itself arrives at {port}"))
+        .hint("select all modalities, as in `[modality=a|b]`: an axis that is shared is matched"))
 }
 
 /// The probabilities of each row.

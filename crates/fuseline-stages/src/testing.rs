@@ -13,6 +13,7 @@ pub(crate) fn services() -> Services {
         plugins: PluginLibrary::new(vec![executable.parent().unwrap().to_owned()]),
         isolation: Some(Isolation::InProcess),
         files: FileDigests::default(),
+        shared: Default::default(),
     }
 }
 
@@ -53,6 +54,7 @@ pub(crate) fn evidence(modality: &str, rows: &[(&str, f64)]) -> Evidence {
         example_id: rows.iter().map(|(id, _)| (*id).to_owned()).collect(),
         probabilities: rows.iter().flat_map(|(_, stress)| [1.0 - stress, *stress]).collect(),
         inner_fold: None,
+        logits: None,
     }
 }
 

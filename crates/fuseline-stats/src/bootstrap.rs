@@ -26,7 +26,7 @@ pub enum BootstrapError {
     NotFinite {
         /// Its number.
         statistic: usize,
-        /// The resample; -1 is the whole sample, -1 - g the sample without group g - 1.
+        /// The resample; -1 is the whole sample.
         resample: i64,
     },
     /// The confidence is outside 0 to 1.
@@ -55,16 +55,14 @@ pub struct Resampled {
     pub estimate: f64,
     /// Values of the resamples, in their order.
     pub values: Vec<f64>,
-    /// Values of the sample without each group.
-    pub without_group: Vec<f64>,
 }
 
 /// Draws as many groups as there are, with replacement, `resamples` times, and takes all statistics
 /// of each resample.
 ///
 /// `statistics(multiplicity, values)` fills `count` values for a sample in which group g occurs
-/// `multiplicity[g]` times. It is called once for the whole sample (all 1), once for each resample,
-/// and once without each group. Statistics that are compared come from the same resample by being
+/// `multiplicity[g]` times. It is called once for the whole sample (all 1) and once for each
+/// resample. Statistics that are compared come from the same resample by being
 /// filled in the same call. Resample r is a function of the stream's parts and r.
 ///
 /// Errors when there are fewer than two groups or no resamples, or a value is not finite.
@@ -91,19 +89,8 @@ pub fn cluster_bootstrap(
         }
     };
     let mut multiplicity = vec![1; groups];
-    let empty = |estimate| Resampled {
-        estimate,
-        values: Vec::with_capacity(resamples),
-        without_group: Vec::with_capacity(groups),
-    };
+    let empty = |estimate| Resampled { estimate, values: Vec::with_capacity(resamples) };
     let mut found: Vec<Resampled> = take(&multiplicity, -1)?.into_iter().map(empty).collect();
-    for (number, group) in (0_i64..).zip(0..groups) {
-        multiplicity[group] = 0;
-        for (found, value) in found.iter_mut().zip(take(&multiplicity, -2 - number)?) {
-            found.without_group.push(value);
-        }
-        multiplicity[group] = 1;
-    }
     for (number, resample) in (0_i64..).zip(0..resamples as u64) {
         draw_groups(&stream.clone().with_u64(resample), &mut multiplicity);
         for (found, value) in found.iter_mut().zip(take(&multiplicity, number)?) {
@@ -135,20 +122,20 @@ impl Resampled {
     }
 
     /// The bias-corrected and accelerated interval (Efron 1987), accelerated by the jackknife over
-    /// groups.
+    /// groups: the values of the sample without each group.
     ///
     /// As scipy's `bootstrap(method="BCa")`. Where all resamples lie on one side of the estimate,
     /// or the jackknife does not vary, the corrections have no value, and the interval is the
     /// percentile one. Errors as [`Self::percentile`].
-    pub fn bca(&self, confidence: f64) -> Result<Interval, BootstrapError> {
+    pub fn bca(&self, without_group: &[f64], confidence: f64) -> Result<Interval, BootstrapError> {
         let tail = tail(confidence)?;
         let below = self.values.iter().filter(|&&value| value < self.estimate).count();
         let up_to = self.values.iter().filter(|&&value| value <= self.estimate).count();
         let bias = normal::quantile((below + up_to) as f64 / (2 * self.values.len()) as f64);
-        let groups = self.without_group.len() as f64;
-        let mean = self.without_group.iter().sum::<f64>() / groups;
+        let groups = without_group.len() as f64;
+        let mean = without_group.iter().sum::<f64>() / groups;
         let (mut squares, mut cubes) = (0.0, 0.0);
-        for value in &self.without_group {
+        for value in without_group {
             let pull = mean - value;
             squares += pull * pull;
             cubes += pull * pull * pull;

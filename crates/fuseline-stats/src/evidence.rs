@@ -80,5 +80,99 @@ pub fn conformal_set_size(probabilities: &[f64], threshold: f64) -> u32 {
     inside.fold(0, |size, _| size + 1).max(1)
 }
 
+/// T ln sum_k exp(l_k / T): minus the energy of a row of logits at a temperature T above 0 (Liu,
+/// Wang, Owens and Li 2020). A logit may be -inf, and not all of them.
+#[must_use]
+pub fn negative_energy(logits: &[f64], temperature: f64) -> f64 {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|logit| libm::exp((logit - top) / temperature)).sum();
+    top + temperature * libm::log(sum)
+}
+
+/// The vacuity K / S of a Dirichlet distribution with parameters 1 + e_k, S = K + sum_k e_k: 1
+/// without evidence, towards 0 with much of it (Sensoy, Kaplan and Kandemir 2018).
+///
+/// `evidence`: the e_k of K classes, at least 0.
+#[must_use]
+pub fn vacuity(evidence: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let classes = evidence.len() as f64;
+    classes / (classes + evidence.sum::<f64>())
+}
+
+/// The vacuity K / S of the Dirichlet distribution whose mean and summed variance are those of some
+/// members' class probabilities, at most 1: S = sum_k m_k (1 - m_k) / sum_k v_k - 1, with mean m_k
+/// and variance v_k (divisor: members - 1); 0 where the members agree.
+///
+/// `members`: at least two rows of equally many class probabilities.
+#[must_use]
+pub fn ensemble_vacuity(members: &[&[f64]]) -> f64 {
+    let classes = members.first().map_or(0, |row| row.len());
+    let (mut spread, mut variance) = (0.0, 0.0);
+    for class in 0..classes {
+        let (mean, own) = mean_and_variance(members, class);
+        spread += mean * (1.0 - mean);
+        variance += own;
+    }
+    if variance <= 0.0 {
+        return 0.0;
+    }
+    let strength = spread / variance - 1.0;
+    classes as f64 / strength.max(classes as f64)
+}
+
+/// The variance of each class's probability across members, divisor members - 1, averaged over
+/// classes.
+///
+/// `members`: at least two rows of equally many class probabilities.
+#[must_use]
+pub fn ensemble_variance(members: &[&[f64]]) -> f64 {
+    let classes = members.first().map_or(0, |row| row.len());
+    (0..classes).map(|class| mean_and_variance(members, class).1).sum::<f64>() / classes as f64
+}
+
+fn mean_and_variance(members: &[&[f64]], class: usize) -> (f64, f64) {
+    let count = members.len() as f64;
+    let mean = members.iter().map(|row| row[class]).sum::<f64>() / count;
+    let squares = members.iter().map(|row| (row[class] - mean) * (row[class] - mean));
+    (mean, squares.sum::<f64>() / (count - 1.0))
+}
+
+/// Mutual information between the class and the member, in nats: the entropy of the mean of some
+/// members' class probabilities less the mean of their entropies (Houlsby, Huszar, Ghahramani and
+/// Lengyel 2011). At least 0, at most ln K.
+///
+/// `members`: at least one row of equally many class probabilities.
+#[must_use]
+pub fn mutual_information(members: &[&[f64]]) -> f64 {
+    let count = members.len() as f64;
+    let classes = members.first().map_or(0, |row| row.len());
+    let mean = (0..classes).map(|class| members.iter().map(|row| row[class]).sum::<f64>() / count);
+    let own = members.iter().map(|row| entropy(row.iter().copied())).sum::<f64>() / count;
+    (entropy(mean) - own).max(0.0)
+}
+
+/// -sum_k p_k ln p_k in nats, with 0 ln 0 = 0.
+fn entropy(probabilities: impl Iterator<Item = f64>) -> f64 {
+    probabilities.filter(|&p| p > 0.0).map(|p| -p * libm::log(p)).sum()
+}
+
+/// The Jensen-Shannon divergence of two rows of class probabilities in bits: 0 where they are
+/// equal, 1 where they exclude each other (Lin 1991).
+#[must_use]
+pub fn jensen_shannon(one: &[f64], other: &[f64]) -> f64 {
+    let to_mean = |p: f64, q: f64| {
+        if p > 0.0 { 0.5 * p * libm::log2(2.0 * p / (p + q)) } else { 0.0 }
+    };
+    let each = one.iter().zip(other).map(|(&p, &q)| to_mean(p, q) + to_mean(q, p));
+    each.sum::<f64>().clamp(0.0, 1.0)
+}
+
+/// The mass that Dempster's rule puts on the empty set when two rows of class probabilities are
+/// combined, 1 - sum_k p_k q_k (Shafer 1976).
+#[must_use]
+pub fn dempster_conflict(one: &[f64], other: &[f64]) -> f64 {
+    1.0 - one.iter().zip(other).map(|(p, q)| p * q).sum::<f64>()
+}
+
 #[cfg(test)]
 mod tests;

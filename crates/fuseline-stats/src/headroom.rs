@@ -79,6 +79,27 @@ impl Experts<'_> {
         Ok(best)
     }
 
+    /// Balanced accuracy of one modality a row, chosen before its label is seen. A row where that is
+    /// unavailable counts as wrong.
+    ///
+    /// `chosen`: n, below the number of modalities. Errors as [`Self::unimodal`], and when the length
+    /// differs or a choice is no modality.
+    pub fn chosen(&self, chosen: &[usize]) -> Result<f64, MetricError> {
+        self.check()?;
+        let (expected, found) = (self.labels.len(), chosen.len());
+        if found != expected {
+            return Err(MetricError::Length { what: "chosen", expected, found });
+        }
+        if let Some(row) = chosen.iter().position(|&modality| modality >= self.modalities) {
+            let (value, classes) = (chosen[row] as u32, self.modalities);
+            return Err(MetricError::Class { what: "chosen", row, value, classes });
+        }
+        let cells = chosen.iter().enumerate().map(|(row, m)| row * self.modalities + m);
+        let right: Vec<bool> =
+            cells.map(|cell| self.available[cell] && self.correct[cell]).collect();
+        balanced_accuracy_of(self.labels, self.classes, &right)
+    }
+
     /// Gain of a perfect choice among the modalities over a fused decision.
     ///
     /// `fused`: n, whether the fused decision is right. Errors as [`Self::unimodal`], and when the

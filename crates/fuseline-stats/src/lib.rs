@@ -18,6 +18,7 @@ pub mod headroom;
 pub mod mahalanobis;
 pub mod metrics;
 pub mod multiple;
+pub mod nearest;
 pub mod normal;
 pub mod permutation;
 pub mod permutation_test;

@@ -155,6 +155,27 @@ impl Permuter {
         Ok(Self { scheme, count, strata, second, stream })
     }
 
+    /// Digest of all that the permutations are a function of.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut number = |number: usize| {
+            hasher.update(&(number as u64).to_le_bytes());
+        };
+        number(self.count);
+        number(self.strata.len());
+        for strata in &self.strata {
+            number(strata.len());
+            for (rows, second) in strata.iter().zip(self.second_rows()) {
+                number(rows.len());
+                number(usize::from(second));
+                rows.iter().for_each(|&row| number(row as usize));
+            }
+        }
+        hasher.update(&self.stream.digest());
+        *hasher.finalize().as_bytes()
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {

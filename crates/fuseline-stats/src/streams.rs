@@ -44,6 +44,12 @@ impl Stream {
         self.with(&part.to_le_bytes())
     }
 
+    /// Digest of the stream's parts: equal for streams of equal numbers.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        *self.parts.finalize().as_bytes()
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.generator().next_u64()
@@ -57,7 +63,7 @@ impl Stream {
     /// The orders of rows under this stream's key, independent of earlier draws.
     #[must_use]
     pub fn shuffler(&self) -> Shuffler {
-        Shuffler(ChaCha8Rng::from_seed(*self.parts.finalize().as_bytes()))
+        Shuffler(ChaCha8Rng::from_seed(self.digest()))
     }
 
     /// Uniform in [0, 1): the upper 53 bits of one draw, times 2^-53.

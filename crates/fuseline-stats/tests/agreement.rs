@@ -184,17 +184,13 @@ struct Bootstrap {
 #[test]
 fn bootstrap_intervals_agree_with_scipy() {
     let case = reference().bootstrap;
-    let resampled = Resampled {
-        estimate: case.estimate,
-        values: case.values,
-        without_group: case.without_group,
-    };
+    let resampled = Resampled { estimate: case.estimate, values: case.values };
     for (confidence, percentile, bca) in
         [(0.90, case.percentile_90, case.bca_90), (0.95, case.percentile_95, case.bca_95)]
     {
         let found = resampled.percentile(confidence).unwrap();
         assert_close("percentile", &[found.low, found.high], &percentile, 1e-14);
-        let found = resampled.bca(confidence).unwrap();
+        let found = resampled.bca(&case.without_group, confidence).unwrap();
         assert_close("BCa", &[found.low, found.high], &bca, 1e-12);
         assert_ne!(percentile, bca);
     }

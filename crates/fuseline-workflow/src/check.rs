@@ -24,7 +24,7 @@ use crate::stage::execution;
 use crate::stage::expand::{World, expand};
 use crate::stage::join::Stages;
 use crate::stage::{self, ports};
-use crate::workflow::{Stage, StagePlaces, Workflow, WorkflowOutput};
+use crate::workflow::{Sourced, Stage, StagePlaces, Workflow, WorkflowOutput};
 use crate::yaml::Node;
 
 /// A workflow file.
@@ -207,8 +207,27 @@ impl Checker<'_> {
             .iter()
             .filter_map(|(node, folder)| root.path(node, folder, found))
             .collect();
-        let isolation =
-            document.isolation.as_ref().and_then(|node| execution::isolation(node, found));
+        let rule_files: Vec<_> = document
+            .rule_files
+            .iter()
+            .filter_map(|(entry, folder)| {
+                Some((entry.key.clone(), root.path(&entry.value, folder, found)?))
+            })
+            .collect();
+        let python =
+            document.python.as_ref().and_then(|(node, folder)| root.python(node, folder, found));
+        let (isolation, required_layers) = document
+            .isolation
+            .as_ref()
+            .map_or_else(Default::default, |node| execution::isolation(node, found));
+        let (sandbox, sandboxes) = document
+            .sandbox
+            .as_ref()
+            .map_or_else(Default::default, |node| execution::sandboxes(node, found));
+        let process_limits = document
+            .limits
+            .as_ref()
+            .map_or_else(Default::default, |node| execution::limits(node, files, found));
 
         // A definition that could not be read is not reported as missing at its uses, and neither
         // is a stage that stands inside of another.
@@ -277,7 +296,13 @@ impl Checker<'_> {
             stages: ordered,
             outputs: given_out.into_iter().map(output).collect(),
             plugins,
+            rule_files,
             isolation,
+            required_layers,
+            sandbox,
+            sandboxes,
+            limits: process_limits,
+            python,
             digest,
             path: path.clone(),
         })
@@ -399,6 +424,28 @@ impl Root<'_> {
             found.push(node.not_a("`seed`", "a whole number from 0"));
         }
         seed
+    }
+
+    /// The interpreter that is named: a path is relative to the folder, a bare name stays.
+    fn python(
+        &mut self,
+        node: &Node,
+        folder: &Path,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Sourced<PathBuf>> {
+        match self.value(node, found)? {
+            Value::String(text) if !text.is_empty() => {
+                let value = match text.contains('/') || text.starts_with('.') {
+                    true => absolute(folder, Path::new(&text)),
+                    false => PathBuf::from(text),
+                };
+                Some(Sourced { value, origin: self.files.origin(&node.place) })
+            }
+            _ => {
+                found.push(node.not_a("`python`", "the path of an interpreter"));
+                None
+            }
+        }
     }
 
     fn path(&mut self, node: &Node, folder: &Path, found: &mut Vec<Diagnostic>) -> Option<PathBuf> {

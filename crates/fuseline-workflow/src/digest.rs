@@ -56,6 +56,20 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
     for (plugin, _) in &document.plugins {
         form.node(plugin, 0);
     }
+    // What a file of an earlier version could not say is no part of the form where it is not said.
+    let later = [
+        ("sandbox", document.sandbox.as_ref()),
+        ("limits", document.limits.as_ref()),
+        ("python", document.python.as_ref().map(|(node, _)| node)),
+    ];
+    for (name, node) in later.into_iter().filter_map(|(name, node)| Some((name, node?))) {
+        form.text(name);
+        form.node(node, 1);
+    }
+    for (entry, _) in &document.rule_files {
+        form.text(&entry.key);
+        form.node(&entry.value, 0);
+    }
     *form.hasher.finalize().as_bytes()
 }
 

@@ -36,8 +36,15 @@ pub(crate) struct Document {
     pub stages: Vec<Definition>,
     /// `None` when there is no such section.
     pub outputs: Option<Vec<Entry>>,
+    /// Folders and files that are searched for plugins, each with the folder of its file.
     pub plugins: Vec<(Node, PathBuf)>,
+    /// Files of rules by the ids that they must have, each with the folder of its file.
+    pub rule_files: Vec<(Entry, PathBuf)>,
     pub isolation: Option<Node>,
+    pub sandbox: Option<Node>,
+    pub limits: Option<Node>,
+    /// The interpreter of Python programs, with the folder of its file.
+    pub python: Option<(Node, PathBuf)>,
     /// The sections, of those that define names, that are no mappings, in any file.
     pub misshapen: Vec<&'static str>,
 }
@@ -48,7 +55,7 @@ pub(crate) type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
-pub(crate) const ROOT_KEYS: [&str; 11] = [
+pub(crate) const ROOT_KEYS: [&str; 14] = [
     "fuseline",
     "name",
     "description",
@@ -60,6 +67,9 @@ pub(crate) const ROOT_KEYS: [&str; 11] = [
     "outputs",
     "plugins",
     "isolation",
+    "sandbox",
+    "limits",
+    "python",
 ];
 /// The sections whose entries are defined by name, in any file.
 const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
@@ -166,16 +176,35 @@ impl<'a> Reader<'a> {
         self.document.description = value("description");
         self.document.seed = value("seed");
         self.document.isolation = value("isolation");
+        self.document.sandbox = value("sandbox");
+        self.document.limits = value("limits");
+        self.document.python = value("python").map(|node| (node, folder.clone()));
         if let Some(outputs) = get("outputs").filter(|entry| !entry.value.is_null()) {
             let entries = outputs.value.mapping("`outputs`", self.found);
             self.document.outputs = entries.map(<[Entry]>::to_vec);
         }
         if let Some(plugins) = get("plugins").filter(|entry| !entry.value.is_null()) {
-            let items = plugins.value.sequence("`plugins`", self.found).unwrap_or_default();
-            self.document.plugins =
-                items.iter().map(|item| (item.clone(), folder.clone())).collect();
+            self.plugins(&plugins.value, &folder);
         }
         Some(())
+    }
+
+    /// Reads `plugins`: a list of paths, among which may be mappings of ids to files, or one such
+    /// mapping.
+    fn plugins(&mut self, value: &Node, folder: &Path) {
+        let items = match &value.data {
+            Data::Mapping(_) => std::slice::from_ref(value),
+            _ => value.sequence("`plugins`", self.found).unwrap_or_default(),
+        };
+        for item in items {
+            match &item.data {
+                Data::Mapping(entries) => {
+                    let files = entries.iter().map(|entry| (entry.clone(), folder.to_owned()));
+                    self.document.rule_files.extend(files);
+                }
+                _ => self.document.plugins.push((item.clone(), folder.to_owned())),
+            }
+        }
     }
 
     fn version(&mut self, entry: Option<&Entry>, root: &Node, included: bool) {

@@ -85,6 +85,11 @@ impl Files {
         self.position(place.file, place.span.start)
     }
 
+    /// A place in words: the path that names its text, and the line.
+    pub fn origin(&self, place: &Place) -> String {
+        format!("{}:{}", self.path(place.file).display(), self.line_column(place).line)
+    }
+
     /// The character after a place.
     pub fn end_line_column(&self, place: &Place) -> LineColumn {
         self.position(place.file, place.span.end)

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::{Arity, Catalogue, KindSpec};
 use crate::params;
-use crate::stage::execution::ISOLATIONS;
+use crate::stage::execution::{ISOLATION_KEYS, ISOLATIONS, LIMITS, SANDBOXES};
+use crate::workflow::SANDBOX_LAYERS;
 
 /// Any text with an expression in it.
 const EXPRESSION: &str = r"\$\{\{";
@@ -81,11 +82,36 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
                     action.",
             },
             "plugins": {
-                "type": ["array", "null"],
-                "items": { "type": "string" },
-                "description": "Folders and files to search for plugins; relative to this file.",
+                "type": ["array", "object", "null"],
+                "items": {
+                    "type": ["string", "object"],
+                    "additionalProperties": { "type": "string" },
+                },
+                "additionalProperties": { "type": "string" },
+                "description": "Folders and files to search for plugins, relative to this file; \
+                    and files by the ids that they must have, which then count in place of any \
+                    other: { org.example.gate: gate.so }.",
             },
             "isolation": isolation,
+            "sandbox": {
+                "anyOf": [
+                    sandbox("Confinement of the processes of rules."),
+                    {
+                        "type": "object",
+                        "additionalProperties": sandbox("Confinement of the rule's processes."),
+                    },
+                ],
+                "description": "Confinement of the processes of rules: a word for all, or one for \
+                    each rule; \"*\" is every other.",
+            },
+            "limits": limits("Limits of the processes of rules, unless a stage says otherwise."),
+            "python": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The interpreter of Python rules and programs, or the folder of an \
+                    environment; a path is relative to this file, a bare name is looked for on \
+                    PATH.",
+            },
         },
         "$defs": definitions,
     })
@@ -102,7 +128,52 @@ fn named(pattern: &str, definition: &str, description: &str) -> Value {
 
 fn isolation(description: &str) -> Value {
     let names: Vec<_> = ISOLATIONS.iter().map(|(name, _)| *name).collect();
+    let [mode, require] = ISOLATION_KEYS;
+    json!({
+        "anyOf": [
+            { "enum": names },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    mode: { "enum": names, "description": "How plugins run." },
+                    require: {
+                        "type": "array",
+                        "items": { "enum": SANDBOX_LAYERS },
+                        "description": "Layers of the sandbox without which nothing runs.",
+                    },
+                },
+            },
+        ],
+        "description": description,
+    })
+}
+
+fn sandbox(description: &str) -> Value {
+    let names: Vec<_> = SANDBOXES.iter().map(|(name, _)| *name).collect();
     json!({ "enum": names, "description": description })
+}
+
+fn limits(description: &str) -> Value {
+    let [amount, load, call] = LIMITS;
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            amount: memory("Memory that a rule may use, its processes together."),
+            load: time("The time that loading a rule may take."),
+            call: time("The time that one call of a rule may take."),
+        },
+        "description": description,
+    })
+}
+
+fn memory(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
+        "description": description,
+    })
 }
 
 fn reference() -> Value {
@@ -208,11 +279,7 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "exclusiveMinimum": 0,
                         "description": "How many processors one action uses.",
                     },
-                    "memory": {
-                        "type": "string",
-                        "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
-                        "description": "How much memory one action needs: 512 MiB, 4 GB.",
-                    },
+                    "memory": memory("How much memory one action needs: 512 MiB, 4 GB."),
                     "time": time("The time that a cluster is asked for, for one action."),
                     "gpus": {
                         "type": "integer",
@@ -229,6 +296,8 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "description": "Whether results may be taken from the cache.",
             },
             "isolation": isolation("How plugins run in this stage."),
+            "sandbox": sandbox("Confinement of the processes of rules in this stage."),
+            "limits": limits("Limits of the processes of rules in this stage."),
         },
         "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
     })

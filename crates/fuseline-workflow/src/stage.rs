@@ -23,7 +23,7 @@ use crate::reference::{self, Reference};
 use crate::workflow::Execution;
 use crate::yaml::{Data, Entry, Node};
 
-pub(crate) const KEYS: [&str; 11] = [
+pub(crate) const KEYS: [&str; 13] = [
     "uses",
     "description",
     "over",
@@ -35,6 +35,8 @@ pub(crate) const KEYS: [&str; 11] = [
     "resources",
     "cache",
     "isolation",
+    "sandbox",
+    "limits",
 ];
 
 /// A stage as written, its parts understood one by one.
@@ -166,7 +168,13 @@ pub(crate) fn read(
             "timeout" => execution::timeout(&value, &mut stage.execution, found),
             "resources" => execution::resources(&value, &mut stage.execution, found),
             "cache" => execution::cache(&value, &mut stage.execution, found),
-            "isolation" => stage.execution.isolation = execution::isolation(&value, found),
+            "isolation" => {
+                let (mode, required) = execution::isolation(&value, found);
+                stage.execution.isolation = mode;
+                stage.execution.required_layers = required;
+            }
+            "sandbox" => stage.execution.sandbox = execution::sandbox(&value, found),
+            "limits" => stage.execution.limits = execution::limits(&value, files, found),
             _ => {}
         }
     }

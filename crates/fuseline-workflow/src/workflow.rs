@@ -31,8 +31,21 @@ pub struct Workflow {
     pub outputs: Vec<WorkflowOutput>,
     /// Folders and files to search for plugins, absolute.
     pub plugins: Vec<PathBuf>,
+    /// Files of rules, absolute, by the ids that they must have: no other file of that id counts.
+    pub rule_files: Vec<(String, PathBuf)>,
     /// Process that plugins run in, unless a stage says otherwise.
     pub isolation: Option<Isolation>,
+    /// Layers of the sandbox without which no rule may run, with their places.
+    pub required_layers: Vec<(&'static str, Place)>,
+    /// Sandbox of rules that neither `sandboxes` nor their stage speaks of.
+    pub sandbox: Option<Sandbox>,
+    /// Sandboxes of single rules, by id or the last part of it.
+    pub sandboxes: Vec<(String, Sandbox)>,
+    /// Limits of the processes of rules, unless a stage says otherwise.
+    pub limits: ProcessLimits,
+    /// The interpreter of Python rules and programs: absolute, or a name that is looked for on
+    /// PATH.
+    pub python: Option<Sourced<PathBuf>>,
     /// blake3 of the content of the files, without comments, layout, quoting, and the order of keys
     /// where it means nothing. It does not depend on `--set`, `--params` or the folder, nor on
     /// which parts are included from other files.
@@ -83,6 +96,40 @@ pub enum Isolation {
     Worker,
     /// In this process: faster, and a crash takes the run with it.
     InProcess,
+}
+
+/// Confinement of a rule's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sandbox {
+    /// It writes nothing, and shares no memory.
+    Strict,
+    /// A script has a folder of its own to write to, and memory that its own processes share.
+    Default,
+    /// Nothing is confined.
+    Off,
+}
+
+/// Names of the layers of a sandbox that may be required.
+pub const SANDBOX_LAYERS: [&str; 2] = ["landlock", "seccomp"];
+
+/// A value, and the place that states it, in words: `workflow.yaml:12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// File and line.
+    pub origin: String,
+}
+
+/// Limits of the process of a rule; what is not stated here is stated elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Bytes of memory that it may use.
+    pub memory: Option<Sourced<u64>>,
+    /// Time limit of loading.
+    pub load: Option<Sourced<Duration>>,
+    /// Time limit of one call.
+    pub call: Option<Sourced<Duration>>,
 }
 
 /// A named step at all points of its axes.
@@ -287,6 +334,12 @@ pub struct Execution {
     pub cache: bool,
     /// Process that plugins run in for this stage.
     pub isolation: Option<Isolation>,
+    /// Layers of the sandbox without which the rules of this stage may not run, with their places.
+    pub required_layers: Vec<(&'static str, Place)>,
+    /// Sandbox of the rules of this stage.
+    pub sandbox: Option<Sandbox>,
+    /// Limits of the processes of rules of this stage.
+    pub limits: ProcessLimits,
 }
 
 impl Default for Execution {
@@ -300,6 +353,9 @@ impl Default for Execution {
             gpus: None,
             cache: true,
             isolation: None,
+            required_layers: Vec::new(),
+            sandbox: None,
+            limits: ProcessLimits::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use fuseline_host::Isolation;
 use crate::error::Error;
 use crate::executors::outcome::{ActionEnd, ActionStatus, Line, OutcomeWriter};
 use crate::open_cache;
-use crate::plugin_path::{nearest_lock, plugin_path, services};
+use crate::plugin_path::{RulePath, nearest_lock, plugin_path, services};
 use crate::settings::LoadedSettings;
 
 /// Options for executing an action.
@@ -162,6 +162,7 @@ fn batch_job(batch: &Path, index: u64) -> Result<Job, Error> {
 /// Context that jobs of one stage share.
 struct Surroundings {
     plugin_path: Vec<PathBuf>,
+    rule_files: Vec<(String, PathBuf)>,
     isolation: Option<Isolation>,
     services: Services,
 }
@@ -173,14 +174,22 @@ impl Surroundings {
         // actions.
         let of_job = job.plugin_path.iter().filter(|folder| folder.is_dir()).cloned();
         let folders: Vec<PathBuf> = options.plugin_path.iter().cloned().chain(of_job).collect();
-        let settings = LoadedSettings::load(Path::new("."))?.settings;
-        let path = plugin_path(&folders, &[], &settings)?;
-        let services = services(path, job.isolation, lock.as_deref(), &settings)?;
-        Ok(Self { plugin_path: job.plugin_path.clone(), isolation: job.isolation, services })
+        let loaded = LoadedSettings::load(Path::new("."))?;
+        let search = plugin_path(&folders, &[], &loaded.settings)?;
+        let path = RulePath { search, named: job.rule_files.clone() };
+        let services = services(path, job.isolation, lock.as_deref(), &loaded)?;
+        Ok(Self {
+            plugin_path: job.plugin_path.clone(),
+            rule_files: job.rule_files.clone(),
+            isolation: job.isolation,
+            services,
+        })
     }
 
     fn fit(&self, job: &Job) -> bool {
-        job.plugin_path == self.plugin_path && job.isolation == self.isolation
+        job.plugin_path == self.plugin_path
+            && job.rule_files == self.rule_files
+            && job.isolation == self.isolation
     }
 }
 

@@ -137,7 +137,8 @@ pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
 pub use executors::cancel_run;
 pub use open_context::OpenContext;
 pub use plugin_path::{
-    LOCK_FILE, SearchFolder, nearest_lock, plugin_path, search_folders, services, worker_program,
+    LOCK_FILE, RulePath, SearchFolder, nearest_lock, plugin_path, search_folders, services,
+    worker_program,
 };
 pub use remote::{attach_remote, pull, push};
 pub use report::{

@@ -8,8 +8,8 @@ use fuseline_engine::{FileDigests, Kinds, Services};
 use fuseline_host::{Isolation, PluginLibrary};
 
 use crate::error::Error;
-use crate::plugin_path::services;
-use crate::settings::{LimitSettings, Settings};
+use crate::plugin_path::{RulePath, services};
+use crate::settings::{FilePath, LimitSettings, LoadedSettings};
 
 /// State that one opening of a study leaves to the next in the same program: the stage kinds with
 /// the schemas of their options, and the plugins, which are read again when a file on their path
@@ -23,11 +23,15 @@ pub struct OpenContext {
 /// Sources that a library of plugins was made from.
 #[derive(PartialEq)]
 struct PluginStamp {
-    search: Vec<PathBuf>,
+    path: RulePath,
     files: Vec<(PathBuf, u64, Option<SystemTime>)>,
     in_process: bool,
     lock: Option<Vec<u8>>,
     limits: LimitSettings,
+    python: Option<String>,
+    devices: Vec<FilePath>,
+    /// Origins of limits and interpreter, which messages name.
+    origins: Vec<Option<String>>,
 }
 
 impl OpenContext {
@@ -40,31 +44,38 @@ impl OpenContext {
     /// changed.
     pub(crate) fn services(
         &self,
-        search: Vec<PathBuf>,
+        path: RulePath,
         isolation: Option<Isolation>,
         lock: Option<&Path>,
-        settings: &Settings,
+        loaded: &LoadedSettings,
     ) -> Result<Services, Error> {
         let stamp = |path: PathBuf| {
             let found = std::fs::metadata(&path).ok();
             let length = found.as_ref().map_or(0, std::fs::Metadata::len);
             (path, length, found.and_then(|found| found.modified().ok()))
         };
+        let settings = &loaded.settings;
+        let named = path.named.iter().map(|(_, path)| path.clone());
+        let files = PluginLibrary::candidates(&path.search).into_iter().chain(named);
+        let origins = ["limits.memory", "limits.load", "limits.call", "python"];
         let stamp = PluginStamp {
-            files: PluginLibrary::candidates(&search).into_iter().map(stamp).collect(),
-            search,
+            files: files.map(stamp).collect(),
+            path,
             in_process: isolation == Some(Isolation::InProcess),
             lock: lock.and_then(|lock| std::fs::read(lock).ok()),
             limits: settings.limits,
+            python: settings.python.clone(),
+            devices: settings.devices.clone(),
+            origins: origins.map(|name| loaded.origin(name)).into(),
         };
         let mut last = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, plugins)) = &*last
             && *known == stamp
         {
             let (plugins, files) = (plugins.clone(), FileDigests::default());
-            return Ok(Services { plugins, isolation, files });
+            return Ok(Services { plugins, isolation, files, shared: Default::default() });
         }
-        let services = services(stamp.search.clone(), isolation, lock, settings)?;
+        let services = services(stamp.path.clone(), isolation, lock, loaded)?;
         *last = Some((stamp, services.plugins.clone()));
         Ok(services)
     }

@@ -8,7 +8,7 @@ use fuseline_host::worker::WorkerProgram;
 use fuseline_host::{Isolation, Lock, PluginLibrary};
 
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{LoadedSettings, Settings};
 use crate::worker;
 
 /// The file that pins the digests of plugins.
@@ -88,17 +88,35 @@ fn installed_folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
     environments.chain(user).filter(|(_, folder)| folder.is_dir())
 }
 
+/// Places of fusion rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RulePath {
+    /// Folders and files that are searched, in order.
+    pub search: Vec<PathBuf>,
+    /// Files by the ids that they must have, which win.
+    pub named: Vec<(String, PathBuf)>,
+}
+
+impl From<Vec<PathBuf>> for RulePath {
+    fn from(search: Vec<PathBuf>) -> Self {
+        Self { search, named: Vec::new() }
+    }
+}
+
 /// The services for stages: the rules on a path, as a lock file admits them, isolated as requested,
 /// with the limits of the settings.
 pub fn services(
-    path: Vec<PathBuf>,
+    path: RulePath,
     isolation: Option<Isolation>,
     lock: Option<&Path>,
-    settings: &Settings,
+    settings: &LoadedSettings,
 ) -> Result<Services, Error> {
-    let mut plugins = PluginLibrary::new(path);
-    if isolation != Some(Isolation::InProcess) {
-        plugins = plugins.with_workers(worker_program()?, settings.limits.worker_limits());
+    let mut plugins = PluginLibrary::with_named_files(path.search, path.named);
+    match worker_program() {
+        Ok(program) => plugins = plugins.with_worker_settings(settings.worker_settings(program)),
+        // Nothing is started where rules run in this process.
+        Err(_) if isolation == Some(Isolation::InProcess) => {}
+        Err(error) => return Err(error),
     }
     if let Some(file) = lock
         && let Some(lock) = Lock::read(file).map_err(|error| {
@@ -108,7 +126,7 @@ pub fn services(
     {
         plugins = plugins.with_lock(lock);
     }
-    Ok(Services { plugins, isolation, files: FileDigests::default() })
+    Ok(Services { plugins, isolation, files: FileDigests::default(), shared: Default::default() })
 }
 
 /// The program that runs as a worker: this one, which turns into a worker when its first argument

@@ -311,6 +311,7 @@ fn report_data(
         plugins: PluginLibrary::new(Vec::new()),
         isolation: None,
         files: Default::default(),
+        shared: Default::default(),
     };
     let mut inputs =
         InputsBuilder::new(&services, run.seed).provenance(Arc::new(context.provenance.clone()));
@@ -325,6 +326,7 @@ fn report_data(
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Error::failed)?;
     data.provenance.plugins = plugins_used(cache, run)?;
+    data.provenance.environment = run.environment.lines();
     for shown in &mut data.provenance.stages {
         let of_stage = run.actions.iter().filter(|action| {
             run.stages.get(action.stage).is_some_and(|stage| stage.name == shown.name)

@@ -13,6 +13,7 @@ use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
     Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
 };
+use fuseline_host::Sourced;
 use fuseline_remote::{RemoteCache, RemoteReport};
 use fuseline_workflow::{Diagnostic, Files, Severity};
 
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
-use crate::settings::ExecutorName;
+use crate::settings::{ExecutorName, LoadedSettings};
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
@@ -198,10 +199,12 @@ impl Planner<'_> {
             // The engine knows what there is.
             _ => (settings.in_flight as usize, None),
         };
+        let read_memory = read_memory(options, &loaded, memory);
         let limits = fuseline_engine::RunOptions {
             jobs: options.jobs.unwrap_or(jobs),
             keep_going: options.keep_going,
             memory: options.memory.or(memory),
+            read_memory: read_memory.as_ref(),
             isolation: study.isolation,
             plugin_path: open.services.plugins.search(),
         };
@@ -211,6 +214,7 @@ impl Planner<'_> {
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
         let graph = RunGraph::of_plan(&plan).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
+        record.set_environment(plan.environment());
         keep_memos(&open.services, cache);
         action_log::begin(&cache.runs_folder().join(record.id()));
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
@@ -356,7 +360,9 @@ fn files_read(open: &OpenStudy, plan: &Plan<'_>) -> Vec<PathBuf> {
     let plugins = open.services.plugins.searched().unwrap_or_default();
     let texts = open.texts_read.iter().map(|(path, _)| path.clone());
     let data = plan.files().into_keys().map(Path::to_owned);
-    texts.chain(data).chain(plugins.into_iter().map(|(path, _)| path)).collect()
+    let named = open.services.plugins.named_digests().unwrap_or_default();
+    let plugins = plugins.into_iter().chain(named).map(|(path, _)| path);
+    texts.chain(data).chain(plugins).collect()
 }
 
 /// Refuses outputs that would be written over a file that the run reads, be it through a link.
@@ -424,6 +430,21 @@ fn worst_class(outcome: &Outcome) -> Option<Class> {
     let is_data = |class| class == Class::Data;
     (!outcome.failures.is_empty())
         .then(|| if classes.all(is_data) { Class::Data } else { Class::Failed })
+}
+
+/// Bytes that a stage may use for what it reads, where no workflow limits its memory: as the
+/// invocation or the settings say, else all that there is.
+fn read_memory(
+    options: &RunOptions,
+    loaded: &LoadedSettings,
+    all: Option<u64>,
+) -> Option<Sourced<u64>> {
+    let sourced = |value, origin: String| Sourced { value, origin };
+    let asked = options.memory.map(|memory| sourced(memory, "`--memory`".to_owned()));
+    let limit = loaded.settings.limits.memory.bytes;
+    let origin = loaded.origin("limits.memory");
+    let set = origin.map(|origin| sourced(limit, format!("`limits.memory`, {origin}")));
+    asked.or(set).or_else(|| Some(sourced(all?, "the memory of this machine".to_owned())))
 }
 
 /// The memory of the machine, where the system tells.

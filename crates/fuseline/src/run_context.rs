@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
-use fuseline_engine::{ActionId, Outcome, Plan, Provenance, ResolvedInput};
+use fuseline_engine::{ActionId, Environment, Outcome, Plan, Provenance, ResolvedInput};
 use fuseline_workflow::{Files, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +26,9 @@ pub(crate) struct RunContext {
     pub texts: Vec<(String, String)>,
     /// The report's provenance; plugins are in the manifest.
     pub provenance: Provenance,
+    /// Conditions under which rules and programs were executed.
+    #[serde(default)]
+    pub environment: Environment,
     /// The outputs that were delivered.
     pub outputs: Vec<Delivered>,
     /// The inputs of each report, in the order of the workflow; reports of the same findings are
@@ -68,6 +71,7 @@ impl RunContext {
             format: FORMAT,
             texts: texts(workflow, files),
             provenance,
+            environment: plan.environment(),
             outputs: outputs.collect(),
             reports: reports(plan, outcome),
         };

@@ -16,7 +16,8 @@ mod units;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fuseline_host::worker::WorkerLimits;
+use fuseline_host::Sourced;
+use fuseline_host::worker::{LimitOrigins, WorkerLimits, WorkerProgram, WorkerSettings};
 use fuseline_remote::{RemoteAddress, RemoteMode, RemoteSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,14 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// Bounds on the processes of fusion rules.
     pub limits: LimitSettings,
+    /// The interpreter of Python rules and programs, or the folder of an environment, where the
+    /// workflow names none: a path, or a name that is looked for on PATH. Without a setting it is
+    /// that of `VIRTUAL_ENV`, else `python3`.
+    #[schemars(length(min = 1))]
+    pub python: Option<String>,
+    /// Device files that fusion rules may use, such as `/dev/nvidia0`. A last `*` stands for any end of
+    /// the name.
+    pub devices: Vec<FilePath>,
     /// Folders that are searched for fusion rules, after those of the workflow.
     pub plugin_path: Vec<FilePath>,
 }
@@ -256,16 +265,41 @@ impl Default for LimitSettings {
     }
 }
 
-impl LimitSettings {
-    /// The limits of worker processes.
-    pub(crate) fn worker_limits(&self) -> WorkerLimits {
-        WorkerLimits {
-            memory: self.memory.bytes,
-            load: self.load.into(),
-            call: self.call.into(),
+impl LoadedSettings {
+    /// Settings of worker processes, which a program starts as.
+    pub fn worker_settings(&self, program: WorkerProgram) -> WorkerSettings {
+        let Settings { limits, python, devices, .. } = &self.settings;
+        let origin = |name: &str| self.origin(name);
+        let limits = WorkerLimits {
+            memory: limits.memory.bytes,
+            load: limits.load.into(),
+            call: limits.call.into(),
+            origins: LimitOrigins {
+                memory: origin("limits.memory"),
+                load: origin("limits.load"),
+                call: origin("limits.call"),
+            },
             ..WorkerLimits::default()
-        }
+        };
+        let python = python.as_ref().map(|python| Sourced {
+            value: python.into(),
+            origin: origin("python").unwrap_or_default(),
+        });
+        let devices = devices.iter().flat_map(|pattern| matching(pattern.as_ref())).collect();
+        WorkerSettings { program, limits, devices, python }
     }
+}
+
+/// The existing paths of a pattern that may end with `*`.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let name = pattern.file_name().unwrap_or_default().to_string_lossy();
+    let Some(start) = name.strip_suffix('*') else { return vec![pattern.to_owned()] };
+    let folder = pattern.parent().unwrap_or(Path::new("/"));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
+    let mut paths: Vec<_> = named.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 impl ExecutorSettings {

@@ -17,7 +17,7 @@ use fuseline_workflow::{
 
 use crate::error::{Error, Mistakes};
 use crate::open_context::OpenContext;
-use crate::plugin_path::{nearest_lock, plugin_path};
+use crate::plugin_path::{RulePath, nearest_lock, plugin_path};
 use crate::settings::LoadedSettings;
 use crate::suggest;
 
@@ -147,7 +147,9 @@ impl Study {
                 fuseline_workflow::check(source, kinds.catalogue(), &overrides, &limits, &load)
             },
         );
-        let declared = checked.workflow.as_ref().map_or(&[][..], |workflow| &workflow.plugins);
+        let workflow = checked.workflow.as_ref();
+        let declared = workflow.map_or(&[][..], |workflow| &workflow.plugins);
+        let named = workflow.map_or_else(Vec::new, |workflow| workflow.rule_files.clone());
         let mut texts_read = texts_read.into_inner();
         let lock = nearest_lock(self.folder());
         // A lock that cannot be read is an error when the services are made, right below.
@@ -156,9 +158,10 @@ impl Study {
         {
             texts_read.push((lock.clone(), Digest::hash(bytes)));
         }
-        let settings = self.settings()?.settings;
-        let path = plugin_path(&self.plugin_path, declared, &settings)?;
-        let services = context.services(path, self.isolation, lock.as_deref(), &settings)?;
+        let loaded = self.settings()?;
+        let search = plugin_path(&self.plugin_path, declared, &loaded.settings)?;
+        let path = RulePath { search, named };
+        let services = context.services(path, self.isolation, lock.as_deref(), &loaded)?;
         Ok(OpenStudy { kinds, checked, services, texts_read })
     }
 

@@ -159,6 +159,9 @@ pub(crate) fn note(
             let read: Option<Vec<_>> =
                 searched.into_iter().map(|(path, digest)| Some((path, digest?))).collect();
             files.extend(read?);
+            let named = plugins.named_digests().unwrap_or_default().into_iter();
+            let named: Option<Vec<_>> = named.map(|(path, of)| Some((path, of?))).collect();
+            files.extend(named?);
             Some((plugins.search().to_vec(), paths))
         }
     };

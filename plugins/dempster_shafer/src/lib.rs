@@ -25,7 +25,9 @@
 //! IEEE SMC-B 34(1), 2004.
 
 use fuseline_learn::link;
-use fuseline_learn::logistic::{Logistic, LogisticError, Options};
+use fuseline_learn::logistic::{LogisticError, Options};
+use fuseline_learn::odds::RightOdds;
+use fuseline_plugin::belief::{combine, share_ignorance};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
     Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
@@ -69,9 +71,9 @@ impl FusionRule for DempsterShafer {
         for modality in 0..batch.modalities() {
             let own = scores.iter().skip(modality).step_by(batch.modalities());
             let own: Vec<f64> = own.copied().collect();
-            let (intercept, slope) = reliability(batch, modality, &own, &options)?;
-            intercepts.push(intercept);
-            slopes.push(slope);
+            let odds = reliability(batch, modality, &own, &options)?;
+            intercepts.push(odds.intercept);
+            slopes.push(odds.slope);
         }
         Ok(Self { quality, intercepts, slopes })
     }
@@ -96,51 +98,28 @@ impl FusionRule for DempsterShafer {
     }
 }
 
-/// Intercept and slope of the log odds that an expert is right, by its standardised quality.
+/// The log odds that an expert is right, by its standardised quality.
 fn reliability(
     batch: &TrainingBatch<'_>,
     modality: usize,
     scores: &[f64],
     options: &Options,
-) -> Result<(f64, f64), RuleError> {
-    let (mut inputs, mut right, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-    let mut weight_of = [0.0, 0.0];
-    for row in (0..batch.rows()).filter(|&row| batch.is_available(row, modality)) {
-        let evidence = batch.evidence_of(row, modality);
-        let is_right = top_class(evidence) == batch.label()[row] as usize;
-        weight_of[usize::from(is_right)] += batch.weight()[row];
-        inputs.push(scores[row]);
-        right.push(u32::from(is_right));
-        weights.push(batch.weight()[row]);
-    }
-    let [wrong_weight, right_weight] = weight_of;
-    if wrong_weight == 0.0 || right_weight == 0.0 {
-        return Ok((libm::log((right_weight + 1.0) / (wrong_weight + 1.0)), 0.0));
-    }
+) -> Result<RightOdds, RuleError> {
+    let rows = || (0..batch.rows()).filter(|&row| batch.is_available(row, modality));
+    let scores: Vec<f64> = rows().map(|row| scores[row]).collect();
+    let right: Vec<bool> = rows().map(|row| batch.is_right(row, modality)).collect();
+    let weights: Vec<f64> = rows().map(|row| batch.weight()[row]).collect();
     let go_on = &mut || !batch.should_stop();
-    let fitted =
-        Logistic::fit_while(&inputs, 1, &right, &weights, 2, options, go_on).map_err(|error| {
-            match error {
-                LogisticError::Input(error) => RuleError::data(error.to_string()),
-                LogisticError::Stopped => RuleError::cancelled(),
-            }
-        })?;
-    if let Some(shortfall) = fitted.not_converged() {
+    let fitted = RightOdds::fit(&scores, &right, &weights, options, go_on);
+    let fitted = fitted.map_err(|error| match error {
+        LogisticError::Input(error) => RuleError::data(error.to_string()),
+        LogisticError::Stopped => RuleError::cancelled(),
+    })?;
+    if let Some(shortfall) = fitted.not_converged {
         let name = batch.modality_name(modality);
         batch.warn(format_args!("the fit of modality {name} did not converge: {shortfall}"));
     }
-    Ok((fitted.intercepts()[0], fitted.coefficients()[0]))
-}
-
-/// The class with the largest probability, the first of equals.
-fn top_class(evidence: &[f64]) -> usize {
-    let mut top = 0;
-    for (class, probability) in evidence.iter().enumerate() {
-        if *probability > evidence[top] {
-            top = class;
-        }
-    }
-    top
+    Ok(fitted)
 }
 
 impl DempsterShafer {
@@ -165,50 +144,17 @@ impl PermutedPredict for DempsterShafer {
         quality: &Quality<'_>,
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
-        let (rows, modalities, classes) = (batch.rows(), batch.modalities(), batch.classes());
-        if rows == 0 {
-            return Ok(());
-        }
         let reliabilities = self.reliabilities(batch);
-        let mut sources = vec![None; modalities];
-        for (permutation, out) in probabilities.chunks_exact_mut(rows * classes).enumerate() {
-            batch.go_on()?;
-            for (modality, source) in sources.iter_mut().enumerate() {
-                *source = quality.source(batch, permutation, modality);
+        quality.predict_rows(batch, &reliabilities, probabilities, |row, reliabilities, masses| {
+            masses.fill(0.0);
+            let mut ignorance = 1.0;
+            for modality in batch.available_in(row) {
+                let (evidence, trust) = (batch.evidence_of(row, modality), reliabilities[modality]);
+                combine(masses, &mut ignorance, evidence, trust, 1.0 - trust);
             }
-            for (row, masses) in out.chunks_exact_mut(classes).enumerate() {
-                masses.fill(0.0);
-                let mut ignorance = 1.0;
-                for (modality, source) in sources.iter().enumerate() {
-                    if batch.is_available(row, modality) {
-                        let from = source.map_or(row, |source| source[row] as usize);
-                        let reliability = reliabilities[from * modalities + modality];
-                        combine(
-                            masses,
-                            &mut ignorance,
-                            batch.evidence_of(row, modality),
-                            reliability,
-                        );
-                    }
-                }
-                masses.iter_mut().for_each(|mass| *mass += ignorance / classes as f64);
-            }
-        }
-        Ok(())
+            share_ignorance(masses, ignorance);
+        })
     }
-}
-
-/// Dempster's rule with one more expert. The masses sum to 1 before and after.
-fn combine(masses: &mut [f64], ignorance: &mut f64, evidence: &[f64], reliability: f64) {
-    let doubt = 1.0 - reliability;
-    let mut total = *ignorance * doubt;
-    for (mass, probability) in masses.iter_mut().zip(evidence) {
-        let support = reliability * probability;
-        *mass = *mass * (support + doubt) + *ignorance * support;
-        total += *mass;
-    }
-    masses.iter_mut().for_each(|mass| *mass /= total);
-    *ignorance = *ignorance * doubt / total;
 }
 
 export_fusion_rule!(DempsterShafer, permuted_predict);

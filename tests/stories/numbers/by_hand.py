@@ -1,5 +1,6 @@
-"""The study of numbers by numpy, scipy and scikit-learn, and through the callable door: python3 by_hand.py FOLDER OUT PACKAGE"""
+"""The study of numbers by numpy, scipy and scikit-learn, and through the callable door: python3 by_hand.py FOLDER OUT PACKAGE BINARY"""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 sys.path.insert(0, sys.argv[3])
+os.environ["FUSELINE_BINARY"] = sys.argv[4]
 import fuseline  # noqa: E402
 
 MODALITIES = ["voice", "face"]

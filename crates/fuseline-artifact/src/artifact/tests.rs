@@ -25,6 +25,8 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
     comes_back(samples::folds());
     comes_back(samples::evidence());
     comes_back(crate::Evidence { inner_fold: Some(vec![1, 0]), ..samples::evidence() });
+    let logits = vec![-0.5, 0.5, f64::NEG_INFINITY, 2.0];
+    comes_back(crate::Evidence { logits: Some(logits.into()), ..samples::evidence() });
     comes_back(samples::quality());
     comes_back(samples::model());
     comes_back(samples::predictions());

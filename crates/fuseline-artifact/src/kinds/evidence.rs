@@ -7,7 +7,9 @@ use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID, VALUE};
-use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET};
+use crate::schema::{
+    Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET,
+};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -16,6 +18,13 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     columns: &[
         EXAMPLE_ID,
         Column::full("probabilities", ColumnType::Probabilities, "the probability of each class"),
+        Column {
+            name: ColumnName::Optional(LOGITS),
+            of: ColumnType::Probabilities,
+            nullable: false,
+            help: "the logit of each class before any calibration, where the expert keeps them; \
+                   the softmax of those of a row are its uncalibrated probabilities",
+        },
     ],
     metadata: &[MODALITY, CLASSES],
     optional_metadata: &[MetadataKey {
@@ -38,6 +47,9 @@ pub(crate) static REGRESSION: KindSchema = KindSchema {
     ..SCHEMA
 };
 
+/// The optional column of logits.
+const LOGITS: &str = "logits";
+
 /// The metadata with the inner fold of each row. Code that takes rows out of an artifact takes them
 /// out of this, too.
 pub const INNER_FOLD: &str = "inner_fold";
@@ -56,6 +68,9 @@ pub struct Evidence {
     /// The inner fold of each training row, where it is known: what made its evidence was fitted on
     /// the rows of the others.
     pub inner_fold: Option<Vec<u32>>,
+    /// Logits before any calibration in row-major order, one per row and class, where they are
+    /// kept.
+    pub logits: Option<ScalarBuffer<f64>>,
 }
 
 impl Evidence {
@@ -68,14 +83,17 @@ impl Evidence {
     #[must_use]
     pub fn take(&self, rows: &[usize]) -> Self {
         let wide = self.classes.len();
-        let probabilities = rows.iter().flat_map(|&row| &self.probabilities[row * wide..][..wide]);
+        let of_rows = |values: &ScalarBuffer<f64>| -> ScalarBuffer<f64> {
+            rows.iter().flat_map(|&row| &values[row * wide..][..wide]).copied().collect()
+        };
         let inner_fold = self.inner_fold.as_ref();
         Self {
             modality: self.modality.clone(),
             classes: self.classes.clone(),
             example_id: self.example_id.take(rows.iter().copied()),
-            probabilities: probabilities.copied().collect(),
+            probabilities: of_rows(&self.probabilities),
             inner_fold: inner_fold.map(|fold| rows.iter().map(|&row| fold[row]).collect()),
+            logits: self.logits.as_ref().map(of_rows),
         }
     }
 }
@@ -89,6 +107,10 @@ impl Typed for Evidence {
             .class_names(&self.classes)
             .example_ids(&self.example_id)
             .probabilities(self.probabilities, &self.classes);
+        let builder = match self.logits {
+            Some(logits) => builder.logits(LOGITS, logits, &self.classes),
+            None => builder,
+        };
         let builder = match self.inner_fold {
             Some(fold) => builder.metadata(INNER_FOLD, serde_json::Value::from(fold)),
             None => builder,
@@ -103,6 +125,7 @@ impl Typed for Evidence {
             modality: columns.text("modality")?.to_owned(),
             example_id: columns.example_ids()?,
             probabilities: columns.probabilities(&classes)?,
+            logits: columns.optional_lists(LOGITS, &classes)?,
             inner_fold: columns.counts(INNER_FOLD)?,
             classes,
         })
@@ -143,6 +166,7 @@ impl Typed for AnyEvidence {
             example_id: columns.example_ids()?,
             probabilities: columns.floats("prediction")?.values().clone(),
             inner_fold: columns.counts(INNER_FOLD)?,
+            logits: None,
         }))
     }
 }

@@ -49,8 +49,10 @@ macro_rules! findings_columns {
                 null_sd: f64, "standard deviation of balanced accuracy under Broken-Q";
                 detectable_gap: f64, "the smallest gap that the test could have found";
                 equivalent: Option<bool>, "whether the gap is shown to lie within the margin";
-                ba_best_unimodal: f64, "balanced accuracy of the best expert alone";
-                ba_oracle: f64, "that of the per-example oracle over modalities";
+                ba_best_unimodal: f64,
+                    "of the best expert, chosen on training evidence, or else on test rows: optimistic";
+                ba_oracle: f64,
+                    "of the per-example oracle over modalities, which reads labels: optimistic";
                 headroom: f64, "ba_oracle - ba_clean";
                 reads_quality: Option<bool>, "whether the rule declares that it reads quality";
                 moved_share: Option<f64>,

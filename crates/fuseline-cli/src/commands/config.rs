@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use fuseline::LoadedSettings;
-use fuseline::settings::Source;
 use serde_json::{Value, json};
 
 use crate::args::{CacheArgs, Format};
@@ -39,11 +38,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let folder = workflow.and_then(Path::parent).unwrap_or(Path::new("."));
     let loaded = LoadedSettings::load(folder)?;
-    let mut rows: Vec<(String, Value, String)> = loaded
-        .rows()
-        .into_iter()
-        .map(|row| (row.name, row.value, source_text(&row.source)))
-        .collect();
+    let mut rows: Vec<(String, Value, String)> =
+        loaded.rows().into_iter().map(|row| (row.name, row.value, row.source.short())).collect();
     for (name, value, source) in &mut rows {
         if name == "cache.path"
             && let Some(folder) = args.cache.argument()
@@ -96,12 +92,4 @@ fn value_text(value: &Value) -> String {
         Value::Object(_) => "{}".to_owned(),
         value => value.to_string(),
     }
-}
-
-/// The origin of a setting, with a path that is short where it can be.
-fn source_text(source: &Source) -> String {
-    let Source::File { path, line } = source else { return source.to_string() };
-    let working_dir = std::env::current_dir().and_then(|folder| folder.canonicalize()).ok();
-    let near = working_dir.as_deref().and_then(|folder| path.strip_prefix(folder).ok());
-    format!("{}:{line}", near.unwrap_or(path).display())
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use fuseline_host::check::{Given, Verdict, check as check_file};
 use fuseline_host::scaffold::new_rule;
-use fuseline_host::{Isolation, LoadFile, Lock, PluginFile, PluginLibrary};
+use fuseline_host::{Conditions, Isolation, LoadFile, Lock, PluginFile, PluginLibrary, Sandbox};
 use serde_json::{Map, Value, json};
 
 use clap::ValueEnum;
 use fuseline::{
-    LOCK_FILE, LoadedSettings, SearchFolder, Settings, nearest_lock, plugin_path, rule_wheel,
-    search_folders, services, worker_program, write_file,
+    LOCK_FILE, LoadedSettings, RulePath, SearchFolder, Study, nearest_lock, plugin_path,
+    rule_wheel, search_folders, services, worker_program, write_file,
 };
 
 use crate::args::Format;
@@ -76,6 +76,9 @@ Examples:
         /// The names of the classes that the model tells apart
         #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
         classes: Vec<String>,
+        /// Confine its processes so, as `sandbox` of a workflow does
+        #[arg(long, value_enum, default_value_t)]
+        sandbox: Confinement,
         /// Output format of the checks
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -107,16 +110,38 @@ Examples:
         #[arg(long, short, value_name = "DIR", default_value = ".")]
         out: PathBuf,
     },
-    /// Pin the digests of the plugins on the plugin path in fuseline.lock
+    /// Pin the plugins on the plugin path in fuseline.lock, by id, version and platform
     #[command(after_help = "\
+The file that is written is the one that a run obeys: the nearest in the folder of the workflow \
+(without one: the working
+directory) and upwards, else a new one in that folder. What it pins for other platforms stays.
+
 Examples:
   fuseline plugin lock
+  fuseline plugin lock study.yaml                      with the rules that the workflow names
   fuseline plugin lock --plugin-path ./my-rules")]
     Lock {
+        /// The workflow whose rules are pinned, too
+        workflow: Option<PathBuf>,
+        /// Set a param of the workflow; may be given more than once
+        #[arg(long, value_name = "NAME=VALUE", value_parser = crate::args::parse_assignment)]
+        set: Vec<(String, String)>,
         /// Add a folder to the plugin path
         #[arg(long, value_name = "DIR")]
         plugin_path: Vec<PathBuf>,
     },
+}
+
+/// Confinement of the processes of a rule.
+#[derive(ValueEnum, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Confinement {
+    /// Nothing is written and no memory is shared
+    Strict,
+    /// A script has a folder and shared memory of its own
+    #[default]
+    Default,
+    /// Nothing is confined
+    Off,
 }
 
 /// The languages in which a rule can be begun.
@@ -135,7 +160,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Args::List { why: true, plugin_path, format } => explain(plugin_path, *format),
         Args::List { plugin_path, format, .. } => list(plugin_path, *format),
         Args::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
-        Args::Check { file, params, files, modalities, classes, format } => {
+        Args::Check { file, params, files, modalities, classes, sandbox, format } => {
             let params = params.as_deref().map_or(Ok(Map::new()), read_params)?;
             let files = files.iter().map(|(name, path)| read_model_file(name, Path::new(path)));
             let given = Given {
@@ -144,23 +169,22 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                 modalities: modalities.clone(),
                 classes: classes.clone(),
             };
-            check(file, &given, *format)
+            check(file, &given, *sandbox, *format)
         }
         Args::New { name, language, kit } => new(name, *language, kit.as_deref()),
         Args::Wheel { file, out } => wheel(file, out),
-        Args::Lock { plugin_path } => lock(plugin_path),
+        Args::Lock { workflow, set, plugin_path } => lock(workflow.as_deref(), set, plugin_path),
     }
 }
 
 /// The settings that are in force in the working directory.
-fn settings() -> Result<Settings, Failure> {
-    Ok(LoadedSettings::load(Path::new("."))?.settings)
+fn settings() -> Result<LoadedSettings, Failure> {
+    Ok(LoadedSettings::load(Path::new("."))?)
 }
 
 fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let settings = settings()?;
-    let path = plugin_path(folders, &[], &settings)?;
-    let (found, broken) = on_path(path.clone());
+    let path = plugin_path(folders, &[], &settings()?.settings)?;
+    let (found, broken) = on_path(&PluginLibrary::new(path.clone()));
     if format == Format::Json {
         let found: Vec<_> = found.iter().map(file_json).collect();
         print::json(&json!({ "plugins": found, "broken": broken }));
@@ -185,7 +209,7 @@ fn list(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
 
 /// Every folder that is searched, and of each rule the file that is used.
 fn explain(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
-    let folders = search_folders(folders, &[], &settings()?)?;
+    let folders = search_folders(folders, &[], &settings()?.settings)?;
     let mut used = BTreeMap::<String, PluginFile>::new();
     let mut listed = Vec::new();
     for SearchFolder { path, named_by } in &folders {
@@ -241,23 +265,23 @@ fn wheel(file: &Path, out: &Path) -> Result<Exit, Failure> {
     if !out.is_dir() {
         return Err(Failure::wrong(format!("there is no folder {}", out.display())));
     }
-    if check(file, &Given::default(), Format::Human)? == Exit::ActionFailed {
+    if check(file, &Given::default(), Confinement::Default, Format::Human)? == Exit::ActionFailed {
         return Ok(Exit::ActionFailed);
     }
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = PluginFile::read(file).map_err(wrong)?;
     let settings = settings()?;
-    let services = services(Vec::new(), None, None, &settings)?;
+    let services = services(RulePath::default(), None, None, &settings)?;
     let rule = services.plugins.load(&file, Isolation::Worker).map_err(wrong)?;
     let wheel = rule_wheel(&file, rule.descriptor(), out)?;
     print::result(wheel.display().to_string());
     Ok(Exit::Done)
 }
 
-/// The plugins in some folders, and what is wrong with the others.
-fn on_path(path: Vec<PathBuf>) -> (Vec<PluginFile>, Vec<String>) {
+/// The plugins of a library, and what is wrong with the others.
+fn on_path(library: &PluginLibrary) -> (Vec<PluginFile>, Vec<String>) {
     let (mut found, mut broken) = (Vec::new(), Vec::new());
-    for plugin in PluginLibrary::new(path).list() {
+    for plugin in library.list() {
         match plugin {
             Ok(plugin) => found.push(plugin),
             Err(error) => broken.push(error.to_string()),
@@ -279,8 +303,8 @@ fn file_json(plugin: &PluginFile) -> Value {
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
     let lock = nearest_lock(Path::new("."));
     let settings = settings()?;
-    let services =
-        services(plugin_path(folders, &[], &settings)?, None, lock.as_deref(), &settings)?;
+    let path = plugin_path(folders, &[], &settings.settings)?;
+    let services = services(path.into(), None, lock.as_deref(), &settings)?;
     let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
@@ -357,17 +381,33 @@ fn read_model_file(name: &str, path: &Path) -> Result<LoadFile, Failure> {
 }
 
 /// Holds a file against every promise of the ABI.
-fn check(file: &Path, given: &Given, format: Format) -> Result<Exit, Failure> {
+fn check(
+    file: &Path,
+    given: &Given,
+    confinement: Confinement,
+    format: Format,
+) -> Result<Exit, Failure> {
     if !file.is_file() {
         return Err(Failure::wrong(format!("there is no file {}", file.display())));
     }
-    let report = check_file(file, given, &worker_program()?);
+    let mut settings = settings()?.worker_settings(worker_program()?);
+    settings.limits.sandbox = match confinement {
+        Confinement::Strict => Sandbox::Strict,
+        Confinement::Default => Sandbox::Default,
+        Confinement::Off => Sandbox::Off,
+    };
+    let report = check_file(file, given, &settings);
     if format == Format::Json {
         print::json(&report.to_json());
     } else {
         for check in &report.checks {
             print::result(check.to_string());
         }
+        let lacking = match report.missing_layers.as_slice() {
+            [] => String::new(),
+            layers => format!("; this system has no {}", layers.join(" and no ")),
+        };
+        print::result(format!("Its processes ran with sandbox {}{lacking}.", report.sandbox));
         let skipped =
             report.checks.iter().filter(|check| matches!(check.verdict, Verdict::Skipped(_)));
         let skipped = skipped.count();
@@ -406,17 +446,61 @@ fn new(name: &str, language: Language, kit: Option<&Path>) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Pins what is on the plugin path, in the working directory.
-fn lock(folders: &[PathBuf]) -> Result<Exit, Failure> {
-    let settings = settings()?;
-    let path = plugin_path(folders, &[], &settings)?;
-    let (found, broken) = on_path(path.clone());
-    let distinct = PluginLibrary::new(path).ensure_distinct().err().map(|error| error.to_string());
-    if let Some(error) = broken.into_iter().next().or(distinct) {
-        return Err(Failure::wrong(error).hint("take one file off the plugin path first"));
+/// Pins what is on the plugin path, where a run looks for it.
+fn lock(
+    workflow: Option<&Path>,
+    set: &[(String, String)],
+    folders: &[PathBuf],
+) -> Result<Exit, Failure> {
+    let mut study = workflow.map(Study::new);
+    for (name, value) in set {
+        study = study.map(|study| study.set(name, value));
     }
-    let text = Lock::pin(&found).text();
-    write_file(Path::new(LOCK_FILE), text.as_bytes())?;
-    print::result(format!("{LOCK_FILE} pins {} plugins.", found.len()));
+    let folder = workflow.and_then(Path::parent).unwrap_or(Path::new("."));
+    let loaded = LoadedSettings::load(folder)?;
+    let (declared, named) = match &study {
+        None => (Vec::new(), Vec::new()),
+        Some(study) => {
+            let open = study.open()?;
+            match open.workflow() {
+                Some(workflow) => (workflow.plugins.clone(), workflow.rule_files.clone()),
+                None => {
+                    return Err(open.plan_without_keys().map(drop).err().map_or_else(
+                        || Failure::wrong("the workflow cannot be read"),
+                        Failure::from,
+                    ));
+                }
+            }
+        }
+    };
+    let search = plugin_path(folders, &declared, &loaded.settings)?;
+    let services = services(RulePath { search, named }, None, None, &loaded)?;
+    let (found, broken) = on_path(&services.plugins);
+    let distinct = services.plugins.ensure_distinct().err().map(|error| error.to_string());
+    if let Some(error) = broken.into_iter().next().or(distinct) {
+        return Err(Failure::wrong(error).hint(
+            "take one file off the plugin path first, or say in the workflow which one is meant: \
+             `plugins: { ID: ./file }`",
+        ));
+    }
+    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let mut pinned = Vec::with_capacity(found.len());
+    for file in &found {
+        let conditions = Conditions::default();
+        let described = services.plugins.descriptor(file, Isolation::Worker, &conditions);
+        pinned.push((file, described.map_err(wrong)?.version));
+    }
+    let path = nearest_lock(folder).unwrap_or_else(|| folder.join(LOCK_FILE));
+    let before = Lock::read(&path).map_err(wrong)?;
+    write_file(&path, Lock::pin(pinned, before).text().as_bytes())?;
+    print::result(format!("{} pins {} plugins.", shown(&path), found.len()));
     Ok(Exit::Done)
+}
+
+/// A path as it is shown: relative to the working directory where it lies there.
+fn shown(path: &Path) -> String {
+    let working_dir = std::env::current_dir().and_then(|folder| folder.canonicalize()).ok();
+    let near = working_dir.as_deref().and_then(|folder| path.strip_prefix(folder).ok());
+    let near = near.unwrap_or(path);
+    near.strip_prefix(".").unwrap_or(near).display().to_string()
 }

@@ -196,6 +196,9 @@ fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit
     for (id, digest) in &manifest.plugins {
         text += &format!("  {id} {}\n", digest.short());
     }
+    for line in manifest.environment.lines() {
+        text += &format!("  {line}\n");
+    }
     text += "\n";
     for action in manifest.actions.iter().filter(|action| action.state != "cached") {
         text += &format!("{:<8} {}", action.state, action.action);

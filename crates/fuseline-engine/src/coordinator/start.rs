@@ -8,6 +8,7 @@ use fuseline_cache::ActionKey;
 use fuseline_workflow::Execution as HowToExecute;
 
 use super::{Coordinator, InFlight, POLL, Stopwatch};
+use crate::conditions;
 use crate::events::Event;
 use crate::execute::{ActionState, RunOptions};
 use crate::executor::{Reply, Submission};
@@ -100,7 +101,9 @@ impl Coordinator<'_, '_, '_> {
         let workflow = self.plan.workflow;
         let execution = self.execution(action);
         let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
-        let isolation = execution.isolation.or(workflow.isolation).map(host_isolation);
+        let isolation = conditions::isolation(workflow, execution);
+        let mut conditions = conditions::conditions(workflow, execution);
+        conditions.memory = conditions.memory.or_else(|| self.options.read_memory.cloned());
         let stage = &workflow.stages[stage];
         let job = Job {
             key,
@@ -112,7 +115,9 @@ impl Coordinator<'_, '_, '_> {
             files: variant.files.clone(),
             path_params: workflow.path_params.clone(),
             isolation: self.options.isolation.or(isolation),
+            conditions,
             plugin_path: self.options.plugin_path.to_vec(),
+            rule_files: workflow.rule_files.clone(),
             limits: JobLimits { timeout, cpu, memory, time, gpus },
             // An action repeated for its damaged object is looked up as any other.
             reuse: execution.cache,
@@ -156,12 +161,5 @@ impl Coordinator<'_, '_, '_> {
         self.states[action as usize] = ActionState::Running;
         let stage = self.stage_name(action);
         (self.observe)(Event::Started { action: label, stage, reason });
-    }
-}
-
-fn host_isolation(isolation: fuseline_workflow::Isolation) -> fuseline_host::Isolation {
-    match isolation {
-        fuseline_workflow::Isolation::Worker => fuseline_host::Isolation::Worker,
-        fuseline_workflow::Isolation::InProcess => fuseline_host::Isolation::InProcess,
     }
 }

@@ -163,6 +163,7 @@ impl Bench {
                 plugins: PluginLibrary::new(Vec::new()),
                 isolation: Some(Isolation::InProcess),
                 files: Default::default(),
+                shared: Default::default(),
             },
             workflow,
             options: RunOptions { jobs: 4, keep_going: true, ..RunOptions::default() },

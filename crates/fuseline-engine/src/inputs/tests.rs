@@ -17,7 +17,12 @@ fn through(
     let path = folder.path().join("source");
     std::fs::write(&path, bytes).unwrap();
     let plugins = PluginLibrary::new(Vec::new());
-    let services = Services { plugins, isolation: None, files: FileDigests::default() };
+    let services = Services {
+        plugins,
+        isolation: None,
+        files: FileDigests::default(),
+        shared: Default::default(),
+    };
     let keyed = Digest::hash(keyed.unwrap_or(bytes));
     let inputs = InputsBuilder::new(&services, 1).files(vec![(path.clone(), keyed)]).build();
     inputs.through_file(&path, |file| read(file, &path))
@@ -67,7 +72,12 @@ fn an_input_that_the_kind_does_not_read_is_an_error_and_not_an_empty_one() {
         declared_ports: false,
     };
     let plugins = PluginLibrary::new(Vec::new());
-    let services = Services { plugins, isolation: None, files: FileDigests::default() };
+    let services = Services {
+        plugins,
+        isolation: None,
+        files: FileDigests::default(),
+        shared: Default::default(),
+    };
     let asked = |spec: &KindSpec, port: &str| {
         let inputs = InputsBuilder::new(&services, 1).ports_of(spec).build();
         let (one, many) = (inputs.optional::<Report>(port), inputs.many::<Report>(port));

@@ -80,6 +80,7 @@ fn plan(axes: &str, stages: &str) -> Result<(), Vec<Diagnostic>> {
         plugins: PluginLibrary::new(Vec::new()),
         isolation: Some(Isolation::InProcess),
         files: Default::default(),
+        shared: Default::default(),
     };
     Plan::build(&workflow, &kinds, &services, Depth::Check, &[]).map(drop)
 }

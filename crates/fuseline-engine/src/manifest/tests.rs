@@ -20,6 +20,10 @@ fn manifest() -> Manifest {
         params: [("folds".to_owned(), 5.into())].into_iter().collect(),
         seed: u64::MAX,
         plugins: vec![("org.fuseline.lr".to_owned(), Digest::hash("plugin"))],
+        environment: Environment {
+            missing_layers: vec!["landlock".to_owned()],
+            ..Environment::default()
+        },
         stages: vec![ManifestStage {
             name: "fusion".to_owned(),
             outputs: vec![("main".to_owned(), "model".to_owned())],

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Broken, Subject, Try, broken, ensure, skipped};
 use crate::batch::Batch;
+use crate::conditions::Sandbox;
 use crate::error::{HostError, RuleCode};
 use crate::params::Params;
 use crate::stop::StopSignal;
@@ -34,7 +35,11 @@ fn loads(subject: &Subject) -> Result<(), Broken> {
 }
 
 fn sandbox(subject: &Subject) -> Result<(), Broken> {
-    let missing = subject.fresh()?.missing_layers();
+    let rule = subject.fresh()?;
+    if rule.sandbox() == Some(Sandbox::Off) {
+        return skipped("it was checked without a sandbox");
+    }
+    let missing = rule.missing_layers();
     match missing.is_empty() {
         true => Ok(()),
         false => skipped(format!("this system does not have {}", missing.join(" and "))),

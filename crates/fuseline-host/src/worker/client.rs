@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use crate::batch::Batch;
+use crate::conditions::Sandbox;
 use crate::image::Image;
 use crate::params::Params;
 use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted};
 use crate::stop::StopSignal;
+use crate::worker::WorkerSettings;
 use crate::worker::frame::{FileFrame, Request};
 use crate::worker::process::{Greeting, Worker, WorkerFailure};
-use crate::worker::{WorkerLimits, WorkerProgram};
 
 /// A model that grows beyond this is refused: 1 GiB.
 const MODEL_LIMIT: u64 = 1 << 30;
@@ -37,8 +38,7 @@ type Pool = Mutex<Vec<Worker>>;
 /// Starts workers.
 struct Launcher {
     image: Arc<Image>,
-    program: WorkerProgram,
-    limits: WorkerLimits,
+    settings: WorkerSettings,
     /// The worker that said what the plugin is, and has been asked nothing since.
     unused: Mutex<Option<Worker>>,
     next_model: AtomicU64,
@@ -48,13 +48,12 @@ impl WorkerBackend {
     /// Starts a first worker, which loads the plugin and says what it is.
     pub(crate) fn start(
         image: Arc<Image>,
-        program: WorkerProgram,
-        limits: WorkerLimits,
+        settings: WorkerSettings,
     ) -> Result<Self, WorkerFailure> {
-        let (worker, greeting) = Worker::start(&image, &program, &limits)?;
+        let (worker, greeting) = Worker::start(&image, &settings)?;
         let unused = Mutex::new(Some(worker));
         let next_model = AtomicU64::new(1);
-        let launcher = Arc::new(Launcher { image, program, limits, unused, next_model });
+        let launcher = Arc::new(Launcher { image, settings, unused, next_model });
         Ok(Self { launcher, greeting, witnesses: Arc::default() })
     }
 
@@ -88,7 +87,7 @@ impl Launcher {
         if let Some(worker) = lock(&self.unused).take() {
             return Ok(worker);
         }
-        let started = Worker::start(&self.image, &self.program, &self.limits);
+        let started = Worker::start(&self.image, &self.settings);
         started.map(|(worker, ..)| worker).map_err(Fault::Worker)
     }
 
@@ -99,7 +98,7 @@ impl Launcher {
         request: &Request,
         stop: &StopSignal,
     ) -> Result<Vec<u8>, Fault> {
-        let bytes = worker.ask(request, stop, &self.limits)?;
+        let bytes = worker.ask(request, stop)?;
         if bytes > MODEL_LIMIT {
             return Err(worker.fail(format!("it made a model of {bytes} bytes")));
         }
@@ -165,10 +164,14 @@ impl Backend for WorkerBackend {
     }
 
     fn missing_layers(&self) -> Vec<&'static str> {
-        match self.launcher.limits.sandbox {
-            true => self.greeting.layers.missing().collect(),
-            false => Vec::new(),
+        match self.launcher.settings.limits.sandbox {
+            Sandbox::Off => Vec::new(),
+            Sandbox::Strict | Sandbox::Default => self.greeting.layers.missing().collect(),
         }
+    }
+
+    fn sandbox(&self) -> Option<Sandbox> {
+        Some(self.launcher.settings.limits.sandbox)
     }
 }
 
@@ -200,7 +203,7 @@ impl WorkerModel {
         let length = self.bytes.len() as u64;
         worker.give_model(&self.bytes)?;
         let request = Request::Open { model: self.number, model_bytes: length };
-        worker.ask(&request, stop, &self.launcher.limits)?;
+        worker.ask(&request, stop)?;
         worker.opened.insert(self.number);
         worker.opened_bytes += length;
         Ok(worker)
@@ -231,7 +234,7 @@ impl WorkerModel {
     ) -> Result<(), Fault> {
         let batch_bytes = worker.give_batch(batch)?;
         let request = request(worker, batch_bytes)?;
-        let bytes = worker.ask(&request, stop, &self.launcher.limits)?;
+        let bytes = worker.ask(&request, stop)?;
         if bytes != out.len() as u64 * 8 {
             let expected = out.len() * 8;
             return Err(

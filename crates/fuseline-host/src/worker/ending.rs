@@ -3,18 +3,19 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use crate::worker::WorkerLimits;
 use crate::worker::sandbox::LOST_HOST;
 
 /// The end of a process in words.
-pub(crate) fn how_it_ended(status: ExitStatus, memory: u64) -> String {
+pub(crate) fn how_it_ended(status: ExitStatus, limits: &WorkerLimits) -> String {
     match (status.code(), status.signal()) {
         (Some(LOST_HOST), _) => "its connection to the host was closed".to_owned(),
         (Some(code), _) => format!("its process exited with code {code} before it answered"),
         (None, Some(signal)) => match SIGNALS.iter().find(|(number, ..)| *number == signal) {
-            Some((libc::SIGABRT | libc::SIGKILL, name, words)) => format!(
-                "its process was killed by {name} ({words}; it may use {} MiB of memory)",
-                memory >> 20
-            ),
+            Some((libc::SIGABRT | libc::SIGKILL, name, words)) => {
+                let memory = limits.memory_words();
+                format!("its process was killed by {name} ({words}; {memory})")
+            }
             Some((_, name, words)) => format!("its process was killed by {name} ({words})"),
             None => format!("its process was killed by signal {signal}"),
         },

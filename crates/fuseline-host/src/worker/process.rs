@@ -14,14 +14,16 @@ use thiserror::Error;
 
 use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
+use crate::interpreter::Interpreter;
 use crate::message::{self, RuleMessage, plain_text};
 use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::ending::how_it_ended;
 use crate::worker::frame::{self, FRAME_LIMIT, Reply, Request};
+use crate::worker::limits::{BytesText, TimeText};
 use crate::worker::region::Region;
 use crate::worker::words::Words;
-use crate::worker::{WorkerLimits, usage};
+use crate::worker::{LimitName, WorkerLimits, usage};
 
 mod start;
 
@@ -36,6 +38,8 @@ const HEARD_AT_ONCE: usize = 1 << 16;
 const MAX_WORDS: u64 = 16 << 20;
 /// Maximum multiple of its grace that a worker has on a machine that is busy.
 const MAX_BUSY: u32 = 8;
+/// Words of programs in Python that ran out of memory.
+const OUT_OF_MEMORY: [&str; 2] = ["MemoryError", "Unable to allocate"];
 /// Interval at which a waiting host looks at the worker's use of resources.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
@@ -80,6 +84,10 @@ pub(crate) struct Worker {
     words: Words,
     limits: WorkerLimits,
     is_script: bool,
+    /// The interpreter that runs it, of a script in Python.
+    interpreter: Option<Interpreter>,
+    /// Folder that it may write to; it ends with the process.
+    _own_folder: Option<tempfile::TempDir>,
     /// Ended on request; not to be used again.
     pub(super) is_spent: bool,
 }
@@ -107,14 +115,9 @@ impl Worker {
     }
 
     /// Sends a request and waits for its answer: how many bytes are in the output.
-    pub(super) fn ask(
-        &mut self,
-        request: &Request,
-        stop: &StopSignal,
-        limits: &WorkerLimits,
-    ) -> Result<u64, Fault> {
+    pub(super) fn ask(&mut self, request: &Request, stop: &StopSignal) -> Result<u64, Fault> {
         self.send(request)?;
-        match self.wait(stop, limits.call, limits.grace)? {
+        match self.wait(stop, LimitName::Call)? {
             Reply::Ok { bytes, messages } => {
                 for RuleMessage { level, text } in messages {
                     message::pass(RuleMessage::new(level, &text));
@@ -129,11 +132,19 @@ impl Worker {
                 }
                 let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
+                let is_full = code == RuleCode::OutOfMemory
+                    || OUT_OF_MEMORY.iter().any(|word| message.contains(word));
+                if is_full {
+                    message += &format!("; {}", self.limits.memory_words());
+                }
+                let mut words = Vec::new();
                 if code == RuleCode::Internal {
                     // Its own words on its defect, such as a traceback.
-                    let words = self.last_words();
-                    words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
+                    words = self.last_words();
                 }
+                let remedy = self.words_on_missing_module(&message, &words);
+                words.iter().for_each(|line| message += &format!("\n  stderr: {line}"));
+                remedy.iter().for_each(|remedy| message += &format!("\n{remedy}"));
                 let row = row.and_then(|row| u64::try_from(row).ok());
                 let param = param.map(|param| plain_text(&param));
                 Err(Fault::Rule(RuleError { code, message, param, row }))
@@ -164,8 +175,8 @@ impl Worker {
     }
 
     /// Waits for one reply, hearing what the worker prints and whether it lives.
-    fn wait(&mut self, stop: &StopSignal, most: Duration, grace: Duration) -> Result<Reply, Fault> {
-        let reply = self.wait_for(stop, most, grace)?;
+    fn wait(&mut self, stop: &StopSignal, limit: LimitName) -> Result<Reply, Fault> {
+        let reply = self.wait_for(stop, limit)?;
         // Processes that it has started must have ended with the call.
         self.ensure_within_limits()?;
         Ok(reply)
@@ -174,9 +185,9 @@ impl Worker {
     fn wait_for<T: DeserializeOwned>(
         &mut self,
         stop: &StopSignal,
-        most: Duration,
-        grace: Duration,
+        limit: LimitName,
     ) -> Result<T, Fault> {
+        let (most, grace) = (self.limits.time(limit), self.limits.grace);
         let begun = Instant::now();
         let mut looked = begun;
         // When it was asked to stop, and how long it had been kept from running by then.
@@ -231,7 +242,10 @@ impl Worker {
                     self.kill();
                     return Err(Fault::Rule(RuleError {
                         code: RuleCode::Cancelled,
-                        message: format!("it did not end within {grace:?} and was killed"),
+                        message: format!(
+                            "it did not end within {} and was killed",
+                            TimeText(grace)
+                        ),
                         param: None,
                         row: None,
                     }));
@@ -241,7 +255,10 @@ impl Worker {
                 self.send(&Request::Stop)?;
             }
             if begun.elapsed() > most {
-                return Err(self.fail(format!("it did not answer within {most:?}")));
+                let setting = self.limits.setting(limit);
+                return Err(
+                    self.fail(format!("it did not answer within {} ({setting})", TimeText(most)))
+                );
             }
             if hung_up {
                 std::thread::sleep(Duration::from_millis(1));
@@ -252,19 +269,20 @@ impl Worker {
     /// An error when the worker has started more than it may.
     fn ensure_within_limits(&mut self) -> Result<(), Fault> {
         let process = self.child.id();
+        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
         let (usage, what) = match self.is_script {
-            true => (usage::of_group(process), "processes"),
+            true => (usage::of_group(process, memory), "processes"),
             false => (usage::of_process(process), "threads"),
         };
         let Some(usage) = usage else { return Ok(()) };
-        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
         if usage.tasks > tasks {
             let found = usage.tasks;
             return Err(self.fail(format!("it runs {found} {what}, and may run {tasks}")));
         }
         if usage.memory > memory {
-            let (found, most) = (usage.memory >> 20, memory >> 20);
-            return Err(self.fail(format!("it uses {found} MiB of memory, and may use {most} MiB")));
+            let found = BytesText(usage.memory);
+            let words = self.limits.memory_words();
+            return Err(self.fail(format!("it uses {found} of memory, and {words}")));
         }
         Ok(())
     }
@@ -289,9 +307,19 @@ impl Worker {
         self.words.lines()
     }
 
-    fn failure(&mut self, reason: String) -> WorkerFailure {
+    fn failure(&mut self, mut reason: String) -> WorkerFailure {
         self.kill();
-        WorkerFailure { reason, stderr: self.last_words() }
+        let stderr = self.last_words();
+        if let Some(remedy) = self.words_on_missing_module(&reason, &stderr) {
+            reason += &format!("; {remedy}");
+        }
+        WorkerFailure { reason, stderr }
+    }
+
+    /// Words on the interpreter, where it lacks a module.
+    fn words_on_missing_module(&self, message: &str, stderr: &[String]) -> Option<String> {
+        let said = format!("{message}\n{}", stderr.join("\n"));
+        self.interpreter.as_ref()?.words_on_missing_module(&said)
     }
 
     pub(super) fn fail(&mut self, reason: String) -> Fault {
@@ -308,7 +336,7 @@ impl Worker {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(500) {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return self.fail(how_it_ended(status, self.limits.memory));
+                return self.fail(how_it_ended(status, &self.limits));
             }
             std::thread::sleep(Duration::from_millis(2));
         }

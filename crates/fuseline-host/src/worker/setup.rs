@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::worker::sandbox::{self, Layers};
-use crate::worker::{frame, server};
+use crate::worker::{frame, processes, server};
 
 /// Interval at which a process that waits for a script looks whether the host is still there.
 const LOOK: Duration = Duration::from_millis(20);
@@ -29,14 +29,16 @@ pub struct Setup {
     pub memory: u64,
     /// Access that it has; no sandbox at all when absent.
     pub sandbox: Option<Allowed>,
+    /// Folders of a script, which are removed when the host goes away without doing so.
+    pub temporary: Vec<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Task {
     /// Serves a shared library.
     Library,
-    /// Becomes this script.
-    Script(PathBuf),
+    /// Becomes this script, run by an interpreter where one is named.
+    Script { interpreter: Option<PathBuf>, arguments: Vec<String>, script: PathBuf },
     /// Runs a probe of the plugin check on a shared library.
     Probe(String),
 }
@@ -48,6 +50,10 @@ pub struct Allowed {
     pub readable: Vec<PathBuf>,
     /// A folder that may be written to.
     pub writable: Option<PathBuf>,
+    /// Device files that may be used.
+    pub devices: Vec<PathBuf>,
+    /// True if the processes of a script may share memory with one another.
+    pub shares_memory: bool,
 }
 
 /// Report of a worker before any code of the rule runs.
@@ -72,15 +78,25 @@ fn start() -> io::Result<ExitCode> {
     let stream: UnixStream = io::stdin().as_fd().try_clone_to_owned()?.into();
     let (setup, mut files): (Setup, _) = frame::receive_exactly(&stream)?;
     sandbox::limit(setup.memory)?;
-    if let Task::Script(script) = &setup.task {
-        return become_script(script, &setup, &stream);
+    if let Task::Script { interpreter, arguments, script } = &setup.task {
+        let mut command = match interpreter {
+            Some(interpreter) => Command::new(interpreter),
+            None => Command::new(script),
+        };
+        if interpreter.is_some() {
+            command.args(arguments).arg(script);
+        }
+        if let Some(folder) = script.parent() {
+            command.current_dir(folder);
+        }
+        return become_script(command, &setup, &stream);
     }
     sandbox::end_with_host()?;
     let library = files.pop().ok_or_else(|| io::Error::other("no library came with the setup"))?;
     // The plugin finds no connection where it looks for standard input.
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     let layers = match &setup.sandbox {
-        Some(allowed) => sandbox::confine(allowed, false)?,
+        Some(allowed) => sandbox::confine(allowed, None)?,
         None => Layers::default(),
     };
     frame::write(&stream, &Confined { layers })?;
@@ -102,15 +118,13 @@ fn library_path(library: &OwnedFd) -> PathBuf {
 
 /// Starts the script, which speaks the protocol itself on the same standard input, and stays beside
 /// it: when the host goes away, so does all that the script has started.
-fn become_script(script: &Path, setup: &Setup, stream: &UnixStream) -> io::Result<ExitCode> {
-    let mut command = Command::new(script);
-    if let Some(folder) = script.parent() {
-        command.current_dir(folder);
-    }
-    let allowed = setup.sandbox.clone();
+fn become_script(mut command: Command, setup: &Setup, stream: &UnixStream) -> io::Result<ExitCode> {
+    // What leaves the script's group, where no sandbox forbids that, stays below this process.
+    processes::adopt_orphans()?;
+    let (allowed, memory) = (setup.sandbox.clone(), setup.memory);
     let ready = move || {
         let layers = match &allowed {
-            Some(allowed) => sandbox::confine(allowed, true)?,
+            Some(allowed) => sandbox::confine(allowed, Some(memory))?,
             None => Layers::default(),
         };
         // SAFETY: standard input is the connection, and stays open.
@@ -123,10 +137,16 @@ fn become_script(script: &Path, setup: &Setup, stream: &UnixStream) -> io::Resul
         command.pre_exec(ready);
     }
     let mut child = command.spawn()?;
-    wait_beside(&mut child, stream).map(end_alike)
+    let status = wait_beside(&mut child, stream, &setup.temporary)?;
+    processes::end_descendants();
+    Ok(end_alike(status))
 }
 
-fn wait_beside(child: &mut Child, stream: &UnixStream) -> io::Result<ExitStatus> {
+fn wait_beside(
+    child: &mut Child,
+    stream: &UnixStream,
+    temporary: &[PathBuf],
+) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -137,13 +157,15 @@ fn wait_beside(child: &mut Child, stream: &UnixStream) -> io::Result<ExitStatus>
         let slice = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
         let _ = poll(&mut files, Some(&slice));
         if files[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            processes::end_descendants();
+            processes::remove_folders(temporary);
             sandbox::kill_own_group();
         }
     }
 }
 
 /// Ends as another process did.
-fn end_alike(status: ExitStatus) -> ExitCode {
+pub(super) fn end_alike(status: ExitStatus) -> ExitCode {
     if let Some(signal) = status.signal() {
         sandbox::end_by(signal);
     }

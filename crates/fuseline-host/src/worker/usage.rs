@@ -23,10 +23,12 @@ pub fn of_process(process: u32) -> Option<Usage> {
     Some(Usage { tasks, memory: number("RssShmem").unwrap_or(0) << 10 })
 }
 
-/// Usage of the processes of a group together.
+/// Usage of the processes of a group together. What several of them have in memory together counts
+/// once where it decides whether they stay within `limit`: the kernel takes long to tell it.
 #[cfg(target_os = "linux")]
-pub fn of_group(group: u32) -> Option<Usage> {
+pub fn of_group(group: u32, limit: u64) -> Option<Usage> {
     let mut usage = Usage::default();
+    let mut resident = Vec::new();
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
         let name = entry.file_name();
         let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -40,10 +42,27 @@ pub fn of_group(group: u32) -> Option<Usage> {
         if is_own {
             let pages: u64 = fields.get(21).and_then(|pages| pages.parse().ok()).unwrap_or(0);
             usage.tasks += 1;
-            usage.memory += pages * 4096;
+            usage.memory += pages * PAGE_BYTES;
+            resident.push((process, pages * PAGE_BYTES));
         }
     }
+    if usage.memory > limit {
+        let share = |(process, bytes)| proportional(process).unwrap_or(bytes);
+        usage.memory = resident.into_iter().map(share).sum();
+    }
     Some(usage)
+}
+
+/// Bytes of a page, in which the kernel counts.
+#[cfg(target_os = "linux")]
+const PAGE_BYTES: u64 = 4096;
+
+/// Bytes that a process has in memory, with its part of what it shares.
+#[cfg(target_os = "linux")]
+fn proportional(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Time for which a process, or a child of it, has been ready to run and was not let: the main
@@ -69,7 +88,7 @@ pub fn of_process(_process: u32) -> Option<Usage> {
 
 /// Usage of the processes of a group together: not known here.
 #[cfg(not(target_os = "linux"))]
-pub fn of_group(_group: u32) -> Option<Usage> {
+pub fn of_group(_group: u32, _limit: u64) -> Option<Usage> {
     None
 }
 
@@ -88,7 +107,9 @@ mod tests {
         let usage = of_process(std::process::id()).unwrap();
         assert!(usage.tasks >= 1);
         let group = rustix::process::getpgrp().as_raw_nonzero().get().cast_unsigned();
-        let together = of_group(group).unwrap();
+        let together = of_group(group, u64::MAX).unwrap();
         assert!(together.tasks >= 1 && together.memory > 1 << 20, "{together:?}");
+        let exact = of_group(group, 0).unwrap();
+        assert!(exact.memory > 1 << 20, "{exact:?}");
     }
 }

@@ -16,7 +16,7 @@ use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginLibrary, Rule}
 pub use rows::{Numbers, Rows};
 
 /// The built-in rules.
-pub const RULES: [&str; 10] = [
+pub const RULES: [&str; 16] = [
     "mean",
     "weighted_mean",
     "product",
@@ -27,6 +27,12 @@ pub const RULES: [&str; 10] = [
     "hgb",
     "moe",
     "stacking",
+    "qmf",
+    "pdf",
+    "tmc",
+    "rcml",
+    "trust_discount",
+    "switch",
 ];
 
 /// The folder into which cargo puts the plugins that this crate's tests depend on.

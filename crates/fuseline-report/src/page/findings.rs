@@ -126,8 +126,13 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
         }),
         column(
             "best expert",
-            "balanced accuracy of the best single expert, chosen on these test examples: \
-             optimistic",
+            if data.settings.best_on_training {
+                "balanced accuracy of the single expert that is best on the training evidence of \
+                 each fold"
+            } else {
+                "balanced accuracy of the best single expert, chosen on these test examples: \
+                 optimistic"
+            },
             |row| (percent(row.ba_best_unimodal), row.ba_best_unimodal),
         ),
         column(

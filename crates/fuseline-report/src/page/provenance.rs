@@ -40,6 +40,11 @@ pub fn provenance(data: &ReportData) -> Section {
         .collect();
     let inputs: Vec<Vec<String>> =
         origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
+    let environment: Vec<Vec<String>> =
+        origin.environment.iter().map(|line| vec![line.clone()]).collect();
+    if !environment.is_empty() {
+        part = part.child(folded("Rules and programs", &["ran under"], environment));
+    }
     part.child(folded(
         "What was asked",
         &["name", "value"],

@@ -124,6 +124,7 @@ pub fn benches(criterion: &mut Criterion) {
         plugins: PluginLibrary::new(Vec::new()),
         isolation: None,
         files: FileDigests::default(),
+        shared: Default::default(),
     };
     let mut group = criterion.benchmark_group("plan");
     for &size in sizes(&[50, 1_000]) {

@@ -125,6 +125,9 @@ fn columns(
     for column in schema {
         let names: Vec<String> = match column.name {
             ColumnName::Is(name) => vec![name.to_owned()],
+            ColumnName::Optional(name) => {
+                found.column_with_name(name).map(|_| name.to_owned()).into_iter().collect()
+            }
             ColumnName::Begins(prefix) => found
                 .fields()
                 .iter()
@@ -132,8 +135,9 @@ fn columns(
                 .filter(|name| {
                     name.starts_with(prefix)
                         && !is_index(name)
-                        && !schema.iter().any(|known| {
-                            matches!(known.name, ColumnName::Is(fixed) if fixed == name.as_str())
+                        && !schema.iter().any(|known| match known.name {
+                            ColumnName::Is(fixed) | ColumnName::Optional(fixed) => fixed == *name,
+                            ColumnName::Begins(_) => false,
                         })
                 })
                 .cloned()

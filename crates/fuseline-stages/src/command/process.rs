@@ -1,13 +1,17 @@
 //! Starting a program, waiting for it, and ending it with all that it started.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fuseline_engine::{Inputs, StageError};
+use fuseline_host::worker::{GuardedProgram, guard_command};
+use fuseline_host::{HostError, Interpreter};
 
 /// Interval at which a running program is polled.
 const LOOK: Duration = Duration::from_millis(10);
@@ -33,12 +37,32 @@ pub(super) fn run(
         .write(true)
         .open(&log)
         .map_err(io)?;
-    let mut command = Command::new(name);
+    let plugins = &inputs.services().plugins;
+    let interpreter = match Interpreter::is_meant_by(name) {
+        true => Some(
+            Interpreter::find(plugins.stated_python(inputs.conditions()))
+                .map_err(HostError::from)?,
+        ),
+        false => None,
+    };
+    let mut argv = argv.to_vec();
+    if let (Some(interpreter), Some(program)) = (&interpreter, argv.first_mut()) {
+        *program = interpreter.program.display().to_string();
+    }
+    let guard = plugins.worker_program();
+    let mut command = match guard {
+        Some(guard) => guard_command(guard, folder, &argv),
+        // A program that does not begin as one that can start itself anew has no guard.
+        None => {
+            let mut command = Command::new(argv.first().map(String::as_str).unwrap_or_default());
+            command.args(&argv[1..]).process_group(0).stdin(Stdio::null());
+            command
+        }
+    };
     command
-        .args(&argv[1..])
         .current_dir(folder)
         .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(search_path(interpreter.as_ref()).map(|path| ("PATH", path)))
         .envs([("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
         .envs([("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1")])
         .envs(ONE_THREAD.map(|name| (name, "1")))
@@ -46,20 +70,21 @@ pub(super) fn run(
         .env("TMPDIR", folder)
         .env("FUSELINE_TASK", folder.join("task.json"))
         .envs(env)
-        .stdin(Stdio::null())
         .stdout(said.try_clone().map_err(io)?)
         .stderr(said.try_clone().map_err(io)?);
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command.spawn().map_err(|error| {
+    let started = match guard {
+        Some(_) => GuardedProgram::start(command).map_err(io)?.map(Running::Guarded),
+        None => command.spawn().map(Running::Alone),
+    };
+    let mut running = started.map_err(|error| {
         StageError::data(format!("cannot start {name}: {error}")).at("run").hint(
             "a program is looked for on PATH; a script of your own belongs under `files`, and is \
              started as [python3, script.py] or [./script]",
         )
     })?;
-    let ended = wait(&mut child, inputs);
+    let ended = wait(&mut running, inputs);
     // What the program left behind must not outlive the action.
-    end(&mut child);
+    running.end();
     let ended = ended?;
     let text = tail(&mut said).map_err(io)?;
     if ended.success() {
@@ -76,12 +101,57 @@ pub(super) fn run(
         true => "it said nothing".to_owned(),
         false => format!("it said:\n{text}"),
     };
-    Err(StageError::failed(format!("{how}; {said}")).at("run"))
+    let error = StageError::failed(format!("{how}; {said}")).at("run");
+    let remedy = interpreter.and_then(|interpreter| interpreter.words_on_missing_module(&text));
+    Err(match remedy {
+        Some(remedy) => error.hint(remedy),
+        None => error,
+    })
 }
 
-fn wait(child: &mut Child, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError> {
+/// PATH, with the programs of the interpreter's environment before all others.
+fn search_path(interpreter: Option<&Interpreter>) -> Option<OsString> {
+    let path = std::env::var_os("PATH");
+    let Some(first) = interpreter.and_then(Interpreter::environment_programs) else { return path };
+    let others = path.as_deref().map(std::env::split_paths).into_iter().flatten();
+    std::env::join_paths(std::iter::once(first.to_owned()).chain(others)).ok().or(path)
+}
+
+/// A program that has been started.
+enum Running {
+    /// With a guard, which ends it when this process is gone.
+    Guarded(GuardedProgram),
+    /// Without one.
+    Alone(Child),
+}
+
+impl Running {
+    fn try_wait(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        match self {
+            Self::Guarded(program) => program.try_wait(),
+            Self::Alone(child) => child.try_wait(),
+        }
+    }
+
+    /// Ends the program and everything that it started, of one without a guard its process group;
+    /// that it has ended already is no error.
+    fn end(&mut self) {
+        let child = match self {
+            Self::Guarded(program) => return program.end(),
+            Self::Alone(child) => child,
+        };
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn wait(running: &mut Running, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError> {
     loop {
-        match child.try_wait() {
+        match running.try_wait() {
             Ok(Some(status)) => return Ok(status),
             Ok(None) => inputs.keep_going()?,
             Err(error) => {
@@ -90,16 +160,6 @@ fn wait(child: &mut Child, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError
         }
         std::thread::sleep(LOOK);
     }
-}
-
-/// Ends the program and everything of its process group; that it has ended already is no error.
-fn end(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 fn tail(file: &mut File) -> std::io::Result<String> {

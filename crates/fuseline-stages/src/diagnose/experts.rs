@@ -1,7 +1,9 @@
 //! Evidence of the experts for the tested examples, pooled over folds.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
-use fuseline_engine::{Inputs, Labelled, StageError};
+use fuseline_engine::{Inputs, Labelled, Point, StageError};
 use fuseline_stats::headroom::Experts;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
@@ -156,6 +158,107 @@ impl Pooled {
             .map_err(|error| StageError::data(error.to_string()))
     }
 
+    /// The modality whose expert is best on the training evidence of the fold that tests each
+    /// example; none where nothing arrives at `evidence_train`. Any for an example without evidence.
+    ///
+    /// Folds are told apart by the axes along which the evidence of one modality is gathered. Errors
+    /// when a fold has no training evidence, or an example is among its training and its test rows.
+    pub fn best_on_training(
+        &self,
+        inputs: &Inputs<'_>,
+        cohort: &Cohort,
+        tested: &[usize],
+    ) -> Result<Option<Vec<usize>>, StageError> {
+        let training = self.sides(inputs, "evidence_train", cohort)?;
+        if training.is_empty() {
+            return Ok(None);
+        }
+        let mut folds = BTreeMap::<Vec<&str>, Vec<&Side>>::new();
+        let axes = fold_axes(&training);
+        for side in &training {
+            folds.entry(side.fold(&axes)).or_default().push(side);
+        }
+        let mut chosen_of = BTreeMap::new();
+        for (fold, sides) in folds {
+            chosen_of.insert(fold, self.best_of(&sides, cohort)?);
+        }
+        let mut chosen_in = vec![0; cohort.len()];
+        for side in &self.sides(inputs, "evidence", cohort)? {
+            let (best, trained) = chosen_of.get(&side.fold(&axes)).ok_or_else(|| {
+                StageError::data("the training evidence is of other folds than the test evidence")
+                    .hint("give evidence_train the output `train` of the experts of `evidence`")
+            })?;
+            for &(row, _) in &side.rows {
+                if trained[row] {
+                    return Err(StageError::data(format!(
+                        "example {} is tested, and among the training examples of the same fold",
+                        &cohort.example_id[row]
+                    )));
+                }
+                chosen_in[row] = *best;
+            }
+        }
+        Ok(Some(tested.iter().map(|&row| chosen_in[row]).collect()))
+    }
+
+    /// The modality that is best on one fold's training evidence, and which rows of the cohort that
+    /// is of.
+    fn best_of(&self, sides: &[&Side], cohort: &Cohort) -> Result<(usize, Vec<bool>), StageError> {
+        let mut trained = vec![false; cohort.len()];
+        let rows = sides.iter().flat_map(|side| &side.rows);
+        rows.for_each(|&(row, _)| trained[row] = true);
+        let place: Vec<usize> = trained
+            .iter()
+            .scan(0, |next, &trained| {
+                *next += usize::from(trained);
+                Some(*next - usize::from(trained))
+            })
+            .collect();
+        let width = self.modalities.len();
+        let rows = trained.iter().filter(|trained| **trained).count();
+        let (mut available, mut correct) = (vec![false; rows * width], vec![false; rows * width]);
+        for side in sides {
+            for &(row, right) in &side.rows {
+                let cell = place[row] * width + side.modality;
+                (available[cell], correct[cell]) = (true, right);
+            }
+        }
+        let labels: Vec<u32> =
+            (0..cohort.len()).filter(|&row| trained[row]).map(|row| cohort.label[row]).collect();
+        let experts = Experts {
+            modalities: width,
+            available: &available,
+            correct: &correct,
+            labels: &labels,
+            classes: self.classes,
+        };
+        let best = experts.best_unimodal().map_err(|error| StageError::data(error.to_string()))?;
+        Ok((best.0, trained))
+    }
+
+    /// What arrives at an input of evidence, without the probabilities.
+    fn sides(
+        &self,
+        inputs: &Inputs<'_>,
+        port: &str,
+        cohort: &Cohort,
+    ) -> Result<Vec<Side>, StageError> {
+        let side = |labelled: Result<Labelled<Evidence>, StageError>| {
+            let Labelled { point, artifact: evidence } = labelled?;
+            let modality = self.modalities.iter().position(|known| *known == evidence.modality);
+            let modality = modality.ok_or_else(|| {
+                StageError::data(format!(
+                    "there is training evidence of modality {} but no test evidence",
+                    evidence.modality
+                ))
+            })?;
+            let rows = cohort_rows(&evidence, cohort)?.into_iter().zip(each_row(&evidence));
+            let rows = rows.map(|(row, of)| (row, decision(of) == cohort.label[row] as usize));
+            Ok(Side { point, modality, rows: rows.collect() })
+        };
+        inputs.each(port).map(side).collect()
+    }
+
     /// As the statistics take it.
     pub fn experts(&self) -> Experts<'_> {
         Experts {
@@ -166,6 +269,37 @@ impl Pooled {
             classes: self.classes,
         }
     }
+}
+
+/// Evidence of one modality and fold: whether the expert is right.
+struct Side {
+    point: Point,
+    modality: usize,
+    /// Row of the cohort, and whether the expert is right there.
+    rows: Vec<(usize, bool)>,
+}
+
+impl Side {
+    /// Its labels on the axes that tell folds apart.
+    fn fold<'s>(&'s self, axes: &BTreeSet<&str>) -> Vec<&'s str> {
+        let own = self.point.iter().filter(|(axis, _)| axes.contains(axis.as_str()));
+        own.map(|(_, label)| label.as_str()).collect()
+    }
+}
+
+/// The axes on which the evidence of one modality has several labels.
+fn fold_axes(sides: &[Side]) -> BTreeSet<&str> {
+    let mut axes = BTreeSet::new();
+    for (at, side) in sides.iter().enumerate() {
+        let first = sides[..at].iter().find(|other| other.modality == side.modality);
+        for (axis, label) in &side.point {
+            let differs = |first: &Side| first.point.iter().all(|(a, l)| a != axis || l != label);
+            if first.is_some_and(differs) {
+                axes.insert(axis.as_str());
+            }
+        }
+    }
+    axes
 }
 
 /// One modality's expert on the tested examples.

@@ -1,12 +1,12 @@
 //! Intervals of what permuting quality does, and why the absence of an effect cannot be tested.
 
 use fuseline_engine::{StageError, StageKind};
-use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
-use fuseline_stats::border::unseen_interval;
+use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
+use fuseline_stats::border::unseen_intervals;
 use fuseline_stats::streams::Stream;
 
 use crate::diagnose::moved::Moved;
-use crate::diagnose::summarize::{Resampling, Rows, Summarize, difference_interval};
+use crate::diagnose::summarize::{Resampling, Rows, Summarize, difference_ends};
 
 /// Examples that a permutation changes, on average, below which nothing is said of the others.
 const LEAST_MOVED: f64 = 10.0;
@@ -43,48 +43,52 @@ impl Intervals {
         effects: &RowEffects<'_>,
         of: &Resampling,
     ) -> Result<Self, StageError> {
-        let gap = difference_interval(rows, effects.clean, effects.broken, of)?;
+        let [clean, broken] = [effects.clean, effects.broken].map(|of| class_sums(rows, of));
+        let (clean, broken) = (clean?, broken?);
+        let one_class = vec![0; rows.labels.len()];
+        let all = Rows { labels: &one_class, classes: 1, ..*rows };
+        let (flips, shift) = (class_sums(&all, effects.flips)?, class_sums(&all, effects.shift)?);
+        let resampled = cluster_bootstrap(
+            rows.groups,
+            of.resamples as usize,
+            &Stream::new(of.seed, Summarize::NAME),
+            3,
+            |multiplicity, values| {
+                let [clean, broken, flips, shift] =
+                    [&clean, &broken, &flips, &shift].map(|of| of.balanced_accuracy(multiplicity));
+                values.copy_from_slice(&[clean - broken, flips, shift]);
+            },
+        )
+        .map_err(|error| failed(&error))?;
+        let [of_gap, of_flips, of_shift] = resampled.as_slice() else {
+            return Err(StageError::failed("the bootstrap gave no statistics"));
+        };
         let pairs = effects.clean.iter().zip(effects.broken);
         let lost: Vec<f64> = pairs.map(|(clean, broken)| clean - broken).collect();
-        let exact = unseen(&class_sums(rows, &lost)?, (-1.0, 1.0), of)?;
+        let lost = class_sums(rows, &lost)?;
+        let [gap_bound, flips_bound, shift_bound] = unseen_intervals(
+            [(&lost, [-1.0, 1.0]), (&flips, [0.0, 1.0]), (&shift, [0.0, 1.0])],
+            of.resamples as usize,
+            &Stream::new(of.seed, Summarize::NAME).with(b"unseen"),
+            of.confidence,
+        )
+        .map_err(|error| failed(&error))?;
+        let mean = |resampled: &Resampled, bound| {
+            let resampled = resampled.percentile(of.confidence).map_err(|error| failed(&error))?;
+            Ok::<_, StageError>(wider(resampled, bound))
+        };
+        let gap = difference_ends(of_gap, [&clean, &broken], of)?;
         Ok(Self {
-            bound: wider(gap, exact),
+            bound: wider(gap, gap_bound),
             gap,
-            flips: mean_interval(rows, effects.flips, of)?,
-            shift: mean_interval(rows, effects.shift, of)?,
+            flips: mean(of_flips, flips_bound)?,
+            shift: mean(of_shift, shift_bound)?,
         })
     }
 }
 
-/// Interval of the mean over rows of values between 0 and 1.
-fn mean_interval(rows: &Rows<'_>, values: &[f64], of: &Resampling) -> Result<Interval, StageError> {
-    let one_class = vec![0; values.len()];
-    let all = Rows { labels: &one_class, classes: 1, ..*rows };
-    let sums = class_sums(&all, values)?;
-    let stream = Stream::new(of.seed, Summarize::NAME);
-    let resampled = cluster_bootstrap(
-        rows.groups,
-        of.resamples as usize,
-        &stream,
-        1,
-        |multiplicity, values| values[0] = sums.balanced_accuracy(multiplicity),
-    )
-    .map_err(|error| failed(&error))?;
-    let [mean] = resampled.as_slice() else {
-        return Err(StageError::failed("the bootstrap gave no statistic"));
-    };
-    let resampled = mean.percentile(of.confidence).map_err(|error| failed(&error))?;
-    Ok(wider(resampled, unseen(&sums, (0.0, 1.0), of)?))
-}
-
 fn class_sums(rows: &Rows<'_>, values: &[f64]) -> Result<ClassSums, StageError> {
     ClassSums::from_rows(rows.group, rows.groups, rows.labels, rows.classes, values)
-        .map_err(|error| failed(&error))
-}
-
-fn unseen(sums: &ClassSums, range: (f64, f64), of: &Resampling) -> Result<Interval, StageError> {
-    let stream = Stream::new(of.seed, Summarize::NAME).with(b"unseen");
-    unseen_interval(sums, range, of.resamples as usize, &stream, of.confidence)
         .map_err(|error| failed(&error))
 }
 

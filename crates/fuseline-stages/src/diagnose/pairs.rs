@@ -4,17 +4,18 @@
 //! Under a scheme that moves a row's qualities together, a prediction is that of a pair: the row
 //! whose evidence it is, and the row whose quality. There are fewer pairs than rows times
 //! permutations as soon as there are more permutations than rows that exchange quality;
-//! permutations are then looked up.
+//! permutations are then looked up, in those that are [drawn once](super::draws).
 
 use std::ops::Range;
 
-use fuseline_engine::StageError;
+use fuseline_engine::{SharedValues, StageError};
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::permutation::Permuter;
 use rayon::prelude::*;
 
 use super::chance;
-use super::tally::{Block, Outcome, Tally};
+use super::draws::{Draws, Part};
+use super::tally::{Block, Each, Outcome, Tally};
 
 /// Pairs that are remembered at most: 32 MiB.
 const LIMIT: usize = 1 << 22;
@@ -22,21 +23,18 @@ const LIMIT: usize = 1 << 22;
 const ASKED: usize = 1 << 16;
 /// Shifts that are asked about together at least: Clean-Q, which is one of them, is not alone.
 const FEWEST_TOGETHER: usize = 8;
-/// Rows that are looked up side by side: their sums do not wait for each other.
-const ABREAST: usize = 4;
 /// Rows whose pairs are put in order together.
 const TILE: usize = 64;
 
 /// The outcome of every pair.
 pub(super) struct Pairs<'a> {
     permuter: &'a Permuter,
-    /// The place of each row in its stratum, where that is another number than its own.
-    place: Option<Vec<u32>>,
-    rows: usize,
     /// Places of the largest stratum.
     width: usize,
     /// rows x width: outcome of the row with the quality of the row at that place of its stratum.
     outcomes: Vec<Outcome>,
+    /// rows x width: 1 where the decision is right.
+    right: Vec<u8>,
     /// The rows of each class.
     of_class: Vec<Vec<usize>>,
 }
@@ -56,7 +54,7 @@ impl Shifts {
         classes: usize,
     ) -> Option<Self> {
         let (rows, width) = (permuter.rows(), permuter.shifts());
-        let pays = 2 * width <= permutations as usize && rows * width <= LIMIT;
+        let pays = width <= permutations as usize && rows * width <= LIMIT;
         // A rule that looks at the rows beside a row has no answer for a pair.
         let alone = model.rule().descriptor().capabilities.row_independent;
         if permuter.columns() > 1 || !pays || !alone {
@@ -143,72 +141,52 @@ impl<'a> Pairs<'a> {
         for (row, &label) in tally.labels.iter().enumerate() {
             of_class[label as usize].push(row);
         }
-        let place = (width < rows).then(|| places.iter().map(|place| place.at).collect());
-        Ok(Self { permuter, place, rows, width, outcomes, of_class })
+        let right = outcomes.iter().map(|outcome| outcome.right() as u8).collect();
+        Ok(Self { permuter, width, outcomes, right, of_class })
     }
 
-    /// Number of blocks to count together: a row's pairs are fetched once for all of
-    /// them. Enough remain to be shared among threads.
-    pub fn blocks_at_once(&self, size: u32, permutations: u32) -> u32 {
-        let half = self.width as u32 / 2;
-        half.min(permutations / 16).div_ceil(size).max(1)
-    }
-
-    /// Counts some permutations, in blocks of `size`. `index` is scratch space.
-    pub fn count(&self, which: Range<u32>, size: u32, index: &mut Vec<u32>) -> Vec<Block> {
-        let (rows, classes) = (self.rows, self.of_class.len());
-        index.resize(which.len() * rows, 0);
-        for (number, index) in which.clone().zip(index.chunks_exact_mut(rows)) {
-            self.permuter.draw_into(number.into(), index);
-            if let Some(place) = &self.place {
-                index.iter_mut().for_each(|row| *row = place[*row as usize]);
+    /// Counts the permutations: right decisions by permutation and class, and their effects on each
+    /// row.
+    pub fn count(
+        &self,
+        shared: &SharedValues,
+        permutations: u32,
+        keep_going: impl Fn() -> Result<(), StageError> + Sync,
+    ) -> Result<Block, StageError> {
+        let look = |part: &Part| {
+            keep_going()?;
+            Ok(self.count_part(part))
+        };
+        let (correct, draws) = Draws::visit(shared, self.permuter, permutations, look)?;
+        let mut each = Each::new(self.permuter.rows());
+        let pairs = draws.frequency().chunks_exact(self.width);
+        let pairs = pairs.zip(self.outcomes.chunks_exact(self.width));
+        for (row, (frequency, outcomes)) in pairs.enumerate() {
+            for (&times, outcome) in frequency.iter().zip(outcomes) {
+                each.correct[row] += times * outcome.right();
+                each.flips[row] += times * outcome.flips();
+                each.shift[row] += u128::from(times) * u128::from(outcome.shift());
             }
         }
-        let mut blocks: Vec<Block> = index
-            .chunks(size as usize * rows)
-            .map(|index| Block::new(index.len() / rows, classes, rows))
-            .collect();
-        let mut parts = Parts { index, permutations: size as usize, blocks: &mut blocks };
-        for (class, of_class) in self.of_class.iter().enumerate() {
-            let (abreast, rest) = of_class.as_chunks::<ABREAST>();
-            abreast.iter().for_each(|&rows| self.look_up(rows, class, &mut parts));
-            rest.iter().for_each(|&row| self.look_up([row], class, &mut parts));
-        }
-        blocks
+        Ok(Block { correct: correct.into_iter().flatten().collect(), each })
     }
 
-    /// Counts some rows of one class, block by block.
-    fn look_up<const N: usize>(&self, rows: [usize; N], class: usize, parts: &mut Parts<'_>) {
-        let own = rows.map(|row| &self.outcomes[row * self.width..][..self.width]);
-        let indices = parts.index.chunks(parts.permutations * self.rows);
-        for (index, block) in indices.zip(&mut *parts.blocks) {
-            let (mut right, mut flips, mut shift) = ([0; N], [0; N], [0.0; N]);
-            let counts = block.correct[class..].iter_mut().step_by(self.of_class.len());
-            for (index, count) in index.chunks_exact(self.rows).zip(counts) {
-                let mut together = 0;
-                for at in 0..N {
-                    let outcome = own[at][index[rows[at]] as usize];
-                    together += outcome.right();
-                    right[at] += outcome.right();
-                    flips[at] += outcome.flips();
-                    shift[at] += outcome.shift();
+    /// Right decisions: permutations x classes.
+    fn count_part(&self, part: &Part) -> Vec<i64> {
+        let classes = self.of_class.len();
+        let mut correct = vec![0; part.permutations() * classes];
+        let mut counts = vec![0_u32; part.permutations()];
+        for (class, rows) in self.of_class.iter().enumerate() {
+            counts.fill(0);
+            for &row in rows {
+                let right = &self.right[row * self.width..][..self.width];
+                for (count, &place) in counts.iter_mut().zip(part.row(row)) {
+                    *count += u32::from(right[place as usize]);
                 }
-                *count += i64::from(together);
             }
-            for (at, row) in rows.into_iter().enumerate() {
-                block.each.correct[row] = right[at];
-                block.each.flips[row] = flips[at];
-                block.each.shift[row] = shift[at];
-            }
+            let correct = correct[class..].iter_mut().step_by(classes);
+            correct.zip(&counts).for_each(|(correct, &count)| *correct = count.into());
         }
+        correct
     }
-}
-
-/// Permutations that are drawn, and the blocks that they are counted in.
-struct Parts<'a> {
-    /// permutations x rows: places in a row's stratum.
-    index: &'a [u32],
-    /// Of a block.
-    permutations: usize,
-    blocks: &'a mut [Block],
 }

@@ -132,8 +132,8 @@ impl StageKind for PermuteQuality {
     const NAME: &'static str = "diagnose.permute_quality";
     // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks.
     // 5: permutations are other ones. 6: says how many examples' quality moved, and whether the
-    // rule reads it.
-    const REVISION: u32 = 6;
+    // rule reads it. 7: shifts are summed exactly.
+    const REVISION: u32 = 7;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
@@ -210,6 +210,7 @@ impl StageKind for PermuteQuality {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
         let opened = fusion::open(inputs, &model)?;
+        fusion::caution(opened.rule(), outputs);
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
@@ -242,7 +243,8 @@ impl StageKind for PermuteQuality {
         // All that is asked is in the batch now.
         drop((cohort, fusable));
 
-        let tally = Tally::ask(&labels, &opened, &batch, &broken, || inputs.keep_going())?;
+        let shared = &inputs.services().shared;
+        let tally = Tally::ask(&labels, &opened, &batch, &broken, shared, || inputs.keep_going())?;
         // Asked again where nothing has been asked: neither the order of the questions nor their
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;

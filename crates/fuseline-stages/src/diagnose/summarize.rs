@@ -7,7 +7,7 @@ use fuseline_artifact::{
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
-use fuseline_stats::bootstrap::{ClassSums, Interval, cluster_bootstrap};
+use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::clustering::{design_effect, intraclass_correlation};
 use fuseline_stats::metrics::{MetricError, NumberMetric, spearman};
 use fuseline_stats::permutation::{Intervention, Scheme};
@@ -36,6 +36,11 @@ pub(crate) mod regression;
 /// hurts: an error under Broken-Q minus that under Clean-Q, or a correlation under Clean-Q minus that
 /// under Broken-Q. The interval resamples groups; what balanced accuracies, decisions and bounds of
 /// them say is null.
+///
+/// The best expert is the one of the largest balanced accuracy on `evidence_train`, fold by fold,
+/// where that is given; else the one of the largest on the tested examples, which is optimistic: of
+/// three equal experts the luckiest counts. The oracle, which knows for each example which expert is
+/// right, is optimistic by design.
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summarize {
@@ -127,8 +132,8 @@ impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
     // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
-    // quality is measured. 4: what groups have in common.
-    const REVISION: u32 = 4;
+    // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
+    const REVISION: u32 = 5;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
@@ -155,6 +160,14 @@ impl StageKind for Summarize {
                 Role::Neutral,
                 "The examples with group and label.",
             )
+            .many(
+                "evidence_train",
+                ArtifactKind::Evidence,
+                Role::Neutral,
+                "Training evidence, one a fold and modality, to choose the best expert on. Without \
+                 it that is chosen on the tested examples, which is optimistic.",
+            )
+            .optional()
             .output("findings", ArtifactKind::Findings, "One row.")
             .reads_point()
     }
@@ -184,7 +197,7 @@ impl StageKind for Summarize {
         let columns = schema.map_or(&[][..], |schema| schema.columns);
         upstream::check_axis_names(site, &axes, "the findings", |axis| {
             let is_called = |column: &&Column| match column.name {
-                ColumnName::Is(name) => name == axis,
+                ColumnName::Is(name) | ColumnName::Optional(name) => name == axis,
                 ColumnName::Begins(prefix) => !prefix.is_empty() && axis.starts_with(prefix),
             };
             columns.iter().find(is_called).map(|column| column.help)
@@ -224,7 +237,12 @@ impl StageKind for Summarize {
         let is_test = has_p_value(&counts.scheme);
         let p_value = if is_test { test.p_value } else { f64::NAN };
         let of = experts.experts();
-        let (_, best) = of.best_unimodal().map_err(|error| failed(&error))?;
+        let chosen = experts.best_on_training(inputs, &cohort, &tested.rows)?;
+        let best = match &chosen {
+            Some(chosen) => of.chosen(chosen),
+            None => of.best_unimodal().map(|(_, best)| best),
+        };
+        let best = best.map_err(|error| failed(&error))?;
         let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
         let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
         let label_auroc = of.label_auroc(&experts.quality).map_err(|error| failed(&error))?;
@@ -307,7 +325,11 @@ impl StageKind for Summarize {
             Findings {
                 axes: inputs.point().iter().map(|(axis, _)| axis.clone()).collect(),
                 modalities: experts.modalities,
-                settings: self.settings(&counts.scheme),
+                settings: self
+                    .settings(&counts.scheme)
+                    .into_iter()
+                    .chain(chosen.map(|_| "best_expert=on_training".to_owned()))
+                    .collect(),
                 group_counts: Some(group_counts(&rows, &cohort, &tested)),
                 rows: vec![finding],
             },
@@ -347,8 +369,20 @@ impl Summarize {
         }
     }
 
-    /// Reports a metric of numbers where the label is a class.
+    /// Reports a metric of numbers where the label is a class, and a choice of the best expert that
+    /// is not made where it is a number.
     fn check_metric(&self, site: &mut PlanSite<'_>) {
+        let of_numbers = site.actions().find(|action| site.is_regression(*action));
+        if let Some(action) = of_numbers
+            && action.inputs("evidence_train").next().is_some()
+        {
+            let message = "where the label is a number, the best expert is the one of the best \
+                           metric on the tested examples";
+            site.report(
+                Diagnostic::error(codes::REGRESSION, action.input_place("evidence_train"), message)
+                    .hint("leave `evidence_train` out".to_owned()),
+            );
+        }
         let of_classes = site.actions().find(|action| !site.is_regression(*action));
         if let (Some(_), Some(action)) = (self.metric, of_classes) {
             let message = "`metric` is one of predicted numbers, and the label is a class";
@@ -648,11 +682,24 @@ pub(crate) fn sums_interval(
     let [difference] = resampled.as_slice() else {
         return Err(StageError::failed("the bootstrap gave no statistic"));
     };
+    difference_ends(difference, [one, other], of)
+}
+
+/// Interval of a difference that was resampled.
+pub(crate) fn difference_ends(
+    difference: &Resampled,
+    [one, other]: [&ClassSums; 2],
+    of: &Resampling,
+) -> Result<Interval, StageError> {
     match of.interval {
         IntervalKind::Percentile => difference.percentile(of.confidence),
-        IntervalKind::Bca => difference.bca(of.confidence),
+        IntervalKind::Bca => {
+            let pairs = one.without_each_group().into_iter().zip(other.without_each_group());
+            let without_group: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
+            difference.bca(&without_group, of.confidence)
+        }
     }
-    .map_err(|error| failed(&error))
+    .map_err(|error| StageError::data(error.to_string()))
 }
 
 /// Caution for a cohort of which not all examples were tested. `tested`: rows of the cohort.

@@ -1,10 +1,11 @@
-//! Counting what permutations do, in blocks that no number of threads can change.
+//! Counting what permutations do. Everything that is summed is a whole number, so that sums are the
+//! same in any order.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use fuseline_artifact::{ExampleEffects, Texts};
-use fuseline_engine::StageError;
+use fuseline_engine::{SharedValues, StageError};
 use fuseline_host::{Batch, OpenModel};
 use rayon::prelude::*;
 
@@ -14,8 +15,7 @@ use crate::rows::decision;
 
 mod tiles;
 
-/// Predictions that one block should hold: what threads share, and what is summed before it is
-/// added to the other blocks.
+/// Predictions that one block should hold: what threads share.
 const BLOCK: usize = 1 << 19;
 /// Permutations of a block: enough to compute a rule's part on the evidence once, not so many that
 /// threads wait.
@@ -26,6 +26,9 @@ const PART: usize = 1 << 17;
 /// Blocks that are counted in parallel before they are added up; it bounds memory for any number of
 /// permutations.
 const WAVE: usize = 16;
+
+/// Units of [`fixed_point`] in 1.
+const FIXED_POINT: f64 = (1_u64 << 52) as f64;
 
 /// Running counts of the permutations' effects.
 pub(crate) struct Tally<'a> {
@@ -45,13 +48,13 @@ pub(crate) struct Tally<'a> {
 pub(super) struct Each {
     pub correct: Vec<u32>,
     pub flips: Vec<u32>,
-    /// Sums of total-variation distances.
-    pub shift: Vec<f64>,
+    /// Sums of total-variation distances, in units of 2^-52.
+    pub shift: Vec<u128>,
 }
 
 impl Each {
     pub fn new(rows: usize) -> Self {
-        Self { correct: vec![0; rows], flips: vec![0; rows], shift: vec![0.0; rows] }
+        Self { correct: vec![0; rows], flips: vec![0; rows], shift: vec![0; rows] }
     }
 }
 
@@ -68,15 +71,14 @@ impl Block {
     }
 }
 
-/// Outcome of one row under one quality: its total-variation distance from Clean-Q, which is far
-/// below 2, and in the two bits that are then free whether the decision is right and whether it
-/// flips.
+/// Outcome of one row under one quality: its [distance](fixed_point) from Clean-Q and, in two bits
+/// that are then free, whether the decision is right and whether it flips.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Outcome(u64);
 
 impl Outcome {
     fn new(right: bool, flips: bool, shift: f64) -> Self {
-        Self(shift.to_bits() | u64::from(right) << 62 | u64::from(flips) << 63)
+        Self(fixed_point(shift) | u64::from(right) << 62 | u64::from(flips) << 63)
     }
 
     pub fn right(self) -> u32 {
@@ -87,9 +89,17 @@ impl Outcome {
         (self.0 >> 63) as u32
     }
 
-    pub fn shift(self) -> f64 {
-        f64::from_bits(self.0 & !(3 << 62))
+    /// In units of 2^-52.
+    pub fn shift(self) -> u64 {
+        self.0 & !(3 << 62)
     }
+}
+
+/// A number between 0 and 1 in units of 2^-52, rounded to the nearest: the numbers between 1 and 2
+/// are as far apart.
+#[inline(always)]
+fn fixed_point(number: f64) -> u64 {
+    (1.0 + number.min(1.0)).to_bits() - 1.0_f64.to_bits()
 }
 
 /// Room for a block, used again and again.
@@ -124,6 +134,7 @@ impl<'a> Tally<'a> {
         model: &OpenModel,
         batch: &Batch,
         broken: &Broken,
+        shared: &SharedValues,
         keep_going: impl Fn() -> Result<(), StageError> + Sync,
     ) -> Result<Self, StageError> {
         let classes = batch.classes().len();
@@ -131,15 +142,16 @@ impl<'a> Tally<'a> {
             && let Some(shifts) = Shifts::new(model, permuter, *permutations, classes)
         {
             let (first, clean) = shifts.ask_first(model, batch, permuter, *mask)?;
-            let tally = Self::new(labels, first[clean].to_vec(), classes);
+            let mut tally = Self::new(labels, first[clean].to_vec(), classes);
             let known = (&shifts, &first[..]);
             let pairs = Pairs::ask(&tally, model, batch, permuter, *mask, known)?;
-            return tally.count_by(Some(&pairs), &[], model, batch, broken, keep_going);
+            tally.add_block(pairs.count(shared, *permutations, keep_going)?);
+            return Ok(tally);
         }
         let part = part_size(labels.len(), classes).min(broken.len());
         let FirstPart { clean, predictions } = broken.ask_first(model, batch, part)?;
         let tally = Self::new(labels, clean, classes);
-        tally.count_by(None, &predictions, model, batch, broken, keep_going)
+        tally.count_each(&predictions, model, batch, broken, keep_going)
     }
 
     /// Predictions under Clean-Q: rows x classes.
@@ -147,12 +159,10 @@ impl<'a> Tally<'a> {
         &self.clean
     }
 
-    /// Counts every permutation. Blocks are added up in their order, so that the sums are the same
-    /// for any number of threads, and with pairs and without. `first`: the predictions of the first
-    /// part, where they are known.
-    fn count_by(
+    /// Asks about every permutation, and counts it. `first`: the predictions of the first part,
+    /// where they are known.
+    fn count_each(
         mut self,
-        pairs: Option<&Pairs<'_>>,
         first: &[f64],
         model: &OpenModel,
         batch: &Batch,
@@ -164,48 +174,38 @@ impl<'a> Tally<'a> {
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let part = part_size(self.labels.len(), self.classes) as usize;
-        let tiles = match pairs {
-            Some(_) => Vec::new(),
-            None => tiles::cut(self.labels, &self.decisions, &self.clean, self.classes),
-        };
-        let at_once = pairs.map_or(1, |pairs| pairs.blocks_at_once(size, broken.len())) * size;
-        let starts: Vec<u32> = (0..broken.len()).step_by(at_once as usize).collect();
+        let tiles = tiles::cut(self.labels, &self.decisions, &self.clean, self.classes);
+        let starts: Vec<u32> = (0..broken.len()).step_by(size as usize).collect();
         for wave in starts.chunks(WAVE) {
-            let blocks: Vec<Vec<Block>> = wave
+            let blocks: Vec<Block> = wave
                 .par_iter()
                 .map(|&start| {
                     keep_going()?;
-                    let which = start..broken.len().min(start + at_once);
+                    let which = start..broken.len().min(start + size);
                     let mut room = rooms().pop().unwrap_or_default();
                     let Room { index, predictions } = &mut room;
-                    let blocks = if let Some(pairs) = pairs {
-                        pairs.count(which, size, index)
-                    } else {
-                        let mut block = Block::new(which.len(), self.classes, self.labels.len());
-                        let parts = block.correct.chunks_mut(part * self.classes);
-                        for (start, correct) in which.clone().step_by(part).zip(parts) {
-                            let part = start..which.end.min(start + part as u32);
-                            if start == 0 && !first.is_empty() {
-                                tiles::count(&tiles, first, correct, &mut block.each);
-                                continue;
-                            }
-                            predictions.resize(part.len() * width, 0.0);
-                            broken.predict(model, batch, part, index, predictions)?;
-                            tiles::count(&tiles, predictions, correct, &mut block.each);
+                    let mut block = Block::new(which.len(), self.classes, self.labels.len());
+                    let parts = block.correct.chunks_mut(part * self.classes);
+                    for (start, correct) in which.clone().step_by(part).zip(parts) {
+                        let part = start..which.end.min(start + part as u32);
+                        if start == 0 && !first.is_empty() {
+                            tiles::count(&tiles, first, correct, &mut block.each);
+                            continue;
                         }
-                        vec![block]
-                    };
+                        predictions.resize(part.len() * width, 0.0);
+                        broken.predict(model, batch, part, index, predictions)?;
+                        tiles::count(&tiles, predictions, correct, &mut block.each);
+                    }
                     rooms().push(room);
-                    Ok(blocks)
+                    Ok(block)
                 })
                 .collect::<Result<_, StageError>>()?;
-            blocks.into_iter().flatten().for_each(|block| self.add_block(block));
+            blocks.into_iter().for_each(|block| self.add_block(block));
         }
         Ok(self)
     }
 
-    /// Number of permutations of a block: the unit in which shifts are summed, so that sums depend
-    /// on nothing else.
+    /// Number of permutations of a block: as many as are asked about together.
     pub fn block_size(&self) -> u32 {
         block_size(self.labels.len(), self.classes)
     }
@@ -258,7 +258,12 @@ impl<'a> Tally<'a> {
                 .collect(),
             broken_correct: self.each.correct.iter().copied().map(i64::from).collect(),
             flips: self.each.flips.iter().copied().map(i64::from).collect(),
-            probability_shift: self.each.shift.iter().map(|shift| shift / permutations).collect(),
+            probability_shift: self
+                .each
+                .shift
+                .iter()
+                .map(|&shift| shift as f64 / FIXED_POINT / permutations)
+                .collect(),
         }
     }
 }

@@ -227,6 +227,14 @@ fn one_modality_alone_can_be_broken() {
 fn two_folds(
     change: impl FnOnce(&mut Vec<Quality>, &mut Vec<ExampleEffects>),
 ) -> Result<Findings, StageError> {
+    two_folds_with(&[], change)
+}
+
+/// `training`: training evidence, each with its fold.
+fn two_folds_with(
+    training: &[(&str, Evidence)],
+    change: impl FnOnce(&mut Vec<Quality>, &mut Vec<ExampleEffects>),
+) -> Result<Findings, StageError> {
     let rows: Vec<_> = [0, 1, 0, 1, 0, 1, 0, 1]
         .iter()
         .enumerate()
@@ -290,8 +298,11 @@ fn two_folds(
                 effects,
             )?;
         }
-        for evidence in evidence {
-            inputs = inputs.artifact("evidence", vec![], evidence)?;
+        for (evidence, fold) in evidence.into_iter().zip(["0", "1", "0"]) {
+            inputs = inputs.artifact("evidence", in_fold(fold), evidence)?;
+        }
+        for (fold, evidence) in training {
+            inputs = inputs.artifact("evidence_train", in_fold(fold), evidence.clone())?;
         }
         for quality in quality {
             inputs = inputs.artifact("quality", vec![], quality)?;
@@ -299,6 +310,10 @@ fn two_folds(
         Ok(inputs)
     })?
     .get("findings")
+}
+
+fn in_fold(fold: &str) -> fuseline_engine::Point {
+    vec![("fold".to_owned(), fold.to_owned())]
 }
 
 fn close(found: f64, expected: f64) {
@@ -337,6 +352,44 @@ fn folds_pool_by_counts_into_one_finding() {
     // Of the 5 x 3 pairs, e0 loses against e2 and e5, and nobody else loses: 13 won.
     close(finding.alignment[0].unwrap(), 13.0 / 15.0);
     close(finding.alignment[1].unwrap(), 0.5);
+}
+
+#[test]
+fn the_best_expert_is_chosen_on_the_training_evidence_of_each_fold() {
+    // Labels alternate. Video is right on the training rows of fold 0, audio on those of fold 1.
+    let ends = [("e4", 0.1), ("e5", 0.9), ("e6", 0.2), ("e7", 0.8)];
+    let starts = [("e0", 0.3), ("e1", 0.6), ("e2", 0.4), ("e3", 0.9)];
+    let wrong = |rows: &[(&'static str, f64)]| -> Vec<(&'static str, f64)> {
+        rows.iter().map(|(id, stress)| (*id, 1.0 - stress)).collect()
+    };
+    let training = [
+        ("0", evidence("audio", &wrong(&ends))),
+        ("1", evidence("audio", &starts)),
+        ("0", evidence("video", &ends)),
+        ("1", evidence("video", &wrong(&starts))),
+    ];
+    let findings = two_folds_with(&training, |_, _| ()).unwrap();
+    // Video in fold 0: right on e2 alone. Audio in fold 1: on e4, e6 and e7. Rest 3/4, stress 1/4.
+    close(findings.rows[0].ba_best_unimodal, 0.5);
+    assert!(findings.settings.contains(&"best_expert=on_training".to_owned()));
+    close(findings.rows[0].ba_oracle, 0.75);
+    let without = two_folds(|_, _| ()).unwrap();
+    assert!(!without.settings.iter().any(|setting| setting.starts_with("best_expert")));
+
+    let mut leaking = training.clone();
+    leaking[0].1 = evidence("audio", &[&ends[..], &[("e0", 0.5)]].concat());
+    let error = two_folds_with(&leaking, |_, _| ()).unwrap_err();
+    assert_eq!(
+        error.message,
+        "example e0 is tested, and among the training examples of the same fold"
+    );
+    let [first, _, second, _] = training;
+    let error = two_folds_with(&[first, second, ("2", evidence("audio", &starts))], |_, _| ());
+    assert_eq!(
+        message(&error.unwrap_err()),
+        "the training evidence is of other folds than the test evidence; give evidence_train the \
+         output `train` of the experts of `evidence`"
+    );
 }
 
 /// The cautions of the finding of a study under a scheme.

@@ -103,7 +103,7 @@ impl External<'_> {
     }
 
     /// Gives the evidence of both sides: `of` gives that of each row of the cohort, where there is
-    /// some; `absent` gives the error for a side without any, from its number of rows and what they
+    /// some, and `logits` its logits, where they are known; `absent` gives the error for a side without any, from its number of rows and what they
     /// are.
     pub fn put(
         &self,
@@ -111,6 +111,7 @@ impl External<'_> {
         outputs: &mut Outputs,
         cohort: &Cohort,
         of: &[Option<Vec<f64>>],
+        logits: Option<&[Option<Vec<f64>>]>,
         absent: impl Fn(usize, &str) -> StageError,
     ) -> Result<(), StageError> {
         let test_fold = self.test_fold.unwrap_or_default();
@@ -144,11 +145,10 @@ impl External<'_> {
         if let Some(seen) = seen.filter(|_| !left_out.is_empty()) {
             outputs.caution(seen.left_out(cohort, &left_out, sides.all.0));
         }
-        let evidence = |rows: &[Row]| {
+        let of_rows = |of: &[Option<Vec<f64>>], rows: &[Row]| -> Vec<f64> {
             rows.iter().filter_map(|row| of[row.cohort as usize].clone()).flatten().collect()
         };
-        let (mut train, mut test): (Vec<f64>, Vec<f64>) =
-            (evidence(&sides.train), evidence(&sides.test));
+        let (mut train, mut test) = (of_rows(of, &sides.train), of_rows(of, &sides.test));
         let labels: Vec<u32> =
             sides.train.iter().map(|row| cohort.label[row.cohort as usize]).collect();
         let shortfalls = Calibrating {
@@ -175,6 +175,7 @@ impl External<'_> {
                 example_id: super::ids(&cohort.example_id, rows),
                 probabilities: probabilities.into(),
                 inner_fold,
+                logits: logits.map(|logits| of_rows(logits, rows).into()),
             };
             outputs.put(port, evidence)?;
         }

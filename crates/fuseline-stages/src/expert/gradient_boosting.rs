@@ -5,6 +5,7 @@ use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_learn::boosting::{Boosting, Options};
+use fuseline_learn::link;
 use fuseline_learn::standardise::Preprocessor;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,6 +58,11 @@ pub struct BoostingExpert {
     /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
+    /// True if the evidence keeps the logits, as they are before any calibration, for
+    /// `quality.energy` and `quality.evidential`. Those of two classes are -z/2 and z/2 of the log
+    /// odds z.
+    #[serde(default)]
+    logits: bool,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
@@ -105,6 +111,7 @@ impl StageKind for BoostingExpert {
             l2,
             class_weight,
             calibration,
+            logits,
             modality,
             exclude,
         } = self;
@@ -117,6 +124,9 @@ impl StageKind for BoostingExpert {
         key.field("l2", l2);
         key.field("class_weight", class_weight);
         key.field("calibration", calibration);
+        if *logits {
+            key.field("logits", logits);
+        }
         key.field("modality", modality);
         key.field("exclude", exclude);
     }
@@ -150,6 +160,7 @@ impl BoostingExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            logits: self.logits,
             scale: Scale::Probabilities,
         }
     }
@@ -163,7 +174,13 @@ impl BoostingExpert {
         drop(rows);
         let mut asked = ask();
         fill.impute(&mut asked).map_err(failed)?;
-        model.predict_proba(&asked).map(Answer::exact).map_err(failed)
+        let logits = if self.logits {
+            link::logits(&model.scores(&asked).map_err(failed)?, model.baseline().len())
+        } else {
+            Vec::new()
+        };
+        let scores = model.predict_proba(&asked).map_err(failed)?;
+        Ok(Answer { logits, ..Answer::exact(scores) })
     }
 
     fn predict_numbers(

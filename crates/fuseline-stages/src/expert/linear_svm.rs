@@ -111,6 +111,7 @@ impl LinearSvmExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            logits: false,
             scale: Scale::DecisionValues,
         }
     }
@@ -131,6 +132,6 @@ impl LinearSvmExpert {
             2 => values.into_iter().flat_map(|value| [-value, value]).collect(),
             _ => values,
         };
-        Ok(Answer { scores, not_converged: model.not_converged() })
+        Ok(Answer { not_converged: model.not_converged(), ..Answer::exact(scores) })
     }
 }

@@ -3,6 +3,7 @@
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
+use fuseline_learn::link;
 use fuseline_learn::logistic::{Logistic, Options};
 use fuseline_learn::standardise::Preprocessor;
 use schemars::JsonSchema;
@@ -37,6 +38,11 @@ pub struct LogisticExpert {
     /// Calibration of the evidence.
     #[serde(default)]
     calibration: Calibration,
+    /// True if the evidence keeps the logits, as they are before any calibration, for
+    /// `quality.energy` and `quality.evidential`. Those of two classes are -z/2 and z/2 of the log
+    /// odds z.
+    #[serde(default)]
+    logits: bool,
     /// Name of the modality; the label of the axis `modality` when left out.
     #[serde(default)]
     modality: Option<String>,
@@ -63,12 +69,24 @@ impl StageKind for LogisticExpert {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { test_fold, inner_folds, c, class_weight, calibration, modality, exclude } = self;
+        let Self {
+            test_fold,
+            inner_folds,
+            c,
+            class_weight,
+            calibration,
+            logits,
+            modality,
+            exclude,
+        } = self;
         key.field("test_fold", test_fold);
         key.field("inner_folds", inner_folds);
         key.field("c", c);
         key.field("class_weight", class_weight);
         key.field("calibration", calibration);
+        if *logits {
+            key.field("logits", logits);
+        }
         key.field("modality", modality);
         key.field("exclude", exclude);
     }
@@ -95,6 +113,7 @@ impl LogisticExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            logits: self.logits,
             scale: Scale::Probabilities,
         }
     }
@@ -109,8 +128,13 @@ impl LogisticExpert {
         drop(rows);
         let mut asked = ask();
         scale.apply(&mut asked).map_err(failed)?;
+        let logits = if self.logits {
+            link::logits(&model.scores(&asked).map_err(failed)?, model.intercepts().len())
+        } else {
+            Vec::new()
+        };
         let scores = model.predict_proba(&asked).map_err(failed)?;
-        Ok(Answer { scores, not_converged: model.not_converged() })
+        Ok(Answer { scores, logits, not_converged: model.not_converged() })
     }
 }
 

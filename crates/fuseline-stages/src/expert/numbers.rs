@@ -81,6 +81,7 @@ pub(super) fn run(
             example_id: ids(&example_id, rows),
             probabilities: numbers.into(),
             inner_fold,
+            logits: None,
         };
         outputs.put(port, AnyEvidence(evidence))?;
     }

@@ -8,6 +8,7 @@ use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
+use fuseline_learn::link;
 use fuseline_onnx::{BUILD, OnnxError, OnnxModel, are_probabilities, probabilities, softmax_twice};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,9 @@ pub struct OnnxExpert {
     #[serde(default)]
     output: Option<String>,
     /// True if the output is logits, of which the softmax is taken; of one output for two classes,
-    /// the logistic function. An error where the output is probabilities already.
+    /// the logistic function. An error where the output is probabilities already. The evidence
+    /// keeps the logits, for `quality.energy` and `quality.evidential`; those of one output z are
+    /// -z/2 and z/2.
     #[serde(default)]
     softmax: bool,
     /// The features in the order in which the model takes them; all in the order of their file when
@@ -108,8 +111,8 @@ enum Missing {
 impl StageKind for OnnxExpert {
     const NAME: &'static str = "expert.onnx";
     // 2: outputs are bound to classes by the names that the file holds; training evidence says its
-    // inner folds, where it is calibrated.
-    const REVISION: u32 = 2;
+    // inner folds, where it is calibrated. 3: evidence keeps logits.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "A frozen model in ONNX, exported from PyTorch, scikit-learn or others.";
 
@@ -205,20 +208,25 @@ impl StageKind for OnnxExpert {
         let ask = prepare(&widths).map_err(stage_error)?;
         let mut place = Finder::new(&features.example_id);
         let mut found = Vec::with_capacity(cohort.len());
+        let mut logits = Vec::with_capacity(if self.softmax { cohort.len() } else { 0 });
         let mut are_logits = false;
         for id in cohort.example_id.iter() {
             let Some(row) = place.find(id) else {
                 found.push(None);
+                logits.push(None);
                 continue;
             };
             inputs.keep_going()?;
             let answer = ask(&self.values(&matrix.row(row), &columns, id)?).map_err(stage_error)?;
             are_logits |= answer.len() < 2 || !are_probabilities(&answer, tolerance);
             let row = format!("for example {id}");
+            let own = self.softmax.then(|| link::logits(&answer, answer.len()));
             let given =
                 probabilities((&file, &row), answer, &cohort.classes, self.softmax, tolerance)
                     .map_err(stage_error)?;
-            found.push(Some(order.iter().map(|&class| given[class]).collect()));
+            let in_order = |given: &[f64]| order.iter().map(|&class| given[class]).collect();
+            found.push(Some(in_order(&given)));
+            logits.push(own.map(|own| in_order(&own)));
         }
         if self.softmax && !are_logits && found.iter().any(Option::is_some) {
             let why = "they lie in 0 to 1 and sum to 1 for each example";
@@ -227,7 +235,8 @@ impl StageKind for OnnxExpert {
         if let Some(caution) = caution {
             outputs.caution(caution);
         }
-        self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
+        let logits = self.softmax.then_some(&logits[..]);
+        self.external().put(inputs, outputs, &cohort, &found, logits, |rows, side| {
             StageError::data(format!("the features have none of the {rows} {side}"))
                 .hint("compare the example_ids of the features and the cohort")
         })

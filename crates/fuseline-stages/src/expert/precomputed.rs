@@ -72,7 +72,8 @@ pub struct PrecomputedExpert {
     /// 0.005 a class, and is divided by its sum.
     #[serde(default)]
     normalise: bool,
-    /// True if the columns are logits or log probabilities, of which the softmax is taken.
+    /// True if the columns are logits or log probabilities, of which the softmax is taken. The
+    /// evidence keeps them, for `quality.energy` and `quality.evidential`.
     #[serde(default)]
     logits: bool,
     /// The column that says to which fold's models a row belongs.
@@ -108,7 +109,8 @@ impl StageKind for PrecomputedExpert {
     // 2: more texts stand for a missing value; blanks around an id do not count.
     // 3: columns are bound to classes by name; training evidence says its inner folds, where it is
     // calibrated; examples without evidence are a caution, and many of them an error.
-    const REVISION: u32 = 3;
+    // 4: evidence keeps logits.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
     fn ports() -> Ports {
@@ -191,7 +193,7 @@ impl StageKind for PrecomputedExpert {
         let taken = self.id.column.iter().chain(columns).chain(&self.fold);
         table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));
         let Bound { columns, caution } = self.probabilities.bind(&table, &cohort.classes)?;
-        let (found, others) = self.evidence(&table, &columns, &cohort)?;
+        let Found { evidence: found, logits, others } = self.evidence(&table, &columns, &cohort)?;
         if let Some(caution) = caution {
             outputs.caution(caution);
         }
@@ -203,7 +205,8 @@ impl StageKind for PrecomputedExpert {
             Source::new(file, others.iter().map(String::as_str)),
         ];
         let mismatch = find_mismatch(&sources);
-        self.external().put(inputs, outputs, &cohort, &found, |rows, side| {
+        let logits = self.logits.then_some(&logits[..]);
+        self.external().put(inputs, outputs, &cohort, &found, logits, |rows, side| {
             let message = format!("{file} has evidence for none of the {rows} {side}");
             let error = match &mismatch {
                 Some(found) => StageError::data(format!("{message}; {found}")).hint(found.hint()),
@@ -227,8 +230,15 @@ impl StageKind for PrecomputedExpert {
     }
 }
 
-/// The probabilities of each row of the cohort, where there are some.
-type Evidence = Vec<Option<Vec<f64>>>;
+/// Evidence of a table.
+struct Found {
+    /// The probabilities of each row of the cohort, where there are some.
+    evidence: Vec<Option<Vec<f64>>>,
+    /// Their logits, where the table has them.
+    logits: Vec<Option<Vec<f64>>>,
+    /// The examples that only the table has.
+    others: Vec<String>,
+}
 
 impl PrecomputedExpert {
     fn format(&self) -> TextFormat {
@@ -252,18 +262,18 @@ impl PrecomputedExpert {
         }
     }
 
-    /// The evidence of each row of the cohort, where the table has it, and the examples that only
-    /// the table has; `columns`: that of each class.
+    /// The evidence of each row of the cohort; `columns`: that of each class.
     fn evidence(
         &self,
         table: &Table,
         columns: &[usize],
         cohort: &Cohort,
-    ) -> Result<(Evidence, Vec<String>), StageError> {
+    ) -> Result<Found, StageError> {
         let id = self.id.column(table, "id.column")?;
         let fold = self.fold.as_ref().map(|column| table.column(column, "fold")).transpose()?;
         let mut place = Finder::new(&cohort.example_id);
         let mut found = vec![None; cohort.len()];
+        let mut logits = vec![None; cohort.len()];
         let mut first = vec![0; cohort.len()];
         // Examples that the cohort has not.
         let mut others = Vec::new();
@@ -291,6 +301,7 @@ impl PrecomputedExpert {
             let values = values(table, row, columns)?;
             are_logits |= !is_simplex(&values, EXACT);
             found[at] = Some(if self.logits {
+                logits[at] = Some(values.clone());
                 softmax(values, table, row)?
             } else {
                 self.probabilities(values, table, row)?
@@ -306,7 +317,7 @@ impl PrecomputedExpert {
             .at("logits")
             .hint("leave logits: true out; the softmax of probabilities is another distribution"));
         }
-        Ok((found, others))
+        Ok(Found { evidence: found, logits, others })
     }
 
     /// Scales a row of probabilities so that they sum to 1 exactly.

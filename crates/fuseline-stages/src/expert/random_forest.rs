@@ -132,6 +132,7 @@ impl ForestExpert {
             exclude: &self.exclude,
             class_weight: self.class_weight,
             calibration: self.calibration,
+            logits: false,
             scale: Scale::Probabilities,
         }
     }

@@ -110,6 +110,7 @@ impl RidgeExpert {
             exclude: &self.exclude,
             class_weight: ClassWeight::None,
             calibration: Calibration::None,
+            logits: false,
             scale: Scale::Probabilities,
         }
     }

@@ -149,9 +149,10 @@ impl StageKind for Fit {
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
-        let rule = services.plugins.load(&file, inputs.isolation())?;
+        let rule = inputs.load_rule(&file)?;
         rule::takes(&rule, batch.is_regression())?;
         let params = rule::params(&rule, &self.params)?;
+        super::caution(&rule, outputs);
         for layer in rule.missing_layers() {
             let id = &rule.descriptor().id;
             outputs.caution(format!("this system has no {layer}: the sandbox of {id} lacks it"));

@@ -158,8 +158,9 @@ impl StageKind for Load {
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
-        let rule = services.plugins.load(&file, inputs.isolation())?;
+        let rule = inputs.load_rule(&file)?;
         let params = rule::params(&rule, &self.params)?;
+        super::caution(&rule, outputs);
         let source =
             LoadSource { files: &files, modalities: &self.modalities, classes: &cohort.classes };
         let loaded = rule.load(&source, &params, &crate::stop::signal(inputs))?;

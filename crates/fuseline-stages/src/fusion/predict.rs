@@ -63,7 +63,9 @@ impl StageKind for Predict {
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let (batch, example_id) = (fusable.batch()?, fusable.example_id.clone());
         drop((cohort, fusable));
-        let probabilities = super::open(inputs, &model)?.predict(&batch)?;
+        let opened = super::open(inputs, &model)?;
+        super::caution(opened.rule(), outputs);
+        let probabilities = opened.predict(&batch)?;
         if values.is_some() {
             let prediction = probabilities;
             return outputs.put("predictions", RegressionPredictions { example_id, prediction });

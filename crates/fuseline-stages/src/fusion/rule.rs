@@ -2,7 +2,7 @@
 
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, PlanSite, StageError, codes};
-use fuseline_host::{Descriptor, HostError, Params, Rule};
+use fuseline_host::{CHOOSE_INTERPRETER, Descriptor, HostError, Params, Rule};
 use fuseline_workflow::Diagnostic;
 use serde_json::{Map, Value};
 
@@ -17,14 +17,28 @@ pub(crate) fn check(
 ) -> Option<Descriptor> {
     let services = site.services;
     let file = services.plugins.find(rule).ok()?;
-    let descriptor =
-        match services.plugins.descriptor(&file, services.isolation.unwrap_or_default()) {
-            Ok(descriptor) => descriptor,
-            Err(error) => {
-                site.report(Problem::new("rule", error.to_string()));
-                return None;
+    let conditions = &site.conditions;
+    let described = conditions
+        .ensure_layers(&file, site.isolation)
+        .and_then(|()| services.plugins.interpreter(&file, conditions))
+        .and_then(|interpreter| {
+            let descriptor = services.plugins.descriptor(&file, site.isolation, conditions)?;
+            Ok((descriptor, interpreter))
+        });
+    let descriptor = match described {
+        Ok((descriptor, interpreter)) => {
+            site.interpreter = interpreter;
+            descriptor
+        }
+        Err(error) => {
+            let mut problem = Problem::new("rule", error.to_string());
+            if matches!(error, HostError::Interpreter(_)) {
+                problem = problem.hint(CHOOSE_INTERPRETER);
             }
-        };
+            site.report(problem);
+            return None;
+        }
+    };
     for problem in descriptor.check_params(params).err().into_iter().flatten() {
         let option = match problem.path.as_str() {
             "" => "params".to_owned(),
@@ -54,8 +68,10 @@ pub(crate) fn check_numbers(site: &mut PlanSite<'_>, rule: &str) {
     let services = site.services;
     // A rule that is not there, or cannot be read, is reported elsewhere.
     let Ok(file) = services.plugins.find(rule) else { return };
-    let isolation = services.isolation.unwrap_or_default();
-    let Ok(descriptor) = services.plugins.descriptor(&file, isolation) else { return };
+    let (isolation, conditions) = site.conditions();
+    let Ok(descriptor) = services.plugins.descriptor(&file, isolation, &conditions) else {
+        return;
+    };
     if !descriptor.capabilities.regression {
         site.report(
             Diagnostic::error(

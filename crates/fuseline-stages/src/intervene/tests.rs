@@ -26,6 +26,7 @@ fn evidence(modality: &str, cohort: &Cohort) -> Evidence {
             .flat_map(|row| [row as f64 / 1e3, 1.0 - row as f64 / 1e3])
             .collect(),
         inner_fold: None,
+        logits: None,
     }
 }
 

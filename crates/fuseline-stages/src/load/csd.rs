@@ -11,7 +11,7 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, EnumMember, Hdf5File, OpenOption
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes};
+use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes, within_memory};
 use super::numeric::{Class, Layout};
 use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
 use super::table::{Cells, DAMAGED, Table, file_name};
@@ -107,7 +107,8 @@ impl StageKind for LoadCsd {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        let features = self.read(bytes, || inputs.keep_going(), outputs)?;
+        let read = || self.read(bytes, || inputs.keep_going(), outputs);
+        let features = within_memory(inputs, read)?;
         outputs.put("features", features)
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(crate) use self::field::JsonColumn;
 use self::field::{Field, Shape};
 use self::json::{Json, JsonError};
-use super::limits::{check_expansion, table_bytes};
+use super::limits::{check_expansion, table_bytes, within_memory};
 use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, Source, Table, Unfit, file_name};
@@ -84,7 +84,7 @@ impl StageKind for LoadJsonl {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        let features = self.read(&bytes, outputs)?;
+        let features = within_memory(inputs, || self.read(&bytes, outputs))?;
         outputs.put("features", features)
     }
 }

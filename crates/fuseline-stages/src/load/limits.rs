@@ -1,11 +1,12 @@
 //! Bounds on what a file may do to the run that reads it: no panic of a reader, no memory out of
 //! proportion to its size.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-use fuseline_engine::StageError;
+use fuseline_engine::{Inputs, StageError, fits_memory};
+use fuseline_host::Sourced;
 
 use super::table::DAMAGED;
 
@@ -19,6 +20,16 @@ const COLUMN_BYTES: u64 = 512;
 thread_local! {
     /// True if a panic on this thread becomes an error of a file.
     static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
+    /// Memory that the stage on this thread may use for what it reads.
+    static MEMORY: RefCell<Option<Sourced<u64>>> = const { RefCell::new(None) };
+}
+
+/// Runs `read` within the memory that a stage may use.
+pub(super) fn within_memory<T>(inputs: &Inputs<'_>, read: impl FnOnce() -> T) -> T {
+    let before = MEMORY.replace(inputs.conditions().memory.clone());
+    let result = read();
+    MEMORY.set(before);
+    result
 }
 
 /// Runs `read` on a file and contains its panics. Third-party readers may panic on a damaged file:
@@ -48,6 +59,13 @@ pub(super) fn contain_panics<T>(
     })
 }
 
+/// Maximum bytes of one part of a file of `file_bytes` bytes: what it may unfold to, and what the
+/// stage may use.
+pub(super) fn part_limit(file_bytes: u64) -> u64 {
+    let memory = MEMORY.with_borrow(|memory| memory.as_ref().map(|memory| memory.value));
+    expansion_limit(file_bytes).min(memory.unwrap_or(u64::MAX))
+}
+
 /// Maximum decompressed bytes of a file of `file_bytes` bytes.
 pub(super) fn expansion_limit(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(MAX_EXPANSION).max(MIN_LIMIT_BYTES)
@@ -66,6 +84,10 @@ pub(super) fn check_expansion(
     what: &str,
     bytes: u64,
 ) -> Result<(), StageError> {
+    MEMORY.with_borrow(|memory| match memory {
+        Some(memory) => fits_memory(memory, &format!("{what} of {file}"), bytes),
+        None => Ok(()),
+    })?;
     let limit = expansion_limit(file_bytes);
     if bytes <= limit {
         return Ok(());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes};
+use super::limits::{check_expansion, contain_panics, part_limit, table_bytes, within_memory};
 use super::notation::{Missing, Notation};
 use super::npy::{self, Npy};
 use super::reading::{Chosen, Id, NonFinite, Pool, Reading};
@@ -99,7 +99,7 @@ impl StageKind for LoadNpz {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let bytes = inputs.read_file(&self.path)?;
-        let features = self.read(bytes, outputs)?;
+        let features = within_memory(inputs, || self.read(bytes, outputs))?;
         outputs.put("features", features)
     }
 }
@@ -210,7 +210,7 @@ impl<'f> Archive<'f> {
             other => failed(&other),
         })?;
         let mut bytes = Vec::new();
-        let limit = expansion_limit(*file_bytes);
+        let limit = part_limit(*file_bytes);
         entry.take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
         check_expansion(file, *file_bytes, &format!("array {name}"), bytes.len() as u64)?;
         npy::read(&bytes).map_err(|reason| self.unreadable(name, option, &reason))

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::columns::{Plain, plain};
-use super::limits::{check_expansion, contain_panics, table_bytes};
+use super::limits::{check_expansion, contain_panics, table_bytes, within_memory};
 use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
 use super::table::{Cells, DAMAGED, Source, Table, Unfit, file_name};
@@ -123,6 +123,7 @@ pub(crate) fn read_parts(
     path: &Path,
     read: impl Fn(String, File) -> Result<Table, StageError>,
 ) -> Result<Table, StageError> {
+    let read = |file, part| within_memory(inputs, || read(file, part));
     let file = file_name(path);
     let parts = inputs.parts(path);
     if parts.is_empty() {

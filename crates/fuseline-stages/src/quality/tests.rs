@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use arrow::array::Float64Array;
 use fuseline_artifact::{Features, Texts};
-use fuseline_engine::StageKind;
+use fuseline_engine::{Kind, StageKind};
+use fuseline_stats::metrics::spearman;
 use serde_json::{Value, json};
 
 use super::*;
@@ -39,9 +40,13 @@ fn run_quality<K: StageKind>(options: Value, seed: u64) -> Result<[Quality; 2], 
 }
 
 fn close(found: &[f64], expected: &[f64]) {
+    within(1e-12, found, expected);
+}
+
+fn within(bound: f64, found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        assert!((found - expected).abs() < bound, "{found} is not {expected}");
     }
 }
 
@@ -265,4 +270,85 @@ fn an_ensemble_disagrees_most_where_no_training_row_was() {
     let (odd, others) = test.quality.split_first().unwrap();
     assert!(others.iter().all(|other| odd < other), "{odd} against {others:?}");
     assert_ne!(train.quality, ensemble(json!({ "members": 16 })).unwrap()[0].quality);
+}
+
+#[test]
+fn a_modality_is_compared_with_others_that_arrive_and_with_no_control() {
+    let conflict = |modalities: &[&str]| {
+        let outputs = run::<conflict::Conflict>(json!({}), 1, &[], |mut inputs| {
+            inputs = inputs
+                .artifact("evidence_train", vec![], evidence("audio", &TRAIN))?
+                .artifact("evidence_test", vec![], evidence("audio", &TEST))?;
+            for (port, rows) in [("all_train", &TRAIN[..]), ("all_test", &TEST[..])] {
+                for modality in modalities {
+                    inputs = inputs.artifact(port, vec![], evidence(modality, rows))?;
+                }
+            }
+            Ok(inputs)
+        })?;
+        outputs.get::<Quality>("test")
+    };
+    assert_eq!(conflict(&["audio", "video"]).unwrap().quality[..], [0.0, 0.0]);
+    assert_eq!(
+        message(&conflict(&["audio"]).unwrap_err()),
+        "nothing but modality audio itself arrives at all_train; select all modalities, as in \
+         `[modality=a|b]`: an axis that is shared is matched"
+    );
+    let relative = |change: &dyn Fn(&mut Quality)| {
+        let outputs = run::<relative::Relative>(json!({}), 1, &[], |mut inputs| {
+            inputs = inputs
+                .artifact("evidence_train", vec![], evidence("audio", &TRAIN))?
+                .artifact("evidence_test", vec![], evidence("audio", &TEST))?;
+            for (port, rows) in [("qualities_train", &TRAIN[..]), ("qualities_test", &TEST[..])] {
+                for modality in ["audio", "video"] {
+                    let mut of = crate::testing::quality(modality, rows);
+                    change(&mut of);
+                    inputs = inputs.artifact(port, vec![], of)?;
+                }
+            }
+            Ok(inputs)
+        })?;
+        outputs.get::<Quality>("test")
+    };
+    let found = relative(&|_| {}).unwrap();
+    assert_eq!((&found.quality[..], found.evidence_derived), (&[0.0, 0.0][..], false));
+    let control = relative(&|of| of.control = Control::Negative).unwrap_err();
+    assert!(control.message.ends_with("would pass for an estimate"), "{control:?}");
+    let other = |of: &mut Quality| of.source = format!("of {}", of.modality);
+    assert_eq!(
+        relative(&other).unwrap_err().message,
+        "qualities by of audio and by of video have no common scale"
+    );
+}
+
+#[test]
+fn passes_are_named_by_a_pattern_and_hold_probabilities_of_every_class() {
+    let with = |columns: &[(&str, f64)]| {
+        let column =
+            |(name, value): &(&str, f64)| ((*name).to_owned(), Float64Array::from(vec![*value; 5]));
+        let features = Features {
+            example_id: Texts::from_iter(["a", "b", "c", "d", "e"]),
+            columns: columns.iter().map(column).collect(),
+        };
+        let options = json!({ "passes": "^p([0-9])_(.+)$" });
+        let outputs = run::<mutual_information::MutualInformation>(options, 1, &[], |inputs| {
+            inputs
+                .artifact("evidence_train", vec![], evidence("audio", &TRAIN))?
+                .artifact("evidence_test", vec![], evidence("audio", &TEST))?
+                .artifact("features", vec![], features)
+        })?;
+        outputs.get::<Quality>("test")
+    };
+    let first = [("p0_rest", 1.0), ("p0_stress", 0.0), ("x", 3.0)];
+    let found = with(&[&first[..], &[("p1_rest", 0.0), ("p1_stress", 1.0)]].concat()).unwrap();
+    close(&found.quality, &[-std::f64::consts::LN_2; 2]);
+    for (more, said) in [
+        (&[][..], "the features of modality audio have columns of 1 passes, and disagreement"),
+        (&[("p1_rest", 0.5)], "pass 1 has no column of class stress"),
+        (&[("p1_calm", 0.5)], "column p1_calm is of class calm, which there is not"),
+        (&[("p1_rest", 0.5), ("p1_stress", 0.6)], "[0.5, 0.6] of pass 1 for example a are no"),
+    ] {
+        let error = with(&[&first[..], more].concat()).unwrap_err();
+        assert!(error.message.starts_with(said), "{error:?}");
+    }
 }

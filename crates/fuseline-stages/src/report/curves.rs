@@ -170,7 +170,7 @@ pub(crate) fn plugins(
         let version = match digest.parse::<Digest>() {
             Ok(known) => {
                 let file = library.find_by_digest(id, &known)?;
-                library.load(&file, inputs.isolation())?.descriptor().version.clone()
+                inputs.load_rule(&file)?.descriptor().version.clone()
             }
             Err(_) => String::new(),
         };

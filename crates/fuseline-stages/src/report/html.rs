@@ -162,6 +162,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
                 })
                 .collect(),
             edges: provenance.edges,
+            environment: Vec::new(),
         },
         cautions: cautions
             .map(|Caution { actions, text }| report::Caution { actions, text })
@@ -315,6 +316,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
         bootstrap_resamples: number("bootstrap").map_or(default.bootstrap_resamples, |n| n as u64),
         confidence: number("confidence").unwrap_or(default.confidence),
         least_moved_share: number("least_moved_share"),
+        best_on_training: text("best_expert") == Some("on_training"),
         interval: text("interval").map_or(default.interval, str::to_owned),
     }
 }

@@ -236,8 +236,13 @@ impl Study {
         Tested { test, values: broken, clean, share }
     }
 
-    /// The resampled gap, whole groups at a time.
-    pub fn resample(&self, clean: &[bool], broken: &[f64], resamples: usize) -> Resampled {
+    /// The resampled gap, whole groups at a time, and the gap without each group.
+    pub fn resample(
+        &self,
+        clean: &[bool],
+        broken: &[f64],
+        resamples: usize,
+    ) -> (Resampled, Vec<f64>) {
         let sums = |correct: &[f64]| {
             ClassSums::from_rows(&self.group, self.groups, &self.labels, 2, correct).unwrap()
         };
@@ -248,7 +253,8 @@ impl Study {
             values[0] = clean.balanced_accuracy(times) - broken.balanced_accuracy(times);
         })
         .unwrap();
-        gaps.remove(0)
+        let without = clean.without_each_group().into_iter().zip(broken.without_each_group());
+        (gaps.remove(0), without.map(|(clean, broken)| clean - broken).collect())
     }
 }
 
@@ -322,11 +328,11 @@ pub fn coverage(design: &Design, truth: f64, seeds: u64, confidence: f64) -> Cov
     for seed in 0..seeds {
         let study = Study::draw(design, seed);
         let Tested { clean, share, .. } = study.test(Scheme::Joint, 99);
-        let gap = study.resample(&clean, &share, 1000);
+        let (gap, without_group) = study.resample(&clean, &share, 1000);
         let holds = |interval: Interval| u64::from(interval.low <= truth && truth <= interval.high);
         let percentile = gap.percentile(confidence).unwrap();
         coverage.holds[0] += holds(percentile);
-        coverage.holds[1] += holds(gap.bca(confidence).unwrap());
+        coverage.holds[1] += holds(gap.bca(&without_group, confidence).unwrap());
         coverage.equivalent += u64::from(fuseline_stats::equivalence::within(&percentile, truth));
     }
     coverage

@@ -113,6 +113,25 @@ impl ClassSums {
         sum / f64::from(present)
     }
 
+    /// Balanced accuracy of the sample without each group, as [`Self::balanced_accuracy`].
+    #[must_use]
+    pub fn without_each_group(&self) -> Vec<f64> {
+        let mut totals = vec![(0.0, 0.0); self.classes];
+        for group in self.sums.chunks_exact(self.classes) {
+            for (total, own) in totals.iter_mut().zip(group) {
+                *total = (total.0 + own.0, total.1 + own.1);
+            }
+        }
+        let without = |group: &[(f64, f64)]| {
+            let rest = totals.iter().zip(group).map(|(all, own)| (all.0 - own.0, all.1 - own.1));
+            let recalls = rest.filter(|(rows, _)| *rows > 0.0).map(|(rows, right)| right / rows);
+            let (sum, present) =
+                recalls.fold((0.0, 0.0), |(sum, count), recall| (sum + recall, count + 1.0));
+            sum / present
+        };
+        self.sums.chunks_exact(self.classes).map(without).collect()
+    }
+
     /// Number of groups.
     #[must_use]
     pub fn groups(&self) -> usize {

@@ -20,7 +20,7 @@ fn draw(stream: &Stream) -> Vec<Resampled> {
 #[test]
 fn statistics_of_one_call_come_from_the_same_resample() {
     let [first, second] = <[Resampled; 2]>::try_from(draw(&Stream::new(1, "bootstrap"))).unwrap();
-    assert_eq!((first.values.len(), first.without_group.len()), (300, 12));
+    assert_eq!(first.values.len(), 300);
     for (first, second) in first.values.iter().zip(&second.values) {
         assert_eq!(first + second, 1.0);
     }
@@ -42,13 +42,13 @@ fn a_resample_depends_on_the_stream_and_its_number_alone() {
 fn as_many_groups_are_drawn_as_there_are_each_as_often_as_the_others() {
     let mut seen = [0_u32; 7];
     cluster_bootstrap(7, 4_000, &Stream::new(1, "counts"), 1, |multiplicity, values| {
-        assert!(matches!(multiplicity.iter().sum::<u32>(), 6 | 7)); // 6 in the jackknife
+        assert_eq!(multiplicity.iter().sum::<u32>(), 7);
         seen.iter_mut().zip(multiplicity).for_each(|(seen, times)| *seen += times);
         values[0] = 0.0;
     })
     .unwrap();
-    // 4,000 of each in the resamples, 7 in the whole and the jackknife; sd about 59.
-    assert!(seen.iter().all(|seen| seen.abs_diff(4_007) < 240), "{seen:?}");
+    // 4,000 of each in the resamples, 1 in the whole; sd about 59.
+    assert!(seen.iter().all(|seen| seen.abs_diff(4_001) < 240), "{seen:?}");
 }
 
 #[test]
@@ -79,11 +79,29 @@ fn a_group_that_occurs_twice_is_its_rows_twice_and_an_absent_class_is_left_out()
 }
 
 #[test]
+fn the_jackknife_leaves_out_one_group_after_the_other() {
+    let sums = sums();
+    let without = (0..12).map(|group| {
+        let mut multiplicity = [1; 12];
+        multiplicity[group] = 0;
+        sums.balanced_accuracy(&multiplicity)
+    });
+    for (found, expected) in sums.without_each_group().into_iter().zip(without) {
+        assert!((found - expected).abs() < 1e-15, "{found} {expected}");
+    }
+    let of_one = ClassSums::from_rows(&[0, 0, 1], 2, &[0, 1, 0], 2, &[1.0, 0.0, 0.5]).unwrap();
+    assert_eq!(of_one.without_each_group(), [0.5, 0.5], "a class that is gone is left out");
+}
+
+#[test]
 fn a_statistic_that_does_not_vary_has_an_interval_of_no_width() {
     let found =
         cluster_bootstrap(5, 100, &Stream::new(1, "flat"), 1, |_, values| values[0] = 0.5).unwrap();
     let expected = Interval { low: 0.5, high: 0.5, confidence: 0.9 };
-    assert_eq!((found[0].percentile(0.9), found[0].bca(0.9)), (Ok(expected), Ok(expected)));
+    assert_eq!(
+        (found[0].percentile(0.9), found[0].bca(&[0.5; 5], 0.9)),
+        (Ok(expected), Ok(expected))
+    );
 }
 
 #[test]

@@ -8,7 +8,9 @@ fn rows(values: &[f64]) -> ClassSums {
 }
 
 fn interval(sums: &ClassSums, range: (f64, f64)) -> Interval {
-    unseen_interval(sums, range, 20_000, &Stream::new(1, "border"), 0.95).unwrap()
+    let stream = Stream::new(1, "border");
+    let [found] = unseen_intervals([(sums, range.into())], 20_000, &stream, 0.95).unwrap();
+    found
 }
 
 #[test]
@@ -58,8 +60,13 @@ fn more_groups_and_smaller_ranges_make_it_narrower() {
 fn what_cannot_be_bounded_is_refused() {
     let sums = rows(&[0.0, 1.0]);
     let stream = Stream::new(1, "border");
-    let found =
-        |resamples, confidence| unseen_interval(&sums, (0.0, 1.0), resamples, &stream, confidence);
+    let found = |resamples, confidence| {
+        unseen_intervals([(&sums, [0.0, 1.0])], resamples, &stream, confidence)
+    };
     assert_eq!(found(0, 0.95), Err(BootstrapError::Empty));
+    let [one, other] =
+        unseen_intervals([(&sums, [0.0, 1.0]), (&sums, [-1.0, 1.0])], 10, &stream, 0.9).unwrap();
+    assert_eq!(Ok([one]), found(10, 0.9), "whatever is asked beside it");
+    assert!(other.low < one.low);
     assert!(matches!(found(10, 1.0), Err(BootstrapError::Confidence { .. })));
 }

@@ -165,6 +165,28 @@ fn seed_scheme_and_rows_each_give_other_permutations() {
 }
 
 #[test]
+fn permuters_that_draw_alike_have_one_digest() {
+    let (case, mut other) = (Case::new(), Case::new());
+    other.stratum.iter_mut().for_each(|stratum| *stratum = 9 - *stratum);
+    let digest =
+        |scheme, rows: &Rows<'_>, seed| Permuter::new(scheme, rows, seed).unwrap().digest();
+    let mut digests: Vec<_> =
+        Scheme::ALL.iter().map(|&scheme| digest(scheme, &case.rows(), 1)).collect();
+    let renumbered = digest(Scheme::Conditional, &other.rows(), 1);
+    assert_eq!(renumbered, digest(Scheme::Conditional, &case.rows(), 1));
+    digests.push(digest(Scheme::Joint, &case.rows(), 2));
+    digests.push(digest(Scheme::Joint, &Rows { digest: b"others", ..case.rows() }, 1));
+    other.stratum[0] = other.stratum[1];
+    digests.push(digest(Scheme::Conditional, &other.rows(), 1));
+    other.available[4] = !other.available[4];
+    digests.push(digest(Scheme::PerModality, &other.rows(), 1));
+    let known = digests.len();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), known);
+}
+
+#[test]
 fn modalities_permute_independently_of_each_other() {
     let rows =
         Rows { modalities: 2, available: &[true; 80], group: None, stratum: None, digest: DIGEST };

@@ -169,6 +169,7 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         workflow_digest: Digest::hash("workflow"),
         params: serde_json::Map::new(),
         seed: 1,
+        environment: Default::default(),
         plugins: Vec::new(),
         stages: vec![ManifestStage {
             name: "fusion".to_owned(),

@@ -1,4 +1,4 @@
-//! Execution settings of a stage: retries, timeout, resources, cache, isolation.
+//! Execution settings of a stage: retries, timeout, resources, cache, isolation, sandbox, limits.
 
 use std::time::Duration;
 
@@ -7,14 +7,25 @@ use serde_json::Value;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::unknown_keys;
+use crate::files::{Files, Place};
 use crate::names;
 use crate::quantity::{parse_bytes, parse_time, time_from_seconds};
-use crate::workflow::{Execution, Isolation};
-use crate::yaml::Node;
+use crate::workflow::{Execution, Isolation, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced};
+use crate::yaml::{Data, Node};
 
 /// The two ways by the names that `isolation:` gives.
 pub(crate) const ISOLATIONS: [(&str, Isolation); 2] =
     [("worker", Isolation::Worker), ("in-process", Isolation::InProcess)];
+
+/// The sandboxes by the names that `sandbox:` gives.
+pub(crate) const SANDBOXES: [(&str, Sandbox); 3] =
+    [("strict", Sandbox::Strict), ("default", Sandbox::Default), ("off", Sandbox::Off)];
+/// The keys of `limits:`.
+pub(crate) const LIMITS: [&str; 3] = ["memory", "load", "call"];
+/// The keys of `isolation:` where it is a mapping.
+pub(crate) const ISOLATION_KEYS: [&str; 2] = ["mode", "require"];
+/// The key of a mapping of sandboxes that means every other rule.
+const EVERY_OTHER_RULE: &str = "*";
 
 const RESOURCES: [&str; 4] = ["cpu", "memory", "time", "gpus"];
 const MAX_GPUS: u64 = 1024;
@@ -75,15 +86,7 @@ pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<
                     None => found.push(node.not_a("`cpu`", "a number of processors")),
                 }
             }
-            "memory" => {
-                let Some(value) = value(node, found) else { continue };
-                match value.as_str().and_then(parse_bytes) {
-                    Some(bytes) => execution.memory = Some(bytes),
-                    None => {
-                        found.push(node.not_a("`memory`", "an amount such as 512 MiB or 4 GB"));
-                    }
-                }
-            }
+            "memory" => execution.memory = memory(node, found).or(execution.memory),
             "time" => execution.time = time("`time`", node, found).or(execution.time),
             "gpus" => {
                 let Some(value) = value(node, found) else { continue };
@@ -105,7 +108,73 @@ pub(super) fn cache(node: &Node, execution: &mut Execution, found: &mut Vec<Diag
     }
 }
 
-pub(crate) fn isolation(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Isolation> {
+/// An amount of memory, in bytes.
+fn memory(node: &Node, found: &mut Vec<Diagnostic>) -> Option<u64> {
+    let bytes = value(node, found)?.as_str().and_then(parse_bytes);
+    if bytes.is_none() {
+        found.push(node.not_a("`memory`", "an amount such as 512 MiB or 4 GB"));
+    }
+    bytes
+}
+
+/// Reads `limits:`, of a stage or of the workflow.
+pub(crate) fn limits(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> ProcessLimits {
+    let mut limits = ProcessLimits::default();
+    if node.is_null() {
+        return limits;
+    }
+    let entries = node.mapping("`limits`", found).unwrap_or_default();
+    unknown_keys(entries, "`limits`", &LIMITS, found);
+    for entry in entries {
+        let (node, origin) = (&entry.value, files.origin(&entry.key_place));
+        match entry.key.as_str() {
+            "memory" => {
+                limits.memory = memory(node, found).map(|value| Sourced { value, origin });
+            }
+            "load" => {
+                limits.load = time("`load`", node, found).map(|value| Sourced { value, origin });
+            }
+            "call" => {
+                limits.call = time("`call`", node, found).map(|value| Sourced { value, origin });
+            }
+            _ => {}
+        }
+    }
+    limits
+}
+
+/// Reads `isolation:`: how plugins run, and the layers without which they may not.
+pub(crate) fn isolation(
+    node: &Node,
+    found: &mut Vec<Diagnostic>,
+) -> (Option<Isolation>, Vec<(&'static str, Place)>) {
+    let Data::Mapping(entries) = &node.data else {
+        return (isolation_mode(node, found), Vec::new());
+    };
+    unknown_keys(entries, "`isolation`", &ISOLATION_KEYS, found);
+    let entry = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+    let mode = entry("mode").and_then(|node| isolation_mode(node, found));
+    let items = entry("require").and_then(|node| node.sequence("`require`", found));
+    let mut required = Vec::new();
+    for item in items.unwrap_or_default() {
+        let Some(text) = item.text("a layer", found) else { continue };
+        match SANDBOX_LAYERS.into_iter().find(|name| *name == text) {
+            Some(name) => required.push((name, item.place.clone())),
+            None => {
+                let message = format!("there is no layer `{}` of a sandbox", names::short(text));
+                let known = format!("the layers are {}", names::list(&SANDBOX_LAYERS));
+                found.push(
+                    Diagnostic::error(codes::WRONG_SHAPE, &item.place, message)
+                        .hint(known)
+                        .suggest(text, "layer", SANDBOX_LAYERS),
+                );
+            }
+        }
+    }
+    (mode, required)
+}
+
+fn isolation_mode(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Isolation> {
     let text = node.text("`isolation`", found)?;
     let known = ISOLATIONS.iter().find(|(name, _)| *name == text);
     if known.is_none() {
@@ -116,4 +185,40 @@ pub(crate) fn isolation(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Isol
         );
     }
     known.map(|(_, isolation)| *isolation)
+}
+
+/// Reads `sandbox:` of a stage. An unquoted `off` is a word here, whatever YAML 1.1 made of it.
+pub(crate) fn sandbox(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Sandbox> {
+    let text = node.scalar().map(|scalar| scalar.text.as_str());
+    let known = SANDBOXES.iter().find(|(name, _)| Some(*name) == text);
+    if known.is_none() {
+        let message = match text {
+            Some(text) => format!("there is no sandbox `{}`", names::short(text)),
+            None => format!("`sandbox` must be a word, not {}", node.describe()),
+        };
+        found.push(
+            Diagnostic::error(codes::WRONG_SHAPE, &node.place, message)
+                .hint("it is `strict`, `default` or `off`".to_owned()),
+        );
+    }
+    known.map(|(_, sandbox)| *sandbox)
+}
+
+/// Reads `sandbox:` of the workflow: a word for every rule, or a mapping of rules to words, in
+/// which `"*"` is every other rule.
+pub(crate) fn sandboxes(
+    node: &Node,
+    found: &mut Vec<Diagnostic>,
+) -> (Option<Sandbox>, Vec<(String, Sandbox)>) {
+    let Data::Mapping(entries) = &node.data else { return (sandbox(node, found), Vec::new()) };
+    let mut every_other = None;
+    let mut single = Vec::new();
+    for entry in entries {
+        let Some(sandbox) = sandbox(&entry.value, found) else { continue };
+        match entry.key.as_str() {
+            EVERY_OTHER_RULE => every_other = Some(sandbox),
+            rule => single.push((rule.to_owned(), sandbox)),
+        }
+    }
+    (every_other, single)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseline_workflow::{Isolation, Workflow};
+use fuseline_workflow::{Isolation, Sandbox, Workflow};
 use serde_json::json;
 
 use crate::faulty::{check_case, files};
@@ -33,13 +33,26 @@ fn every_part_of_a_workflow_arrives() {
     assert_eq!((workflow.name.as_str(), workflow.seed), ("everything", 7));
     assert_eq!(workflow.path.to_str(), Some("/study/everything.yaml"));
     assert_eq!(workflow.plugins, [std::path::PathBuf::from("/rules")]);
+    assert_eq!(workflow.rule_files, [("org.example.gate".to_owned(), "/study/gate.py".into())]);
     assert_eq!(workflow.isolation, Some(Isolation::InProcess));
+    assert_eq!(workflow.sandbox, Some(Sandbox::Strict));
+    assert_eq!(workflow.sandboxes, [("gate".to_owned(), Sandbox::Off)]);
+    let python = workflow.python.as_ref().expect("it is named");
+    assert_eq!(python.value.to_str(), Some("/env/bin/python3"));
+    let memory = workflow.limits.memory.as_ref().expect("it is limited");
+    let stated = (memory.value, python.origin.as_str(), memory.origin.as_str());
+    assert_eq!(stated, (64_000_000_000, "everything.yaml:114", "everything.yaml:113"));
     let stage = |name: &str| workflow.stages.iter().find(|s| s.name == name).expect("the stage");
     let expert = stage("expert");
     assert_eq!(expert.execution.retries, 2);
     assert_eq!(expert.execution.timeout, Some(Duration::from_secs(90)));
     assert_eq!(expert.execution.memory, Some(512 << 20));
     assert_eq!((expert.execution.cpu, expert.execution.cache), (Some(0.5), false));
+    assert_eq!(expert.execution.isolation, Some(Isolation::Worker));
+    assert_eq!(expert.execution.required_layers[0].0, "seccomp");
+    assert_eq!(expert.execution.sandbox, Some(Sandbox::Strict));
+    let call = expert.execution.limits.call.as_ref().map(|call| call.value);
+    assert_eq!(call, Some(Duration::from_secs(6 * 3600)));
     assert_eq!(stage("fusion").actions.len(), 6, "where drops one rule at one quality");
     let options = &stage("fusion").variants[1].options;
     assert_eq!(options["params"]["label"], "mean-flat-1");

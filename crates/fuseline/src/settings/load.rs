@@ -61,6 +61,16 @@ impl fmt::Display for Source {
     }
 }
 
+impl Source {
+    /// The source in words; a path below the working directory is relative to it.
+    pub fn short(&self) -> String {
+        let Self::File { path, line } = self else { return self.to_string() };
+        let working_dir = std::env::current_dir().and_then(|folder| folder.canonicalize()).ok();
+        let near = working_dir.as_deref().and_then(|folder| path.strip_prefix(folder).ok());
+        format!("{}:{line}", near.unwrap_or(path).display())
+    }
+}
+
 /// One setting as it is in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingRow {
@@ -108,6 +118,15 @@ impl LoadedSettings {
         let settings = Settings::deserialize(&merged)
             .map_err(|error| Error::request(format!("the settings cannot be read: {error}")))?;
         Ok(Self { settings, files, nearest, sources })
+    }
+
+    /// The origin of a setting in words, with a path that is short where it can be; none for a
+    /// default.
+    pub fn origin(&self, name: &str) -> Option<String> {
+        match self.sources.get(name)? {
+            Source::Default => None,
+            source => Some(source.short()),
+        }
     }
 
     /// Every setting as it is in force, in the order of their documentation.

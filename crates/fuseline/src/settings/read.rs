@@ -48,6 +48,7 @@ pub(super) fn read(path: &Path, schema: &Value) -> Result<SettingsFile, Error> {
         let folder = path.parent().unwrap_or(Path::new("."));
         options::absolute_paths(schema, &mut values, folder);
         absolute_remote(&mut values, folder);
+        absolute_python(&mut values, folder);
         // Values that no schema can check: regular expressions, credentials.
         let read: Result<Settings, _> =
             serde_path_to_error::deserialize(&Value::from(values.clone()));
@@ -91,6 +92,15 @@ fn absolute_remote(values: &mut Map<String, Value>, folder: &Path) {
         && !remote.contains("://")
     {
         *remote = absolute(folder, Path::new(remote)).display().to_string();
+    }
+}
+
+/// Makes the path of an interpreter absolute; a bare name is left as it is.
+fn absolute_python(values: &mut Map<String, Value>, folder: &Path) {
+    if let Some(Value::String(python)) = values.get_mut("python")
+        && (python.contains('/') || python.starts_with('.'))
+    {
+        *python = absolute(folder, Path::new(python.as_str())).display().to_string();
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::{Answer, FAILED, SKIPPED, locale};
 use crate::image::Image;
-use crate::worker::{ProbeEnd, Worker, WorkerLimits, WorkerProgram};
+use crate::worker::{ProbeEnd, Worker, WorkerLimits, WorkerSettings};
 
 /// Longer than this, a probe hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a probe in a worker's process, which starts in an empty folder and must leave it empty. The
 /// folder is the only place where the sandbox lets it write.
-pub(crate) fn in_worker(image: &Image, program: &WorkerProgram, name: &str) -> Answer {
+pub(crate) fn in_worker(image: &Image, settings: &WorkerSettings, name: &str) -> Answer {
     let cannot = |error: io::Error| {
         Answer::Skipped(format!("a worker process could not be started: {error}"))
     };
@@ -21,14 +21,15 @@ pub(crate) fn in_worker(image: &Image, program: &WorkerProgram, name: &str) -> A
         Ok(folder) => folder,
         Err(error) => return cannot(error),
     };
-    let limits = WorkerLimits { call: PATIENCE, ..WorkerLimits::default() };
+    let mut settings = settings.clone();
+    settings.limits.call = PATIENCE;
     let ask = |locales: Option<&Path>| {
         let own = [("HOME", folder.path()), ("TMPDIR", folder.path())];
         let locales = locales.map(|locales| ("LOCPATH", locales));
         let environment: Vec<_> = own.into_iter().chain(locales).collect();
         let probe = (name, folder.path(), &environment[..]);
-        Worker::probe(image, program, &limits, probe)
-            .map_or_else(cannot, |ended| answer(ended, limits.memory))
+        Worker::probe(image, &settings, probe)
+            .map_or_else(cannot, |ended| answer(ended, &settings.limits))
     };
     let said = match ask(None) {
         Answer::Skipped(reason) if reason == locale::NONE => match locale::made() {
@@ -46,7 +47,7 @@ pub(crate) fn in_worker(image: &Image, program: &WorkerProgram, name: &str) -> A
     }
 }
 
-fn answer(ProbeEnd { status, printed, words }: ProbeEnd, memory: u64) -> Answer {
+fn answer(ProbeEnd { status, printed, words }: ProbeEnd, limits: &WorkerLimits) -> Answer {
     let Some(status) = status else {
         return Answer::Fail(format!("it did not end within {PATIENCE:?}"));
     };
@@ -55,6 +56,6 @@ fn answer(ProbeEnd { status, printed, words }: ProbeEnd, memory: u64) -> Answer 
         Some(0) => Answer::Fail(format!("it wrote to standard output: {printed:?}")),
         Some(code) if code == i32::from(SKIPPED) => Answer::Skipped(words),
         Some(code) if code == i32::from(FAILED) => Answer::Fail(words),
-        _ => Answer::Fail(format!("{} {words}", crate::worker::how_it_ended(status, memory))),
+        _ => Answer::Fail(format!("{} {words}", crate::worker::how_it_ended(status, limits))),
     }
 }

@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Worker, WorkerFailure};
+use crate::conditions::Sandbox;
 use crate::image::{Form, Image};
 use crate::message::plain_text;
 use crate::rule::Fault;
@@ -19,10 +20,22 @@ use crate::worker::region::Region;
 use crate::worker::sandbox::Layers;
 use crate::worker::setup::{Allowed, Confined, Setup, Task};
 use crate::worker::words::Words;
-use crate::worker::{WorkerLimits, WorkerProgram, starter};
+use crate::worker::{LimitName, WorkerSettings, starter};
 
 /// Interval at which a probe is looked at.
 const PROBE_LOOK: Duration = Duration::from_millis(5);
+
+/// Variables by which temporary files and caches of compiled code go to a script's own folder.
+const OWN_FOLDER_VARIABLES: [&str; 8] = [
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "XDG_CACHE_HOME",
+    "MPLCONFIGDIR",
+    "NUMBA_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+];
 
 /// Facts that a rule reported when its worker started.
 pub(crate) struct Greeting {
@@ -44,8 +57,7 @@ pub(crate) struct ProbeEnd {
 impl Worker {
     pub(crate) fn start(
         image: &Image,
-        program: &WorkerProgram,
-        limits: &WorkerLimits,
+        settings: &WorkerSettings,
     ) -> Result<(Self, Greeting), WorkerFailure> {
         let failed = |error: io::Error| WorkerFailure {
             reason: format!("a worker process could not be started: {error}"),
@@ -53,17 +65,21 @@ impl Worker {
         };
         let task = match image.form() {
             Form::Library(_) => Task::Library,
-            Form::Script { script, .. } => Task::Script(script.clone()),
+            Form::Script(staged) => Task::Script {
+                interpreter: staged.interpreter.as_ref().map(|of| of.program.clone()),
+                arguments: staged.arguments.clone(),
+                script: staged.script.clone(),
+            },
         };
-        let mut worker = Self::spawn(image, program, limits, task, None).map_err(failed)?;
-        let layers = worker.confined(limits)?;
+        let mut worker = Self::spawn(image, settings, task, None).map_err(failed)?;
+        let layers = worker.confined()?;
         let hello = Request::Hello { protocol: PROTOCOL };
         let files = [worker.input.as_fd(), worker.output.as_fd()];
         let sent = frame::send_with_files(&worker.socket, &hello, &files);
         if let Err(error) = sent {
             return Err(worker.failure(format!("it does not listen: {error}")));
         }
-        match worker.wait(&StopSignal::new(), limits.load, limits.grace) {
+        match worker.wait(&StopSignal::new(), LimitName::Load) {
             Ok(Reply::Ready { protocol: PROTOCOL, descriptor, fast_path }) => {
                 Ok((worker, Greeting { descriptor, fast_path, layers }))
             }
@@ -83,13 +99,12 @@ impl Worker {
     /// Runs a probe of the plugin check to its end, which may write into its folder.
     pub(crate) fn probe(
         image: &Image,
-        program: &WorkerProgram,
-        limits: &WorkerLimits,
+        settings: &WorkerSettings,
         (name, folder, environment): (&str, &Path, &[(&str, &Path)]),
     ) -> io::Result<ProbeEnd> {
         let task = Task::Probe(name.to_owned());
         let probe = Some((folder, environment));
-        let mut worker = Self::spawn(image, program, limits, task, probe)?;
+        let mut worker = Self::spawn(image, settings, task, probe)?;
         let begun = Instant::now();
         let status = loop {
             worker.receive();
@@ -97,7 +112,7 @@ impl Worker {
             worker.hear();
             match worker.child.try_wait()? {
                 Some(status) => break Some(status),
-                None if begun.elapsed() < limits.call => std::thread::sleep(PROBE_LOOK),
+                None if begun.elapsed() < settings.limits.call => std::thread::sleep(PROBE_LOOK),
                 None => break None,
             }
         };
@@ -109,12 +124,12 @@ impl Worker {
 
     fn spawn(
         image: &Image,
-        program: &WorkerProgram,
-        limits: &WorkerLimits,
+        settings: &WorkerSettings,
         task: Task,
         probe: Option<(&Path, &[(&str, &Path)])>,
     ) -> io::Result<Self> {
         tracing::debug!(file = %image.path().display(), "a worker starts");
+        let WorkerSettings { program, limits, devices, .. } = settings;
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&program.program);
         command
@@ -126,6 +141,10 @@ impl Worker {
             // end with it.
             .process_group(0);
         let mut allowed = Allowed::default();
+        if limits.sandbox != Sandbox::Strict {
+            allowed.devices.clone_from(devices);
+        }
+        let (mut own_folder, mut interpreter, mut temporary) = (None, None, Vec::new());
         match image.form() {
             Form::Library(_) => {
                 // A rule reads no environment.
@@ -133,13 +152,23 @@ impl Worker {
                 command.env_clear().envs(libraries.map(|folders| ("LD_LIBRARY_PATH", folders)));
                 command.current_dir("/");
             }
-            Form::Script { readable, .. } => {
-                allowed.readable.clone_from(readable);
+            Form::Script(staged) => {
+                allowed.readable.clone_from(&staged.readable);
+                interpreter.clone_from(&staged.interpreter);
                 // One thread, one order of additions, one order of hashes.
                 for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
                     command.env(name, "1");
                 }
                 command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
+                if limits.sandbox == Sandbox::Default {
+                    let folder = tempfile::Builder::new().prefix("fuseline-worker-").tempdir()?;
+                    command.envs(OWN_FOLDER_VARIABLES.map(|name| (name, folder.path())));
+                    allowed.writable = Some(folder.path().to_owned());
+                    allowed.shares_memory = true;
+                    temporary.push(folder.path().to_owned());
+                    own_folder = Some(folder);
+                }
+                temporary.push(staged.folder.path().to_owned());
             }
         }
         if let Some((folder, environment)) = probe {
@@ -149,9 +178,9 @@ impl Worker {
         }
         // Paths that are no text cannot be told, and are not opened.
         allowed.readable.retain(|path| path.to_str().is_some());
-        let is_script = matches!(task, Task::Script(_));
-        let sandbox = limits.sandbox.then_some(allowed);
-        let setup = Setup { task, memory: limits.memory, sandbox };
+        let is_script = matches!(task, Task::Script { .. });
+        let sandbox = (limits.sandbox != Sandbox::Off).then_some(allowed);
+        let setup = Setup { task, memory: limits.memory, sandbox, temporary };
         let (input, output) = (Region::new()?, Region::new()?);
         let mut child = starter::spawn(command)?;
         let taken = || io::Error::other("the child's streams are taken");
@@ -173,8 +202,10 @@ impl Worker {
             arrived: Vec::new(),
             printed: Vec::new(),
             words: Words::default(),
-            limits: *limits,
+            limits: limits.clone(),
             is_script,
+            interpreter,
+            _own_folder: own_folder,
             is_spent: false,
         };
         match image.form() {
@@ -183,15 +214,15 @@ impl Worker {
                 let own = reopened(file)?;
                 frame::send_with_files(&worker.socket, &setup, &[own.as_fd()])?;
             }
-            Form::Script { .. } => frame::send_with_files(&worker.socket, &setup, &[])?,
+            Form::Script(_) => frame::send_with_files(&worker.socket, &setup, &[])?,
         }
         worker.socket.set_nonblocking(true)?;
         Ok(worker)
     }
 
     /// Waits until the worker has confined itself; none of the rule's code has run then.
-    fn confined(&mut self, limits: &WorkerLimits) -> Result<Layers, WorkerFailure> {
-        match self.wait_for::<Confined>(&StopSignal::new(), limits.load, limits.grace) {
+    fn confined(&mut self) -> Result<Layers, WorkerFailure> {
+        match self.wait_for::<Confined>(&StopSignal::new(), LimitName::Load) {
             Ok(Confined { layers }) => Ok(layers),
             Err(Fault::Worker(failure)) => Err(failure),
             Err(Fault::Rule(error)) => Err(self.failure(error.to_string())),

@@ -25,22 +25,40 @@ const SYSTEM: [&str; 9] = [
     "/proc/self",
     "/sys/devices/system/cpu",
 ];
+/// Folder of named shared memory and semaphores.
+const SHARED_MEMORY: &str = "/dev/shm";
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/urandom"];
 
-/// Confines this process; true if Landlock holds from now on.
-pub fn confine(allowed: &Allowed) -> io::Result<bool> {
-    let status = restrict(allowed).map_err(io::Error::other)?;
-    Ok(status != RulesetStatus::NotEnforced)
+/// Result of confining a process.
+pub struct Confinement {
+    /// True if Landlock holds from now on.
+    pub is_confined: bool,
+    /// True if no signal leaves the process and what it starts.
+    pub signals_stay_inside: bool,
 }
 
-fn restrict(allowed: &Allowed) -> Result<RulesetStatus, RulesetError> {
+/// Confines this process. `own_memory`: the folder of shared memory is its own, and may be written
+/// to.
+pub fn confine(allowed: &Allowed, own_memory: bool) -> io::Result<Confinement> {
+    let status = restrict(allowed, own_memory).map_err(io::Error::other)?;
+    Ok(Confinement {
+        is_confined: status != RulesetStatus::NotEnforced,
+        // Older kernels enforce a part.
+        signals_stay_inside: status == RulesetStatus::FullyEnforced,
+    })
+}
+
+fn restrict(allowed: &Allowed, own_memory: bool) -> Result<RulesetStatus, RulesetError> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
     let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let libraries: Vec<PathBuf> =
         std::env::split_paths(&libraries).filter(|path| path.is_absolute()).collect();
+    let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let everything = AccessFs::from_all(VERSION);
+    let shared_memory = own_memory.then_some(SHARED_MEMORY);
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(VERSION))?
+        .handle_access(everything)?
         .handle_access(AccessNet::from_all(VERSION))?
         .scope(Scope::from_all(VERSION))?
         .create()?
@@ -48,7 +66,9 @@ fn restrict(allowed: &Allowed) -> Result<RulesetStatus, RulesetError> {
         .add_rules(path_beneath_rules(libraries, look))?
         .add_rules(path_beneath_rules(&allowed.readable, look))?
         .add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile))?
-        .add_rules(path_beneath_rules(&allowed.writable, AccessFs::from_all(VERSION)))?
+        .add_rules(path_beneath_rules(&allowed.devices, use_device))?
+        .add_rules(path_beneath_rules(&allowed.writable, everything))?
+        .add_rules(path_beneath_rules(shared_memory, everything))?
         .restrict_self()?;
     Ok(status.ruleset)
 }

@@ -189,10 +189,32 @@ const SCRIPT_HERE: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const SCRIPT_HERE: &[c_long] = &[];
 
+/// Further calls of a script whose processes share memory: named semaphores and mapped files in
+/// folders of its own, and locks on them.
+const SHARING: &[c_long] =
+    &[libc::SYS_linkat, libc::SYS_flock, libc::SYS_fallocate, libc::SYS_msync];
+#[cfg(target_arch = "x86_64")]
+const SHARING_HERE: &[c_long] = &[libc::SYS_link];
+#[cfg(not(target_arch = "x86_64"))]
+const SHARING_HERE: &[c_long] = &[];
+
+/// Uses of the system that a process has.
+#[derive(Clone, Copy)]
+pub struct Uses {
+    /// It starts programs.
+    pub is_script: bool,
+    /// Its processes share memory with one another.
+    pub shares_memory: bool,
+    /// It signals its own processes; the kernel lets no signal out.
+    pub signals: bool,
+    /// It talks to devices, each in its own way.
+    pub devices: bool,
+}
+
 /// Puts the filter up for this thread, the only one, and all that it starts. Whether it holds: a
 /// kernel without seccomp says so.
-pub fn confine(is_script: bool) -> io::Result<bool> {
-    let filter = filter(is_script).map_err(io::Error::other)?;
+pub fn confine(uses: Uses) -> io::Result<bool> {
+    let filter = filter(uses).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&filter) {
         Ok(()) => Ok(true),
         Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
@@ -204,14 +226,25 @@ pub fn confine(is_script: bool) -> io::Result<bool> {
     }
 }
 
-fn filter(is_script: bool) -> Result<BpfProgram, BackendError> {
+fn filter(uses: Uses) -> Result<BpfProgram, BackendError> {
     let mut rules = BTreeMap::<i64, Vec<SeccompRule>>::new();
-    let more: [&[c_long]; 2] = if is_script { [SCRIPT, SCRIPT_HERE] } else { [&[], &[]] };
-    for &number in [ANY, ANY_HERE].into_iter().chain(more).flatten() {
-        rules.insert(number, Vec::new());
-    }
-    for (number, ways) in by_argument(is_script)? {
+    for (number, ways) in by_argument(uses.is_script)? {
         rules.insert(number, ways);
+    }
+    let sets: [(bool, &[c_long]); 9] = [
+        (true, ANY),
+        (true, ANY_HERE),
+        (uses.is_script, SCRIPT),
+        (uses.is_script, SCRIPT_HERE),
+        (uses.shares_memory, SHARING),
+        (uses.shares_memory, SHARING_HERE),
+        // Whatever their arguments are, in place of some uses.
+        (uses.shares_memory, &[libc::SYS_mmap, libc::SYS_fcntl]),
+        (uses.signals, &[libc::SYS_kill, libc::SYS_tgkill]),
+        (uses.devices, &[libc::SYS_ioctl]),
+    ];
+    for (_, numbers) in sets.into_iter().filter(|(is_allowed, _)| *is_allowed) {
+        rules.extend(numbers.iter().map(|&number| (number, Vec::new())));
     }
     let nothing = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let architecture = std::env::consts::ARCH.try_into()?;

@@ -21,6 +21,7 @@ fn one_modality(quality: &[f64]) -> (Fusable, Cohort) {
         example_id: example_id.clone(),
         probabilities: vec![0.5; 2 * quality.len()].into(),
         inner_fold: None,
+        logits: None,
     };
     let quality = Quality {
         modality: "audio".to_owned(),

@@ -282,20 +282,32 @@ pub(crate) fn interval(
     gap: Option<f64>,
     of: &Resampling,
 ) -> Result<Interval, StageError> {
-    let value = |groups: &[NumberSums], multiplicity: &[u32]| {
+    let gain =
+        |sums: &NumberSums| sums.value(metric, origin).map_or(f64::NAN, |value| metric.gain(value));
+    let sum = |groups: &[NumberSums], multiplicity: &[u32]| {
         let mut sums = NumberSums::default();
         for (group, &times) in groups.iter().zip(multiplicity) {
             if times > 0 {
                 sums.add(group, f64::from(times));
             }
         }
-        sums.value(metric, origin).map_or(f64::NAN, |value| metric.gain(value))
+        sums
     };
     let resampled = resample(one.len(), of, |multiplicity| {
-        value(one, multiplicity) - value(other, multiplicity)
+        gain(&sum(one, multiplicity)) - gain(&sum(other, multiplicity))
     })?;
     let moved = gap.map_or(0.0, |gap| gap - resampled.estimate);
-    let found = percentiles(&resampled, of)?;
+    let found = ends(&resampled, of, || {
+        let each = vec![1; one.len()];
+        let (all_one, all_other) = (sum(one, &each), sum(other, &each));
+        let less = |all: &NumberSums, group: &NumberSums| {
+            let mut left = *all;
+            left.add(group, -1.0);
+            gain(&left)
+        };
+        let groups = one.iter().zip(other);
+        groups.map(|(one, other)| less(&all_one, one) - less(&all_other, other)).collect()
+    })?;
     Ok(Interval { low: found.low + moved, high: found.high + moved, ..found })
 }
 
@@ -319,7 +331,10 @@ pub(crate) fn mean_interval(
         }
         sum / rows
     })?;
-    percentiles(&resampled, of)
+    ends(&resampled, of, || {
+        let (sum, rows) = (values.iter().sum::<f64>(), values.len() as f64);
+        sums.iter().map(|(own, count)| (sum - own) / (rows - count)).collect()
+    })
 }
 
 fn resample(
@@ -336,51 +351,15 @@ fn resample(
     found.into_iter().next().ok_or_else(|| StageError::failed("the bootstrap gave no statistic"))
 }
 
-fn percentiles(resampled: &Resampled, of: &Resampling) -> Result<Interval, StageError> {
+/// The interval of a statistic; `without_group`: its values of the sample without each group.
+fn ends(
+    resampled: &Resampled,
+    of: &Resampling,
+    without_group: impl FnOnce() -> Vec<f64>,
+) -> Result<Interval, StageError> {
     match of.interval {
         IntervalKind::Percentile => resampled.percentile(of.confidence),
-        IntervalKind::Bca => resampled.bca(of.confidence),
+        IntervalKind::Bca => resampled.bca(&without_group(), of.confidence),
     }
     .map_err(|error| failed(&error))
-}
-
-/// Interval of the gain over working without quality, from sums by group of two findings.
-pub(crate) fn gain_interval(
-    metric: NumberMetric,
-    origin: f64,
-    [with, without]: [&GroupSums; 2],
-    of: &Resampling,
-) -> Result<Option<Interval>, StageError> {
-    if with.tested != without.tested || with.groups.len() != without.groups.len() {
-        return Ok(None);
-    }
-    let sums = |of: &GroupSums| of.groups.iter().map(number_sums).collect::<Vec<_>>();
-    interval(metric, origin, [&sums(with), &sums(without)], None, of).map(Some)
-}
-
-/// The metric of the best of the experts that every example has, where it is defined.
-fn best_unimodal(metric: NumberMetric, experts: &experts::Pooled, labels: &[f64]) -> Option<f64> {
-    let width = experts.modalities.len();
-    let whole = (0..width).filter(|modality| {
-        experts.available.iter().skip(*modality).step_by(width).all(|available| *available)
-    });
-    let values = whole.filter_map(|modality| {
-        let own: Vec<f64> =
-            experts.evidence.iter().skip(modality).step_by(width).copied().collect();
-        number_metric(metric, labels, &own).ok()
-    });
-    values.max_by(|one, other| metric.gain(*one).total_cmp(&metric.gain(*other)))
-}
-
-/// The metric when of each example the available expert counts that is closest to the label.
-fn oracle(metric: NumberMetric, experts: &experts::Pooled, labels: &[f64]) -> Option<f64> {
-    let width = experts.modalities.len();
-    let closest = labels.iter().enumerate().map(|(row, label)| {
-        let cells = row * width..(row + 1) * width;
-        let there =
-            cells.filter(|&cell| experts.available[cell]).map(|cell| experts.evidence[cell]);
-        there.min_by(|one, other| (one - label).abs().total_cmp(&(other - label).abs()))
-    });
-    let closest: Option<Vec<f64>> = closest.collect();
-    number_metric(metric, labels, &closest?).ok()
 }

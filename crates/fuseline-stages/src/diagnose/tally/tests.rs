@@ -9,10 +9,9 @@ use crate::diagnose::tests::{fit, study};
 use crate::testing::services;
 
 /// Everything that is counted, to the last bit.
-fn counted(tally: &Tally<'_>) -> (Vec<i64>, Vec<u32>, Vec<u32>, Vec<u64>, u32) {
+fn counted(tally: &Tally<'_>) -> (Vec<i64>, Vec<u32>, Vec<u32>, Vec<u128>, u32) {
     let Each { correct, flips, shift } = &tally.each;
-    let shift = shift.iter().map(|shift| shift.to_bits()).collect();
-    (tally.correct.clone(), correct.clone(), flips.clone(), shift, tally.broken)
+    (tally.correct.clone(), correct.clone(), flips.clone(), shift.clone(), tally.broken)
 }
 
 #[test]
@@ -70,15 +69,32 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
             let known = (&shifts, &first[..]);
             let pairs = Pairs::ask(&tally(), &model, &batch, permuter, *mask, known).unwrap();
             let go_on = || Ok(());
-            let looked_up =
-                tally().count_by(Some(&pairs), &[], &model, &batch, &broken, go_on).unwrap();
-            let asked = tally().count_by(None, &[], &model, &batch, &broken, go_on).unwrap();
-            assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
-            let whole = Tally::ask(&labels, &model, &batch, &broken, go_on).unwrap();
+            let asked = tally().count_each(&[], &model, &batch, &broken, go_on).unwrap();
+            // Drawn, then found, then too many to be kept.
+            let few = SharedValues::with_limit(100);
+            for shared in [&services.shared, &services.shared, &few] {
+                let mut looked_up = tally();
+                looked_up.add_block(pairs.count(shared, *permutations, go_on).unwrap());
+                assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
+            }
+            let shared = &services.shared;
+            let whole = Tally::ask(&labels, &model, &batch, &broken, shared, go_on).unwrap();
             assert_eq!(counted(&whole), counted(&asked), "{scheme:?}");
             assert_eq!(whole.clean(), clean);
             let few = Shifts::new(&model, permuter, 1, 2);
             assert!(few.is_none(), "1 permutation does not");
         }
     }
+}
+
+#[test]
+fn distances_are_summed_without_rounding() {
+    let unit = 1.0 / FIXED_POINT;
+    for (number, units) in [(0.0, 0), (1.0, 1 << 52), (0.25, 1 << 50), (1.0 + 1e-9, 1 << 52)] {
+        assert_eq!(fixed_point(number), units);
+    }
+    assert_eq!(fixed_point(3.0 * unit), 3);
+    assert_eq!(fixed_point(0.4 * unit), 0, "rounded to the nearest");
+    let outcome = Outcome::new(true, false, 1.0);
+    assert_eq!((outcome.right(), outcome.flips(), outcome.shift()), (1, 0, 1 << 52));
 }

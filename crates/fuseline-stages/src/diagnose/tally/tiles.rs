@@ -2,7 +2,7 @@
 
 use fuseline_plugin::vector::{Work, wide};
 
-use super::Each;
+use super::{Each, fixed_point};
 
 /// Rows of a tile: a bit of a word for each.
 const TILE: usize = u64::BITS as usize;
@@ -41,7 +41,8 @@ pub(super) fn cut(labels: &[u32], decisions: &[u32], clean: &[f64], classes: usi
     known.zip(clean.chunks(TILE * classes)).map(tile).collect()
 }
 
-/// Counts predictions: permutations x rows x classes. `correct`: permutations x classes.
+/// Counts predictions of at most 2,048 permutations, whose distances fit into 64 bits: permutations
+/// x rows x classes. `correct`: permutations x classes.
 pub(super) fn count(tiles: &[Tile], predictions: &[f64], correct: &mut [i64], each: &mut Each) {
     let rows = each.correct.len();
     let mut room = vec![[0.0; TILE]; tiles.first().map_or(0, |tile| tile.clean.len())];
@@ -67,7 +68,8 @@ struct Permutations<'a> {
     correct: &'a mut [i64],
     right: &'a mut [u32],
     flips: &'a mut [u32],
-    shift: &'a mut [f64],
+    /// In units of 2^-52.
+    shift: &'a mut [u128],
     /// Room for one lane a class.
     broken: &'a mut [Lane<f64>],
 }
@@ -79,9 +81,7 @@ impl Work for Permutations<'_> {
     fn run(self) {
         let Self { tile, rows, first, broken, .. } = self;
         let (count, classes) = (self.shift.len(), tile.clean.len());
-        let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0.0; TILE]);
-        // What was counted before comes first: sums are of one permutation after the other.
-        shift[..count].copy_from_slice(self.shift);
+        let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0_u64; TILE]);
         let permutations = self.predictions.chunks_exact(rows * classes);
         for (predictions, correct) in permutations.zip(self.correct.chunks_exact_mut(classes)) {
             side_by_side(&predictions[first * classes..][..count * classes], broken);
@@ -101,7 +101,7 @@ impl Work for Permutations<'_> {
                 right[at] += is_right;
                 which |= is_right << at;
                 flips[at] += u64::from(decision[at] != tile.before[at]);
-                shift[at] += moved[at] / 2.0;
+                shift[at] += fixed_point(moved[at] / 2.0);
             }
             for (correct, of_class) in correct.iter_mut().zip(&tile.of_class) {
                 *correct += i64::from((which & of_class).count_ones());
@@ -113,7 +113,9 @@ impl Work for Permutations<'_> {
         for (sum, add) in self.flips.iter_mut().zip(flips) {
             *sum += add as u32;
         }
-        self.shift.copy_from_slice(&shift[..count]);
+        for (sum, add) in self.shift.iter_mut().zip(shift) {
+            *sum += u128::from(add);
+        }
     }
 }
 

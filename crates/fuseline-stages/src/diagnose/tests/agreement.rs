@@ -62,6 +62,7 @@ fn part(fixture: &Value, name: &str) -> Part {
                 .copied()
                 .collect(),
             inner_fold: None,
+            logits: None,
         });
         let own: Vec<(&str, f64)> =
             rows.iter().map(|&row| (ids[row].as_str(), qualities[at(row)])).collect();

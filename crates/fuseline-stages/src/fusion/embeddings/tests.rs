@@ -63,6 +63,7 @@ fn side(part: &str) -> Side {
                 .copied()
                 .collect(),
             inner_fold: None,
+            logits: None,
         });
         let own: Vec<(String, f64)> =
             rows.iter().map(|row| (id(*row), qualities[cell(row)])).collect();
@@ -267,7 +268,7 @@ fn a_rule_that_takes_no_embeddings_is_found_before_anything_runs() {
     let services = services();
     let problems = |rule: &str, inputs: Vec<&'static str>| {
         let stage: Fit = serde_json::from_value(json!({ "rule": rule })).unwrap();
-        let mut site = CheckSite { services: &services, inputs, problems: Vec::new() };
+        let mut site = CheckSite::new(&services, inputs);
         StageKind::check(&stage, &mut site);
         site.problems
     };

@@ -1,0 +1,58 @@
+//! The survey of rules and qualities: `workflows/trusted_fusion.yaml`.
+
+use arrow::array::AsArray;
+use fuseline_tests::{Lab, real_data, root};
+
+use crate::study::{findings, numbers, words};
+
+#[test]
+fn the_surveys_check_clean() {
+    let lab = Lab::new();
+    for (workflow, data) in [("trusted_fusion", "stressid"), ("trusted_fusion_mosei", "mosei")] {
+        let Some(data) = real_data(data) else { return };
+        let path = root().join(format!("workflows/{workflow}.yaml"));
+        let data = format!("data={}", data.display());
+        let checked = lab.run(["check", path.to_str().expect("UTF-8"), "--set", &data]);
+        checked.success();
+        assert!(!checked.stderr().contains("warning"), "{}", checked.stderr());
+    }
+}
+
+#[test]
+fn rules_and_qualities_of_the_shelf_give_findings_on_stressid() {
+    let Some(data) = real_data("stressid") else { return };
+    let lab = Lab::new();
+    let path = root().join("workflows/trusted_fusion.yaml");
+    let data = format!("data={}", data.display());
+    let mut arguments = vec!["run", path.to_str().expect("UTF-8"), "--set", &data];
+    // Two folds and few permutations: who reads what does not depend on how many there are.
+    arguments.extend(["--set", "folds=2", "--set", "permutations=49"]);
+    arguments.extend(["--set", "rules=[mean, switch, trust_discount, tmc, rcml, qmf, pdf]"]);
+    let qualities = "qualities=[energy, evidential, max_probability, mutual_information, tcp, knn, \
+                     conflict, relative, constant]";
+    arguments.extend(["--set", qualities, "--format", "json"]);
+    let ran = lab.run(arguments).json();
+    assert_eq!(ran["status"], "ok");
+    let table = findings(lab.read("results/trusted_fusion/findings.parquet"));
+    assert_eq!(table.num_rows(), 6 * 9 + 1, "six rules at nine qualities, and the mean once");
+
+    let (rules, qualities) = (words(&table, "rule"), words(&table, "quality"));
+    let (shift, best, oracle) = (
+        numbers(&table, "probability_shift"),
+        numbers(&table, "ba_best_unimodal"),
+        numbers(&table, "ba_oracle"),
+    );
+    for row in 0..table.num_rows() {
+        let still = rules[row] == "mean" || qualities[row] == "constant";
+        assert_eq!(shift[row] == 0.0, still, "{} at {}", rules[row], qualities[row]);
+        // One choice of experts for all, and no better than the oracle.
+        assert!(best[row] == best[0] && best[row] < oracle[row]);
+    }
+    let derived = table.column_by_name("evidence_derived").expect("the column is there");
+    let derived = derived.as_boolean();
+    for row in 0..table.num_rows() {
+        if ["energy", "max_probability"].contains(&&*qualities[row]) {
+            assert!(derived.value(row), "{} is a function of the evidence", qualities[row]);
+        }
+    }
+}
