@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError
-from fuseline._workflow import frame
+from fuseline._workflow import writes_over
 
 PROTOCOL = 1
 Floats = NDArray[np.float64]
@@ -125,7 +125,7 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
-        return frame(self.report())
+        return str(self.values["fragment"])
 
 
 class Diagnosis:
@@ -531,8 +531,9 @@ def diagnose(
                 answer = predict(ask.quality)
             diagnosis.tell(ask, answer)
             told.show(ask)
-    told.end()
-    return diagnosis.result()
+    result = diagnosis.result()
+    told.end(result.n_permutations)
+    return result
 
 
 class _Progress:
@@ -540,7 +541,7 @@ class _Progress:
 
     def __init__(self, permutations: int, wanted: bool | None) -> None:
         self._all, self._started, self._last = permutations, time.monotonic(), 0.0
-        self._wanted = sys.stderr.isatty() or "ipykernel" in sys.modules if wanted is None else wanted
+        self._wanted = writes_over(sys.stderr) if wanted is None else wanted
         self._shown = False
 
     def show(self, ask: Ask) -> None:
@@ -553,9 +554,10 @@ class _Progress:
         sys.stderr.flush()
         self._last, self._shown = now, True
 
-    def end(self) -> None:
+    def end(self, asked: int) -> None:
+        """Says how many were asked in all: a sequential test or a budget asks fewer."""
         if self._shown:
-            sys.stderr.write("\n")
+            sys.stderr.write(f"\r{asked} permutations in {time.monotonic() - self._started:.1f} s        \n")
 
 
 def _key(value: Any) -> Any:

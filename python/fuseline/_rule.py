@@ -34,13 +34,18 @@ docs/design/worker-protocol.md.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
+import site
 import socket
 import struct
 import sys
+import sysconfig
 import tempfile
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,8 +99,13 @@ class Batch:
         classes: Sequence[str] | None = None,
     ) -> Batch:
         """A batch for a test or a notebook: evidence (rows, modalities, classes), quality (rows, modalities), embeddings
-        {modality: (rows, width)}. All is available, weights are 1, and names are numbers, unless they are given."""
+        {modality: (rows, width)}. All is available, weights are 1, and names are numbers, unless they are given. Without
+        evidence (None), `classes` must be given, and are all as probable."""
         self = object.__new__(cls)
+        if evidence is None:
+            if classes is None:
+                raise ValueError("without evidence the classes must be named")
+            evidence = np.full((*np.shape(quality), len(classes)), 1 / len(classes))
         self.evidence = np.ascontiguousarray(evidence, dtype="<f8")
         if self.evidence.ndim != 3:
             raise ValueError(f"evidence has the shape {self.evidence.shape}, not (rows, modalities, classes)")
@@ -142,6 +152,17 @@ class Batch:
         there = self.available
         return np.where(there[:, :, None], self.evidence, 0.0), np.where(there, self.quality, 0.0)
 
+    def take(self, rows: Sequence[int] | Array) -> Batch:
+        """Some rows, in the order given."""
+        other = object.__new__(Batch)
+        other.__dict__.update(self.__dict__)
+        for name in ("row_id", "evidence", "available", "quality", "label", "weight"):
+            column = getattr(self, name)
+            setattr(other, name, None if column is None else column[rows])
+        other._embeddings = {name: values[rows] for name, values in self._embeddings.items()}
+        other.rows = len(other.quality)
+        return other
+
     def with_quality(self, quality: Array) -> Batch:
         """The same rows with another quality (rows, modalities)."""
         other = object.__new__(Batch)
@@ -161,8 +182,8 @@ def _numbers(table: Any, name: str, shape: tuple[int, ...]) -> Any:
 
 
 class Rule:
-    """A fusion rule; see the module's text. Its methods can be called without the host, from a test or a notebook:
-    `rule.predict(rule.open(rule.fit(batch, params, 0)), batch)` with `Batch.from_arrays`."""
+    """A fusion rule; see the module's text. From a test or a notebook, without the command:
+    `rule.answers(batch, files=...)` with `Batch.from_arrays`."""
 
     id: str = ""
     name: str = ""
@@ -202,6 +223,57 @@ class Rule:
         """Probabilities (rows, classes)."""
         raise NotImplementedError
 
+    def answers(
+        self,
+        batch: Batch,
+        *,
+        files: Mapping[str, Any] | None = None,
+        training: Batch | None = None,
+        params: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Array:
+        """Probabilities (rows, classes) as the command gets them, without the command: for a test or a notebook.
+
+        Loads `files` {name: path}, or fits on `training`, a batch with labels; opens the model's bytes and predicts `batch`.
+        `params` are completed by the defaults of the rule's schema. Raises :class:`RuleError` for what the command refuses: a
+        model that is no bytes, or other bytes when it is made again; answers of another shape or that are no probabilities;
+        other answers when the model is opened again and asked in another order of rows (in the same order where the rule is
+        not `row_independent`). `fuseline plugin check` holds it against more.
+        """
+        complete = {name: of["default"] for name, of in self.params.get("properties", {}).items() if "default" in of}
+        complete.update(params or {})
+        self.modalities, self.classes = batch.modalities, batch.classes
+
+        def make() -> bytes:
+            if files is not None:
+                return self.load({name: str(path) for name, path in files.items()}, dict(complete))
+            if training is None or training.label is None:
+                raise RuleError("give the files of a model, or a batch with labels as `training`")
+            return self.fit(training, dict(complete), seed)
+
+        model = make()
+        if not isinstance(model, bytes):
+            raise RuleError(f"the model is {type(model).__name__}, not bytes", INTERNAL)
+        if make() != model:
+            raise RuleError("made again from the same input, the model has other bytes", INTERNAL)
+        out = _predictions(self, self.open(model), batch)
+        law = np.isfinite(out).all(axis=1) & (out >= 0).all(axis=1) & (np.abs(out.sum(axis=1) - 1) <= 1e-9)
+        if not law.all():
+            row = int(np.argmin(law))
+            raise RuleError(f"row {row} has {out[row]}: these are no probabilities that sum to 1", INTERNAL, row)
+        order = np.arange(batch.rows)[:: -1 if self.row_independent else 1]
+        again = _predictions(self, self.open(model), batch.take(order))
+        same = (again == out[order]).all(axis=1)
+        if not same.all():
+            row = int(order[np.argmin(same)])
+            raise RuleError(
+                f"row {row} has {out[row]}, and asked again, in another order of rows, {again[np.argmin(same)]}: say "
+                "row_independent = False where what is added up in which order hangs on the rows beside it",
+                INTERNAL,
+                row,
+            )
+        return out
+
     def descriptor(self) -> dict[str, Any]:
         """The rule as it describes itself to the host."""
         accepts = {
@@ -229,6 +301,14 @@ class Rule:
     def serve(self) -> None:
         """Serves the host until it has no more questions."""
         run(self)
+
+
+def _predictions(rule: Rule, model: Any, batch: Batch) -> Array:
+    shape = (batch.rows, len(batch.classes))
+    out = np.ascontiguousarray(rule.predict(model, batch), dtype="<f8")
+    if out.shape != shape:
+        raise RuleError(f"predict gave the shape {out.shape}, not {shape}", INTERNAL)
+    return out
 
 
 SEAL = 32
@@ -267,11 +347,7 @@ class _Server:
         return self.give(model + _seal(model))
 
     def predict(self, model: Any, batch: Batch) -> Array:
-        shape = (batch.rows, len(batch.classes))
-        out = np.ascontiguousarray(self.rule.predict(model, batch), dtype="<f8")
-        if out.shape != shape:
-            raise RuleError(f"predict gave the shape {out.shape}, not {shape}", INTERNAL)
-        return out
+        return _predictions(self.rule, model, batch)
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         files, at, opened = {}, 0, []
@@ -361,6 +437,134 @@ def _read(source: int, length: int, at: int) -> bytes:
     return b"".join(parts)
 
 
+# What this process has read: a stage reports it too.
+
+_opened: dict[str, os.stat_result] = {}
+_written: set[str] = set()
+_reported: set[str] = set()
+_imported: set[str] = set()
+_started = time.time_ns()
+_paths = sysconfig.get_paths()
+#: What belongs to the interpreter, whose own file stands for it.
+_standard = tuple(os.path.realpath(_paths[name]) + os.sep for name in ("stdlib", "platstdlib"))
+#: What belongs to the system.
+_system = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/")
+
+
+def watch() -> None:
+    """Notes from now on each file that Python opens, with what it looks like then."""
+    sys.addaudithook(_note)
+
+
+def new_reads() -> list[dict[str, Any]]:
+    """Files that were read and not reported before: local ones that were opened, modules that were imported, and what
+    tells the versions of installed distributions and of the interpreter. `path`, and `size` and `modified_ns` as they
+    were then."""
+    folders = _folders_of_distributions()
+    found = {path: stat for path, stat in list(_opened.items()) if _is_local(path, folders)}
+    for path in _imported_files(folders) - found.keys():
+        with contextlib.suppress(OSError):
+            found[path] = os.stat(path)
+    reads = []
+    for path in sorted(found.keys() - _reported - _written):
+        stat = found[path]
+        # Which of its contents was imported cannot be told of a module that changed since the program began.
+        is_known = path in _opened or stat.st_mtime_ns < _started
+        reads.append({"path": path, "size": stat.st_size, "modified_ns": stat.st_mtime_ns if is_known else -1})
+    _reported.update(found)
+    return reads
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" or not isinstance(arguments[0], (str, bytes)):
+        return
+    name, mode, flags = arguments
+    path = os.path.realpath(os.fsdecode(name))
+    if (isinstance(mode, str) and set(mode) & set("wax+")) or flags & (os.O_WRONLY | os.O_RDWR):
+        _written.add(path)
+    elif path not in _opened and _is_local(path, ()):
+        with contextlib.suppress(OSError):
+            stat = os.stat(path)
+            if os.path.isfile(path):
+                _opened[path] = stat
+
+
+def _is_local(path: str, folders: tuple[str, ...]) -> bool:
+    return "__pycache__" not in path and not path.startswith((*_standard, *_system, *folders))
+
+
+def _folders_of_distributions() -> tuple[str, ...]:
+    """Folders that distributions are installed in."""
+    named = {_paths["purelib"], _paths["platlib"], *site.getsitepackages(), site.getusersitepackages()}
+    others = (entry for entry in sys.path if any(name.endswith(".dist-info") for name in _names_in(entry or ".")))
+    return tuple(sorted(os.path.realpath(folder) + os.sep for folder in {*named, *others}))
+
+
+@functools.lru_cache(maxsize=None)
+def _names_in(folder: str) -> tuple[str, ...]:
+    try:
+        return tuple(os.listdir(folder))
+    except OSError:
+        return ()
+
+
+def _imported_files(folders: tuple[str, ...]) -> set[str]:
+    """Sources of local modules, the metadata of distributions that others are of, and the interpreter with its environment."""
+    environment = os.path.realpath(os.path.join(sys.prefix, "pyvenv.cfg"))
+    files = {os.path.realpath(sys.executable), *([environment] if os.path.isfile(environment) else [])}
+    installed: dict[str, dict[str, str]] = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name in _imported or not isinstance(file, str):
+            continue
+        _imported.add(name)
+        path = os.path.realpath(file)
+        # Of folders in folders the innermost.
+        folder = max((folder for folder in folders if path.startswith(folder)), key=len, default=None)
+        if folder is not None:
+            first = path[len(folder) :].partition(os.sep)[0].partition(".")[0]
+            installed.setdefault(folder, {}).setdefault(first, path)
+        elif _is_local(path, ()) and os.path.isfile(path):
+            files.add(path)
+    for folder, modules in installed.items():
+        for name, path in modules.items():
+            # A module that no distribution lists counts by its own content.
+            files.update(_metadata(folder, name) or {path})
+    return files
+
+
+def _metadata(folder: str, module: str) -> set[str]:
+    """The files that tell the versions of the distributions that a module of a folder is of."""
+    infos = [name for name in _names_in(folder) if name.endswith((".dist-info", ".egg-info"))]
+    own = [name for name in infos if name.partition("-")[0].lower() == module.lower()]
+    own = own or [name for name in infos if _lists(folder + name, module)]
+    told = {f"{folder}{name}{part}" for name in own for part in ("/METADATA", "/PKG-INFO", "")}
+    return {os.path.realpath(path) for path in told if os.path.isfile(path)}
+
+
+def _lists(info: str, module: str) -> bool:
+    return any(
+        line == module or line.startswith((f"{module}/", f"{module}."))
+        for name in ("top_level.txt", "RECORD")
+        for line in _lines(f"{info}/{name}")
+    )
+
+
+@functools.lru_cache(maxsize=None)
+def _lines(path: str) -> tuple[str, ...]:
+    """The first parts of the paths that a file lists, each once."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return tuple({line.strip().partition("/")[0] + "/" * ("/" in line) for line in file})
+    except OSError:
+        return ()
+
+
+# Also what is read while the program's own modules are imported.
+if {"FUSELINE_TASK", "FUSELINE_WORKER"} & os.environ.keys():
+    watch()
+
+
 def _receive(connection: socket.socket, length: int) -> bytes | None:
     data = b""
     while len(data) < length:
@@ -400,6 +604,8 @@ def run(rule: Rule) -> None:
             reply = server.answer(request)
             if rule._messages:
                 reply["messages"] = rule._messages[:32]
+            if reads := new_reads():
+                reply["reads"] = reads
         except RuleError as error:
             reply = {"status": "error", "code": error.code, "message": str(error), "row": error.row, "param": error.param}
         except Exception as error:

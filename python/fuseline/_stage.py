@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fuseline import _reads
 from fuseline._errors import FuselineError
+from fuseline._rule import new_reads
 from fuseline._table import Table
 
 
@@ -64,7 +64,7 @@ class Stage:
             )
         for name, said in outputs.items():
             _write(folder / said["path"], said["artifact"], result[name], name)
-        _reads.write(folder)
+        (folder / "reads.json").write_text(json.dumps(new_reads()), encoding="utf-8")
 
     def _agree(self, what: str, declared: Mapping[str, str] | None, told: Mapping[str, Any]) -> None:
         if declared is None:

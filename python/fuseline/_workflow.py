@@ -5,15 +5,17 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import Diagnostic, FuselineError
@@ -92,14 +94,6 @@ class Run:
         if code == 0:
             return stdout
         return f"<pre>{html.escape(repr(self))}</pre>"
-
-
-def frame(page: str, height: int = 720) -> str:
-    """A page within a notebook's cell: its styles stay its own."""
-    return (
-        f'<iframe srcdoc="{html.escape(page, quote=True)}" style="width:100%;height:{height}px;border:0" '
-        'sandbox="allow-scripts"></iframe>'
-    )
 
 
 def run(
@@ -225,6 +219,35 @@ def _text(value: object) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
+def writes_over(target: TextIO) -> bool:
+    """True if a carriage return writes over a line: in a terminal and in a notebook."""
+    return target.isatty() or type(target).__module__.startswith("ipykernel")
+
+
+class _Shown:
+    """Lines of the command as they come. In a terminal and in a notebook its progress is one line that is written over, and
+    says how long it will take."""
+
+    def __init__(self, target: TextIO) -> None:
+        self._target, self._started, self._width = target, time.monotonic(), 0
+        self._in_place = writes_over(target)
+
+    def write(self, line: str) -> None:
+        progress = re.match(r"(\d+)/(\d+) actions, (\d+) of them cached", line) if self._in_place else None
+        if progress is None:
+            self._target.write("\n" * (self._width > 0) + line)
+            self._width = 0
+        else:
+            done, total, cached = map(int, progress.groups())
+            text = line.rstrip()
+            if cached < done < total:
+                left = (time.monotonic() - self._started) / (done - cached) * (total - done)
+                text += f", {left:.0f} s left"
+            self._target.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        self._target.flush()
+
+
 def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
     """Exit code, standard output and standard error; with `live`, the latter is passed on as it comes. Ctrl-C is passed
     on once, and the command is waited for."""
@@ -241,6 +264,7 @@ def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
     )
     assert process.stdout is not None and process.stderr is not None
     lines: list[str] = []
+    shown = _Shown(sys.stderr) if live else None
     interrupted = False
     # Both are read at once: a pipe that nobody empties would hold the command up for ever.
     results: list[str] = []
@@ -251,9 +275,8 @@ def _call(arguments: Sequence[str], live: bool = False) -> tuple[int, str, str]:
         try:
             for line in process.stderr:
                 lines.append(line)
-                if live:
-                    sys.stderr.write(line)
-                    sys.stderr.flush()
+                if shown is not None:
+                    shown.write(line)
             code = process.wait()
             reader.join()
             break

@@ -189,6 +189,10 @@ def test_the_report_says_what_a_frozen_model_is():
     assert not any(words in page for words in ["refitted", "was fitted", "were fitted"])
     assert "held at its mean" in page
     assert "oracle" not in page.split("<details")[0].lower() or result.headroom is None
+    # In a notebook: the first screen and figures, in styles that hold within it.
+    cell = result._repr_html_()
+    assert cell.startswith('<div class="fuseline-report">') and "A gated net" in cell
+    assert not any(tag in cell for tag in ["<iframe", "<script", " id="])
 
 
 @pytest.mark.parametrize("scheme", ["within_class", "within_correct"])

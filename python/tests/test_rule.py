@@ -51,8 +51,47 @@ def test_a_rule_is_called_without_the_command(tmp_path):
         rule.fit(batch, {}, 0)
 
 
-def test_a_rule_of_the_package_is_loaded_by_a_workflow(tmp_path):
-    pytest.importorskip("pyarrow")
+def test_a_rule_is_held_against_what_the_command_refuses(tmp_path):
+    weights = tmp_path / "gate.bin"
+    weights.write_bytes(np.array([1.0, 2.0, 0.0, 0.0]).tobytes())
+    evidence = np.array([[[0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.9, 0.1]], [[0.3, 0.7], [0.5, 0.5]]])
+    batch = fuseline.Batch.from_arrays(evidence, [[0.0, 1.0], [1.0, 1.0], [0.5, 0.2]], modalities=["audio", "video"])
+    files = {"weights": weights}
+    said = Gate().answers(batch, files=files)
+    np.testing.assert_array_equal(said, Gate().predict(Gate().open(weights.read_bytes()), batch))
+    np.testing.assert_array_equal(Gate().answers(batch.take([2, 0]), files=files), said[[2, 0]])
+
+    class Ranks(Gate):
+        def predict(self, model, batch):
+            rank = (1 + np.arange(batch.rows)) / (1 + batch.rows)
+            return np.stack([rank, 1 - rank], axis=1)
+
+    class Unscaled(Gate):
+        def predict(self, model, batch):
+            return 2 * super().predict(model, batch)
+
+    class Fickle(Gate):
+        made = 0
+
+        def load(self, files, params):
+            self.made += 1
+            return super().load(files, params) + bytes(16 * self.made)
+
+    for rule, words in [
+        (Ranks(), "in another order of rows"),
+        (Unscaled(), "no probabilities that sum to 1"),
+        (Fickle(), "other bytes"),
+    ]:
+        with pytest.raises(fuseline.RuleError, match=words):
+            rule.answers(batch, files=files)
+    with pytest.raises(fuseline.RuleError, match="give the files of a model"):
+        Gate().answers(batch)
+    unrated = fuseline.Batch.from_arrays(None, [[0.0, 1.0]], classes=["rest", "stress"])
+    assert unrated.evidence.shape == (1, 2, 2) and (unrated.evidence == 0.5).all()
+
+
+def workflow_with_gate(tmp_path):
+    """A workflow that loads the gate of the cases, with its data."""
     rng = np.random.default_rng(5)
     label = rng.integers(0, 2, 80)
     tables = {name: ["id,rest,stress"] for name in ("audio", "video")}
@@ -73,6 +112,63 @@ def test_a_rule_of_the_package_is_loaded_by_a_workflow(tmp_path):
     workflow = tmp_path / "workflow.yaml"
     shutil.copy(CASES / "workflow.yaml", workflow)
     workflow.write_text(workflow.read_text().replace("rule: linear_gate", "rule: gate"))
+    return workflow
+
+
+def test_a_rule_of_the_package_is_loaded_by_a_workflow(tmp_path):
+    pytest.importorskip("pyarrow")
+    workflow = workflow_with_gate(tmp_path)
     run = fuseline.run(workflow, cache=tmp_path / "cache", out=tmp_path / "out", quiet=True)
     assert run.status == "ok"
     assert run["finding"]["gap"][0] > 0.02
+
+
+def test_what_a_rule_read_is_an_input(tmp_path, monkeypatch):
+    """A module from elsewhere, a file beside it, the version of a distribution: what used it runs again, and says why."""
+    pytest.importorskip("pyarrow")
+    workflow = workflow_with_gate(tmp_path)
+    modules, installed = tmp_path / "modules", tmp_path / "installed"
+    modules.mkdir()
+    (modules / "sharpness.py").write_text("factor = 1.0\n")
+    (modules / "gate.json").write_text('{"bias": 0.0}')
+    (installed / "gatekit").mkdir(parents=True)
+    (installed / "gatekit" / "__init__.py").write_text("")
+    info = installed / "gate_kit-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gate-kit\nVersion: 1.0\n")
+    (info / "RECORD").write_text("gatekit/__init__.py,,\n")
+    rule = tmp_path / "gate.py"
+    text = rule.read_text().replace("import numpy as np\n", f"""import gatekit
+import json
+import numpy as np
+import sharpness
+from pathlib import Path
+bias = json.loads(Path({str(modules / "gate.json")!r}).read_text())["bias"]
+""")
+    rule.write_text(text.replace("batch.quality * w + b", "batch.quality * w * sharpness.factor + b + bias"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(modules), str(installed)]))
+
+    def run():
+        return fuseline.run(workflow, cache=tmp_path / "cache", out=tmp_path / "out", quiet=True)
+
+    def reasons():
+        plan = fuseline.plan(workflow, cache=tmp_path / "cache")
+        return {action.stage: action.reason for action in plan.actions if action.reason and "had read" in action.reason}
+
+    assert run()["finding"]["gap"][0] > 0.02
+    assert run().executed == 0 and reasons() == {}
+    for file, text in [
+        (modules / "sharpness.py", "factor = 0.0\n"),
+        (modules / "gate.json", '{"bias": 0.5}'),
+        (info / "METADATA", "Metadata-Version: 2.1\nName: gate-kit\nVersion: 1.1\n"),
+    ]:
+        file.write_text(text)
+        # The model, and all that asks it.
+        assert reasons()["model"] == f"{file}, which it had read, changed"
+        second = run()
+        assert second.executed >= 3
+        assert run().executed == 0
+    assert second["finding"]["gap"][0] == 0
+    # Content counts, and no time.
+    os.utime(modules / "sharpness.py")
+    assert run().executed == 0 and reasons() == {}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,3 +69,56 @@ outputs: { cohort.csv: "cohort[i=0]" }
     )
     # More than a pipe holds.
     assert len(fuseline.plan(workflow, cache=tmp_path / "cache")) == 3000
+
+
+SLOW = """
+fuseline: 1
+name: slow
+axes: { k: [0, 1, 2] }
+stages:
+  wait:
+    uses: command
+    over: [k]
+    with:
+      run: [sh, -c, "sleep 2; echo done > outputs/main"]
+      params: { k: "${{ k }}" }
+      outputs: { main: { artifact: report, media_type: text/plain } }
+outputs: { a.txt: "wait[k=0]", b.txt: "wait[k=1]", c.txt: "wait[k=2]" }
+"""
+
+
+def test_an_interrupt_is_passed_on_once_and_what_is_in_flight_is_finished(tmp_path):
+    workflow = tmp_path / "slow.yaml"
+    workflow.write_text(SLOW)
+    program = "import fuseline, sys\nfuseline.run(sys.argv[1], cache=sys.argv[2], out=sys.argv[3], jobs=1, quiet=True)"
+    arguments = [str(workflow), str(tmp_path / "cache"), str(tmp_path / "out")]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    events = (tmp_path / "cache" / "runs").glob
+    while not any('"started"' in file.read_text() for file in events("*/events.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in stderr
+    plan = fuseline.plan(workflow, cache=tmp_path / "cache")
+    assert (plan.cached, len(plan)) == (1, 3), "the action that ran was finished, the others were not begun"
+
+
+def test_progress_is_one_line_where_it_can_be_written_over():
+    from fuseline._workflow import _Shown
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    lines = ["0/3 actions, 0 of them cached\n", "2/3 actions, 1 of them cached\n", "caution: a\n", "3/3 actions, 1 of them cached\n", "done\n"]
+    for target in [Terminal(), io.StringIO()]:
+        shown = _Shown(target)
+        for line in lines:
+            shown.write(line)
+        text = target.getvalue()
+        if not isinstance(target, Terminal):
+            assert text == "".join(lines)
+            continue
+        assert text.startswith("\r0/3 actions, 0 of them cached\r2/3 actions, 1 of them cached, 0 s left\ncaution: a\n\r3/3")
+        assert text.endswith("\ndone\n") and text.count("\n") == 4

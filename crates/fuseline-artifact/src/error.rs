@@ -121,6 +121,12 @@ pub enum ArtifactError {
         /// The values allowed.
         expected: &'static str,
     },
+    /// Evidence of a modality that no expert has rated.
+    #[error("modality {modality} has no expert, and its evidence is needed here")]
+    NoExpert {
+        /// The modality.
+        modality: String,
+    },
     /// An artifact of another kind than the expected one.
     #[error("{expected} are expected and {found} were given")]
     WrongKind {

@@ -26,7 +26,7 @@ pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};
 pub use kinds::VALUE;
 pub use kinds::cohort::{AnyCohort, Cohort};
-pub use kinds::evidence::{AnyEvidence, Evidence, INNER_FOLD};
+pub use kinds::evidence::{AnyEvidence, Evidence, INNER_FOLD, OptionalEvidence};
 pub use kinds::example_effects::{ExampleEffects, RegressionEffects};
 pub use kinds::features::Features;
 pub use kinds::findings::{Finding, Findings, GroupCounts, GroupSums, MetricValues};

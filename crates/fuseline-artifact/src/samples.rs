@@ -169,12 +169,14 @@ pub fn regression() -> Vec<Artifact> {
     };
     let groups = Texts::from_iter(["one", "two", "two"]);
     let cohort = AnyCohort::of_values(ids(), groups, vec![0.5, -1.25, 3.0]);
-    let evidence = AnyEvidence(Evidence {
+    let rows = Evidence {
         classes: vec![VALUE.to_owned()],
         probabilities: vec![-0.5, 2.25].into(),
         inner_fold: Some(vec![0, 1]),
+        logits: None,
         ..evidence()
-    });
+    };
+    let evidence = AnyEvidence(rows.into());
     let permutations = AnyPermutations::Regression(RegressionPermutations {
         origin: 0.75,
         model_digest: Digest::hash(b"model"),

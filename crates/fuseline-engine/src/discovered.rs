@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionRecord, Cache, CacheError, OutputRecord};
+pub use fuseline_host::ReadFile;
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::put_beside;
@@ -20,20 +21,6 @@ use crate::files::{FileDigests, open_regular};
 
 /// The port and the kind of the object in a record. No artifact is of this kind.
 const NAME: &str = "discovered";
-
-/// A file that an action says that it has read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadFile {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Its length in bytes when it was read, if the action looked.
-    #[serde(default)]
-    pub size: Option<u64>,
-    /// Nanoseconds from 1970 to its last change then, if the action looked.
-    #[serde(default)]
-    pub modified_ns: Option<i128>,
-}
 
 /// A file that a record depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +39,7 @@ pub struct DiscoveredFile {
 pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRecord>, StageError> {
     let mut read = read.to_vec();
     read.sort();
-    read.dedup_by(|one, other| one.path == other.path);
+    read.dedup();
     if read.is_empty() {
         return Ok(None);
     }
@@ -70,6 +57,8 @@ pub(crate) fn store(cache: &Cache, read: &[ReadFile]) -> Result<Option<OutputRec
         let Some(digest) = digest else { return Err(changed("changed".to_owned())) };
         found.push(DiscoveredFile { path: of.path, digest });
     }
+    // Whoever looked more than once saw the same content each time.
+    found.dedup();
     let bytes = serde_json::to_vec(&found)
         .map_err(|error| StageError::failed(format!("a path that was read is no text: {error}")))?;
     Ok(Some(put_beside(cache, NAME, &bytes)?))
@@ -80,10 +69,10 @@ fn digest_as_read(of: &ReadFile) -> io::Result<Option<Digest>> {
     let file = open_regular(&of.path)?;
     let digest = Digest::of_reader(&file)?;
     let now = file.metadata()?;
-    let modified =
-        now.modified()?.duration_since(UNIX_EPOCH).map_or(-1, |of| of.as_nanos() as i128);
+    let modified = now.modified()?.duration_since(UNIX_EPOCH).ok();
+    let modified = modified.and_then(|of| i64::try_from(of.as_nanos()).ok());
     let as_read = of.size.is_none_or(|size| size == now.len())
-        && of.modified_ns.is_none_or(|then| then == modified);
+        && of.modified_ns.is_none_or(|then| modified == Some(then));
     Ok(as_read.then_some(digest))
 }
 
@@ -160,6 +149,10 @@ mod tests {
             let error = store(&cache, &[of]).unwrap_err();
             assert!(error.message.contains("gate.npz changed while"), "{}", error.message);
         }
+        // Two workers of a rule that saw different contents.
+        let was = |size| ReadFile { path: path.clone(), size: Some(size), modified_ns: None };
+        let error = store(&cache, &[was(7), was(8)]).unwrap_err();
+        assert!(error.message.contains("gate.npz changed while"), "{}", error.message);
         let gone = ReadFile { path: folder.path().join("gone"), size: None, modified_ns: None };
         assert!(store(&cache, &[gone]).unwrap_err().message.contains("cannot be read"));
         assert_eq!(store(&cache, &[]).unwrap(), None);

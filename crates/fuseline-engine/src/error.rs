@@ -98,13 +98,17 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
-        use fuseline_artifact::ArtifactError::{Classes, Regression};
+        use fuseline_artifact::ArtifactError::{Classes, NoExpert, Regression};
+        let text = error.to_string();
         match error {
-            Regression { .. } | Classes { .. } => {
-                let words = Self::data(error.to_string()).code(&crate::codes::REGRESSION);
-                words.hint("`fuseline explain regression` lists what takes a number")
-            }
-            error => Self::failed(error.to_string()),
+            Regression { .. } | Classes { .. } => Self::data(text)
+                .code(&crate::codes::REGRESSION)
+                .hint("`fuseline explain regression` lists what takes a number"),
+            NoExpert { .. } => Self::data(text).hint(
+                "expert.none gives the rows of a modality and no evidence: give the modality an \
+                 expert, or leave this stage out",
+            ),
+            _ => Self::failed(text),
         }
     }
 }

@@ -7,6 +7,7 @@ use fuseline_artifact::Digest;
 
 use crate::batch::Batch;
 use crate::error::{HostError, RuleError};
+use crate::reads::ReadFile;
 use crate::rule::{Fault, OpenedModel, Permuted, Rule, looped};
 use crate::shuffle::{Key, ShuffledQuality, ShuffledRows};
 use crate::stop::StopSignal;
@@ -124,6 +125,12 @@ impl OpenModel {
         }
         self.output_law(out, batch)?;
         witness.ask_permuted_again(batch, &permuted, out)
+    }
+
+    /// Files that the rule reports as read since the model was opened: modules, data, the metadata
+    /// of distributions.
+    pub fn reads(&self) -> Vec<ReadFile> {
+        self.shared.opened.reads()
     }
 
     /// Holds predictions that were made before against plain prediction in a worker that has seen

@@ -14,7 +14,8 @@ use crate::conditions::Sandbox;
 use crate::error::{HostError, RuleCode, RuleError};
 use crate::message::{self, RuleMessage, plain_text};
 use crate::params::Params;
-use crate::rule::{Backend, Fault, LoadSource, OpenedModel, Permuted};
+use crate::reads::ReadFile;
+use crate::rule::{Backend, Fault, LoadSource, MadeModel, OpenedModel, Permuted};
 use crate::stop::StopSignal;
 
 /// A model that grows beyond this is refused: 1 GiB.
@@ -183,7 +184,7 @@ fn call(function: impl FnOnce(&mut abi::Error) -> i32) -> Result<(), Fault> {
 fn collect_model(
     params: &Params,
     function: impl FnOnce(*const abi::Params, *const abi::Sink, &mut abi::Error) -> i32,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<MadeModel, Fault> {
     let model = Mutex::new(Written::default());
     let sink = abi::Sink {
         struct_size: size_of::<abi::Sink>() as u32,
@@ -204,7 +205,8 @@ fn collect_model(
     call(|error| function(&params, &sink, error))?;
     let written = model.into_inner().unwrap_or_else(PoisonError::into_inner);
     match written.refused {
-        None => Ok(written.bytes),
+        // A library reads nothing: it has no file system.
+        None => Ok(MadeModel { bytes: written.bytes, reads: Vec::new() }),
         Some(reason) => Err(Fault::Rule(RuleError {
             code: RuleCode::Internal,
             message: format!("it says that all is well, and a part of its model was {reason}"),
@@ -235,7 +237,7 @@ impl Backend for Native {
         params: &Params,
         seed: u64,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<MadeModel, Fault> {
         let batch = BorrowedBatch::new(batch, stop);
         let fit = self.functions.fit;
         // SAFETY: the batch lives through the call and is in the layout of the ABI, as params and
@@ -250,7 +252,7 @@ impl Backend for Native {
         source: &LoadSource<'_>,
         params: &Params,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<MadeModel, Fault> {
         let load = self.functions.load.ok_or_else(|| no_extension(abi::LOAD))?;
         let text = |name: &String| abi::FslString::new(name);
         let files: Vec<abi::File> = source
@@ -347,6 +349,10 @@ impl OpenedModel for NativeModel {
 
     fn permutes(&self) -> bool {
         self.has_fast_path()
+    }
+
+    fn reads(&self) -> Vec<ReadFile> {
+        Vec::new()
     }
 
     fn predict_permuted(

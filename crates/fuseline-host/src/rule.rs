@@ -14,6 +14,7 @@ use crate::library::PluginFile;
 use crate::message::{self, MessageLevel, RuleMessage};
 use crate::model::OpenModel;
 use crate::params::{ParamProblem, Params};
+use crate::reads::ReadFile;
 use crate::stop::StopSignal;
 #[cfg(unix)]
 use crate::worker::WorkerFailure;
@@ -28,14 +29,14 @@ pub(crate) trait Backend: Send + Sync {
         params: &Params,
         seed: u64,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault>;
+    ) -> Result<MadeModel, Fault>;
     /// Makes a model's bytes of the files of one that was fitted elsewhere.
     fn load(
         &self,
         source: &LoadSource<'_>,
         params: &Params,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault>;
+    ) -> Result<MadeModel, Fault>;
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
     /// Opens a model where nothing is that any result has come from.
     fn open_for_witness(
@@ -47,6 +48,14 @@ pub(crate) trait Backend: Send + Sync {
     fn missing_layers(&self) -> Vec<&'static str>;
     /// The sandbox of its process; none in this process.
     fn sandbox(&self) -> Option<Sandbox>;
+}
+
+/// A model as a backend made it.
+pub(crate) struct MadeModel {
+    /// The model's bytes.
+    pub bytes: Vec<u8>,
+    /// Files that the rule reports as read.
+    pub reads: Vec<ReadFile>,
 }
 
 /// Files, modalities and classes of a model that was fitted elsewhere.
@@ -85,6 +94,8 @@ pub(crate) trait OpenedModel: Send + Sync {
         out: &mut [f64],
         stop: &StopSignal,
     ) -> Result<(), Fault>;
+    /// Files that the rule reports as read so far.
+    fn reads(&self) -> Vec<ReadFile>;
 }
 
 /// Quality of each row in each permutation.
@@ -136,6 +147,8 @@ pub struct Fitted {
     pub model: Vec<u8>,
     /// Messages of the rule, in their order and each once.
     pub messages: Vec<RuleMessage>,
+    /// Files that the rule reports as read: modules, data, the metadata of distributions.
+    pub reads: Vec<ReadFile>,
 }
 
 impl Fitted {
@@ -223,20 +236,20 @@ impl Rule {
     fn make_model(
         &self,
         operation: &'static str,
-        make: impl FnOnce() -> Result<Vec<u8>, Fault>,
+        make: impl FnOnce() -> Result<MadeModel, Fault>,
     ) -> Result<Fitted, HostError> {
         self.shared.image.ensure_unchanged()?;
-        let (model, messages) = message::collect(make);
+        let (made, messages) = message::collect(make);
         // Warnings are the caller's to pass on.
         let details = messages.iter().filter(|message| message.level > MessageLevel::Warning);
         details.for_each(message::write_to_log);
-        let model = model.map_err(|fault| {
+        let MadeModel { bytes: model, reads } = made.map_err(|fault| {
             // Earlier warnings are a part of why it failed.
             let said = messages.iter().filter(|message| message.level <= MessageLevel::Warning);
             fault.after(said).into_error(&self.shared.file.id, operation)
         })?;
         self.shared.image.ensure_unchanged()?;
-        Ok(Fitted { model, messages })
+        Ok(Fitted { model, messages, reads })
     }
 
     /// Opens a model that this rule has fitted.

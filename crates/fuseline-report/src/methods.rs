@@ -174,7 +174,8 @@ fn sees_embeddings(data: &ReportData) -> bool {
 
 /// Sentences on the models that were fitted, and their training data.
 fn fitted(data: &ReportData) -> String {
-    let experts = data.provenance.stages.iter().filter(|stage| stage.kind.starts_with("expert."));
+    let is_expert = |kind: &str| kind.starts_with("expert.") && kind != "expert.none";
+    let experts = data.provenance.stages.iter().filter(|stage| is_expert(&stage.kind));
     let elsewhere = experts.clone().count() > 0
         && experts.clone().all(|stage| stage.kind == "expert.precomputed");
     if data.settings.loaded {

@@ -1,6 +1,6 @@
 //! Evidence, availability and quality of all modalities, side by side, as a fusion rule takes them.
 
-use fuseline_artifact::{AnyEvidence, Cohort, Evidence, Quality, Texts, VALUE};
+use fuseline_artifact::{AnyEvidence, Cohort, OptionalEvidence, Quality, Texts, VALUE};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_host::{Batch, BatchColumns};
 
@@ -15,6 +15,8 @@ pub(crate) struct Fusable {
     pub example_id: Texts,
     /// Modalities, in the order in which their evidence arrived.
     pub modalities: Vec<String>,
+    /// For each modality, whether an expert has rated it: the evidence of others says nothing.
+    pub has_expert: Vec<bool>,
     /// Class names.
     pub classes: Vec<String>,
     /// rows x modalities x classes; 0 where unavailable.
@@ -47,14 +49,16 @@ impl Fusable {
     /// Availability is having evidence. Quality must be there wherever evidence is; quality of
     /// examples without evidence does not count.
     pub fn join(
-        evidence: impl Iterator<Item = Result<Labelled<Evidence>, StageError>>,
+        evidence: impl Iterator<Item = Result<Labelled<OptionalEvidence>, StageError>>,
         quality: impl Iterator<Item = Result<Labelled<Quality>, StageError>>,
         cohort: &Cohort,
     ) -> Result<Self, StageError> {
         let mut modalities = Vec::new();
+        let mut has_expert = Vec::new();
         let mut said = Vec::new();
         for labelled in evidence {
-            let evidence = labelled?.artifact;
+            let OptionalEvidence { rows: evidence, has_expert: is_rated } = labelled?.artifact;
+            has_expert.push(is_rated);
             once("evidence", &mut modalities, &evidence.modality)?;
             if evidence.classes != cohort.classes {
                 return Err(StageError::data(format!(
@@ -85,6 +89,7 @@ impl Fusable {
             classes: cohort.classes.clone(),
             rows,
             modalities,
+            has_expert,
         };
         for (modality, (rows, probabilities)) in said.into_iter().enumerate() {
             for (row, probabilities) in rows.into_iter().zip(probabilities.chunks_exact(classes)) {
@@ -145,9 +150,39 @@ impl Fusable {
         self.evidence = gather_columns(&self.evidence, &order, classes);
         self.available = gather_columns(&self.available, &order, 1);
         self.quality = gather_columns(&self.quality, &order, 1);
+        self.has_expert = gather_columns(&self.has_expert, &order, 1);
         self.modalities = names.to_vec();
         let rank = |of: &Embedded| names.iter().position(|name| *name == of.modality);
         self.embeddings.sort_by_key(rank);
+    }
+
+    /// The modalities that no expert has rated.
+    pub fn without_expert(&self) -> Vec<&str> {
+        let modalities = self.modalities.iter().zip(&self.has_expert);
+        modalities.filter(|(_, rated)| !**rated).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The evidence, where every modality has an expert.
+    pub fn rated_evidence(&self) -> Option<&[f64]> {
+        self.has_expert.iter().all(|rated| *rated).then_some(&self.evidence)
+    }
+
+    /// Batch of the same rows with other evidence, of one class or another, where no expert has
+    /// rated them.
+    pub fn batch_of_other_evidence(&self) -> Result<Batch, StageError> {
+        let (width, classes) = (self.modalities.len(), self.classes.len());
+        let mut evidence = self.evidence.clone();
+        for (cell, row) in evidence.chunks_exact_mut(classes).enumerate() {
+            let modality = cell % width;
+            if !self.has_expert[modality] {
+                // All modalities of a row for the same class, each to a degree of its own: they do
+                // not cancel out.
+                let probability = 0.7 + 0.2 / (modality + 1) as f64;
+                row.fill((1.0 - probability) / (classes - 1) as f64);
+                row[(cell / width) % classes] = probability;
+            }
+        }
+        self.batch_of(&evidence)
     }
 
     /// The first modality that no row has.
@@ -167,10 +202,14 @@ impl Fusable {
 
     /// Batch of the rows that a model predicts.
     pub fn batch(&self) -> Result<Batch, StageError> {
+        self.batch_of(&self.evidence)
+    }
+
+    fn batch_of(&self, evidence: &[f64]) -> Result<Batch, StageError> {
         let row_id: Vec<u64> = self.rows.iter().map(|&row| row as u64).collect();
         let columns = BatchColumns {
             row_id: &row_id,
-            evidence: &self.evidence,
+            evidence,
             available: &self.available,
             quality: &self.quality,
         };
@@ -216,11 +255,11 @@ impl Fusable {
     }
 }
 
-/// The evidence of a port, whether the label is a class or a number.
+/// The evidence of a port, whether the label is a class or a number, or none.
 pub(crate) fn each_evidence(
     inputs: &Inputs<'_>,
     port: &str,
-) -> impl Iterator<Item = Result<Labelled<Evidence>, StageError>> {
+) -> impl Iterator<Item = Result<Labelled<OptionalEvidence>, StageError>> {
     inputs.each(port).map(|labelled| {
         let Labelled { point, artifact: AnyEvidence(artifact) } = labelled?;
         Ok(Labelled { point, artifact })

@@ -26,6 +26,7 @@ mod giveaway;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;
+pub mod none;
 mod numbers;
 pub mod onnx;
 pub mod precomputed;

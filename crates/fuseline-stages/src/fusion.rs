@@ -2,7 +2,7 @@
 
 use fuseline_artifact::Model;
 use fuseline_engine::{Inputs, Outputs, RowFlow, RowState, StageError, Trace, codes};
-use fuseline_host::{OpenModel, Rule, Sandbox};
+use fuseline_host::{Batch, OpenModel, Rule, Sandbox};
 
 use crate::batch::Fusable;
 
@@ -18,6 +18,45 @@ pub(crate) fn open(inputs: &Inputs<'_>, model: &Model) -> Result<OpenModel, Stag
     let file = services.plugins.find_by_digest(&model.plugin_id, &model.plugin_digest)?;
     let rule = inputs.load_rule(&file)?;
     Ok(rule.open_until(&model.bytes, &crate::stop::signal(inputs))?)
+}
+
+/// Difference of two answers that comes of rounding alone, of a network in single precision that
+/// computes rows together, in another order.
+const ROUNDING: f64 = 1e-5;
+
+/// Opens a model and gives the rows that it is asked about.
+///
+/// Where a modality has no expert, the model is shown to ignore evidence: asked with two kinds of
+/// it, in workers that no result comes from, it must answer alike: to the last bit, or up to
+/// rounding where it says that its rows depend on each other.
+pub(crate) fn open_for(
+    inputs: &Inputs<'_>,
+    model: &Model,
+    fusable: &Fusable,
+) -> Result<(OpenModel, Batch), StageError> {
+    let batch = fusable.batch()?;
+    let absent = fusable.without_expert();
+    if !absent.is_empty() {
+        let other = fusable.batch_of_other_evidence()?;
+        let asked = open(inputs, model)?;
+        let tolerance = match asked.rule().descriptor().capabilities.row_independent {
+            true => 0.0,
+            false => ROUNDING,
+        };
+        let (one, other) = (asked.predict(&batch)?, asked.predict(&other)?);
+        if one.iter().zip(&other).any(|(one, other)| (one - other).abs() > tolerance) {
+            return Err(StageError::data(format!(
+                "{} answers by the evidence of {}, which has no expert",
+                model.plugin_id,
+                absent.join(", ")
+            ))
+            .hint(
+                "give the modality an expert in place of expert.none, or load a model that takes \
+                 quality and embeddings alone",
+            ));
+        }
+    }
+    Ok((open(inputs, model)?, batch))
 }
 
 /// A caution where a rule runs without a sandbox.

@@ -55,6 +55,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<expert::ridge::RidgeExpert>(),
         Kind::new::<expert::precomputed::PrecomputedExpert>(),
         Kind::new::<expert::onnx::OnnxExpert>(),
+        Kind::new::<expert::none::NoExpert>(),
         Kind::new::<quality::margin::Margin>(),
         Kind::new::<quality::entropy::Entropy>(),
         Kind::new::<quality::missingness::Missingness>(),

@@ -5,8 +5,8 @@
 //! quality out of fold, over the inner folds of the expert: see `put_fitted`.
 
 use fuseline_artifact::{
-    AnyCohort, AnyEvidence, ArtifactError, ArtifactKind, Cohort, Control, Evidence, Features,
-    Quality,
+    AnyCohort, AnyEvidence, ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence,
+    Quality, Typed,
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
@@ -148,6 +148,32 @@ pub(crate) struct Source {
     pub evidence_derived: bool,
 }
 
+/// Type as which an estimator reads evidence: [`Evidence`] where it needs the probabilities,
+/// [`OptionalEvidence`] where the rows are enough, [`AnyEvidence`] where those of a label that is a
+/// number will do, too.
+pub(crate) trait EvidenceInput: Typed {
+    /// The rows. The probabilities of [`OptionalEvidence`] may say nothing.
+    fn into_rows(self) -> Evidence;
+}
+
+impl EvidenceInput for Evidence {
+    fn into_rows(self) -> Self {
+        self
+    }
+}
+
+impl EvidenceInput for OptionalEvidence {
+    fn into_rows(self) -> Evidence {
+        self.rows
+    }
+}
+
+impl EvidenceInput for AnyEvidence {
+    fn into_rows(self) -> Evidence {
+        self.0.rows
+    }
+}
+
 /// Gives the quality of the training and of the test rows, of evidence that is probabilities.
 pub(crate) fn put(
     inputs: &Inputs<'_>,
@@ -155,33 +181,29 @@ pub(crate) fn put(
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    put_sides(inputs, outputs, source, |_, evidence| quality(evidence))
+    put_sides::<Evidence>(inputs, outputs, source, |_, evidence| quality(evidence))
 }
 
-/// As [`put`], whether the label is a class or a number.
-pub(crate) fn put_any(
+/// As [`put`], of estimators that need the rows and no evidence, whether the label is a class or a
+/// number.
+pub(crate) fn put_rows(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let AnyEvidence(evidence) = inputs.one(input)?;
-        let quality = quality(&evidence)?;
-        outputs.put(output, source.quality(evidence, quality))?;
-    }
-    Ok(())
+    put_sides::<AnyEvidence>(inputs, outputs, source, |_, rows| quality(rows))
 }
 
-/// As [`put`]; `quality` is told the side too, `train` or `test`.
-pub(crate) fn put_sides(
+/// As [`put`]; `quality` is told the side too, `train` or `test`. `E`: the evidence that is needed.
+pub(crate) fn put_sides<E: EvidenceInput>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&str, &Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
     for (input, side) in [("evidence_train", "train"), ("evidence_test", "test")] {
-        let evidence: Evidence = inputs.one(input)?;
+        let evidence = inputs.one::<E>(input)?.into_rows();
         let quality = quality(side, &evidence)?;
         outputs.put(side, source.quality(evidence, quality))?;
     }
@@ -217,14 +239,12 @@ pub(crate) fn put_fitted<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    put_fitted_any(inputs, outputs, source, inner_folds, |training| {
-        are_probabilities(training)?;
-        fit(training)
-    })
+    put_fitted_of::<Evidence, Q>(inputs, outputs, source, inner_folds, fit)
 }
 
-/// As [`put_fitted`], whether the label is a class or a number.
-pub(crate) fn put_fitted_any<Q>(
+/// As [`put_fitted`], of estimators that need the rows and no evidence, whether the label is a class
+/// or a number.
+pub(crate) fn put_fitted_rows<Q>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
@@ -234,8 +254,21 @@ pub(crate) fn put_fitted_any<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    let AnyEvidence(training) = inputs.one("evidence_train")?;
-    let AnyEvidence(test) = inputs.one("evidence_test")?;
+    put_fitted_of::<AnyEvidence, Q>(inputs, outputs, source, inner_folds, fit)
+}
+
+fn put_fitted_of<E: EvidenceInput, Q>(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    source: &Source,
+    inner_folds: Option<u32>,
+    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
+) -> Result<(), StageError>
+where
+    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
+{
+    let training = inputs.one::<E>("evidence_train")?.into_rows();
+    let test = inputs.one::<E>("evidence_test")?.into_rows();
     let inner = inner_fold_of_rows(inputs, &training, inner_folds)?;
     let folds = inner.iter().max().map_or(0, |last| last + 1);
     let parts = (0..folds).into_par_iter().map(|part| {
@@ -353,9 +386,9 @@ struct PositiveControl<'o> {
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
-    /// Gives its quality. `known`: what is known of a row by its class probabilities and the number
+    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its class probabilities and the number
     /// of its label, of `classes` classes.
-    fn put(
+    fn put<E: EvidenceInput>(
         &self,
         inputs: &Inputs<'_>,
         outputs: &mut Outputs,
@@ -364,7 +397,7 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put(inputs, outputs, &source, |evidence| {
+        put_sides::<E>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
@@ -391,7 +424,7 @@ impl PositiveControl<'_> {
     ) -> Result<(), StageError> {
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
-        put_any(inputs, outputs, &source, |evidence| {
+        put_sides::<AnyEvidence>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, cohort)?.into_iter().map(|row| values[row]);
             let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);

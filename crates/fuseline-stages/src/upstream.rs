@@ -12,6 +12,7 @@ use fuseline_workflow::{Diagnostic, Place};
 use crate::diagnose::family::Family;
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::diagnose::summarize::Summarize;
+use crate::expert::none::NoExpert;
 use crate::fusion::fit::Fit;
 use crate::fusion::load::Load;
 use crate::intervene::outage::Outage;
@@ -242,6 +243,27 @@ fn expert(action: PlannedAction<'_>) -> Option<PlannedAction<'_>> {
     match is_expert(action) {
         true => Some(action),
         false => expert(action.inputs(evidence_port(action)?).next()?),
+    }
+}
+
+/// Reports a modality without an expert where the stage needs what experts say at an input.
+pub(crate) fn check_experts(site: &mut PlanSite<'_>, port: &str) {
+    for action in site.distinct(&[port]) {
+        let is_unrated = |from: &PlannedAction<'_>| {
+            expert(*from).is_some_and(|of| of.kind_name() == NoExpert::NAME)
+        };
+        let Some(from) = action.inputs(port).find(is_unrated) else { continue };
+        let message = format!(
+            "`{}` needs evidence, and the modality `{}` has no expert",
+            action.stage_name(),
+            modality(from).unwrap_or("default")
+        );
+        let hint = "give the modality an expert in place of expert.none, or leave the stage out";
+        site.report(
+            Diagnostic::error(codes::MODALITIES, action.input_place(port), message)
+                .hint(hint.to_owned()),
+        );
+        return;
     }
 }
 

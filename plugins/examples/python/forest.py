@@ -13,8 +13,13 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
 
+# Trees of scikit-learn compare single precision: a quality beyond it is an error there.
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def design(batch):
     evidence, quality = batch.where_available()
+    quality = np.clip(quality, -LARGEST, LARGEST)
     return np.hstack([evidence.reshape(batch.rows, -1), batch.available.astype(float), quality])
 
 
@@ -22,6 +27,8 @@ class Forest(fr.Rule):
     id = "org.example.forest"
     name, version, licence = "random forest", "1.0.0", "MIT OR Apache-2.0"
     summary = "A random forest on evidence, availability and quality."
+    # A model is grown when it is opened: as many as that takes seconds for, not minutes.
+    limits = {"modalities": 8, "classes": 20}
     params = {
         "type": "object",
         "properties": {

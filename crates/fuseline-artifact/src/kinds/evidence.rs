@@ -27,16 +27,16 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         },
     ],
     metadata: &[MODALITY, CLASSES],
-    optional_metadata: &[MetadataKey {
-        key: INNER_FOLD,
-        of: MetadataType::CountPerRow,
-        help: "the inner fold of each training row: what made its evidence was fitted on the \
-               rows of the others; left out where that is not known",
-    }],
+    optional_metadata: &[
+        INNER_FOLDS,
+        MetadataKey {
+            key: HAS_EXPERT,
+            of: MetadataType::Boolean,
+            help: "`false` where the modality has no expert: the probabilities are alike and say \
+                   nothing; left out otherwise",
+        },
+    ],
 };
-
-const MODALITY: MetadataKey =
-    MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" };
 
 pub(crate) static REGRESSION: KindSchema = KindSchema {
     columns: &[
@@ -44,8 +44,22 @@ pub(crate) static REGRESSION: KindSchema = KindSchema {
         Column::full("prediction", ColumnType::Float64, "the number that the expert expects"),
     ],
     metadata: &[MODALITY, TARGET],
+    optional_metadata: &[INNER_FOLDS],
     ..SCHEMA
 };
+
+const MODALITY: MetadataKey =
+    MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" };
+
+const INNER_FOLDS: MetadataKey = MetadataKey {
+    key: INNER_FOLD,
+    of: MetadataType::CountPerRow,
+    help: "the inner fold of each training row: what made its evidence was fitted on the rows of \
+           the others; left out where that is not known",
+};
+
+/// The metadata of the rows of a modality that has no expert.
+const HAS_EXPERT: &str = "has_expert";
 
 /// The optional column of logits.
 const LOGITS: &str = "logits";
@@ -55,6 +69,9 @@ const LOGITS: &str = "logits";
 pub const INNER_FOLD: &str = "inner_fold";
 
 /// An expert's class probabilities. An example that has no row does not have the modality.
+///
+/// An artifact of a modality without an expert is an error here: those who need no more than its
+/// rows read [`OptionalEvidence`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The modality of the expert.
@@ -98,10 +115,64 @@ impl Evidence {
     }
 }
 
-impl Typed for Evidence {
+/// Evidence of a modality, or the rows of one that has no expert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OptionalEvidence {
+    /// Modality, classes and rows. The probabilities say nothing where there is no expert.
+    pub rows: Evidence,
+    /// True if an expert has rated the rows.
+    pub has_expert: bool,
+}
+
+impl OptionalEvidence {
+    /// Rows that no expert has rated: every class is as probable as any other.
+    pub fn unrated(modality: String, classes: Vec<String>, example_id: Texts) -> Self {
+        let probability = 1.0 / classes.len() as f64;
+        let probabilities = std::iter::repeat_n(probability, example_id.len() * classes.len());
+        let probabilities = probabilities.collect();
+        let rows = Evidence {
+            modality,
+            classes,
+            example_id,
+            probabilities,
+            logits: None,
+            inner_fold: None,
+        };
+        Self { rows, has_expert: false }
+    }
+
+    /// Some rows, in the order given.
+    #[must_use]
+    pub fn take(&self, rows: &[usize]) -> Self {
+        Self { rows: self.rows.take(rows), has_expert: self.has_expert }
+    }
+}
+
+impl From<Evidence> for OptionalEvidence {
+    fn from(rows: Evidence) -> Self {
+        Self { rows, has_expert: true }
+    }
+}
+
+impl Typed for OptionalEvidence {
     const KIND: ArtifactKind = ArtifactKind::Evidence;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        self.rows
+            .builder()
+            .optional_metadata(HAS_EXPERT, (!self.has_expert).then_some(false))
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::read(artifact, Self::KIND)?;
+        let has_expert = columns.parse_optional(HAS_EXPERT, "true or false")?.unwrap_or(true);
+        Ok(Self { rows: Evidence::read(&columns)?, has_expert })
+    }
+}
+
+impl Evidence {
+    fn builder(self) -> Builder {
         let builder = Builder::new(Self::KIND, self.example_id.len())
             .metadata("modality", self.modality)
             .class_names(&self.classes)
@@ -111,15 +182,13 @@ impl Typed for Evidence {
             Some(logits) => builder.logits(LOGITS, logits, &self.classes),
             None => builder,
         };
-        let builder = match self.inner_fold {
+        match self.inner_fold {
             Some(fold) => builder.metadata(INNER_FOLD, serde_json::Value::from(fold)),
             None => builder,
-        };
-        builder.build()
+        }
     }
 
-    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::read(artifact, Self::KIND)?;
+    fn read(columns: &Columns<'_>) -> Result<Self, ArtifactError> {
         let classes = columns.names("classes")?;
         Ok(Self {
             modality: columns.text("modality")?.to_owned(),
@@ -132,19 +201,38 @@ impl Typed for Evidence {
     }
 }
 
-/// What an expert says, whether the label is a class or a number. Where it is a number, the
-/// evidence is of the one class [`VALUE`] and its `probabilities` are what the expert expects.
+impl Typed for Evidence {
+    const KIND: ArtifactKind = ArtifactKind::Evidence;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        self.builder().build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        match OptionalEvidence::from_artifact(artifact)? {
+            OptionalEvidence { rows, has_expert: true } => Ok(rows),
+            OptionalEvidence { rows, .. } => {
+                Err(ArtifactError::NoExpert { modality: rows.modality })
+            }
+        }
+    }
+}
+
+/// What an expert says, whether the label is a class or a number, or the rows of a modality that has
+/// none. Where it is a number, the evidence is of the one class [`VALUE`] and its `probabilities` are
+/// what the expert expects.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AnyEvidence(pub Evidence);
+pub struct AnyEvidence(pub OptionalEvidence);
 
 impl Typed for AnyEvidence {
     const KIND: ArtifactKind = ArtifactKind::Evidence;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        let Self(evidence) = self;
-        if !evidence.is_regression() {
-            return evidence.into_artifact();
+        let Self(any) = self;
+        if !any.rows.is_regression() {
+            return any.into_artifact();
         }
+        let evidence = any.rows;
         let fold = evidence.inner_fold.map(serde_json::Value::from);
         Builder::new(Self::KIND, evidence.example_id.len())
             .regression()
@@ -158,15 +246,40 @@ impl Typed for AnyEvidence {
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
         let columns = Columns::read_any(artifact, Self::KIND)?;
         if !columns.is_regression() {
-            return Evidence::from_artifact(artifact).map(Self);
+            return OptionalEvidence::from_artifact(artifact).map(Self);
         }
-        Ok(Self(Evidence {
+        let rows = Evidence {
             modality: columns.text("modality")?.to_owned(),
             classes: vec![VALUE.to_owned()],
             example_id: columns.example_ids()?,
             probabilities: columns.floats("prediction")?.values().clone(),
             inner_fold: columns.counts(INNER_FOLD)?,
             logits: None,
-        }))
+        };
+        Ok(Self(rows.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_an_expert_are_no_evidence() {
+        let classes = vec!["rest".to_owned(), "stress".to_owned()];
+        let ids = Texts::from_iter(["a", "b", "c"]);
+        let unrated = OptionalEvidence::unrated("text".to_owned(), classes, ids);
+        let artifact = unrated.clone().into_artifact().unwrap();
+        assert_eq!(OptionalEvidence::from_artifact(&artifact).unwrap(), unrated);
+        let error = Evidence::from_artifact(&artifact).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "modality text has no expert, and its evidence is needed here"
+        );
+
+        let rated: OptionalEvidence = unrated.rows.into();
+        let artifact = rated.clone().into_artifact().unwrap();
+        assert_eq!(Evidence::from_artifact(&artifact).unwrap(), rated.rows);
+        assert_eq!(artifact, rated.rows.into_artifact().unwrap(), "no other bytes than before");
     }
 }

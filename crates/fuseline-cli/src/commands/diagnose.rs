@@ -272,6 +272,7 @@ fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, Sta
     result["headline"] = headline.into();
     result["sentences"] = sentences.into();
     result["report"] = fuseline_report::html(&report).into();
+    result["fragment"] = fuseline_report::fragment(&report).into();
     Ok(result)
 }
 

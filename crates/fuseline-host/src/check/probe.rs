@@ -195,7 +195,7 @@ impl Bench {
     }
 
     fn fit(&self, batch: &Batch) -> Result<Vec<u8>, Finding> {
-        Ok(self.native.fit(batch, &self.params, 1, &StopSignal::new())?)
+        Ok(self.native.fit(batch, &self.params, 1, &StopSignal::new())?.bytes)
     }
 
     fn predict(&self, model: &[u8], batch: &Batch) -> Result<Vec<f64>, Finding> {

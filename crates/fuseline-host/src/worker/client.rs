@@ -1,5 +1,7 @@
 //! The host's side: workers of one plugin.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,9 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::batch::Batch;
 use crate::conditions::Sandbox;
-use crate::image::Image;
+use crate::image::{Form, Image};
 use crate::params::Params;
-use crate::rule::{Backend, Fault, LoadFile, LoadSource, OpenedModel, Permuted};
+use crate::reads::{ReadFile, outside_of};
+use crate::rule::{Backend, Fault, LoadFile, LoadSource, MadeModel, OpenedModel, Permuted};
 use crate::stop::StopSignal;
 use crate::worker::WorkerSettings;
 use crate::worker::frame::{FileFrame, Request};
@@ -69,6 +72,7 @@ impl WorkerBackend {
             bytes: model.into(),
             fast_path: self.greeting.fast_path,
             pool,
+            reads: Mutex::default(),
         };
         // Opened here and now, so that damaged bytes are known at once.
         let worker = opened.worker(stop)?;
@@ -97,12 +101,31 @@ impl Launcher {
         worker: &mut Worker,
         request: &Request,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<MadeModel, Fault> {
         let bytes = worker.ask(request, stop)?;
         if bytes > MODEL_LIMIT {
             return Err(worker.fail(format!("it made a model of {bytes} bytes")));
         }
-        worker.output.read_bytes(bytes as usize).map_err(|error| worker.broke(&error))
+        let model = worker.output.read_bytes(bytes as usize);
+        let bytes = model.map_err(|error| worker.broke(&error))?;
+        Ok(MadeModel { bytes, reads: self.take_reads(worker)? })
+    }
+
+    /// Files that a worker reports as read and has not reported before, without the copies that it
+    /// was given.
+    fn take_reads(&self, worker: &mut Worker) -> Result<Vec<ReadFile>, Fault> {
+        let mut reads = std::mem::take(&mut worker.reads);
+        let staged = match self.image.form() {
+            Form::Script(staged) => Some(staged.folder.path()),
+            Form::Library(_) => None,
+        };
+        let own = staged.into_iter().chain(worker.own_folder());
+        for own in own.map(Path::to_owned).collect::<Vec<_>>() {
+            reads = outside_of(&own, reads).map_err(|problem| {
+                worker.fail(format!("it says that it has read a file: {problem}"))
+            })?;
+        }
+        Ok(reads)
     }
 }
 
@@ -117,7 +140,7 @@ impl Backend for WorkerBackend {
         params: &Params,
         seed: u64,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<MadeModel, Fault> {
         let mut worker = self.launcher.start()?;
         let batch_bytes = worker.give_batch(batch)?;
         let params: Map<String, Value> = serde_json::from_str(params.json()).unwrap_or_default();
@@ -130,7 +153,7 @@ impl Backend for WorkerBackend {
         source: &LoadSource<'_>,
         params: &Params,
         stop: &StopSignal,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<MadeModel, Fault> {
         let mut worker = self.launcher.start()?;
         let (mut files, mut end) = (Vec::with_capacity(source.files.len()), 0);
         for LoadFile { name, file_name, bytes } in source.files {
@@ -182,6 +205,8 @@ struct WorkerModel {
     bytes: Arc<[u8]>,
     fast_path: bool,
     pool: Arc<Pool>,
+    /// Files that its workers report as read.
+    reads: Mutex<BTreeSet<ReadFile>>,
 }
 
 impl WorkerModel {
@@ -206,7 +231,14 @@ impl WorkerModel {
         worker.ask(&request, stop)?;
         worker.opened.insert(self.number);
         worker.opened_bytes += length;
+        self.note_reads(&mut worker)?;
         Ok(worker)
+    }
+
+    fn note_reads(&self, worker: &mut Worker) -> Result<(), Fault> {
+        let reads = self.launcher.take_reads(worker)?;
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(reads);
+        Ok(())
     }
 
     fn predict_with(
@@ -235,6 +267,7 @@ impl WorkerModel {
         let batch_bytes = worker.give_batch(batch)?;
         let request = request(worker, batch_bytes)?;
         let bytes = worker.ask(&request, stop)?;
+        self.note_reads(worker)?;
         if bytes != out.len() as u64 * 8 {
             let expected = out.len() * 8;
             return Err(
@@ -258,6 +291,10 @@ impl OpenedModel for WorkerModel {
 
     fn permutes(&self) -> bool {
         true
+    }
+
+    fn reads(&self) -> Vec<ReadFile> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     fn predict_permuted(

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::RuleMessage;
+use crate::reads::ReadFile;
 
 /// Version of this protocol; not of any package.
 pub const PROTOCOL: u32 = 1;
@@ -85,6 +86,9 @@ pub enum Reply {
         /// Messages that the rule logged.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         messages: Vec<RuleMessage>,
+        /// Files that the worker has read since its last reply.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reads: Vec<ReadFile>,
     },
     /// The rule said no.
     Error {

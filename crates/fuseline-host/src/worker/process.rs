@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufWriter, Read};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::batch::Batch;
 use crate::error::{RuleCode, RuleError};
 use crate::interpreter::Interpreter;
 use crate::message::{self, RuleMessage, plain_text};
+use crate::reads::{MAX_READS, ReadFile};
 use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::ending::how_it_ended;
@@ -79,6 +81,8 @@ pub(crate) struct Worker {
     /// Numbers of the models that it has opened, and their bytes.
     pub(super) opened: BTreeSet<u64>,
     pub(super) opened_bytes: u64,
+    /// Files that it reports as read.
+    pub(super) reads: Vec<ReadFile>,
     arrived: Vec<u8>,
     printed: Vec<u8>,
     words: Words,
@@ -87,12 +91,17 @@ pub(crate) struct Worker {
     /// The interpreter that runs it, of a script in Python.
     interpreter: Option<Interpreter>,
     /// Folder that it may write to; it ends with the process.
-    _own_folder: Option<tempfile::TempDir>,
+    own_folder: Option<tempfile::TempDir>,
     /// Ended on request; not to be used again.
     pub(super) is_spent: bool,
 }
 
 impl Worker {
+    /// Folder that it may write to, where there is one.
+    pub(super) fn own_folder(&self) -> Option<&Path> {
+        self.own_folder.as_ref().map(tempfile::TempDir::path)
+    }
+
     /// Puts a batch where the worker reads it; 0 when it knows the batch.
     pub(super) fn give_batch(&mut self, batch: &Batch) -> Result<u64, Fault> {
         if self.batch == Some(batch.identity()) {
@@ -118,10 +127,16 @@ impl Worker {
     pub(super) fn ask(&mut self, request: &Request, stop: &StopSignal) -> Result<u64, Fault> {
         self.send(request)?;
         match self.wait(stop, LimitName::Call)? {
-            Reply::Ok { bytes, messages } => {
+            Reply::Ok { bytes, messages, reads } => {
                 for RuleMessage { level, text } in messages {
                     message::pass(RuleMessage::new(level, &text));
                 }
+                if self.reads.len() + reads.len() > MAX_READS {
+                    return Err(
+                        self.fail(format!("it says that it has read more than {MAX_READS} files"))
+                    );
+                }
+                self.reads.extend(reads);
                 Ok(bytes)
             }
             Reply::Error { code, message, param, row, messages } => {

@@ -52,7 +52,7 @@ pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
     while let Ok(request) = requests.recv() {
         let (answer, messages) = message::collect(|| server.answer(request));
         let reply = match answer {
-            Ok(bytes) => Reply::Ok { bytes, messages },
+            Ok(bytes) => Reply::Ok { bytes, messages, reads: Vec::new() },
             Err(Trouble::Rule(error)) => Reply::Error {
                 code: error.code.number(),
                 message: error.message,
@@ -137,8 +137,8 @@ impl Server {
             Request::Fit { batch_bytes, params, seed } => {
                 let batch = self.take_batch(batch_bytes)?;
                 let model = self.native.fit(&batch, &Params::checked(params), seed, &self.stop)?;
-                self.output.write(&model, 0)?;
-                Ok(model.len() as u64)
+                self.output.write(&model.bytes, 0)?;
+                Ok(model.bytes.len() as u64)
             }
             Request::Load { files, modalities, classes, params } => {
                 let lengths = files.iter().map(|file| file.bytes);
@@ -154,8 +154,8 @@ impl Server {
                 let source =
                     LoadSource { files: &sources, modalities: &modalities, classes: &classes };
                 let model = self.native.load(&source, &Params::checked(params), &self.stop)?;
-                self.output.write(&model, 0)?;
-                Ok(model.len() as u64)
+                self.output.write(&model.bytes, 0)?;
+                Ok(model.bytes.len() as u64)
             }
             Request::Open { model, model_bytes } => {
                 let bytes = self.input.read_bytes(model_bytes as usize)?;

@@ -10,6 +10,7 @@ use fuseline_artifact::{
     Artifact, ArtifactKind, Cohort, Folds, INNER_FOLD, Payload, Report, Typed,
 };
 use fuseline_engine::{Inputs, Labelled, Outputs, ReadFile, StageError, codes};
+use fuseline_host::outside_of;
 use serde_json::{Map, Value, json};
 
 use super::conform::{self, Known};
@@ -96,12 +97,7 @@ fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
     };
     let read: Vec<ReadFile> =
         serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
-    if let Some(of) = read.iter().find(|of| !of.path.is_absolute()) {
-        return Err(refused(format!("{} is no absolute path", of.path.display())));
-    }
-    let own = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let is_own = |of: &ReadFile| of.path.starts_with(&own) || of.path.starts_with(folder);
-    Ok(read.into_iter().filter(|of| !is_own(of)).collect())
+    outside_of(folder, read).map_err(refused)
 }
 
 fn prefixed(name: &str, error: StageError) -> StageError {
@@ -311,7 +307,7 @@ pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
         ArtifactKind::Features => check::<fuseline_artifact::Features>(artifact),
         ArtifactKind::Cohort => check::<Cohort>(artifact),
         ArtifactKind::Folds => check::<Folds>(artifact),
-        ArtifactKind::Evidence => check::<fuseline_artifact::Evidence>(artifact),
+        ArtifactKind::Evidence => check::<fuseline_artifact::OptionalEvidence>(artifact),
         ArtifactKind::Quality => check::<fuseline_artifact::Quality>(artifact),
         ArtifactKind::Predictions => check::<fuseline_artifact::Predictions>(artifact),
         ArtifactKind::Permutations => check::<fuseline_artifact::Permutations>(artifact),

@@ -112,7 +112,7 @@ impl Broken {
                 let labels = fusable.labels(cohort);
                 let known = Known {
                     labels: &labels,
-                    evidence: Some(&fusable.evidence),
+                    evidence: fusable.rated_evidence(),
                     classes: fusable.classes.len(),
                     bins: plan.bins,
                 };

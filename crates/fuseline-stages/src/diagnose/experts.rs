@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_artifact::{Cohort, Control, Digest, Evidence, ExampleEffects, Quality};
+use fuseline_artifact::{
+    Cohort, Control, Digest, Evidence, ExampleEffects, OptionalEvidence, Quality,
+};
 use fuseline_engine::{Inputs, Labelled, Point, StageError};
 use fuseline_stats::headroom::Experts;
+use fuseline_stats::metrics::MetricError;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
 use crate::batch::each_evidence;
@@ -29,6 +32,8 @@ pub(crate) struct Pooled {
     pub quality: Vec<f64>,
     /// Control of each quality: condition of the study, positive or negative control.
     pub controls: Vec<Control>,
+    /// Modalities without an expert, in their order: their evidence says nothing.
+    pub without_expert: Vec<String>,
 }
 
 impl Pooled {
@@ -49,8 +54,12 @@ impl Pooled {
         let width = if with_evidence { classes } else { 0 };
         let mut modalities = Vec::<String>::new();
         let mut columns = Vec::<Column>::new();
+        let mut without_expert = Vec::<String>::new();
         for labelled in each_evidence(inputs, "evidence") {
-            let evidence = labelled?.artifact;
+            let OptionalEvidence { rows: evidence, has_expert } = labelled?.artifact;
+            if !has_expert && !without_expert.contains(&evidence.modality) {
+                without_expert.push(evidence.modality.clone());
+            }
             let known = modalities.iter().position(|modality| *modality == evidence.modality);
             let modality = known.unwrap_or_else(|| {
                 modalities.push(evidence.modality.clone());
@@ -95,6 +104,7 @@ impl Pooled {
             quality: side_by_side(&columns, 1, |column| &column.quality),
             modalities,
             controls,
+            without_expert,
         })
     }
 
@@ -143,10 +153,13 @@ impl Pooled {
     }
 
     /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a
-    /// learned router's.
+    /// learned router's; none where a modality has no expert.
     ///
     /// `group`: the rank of each row's group. Needs the probabilities.
     pub fn quality_from_evidence(&self, group: &[u32]) -> Result<Vec<Option<f64>>, StageError> {
+        if !self.without_expert.is_empty() {
+            return Ok(vec![None; self.modalities.len()]);
+        }
         let rows = EvidenceRows {
             modalities: self.modalities.len(),
             classes: self.classes,
@@ -259,8 +272,26 @@ impl Pooled {
         inputs.each(port).map(side).collect()
     }
 
-    /// As the statistics take it.
-    pub fn experts(&self) -> Experts<'_> {
+    /// AUROC of each modality's quality for its expert being right, where it has one.
+    pub fn alignment(&self) -> Result<Vec<Option<f64>>, MetricError> {
+        let has_expert = |modality: &&String| !self.without_expert.contains(modality);
+        let found = self.rows().alignment(&self.quality)?;
+        let each = self.modalities.iter().zip(found);
+        Ok(each.map(|(of, found)| found.auroc.filter(|_| has_expert(&of))).collect())
+    }
+
+    /// AUROC of each modality's quality for the class that it tells apart best.
+    pub fn label_auroc(&self) -> Result<Vec<Option<f64>>, MetricError> {
+        self.rows().label_auroc(&self.quality)
+    }
+
+    /// The experts, where every modality has one, as the statistics take them.
+    pub fn experts(&self) -> Option<Experts<'_>> {
+        self.without_expert.is_empty().then(|| self.rows())
+    }
+
+    /// The tested examples as the statistics take them, whether or not they have experts.
+    fn rows(&self) -> Experts<'_> {
         Experts {
             modalities: self.modalities.len(),
             available: &self.available,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Model, Quality};
+use fuseline_artifact::{ArtifactKind, Cohort, Features, Model, OptionalEvidence, Quality};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, RowFlow,
     Rows, StageError, StageKind,
@@ -115,6 +115,9 @@ impl StageKind for Metrics {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["evidence", "quality"]);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -171,6 +174,7 @@ impl StageKind for Metrics {
             .collect::<Result<Vec<Vec<_>>, StageError>>()?
             .concat();
 
+        outputs.discover(folds.iter().flat_map(|fold| fold.model.reads()));
         let mut table = Table::new([
             "metric",
             "better",
@@ -231,7 +235,7 @@ impl Fold {
 
 impl Metrics {
     fn folds(&self, inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Vec<Fold>, StageError> {
-        let mut evidence: Vec<Labelled<Evidence>> = inputs.many("evidence")?;
+        let mut evidence: Vec<Labelled<OptionalEvidence>> = inputs.many("evidence")?;
         let mut quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
         let embeddings: Vec<Labelled<Features>> = inputs.many("embeddings")?;
         let mut tested = vec![false; cohort.len()];
@@ -270,9 +274,10 @@ impl Metrics {
                     chosen: &chosen,
                     regression: None,
                 };
+                let (model, batch) = fusion::open_for(inputs, &model, &fusable)?;
                 Ok(Fold {
-                    model: fusion::open(inputs, &model)?,
-                    batch: fusable.batch()?,
+                    model,
+                    batch,
                     labels: fusable.labels(cohort),
                     broken: Broken::new(&plan, &fusable, cohort)?,
                 })

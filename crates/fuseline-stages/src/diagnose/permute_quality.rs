@@ -94,6 +94,11 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// True if examples exchange quality depending on what their experts say.
+    pub(crate) fn reads_evidence(self) -> bool {
+        matches!(self, Self::Conditional | Self::WithinCorrect | Self::ConditionalResidual)
+    }
+
     /// True if examples exchange quality depending on their own labels.
     pub(crate) fn reads_labels(self) -> bool {
         matches!(Intervention::from(self), Intervention::Permutation(of) if of.reads_labels())
@@ -189,6 +194,9 @@ impl StageKind for PermuteQuality {
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
         self.check_numbers(site);
+        if self.scheme.reads_evidence() {
+            upstream::check_experts(site, "evidence");
+        }
         upstream::check_modality_names(
             site,
             "modalities",
@@ -209,12 +217,11 @@ impl StageKind for PermuteQuality {
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
         let frozen = model.model_digest();
-        let opened = fusion::open(inputs, &model)?;
+        let (opened, batch) = fusion::open_for(inputs, &model, &fusable)?;
         fusion::caution(opened.rule(), outputs);
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
-        let batch = fusable.batch()?;
         if let Some(values) = values {
             let labels = fusable.values(&values);
             let origin = values.iter().sum::<f64>() / values.len() as f64;
@@ -222,6 +229,7 @@ impl StageKind for PermuteQuality {
                 inputs.keep_going()
             })?;
             opened.confirm(&batch, tally.clean())?;
+            outputs.discover(opened.reads());
             is_frozen(&model, frozen, &opened)?;
             outputs.put("effects", tally.effects(fusable.example_id.clone()))?;
             return outputs.put(
@@ -248,6 +256,7 @@ impl StageKind for PermuteQuality {
         // Asked again where nothing has been asked: neither the order of the questions nor their
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;
+        outputs.discover(opened.reads());
         is_frozen(&model, frozen, &opened)?;
         outputs.put("effects", tally.effects(example_id))?;
         let reads_quality = opened.rule().descriptor().capabilities.uses_quality;

@@ -82,6 +82,7 @@ impl StageKind for Routing {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["effects", "evidence", "quality"]);
+        upstream::check_experts(site, "evidence");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -97,7 +98,13 @@ impl StageKind for Routing {
         let tested = Tested::gather(inputs.each("effects"), &cohort, None)?;
         let pooled = Pooled::gather(inputs, &cohort, &tested.rows, true)?;
         let failed = |error: MetricError| StageError::data(error.to_string());
-        let experts = pooled.experts();
+        let experts = pooled.experts().ok_or_else(|| {
+            StageError::data(format!(
+                "routing chooses among experts, and {} has none",
+                pooled.without_expert.join(", ")
+            ))
+            .hint("leave the stage out, or give every modality an expert")
+        })?;
         let headroom = experts.headroom(&tested.clean).map_err(failed)?;
         let routed = routed(&pooled);
         let accuracy = |right: &[bool]| balanced_accuracy_of(&pooled.labels, pooled.classes, right);

@@ -29,6 +29,7 @@ pub(crate) fn strata(
                 "the scheme {} needs evidence: each expert's probabilities",
                 scheme.name()
             ))
+            .at("scheme")
         })
     };
     let reads_classes =

@@ -236,16 +236,26 @@ impl StageKind for Summarize {
         // Without a valid test there is neither a p-value nor a gap that it would detect.
         let is_test = has_p_value(&counts.scheme);
         let p_value = if is_test { test.p_value } else { f64::NAN };
-        let of = experts.experts();
-        let chosen = experts.best_on_training(inputs, &cohort, &tested.rows)?;
-        let best = match &chosen {
-            Some(chosen) => of.chosen(chosen),
-            None => of.best_unimodal().map(|(_, best)| best),
-        };
-        let best = best.map_err(|error| failed(&error))?;
-        let headroom = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
-        let alignment = of.alignment(&experts.quality).map_err(|error| failed(&error))?;
-        let label_auroc = of.label_auroc(&experts.quality).map_err(|error| failed(&error))?;
+        let (mut best, mut oracle, mut headroom) = (f64::NAN, f64::NAN, f64::NAN);
+        let mut chosen = None;
+        if let Some(of) = experts.experts() {
+            chosen = experts.best_on_training(inputs, &cohort, &tested.rows)?;
+            let found = match &chosen {
+                Some(chosen) => of.chosen(chosen),
+                None => of.best_unimodal().map(|(_, best)| best),
+            };
+            best = found.map_err(|error| failed(&error))?;
+            let found = of.headroom(&tested.clean).map_err(|error| failed(&error))?;
+            (oracle, headroom) = (found.oracle, found.headroom);
+        } else {
+            outputs.caution(format!(
+                "without an expert for {}, the best expert, the oracle, headroom and alignment \
+                 are left out",
+                experts.without_expert.join(", ")
+            ));
+        }
+        let alignment = experts.alignment().map_err(|error| failed(&error))?;
+        let label_auroc = experts.label_auroc().map_err(|error| failed(&error))?;
         let (group, groups) = tested.groups(&cohort);
         let rows =
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
@@ -290,8 +300,8 @@ impl StageKind for Summarize {
             detectable_gap: if is_test { detectable.unwrap_or(f64::INFINITY) } else { f64::NAN },
             equivalent: None,
             ba_best_unimodal: best,
-            ba_oracle: headroom.oracle,
-            headroom: headroom.headroom,
+            ba_oracle: oracle,
+            headroom,
             reads_quality: counts.reads_quality,
             moved_share: counts.moved.map(|of| of.moved / examples),
             not_testable: counts
@@ -311,7 +321,7 @@ impl StageKind for Summarize {
             gain_low: None,
             gain_high: None,
             quality_sketch: Some(experts.sketch(&cohort, &tested.rows)),
-            alignment: alignment.into_iter().map(|of| of.auroc).collect(),
+            alignment,
             quality_from_evidence: from_evidence,
             quality_label_auroc: label_auroc,
             label_icc: alike.labels,

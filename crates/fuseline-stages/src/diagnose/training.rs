@@ -76,6 +76,15 @@ pub(crate) fn fit(
             asked.modalities.join(", ")
         )));
     }
+    for of in [&training, asked] {
+        if let Some(modality) = of.without_expert().first() {
+            return Err(StageError::data(format!(
+                "the scheme conditional_residual needs evidence, and modality {modality} has no \
+                 expert"
+            ))
+            .at("scheme"));
+        }
+    }
     let mut is_asked = vec![false; cohort.len()];
     asked.rows.iter().for_each(|&row| is_asked[row] = true);
     if let Some(&row) = training.rows.iter().find(|&&row| is_asked[row]) {

@@ -83,7 +83,7 @@ pub(super) fn run(
             inner_fold,
             logits: None,
         };
-        outputs.put(port, AnyEvidence(evidence))?;
+        outputs.put(port, AnyEvidence(evidence.into()))?;
     }
     Ok(())
 }

@@ -142,7 +142,14 @@ pub(crate) fn apply(
                 known.modality
             )));
         }
-        Cells::read(features, &known.excluded, &known.modality, fusable)?.put(known, fusable)?;
+        let cells = Cells::read(features, &known.excluded, &known.modality, fusable)?;
+        // Of a model that was fitted elsewhere no rows have been seen before.
+        cells.without_quality(&known.columns, fusable).map_err(|error| StageError {
+            option: None,
+            hint: error.hint.map(|hint| format!("{hint}, where the model is loaded or fitted")),
+            ..error
+        })?;
+        cells.put(known, fusable)?;
     }
     Ok(())
 }

@@ -161,6 +161,7 @@ impl StageKind for Fit {
         for warning in fitted.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));
         }
+        outputs.discover(fitted.reads);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",

@@ -167,6 +167,7 @@ impl StageKind for Load {
         for warning in loaded.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));
         }
+        outputs.discover(loaded.reads);
         let descriptor = rule.descriptor();
         outputs.put(
             "model",

@@ -61,11 +61,12 @@ impl StageKind for Predict {
         super::bind(&model, &mut fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
         guard::not_fitted_on(&model, &cohort, &fusable.rows)?;
-        let (batch, example_id) = (fusable.batch()?, fusable.example_id.clone());
+        let (opened, batch) = super::open_for(inputs, &model, &fusable)?;
+        let example_id = fusable.example_id.clone();
         drop((cohort, fusable));
-        let opened = super::open(inputs, &model)?;
         super::caution(opened.rule(), outputs);
         let probabilities = opened.predict(&batch)?;
+        outputs.discover(opened.reads());
         if values.is_some() {
             let prediction = probabilities;
             return outputs.put("predictions", RegressionPredictions { example_id, prediction });

@@ -151,7 +151,7 @@ impl StageKind for Outage {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let AnyEvidence(evidence) = inputs.one("evidence")?;
-        let modality = evidence.modality.clone();
+        let modality = evidence.rows.modality.clone();
         if !hit(self.modalities.as_ref(), &modality) {
             return outputs.put("evidence", AnyEvidence(evidence));
         }
@@ -160,7 +160,7 @@ impl StageKind for Outage {
             Pattern::Natural => natural(inputs, &cohort)?,
             _ => self.out(inputs.seed(), &modality, &cohort),
         };
-        let ids = &evidence.example_id;
+        let ids = &evidence.rows.example_id;
         let left: Vec<usize> = (0..ids.len()).filter(|&row| !out.contains(&ids[row])).collect();
         tracing::info!(modality, left = left.len(), of = ids.len(), "outage");
         outputs.put("evidence", AnyEvidence(evidence.take(&left)))

@@ -1,6 +1,6 @@
 //! `quality.aligned`: quality that depends on the expert's correctness, the positive control.
 
-use fuseline_artifact::AnyCohort;
+use fuseline_artifact::{AnyCohort, Evidence};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -73,6 +73,7 @@ impl StageKind for Aligned {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         self.control().check_plan(site);
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -82,7 +83,7 @@ impl StageKind for Aligned {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let AnyCohort { cohort, values } = inputs.one("cohort")?;
         let Some(values) = values else {
-            return self.control().put(inputs, outputs, |probabilities, label, _| {
+            return self.control().put::<Evidence>(inputs, outputs, |probabilities, label, _| {
                 f64::from(u8::from(decision(probabilities) == label as usize))
             });
         };

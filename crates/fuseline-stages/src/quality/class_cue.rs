@@ -1,5 +1,6 @@
 //! `quality.class_cue`: quality that depends on the label, the positive control of a class cue.
 
+use fuseline_artifact::OptionalEvidence;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -75,7 +76,7 @@ impl StageKind for ClassCue {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        self.control().put(inputs, outputs, |_, label, classes| {
+        self.control().put::<OptionalEvidence>(inputs, outputs, |_, label, classes| {
             f64::from(label) / classes.saturating_sub(1).max(1) as f64
         })
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::join::{self, JoinOptions, Loss, find_mismatch};
-use crate::quality::{Source, put_any, raw_rows};
+use crate::quality::{Source, put_rows, raw_rows};
 use crate::rows::{Finder, no_column};
 
 /// Quality is a column of the features, such as a signal-to-noise ratio or a detector's confidence.
@@ -71,7 +71,7 @@ impl StageKind for QualityColumn {
         let source = Source { name: "column", control: Control::Native, evidence_derived: false };
         // Of both sides together: every fold has the same.
         let (mut lost, mut modality, mut of) = (Vec::new(), String::new(), 0);
-        put_any(inputs, outputs, &source, |evidence| {
+        put_rows(inputs, outputs, &source, |evidence| {
             if self.fill.is_none() {
                 raw_rows(evidence, &features).map_err(|error| {
                     let hint = error.hint.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use fuseline_artifact::{Control, Evidence};
 use fuseline_engine::{
-    Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
+    Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::evidence::{dempster_conflict, jensen_shannon};
 use schemars::JsonSchema;
@@ -57,6 +57,10 @@ impl StageKind for Conflict {
         key.field("measure", measure);
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
         super::rows_beside(flow, "all_train", "all_test");
     }
@@ -67,7 +71,7 @@ impl StageKind for Conflict {
             Measure::JensenShannon => jensen_shannon,
             Measure::Dempster => dempster_conflict,
         };
-        put_sides(inputs, outputs, &source, |side, evidence| {
+        put_sides::<Evidence>(inputs, outputs, &source, |side, evidence| {
             let port = format!("all_{side}");
             let all: Vec<Labelled<Evidence>> = inputs.many(&port)?;
             let all = all.into_iter().map(|labelled| labelled.artifact);

@@ -1,7 +1,9 @@
 //! `quality.conformal_set_size`: how many classes a conformal prediction set needs.
 
 use fuseline_artifact::{Cohort, Control, Evidence};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::evidence::{conformal_set_size, conformal_threshold};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,6 +51,10 @@ impl StageKind for ConformalSetSize {
         let Self { coverage, inner_folds } = self;
         key.field("coverage", coverage);
         key.field("inner_folds", inner_folds);
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -5,7 +5,7 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_any};
+use crate::quality::{Source, put_rows};
 
 /// Quality is 1 for every example: the reference without quality.
 ///
@@ -37,6 +37,6 @@ impl StageKind for Constant {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source =
             Source { name: "constant", control: Control::Negative, evidence_derived: false };
-        put_any(inputs, outputs, &source, |evidence| Ok(vec![1.0; evidence.example_id.len()]))
+        put_rows(inputs, outputs, &source, |evidence| Ok(vec![1.0; evidence.example_id.len()]))
     }
 }

@@ -1,7 +1,9 @@
 //! `quality.ensemble_variance`: how much experts fitted on half of the groups agree.
 
 use fuseline_artifact::Control;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::evidence::ensemble_variance;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,6 +51,10 @@ impl StageKind for EnsembleVariance {
         key.field("c", c);
         key.field("exclude", exclude);
         key.seed();
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_fitted, raw_rows};
+use crate::quality::{Source, put_fitted_rows, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is minus the Euclidean distance to the k-th nearest training row among standardised
@@ -50,6 +50,7 @@ fn ten() -> usize {
 impl StageKind for Knn {
     const NAME: &'static str = "quality.knn";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Minus the distance to the k-th nearest training row.";
 
     fn ports() -> Ports {
@@ -80,7 +81,7 @@ impl StageKind for Knn {
             return Err(StageError::data("no feature is left to compare").at("exclude"));
         }
         let source = Source { name: "knn", control: Control::Native, evidence_derived: false };
-        put_fitted(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted_rows(inputs, outputs, &source, self.inner_folds, |training| {
             let mut known = matrix.gather(raw_rows(training, features)?.into_iter());
             if training.example_id.len() < self.k {
                 return Err(StageError::data(format!(

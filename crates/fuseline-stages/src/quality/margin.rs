@@ -1,7 +1,9 @@
 //! `quality.margin`: how far the expert's first choice is ahead of its second.
 
 use fuseline_artifact::Control;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::evidence::margin;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,6 +29,10 @@ impl StageKind for Margin {
 
     fn key(&self, _: &mut KeyWriter<'_>) {
         let Self {} = self;
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

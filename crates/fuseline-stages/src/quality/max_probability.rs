@@ -1,7 +1,9 @@
 //! `quality.max_probability`: the probability of the class that the expert decides for.
 
 use fuseline_artifact::Control;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_stats::evidence::confidence;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +31,10 @@ impl StageKind for MaxProbability {
 
     fn key(&self, _: &mut KeyWriter<'_>) {
         let Self {} = self;
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -6,7 +6,7 @@ use fuseline_stats::evidence::observed_share;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_any, raw_rows};
+use crate::quality::{Source, put_rows, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is the share of the modality's features that are observed: neither missing nor infinite.
@@ -42,7 +42,7 @@ impl StageKind for Missingness {
         let matrix = Matrix::from_features(&features, &self.exclude)?;
         let source =
             Source { name: "missingness", control: Control::Native, evidence_derived: false };
-        put_any(inputs, outputs, &source, |evidence| {
+        put_rows(inputs, outputs, &source, |evidence| {
             let rows = raw_rows(evidence, &features)?;
             Ok(rows.into_iter().map(|row| observed_share(&matrix.row(row))).collect())
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{Control, Evidence, Features};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::evidence::mutual_information;
 use schemars::JsonSchema;
@@ -84,6 +84,10 @@ impl StageKind for MutualInformation {
             }
             _ => {}
         }
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

@@ -5,7 +5,7 @@ use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, St
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, key_draw, noise, put_any};
+use crate::quality::{Source, key_draw, noise, put_rows};
 
 /// Quality is standard normal noise: the negative control.
 ///
@@ -42,7 +42,7 @@ impl StageKind for Random {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
-        put_any(inputs, outputs, &source, |evidence| {
+        put_rows(inputs, outputs, &source, |evidence| {
             Ok(noise(inputs.seed(), Self::NAME, self.draw, evidence).collect())
         })
     }

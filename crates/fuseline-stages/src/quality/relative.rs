@@ -1,6 +1,6 @@
 //! `quality.relative`: a modality's quality beside that of the others.
 
-use fuseline_artifact::{Control, Evidence, Quality};
+use fuseline_artifact::{Control, Evidence, OptionalEvidence, Quality};
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, Ports, RowFlow, StageError, StageKind,
 };
@@ -52,7 +52,7 @@ impl StageKind for Relative {
         one_estimator(both.iter().flatten())?;
         let evidence_derived = both.iter().flatten().all(|quality| quality.evidence_derived);
         let source = Source { name: "relative", control: Control::Native, evidence_derived };
-        put_sides(inputs, outputs, &source, |side, evidence| {
+        put_sides::<OptionalEvidence>(inputs, outputs, &source, |side, evidence| {
             let port = format!("qualities_{side}");
             compare(evidence, &qualities(&port)?, &port)
         })

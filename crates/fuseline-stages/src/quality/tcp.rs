@@ -1,7 +1,9 @@
 //! `quality.tcp`: the probability that the expert is expected to give the true class.
 
 use fuseline_artifact::{Cohort, Control, Evidence, Features};
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_stats::ridge::Ridge;
 use schemars::JsonSchema;
@@ -52,6 +54,10 @@ impl StageKind for Tcp {
         let Self { exclude, inner_folds } = self;
         key.field("exclude", exclude);
         key.field("inner_folds", inner_folds);
+    }
+
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        crate::upstream::check_experts(site, "evidence_test");
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

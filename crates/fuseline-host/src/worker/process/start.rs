@@ -160,6 +160,8 @@ impl Worker {
                     command.env(name, "1");
                 }
                 command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
+                // The kit notes from its first line on what is read.
+                command.env("FUSELINE_WORKER", "1");
                 if limits.sandbox == Sandbox::Default {
                     let folder = tempfile::Builder::new().prefix("fuseline-worker-").tempdir()?;
                     command.envs(OWN_FOLDER_VARIABLES.map(|name| (name, folder.path())));
@@ -199,13 +201,14 @@ impl Worker {
             batch: None,
             opened: BTreeSet::new(),
             opened_bytes: 0,
+            reads: Vec::new(),
             arrived: Vec::new(),
             printed: Vec::new(),
             words: Words::default(),
             limits: limits.clone(),
             is_script,
             interpreter,
-            _own_folder: own_folder,
+            own_folder,
             is_spent: false,
         };
         match image.form() {

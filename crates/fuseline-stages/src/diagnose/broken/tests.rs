@@ -9,6 +9,7 @@ fn fusable() -> Fusable {
         example_id: Texts::from_iter(["a", "b", "c"]),
         modalities: vec!["audio".to_owned(), "video".to_owned()],
         classes: vec!["rest".to_owned(), "stress".to_owned()],
+        has_expert: vec![true, true],
         evidence: vec![0.5, 0.5, 0.6, 0.4, 0.1, 0.9, 0.5, 0.5, 0.3, 0.7, 0.0, 0.0],
         available: vec![1, 1, 1, 1, 1, 0],
         quality: vec![1.0, 2.0, 3.0, 4.0, 5.0, 0.0],

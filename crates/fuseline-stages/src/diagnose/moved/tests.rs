@@ -31,7 +31,7 @@ fn one_modality(quality: &[f64]) -> (Fusable, Cohort) {
         example_id,
         quality: quality.to_vec().into(),
     };
-    let given = |artifact| Labelled { point: Vec::new(), artifact };
+    let given = |artifact: Evidence| Labelled { point: Vec::new(), artifact: artifact.into() };
     let fusable = Fusable::join(
         [Ok(given(evidence))].into_iter(),
         [Ok(Labelled { point: Vec::new(), artifact: quality })].into_iter(),

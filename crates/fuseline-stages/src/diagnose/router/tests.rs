@@ -28,7 +28,17 @@ fn pooled(case: &Value) -> Pooled {
     }
     let modalities = (0..modalities).map(|number| format!("m{number}")).collect();
     let controls = Vec::new();
-    Pooled { modalities, labels, classes, available, correct, evidence, quality, controls }
+    Pooled {
+        modalities,
+        labels,
+        classes,
+        available,
+        correct,
+        evidence,
+        quality,
+        controls,
+        without_expert: Vec::new(),
+    }
 }
 
 fn groups(case: &Value) -> Vec<u32> {
@@ -68,8 +78,17 @@ fn made_up(tells: bool) -> (Pooled, Vec<u32>) {
     let modalities = vec!["one".to_owned(), "other".to_owned()];
     let available = vec![true; correct.len()];
     let controls = Vec::new();
-    let pooled =
-        Pooled { modalities, labels, classes: 2, available, correct, evidence, quality, controls };
+    let pooled = Pooled {
+        modalities,
+        labels,
+        classes: 2,
+        available,
+        correct,
+        evidence,
+        quality,
+        controls,
+        without_expert: Vec::new(),
+    };
     (pooled, (0..rows).map(|row| row / 4).collect())
 }
 

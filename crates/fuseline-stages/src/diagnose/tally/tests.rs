@@ -26,8 +26,10 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
     let probabilities = kept.clone().flat_map(|row| [2 * row, 2 * row + 1]);
     evidence.probabilities = probabilities.map(|at| evidence.probabilities[at]).collect();
     quality.quality = kept.map(|row| quality.quality[row]).collect();
-    fn labelled<T: Clone>(of: &[T]) -> impl Iterator<Item = Result<Labelled<T>, StageError>> {
-        of.iter().map(|own| Ok(Labelled { point: vec![], artifact: own.clone() }))
+    fn labelled<T: Clone, U: From<T>>(
+        of: &[T],
+    ) -> impl Iterator<Item = Result<Labelled<U>, StageError>> {
+        of.iter().map(|own| Ok(Labelled { point: vec![], artifact: own.clone().into() }))
     }
     let (evidence, quality) = (labelled(&study.evidence), labelled(&study.quality));
     let fusable = Fusable::join(evidence, quality, &study.cohort).unwrap();
