@@ -99,7 +99,7 @@ fuseline_workflow::codes! {
     /// The label is a number (`label: { regression: true }`), and a stage behind that cohort, or an
     /// option or rule of it, takes classes alone. What takes a number: the `split` kinds but the
     /// stratified one; `expert.ridge` and `expert.gradient_boosting`; the qualities `column`,
-    /// `missingness`, `in_distribution`, `mahalanobis`, `constant`, `random` and `aligned`;
+    /// `missingness`, `in_distribution`, `mahalanobis`, `knn`, `constant`, `random` and `aligned`;
     /// the `intervene` kinds; `fusion.fit` with the rules mean, weighted_mean and lr, and others that
     /// declare it; `fusion.predict`; `diagnose.permute_quality`, `diagnose.summarize` and
     /// `diagnose.family`; and the reports. `threshold` or `quantile` in the label cut it into

@@ -249,7 +249,7 @@ fn artifacts_of_a_label_that_is_a_number_come_back_and_are_not_read_as_classes()
     assert_eq!(again::<crate::AnyPermutations>(&counts), counts);
     assert!(crate::RegressionPermutations::from_artifact(&counts).is_err());
     // What does not apply is null.
-    let table = findings.table(crate::ArtifactKind::Findings).unwrap();
+    let table = findings.table(ArtifactKind::Findings).unwrap();
     assert_eq!(table.column_by_name("ba_clean").unwrap().null_count(), 1);
     assert_eq!(table.column_by_name("gap").unwrap().null_count(), 0);
 }

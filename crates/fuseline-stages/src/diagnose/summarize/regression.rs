@@ -363,3 +363,44 @@ fn ends(
     }
     .map_err(|error| failed(&error))
 }
+
+/// Interval of the gain over working without quality, from sums by group of two findings.
+pub(crate) fn gain_interval(
+    metric: NumberMetric,
+    origin: f64,
+    [with, without]: [&GroupSums; 2],
+    of: &Resampling,
+) -> Result<Option<Interval>, StageError> {
+    if with.tested != without.tested || with.groups.len() != without.groups.len() {
+        return Ok(None);
+    }
+    let sums = |of: &GroupSums| of.groups.iter().map(number_sums).collect::<Vec<_>>();
+    interval(metric, origin, [&sums(with), &sums(without)], None, of).map(Some)
+}
+
+/// The metric of the best of the experts that every example has, where it is defined.
+fn best_unimodal(metric: NumberMetric, experts: &experts::Pooled, labels: &[f64]) -> Option<f64> {
+    let width = experts.modalities.len();
+    let whole = (0..width).filter(|modality| {
+        experts.available.iter().skip(*modality).step_by(width).all(|available| *available)
+    });
+    let values = whole.filter_map(|modality| {
+        let own: Vec<f64> =
+            experts.evidence.iter().skip(modality).step_by(width).copied().collect();
+        number_metric(metric, labels, &own).ok()
+    });
+    values.max_by(|one, other| metric.gain(*one).total_cmp(&metric.gain(*other)))
+}
+
+/// The metric when of each example the available expert counts that is closest to the label.
+fn oracle(metric: NumberMetric, experts: &experts::Pooled, labels: &[f64]) -> Option<f64> {
+    let width = experts.modalities.len();
+    let closest = labels.iter().enumerate().map(|(row, label)| {
+        let cells = row * width..(row + 1) * width;
+        let there =
+            cells.filter(|&cell| experts.available[cell]).map(|cell| experts.evidence[cell]);
+        there.min_by(|one, other| (one - label).abs().total_cmp(&(other - label).abs()))
+    });
+    let closest: Option<Vec<f64>> = closest.collect();
+    number_metric(metric, labels, &closest?).ok()
+}
