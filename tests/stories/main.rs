@@ -25,6 +25,7 @@ mod leaks;
 mod loaded;
 mod lsp;
 mod midfusion;
+mod numbers;
 mod plans;
 mod plugins;
 mod provenance;

@@ -133,6 +133,25 @@ impl ArtifactKind {
         }
     }
 
+    /// The schema of its table where the label is a number, if that is another one.
+    pub fn regression_schema(self) -> Option<&'static KindSchema> {
+        match self {
+            Self::Cohort => Some(&kinds::cohort::REGRESSION),
+            Self::Evidence => Some(&kinds::evidence::REGRESSION),
+            Self::Predictions => Some(&kinds::predictions::REGRESSION),
+            Self::Permutations => Some(&kinds::permutations::REGRESSION),
+            Self::ExampleEffects => Some(&kinds::example_effects::REGRESSION),
+            Self::Findings => Some(&kinds::findings::REGRESSION),
+            Self::Features
+            | Self::Folds
+            | Self::Quality
+            | Self::Model
+            | Self::Metadata
+            | Self::Audit
+            | Self::Report => None,
+        }
+    }
+
     /// The version of its schema, raised whenever a reader of the last one could be misled.
     pub fn version(self) -> u32 {
         self.schema().map_or(1, |schema| schema.version)

@@ -16,6 +16,9 @@ pub mod report;
 
 use crate::schema::{Column, ColumnType, MetadataKey, MetadataType};
 
+/// Name of the only class of examples whose label is a number.
+pub const VALUE: &str = "value";
+
 /// The column with the example of each row.
 const EXAMPLE_ID: Column =
     Column::full("example_id", ColumnType::Utf8, "the example; each stands in one row");

@@ -2,15 +2,16 @@
 
 use crate::answer::answer;
 use crate::data::ReportData;
-use crate::format::{gap, p_number, percent, points, size};
+use crate::format::{p_number, percent, points};
 use crate::methods::{QUESTION, command, command_place, methods};
+use crate::numbers::Unit;
 use crate::page::title;
 use crate::supplement_tables::{SupplementTable, tables};
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
 #[must_use]
 pub fn markdown(data: &ReportData) -> String {
-    let answer = answer(data);
+    let (answer, unit) = (answer(data), Unit::of_report(data));
     let mut out = format!("# {}\n\n", escape(title(data)));
     if let Some(description) = &data.asked.description {
         out.push_str(&format!("{}\n\n", escape(description)));
@@ -52,8 +53,8 @@ pub fn markdown(data: &ReportData) -> String {
             "p adjusted",
             "Clean-Q",
             "Broken-Q",
-            "gain (pp)",
-            "headroom (pp)",
+            if unit == Unit::Points { "gain (pp)" } else { "gain" },
+            if unit == Unit::Points { "headroom (pp)" } else { "oracle" },
         ]);
         let heads: Vec<String> = heads.map(escape).collect();
         out.push_str(&table_row(&heads));
@@ -64,16 +65,20 @@ pub fn markdown(data: &ReportData) -> String {
         out.push_str(&table_row(&rules));
         for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
             let axes = data.axes.iter().map(|axis| escape(row.value_of(axis).unwrap_or("–")));
+            let (clean, broken, last) = match &row.metric {
+                Some(of) => (of.clean, of.broken, unit.value(of.oracle)),
+                None => (row.ba_clean, row.ba_broken, points(row.headroom)),
+            };
             let values = [
                 row.control.name().to_owned(),
                 format!("{} {}", verdict.reading.sign(), verdict.reading.label()),
-                gap(row),
+                unit.interval(row.gap, row.gap_low, row.gap_high),
                 p_number(row.p_value),
                 p_number(row.p_adjusted),
-                percent(row.ba_clean),
-                percent(row.ba_broken),
-                points(row.gain()),
-                points(row.headroom),
+                unit.value(clean),
+                unit.value(broken),
+                unit.difference(row.gain()),
+                last,
             ];
             let cells: Vec<String> = axes.chain(values.iter().map(|value| escape(value))).collect();
             out.push_str(&table_row(&cells));

@@ -12,6 +12,7 @@ pub mod frozen;
 mod intervals;
 pub mod metrics;
 pub(crate) mod moved;
+pub(crate) mod numbers;
 mod pairs;
 pub mod permute_quality;
 pub mod reliability;

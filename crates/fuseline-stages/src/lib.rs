@@ -54,6 +54,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<expert::linear_svm::LinearSvmExpert>(),
         Kind::new::<expert::gradient_boosting::BoostingExpert>(),
         Kind::new::<expert::random_forest::ForestExpert>(),
+        Kind::new::<expert::ridge::RidgeExpert>(),
         Kind::new::<expert::precomputed::PrecomputedExpert>(),
         Kind::new::<expert::onnx::OnnxExpert>(),
         Kind::new::<expert::none::NoExpert>(),

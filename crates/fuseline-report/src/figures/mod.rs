@@ -47,6 +47,10 @@ pub struct FigureSet {
 /// Every set but the forest and the null distributions, which the page places by itself; empty ones
 /// are left out.
 pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
+    // They show accuracies.
+    if data.settings.metric.is_some() {
+        return Vec::new();
+    }
     let sets = [
         mechanism::slopes(data),
         response::responses(data),
