@@ -2,7 +2,7 @@
 
 use crate::answer::answer;
 use crate::data::ReportData;
-use crate::format::{p_number, percent, points};
+use crate::format::{p_number, points, size};
 use crate::methods::{QUESTION, command, command_place, methods};
 use crate::numbers::Unit;
 use crate::page::title;

@@ -746,6 +746,9 @@ pub fn methods(data: &ReportData, metric: Metric) -> Vec<String> {
     sentences
 }
 
+/// Text of a row in a column, and its value to sort by.
+pub type Cell = (String, Option<f64>);
+
 /// A column of the table of findings: its heading, its meaning, its text and value to sort by.
 pub struct MetricColumn {
     /// Heading.
@@ -753,7 +756,7 @@ pub struct MetricColumn {
     /// Meaning.
     pub meaning: &'static str,
     /// Text and value of a row.
-    pub cell: Box<dyn Fn(&FindingRow) -> (String, Option<f64>)>,
+    pub cell: Box<dyn Fn(&FindingRow) -> Cell>,
 }
 
 /// Columns of a table of findings, but for the axes and counts.

@@ -47,9 +47,7 @@ pub fn subgroups(data: &ReportData) -> FigureSet {
 
 fn figure(place: usize, by: &str, rows: &[&Subgroup], alpha: f64) -> Option<Figure> {
     let ends = |of: &&Subgroup| of.gap.into_iter().chain(of.gap_adjusted).flatten();
-    if rows.iter().flat_map(ends).next().is_none() {
-        return None;
-    }
+    rows.iter().flat_map(ends).next()?;
     let scale = Scale::over(rows.iter().flat_map(ends).chain([0.0]), LEFT, RIGHT);
     let top = 44.0;
     let (mut stripes, mut drawn): (Vec<Element>, Vec<Element>) = (Vec::new(), Vec::new());

@@ -83,9 +83,9 @@ mod tests {
             assert!(page.contains(text), "{text}");
         }
         let names: Vec<String> =
-            crate::figures(&given()).into_iter().map(|figure| figure.name).collect();
+            figures(&given()).into_iter().map(|figure| figure.name).collect();
         assert_eq!(names, ["repeats", "subgroups-1", "calibration-1"]);
-        for figure in crate::figures(&given()) {
+        for figure in figures(&given()) {
             assert!(figure.pdf().starts_with(b"%PDF") && !figure.png().is_empty());
         }
     }

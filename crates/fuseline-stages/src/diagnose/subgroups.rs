@@ -22,6 +22,9 @@ use crate::rows::Finder;
 use crate::table::{Table, number};
 use crate::upstream;
 
+/// Effects of the folds at one point.
+type EffectsAt = (Point, Vec<Labelled<ExampleEffects>>);
+
 /// Name by which a workflow means the classes in `by`.
 const CLASS: &str = "class";
 
@@ -253,7 +256,7 @@ impl Subgroups {
     fn conditions(
         &self,
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<(Point, Vec<Labelled<ExampleEffects>>)>, StageError> {
+    ) -> Result<Vec<EffectsAt>, StageError> {
         let mut conditions: Vec<(Point, Vec<Labelled<ExampleEffects>>)> = Vec::new();
         for labelled in inputs.each::<ExampleEffects>("effects") {
             let labelled = labelled?;
