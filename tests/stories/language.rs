@@ -320,8 +320,11 @@ fn every_template_passes_the_check_and_runs_as_it_is() {
     assert!(wrong.stderr().contains("similar value exists: 'study'"), "{}", wrong.stderr());
 }
 
+/// A column: its name, and its text in each row.
+type TextColumn<'a> = (&'a str, fn(usize) -> String);
+
 /// Rows of a table of made-up recordings.
-fn recordings(name: &str, separator: &str, more: &[(&str, fn(usize) -> String)]) -> String {
+fn recordings(name: &str, separator: &str, more: &[TextColumn<'_>]) -> String {
     let head = ["file", "who", "mood"].map(str::to_owned).into_iter();
     let head = head.chain((0..3).map(|k| format!("{name}{k}")));
     let head = head.chain(more.iter().map(|(name, _)| (*name).to_owned()));
