@@ -241,6 +241,12 @@ impl Page<'_> {
         self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
     }
 
+    /// Asks for the light scheme again.
+    pub fn prefer_light(&mut self) {
+        let feature = json!({"name": "prefers-color-scheme", "value": "light"});
+        self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+    }
+
     /// Messages of the console and of the browser's log.
     pub fn complaints(&mut self) -> Vec<String> {
         self.settle();

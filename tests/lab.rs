@@ -10,6 +10,7 @@
     reason = "stories are tests, and this is their code: what fails, fails aloud"
 )]
 
+pub mod axe;
 pub mod bucket;
 pub mod devtools;
 pub mod kills;

@@ -106,6 +106,7 @@ def run(
     only: Sequence[str] = (),
     jobs: int | None = None,
     keep_going: bool = False,
+    keep_failed: bool = False,
     plugin_path: Sequence[PathLike] = (),
     quiet: bool = False,
 ) -> Run:
@@ -117,6 +118,7 @@ def run(
     arguments += ["--only", ",".join(only)] if only else []
     arguments += [] if jobs is None else ["--jobs", str(jobs)]
     arguments += ["--keep-going"] if keep_going else []
+    arguments += ["--keep-failed"] if keep_failed else []
     arguments += ["--quiet"] if quiet else []
     code, stdout, stderr = _call(arguments, live=not quiet)
     if code != 0:

@@ -5,6 +5,7 @@
 #   tests/cluster/slurm.sh up DIR [NODES] [CPUS]     DIR/env then has what to export: SLURM_CONF
 #   tests/cluster/slurm.sh down DIR                  ends them, by their pid files in DIR
 #
+# SLURM_TEST_TIMEOUT: seconds without an answer after which a node counts as lost (10).
 # Needs Debian's slurmctld, slurmd, slurm-client and munge. Ports: SLURM_TEST_PORT (default 17500) and those that follow.
 set -eu
 
@@ -55,7 +56,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min
 SlurmdParameters=config_overrides
 MpiDefault=none
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout=${SLURM_TEST_TIMEOUT:-10}
 InactiveLimit=0
 KillWait=2
 MinJobAge=300

@@ -21,6 +21,7 @@ fn c_lab(hooks: &str) -> Lab {
 
 fn study() -> Lab {
     let text = SMALL.replace("fold: [0, 1]", "fold: [0]").replace("[margin, constant]", "[margin]");
+    let text = text.replace(", without_quality: { quality: constant }", "");
     Lab::with_workflow(&text.replace("[mean, lr]", "[org.plugins.case]"))
 }
 
@@ -114,17 +115,21 @@ fn a_limit_is_that_of_the_stage_over_the_workflow_over_the_settings_and_its_mess
 #[test]
 fn limits_of_memory_and_loading_are_named_where_they_are_set() {
     let lab = c_lab(
-        "#define BEFORE_FIT { char *p = malloc(200u << 20); if (!p) return fsl_fail(err, \
-         FSL_ERR_OUT_OF_MEMORY, -1, \"\", \"no room\"); memset(p, 1, 200u << 20); free(p); }",
+        "#define BEFORE_FIT { char *p = malloc(700u << 20); if (!p) return fsl_fail(err, \
+         FSL_ERR_OUT_OF_MEMORY, -1, \"\", \"no room\"); memset(p, 1, 700u << 20); free(p); }",
     );
-    add_line(&lab, "    uses: fusion.fit", "    limits:\n      memory: 64 MiB");
+    add_line(&lab, "    uses: fusion.fit", "    limits:\n      memory: 512 MiB");
     let ran = fit(&lab, &[]);
     ran.exits(1);
-    let words = "out of memory: no room; it may use 64 MiB of memory: `limits.memory`, \
+    let words = "out of memory: no room; it may use 512 MiB of memory: `limits.memory`, \
                  workflow.yaml:38";
     says(&ran, words);
-    lab.edit("workflow.yaml", "memory: 64 MiB", "memory: 1 GB");
+    lab.edit("workflow.yaml", "memory: 512 MiB", "memory: 2 GB");
     fit(&lab, &[]).success();
+    lab.edit("workflow.yaml", "memory: 2 GB", "memory: 4 KiB");
+    let ran = fit(&lab, &["--cache", "small"]);
+    ran.exits(2);
+    says(&ran, "it may use 4096 B of memory: `limits.memory`, workflow.yaml:38");
 
     // Loading happens before anything runs.
     let lab = c_lab("#define BEFORE_INIT { usleep(900000); }");
@@ -158,14 +163,14 @@ fn what_loaders_read_stays_within_a_limit() {
     workflow("load.npz", "{ path: big.npz, id: { array: id }, features: { array: features } }");
     let ran = lab.run(["run", "workflow.yaml", "--memory", "16MB"]);
     ran.exits(2);
-    let words = "array features of big.npz would take";
+    let words = "array features of big.npz would take 32.0 MB";
     says(&ran, words);
     says(&ran, "16.0 MB may be used (`--memory`)");
     lab.write("fuseline.toml", "[limits]\nmemory = \"20 MB\"\n");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);
     says(&ran, "(`limits.memory`, fuseline.toml:2)");
-    workflow("load.jsonl", "{ path: big.jsonl, id: id }, limits: { memory: 100 kB }");
+    workflow("load.jsonl", "{ path: big.jsonl, id: { column: id } }, limits: { memory: 100 kB }");
     let ran = lab.run(["run", "workflow.yaml"]);
     ran.exits(2);
     says(&ran, "big.jsonl would take");
@@ -315,7 +320,7 @@ fn ordinary_python_works_in_the_default_sandbox_and_leaves_nothing() {
     add_line(&lab, "name: small", "sandbox: strict");
     let ran = run(&["--cache", "strict"]);
     ran.exits(1);
-    says(&ran, "No usable temporary directory");
+    says(&ran, "_get_default_tempdir");
 }
 
 #[test]

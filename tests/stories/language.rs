@@ -281,3 +281,244 @@ fn a_seed_a_word_of_python_and_a_home_folder_are_taken_from_the_command_line() {
     assert_ne!(first, other);
     assert!(show(&["--set", "flag=True"]).lines().count() > first.lines().count());
 }
+
+/// Runs what `init` wrote, with few permutations.
+fn run_new(lab: &Lab, folder: &str, more: &[&str]) -> Value {
+    let workflow = format!("{folder}/workflow.yaml");
+    let checked = lab.run(["check", &workflow]);
+    checked.success();
+    assert_eq!(checked.stderr(), "", "{folder}: a new workflow has nothing to be warned of");
+    let mut arguments = vec!["run", &workflow, "--set", "permutations=20", "--format", "json"];
+    arguments.extend(more);
+    lab.run(arguments).json()
+}
+
+#[test]
+fn every_template_passes_the_check_and_runs_as_it_is() {
+    let lab = Lab::new();
+    let small = ["--set", "examples=120", "--set", "folds=2"];
+    for (template, more) in [
+        ("bring-csv", vec!["--set", "folds=2"]),
+        ("frozen-onnx", [&small[..], &["--set", "permutations=5"]].concat()),
+        ("frozen-python", small.to_vec()),
+        ("sweep", [&small[..], &["--set", "repeats=2"]].concat()),
+        ("cluster", [&small[..], &["--set", "repeats=2"]].concat()),
+    ] {
+        if template == "frozen-python" && !has_python("numpy, pyarrow") {
+            continue;
+        }
+        lab.run(["init", template, "--template", template]).success();
+        let ran = run_new(&lab, template, &more);
+        assert_eq!(ran["status"], "ok", "{template}: {ran}");
+        assert!(lab.path(format!("results/{template}/report.html")).exists(), "{template}");
+        lab.run(["init", template, "--template", template]).exits(2);
+    }
+    let settings = lab.run(["config", "cluster/workflow.yaml"]).success().stdout();
+    assert!(settings.contains("fuseline.toml"), "{settings}");
+    let wrong = lab.run(["init", "x", "--template", "stdy"]);
+    wrong.exits(2);
+    assert!(wrong.stderr().contains("similar value exists: 'study'"), "{}", wrong.stderr());
+}
+
+/// A column: its name, and its text in each row.
+type TextColumn<'a> = (&'a str, fn(usize) -> String);
+
+/// Rows of a table of made-up recordings.
+fn recordings(name: &str, separator: &str, more: &[TextColumn<'_>]) -> String {
+    let head = ["file", "who", "mood"].map(str::to_owned).into_iter();
+    let head = head.chain((0..3).map(|k| format!("{name}{k}")));
+    let head = head.chain(more.iter().map(|(name, _)| (*name).to_owned()));
+    let mut lines = vec![head.collect::<Vec<_>>().join(separator)];
+    for row in 0..60_usize {
+        let mood = if row % 2 == 0 { "calm" } else { "tense" };
+        let noise =
+            |k: usize| ((row * 7919 + k * 104_729 + name.len()) % 1000) as f64 / 500.0 - 1.0;
+        let lead = if row % 2 == 0 { 0.4 } else { -0.4 };
+        let mut cells = vec![format!("r{row:02}"), format!("p{}", row / 6), mood.to_owned()];
+        cells.extend((0..3).map(|k| format!("{:.3}", noise(k) + lead)));
+        cells.extend(more.iter().map(|(_, value)| value(row)));
+        lines.push(cells.join(separator));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
+    let lab = Lab::new();
+    let snr: (&str, fn(usize) -> String) = ("snr", |row| format!("{}", row % 9));
+    let note: (&str, fn(usize) -> String) = ("\"note, free\"", |_| "\"a, b\"".to_owned());
+    lab.write("in/voice.csv", recordings("v", ",", &[snr, note]));
+    lab.write("in/face.csv", recordings("f", ";", &[snr]));
+    let named = ["--label", "mood", "--group", "who"];
+    let init = |folder: &str, more: &[&str]| {
+        let mut arguments = vec!["init", folder];
+        arguments.extend(more);
+        lab.run(arguments)
+    };
+    let both = ["--from", "in/voice.csv", "--from", "in/face.csv"];
+
+    let ran = init("measured", &[&both[..], &named, &["--quality", "snr"]].concat());
+    ran.success();
+    for line in [
+        "in/voice.csv: 60 examples by file, 3 features, quality in snr; no features: note, free",
+        "in/face.csv: 60 examples by file, 3 features, quality in snr",
+        "label mood: calm 30, tense 30",
+        "group who: 10, never split",
+    ] {
+        assert!(ran.stderr().lines().any(|found| found == line), "{line}: {}", ran.stderr());
+    }
+    assert_eq!(run_new(&lab, "measured", &[])["status"], "ok");
+    let findings =
+        lab.run(["show", "measured/workflow.yaml", "findings", "--set", "permutations=20"]);
+    assert_eq!(findings.success().stdout().matches("\ncolumn ").count(), 0);
+    assert!(findings.stdout().contains("in_distribution"), "{}", findings.stdout());
+
+    init("estimated", &[&both[..], &named].concat()).success();
+    assert_eq!(run_new(&lab, "estimated", &[])["status"], "ok");
+    let one = init("single", &["--from", "in/face.csv", "--label", "mood"]);
+    assert!(one.success().stderr().contains("one modality: nothing is fused"), "{}", one.stderr());
+    assert_eq!(run_new(&lab, "single", &[])["status"], "ok");
+
+    lab.write("in/other.csv", "file,x\nq1,1\nq2,2\n");
+    for (arguments, words) in [
+        (vec!["--from", "in/voice.csv", "--label", "moood"], "did you mean `mood`?"),
+        (vec!["--from", "in/voice.csv", "--label", "file"], "has 60 different values"),
+        (vec!["--from", "in/voice.csv", "--label", "mood", "--id", "who"], "do not tell its rows"),
+        (vec!["--from", "in/no.csv", "--label", "mood"], "in/no.csv: No such file"),
+        (vec!["--from", "in/voice.csv"], "--label <COLUMN>"),
+        (
+            vec![
+                "--from",
+                "in/voice.csv",
+                "--from",
+                "in/other.csv",
+                "--label",
+                "mood",
+                "--id",
+                "file",
+            ],
+            "share no value of `file`: `r00` there, `q1` here",
+        ),
+    ] {
+        let ran = init("never", &arguments);
+        ran.exits(2);
+        assert!(ran.stderr().contains(words), "{words}: {}", ran.stderr());
+    }
+    assert!(!lab.path("never").exists());
+    let again = init("measured", &[&both[..], &named].concat());
+    again.exits(2);
+    assert!(again.stderr().contains("workflow.yaml is there already"), "{}", again.stderr());
+}
+
+#[test]
+fn what_a_failed_program_left_is_kept_where_the_message_says() {
+    let workflow = "fuseline: 1\nname: kept\nstages:\n  cohort: { uses: simulate.cohort, with: { examples: 20, groups: 5 \
+                    } }\n  score:\n    uses: command\n    inputs: { cohort: cohort }\n    with:\n      run: [sh, \
+                    script.sh]\n      files: [script.sh]\n      inputs: { cohort: { artifact: cohort } }\n      outputs: { \
+                    main: { artifact: report, media_type: text/plain } }\n";
+    let lab = Lab::with_workflow(workflow);
+    lab.write("script.sh", "echo half > half-written\necho 'no luck' >&2\nexit 3\n");
+    let failed = lab.run(["run", "workflow.yaml"]);
+    failed.exits(1);
+    assert!(failed.stderr().contains("--keep-failed"), "{}", failed.stderr());
+    assert!(failed.stderr().contains("no luck"), "{}", failed.stderr());
+    let failed = lab.run(["run", "workflow.yaml", "--keep-failed"]);
+    failed.exits(1);
+    let runs = lab.path("cache/runs");
+    let kept: Vec<_> = std::fs::read_dir(runs)
+        .expect("there are runs")
+        .map(|run| run.expect("a run").path().join("failed"))
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).expect("it can be listed"))
+        .map(|entry| entry.expect("a folder").path())
+        .collect();
+    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    let half = std::fs::read_to_string(kept.join("half-written")).expect("what it wrote");
+    assert_eq!(half, "half\n");
+    assert!(kept.join("task.json").is_file() && kept.join("inputs/cohort.parquet").is_file());
+    let words = failed.stderr().split_whitespace().collect::<String>();
+    let name = kept.file_name().expect("a name").to_str().expect("UTF-8");
+    assert!(words.contains(name), "{}", failed.stderr());
+    // What succeeds leaves nothing.
+    lab.write("script.sh", "echo fine > outputs/main\n");
+    lab.run(["run", "workflow.yaml", "--keep-failed"]).success();
+    let left = std::fs::read_dir(lab.path("cache/runs")).expect("runs").filter(|run| {
+        let failed = run.as_ref().expect("a run").path().join("failed");
+        failed.is_dir() && std::fs::read_dir(failed).expect("a folder").next().is_some()
+    });
+    assert_eq!(left.count(), 1);
+}
+
+#[test]
+fn show_takes_the_params_of_the_last_run_and_says_so() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: shown\nparams: { examples: { type: int }, groups: 5 }\nstages:\n  cohort: { uses: \
+         simulate.cohort, with: { examples: \"${{ params.examples }}\", groups: \"${{ params.groups }}\" } }\n",
+    );
+    lab.run(["run", "workflow.yaml", "--set", "examples=20", "--seed", "3"]).success();
+    let shown = lab.run(["show", "workflow.yaml", "cohort", "--rows", "0"]);
+    shown.success();
+    assert!(shown.stderr().contains("as in the last run"), "{}", shown.stderr());
+    assert!(shown.stderr().contains("--set examples=20 --seed 3"), "{}", shown.stderr());
+    let exact =
+        ["show", "workflow.yaml", "cohort", "--rows", "0", "--set", "examples=20", "--seed", "3"];
+    let same = lab.run(exact);
+    assert_eq!(shown.stdout(), same.success().stdout());
+    assert!(!same.stderr().contains("as in the last run"), "{}", same.stderr());
+    // An argument wins, and the rest is as before.
+    lab.run(["run", "workflow.yaml", "--set", "examples=30"]).success();
+    let other = lab.run(["show", "workflow.yaml", "cohort", "--set", "examples=20", "--seed", "3"]);
+    assert!(!other.success().stderr().contains("as in the last run"), "{}", other.stderr());
+    let wrong = lab.run(["show", "workflow.yaml", "cohort", "--set", "examples=40"]);
+    wrong.exits(2);
+    // A run that is given nothing has nothing to be remembered.
+    lab.edit("workflow.yaml", "{ type: int }", "25");
+    lab.run(["run", "workflow.yaml"]).success();
+    let plain = lab.run(["show", "workflow.yaml", "cohort"]);
+    assert!(!plain.success().stderr().contains("as in the last run"), "{}", plain.stderr());
+}
+
+#[test]
+fn a_stage_draws_from_its_own_seed_and_points_that_share_a_result_are_told() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: seeds\nseed: 1\naxes: { seed: [1, 2, 3], copy: [a, b] }\nstages:\n  cohort: { uses: \
+         simulate.cohort, over: [seed], seed: \"${{ seed }}\", with: { examples: 20, groups: 5 } }\n  plain: { uses: \
+         simulate.cohort, with: { examples: 20, groups: 5 } }\n  folds: { uses: split.group_kfold, over: [seed, copy], \
+         inputs: { cohort: cohort }, with: { folds: 2 } }\n",
+    );
+    let ran = lab.run(["run", "workflow.yaml"]);
+    let said = ran.success().stdout();
+    // Cohorts 1 and plain are one, and so are the two folds of each seed.
+    assert!(
+        said.contains("10 actions: 6 executed, 4 cached (4 of them at points that share"),
+        "{said}"
+    );
+    assert!(!ran.stderr().contains("is executing it"), "{}", ran.stderr());
+    let show = |output: &str| lab.run(["show", "workflow.yaml", output]).success().stdout();
+    assert_eq!(show("cohort[seed=1]"), show("plain"));
+    assert_ne!(show("cohort[seed=2]"), show("plain"));
+    let again = lab.run(["run", "workflow.yaml"]).success().stdout();
+    assert!(again.contains("10 actions: 0 executed, 10 cached, in"), "{again}");
+}
+
+#[test]
+fn a_fault_of_the_data_is_underlined_at_the_input_that_has_it() {
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: fault\naxes: { modality: [a] }\nstages:\n  features:\n    uses: load.csv\n    over: \
+         [modality]\n    with: { path: d.csv, id: { column: id }, columns: { include: [x] } }\n  cohort:\n    uses: \
+         cohort.define\n    inputs: { features: features }\n    with: { table: { path: d.csv, id: { column: id } }, \
+         label: { column: y } }\n  folds: { uses: split.group_kfold, inputs: { cohort: cohort }, with: { folds: 2 } \
+         }\n  other:\n    uses: load.csv\n    over: [modality]\n    with: { path: e.csv, id: { column: id } }\n  \
+         expert:\n    uses: expert.logistic\n    over: [modality]\n    inputs:\n      cohort: cohort\n      folds: \
+         folds\n      features: other\n    with: { test_fold: 0, inner_folds: 2 }\n",
+    );
+    let rows = (0..12).map(|row| format!("r{row},{row},{}\n", ["no", "yes"][row / 2 % 2]));
+    lab.write("d.csv", format!("id,x,y\n{}", rows.collect::<String>()));
+    lab.write("e.csv", "id,x\nq1,1\nq2,2\n");
+    let ran = lab.run(["run", "workflow.yaml"]);
+    ran.exits(2);
+    let text = String::from_utf8(lab.read("workflow.yaml")).expect("UTF-8");
+    let line =
+        text.lines().position(|line| line.trim() == "features: other").expect("the input") + 1;
+    assert!(ran.stderr().contains(&format!("workflow.yaml:{line}:7")), "{}", ran.stderr());
+}

@@ -137,3 +137,39 @@ fn the_message_of_a_leak_tells_the_way_it_takes() {
         "the leak comes through scaled[modality=audio]"
     );
 }
+
+/// The text with a replacement as `check --format json` gives it.
+fn apply(text: &str, fix: &Value) -> String {
+    let number = |key: &str| fix[key].as_u64().expect("a number") as usize;
+    let offset = |line: usize, column: usize| {
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let rest = text[before..].char_indices().map(|(at, _)| at).nth(column - 1);
+        before + rest.unwrap_or(text[before..].len())
+    };
+    let start = offset(number("line"), number("column"));
+    let end = offset(number("end_line"), number("end_column"));
+    format!("{}{}{}", &text[..start], fix["text"].as_str().expect("text"), &text[end..])
+}
+
+#[test]
+fn the_fix_of_a_leak_mends_it() {
+    let mut mended = 0;
+    for (path, text) in cases("refused") {
+        let lab = Lab::new();
+        // Files beside the case are found from where it lies.
+        let check = |name: &Path| -> Vec<Value> {
+            let ran = lab.run(["check".as_ref(), name.as_os_str(), "--format=json".as_ref()]);
+            let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
+            found["diagnostics"].as_array().expect("a list").clone()
+        };
+        let before = check(&path);
+        let Some(leak) = before.iter().find(|found| found["fix"].is_object()) else { continue };
+        lab.write("case.yaml", apply(&text, &leak["fix"]));
+        let after = check(&lab.path("case.yaml"));
+        let is_same =
+            |other: &&Value| ["code", "line", "column"].iter().all(|key| other[*key] == leak[*key]);
+        assert!(after.iter().find(is_same).is_none(), "{}: {leak}", path.display());
+        mended += 1;
+    }
+    assert!(mended >= 8, "{mended} leaks have a fix that mends them");
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod audit;
 mod bounds;
 mod cautions;
 mod claims;
@@ -12,6 +13,7 @@ mod contract;
 mod data;
 mod diagnostic;
 mod digits;
+mod docs;
 mod experts;
 mod faults;
 mod frozen;
@@ -26,6 +28,7 @@ mod midfusion;
 mod numbers;
 mod plans;
 mod plugins;
+mod provenance;
 mod remote;
 mod reproduce;
 mod results;

@@ -101,9 +101,10 @@ fn a_mistake_in_the_settings_is_shown_in_its_line_and_nothing_runs() {
 #[test]
 fn limits_of_the_settings_bound_rules() {
     let lab = lab();
-    lab.write("fuseline.toml", "[limits]\nmemory = \"1 MB\"\n");
+    lab.write("fuseline.toml", "[limits]\nmemory = \"4 KiB\"\n");
     let run = lab.run(["run", "workflow.yaml"]);
-    assert_ne!(run.code(), 0, "no rule does with a megabyte: {}", run.stderr());
+    assert_ne!(run.code(), 0, "no rule does with a page: {}", run.stderr());
+    assert!(run.stderr().contains("`limits.memory`"), "{}", run.stderr());
     lab.write("fuseline.toml", "[limits]\nload = \"30s\"\nmemory = \"2 GiB\"\ncall = \"10min\"\n");
     lab.run(["run", "workflow.yaml"]).success();
 }

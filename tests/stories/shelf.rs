@@ -50,9 +50,9 @@ fn rules_and_qualities_of_the_shelf_give_findings_on_stressid() {
     }
     let derived = table.column_by_name("evidence_derived").expect("the column is there");
     let derived = derived.as_boolean();
-    for row in 0..table.num_rows() {
-        if ["energy", "max_probability"].contains(&&*qualities[row]) {
-            assert!(derived.value(row), "{} is a function of the evidence", qualities[row]);
+    for (row, quality) in qualities.iter().enumerate() {
+        if ["energy", "max_probability"].contains(&&**quality) {
+            assert!(derived.value(row), "{quality} is a function of the evidence");
         }
     }
 }

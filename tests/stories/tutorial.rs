@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use fuseline_tests::{Lab, fuseline, root};
+use fuseline_tests::{Lab, fuseline, has_python, root};
 
 /// A block of code with the comment above it.
 struct Block {
@@ -82,14 +82,13 @@ fn a_newcomer_can_follow_the_tutorial() {
     assert!(lab.path("results/my-next-study/report.html").exists());
 }
 
-#[test]
-fn the_reference_of_the_language_runs_and_names_every_key_and_function() {
-    let page = fs::read_to_string(root().join("docs/language.md")).expect("there is a page");
-    let lab = Lab::new();
+/// Writes the files of a page and runs its commands; gives what the commands said.
+fn follow(lab: &Lab, page: &str) -> String {
     let program = fuseline();
     let folder = program.parent().expect("it lies in a folder");
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a PATH"));
-    for Block { comment, language, text } in blocks(&page) {
+    let mut told = String::new();
+    for Block { comment, language, text } in blocks(page) {
         match comment.strip_prefix("file: ") {
             Some(file) => lab.write(file, text),
             None if language == "sh" => {
@@ -97,11 +96,61 @@ fn the_reference_of_the_language_runs_and_names_every_key_and_function() {
                 shell.args(["-e", "-c", &text]).current_dir(lab.path("")).env("PATH", &path);
                 let ran = shell.output().expect("there is a shell");
                 assert!(ran.status.success(), "{text}{}", String::from_utf8_lossy(&ran.stderr));
+                told += &String::from_utf8_lossy(&ran.stdout);
+                told += &String::from_utf8_lossy(&ran.stderr);
             }
             None => {}
         }
     }
+    told
+}
+
+#[test]
+fn the_example_of_a_program_runs_and_what_it_read_is_an_input() {
+    if !has_python("pyarrow") {
+        return;
+    }
+    let page = fs::read_to_string(root().join("docs/command.md")).expect("there is a page");
+    let (_, example) = page.split_once("\n## A whole example\n").expect("the example");
+    let lab = Lab::new();
+    let told = follow(&lab, example);
+    assert!(lab.path("results/program/finding.parquet").exists());
+    assert!(told.contains("limit.txt, which it had read, changed"), "{told}");
+    // The page names every option of the kind and every key of the task.
+    let reference = lab.run(["stages", "command"]).success().stdout();
+    let options = reference.lines().filter_map(|line| {
+        let line = line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?;
+        line.split_once(": ").map(|(name, _)| name.to_owned())
+    });
+    for option in options.chain(["point", "seed", "reads.json", "FUSELINE_TASK"].map(str::to_owned))
+    {
+        assert!(page.contains(&format!("`{option}`")), "docs/command.md lacks {option}");
+    }
+}
+
+#[test]
+fn the_reference_of_the_language_runs_and_names_every_key_and_function() {
+    let page = fs::read_to_string(root().join("docs/language.md")).expect("there is a page");
+    let lab = Lab::new();
+    follow(&lab, &page);
     assert!(lab.path("results/study/noise.parquet").exists());
+    // The axes of the page, each in a workflow of its own.
+    let axes: Vec<Block> =
+        blocks(&page).into_iter().filter(|block| block.comment == "axes").collect();
+    assert_eq!(axes.len(), 2);
+    for (Block { text, .. }, (over, actions)) in
+        axes.iter().zip([("setting", 2), ("train, test", 3)])
+    {
+        lab.write(
+            "axes.yaml",
+            format!(
+                "fuseline: 1\nname: axes\nparams: {{ depths: [1, 2] }}\n{text}stages:\n  cohort: {{ \
+                 uses: simulate.cohort, over: [{over}], with: {{ examples: 60, groups: 12 }} }}\n"
+            ),
+        );
+        let plan = lab.run(["plan", "axes.yaml", "--format", "json"]).json();
+        assert_eq!(plan["actions"].as_array().map(Vec::len), Some(actions), "{text}");
+    }
     for function in fuseline_workflow::functions() {
         let row = format!("| `{}` | {} |", function.signature, function.doc);
         assert!(page.contains(&row), "docs/language.md lacks {row}");

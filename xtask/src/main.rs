@@ -1,5 +1,6 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
+mod book;
 mod soak;
 mod words;
 
@@ -17,6 +18,7 @@ tasks:
   wheel   build everything for distribution and put it into a Python wheel under target/wheels
   soak    build everything, kill runs at random moments and compare every byte: [KILLS, default \
   200] [SEED]
+  book    the documentation as a site under target/book/html, by mdBook
   words   how plainly the source is written: openings of comments, long lines, names
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "wheel" => wheel(),
         "soak" => soak(),
+        "book" => root().and_then(|root| book::make(&root, &target()?)),
         "words" => root().and_then(|root| words::measure(&root)),
         "ci" => ci(),
         _ => Err(USAGE.into()),

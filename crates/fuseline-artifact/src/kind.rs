@@ -33,6 +33,10 @@ pub enum ArtifactKind {
     ExampleEffects,
     /// One row of results a point.
     Findings,
+    /// Metadata of the examples, such as sex or site.
+    Metadata,
+    /// Faults of the data.
+    Audit,
     /// A document for people.
     Report,
 }
@@ -44,7 +48,7 @@ pub struct UnknownKind(String);
 
 impl ArtifactKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Features,
         Self::Cohort,
         Self::Folds,
@@ -55,6 +59,8 @@ impl ArtifactKind {
         Self::Permutations,
         Self::ExampleEffects,
         Self::Findings,
+        Self::Metadata,
+        Self::Audit,
         Self::Report,
     ];
 
@@ -71,7 +77,40 @@ impl ArtifactKind {
             Self::Permutations => "permutations",
             Self::ExampleEffects => "example_effects",
             Self::Findings => "findings",
+            Self::Metadata => "metadata",
+            Self::Audit => "audit",
             Self::Report => "report",
+        }
+    }
+
+    /// Its content in a sentence, for the reference.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Features => {
+                "One modality's raw features. An example without a row does not have the modality."
+            }
+            Self::Cohort => {
+                "The examples under study, with group and label. The order of its rows is the \
+                 order of everything after."
+            }
+            Self::Folds => "The fold in which each example is tested.",
+            Self::Evidence => "The class probabilities that one expert gives each example.",
+            Self::Quality => "The stated reliability of one modality, for each example.",
+            Self::Model => "A fusion rule that was fitted, or a model that came as files: frozen.",
+            Self::Predictions => "Fused class probabilities and decisions.",
+            Self::Permutations => {
+                "Right decisions of every class under every permutation of quality, as counts, so \
+                 that folds pool exactly."
+            }
+            Self::ExampleEffects => "The effect of permuting quality on each test example.",
+            Self::Findings => {
+                "One row a point of the axes: the permutation gap and all that is said of it."
+            }
+            Self::Metadata => {
+                "Metadata of the examples, such as sex or site, for subgroups and audits."
+            }
+            Self::Audit => "Faults of the data that an audit found, one row each.",
+            Self::Report => "A document for people: bytes with a media type, and no table.",
         }
     }
 
@@ -88,6 +127,8 @@ impl ArtifactKind {
             Self::Permutations => Some(&kinds::permutations::SCHEMA),
             Self::ExampleEffects => Some(&kinds::example_effects::SCHEMA),
             Self::Findings => Some(&kinds::findings::SCHEMA),
+            Self::Metadata => Some(&kinds::metadata::SCHEMA),
+            Self::Audit => Some(&kinds::audit::SCHEMA),
             Self::Report => None,
         }
     }
@@ -101,7 +142,13 @@ impl ArtifactKind {
             Self::Permutations => Some(&kinds::permutations::REGRESSION),
             Self::ExampleEffects => Some(&kinds::example_effects::REGRESSION),
             Self::Findings => Some(&kinds::findings::REGRESSION),
-            Self::Features | Self::Folds | Self::Quality | Self::Model | Self::Report => None,
+            Self::Features
+            | Self::Folds
+            | Self::Quality
+            | Self::Model
+            | Self::Metadata
+            | Self::Audit
+            | Self::Report => None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! One file a kind: its schema and its struct.
 
+pub mod audit;
 pub mod cohort;
 pub mod evidence;
 pub mod example_effects;
 pub mod features;
 pub mod findings;
 pub mod folds;
+pub mod metadata;
 pub mod model;
 pub mod permutations;
 pub mod predictions;

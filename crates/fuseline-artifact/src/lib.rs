@@ -13,6 +13,7 @@ mod encoding;
 mod error;
 mod kind;
 mod kinds;
+mod reference;
 #[cfg(test)]
 mod samples;
 mod schema;
@@ -25,12 +26,14 @@ pub use encoding::{batch_size, in_one};
 pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};
 pub use kinds::VALUE;
+pub use kinds::audit::{Audit, Fault, Severity};
 pub use kinds::cohort::{AnyCohort, Cohort};
 pub use kinds::evidence::{AnyEvidence, Evidence, INNER_FOLD, OptionalEvidence};
 pub use kinds::example_effects::{ExampleEffects, RegressionEffects};
 pub use kinds::features::Features;
 pub use kinds::findings::{Finding, Findings, GroupCounts, GroupSums, MetricValues};
 pub use kinds::folds::Folds;
+pub use kinds::metadata::Metadata;
 pub use kinds::model::{EmbeddingScale, FittedOn, Model};
 pub use kinds::permutations::{
     AnyPermutations, PermutationSums, Permutations, RegressionPermutations,
@@ -38,6 +41,7 @@ pub use kinds::permutations::{
 pub use kinds::predictions::{Predictions, RegressionPredictions};
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
+pub use reference::reference;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;
 pub use texts::Texts;

@@ -1,6 +1,6 @@
 //! One small artifact of each kind, for tests.
 
-use arrow::array::Float64Array;
+use arrow::array::{Float64Array, StringArray};
 
 use crate::*;
 
@@ -154,6 +154,38 @@ pub fn findings() -> Findings {
     }
 }
 
+pub fn metadata() -> Metadata {
+    Metadata {
+        example_id: Texts::from_iter(["a", "c"]),
+        columns: vec![
+            ("sex".to_owned(), StringArray::from(vec![Some("f"), None])),
+            ("site".to_owned(), StringArray::from(vec!["north", ""])),
+        ],
+    }
+}
+
+pub fn audit() -> Audit {
+    Audit {
+        found: 2,
+        examined: strings(&["duplicate: features audio"]),
+        not_examined: strings(&["near_duplicate: features audio: too few examples"]),
+        not_listed: strings(&["duplicate: features audio: 1 more"]),
+        rows: vec![Fault {
+            check: "duplicate".to_owned(),
+            severity: Severity::Error,
+            source: "features audio".to_owned(),
+            column: None,
+            first_example_id: Some("a".to_owned()),
+            second_example_id: Some("c".to_owned()),
+            statistic: "distance".to_owned(),
+            value: Some(0.0),
+            threshold: None,
+            p_value: None,
+            message: "a and c are copies".to_owned(),
+        }],
+    }
+}
+
 /// The artifacts of a study whose label is a number.
 pub fn regression() -> Vec<Artifact> {
     let ids = || Texts::from_iter(["a", "b", "c"]);
@@ -242,6 +274,8 @@ pub fn all() -> Vec<Artifact> {
         permutations().into_artifact(),
         example_effects().into_artifact(),
         findings().into_artifact(),
+        metadata().into_artifact(),
+        audit().into_artifact(),
         report().into_artifact(),
     ];
     all.into_iter().collect::<Result<_, _>>().unwrap()

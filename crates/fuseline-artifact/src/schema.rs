@@ -163,7 +163,8 @@ impl ColumnType {
 }
 
 impl MetadataType {
-    fn expected(self) -> &'static str {
+    /// The words for a valid value.
+    pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Text => "a text",
             Self::Names => "a JSON list of texts",
@@ -326,7 +327,7 @@ impl KindSchema {
     }
 
     /// The entries of the metadata, and whether each must be there.
-    fn metadata_entries(&self) -> impl Iterator<Item = (&'static MetadataKey, bool)> {
+    pub(crate) fn metadata_entries(&self) -> impl Iterator<Item = (&'static MetadataKey, bool)> {
         let required = self.metadata.iter().map(|entry| (entry, true));
         required.chain(self.optional_metadata.iter().map(|entry| (entry, false)))
     }

@@ -1,10 +1,11 @@
 //! Objects and action records.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use fuseline_artifact::{Digest, Sequence};
 use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::layout::{DAMAGED, DOOMED, FADED, Layout, temporary_beside, with_end};
-use crate::lease::Lease;
+use crate::lease::{Lease, Leases};
 use crate::object::{ObjectReader, ObjectWriter};
 use crate::record::ActionRecord;
 use crate::regular::open_regular;
@@ -33,8 +34,10 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 pub struct Cache {
     pub(crate) layout: Layout,
     pub(crate) store: Arc<dyn Store>,
-    /// Held until the cache is dropped: they say that the runs of this process are alive.
-    pub(crate) live: Mutex<Vec<Lease>>,
+    /// Held until the cache is dropped, by name: they say that the runs of this process are alive.
+    pub(crate) live: Mutex<BTreeMap<String, Lease>>,
+    /// Known when the first lease is asked for.
+    pub(crate) leases: OnceLock<Leases>,
     /// Remote that is asked for objects and records that are not here.
     pub(crate) remote: Option<Arc<dyn Remote>>,
     /// True if something is written and perhaps not on the disk.
@@ -60,6 +63,7 @@ impl Cache {
             layout,
             store,
             live: Mutex::default(),
+            leases: OnceLock::new(),
             remote: None,
             dirty: AtomicBool::new(false),
             flushed: Mutex::new(Instant::now()),
@@ -232,11 +236,36 @@ impl Cache {
         Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
     }
 
-    /// Keeps the record of an action. Its objects must have been put before.
-    pub fn put_action(&self, key: &ActionKey, record: &ActionRecord) -> Result<(), CacheError> {
-        self.publish(&self.layout.action(key.digest()), &[&record.encode(key)])?;
+    /// Keeps the record of an action, and returns the one that it replaces. Its objects must have
+    /// been put before.
+    ///
+    /// Of all that write the first record of an action at once, one replaces none.
+    pub fn put_action(
+        &self,
+        key: &ActionKey,
+        record: &ActionRecord,
+    ) -> Result<Option<ActionRecord>, CacheError> {
+        let path = self.layout.action(key.digest());
+        let bytes = record.encode(key);
+        let create = |temporary: &Path| self.store.create(temporary, &[&bytes]);
+        let (temporary, ()) = self.temporary(&path, create).map_err(CacheError::write(&path))?;
+        let (placed, replaced) = match self.store.link(&temporary, &path) {
+            // Left behind, the other name is removed by a collection.
+            Ok(()) => (self.store.remove(&temporary).or(Ok(())), None),
+            // There is one, or the filesystem has no links.
+            Err(_) => {
+                let replaced = self.read_if_there(&path).ok().flatten();
+                let replaced = replaced.and_then(|bytes| ActionRecord::decode(key, &bytes).ok());
+                (self.store.rename(&temporary, &path), replaced)
+            }
+        };
+        if let Err(error) = placed {
+            // The error that matters is the first one.
+            let _ = self.store.remove(&temporary);
+            return Err(CacheError::write(&path)(error));
+        }
         self.dirty.store(true, Ordering::Release);
-        self.flush_if_due()
+        self.flush_if_due().map(|()| replaced)
     }
 
     /// Brings everything that this process has put to the disk.

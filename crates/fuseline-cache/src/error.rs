@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use thiserror::Error;
 
+use crate::lease::LeaseKind;
+
 /// Errors of a cache. None of these loses what was in it.
 #[derive(Debug, Error)]
 pub enum CacheError {
@@ -77,6 +79,24 @@ pub enum CacheError {
     BadName {
         /// The name.
         name: String,
+    },
+    /// The filesystem has no hard links, which leases by heartbeat are.
+    #[error("the filesystem of {} has no hard links, which leases by heartbeat need", path.display())]
+    NoLinks {
+        /// The folder.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The kind of a cache's leases is to change while some are held.
+    #[error("the leases of {} are of the kind {kind}, and {held} are held: the setting cache.leases can change it when nothing runs", folder.display())]
+    LeasesInUse {
+        /// The folder of the cache.
+        folder: PathBuf,
+        /// Kind of its leases.
+        kind: LeaseKind,
+        /// Number of leases that are held.
+        held: usize,
     },
     /// The filesystem cannot lock files, so two runs could not share this cache.
     #[error("the filesystem of {} cannot lock files", path.display())]

@@ -101,6 +101,11 @@ impl Store for FaultyStore {
         LocalStore::default().rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.write()?;
+        LocalStore::default().link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.write()?;
         LocalStore::default().remove(path)

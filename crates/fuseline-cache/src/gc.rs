@@ -20,7 +20,8 @@ use crate::cache::{Cache, TOUCH_AFTER};
 use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::layout::{DAMAGED, DOOMED, FADED, Layout, TEMPORARY, with_end};
-use crate::lease::{FolderLease, Lease, is_held};
+use crate::lease::flock::FolderLock;
+use crate::lease::{Lease, is_lease};
 use crate::record::ActionRecord;
 use crate::runs::RUN_LEASE;
 use crate::store::{Entry, Stat};
@@ -90,8 +91,8 @@ impl Cache {
         // The time of a file that was just written: the clock of the filesystem is not that of this
         // machine.
         let written = only.as_ref().and_then(|lease| {
-            self.store.touch(lease.path(&self.layout.leases)).ok()?;
-            self.store.stat(lease.path(&self.layout.leases)).ok()
+            self.store.touch(&lease.path(&self.layout.leases)).ok()?;
+            self.store.stat(&lease.path(&self.layout.leases)).ok()
         });
         let now = written.map_or_else(SystemTime::now, |stat| stat.modified);
         let mut report = GcReport::default();
@@ -175,39 +176,26 @@ impl Cache {
     /// stands for it.
     fn lease_collection(&self) -> Result<CollectionLease, CacheError> {
         loop {
-            match Lease::acquire(&self.layout.leases.join("gc"), true) {
+            match self.leases()?.acquire("gc", true) {
                 Ok(Some(lease)) => return Ok(CollectionLease::File(lease)),
                 Ok(None) => {}
                 Err(CacheError::Full { .. }) => {
-                    let lease = Lease::of_folder(&self.layout.leases)?;
-                    return Ok(CollectionLease::Folder(lease));
+                    // Where there are no locks either, two collections do nothing worse than get in
+                    // each other's way.
+                    let lock = FolderLock::acquire(&self.layout.leases).ok();
+                    return Ok(CollectionLease::Folder(lock));
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// When everything that is alive began: the times of the lease files that are held.
+    /// When everything that is alive began, by the leases that are held.
     fn alive(&self) -> Result<Vec<SystemTime>, CacheError> {
+        let leases = self.leases()?;
         let entries = self.list(&self.layout.leases)?;
-        let held = entries
-            .into_iter()
-            .filter(|entry| entry.name != "gc" && is_held(&self.layout.leases.join(&entry.name)));
-        Ok(held.map(|entry| entry.stat.modified).collect())
-    }
-
-    /// Removes the lease files that killed processes have left. They do no harm, but there may be
-    /// many.
-    fn remove_dead_leases(&self) -> Result<(), CacheError> {
-        for entry in self.list(&self.layout.leases)?.iter().filter(|entry| entry.name != "gc") {
-            // Who takes a lease and gives it back removes the file. What this user may not remove
-            // stays.
-            match Lease::acquire(&self.layout.leases.join(&entry.name), false) {
-                Ok(_) | Err(CacheError::ReadOnly { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let entries = entries.iter().filter(|entry| is_lease(&entry.name));
+        Ok(entries.filter_map(|entry| leases.held_since(&entry.name, &entry.stat)).collect())
     }
 
     /// Removes what killed processes were writing beside objects and records: indexes, memos, what
@@ -252,13 +240,13 @@ impl Cache {
         let surplus = runs.len().saturating_sub(options.keep_runs);
         for (place, id) in runs.iter().enumerate() {
             let folder = self.layout.runs.join(id);
-            let lease = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+            let lease = format!("{RUN_LEASE}{id}");
             let stat = match self.store.stat(&folder) {
                 Ok(stat) => stat,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(CacheError::read(&folder)(error)),
             };
-            if place < surplus && cutoff.passes(&stat) && !is_held(&lease) {
+            if place < surplus && cutoff.passes(&stat) && !self.leases()?.is_held(&lease) {
                 report.runs += 1;
                 if !options.dry_run {
                     self.store.remove_folder(&folder).map_err(CacheError::write(&folder))?;
@@ -473,16 +461,16 @@ impl Cache {
 
 /// The right to collect.
 enum CollectionLease {
-    File(Lease),
-    Folder(#[expect(dead_code, reason = "held, and never read")] FolderLease),
+    File(#[expect(dead_code, reason = "held, and never read")] Lease),
+    Folder(#[expect(dead_code, reason = "held, and never read")] Option<FolderLock>),
 }
 
 impl CollectionLease {
     /// Path that is locked, given the folder of leases.
-    fn path<'p>(&'p self, folder: &'p Path) -> &'p Path {
+    fn path(&self, folder: &Path) -> PathBuf {
         match self {
-            Self::File(lease) => lease.path(),
-            Self::Folder(_) => folder,
+            Self::File(_) => folder.join("gc"),
+            Self::Folder(_) => folder.to_owned(),
         }
     }
 }

@@ -1,37 +1,69 @@
-//! Leases: the right to execute an action, held by the kernel for a process.
+//! Leases: the right to execute an action.
+//!
+//! A cache has one of two kinds ([`LeaseKind`]): locks of the kernel, or records that their holders
+//! renew, where locks do not hold between machines. See `docs/design/cache.md`.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+mod choice;
+mod disk;
+pub(crate) mod flock;
+mod heartbeat;
+mod owner;
+
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::store::follow_mode;
+use crate::store::Stat;
+
+pub use choice::{DEFAULT_BEAT, LeaseChoice, LeaseKind};
+use disk::Heart;
+use heartbeat::LOOKS_PER_BEAT;
 
 /// The right to execute an action. It ends when it is dropped, or when the process does.
-///
-/// It is a lock that the kernel holds on a file in `leases/`. The file alone means nothing: one
-/// that a dead process has left is taken over at once.
 #[derive(Debug)]
-pub struct Lease {
-    file: File,
-    path: PathBuf,
+pub struct Lease(#[expect(dead_code, reason = "held, and never read")] Held);
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, and never read")]
+enum Held {
+    Lock(flock::FileLock),
+    Beating(Beating),
 }
+
+/// A lease that a thread of this process keeps alive.
+#[derive(Debug)]
+struct Beating {
+    heart: Arc<Heart>,
+    name: String,
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        if let Err(error) = self.heart.leases().release(&self.name) {
+            // Nobody beats for it once this process has ended.
+            tracing::warn!(name = %self.name, %error, "a lease could not be given back");
+        }
+    }
+}
+
+/// Time between two looks at a lease that another process is about to give back.
+const LOOK: Duration = Duration::from_millis(1);
 
 impl Cache {
     /// The lease of an action, or none when another holds it. Does not wait.
     pub fn try_lease(&self, key: &ActionKey) -> Result<Option<Lease>, CacheError> {
-        Lease::acquire(&self.layout.leases.join(key.to_string()), false)
+        self.leases()?.acquire(&key.to_string(), false)
     }
 
     /// The lease of an action. Waits as long as another holds it.
     pub fn lease(&self, key: &ActionKey) -> Result<Lease, CacheError> {
-        let path = self.layout.leases.join(key.to_string());
+        let name = key.to_string();
         loop {
-            if let Some(lease) = Lease::acquire(&path, true)? {
+            if let Some(lease) = self.leases()?.acquire(&name, true)? {
                 return Ok(lease);
             }
         }
@@ -40,147 +72,217 @@ impl Cache {
     /// Who holds the lease of an action, for people: a process and its machine. None when nobody
     /// does.
     pub fn lease_holder(&self, key: &ActionKey) -> Option<String> {
-        let path = self.layout.leases.join(key.to_string());
-        let holder = fs::read_to_string(&path).ok()?;
-        is_held(&path).then(|| holder.trim_end().to_owned())
+        self.leases().ok()?.holder(&key.to_string())
+    }
+
+    /// The kind of leases that this cache has, and the reason.
+    pub fn lease_choice(&self) -> Result<LeaseChoice, CacheError> {
+        LeaseChoice::of_cache(&self.layout)
+    }
+
+    /// Decides which leases this cache has, whatever its filesystem: for all processes that use it
+    /// from now on.
+    ///
+    /// `beat`: time between two beats of the holders of leases. A cache with leases of another kind
+    /// that are held is an error.
+    pub fn set_leases(&self, kind: LeaseKind, beat: Duration) -> Result<(), CacheError> {
+        let now = self.lease_choice()?;
+        let new = LeaseChoice::set(kind, beat, &self.layout);
+        let is_same = (now.kind, now.beat()) == (kind, new.beat());
+        if is_same && now.reason == new.reason {
+            return Ok(());
+        }
+        if kind == LeaseKind::Heartbeat {
+            let path = self.layout.leases.clone();
+            choice::probe_links(&path).map_err(|source| CacheError::NoLinks { path, source })?;
+        }
+        if now.kind != kind {
+            let leases = Leases::by_choice(&self.layout.leases, &now);
+            leases.wait_until_known(&self.lease_names()?);
+            let held = self.lease_names()?.iter().filter(|name| leases.is_held(name)).count();
+            if held > 0 || self.leases.get().is_some() {
+                let folder = self.layout.root.clone();
+                return Err(CacheError::LeasesInUse { folder, kind: now.kind, held });
+            }
+        }
+        new.record(&self.layout, true)
+    }
+
+    /// The leases of this cache, as its record or its filesystem says.
+    pub(crate) fn leases(&self) -> Result<&Leases, CacheError> {
+        if let Some(leases) = self.leases.get() {
+            return Ok(leases);
+        }
+        let choice = self.lease_choice()?;
+        Ok(self.leases.get_or_init(|| Leases::by_choice(&self.layout.leases, &choice)))
+    }
+
+    /// The names of all leases that somebody holds or has left.
+    pub(crate) fn lease_names(&self) -> Result<Vec<String>, CacheError> {
+        let entries = self.list(&self.layout.leases)?.into_iter();
+        Ok(entries.map(|entry| entry.name).filter(|name| is_lease(name)).collect())
+    }
+
+    /// Removes what dead processes have left among the leases. It does no harm, but there may be
+    /// much. Where the kernel does not tell who is dead, some beats pass before that is known.
+    pub(crate) fn remove_dead_leases(&self) -> Result<(), CacheError> {
+        let leases = self.leases()?;
+        let names = self.list(&self.layout.leases)?.into_iter().map(|entry| entry.name);
+        let names: Vec<String> = names.filter(|name| name != "gc").collect();
+        leases.wait_until_known(&names);
+        for name in names {
+            // Who takes a lease and gives it back removes the file. What this user may not remove
+            // stays.
+            let removed = match leases.judge(&name) {
+                Remains::Lease => leases.acquire(&name, false).map(drop),
+                Remains::Debris => self.remove_if_there(&self.layout.leases.join(&name)),
+                Remains::Nothing => Ok(()),
+            };
+            match removed {
+                Ok(()) | Err(CacheError::ReadOnly { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
-impl Lease {
-    /// Takes the lease in a file. None when another has it, or, after waiting, had it and removed
-    /// the file.
-    pub(crate) fn acquire(path: &Path, wait: bool) -> Result<Option<Self>, CacheError> {
-        loop {
-            let options =
-                File::options().create(true).truncate(false).write(true).read(true).open(path);
-            let file = match options {
-                Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let folder = path.parent().unwrap_or(path);
-                    fs::create_dir_all(folder).map_err(CacheError::write(folder))?;
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    match replace_dead(path) {
-                        Ok(true) => continue,
-                        Ok(false) => return Ok(None),
-                        Err(_) => return Err(CacheError::write(path)(error)),
-                    }
-                }
-                Err(error) => return Err(CacheError::write(path)(error)),
-            };
-            let locked =
-                if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
-            match locked {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {
-                    continue;
-                }
-                Err(TryLockError::Error(source)) => {
-                    return Err(CacheError::NoLocks { path: path.to_owned(), source });
-                }
-            }
-            // Whoever held it may have removed the file since it was opened: then this lock guards
-            // nothing.
-            if !is_at(&file, path) {
-                continue;
-            }
-            let lease = Self { file, path: path.to_owned() };
-            lease.write_holder().map_err(CacheError::write(path))?;
-            return Ok(Some(lease));
+/// What a name in the folder of leases is to a collection.
+enum Remains {
+    /// A lease, which goes when its holder is dead.
+    Lease,
+    /// What a dead process has left of a takeover, or its record.
+    Debris,
+    /// Something else.
+    Nothing,
+}
+
+/// True if a file in the folder of leases is a lease of an action or a run.
+pub(crate) fn is_lease(name: &str) -> bool {
+    name != "gc" && !name.starts_with('.') && !name.contains(heartbeat::TAKEOVER)
+}
+
+/// The leases of a cache, for this process.
+#[derive(Debug)]
+pub(crate) enum Leases {
+    Flock { folder: PathBuf },
+    Heartbeat { folder: PathBuf, beat: Duration, heart: Arc<Heart> },
+}
+
+impl Leases {
+    fn by_choice(folder: &Path, choice: &LeaseChoice) -> Self {
+        match choice.kind {
+            LeaseKind::Flock => Self::Flock { folder: folder.to_owned() },
+            LeaseKind::Heartbeat => Self::heartbeat(folder, choice.beat(), owner::machine()),
         }
     }
 
-    /// Takes the lease in a file. None when another keeps it: who only asks whether it is held has
-    /// it for a moment.
-    pub(crate) fn acquire_soon(path: &Path) -> Result<Option<Self>, CacheError> {
+    /// Heartbeats of a process on a machine, of which nothing is known when there is none.
+    pub fn heartbeat(folder: &Path, beat: Duration, machine: Option<String>) -> Self {
+        let heart = Arc::new(Heart::new(folder, beat, machine));
+        Self::Heartbeat { folder: folder.to_owned(), beat, heart }
+    }
+
+    /// Takes a lease. None when another has it; with `wait`, only when it was about to be given
+    /// back.
+    pub fn acquire(&self, name: &str, wait: bool) -> Result<Option<Lease>, CacheError> {
+        match self {
+            Self::Flock { folder } => {
+                let lock = flock::FileLock::acquire(&folder.join(name), wait)?;
+                Ok(lock.map(|lock| Lease(Held::Lock(lock))))
+            }
+            Self::Heartbeat { folder, beat, heart } => loop {
+                let acquired = heart.acquire(name).map_err(|source| {
+                    let path = folder.join(name);
+                    match source.kind() {
+                        ErrorKind::Unsupported => CacheError::NoLocks { path, source },
+                        _ => CacheError::write(&path)(source),
+                    }
+                })?;
+                if acquired {
+                    let beating = Beating { heart: heart.clone(), name: name.to_owned() };
+                    return Ok(Some(Lease(Held::Beating(beating))));
+                }
+                if !wait {
+                    return Ok(None);
+                }
+                std::thread::sleep((*beat / LOOKS_PER_BEAT).max(LOOK));
+            },
+        }
+    }
+
+    /// Takes a lease. None when another keeps it: who only asks whether it is held has it for a
+    /// moment.
+    pub fn acquire_soon(&self, name: &str) -> Result<Option<Lease>, CacheError> {
         for _ in 0..100 {
-            if let Some(lease) = Self::acquire(path, false)? {
+            if let Some(lease) = self.acquire(name, false)? {
                 return Ok(Some(lease));
             }
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(LOOK);
         }
         Ok(None)
     }
 
-    /// Takes the lease of a folder itself, where no file can be made. Waits as long as another
-    /// holds it.
-    pub(crate) fn of_folder(folder: &Path) -> Result<FolderLease, CacheError> {
-        let file = File::open(folder).map_err(CacheError::read(folder))?;
-        let no_locks = |source| CacheError::NoLocks { path: folder.to_owned(), source };
-        file.lock().map_err(no_locks)?;
-        Ok(FolderLease(file))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn write_holder(&self) -> io::Result<()> {
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy();
-        // Only where there is something: a file that was ever cut is flushed to the disk when it is
-        // closed, on ext4, which takes longer than a small action.
-        if self.file.metadata()?.len() > 0 {
-            self.file.set_len(0)?;
-        }
-        if let Some(folder) = self.path.parent() {
-            follow_mode(&self.file, fs::metadata(folder)?.permissions().mode());
-        }
-        match writeln!(&self.file, "process {} on {host}", std::process::id()) {
-            // It is for people, and what makes room on a full disk needs leases too.
-            Err(error) if is_full(&error) => Ok(()),
-            written => written,
+    /// True if a process holds a lease, as far as is known: see [`Leases::wait_until_known`].
+    pub fn is_held(&self, name: &str) -> bool {
+        match self {
+            Self::Flock { folder } => flock::is_held(&folder.join(name)),
+            // What cannot be read counts as held.
+            Self::Heartbeat { heart, .. } => {
+                heart.leases().holder(name).map_or(true, |owner| owner.is_some())
+            }
         }
     }
-}
 
-/// A lock on a folder; it ends when it is dropped, or when the process does.
-#[derive(Debug)]
-pub(crate) struct FolderLease(#[expect(dead_code, reason = "held, and never read")] File);
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Before the lock is given back: who opens the file afterwards makes a new one. Left
-        // behind, it does no harm.
-        let _ = fs::remove_file(&self.path);
+    /// Who holds a lease, for people.
+    fn holder(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Flock { folder } => flock::holder(&folder.join(name)),
+            Self::Heartbeat { heart, .. } => {
+                let owner = heart.leases().holder(name).ok()??;
+                Some(format!("process {} on {}", owner.process, owner.host))
+            }
+        }
     }
-}
 
-/// True if there is no space left, or no file may be added.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-/// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was
-/// removed.
-fn replace_dead(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
-    match file.try_lock() {
-        Ok(()) if is_at(&file, path) => fs::remove_file(path).map(|()| true),
-        // Another has replaced it.
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
+    /// When the holder of a lease began, by the clock of the filesystem; none when nobody holds it.
+    ///
+    /// `stat`: of its file.
+    pub fn held_since(&self, name: &str, stat: &Stat) -> Option<SystemTime> {
+        match self {
+            Self::Flock { .. } => self.is_held(name).then_some(stat.modified),
+            Self::Heartbeat { heart, .. } => match heart.leases().holder(name) {
+                Ok(None) => None,
+                Ok(Some(owner)) => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(owner.began)),
+                Err(_) => Some(stat.modified),
+            },
+        }
     }
-}
 
-/// True if the file that is open is the one that has this name.
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
+    /// Watches leases until it is known of each whether its holder lives: some beats of a holder on
+    /// another machine. Returns at once where the kernel knows.
+    pub fn wait_until_known(&self, names: &[String]) {
+        let Self::Heartbeat { heart, .. } = self else { return };
+        let mut names: Vec<&String> = names.iter().collect();
+        loop {
+            // What cannot be read counts as held.
+            names.retain(|name| !heart.leases().is_known(name).unwrap_or(true));
+            if names.is_empty() {
+                return;
+            }
+            let beats = names.iter().filter_map(|name| heart.leases().holder(name).ok().flatten());
+            let shortest = beats.map(|owner| owner.beat_milliseconds).min().unwrap_or(1);
+            std::thread::sleep((Duration::from_millis(shortest) / LOOKS_PER_BEAT).max(LOOK));
+        }
     }
-}
 
-/// True if a living process holds the lease in a file.
-pub(crate) fn is_held(path: &Path) -> bool {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        // Nobody can tell: it counts as held.
-        Err(error) => return error.kind() == ErrorKind::PermissionDenied,
-    };
-    // Shared, so that two that ask at once do not take each other for holders.
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    fn judge(&self, name: &str) -> Remains {
+        let is_of_process = name.starts_with(disk::RECORD) || name.contains(heartbeat::TAKEOVER);
+        match self {
+            Self::Flock { .. } => Remains::Lease,
+            Self::Heartbeat { .. } if is_lease(name) => Remains::Lease,
+            Self::Heartbeat { .. } if is_of_process && !self.is_held(name) => Remains::Debris,
+            Self::Heartbeat { .. } => Remains::Nothing,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Content-addressed storage of artifacts, and the records of the actions that made them.
 //!
 //! Knows digests, bytes, leases and garbage collection. Knows nothing of stages, axes or YAML.
-//! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lock
-//! outlives its process. The layout, the guarantees and the reasons are in `docs/design/cache.md`.
+//! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lease
+//! outlives its process by more than some beats. The layout, the guarantees and the reasons are in `docs/design/cache.md`.
 
 mod cache;
 mod error;
@@ -30,7 +30,7 @@ pub use error::CacheError;
 pub use gc::{GcOptions, GcReport};
 pub use index::{Index, Made};
 pub use key::ActionKey;
-pub use lease::Lease;
+pub use lease::{DEFAULT_BEAT, Lease, LeaseChoice, LeaseKind};
 pub use object::{ObjectReader, ObjectWriter};
 pub use record::{ActionRecord, BadRecord, OutputRecord};
 pub use regular::open_regular;

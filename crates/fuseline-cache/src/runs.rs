@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use serde::Serializer as _;
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
-use crate::lease::{Lease, is_held};
 use crate::regular::open_regular;
 
 /// Prefix of the lease files of runs; those of actions are bare keys.
@@ -58,10 +58,11 @@ impl Cache {
     /// Ids are expected to sort by time. An id that is taken is an error.
     pub fn announce_run(&self, id: &str) -> Result<(), CacheError> {
         let folder = self.run_folder(id)?;
-        let path = self.layout.leases.join(format!("{RUN_LEASE}{id}"));
+        let name = format!("{RUN_LEASE}{id}");
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.iter().all(|lease| lease.path() != path) {
-            live.push(Lease::acquire_soon(&path)?.ok_or_else(|| taken(&folder))?);
+        if let Entry::Vacant(place) = live.entry(name) {
+            let lease = self.leases()?.acquire_soon(place.key())?;
+            place.insert(lease.ok_or_else(|| taken(&folder))?);
         }
         Ok(())
     }
@@ -97,7 +98,7 @@ impl Cache {
     /// True if the process of a run is alive.
     pub fn is_run_alive(&self, id: &str) -> Result<bool, CacheError> {
         check_name(id)?;
-        Ok(is_held(&self.layout.leases.join(format!("{RUN_LEASE}{id}"))))
+        Ok(self.leases()?.is_held(&format!("{RUN_LEASE}{id}")))
     }
 
     /// Opens a file in the folder of a run, to read parts of it; none when it is not there.

@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::layout::DAMAGED;
-use crate::lease::is_held;
 use crate::runs::RUN_LEASE;
 
 /// Number and size of a cache's contents.
@@ -37,14 +36,11 @@ impl Cache {
         let records = self.count(&self.layout.actions, &mut status.damaged)?;
         (status.objects, status.object_bytes) = objects;
         (status.records, status.record_bytes) = records;
-        for lease in self.list(&self.layout.leases)? {
-            if lease.name == "gc" || !is_held(&self.layout.leases.join(&lease.name)) {
-                continue;
-            }
-            if lease.name.starts_with(RUN_LEASE) {
-                status.runs_alive += 1;
-            } else {
-                status.actions_alive += 1;
+        let leases = self.leases()?;
+        for name in self.lease_names()?.iter().filter(|name| leases.is_held(name)) {
+            match name.starts_with(RUN_LEASE) {
+                true => status.runs_alive += 1,
+                false => status.actions_alive += 1,
             }
         }
         Ok(status)

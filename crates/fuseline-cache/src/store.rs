@@ -27,6 +27,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Gives a file another name, replacing the one that had it. Others see the old or the new,
     /// nothing between.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file one more name, which must not be taken. Others see all of it or nothing.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder with all that is in it.
@@ -143,6 +145,10 @@ impl Store for LocalStore {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

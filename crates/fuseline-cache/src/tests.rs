@@ -1,6 +1,7 @@
 //! Guarantees of a cache, end to end.
 
 mod faults;
+mod heartbeats;
 mod processes;
 
 use std::fs;
@@ -28,8 +29,29 @@ pub fn output_of(name: &str) -> Vec<u8> {
     format!("the output of {name}\n").repeat(times).into_bytes()
 }
 
+/// Makes a process one of a machine whose leases are heartbeats.
+pub fn beat_as(cache: &Cache, machine: &str, beat: Duration) {
+    let machine = Some(machine.to_owned());
+    let leases = lease::Leases::heartbeat(&cache.layout.leases, beat, machine);
+    cache.leases.set(leases).unwrap();
+}
+
+/// Executes an action, and returns the record that its own replaces.
+pub fn execute_and_see(cache: &Cache, name: &str) -> Option<ActionRecord> {
+    let record =
+        ActionRecord { seconds: f64::from(std::process::id()), ..made(cache, name).unwrap() };
+    cache.put_action(&key(name), &record).unwrap()
+}
+
 /// Executes an action: its object, then its record.
 pub fn execute(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
+    let record = made(cache, name)?;
+    cache.put_action(&key(name), &record)?;
+    Ok(record)
+}
+
+/// Makes the output of an action.
+fn made(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
     let bytes = output_of(name);
     let write = |object: &mut ObjectWriter<'_>| {
         bytes.chunks(1_500).try_for_each(|part| object.write_all(part))
@@ -42,13 +64,11 @@ pub fn execute(cache: &Cache, name: &str) -> Result<ActionRecord, CacheError> {
         size,
         media_type: None,
     };
-    let record = ActionRecord {
+    Ok(ActionRecord {
         outputs: vec![output],
         key_text: vec![("name".to_owned(), name.to_owned())],
         seconds: 0.5,
-    };
-    cache.put_action(&key(name), &record)?;
-    Ok(record)
+    })
 }
 
 /// True if a plan would call the action cached.
@@ -458,11 +478,13 @@ fn what_is_made_has_the_rights_that_the_folder_of_the_cache_gives() {
         fs::set_permissions(&root_name, fs::Permissions::from_mode(root)).unwrap();
         let cache = Cache::open(&root_name).unwrap();
         execute(&cache, "one").unwrap();
-        let lease = cache.try_lease(&key("two")).unwrap().unwrap();
+        let _lease = cache.try_lease(&key("two")).unwrap().unwrap();
         let run = cache.new_run("1-1").unwrap();
-        for path in
-            [object_path(&cache, "one"), record_path(&cache, "one"), lease.path().to_owned()]
-        {
+        for path in [
+            object_path(&cache, "one"),
+            record_path(&cache, "one"),
+            cache.layout.leases.join(key("two").to_string()),
+        ] {
             assert_eq!(mode(&path), file, "{} in a folder of {root:o}", path.display());
             if root != 0o755 {
                 assert_eq!(mode(path.parent().unwrap()), root, "{}", path.display());

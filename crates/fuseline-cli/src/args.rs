@@ -57,7 +57,7 @@ pub struct WorkflowArgs {
     /// Set a parameter; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
-    /// Draw everything random from this seed, whatever the workflow says
+    /// Seed in place of the workflow's; a stage with a seed of its own keeps that
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Read parameters from a YAML file
@@ -148,6 +148,11 @@ pub struct RemoteArgs {
 }
 
 impl RemoteArgs {
+    /// True if an argument names a remote or its use.
+    pub fn is_given(&self) -> bool {
+        self.remote.is_some() || self.remote_mode.is_some()
+    }
+
     /// The remote of a command without a workflow, unless none is named.
     pub fn settings(&self) -> Result<Option<RemoteSettings>, Failure> {
         self.settings_for(Path::new("."))

@@ -2,9 +2,36 @@
 
 use std::sync::Arc;
 
-use fuseline::{RemoteCache, RemoteReport, RemoteStatus};
+use fuseline::{Cache, RemoteCache, RemoteReport, RemoteSettings, RemoteStatus, attach_remote};
+use tempfile::TempDir;
 
+use crate::exit::Failure;
 use crate::{amount, print};
+
+/// A cache to look at. A machine without one of its own may still find everything in the remote:
+/// there an empty folder stands for it, as long as that is held.
+pub fn with_stand_in(
+    cache: Option<Cache>,
+    settings: Option<&RemoteSettings>,
+) -> Result<(Option<Cache>, Option<TempDir>), Failure> {
+    if cache.is_some() || settings.is_none() {
+        return Ok((cache, None));
+    }
+    let folder = tempfile::tempdir().map_err(Failure::failed)?;
+    Ok((Some(Cache::open(folder.path())?), Some(folder)))
+}
+
+/// Puts the remote behind a cache to look at, for what a workflow reached.
+pub fn attach(
+    cache: Option<Cache>,
+    settings: Option<&RemoteSettings>,
+    workflow: &str,
+) -> Result<(Option<Cache>, Option<Arc<RemoteCache>>), Failure> {
+    let Some(cache) = cache else { return Ok((None, None)) };
+    let (cache, remote) = attach_remote(cache, settings)?;
+    remote.iter().for_each(|remote| remote.set_workflow(workflow));
+    Ok((Some(cache), remote))
+}
 
 /// Ends the use of a remote by a command that only looks.
 pub fn finish(remote: Option<&RemoteCache>) {

@@ -25,6 +25,10 @@ fuseline_workflow::codes! {
     /// Two inputs that belong together hold different rows, such as evidence of the training rows
     /// with quality of the test rows, or of two folds.
     LEAK_ROWS_DIFFER = "fuseline::leak_rows_differ";
+    /// Training and test rows have changed places: the input for training rows is given the rows
+    /// that are tested, and the one for test rows those that are trained on. Exchange the two
+    /// references.
+    LEAK_SIDES_SWAPPED = "fuseline::leak_sides_swapped";
     /// A positive control reads the labels of test rows on purpose. What it shapes may be the
     /// quality of a fusion rule, whose whole point is then marked as a control; it may not be
     /// evidence, features, or anything else of a native condition.

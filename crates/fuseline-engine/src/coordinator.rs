@@ -14,7 +14,7 @@ use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, Made, Pr
 use fuseline_workflow::Execution as HowToExecute;
 use rayon::prelude::*;
 
-use crate::discovered::{DiscoveredFile, read_discovered};
+use crate::discovered::read_discovered;
 use crate::error::StageError;
 use crate::events::Event;
 use crate::execute::{
@@ -97,9 +97,9 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     used: Resources,
     failures: Vec<ActionFailure>,
     executed: BTreeMap<ActionId, Execution>,
+    /// Number of executions of actions that another process executed at the same time.
+    duplicates: usize,
     cached: BTreeMap<usize, usize>,
-    /// The files that actions were found to have read.
-    discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
 }
 
 impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
@@ -146,8 +146,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             used: Resources::default(),
             failures: Vec::new(),
             executed: BTreeMap::new(),
+            duplicates: 0,
             cached: BTreeMap::new(),
-            discovered: BTreeMap::new(),
         }
     }
 
@@ -180,7 +180,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
         // The index says nothing of files, and an action that depends on some is looked up by its
         // record.
-        let lasting = self.not_reused.iter().filter(|of| !self.discovered.contains_key(of));
+        let lasting =
+            self.not_reused.iter().filter(|of| !self.resolver.discovered().contains_key(of));
         let update: Index = lasting.filter_map(made).collect();
         let is_whole = self.states.iter().all(|of| of.is_made());
         Some(self.previous.index.with(&update, |at| !is_whole || self.reused[at]))
@@ -263,10 +264,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Records the files that an action was found to have read.
     fn discover(&mut self, action: ActionId, record: &ActionRecord) -> Result<(), CacheError> {
-        let files = read_discovered(self.cache, record)?;
-        if !files.is_empty() {
-            self.discovered.insert(action, files);
-        }
+        self.resolver.discover(action, read_discovered(self.cache, record)?);
         Ok(())
     }
 
@@ -326,17 +324,20 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             (self.observe)(Event::Skipped { stage, actions });
         }
         self.failures.sort_by_key(|failure| failure.action);
+        let (index_update, cautions) = (self.index_update(), self.resolver.cautions(|_| true));
+        let (known, discovered) = self.resolver.into_known();
         Outcome {
-            index_update: self.index_update(),
+            index_update,
             states: self.states,
             failures: self.failures,
             interrupted: self.stop.load(Ordering::Relaxed),
             keys: self.keys,
             executed: self.executed,
+            duplicates: self.duplicates,
             undelivered: None,
-            discovered: self.discovered.into_values().flatten().collect(),
-            cautions: self.resolver.cautions(|_| true),
-            known: self.resolver.into_known(),
+            discovered,
+            cautions,
+            known,
         }
     }
 }

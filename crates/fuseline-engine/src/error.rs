@@ -30,6 +30,8 @@ pub struct StageError {
     pub hint: Option<String>,
     /// The option under `with:` that the message is about, as a dotted path (`id.column`).
     pub option: Option<String>,
+    /// The input port that the message is about.
+    pub input: Option<String>,
     /// The input artifact whose damage or absence is the cause: it can be made again.
     pub lost: Option<Box<Digest>>,
 }
@@ -43,6 +45,7 @@ impl StageError {
             code: None,
             hint: None,
             option: None,
+            input: None,
             lost: None,
         }
     }
@@ -70,6 +73,13 @@ impl StageError {
     #[must_use]
     pub fn at(mut self, option: impl Into<String>) -> Self {
         self.option = Some(option.into());
+        self
+    }
+
+    /// Points the message at an input of the stage.
+    #[must_use]
+    pub fn at_input(mut self, port: impl Into<String>) -> Self {
+        self.input = Some(port.into());
         self
     }
 

@@ -20,7 +20,7 @@
 //! finishes what is in flight.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
@@ -36,6 +36,7 @@ use crate::error::StageError;
 use crate::events::Event;
 use crate::executor::{Executor, JobQueue, Update};
 use crate::files::FileDigests;
+use crate::files_read::{FileRead, files_of_actions};
 use crate::inputs::Provenance;
 use crate::plan::{ActionId, Plan};
 use crate::provenance;
@@ -57,6 +58,9 @@ pub struct RunOptions<'o> {
     pub isolation: Option<Isolation>,
     /// The folders that are searched for fusion rules, for jobs that are executed elsewhere.
     pub plugin_path: &'o [PathBuf],
+    /// Folder in which the folders of failed programs are kept; they are removed when there is
+    /// none.
+    pub keep_failed: Option<&'o Path>,
 }
 
 impl Default for RunOptions<'_> {
@@ -69,6 +73,7 @@ impl Default for RunOptions<'_> {
             read_memory: None,
             isolation: None,
             plugin_path: &[],
+            keep_failed: None,
         }
     }
 }
@@ -136,12 +141,15 @@ pub struct Outcome {
     pub keys: Vec<Option<ActionKey>>,
     /// Details of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
+    /// Number of executions of actions that another process executed at the same time, to the same
+    /// outputs.
+    pub duplicates: usize,
     /// Error of the delivery of its outputs, if it failed; set by whoever delivers them.
     pub undelivered: Option<String>,
     /// Index for the next run, if it differs from the one that this run found.
     pub index_update: Option<Index>,
     /// The files that reached actions were found to have read.
-    pub discovered: Vec<DiscoveredFile>,
+    pub discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
     /// The cautions of all actions whose outputs are there, in the order of the plan; see
     /// [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
@@ -160,6 +168,8 @@ pub struct Execution {
     pub seconds: f64,
     /// The processor time of the thread that executed it, where that is known.
     pub cpu_seconds: Option<f64>,
+    /// Bytes of memory that it was given, when that was more than its stage asked for.
+    pub memory: Option<u64>,
 }
 
 impl Outcome {
@@ -192,6 +202,7 @@ impl Outcome {
         }
         first.executed.append(&mut self.executed);
         self.executed = first.executed;
+        self.duplicates += first.duplicates;
         self
     }
 
@@ -212,7 +223,14 @@ impl Outcome {
     /// The provenance of everything that the run wanted.
     pub fn provenance(&self, plan: &Plan<'_>) -> Provenance {
         let digest = |action, output| self.output(plan, action, output);
-        provenance::collect(plan, |action| plan.wants(action), digest, self.cautions.clone())
+        let wants = |action| plan.wants(action);
+        provenance::collect(plan, wants, digest, self.cautions.clone(), &self.discovered)
+    }
+
+    /// The files that the actions of the run read: those that keys name, and those that programs
+    /// were found to have read.
+    pub fn files_read(&self, plan: &Plan<'_>) -> Vec<FileRead> {
+        files_of_actions(plan, |action| plan.wants(action), &self.discovered)
     }
 
     /// The digest of one output of an action, if it was reached.

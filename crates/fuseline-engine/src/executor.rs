@@ -102,6 +102,11 @@ pub struct Executed {
     /// The processor time of the thread that executed it; of work that it shared with other threads
     /// only its part.
     pub cpu_seconds: Option<f64>,
+    /// True if another process executed the action at the same time and ended first.
+    pub is_duplicate: bool,
+    /// Bytes of memory that it was given, when that was more than its stage asked for: it had run
+    /// out of memory.
+    pub memory: Option<u64>,
 }
 
 impl Reply {

@@ -15,6 +15,7 @@ use crate::cautions::ActionCautions;
 use crate::discovered::ReadFile;
 use crate::error::{Class, StageError};
 use crate::files::{FileDigests, open_regular};
+use crate::files_read::FileRead;
 use crate::services::Services;
 
 /// One choice of values: axis and label, in the order of the stage's axes.
@@ -55,15 +56,28 @@ pub struct Provenance {
     pub workflow_digest: String,
     /// The seed.
     pub seed: u64,
-    /// Parameters as resolved; paths keep their last component only, since where a file lies is not
-    /// part of a result.
+    /// Parameters as resolved. Paths are relative to the workflow's folder, or last components
+    /// alone where they lie elsewhere, since where a file lies is not part of a result.
     pub params: Vec<(String, String)>,
+    /// Names of the parameters that are last components alone.
+    #[serde(default)]
+    pub shortened: Vec<String>,
     /// Axes with their labels.
     pub axes: Vec<(String, Vec<String>)>,
     /// Stages upstream: name, stage kind, number of actions.
     pub stages: Vec<(String, String, usize)>,
     /// Edges between stages, producer first.
     pub edges: Vec<(String, String)>,
+    /// The axes of each of the stages, in their order.
+    #[serde(default)]
+    pub stage_axes: Vec<Vec<String>>,
+    /// Edges between ports: producing stage, its output, reading stage, its input.
+    #[serde(default)]
+    pub ports: Vec<(String, String, String, String)>,
+    /// Files that the actions upstream read. Their paths are names alone, since where a file lies
+    /// is not part of a result.
+    #[serde(default)]
+    pub files: Vec<FileRead>,
     /// Artifacts that came from outside: stage and point, digest.
     pub sources: Vec<(String, String)>,
     /// Plugins that took part: id, digest; each once.
@@ -85,10 +99,17 @@ pub struct Inputs<'a> {
     provenance: Option<Arc<Provenance>>,
     stop: Option<Arc<AtomicBool>>,
     isolation: Option<Isolation>,
+    keep_failed: Option<PathBuf>,
     conditions: Conditions,
 }
 
 impl Inputs<'_> {
+    /// Folder in which the folder of a program that failed is kept; it is removed when there is
+    /// none.
+    pub fn keep_failed(&self) -> Option<&Path> {
+        self.keep_failed.as_deref()
+    }
+
     /// The artifact of a port that takes exactly one.
     pub fn one<T: Typed>(&self, port: &str) -> Result<T, StageError> {
         self.optional(port)?
@@ -175,7 +196,7 @@ impl Inputs<'_> {
         &self.point
     }
 
-    /// The workflow's seed. A kind that asks must write it into its key.
+    /// The seed of the stage, or of the workflow. A kind that asks must write it into its key.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -329,8 +350,16 @@ impl<'a> InputsBuilder<'a> {
             provenance: None,
             stop: None,
             isolation: None,
+            keep_failed: None,
             conditions: Conditions::default(),
         })
+    }
+
+    /// Folder in which the folder of a program that failed is kept.
+    #[must_use]
+    pub fn keep_failed(mut self, folder: Option<PathBuf>) -> Self {
+        self.0.keep_failed = folder;
+        self
     }
 
     /// An artifact at a port, read when asked for. `load` is told which columns are needed, where

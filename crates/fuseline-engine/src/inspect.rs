@@ -82,6 +82,9 @@ pub fn inspect<'p, 'a>(
         let lookup = cache.map_or(Ok(Lookup::Unknown), |cache| peek_with(cache, &key, &files))?;
         let miss = match lookup {
             Lookup::Cached(record) if reuse => {
+                if let Some(cache) = cache {
+                    resolver.discover(action, discovered::read_discovered(cache, &record)?);
+                }
                 resolver.learn(action, &outputs_of(&record));
                 None
             }

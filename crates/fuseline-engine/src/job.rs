@@ -10,6 +10,7 @@ use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
 use fuseline_cache::{
     ActionKey, ActionRecord, Cache, CacheError, Lease, ObjectReader, OutputRecord,
 };
+use fuseline_workflow::MemoryRetry;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -40,7 +41,7 @@ pub struct Job {
     pub kind: String,
     /// Resolved options, as written under `with:` in the workflow.
     pub options: Arc<Map<String, Value>>,
-    /// The workflow's seed.
+    /// The seed: the stage's own, or the workflow's.
     pub seed: u64,
     /// Its point, when its kind reads it.
     pub point: Point,
@@ -56,6 +57,9 @@ pub struct Job {
     pub conditions: Conditions,
     /// The folders that are searched for fusion rules.
     pub plugin_path: Vec<PathBuf>,
+    /// Folder in which the folder of a failed program is kept, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_failed: Option<PathBuf>,
     /// Files of rules by the ids that they must have.
     #[serde(default)]
     pub rule_files: Vec<(String, PathBuf)>,
@@ -92,6 +96,9 @@ pub struct JobLimits {
     pub cpu: Option<f64>,
     /// Bytes of memory that it uses.
     pub memory: Option<u64>,
+    /// Further tries when that was too little.
+    #[serde(default)]
+    pub memory_retry: Option<MemoryRetry>,
     /// Wall time that a cluster is asked for.
     #[serde(default)]
     pub time: Option<Duration>,
@@ -231,25 +238,36 @@ impl LocalExecutor<'_> {
         stop: &Arc<AtomicBool>,
         started: impl FnOnce(),
     ) -> Completion {
-        match look_up(self.cache, &job.key, &self.services.files) {
+        let before = match look_up(self.cache, &job.key, &self.services.files) {
             Ok(Lookup::Cached(record)) if job.reuse => return Completion::Cached(record),
-            Ok(_) => {}
+            Ok(Lookup::Unknown) => Ok(None),
+            Ok(_) => self.cache.peek_local_action(&job.key),
+            Err(error) => Err(error),
+        };
+        let before = match before {
+            Ok(before) => before,
             Err(error) => return Completion::CacheFailed(error),
-        }
+        };
         started();
         if let Some(Err(error)) = self.folder.as_ref().map(|folder| folder.write(job)) {
             // Not written down, the job cannot be executed apart; the run can go on.
             tracing::warn!(%error, action = %job.site, "the job could not be written down");
         }
         let span = tracing::info_span!("action", site = %job.site);
-        let result = span.in_scope(|| self.run(job, stop));
+        let result = span.in_scope(|| self.run(job, before.as_ref(), stop));
         drop(lease);
         result.map_or_else(Completion::Failed, Completion::Executed)
     }
 }
 
 impl LocalExecutor<'_> {
-    fn run(&self, job: &Job, stop: &Arc<AtomicBool>) -> Result<Executed, StageError> {
+    /// `before`: the record that the action had in this cache when its lease was taken.
+    fn run(
+        &self,
+        job: &Job,
+        before: Option<&ActionRecord>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Executed, StageError> {
         let (started, cpu) = (Instant::now(), thread_seconds());
         let kind = self
             .kinds
@@ -261,6 +279,7 @@ impl LocalExecutor<'_> {
             .ports_of(&kind.spec)
             .point(job.point.clone())
             .isolation(job.isolation)
+            .keep_failed(job.keep_failed.clone())
             .conditions(job.conditions.clone())
             .stop(stop.clone())
             .files(job.files.clone());
@@ -305,8 +324,14 @@ impl LocalExecutor<'_> {
         record.outputs.extend(cautions);
         record.outputs.extend(discovered);
         record.seconds = started.elapsed().as_secs_f64();
-        self.cache.put_action(&job.key, &record)?;
-        Ok(Executed { record, cpu_seconds: cpu.zip(thread_seconds()).map(|(from, to)| to - from) })
+        let replaced = self.cache.put_action(&job.key, &record)?;
+        let is_duplicate = replaced.is_some() && replaced.as_ref() != before;
+        if is_duplicate {
+            let is_same = replaced.is_some_and(|replaced| replaced.outputs == record.outputs);
+            tracing::warn!(is_same, "another process executed this action at the same time");
+        }
+        let cpu_seconds = cpu.zip(thread_seconds()).map(|(from, to)| to - from);
+        Ok(Executed { record, cpu_seconds, is_duplicate, memory: None })
     }
 }
 

@@ -221,6 +221,7 @@ mod tests {
                 conditions: Default::default(),
                 rule_files: Vec::new(),
                 plugin_path: Vec::new(),
+                keep_failed: None,
                 limits: JobLimits::default(),
                 reuse: true,
                 provenance: None,

@@ -273,7 +273,7 @@ impl<'a> KeyWriter<'a> {
         }
     }
 
-    /// The workflow's seed, for a kind that draws random numbers.
+    /// The seed of the stage or of the workflow, for a kind that draws random numbers.
     pub fn seed(&mut self) {
         self.put("seed", &self.seed.to_string());
     }

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_workflow::{Code, Diagnostic, Related, Severity};
+use fuseline_artifact::ArtifactKind;
+use fuseline_workflow::{Code, Diagnostic, Fix, Related, Severity};
 
 use crate::codes;
 use crate::plan::{ActionId, Plan};
@@ -33,6 +34,39 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     mistakes.chain(leaks).collect()
 }
 
+/// What arrives at an input of an action.
+struct Arriving<'p> {
+    port: &'p str,
+    /// The rows of all that arrives together.
+    state: RowState,
+    /// The producer, where there is one.
+    producer: Option<ActionId>,
+}
+
+/// The answer of an action's stage to what arrives at it.
+fn ask(
+    plan: &Plan<'_>,
+    action: ActionId,
+    arriving: &[Arriving<'_>],
+) -> Result<Flowed, Vec<String>> {
+    let (stage, index) = plan.stage_of(action);
+    let outputs: Vec<&str> =
+        plan.stages[stage].outputs.iter().map(|(port, _)| port.as_str()).collect();
+    let offered = Offered {
+        ports: plan.input_ports(stage, index),
+        outputs: &outputs,
+        inputs: arriving.iter().map(|input| (input.port, input.state.clone())).collect(),
+        producers: arriving
+            .iter()
+            .filter_map(|input| Some((input.port, input.producer?)))
+            .collect(),
+        split_name: &|action| plan.action_label(action),
+    };
+    let mut flow = RowFlow::new(&offered);
+    plan.variant(stage, index).stage.rows(&mut flow);
+    flow.finish()
+}
+
 struct Guard<'p, 'w> {
     plan: &'p Plan<'w>,
     /// Row state of each output.
@@ -48,26 +82,12 @@ impl Guard<'_, '_> {
     fn follow(&mut self, action: ActionId) -> Vec<Leak> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
-        let variant = plan.variant(stage, index);
-        let (mut inputs, mut producers) = (Vec::new(), Vec::new());
-        for input in &variant.inputs {
-            let port = input.port.as_str();
-            let (state, only) = self.arriving(stage, index, input.input);
-            inputs.push((port, state));
-            producers.extend(only.map(|action| (port, action)));
+        let mut arriving: Vec<Arriving<'_>> = Vec::new();
+        for input in &plan.variant(stage, index).inputs {
+            let (state, producer) = self.arriving(stage, index, input.input);
+            arriving.push(Arriving { port: input.port.as_str(), state, producer });
         }
-        let outputs: Vec<&str> =
-            plan.stages[stage].outputs.iter().map(|(port, _)| port.as_str()).collect();
-        let split_name = |action| plan.action_label(action);
-        let ports = plan.input_ports(stage, index);
-        let mut offered =
-            Offered { ports, outputs: &outputs, inputs, producers, split_name: &split_name };
-        let ask = |offered: &Offered<'_>| {
-            let mut flow = RowFlow::new(offered);
-            variant.stage.rows(&mut flow);
-            flow.finish()
-        };
-        let mut flowed = ask(&offered);
+        let mut flowed = ask(plan, action, &arriving);
         let mut leaks = Vec::new();
         if let Ok(Flowed { leaks: found, .. }) = &mut flowed
             && !found.is_empty()
@@ -76,11 +96,11 @@ impl Guard<'_, '_> {
             // had not been there.
             leaks = std::mem::take(found);
             for leak in &leaks {
-                for (_, state) in offered.inputs.iter_mut().filter(|(port, _)| *port == leak.port) {
-                    *state = state.without(leak.code);
+                for input in arriving.iter_mut().filter(|input| leak.comes_through(input.port)) {
+                    input.state = input.state.without(leak.code);
                 }
             }
-            flowed = ask(&offered);
+            flowed = ask(plan, action, &arriving);
         }
         match flowed {
             Ok(Flowed { outputs, .. }) => {
@@ -136,6 +156,63 @@ impl Guard<'_, '_> {
         (whole.unwrap_or_default(), only)
     }
 
+    /// The change that mends a leak: the two references exchanged, or another output of the same
+    /// stage with which nothing leaks at this input.
+    fn fix(&self, leak: &Leak, action: ActionId) -> Option<Fix> {
+        let plan = self.plan;
+        let (stage, _) = plan.stage_of(action);
+        let written = &plan.workflow.stages[stage];
+        let only_source = |port: &str| {
+            let input = written.inputs.iter().position(|input| input.port == port)?;
+            match written.inputs[input].sources.as_slice() {
+                [only] => Some((input, only)),
+                _ => None,
+            }
+        };
+        let (input, source) = only_source(&leak.port)?;
+        if let Some(other) = &leak.swapped_with {
+            let (_, other) = only_source(other)?;
+            let title = "exchange the two references";
+            return Some(Fix::exchange(title, &source.place, &other.place));
+        }
+        let name = &plan.workflow.stages[source.stage].name;
+        let outputs = &plan.stages[source.stage].outputs;
+        let (port, kind) = &outputs[source.output];
+        let fits = |(output, (_, other)): &(usize, &(String, ArtifactKind))| {
+            *output != source.output
+                && other == kind
+                && self.is_sound_with(action, input, *output, &leak.port)
+        };
+        let (_, (other, _)) = outputs.iter().enumerate().find(fits)?;
+        // A reference that does not name its output is no word that could be changed.
+        Some(Fix::word(&format!("{name}.{port}"), &format!("{name}.{other}"), &source.place))
+    }
+
+    /// True if nothing leaks at a port where one of its inputs takes another output.
+    fn is_sound_with(&self, action: ActionId, changed: usize, output: usize, port: &str) -> bool {
+        let plan = self.plan;
+        let (stage, index) = plan.stage_of(action);
+        let arriving: Vec<_> = plan
+            .variant(stage, index)
+            .inputs
+            .iter()
+            .map(|input| {
+                let states = plan.producers(stage, index, input.input).map(|producer| {
+                    let is_changed = input.input == changed;
+                    let output = if is_changed { output } else { producer.source.output };
+                    &self.states[plan.output_slot(producer.action, output)]
+                });
+                let states: Vec<_> = states.collect();
+                let state = RowState::together(states.into_iter());
+                let mut producers = plan.producers(stage, index, input.input);
+                let producer = producers.next().map(|producer| producer.action);
+                Arriving { port: input.port.as_str(), state, producer }
+            })
+            .collect();
+        ask(plan, action, &arriving)
+            .is_ok_and(|flowed| !flowed.leaks.iter().any(|leak| leak.comes_through(port)))
+    }
+
     /// `actions`: those that are offered the leak, one at least.
     fn diagnostic(&self, leak: &Leak, actions: &[ActionId]) -> Diagnostic {
         let plan = self.plan;
@@ -159,6 +236,13 @@ impl Guard<'_, '_> {
             })
             .collect();
         related.dedup_by(|a, b| a.place == b.place);
+        let swapped = leak.swapped_with.as_ref();
+        let swapped =
+            swapped.and_then(|port| stage.inputs.iter().find(|input| input.port == *port));
+        related.extend(swapped.map(|input| Related {
+            place: input.place.clone(),
+            message: "these two have changed places".to_owned(),
+        }));
         Diagnostic {
             code: leak.code,
             severity: Severity::Error,
@@ -172,7 +256,7 @@ impl Guard<'_, '_> {
             label: None,
             hint: Some(leak.hint.to_owned()),
             related,
-            fix: None,
+            fix: self.fix(leak, action),
         }
     }
 

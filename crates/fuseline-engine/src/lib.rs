@@ -19,6 +19,7 @@ pub mod execute;
 pub mod executor;
 mod explain;
 pub mod files;
+mod files_read;
 pub mod inputs;
 pub mod inspect;
 pub mod job;
@@ -26,6 +27,7 @@ pub mod job_folder;
 pub mod key;
 pub mod kind;
 mod leakage;
+mod machine;
 pub mod manifest;
 mod memo;
 pub mod plan;
@@ -50,12 +52,14 @@ pub use execute::{
 };
 pub use executor::{Completion, Drive, Executed, Executor, JobQueue, Reply, Submission};
 pub use files::{FileDigests, open_regular};
+pub use files_read::{FileRead, FileRole};
 pub use inputs::{Inputs, InputsBuilder, Labelled, Outputs, Point, Provenance, fits_memory};
 pub use inspect::{ActionPreview, Inspection, Lookup, inspect, peek};
 pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
+pub use machine::{Machine, machine_memory};
 pub use manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestError,
     ManifestStage,

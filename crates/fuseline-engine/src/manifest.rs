@@ -10,6 +10,8 @@ use thiserror::Error;
 
 use crate::cautions::Caution;
 use crate::environment::Environment;
+use crate::files_read::FileRead;
+use crate::machine::Machine;
 
 /// The form of manifests that is written, and the only one that is read.
 pub const MANIFEST_FORMAT: u32 = 2;
@@ -35,6 +37,9 @@ pub struct Manifest {
     pub counts: Option<ActionCounts>,
     /// The most memory that the process had at once, in bytes, where that is known.
     pub peak_memory: Option<u64>,
+    /// The machine that the run was coordinated on; none in manifests from before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// Error of the delivery of its outputs, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
@@ -53,6 +58,9 @@ pub struct Manifest {
     pub seed: u64,
     /// The fusion rules that took part: id and digest, each once.
     pub plugins: Vec<(String, Digest)>,
+    /// Every file that was read, by role and path; none in manifests from before they were noted.
+    #[serde(default)]
+    pub files: Vec<FileRead>,
     /// Conditions under which its rules and programs were executed.
     #[serde(default, skip_serializing_if = "Environment::is_empty")]
     pub environment: Environment,
@@ -76,6 +84,10 @@ pub struct ActionCounts {
     pub failed: usize,
     /// Not tried.
     pub skipped: usize,
+    /// Executions of actions that another process executed at the same time, to the same outputs:
+    /// harmless, and time lost. They are among those that are done.
+    #[serde(default)]
+    pub duplicates: usize,
 }
 
 /// A stage in a manifest.
@@ -114,6 +126,9 @@ pub struct ManifestAction {
     /// The processor time of the thread that executed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
+    /// Bytes of memory that it was given in the end, when it had run out of what its stage asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
     /// Error message, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -57,6 +57,8 @@ pub(crate) struct PlannedVariant {
     /// The fields of a key that the actions share, encoded.
     pub key: Box<[u8]>,
     pub files: Vec<(PathBuf, Digest)>,
+    /// The seed of what it draws: the stage's own, or the workflow's.
+    pub seed: u64,
     /// The inputs that the kind reads, in the kind's order.
     pub inputs: Vec<PlannedInput>,
     /// The interpreter that its rule or program needs.

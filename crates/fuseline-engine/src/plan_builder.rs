@@ -144,7 +144,8 @@ fn prepare(
     site.conditions = conditions::conditions(workflow, &stage.execution);
     prepared.check(&mut site);
     let is_check = depth == Depth::Check;
-    let mut writer = KeyWriter::new(kind, services, workflow.seed, &workflow.path_params, is_check);
+    let seed = variant.seed.unwrap_or(workflow.seed);
+    let mut writer = KeyWriter::new(kind, services, seed, &workflow.path_params, is_check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;
@@ -164,6 +165,7 @@ fn prepare(
         stage: prepared,
         key: part.bytes.into(),
         files: part.files,
+        seed,
         inputs,
         interpreter: site.interpreter,
     };

@@ -126,6 +126,17 @@ impl<'p> PlannedAction<'p> {
     }
 }
 
+impl<'a> Plan<'a> {
+    /// One of its actions, with what arrives at it.
+    pub fn action<'p>(&'p self, action: ActionId) -> PlannedAction<'p>
+    where
+        'a: 'p,
+    {
+        let (stage, index) = self.stage_of(action);
+        PlannedAction { plan: self, stage, index }
+    }
+}
+
 /// View of the plan for one stage kind, and receiver of its reports.
 pub struct PlanSite<'p> {
     /// Services from outside.

@@ -9,7 +9,7 @@ use fuseline_cache::{ActionKey, ActionRecord, Made};
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
-use crate::discovered::is_discovered;
+use crate::discovered::{DiscoveredFile, is_discovered};
 use crate::inputs::{Point, Provenance};
 use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
 use crate::plan::{ActionId, Plan, PlannedInput};
@@ -60,6 +60,8 @@ pub(crate) struct Resolver<'p, 'a> {
     known: Vec<Option<Made>>,
     /// The cautions of actions that have any.
     cautions: BTreeMap<ActionId, Made>,
+    /// The files that actions were found to have read.
+    discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
     /// The digest of every shared group of producers, once asked for: stage, input, source, group.
     groups: Vec<Vec<Vec<Vec<OnceLock<Digest>>>>>,
 }
@@ -78,7 +80,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
             inputs.collect()
         });
         let known = vec![None; plan.outputs];
-        Self { plan, known, cautions: BTreeMap::new(), groups: groups.collect() }
+        let (cautions, discovered) = Default::default();
+        Self { plan, known, cautions, discovered, groups: groups.collect() }
     }
 
     /// Records an action's outputs: the declared ones, and its cautions behind them if there
@@ -93,6 +96,19 @@ impl<'p, 'a> Resolver<'p, 'a> {
             Some(made) => _ = self.cautions.insert(action, *made),
             None => _ = self.cautions.remove(&action),
         }
+    }
+
+    /// Records the files that an action was found to have read.
+    pub fn discover(&mut self, action: ActionId, files: Vec<DiscoveredFile>) {
+        match files.is_empty() {
+            true => _ = self.discovered.remove(&action),
+            false => _ = self.discovered.insert(action, files),
+        }
+    }
+
+    /// The files that actions were found to have read.
+    pub fn discovered(&self) -> &BTreeMap<ActionId, Vec<DiscoveredFile>> {
+        &self.discovered
     }
 
     /// The places of an action's declared outputs in the table.
@@ -214,9 +230,10 @@ impl<'p, 'a> Resolver<'p, 'a> {
         resolve_inputs(self.plan, action, read, digest).flatten().collect()
     }
 
-    /// All outputs, by their places in the table.
-    pub fn into_known(self) -> Vec<Option<Made>> {
-        self.known
+    /// All outputs, by their places in the table, and the files that actions were found to have
+    /// read.
+    pub fn into_known(self) -> (Vec<Option<Made>>, BTreeMap<ActionId, Vec<DiscoveredFile>>) {
+        (self.known, self.discovered)
     }
 
     /// The outputs of an action and its cautions, as [`Resolver::learn`] takes them, when all are
@@ -231,7 +248,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
         let upstream = self.plan.upstream(action);
         let includes = |action: ActionId| upstream[action as usize];
         let digest = |action, output| self.digest(action, output);
-        Arc::new(provenance::collect(self.plan, includes, digest, self.cautions(includes)))
+        let cautions = self.cautions(includes);
+        Arc::new(provenance::collect(self.plan, includes, digest, cautions, &self.discovered))
     }
 }
 

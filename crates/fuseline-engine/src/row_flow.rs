@@ -97,6 +97,15 @@ pub struct Leak {
     pub hint: &'static str,
     /// Property that leaks.
     pub trace: Trace,
+    /// The input with which the port has changed places.
+    pub swapped_with: Option<String>,
+}
+
+impl Leak {
+    /// True if it comes through an input.
+    pub(crate) fn comes_through(&self, port: &str) -> bool {
+        self.port == port || self.swapped_with.as_deref() == Some(port)
+    }
 }
 
 /// Inputs that a stage is offered, as the leakage check knows them.
@@ -166,6 +175,10 @@ impl<'a> RowFlow<'a> {
                 let mistake = format!("does not say what it does with the rows of {}", port.name);
                 self.mistakes.push(mistake);
             }
+        }
+        // All else follows from it.
+        if let Some(place) = self.leaks.iter().position(|leak| leak.swapped_with.is_some()) {
+            self.leaks = vec![self.leaks.swap_remove(place)];
         }
         match self.mistakes.is_empty() {
             true => Ok(Flowed { outputs, leaks: self.leaks }),
@@ -253,7 +266,28 @@ impl<'a> RowFlow<'a> {
         hint: &'static str,
         trace: Trace,
     ) {
-        self.leaks.push(Leak { code, port: port.to_owned(), message, hint, trace });
+        let (port, swapped_with) = (port.to_owned(), None);
+        self.leaks.push(Leak { code, port, message, hint, trace, swapped_with });
+    }
+
+    /// The inputs at `train` and `test` are for the two sides of a split, and must not have changed
+    /// places. Where they have, that is the one leak of the stage.
+    pub fn two_sides(&mut self, train: &str, test: &str) {
+        let (a, b) = (self.input(train).holds, self.input(test).holds);
+        if a.hold_test_rows() && b.training_fold().is_some() {
+            let [first, second] = self.words([&a, &b]);
+            self.leaks.push(Leak {
+                code: codes::LEAK_SIDES_SWAPPED,
+                port: train.to_owned(),
+                message: format!(
+                    "takes {first} at {train}, for training rows, and {second} at {test}, for test \
+                     rows"
+                ),
+                hint: "exchange the two references",
+                trace: Trace::Holds(a),
+                swapped_with: Some(test.to_owned()),
+            });
+        }
     }
 
     /// The stage learns from `rows` of what arrives at `port`.

@@ -18,6 +18,8 @@ use crate::cautions::Caution;
 use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
+use crate::files_read::FileRead;
+use crate::machine::Machine;
 use crate::manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage,
 };
@@ -161,19 +163,20 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
-    /// `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
+    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
     /// Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
         outcome: &Outcome,
+        files: &[FileRead],
         keep: impl FnOnce(Option<Unchanged>) + Send,
     ) -> Result<Event, RecordError> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
         let environment = self.environment.clone();
-        let about = || about_plan(plan, outcome, environment, threads);
+        let about = || about_plan(plan, outcome, files, environment, threads);
         let (about, remembered) = match threads {
             false => (about(), Ok(())),
             true => rayon::join(about, || remember(cache, plan, outcome)),
@@ -231,6 +234,7 @@ impl<'a> RunRecord<'a> {
             seconds: self.run.started.elapsed().as_secs_f64(),
             counts,
             peak_memory: peak_memory(),
+            machine: Machine::this(),
             undelivered,
             remote: self.remote.as_ref(),
         };
@@ -256,7 +260,7 @@ pub struct Unchanged {
 /// Counts the actions that the run wanted by their last states.
 fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
     let wanted = (0..plan.actions).filter(|&action| plan.wants(action));
-    let mut counts = ActionCounts::default();
+    let mut counts = ActionCounts { duplicates: outcome.duplicates, ..ActionCounts::default() };
     for state in wanted.map(|action| outcome.states[action as usize]) {
         match state {
             ActionState::Cached => counts.cached += 1,
@@ -285,6 +289,7 @@ struct AboutRun<'a> {
     seconds: f64,
     counts: ActionCounts,
     peak_memory: Option<u64>,
+    machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
     undelivered: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,6 +309,7 @@ struct AboutBoth {
 fn about_plan(
     plan: &Plan<'_>,
     outcome: &Outcome,
+    files: &[FileRead],
     environment: Environment,
     threads: bool,
 ) -> io::Result<AboutBoth> {
@@ -330,6 +336,7 @@ fn about_plan(
         params: workflow.params.iter().cloned().collect(),
         seed: workflow.seed,
         plugins,
+        files,
         environment,
         stages: stages.collect(),
         cautions: Caution::group(&outcome.cautions),
@@ -392,6 +399,7 @@ struct AboutPlan<'a> {
     params: Map<String, Value>,
     seed: u64,
     plugins: Vec<(String, Digest)>,
+    files: &'a [FileRead],
     #[serde(skip_serializing_if = "Environment::is_empty")]
     environment: Environment,
     stages: Vec<ManifestStage>,
@@ -419,6 +427,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
         attempts: executed.map(|executed| executed.attempts).filter(|&attempts| attempts > 1),
         seconds: executed.map(|executed| executed.seconds),
         cpu_seconds: executed.and_then(|executed| executed.cpu_seconds),
+        memory: executed.and_then(|executed| executed.memory),
         error: failure.map(|failure| failure.error.message.clone()),
     }
 }

@@ -44,7 +44,8 @@ const VERSION_SCRIPT: &str = "{
 };
 ";
 const C_RULE: &str = include_str!("../../../plugins/examples/c/best_modality.c");
-const PYTHON_SDK: &str = include_str!("../../../python/fuseline/_rule.py");
+/// The file that a rule in Python imports: `fuseline_rule.py`.
+pub const PYTHON_SDK: &str = include_str!("../../../python/fuseline/_rule.py");
 const PYTHON_RULE: &str = include_str!("scaffold/rule.py.txt");
 const RUST_RULE: &str = include_str!("scaffold/rule.rs.txt");
 const RUST_MANIFEST: &str = include_str!("scaffold/cargo.toml.txt");

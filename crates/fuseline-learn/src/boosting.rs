@@ -98,6 +98,9 @@ pub struct Tree {
     pub depth: u32,
 }
 
+/// Fills the first and second derivatives of the losses by the raw scores, both block-major.
+type Differentiate<'a> = &'a dyn Fn(&[f64], &mut [(f32, f32)]);
+
 /// A fitted model: an arena of nodes, shared by all trees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boosting {
@@ -186,14 +189,13 @@ impl Boosting {
         fitted.ok_or(InputError::Empty)
     }
 
-    /// Grows the trees of all rounds; none when `go_on` says so. `differentiate` fills the first
-    /// and second derivatives of the losses by the raw scores, both block-major.
+    /// Grows the trees of all rounds; none when `go_on` says so.
     fn boost(
         bins: &Bins,
         classes: usize,
         baseline: Vec<f64>,
         options: &Options,
-        differentiate: &dyn Fn(&[f64], &mut [(f32, f32)]),
+        differentiate: Differentiate<'_>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Option<Self> {
         let (blocks, width, count) = (baseline.len(), bins.width(), bins.count());

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cursor::{Cursor, Target};
 use crate::hover;
-use crate::project::{Project, StageView};
+use crate::project::{Project, StageView, WITHIN, ZIP, outer_axis};
 use crate::schema_walk as schema;
 use crate::server::View;
 use crate::syntax::{Entry, Node};
@@ -142,7 +142,7 @@ impl<'a> Completer<'a> {
     /// True if the value at a path is a mapping.
     fn takes_keys(&self, path: &[&str]) -> bool {
         match path {
-            [] | ["stages" | "params" | "axes" | "outputs"] | ["stages", _] => true,
+            [] | ["stages" | "params" | "axes" | "outputs"] | ["stages" | "axes", _] => true,
             ["stages", _, "inputs" | "with" | "resources"] => true,
             ["stages", stage, "with", inner @ ..] => {
                 let schemas = self.option_schemas(stage, inner);
@@ -170,16 +170,14 @@ impl<'a> Completer<'a> {
             ["stages", stage, "with", inner @ ..] => {
                 self.option_keys(stage, inner, others, has_colon);
             }
-            ["axes", axis, point] => {
+            ["axes", axis] => self.axis_keys(axis, others, has_colon),
+            ["axes", _, ZIP] => {}
+            ["axes", axis, point] | ["axes", axis, _, point] => {
                 let fields = self.project.fields(axis);
                 for field in fields.iter().filter(|field| is_free(field)) {
-                    let example = self.project.axis(axis).and_then(|axis| {
-                        let points = axis.value.entries().iter();
-                        let mut others = points.filter(|other| other.key != *point);
-                        others
-                            .find_map(|other| Some(other.value.get(field)?.scalar()?.text.clone()))
-                    });
-                    let detail = example.map(|example| format!("such as {example}"));
+                    let mut values = self.project.field_values(axis, field).into_iter();
+                    let example = values.find(|(other, _)| other != point);
+                    let detail = example.map(|(_, value)| format!("such as {}", value.text));
                     let offer = Offer::new(field, lsp::CompletionItemKind::FIELD)
                         .text(self.key_text(field, "", has_colon))
                         .detail(detail.unwrap_or_default())
@@ -199,7 +197,7 @@ impl<'a> Completer<'a> {
                 }
             }
             // Names of one's own.
-            ["stages" | "params" | "axes"] | ["axes", _] => {}
+            ["stages" | "params" | "axes"] => {}
             path => {
                 let root = self.view.schema;
                 let schemas = self.workflow_schemas(path);
@@ -284,6 +282,35 @@ impl<'a> Completer<'a> {
         found
     }
 
+    /// Keys of an axis: points of the one it is within, or what makes it such.
+    fn axis_keys(&mut self, axis: &str, others: &[String], has_colon: bool) {
+        match self.project.axis(axis).and_then(outer_axis).map(|outer| outer.text.clone()) {
+            Some(outer) => {
+                let labels = self.project.labels(&outer);
+                for label in labels.iter().filter(|label| !others.contains(label)) {
+                    let offer = Offer::new(label, lsp::CompletionItemKind::ENUM_MEMBER)
+                        .text(self.key_text(label, "", has_colon))
+                        .detail(format!("a point of {outer}"))
+                        .rank(Rank::Needed);
+                    self.offer(offer);
+                }
+            }
+            None if others.is_empty() => {
+                for (key, detail) in [
+                    (WITHIN, "each point of another axis has points of its own"),
+                    (ZIP, "points that take one element of each of several lists"),
+                ] {
+                    let offer = Offer::new(key, lsp::CompletionItemKind::PROPERTY)
+                        .text(self.key_text(key, "", has_colon))
+                        .detail(detail)
+                        .rank(Rank::Rare);
+                    self.offer(offer);
+                }
+            }
+            None => {}
+        }
+    }
+
     fn option_keys(&mut self, stage: &str, path: &[&str], others: &[String], has_colon: bool) {
         if let ["without_quality"] = path {
             let axes: Vec<_> = self.project.axes().map(|(_, axis)| axis.key.clone()).collect();
@@ -361,7 +388,14 @@ impl<'a> Completer<'a> {
             ["stages", stage, "with", inner @ ..] => {
                 self.option_values(stage, inner, items, quoted);
             }
-            ["axes", axis] if items.is_some() => {
+            ["axes", axis, WITHIN] => {
+                let axes: Vec<_> = self.project.axes().map(|(_, axis)| axis.key.clone()).collect();
+                for other in axes.iter().filter(|other| other != axis) {
+                    let doc = self.axis_doc(other);
+                    self.offer(Offer::new(other, lsp::CompletionItemKind::ENUM).doc(Some(doc)));
+                }
+            }
+            ["axes", axis] | ["axes", axis, _] if items.is_some() => {
                 self.points(axis, items.unwrap_or_default(), quoted);
             }
             ["include"] => self.files(items.unwrap_or_default()),

@@ -8,7 +8,7 @@ use lsp_types as lsp;
 use serde_json::Value;
 
 use crate::completion::{outputs_of, port_in_words};
-use crate::project::{Project, StageView};
+use crate::project::{Project, StageView, outer_axis};
 use crate::schema_walk as schema;
 use crate::server::View;
 use crate::source::{Reference, Word, expression_names};
@@ -193,12 +193,10 @@ fn expression_name(
         }
         (axis, None) => project.axis(axis).map(|_| axis_doc(project, axis)),
         (axis, Some(field)) => {
-            let points = project.axis(axis)?.value.entries();
+            project.axis(axis)?;
             let mut text = format!("the field **{field}** of the points of {axis}\n\n");
-            for point in points.iter().take(MAX_LISTED) {
-                if let Some(value) = point.value.get(field).and_then(Node::scalar) {
-                    let _ = writeln!(text, "- {}: `{}`", point.key, value.text);
-                }
+            for (point, value) in project.field_values(axis, field).into_iter().take(MAX_LISTED) {
+                let _ = writeln!(text, "- {point}: `{}`", value.text);
             }
             Some(text)
         }
@@ -305,6 +303,9 @@ pub(crate) fn param_doc(param: &Entry) -> String {
 pub(crate) fn axis_doc(project: &Project, axis: &str) -> String {
     let labels = project.labels(axis);
     let mut text = format!("the axis **{axis}**");
+    if let Some(outer) = project.axis(axis).and_then(outer_axis) {
+        text += &format!(", within {}", outer.text);
+    }
     if !labels.is_empty() {
         let shown = labels.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
         let more = labels.len().saturating_sub(MAX_LISTED);

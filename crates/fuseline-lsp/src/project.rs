@@ -57,6 +57,51 @@ const AXIS_OPTIONS: [&str; 6] =
 /// value a label.
 const LABEL_OPTION: &str = "without_quality";
 
+/// Keys of an axis whose points are within those of another, or take one element of several lists.
+pub(crate) const WITHIN: &str = "within";
+pub(crate) const ZIP: &str = "zip";
+
+/// The axis that an axis is within, as written.
+pub(crate) fn outer_axis(axis: &Entry) -> Option<&Scalar> {
+    axis.value.get(WITHIN)?.scalar()
+}
+
+/// The entries of an axis that are points with fields, those within other points included.
+fn point_entries(axis: &Entry) -> Vec<&Entry> {
+    let entries = axis.value.entries().iter();
+    match outer_axis(axis) {
+        Some(_) => entries
+            .filter(|entry| entry.key != WITHIN)
+            .flat_map(|entry| entry.value.entries())
+            .collect(),
+        None => entries.collect(),
+    }
+}
+
+/// The lists of a zipped axis, each the values of a field.
+fn zipped(axis: &Entry) -> Option<&[Entry]> {
+    match axis.value.entries() {
+        [only] if only.key == ZIP => Some(only.value.entries()),
+        _ => None,
+    }
+}
+
+/// The labels of points without fields, if all of them are written.
+fn written_labels(node: &Node) -> Option<Vec<String>> {
+    let has_expression = |scalar: &Scalar| scalar.text.contains("${{");
+    match &node.data {
+        Data::Mapping(mapping) => {
+            Some(mapping.entries.iter().map(|point| point.key.clone()).collect())
+        }
+        Data::Sequence(items) => items
+            .iter()
+            .map(|item| item.scalar().filter(|scalar| !has_expression(scalar)))
+            .map(|scalar| scalar.map(|scalar| scalar.text.clone()))
+            .collect(),
+        _ => None,
+    }
+}
+
 /// A stage as far as it is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StageView<'p> {
@@ -130,17 +175,16 @@ impl Project {
     /// The labels of an axis: as written, or as the checker last knew them.
     pub fn labels(&self, axis: &str) -> Vec<String> {
         if let Some(entry) = self.axis(axis) {
-            let has_expression = |scalar: &Scalar| scalar.text.contains("${{");
-            let written: Option<Vec<String>> = match &entry.value.data {
-                Data::Mapping(mapping) => {
-                    Some(mapping.entries.iter().map(|point| point.key.clone()).collect())
+            let written = match (zipped(entry), outer_axis(entry)) {
+                (Some(_), _) => None,
+                (None, Some(_)) => {
+                    let entries = entry.value.entries().iter();
+                    let lists = entries.filter(|entry| entry.key != WITHIN);
+                    let lists: Option<Vec<_>> =
+                        lists.map(|entry| written_labels(&entry.value)).collect();
+                    lists.map(|lists| distinct(lists.concat()))
                 }
-                Data::Sequence(items) => items
-                    .iter()
-                    .map(|item| item.scalar().filter(|scalar| !has_expression(scalar)))
-                    .map(|scalar| scalar.map(|scalar| scalar.text.clone()))
-                    .collect(),
-                _ => None,
+                (None, None) => written_labels(&entry.value),
             };
             if let Some(labels) = written {
                 return labels;
@@ -153,14 +197,27 @@ impl Project {
 
     /// The fields of the points of an axis, in the order of the first point that has them.
     pub fn fields(&self, axis: &str) -> Vec<String> {
-        let mut fields: Vec<String> = Vec::new();
-        let points = self.axis(axis).map(|entry| entry.value.entries()).unwrap_or_default();
-        for field in points.iter().flat_map(|point| point.value.entries()) {
-            if !fields.contains(&field.key) {
-                fields.push(field.key.clone());
-            }
+        let Some(entry) = self.axis(axis) else { return Vec::new() };
+        if let Some(lists) = zipped(entry) {
+            return lists.iter().map(|list| list.key.clone()).collect();
         }
-        fields
+        let points = point_entries(entry).into_iter();
+        distinct(points.flat_map(|point| point.value.entries()).map(|field| field.key.clone()))
+    }
+
+    /// The values of a field of an axis's points as they are written, each with its point.
+    pub fn field_values(&self, axis: &str, field: &str) -> Vec<(String, &Scalar)> {
+        let Some(entry) = self.axis(axis) else { return Vec::new() };
+        if let Some(lists) = zipped(entry) {
+            let list = lists.iter().find(|list| list.key == field);
+            let items = list.map(|list| list.value.items()).unwrap_or_default();
+            let items = items.iter().filter_map(Node::scalar).enumerate();
+            return items.map(|(place, value)| (format!("point {}", place + 1), value)).collect();
+        }
+        let points = point_entries(entry).into_iter();
+        points
+            .filter_map(|point| Some((point.key.clone(), point.value.get(field)?.scalar()?)))
+            .collect()
     }
 
     /// The kinds that a stage uses: one, or those that an expression in `uses` may give.
@@ -190,26 +247,19 @@ impl Project {
 
     /// The values that a name in an expression takes over the points of its axis, each once.
     fn values_of(&self, expression: &str) -> Vec<String> {
-        let mut values = match expression.split_once('.') {
+        let values = match expression.split_once('.') {
             Some(("params", param)) => {
                 let value = self.param(param).map(|entry| &entry.value);
                 let value = value.map(|value| value.get("default").unwrap_or(value));
                 value.and_then(Node::scalar).map(|scalar| scalar.text.clone()).into_iter().collect()
             }
             Some((axis, field)) => {
-                let points = self.axis(axis).map(|entry| entry.value.entries()).unwrap_or_default();
-                let field = |point: &Entry| Some(point.value.get(field)?.scalar()?.text.clone());
-                points.iter().filter_map(field).collect()
+                let values = self.field_values(axis, field).into_iter();
+                values.map(|(_, value)| value.text.clone()).collect()
             }
             None => self.labels(expression),
         };
-        let mut seen = Vec::new();
-        values.retain(|value| {
-            let is_new = !seen.contains(value);
-            seen.push(value.clone());
-            is_new
-        });
-        values
+        distinct(values)
     }
 
     /// Every place where something is named, file by file.
@@ -232,6 +282,17 @@ impl Project {
         let first = here.next()?;
         Some(here.next_back().unwrap_or(first))
     }
+}
+
+/// Each of some texts once, in the order in which they come.
+fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for text in texts {
+        if !seen.contains(&text) {
+            seen.push(text);
+        }
+    }
+    seen
 }
 
 struct Occurrences<'p> {
@@ -270,16 +331,37 @@ impl Occurrences<'_> {
     }
 
     fn points(&mut self, axis: &Entry) {
-        let name = &axis.key;
-        let point = |label: &str| Symbol::Point(name.clone(), label.to_owned());
-        match &axis.value.data {
+        if let Some(lists) = zipped(axis) {
+            for list in lists {
+                let word = Word::key(list);
+                let symbol = Symbol::Field(axis.key.clone(), word.text.to_owned());
+                self.add(symbol, word.span, true);
+            }
+            return;
+        }
+        let Some(outer) = outer_axis(axis) else {
+            self.points_of(&axis.key, &axis.value);
+            return;
+        };
+        self.name(Symbol::Axis, &Word::whole(outer), false);
+        for entry in axis.value.entries().iter().filter(|entry| entry.key != WITHIN) {
+            let word = Word::key(entry);
+            self.add(Symbol::Point(outer.text.clone(), word.text.to_owned()), word.span, false);
+            self.points_of(&axis.key, &entry.value);
+        }
+    }
+
+    /// The points that are written in one place.
+    fn points_of(&mut self, name: &str, points: &Node) {
+        let point = |label: &str| Symbol::Point(name.to_owned(), label.to_owned());
+        match &points.data {
             Data::Mapping(mapping) => {
                 for entry in &mapping.entries {
                     let word = Word::key(entry);
                     self.add(point(word.text), word.span, true);
                     for field in entry.value.entries() {
                         let word = Word::key(field);
-                        let symbol = Symbol::Field(name.clone(), word.text.to_owned());
+                        let symbol = Symbol::Field(name.to_owned(), word.text.to_owned());
                         self.add(symbol, word.span, true);
                     }
                 }

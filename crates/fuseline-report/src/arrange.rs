@@ -25,6 +25,28 @@ pub struct Group {
     pub rows: Vec<usize>,
 }
 
+impl Arrangement {
+    /// The same with so many findings alone, those of the largest gaps; rows that are counted
+    /// nowhere are left out.
+    pub fn with_largest_gaps(&self, data: &ReportData, most: usize) -> Self {
+        let size =
+            |place: usize| data.findings.get(place).and_then(|row| finite(row.gap)).map(f64::abs);
+        let is_counted =
+            |place: &usize| data.findings.get(*place).is_some_and(FindingRow::is_counted);
+        let all = self.groups.iter().flat_map(|group| group.rows.iter().copied());
+        let mut largest: Vec<(usize, f64)> =
+            all.filter(is_counted).filter_map(|place| Some((place, size(place)?))).collect();
+        largest.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        largest.truncate(most);
+        let mut arrangement = self.clone();
+        for group in &mut arrangement.groups {
+            group.rows.retain(|place| largest.iter().any(|(known, _)| known == place));
+        }
+        arrangement.groups.retain(|group| !group.rows.is_empty());
+        arrangement
+    }
+}
+
 /// Groups the findings: rules side by side where there is an axis of that name, else the last of
 /// several axes.
 pub fn arrange(data: &ReportData) -> Arrangement {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::finite;
 use crate::numbers::{Metric, MetricRow};
+use crate::supplements::Supplements;
 
 /// Names the values that the axes have at one place, in the order of the axes.
 pub type Point = Vec<(String, String)>;
@@ -53,6 +54,12 @@ pub struct ReportData {
     /// Accuracy attainable by choosing between experts, one a point; may be empty.
     #[serde(default)]
     pub routing: Vec<Routing>,
+    /// Repetitions, subgroups, calibration and the audit of the data; may be empty.
+    #[serde(default)]
+    pub supplements: Supplements,
+    /// Number of examples of each class in the cohort; may be empty.
+    #[serde(default)]
+    pub classes: Vec<(String, u64)>,
 }
 
 /// Caution of an upstream action.
@@ -123,6 +130,13 @@ pub struct Asked {
     pub params: Vec<(String, String)>,
     /// The workflow's seed.
     pub seed: u64,
+    /// Names of params of which only the last component of a path is known.
+    #[serde(default)]
+    pub shortened: Vec<String>,
+    /// Folders that must be searched for fusion rules besides the usual ones, as far as they are
+    /// known.
+    #[serde(default)]
+    pub plugin_path: Vec<String>,
 }
 
 /// Value of the findings as a report shows it: a number that is not finite is not there.
@@ -319,7 +333,7 @@ impl Default for Settings {
 }
 
 /// Provenance of the findings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
     /// Version of fuseline.
@@ -340,6 +354,61 @@ pub struct Provenance {
     pub stages: Vec<StageRun>,
     /// Edges between stages, by name: producer, consumer.
     pub edges: Vec<(String, String)>,
+    /// The same between ports, where they are known.
+    pub ports: Vec<PortEdge>,
+    /// Files that were read.
+    pub files: Vec<FileUsed>,
+    /// The run, where the report is about one.
+    pub run: Option<RunUsed>,
+}
+
+/// An output that a stage reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortEdge {
+    /// The stage that makes it.
+    pub from: String,
+    /// The output port.
+    pub output: String,
+    /// The stage that reads it.
+    pub to: String,
+    /// The input port.
+    pub input: String,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileUsed {
+    /// Part that it has in the run: `input`, `discovered`, `rule`, `workflow`, ...
+    pub role: String,
+    /// Its name, or its path relative to the workflow's folder.
+    pub name: String,
+    /// Digest of its content.
+    pub digest: String,
+    /// Length in bytes; `None` of a folder.
+    pub size: Option<u64>,
+    /// The stages that read it.
+    pub stages: Vec<String>,
+}
+
+/// What a run took, and where.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunUsed {
+    /// Its id.
+    pub id: String,
+    /// When it began, in words.
+    pub started: String,
+    /// Duration in seconds.
+    pub seconds: f64,
+    /// Processor time of the executed actions in seconds, where it is known.
+    pub cpu_seconds: Option<f64>,
+    /// Number of its actions.
+    pub actions: u64,
+    /// Number of those that it executed; the others were reused.
+    pub executed: u64,
+    /// The most memory that its process had at once, in bytes.
+    pub peak_memory: Option<u64>,
+    /// The machine, in words; empty: it was not recorded.
+    pub machine: String,
 }
 
 /// A fusion rule's shared library.
@@ -369,6 +438,9 @@ pub struct StageRun {
     pub name: String,
     /// Its stage kind.
     pub kind: String,
+    /// Names of its axes.
+    #[serde(default)]
+    pub axes: Vec<String>,
     /// Number of its actions.
     pub actions: u64,
     /// Number of them that were executed in the run shown; `None` where the report is not about a

@@ -123,6 +123,17 @@ pub fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
 
+/// Bytes in a unit that people read.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    let bytes = bytes as f64;
+    let unit = UNITS.iter().find(|(size, _)| bytes >= *size);
+    unit.map_or_else(
+        || format!("{bytes}\u{a0}bytes"),
+        |(size, name)| format!("{:.1}\u{a0}{name}", bytes / size),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use crate::verdict::is_adjusted;
 const ROWS_ON_A_PAGE: usize = 45;
 
 /// A letter that few fonts of LaTeX have: XeLaTeX and LuaLaTeX are given it, pdfLaTeX its number.
-const LETTER: &str =
+pub const LETTER: &str =
     "\\protected\\def\\fuselineletter#1#2{\\ifdefined\\Umathchar#1\\else\\texttt{U+#2}\\fi}\n\n";
 
 /// Writes the findings and the methods as LaTeX to `\input`; the first lines name the packages it
@@ -143,7 +143,7 @@ fn line(row: &FindingRow, label: &str, data: &ReportData) -> String {
 }
 
 /// Text that LaTeX sets as it is.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {
@@ -216,7 +216,7 @@ fn greek(letter: char) -> Option<&'static str> {
 }
 
 /// Text that stays within a comment.
-fn comment(text: &str) -> String {
+pub fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

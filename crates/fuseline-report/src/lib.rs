@@ -7,6 +7,7 @@
 
 mod answer;
 mod arrange;
+mod checklist;
 mod controls;
 mod data;
 mod figures;
@@ -19,14 +20,18 @@ mod methods;
 mod numbers;
 mod page;
 mod palette;
+mod supplement_tables;
+pub mod supplements;
 mod uses;
 mod verdict;
 
+pub use checklist::{Checklist, checklist_latex, checklist_markdown};
 pub use data::{
-    Asked, Caution, Control, FindingRow, ModelUsed, NullDistribution, Observed, PluginUsed, Point,
-    Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Routing, Settings, Spread, StageRun,
+    Asked, Caution, Control, FileUsed, FindingRow, ModelUsed, NullDistribution, Observed,
+    PluginUsed, Point, PortEdge, Provenance, ReliabilityBin, ReliabilityCurve, ReportData, Routing,
+    RunUsed, Settings, Spread, StageRun,
 };
-pub use figures::Figure;
+pub use figures::{Figure, FigureColumn, FigureTable, FigureValues};
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
@@ -48,6 +53,12 @@ pub fn answer_in_words(data: &ReportData) -> (String, Vec<String>) {
 pub fn figures(data: &ReportData) -> Vec<Figure> {
     let (answer, arrangement) = (answer::answer(data), arrange::arrange(data));
     figures::all(data, &answer, &arrangement)
+}
+
+/// The numbers that figures show beside the findings, as tables.
+#[must_use]
+pub fn figure_tables(data: &ReportData) -> Vec<FigureTable> {
+    figures::tables(data)
 }
 
 #[cfg(test)]

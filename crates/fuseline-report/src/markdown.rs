@@ -2,10 +2,11 @@
 
 use crate::answer::answer;
 use crate::data::ReportData;
-use crate::format::{p_number, points};
-use crate::methods::{QUESTION, command, methods};
+use crate::format::{p_number, percent, points};
+use crate::methods::{QUESTION, command, command_place, methods};
 use crate::numbers::Unit;
 use crate::page::title;
+use crate::supplement_tables::{SupplementTable, tables};
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
 #[must_use]
@@ -83,6 +84,9 @@ pub fn markdown(data: &ReportData) -> String {
             out.push_str(&table_row(&cells));
         }
     }
+    for table in tables(data) {
+        out.push_str(&supplement(&table));
+    }
     out.push_str(&format!("\n## Methods\n\n{}\n", escape(&methods(data).join(" "))));
     out.push_str(&provenance(data));
     out
@@ -98,12 +102,17 @@ fn provenance(data: &ReportData) -> String {
     };
     line("workflow", &origin.workflow_digest);
     for (name, digest) in &origin.inputs {
-        line(&format!("input {name}"), digest);
+        line(&format!("artifact {name}"), digest);
+    }
+    for file in &origin.files {
+        let size = file.size.map_or_else(|| "folder".to_owned(), size);
+        line(&format!("file {} ({}, {size})", file.name, file.role), &file.digest);
     }
     for plugin in &origin.plugins {
         line(&format!("plugin {} {}", plugin.id, plugin.version), &plugin.digest);
     }
     out.push_str("\n## How to reproduce\n\n");
+    out.push_str(&format!("{}\n\n", escape(&command_place(data))));
     let command = command(data);
     // A fence that the command does not hold.
     let mut fence = "```".to_owned();
@@ -114,12 +123,33 @@ fn provenance(data: &ReportData) -> String {
     out
 }
 
+fn supplement(table: &SupplementTable) -> String {
+    let mut out = format!("\n## {}\n\n", table.heading);
+    if !table.words.is_empty() {
+        out.push_str(&format!("{}\n\n", escape(&table.words)));
+    }
+    if !table.rows.is_empty() {
+        let heads = table.texts.iter().chain(&table.numbers).map(|text| escape(text));
+        out.push_str(&table_row(&heads.collect::<Vec<String>>()));
+        let rules = table.texts.iter().map(|_| "---").chain(table.numbers.iter().map(|_| "---:"));
+        out.push_str(&table_row(&rules.map(str::to_owned).collect::<Vec<String>>()));
+        for cells in &table.rows {
+            out.push_str(&table_row(&cells.iter().map(|text| escape(text)).collect::<Vec<_>>()));
+        }
+    }
+    if !table.notes.is_empty() {
+        out.push('\n');
+        table.notes.iter().for_each(|note| out.push_str(&format!("- {}\n", escape(note))));
+    }
+    out
+}
+
 fn table_row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
 /// Text that Markdown reads as text, on one line.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {
@@ -160,11 +190,18 @@ mod tests {
         let text = markdown(&fixture::awkward());
         let (prose, _) = text.split_once("## How to reproduce").unwrap();
         assert!(!prose.contains("<script>"));
-        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+        let (findings, beside) = text.split_once("## Spread over repetitions").unwrap();
+        let in_a_row = |row: &str| {
+            row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count()
+        };
+        for table in beside.split("\n\n").filter(|part| part.starts_with("| ")) {
+            let bars: Vec<usize> = table.lines().map(in_a_row).collect();
+            assert!(bars.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+        }
+        let rows: Vec<&str> = findings.lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(rows.len(), 2 + 3);
         for row in rows {
-            let bars = row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count();
-            assert_eq!(bars, 2 + 9 + 1, "{row}");
+            assert_eq!(in_a_row(row), 2 + 9 + 1, "{row}");
         }
     }
 }

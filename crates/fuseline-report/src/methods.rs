@@ -9,10 +9,65 @@ pub const QUESTION: &str = "Does the fused decision use quality?";
 
 /// Sentences to paste into a paper.
 pub fn methods(data: &ReportData) -> Vec<String> {
+    sentences(data).all.into_iter().map(|(_, sentence)| sentence).collect()
+}
+
+/// The sentences about one topic.
+pub fn methods_about(data: &ReportData, topic: Topic) -> Vec<String> {
+    let all = sentences(data).all.into_iter();
+    all.filter(|(of, _)| *of == topic).map(|(_, sentence)| sentence).collect()
+}
+
+/// Topic of a sentence of the methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Examples, groups and modalities.
+    Cohort,
+    /// Values that are missing or not finite.
+    Missing,
+    /// The conditions that were crossed.
+    Conditions,
+    /// Training data of experts and rules, and how quality was permuted.
+    Intervention,
+    /// The effect that is measured.
+    Gap,
+    /// The test, its adjustment and its level.
+    Test,
+    /// Intervals.
+    Interval,
+    /// The claim of absence.
+    Equivalence,
+    /// The gain over a decision without quality.
+    Gain,
+    /// Version and seed.
+    Software,
+}
+
+/// Sentences, each with the topic that was set before it.
+struct Sentences {
+    topic: Topic,
+    all: Vec<(Topic, String)>,
+}
+
+impl Sentences {
+    fn push(&mut self, sentence: String) {
+        self.all.push((self.topic, sentence));
+    }
+
+    fn extend(&mut self, sentences: impl IntoIterator<Item = String>) {
+        sentences.into_iter().for_each(|sentence| self.push(sentence));
+    }
+}
+
+fn sentences(data: &ReportData) -> Sentences {
     let settings = &data.settings;
-    let mut sentences = vec![cohort(data)];
+    let mut sentences = Sentences { topic: Topic::Cohort, all: Vec::new() };
+    sentences.push(cohort(data));
+    sentences.topic = Topic::Missing;
     sentences.extend(observed(data));
+    sentences.topic = Topic::Conditions;
     sentences.extend(conditions(data));
+    sentences.topic = Topic::Intervention;
     sentences.push(format!(
         "{}; {} times, quality was permuted while {} stayed fixed.",
         match settings.frozen {
@@ -32,9 +87,14 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences.extend(intervened(data));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
     match settings.metric {
-        Some(metric) => sentences.extend(crate::numbers::methods(data, metric)),
-        None => sentences.extend(of_accuracy(data)),
+        Some(metric) => {
+            let topics = [Topic::Gap, Topic::Test, Topic::Interval];
+            let topics = topics.into_iter().chain(std::iter::repeat(Topic::Gain));
+            sentences.all.extend(topics.zip(crate::numbers::methods(data, metric)));
+        }
+        None => of_accuracy(data, &mut sentences),
     }
+    sentences.topic = Topic::Software;
     sentences.push(format!(
         "Calculated with fuseline {}, seed {}.",
         data.provenance.fuseline_version, data.asked.seed
@@ -42,21 +102,23 @@ pub fn methods(data: &ReportData) -> Vec<String> {
     sentences
 }
 
-/// What the gap of accuracy is, how it was tested, and what stands beside it.
-fn of_accuracy(data: &ReportData) -> Vec<String> {
+/// Gap of accuracy: its definition, its test, and what stands beside it.
+fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
     let settings = &data.settings;
-    let mut sentences = Vec::new();
+    sentences.topic = Topic::Gap;
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus \
          its mean under permuted quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
+    sentences.topic = Topic::Test;
     sentences.push(format!(
         "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate \
          as Clean-Q; {} The significance level is {}.",
         adjustment(data),
         settings.alpha
     ));
+    sentences.topic = Topic::Interval;
     sentences.push(format!(
         "Intervals ({}) are {} of {} bootstrap resamples of groups, both accuracies from the same \
          resample.",
@@ -67,6 +129,7 @@ fn of_accuracy(data: &ReportData) -> Vec<String> {
         },
         count(settings.bootstrap_resamples)
     ));
+    sentences.topic = Topic::Equivalence;
     sentences.push(match finite(settings.equivalence_margin) {
         Some(margin) => format!(
             "Absence of dependence is claimed only where the wider of this interval and a bound \
@@ -78,6 +141,7 @@ fn of_accuracy(data: &ReportData) -> Vec<String> {
         None => "No equivalence margin was stated, so absence of dependence is claimed nowhere."
             .to_owned(),
     });
+    sentences.topic = Topic::Gain;
     if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model given \
@@ -101,7 +165,6 @@ fn of_accuracy(data: &ReportData) -> Vec<String> {
              resamples that both share."
         ));
     }
-    sentences
 }
 
 /// For how many examples quality really changed.
@@ -377,9 +440,37 @@ pub fn command(data: &ReportData) -> String {
     let file = data.asked.file.clone().unwrap_or_else(|| format!("{}.yaml", data.asked.workflow));
     let mut command = format!("fuseline run {}", shell_word(&file));
     for (name, value) in &data.asked.params {
+        let value = match data.asked.shortened.contains(name) {
+            true => format!("PATH/TO/{value}"),
+            false => value.clone(),
+        };
         command.push_str(&format!(" \\\n  --set {}", shell_word(&format!("{name}={value}"))));
     }
+    for folder in &data.asked.plugin_path {
+        command.push_str(&format!(" \\\n  --plugin-path {}", shell_word(folder)));
+    }
+    if !data.asked.workflow.is_empty() && has_workflow(data) {
+        command.push_str(&format!(" \\\n  --seed {}", data.asked.seed));
+    }
     command
+}
+
+/// True if the report is about a workflow: that of one frozen model is about a call.
+fn has_workflow(data: &ReportData) -> bool {
+    !data.provenance.stages.is_empty()
+}
+
+/// Where the command runs, and what must be put in for it to do so.
+pub fn command_place(data: &ReportData) -> String {
+    let mut place = "In the workflow's folder:".to_owned();
+    if !data.asked.shortened.is_empty() {
+        place = format!(
+            "In the workflow's folder, with the path of {} put in (`fuseline report` prints the \
+             command with its paths):",
+            listed(&data.asked.shortened)
+        );
+    }
+    place
 }
 
 /// Text as one word of a POSIX shell.

@@ -5,6 +5,7 @@
 
 mod fixture;
 
+use fuseline_tests::axe::{axe, violations};
 use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
 use serde_json::Value;
@@ -50,6 +51,26 @@ fn no_request_leaves_the_file_and_the_console_stays_empty() {
         assert_eq!(page.complaints(), Vec::<String>::new(), "{name}");
         let requests = page.requests();
         assert_eq!(requests.len(), 1, "{name}: {requests:?}");
+    });
+}
+
+#[test]
+fn axe_finds_no_violation_in_light_and_dark() {
+    let Some(script) = axe() else { return };
+    in_browser(|name, page| {
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })");
+        assert_eq!(violations(page, &script), "", "{name}");
+        page.prefer_dark();
+        assert_eq!(violations(page, &script), "", "{name} in the dark");
+    });
+}
+
+#[test]
+fn axe_sees_what_is_wrong_with_a_page() {
+    let Some(script) = axe() else { return };
+    on_stressid(|page| {
+        page.evaluate("document.documentElement.removeAttribute('lang')");
+        assert!(violations(page, &script).contains("html-has-lang"));
     });
 }
 

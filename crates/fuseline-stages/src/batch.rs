@@ -66,7 +66,8 @@ impl Fusable {
                     evidence.modality,
                     evidence.classes.join(", "),
                     cohort.classes.join(", ")
-                )));
+                ))
+                .at_input("evidence"));
             }
             said.push((cohort_rows(&evidence, cohort)?, evidence.probabilities));
         }
@@ -74,7 +75,8 @@ impl Fusable {
         said.iter().flat_map(|(rows, _)| rows).for_each(|&row| row_at[row] = 0);
         let rows: Vec<usize> = (0..cohort.len()).filter(|&row| row_at[row] == 0).collect();
         if rows.is_empty() {
-            return Err(StageError::data("no example has evidence of any modality"));
+            let error = StageError::data("no example has evidence of any modality");
+            return Err(error.at_input("evidence"));
         }
         rows.iter().zip(0..).for_each(|(&row, at)| row_at[row] = at);
 
@@ -95,7 +97,8 @@ impl Fusable {
             for (row, probabilities) in rows.into_iter().zip(probabilities.chunks_exact(classes)) {
                 let cell = row_at[row] as usize * width + modality;
                 if probabilities.iter().any(|probability| !probability.is_finite()) {
-                    return Err(fusable.cell_error("has evidence that is not finite", cell));
+                    let error = fusable.cell_error("has evidence that is not finite", cell);
+                    return Err(error.at_input("evidence"));
                 }
                 fusable.available[cell] = 1;
                 fusable.evidence[cell * classes..][..classes].copy_from_slice(probabilities);
@@ -111,7 +114,8 @@ impl Fusable {
             let Some(place) = fusable.modalities.iter().position(|known| *known == modality) else {
                 return Err(StageError::data(format!(
                     "there is quality of modality {modality} but no evidence"
-                )));
+                ))
+                .at_input("evidence"));
             };
             let mut row = Finder::new(&fusable.example_id);
             for (id, &value) in example_id.iter().zip(quality.iter()) {
@@ -121,20 +125,23 @@ impl Fusable {
                     continue;
                 }
                 if !value.is_finite() {
-                    return Err(fusable.cell_error("has a quality that is not finite", cell));
+                    let error = fusable.cell_error("has a quality that is not finite", cell);
+                    return Err(error.at_input("quality"));
                 }
                 fusable.quality[cell] = value;
             }
             let mut cells = (place..cells).step_by(width);
             if let Some(cell) = cells.find(|&cell| fusable.quality[cell].is_nan()) {
-                return Err(fusable.cell_error("has evidence but no quality", cell));
+                let error = fusable.cell_error("has evidence but no quality", cell);
+                return Err(error.at_input("quality"));
             }
         }
         match fusable.modalities.iter().find(|name| !with_quality.contains(name)) {
             None => Ok(fusable),
             Some(modality) => Err(StageError::data(format!(
                 "there is evidence of modality {modality} but no quality"
-            ))),
+            ))
+            .at_input("quality")),
         }
     }
 

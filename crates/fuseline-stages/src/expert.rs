@@ -22,7 +22,7 @@ use crate::split::{fold_by_rank, some_tested};
 mod calibration;
 mod class_names;
 mod external;
-mod giveaway;
+pub(crate) mod giveaway;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;
@@ -320,16 +320,16 @@ fn prepare(
     }
     if rows.train.is_empty() {
         let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
-        return Err(StageError::data("no training example of the cohort is in the features").hint(
-            format!(
+        return Err(StageError::data("no training example of the cohort is in the features")
+            .at_input("features")
+            .hint(format!(
                 "compare the example_ids: the cohort has {}, such as {}; the features have {}, \
                  such as {}",
                 cohort.example_id.len(),
                 first(&cohort.example_id),
                 features.example_id.len(),
                 first(&features.example_id),
-            ),
-        ));
+            )));
     }
     let matrix = Matrix::from_features(&features, setup.exclude)?;
     if matrix.width() == 0 {

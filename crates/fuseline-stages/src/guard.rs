@@ -19,6 +19,7 @@ pub(crate) fn not_fitted_on(
             &cohort.example_id[row]
         ))
         .code(&codes::LEAK_MODEL_SAW_ROWS)
+        .at_input("model")
         .hint("match the fold: the model of a fold may only see that fold's test rows"));
     }
     let fitted = (0..fitted.len()).filter(|&row| fitted[row]);

@@ -106,12 +106,14 @@ pub(crate) fn ports_with(reads: &[&str], may_read: &[&str]) -> Ports {
 
 /// The outputs hold the rows of the evidence, and were shaped by what shaped it.
 pub(crate) fn rows(flow: &mut RowFlow<'_>) {
+    flow.two_sides("evidence_train", "evidence_test");
     flow.pass("evidence_train", "train");
     flow.pass("evidence_test", "test");
 }
 
 /// As [`rows`], and what arrives at `port` is fitted on, on the training rows.
 pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
+    flow.two_sides("evidence_train", "evidence_test");
     let fitted = flow.input("evidence_train").holds;
     flow.fit(port, &fitted);
     for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
@@ -122,6 +124,7 @@ pub(crate) fn fitted_rows(flow: &mut RowFlow<'_>, port: &str) {
 
 /// As [`rows`], of what is computed from the rows of all modalities at `train` and `test`.
 pub(crate) fn rows_beside(flow: &mut RowFlow<'_>, train: &str, test: &str) {
+    flow.two_sides("evidence_train", "evidence_test");
     flow.pass_beside("evidence_train", train, "train");
     flow.pass_beside("evidence_test", test, "test");
 }
@@ -466,6 +469,7 @@ impl PositiveControl<'_> {
 
     /// It reads the labels of the test rows, so that nothing which it shapes is a native condition.
     fn rows(flow: &mut RowFlow<'_>) {
+        flow.two_sides("evidence_train", "evidence_test");
         flow.pass("evidence_train", "train").control = true;
         flow.pass("evidence_test", "test").control = true;
     }

@@ -53,9 +53,9 @@ impl<'a> Finder<'a> {
 pub(crate) fn fold_of_rows(cohort: &Cohort, folds: &Folds) -> Result<Vec<i32>, StageError> {
     let mut place = Finder::new(&folds.example_id);
     let fold = cohort.example_id.iter().map(|id| {
-        let at = place
-            .find(id)
-            .ok_or_else(|| StageError::data(format!("example {id} of the cohort is in no fold")))?;
+        let at = place.find(id).ok_or_else(|| {
+            StageError::data(format!("example {id} of the cohort is in no fold")).at_input("folds")
+        })?;
         Ok(folds.fold[at])
     });
     fold.collect()
@@ -93,6 +93,7 @@ fn not_among(evidence: &Evidence, ids: &Texts, of: &str) -> StageError {
         Some(found) => StageError::data(format!("{message}; {found}")).hint(found.hint()),
         None => StageError::data(message),
     }
+    .at_input(of)
 }
 
 /// The ids that are not among others.
@@ -149,7 +150,9 @@ pub(crate) fn no_column(features: &Features, wanted: &str) -> StageError {
         Some(name) => format!("did you mean {name}"),
         None => format!("its columns begin {}", names.take(8).collect::<Vec<_>>().join(", ")),
     };
-    StageError::data(format!("the features have no column {wanted}")).hint(hint)
+    StageError::data(format!("the features have no column {wanted}"))
+        .hint(hint)
+        .at_input("features")
 }
 
 /// The index of the largest probability; the lowest index wins a tie.

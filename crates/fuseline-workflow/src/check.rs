@@ -351,7 +351,9 @@ impl Checker<'_> {
             let runs = written
                 .iter()
                 .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index)));
-            if !axes_hidden && !axis.included && !runs {
+            let mut others = self.document.axes.iter().filter_map(axes::outer_name);
+            let is_outer = others.any(|outer| outer == axis.name);
+            if !axes_hidden && !axis.included && !runs && !is_outer {
                 let message = format!("no stage runs over the axis `{}`", axis.name);
                 found.push(
                     Diagnostic::warning(codes::UNUSED_AXIS, &axis.name_place, message)

@@ -120,15 +120,19 @@ codes! {
     /// effect, which is rarely meant.
     UNUSED_PARAM = "fuseline::unused_param";
 
-    /// The values of an axis are not a list of scalars, nor points with fields.
+    /// The values of an axis are not a list of scalars, nor points with fields, nor lists that are
+    /// zipped, nor points within those of another axis; or the lists do not fit each other.
     AXIS_VALUE = "fuseline::axis_value";
     /// An axis without points: a stage over it would have no action.
     EMPTY_AXIS = "fuseline::empty_axis";
     /// Two points of one axis have the same label, so that no selection or table could tell them
     /// apart.
     DUPLICATE_POINT = "fuseline::duplicate_point";
-    /// The points of one axis carry different fields. Every point needs each field, so that
-    /// `axis.field` always has a value.
+    /// A point of an axis lacks a field that an expression reads there. A field that only some
+    /// points have may be the whole value of an option that only their stage kinds have: it is left
+    /// out for the others. Also a field of one point whose name is nearly that of the others', and
+    /// a nested axis whose points have other fields under each point of the other axis, read by a
+    /// stage that does not run over both.
     AXIS_FIELDS = "fuseline::axis_fields";
     /// An `over:`, a selection or an expression names an axis that does not exist.
     UNKNOWN_AXIS = "fuseline::unknown_axis";

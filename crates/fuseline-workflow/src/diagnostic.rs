@@ -64,6 +64,8 @@ enum Pending {
     Written(String),
     /// The place of the stage's axes, among which this one is missing, must be found.
     Axis(usize),
+    /// The texts at the place and at this one, in the same file, are exchanged.
+    Exchange(Place),
 }
 
 impl Fix {
@@ -88,10 +90,16 @@ impl Fix {
 
     /// Replaces one word by another; dropped where the place holds another text, such as an
     /// expression that gives the word.
-    pub(crate) fn word(written: &str, meant: &str, place: &Place) -> Self {
+    pub fn word(written: &str, meant: &str, place: &Place) -> Self {
         let pending = Pending::Written(written.to_owned());
         let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
         Self { title, place: place.clone(), text, pending }
+    }
+
+    /// Exchanges the texts at two places; dropped where they are not in one file.
+    pub fn exchange(title: impl Into<String>, one: &Place, other: &Place) -> Self {
+        let pending = Pending::Exchange(other.clone());
+        Self { title: title.into(), place: one.clone(), text: String::new(), pending }
     }
 
     /// The fix, within the quotes where the word is quoted, if its place holds the expected text.
@@ -100,6 +108,7 @@ impl Fix {
             Pending::Nothing => return Some(self),
             Pending::Written(written) => written,
             Pending::Axis(_) => return None,
+            Pending::Exchange(other) => return self.exchanged(&other, files),
         };
         let slice = files.slice(&self.place);
         if slice != written {
@@ -114,6 +123,21 @@ impl Fix {
             // Inside of braces it would be read as a mapping.
             self.text = format!("\"{}\"", self.text);
         }
+        Some(self)
+    }
+
+    /// One replacement from the first of two texts to the end of the second.
+    fn exchanged(mut self, other: &Place, files: &Files) -> Option<Self> {
+        let (first, second) = match self.place.span.start <= other.span.start {
+            true => (&self.place, other),
+            false => (other, &self.place),
+        };
+        if first.file != second.file || first.span.end > second.span.start {
+            return None;
+        }
+        let between = files.text(first.file).get(first.span.end..second.span.start)?;
+        self.text = format!("{}{between}{}", files.slice(second), files.slice(first));
+        self.place = Place::new(first.file, first.span.start..second.span.end);
         Some(self)
     }
 }

@@ -73,7 +73,8 @@ pub(crate) const ROOT_KEYS: [&str; 14] = [
 ];
 /// The sections whose entries are defined by name, in any file.
 const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
-const INCLUDED_KEYS: [&str; 5] = ["fuseline", "include", "params", "axes", "stages"];
+const INCLUDED_KEYS: [&str; 7] =
+    ["fuseline", "name", "description", "include", "params", "axes", "stages"];
 
 /// Reads the sections of a workflow file and of everything that it includes.
 pub(crate) struct Reader<'a> {
@@ -122,7 +123,7 @@ impl<'a> Reader<'a> {
                 let message = format!("`{}` has no meaning in an included file", entry.key);
                 self.found
                     .push(Diagnostic::error(codes::UNKNOWN_KEY, &entry.key_place, message).hint(
-                        format!("an included file has {}", names::list(&INCLUDED_KEYS[1..])),
+                        format!("an included file has {}", names::list(&INCLUDED_KEYS[3..])),
                     ));
             }
         }
@@ -148,6 +149,12 @@ impl<'a> Reader<'a> {
             }
         }
         if included {
+            // They say what the piece is, and mean nothing for the workflow.
+            for key in ["name", "description"] {
+                if let Some(entry) = get(key) {
+                    entry.value.text(&format!("`{key}`"), self.found);
+                }
+            }
             return Some(());
         }
         let start = root.place.span.start;

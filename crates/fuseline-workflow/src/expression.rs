@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Fix};
-use crate::files::Files;
+use crate::files::{Files, Place};
 use crate::names;
 use crate::yaml::{Node, content_place, plain_value};
 
@@ -127,12 +127,21 @@ pub(crate) struct Mistake {
     meant: Option<Box<(String, String)>>,
     /// An axis that the stage does not run over, and should.
     pub missing_axis: Option<usize>,
+    /// The place of the point of an axis that lacks the field that is read.
+    pub lacking: Option<Box<Place>>,
 }
 
 impl Mistake {
     pub fn new(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
-        let (hint, meant, missing_axis) = (None, None, None);
-        Self { code, span: span.clone(), message: message.into(), hint, meant, missing_axis }
+        Self {
+            code,
+            span: span.clone(),
+            message: message.into(),
+            hint: None,
+            meant: None,
+            missing_axis: None,
+            lacking: None,
+        }
     }
 
     /// Suggests which of some names was likely meant; see [`Diagnostic::suggest`].
@@ -155,6 +164,11 @@ impl Mistake {
 
     pub fn diagnostic(self, node: &Node, files: &Files) -> Diagnostic {
         let place = content_place(node, self.span, files);
+        if let Some(point) = self.lacking {
+            return Diagnostic::error(self.code, &point, self.message)
+                .hint(self.hint)
+                .related(&place, "read here");
+        }
         let meant = self.meant.map(|meant| Fix::word(&meant.0, &meant.1, &place));
         let fix = meant.or(self.missing_axis.map(|axis| Fix::axis(axis, &place)));
         Diagnostic::error(self.code, &place, self.message).hint(self.hint).fix(fix)
@@ -240,6 +254,11 @@ impl Template {
             }
         };
         sound.then_some(Self { body, axes, gives })
+    }
+
+    /// True if it is one expression and nothing else.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.body, Body::Whole(_))
     }
 
     /// True if it has no expression in it.

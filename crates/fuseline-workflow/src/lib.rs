@@ -40,6 +40,6 @@ pub use limits::Limits;
 pub use quantity::{parse_bytes, parse_time};
 pub use workflow::{
     Actions, Axis, AxisPoint, DeclaredPorts, Execution, Groups, Input, InputSource, Isolation,
-    NO_GROUP, OptionPlaces, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced, Stage, StagePlaces,
-    Variant, Workflow, WorkflowOutput,
+    MemoryRetry, NO_GROUP, OptionPlaces, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced, Stage,
+    StagePlaces, Variant, Workflow, WorkflowOutput,
 };

@@ -5,10 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::axes::{WITHIN, ZIP};
 use crate::catalogue::{Arity, Catalogue, KindSpec};
 use crate::params;
 use crate::stage::execution::{ISOLATION_KEYS, ISOLATIONS, LIMITS, SANDBOXES};
-use crate::workflow::SANDBOX_LAYERS;
+use crate::workflow::{MemoryRetry, SANDBOX_LAYERS};
 
 /// Any text with an expression in it.
 const EXPRESSION: &str = r"\$\{\{";
@@ -211,18 +212,55 @@ fn param() -> Value {
 }
 
 fn axis() -> Value {
+    let list = json!({ "type": "array", "items": { "type": ["string", "number", "boolean"] } });
+    let points = json!({
+        "type": "object",
+        "additionalProperties": {
+            "type": ["object", "null"],
+            "propertyNames": { "pattern": IDENTIFIER },
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+        },
+    });
+    let mut some_points = points.clone();
+    some_points["minProperties"] = json!(1);
+    let mut some = list.clone();
+    some["minItems"] = json!(1);
     json!({
-        "description": "A list of scalars, an expression that gives one, or points with fields.",
+        "description": "A list of scalars, an expression that gives one, points with fields, lists \
+            that are zipped, or points within those of another axis.",
         "anyOf": [
-            { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+            some,
             { "$ref": "#/$defs/expression" },
+            some_points,
             {
                 "type": "object",
-                "minProperties": 1,
+                "required": [ZIP],
+                "additionalProperties": false,
+                "properties": {
+                    ZIP: {
+                        "type": "object",
+                        "minProperties": 1,
+                        "propertyNames": { "pattern": IDENTIFIER },
+                        "additionalProperties": {
+                            "anyOf": [list, { "$ref": "#/$defs/expression" }],
+                        },
+                        "description": "Lists of one length: each point takes one element of each, \
+                            as a field.",
+                    },
+                },
+            },
+            {
+                "type": "object",
+                "required": [WITHIN],
+                "properties": {
+                    WITHIN: {
+                        "type": "string",
+                        "description": "Another axis: each of its points has points of its own \
+                            here.",
+                    },
+                },
                 "additionalProperties": {
-                    "type": ["object", "null"],
-                    "propertyNames": { "pattern": IDENTIFIER },
-                    "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+                    "anyOf": [list, { "$ref": "#/$defs/expression" }, points],
                 },
             },
         ],
@@ -257,6 +295,11 @@ fn stage(catalogue: &Catalogue) -> Value {
                 "anyOf": [{ "$ref": "#/$defs/expression" }, { "type": "null" }],
                 "description": "Keeps the points for which it is true.",
             },
+            "seed": or_expression(json!({
+                "type": "integer",
+                "minimum": 0,
+                "description": "The seed of what this stage draws, in place of the workflow's.",
+            })),
             "inputs": {
                 "type": ["object", "null"],
                 "additionalProperties": references,
@@ -279,7 +322,33 @@ fn stage(catalogue: &Catalogue) -> Value {
                         "exclusiveMinimum": 0,
                         "description": "How many processors one action uses.",
                     },
-                    "memory": memory("How much memory one action needs: 512 MiB, 4 GB."),
+                    "memory": {
+                        "anyOf": [
+                            memory("An amount: 512 MiB, 4 GB."),
+                            {
+                                "type": "object",
+                                "required": ["request", "retry"],
+                                "additionalProperties": false,
+                                "properties": {
+                                    "request": memory("The memory of the first try."),
+                                    "retry": {
+                                        "type": "string",
+                                        "pattern": r"^\s*[0-9.]+[xX]\s*$",
+                                        "description": "Factor of the memory of each further try \
+                                                        of an action that ran out of it: 2x.",
+                                    },
+                                    "times": {
+                                        "type": "integer",
+                                        "minimum": 1,
+                                        "maximum": 10,
+                                        "default": MemoryRetry::DEFAULT_TIMES,
+                                        "description": "Number of further tries.",
+                                    },
+                                },
+                            },
+                        ],
+                        "description": "How much memory one action needs.",
+                    },
                     "time": time("The time that a cluster is asked for, for one action."),
                     "gpus": {
                         "type": "integer",

@@ -23,11 +23,12 @@ use crate::reference::{self, Reference};
 use crate::workflow::Execution;
 use crate::yaml::{Data, Entry, Node};
 
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
     "uses",
     "description",
     "over",
     "where",
+    "seed",
     "inputs",
     "with",
     "retries",
@@ -52,6 +53,7 @@ pub(crate) struct WrittenStage {
     pub over: Option<Vec<usize>>,
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
+    pub seed: Option<Node>,
     pub inputs: Vec<WrittenInput>,
     /// True if there is a section `inputs`, whatever its content.
     pub has_inputs: bool,
@@ -108,6 +110,7 @@ pub(crate) fn read(
         over: Some(Vec::new()),
         over_place: None,
         filter: None,
+        seed: None,
         inputs: Vec::new(),
         misshapen: Misshapen::default(),
         strangers: Vec::new(),
@@ -151,6 +154,10 @@ pub(crate) fn read(
                 stage.over_place = Some(value.place);
             }
             "where" if !value.is_null() => stage.filter = Some(value),
+            "seed" => match value.scalar() {
+                Some(_) => stage.seed = Some(value),
+                None => found.push(value.not_a("`seed`", "a whole number from 0")),
+            },
             "inputs" if !value.is_null() => {
                 stage.misshapen.inputs = !matches!(value.data, Data::Mapping(_));
                 stage.inputs = inputs(&value, files, found);

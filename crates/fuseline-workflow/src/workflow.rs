@@ -1,9 +1,11 @@
 //! A checked workflow, fully expanded: stages at all points of their axes, joined.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalogue::{InputPort, OutputPort};
@@ -61,6 +63,8 @@ pub struct Axis {
     pub name: String,
     /// Its points, in declared order; labels differ.
     pub points: Vec<AxisPoint>,
+    /// The axis that it is nested in, with its points there.
+    pub within: Option<Within>,
     /// Place of its name.
     pub place: Place,
 }
@@ -70,8 +74,27 @@ pub struct Axis {
 pub struct AxisPoint {
     /// Its spelling in messages, selections and tables.
     pub label: String,
-    /// A scalar, or the fields of a point of a mapping axis.
+    /// A scalar, or the fields of a point of a mapping axis. Of a nested axis, its value under the
+    /// first point of the other axis that has it.
     pub value: Value,
+    /// Place where it is written.
+    pub place: Place,
+}
+
+/// Points that a nested axis has under each point of another axis.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Within {
+    /// The other axis, as an index.
+    pub axis: usize,
+    /// By its point and the own point: the value there. A pair that is not here does not exist.
+    pub(crate) values: BTreeMap<(u32, u32), Value>,
+}
+
+impl Within {
+    /// True if a point exists under a point of the other axis.
+    pub fn has(&self, outer: u32, point: u32) -> bool {
+        self.values.contains_key(&(outer, point))
+    }
 }
 
 /// A file that a workflow gives out.
@@ -196,6 +219,8 @@ pub struct Variant {
     pub places: Arc<OptionPlaces>,
     /// The ports that the stage declares for itself, if the kind requires that.
     pub declared: Option<Arc<DeclaredPorts>>,
+    /// The stage's own seed, in place of the workflow's.
+    pub seed: Option<u64>,
 }
 
 /// Ports that a stage declares in its options.
@@ -315,6 +340,30 @@ impl Groups {
     }
 }
 
+/// Further tries of an action that ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRetry {
+    /// Factor by which each try asks for more than the one before; more than 1.
+    pub factor: f64,
+    /// Number of further tries.
+    pub times: u32,
+}
+
+impl MemoryRetry {
+    /// Number of further tries where none is stated.
+    pub const DEFAULT_TIMES: u32 = 2;
+
+    /// The memory that the next try asks for, in bytes.
+    ///
+    /// `tries`: number of further tries so far. None when there is to be no other.
+    pub fn next(&self, bytes: u64, tries: u32) -> Option<u64> {
+        // Beyond all that can be written there is nothing to ask for.
+        let next = (bytes as f64 * self.factor).min(1e18);
+        (tries < self.times && next > bytes as f64).then(|| next.ceil() as u64)
+    }
+}
+
 /// Execution settings of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -326,6 +375,8 @@ pub struct Execution {
     pub cpu: Option<f64>,
     /// Bytes of memory that one action needs.
     pub memory: Option<u64>,
+    /// Further tries of an action that ran out of that memory, with more of it.
+    pub memory_retry: Option<MemoryRetry>,
     /// Wall time requested from a cluster for one action; no bound by itself.
     pub time: Option<Duration>,
     /// Number of GPUs requested from a cluster for one action.
@@ -349,6 +400,7 @@ impl Default for Execution {
             timeout: None,
             cpu: None,
             memory: None,
+            memory_retry: None,
             time: None,
             gpus: None,
             cache: true,

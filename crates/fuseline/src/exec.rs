@@ -40,6 +40,8 @@ pub struct Execution {
     pub seconds: Option<f64>,
     /// Processor time of the thread that executed it, where that is known.
     pub cpu_seconds: Option<f64>,
+    /// True if another process executed it at the same time and ended first.
+    pub is_duplicate: bool,
     /// The cautions of its results.
     pub cautions: Vec<String>,
     /// Its outputs.
@@ -131,6 +133,7 @@ fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
         status,
         seconds: execution.and_then(|execution| execution.seconds),
         cpu_seconds: execution.and_then(|execution| execution.cpu_seconds),
+        is_duplicate: execution.is_some_and(|execution| execution.is_duplicate),
         error,
     }
 }
@@ -216,12 +219,13 @@ fn run_job(
     let started = Instant::now();
     let completion =
         with_deadline(job.limits.timeout, |stop| executor.execute(&job, lease, stop, || {}));
-    let (mut outputs, seconds, cpu_seconds) = match completion {
+    let (mut outputs, seconds, cpu_seconds, is_duplicate) = match completion {
         Completion::Executed(executed) => {
             let seconds = Some(started.elapsed().as_secs_f64());
-            (executed.record.outputs, seconds, executed.cpu_seconds)
+            cache.note_executed(&job.key);
+            (executed.record.outputs, seconds, executed.cpu_seconds, executed.is_duplicate)
         }
-        Completion::Cached(record) => (record.outputs, None, None),
+        Completion::Cached(record) => (record.outputs, None, None, false),
         Completion::Failed(error) => return Err(failure(error)),
         Completion::CacheFailed(error) => return Err(error.into()),
         // The lease is held.
@@ -233,7 +237,7 @@ fn run_job(
         None => Vec::new(),
     };
     outputs.retain(|output| !is_cautions(output) && !is_discovered(output));
-    Ok(Execution { action, key: job.key, seconds, cpu_seconds, cautions, outputs })
+    Ok(Execution { action, key: job.key, seconds, cpu_seconds, is_duplicate, cautions, outputs })
 }
 
 /// Executes with a flag that is raised when the time is over; what fails then has failed for that.

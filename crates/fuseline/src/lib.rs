@@ -67,12 +67,13 @@
 //! # fn main() -> Result<(), fuseline::Error> {
 //! use std::path::Path;
 //!
-//! use fuseline::{ReportOptions, deposit, find_run, open_cache, report};
+//! use fuseline::{DepositOptions, ReportOptions, deposit, find_run, open_cache, report};
 //!
 //! let cache = open_cache("cache")?;
 //! let run = find_run(&cache, "latest")?;
 //! report(&cache, &run, Path::new("paper"), &ReportOptions::default())?;
-//! deposit(&cache, &run, Path::new("deposit"), Some("CC-BY-4.0"), &ReportOptions::default())?;
+//! let about = DepositOptions { license: Some("CC-BY-4.0".into()), ..DepositOptions::default() };
+//! deposit(&cache, &run, Path::new("deposit"), &about, &ReportOptions::default())?;
 //! # Ok(())
 //! # }
 //! ```
@@ -86,11 +87,13 @@
 //! `tests/library/batch.rs` has one of sixty lines, on `xargs`.
 
 mod action_log;
+mod audit;
 pub mod codes;
 mod deliver;
 mod error;
 mod exec;
 mod executors;
+mod last_request;
 mod noted_warnings;
 mod open_context;
 mod plugin_path;
@@ -107,7 +110,9 @@ mod runs;
 mod selection;
 pub mod settings;
 mod show;
+mod source_files;
 mod study;
+mod study_power;
 mod suggest;
 mod table;
 mod time;
@@ -119,6 +124,7 @@ pub mod worker;
 
 use std::path::Path;
 
+pub use fuseline_artifact::{Audit, Fault};
 pub use fuseline_cache::{ActionKey, Cache};
 pub use fuseline_engine::{
     ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
@@ -128,13 +134,16 @@ pub use fuseline_remote::{
     AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
     RemoteStatus, Requests, Transfer,
 };
+pub use fuseline_report::Checklist;
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};
+pub use audit::{AuditStages, StudyAudit};
 pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
 pub use executors::cancel_run;
+pub use last_request::RecalledStudy;
 pub use open_context::OpenContext;
 pub use plugin_path::{
     LOCK_FILE, RulePath, SearchFolder, nearest_lock, plugin_path, search_folders, services,
@@ -142,16 +151,20 @@ pub use plugin_path::{
 };
 pub use remote::{attach_remote, pull, push};
 pub use report::{
-    FigureForm, ReportOptions, Verdict, deposit, figures, fragment, report, verdicts,
+    FigureForm, ReportOptions, TextForm, Verdict, checklist, deposit, figures, fragment, report,
+    verdicts,
 };
 pub use reproduce::{Reproduction, reproduce};
+pub use ro_crate::DepositOptions;
 pub use rule_wheel::rule_wheel;
 pub use run_graph::{GraphEdge, GraphStage, RunGraph};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
-pub use runs::{find_run, find_run_id};
+pub use runs::{find_run, find_run_id, find_run_of};
 pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
+pub use study_power::{DetectableGaps, EXPERT_ACCURACY, StudyPower, StudySize, study_power};
+pub use suggest::hint as name_hint;
 pub use table::{FirstRows, Form, Shown, Table, TableError};
 pub use time::utc_text;
 pub use verify::{UnsoundFile, find_unsound_files};

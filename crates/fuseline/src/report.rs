@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fuseline_artifact::{ArtifactKind, Model, Typed as _};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use fuseline_artifact::{ArtifactKind, Cohort, Model, Typed as _};
 use fuseline_cache::Cache;
-use fuseline_engine::{Inputs, InputsBuilder, Manifest, Services, StageError};
+use fuseline_engine::{FileRole, Inputs, InputsBuilder, Machine, Manifest, Services, StageError};
 use fuseline_host::PluginLibrary;
-use fuseline_report::{PluginUsed, ReportData};
+use fuseline_report::{Checklist, FigureTable, FigureValues, PluginUsed, ReportData, RunUsed};
 
 use crate::error::Error;
-use crate::ro_crate::README;
+use crate::ro_crate::{DepositOptions, README};
 use crate::run_context::{ReportInputs, RunContext};
 use crate::runs::find_run;
 use crate::table::{Form, Table};
@@ -22,7 +23,7 @@ use crate::{deliver, ro_crate, suggest};
 pub struct ReportOptions {
     /// The stage of the report, where a workflow has several; all of them by default.
     pub stage: Option<String>,
-    /// The only form of the figures; SVG and PDF by default.
+    /// The only form of the figures; SVG, PDF and CSV by default.
     pub figures: Option<FigureForm>,
 }
 
@@ -35,6 +36,8 @@ pub enum FigureForm {
     Pdf,
     /// Pixels; written only on request.
     Png,
+    /// The numbers that they show, as tables.
+    Csv,
 }
 
 /// Writes the report of a run into a folder: as HTML, Markdown and LaTeX, with its figures and
@@ -63,6 +66,54 @@ pub fn fragment(cache: &Cache, run: &Manifest, options: &ReportOptions) -> Resul
     let reports = select(options, run, &context)?;
     let report = reports.first().ok_or_else(|| no_report(run))?;
     Ok(fuseline_report::fragment(&report_data(cache, run, &context, report)?))
+}
+
+/// A form of texts for a paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextForm {
+    /// GitHub-flavoured Markdown.
+    Markdown,
+    /// LaTeX to `\input`.
+    Latex,
+}
+
+/// A reporting checklist with what the record of a run tells, of the report that the options name,
+/// or of the first.
+pub fn checklist(
+    cache: &Cache,
+    run: &Manifest,
+    checklist: Checklist,
+    form: TextForm,
+    options: &ReportOptions,
+) -> Result<String, Error> {
+    let context = RunContext::read(cache, &run.run)?;
+    let reports = select(options, run, &context)?;
+    let report = reports.first().ok_or_else(|| no_report(run))?;
+    let mut data = report_data(cache, run, &context, report)?;
+    if data.classes.is_empty() {
+        data.classes = class_counts(cache, run)?;
+    }
+    Ok(match form {
+        TextForm::Markdown => fuseline_report::checklist_markdown(&data, checklist),
+        TextForm::Latex => fuseline_report::checklist_latex(&data, checklist),
+    })
+}
+
+/// Number of examples of each class of the run's cohort; none where it has several cohorts.
+fn class_counts(cache: &Cache, run: &Manifest) -> Result<Vec<(String, u64)>, Error> {
+    let mut cohorts = Vec::new();
+    for action in &run.actions {
+        let outputs = run.stages.get(action.stage).map_or(&[][..], |stage| &stage.outputs);
+        for ((_, kind), digest) in outputs.iter().zip(&action.outputs) {
+            if kind == ArtifactKind::Cohort.name() && !cohorts.contains(digest) {
+                cohorts.push(*digest);
+            }
+        }
+    }
+    let [cohort] = cohorts.as_slice() else { return Ok(Vec::new()) };
+    let cohort = deliver::artifact(cache, ArtifactKind::Cohort, cohort)?;
+    let cohort = Cohort::from_artifact(&cohort).map_err(Error::failed)?;
+    Ok(fuseline_stages::report::html::class_counts(&cohort))
 }
 
 /// The answer of a run in words.
@@ -116,19 +167,22 @@ pub fn figures(
         let data = report_data(cache, run, &context, report)?;
         let below = subfolder(&reports, report);
         write_figures(&data, &below, options.figures, &mut files)?;
+        if options.figures.is_none_or(|form| form == FigureForm::Csv) {
+            write_findings(cache, report, &below, true, &mut files)?;
+        }
     }
     Ok(files.into_paths())
 }
 
 /// Writes a Research Object Crate (RO-Crate 1.1) of a run into a folder: its results, reports and
-/// workflow, and metadata of them. `license`: an address, or words.
+/// workflow, and metadata of them and of every step of the run.
 ///
 /// Returns the files that were written, relative to the folder.
 pub fn deposit(
     cache: &Cache,
     run: &Manifest,
     folder: &Path,
-    license: Option<&str>,
+    about: &DepositOptions,
     options: &ReportOptions,
 ) -> Result<Vec<PathBuf>, Error> {
     let context = RunContext::read(cache, &run.run)?;
@@ -137,7 +191,7 @@ pub fn deposit(
     let mut files = Files { folder, written: Vec::new() };
     write_results(cache, run, &context, &mut files)?;
     write_reports(cache, run, &context, options, true, &mut files)?;
-    let metadata = ro_crate::metadata(run, &context, license, &files.written)?;
+    let metadata = ro_crate::metadata(cache, run, &context, about, &files.written)?;
     files.write("ro-crate-metadata.json", metadata.as_bytes())?;
     Ok(files.into_paths())
 }
@@ -164,10 +218,11 @@ fn write_reports(
     let reports = select(options, run, context)?;
     for (number, report) in reports.iter().enumerate() {
         let data = report_data(cache, run, context, report)?;
+        let data = if is_deposit { data } else { with_paths(data, run) };
         let below = subfolder(&reports, report);
         write_report(&data, &below, is_deposit && number == 0, files)?;
         write_figures(&data, &below.join("figures"), options.figures, files)?;
-        write_findings(cache, report, &below, files)?;
+        write_findings(cache, report, &below, false, files)?;
     }
     Ok(())
 }
@@ -279,22 +334,46 @@ fn write_figures(
             files.write(path.with_extension("png"), &figure.png())?;
         }
     }
+    if wanted(FigureForm::Csv) {
+        for table in fuseline_report::figure_tables(data) {
+            let path = below.join(table.name).with_extension("csv");
+            files.write(path, &table_of_numbers(table)?.write(Form::Csv)?)?;
+        }
+    }
     Ok(())
 }
 
-/// The findings that the report is about.
+/// The numbers of figures as a table.
+fn table_of_numbers(table: FigureTable) -> Result<Table, Error> {
+    let columns = table.columns.into_iter().map(|column| {
+        let values: ArrayRef = match column.values {
+            FigureValues::Text(values) => Arc::new(StringArray::from(values)),
+            FigureValues::Number(values) => Arc::new(Float64Array::from(values)),
+            FigureValues::Integer(values) => Arc::new(Int64Array::from(values)),
+        };
+        (column.name, values)
+    });
+    Ok(Table::from_columns(columns.collect())?)
+}
+
+/// The findings that the report is about; as CSV alone beside figures.
 fn write_findings(
     cache: &Cache,
     report: &ReportInputs,
     below: &Path,
+    csv_alone: bool,
     files: &mut Files<'_>,
 ) -> Result<(), Error> {
     for input in report.inputs.iter().filter(|input| input.port == "findings") {
         let bytes = deliver::read(cache, &input.digest)?;
-        files.write(below.join("findings.parquet"), &bytes)?;
+        if !csv_alone {
+            files.write(below.join("findings.parquet"), &bytes)?;
+        }
         if let Some(table) = Table::parquet(bytes.clone())? {
             files.write(below.join("findings.csv"), &table.write(Form::Csv)?)?;
-            files.write(below.join("findings.json"), &table.write(Form::Json)?)?;
+            if !csv_alone {
+                files.write(below.join("findings.json"), &table.write(Form::Json)?)?;
+            }
         }
     }
     Ok(())
@@ -326,6 +405,8 @@ fn report_data(
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Error::failed)?;
     data.provenance.plugins = plugins_used(cache, run)?;
+    data.provenance.files = fuseline_stages::report::html::files(&run.files);
+    data.provenance.run = Some(run_used(run));
     data.provenance.environment = run.environment.lines();
     for shown in &mut data.provenance.stages {
         let of_stage = run.actions.iter().filter(|action| {
@@ -334,6 +415,79 @@ fn report_data(
         shown.executed = Some(of_stage.filter(|action| action.state == "done").count() as u64);
     }
     Ok(data)
+}
+
+/// Puts whole paths in, where the provenance has last components alone: for the user, and not for
+/// what is published.
+fn with_paths(mut data: ReportData, run: &Manifest) -> ReportData {
+    for (name, value) in &mut data.asked.params {
+        if let Some(path) = run.params.get(name).and_then(serde_json::Value::as_str)
+            && data.asked.shortened.contains(name)
+        {
+            path.clone_into(value);
+        }
+    }
+    data.asked.shortened.clear();
+    data.asked.plugin_path = plugin_folders(run);
+    data
+}
+
+/// What a run took, and where.
+fn run_used(run: &Manifest) -> RunUsed {
+    let cpu_seconds = run.actions.iter().filter_map(|action| action.cpu_seconds);
+    let cpu_seconds: Vec<f64> = cpu_seconds.collect();
+    RunUsed {
+        id: run.run.clone(),
+        started: crate::utc_text(run.started_at),
+        seconds: run.seconds,
+        cpu_seconds: (!cpu_seconds.is_empty()).then(|| cpu_seconds.iter().sum()),
+        actions: run.actions.len() as u64,
+        executed: run.count("done") as u64,
+        peak_memory: run.peak_memory,
+        machine: run.machine.as_ref().map(machine_in_words).unwrap_or_default(),
+    }
+}
+
+/// System, processor and memory of a machine.
+pub(crate) fn machine_in_words(machine: &Machine) -> String {
+    let mut words = format!("{} on {}", machine.system, machine.architecture);
+    if let Some(processor) = &machine.processor {
+        words.push_str(&format!(", {processor}"));
+    }
+    match machine.cores {
+        Some(1) => words.push_str(", 1 processor"),
+        Some(cores) => words.push_str(&format!(", {cores} processors")),
+        None => {}
+    }
+    if let Some(bytes) = machine.memory {
+        words.push_str(&format!(", {:.1} GB of memory", bytes as f64 / 1e9));
+    }
+    words
+}
+
+/// The folders of the run's fusion rules that lie where nobody looks without being told to.
+fn plugin_folders(run: &Manifest) -> Vec<String> {
+    let files = |role| run.files.iter().filter(move |file| file.role == role);
+    let program = files(FileRole::Program).next().and_then(|file| Path::new(&file.path).parent());
+    let beside = |folder: &Path| {
+        program.is_some_and(|program| {
+            let installed = program.parent().map(|prefix| prefix.join("share/fuseline/rules"));
+            folder == program
+                || folder == program.join("plugins")
+                || Some(folder) == installed.as_deref()
+        })
+    };
+    let mut folders = Vec::new();
+    for folder in files(FileRole::Rule).filter_map(|file| Path::new(&file.path).parent()) {
+        let text = match folder.as_os_str().is_empty() {
+            true => ".".to_owned(),
+            false => folder.display().to_string(),
+        };
+        if !beside(folder) && !folders.contains(&text) {
+            folders.push(text);
+        }
+    }
+    folders
 }
 
 /// The plugins of the run. Their versions are in the models that they wrote, so that none has to be

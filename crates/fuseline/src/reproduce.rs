@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::Manifest;
-use serde_json::Value;
 
 use crate::error::Error;
+use crate::last_request::argument;
 use crate::run_context::RunContext;
 use crate::run_options::{Observer, RunOptions};
 use crate::study::Study;
@@ -61,11 +61,7 @@ pub fn reproduce(
     let file = workflow.map_or_else(|| PathBuf::from(&context.provenance.file), Path::to_owned);
     let mut study = Study::new(&file);
     for (name, value) in &run.params {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        study = study.set(name, text);
+        study = study.set(name, argument(value));
     }
     let digest = Digest::from(study.open()?.plan(&[])?.workflow().digest);
     if digest != run.workflow_digest {

@@ -1,5 +1,6 @@
 //! A run: plans a study, executes what is not cached, and delivers the outputs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, Index};
+use fuseline_cache::{ActionKey, Cache, Index};
 use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
-    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, previous_keys,
+    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, machine_memory,
+    previous_keys,
 };
 use fuseline_host::Sourced;
 use fuseline_remote::{RemoteCache, RemoteReport};
@@ -22,6 +24,7 @@ use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::{ExecutorName, LoadedSettings};
+use crate::source_files::source_files;
 use crate::study::Study;
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
@@ -40,6 +43,9 @@ pub(crate) struct RunHandle {
 
 impl RunHandle {
     fn begin(cache: Cache, study: &Study, options: &RunOptions) -> Result<Self, Error> {
+        if let Some((kind, beat)) = options.leases {
+            cache.set_leases(kind, beat)?;
+        }
         let (cache, remote) = attach_remote(cache, options.remote.as_ref())?;
         let run = RunId::announce(&cache)?;
         let working_dir = std::env::current_dir().map_err(Error::failed)?;
@@ -119,8 +125,10 @@ impl Study {
                     actions,
                     executed: 0,
                     cached: actions,
+                    shared: 0,
                     failed: 0,
                     skipped: 0,
+                    duplicates: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
                     remote: remote.map(|report| *report),
                     cautions,
@@ -195,7 +203,7 @@ impl Planner<'_> {
         let settings = &loaded.settings.executor;
         let executor_name = options.executor.unwrap_or(settings.default);
         let (jobs, memory) = match executor_name {
-            ExecutorName::Local => (cores, all_memory()),
+            ExecutorName::Local => (cores, machine_memory()),
             // The engine knows what there is.
             _ => (settings.in_flight as usize, None),
         };
@@ -207,16 +215,22 @@ impl Planner<'_> {
             read_memory: read_memory.as_ref(),
             isolation: study.isolation,
             plugin_path: open.services.plugins.search(),
+            keep_failed: None,
         };
         let name = plan.workflow().name.clone();
         let stages = wanted_stages(&plan);
         let mut record =
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
-        let graph = RunGraph::of_plan(&plan).encode()?;
+        let graph = RunGraph::of_plan(&plan, open.files()).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
         record.set_environment(plan.environment());
         keep_memos(&open.services, cache);
-        action_log::begin(&cache.runs_folder().join(record.id()));
+        let run_folder = cache.runs_folder().join(record.id());
+        action_log::begin(&run_folder);
+        // Programs run elsewhere, so that the path must be whole.
+        let kept = std::path::absolute(run_folder.join("failed")).map_err(Error::failed)?;
+        let keep_failed = options.keep_failed.then_some(kept.as_path());
+        let limits = fuseline_engine::RunOptions { keep_failed, ..limits };
         let jobs = JobFolder::create(cache, record.id()).map_err(Error::failed)?;
         let executor: Box<dyn Executor + '_> = match make_executor {
             Some(make) => make(cache.clone(), jobs),
@@ -262,6 +276,10 @@ impl Planner<'_> {
             delivered = deliver(&outcome);
             outcome.read_cautions(cache).map_err(Error::failed)?;
         }
+        if executor_name != ExecutorName::Local {
+            let run = cache.runs_folder().join(record.id());
+            outcome.duplicates = executors::outcome::count_duplicates(&run);
+        }
         outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
         let remote = handle.finish_remote(&mut record, options, observer);
         let end = std::thread::scope(|scope| {
@@ -277,7 +295,8 @@ impl Planner<'_> {
                 });
                 keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
             };
-            record.finish(&plan, &outcome, keep).map_err(Error::failed)
+            let files = source_files(study, &open, &plan, &outcome);
+            record.finish(&plan, &outcome, &files, keep).map_err(Error::failed)
         })?;
         keep_memos(&open.services, cache);
         observer(RunProgress::Event(&end));
@@ -296,8 +315,10 @@ impl Planner<'_> {
             actions: plan.wanted(),
             executed: count(ActionState::Done) + count(ActionState::Failed),
             cached: count(ActionState::Cached),
+            shared: shared_keys(&outcome),
             failed: count(ActionState::Failed),
             skipped: count(ActionState::Skipped),
+            duplicates: outcome.duplicates,
             seconds: started.at.elapsed().as_secs_f64(),
             remote,
             cautions: Caution::group(&outcome.cautions),
@@ -400,6 +421,15 @@ fn keep_memos(services: &Services, cache: &Cache) {
     }
 }
 
+/// Number of cached actions whose key is that of an action which the run executed.
+fn shared_keys(outcome: &Outcome) -> usize {
+    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action as usize]);
+    let executed: BTreeSet<ActionKey> = executed.collect();
+    let states = outcome.states.iter().zip(&outcome.keys);
+    let cached = states.filter(|(state, _)| **state == ActionState::Cached);
+    cached.filter(|(_, key)| key.is_some_and(|key| executed.contains(&key))).count()
+}
+
 /// Failures as diagnostics at the place in the workflow that they are about.
 fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
     let diagnostic = |failure: &fuseline_engine::ActionFailure| {
@@ -407,6 +437,9 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
         let stage = &plan.workflow().stages[number];
         let variant = &stage.variants[stage.actions.variant(index)];
         let error = &failure.error;
+        let input = error.input.as_ref();
+        let input = input.and_then(|port| stage.inputs.iter().find(|input| input.port == *port));
+        let option = || variant.places.place(error.option.as_deref().unwrap_or_default());
         Diagnostic {
             code: error.code.copied().unwrap_or(match error.class {
                 Class::Data => codes::DATA,
@@ -414,7 +447,7 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
             }),
             severity: Severity::Error,
             message: format!("{}: {}", plan.action_label(failure.action), error.message),
-            place: variant.places.place(error.option.as_deref().unwrap_or_default()),
+            place: input.map_or_else(option, |input| input.place.clone()),
             label: None,
             hint: error.hint.clone(),
             related: Vec::new(),
@@ -445,13 +478,6 @@ fn read_memory(
     let origin = loaded.origin("limits.memory");
     let set = origin.map(|origin| sourced(limit, format!("`limits.memory`, {origin}")));
     asked.or(set).or_else(|| Some(sourced(all?, "the memory of this machine".to_owned())))
-}
-
-/// The memory of the machine, where the system tells.
-fn all_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// True if an output that was reached is no longer in the cache.

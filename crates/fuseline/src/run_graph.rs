@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use fuseline_cache::Cache;
 use fuseline_engine::Plan;
+use fuseline_workflow::Files;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -16,7 +17,7 @@ pub(crate) const GRAPH_FILE: &str = "graph.json";
 const FORMAT: u32 = 1;
 
 /// Stages of a run, in the order of the workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunGraph {
     format: u32,
     /// The stages.
@@ -34,6 +35,10 @@ pub struct GraphStage {
     pub axes: Vec<String>,
     /// Edges that it reads.
     pub reads: Vec<GraphEdge>,
+    /// Params of the workflow that its options name: param and option. Params that an axis or
+    /// another param names are none of them.
+    #[serde(default)]
+    pub params: Vec<(String, String)>,
 }
 
 /// An output that a stage reads.
@@ -49,7 +54,7 @@ pub struct GraphEdge {
 
 impl RunGraph {
     /// The graph of a plan.
-    pub(crate) fn of_plan(plan: &Plan<'_>) -> Self {
+    pub(crate) fn of_plan(plan: &Plan<'_>, files: &Files) -> Self {
         let workflow = plan.workflow();
         let stages = workflow.stages.iter().enumerate().map(|(number, stage)| {
             let reads = stage.inputs.iter().flat_map(|input| {
@@ -65,6 +70,7 @@ impl RunGraph {
                 kinds: plan.kinds_of(number).into_iter().map(str::to_owned).collect(),
                 axes: axes.collect(),
                 reads: reads.collect::<BTreeSet<_>>().into_iter().collect(),
+                params: params_used(plan, number, files),
             }
         });
         Self { format: FORMAT, stages: stages.collect() }
@@ -91,6 +97,7 @@ impl RunGraph {
             kinds: vec![kind.clone()],
             axes: Vec::new(),
             reads: Vec::new(),
+            params: Vec::new(),
         });
         let mut stages: Vec<_> = stages.collect();
         for (from, to) in &provenance.edges {
@@ -107,6 +114,30 @@ impl RunGraph {
         let edges = self.stages.iter().flat_map(|stage| &stage.reads);
         edges.into_iter().all(|edge| edge.stage < self.stages.len())
     }
+}
+
+/// The params that the options of a stage name in their expressions.
+fn params_used(plan: &Plan<'_>, stage: usize, files: &Files) -> Vec<(String, String)> {
+    let workflow = plan.workflow();
+    let mut used = BTreeSet::new();
+    for variant in &workflow.stages[stage].variants {
+        for option in variant.options.keys() {
+            let place = variant.places.place(option);
+            let Some(text) = files.text(place.file).get(place.span.clone()) else { continue };
+            for (param, _) in &workflow.params {
+                let is_named = text.match_indices("params.").any(|(at, dot)| {
+                    let rest = &text[at + dot.len()..];
+                    rest.strip_prefix(param.as_str()).is_some_and(|after| {
+                        !after.starts_with(|next: char| next.is_alphanumeric() || next == '_')
+                    })
+                });
+                if is_named {
+                    used.insert((param.clone(), option.clone()));
+                }
+            }
+        }
+    }
+    used.into_iter().collect()
 }
 
 fn output_name(plan: &Plan<'_>, stage: usize, output: usize) -> String {

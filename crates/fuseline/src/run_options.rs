@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, LeaseKind};
 use fuseline_engine::{Caution, Class, Event, Executor, JobFolder};
 use fuseline_remote::{RemoteReport, RemoteSettings};
 use fuseline_workflow::{Diagnostic, Files};
@@ -17,6 +18,8 @@ use crate::settings::ExecutorName;
 pub struct RunOptions {
     /// The cache's folder; made when it is not there.
     pub cache: PathBuf,
+    /// The leases that the cache is to have, with the time between two beats, whatever it has.
+    pub leases: Option<(LeaseKind, Duration)>,
     /// A remote behind the cache.
     pub remote: Option<RemoteSettings>,
     /// The folder of the outputs; `results/NAME` by default.
@@ -29,6 +32,8 @@ pub struct RunOptions {
     pub memory: Option<u64>,
     /// True to go on, after a failure, with what does not depend on it.
     pub keep_going: bool,
+    /// True to keep the folders of programs that failed, under `failed` in the folder of the run.
+    pub keep_failed: bool,
     /// True to read every source file, also those whose times say that they did not change.
     pub rehash: bool,
     /// Executor of the actions; as the settings say by default.
@@ -43,12 +48,14 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             cache: PathBuf::from("cache"),
+            leases: None,
             remote: None,
             out: None,
             only: Vec::new(),
             jobs: None,
             memory: None,
             keep_going: false,
+            keep_failed: false,
             rehash: false,
             executor: None,
             stop: Arc::default(),
@@ -90,10 +97,15 @@ pub struct RunSummary {
     pub executed: usize,
     /// Actions whose outputs were in the cache.
     pub cached: usize,
+    /// Those of them that share their key with an action that this run executed: nothing that their
+    /// points differ in enters their stage.
+    pub shared: usize,
     /// Actions that failed.
     pub failed: usize,
     /// Actions that were not tried.
     pub skipped: usize,
+    /// Executions of actions that another process executed at the same time, to the same outputs.
+    pub duplicates: usize,
     /// Wall time.
     pub seconds: f64,
     /// Traffic with the remote, when there is one.

@@ -15,7 +15,9 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use fuseline_cache::{DEFAULT_BEAT, LeaseKind};
 use fuseline_host::Sourced;
 use fuseline_host::worker::{LimitOrigins, WorkerLimits, WorkerProgram, WorkerSettings};
 use fuseline_remote::{RemoteAddress, RemoteMode, RemoteSettings};
@@ -64,6 +66,36 @@ pub struct CacheSettings {
     pub mode: RemoteMode,
     /// Longest time that the remote may go without an answer.
     pub remote_timeout: Time,
+    /// The leases by which processes share the cache. `auto`: as the cache has them already, else
+    /// by its filesystem.
+    pub leases: Leases,
+    /// Time between two beats of a holder of leases, if they are heartbeats: one that misses nine
+    /// counts as dead.
+    pub lease_beat: Time,
+}
+
+/// The leases by which processes share a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Leases {
+    /// As the cache has them already, else by its filesystem.
+    Auto,
+    /// Locks of the kernel.
+    Flock,
+    /// Records that their holders renew, where locks do not hold between machines.
+    Heartbeat,
+}
+
+impl CacheSettings {
+    /// The leases that are asked for, with the time between two beats; none for `auto`.
+    pub fn lease_kind(&self) -> Option<(LeaseKind, Duration)> {
+        let kind = match self.leases {
+            Leases::Auto => return None,
+            Leases::Flock => LeaseKind::Flock,
+            Leases::Heartbeat => LeaseKind::Heartbeat,
+        };
+        Some((kind, self.lease_beat.into()))
+    }
 }
 
 impl Default for CacheSettings {
@@ -73,6 +105,8 @@ impl Default for CacheSettings {
             remote: None,
             mode: RemoteMode::Read,
             remote_timeout: RemoteSettings::DEFAULT_TIMEOUT.into(),
+            leases: Leases::Auto,
+            lease_beat: DEFAULT_BEAT.into(),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Study {
         self
     }
 
-    /// Draws everything random from this seed, whatever the workflow says.
+    /// Draws from this seed in place of the workflow's; a stage with a seed of its own keeps that.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);

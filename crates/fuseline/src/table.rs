@@ -112,6 +112,15 @@ impl Table {
         table.clone().with_schema(Arc::new(schema)).ok().map(|batch| Self { batch })
     }
 
+    /// A table of named columns of one length.
+    pub fn from_columns(columns: Vec<(String, ArrayRef)>) -> Result<Self, TableError> {
+        let fields =
+            columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
+    }
+
     /// The table in the bytes of a Parquet file; `None` when they are something else.
     pub fn parquet(bytes: Bytes) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {

@@ -147,7 +147,7 @@ pub(crate) fn note(
     let digest = open.services.files.digest(&program).ok()?;
     let mut files = open.texts_read.clone();
     files.push((program, digest));
-    let discovered = outcome.discovered.iter();
+    let discovered = outcome.discovered.values().flatten();
     files.extend(discovered.map(|of| (of.path.clone(), of.digest)));
     files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
     let plugins = &open.services.plugins;

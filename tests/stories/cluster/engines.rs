@@ -1,5 +1,6 @@
 //! Engines by their commands: a scheduler of a few lines, and HyperQueue.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use fuseline_tests::{Lab, Need, Ran, skip};
@@ -80,11 +81,19 @@ fn a_command_that_fails_or_prints_no_id_is_shown() {
     assert!(run.stderr().contains("[executor.command]"), "{}", run.stderr());
 }
 
-/// HyperQueue's server with two workers, in a process of Python; it ends with the story.
-struct HyperQueue(Child);
+/// HyperQueue's server with two workers: by the command `hq` where it is installed, else by a
+/// process of Python that stands in for it. They end with the story.
+struct HyperQueue {
+    program: PathBuf,
+    processes: Vec<Child>,
+}
 
 impl HyperQueue {
     fn start(lab: &Lab) -> Option<Self> {
+        let version = Command::new("hq").arg("--version").output();
+        if version.is_ok_and(|ran| ran.status.success()) {
+            return Some(Self::start_itself(lab));
+        }
         let there = Command::new("python3").args(["-c", "import hyperqueue"]).output();
         if !there.is_ok_and(|ran| ran.status.success()) {
             skip(Need::Cluster, "there is no python3 with hyperqueue");
@@ -99,25 +108,41 @@ impl HyperQueue {
             .spawn()
             .expect("python can be started");
         wait_until("the server is there", || lab.path("hq/socket").exists());
-        Some(Self(server))
+        Some(Self { program: script("hq"), processes: vec![server] })
+    }
+
+    fn start_itself(lab: &Lab) -> Self {
+        let hq = |arguments: &[&str], output: &str| {
+            let mut command = Command::new("hq");
+            command.arg("--server-dir").arg(lab.path("hq")).args(arguments);
+            start(lab, command, output)
+        };
+        let mut processes = vec![hq(&["server", "start"], "hq-server")];
+        wait_until("the server is there", || lab.path("hq/hq-current/access.json").exists());
+        for worker in ["hq-worker-1", "hq-worker-2"] {
+            processes.push(hq(&["worker", "start", "--cpus", "4"], worker));
+        }
+        Self { program: PathBuf::from("hq"), processes }
     }
 }
 
 impl Drop for HyperQueue {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        for process in self.processes.iter_mut().rev() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
 #[test]
 fn a_study_on_hyperqueue_gives_the_bytes_of_a_local_run_and_a_failure_its_own_words() {
     let lab = Lab::with_workflow(fuseline_tests::kills::SMALL);
-    let Some(_server) = HyperQueue::start(&lab) else { return };
-    let hq = script("hq");
+    let Some(server) = HyperQueue::start(&lab) else { return };
+    let program = server.program.display();
     lab.write(
         "fuseline.toml",
-        format!("[executor.hyperqueue]\nprogram = \"{}\"\nserver_dir = \"hq\"\n", hq.display()),
+        format!("[executor.hyperqueue]\nprogram = \"{program}\"\nserver_dir = \"hq\"\n"),
     );
     lab.run(["run", "workflow.yaml", "--cache", "local", "--out", "local-out"]).success();
     let run = lab.run(["run", "workflow.yaml", "--executor", "hyperqueue", "--format", "json"]);

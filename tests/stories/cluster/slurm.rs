@@ -1,14 +1,16 @@
 //! Slurm: slurmctld, two slurmd and munged, started by `tests/cluster/slurm.sh`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fuseline_tests::{Lab, Need, real_data, root, skip};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{arguments, logs, notes, script, signal, start, sweep, wait_until};
+use super::{arguments, logs, notes, script, signal, start, sweep, wait_for, wait_until};
 
 /// A cluster of two nodes with 16 processors each; it ends with the last story that uses it.
 struct Slurm {
@@ -20,7 +22,20 @@ impl Slurm {
     /// be none.
     fn get() -> Option<Arc<Self>> {
         static CLUSTER: Mutex<Weak<Slurm>> = Mutex::new(Weak::new());
-        static STARTED: AtomicU32 = AtomicU32::new(0);
+        if !Self::can_be_started() {
+            return None;
+        }
+        let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = cluster.upgrade() {
+            return Some(cluster);
+        }
+        let new = Arc::new(Self::start(10));
+        *cluster = Arc::downgrade(&new);
+        Some(new)
+    }
+
+    /// True if a cluster can be started here; a notice where not.
+    fn can_be_started() -> bool {
         let programs = ["slurmctld", "slurmd", "munged", "sbatch"];
         let missing = programs.iter().find(|program| {
             let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
@@ -28,29 +43,62 @@ impl Slurm {
         });
         if let Some(missing) = missing {
             skip(Need::Cluster, &format!("{missing} is not installed"));
-            return None;
+            return false;
         }
         if !rustix::process::geteuid().is_root() {
             skip(Need::Cluster, "only root starts a cluster of its own");
-            return None;
+            return false;
         }
-        let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cluster) = cluster.upgrade() {
-            return Some(cluster);
-        }
+        true
+    }
+
+    /// A cluster in which a node counts as lost when it has not answered for some seconds.
+    fn start(timeout_seconds: u32) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
         // Several checkouts may be tested at once, and the last cluster may still be ending.
         let started = STARTED.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (std::process::id() % 1000) * 20 + started % 5 * 4;
-        let new = Arc::new(Self { folder: TempDir::new().expect("a folder can be made") });
+        let new = Self { folder: TempDir::new().expect("a folder can be made") };
         let up = Command::new(script("slurm.sh"))
             .arg("up")
             .arg(new.folder.path())
             .env("SLURM_TEST_PORT", port.to_string())
+            .env("SLURM_TEST_TIMEOUT", timeout_seconds.to_string())
             .output()
             .expect("the script can be started");
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-        *cluster = Arc::downgrade(&new);
-        Some(new)
+        new
+    }
+
+    /// The processes of this cluster's jobs on a node, and before them those that look after them.
+    fn processes_on(&self, node: &str) -> Vec<Pid> {
+        let conf = format!("SLURM_CONF={}", self.conf().display());
+        let node = format!("SLURMD_NODENAME={node}");
+        let processes = std::fs::read_dir("/proc").expect("Linux").flatten();
+        let jobs: Vec<i32> = processes
+            .filter_map(|process| process.file_name().to_str()?.parse::<i32>().ok())
+            .filter(|process| {
+                let environment = std::fs::read(format!("/proc/{process}/environ"));
+                let environment = environment.unwrap_or_default();
+                let has = |wanted: &str| {
+                    environment.split(|byte| *byte == 0).any(|of| of == wanted.as_bytes())
+                };
+                has(&node) && has(&conf)
+            })
+            .collect();
+        // They would tell the controller how the jobs ended.
+        let parents = jobs.iter().filter_map(|job| {
+            let status = std::fs::read_to_string(format!("/proc/{job}/status")).ok()?;
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+            parent.trim().parse::<i32>().ok()
+        });
+        let is_step_daemon = |process: &i32| {
+            let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+            name.is_ok_and(|name| name.starts_with("slurmstepd"))
+        };
+        let daemons: BTreeSet<i32> = parents.filter(is_step_daemon).collect();
+        assert!(!daemons.is_empty(), "the jobs {jobs:?} have daemons");
+        daemons.into_iter().chain(jobs).filter_map(Pid::from_raw).collect()
     }
 
     fn conf(&self) -> PathBuf {
@@ -223,4 +271,57 @@ fn a_run_is_cancelled_from_elsewhere_and_so_is_one_that_was_killed() {
             lab.run(["runs", "cancel", "latest"]).exits(2);
         }
     }
+}
+
+#[test]
+fn a_node_that_is_set_down_or_dies_costs_time_and_no_result() {
+    if !Slurm::can_be_started() {
+        return;
+    }
+    // Alone: the other stories would wait for the node.
+    let slurm = Slurm::start(3);
+    let lab = sweep();
+    let arguments = arguments(&lab, &["--set", "points=4", "--set", "seconds=3"]);
+    let mut run = start(&lab, slurm.command(&lab, &arguments), "output");
+    wait_until("all have begun", || notes(&lab).len() == 4);
+    // Two tasks are on each node. Slurm ends those of the one, and begins them anew on the other.
+    slurm.ask("scontrol", &["update", "nodename=n2", "state=down", "reason=test"]);
+    wait_until("they have begun anew", || notes(&lab).len() == 6);
+    assert!(run.wait().expect("it ends").success(), "{:?}", lab.read("output"));
+    check_once_each(&lab, 4);
+    slurm.ask("scontrol", &["update", "nodename=n2", "state=resume"]);
+    wait_until("the node is back", || {
+        slurm.ask("sinfo", &["-h", "-N", "-o", "%N %T"]).contains("n2 idle")
+    });
+
+    let second = sweep();
+    let arguments = super::arguments(&second, &["--set", "points=4", "--set", "seconds=3"]);
+    let mut run = start(&second, slurm.command(&second, &arguments), "output");
+    wait_until("all have begun", || notes(&second).len() == 4);
+    let daemon = slurm.folder.path().join("run/slurmd-n2.pid");
+    let daemon =
+        std::fs::read_to_string(daemon).expect("it runs").trim().parse().expect("a number");
+    let mut lost = slurm.processes_on("n2");
+    assert!(lost.len() >= 2, "{lost:?}");
+    lost.insert(0, Pid::from_raw(daemon).expect("a process"));
+    for process in lost {
+        // One may have ended with another.
+        let _ = kill_process(process, Signal::KILL);
+    }
+    // The controller asks for half a minute before it takes the node for lost.
+    wait_for("the lost ones have begun anew", 120, || notes(&second).len() == 6);
+    assert!(run.wait().expect("it ends").success(), "{:?}", second.read("output"));
+    check_once_each(&second, 4);
+    assert_eq!(second.read("results/sweep/last.txt"), lab.read("results/sweep/last.txt"));
+}
+
+/// Checks that every action was executed to its end once, whatever began.
+fn check_once_each(lab: &Lab, points: usize) {
+    let logs = logs(&lab.path("cache"));
+    assert_eq!(logs.matches(": executed in").count(), points + 1, "{logs}");
+    let status = lab.run(["cache", "status", "--format", "json"]).json();
+    assert_eq!(status["records"], points + 1, "{status}");
+    let manifest = lab.run(["runs", "show", "latest", "--format", "json"]).json();
+    assert_eq!(manifest["counts"]["done"], points + 1, "{manifest}");
+    assert_eq!(manifest["counts"]["duplicates"], 0, "{manifest}");
 }

@@ -89,6 +89,28 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
             &["fold"],
             &["modality"],
         ),
+        // Axes within another.
+        (
+            small("  rule: [mean, lr]\n", "  rule: [mean, lr]\n  inner: { within: ^ }\n"),
+            &[],
+            &["modality", "rule"],
+            &["inner"],
+        ),
+        (
+            small(
+                "  rule: [mean, lr]\n",
+                "  rule: [mean, lr]\n  inner:\n    within: rule\n    ^\n",
+            ),
+            &["mean", "lr"],
+            &[],
+            &["zip"],
+        ),
+        (
+            small("  rule: [mean, lr]\n", "  rule: [mean, lr]\n  inner:\n    ^\n"),
+            &[],
+            &["within", "zip"],
+            &[],
+        ),
         // Ports, those that are needed first.
         (expert("    inputs: { ^ }\n"), &["features", "cohort", "folds"], &[], &["evidence"]),
         (expert("    inputs: { features: features, ^\n"), &["cohort", "folds"], &[], &["features"]),

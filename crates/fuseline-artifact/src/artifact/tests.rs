@@ -33,6 +33,8 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
     comes_back(samples::permutations());
     comes_back(samples::example_effects());
     comes_back(samples::findings());
+    comes_back(samples::metadata());
+    comes_back(samples::audit());
     comes_back(samples::report());
 }
 
@@ -77,6 +79,8 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "permutations 0275e880d977",
             "example_effects e650bae020b7",
             "findings 5344b8caace6",
+            "metadata e0466f04c847",
+            "audit 47b0ed7352a2",
             "report ef21ec989d95",
         ]
     );
@@ -176,6 +180,8 @@ fn read_all(kind: ArtifactKind, bytes: &[u8]) {
         ArtifactKind::Permutations => drop(crate::Permutations::from_artifact(&artifact)),
         ArtifactKind::ExampleEffects => drop(crate::ExampleEffects::from_artifact(&artifact)),
         ArtifactKind::Findings => drop(crate::Findings::from_artifact(&artifact)),
+        ArtifactKind::Metadata => drop(crate::Metadata::from_artifact(&artifact)),
+        ArtifactKind::Audit => drop(crate::Audit::from_artifact(&artifact)),
         ArtifactKind::Report => drop(crate::Report::from_artifact(&artifact)),
     }
 }
@@ -185,7 +191,7 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_file_is_a_panic(
-        kind in 0usize..11,
+        kind in 0usize..13,
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let artifact = &samples::all()[kind];

@@ -10,16 +10,31 @@ use super::*;
 
 const TASK: &str = "FUSELINE_CACHE_TEST_TASK";
 const FOLDER: &str = "FUSELINE_CACHE_TEST_FOLDER";
+/// The machine that the process takes itself to be on, if leases are heartbeats, and milliseconds
+/// between two of them.
+const MACHINE: &str = "FUSELINE_CACHE_TEST_MACHINE";
+const BEAT: &str = "FUSELINE_CACHE_TEST_BEAT";
 
 /// Another process that does a task on a cache.
-struct Helper {
-    child: Child,
+pub struct Helper {
+    pub child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Helper {
     fn start(task: &str, folder: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_by(Command::new(std::env::current_exe().unwrap()), task, folder)
+    }
+
+    /// A process on another machine, as far as it knows.
+    pub fn start_on(machine: &str, beat: Duration, task: &str, folder: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env(MACHINE, machine).env(BEAT, beat.as_millis().to_string());
+        Self::start_by(command, task, folder)
+    }
+
+    fn start_by(mut command: Command, task: &str, folder: &Path) -> Self {
+        let mut child = command
             .args(["--exact", "tests::processes::helper", "--ignored", "--nocapture"])
             .env(TASK, task)
             .env(FOLDER, folder)
@@ -31,7 +46,7 @@ impl Helper {
     }
 
     /// Reads until the process says so.
-    fn says(&mut self, word: &str) {
+    pub fn says(&mut self, word: &str) {
         let mut line = String::new();
         while self.stdout.read_line(&mut line).unwrap() > 0 {
             if line.trim_end().ends_with(word) {
@@ -42,11 +57,11 @@ impl Helper {
         panic!("the process ended without saying {word}");
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn ends_well(mut self) {
+    pub fn ends_well(mut self) {
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -64,11 +79,31 @@ impl Drop for Helper {
 fn helper() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let cache = Cache::open(folder).unwrap();
+    if let Ok(machine) = std::env::var(MACHINE) {
+        let beat = std::env::var(BEAT).unwrap().parse().unwrap();
+        beat_as(&cache, &machine, Duration::from_millis(beat));
+    }
     match std::env::var(TASK).unwrap().as_str() {
         "hold" => {
             let _lease = cache.try_lease(&key("one")).unwrap().unwrap();
             println!("\nholding");
             std::thread::sleep(Duration::from_secs(600));
+        }
+        "be alive" => {
+            cache.new_run("1").unwrap();
+            println!("\nalive");
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        "execute slowly" => {
+            let lease = cache.try_lease(&key("one")).unwrap().unwrap();
+            println!("\nexecuting");
+            let go = cache.folder().join("go");
+            while !go.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let replaced = execute_and_see(&cache, "one");
+            drop(lease);
+            println!("\n{}", if replaced.is_some() { "a duplicate" } else { "the first" });
         }
         "execute" => {
             println!("\nexecuting");
@@ -196,7 +231,7 @@ fn a_run_beside_a_collection_in_another_process_finds_all_that_it_has_seen() {
         // So old that nothing but this run keeps it. Between two collections: time does not jump
         // within one.
         let between = loop {
-            if let Some(lease) = Lease::acquire(&root.join("leases/gc"), true).unwrap() {
+            if let Some(lease) = cache.leases().unwrap().acquire("gc", true).unwrap() {
                 break lease;
             }
         };

@@ -8,7 +8,7 @@ use fuseline::{
     find_unsound_files, open_cache, pull, push,
 };
 use fuseline_artifact::Digest;
-use fuseline_cache::GcOptions;
+use fuseline_cache::{GcOptions, LeaseChoice, LeaseKind};
 use serde_json::json;
 
 use crate::args::{CacheArgs, Format, RemoteArgs};
@@ -158,9 +158,11 @@ fn transfer(args: &TransferArgs, done: &str, work: Transferring) -> Result<Exit,
 
 fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Result<Exit, Failure> {
     let status = cache.status()?;
+    let leases = cache.lease_choice()?;
     let (cache, remote) = attach_remote(cache, remote)?;
     let remote_status =
         remote.as_ref().map(|remote| (remote.status(), remote.finish(&Arc::default())));
+    let is_heartbeat = leases.kind == LeaseKind::Heartbeat;
     match format {
         Format::Json => {
             let mut json = json!({
@@ -173,6 +175,13 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
                 "runs_alive": status.runs_alive,
                 "actions_alive": status.actions_alive,
                 "damaged": status.damaged,
+                "leases": {
+                    "kind": leases.kind,
+                    "filesystem": leases.filesystem,
+                    "reason": leases.reason,
+                    "beat_seconds": is_heartbeat.then(|| leases.beat().as_secs_f64()),
+                    "silence_seconds": is_heartbeat.then(|| leases.silence().as_secs_f64()),
+                },
             });
             if let Some((state, report)) = &remote_status {
                 json["remote"] = json!({
@@ -187,7 +196,7 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         Format::Human => {
             let mut text = format!(
                 "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} \
-                 actions\n  {} damaged files set aside",
+                 actions\n  {} damaged files set aside\n  leases: {}",
                 cache.folder().display(),
                 status.objects,
                 amount::bytes(status.object_bytes),
@@ -197,6 +206,7 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
                 status.runs_alive,
                 status.actions_alive,
                 status.damaged,
+                lease_text(&leases),
             );
             if let Some((state, report)) = &remote_status {
                 text += &format!("\n{}", remote::status_text(state.as_ref(), report));
@@ -205,6 +215,19 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
     }
     Ok(Exit::Done)
+}
+
+/// The leases of a cache, for people.
+fn lease_text(leases: &LeaseChoice) -> String {
+    let reason = &leases.reason;
+    match leases.kind {
+        LeaseKind::Flock => format!("locks of the kernel ({reason})"),
+        LeaseKind::Heartbeat => format!(
+            "heartbeats every {} s, dead after {} s of silence ({reason})",
+            leases.beat().as_secs_f64(),
+            leases.silence().as_secs_f64()
+        ),
+    }
 }
 
 /// Exit code 1 when anything is damaged or missing.

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use fuseline::{
-    ActionKey, Error, ExecOptions, Execution, exec, exec_batch, exec_chunk, open_cache,
+    ActionKey, Error, ExecOptions, Execution, attach_remote, exec, exec_batch, exec_chunk,
+    open_cache,
 };
 use fuseline_engine::peak_memory;
 use serde_json::{Value, json};
 
-use crate::args::{CacheArgs, Format, Global};
+use crate::args::{CacheArgs, Format, Global, RemoteArgs};
 use crate::exit::{Exit, Failure};
-use crate::print;
+use crate::{print, remote};
 
 /// Arguments of `exec`.
 #[derive(clap::Args)]
@@ -39,6 +40,9 @@ pub struct Args {
     pub chunk: Option<u64>,
     #[command(flatten)]
     pub cache: CacheArgs,
+    // Of an action by its key: tasks of a batch have their inputs in the cache.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Add a folder to the plugin path, before those of the run; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
@@ -59,6 +63,10 @@ fn parse_batch(text: &str) -> Result<(PathBuf, u64), String> {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let options = ExecOptions { plugin_path: args.plugin_path.clone(), again: args.again };
+    if args.batch.is_some() && args.remote.is_given() {
+        return Err(Failure::wrong("--remote goes with a key, and not with --batch")
+            .hint("the run that wrote the batch has fetched what its tasks read"));
+    }
     let executed = match (&args.batch, &args.key) {
         (Some((file, part)), _) if let Some(size) = args.chunk => {
             let mut observe = |executed: &Result<Execution, Error>| show_part(executed, global);
@@ -68,7 +76,14 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             };
         }
         (Some((file, number)), _) => exec_batch(file, *number, &options)?,
-        (None, Some(key)) => exec(&open_cache(args.cache.folder()?)?, key, &options)?,
+        (None, Some(key)) => {
+            let settings = args.remote.settings()?;
+            let cache = open_cache(args.cache.folder()?)?;
+            let (cache, remote) = attach_remote(cache, settings.as_ref())?;
+            let executed = exec(&cache, key, &options)?;
+            remote::finish(remote.as_deref());
+            executed
+        }
         (None, None) => return Err(Failure::wrong("a key or --batch must be given")),
     };
     if !global.quiet {
@@ -92,6 +107,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             print::json(&json!({
                 "key": executed.key.to_string(),
                 "action": executed.action,
+                "duplicate": executed.is_duplicate,
                 "status": if executed.seconds.is_some() { "executed" } else { "cached" },
                 "seconds": executed.seconds,
                 "cpu_seconds": executed.cpu_seconds,

@@ -1,7 +1,7 @@
-//! `fuseline explain`: the full explanation of a diagnostic's code.
+//! `fuseline explain`: the full explanation of a diagnostic's code, or of a function of expressions.
 
 use fuseline::codes;
-use fuseline_workflow::Code;
+use fuseline_workflow::{Code, functions};
 
 use crate::exit::{Exit, Failure};
 use crate::print;
@@ -10,10 +10,11 @@ use crate::print;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  fuseline explain                                     all of them
-  fuseline explain port_type")]
+  fuseline explain                                     all codes, and all functions
+  fuseline explain port_type
+  fuseline explain range                               a function of ${{ }}")]
 pub struct Args {
-    /// The code, such as `port_type` or `fuseline::port_type`
+    /// The code, such as `port_type` or `fuseline::port_type`, or a function of expressions
     pub code: Option<String>,
 }
 
@@ -21,27 +22,44 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let known = codes::all();
     let Some(code) = &args.code else {
         let lines = known.iter().map(|(code, text)| format!("{code}\n    {}\n", summary(text)));
-        print::result(lines.collect::<String>());
+        let signatures =
+            functions().map(|function| format!("{}\n    {}\n", function.signature, function.doc));
+        print::result(format!(
+            "Codes of diagnostics\n\n{}\nFunctions of ${{{{ }}}}\n\n{}",
+            lines.collect::<String>(),
+            signatures.collect::<String>()
+        ));
         return Ok(Exit::Done);
     };
     let name = code.strip_prefix("fuseline::").unwrap_or(code);
     let short = |code: &Code| code.0.trim_start_matches("fuseline::");
     match known.iter().find(|(code, _)| short(code) == name) {
         Some((code, text)) => print::result(format!("{code}\n\n{}", wrapped(text))),
-        None => {
-            let near = known
-                .iter()
-                .map(|(code, _)| (strsim::damerau_levenshtein(name, short(code)), code))
-                .min_by_key(|(distance, _)| *distance)
-                .filter(|(distance, _)| *distance <= 3);
-            let failure = Failure::wrong(format!("there is no code {code}"));
-            return Err(match near {
-                Some((_, near)) => failure.hint(format!("did you mean {near}?")),
-                None => failure.hint("`fuseline explain` lists them"),
-            });
-        }
+        None => match functions().find(|function| function.name == name) {
+            Some(function) => {
+                print::result(format!("{}\n\n{}", function.signature, function.doc));
+            }
+            None => return Err(unknown(code, name, known.iter().map(|(code, _)| code.0))),
+        },
     }
     Ok(Exit::Done)
+}
+
+/// The failure for a name that is neither a code nor a function.
+fn unknown<'a>(written: &str, name: &str, codes: impl Iterator<Item = &'a str>) -> Failure {
+    let near = codes
+        .chain(functions().map(|function| function.name))
+        .map(|known| {
+            let short = known.trim_start_matches("fuseline::");
+            (strsim::damerau_levenshtein(name, short), known)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, known)| *distance <= 3 && *distance < known.len());
+    let failure = Failure::wrong(format!("there is no code and no function {written}"));
+    match near {
+        Some((_, near)) => failure.hint(format!("did you mean {near}?")),
+        None => failure.hint("`fuseline explain` lists them"),
+    }
 }
 
 /// The first sentence.

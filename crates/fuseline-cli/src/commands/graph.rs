@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use fuseline::{Plan, cache_if_exists, inspect};
 
-use crate::args::{CacheArgs, WorkflowArgs};
+use crate::args::{CacheArgs, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::{print, render};
+use crate::{print, remote, render};
 
 mod svg;
 
@@ -24,6 +24,8 @@ pub struct Args {
     pub workflow: WorkflowArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// The language of the drawing
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
@@ -46,16 +48,20 @@ pub enum GraphFormat {
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let study = args.workflow.study().open()?;
-    // Without a cache nothing is cached, and source files need not be read through.
+    let settings = args.remote.settings_for(args.workflow.folder())?;
     let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?)?;
+    let (cache, _stand_in) = remote::with_stand_in(cache, settings.as_ref())?;
+    // Without a cache nothing is cached, and source files need not be read through.
     let plan = if cache.is_some() { study.plan(&[])? } else { study.plan_without_keys()? };
     render::diagnostics(&study.warnings(&plan), study.files());
+    let (cache, remote) = remote::attach(cache, settings.as_ref(), &plan.workflow().name)?;
     let mut cached = vec![false; plan.len()];
     if cache.is_some() {
         for preview in inspect(&plan, cache.as_ref())?.actions {
             cached[preview.action as usize] = preview.is_cached();
         }
     }
+    remote::finish(remote.as_deref());
     let drawing = if args.expand { actions(&plan, &cached) } else { stages(&plan, &cached) };
     print::data(match args.format {
         GraphFormat::Svg => svg::draw(&plan.workflow().name, &drawing),

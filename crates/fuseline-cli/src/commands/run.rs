@@ -57,6 +57,9 @@ pub struct Args {
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub keep_going: bool,
+    /// Keep the folder of each program that fails, and say where it is
+    #[arg(long)]
+    pub keep_failed: bool,
     /// Folder for the outputs [default: results/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -67,23 +70,23 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let study = args.workflow.study();
+    let settings = study.settings()?.settings;
     let options = RunOptions {
         cache: args.cache.folder_for(study.folder())?,
+        leases: settings.cache.lease_kind(),
         remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
         jobs: args.jobs.map(usize::from),
         memory: args.memory,
         keep_going: args.keep_going,
+        keep_failed: args.keep_failed,
         rehash: args.rehash,
         executor: args.executor.map(Into::into),
         stop: Arc::default(),
         cancel: Arc::default(),
     };
-    let executor = match options.executor {
-        Some(executor) => executor,
-        None => study.settings()?.settings.executor.default,
-    };
+    let executor = options.executor.unwrap_or(settings.executor.default);
     let cancel = (executor != ExecutorName::Local).then(|| options.cancel.clone());
     let signals = Signals::listen(&options.stop, cancel)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
@@ -98,6 +101,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
         RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
     })?;
+    if let Err(error) = open_cache(&options.cache).and_then(|of| study.remember(&of, &summary.run))
+    {
+        tracing::warn!(%error, "what the run was given could not be noted for `fuseline show`");
+    }
     render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
@@ -255,6 +262,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
         "cached": summary.cached,
         "failed": summary.failed,
         "skipped": summary.skipped,
+        "duplicates": summary.duplicates,
         "seconds": summary.seconds,
         "cautions": summary.cautions,
         "outputs": outputs,
@@ -265,7 +273,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
     json
 }
 
-fn exit(summary: &RunSummary) -> Exit {
+pub(super) fn exit(summary: &RunSummary) -> Exit {
     match summary.class {
         _ if summary.status == "interrupted" => Exit::Interrupted,
         None => Exit::Done,
@@ -276,14 +284,28 @@ fn exit(summary: &RunSummary) -> Exit {
 
 /// The summary for people.
 fn sentence(summary: &RunSummary) -> String {
-    let RunSummary { actions, executed, cached, failed, skipped, seconds, .. } = summary;
+    let RunSummary { actions, executed, cached, shared, failed, skipped, seconds, .. } = summary;
     let mut text = format!("{actions} actions: {executed} executed, {cached} cached");
+    if *shared > 0 {
+        text += &format!(
+            " ({shared} of them at points that share the result of another: nothing differs there)"
+        );
+    }
     for (count, what) in [(failed, "failed"), (skipped, "skipped")] {
         if *count != 0 {
             text += &format!(", {count} {what}");
         }
     }
     text += &format!(", in {seconds:.1} s.\n");
+    match summary.duplicates {
+        0 => {}
+        1 => text += "One action was executed by another process too, to the same outputs.\n",
+        count => {
+            text += &format!(
+                "{count} actions were executed by other processes too, to the same outputs.\n"
+            );
+        }
+    }
     if let Some(remote) = &summary.remote {
         text += &remote::sentence(remote);
     }

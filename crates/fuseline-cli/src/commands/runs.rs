@@ -208,10 +208,17 @@ fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit
         if let Some(reason) = &action.reason {
             text += &format!("  because: {reason}");
         }
+        if let Some(bytes) = action.memory {
+            text += &format!("  with {} of memory", amount::bytes(bytes));
+        }
         if let Some(error) = &action.error {
             text += &format!("  {error}");
         }
         text += "\n";
+    }
+    if let Some(duplicates @ 1..) = manifest.counts.map(|counts| counts.duplicates) {
+        text +=
+            &format!("{duplicates} executions elsewhere at the same time, to the same outputs.\n");
     }
     text += &format!("{} actions cached.\n", manifest.count("cached"));
     for caution in &manifest.cautions {

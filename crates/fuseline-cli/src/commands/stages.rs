@@ -101,25 +101,57 @@ fn properties(mapping: &Value, root: &Value, indent: &str, depth: usize) -> Stri
         text.push('\n');
         let doc = option["description"].as_str().unwrap_or_default();
         text += &paragraph(doc, &format!("{indent}    "));
-        if depth < DEPTH
-            && let Some(inner) = mapping_in(option, root)
-        {
-            text += &properties(inner, root, &format!("{indent}    "), depth + 1);
+        if depth < DEPTH {
+            let mut inner = Vec::new();
+            mappings_in(option, root, &mut inner);
+            for (which, mapping) in inner {
+                let indent = format!("{indent}    ");
+                let text_of_it = match which {
+                    Which::Itself => properties(mapping, root, &indent, depth + 1),
+                    Which::Named => {
+                        let of_each =
+                            properties(mapping, root, &format!("{indent}    "), depth + 1);
+                        format!("{indent}NAME:\n{of_each}")
+                    }
+                };
+                text += &text_of_it;
+            }
         }
     }
     text
 }
 
-/// The mapping with named options that an option takes, alone, in a list, or beside other forms.
-fn mapping_in<'v>(option: &'v Value, root: &'v Value) -> Option<&'v Value> {
+/// Place of a mapping with named options within the option that takes it.
+#[derive(Clone, Copy, PartialEq)]
+enum Which {
+    /// It is the option's value, or an element of its list.
+    Itself,
+    /// It stands under a name that the user gives.
+    Named,
+}
+
+/// The mappings with named options that an option takes: alone, in a list, as one of several forms,
+/// or each under a name.
+fn mappings_in<'v>(option: &'v Value, root: &'v Value, found: &mut Vec<(Which, &'v Value)>) {
     if let Some(target) = option["$ref"].as_str() {
-        return mapping_in(root.pointer(target.trim_start_matches('#'))?, root);
+        if let Some(target) = root.pointer(target.trim_start_matches('#')) {
+            mappings_in(target, root, found);
+        }
+        return;
     }
     if option.get("properties").is_some() {
-        return Some(option);
+        found.push((Which::Itself, option));
+        return;
     }
     let alternatives = ["oneOf", "anyOf"].iter().filter_map(|word| option[*word].as_array());
-    alternatives.flatten().chain(option.get("items")).find_map(|of| mapping_in(of, root))
+    for inner in alternatives.flatten().chain(option.get("items")) {
+        mappings_in(inner, root, found);
+    }
+    if let Some(each) = option.get("additionalProperties").filter(|each| each.is_object()) {
+        let mut inner = Vec::new();
+        mappings_in(each, root, &mut inner);
+        found.extend(inner.into_iter().map(|(_, mapping)| (Which::Named, mapping)));
+    }
 }
 
 /// A type of the options' JSON Schema in words.
@@ -146,7 +178,10 @@ fn type_name(option: &Value, root: &Value) -> String {
         ("number", _) => "float".to_owned(),
         ("boolean", _) => "bool".to_owned(),
         ("array", _) => format!("list of {}", type_name(&option["items"], root)),
-        ("object", _) => "mapping".to_owned(),
+        ("object", _) => match type_name(&option["additionalProperties"], root).as_str() {
+            "any" | "mapping" => "mapping".to_owned(),
+            of => format!("mapping of names to {of}"),
+        },
         (name, _) => name.to_owned(),
     };
     match &option["type"] {

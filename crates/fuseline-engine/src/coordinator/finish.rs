@@ -74,6 +74,8 @@ impl Coordinator<'_, '_, '_> {
                 let execution = self.executed.entry(action).or_default();
                 execution.seconds = seconds;
                 execution.cpu_seconds = executed.cpu_seconds;
+                execution.memory = executed.memory;
+                self.duplicates += usize::from(executed.is_duplicate);
                 self.states[action as usize] = ActionState::Done;
                 self.keys[action as usize].iter().for_each(|key| self.cache.note_executed(key));
                 self.discover(action, &executed.record)?;

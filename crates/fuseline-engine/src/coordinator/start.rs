@@ -1,5 +1,6 @@
 //! Jobs that may start, and their beginning.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -73,10 +74,13 @@ impl Coordinator<'_, '_, '_> {
         submissions
     }
 
-    /// Postpones an action that another run executes.
+    /// Postpones an action that another run executes, or another action of this run with the same
+    /// key.
     pub(super) fn wait_for(&mut self, action: ActionId, holder: Option<String>) {
         self.states[action as usize] = ActionState::Queued;
-        if self.waiting.insert(action) {
+        let key = self.keys[action as usize];
+        let is_own = self.in_flight.values().any(|of| Some(of.key) == key);
+        if !is_own && self.waiting.insert(action) {
             let action = self.action_label(action);
             (self.observe)(Event::Waiting { action, holder });
         }
@@ -100,7 +104,7 @@ impl Coordinator<'_, '_, '_> {
         let kind = self.plan.kinds.get(variant.kind);
         let workflow = self.plan.workflow;
         let execution = self.execution(action);
-        let HowToExecute { timeout, cpu, memory, time, gpus, .. } = *execution;
+        let HowToExecute { timeout, cpu, memory, memory_retry, time, gpus, .. } = *execution;
         let isolation = conditions::isolation(workflow, execution);
         let mut conditions = conditions::conditions(workflow, execution);
         conditions.memory = conditions.memory.or_else(|| self.options.read_memory.cloned());
@@ -110,15 +114,16 @@ impl Coordinator<'_, '_, '_> {
             site,
             kind: kind.spec.name.clone(),
             options: stage.variants[stage.actions.variant(index)].options.clone(),
-            seed: workflow.seed,
+            seed: variant.seed,
             point: if kind.reads_point { self.plan.point(action) } else { Point::new() },
             files: variant.files.clone(),
             path_params: workflow.path_params.clone(),
             isolation: self.options.isolation.or(isolation),
             conditions,
             plugin_path: self.options.plugin_path.to_vec(),
+            keep_failed: self.options.keep_failed.map(Path::to_owned),
             rule_files: workflow.rule_files.clone(),
-            limits: JobLimits { timeout, cpu, memory, time, gpus },
+            limits: JobLimits { timeout, cpu, memory, memory_retry, time, gpus },
             // An action repeated for its damaged object is looked up as any other.
             reuse: execution.cache,
             provenance: kind.reads_provenance.then(|| self.resolver.provenance(action)),

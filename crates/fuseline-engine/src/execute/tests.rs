@@ -498,7 +498,7 @@ fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_
         let run = RunId::announce(&cache).unwrap();
         let mut record = RunRecord::begin(&cache, &run, "bench", plan.stages()).unwrap();
         let mut unchanged = None;
-        record.finish(&plan, outcome, |next| unchanged = next).unwrap();
+        record.finish(&plan, outcome, &[], |next| unchanged = next).unwrap();
         let manifest = Manifest::read(&cache, record.id()).unwrap();
         let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
         assert_eq!(sites, (0..plan.actions).map(|of| plan.action_label(of)).collect::<Vec<_>>());

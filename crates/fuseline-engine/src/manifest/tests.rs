@@ -11,6 +11,8 @@ fn manifest() -> Manifest {
         started_at: 1_800_000_000,
         counts: None,
         seconds: 0.1 + 0.2,
+        machine: None,
+        files: Vec::new(),
         peak_memory: Some(1 << 40),
         undelivered: Some("cannot write report.html".to_owned()),
         remote: Some(serde_json::json!({ "remote": "s3://lab", "requests": { "get": 3 } })),
@@ -42,6 +44,7 @@ fn manifest() -> Manifest {
             attempts: None,
             seconds: Some(0.25),
             cpu_seconds: None,
+            memory: Some(8 << 30),
             error: None,
         }],
     }

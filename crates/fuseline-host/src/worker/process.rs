@@ -40,8 +40,9 @@ const HEARD_AT_ONCE: usize = 1 << 16;
 const MAX_WORDS: u64 = 16 << 20;
 /// Maximum multiple of its grace that a worker has on a machine that is busy.
 const MAX_BUSY: u32 = 8;
-/// Words of programs in Python that ran out of memory.
-const OUT_OF_MEMORY: [&str; 2] = ["MemoryError", "Unable to allocate"];
+/// Words of Python, and of the dynamic linker, where memory has run out.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["MemoryError", "Unable to allocate", "failed to map segment", "annot allocate memory"];
 /// Interval at which a waiting host looks at the worker's use of resources.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
@@ -147,9 +148,7 @@ impl Worker {
                 }
                 let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
-                let is_full = code == RuleCode::OutOfMemory
-                    || OUT_OF_MEMORY.iter().any(|word| message.contains(word));
-                if is_full {
+                if code == RuleCode::OutOfMemory || is_out_of_memory(&message) {
                     message += &format!("; {}", self.limits.memory_words());
                 }
                 let mut words = Vec::new();
@@ -325,6 +324,9 @@ impl Worker {
     fn failure(&mut self, mut reason: String) -> WorkerFailure {
         self.kill();
         let stderr = self.last_words();
+        if stderr.iter().any(|line| is_out_of_memory(line)) {
+            reason += &format!("; {}", self.limits.memory_words());
+        }
         if let Some(remedy) = self.words_on_missing_module(&reason, &stderr) {
             reason += &format!("; {remedy}");
         }
@@ -366,6 +368,11 @@ impl Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// True if a text says that memory has run out.
+pub(super) fn is_out_of_memory(text: &str) -> bool {
+    OUT_OF_MEMORY.iter().any(|words| text.contains(words))
 }
 
 impl Drop for Worker {

@@ -70,10 +70,10 @@ impl Layers {
 const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
 
 /// Sets the limits of this process: memory, size of files, no core files, few open files. A lower
-/// limit stays.
-pub fn limit(memory: u64) -> io::Result<()> {
+/// limit stays. `own`: bytes of memory that the process has by now and that are not the rule's.
+pub fn limit(memory: u64, own: u64) -> io::Result<()> {
     for (resource, most) in [
-        (Resource::Data, memory),
+        (Resource::Data, memory.saturating_add(own)),
         (Resource::Fsize, memory),
         (Resource::Core, 0),
         (Resource::Nofile, 256),
@@ -83,6 +83,15 @@ pub fn limit(memory: u64) -> io::Result<()> {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     Ok(())
+}
+
+/// Bytes of private memory that this process has asked for, as the limit counts them; 0 where the
+/// system does not tell.
+pub fn data_in_use() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) << 10
 }
 
 /// With what a worker exits that has lost its host.

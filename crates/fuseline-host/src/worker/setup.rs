@@ -77,7 +77,6 @@ pub fn run() -> ExitCode {
 fn start() -> io::Result<ExitCode> {
     let stream: UnixStream = io::stdin().as_fd().try_clone_to_owned()?.into();
     let (setup, mut files): (Setup, _) = frame::receive_exactly(&stream)?;
-    sandbox::limit(setup.memory)?;
     if let Task::Script { interpreter, arguments, script } = &setup.task {
         let mut command = match interpreter {
             Some(interpreter) => Command::new(interpreter),
@@ -91,6 +90,8 @@ fn start() -> io::Result<ExitCode> {
         }
         return become_script(command, &setup, &stream);
     }
+    // What this program has reserved for itself is no use of the rule.
+    sandbox::limit(setup.memory, sandbox::data_in_use())?;
     sandbox::end_with_host()?;
     let library = files.pop().ok_or_else(|| io::Error::other("no library came with the setup"))?;
     // The plugin finds no connection where it looks for standard input.
@@ -123,6 +124,8 @@ fn become_script(mut command: Command, setup: &Setup, stream: &UnixStream) -> io
     processes::adopt_orphans()?;
     let (allowed, memory) = (setup.sandbox.clone(), setup.memory);
     let ready = move || {
+        // The script's own memory begins with it.
+        sandbox::limit(memory, 0)?;
         let layers = match &allowed {
             Some(allowed) => sandbox::confine(allowed, Some(memory))?,
             None => Layers::default(),

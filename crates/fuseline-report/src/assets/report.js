@@ -1,4 +1,16 @@
 "use strict";
+// A region whose content is wider than it says so.
+(function () {
+  const regions = Array.from(document.querySelectorAll(".scrolling"));
+  function mark() {
+    regions.forEach(function (region) {
+      region.classList.toggle("overflows", region.scrollWidth > region.clientWidth + 1);
+    });
+  }
+  mark();
+  window.addEventListener("resize", mark);
+  document.addEventListener("toggle", mark, true);
+}());
 // Sorting and filtering of the findings. Without it the table is whole and in its declared order.
 // No ampersand and no less-than sign: the page stays well-formed XML.
 (function () {

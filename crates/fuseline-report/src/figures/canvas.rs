@@ -218,6 +218,59 @@ pub fn mark(
     element("g").class(class).child(shape).child(element("title").text(tip))
 }
 
+/// Number of shapes that [`shaped_mark`] tells apart.
+pub const SHAPES: usize = 7;
+
+/// A mark of one of [`SHAPES`] shapes, hollow or filled, with a tooltip.
+pub fn shaped_mark(
+    shape: usize,
+    class: String,
+    filled: bool,
+    (x, y): (f64, f64),
+    tip: String,
+) -> Element {
+    /// Corners of all but the circle, in pixels from the middle.
+    const CORNERS: [&[(f64, f64)]; SHAPES - 1] = [
+        &[(-4.25, -4.25), (4.25, -4.25), (4.25, 4.25), (-4.25, 4.25)],
+        &[(0.0, -5.5), (5.5, 4.5), (-5.5, 4.5)],
+        &[(0.0, -6.0), (6.0, 0.0), (0.0, 6.0), (-6.0, 0.0)],
+        &[(-5.5, -4.5), (5.5, -4.5), (0.0, 5.5)],
+        &[
+            (-2.0, -5.5),
+            (2.0, -5.5),
+            (2.0, -2.0),
+            (5.5, -2.0),
+            (5.5, 2.0),
+            (2.0, 2.0),
+            (2.0, 5.5),
+            (-2.0, 5.5),
+            (-2.0, 2.0),
+            (-5.5, 2.0),
+            (-5.5, -2.0),
+            (-2.0, -2.0),
+        ],
+        &[
+            (-5.5, -5.5),
+            (0.0, -2.0),
+            (5.5, -5.5),
+            (2.0, 0.0),
+            (5.5, 5.5),
+            (0.0, 2.0),
+            (-5.5, 5.5),
+            (-2.0, 0.0),
+        ],
+    ];
+    let drawn = match shape.checked_sub(1).and_then(|place| CORNERS.get(place)) {
+        None => element("circle").num("cx", x).num("cy", y).num("r", 4.5),
+        Some(corners) => {
+            let corners: Vec<_> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+            element("polygon").attr("points", path_points(&corners))
+        }
+    };
+    let class = format!("{} {class}", if filled { "mark" } else { "mark hollow" });
+    element("g").class(class).child(drawn).child(element("title").text(tip))
+}
+
 /// The value of a `points` attribute.
 pub fn path_points(points: &[(f64, f64)]) -> String {
     points
@@ -317,19 +370,4 @@ pub fn tick_of(unit: Unit, value: f64) -> String {
 pub fn tick_plain(value: f64) -> String {
     let text = number(value);
     text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
-}
-
-/// Gives the class of a control's tone word for legends.
-pub fn control_legend() -> Vec<(Element, String)> {
-    [Control::Native, Control::Positive, Control::Negative]
-        .into_iter()
-        .map(|control| {
-            let name = match control {
-                Control::Native => "native condition",
-                Control::Positive => "positive control",
-                Control::Negative => "negative control",
-            };
-            (mark(control, "neutral", true, (0.0, 0.0), name.to_owned()), name.to_owned())
-        })
-        .collect()
 }

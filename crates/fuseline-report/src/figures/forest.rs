@@ -54,6 +54,29 @@ pub fn forest(
     arrangement: &Arrangement,
     shape: Shape,
 ) -> Option<Figure> {
+    named_forest(data, answer, arrangement, shape, "gaps", "Permutation gap of every finding")
+}
+
+/// The forest plot of the largest gaps, on the scale of all.
+pub fn largest_gaps(
+    data: &ReportData,
+    answer: &Answer,
+    arrangement: &Arrangement,
+    shape: Shape,
+    most: usize,
+) -> Option<Figure> {
+    let largest = arrangement.with_largest_gaps(data, most);
+    named_forest(data, answer, &largest, shape, "gaps-largest", "The largest permutation gaps")
+}
+
+fn named_forest(
+    data: &ReportData,
+    answer: &Answer,
+    arrangement: &Arrangement,
+    shape: Shape,
+    name: &str,
+    title_of_all: &str,
+) -> Option<Figure> {
     let headings = arrangement.groups.iter().map(|group| title(group).chars().count());
     let layout = Layout::arrange(shape, headings.max().unwrap_or(0));
     let margin = finite(data.settings.equivalence_margin);
@@ -100,10 +123,10 @@ pub fn forest(
     ));
     Some(Figure {
         name: match shape {
-            Shape::Wide => "gaps".to_owned(),
-            Shape::Narrow => "gaps-narrow".to_owned(),
+            Shape::Wide => name.to_owned(),
+            Shape::Narrow => format!("{name}-narrow"),
         },
-        title: "Permutation gap of every finding".to_owned(),
+        title: title_of_all.to_owned(),
         description: description(data),
         width: layout.width,
         height: bottom + 46.0,

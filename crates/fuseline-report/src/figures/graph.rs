@@ -2,17 +2,19 @@
 //!
 //! One row a stage, each after what it reads. Every stage that is read has a lane, drawn from its
 //! row down to its last reader; a dot on a lane is a reading. This stays readable where boxes and
-//! arrows would cross, and on a phone.
+//! arrows would cross, and on a phone. A box names kind, axes and what arrives at which port.
 
-use super::canvas::{Anchor, Figure, cut_label, label, line, path_points};
+use super::canvas::{Anchor, Figure, cut_label, label, legend, line, path_points, rectangle};
 use crate::data::{ReportData, StageRun};
 use crate::format::{count, listed};
 use crate::markup::{Element, element};
 use crate::palette;
 
-const ROW: f64 = 46.0;
+const ROW: f64 = 62.0;
 const LANE: f64 = 16.0;
-const BOX: f64 = 286.0;
+const BOX: f64 = 352.0;
+/// Letters of a line of a box that fit.
+const LINE: usize = 56;
 
 /// A stage's output on its way: from its row to its last reader's.
 struct Lane {
@@ -43,7 +45,7 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
 
     let mut shapes = Vec::new();
     for (row, stage) in stages.iter().enumerate() {
-        shapes.extend(row_shapes(row, stage, left));
+        shapes.extend(row_shapes(row, stage, &inputs(data, &stage.name), left));
     }
     for row in 0..stages.len() {
         shapes.extend(reading(row, &lanes, left));
@@ -62,17 +64,60 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
                 .collect();
             let reads =
                 if read.is_empty() { String::new() } else { format!(" reads {}", listed(&read)) };
-            format!("{} ({}){reads}", stage.name, stage.kind)
+            let over = match stage.axes.is_empty() {
+                true => String::new(),
+                false => format!(" over {}", listed(&stage.axes)),
+            };
+            format!("{} ({}){over}{reads}", stage.name, stage.kind)
         })
         .collect();
+    let foot = ROW * stages.len() as f64 + 12.0;
+    let (keys, height) = legend(&entries(), (8.0, foot), left + BOX - 8.0);
+    shapes.extend(keys);
     Some(Figure {
         name: "stages".to_owned(),
         title: "Stages of the workflow".to_owned(),
         description: said.join("; "),
         width: left + BOX + 8.0,
-        height: ROW * stages.len() as f64 + 8.0,
+        height: foot + height + 4.0,
         shapes,
     })
+}
+
+/// What the parts of the drawing stand for.
+fn entries() -> Vec<(Element, String)> {
+    let part = |shapes: Vec<Element>, text: &str| (element("g").children(shapes), text.to_owned());
+    let head = [(6.0, 0.0), (0.0, -3.5), (0.0, 3.5)];
+    let dot = element("circle").class("mark neutral").num("cx", 0.0).num("cy", 0.0).num("r", 3.5);
+    vec![
+        part(vec![rectangle("box", -6.0, -5.0, 12.0, 10.0)], "stage, its kind, × its axes"),
+        part(
+            vec![
+                line("arrow", -6.0, 0.0, 1.0, 0.0),
+                element("polygon").class("arrow-head").attr("points", path_points(&head)),
+            ],
+            "reads",
+        ),
+        part(vec![dot], "from the stage of this line"),
+        part(Vec::new(), "port ← stage.output"),
+    ]
+}
+
+/// The ports of a stage with what arrives at each, as `port ← stage.output`.
+fn inputs(data: &ReportData, stage: &str) -> String {
+    let edges = data.provenance.ports.iter().filter(|edge| edge.to == stage);
+    let each = edges.map(|edge| {
+        // Names that are the same are said once.
+        let source = match edge.output == edge.from || edge.output == edge.input {
+            true => edge.from.clone(),
+            false => format!("{}.{}", edge.from, edge.output),
+        };
+        match edge.input == source {
+            true => source,
+            false => format!("{} ← {source}", edge.input),
+        }
+    });
+    each.collect::<Vec<_>>().join(" · ")
 }
 
 fn known_edges(data: &ReportData) -> Vec<(usize, usize)> {
@@ -142,7 +187,7 @@ fn lane_x(place: usize, left: f64) -> f64 {
     left - 14.0 - LANE * place as f64
 }
 
-fn row_shapes(row: usize, stage: &StageRun, left: f64) -> Vec<Element> {
+fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Element> {
     let top = 4.0 + ROW * row as f64;
     let actions = match stage.executed {
         None if stage.actions == 1 => "1 action".to_owned(),
@@ -153,6 +198,12 @@ fn row_shapes(row: usize, stage: &StageRun, left: f64) -> Vec<Element> {
             count(stage.actions.saturating_sub(executed))
         ),
     };
+    let axes = match stage.axes.is_empty() {
+        true => String::new(),
+        false => format!("× {}", stage.axes.join(", ")),
+    };
+    // Both stand on one line.
+    let axes_room = (LINE - 4).saturating_sub(stage.kind.chars().count().min(28)).max(8);
     vec![
         element("rect")
             .class("box")
@@ -162,8 +213,10 @@ fn row_shapes(row: usize, stage: &StageRun, left: f64) -> Vec<Element> {
             .num("height", ROW - 6.0)
             .attr("rx", "6"),
         cut_label("heading", Anchor::Start, (left + 10.0, top + 17.0), &stage.name, 24),
-        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 40),
+        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 28),
         label("small", Anchor::End, left + BOX - 10.0, top + 17.0, actions),
+        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, axes_room),
+        cut_label("small muted", Anchor::Start, (left + 10.0, top + 47.0), inputs, LINE),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! `assets/figure.css`, so that a page in the dark repaints them.
 
 mod alignment;
+mod calibration;
 mod canvas;
 mod font;
 mod forest;
@@ -11,19 +12,23 @@ mod graph;
 mod heat;
 mod mechanism;
 mod null;
+mod numbers;
 mod paint;
 mod pdf;
 mod png;
 mod reliability;
+mod repeats;
 mod response;
 mod scatter;
 mod spread;
 mod style;
+mod subgroups;
 
 pub use canvas::Figure;
-pub use forest::{Shape, forest};
+pub use forest::{Shape, forest, largest_gaps};
 pub use mechanism::tells_what_for;
 pub use null::{nulls, unmoved};
+pub use numbers::{FigureColumn, FigureTable, FigureValues, tables};
 
 use crate::answer::Answer;
 use crate::arrange::Arrangement;
@@ -58,13 +63,21 @@ pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
     sets.into_iter().filter(|set| !set.figures.is_empty()).collect()
 }
 
+/// Repetitions, subgroups and calibration, where the report was given them.
+pub fn supplements(data: &ReportData) -> [FigureSet; 3] {
+    [repeats::repeats(data), subgroups::subgroups(data), calibration::diagrams(data)]
+}
+
 /// The stages and their edges.
 pub fn graph(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Stages",
-        caption: "What was run: each box is a stage with its kind and its number of actions. \
-            Lines lead from a stage down to those that read it; a dot is a reading."
-            .to_owned(),
+        caption:
+            "What was run: each box is a stage with its kind, its axes, its number of actions, \
+            and what arrives at its ports (port ← stage.output, names that are the same once). \
+            Lines lead from a stage down to those that read it; a \
+            dot is a reading."
+                .to_owned(),
         figures: graph::graph(data).into_iter().collect(),
     }
 }
@@ -75,6 +88,7 @@ pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec
         forest(data, answer, arrangement, Shape::Wide).into_iter().collect();
     figures.extend(nulls(data, arrangement));
     figures.extend(more(data, arrangement).into_iter().flat_map(|set| set.figures));
+    figures.extend(supplements(data).into_iter().flat_map(|set| set.figures));
     figures.extend(graph(data).figures);
     figures
 }

@@ -1,17 +1,24 @@
 //! Headroom against gap, and against the gain over the rule without quality.
+//!
+//! Colour tells the quality (or whatever else findings vary along), shape the rule; a mark is
+//! filled where the gap is significant. Marks that would cover each other stand side by side.
 
 use super::FigureSet;
 use super::canvas::{
-    Anchor, Figure, Frame, Scale, control_legend, label, legend, mark, tick_points,
+    Anchor, Figure, Frame, SHAPES, Scale, label, legend, shaped_mark, tick_points,
 };
 use crate::arrange::{Arrangement, Group};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, point_values, points_pp};
+use crate::format::{finite, listed, point_values, points_pp};
 use crate::markup::Element;
 use crate::palette;
 use crate::verdict::significant;
 
 const WIDTH: f64 = 420.0;
+/// Marks that are nearer than this, in pixels, would cover each other.
+const NEAR: f64 = 5.0;
+/// Distance in pixels of marks that stand side by side.
+const ASIDE: f64 = 9.0;
 
 /// Both scatters; one is left out where its values are absent.
 pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
@@ -39,7 +46,8 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
         heading: "Headroom, gap and gain",
         caption: format!(
             "Headroom is what an oracle that picks the right modality for each example would add \
-             to the fused decision. Little headroom leaves quality little to do.{both}{left_out}"
+             to the fused decision. Little headroom leaves quality little to do. Marks that would \
+             cover each other stand side by side; what each says is its true value.{both}{left_out}"
         ),
         figures,
     }
@@ -88,6 +96,7 @@ fn scatter(
         y_text: &tick_points,
     };
     let mut shapes = frame.shapes();
+    let mut taken: Vec<(f64, f64)> = Vec::new();
     for (place, row, x, y) in &points {
         let tip = format!(
             "{}: {} {}, {} {}",
@@ -97,19 +106,20 @@ fn scatter(
             up.plain(),
             points_pp(Some(*y))
         );
-        let class = palette::series(*place, groups.len());
-        let at = (frame.x.at(*x), frame.y.at(*y));
-        shapes.push(mark(row.control, &class, significant(row, &data.settings), at, tip));
+        let class = colour(&groups[*place], *place, groups.len());
+        let at = aside((frame.x.at(*x), frame.y.at(*y)), &taken);
+        taken.push(at);
+        let shape = shape(row, arrangement);
+        shapes.push(shaped_mark(shape, class, significant(row, &data.settings), at, tip));
     }
-    let (keys, height) = legend(&entries(data, groups), (left, bottom + 48.0), WIDTH - left);
-    shapes.extend(keys);
-    shapes.push(label(
-        "tick",
-        Anchor::Start,
-        left,
-        bottom + 48.0 + height + 10.0,
-        "filled: significant gap",
-    ));
+    let mut top = bottom + 48.0;
+    for (heading, entries) in legends(data, arrangement, groups) {
+        shapes.push(label("tick", Anchor::Start, left, top + 10.0, heading));
+        let (keys, height) = legend(&entries, (left, top + 16.0), WIDTH - left);
+        shapes.extend(keys);
+        top += height + 22.0;
+    }
+    shapes.push(label("tick", Anchor::Start, left, top + 10.0, "filled: significant gap"));
     Some(Figure {
         name: name.to_owned(),
         title: format!("{} against {}", capital(across.plain()), up.plain()),
@@ -127,7 +137,7 @@ fn scatter(
             .collect::<Vec<_>>()
             .join("; "),
         width: WIDTH,
-        height: bottom + 48.0 + height + 18.0,
+        height: top + 18.0,
         shapes,
     })
 }
@@ -151,25 +161,126 @@ fn shown(arrangement: &Arrangement) -> Vec<Group> {
     if rest.is_empty() { arrangement.groups.clone() } else { rest }
 }
 
-fn entries(data: &ReportData, groups: &[Group]) -> Vec<(Element, String)> {
-    let named = groups.iter().any(|group| !group.label.is_empty());
-    if !named || palette::series(0, groups.len()) != "c0" {
-        return control_legend()
-            .into_iter()
-            .zip([Control::Native, Control::Positive, Control::Negative])
-            .filter(|(_, control)| data.findings.iter().any(|row| row.control == *control))
-            .map(|(entry, _)| entry)
-            .collect();
+/// The colour of a group: its own, or that of its control where there are too many.
+fn colour(group: &Group, place: usize, groups: usize) -> String {
+    match (palette::has_series(groups), group.control) {
+        (true, _) => palette::series(place, groups),
+        (false, Control::Native) => "c0".to_owned(),
+        (false, Control::Positive) => "c1".to_owned(),
+        (false, Control::Negative) => "c6".to_owned(),
     }
-    groups
+}
+
+/// The shape of a finding: that of its rule, or one for all where there are too many.
+fn shape(row: &FindingRow, arrangement: &Arrangement) -> usize {
+    let axis = arrangement.column_axis.as_deref();
+    let value = axis.and_then(|axis| row.value_of(axis));
+    let place = arrangement.columns.iter().position(|known| Some(known.as_str()) == value);
+    place.filter(|_| arrangement.columns.len() <= SHAPES).unwrap_or(0)
+}
+
+/// A free place for a mark: where it belongs, or beside those that are there.
+fn aside((x, y): (f64, f64), taken: &[(f64, f64)]) -> (f64, f64) {
+    const STEPS: [(f64, f64); 8] = [
+        (1.0, 0.0),
+        (-1.0, 0.0),
+        (0.0, 1.0),
+        (0.0, -1.0),
+        (1.0, 1.0),
+        (-1.0, -1.0),
+        (1.0, -1.0),
+        (-1.0, 1.0),
+    ];
+    let is_free = |(x, y): &(f64, f64)| {
+        taken.iter().all(|of| (of.0 - x).abs() >= NEAR || (of.1 - y).abs() >= NEAR)
+    };
+    let rings = (1..4).map(|ring| ASIDE * f64::from(ring));
+    let places = rings.flat_map(|ring| STEPS.map(|step| (x + ring * step.0, y + ring * step.1)));
+    std::iter::once((x, y)).chain(places).find(is_free).unwrap_or((x, y))
+}
+
+/// What colours and shapes stand for, of what is drawn.
+fn legends(
+    data: &ReportData,
+    arrangement: &Arrangement,
+    groups: &[Group],
+) -> Vec<(String, Vec<(Element, String)>)> {
+    let mut legends = Vec::new();
+    let entry = |shape: usize, class: &str, text: &str| {
+        let mark = shaped_mark(shape, class.to_owned(), true, (0.0, 0.0), text.to_owned());
+        (mark, text.to_owned())
+    };
+    let axes: Vec<String> = data
+        .axes
         .iter()
-        .enumerate()
-        .map(|(place, group)| {
-            let class = palette::series(place, groups.len());
-            (
-                mark(group.control, &class, true, (0.0, 0.0), group.label.clone()),
-                group.label.clone(),
-            )
-        })
-        .collect()
+        .filter(|axis| Some(*axis) != arrangement.column_axis.as_ref())
+        .cloned()
+        .collect();
+    if palette::has_series(groups.len()) {
+        let named = groups.iter().enumerate().filter(|(_, group)| !group.label.is_empty());
+        let entries = named.map(|(place, group)| {
+            let control = match group.control {
+                Control::Native => "",
+                Control::Positive => " (positive control)",
+                Control::Negative => " (negative control)",
+            };
+            entry(0, &palette::series(place, groups.len()), &format!("{}{control}", group.label))
+        });
+        legends.push((format!("colour: {}", listed(&axes)), entries.collect::<Vec<_>>()));
+    } else {
+        let kinds = [
+            (Control::Native, "c0", "native condition"),
+            (Control::Positive, "c1", "positive control"),
+            (Control::Negative, "c6", "negative control"),
+        ];
+        let drawn = |control: Control| groups.iter().any(|group| group.control == control);
+        let entries = kinds.iter().filter(|(control, ..)| drawn(*control));
+        let entries = entries.map(|(_, class, name)| entry(0, class, name));
+        legends.push(("colour".to_owned(), entries.collect()));
+    }
+    if let Some(axis) = &arrangement.column_axis
+        && (2..=SHAPES).contains(&arrangement.columns.len())
+    {
+        let entries = arrangement.columns.iter().enumerate();
+        let entries = entries.map(|(place, value)| entry(place, "neutral", value.as_str()));
+        legends.push((format!("shape: {axis}"), entries.collect()));
+    }
+    legends.retain(|(_, entries)| !entries.is_empty());
+    legends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_that_would_cover_each_other_stand_side_by_side() {
+        let mut taken = Vec::new();
+        for _ in 0..12 {
+            let at = aside((100.0, 50.0), &taken);
+            taken.push(at);
+        }
+        assert_eq!(taken[0], (100.0, 50.0));
+        for (place, one) in taken.iter().enumerate() {
+            for other in &taken[place + 1..] {
+                let apart = (one.0 - other.0).abs().max((one.1 - other.1).abs());
+                assert!(apart >= NEAR, "{one:?} covers {other:?}");
+            }
+        }
+        assert_eq!(aside((200.0, 50.0), &taken), (200.0, 50.0), "what is free stays in its place");
+    }
+
+    #[test]
+    fn every_rule_has_a_shape_and_every_quality_a_colour() {
+        let data = crate::fixture::stressid();
+        let arrangement = crate::arrange::arrange(&data);
+        let groups = shown(&arrangement);
+        let legends = legends(&data, &arrangement, &groups);
+        let [colours, shapes] = legends.as_slice() else { panic!("two legends") };
+        assert_eq!(colours.0, "colour: quality");
+        let names: Vec<&str> = colours.1.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names.len(), groups.len());
+        assert!(names.contains(&"margin") && names.contains(&"random (negative control)"));
+        assert_eq!((shapes.0.as_str(), shapes.1.len()), ("shape: rule", 5));
+    }
 }

@@ -5,13 +5,14 @@ mod first_screen;
 mod fragment;
 mod provenance;
 mod routing;
+mod supplements;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
 use crate::data::{Caution, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
-use crate::methods::{command, methods};
+use crate::methods::{command, command_place, methods};
 use crate::numbers::Unit;
 use crate::palette;
 
@@ -21,9 +22,13 @@ const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it
 /// fresh.
-pub const SCRIPT_DIGEST: &str = "StwmbzaSAyvulnZolFMQxBxVVIS5xNWJrc9hsMJi40A=";
+pub const SCRIPT_DIGEST: &str = "vMuEmpBM6eshDoNyOe9n8CaTZC30Ffch0/O9WCAdcE8=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
+/// Of more gaps than this the largest are in sight, and all of them folded.
+const GAPS_IN_SIGHT: usize = 120;
+/// Gaps in sight where there are more.
+const LARGEST_GAPS: usize = 40;
 
 /// Writes the report as one HTML file that needs nothing else.
 ///
@@ -36,7 +41,14 @@ pub fn html(data: &ReportData) -> String {
     let wide = figures::forest(data, &answer, &arrangement, Shape::Wide);
     let narrow = figures::forest(data, &answer, &arrangement, Shape::Narrow);
     if let (Some(wide), Some(narrow)) = (wide, narrow) {
-        sections.push(gaps(data, &wide, &narrow));
+        let largest = |shape| {
+            let is_long = data.findings.len() > GAPS_IN_SIGHT;
+            is_long
+                .then(|| figures::largest_gaps(data, &answer, &arrangement, shape, LARGEST_GAPS))
+                .flatten()
+        };
+        let short = largest(Shape::Wide).zip(largest(Shape::Narrow));
+        sections.push(gaps(data, &wide, &narrow, short.as_ref()));
     }
     if !data.findings.is_empty() {
         sections.push(findings::findings(data, &answer));
@@ -45,6 +57,7 @@ pub fn html(data: &ReportData) -> String {
     sections.extend(nulls(data, figures::nulls(data, &arrangement), &unmoved));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
     sections.extend(routing::routing(data));
+    sections.extend(supplements::sections(data));
     sections.push(methods_section(data));
     // A model that stays where it is has no workflow to show or to run again.
     if !data.settings.frozen {
@@ -175,7 +188,34 @@ fn cautions(data: &ReportData) -> Option<Section> {
     })
 }
 
-fn gaps(data: &ReportData, wide: &Figure, narrow: &Figure) -> Section {
+/// All gaps; of many the largest, and all of them folded.
+fn gaps(
+    data: &ReportData,
+    wide: &Figure,
+    narrow: &Figure,
+    largest: Option<&(Figure, Figure)>,
+) -> Section {
+    let both = |wide: &Figure, narrow: &Figure| {
+        element("div")
+            .child(element("div").class("wide-only").child(wide.inline()))
+            .child(element("div").class("narrow-only").child(narrow.inline()))
+    };
+    let all = both(wide, narrow);
+    let shown = match largest {
+        None => all,
+        Some((wide, narrow)) => element("div")
+            .child(element("p").class("prose").text(format!(
+                "The {LARGEST_GAPS} largest gaps of conditions that are counted; all of them are \
+                 on the same scale below."
+            )))
+            .child(both(wide, narrow))
+            .child(
+                element("details")
+                    .class("long")
+                    .child(element("summary").text(format!("Show all {}", data.findings.len())))
+                    .child(scrolling("All gaps", all)),
+            ),
+    };
     section("Permutation gaps")
         .child(caption(match data.settings.metric {
             None => {
@@ -189,8 +229,7 @@ fn gaps(data: &ReportData, wide: &Figure, narrow: &Figure) -> Section {
                  squares negative ones."
             }
         }))
-        .child(element("div").class("wide-only").child(wide.inline()))
-        .child(element("div").class("narrow-only").child(narrow.inline()))
+        .child(shown)
 }
 
 fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
@@ -257,6 +296,7 @@ fn reproduce(data: &ReportData) -> Section {
             "With fuseline {}, the workflow and the input data of the digests above:",
             data.provenance.fuseline_version
         )))
+        .child(element("p").class("prose").text(command_place(data)))
         .child(scrolling("Command", element("pre").child(element("code").text(command(data)))))
         .child(element("p").class("prose").text(
             "The same inputs, plugins and seed give the same findings bit for bit, on any machine \

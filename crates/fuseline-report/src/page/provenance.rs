@@ -1,9 +1,9 @@
 //! Provenance of the findings: params, digests, plugins, models, stages.
 
 use super::{Section, caption, scrolling, section};
-use crate::data::ReportData;
+use crate::data::{ReportData, RunUsed};
 use crate::figures;
-use crate::format::{counted, point_values};
+use crate::format::{counted, listed, point_values, size};
 use crate::markup::{Element, element};
 
 /// Longer lists are left out on paper: digests are not retyped, and the file has them.
@@ -40,6 +40,18 @@ pub fn provenance(data: &ReportData) -> Section {
         .collect();
     let inputs: Vec<Vec<String>> =
         origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
+    let files: Vec<Vec<String>> = origin
+        .files
+        .iter()
+        .map(|file| {
+            let size = file.size.map_or_else(|| "folder".to_owned(), size);
+            let readers = listed(&file.stages);
+            vec![file.name.clone(), file.role.clone(), readers, size, file.digest.clone()]
+        })
+        .collect();
+    if let Some(run) = &origin.run {
+        part = part.child(caption(&run_in_words(run)));
+    }
     let environment: Vec<Vec<String>> =
         origin.environment.iter().map(|line| vec![line.clone()]).collect();
     if !environment.is_empty() {
@@ -50,13 +62,30 @@ pub fn provenance(data: &ReportData) -> Section {
         &["name", "value"],
         pairs.map(|(a, b)| vec![a, b]).collect(),
     ))
-    .child(folded(&counted(inputs.len(), "input"), &["input", "digest"], inputs))
+    .child(folded(
+        &format!("{} read", counted(files.len(), "file")),
+        &["file", "part", "read by", "size", "digest"],
+        files,
+    ))
+    .child(folded(&counted(inputs.len(), "source artifact"), &["artifact", "digest"], inputs))
     .child(folded(
         &counted(plugins.len(), "plugin"),
         &["fusion rule", "version", "digest"],
         plugins,
     ))
     .child(folded(&counted(models.len(), "frozen model"), &["point", "digest"], models))
+}
+
+/// When the run was, how long it took, and where.
+fn run_in_words(run: &RunUsed) -> String {
+    let machine = match run.machine.as_str() {
+        "" => String::new(),
+        machine => format!(", on {machine}"),
+    };
+    format!(
+        "Run {} began at {} and took {:.1} seconds{machine}; {} of its {} actions were executed.",
+        run.id, run.started, run.seconds, run.executed, run.actions
+    )
 }
 
 fn folded(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Element {

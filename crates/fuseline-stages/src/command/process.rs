@@ -103,9 +103,10 @@ pub(super) fn run(
     };
     let error = StageError::failed(format!("{how}; {said}")).at("run");
     let remedy = interpreter.and_then(|interpreter| interpreter.words_on_missing_module(&text));
-    Err(match remedy {
-        Some(remedy) => error.hint(remedy),
-        None => error,
+    Err(match (remedy, inputs.keep_failed()) {
+        (Some(remedy), _) => error.hint(remedy),
+        (None, Some(_)) => error,
+        (None, None) => error.hint("`fuseline run --keep-failed` keeps the folder that it ran in"),
     })
 }
 

@@ -29,16 +29,49 @@ struct Given<'a> {
     artifacts: Vec<Labelled<Artifact>>,
 }
 
+/// The error of a folder that cannot be made or written to.
+fn no_folder(error: std::io::Error) -> StageError {
+    StageError::failed(format!("the program's folder cannot be made: {error}"))
+}
+
+/// Runs the program in a folder of its own, which is removed then, or kept for people where it
+/// failed and they want to look at it.
 pub(super) fn run(
     stage: &Command,
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
 ) -> Result<(), StageError> {
-    let io = |error: std::io::Error| {
-        StageError::failed(format!("the program's folder cannot be made: {error}"))
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fuseline-");
+    let folder = match inputs.keep_failed() {
+        Some(keep) => {
+            std::fs::create_dir_all(keep).map_err(no_folder)?;
+            builder.tempdir_in(keep)
+        }
+        None => builder.tempdir(),
     };
-    let folder = tempfile::Builder::new().prefix("fuseline-").tempdir().map_err(io)?;
-    let folder = folder.path();
+    let folder = folder.map_err(no_folder)?;
+    run_in(folder.path(), stage, inputs, outputs).map_err(|error| match inputs.keep_failed() {
+        Some(_) => {
+            let kept = folder.keep();
+            let message = format!(
+                "{}\nits folder is kept, with task.json, inputs and all that it wrote: {}",
+                error.message,
+                kept.display()
+            );
+            StageError { message, ..error }
+        }
+        None => error,
+    })
+}
+
+fn run_in(
+    folder: &Path,
+    stage: &Command,
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+) -> Result<(), StageError> {
+    let io = no_folder;
     for name in ["inputs", "outputs"] {
         std::fs::create_dir(folder.join(name)).map_err(io)?;
     }
@@ -313,6 +346,8 @@ pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
         ArtifactKind::Permutations => check::<fuseline_artifact::Permutations>(artifact),
         ArtifactKind::ExampleEffects => check::<fuseline_artifact::ExampleEffects>(artifact),
         ArtifactKind::Findings => check::<fuseline_artifact::Findings>(artifact),
+        ArtifactKind::Metadata => check::<fuseline_artifact::Metadata>(artifact),
+        ArtifactKind::Audit => check::<fuseline_artifact::Audit>(artifact),
         ArtifactKind::Model | ArtifactKind::Report => Ok(()),
     }
 }

@@ -181,6 +181,19 @@ impl StageKind for Family {
     }
 }
 
+/// Native conditions of a plan whose p-values are adjusted together.
+pub(crate) struct PlannedFamily<'p> {
+    pub findings: Vec<PlannedAction<'p>>,
+    /// The most permutations of one of them.
+    pub permutations: u32,
+    /// The least p-value that these can give.
+    pub least: f64,
+    /// The action that draws them.
+    pub permute: PlannedAction<'p>,
+    /// The level of the tests.
+    pub alpha: f64,
+}
+
 /// Explanation of the unit of a margin.
 const MARGIN: &str = "0.02 is 2 percentage points";
 
@@ -268,24 +281,9 @@ impl Family {
         if self.adjust != Adjust::Holm {
             return;
         }
-        let mut families = BTreeMap::<Vec<&str>, Vec<PlannedAction<'_>>>::new();
-        for finding in findings.iter().filter(|finding| !quality::is_control(**finding)) {
-            let labels = self.families.iter().filter_map(|axis| finding.label(axis)).collect();
-            families.entry(labels).or_default().push(*finding);
-        }
-        for family in families.into_values() {
-            let drawn = family.iter().filter_map(|finding| {
-                let permute = finding.inputs("permutations").next()?;
-                let (permutations, least) = permute.options::<PermuteQuality>()?.least_p_value()?;
-                Some((permutations, least, permute))
-            });
-            let Some((permutations, least, permute)) = drawn.min_by(|a, b| a.1.total_cmp(&b.1))
-            else {
-                continue;
-            };
-            let Some(alpha) = family[0].options::<Summarize>().map(|of| of.alpha()) else {
-                continue;
-            };
+        for PlannedFamily { findings: family, permutations, least, permute, alpha } in
+            self.planned_families(findings)
+        {
             let adjusted = (least * family.len() as f64).min(1.0);
             // What one finding cannot reach is said of it.
             if adjusted > alpha + 1e-12 && least <= alpha {
@@ -309,6 +307,34 @@ impl Family {
                 return;
             }
         }
+    }
+
+    /// The families of native conditions that a plan tests.
+    pub(crate) fn planned_families<'p>(
+        &self,
+        findings: &[PlannedAction<'p>],
+    ) -> Vec<PlannedFamily<'p>> {
+        let mut families = BTreeMap::<Vec<&str>, Vec<PlannedAction<'p>>>::new();
+        for finding in findings.iter().filter(|finding| !quality::is_control(**finding)) {
+            let labels = self.families.iter().filter_map(|axis| finding.label(axis)).collect();
+            families.entry(labels).or_default().push(*finding);
+        }
+        let planned = families.into_values().filter_map(|findings| {
+            let drawn = findings.iter().filter_map(|finding| {
+                let permute = finding.inputs("permutations").next()?;
+                let (permutations, least) = permute.options::<PermuteQuality>()?.least_p_value()?;
+                Some((permutations, least, permute))
+            });
+            let (permutations, least, permute) = drawn.min_by(|a, b| a.1.total_cmp(&b.1))?;
+            let alpha = findings[0].options::<Summarize>()?.alpha();
+            Some(PlannedFamily { findings, permutations, least, permute, alpha })
+        });
+        planned.collect()
+    }
+
+    /// Adjustment of p-values.
+    pub(crate) fn adjust_name(&self) -> &'static str {
+        self.adjust.name()
     }
 
     /// Says of each row that is no condition of its own why it is not counted.

@@ -209,10 +209,16 @@ impl<'f> Archive<'f> {
                 .hint(format!("its arrays are {}", names.join(", "))),
             other => failed(&other),
         })?;
+        let what = format!("array {name}");
+        // The size that it declares first; what it declares need not be so.
+        check_expansion(file, *file_bytes, &what, entry.size())?;
         let mut bytes = Vec::new();
         let limit = part_limit(*file_bytes);
-        entry.take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
-        check_expansion(file, *file_bytes, &format!("array {name}"), bytes.len() as u64)?;
+        entry
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| failed(&error))?;
+        check_expansion(file, *file_bytes, &what, bytes.len() as u64)?;
         npy::read(&bytes).map_err(|reason| self.unreadable(name, option, &reason))
     }
 

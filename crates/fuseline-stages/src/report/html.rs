@@ -2,11 +2,12 @@
 
 use arrow::array::Array;
 use fuseline_artifact::{
-    AnyPermutations, ArtifactKind, Digest, Features, Finding, Findings, Permutations,
+    AnyPermutations, ArtifactKind, Cohort, Digest, Features, Finding, Findings, Permutations,
     RegressionPermutations, Report,
 };
 use fuseline_engine::{
-    Caution, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError, StageKind,
+    Caution, FileRead, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError,
+    StageKind,
 };
 use fuseline_report::{self as report, ReportData};
 use fuseline_stats::metrics::NumberMetric;
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::pool::{Pooled, PooledNumbers};
-use crate::report::curves;
+use crate::report::{curves, supplements};
 
 /// Writes the report: what was asked, the verdict in words, tables, figures, and where every number
 /// comes from.
@@ -29,7 +30,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 7; // folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
+    const REVISION: u32 = 8; // files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
@@ -56,7 +57,7 @@ impl StageKind for Html {
 
 /// The ports that every form of the report has.
 pub(crate) fn ports() -> Ports {
-    Ports::new()
+    let ports = Ports::new()
         .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
         .many(
             "permutations",
@@ -99,7 +100,8 @@ pub(crate) fn ports() -> Ports {
             Role::Neutral,
             "Tables of diagnose.routing, for what choosing between experts could reach.",
         )
-        .optional()
+        .optional();
+    supplements::ports(ports)
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -141,6 +143,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             file: Some(provenance.file),
             params: provenance.params,
             seed: provenance.seed,
+            shortened: provenance.shortened,
+            plugin_path: Vec::new(),
         },
         provenance: report::Provenance {
             fuseline_version: provenance.fuseline_version,
@@ -154,14 +158,23 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             stages: provenance
                 .stages
                 .into_iter()
-                .map(|(name, kind, actions)| report::StageRun {
+                .enumerate()
+                .map(|(number, (name, kind, actions))| report::StageRun {
                     name,
                     kind,
+                    axes: provenance.stage_axes.get(number).cloned().unwrap_or_default(),
                     actions: actions as u64,
                     executed: None,
                 })
                 .collect(),
             edges: provenance.edges,
+            ports: provenance
+                .ports
+                .into_iter()
+                .map(|(from, output, to, input)| report::PortEdge { from, output, to, input })
+                .collect(),
+            files: files(&provenance.files),
+            run: None,
             environment: Vec::new(),
         },
         cautions: cautions
@@ -176,7 +189,33 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         one_class: curves::one_class(&findings, &permutations),
         observed: observed(inputs)?,
         routing: curves::routing(inputs)?,
+        supplements: supplements::read(inputs, &findings)?,
+        classes: classes(inputs)?,
     })
+}
+
+/// Files that were read, as a report lists them.
+pub fn files(read: &[FileRead]) -> Vec<report::FileUsed> {
+    let file = |file: &FileRead| report::FileUsed {
+        role: file.role.name().to_owned(),
+        name: file.portable_name().to_owned(),
+        digest: file.digest.to_string(),
+        size: file.size,
+        stages: file.stages.clone(),
+    };
+    read.iter().map(file).collect()
+}
+
+/// Number of examples of each class, where the report has the cohort.
+fn classes(inputs: &Inputs<'_>) -> Result<Vec<(String, u64)>, StageError> {
+    Ok(inputs.optional::<Cohort>("cohort")?.map_or_else(Vec::new, |cohort| class_counts(&cohort)))
+}
+
+/// Number of examples of each class of a cohort, in the order of its classes.
+pub fn class_counts(cohort: &Cohort) -> Vec<(String, u64)> {
+    let count = |class: usize| cohort.label.iter().filter(|of| **of as usize == class).count();
+    let names = cohort.classes.iter().enumerate();
+    names.map(|(class, name)| (name.clone(), count(class) as u64)).collect()
 }
 
 /// The point of permutations, and the model that was asked.

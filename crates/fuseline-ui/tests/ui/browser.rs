@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 
 use crate::site::{Site, action_lines, first_line, manifest};
+use fuseline_tests::axe::{axe, violations};
 use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
 use serde_json::Value;
@@ -27,6 +28,7 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
     let Some(mut browser) = Browser::start() else {
         return skip(Need::Browser, "chromium is not installed");
     };
+    let script = axe();
     let site = Site::new();
     let other = "1800000000000000002-7";
     for run in [RUN, other] {
@@ -67,6 +69,12 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
              ).join('\\n')",
         );
         assert_eq!(faults, "", "{path}");
+        if let Some(script) = &script {
+            assert_eq!(violations(&mut page, script), "", "{path}");
+            page.prefer_dark();
+            assert_eq!(violations(&mut page, script), "", "{path} in the dark");
+            page.prefer_light();
+        }
         page.resize(390, 844);
         let widths =
             "String(document.documentElement.scrollWidth <= document.documentElement.clientWidth)";

@@ -147,6 +147,7 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         attempts: None,
         seconds: (number.is_multiple_of(2)).then_some(0.25),
         cpu_seconds: None,
+        memory: None,
         error: None,
     };
     let counts = ActionCounts {
@@ -161,6 +162,8 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         started_at: 1_800_000_000,
         seconds: 12.5,
         counts: Some(counts),
+        machine: None,
+        files: Vec::new(),
         peak_memory: None,
         remote: None,
         undelivered: None,

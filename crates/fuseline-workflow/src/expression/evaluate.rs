@@ -124,6 +124,37 @@ impl<'a> Environment<'a> {
         self.axes.get(axis)?.points.get(*self.coords.get(axis)? as usize)
     }
 
+    /// The value of an axis's point; of a nested axis, the one under the point of the other axis.
+    fn axis_value(&self, axis: usize) -> Option<&'a Value> {
+        let known = self.axes.get(axis)?;
+        let point = *self.coords.get(axis)?;
+        let nested = known.within.as_ref().and_then(|within| {
+            let outer = *self.coords.get(within.axis)?;
+            within.values.get(&(outer, point))
+        });
+        nested.or_else(|| Some(&known.points.get(point as usize)?.value))
+    }
+
+    /// The field of an axis's point; a mistake of the point where it lacks the field.
+    fn axis_field(
+        &self,
+        axis: usize,
+        field: &str,
+        span: &Range<usize>,
+    ) -> Result<Option<&'a Value>, Mistake> {
+        let Some(value) = self.axis_value(axis) else { return Ok(None) };
+        if let Some(value) = value.get(field) {
+            return Ok(Some(value));
+        }
+        let Some(point) = self.point(axis) else { return Ok(None) };
+        let message = format!("the point `{}` lacks the field `{field}`", point.label);
+        Err(Mistake {
+            lacking: Some(Box::new(point.place.clone())),
+            ..Mistake::new(codes::AXIS_FIELDS, span, message)
+                .hint(format!("give it the field `{field}`, which is read at this point"))
+        })
+    }
+
     /// The value of a resolved expression.
     pub(super) fn evaluate<'e>(&mut self, expr: &'e Expr) -> Result<Cow<'e, Value>, Mistake>
     where
@@ -139,14 +170,14 @@ impl<'a> Environment<'a> {
                 Ok(param.map_or(Cow::Owned(NULL), Cow::Borrowed))
             }
             ExprKind::AxisValue(axis) => {
-                Ok(self.point(*axis).map_or(Cow::Owned(NULL), |point| Cow::Borrowed(&point.value)))
+                Ok(self.axis_value(*axis).map_or(Cow::Owned(NULL), Cow::Borrowed))
             }
             ExprKind::AxisLabel(axis) => {
                 let label = self.point(*axis).map(|point| Value::String(point.label.clone()));
                 Ok(Cow::Owned(label.unwrap_or(NULL)))
             }
             ExprKind::AxisField(axis, field) => {
-                let field = self.point(*axis).and_then(|point| point.value.get(field));
+                let field = self.axis_field(*axis, field, &expr.span)?;
                 Ok(field.map_or(Cow::Owned(NULL), Cow::Borrowed))
             }
             ExprKind::List(items) => {

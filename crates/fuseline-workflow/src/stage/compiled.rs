@@ -57,6 +57,11 @@ pub(super) fn compile<'n>(
 }
 
 impl Compiled<'_> {
+    /// True if it is one expression and nothing else.
+    pub(super) fn is_expression(&self) -> bool {
+        matches!(self, Self::Scalar(template, _) if template.is_whole())
+    }
+
     pub(super) fn mentions(&self, axes: &mut BTreeSet<usize>) {
         match self {
             Self::Scalar(template, _) => axes.extend(&template.axes),

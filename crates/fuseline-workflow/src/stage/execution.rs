@@ -10,7 +10,9 @@ use crate::document::unknown_keys;
 use crate::files::{Files, Place};
 use crate::names;
 use crate::quantity::{parse_bytes, parse_time, time_from_seconds};
-use crate::workflow::{Execution, Isolation, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced};
+use crate::workflow::{
+    Execution, Isolation, MemoryRetry, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced,
+};
 use crate::yaml::{Data, Node};
 
 /// The two ways by the names that `isolation:` gives.
@@ -28,6 +30,8 @@ pub(crate) const ISOLATION_KEYS: [&str; 2] = ["mode", "require"];
 const EVERY_OTHER_RULE: &str = "*";
 
 const RESOURCES: [&str; 4] = ["cpu", "memory", "time", "gpus"];
+const MEMORY: [&str; 3] = ["request", "retry", "times"];
+const MAX_MEMORY_RETRIES: u64 = 10;
 const MAX_GPUS: u64 = 1024;
 const MAX_RETRIES: u64 = 100;
 
@@ -86,7 +90,7 @@ pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<
                     None => found.push(node.not_a("`cpu`", "a number of processors")),
                 }
             }
-            "memory" => execution.memory = memory(node, found).or(execution.memory),
+            "memory" => memory_request(node, execution, found),
             "time" => execution.time = time("`time`", node, found).or(execution.time),
             "gpus" => {
                 let Some(value) = value(node, found) else { continue };
@@ -100,21 +104,76 @@ pub(super) fn resources(node: &Node, execution: &mut Execution, found: &mut Vec<
     }
 }
 
+/// An amount, or one with what is asked for when it was too little.
+fn memory_request(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
+    let Some(entries) = node.mapping("`memory`", &mut Vec::new()) else {
+        execution.memory = amount("`memory`", node, found);
+        return;
+    };
+    unknown_keys(entries, "`memory`", &MEMORY, found);
+    let (mut request, mut factor, mut times) = (None, None, None);
+    for entry in entries {
+        let node = &entry.value;
+        match entry.key.as_str() {
+            "request" => request = amount("`request`", node, found),
+            "retry" => {
+                let Some(value) = value(node, found) else { continue };
+                factor = value.as_str().and_then(parse_factor);
+                if factor.is_none() {
+                    let wanted = "a factor of more than 1 and at most 16, such as 2x or 1.5x";
+                    found.push(node.not_a("`retry`", wanted));
+                }
+            }
+            "times" => {
+                let Some(value) = value(node, found) else { continue };
+                times = value.as_u64().filter(|times| (1..=MAX_MEMORY_RETRIES).contains(times));
+                if times.is_none() {
+                    let wanted = format!("a whole number from 1 to {MAX_MEMORY_RETRIES}");
+                    found.push(node.not_a("`times`", &wanted));
+                }
+            }
+            _ => {}
+        }
+    }
+    for needed in ["request", "retry"] {
+        if entries.iter().all(|entry| entry.key != needed) {
+            let message = format!("`memory` has no `{needed}`");
+            let hint = "it is an amount such as 4 GB, or { request: 4 GB, retry: 2x }";
+            found.push(
+                Diagnostic::error(codes::WRONG_SHAPE, &node.place, message).hint(hint.to_owned()),
+            );
+        }
+    }
+    execution.memory = request;
+    execution.memory_retry = factor.map(|factor| MemoryRetry {
+        factor,
+        times: times.map_or(MemoryRetry::DEFAULT_TIMES, |times| times as u32),
+    });
+}
+
+/// An amount of memory, in bytes.
+fn amount(subject: &str, node: &Node, found: &mut Vec<Diagnostic>) -> Option<u64> {
+    let bytes = value(node, found)?.as_str().and_then(parse_bytes);
+    if bytes.is_none() {
+        found.push(node.not_a(subject, "an amount such as 512 MiB or 4 GB"));
+    }
+    bytes
+}
+
+/// A factor such as `2x`.
+fn parse_factor(text: &str) -> Option<f64> {
+    let number = text.trim().strip_suffix(['x', 'X'])?;
+    let is_plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let factor: f64 = number.parse().ok().filter(|_| is_plain)?;
+    (factor > 1.0 && factor <= 16.0).then_some(factor)
+}
+
 pub(super) fn cache(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
     match value(node, found) {
         Some(Value::Bool(cache)) => execution.cache = cache,
         Some(_) => found.push(node.not_a("`cache`", "true or false")),
         None => {}
     }
-}
-
-/// An amount of memory, in bytes.
-fn memory(node: &Node, found: &mut Vec<Diagnostic>) -> Option<u64> {
-    let bytes = value(node, found)?.as_str().and_then(parse_bytes);
-    if bytes.is_none() {
-        found.push(node.not_a("`memory`", "an amount such as 512 MiB or 4 GB"));
-    }
-    bytes
 }
 
 /// Reads `limits:`, of a stage or of the workflow.
@@ -129,7 +188,8 @@ pub(crate) fn limits(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) ->
         let (node, origin) = (&entry.value, files.origin(&entry.key_place));
         match entry.key.as_str() {
             "memory" => {
-                limits.memory = memory(node, found).map(|value| Sourced { value, origin });
+                limits.memory =
+                    amount("`memory`", node, found).map(|value| Sourced { value, origin });
             }
             "load" => {
                 limits.load = time("`load`", node, found).map(|value| Sourced { value, origin });

@@ -12,8 +12,9 @@ use super::edits::add_axes;
 use super::points::{filter, points};
 use super::variants::{VariantMaker, check_skeleton, constant_environment, resolve_kind};
 use crate::catalogue::Catalogue;
+use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{AxisView, ParamView, Scope, Template, Work};
+use crate::expression::{AxisView, ParamView, Scope, Template, Type, Work};
 use crate::files::Files;
 use crate::limits::Limits;
 use crate::workflow::{Actions, Axis, DeclaredPorts, Variant};
@@ -42,6 +43,50 @@ pub(crate) struct Expanded {
     pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
 }
 
+/// Advice on the key `seed` of a stage.
+pub(super) const SEED_HINT: &str = "seed: 1, or seed: ${{ seed }} over an axis `seed`";
+
+/// Adds the axes on which the values of nested ones depend.
+pub(super) fn add_outer_axes(mentioned: &mut BTreeSet<usize>, over: &[usize], axes: &[Axis]) {
+    let nested = mentioned.iter().filter_map(|axis| axes[*axis].within.as_ref());
+    let outer: Vec<usize> =
+        nested.map(|within| within.axis).filter(|axis| over.contains(axis)).collect();
+    mentioned.extend(outer);
+}
+
+/// The mistake of reading a nested axis whose values differ under the points of an axis that the
+/// stage does not run over.
+fn ambiguous_axis(
+    stage: &WrittenStage,
+    over: &[usize],
+    mentioned: &BTreeSet<usize>,
+    world: &World<'_>,
+) -> Option<Diagnostic> {
+    let place = stage.over_place.as_ref()?;
+    mentioned.iter().find_map(|axis| {
+        let axis = &world.axes[*axis];
+        let within = axis.within.as_ref().filter(|within| !over.contains(&within.axis))?;
+        let differs = |((_, point), value): (&(u32, u32), &Value)| {
+            axis.points.get(*point as usize).is_some_and(|point| point.value != *value)
+        };
+        if !within.values.iter().any(differs) {
+            return None;
+        }
+        let outer = world.axes[within.axis].name.as_str();
+        let message = format!(
+            "a point of `{}` has other values under each point of `{outer}`, over which `{}` does \
+             not run",
+            axis.name, stage.name
+        );
+        Some(
+            Diagnostic::error(codes::AXIS_FIELDS, place, message)
+                .hint(format!("add `{outer}` to `over`"))
+                .related(&axis.place, format!("it is within `{outer}`"))
+                .fix(add_axes(stage, &[outer], world.files)),
+        )
+    })
+}
+
 /// Expands one stage. `actions_left` bounds the actions of the whole workflow.
 pub(crate) fn expand(
     stage: &WrittenStage,
@@ -60,7 +105,8 @@ pub(crate) fn expand(
         scope.over = Some(&all);
         let mut unheard = Vec::new();
         let with = stage.with.as_deref();
-        for node in [stage.uses.as_ref(), with, stage.filter.as_ref()].into_iter().flatten() {
+        let seed = stage.seed.as_ref();
+        for node in [stage.uses.as_ref(), with, stage.filter.as_ref(), seed].into_iter().flatten() {
             compile(node, &mut scope, world.files, &mut unheard);
         }
         return Expanded::default();
@@ -72,6 +118,19 @@ pub(crate) fn expand(
     });
     let with = stage.with.as_ref().map(|node| compile(node, &mut scope, world.files, found));
     let filter = stage.filter.as_ref().map(|node| filter(node, &mut scope, world.files, found));
+    let seed = stage.seed.as_ref().map(|node| {
+        let template = Template::read(node, &mut scope, world.files, found)?;
+        if !template.gives.may_be(&Type::Int) {
+            let given = template.gives.words();
+            let message = format!("`seed` must be a whole number from 0, not {given}");
+            found.push(
+                Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message)
+                    .hint(SEED_HINT.to_owned()),
+            );
+            return None;
+        }
+        Some((template, node))
+    });
     for diagnostic in &mut found[before..] {
         if let Some(axis) = diagnostic.fix.as_ref().and_then(Fix::missing_axis) {
             diagnostic.fix = add_axes(stage, &[world.axes[axis].name.as_str()], world.files);
@@ -102,11 +161,21 @@ pub(crate) fn expand(
         Some(with) => (with, true),
         None => (None, !stage.misshapen.with),
     };
-    let mut maker = VariantMaker::new(stage, world, (&uses, uses_node), with.as_ref(), readable);
+    // A seed with a mistake is reported, and hides nothing else.
+    let seed = seed.flatten();
+    let seed = seed.as_ref().map(|(template, node)| (template, *node));
+    let mut maker =
+        VariantMaker::new(stage, world, (&uses, uses_node), with.as_ref(), seed, readable);
     let mut mentioned = uses.axes.clone();
     if let Some(with) = &with {
         with.mentions(&mut mentioned);
     }
+    mentioned.extend(seed.iter().flat_map(|(template, _)| &template.axes));
+    if let Some(mistake) = ambiguous_axis(stage, over, &mentioned, world) {
+        found.push(mistake);
+        return expanded;
+    }
+    add_outer_axes(&mut mentioned, over, world.axes);
     let (variants, of_action) = maker.variants(&points, over, &mentioned, work);
     maker.report(variants.len(), found);
     expanded.kinds = maker.kinds.into_iter().collect();

@@ -167,12 +167,17 @@ impl<'a> Stages<'a> {
             names::list(&axis_names)
         );
         let port = reference.port.as_ref().map_or(String::new(), |(port, _)| format!(".{port}"));
+        // The points of an action that there is.
+        let over = self.written[resolved.stage].over.as_deref().unwrap_or_default();
+        let action = self.expanded[resolved.stage].actions.as_ref().filter(|all| !all.is_empty());
         let picks: Vec<_> = open
             .iter()
             .map(|axis| {
+                let place = over.iter().position(|known| known == axis);
+                let coord = action.zip(place).map_or(0, |(all, place)| all.coords(0)[place]);
                 let axis = &world.axes[*axis];
-                let label = axis.points.first().map_or("…", |point| point.label.as_str());
-                format!("{}={label}", axis.name)
+                let point = axis.points.get(coord as usize);
+                format!("{}={}", axis.name, point.map_or("…", |point| point.label.as_str()))
             })
             .collect();
         let pick = format!("`{}{port}[{}]`", reference.stage, picks.join(", "));

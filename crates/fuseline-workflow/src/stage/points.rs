@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::WrittenStage;
-use super::expand::World;
+use super::expand::{World, add_outer_axes};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Environment, Mistake, Scope, Template, Type, Work, has_expression};
 use crate::files::Files;
-use crate::workflow::Axis;
+use crate::workflow::{Axis, Within};
 use crate::yaml::{Node, describe};
 
 /// A `where:` that was understood.
@@ -66,8 +66,20 @@ pub(super) fn points(
         return None;
     };
     let mut coords = Vec::with_capacity(count * over.len());
+    // Places in `over` of each nested axis and the one that it is in.
+    let nested: Vec<(usize, usize, &Within)> = over
+        .iter()
+        .enumerate()
+        .filter_map(|(inner, axis)| {
+            let within = world.axes[*axis].within.as_ref()?;
+            let outer = over.iter().position(|axis| *axis == within.axis)?;
+            Some((outer, inner, within))
+        })
+        .collect();
     let mut verdicts = filter.map(|filter| {
-        let table = Table::new(over, &filter.template.axes, world.axes);
+        let mut mentioned = filter.template.axes.clone();
+        add_outer_axes(&mut mentioned, over, world.axes);
+        let table = Table::new(over, &mentioned, world.axes);
         let size = table.size;
         (filter, table, vec![None::<bool>; size])
     });
@@ -75,8 +87,9 @@ pub(super) fn points(
     let mut by_axis = vec![u32::MAX; world.axes.len()];
     let mut kept_points = 0;
     for _ in 0..count {
-        let mut kept = true;
-        if let Some((filter, table, verdicts)) = &mut verdicts {
+        let mut kept =
+            nested.iter().all(|(outer, inner, within)| within.has(point[*outer], point[*inner]));
+        if kept && let Some((filter, table, verdicts)) = &mut verdicts {
             let slot = table.slot(&point);
             kept = match verdicts[slot] {
                 Some(kept) => kept,
@@ -125,7 +138,10 @@ pub(super) fn points(
     }
     if kept_points == 0 {
         let place = filter.map_or(over_place, |filter| &filter.node.place);
-        let message = format!("`where` leaves no point of the stage `{}`", stage.name);
+        let message = match filter {
+            Some(_) => format!("`where` leaves no point of the stage `{}`", stage.name),
+            None => format!("the axes of the stage `{}` have no point together", stage.name),
+        };
         found.push(Diagnostic::error(codes::NO_ACTIONS, place, message));
         return None;
     }

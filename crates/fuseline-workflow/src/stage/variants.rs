@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::compiled::{Compiled, option_places};
-use super::expand::World;
+use super::expand::{SEED_HINT, World};
 use super::points::{Table, written_point};
 use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::KindSpec;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{Environment, Template, Work};
+use crate::expression::{Environment, Mistake, Template, Work};
 use crate::files::FileId;
 use crate::options;
 use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
@@ -112,6 +112,32 @@ pub(super) fn resolve_kind(
     kind
 }
 
+/// The options of a kind at one combination. An option that the kind does not have is left out where
+/// its expression has no value: it gives null, or reads a field that the point lacks.
+fn given_options<'s>(
+    written: &'s [(&str, Compiled<'_>)],
+    kind: &KindSpec,
+    environment: &mut Environment<'_>,
+    mistakes: &mut Vec<(Mistake, &'s Node)>,
+) -> Map<String, Value> {
+    let mut options = Map::with_capacity(written.len());
+    for (name, option) in written {
+        let before = mistakes.len();
+        let value = option.evaluate(environment, mistakes);
+        let lacks = |(mistake, _): &(Mistake, &Node)| mistake.lacking.is_some();
+        let is_absent = match &mistakes[before..] {
+            [] => value.is_null() && option.is_expression(),
+            found => found.iter().all(lacks),
+        };
+        if is_absent && !kind.has_option(name) {
+            mistakes.truncate(before);
+        } else {
+            options.insert((*name).to_owned(), value);
+        }
+    }
+    options
+}
+
 /// The same diagnostic at several points of a stage.
 struct Repeated {
     diagnostic: Diagnostic,
@@ -125,6 +151,7 @@ pub(super) struct VariantMaker<'a, 'n> {
     world: &'a World<'a>,
     uses: (&'a Template, &'a Node),
     with: Option<&'a Compiled<'n>>,
+    seed: Option<(&'a Template, &'a Node)>,
     /// True if the options could be read; if not, kinds alone are resolved.
     readable: bool,
     /// The kinds that were resolved.
@@ -141,6 +168,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         world: &'a World<'a>,
         uses: (&'a Template, &'a Node),
         with: Option<&'a Compiled<'n>>,
+        seed: Option<(&'a Template, &'a Node)>,
         readable: bool,
     ) -> Self {
         Self {
@@ -148,6 +176,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             world,
             uses,
             with,
+            seed,
             readable,
             kinds: BTreeSet::new(),
             declared: BTreeMap::new(),
@@ -202,10 +231,12 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         let kind = resolve_kind(self.uses.0, self.uses.1, world, environment, found)?;
         self.kinds.insert(kind);
         let spec = &world.catalogue.kinds()[kind];
+        let seed = self.seed(environment, found);
         let mut mistakes = Vec::new();
-        let value = self.with.map(|with| with.evaluate(environment, &mut mistakes));
-        let mut options = match value {
-            Some(Value::Object(options)) => options,
+        let mut options = match self.with {
+            Some(Compiled::Map(written)) => {
+                given_options(written, spec, environment, &mut mistakes)
+            }
             _ => Map::new(),
         };
         if self.readable && mistakes.is_empty() {
@@ -230,7 +261,36 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             }
         }
         let (options, places) = (Arc::new(options), Arc::clone(&self.places));
-        (self.readable && found.is_empty()).then_some(Variant { kind, options, places, declared })
+        (self.readable && found.is_empty()).then_some(Variant {
+            kind,
+            options,
+            places,
+            declared,
+            seed,
+        })
+    }
+
+    /// The stage's own seed at one combination.
+    fn seed(&self, environment: &mut Environment<'_>, found: &mut Vec<Diagnostic>) -> Option<u64> {
+        let (template, node) = self.seed?;
+        match template.evaluate(environment) {
+            Ok(value) => {
+                let seed = value.as_u64();
+                if seed.is_none() {
+                    let message =
+                        format!("`seed` must be a whole number from 0, not {}", describe(&value));
+                    found.push(
+                        Diagnostic::error(codes::EXPRESSION_TYPE, &node.place, message)
+                            .hint(SEED_HINT.to_owned()),
+                    );
+                }
+                seed
+            }
+            Err(mistake) => {
+                found.push(mistake.diagnostic(node, self.world.files));
+                None
+            }
+        }
     }
 
     fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
@@ -239,9 +299,10 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             // Wrong values differ from point to point, and one of them is enough to see; missing
             // options have the same place, and are distinguished by their words.
             let words = match diagnostic.code {
-                codes::MISSING_OPTION | codes::UNKNOWN_OPTION | codes::UNKNOWN_KIND => {
-                    diagnostic.message.clone()
-                }
+                codes::MISSING_OPTION
+                | codes::UNKNOWN_OPTION
+                | codes::UNKNOWN_KIND
+                | codes::AXIS_FIELDS => diagnostic.message.clone(),
                 _ => String::new(),
             };
             self.repeated
@@ -256,7 +317,9 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         for Repeated { mut diagnostic, first, count } in
             std::mem::take(&mut self.repeated).into_values()
         {
-            if count < variants && !first.is_empty() {
+            // A point that lacks a field is the place.
+            let is_point = diagnostic.code == codes::AXIS_FIELDS;
+            if count < variants && !first.is_empty() && !is_point {
                 diagnostic.label = Some(match count - 1 {
                     0 => format!("at {first}"),
                     more => format!("at {first} and {more} more"),

@@ -99,3 +99,115 @@ fn stages_are_ordered_producers_first_and_otherwise_as_written() {
     let names: Vec<_> = workflow.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(names, ["c", "b", "z", "a"]);
 }
+
+/// Axes of which `test` has other points under each point of `train`.
+fn nested(stages: &str) -> Workflow {
+    let text = format!(
+        "fuseline: 1\nname: trial\naxes:\n  test:\n    within: train\n    a: {{ b: {{ file: ab }}, \
+         c: {{ file: ac }} }}\n    b: {{ c: {{ file: bc }} }}\n    c: []\n  train: [a, b, \
+         c]\nstages:\n{stages}"
+    );
+    let checked = check_text(&text, &[]);
+    let errors: Vec<_> = checked.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
+    assert_eq!(render(&errors, &checked.files), "");
+    checked.workflow.expect("a workflow")
+}
+
+#[test]
+fn a_nested_axis_has_other_points_under_each_point_and_its_own_values_there() {
+    let load = "uses: load.csv, with: { path: \"${{ test.file }}\", id: { column: 0 } }";
+    let workflow = nested(&format!(
+        "  raw: {{ over: [test, train], {load} }}\n  cohort: {{ uses: cohort.define, over: [train], \
+         where: \"${{{{ train != 'c' }}}}\", inputs: {{ features: raw }}, with: {WITH} }}\n"
+    ));
+    let raw = &workflow.stages[0];
+    let label = |axis: usize, coord: u32| workflow.axes[axis].points[coord as usize].label.as_str();
+    let points: Vec<_> = (0..raw.actions.len())
+        .map(|action| {
+            let coords = raw.actions.coords(action).iter().zip(&raw.over);
+            coords.map(|(coord, axis)| label(*axis, *coord)).collect::<Vec<_>>().concat()
+        })
+        .collect();
+    // In declared order of the axes: test, then train.
+    assert_eq!(points, ["ba", "ca", "cb"]);
+    let files: Vec<_> = (0..raw.actions.len())
+        .map(|action| raw.variants[raw.actions.variant(action)].options["path"].as_str())
+        .map(|path| path.expect("a text").rsplit('/').next().expect("a name").to_owned())
+        .collect();
+    assert_eq!(files, ["ab", "ac", "bc"], "`c` has another file under `b` than under `a`");
+    let source = &workflow.stages[1].inputs[0].sources[0];
+    assert_eq!(producers(source), [&[0, 1][..], &[2]]);
+}
+
+#[test]
+fn a_nested_axis_alone_has_each_of_its_points_once() {
+    let workflow = nested("  raw: { uses: simulate.features, over: [test] }\n");
+    assert_eq!(workflow.stages[0].actions.len(), 2, "b and c");
+}
+
+#[test]
+fn zipped_lists_give_points_that_carry_one_element_of_each() {
+    let text = "fuseline: 1\nname: trial\nparams: { sizes: [10, 20] }\naxes:\n  setting: { zip: { \
+                noise: [low, high], examples: \"${{ params.sizes }}\" } }\nstages:\n  raw: { uses: \
+                simulate.features, over: [setting], with: { examples: \"${{ setting.examples }}\" } }\n";
+    let checked = check_text(text, &[]);
+    assert_eq!(render(&checked.diagnostics, &checked.files), "");
+    let workflow = checked.workflow.expect("a workflow");
+    let labels: Vec<_> = workflow.axes[0].points.iter().map(|point| point.label.as_str()).collect();
+    assert_eq!(labels, ["low-10", "high-20"]);
+    let sizes: Vec<_> = workflow.stages[0]
+        .variants
+        .iter()
+        .map(|variant| variant.options["examples"].clone())
+        .collect();
+    assert_eq!(sizes, [10, 20]);
+}
+
+#[test]
+fn an_option_that_only_some_members_have_is_left_out_for_the_others() {
+    let text = |with: &str| {
+        format!(
+            "fuseline: 1\nname: trial\naxes:\n  quality:\n    margin: {{}}\n    aligned: {{ alpha: \
+             0.5 }}\nstages:\n  raw: {{ uses: simulate.features }}\n  cohort: {{ uses: \
+             cohort.define, inputs: {{ features: raw }}, with: {WITH} }}\n  folds: {{ uses: \
+             split.group_kfold, inputs: {{ cohort: cohort }}, with: {{ folds: 2 }} }}\n  expert: {{ \
+             uses: expert.logistic, inputs: {{ features: raw, cohort: cohort, folds: folds }}, with: \
+             {{ test_fold: 0 }} }}\n  quality:\n    uses: quality.${{{{ quality }}}}\n    over: \
+             [quality]\n    inputs: {{ evidence_train: expert.train, evidence_test: expert.test, \
+             cohort: cohort }}\n    with: {{ alpha: \"{with}\" }}\n"
+        )
+    };
+    for with in ["${{ quality.alpha }}", "${{ 0.5 if quality == 'aligned' else null }}"] {
+        let checked = check_text(&text(with), &[]);
+        let errors: Vec<_> = checked.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
+        assert_eq!(render(&errors, &checked.files), "");
+        let workflow = checked.workflow.expect("a workflow");
+        let stage = workflow.stages.iter().find(|stage| stage.name == "quality");
+        let options: Vec<_> = stage
+            .expect("the stage")
+            .variants
+            .iter()
+            .map(|variant| serde_json::to_string(&variant.options).expect("JSON"))
+            .collect();
+        assert_eq!(options, ["{}", "{\"alpha\":0.5}"], "{with}");
+    }
+    // A value is not left out for a kind that cannot take it.
+    let checked = check_text(&text("${{ 0.5 }}"), &[]);
+    assert!(
+        checked.diagnostics.iter().any(|found| found.message.contains("has no option `alpha`"))
+    );
+}
+
+#[test]
+fn a_stage_may_have_a_seed_of_its_own_at_each_point() {
+    let text = "fuseline: 1\nname: trial\nseed: 7\naxes: { seed: [1, 2] }\nstages:\n  raw: { uses: \
+                simulate.features, over: [seed], seed: \"${{ seed }}\" }\n  plain: { uses: \
+                simulate.features }\n";
+    let checked = check_text(text, &[]);
+    let workflow = checked.workflow.expect("a workflow");
+    let seeds = |stage: usize| -> Vec<_> {
+        workflow.stages[stage].variants.iter().map(|variant| variant.seed).collect()
+    };
+    assert_eq!(seeds(0), [Some(1), Some(2)]);
+    assert_eq!(seeds(1), [None]);
+}

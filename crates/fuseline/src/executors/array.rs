@@ -1,6 +1,7 @@
 //! The arrays that a run has submitted, as they are written down beside its batches, so that
 //! another process can cancel them or go on with them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use fuseline_engine::Manifest;
 use serde::{Deserialize, Serialize};
 
 use super::engine as engine_of;
-use super::engine::EngineError;
+use super::engine::{Engine, EngineError};
 use crate::error::Error;
 use crate::settings::{ExecutorName, ExecutorSettings};
 
@@ -23,6 +24,9 @@ pub(super) struct ArrayRecord {
     pub engine: ExecutorName,
     /// Its id there.
     pub id: String,
+    /// The label that it was submitted with; none in records from before there was one.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Actions of a task at most.
     pub chunk: u32,
     /// Tasks.
@@ -36,6 +40,13 @@ impl ArrayRecord {
         let part = batch.with_extension("array.part");
         fs::write(&part, serde_json::to_vec(self)?)?;
         fs::rename(part, path)
+    }
+
+    /// True if the engine knows the array still, and not another under its id.
+    ///
+    /// `ours`: what [`Engine::still_ours`] says of its label.
+    pub fn is_among(&self, ours: &BTreeSet<String>) -> bool {
+        self.label.is_none() || ours.contains(&self.id)
     }
 
     /// The arrays of a run, each with the file of its batch.
@@ -59,7 +70,8 @@ pub(crate) fn is_cancelled(run: &Path) -> bool {
     run.join(CANCEL_FILE).exists()
 }
 
-/// Tells a run to stop, and cancels what it has submitted to an engine. The number of arrays.
+/// Tells a run to stop, and cancels what it has submitted to an engine and the engine still knows.
+/// Returns the number of arrays.
 ///
 /// The run may go on in another process, on another machine, or be dead.
 pub fn cancel_run(cache: &Cache, run: &str, settings: &ExecutorSettings) -> Result<usize, Error> {
@@ -70,12 +82,28 @@ pub fn cancel_run(cache: &Cache, run: &str, settings: &ExecutorSettings) -> Resu
     let file = folder.join(CANCEL_FILE);
     fs::write(&file, b"").map_err(|source| Error::Write { path: file, source })?;
     let arrays = ArrayRecord::of_run(&folder);
+    let mut cancelled = 0;
     for arrays in arrays.chunk_by(|(_, a), (_, b)| a.engine == b.engine) {
-        let ids: Vec<_> = arrays.iter().map(|(_, array)| array.id.as_str()).collect();
         let engine = engine_of(arrays[0].1.engine, settings)?;
-        engine.cancel(&ids).map_err(|EngineError { message, .. }| {
+        let cannot = |EngineError { message, .. }| {
             Error::failed(format!("{} cannot cancel: {message}", engine.name()))
-        })?;
+        };
+        // An id alone may by now be that of somebody else's job.
+        let ours = ours(&*engine, arrays.iter().map(|(_, array)| array)).map_err(cannot)?;
+        let arrays = arrays.iter().map(|(_, array)| array).filter(|array| array.is_among(&ours));
+        let ids: Vec<_> = arrays.map(|array| array.id.as_str()).collect();
+        engine.cancel(&ids).map_err(cannot)?;
+        cancelled += ids.len();
     }
-    Ok(arrays.len())
+    Ok(cancelled)
+}
+
+/// The ids of those arrays that the engine knows under their labels.
+pub(super) fn ours<'a>(
+    engine: &dyn Engine,
+    arrays: impl Iterator<Item = &'a ArrayRecord>,
+) -> Result<BTreeSet<String>, EngineError> {
+    let labelled: Vec<_> =
+        arrays.filter_map(|array| Some((array.id.as_str(), array.label.as_deref()?))).collect();
+    if labelled.is_empty() { Ok(BTreeSet::new()) } else { engine.still_ours(&labelled) }
 }

@@ -14,9 +14,9 @@ use fuseline_engine::{
     Completion, Drive, Executor, JobFolder, JobQueue, StageError, Submission, read_batch_keys,
 };
 
-use super::array::ArrayRecord;
+use super::array::{ArrayRecord, ours};
 use super::durations::Durations;
-use super::engine::{ArrayRequest, Engine, EngineError, Resources, TaskEnd, TaskState};
+use super::engine::{ArrayRequest, Engine, EngineError, Resources, TaskEnd, TaskState, TaskStates};
 use super::outcome::Line;
 use super::task::{Task, WaitingAction};
 use super::{part_path, shell_path};
@@ -330,14 +330,16 @@ impl<'e> Batches<'e> {
         fs::write(&script, self.script(&batch, chunk, resources)).map_err(unwritten)?;
         let number = batch.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let tasks = u32::try_from(keys.len()).unwrap_or(u32::MAX).div_ceil(chunk);
+        let label = label(run, &number);
         let id = engine.submit(&ArrayRequest {
             name: &format!("fuseline-{stage}"),
+            label: &label,
             script: &script,
             log: (&logs, &number),
             tasks,
             resources,
         })?;
-        let record = ArrayRecord { engine: *name, id, chunk, tasks };
+        let record = ArrayRecord { engine: *name, id, label: Some(label), chunk, tasks };
         if let Err(error) = record.write(&batch) {
             // The array is there; only a run after this one would not know of it.
             tracing::warn!(%error, "the id of an array was not written down");
@@ -510,12 +512,16 @@ impl<'e> Batches<'e> {
                     .map(|(batch, record)| (run.clone(), batch, record)),
             );
         }
-        let ids: Vec<_> =
-            arrays.iter().map(|(.., record)| (record.id.as_str(), record.tasks)).collect();
-        let states = match ids.is_empty() {
-            true => return,
-            false => engine.poll(&ids),
-        };
+        if arrays.is_empty() {
+            return;
+        }
+        let ours = ours(&**engine, arrays.iter().map(|(.., record)| record));
+        let states = ours.and_then(|ours| {
+            arrays.retain(|(.., record)| record.is_among(&ours));
+            let ids: Vec<_> =
+                arrays.iter().map(|(.., record)| (record.id.as_str(), record.tasks)).collect();
+            if ids.is_empty() { Ok(TaskStates::new()) } else { engine.poll(&ids) }
+        });
         let Ok(states) = states.inspect_err(|error| {
             tracing::warn!("arrays of earlier runs are not known: {}", error.message);
         }) else {
@@ -638,11 +644,22 @@ fn judge_task(
             return Vec::new();
         }
         TaskEnd::OutOfMemory => {
+            let message = task.first_open_mut().and_then(WaitingAction::raise_memory);
+            if let Some(message) = message {
+                let again = task.take_open();
+                again.iter().take(1).for_each(|action| action.reply.note(message.clone()));
+                return again;
+            }
+            let tries = task.first_open_mut().map_or(0, |action| action.memory_tries());
             let asked = resources.and_then(|resources| resources.memory_mib());
             let asked = asked.map_or("what it gets without asking".to_owned(), |mib| {
                 format!("the {mib} MiB that it asked for")
             });
-            StageError::failed(format!("it needed more memory than {asked}"))
+            let tries = match tries {
+                0 => String::new(),
+                tries => format!(" in the last of {} tries, each with more", tries + 1),
+            };
+            StageError::failed(format!("it needed more memory than {asked}{tries}"))
                 .hint(format!("raise {}", engine.resource_setting("memory")))
         }
         TaskEnd::TimedOut => {
@@ -676,6 +693,11 @@ fn judge_task(
     task.fail(&first, error, &place);
     // Those behind it were not tried.
     task.take_open()
+}
+
+/// The label of an array: that of its run and batch.
+fn label(run: &Path, batch: &str) -> String {
+    format!("{}/{batch}", run.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// The actions of a lost task that may be submitted again; the others have failed.

@@ -1,6 +1,6 @@
 //! The seam to an engine: submit, poll, cancel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -37,6 +37,15 @@ pub(super) trait Engine: Send + Sync {
         Ok(())
     }
 
+    /// Those of some arrays that are still the ones that were submitted: a controller or a server
+    /// that begins anew may give an id again.
+    ///
+    /// `arrays`: ids, with the labels that they were submitted with. An engine without labels takes
+    /// all for what they were.
+    fn still_ours(&self, arrays: &[(&str, &str)]) -> Result<BTreeSet<String>, EngineError> {
+        Ok(arrays.iter().map(|(id, _)| (*id).to_owned()).collect())
+    }
+
     /// Setting that requests a task's resource, to name it in a hint.
     fn resource_setting(&self, resource: &str) -> String {
         format!("`resources: {{{resource}}}` of the stage, or [executor.resources.KIND] {resource}")
@@ -50,6 +59,8 @@ pub(super) type TaskStates = BTreeMap<(String, u32), TaskState>;
 pub(super) struct ArrayRequest<'a> {
     /// Name for people.
     pub name: &'a str,
+    /// Text that no other array has.
+    pub label: &'a str,
     /// The script that each task runs.
     pub script: &'a Path,
     /// The folder of logs, and the beginning of the name of the array's logs.

@@ -1,6 +1,7 @@
 //! HyperQueue, by `hq`. Flat: no dependencies, since the graph is the run's. The state is read from
 //! JSON, never from exit codes, which are 0 though a task failed.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -48,7 +49,7 @@ impl Engine for HyperQueue {
         command
             .arg("submit")
             .arg(format!("--array=0-{}", array.tasks - 1))
-            .arg(format!("--name={}", array.name))
+            .arg(format!("--name={}", job_name(array.name, array.label)))
             .arg(format!("--stdout={log}"))
             .arg(format!("--stderr={log}"))
             .arg(format!("--cpus={}", resources.cpus));
@@ -79,12 +80,29 @@ impl Engine for HyperQueue {
         Ok(task_states(&parse(&printed)?))
     }
 
+    fn still_ours(&self, arrays: &[(&str, &str)]) -> Result<BTreeSet<String>, EngineError> {
+        let printed = output(self.hq().args(["job", "list", "--all"]))?;
+        let jobs = parse(&printed)?;
+        let is_ours = |job: &Value| {
+            let id = job["id"].as_u64()?.to_string();
+            let name = job["name"].as_str()?;
+            let (_, label) = arrays.iter().find(|(array, _)| *array == id)?;
+            name.ends_with(&job_name("", label)).then_some(id)
+        };
+        Ok(jobs.as_array().into_iter().flatten().filter_map(is_ours).collect())
+    }
+
     fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError> {
         if arrays.is_empty() {
             return Ok(());
         }
         output(self.hq().args(["job", "cancel"]).arg(arrays.join(","))).map(drop)
     }
+}
+
+/// The name of a job: it tells what its id cannot, since a server that begins anew counts anew.
+fn job_name(name: &str, label: &str) -> String {
+    format!("{name}@{label}")
 }
 
 fn parse(printed: &str) -> Result<Value, EngineError> {

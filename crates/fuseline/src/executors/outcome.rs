@@ -36,6 +36,9 @@ pub(crate) struct ActionEnd {
     pub seconds: Option<f64>,
     /// Processor time of the thread that executed it.
     pub cpu_seconds: Option<f64>,
+    /// True if another process executed it at the same time and ended first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_duplicate: bool,
     /// The reason why it failed.
     pub error: Option<Failure>,
 }
@@ -57,6 +60,8 @@ pub(crate) struct Failure {
     code: Option<String>,
     hint: Option<String>,
     option: Option<String>,
+    #[serde(default)]
+    input: Option<String>,
     lost: Option<Digest>,
 }
 
@@ -68,6 +73,7 @@ impl From<&StageError> for Failure {
             code: error.code.map(ToString::to_string),
             hint: error.hint.clone(),
             option: error.option.clone(),
+            input: error.input.clone(),
             lost: error.lost.as_deref().copied(),
         }
     }
@@ -82,6 +88,7 @@ impl From<Failure> for StageError {
             code: code.and_then(|name| codes().iter().find(|code| code.0 == name)),
             hint: failure.hint,
             option: failure.option,
+            input: failure.input,
             lost: failure.lost.map(Box::new),
         }
     }
@@ -148,13 +155,29 @@ impl OutcomeReader {
     }
 }
 
+/// Counts the executions in a run's folder of actions that another process executed at the same
+/// time: a task that its engine takes for lost may go on beside the one that was submitted again.
+pub(crate) fn count_duplicates(run: &Path) -> usize {
+    let files = fs::read_dir(run.join("outcomes")).into_iter().flatten().flatten();
+    let lines =
+        files.flat_map(|file| OutcomeReader::default().new_lines(&file.path()).unwrap_or_default());
+    lines.filter(|line| matches!(line, Line::Ended(end) if end.is_duplicate)).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn ended(status: ActionStatus, error: Option<Failure>) -> Line {
         let key = "0".repeat(64).parse().expect("a key");
-        Line::Ended(ActionEnd { key, status, seconds: Some(0.5), cpu_seconds: None, error })
+        Line::Ended(ActionEnd {
+            key,
+            status,
+            seconds: Some(0.5),
+            cpu_seconds: None,
+            is_duplicate: false,
+            error,
+        })
     }
 
     #[test]
@@ -173,6 +196,20 @@ mod tests {
         // The task was killed there, and begins again on another machine.
         OutcomeWriter::begin(&path, "n2").unwrap();
         assert_eq!(reader.new_lines(&path).unwrap(), [Line::Began("n2".to_owned())]);
+    }
+
+    #[test]
+    fn duplicates_are_counted_wherever_they_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(count_duplicates(folder.path()), 0);
+        for (name, is_duplicate) in [("0-0.jsonl", true), ("0-1.jsonl", false), ("3-7.jsonl", true)]
+        {
+            let path = folder.path().join("outcomes").join(name);
+            let mut writer = OutcomeWriter::begin(&path, "n1").unwrap();
+            let Line::Ended(end) = ended(ActionStatus::Executed, None) else { unreachable!() };
+            writer.write(&Line::Ended(ActionEnd { is_duplicate, ..end })).unwrap();
+        }
+        assert_eq!(count_duplicates(folder.path()), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Slurm, by sbatch, squeue and scancel. Neither `--wait` (it asks every two seconds) nor sacct (it
 //! needs a database) nor dependencies.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::engine::{ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output};
@@ -55,6 +56,7 @@ impl Engine for Slurm {
             .args(["--parsable", "--requeue", "--open-mode=append"])
             .arg(format!("--array=0-{}", array.tasks - 1))
             .arg(format!("--job-name={}", array.name))
+            .arg(format!("--comment={}", array.label))
             // A percent sign begins a pattern.
             .arg(format!("--output={}/{log}-%a.log", logs.display().to_string().replace('%', "%%")))
             .arg(format!("--cpus-per-task={}", resources.cpus));
@@ -108,6 +110,25 @@ impl Engine for Slurm {
             }
         }
         Ok(states)
+    }
+
+    fn still_ours(&self, arrays: &[(&str, &str)]) -> Result<BTreeSet<String>, EngineError> {
+        let mut ours = BTreeSet::new();
+        for arrays in arrays.chunks(ARRAYS_A_CALL) {
+            let ids: Vec<_> = arrays.iter().map(|(id, _)| *id).collect();
+            let mut command = slurm("squeue");
+            command
+                .args(["--noheader", "--states=all", "--format=%F|%k"])
+                .arg(format!("--jobs={}", ids.join(",")));
+            let printed = match output(&mut command) {
+                Ok(printed) => printed,
+                Err(error) if error.message.contains("Invalid job id") => continue,
+                Err(error) => return Err(error),
+            };
+            let jobs = printed.lines().filter_map(|line| line.trim().split_once('|'));
+            ours.extend(jobs.filter(|job| arrays.contains(job)).map(|(id, _)| id.to_owned()));
+        }
+        Ok(ours)
     }
 
     fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use fuseline_cache::{ActionKey, Cache};
 use fuseline_engine::{Class, Completion, Executed, Lookup, Reply, StageError, Submission, peek};
+use fuseline_workflow::MemoryRetry;
 
 use super::engine::{Resources, TaskEnd};
 use super::outcome::{ActionEnd, ActionStatus, OutcomeReader};
@@ -18,6 +19,11 @@ pub(super) struct WaitingAction {
     pub reuse: bool,
     /// Number of times that its task was lost.
     pub losses: u32,
+    /// `stage[axis=label]`.
+    label: String,
+    /// Further tries when it runs out of memory, and their number so far.
+    memory_retry: Option<MemoryRetry>,
+    memory_tries: u32,
     pub reply: Reply,
 }
 
@@ -31,8 +37,35 @@ impl WaitingAction {
             resources: Resources::of_job(&job, settings),
             reuse: job.reuse,
             losses: 0,
+            memory_retry: job.limits.memory_retry,
+            memory_tries: 0,
+            label: job.site,
             reply,
         }
+    }
+
+    /// Asks for more memory from now on: a message about it. None when its stage does not say so,
+    /// or it has been tried often enough.
+    pub fn raise_memory(&mut self) -> Option<String> {
+        let (before, asked) = (self.resources.memory?, self.resources.memory_mib()?);
+        self.resources.memory = Some(self.memory_retry?.next(before, self.memory_tries)?);
+        self.memory_tries += 1;
+        Some(format!(
+            "{} needed more memory than the {asked} MiB that it asked for; it is submitted again \
+             with {} MiB",
+            self.label,
+            self.resources.memory_mib()?
+        ))
+    }
+
+    /// Number of further tries with more memory.
+    pub fn memory_tries(&self) -> u32 {
+        self.memory_tries
+    }
+
+    /// The memory that it asks for, if that was raised.
+    fn raised_memory(&self) -> Option<u64> {
+        self.resources.memory.filter(|_| self.memory_tries > 0)
     }
 
     /// Answers that the run does not want it any more.
@@ -118,10 +151,16 @@ impl Task {
         match peek(cache, &end.key) {
             Ok(Lookup::Cached(record)) => {
                 let action = self.take(&end.key)?;
+                let memory = action.raised_memory();
                 let (stage, seconds) = (action.stage, record.seconds);
                 let was_executed = end.status == ActionStatus::Executed;
                 let completion = match was_executed {
-                    true => Completion::Executed(Executed { record, cpu_seconds: end.cpu_seconds }),
+                    true => Completion::Executed(Executed {
+                        record,
+                        cpu_seconds: end.cpu_seconds,
+                        is_duplicate: end.is_duplicate,
+                        memory,
+                    }),
                     false => Completion::Cached(record),
                 };
                 let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -155,7 +194,8 @@ impl Task {
                 && let Some(waiting) = action.take()
             {
                 let time = Duration::try_from_secs_f64(record.seconds).unwrap_or_default();
-                let executed = Executed { record, cpu_seconds: None };
+                let memory = waiting.raised_memory();
+                let executed = Executed { record, cpu_seconds: None, is_duplicate: false, memory };
                 waiting.reply.ended_after(Completion::Executed(executed), time);
             }
         }
@@ -164,6 +204,11 @@ impl Task {
     /// The first action that is waited for: the one that was executed when the task ended.
     pub fn first_open(&self) -> Option<ActionKey> {
         self.actions.iter().flatten().map(|action| action.key).next()
+    }
+
+    /// The same action, to change what it asks for.
+    pub fn first_open_mut(&mut self) -> Option<&mut WaitingAction> {
+        self.actions.iter_mut().flatten().next()
     }
 
     /// Takes all actions that are still waited for.

@@ -76,9 +76,12 @@ impl Xargs {
             child.wait().expect("a child can be waited for");
             for Submission { job, reply, .. } in submissions {
                 reply.ended(match peek(&self.cache, &job.key) {
-                    Ok(Lookup::Cached(record)) => {
-                        Completion::Executed(Executed { record, cpu_seconds: None })
-                    }
+                    Ok(Lookup::Cached(record)) => Completion::Executed(Executed {
+                        record,
+                        cpu_seconds: None,
+                        is_duplicate: false,
+                        memory: None,
+                    }),
                     Ok(_) => Completion::Failed(StageError::failed("it left no record")),
                     Err(error) => Completion::CacheFailed(error),
                 });

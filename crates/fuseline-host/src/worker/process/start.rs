@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Worker, WorkerFailure};
+use super::{Worker, WorkerFailure, is_out_of_memory};
 use crate::conditions::Sandbox;
 use crate::image::{Form, Image};
 use crate::message::plain_text;
@@ -87,7 +87,10 @@ impl Worker {
                 Err(worker.failure(format!("it speaks protocol {protocol}, this host {PROTOCOL}")))
             }
             Ok(Reply::Refused { message }) => {
-                let reason = name_file(&plain_text(&message), image.path());
+                let mut reason = name_file(&plain_text(&message), image.path());
+                if is_out_of_memory(&reason) {
+                    reason += &format!("; {}", settings.limits.memory_words());
+                }
                 Err(WorkerFailure { reason, stderr: worker.last_words() })
             }
             Ok(other) => Err(worker.failure(format!("it answered hello with {other:?}"))),

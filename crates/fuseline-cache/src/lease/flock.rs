@@ -1,0 +1,146 @@
+//! Leases that are locks of the kernel: they end with their process, however that ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::CacheError;
+use crate::store::follow_mode;
+
+/// A lock on a file in `leases/`. The file alone means nothing: one that a dead process has left is
+/// taken over at once.
+#[derive(Debug)]
+pub(super) struct FileLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FileLock {
+    /// Takes the lease in a file. None when another has it, or, after waiting, had it and removed
+    /// the file.
+    pub fn acquire(path: &Path, wait: bool) -> Result<Option<Self>, CacheError> {
+        loop {
+            let options =
+                File::options().create(true).truncate(false).write(true).read(true).open(path);
+            let file = match options {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let folder = path.parent().unwrap_or(path);
+                    fs::create_dir_all(folder).map_err(CacheError::write(folder))?;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    match replace_dead(path) {
+                        Ok(true) => continue,
+                        Ok(false) => return Ok(None),
+                        Err(_) => return Err(CacheError::write(path)(error)),
+                    }
+                }
+                Err(error) => return Err(CacheError::write(path)(error)),
+            };
+            let locked =
+                if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
+            match locked {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {
+                    continue;
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(CacheError::NoLocks { path: path.to_owned(), source });
+                }
+            }
+            // Whoever held it may have removed the file since it was opened: then this lock guards
+            // nothing.
+            if !is_at(&file, path) {
+                continue;
+            }
+            let lock = Self { file, path: path.to_owned() };
+            lock.write_holder().map_err(CacheError::write(path))?;
+            return Ok(Some(lock));
+        }
+    }
+
+    fn write_holder(&self) -> io::Result<()> {
+        let host = super::owner::host_name();
+        // Only where there is something: a file that was ever cut is flushed to the disk when it is
+        // closed, on ext4, which takes longer than a small action.
+        if self.file.metadata()?.len() > 0 {
+            self.file.set_len(0)?;
+        }
+        if let Some(folder) = self.path.parent() {
+            follow_mode(&self.file, fs::metadata(folder)?.permissions().mode());
+        }
+        match writeln!(&self.file, "process {} on {host}", std::process::id()) {
+            // It is for people, and what makes room on a full disk needs leases too.
+            Err(error) if is_full(&error) => Ok(()),
+            written => written,
+        }
+    }
+}
+
+/// A lock on a folder; it ends when it is dropped, or when the process does.
+#[derive(Debug)]
+pub(crate) struct FolderLock(#[expect(dead_code, reason = "held, and never read")] File);
+
+impl FolderLock {
+    /// Locks a folder itself, where no file can be made. Waits as long as another holds it.
+    pub fn acquire(folder: &Path) -> Result<Self, CacheError> {
+        let file = File::open(folder).map_err(CacheError::read(folder))?;
+        let no_locks = |source| CacheError::NoLocks { path: folder.to_owned(), source };
+        file.lock().map_err(no_locks)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Before the lock is given back: who opens the file afterwards makes a new one. Left
+        // behind, it does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// True if there is no space left, or no file may be added.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// The holder of the lock on a file, for people; none when nobody holds it.
+pub(super) fn holder(path: &Path) -> Option<String> {
+    let holder = fs::read_to_string(path).ok()?;
+    is_held(path).then(|| holder.trim_end().to_owned())
+}
+
+/// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was
+/// removed.
+fn replace_dead(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    match file.try_lock() {
+        Ok(()) if is_at(&file, path) => fs::remove_file(path).map(|()| true),
+        // Another has replaced it.
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// True if the file that is open is the one that has this name.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// True if a living process holds the lock on a file.
+pub(super) fn is_held(path: &Path) -> bool {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Nobody can tell: it counts as held.
+        Err(error) => return error.kind() == ErrorKind::PermissionDenied,
+    };
+    // Shared, so that two that ask at once do not take each other for holders.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}

@@ -1,0 +1,45 @@
+//! The 16 questions of the NeurIPS paper checklist.
+
+use super::facts::Facts;
+use super::{Item, Items};
+
+pub fn items(of: &Facts<'_>) -> Vec<Item> {
+    let mut items = Items::default();
+
+    items.section("Claims and limitations");
+    let left = "whether abstract and introduction claim no more";
+    items.add("1", "Claims", of.answer(), left);
+    items.add("2", "Limitations", of.cautions(), "limitations of the work");
+    items.authors("3", "Theory: assumptions and proofs");
+
+    items.section("Experiments");
+    let repeats = of.reproduction().into_iter().chain(of.seeds()).chain(of.code());
+    let left = "what a reader needs besides this run";
+    items.add("4", "Reproducibility of the experimental results", repeats, left);
+    let open = of.reproduction().into_iter().take(1).chain(of.input_files());
+    let left = "links to data and code, and access to them";
+    items.add("5", "Open access to data and code", open, left);
+    let settings = of.split().into_iter().chain(of.models()).chain(of.hyperparameters());
+    let left = "how hyperparameters were chosen";
+    items.add("6", "Experimental setting", settings, left);
+    let significance = of.tests().into_iter().chain(of.intervals());
+    let left = "sources of variability that the intervals do not hold";
+    items.add("7", "Statistical significance and error bars", significance, left);
+    let left = "the total of the project, with runs that are not in the paper";
+    items.add("8", "Compute resources", of.compute(), left);
+
+    items.section("Ethics and impact");
+    items.authors("9", "Code of ethics");
+    items.authors("10", "Broader impacts");
+    items.authors("11", "Safeguards");
+
+    items.section("Assets and people");
+    let assets = of.input_files().into_iter().chain(of.code());
+    let left = "creators, licences and terms of use of data, code and models";
+    items.add("12", "Licences of existing assets", assets, left);
+    items.authors("13", "New assets and their documentation");
+    items.authors("14", "Crowdsourcing and research with human subjects");
+    items.authors("15", "Approval by a review board");
+    items.authors("16", "Use of large language models");
+    items.all
+}
