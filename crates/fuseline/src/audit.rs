@@ -121,7 +121,10 @@ impl OpenStudy {
                 let inputs: Inputs<'_> = inputs.build();
                 let mut outputs = Outputs::default();
                 let action = plan.action_label(cohort);
-                let failed = |error| Error::Action { action: format!("audit of {action}"), error };
+                let failed = |error: StageError| {
+                    let action = format!("audit of {action}");
+                    Error::Action { action, error: error.into() }
+                };
                 stage.run(&inputs, &mut outputs).map_err(&failed)?;
                 let audit = outputs.get::<Audit>("audit").map_err(failed)?;
                 audits.push(StudyAudit { point: found.here, audit });

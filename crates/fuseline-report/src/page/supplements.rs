@@ -82,8 +82,7 @@ mod tests {
         ] {
             assert!(page.contains(text), "{text}");
         }
-        let names: Vec<String> =
-            figures(&given()).into_iter().map(|figure| figure.name).collect();
+        let names: Vec<String> = figures(&given()).into_iter().map(|figure| figure.name).collect();
         assert_eq!(names, ["repeats", "subgroups-1", "calibration-1"]);
         for figure in figures(&given()) {
             assert!(figure.pdf().starts_with(b"%PDF") && !figure.png().is_empty());

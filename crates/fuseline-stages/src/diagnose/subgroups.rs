@@ -253,10 +253,7 @@ impl Estimate {
 
 impl Subgroups {
     /// Effects by point, in the order in which they arrived, without the pooled axes.
-    fn conditions(
-        &self,
-        inputs: &Inputs<'_>,
-    ) -> Result<Vec<EffectsAt>, StageError> {
+    fn conditions(&self, inputs: &Inputs<'_>) -> Result<Vec<EffectsAt>, StageError> {
         let mut conditions: Vec<(Point, Vec<Labelled<ExampleEffects>>)> = Vec::new();
         for labelled in inputs.each::<ExampleEffects>("effects") {
             let labelled = labelled?;
