@@ -90,7 +90,9 @@ pub fn html(data: &ReportData) -> String {
 
 /// The report's title.
 pub fn title(data: &ReportData) -> &str {
-    if data.title.is_empty() { &data.asked.workflow } else { &data.title }
+    // A page without a heading is hard to find one's way in.
+    let names = [data.title.as_str(), &data.asked.workflow, "Report"];
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 fn head(data: &ReportData) -> Element {
