@@ -21,6 +21,9 @@ from fuseline._workflow import writes_over
 PROTOCOL = 1
 Floats = NDArray[np.float64]
 Predict = Callable[[Any], Any]
+Score = Callable[[Any, Any], Any]
+#: Metrics of predicted numbers, by name.
+METRICS = ("mae", "rmse", "pearson", "concordance")
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,14 @@ class Result:
     title: str = ""
 
     @property
+    def metric(self) -> Mapping[str, Any] | None:
+        """Where the label is a number or a score was given: name, clean, broken, neutral, shift; None for classes."""
+        found: Mapping[str, Any] | None = self.values.get("metric")
+        return found
+
+    @property
     def gap(self) -> float:
-        """Balanced accuracy under Clean-Q minus its mean under permuted quality."""
+        """Balanced accuracy under Clean-Q minus its mean under permuted quality; of a metric, positive where breaking hurts."""
         return float(self.values["gap"])
 
     @property
@@ -105,6 +114,11 @@ class Result:
 
     def __repr__(self) -> str:
         low, high = self.interval
+        if self.metric is not None:
+            return (
+                f"<fuseline.Result gap={self.gap:+.4g} {self.metric['name']} [{low:+.4g}, {high:+.4g}], p={self.p_value:.4g}, "
+                f"{self.values['n_permutations']} permutations>\n{self.verdict}"
+            )
         return (
             f"<fuseline.Result gap={100 * self.gap:+.1f} pp [{100 * low:+.1f}, {100 * high:+.1f}], p={self.p_value:.4g}, "
             f"{self.values['n_permutations']} permutations>\n{self.verdict}"
@@ -127,7 +141,8 @@ class Diagnosis:
         modalities), bool. evidence: (rows, modalities, classes), each expert's probabilities: without it headroom and
         alignment are left out. ids: (rows,), text; the same ids, quality, labels and seed give the same permutations
         everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
-        left out. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further
+        left out. score: for a model of numbers, "mae", "rmse", "pearson" or "concordance" of numbers y, or a function of (y,
+        predictions) that gives a score a row, more being better: the gap is then one of that. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further
         permutations after so long. tolerance: how far two answers to the same question may differ.
     """
 
@@ -142,6 +157,7 @@ class Diagnosis:
         ids: Sequence[str] | None = None,
         modalities: Sequence[str] | None = None,
         classes: Sequence[Any] | None = None,
+        score: str | Score | None = None,
         scheme: str = "joint",
         bins: int = 3,
         permutations: int = 10_000,
@@ -160,6 +176,15 @@ class Diagnosis:
             )
         rows, width = self._quality.shape[:2]
         labels = np.asarray(y)
+        self._score = score if callable(score) else None
+        self._y = labels
+        metric = "score" if callable(score) else score
+        values: Floats | None = None
+        if metric is not None:
+            values = self._values(labels, rows, metric)
+            if classes is not None:
+                raise FuselineError("classes are of labels that are classes: leave them out where there is a score")
+            labels, classes = np.zeros(rows, dtype=np.int64), [0]
         if labels.shape != (rows,):
             raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
         if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
@@ -169,8 +194,12 @@ class Diagnosis:
         unknown = sorted({str(value) for value in labels.tolist() if _key(value) not in place})
         if unknown:
             raise FuselineError(f"y has labels that are in no class: {', '.join(unknown[:5])}")
-        if len(self.classes) > 100 and labels.dtype.kind == "f":
-            raise FuselineError(f"y has {len(self.classes)} different numbers: these are no classes")
+        fractional = labels.dtype.kind == "f" and bool(np.any(labels % 1))
+        most = 20 if fractional else 100
+        if classes is None and labels.dtype.kind == "f" and len(self.classes) > most:
+            raise FuselineError(
+                f"y has {len(self.classes)} different numbers: these are no classes; score=\"mae\" or another metric takes numbers"
+            )
         self._label = np.array([place[_key(value)] for value in labels.tolist()], dtype=np.uint32)
         there = np.ones((rows, width), dtype=bool) if available is None else np.asarray(available, dtype=bool)
         self._expect("available", there.shape, (rows, width))
@@ -196,7 +225,7 @@ class Diagnosis:
             "example_id": None if ids is None else self._names("ids", ids, rows),
             "group": None if groups is None else self._names("groups", groups, rows),
             "label": self._label.tolist(),
-            "classes": [str(name) for name in self.classes],
+            "classes": ["value"] if metric is not None else [str(name) for name in self.classes],
             "modalities": [str(name) for name in self.modalities],
             "channels": flat.shape[2],
             "evidence": self._evidence is not None,
@@ -211,11 +240,33 @@ class Diagnosis:
                 "stop": "never" if stop is None else stop,
             },
         }
+        if values is not None:
+            header["value"] = values.tolist()
+            header["settings"]["metric"] = metric
         self._header = header
         self.permutations = permutations
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: Ask | None = None
         self._result: Result | None = None
+
+    @staticmethod
+    def _values(labels: NDArray[Any], rows: int, metric: str) -> Floats:
+        """Labels that are numbers; zeros where a function gives the score."""
+        if metric == "score":
+            if labels.shape[:1] != (rows,):
+                raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows")
+            return np.zeros(rows)
+        if metric not in METRICS:
+            raise FuselineError(f"score is {metric!r}; a function or one of {', '.join(METRICS)} is expected")
+        if labels.shape != (rows,):
+            raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
+        try:
+            values = labels.astype(np.float64)
+        except (TypeError, ValueError):
+            raise FuselineError(f"score={metric!r} is of numbers, and y holds {labels.dtype}") from None
+        if not np.all(np.isfinite(values)):
+            raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
+        return values
 
     @staticmethod
     def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
@@ -332,6 +383,9 @@ class Diagnosis:
         """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with the count in front."""
         if ask is not self._asked:
             raise FuselineError("this is not the question that was asked last")
+        if "value" in self._header:
+            self._tell_numbers(ask, predictions)
+            return
         shape: tuple[int, ...] = (len(self._label), len(self.classes))
         if ask.kind == "broken":
             shape = (ask.count, *shape)
@@ -343,6 +397,29 @@ class Diagnosis:
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions hold values that are not finite")
         self._write(np.ascontiguousarray(answer, dtype="<f8").tobytes())
+        self._asked = None
+
+    def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
+        """Answers with a number a row: the prediction, or the score of it."""
+        rows = len(self._label)
+        shape = (ask.count, rows) if ask.kind == "broken" else (rows,)
+        answer = np.asarray(predictions)
+        if self._score is not None:
+            if answer.shape[: len(shape)] != shape:
+                raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
+            each = answer if ask.kind == "broken" else answer[None]
+            answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
+            answer = answer if ask.kind == "broken" else answer[0]
+            self._expect("the scores", answer.shape, shape)
+        else:
+            self._expect("the predictions", answer.shape, shape)
+        try:
+            answer = np.ascontiguousarray(answer, dtype="<f8")
+        except (TypeError, ValueError):
+            raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
+        if not np.all(np.isfinite(answer)):
+            raise FuselineError("the predictions or scores hold values that are not finite")
+        self._write(answer.tobytes())
         self._asked = None
 
     def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
@@ -398,6 +475,7 @@ def diagnose(
     ids: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
+    score: str | Score | None = None,
     scheme: str = "joint",
     bins: int = 3,
     permutations: int = 10_000,
@@ -414,7 +492,8 @@ def diagnose(
     """Asks a frozen model whether its decisions use its quality input.
 
     `predict(quality)` gets an array shaped as `quality` and gives probabilities (rows, classes) or decisions (rows,); with
-    `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). All that is not quality stays as it
+    `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). With `score` it gives numbers
+    (rows,), or what a score function takes. All that is not quality stays as it
     is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike. The other
     arguments: see :class:`Diagnosis`. `progress`: on standard error; where left out, on a terminal or in a notebook.
 
@@ -429,6 +508,7 @@ def diagnose(
         ids=ids,
         modalities=modalities,
         classes=classes,
+        score=score,
         scheme=scheme,
         bins=bins,
         permutations=permutations,

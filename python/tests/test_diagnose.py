@@ -235,3 +235,59 @@ def test_a_derangement_is_an_effect_size_without_a_p_value():
     result = fuseline.diagnose(gate(evidence), quality=quality, y=y, scheme="derangement", permutations=50)
     assert np.isnan(result.p_value) and result.gap > 0.2
     assert "effect size" in result.verdict
+
+
+def numbers(rows: int = 150, seed: int = 4):
+    """A label that is a number, said by two modalities with noise of a size that quality tells."""
+    random = np.random.default_rng(seed)
+    y = random.normal(size=rows)
+    quality = random.normal(size=(rows, 2))
+    said = y[:, None] + np.exp(-quality) * random.normal(size=(rows, 2))
+
+    def predict(q):
+        weights = np.exp(2 * q)
+        return (weights * said).sum(axis=1) / weights.sum(axis=1)
+
+    return y, quality, predict
+
+
+@pytest.mark.parametrize("name", ["mae", "rmse", "pearson", "concordance"])
+def test_the_gap_of_a_metric_of_numbers_equals_a_loop_by_hand(name):
+    y, quality, predict = numbers()
+    metric = {
+        "mae": lambda p: -np.mean(np.abs(p - y)),
+        "rmse": lambda p: -np.sqrt(np.mean((p - y) ** 2)),
+        "pearson": lambda p: np.corrcoef(p, y)[0, 1],
+        "concordance": lambda p: 2 * np.cov(p, y, bias=True)[0, 1] / (p.var() + y.var() + (p.mean() - y.mean()) ** 2),
+    }[name]
+    asked = []
+
+    def recorded(q):
+        asked.append(metric(predict(q)))
+        return predict(q)
+
+    result = fuseline.diagnose(recorded, quality=quality, y=y, score=name, permutations=99)
+    clean, broken = asked[0], np.array(asked[1:-2])
+    assert len(broken) == 99
+    assert abs(result.gap - (clean - broken.mean())) < 1e-10
+    assert result.p_value == (np.sum(broken >= clean - 1e-12) + 1) / 100
+    assert abs(result.gain - (clean - asked[-2])) < 1e-10
+    assert result.gap > 0 and result.interval[0] < result.gap < result.interval[1]
+    assert result.metric["name"] == name and result.values["ba_clean"] is None
+    assert "balanced accuracy" not in result.report() + result.verdict
+
+
+def test_a_score_of_each_example_may_be_anything():
+    y, quality, predict = numbers()
+    targets = np.stack([y, -y], axis=1)
+    result = fuseline.diagnose(
+        lambda q: np.stack([predict(q), -predict(q)], axis=1), quality=quality, y=targets,
+        score=lambda y, p: -np.abs(y - p).sum(axis=1), permutations=49, vectorized=False)
+    mae = fuseline.diagnose(predict, quality=quality, y=y, score="mae", permutations=49)
+    assert abs(result.gap - 2 * mae.gap) < 1e-10 and result.p_value == mae.p_value
+    with pytest.raises(fuseline.FuselineError, match="the scores has shape"):
+        fuseline.diagnose(predict, quality=quality, y=y, score=lambda y, p: 0.0, permutations=9)
+    with pytest.raises(fuseline.FuselineError, match="a function or one of mae"):
+        fuseline.diagnose(predict, quality=quality, y=y, score="r2", permutations=9)
+    with pytest.raises(fuseline.FuselineError, match="takes numbers"):
+        fuseline.diagnose(predict, quality=quality, y=y, permutations=9)

@@ -71,10 +71,16 @@ fn notes(lab: &Lab) -> Vec<u32> {
 
 /// Waits until something holds, a minute at most.
 #[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    wait_for(what, 60, holds);
+}
+
+/// The same, for so many seconds at most.
+#[track_caller]
+fn wait_for(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "a minute is over, and not: {what}");
+        assert!(began.elapsed() < Duration::from_secs(seconds), "{seconds} s, and not: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

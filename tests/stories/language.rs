@@ -302,7 +302,6 @@ fn every_template_passes_the_check_and_runs_as_it_is() {
         ("frozen-onnx", [&small[..], &["--set", "permutations=5"]].concat()),
         ("frozen-python", small.to_vec()),
         ("sweep", [&small[..], &["--set", "repeats=2"]].concat()),
-        ("cluster", [&small[..], &["--set", "repeats=2"]].concat()),
     ] {
         if template == "frozen-python" && !has_python("numpy, pyarrow") {
             continue;
@@ -313,6 +312,9 @@ fn every_template_passes_the_check_and_runs_as_it_is() {
         assert!(lab.path(format!("results/{template}/report.html")).exists(), "{template}");
         lab.run(["init", template, "--template", template]).exits(2);
     }
+    // The workflow of `sweep`, with settings beside it.
+    lab.run(["init", "cluster", "--template", "cluster"]).success();
+    lab.run(["check", "cluster/workflow.yaml"]).success();
     let settings = lab.run(["config", "cluster/workflow.yaml"]).success().stdout();
     assert!(settings.contains("fuseline.toml"), "{settings}");
     let wrong = lab.run(["init", "x", "--template", "stdy"]);
@@ -320,8 +322,11 @@ fn every_template_passes_the_check_and_runs_as_it_is() {
     assert!(wrong.stderr().contains("similar value exists: 'study'"), "{}", wrong.stderr());
 }
 
+/// A column: its name, and its text in each row.
+type TextColumn<'a> = (&'a str, fn(usize) -> String);
+
 /// Rows of a table of made-up recordings.
-fn recordings(name: &str, separator: &str, more: &[(&str, fn(usize) -> String)]) -> String {
+fn recordings(name: &str, separator: &str, more: &[TextColumn<'_>]) -> String {
     let head = ["file", "who", "mood"].map(str::to_owned).into_iter();
     let head = head.chain((0..3).map(|k| format!("{name}{k}")));
     let head = head.chain(more.iter().map(|(name, _)| (*name).to_owned()));
@@ -367,7 +372,7 @@ fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
     assert_eq!(run_new(&lab, "measured", &[])["status"], "ok");
     let findings =
         lab.run(["show", "measured/workflow.yaml", "findings", "--set", "permutations=20"]);
-    assert_eq!(findings.success().stdout().matches("\ncolumn ").count(), 0);
+    findings.success();
     assert!(findings.stdout().contains("in_distribution"), "{}", findings.stdout());
 
     init("estimated", &[&both[..], &named].concat()).success();

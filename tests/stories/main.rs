@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be told has failed")]
 
+mod audit;
 mod bounds;
 mod cautions;
 mod claims;
@@ -24,6 +25,7 @@ mod leaks;
 mod loaded;
 mod lsp;
 mod midfusion;
+mod numbers;
 mod plans;
 mod plugins;
 mod provenance;

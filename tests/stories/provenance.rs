@@ -78,10 +78,9 @@ outputs:
 fn lab() -> Lab {
     let lab = Lab::new();
     lab.write("helper_words.txt", "read, and named by nobody\n");
-    let text = STUDY.replace(
-        "HELPER_FOLDER",
-        lab.path(".").parent().unwrap_or(&lab.path(".")).to_str().expect("UTF-8"),
-    );
+    let helper = lab.path("helper_words.txt");
+    let folder = helper.parent().expect("a folder").display().to_string();
+    let text = STUDY.replace("HELPER_FOLDER", &folder);
     lab.write("my study/workflow.yaml", text);
     lab.write(
         "my study/quality.yaml",

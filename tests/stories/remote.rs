@@ -393,3 +393,34 @@ impl Drop for Ending {
         let _ = self.0.wait();
     }
 }
+
+#[test]
+fn a_drawing_and_a_single_action_look_into_the_remote_too() {
+    let (_folder, remote) = folder();
+    let first = Machine::new(&remote, Server::None);
+    first.write();
+    let elsewhere = Machine::new(&remote, Server::None);
+    let drawing = ["graph", "workflow.yaml", "--format", "mermaid"];
+    let drawn = elsewhere.ran(&drawing);
+    assert!(!drawn.stdout().contains(" 0 cached"), "{}", drawn.stdout());
+    assert!(!elsewhere.lab.path("cache").exists(), "who only looks makes no cache");
+    let alone = elsewhere.ran(&[&drawing[..], &["--remote-mode", "off"]].concat());
+    assert!(alone.stdout().contains(" 0 cached"), "{}", alone.stdout());
+
+    // The runs are there still, and with them the actions that they wrote down.
+    let manifest = first.ran(&["runs", "show", "latest", "--format", "json"]).json();
+    let actions = manifest["actions"].as_array().expect("a list");
+    let fusion = actions.iter().find(|action| action["action"].as_str() == Some("findings"));
+    let key = fusion.and_then(|action| action["key"].as_str()).expect("its key");
+    for part in ["objects", "actions"] {
+        fs::remove_dir_all(first.lab.path("cache").join(part)).expect("it is there");
+        fs::create_dir(first.lab.path("cache").join(part)).expect("it can be made");
+    }
+    let executed = first.ran(&["exec", key, "--format", "json"]).json();
+    assert_eq!(executed["status"], "cached", "{executed}");
+    // Its inputs come from the remote as well.
+    let again = first.ran(&["exec", key, "--again", "--format", "json"]).json();
+    assert_eq!((&again["status"], &again["duplicate"]), (&"executed".into(), &false.into()));
+    assert_eq!(again["outputs"], executed["outputs"]);
+    first.ran(&["exec", "--batch", "nothing:0", "--remote", &remote]).exits(2);
+}

@@ -50,9 +50,33 @@ fn rules_and_qualities_of_the_shelf_give_findings_on_stressid() {
     }
     let derived = table.column_by_name("evidence_derived").expect("the column is there");
     let derived = derived.as_boolean();
-    for row in 0..table.num_rows() {
-        if ["energy", "max_probability"].contains(&&*qualities[row]) {
-            assert!(derived.value(row), "{} is a function of the evidence", qualities[row]);
+    for (row, quality) in qualities.iter().enumerate() {
+        if ["energy", "max_probability"].contains(&&**quality) {
+            assert!(derived.value(row), "{quality} is a function of the evidence");
+        }
+    }
+}
+
+#[test]
+fn the_reference_of_a_quality_says_what_is_computed_from_whom_and_which_way_is_better() {
+    let lab = Lab::new();
+    for (kind, formula, source) in [
+        ("energy", "T ln sum_k exp(l_k / T)", "Liu, Wang, Owens and Li"),
+        ("max_probability", "max_k p_k", "Hendrycks"),
+        ("tcp", "p_y", "Corbière"),
+        ("evidential", "u = K / S", "Sensoy"),
+        ("knn", "k-th nearest", "Sun, Ming, Zhu and Li"),
+        ("mutual_information", "H(mean_j p_j)", "Houlsby"),
+        ("conflict", "Jensen-Shannon", "Shafer"),
+        (
+            "relative",
+            "less the mean of that quality over the other",
+            "Cao, Xia, Ding, Zhang and Hu",
+        ),
+    ] {
+        let text = lab.run(["stages", &format!("quality.{kind}")]).success().stdout();
+        for said in [formula, source, "reliable", "evidence-derived"] {
+            assert!(text.contains(said), "quality.{kind} does not say {said}: {text}");
         }
     }
 }

@@ -13,7 +13,7 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("Write a study", &["language", "editors", "artifacts", "command", "experts", "plugins"]),
     ("Ask a question", &["method", "cautions", "report", "frozen-models", "python"]),
     ("Run it", &["settings", "cluster", "remote", "ui", "performance"]),
-    ("When something is wrong", &["faults", "trust"]),
+    ("When something is wrong", &["audit", "faults", "trust"]),
 ];
 
 const INSIDE: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
@@ -54,11 +54,10 @@ pub fn make(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
         copy(root, &source, Path::new(folder), &mut Vec::new())?;
     }
     // The source that a page names.
-    for file in ["crates/fuseline-engine/src/files.rs"] {
-        let place = source.join(file);
-        fs::create_dir_all(place.parent().ok_or("a file has a folder")?)?;
-        fs::copy(root.join(file), place)?;
-    }
+    let file = "crates/fuseline-engine/src/files.rs";
+    let place = source.join(file);
+    fs::create_dir_all(place.parent().ok_or("a file has a folder")?)?;
+    fs::copy(root.join(file), place)?;
     fs::write(source.join("SUMMARY.md"), summary(root, &pages)?)?;
     fs::write(book.join("book.toml"), CONFIG)?;
     if Command::new("mdbook").arg("--version").output().is_err() {

@@ -159,16 +159,20 @@ struct ArrowArray {
  *   available            fixed_size_list<uint8>[M]         1 where the modality is there, else 0
  *   quality              fixed_size_list<double>[M]        how reliable the modality is said to be; any scale
  *   embedding_MODALITY   fixed_size_list<double>[width]    optional, for rules that say accepts_embeddings
- *   label                int32                             in fit alone: 0 .. K - 1
+ *   label                int32                             in fit alone, unless target is there: 0 .. K - 1
+ *   target               double                            in fit alone, where the label is a number: finite
  *   weight               double                            in fit alone: > 0
  *
- * Where available is 0, evidence, quality and embedding of that modality are unspecified and must not influence anything. */
+ * Where available is 0, evidence, quality and embedding of that modality are unspecified and must not influence anything.
+ *
+ * Where the label is a number, K is 1 and evidence is the number that each modality's expert expects, of any sign and size.
+ * Only rules whose capabilities say "regression" are given such batches. */
 typedef struct fsl_batch {
   uint32_t struct_size;
   uint32_t flags;
   uint64_t rows;
   uint32_t modalities;              /* M, at least 1 */
-  uint32_t classes;                 /* K, at least 2 */
+  uint32_t classes;                 /* K, at least 2; 1 where the label is a number */
   const fsl_string *modality_names; /* M of them, in the order of the evidence */
   const fsl_string *class_names;    /* K of them */
   const struct ArrowSchema *schema;
@@ -220,7 +224,8 @@ typedef struct fsl_fusion_plugin {
    *                       "accepts_missing": true,    rows may have unavailable modalities, even all of them
    *                       "accepts_embeddings": false,
    *                       "fits": true,                 optional, true when left out: fit serves
-   *                       "loads": false },             optional, false when left out: there is the extension FSL_LOAD
+   *                       "loads": false,               optional, false when left out: there is the extension FSL_LOAD
+ *                       "regression": false },        optional, false when left out: takes a label that is a number too
    *     "accepts": { "modalities": "exactly 3" } }      optional: `exactly N` or `at least N` modalities or classes        */
   fsl_string descriptor;
 
@@ -234,7 +239,8 @@ typedef struct fsl_fusion_plugin {
   /* Frees what open made. */
   void (*close)(fsl_model *model);
 
-  /* Fills rows * K probabilities, row-major: finite, >= 0, and each row's sum within 1e-9 of 1. There are no labels here.
+  /* Fills rows * K probabilities, row-major: finite, >= 0, and each row's sum within 1e-9 of 1; where the label is a number,
+   * rows finite numbers. There are no labels here.
    * A batch whose modalities or classes are not those of the fit is FSL_ERR_DATA. */
   int32_t (*predict)(const fsl_model *model, const fsl_batch *batch, double *out, fsl_error *err);
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::artifact::{Artifact, Payload};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
+use crate::schema::{TARGET_KEY, is_regression};
 use crate::texts::Texts;
 
 /// Columns and metadata on their way to an artifact. The first error is kept for
@@ -116,6 +117,22 @@ impl Builder {
         }
     }
 
+    /// The metadata entry that says that the label is a number.
+    pub fn regression(self) -> Self {
+        self.metadata(TARGET_KEY, "regression")
+    }
+
+    /// A column of finite numbers.
+    pub fn finite(self, name: &str, values: &[f64]) -> Self {
+        match values.iter().position(|value| !value.is_finite()) {
+            None => self.column(name, Float64Array::from(values.to_vec())),
+            Some(row) => {
+                let error = self.value(name, row, values[row].to_string(), "a finite number");
+                self.fail(error)
+            }
+        }
+    }
+
     /// An entry of the metadata.
     pub fn metadata(mut self, key: &str, value: impl ToString) -> Self {
         self.metadata.insert(key.to_owned(), value.to_string());
@@ -198,14 +215,35 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// The columns of an artifact, which must be of this kind.
+    /// The columns of an artifact, which must be of this kind and of classes.
     pub fn read(artifact: &'a Artifact, kind: ArtifactKind) -> Result<Self, ArtifactError> {
+        let columns = Self::read_any(artifact, kind)?;
+        if columns.is_regression() { Err(ArtifactError::Regression { kind }) } else { Ok(columns) }
+    }
+
+    /// The same where the label may be a number: the columns are then those of
+    /// [`ArtifactKind::regression_schema`].
+    pub fn read_any(artifact: &'a Artifact, kind: ArtifactKind) -> Result<Self, ArtifactError> {
         let table = artifact.table(kind)?;
         let table = match kind.schema() {
             Some(schema) => schema.check(table, &artifact.metadata)?,
             None => table.clone(),
         };
         Ok(Self { kind, table, metadata: &artifact.metadata })
+    }
+
+    /// The columns of an artifact, which must be of this kind and of a label that is a number.
+    pub fn read_regression(
+        artifact: &'a Artifact,
+        kind: ArtifactKind,
+    ) -> Result<Self, ArtifactError> {
+        let columns = Self::read_any(artifact, kind)?;
+        if columns.is_regression() { Ok(columns) } else { Err(ArtifactError::Classes { kind }) }
+    }
+
+    /// True if the label is a number.
+    pub fn is_regression(&self) -> bool {
+        is_regression(self.metadata)
     }
 
     pub fn rows(&self) -> usize {

@@ -135,6 +135,21 @@ pub enum ArtifactError {
         /// The kind found.
         found: String,
     },
+    /// An artifact of a cohort whose label is a number, where classes are expected.
+    #[error(
+        "the label is a number (regression: true), and these {kind} are read where classes are \
+         expected"
+    )]
+    Regression {
+        /// The kind.
+        kind: ArtifactKind,
+    },
+    /// An artifact of a cohort of classes, where a number is expected.
+    #[error("the label is a class, and these {kind} are read where a number is expected")]
+    Classes {
+        /// The kind.
+        kind: ArtifactKind,
+    },
     /// An artifact written by a newer fuseline.
     #[error("these {kind} are of version {found}, and this fuseline reads version {known}")]
     Version {

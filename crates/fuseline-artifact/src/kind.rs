@@ -33,6 +33,10 @@ pub enum ArtifactKind {
     ExampleEffects,
     /// One row of results a point.
     Findings,
+    /// Metadata of the examples, such as sex or site.
+    Metadata,
+    /// Faults of the data.
+    Audit,
     /// A document for people.
     Report,
 }
@@ -44,7 +48,7 @@ pub struct UnknownKind(String);
 
 impl ArtifactKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Features,
         Self::Cohort,
         Self::Folds,
@@ -55,6 +59,8 @@ impl ArtifactKind {
         Self::Permutations,
         Self::ExampleEffects,
         Self::Findings,
+        Self::Metadata,
+        Self::Audit,
         Self::Report,
     ];
 
@@ -71,6 +77,8 @@ impl ArtifactKind {
             Self::Permutations => "permutations",
             Self::ExampleEffects => "example_effects",
             Self::Findings => "findings",
+            Self::Metadata => "metadata",
+            Self::Audit => "audit",
             Self::Report => "report",
         }
     }
@@ -98,6 +106,10 @@ impl ArtifactKind {
             Self::Findings => {
                 "One row a point of the axes: the permutation gap and all that is said of it."
             }
+            Self::Metadata => {
+                "Metadata of the examples, such as sex or site, for subgroups and audits."
+            }
+            Self::Audit => "Faults of the data that an audit found, one row each.",
             Self::Report => "A document for people: bytes with a media type, and no table.",
         }
     }
@@ -115,7 +127,28 @@ impl ArtifactKind {
             Self::Permutations => Some(&kinds::permutations::SCHEMA),
             Self::ExampleEffects => Some(&kinds::example_effects::SCHEMA),
             Self::Findings => Some(&kinds::findings::SCHEMA),
+            Self::Metadata => Some(&kinds::metadata::SCHEMA),
+            Self::Audit => Some(&kinds::audit::SCHEMA),
             Self::Report => None,
+        }
+    }
+
+    /// The schema of its table where the label is a number, if that is another one.
+    pub fn regression_schema(self) -> Option<&'static KindSchema> {
+        match self {
+            Self::Cohort => Some(&kinds::cohort::REGRESSION),
+            Self::Evidence => Some(&kinds::evidence::REGRESSION),
+            Self::Predictions => Some(&kinds::predictions::REGRESSION),
+            Self::Permutations => Some(&kinds::permutations::REGRESSION),
+            Self::ExampleEffects => Some(&kinds::example_effects::REGRESSION),
+            Self::Findings => Some(&kinds::findings::REGRESSION),
+            Self::Features
+            | Self::Folds
+            | Self::Quality
+            | Self::Model
+            | Self::Metadata
+            | Self::Audit
+            | Self::Report => None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! One file a kind: its schema and its struct.
 
+pub mod audit;
 pub mod cohort;
 pub mod evidence;
 pub mod example_effects;
 pub mod features;
 pub mod findings;
 pub mod folds;
+pub mod metadata;
 pub mod model;
 pub mod permutations;
 pub mod predictions;
@@ -13,6 +15,9 @@ pub mod quality;
 pub mod report;
 
 use crate::schema::{Column, ColumnType, MetadataKey, MetadataType};
+
+/// Name of the only class of examples whose label is a number.
+pub const VALUE: &str = "value";
 
 /// The column with the example of each row.
 const EXAMPLE_ID: Column =

@@ -25,15 +25,20 @@ pub use digest::{BadDigest, Digest, Hex};
 pub use encoding::{batch_size, in_one};
 pub use error::ArtifactError;
 pub use kind::{ArtifactKind, UnknownKind};
-pub use kinds::cohort::Cohort;
-pub use kinds::evidence::{Evidence, INNER_FOLD, OptionalEvidence};
-pub use kinds::example_effects::ExampleEffects;
+pub use kinds::VALUE;
+pub use kinds::audit::{Audit, Fault, Severity};
+pub use kinds::cohort::{AnyCohort, Cohort};
+pub use kinds::evidence::{AnyEvidence, Evidence, INNER_FOLD, OptionalEvidence};
+pub use kinds::example_effects::{ExampleEffects, RegressionEffects};
 pub use kinds::features::Features;
-pub use kinds::findings::{Finding, Findings, GroupCounts};
+pub use kinds::findings::{Finding, Findings, GroupCounts, GroupSums, MetricValues};
 pub use kinds::folds::Folds;
+pub use kinds::metadata::Metadata;
 pub use kinds::model::{EmbeddingScale, FittedOn, Model};
-pub use kinds::permutations::Permutations;
-pub use kinds::predictions::Predictions;
+pub use kinds::permutations::{
+    AnyPermutations, PermutationSums, Permutations, RegressionPermutations,
+};
+pub use kinds::predictions::{Predictions, RegressionPredictions};
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
 pub use reference::reference;

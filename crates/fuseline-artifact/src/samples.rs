@@ -1,6 +1,6 @@
 //! One small artifact of each kind, for tests.
 
-use arrow::array::Float64Array;
+use arrow::array::{Float64Array, StringArray};
 
 use crate::*;
 
@@ -154,6 +154,109 @@ pub fn findings() -> Findings {
     }
 }
 
+pub fn metadata() -> Metadata {
+    Metadata {
+        example_id: Texts::from_iter(["a", "c"]),
+        columns: vec![
+            ("sex".to_owned(), StringArray::from(vec![Some("f"), None])),
+            ("site".to_owned(), StringArray::from(vec!["north", ""])),
+        ],
+    }
+}
+
+pub fn audit() -> Audit {
+    Audit {
+        found: 2,
+        examined: strings(&["duplicate: features audio"]),
+        not_examined: strings(&["near_duplicate: features audio: too few examples"]),
+        not_listed: strings(&["duplicate: features audio: 1 more"]),
+        rows: vec![Fault {
+            check: "duplicate".to_owned(),
+            severity: Severity::Error,
+            source: "features audio".to_owned(),
+            column: None,
+            first_example_id: Some("a".to_owned()),
+            second_example_id: Some("c".to_owned()),
+            statistic: "distance".to_owned(),
+            value: Some(0.0),
+            threshold: None,
+            p_value: None,
+            message: "a and c are copies".to_owned(),
+        }],
+    }
+}
+
+/// The artifacts of a study whose label is a number.
+pub fn regression() -> Vec<Artifact> {
+    let ids = || Texts::from_iter(["a", "b", "c"]);
+    let sums = |n| PermutationSums {
+        n,
+        absolute_error: 1.5,
+        squared_error: 1.25,
+        label: -0.5,
+        prediction: 0.25,
+        label_squared: 2.0,
+        prediction_squared: 1.0,
+        product: 0.75,
+    };
+    let groups = Texts::from_iter(["one", "two", "two"]);
+    let cohort = AnyCohort::of_values(ids(), groups, vec![0.5, -1.25, 3.0]);
+    let rows = Evidence {
+        classes: vec![VALUE.to_owned()],
+        probabilities: vec![-0.5, 2.25].into(),
+        inner_fold: Some(vec![0, 1]),
+        logits: None,
+        ..evidence()
+    };
+    let evidence = AnyEvidence(rows.into());
+    let permutations = AnyPermutations::Regression(RegressionPermutations {
+        origin: 0.75,
+        model_digest: Digest::hash(b"model"),
+        plugin_id: "lr".to_owned(),
+        scheme: "joint".to_owned(),
+        reads_quality: Some(true),
+        quality_moved: Some(2.5),
+        quality_movable: None,
+        permutation: vec![-1, 0],
+        sums: vec![sums(3), sums(3)],
+    });
+    let effects = RegressionEffects {
+        permutations: 1,
+        example_id: ids(),
+        clean_prediction: vec![0.5, -1.0, 2.0],
+        broken_prediction: vec![0.25, -1.5, 2.0],
+        broken_absolute_error: vec![0.25, 0.25, 1.0],
+        broken_squared_error: vec![0.0625, 0.0625, 1.0],
+        prediction_shift: vec![0.25, 0.5, 0.0],
+    };
+    let predictions = RegressionPredictions { example_id: ids(), prediction: vec![0.5, -1.0, 2.0] };
+    let mut findings = findings();
+    findings.rows.truncate(1);
+    findings.settings.push("metric=mae".to_owned());
+    findings.group_counts = None;
+    findings.rows[0].ba_clean = f64::NAN;
+    findings.rows[0].metric = Some(MetricValues {
+        clean: 0.5,
+        broken: 0.75,
+        without_quality: None,
+        best_unimodal: Some(1.0),
+        oracle: None,
+        prediction_shift: Some(0.25),
+        prediction_shift_low: Some(0.125),
+        prediction_shift_high: None,
+        groups: Some(GroupSums { tested: "rows".to_owned(), groups: vec![sums(1), sums(2)] }),
+    });
+    let all = [
+        cohort.into_artifact(),
+        evidence.into_artifact(),
+        permutations.into_artifact(),
+        effects.into_artifact(),
+        predictions.into_artifact(),
+        findings.into_artifact(),
+    ];
+    all.into_iter().collect::<Result<_, _>>().unwrap()
+}
+
 pub fn report() -> Report {
     Report { media_type: "text/html".to_owned(), bytes: b"<!doctype html>".to_vec() }
 }
@@ -171,6 +274,8 @@ pub fn all() -> Vec<Artifact> {
         permutations().into_artifact(),
         example_effects().into_artifact(),
         findings().into_artifact(),
+        metadata().into_artifact(),
+        audit().into_artifact(),
         report().into_artifact(),
     ];
     all.into_iter().collect::<Result<_, _>>().unwrap()

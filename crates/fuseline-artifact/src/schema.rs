@@ -83,6 +83,23 @@ pub struct MetadataKey {
     pub help: &'static str,
 }
 
+/// Key of the metadata that says what the label is, where it is no class.
+pub(crate) const TARGET_KEY: &str = "target";
+/// Its only value.
+const REGRESSION: &str = "regression";
+
+/// The entry that every table of a cohort whose label is a number has.
+pub(crate) const TARGET: MetadataKey = MetadataKey {
+    key: TARGET_KEY,
+    of: MetadataType::Word(&[REGRESSION]),
+    help: "what the label is: a number",
+};
+
+/// True if metadata say that the label is a number.
+pub(crate) fn is_regression(metadata: &BTreeMap<String, String>) -> bool {
+    metadata.get(TARGET_KEY).is_some_and(|target| target == REGRESSION)
+}
+
 /// Type of the value of a metadata entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetadataType {
@@ -181,6 +198,22 @@ impl KindSchema {
     /// Checks a table and its metadata, and gives the table with the schema's own fields: no
     /// metadata of its own, and nullable only where the schema is.
     pub fn check(
+        &self,
+        table: &RecordBatch,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<RecordBatch, ArtifactError> {
+        self.for_target(metadata).check_columns(table, metadata)
+    }
+
+    /// The schema of a table with this metadata: another one where the label is a number.
+    pub(crate) fn for_target(&self, metadata: &BTreeMap<String, String>) -> &Self {
+        match self.kind.regression_schema() {
+            Some(schema) if is_regression(metadata) => schema,
+            _ => self,
+        }
+    }
+
+    fn check_columns(
         &self,
         table: &RecordBatch,
         metadata: &BTreeMap<String, String>,
@@ -299,8 +332,19 @@ impl KindSchema {
         required.chain(self.optional_metadata.iter().map(|entry| (entry, false)))
     }
 
-    /// The schema as JSON, as it stands in `schemas/arrow/`.
+    /// The schema as JSON, as it stands in `schemas/arrow/`; under `regression` that of a cohort
+    /// whose label is a number, where it is another one.
     pub fn to_json(&self) -> Value {
+        let mut json = self.own_json();
+        if let Some(other) = self.kind.regression_schema() {
+            let mut other = other.own_json();
+            json["regression"] =
+                json!({ "columns": other["columns"].take(), "metadata": other["metadata"].take() });
+        }
+        json
+    }
+
+    fn own_json(&self) -> Value {
         let columns = self.columns.iter().map(|column| {
             let (field, name, optional) = match column.name {
                 ColumnName::Is(name) => ("name", name, false),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -59,9 +60,9 @@ impl Cache {
         let folder = self.run_folder(id)?;
         let name = format!("{RUN_LEASE}{id}");
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if !live.contains_key(&name) {
-            let lease = self.leases()?.acquire_soon(&name)?.ok_or_else(|| taken(&folder))?;
-            live.insert(name, lease);
+        if let Entry::Vacant(place) = live.entry(name) {
+            let lease = self.leases()?.acquire_soon(place.key())?;
+            place.insert(lease.ok_or_else(|| taken(&folder))?);
         }
         Ok(())
     }

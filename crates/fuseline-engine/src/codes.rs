@@ -100,6 +100,15 @@ fuseline_workflow::codes! {
     /// A plugin is not the one that `fuseline.lock` pins: its file has another digest.
     /// `fuseline plugin lock` accepts the change.
     LOCKED_PLUGIN = "fuseline::locked_plugin";
+    /// The label is a number (`label: { regression: true }`), and a stage behind that cohort, or an
+    /// option or rule of it, takes classes alone. What takes a number: the `split` kinds but the
+    /// stratified one; `expert.ridge` and `expert.gradient_boosting`; the qualities `column`,
+    /// `missingness`, `in_distribution`, `mahalanobis`, `knn`, `constant`, `random` and `aligned`;
+    /// the `intervene` kinds; `fusion.fit` with the rules mean, weighted_mean and lr, and others that
+    /// declare it; `fusion.predict`; `diagnose.permute_quality`, `diagnose.summarize` and
+    /// `diagnose.family`; and the reports. `threshold` or `quantile` in the label cut it into
+    /// classes for everything else.
+    REGRESSION = "fuseline::regression";
     /// The input data of an action are not what its stage can work with; the message says which
     /// example, column or value. The command ends with exit code 2.
     DATA = "fuseline::data";

@@ -217,6 +217,8 @@ fn rows(cache: &Cache, digests: &[Digest]) -> Result<Rows, CacheError> {
 
 /// Compared columns of a finding.
 fn columns(row: &Finding) -> BTreeMap<String, Value> {
+    // Of a label that is a number, the gap is in the unit of its metric.
+    let gap = if row.metric.is_some() { "metric_gap" } else { "gap" };
     let columns: [(&str, Value); 12] = [
         ("control", Control::name(row.control).into()),
         ("n_examples", row.n_examples.into()),
@@ -224,12 +226,20 @@ fn columns(row: &Finding) -> BTreeMap<String, Value> {
         ("ba_clean", row.ba_clean.into()),
         ("ba_broken", row.ba_broken.into()),
         ("ba_without_quality", row.ba_without_quality.into()),
-        ("gap", row.gap.into()),
+        (gap, row.gap.into()),
         ("p_value", row.p_value.into()),
         ("p_adjusted", row.p_adjusted.into()),
         ("equivalent", row.equivalent.into()),
         ("flip_rate", row.flip_rate.into()),
         ("headroom", row.headroom.into()),
     ];
-    columns.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let of_metric = row.metric.iter().flat_map(|of| {
+        [
+            ("metric_clean", of.clean.into()),
+            ("metric_broken", of.broken.into()),
+            ("metric_without_quality", of.without_quality.into()),
+        ]
+    });
+    let all = columns.into_iter().chain(of_metric);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }

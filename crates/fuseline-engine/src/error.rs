@@ -108,9 +108,13 @@ impl std::error::Error for StageError {}
 
 impl From<fuseline_artifact::ArtifactError> for StageError {
     fn from(error: fuseline_artifact::ArtifactError) -> Self {
+        use fuseline_artifact::ArtifactError::{Classes, NoExpert, Regression};
         let text = error.to_string();
         match error {
-            fuseline_artifact::ArtifactError::NoExpert { .. } => Self::data(text).hint(
+            Regression { .. } | Classes { .. } => Self::data(text)
+                .code(&crate::codes::REGRESSION)
+                .hint("`fuseline explain regression` lists what takes a number"),
+            NoExpert { .. } => Self::data(text).hint(
                 "expert.none gives the rows of a modality and no evidence: give the modality an \
                  expert, or leave this stage out",
             ),

@@ -28,6 +28,9 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
     const REVISION: u32;
     /// One sentence for the reference.
     const SUMMARY: &'static str;
+    /// True if the kind works where the label is a number (`regression: true`). A kind that does
+    /// not say so is refused behind such a cohort before anything runs.
+    const TAKES_NUMBERS: bool = false;
 
     /// The typed inputs and outputs.
     fn ports() -> Ports;
@@ -39,6 +42,11 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
     /// Checks beyond the JSON Schema of the options: a pattern that does not compile, parameters
     /// that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
+
+    /// True if the label of the cohort that the stage gives is a number.
+    fn gives_numbers(&self) -> bool {
+        false
+    }
 
     /// Checks of a stage's actions that need the whole plan: what arrives from where, over which
     /// axes. What would fail while running, for reasons that the plan knows, is reported here.
@@ -240,6 +248,10 @@ pub trait PreparedStage: Send + Sync {
     fn key(&self, key: &mut KeyWriter<'_>);
     /// See [`StageKind::declared_outputs`].
     fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>>;
+    /// See [`StageKind::TAKES_NUMBERS`].
+    fn takes_numbers(&self) -> bool;
+    /// See [`StageKind::gives_numbers`].
+    fn gives_numbers(&self) -> bool;
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
     /// See [`StageKind::check_plan`].
@@ -256,6 +268,12 @@ impl<K: StageKind> PreparedStage for K {
     }
     fn declared_outputs(&self) -> Option<Vec<(String, ArtifactKind)>> {
         StageKind::declared_outputs(self)
+    }
+    fn takes_numbers(&self) -> bool {
+        K::TAKES_NUMBERS
+    }
+    fn gives_numbers(&self) -> bool {
+        StageKind::gives_numbers(self)
     }
     fn check(&self, site: &mut CheckSite<'_>) {
         StageKind::check(self, site);

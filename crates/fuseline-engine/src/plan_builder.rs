@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
             // follow.
             let is_sound = diagnostics.is_empty();
             let leaks = if is_sound { leakage::guard(&plan) } else { Vec::new() };
-            let found = plan_check::check(&plan);
+            let found = plan_check::check(&plan, services);
             diagnostics.extend(found.diagnostics);
             diagnostics.extend(leaks);
             if !diagnostics.iter().any(Diagnostic::is_error) {

@@ -5,17 +5,19 @@
 //! say nothing, while running. Checks that hold for every kind are made here.
 
 use fuseline_host::worker::Layers;
+use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
     Axis, Diagnostic, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::codes;
 use crate::environment::Environment;
-use crate::kind::StageKind;
+use crate::kind::{PreparedStage, StageKind};
 use crate::plan::{ActionId, Plan, Producer};
 use crate::provenance::action_label;
+use crate::services::Services;
+use crate::{codes, conditions};
 
 /// One action of a plan, as a stage kind may look at it.
 #[derive(Clone, Copy)]
@@ -124,11 +126,26 @@ impl<'p> PlannedAction<'p> {
     }
 }
 
+impl<'a> Plan<'a> {
+    /// One of its actions, with what arrives at it.
+    pub fn action<'p>(&'p self, action: ActionId) -> PlannedAction<'p>
+    where
+        'a: 'p,
+    {
+        let (stage, index) = self.stage_of(action);
+        PlannedAction { plan: self, stage, index }
+    }
+}
+
 /// View of the plan for one stage kind, and receiver of its reports.
 pub struct PlanSite<'p> {
+    /// Services from outside.
+    pub services: &'p Services,
     plan: &'p Plan<'p>,
     stage: usize,
     variant: usize,
+    /// For each action whether its label is a number; empty where none is.
+    numbers: &'p [bool],
     found: Found,
 }
 
@@ -141,6 +158,15 @@ impl<'p> PlanSite<'p> {
         indices.map(move |index| PlannedAction { plan, stage, index })
     }
 
+    /// How the rules of the stage run: isolation, and conditions that the workflow states.
+    pub fn conditions(&self) -> (Isolation, Conditions) {
+        let Self { services, plan, stage, .. } = self;
+        let execution = &plan.workflow.stages[*stage].execution;
+        let stated = conditions::isolation(plan.workflow, execution);
+        let isolation = services.isolation.or(stated).unwrap_or_default();
+        (isolation, conditions::conditions(plan.workflow, execution))
+    }
+
     /// The first of them.
     pub fn first(&self) -> Option<PlannedAction<'p>> {
         self.actions().next()
@@ -150,6 +176,11 @@ impl<'p> PlanSite<'p> {
     pub fn distinct(&self, ports: &[&str]) -> Vec<PlannedAction<'p>> {
         let mut seen = std::collections::BTreeSet::new();
         self.actions().filter(|action| seen.insert(action.arrivals(ports))).collect()
+    }
+
+    /// True if the label behind an action is a number (`regression: true`).
+    pub fn is_regression(&self, action: PlannedAction<'p>) -> bool {
+        self.numbers.get(action.id() as usize).is_some_and(|is| *is)
     }
 
     /// All actions of the plan.
@@ -192,6 +223,29 @@ impl<'p> PlanSite<'p> {
         self.plan.workflow.axes.iter().find(|axis| axis.name == name)
     }
 
+    /// Reports a kind that takes classes alone behind a cohort whose label is a number.
+    fn check_numbers(&mut self, stage: &dyn PreparedStage) {
+        if stage.takes_numbers() || self.numbers.is_empty() {
+            return;
+        }
+        let Some(action) = self.actions().find(|action| self.is_regression(*action)) else {
+            return;
+        };
+        let message = format!(
+            "`{}` is of kind {}, which takes classes, and the label is a number (regression: true)",
+            action.stage_name(),
+            action.kind_name()
+        );
+        let place = &action.written().places.name;
+        self.report(
+            Diagnostic::error(codes::REGRESSION, place, message).hint(
+                "`fuseline explain regression` lists the kinds that take a number; threshold or \
+             quantile in the label cut it into classes for the others"
+                    .to_owned(),
+            ),
+        );
+    }
+
     /// Reports a mistake, or something that is likely not meant.
     pub fn report(&mut self, diagnostic: Diagnostic) {
         self.found.diagnostics.push(diagnostic);
@@ -212,11 +266,13 @@ pub(crate) struct Found {
 }
 
 /// Runs the checks of every stage kind on the plan, and those that hold for all kinds.
-pub(crate) fn check(plan: &Plan<'_>) -> Found {
+pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     let mut found = Found::default();
+    let numbers = numbers(plan);
     for (stage, planned) in plan.stages.iter().enumerate() {
         for (variant, of) in planned.variants.iter().enumerate() {
-            let mut site = PlanSite { plan, stage, variant, found };
+            let mut site = PlanSite { services, plan, stage, variant, numbers: &numbers, found };
+            site.check_numbers(&*of.stage);
             of.stage.check_plan(&mut site);
             found = site.found;
         }
@@ -260,6 +316,29 @@ fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
         ));
     }
     found
+}
+
+/// For each action whether a cohort upstream of it, or its own, has a label that is a number; empty
+/// where none has.
+fn numbers(plan: &Plan<'_>) -> Vec<bool> {
+    let gives = |of: &crate::plan::PlannedVariant| of.stage.gives_numbers();
+    if !plan.stages.iter().flat_map(|stage| &stage.variants).any(gives) {
+        return Vec::new();
+    }
+    let mut marked = vec![false; plan.graph.node_count()];
+    let mut stack: Vec<ActionId> = (0..plan.stages.len())
+        .flat_map(|stage| plan.actions_of(stage))
+        .filter(|&action| {
+            let (stage, index) = plan.stage_of(action);
+            gives(plan.variant(stage, index))
+        })
+        .collect();
+    while let Some(node) = stack.pop() {
+        if !std::mem::replace(&mut marked[node as usize], true) {
+            stack.extend(plan.dependents(node));
+        }
+    }
+    marked
 }
 
 /// A warning for a table that is given out under the name of another form.

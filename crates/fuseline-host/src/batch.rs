@@ -8,6 +8,7 @@ pub(crate) use borrowed::BorrowedBatch;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use column::Column;
+use fuseline_artifact::VALUE;
 use thiserror::Error;
 
 use crate::descriptor::Count;
@@ -39,8 +40,17 @@ struct Embedding {
 
 #[derive(Clone, Debug)]
 struct Labels {
-    label: Column<i32>,
+    answers: Answers,
     weight: Column<f64>,
+}
+
+/// What a row is to be predicted as.
+#[derive(Clone, Debug)]
+enum Answers {
+    /// Numbers of classes.
+    Classes(Column<i32>),
+    /// Numbers.
+    Numbers(Column<f64>),
 }
 
 /// The columns that every batch has.
@@ -129,6 +139,12 @@ pub enum BatchError {
         /// The row.
         row: usize,
     },
+    /// A label that is a number, of a rule that takes classes alone.
+    #[error("{id} takes classes, and the label is a number (regression: true)")]
+    Numbers {
+        /// The rule.
+        id: String,
+    },
     /// Fitting without labels.
     #[error("a batch to fit on has labels, this one has none")]
     NoLabels,
@@ -153,7 +169,21 @@ impl Batch {
         classes: &[String],
         columns: BatchColumns<'_>,
     ) -> Result<Self, BatchError> {
+        if classes.len() < 2 {
+            return Err(BatchError::Shape { modalities: modalities.len(), classes: classes.len() });
+        }
         let batch = Self::unchecked(modalities, classes, columns)?;
+        batch.check_values()?;
+        Ok(batch)
+    }
+
+    /// A batch whose label is a number: `evidence` has one number a row and modality, what the
+    /// expert expects. Errors as [`Batch::new`], but that it may be any finite number.
+    pub fn of_numbers(
+        modalities: &[String],
+        columns: BatchColumns<'_>,
+    ) -> Result<Self, BatchError> {
+        let batch = Self::unchecked(modalities, &[VALUE.to_owned()], columns)?;
         batch.check_values()?;
         Ok(batch)
     }
@@ -165,7 +195,7 @@ impl Batch {
         columns: BatchColumns<'_>,
     ) -> Result<Self, BatchError> {
         let (rows, width) = (columns.row_id.len(), modalities.len());
-        if width < 1 || classes.len() < 2 {
+        if width < 1 || classes.is_empty() {
             return Err(BatchError::Shape { modalities: width, classes: classes.len() });
         }
         check_length("evidence", columns.evidence.len(), rows * width * classes.len())?;
@@ -202,18 +232,18 @@ impl Batch {
                 continue;
             }
             let evidence = &self.evidence()[cell * classes..][..classes];
+            let least = if self.is_regression() { f64::MIN } else { 0.0 };
             if let Some(&value) =
-                evidence.iter().find(|value| !(value.is_finite() && **value >= 0.0))
+                evidence.iter().find(|value| !(value.is_finite() && **value >= least))
             {
-                return Err(wrong(
-                    "evidence",
-                    cell,
-                    value,
-                    "a finite number of at least 0 is expected",
-                ));
+                let expected = match self.is_regression() {
+                    true => "a finite number is expected",
+                    false => "a finite number of at least 0 is expected",
+                };
+                return Err(wrong("evidence", cell, value, expected));
             }
             let sum: f64 = evidence.iter().sum();
-            if (sum - 1.0).abs() > 1e-6 {
+            if !self.is_regression() && (sum - 1.0).abs() > 1e-6 {
                 return Err(wrong(
                     "evidence",
                     cell,
@@ -261,7 +291,27 @@ impl Batch {
             }
         }
         self.identity = new_identity();
-        self.labels = Some(Labels { label: Column::copy(label), weight: Column::copy(weight) });
+        let answers = Answers::Classes(Column::copy(label));
+        self.labels = Some(Labels { answers, weight: Column::copy(weight) });
+        Ok(self)
+    }
+
+    /// The batch with the numbers to predict, all of one weight: what fitting needs where the label
+    /// is a number.
+    pub fn with_targets(mut self, target: &[f64]) -> Result<Self, BatchError> {
+        check_length("target", target.len(), self.rows)?;
+        if let Some(row) = target.iter().position(|target| !target.is_finite()) {
+            return Err(BatchError::Value {
+                column: "target",
+                row,
+                modality: None,
+                value: target[row],
+                expected: "a finite number is expected",
+            });
+        }
+        self.identity = new_identity();
+        let answers = Answers::Numbers(Column::copy(target));
+        self.labels = Some(Labels { answers, weight: Column::copy(&vec![1.0; self.rows]) });
         Ok(self)
     }
 
@@ -299,6 +349,11 @@ impl Batch {
         &self.modalities
     }
 
+    /// True if the label is a number, and what is predicted too.
+    pub fn is_regression(&self) -> bool {
+        self.classes.len() == 1
+    }
+
     /// Names of the classes, in the order of the evidence.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -324,9 +379,17 @@ impl Batch {
         self.quality.values()
     }
 
-    /// The labels, when there are some.
+    /// The numbers of the classes, when there are labels that are classes.
     pub fn label(&self) -> Option<&[i32]> {
-        self.labels.as_ref().map(|labels| labels.label.values())
+        match &self.labels.as_ref()?.answers {
+            Answers::Classes(label) => Some(label.values()),
+            Answers::Numbers(_) => None,
+        }
+    }
+
+    /// True if it can be fitted on.
+    pub(crate) fn has_labels(&self) -> bool {
+        self.labels.is_some()
     }
 
     /// The weights, when there are labels.
@@ -367,7 +430,10 @@ impl Batch {
             embedding.values.remake(&mut make);
         }
         if let Some(labels) = &mut batch.labels {
-            labels.label.remake(&mut make);
+            match &mut labels.answers {
+                Answers::Classes(label) => label.remake(&mut make),
+                Answers::Numbers(target) => target.remake(&mut make),
+            }
             labels.weight.remake(&mut make);
         }
         batch

@@ -59,6 +59,9 @@ pub struct Capabilities {
     /// It loads models that were fitted elsewhere: the extension `fuseline.load/1`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub loads: bool,
+    /// It takes a label that is a number too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub regression: bool,
 }
 
 fn yes() -> bool {
@@ -207,6 +210,9 @@ impl Descriptor {
     /// An error when the rule says that it does not take such a batch.
     pub(crate) fn takes(&self, batch: &Batch) -> Result<(), BatchError> {
         let (modalities, classes) = (batch.modalities().len(), batch.classes().len());
+        if batch.is_regression() && !self.capabilities.regression {
+            return Err(BatchError::Numbers { id: self.id.clone() });
+        }
         for (what, limit, found) in [
             ("modalities", self.limits.modalities, modalities),
             ("classes", self.limits.classes, classes),
@@ -216,7 +222,9 @@ impl Descriptor {
             }
         }
         self.accepts_modalities(modalities)?;
-        self.accepts_classes(classes)?;
+        if !batch.is_regression() {
+            self.accepts_classes(classes)?;
+        }
         let missing = batch.available().iter().position(|&available| available == 0);
         match missing {
             Some(cell) if !self.capabilities.accepts_missing => Err(BatchError::Missing {

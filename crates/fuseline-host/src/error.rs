@@ -75,7 +75,7 @@ pub enum HostError {
         /// The file.
         path: PathBuf,
         /// Digest in the lock.
-        locked: Digest,
+        locked: Box<Digest>,
         /// Digest of the file.
         found: Digest,
     },

@@ -156,7 +156,7 @@ impl Lock {
                 id: file.id.clone(),
                 version: locked.version.clone(),
                 path: file.path.clone(),
-                locked: locked.digest,
+                locked: Box::new(locked.digest),
                 found: file.digest,
             }),
             (false, None) if named.is_empty() => Ok(()),

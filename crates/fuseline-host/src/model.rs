@@ -172,9 +172,19 @@ impl OpenModel {
     }
 }
 
-/// Every row finite, at least 0, its sum within 1e-9 of 1.
+/// Every row finite, at least 0, its sum within 1e-9 of 1; finite alone where the label is a number.
 pub(crate) fn output_law(id: &str, out: &[f64], batch: &Batch) -> Result<(), HostError> {
     let (classes, rows) = (batch.classes().len(), batch.rows());
+    if batch.is_regression() {
+        return match out.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(at) => Err(HostError::OutputLaw {
+                id: id.to_owned(),
+                row: at % rows,
+                reason: format!("a prediction is {}", out[at]),
+            }),
+        };
+    }
     // Without a way out in between the loop becomes vectors; rows of two are nearly all that there
     // are.
     let kept = match classes {

@@ -214,7 +214,7 @@ impl Rule {
         seed: u64,
         stop: &StopSignal,
     ) -> Result<Fitted, HostError> {
-        if batch.label().is_none() {
+        if !batch.has_labels() {
             return Err(BatchError::NoLabels.into());
         }
         self.shared.descriptor.takes(batch)?;

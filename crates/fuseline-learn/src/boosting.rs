@@ -1,12 +1,13 @@
-//! Histogram gradient boosting of classification trees, and a tree layout made for fast prediction.
+//! Histogram gradient boosting of trees, and a tree layout made for fast prediction.
 //!
 //! Why it is written here: docs/design/boosting.md. The algorithm, and its constants, are those of
-//! scikit-learn's `HistGradientBoostingClassifier` (after LightGBM; Ke et al. 2017), without
-//! subsampling: gradients are kept in single precision and summed in double, so that sums of a
+//! scikit-learn's `HistGradientBoostingClassifier` and, with squared errors,
+//! `HistGradientBoostingRegressor` (after LightGBM; Ke et al. 2017), without subsampling: gradients are kept in single precision and summed in double, so that sums of a
 //! histogram are exact in all but extreme cases and their order does not matter.
 
 use crate::input::{InputError, Labelled, length, row_count};
 use crate::link;
+use crate::ridge::check_finite;
 
 mod bins;
 mod grow;
@@ -97,6 +98,9 @@ pub struct Tree {
     pub depth: u32,
 }
 
+/// Fills the first and second derivatives of the losses by the raw scores, both block-major.
+type Differentiate<'a> = &'a dyn Fn(&[f64], &mut [(f32, f32)]);
+
 /// A fitted model: an arena of nodes, shared by all trees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boosting {
@@ -143,13 +147,61 @@ impl Boosting {
         if u32::try_from(rows.len()).is_err() {
             return Err(InputError::Option { option: "rows", expected: "fewer than 2^32 values" });
         }
-        let blocks = data.blocks();
+        let bins = Bins::new(rows, width, weights, options.max_bins);
         let baseline = baseline(&data);
-        let bins = Bins::from_data(&data, options.max_bins);
+        let differentiate = |raw: &[f64], out: &mut [(f32, f32)]| differentiate(&data, raw, out);
+        Ok(Self::boost(&bins, classes, baseline, options, &differentiate, go_on))
+    }
+
+    /// Fits the squared error of n rows by `width` columns, row-major and finite, to n `targets`.
+    ///
+    /// The model has one block, whose [`Self::scores`] are the expected numbers. Errors when a
+    /// shape, value or option is wrong.
+    pub fn fit_squared(
+        rows: &[f64],
+        width: usize,
+        targets: &[f64],
+        options: &Options,
+    ) -> Result<Self, InputError> {
+        let count = row_count(rows, width)?;
+        if count == 0 {
+            return Err(InputError::Empty);
+        }
+        length("targets", count, targets.len())?;
+        check_finite(rows, width)?;
+        check_finite(targets, 1)?;
+        options.check()?;
+        if u32::try_from(rows.len()).is_err() {
+            return Err(InputError::Option { option: "rows", expected: "fewer than 2^32 values" });
+        }
+        let bins = Bins::new(rows, width, &vec![1.0; count], options.max_bins);
+        let mean = targets.iter().sum::<f64>() / count as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "derivatives are kept in single precision, see the module"
+        )]
+        let differentiate = |raw: &[f64], out: &mut [(f32, f32)]| {
+            for ((out, raw), target) in out.iter_mut().zip(raw).zip(targets) {
+                *out = ((raw - target) as f32, 1.0);
+            }
+        };
+        let fitted = Self::boost(&bins, 1, vec![mean], options, &differentiate, &mut || true);
+        fitted.ok_or(InputError::Empty)
+    }
+
+    /// Grows the trees of all rounds; none when `go_on` says so.
+    fn boost(
+        bins: &Bins,
+        classes: usize,
+        baseline: Vec<f64>,
+        options: &Options,
+        differentiate: Differentiate<'_>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Self> {
+        let (blocks, width, count) = (baseline.len(), bins.width(), bins.count());
         let mut model =
             Self { classes, width, baseline, trees: vec![], nodes: vec![], values: vec![] };
-        let mut grower = Grower::new(&bins, options);
-        let count = data.count();
+        let mut grower = Grower::new(bins, options);
         // Block-major, so that a tree reads and writes one run of memory.
         let mut raw = vec![0.0; blocks * count];
         for (raw, baseline) in raw.chunks_exact_mut(count).zip(&model.baseline) {
@@ -157,18 +209,18 @@ impl Boosting {
         }
         let mut derivatives = vec![(0.0_f32, 0.0_f32); blocks * count];
         for _ in 0..options.rounds {
-            differentiate(&data, &raw, &mut derivatives);
+            differentiate(&raw, &mut derivatives);
             for (raw, derivatives) in
                 raw.chunks_exact_mut(count).zip(derivatives.chunks_exact(count))
             {
                 if !go_on() {
-                    return Ok(None);
+                    return None;
                 }
                 let tree = grower.grow(derivatives, raw, &mut model.nodes, &mut model.values);
                 model.trees.push(tree);
             }
         }
-        Ok(Some(model))
+        Some(model)
     }
 
     /// A model of known parts, as read back from a model. `baseline` has one number a block.
@@ -292,6 +344,7 @@ impl Boosting {
     }
 
     /// Class probabilities of n rows by width: n by classes, row-major. Errors as [`Self::scores`].
+    /// A model of [`Self::fit_squared`] has scores and no probabilities.
     pub fn predict_proba(&self, rows: &[f64]) -> Result<Vec<f64>, InputError> {
         let scores = self.scores(rows)?;
         let blocks = self.baseline.len();

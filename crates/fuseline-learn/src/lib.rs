@@ -1,5 +1,5 @@
-//! Small deterministic learners: standardisation, logistic regression, L-BFGS, histogram boosting,
-//! random forests, calibration.
+//! Small deterministic learners: standardisation, logistic and ridge regression, L-BFGS, histogram
+//! boosting, random forests, calibration.
 //!
 //! Knows arrays: matrices are row-major `&[f64]` of n rows by `width` columns, labels are `&[u32]`
 //! class numbers. Knows nothing of files, stages, folds, quality or threads. Start at
@@ -18,6 +18,7 @@ mod linear;
 pub mod link;
 pub mod logistic;
 pub mod odds;
+pub mod ridge;
 pub mod sigmoid;
 pub mod standardise;
 pub mod svm;

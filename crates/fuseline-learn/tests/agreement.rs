@@ -10,6 +10,7 @@ use fuseline_learn::calibration::{Isotonic, Temperature};
 use fuseline_learn::forest::{self, Forest};
 use fuseline_learn::lbfgs;
 use fuseline_learn::logistic::{self, Logistic};
+use fuseline_learn::ridge::Ridge;
 use fuseline_learn::standardise::Preprocessor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -135,6 +136,57 @@ fn boosting_agrees_with_scikit_learn() {
             })
             .collect();
         assert_eq!(leaves, case.leaves, "{name}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Regression {
+    ridge: Vec<RidgeCase>,
+    boosting: Vec<SquaredCase>,
+}
+
+#[derive(Deserialize)]
+struct RidgeCase {
+    name: String,
+    width: usize,
+    alpha: f64,
+    rows: Vec<f64>,
+    targets: Vec<f64>,
+    held_out: Vec<f64>,
+    coefficients: Vec<f64>,
+    intercept: f64,
+    predictions: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct SquaredCase {
+    name: String,
+    width: usize,
+    min_rows_per_leaf: usize,
+    rows: Vec<f64>,
+    targets: Vec<f64>,
+    held_out: Vec<f64>,
+    predictions: Vec<f64>,
+}
+
+#[test]
+fn ridge_regression_and_boosted_squared_errors_agree_with_scikit_learn() {
+    let Regression { ridge, boosting } = fixture("regression.json");
+    for case in ridge {
+        let found = Ridge::fit(&case.rows, case.width, &case.targets, case.alpha).unwrap();
+        assert_close(&case.name, found.coefficients(), &case.coefficients, 1e-11);
+        assert_close(&case.name, &[found.intercept()], &[case.intercept], 1e-11);
+        let predicted = found.predict(&case.held_out).unwrap();
+        assert_close(&case.name, &predicted, &case.predictions, 1e-11);
+    }
+    for case in boosting {
+        let options = boosting::Options {
+            min_rows_per_leaf: case.min_rows_per_leaf,
+            ..boosting::Options::default()
+        };
+        let found = Boosting::fit_squared(&case.rows, case.width, &case.targets, &options).unwrap();
+        let predicted = found.scores(&case.held_out).unwrap();
+        assert_close(&case.name, &predicted, &case.predictions, 1e-6);
     }
 }
 

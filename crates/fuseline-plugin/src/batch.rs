@@ -14,6 +14,9 @@ use crate::export::host;
 ///
 /// If a modality is unavailable, its evidence and quality are unspecified and must not influence
 /// anything; if it is available they are finite, which has been checked.
+///
+/// Where the label is a number there is one class, and the evidence is the number that each
+/// modality's expert expects.
 #[derive(Clone)]
 pub struct Batch<'a> {
     rows: usize,
@@ -26,11 +29,13 @@ pub struct Batch<'a> {
     raw: &'a abi::Batch,
 }
 
-/// Rows to fit on: a [`Batch`] with labels and weights.
+/// Rows to fit on: a [`Batch`] with labels, or with targets where the label is a number, and
+/// weights.
 #[derive(Clone)]
 pub struct TrainingBatch<'a> {
     batch: Batch<'a>,
     label: &'a [i32],
+    target: &'a [f64],
     weight: &'a [f64],
 }
 
@@ -45,8 +50,8 @@ impl<'a> Batch<'a> {
         }
         let (rows, modalities, classes) =
             (raw.rows as usize, raw.modalities as usize, raw.classes as usize);
-        if modalities < 1 || classes < 2 {
-            return Err(RuleError::data("a batch has at least 1 modality and 2 classes"));
+        if modalities < 1 || classes < 1 {
+            return Err(RuleError::data("a batch has at least 1 modality and 1 class"));
         }
         // SAFETY: the columns have these types and lengths in the canonical layout.
         let batch = unsafe {
@@ -97,7 +102,7 @@ impl<'a> Batch<'a> {
         self.modalities
     }
 
-    /// Number of classes.
+    /// Number of classes; 1 where the label is a number.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -120,6 +125,11 @@ impl<'a> Batch<'a> {
     /// Row i, modality m is at `[i * modalities + m]`.
     pub fn quality(&self) -> &'a [f64] {
         self.quality
+    }
+
+    /// True if the label is a number, and what is predicted too.
+    pub fn is_regression(&self) -> bool {
+        self.classes == 1
     }
 
     /// True if the modality is available in this row.
@@ -212,18 +222,24 @@ impl<'a> TrainingBatch<'a> {
     pub(crate) unsafe fn new(raw: *const abi::Batch) -> Result<Self, RuleError> {
         // SAFETY: as the caller promises.
         let batch = unsafe { Batch::new(raw) }?;
+        let rows = batch.rows;
         // SAFETY: the columns have these types and lengths in the canonical layout.
-        let (label, weight) = unsafe {
-            (
-                required(batch.raw, c"label", batch.rows)?,
-                required(batch.raw, c"weight", batch.rows)?,
-            )
+        let (label, target, weight): (&[i32], &[f64], _) = unsafe {
+            let weight = required(batch.raw, c"weight", rows)?;
+            match batch.is_regression() {
+                true => (&[], required(batch.raw, c"target", rows)?, weight),
+                false => (required(batch.raw, c"label", rows)?, &[], weight),
+            }
         };
-        let training = Self { batch, label, weight };
-        for row in 0..training.rows() {
-            let label = usize::try_from(training.label[row]).ok();
-            if label.is_none_or(|label| label >= training.classes()) {
+        let training = Self { batch, label, target, weight };
+        for row in 0..rows {
+            if let Some(label) = training.label.get(row)
+                && !usize::try_from(*label).is_ok_and(|label| label < training.classes())
+            {
                 return Err(RuleError::data("the label is not the number of a class").at_row(row));
+            }
+            if training.target.get(row).is_some_and(|target| !target.is_finite()) {
+                return Err(RuleError::data("the target is not finite").at_row(row));
             }
             if !(training.weight[row].is_finite() && training.weight[row] > 0.0) {
                 return Err(
@@ -234,9 +250,14 @@ impl<'a> TrainingBatch<'a> {
         Ok(training)
     }
 
-    /// The labels: numbers of classes.
+    /// The labels: numbers of classes; none where the label is a number.
     pub fn label(&self) -> &'a [i32] {
         self.label
+    }
+
+    /// The numbers to predict, where the label is one; none else.
+    pub fn target(&self) -> &'a [f64] {
+        self.target
     }
 
     /// True if the class to which a modality gives the largest probability, the first of equals, is
@@ -257,8 +278,16 @@ impl<'a> TrainingBatch<'a> {
         self.weight
     }
 
-    /// The weighted share of each class; the same for all when there are no rows.
+    /// The weighted share of each class; the same for all when there are no rows. Where the label
+    /// is a number, its weighted mean, 0 when there are no rows.
     pub fn prior(&self) -> Vec<f64> {
+        if self.is_regression() {
+            let total: f64 = self.weight.iter().sum();
+            let products =
+                self.target.iter().zip(self.weight).map(|(target, weight)| target * weight);
+            let sum: f64 = products.sum();
+            return vec![if total > 0.0 { sum / total } else { 0.0 }];
+        }
         let mut prior = vec![0.0; self.classes()];
         for (&label, &weight) in self.label.iter().zip(self.weight) {
             prior[label as usize] += weight;

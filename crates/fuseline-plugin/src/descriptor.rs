@@ -21,6 +21,7 @@ pub struct Descriptor {
     accepts_embeddings: bool,
     fits: bool,
     loads: bool,
+    regression: bool,
     accepts: Map<String, Value>,
 }
 
@@ -46,6 +47,7 @@ impl Descriptor {
             accepts_embeddings: false,
             fits: true,
             loads: false,
+            regression: false,
             accepts: Map::new(),
         }
     }
@@ -91,6 +93,16 @@ impl Descriptor {
         Self { loads, ..self }
     }
 
+    /// Fits and predicts numbers too: see [`Batch::is_regression`](crate::Batch::is_regression).
+    pub fn regression(self, regression: bool) -> Self {
+        Self { regression, ..self }
+    }
+
+    /// True if it does.
+    pub(crate) fn takes_numbers(&self) -> bool {
+        self.regression
+    }
+
     /// Takes exactly this number of modalities.
     pub fn exactly_modalities(mut self, count: usize) -> Self {
         self.accepts.insert("modalities".to_owned(), format!("exactly {count}").into());
@@ -110,7 +122,7 @@ impl Descriptor {
             .iter()
             .map(|param| (param.name.to_owned(), Value::Object(param.schema.clone())))
             .collect();
-        json!({
+        let mut json = json!({
             "id": id,
             "name": self.name,
             "version": self.version,
@@ -127,8 +139,11 @@ impl Descriptor {
                 "loads": self.loads,
             },
             "accepts": self.accepts,
-        })
-        .to_string()
+        });
+        if self.regression {
+            json["capabilities"]["regression"] = true.into();
+        }
+        json.to_string()
     }
 }
 

@@ -230,6 +230,10 @@ unsafe extern "C" fn fit<R: FusionRule>(
     unsafe {
         guard(err, || {
             let batch = TrainingBatch::new(batch)?;
+            if batch.is_regression() && !R::descriptor().takes_numbers() {
+                let words = "this rule takes classes, and the label is a number";
+                return Err(RuleError::of_code(abi::ERR_UNSUPPORTED, words));
+            }
             let params = Params::new(params)?;
             let rule = R::fit(&batch, &params, seed)?;
             let shape = Shape {

@@ -116,7 +116,7 @@ impl<'a> ModelReader<'a> {
             (0..len).map(|_| model.str().map(str::to_owned)).collect()
         };
         let shape = Shape { modalities: names()?, classes: names()? };
-        if shape.modalities.is_empty() || shape.classes.len() < 2 {
+        if shape.modalities.is_empty() || shape.classes.is_empty() {
             return Err(broken());
         }
         Ok((model, shape))

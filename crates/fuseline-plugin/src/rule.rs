@@ -31,7 +31,8 @@ pub trait FusionRule: Sized + Send + Sync + 'static {
     /// Reads a model that [`FusionRule::write`] wrote, for modalities and classes of this shape.
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError>;
 
-    /// Fills rows x classes probabilities: finite, at least 0, each row summing to 1.
+    /// Fills rows x classes probabilities: finite, at least 0, each row summing to 1. Where the
+    /// label is a number, rows finite numbers.
     ///
     /// The batch has the modalities and classes of the fit; that has been checked.
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError>;

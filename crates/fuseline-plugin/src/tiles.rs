@@ -92,6 +92,15 @@ impl Tile {
             }
             *out = sum;
         }
+        // Probabilities sum to the weights; a number does not.
+        if self.classes == 1 {
+            total = [0.0; TILE];
+            for weight in scores.iter() {
+                for at in 0..TILE {
+                    total[at] += weight[at];
+                }
+            }
+        }
         divide(probabilities, &total);
     }
 }

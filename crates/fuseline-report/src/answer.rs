@@ -30,6 +30,9 @@ pub struct Answer {
 
 /// Reads all findings.
 pub fn answer(data: &ReportData) -> Answer {
+    if let Some(metric) = data.settings.metric {
+        return crate::numbers::answer(data, metric);
+    }
     let verdicts: Vec<Verdict> = data.findings.iter().map(|row| verdict(row, data)).collect();
     let checks = checks(data, &verdicts);
     let native: Vec<(&FindingRow, Reading)> = data
@@ -261,7 +264,7 @@ fn sentence(
 }
 
 /// The points of some rows in brackets, unless they are all there are, or a crowd.
-fn named(rows: &[&FindingRow], all: usize) -> String {
+pub(crate) fn named(rows: &[&FindingRow], all: usize) -> String {
     if rows.len() == all || rows.is_empty() {
         return String::new();
     }
@@ -350,7 +353,7 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
 }
 
 /// Sentence on the gains: if they have intervals, and on which side of 0.
-fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+pub(crate) fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
     let signs: Vec<std::cmp::Ordering> =
         native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
     let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();
@@ -367,7 +370,7 @@ fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String>
 }
 
 /// Why rows are shown and not counted.
-fn not_counted(data: &ReportData) -> Option<String> {
+pub(crate) fn not_counted(data: &ReportData) -> Option<String> {
     let of = |begins: &str| {
         let said = data.findings.iter().filter_map(|row| row.not_counted.as_deref());
         said.filter(|reason| reason.starts_with(begins)).count()
@@ -419,7 +422,7 @@ fn range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> St
     if low == high { high } else { format!("{} to {high}", low.trim_end_matches("\u{a0}pp")) }
 }
 
-fn cautions(
+pub(crate) fn cautions(
     checks: &[Check; 2],
     counts: &[(Reading, usize)],
     native: &[(&FindingRow, Reading)],
@@ -462,8 +465,12 @@ fn cautions(
     let claims =
         [Reading::WithGain, Reading::WithLoss, Reading::WithinMargin, Reading::NoDependence];
     if native.len() > 1 && counts.iter().any(|(reading, _)| claims.contains(reading)) {
+        let margins = match data.settings.metric {
+            None => ", accuracy within the margin, no dependence",
+            Some(_) => "",
+        };
         cautions.push(format!(
-            "Claims from intervals (a gain or loss, accuracy within the margin, no dependence) \
+            "Claims from intervals (a gain or loss{margins}) \
              hold for each condition by itself and are not adjusted for there being {}.",
             native.len()
         ));

@@ -8,6 +8,8 @@ use fuseline_artifact::{Finding, Findings, findings_columns};
 use serde::{Deserialize, Serialize};
 
 use crate::format::finite;
+use crate::numbers::{Metric, MetricRow};
+use crate::supplements::Supplements;
 
 /// Names the values that the axes have at one place, in the order of the axes.
 pub type Point = Vec<(String, String)>;
@@ -52,6 +54,9 @@ pub struct ReportData {
     /// Accuracy attainable by choosing between experts, one a point; may be empty.
     #[serde(default)]
     pub routing: Vec<Routing>,
+    /// Repetitions, subgroups, calibration and the audit of the data; may be empty.
+    #[serde(default)]
+    pub supplements: Supplements,
     /// Number of examples of each class in the cohort; may be empty.
     #[serde(default)]
     pub classes: Vec<(String, u64)>,
@@ -179,6 +184,9 @@ macro_rules! define_finding_row {
             pub point: Point,
             $(#[doc = concat!($help, ".")] pub $name: <$type as Shown>::Form,)*
             $(#[doc = concat!($many_help, ".")] pub $many: Vec<(String, Option<f64>)>,)*
+            /// Values of the metric, where the label is a number.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub metric: Option<MetricRow>,
         }
 
         impl FindingRow {
@@ -192,6 +200,7 @@ macro_rules! define_finding_row {
                     point: findings.axes.iter().cloned().zip(row.point.iter().cloned()).collect(),
                     $($name: row.$name.shown(),)*
                     $($many: by_modality(&row.$many),)*
+                    metric: MetricRow::from_finding(row, findings.metric()),
                 }
             }
         }
@@ -201,9 +210,13 @@ macro_rules! define_finding_row {
 findings_columns!(define_finding_row);
 
 impl FindingRow {
-    /// Balanced accuracy gained over the same rule refitted without quality.
+    /// Balanced accuracy gained over the same rule refitted without quality; where the label is a
+    /// number, what its metric gains.
     #[must_use]
     pub fn gain(&self) -> Option<f64> {
+        if let Some(metric) = &self.metric {
+            return metric.gain;
+        }
         Some(self.ba_clean? - self.ba_without_quality?)
     }
 
@@ -278,6 +291,9 @@ pub struct Settings {
     /// True if the workflow loads models that were trained elsewhere, and fits none: nothing was
     /// refitted without quality.
     pub loaded: bool,
+    /// Metric of the findings, where the label is a number; balanced accuracy else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
 }
 
 impl Settings {
@@ -311,6 +327,7 @@ impl Default for Settings {
             interval: "percentile".to_owned(),
             frozen: false,
             loaded: false,
+            metric: None,
         }
     }
 }

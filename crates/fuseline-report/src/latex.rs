@@ -3,8 +3,9 @@
 use crate::answer::{Answer, answer};
 use crate::arrange::{arrange, column_label};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{p_number, percent, points};
+use crate::format::{p_number, percent};
 use crate::methods::methods;
+use crate::numbers::Unit;
 use crate::page::title;
 use crate::verdict::is_adjusted;
 
@@ -47,11 +48,22 @@ pub fn latex(data: &ReportData) -> String {
 }
 
 fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
+    let unit = Unit::of_report(data);
+    let (short, value, gap) = match data.settings.metric {
+        None => (
+            "BA",
+            "balanced accuracy in per cent".to_owned(),
+            "permutation gap in percentage points".to_owned(),
+        ),
+        Some(metric) => (metric.short(), metric.in_words(), unit.gap_axis()),
+    };
     let caption = format!(
-        "{} BA: balanced accuracy in per cent under Clean-Q; w/o: of {}; gap: permutation gap in \
-         percentage points with its {} interval; $p$: one-sided, {}.",
+        "{} {short}: {} under Clean-Q; w/o: of {}; gap: {} with its {} interval; $p$: one-sided, \
+         {}.",
         escape(&answer.headline),
+        escape(&value),
         data.settings.reference(),
+        escape(&gap),
         escape(&percent(Some(data.settings.confidence)).replace(".0", "")),
         match (
             data.findings.iter().any(|row| is_adjusted(row, &data.settings)),
@@ -62,7 +74,8 @@ fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
             (false, _) => "not adjusted",
         }
     );
-    let head = "\\toprule\n & BA & w/o & gap & interval & $p$ & verdict \\\\\n\\midrule\n";
+    let head =
+        format!("\\toprule\n & {short} & w/o & gap & interval & $p$ & verdict \\\\\n\\midrule\n");
     let columns = "{@{}lrrrlrl@{}}";
     let body = body(data, answer);
     if long {
@@ -106,15 +119,22 @@ fn body(data: &ReportData, answer: &Answer) -> String {
 }
 
 fn line(row: &FindingRow, label: &str, data: &ReportData) -> String {
+    let unit = Unit::of_report(data);
     let interval = match (row.gap_low, row.gap_high) {
-        (Some(_), Some(_)) => format!("[{}, {}]", points(row.gap_low), points(row.gap_high)),
+        (Some(_), Some(_)) => {
+            format!("[{}, {}]", unit.difference(row.gap_low), unit.difference(row.gap_high))
+        }
         _ => String::new(),
+    };
+    let [clean, without] = match &row.metric {
+        Some(metric) => [metric.clean, metric.without_quality],
+        None => [row.ba_clean, row.ba_without_quality],
     };
     let cells = [
         format!("\\quad {}", escape(&column_label(row, data))),
-        escape(percent(row.ba_clean).trim_end_matches("\u{a0}%")),
-        escape(percent(row.ba_without_quality).trim_end_matches("\u{a0}%")),
-        escape(&points(row.gap)),
+        escape(unit.value(clean).trim_end_matches("\u{a0}%")),
+        escape(unit.value(without).trim_end_matches("\u{a0}%")),
+        escape(&unit.difference(row.gap)),
         escape(&interval),
         escape(&p_number(row.deciding_p())),
         escape(label),

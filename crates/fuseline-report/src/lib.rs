@@ -17,8 +17,11 @@ mod made_of;
 mod markdown;
 pub mod markup;
 mod methods;
+mod numbers;
 mod page;
 mod palette;
+mod supplement_tables;
+pub mod supplements;
 mod uses;
 mod verdict;
 
@@ -32,6 +35,7 @@ pub use figures::{Figure, FigureColumn, FigureTable, FigureValues};
 pub use latex::latex;
 pub use markdown::markdown;
 pub use methods::shell_word;
+pub use numbers::{Metric, MetricRow};
 pub use page::{SCRIPT_DIGEST, fragment, html};
 pub use palette::{FIGURE_STYLE, page_colours};
 

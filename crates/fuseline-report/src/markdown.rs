@@ -2,14 +2,16 @@
 
 use crate::answer::answer;
 use crate::data::ReportData;
-use crate::format::{gap, p_number, percent, points, size};
+use crate::format::{p_number, points, size};
 use crate::methods::{QUESTION, command, command_place, methods};
+use crate::numbers::Unit;
 use crate::page::title;
+use crate::supplement_tables::{SupplementTable, tables};
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
 #[must_use]
 pub fn markdown(data: &ReportData) -> String {
-    let answer = answer(data);
+    let (answer, unit) = (answer(data), Unit::of_report(data));
     let mut out = format!("# {}\n\n", escape(title(data)));
     if let Some(description) = &data.asked.description {
         out.push_str(&format!("{}\n\n", escape(description)));
@@ -51,8 +53,8 @@ pub fn markdown(data: &ReportData) -> String {
             "p adjusted",
             "Clean-Q",
             "Broken-Q",
-            "gain (pp)",
-            "headroom (pp)",
+            if unit == Unit::Points { "gain (pp)" } else { "gain" },
+            if unit == Unit::Points { "headroom (pp)" } else { "oracle" },
         ]);
         let heads: Vec<String> = heads.map(escape).collect();
         out.push_str(&table_row(&heads));
@@ -63,20 +65,27 @@ pub fn markdown(data: &ReportData) -> String {
         out.push_str(&table_row(&rules));
         for (row, verdict) in data.findings.iter().zip(&answer.verdicts) {
             let axes = data.axes.iter().map(|axis| escape(row.value_of(axis).unwrap_or("–")));
+            let (clean, broken, last) = match &row.metric {
+                Some(of) => (of.clean, of.broken, unit.value(of.oracle)),
+                None => (row.ba_clean, row.ba_broken, points(row.headroom)),
+            };
             let values = [
                 row.control.name().to_owned(),
                 format!("{} {}", verdict.reading.sign(), verdict.reading.label()),
-                gap(row),
+                unit.interval(row.gap, row.gap_low, row.gap_high),
                 p_number(row.p_value),
                 p_number(row.p_adjusted),
-                percent(row.ba_clean),
-                percent(row.ba_broken),
-                points(row.gain()),
-                points(row.headroom),
+                unit.value(clean),
+                unit.value(broken),
+                unit.difference(row.gain()),
+                last,
             ];
             let cells: Vec<String> = axes.chain(values.iter().map(|value| escape(value))).collect();
             out.push_str(&table_row(&cells));
         }
+    }
+    for table in tables(data) {
+        out.push_str(&supplement(&table));
     }
     out.push_str(&format!("\n## Methods\n\n{}\n", escape(&methods(data).join(" "))));
     out.push_str(&provenance(data));
@@ -111,6 +120,27 @@ fn provenance(data: &ReportData) -> String {
         fence.push('`');
     }
     out.push_str(&format!("{fence}sh\n{command}\n{fence}\n"));
+    out
+}
+
+fn supplement(table: &SupplementTable) -> String {
+    let mut out = format!("\n## {}\n\n", table.heading);
+    if !table.words.is_empty() {
+        out.push_str(&format!("{}\n\n", escape(&table.words)));
+    }
+    if !table.rows.is_empty() {
+        let heads = table.texts.iter().chain(&table.numbers).map(|text| escape(text));
+        out.push_str(&table_row(&heads.collect::<Vec<String>>()));
+        let rules = table.texts.iter().map(|_| "---").chain(table.numbers.iter().map(|_| "---:"));
+        out.push_str(&table_row(&rules.map(str::to_owned).collect::<Vec<String>>()));
+        for cells in &table.rows {
+            out.push_str(&table_row(&cells.iter().map(|text| escape(text)).collect::<Vec<_>>()));
+        }
+    }
+    if !table.notes.is_empty() {
+        out.push('\n');
+        table.notes.iter().for_each(|note| out.push_str(&format!("- {}\n", escape(note))));
+    }
     out
 }
 
@@ -160,11 +190,18 @@ mod tests {
         let text = markdown(&fixture::awkward());
         let (prose, _) = text.split_once("## How to reproduce").unwrap();
         assert!(!prose.contains("<script>"));
-        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+        let (findings, beside) = text.split_once("## Spread over repetitions").unwrap();
+        let in_a_row = |row: &str| {
+            row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count()
+        };
+        for table in beside.split("\n\n").filter(|part| part.starts_with("| ")) {
+            let bars: Vec<usize> = table.lines().map(in_a_row).collect();
+            assert!(bars.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+        }
+        let rows: Vec<&str> = findings.lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(rows.len(), 2 + 3);
         for row in rows {
-            let bars = row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count();
-            assert_eq!(bars, 2 + 9 + 1, "{row}");
+            assert_eq!(in_a_row(row), 2 + 9 + 1, "{row}");
         }
     }
 }

@@ -86,6 +86,25 @@ fn sentences(data: &ReportData) -> Sentences {
     sentences.extend(moved(data));
     sentences.extend(intervened(data));
     sentences.extend(schemes(data).iter().map(|name| format!("{}.", in_words(name))));
+    match settings.metric {
+        Some(metric) => {
+            let topics = [Topic::Gap, Topic::Test, Topic::Interval];
+            let topics = topics.into_iter().chain(std::iter::repeat(Topic::Gain));
+            sentences.all.extend(topics.zip(crate::numbers::methods(data, metric)));
+        }
+        None => of_accuracy(data, &mut sentences),
+    }
+    sentences.topic = Topic::Software;
+    sentences.push(format!(
+        "Calculated with fuseline {}, seed {}.",
+        data.provenance.fuseline_version, data.asked.seed
+    ));
+    sentences
+}
+
+/// Gap of accuracy: its definition, its test, and what stands beside it.
+fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
+    let settings = &data.settings;
     sentences.topic = Topic::Gap;
     sentences.push(
         "The permutation gap is the balanced accuracy under quality as measured (Clean-Q) minus \
@@ -146,12 +165,6 @@ fn sentences(data: &ReportData) -> Sentences {
              resamples that both share."
         ));
     }
-    sentences.topic = Topic::Software;
-    sentences.push(format!(
-        "Calculated with fuseline {}, seed {}.",
-        data.provenance.fuseline_version, data.asked.seed
-    ));
-    sentences
 }
 
 /// For how many examples quality really changed.
@@ -392,7 +405,7 @@ fn in_words(scheme: &str) -> String {
     format!("Under the {scheme} scheme, {what}")
 }
 
-fn adjustment(data: &ReportData) -> String {
+pub(crate) fn adjustment(data: &ReportData) -> String {
     let how = match data.settings.adjust.as_str() {
         "holm" => "they are adjusted by Holm's method".to_owned(),
         "benjamini_hochberg" => {

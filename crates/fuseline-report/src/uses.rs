@@ -76,12 +76,12 @@ const fn is_use(reading: Reading) -> bool {
     matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived)
 }
 
-fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
+pub(crate) fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
     scheme(row, &data.settings) == "joint"
 }
 
 /// True if the same point was tested under the joint scheme, whose statement covers the others.
-fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
+pub(crate) fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
     let others = |other: &&FindingRow| {
         let here = row.point.iter().filter(|(axis, _)| axis != "scheme");
         other.value_of("scheme") == Some("joint")
@@ -163,7 +163,7 @@ fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
 }
 
 /// The rule, or the model.
-fn subject(row: &FindingRow, data: &ReportData) -> String {
+pub(crate) fn subject(row: &FindingRow, data: &ReportData) -> String {
     match row.value_of("rule") {
         Some(rule) => rule.to_owned(),
         None if data.settings.frozen || data.settings.loaded => "the model".to_owned(),
@@ -172,12 +172,12 @@ fn subject(row: &FindingRow, data: &ReportData) -> String {
 }
 
 /// The quality.
-fn object(row: &FindingRow) -> String {
+pub(crate) fn object(row: &FindingRow) -> String {
     row.value_of("quality").map_or_else(|| "quality".to_owned(), str::to_owned)
 }
 
 /// The values of the other axes.
-fn elsewhere(row: &FindingRow) -> String {
+pub(crate) fn elsewhere(row: &FindingRow) -> String {
     let named = ["rule", "quality", "scheme"];
     let rest = row.point.iter().filter(|(axis, _)| !named.contains(&axis.as_str()));
     rest.map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")

@@ -140,10 +140,14 @@ pub fn significant(row: &FindingRow, settings: &Settings) -> bool {
         && finite(row.gap).is_some_and(|gap| gap > 0.0)
 }
 
-/// True if no permutation changed a single decision.
+/// True if no permutation changed a single decision, or prediction of a number.
 pub fn unmoved(row: &FindingRow) -> bool {
     // A mean of equal numbers may be off by the last bits.
-    row.gap.is_some_and(|gap| gap.abs() <= 1e-12) && row.flip_rate == Some(0.0)
+    let moved = match &row.metric {
+        Some(metric) => metric.shift,
+        None => row.flip_rate,
+    };
+    row.gap.is_some_and(|gap| gap.abs() <= 1e-12) && moved == Some(0.0)
 }
 
 /// Sign of the gain over working without quality: its interval lies above 0, below 0, or neither.
@@ -209,7 +213,7 @@ pub fn verdict(row: &FindingRow, data: &ReportData) -> Verdict {
     Verdict { reading, beats_oracle, words }
 }
 
-fn read(row: &FindingRow, settings: &Settings) -> Reading {
+pub(crate) fn read(row: &FindingRow, settings: &Settings) -> Reading {
     if !row.is_counted() {
         return Reading::NotCounted;
     }

@@ -1,6 +1,6 @@
 //! Evidence, availability and quality of all modalities, side by side, as a fusion rule takes them.
 
-use fuseline_artifact::{Cohort, OptionalEvidence, Quality, Texts};
+use fuseline_artifact::{AnyEvidence, Cohort, OptionalEvidence, Quality, Texts, VALUE};
 use fuseline_engine::{Inputs, Labelled, StageError};
 use fuseline_host::{Batch, BatchColumns};
 
@@ -40,7 +40,7 @@ pub(crate) struct Embedded {
 impl Fusable {
     /// Gathers the inputs `evidence` and `quality`.
     pub fn gather(inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Self, StageError> {
-        Self::join(inputs.each("evidence"), inputs.each("quality"), cohort)
+        Self::join(each_evidence(inputs, "evidence"), inputs.each("quality"), cohort)
     }
 
     /// Puts evidence and quality side by side. Of an artifact nothing is held but its numbers once
@@ -220,7 +220,10 @@ impl Fusable {
             available: &self.available,
             quality: &self.quality,
         };
-        let batch = Batch::new(&self.modalities, &self.classes, columns);
+        let batch = match self.is_regression() {
+            true => Batch::of_numbers(&self.modalities, columns),
+            false => Batch::new(&self.modalities, &self.classes, columns),
+        };
         let whole = self.embeddings.iter().fold(batch, |batch, of| {
             batch.and_then(|batch| batch.with_embedding(&of.modality, of.width, &of.values))
         });
@@ -235,10 +238,39 @@ impl Fusable {
             .map_err(|error| StageError::data(error.to_string()))
     }
 
+    /// Batch that a rule is fitted on where the label is a number. `values`: that of each row of the
+    /// cohort.
+    pub fn training_batch_of_numbers(&self, values: &[f64]) -> Result<Batch, StageError> {
+        self.batch()?
+            .with_targets(&self.values(values))
+            .map_err(|error| StageError::data(error.to_string()))
+    }
+
+    /// True if the label is a number.
+    pub fn is_regression(&self) -> bool {
+        self.classes == [VALUE]
+    }
+
+    /// The numbers of the rows, from those of the cohort.
+    pub fn values(&self, of_cohort: &[f64]) -> Vec<f64> {
+        self.rows.iter().map(|&row| of_cohort[row]).collect()
+    }
+
     /// The labels of the rows.
     pub fn labels(&self, cohort: &Cohort) -> Vec<u32> {
         self.rows.iter().map(|&row| cohort.label[row]).collect()
     }
+}
+
+/// The evidence of a port, whether the label is a class or a number, or none.
+pub(crate) fn each_evidence(
+    inputs: &Inputs<'_>,
+    port: &str,
+) -> impl Iterator<Item = Result<Labelled<OptionalEvidence>, StageError>> {
+    inputs.each(port).map(|labelled| {
+        let Labelled { point, artifact: AnyEvidence(artifact) } = labelled?;
+        Ok(Labelled { point, artifact })
+    })
 }
 
 /// Rows of columns of `width` values, the columns in another order.

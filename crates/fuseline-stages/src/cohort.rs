@@ -2,5 +2,6 @@
 
 pub mod define;
 mod label;
+pub mod metadata;
 mod modalities;
 mod side;

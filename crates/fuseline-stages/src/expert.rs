@@ -1,9 +1,9 @@
-//! `expert.*`: unimodal classifiers that give evidence.
+//! `expert.*`: unimodal classifiers, and regressions, that give evidence.
 //!
 //! Shared by all experts: which rows they are fitted on and which they predict.
 //! A member of the family brings only its way to fit and predict.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Evidence, Features, Texts};
+use fuseline_artifact::{AnyEvidence, ArtifactKind, Cohort, Evidence, Features, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, Inputs, Outputs, Ports, RowFlow, RowState, Rows, StageError};
 use fuseline_learn::convergence::NotConverged;
@@ -22,14 +22,16 @@ use crate::split::{fold_by_rank, some_tested};
 mod calibration;
 mod class_names;
 mod external;
-mod giveaway;
+pub(crate) mod giveaway;
 pub mod gradient_boosting;
 pub mod linear_svm;
 pub mod logistic;
 pub mod none;
+mod numbers;
 pub mod onnx;
 pub mod precomputed;
 pub mod random_forest;
+pub mod ridge;
 
 /// Class weights of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -185,39 +187,8 @@ pub(crate) fn run(
     setup: &Setup<'_>,
     predict: impl Fn(Training<'_>, Ask<'_>) -> Result<Answer, StageError> + Sync,
 ) -> Result<(), StageError> {
-    let cohort: Cohort = inputs.one("cohort")?;
-    let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
-    let features: Features = inputs.one("features")?;
-    let mut place = Finder::new(&features.example_id);
-    let found = |row: usize| place.find(&cohort.example_id[row]);
-    let rows = Sides::new(&cohort, &fold, setup.test_fold, setup.inner_folds, found)?;
-    let modality = modality(setup.modality, inputs);
-    misspelt(&cohort, &features, &modality, outputs)?;
-    if rows.train.is_empty() && !rows.test.is_empty() {
-        return Err(no_training_rows(&modality, setup.test_fold, rows.test.len()));
-    }
-    if rows.train.is_empty() {
-        let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
-        return Err(StageError::data("no training example of the cohort is in the features")
-            .at_input("features")
-            .hint(format!(
-                "compare the example_ids: the cohort has {}, such as {}; the features have {}, \
-                 such as {}",
-                cohort.example_id.len(),
-                first(&cohort.example_id),
-                features.example_id.len(),
-                first(&features.example_id),
-            )));
-    }
-    let matrix = Matrix::from_features(&features, setup.exclude)?;
-    if matrix.width() == 0 {
-        return Err(StageError::data("no feature is left to fit on")
-            .at("exclude")
-            .hint(format!("all {} features are excluded", features.columns.len())));
-    }
-    giveaway::caution(&features, setup.exclude, &rows.train, &cohort, &modality, outputs);
-    // From here on rows are numbers.
-    drop((fold, features));
+    let Prepared { cohort, rows, matrix, modality } =
+        prepare(inputs, outputs, setup, inputs.one("cohort")?)?;
     let Cohort { example_id, group, label, classes: class_names } = cohort;
     drop(group);
     let classes = class_names.len();
@@ -320,6 +291,54 @@ pub(crate) fn run(
         outputs.put(port, evidence)?;
     }
     Ok(())
+}
+
+/// Rows of an expert on both sides of the split, and its features.
+struct Prepared {
+    cohort: Cohort,
+    rows: Sides,
+    matrix: Matrix,
+    modality: String,
+}
+
+/// Reads folds and features of an expert, and checks that there is something to fit on.
+fn prepare(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    setup: &Setup<'_>,
+    cohort: Cohort,
+) -> Result<Prepared, StageError> {
+    let fold = fold_of_rows(&cohort, &inputs.one("folds")?)?;
+    let features: Features = inputs.one("features")?;
+    let mut place = Finder::new(&features.example_id);
+    let found = |row: usize| place.find(&cohort.example_id[row]);
+    let rows = Sides::new(&cohort, &fold, setup.test_fold, setup.inner_folds, found)?;
+    let modality = modality(setup.modality, inputs);
+    misspelt(&cohort, &features, &modality, outputs)?;
+    if rows.train.is_empty() && !rows.test.is_empty() {
+        return Err(no_training_rows(&modality, setup.test_fold, rows.test.len()));
+    }
+    if rows.train.is_empty() {
+        let first = |ids: &Texts| ids.get(0).unwrap_or("none").to_owned();
+        return Err(StageError::data("no training example of the cohort is in the features")
+            .at_input("features")
+            .hint(format!(
+                "compare the example_ids: the cohort has {}, such as {}; the features have {}, \
+                 such as {}",
+                cohort.example_id.len(),
+                first(&cohort.example_id),
+                features.example_id.len(),
+                first(&features.example_id),
+            )));
+    }
+    let matrix = Matrix::from_features(&features, setup.exclude)?;
+    if matrix.width() == 0 {
+        return Err(StageError::data("no feature is left to fit on")
+            .at("exclude")
+            .hint(format!("all {} features are excluded", features.columns.len())));
+    }
+    giveaway::caution(&features, setup.exclude, &rows.train, &cohort, &modality, outputs);
+    Ok(Prepared { cohort, rows, matrix, modality })
 }
 
 /// Says that solvers stopped before their tolerance, and how far the worst of them came.

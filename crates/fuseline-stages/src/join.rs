@@ -4,7 +4,7 @@ use fuseline_engine::{Outputs, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use mismatch::{Mismatch, Source, find_mismatch, find_variants};
+pub(crate) use mismatch::{Mismatch, Source, find_look_alikes, find_mismatch, find_variants};
 
 mod mismatch;
 

@@ -5,6 +5,7 @@
 //! inputs and keeps what comes out. Start at [`kinds`]. **Invariant:** a kind reads nothing but its
 //! inputs, its options and what its key names.
 
+pub mod audit;
 mod batch;
 pub mod cohort;
 pub mod command;
@@ -42,6 +43,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<simulate::cohort::SimulateCohort>(),
         Kind::new::<simulate::features::SimulateFeatures>(),
         Kind::new::<cohort::define::DefineCohort>(),
+        Kind::new::<cohort::metadata::CohortMetadata>(),
         Kind::new::<split::group_kfold::GroupKFold>(),
         Kind::new::<split::stratified_group_kfold::StratifiedGroupKFold>(),
         Kind::new::<split::leave_one_group_out::LeaveOneGroupOut>(),
@@ -52,6 +54,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<expert::linear_svm::LinearSvmExpert>(),
         Kind::new::<expert::gradient_boosting::BoostingExpert>(),
         Kind::new::<expert::random_forest::ForestExpert>(),
+        Kind::new::<expert::ridge::RidgeExpert>(),
         Kind::new::<expert::precomputed::PrecomputedExpert>(),
         Kind::new::<expert::onnx::OnnxExpert>(),
         Kind::new::<expert::none::NoExpert>(),
@@ -84,8 +87,11 @@ pub fn kinds() -> Kinds {
         Kind::new::<diagnose::calibration::Calibration>(),
         Kind::new::<diagnose::compare::Compare>(),
         Kind::new::<diagnose::repeats::Repeats>(),
+        Kind::new::<diagnose::subgroups::Subgroups>(),
+        Kind::new::<diagnose::reliability::Reliability>(),
         Kind::new::<diagnose::metrics::Metrics>(),
         Kind::new::<diagnose::routing::Routing>(),
+        Kind::new::<audit::data::DataAudit>(),
         Kind::new::<report::table::JoinTables>(),
         Kind::new::<report::html::Html>(),
         Kind::new::<report::markdown::Markdown>(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::Permutations;
+use fuseline_artifact::{Permutations, RegressionPermutations};
 use fuseline_engine::StageError;
-use fuseline_stats::metrics::balanced_accuracy;
+use fuseline_stats::metrics::{NumberMetric, NumberSums, balanced_accuracy};
 
 use crate::diagnose::moved::Moved;
+use crate::diagnose::numbers::number_sums;
 
 /// Balanced accuracy under Clean-Q and under every permutation, from counts pooled over folds.
 pub(crate) struct Pooled {
@@ -86,6 +87,86 @@ impl Pooled {
         Ok(Self {
             clean: clean.balanced_accuracy()?,
             broken: table.values().map(Counts::balanced_accuracy).collect::<Result<_, _>>()?,
+            scheme: first.scheme.clone(),
+            reads_quality,
+            moved,
+        })
+    }
+}
+
+/// A metric of numbers under Clean-Q and under every permutation, from sums pooled over folds.
+pub(crate) struct PooledNumbers {
+    /// Under Clean-Q.
+    pub clean: f64,
+    /// Under Broken-Q, one value a permutation.
+    pub broken: Vec<f64>,
+    /// The number that labels and predictions were counted from.
+    pub origin: f64,
+    /// Permutation scheme of quality.
+    pub scheme: String,
+    /// True if the rule declares that it reads quality; none unless all parts state it.
+    pub reads_quality: Option<bool>,
+    /// Number of examples whose quality moved, where all parts tell.
+    pub moved: Option<Moved>,
+}
+
+impl PooledNumbers {
+    /// Adds up the sums of all parts. Permutation j of one fold belongs to permutation j of every
+    /// other.
+    pub fn gather<'p>(
+        parts: impl IntoIterator<Item = &'p RegressionPermutations>,
+        metric: NumberMetric,
+    ) -> Result<Self, StageError> {
+        let mut parts = parts.into_iter().peekable();
+        let Some(first) = parts.peek().copied() else {
+            return Err(StageError::failed("nothing arrived at input permutations"));
+        };
+        if !first.permutation.iter().copied().eq((-1..).take(first.permutation.len()))
+            || first.permutation.len() < 2
+        {
+            return Err(StageError::data(
+                "the permutations are not numbered from -1, which is Clean-Q, without a gap",
+            ));
+        }
+        let mut sums = vec![NumberSums::default(); first.permutation.len()];
+        let mut reads_quality = Some(false);
+        let mut moved = Some(Moved { moved: 0.0, movable: 0.0 });
+        for part in parts {
+            if part.origin.to_bits() != first.origin.to_bits()
+                || part.scheme != first.scheme
+                || part.plugin_id != first.plugin_id
+                || part.permutation != first.permutation
+            {
+                return Err(StageError::data(
+                    "the permutations to pool differ in cohort, scheme, rule or number",
+                )
+                .hint("pool over folds only: the stage must run over every other axis"));
+            }
+            reads_quality = reads_quality.zip(part.reads_quality).map(|(all, part)| all || part);
+            moved = moved.zip(part.quality_moved.zip(part.quality_movable)).map(
+                |(all, (moved, movable))| Moved {
+                    moved: all.moved + moved,
+                    movable: all.movable + movable,
+                },
+            );
+            for (sums, part) in sums.iter_mut().zip(&part.sums) {
+                sums.add(&number_sums(part), 1.0);
+            }
+        }
+        let values = sums
+            .iter()
+            .map(|sums| {
+                sums.value(metric, first.origin).map_err(|error| {
+                    StageError::data(error.to_string())
+                        .at("metric")
+                        .hint("take mae or rmse, which are defined for any predictions")
+                })
+            })
+            .collect::<Result<Vec<f64>, _>>()?;
+        Ok(Self {
+            clean: values[0],
+            broken: values[1..].to_vec(),
+            origin: first.origin,
             scheme: first.scheme.clone(),
             reads_quality,
             moved,

@@ -5,7 +5,8 @@
 //! quality out of fold, over the inner folds of the expert: see `put_fitted`.
 
 use fuseline_artifact::{
-    ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence, Quality, Typed,
+    AnyCohort, AnyEvidence, ArtifactKind, Cohort, Control, Evidence, Features, OptionalEvidence,
+    Quality, Typed,
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, PlannedAction, Ports, Problem, RowFlow,
@@ -151,7 +152,8 @@ pub(crate) struct Source {
 }
 
 /// Type as which an estimator reads evidence: [`Evidence`] where it needs the probabilities,
-/// [`OptionalEvidence`] where the rows are enough.
+/// [`OptionalEvidence`] where the rows are enough, [`AnyEvidence`] where those of a label that is a
+/// number will do, too.
 pub(crate) trait EvidenceInput: Typed {
     /// The rows. The probabilities of [`OptionalEvidence`] may say nothing.
     fn into_rows(self) -> Evidence;
@@ -169,7 +171,13 @@ impl EvidenceInput for OptionalEvidence {
     }
 }
 
-/// Gives the quality of the training and of the test rows.
+impl EvidenceInput for AnyEvidence {
+    fn into_rows(self) -> Evidence {
+        self.0.rows
+    }
+}
+
+/// Gives the quality of the training and of the test rows, of evidence that is probabilities.
 pub(crate) fn put(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
@@ -179,14 +187,15 @@ pub(crate) fn put(
     put_sides::<Evidence>(inputs, outputs, source, |_, evidence| quality(evidence))
 }
 
-/// As [`put`], of estimators that need the rows and no evidence.
+/// As [`put`], of estimators that need the rows and no evidence, whether the label is a class or a
+/// number.
 pub(crate) fn put_rows(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,
     mut quality: impl FnMut(&Evidence) -> Result<Vec<f64>, StageError>,
 ) -> Result<(), StageError> {
-    put_sides::<OptionalEvidence>(inputs, outputs, source, |_, rows| quality(rows))
+    put_sides::<AnyEvidence>(inputs, outputs, source, |_, rows| quality(rows))
 }
 
 /// As [`put`]; `quality` is told the side too, `train` or `test`. `E`: the evidence that is needed.
@@ -236,7 +245,8 @@ where
     put_fitted_of::<Evidence, Q>(inputs, outputs, source, inner_folds, fit)
 }
 
-/// As [`put_fitted`], of estimators that need the rows and no evidence.
+/// As [`put_fitted`], of estimators that need the rows and no evidence, whether the label is a class
+/// or a number.
 pub(crate) fn put_fitted_rows<Q>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
@@ -247,7 +257,7 @@ pub(crate) fn put_fitted_rows<Q>(
 where
     Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
 {
-    put_fitted_of::<OptionalEvidence, Q>(inputs, outputs, source, inner_folds, fit)
+    put_fitted_of::<AnyEvidence, Q>(inputs, outputs, source, inner_folds, fit)
 }
 
 fn put_fitted_of<E: EvidenceInput, Q>(
@@ -312,7 +322,7 @@ fn inner_fold_of_rows(
     if let (None, Some(inner)) = (folds, &training.inner_fold) {
         return Ok(inner.clone());
     }
-    let cohort: Cohort = inputs.optional("cohort")?.ok_or_else(|| {
+    let cohort: AnyCohort = inputs.optional("cohort")?.ok_or_else(|| {
         StageError::data(format!(
             "the training evidence of modality {} does not say its inner folds, and without a \
              cohort there are no groups to divide",
@@ -320,6 +330,7 @@ fn inner_fold_of_rows(
         ))
         .hint("give the stage the cohort: `inputs: { cohort: ... }`")
     })?;
+    let cohort = cohort.cohort;
     let rows = cohort_rows(training, &cohort)?;
     divide_by_group(&cohort.group.take(rows.into_iter()), folds.unwrap_or_else(inner_folds))
 }
@@ -391,8 +402,7 @@ impl PositiveControl<'_> {
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
         put_sides::<E>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
-            let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
-            let alpha = if told { self.alpha } else { 0.0 };
+            let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
             Ok(each_row(evidence)
                 .zip(labels)
@@ -403,6 +413,40 @@ impl PositiveControl<'_> {
                 })
                 .collect())
         })
+    }
+
+    /// The same where the label is a number. `values`: that of each row of the cohort; `known`: what
+    /// is known of a row by what its expert expects and its label.
+    fn put_numbers(
+        &self,
+        inputs: &Inputs<'_>,
+        outputs: &mut Outputs,
+        cohort: &Cohort,
+        values: &[f64],
+        known: impl Fn(f64, f64) -> f64,
+    ) -> Result<(), StageError> {
+        let source =
+            Source { name: self.name, control: Control::Positive, evidence_derived: false };
+        put_sides::<AnyEvidence>(inputs, outputs, &source, |_, evidence| {
+            let labels = cohort_rows(evidence, cohort)?.into_iter().map(|row| values[row]);
+            let alpha = self.strength(evidence);
+            let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
+            Ok(evidence
+                .probabilities
+                .iter()
+                .zip(labels)
+                .zip(noise)
+                .map(|((expected, label), noise)| {
+                    alpha * known(*expected, label) + CONTROL_NOISE * noise
+                })
+                .collect())
+        })
+    }
+
+    /// Its strength in a modality.
+    fn strength(&self, evidence: &Evidence) -> f64 {
+        let told = self.modalities.is_none_or(|told| told.contains(&evidence.modality));
+        if told { self.alpha } else { 0.0 }
     }
 
     /// Keys the options; that of the first draw is what it was before there were others.

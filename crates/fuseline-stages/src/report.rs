@@ -6,6 +6,7 @@ pub mod frozen;
 pub mod html;
 pub mod latex;
 pub mod markdown;
+mod supplements;
 pub mod table;
 
 pub use html::data;

@@ -45,13 +45,17 @@ fn rows(flow: &mut RowFlow<'_>) {
 /// Gives the folds of a cohort. `fold`: that of each of its rows.
 ///
 /// Errors when a fold leaves a class without a training example, or tests one class alone where
-/// that is not allowed. A fold that lacks a class is a caution.
+/// that is not allowed. A fold that lacks a class is a caution. None of that is asked where the
+/// label is a number.
 fn put(
     outputs: &mut Outputs,
     cohort: Cohort,
     fold: Vec<i32>,
     one_class: OneClass,
 ) -> Result<(), StageError> {
+    if cohort.is_regression() {
+        return outputs.put("folds", Folds { example_id: cohort.example_id, fold });
+    }
     let classes = cohort.classes.len();
     let mut tested = BTreeMap::<i32, Vec<usize>>::new();
     let mut whole = vec![0_usize; classes];

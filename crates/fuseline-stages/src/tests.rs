@@ -17,6 +17,9 @@ fn options(kind: &str) -> Value {
         "load.csd" => json!({ "path": "a.csd" }),
         "simulate.cohort" => json!({ "examples": 8, "groups": 4 }),
         "cohort.define" => json!({ "label": { "pattern": "(.)", "classes": { "a": ["a"] } } }),
+        "cohort.metadata" => {
+            json!({ "path": "a.csv", "id": { "column": 0 }, "columns": ["sex"] })
+        }
         "split.predefined" => json!({ "path": "a.csv", "id": { "column": 0 }, "column": 1 }),
         "split.group_kfold" | "split.stratified_group_kfold" => json!({ "folds": 2 }),
         "split.leave_one_group_out" => json!({ "groups": 2 }),

@@ -58,7 +58,7 @@ fn model_modalities(model: PlannedAction<'_>) -> Option<Vec<&str>> {
 }
 
 /// The fold that what an action gives was tested in, with the action that made the split.
-fn tested_fold(action: PlannedAction<'_>) -> Option<(ActionId, i64)> {
+pub(crate) fn tested_fold(action: PlannedAction<'_>) -> Option<(ActionId, i64)> {
     if is_expert(action) {
         let split = action.inputs("folds").next()?;
         return Some((split.id(), action.option("test_fold")?.as_i64()?));

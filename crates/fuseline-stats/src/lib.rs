@@ -8,10 +8,12 @@
 //! comes from a [`streams::Stream`] that is named by its purpose, `exp`, `log` and the like
 //! come from libm, and every sum has one written order.
 
+pub mod association;
 pub mod binomial;
 pub mod bootstrap;
 pub mod border;
 pub mod clustering;
+pub mod duplicates;
 pub mod equivalence;
 pub mod evidence;
 pub mod headroom;

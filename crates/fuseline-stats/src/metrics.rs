@@ -3,10 +3,12 @@
 use thiserror::Error;
 
 mod counts;
+mod numbers;
 mod probabilities;
 mod ranks;
 
 pub use counts::{Confusion, balanced_accuracy, flip_rate, recalls};
+pub use numbers::{NumberMetric, NumberSums, number_metric};
 pub use probabilities::{
     brier, decision, decisions, log_loss, mean_total_variation, total_variation,
 };

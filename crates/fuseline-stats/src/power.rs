@@ -83,18 +83,60 @@ pub fn power(
     studies: u32,
     seed: u64,
 ) -> Result<Power, PowerError> {
+    let [power] = power_at(design, alignment, [level], studies, seed)?;
+    Ok(power)
+}
+
+/// As [`power`], at several levels on the same studies.
+///
+/// A level that the permutations of a study cannot reach is judged by the normal distribution with
+/// the mean and the standard deviation of its null distribution.
+pub fn power_at<const N: usize>(
+    design: &Design,
+    alignment: f64,
+    levels: [f64; N],
+    studies: u32,
+    seed: u64,
+) -> Result<[Power; N], PowerError> {
     let study = Simulation::new(design, alignment)?;
-    let mut found = Power { alignment, studies, rejected: 0, gap: 0.0, gap_sd: 0.0, accuracy: 0.0 };
+    let none = Power { alignment, studies, rejected: 0, gap: 0.0, gap_sd: 0.0, accuracy: 0.0 };
+    let mut found = [none; N];
     let mut gaps = Vec::with_capacity(studies as usize);
+    let least = 1.0 / (f64::from(design.permutations) + 1.0);
     for number in 0..studies {
         let test = study.test(Stream::new(seed, "power").with_u64(number.into()), seed, number)?;
-        found.rejected += u32::from(test.p_value <= level);
-        found.accuracy += test.clean / f64::from(studies);
+        let deviation = test.null_sd.unwrap_or(f64::NAN);
+        for (found, level) in found.iter_mut().zip(levels) {
+            let p_value = match level >= least - 1e-12 {
+                true => test.p_value,
+                false => normal::cdf(-test.gap / deviation),
+            };
+            found.rejected += u32::from(p_value <= level);
+            found.accuracy += test.clean / f64::from(studies);
+        }
         gaps.push(test.gap);
     }
-    found.gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
-    found.gap_sd = standard_deviation(&gaps).unwrap_or(0.0);
+    for found in &mut found {
+        found.gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        found.gap_sd = standard_deviation(&gaps).unwrap_or(0.0);
+    }
     Ok(found)
+}
+
+/// The gap that is found in a share of studies: between the alignments on both sides of it, on a
+/// straight line.
+///
+/// `found`: powers at rising alignments. None where no two neighbours lie on both sides.
+#[must_use]
+pub fn detectable(found: &[Power], power: f64) -> Option<f64> {
+    let share = |of: &Power| f64::from(of.rejected) / f64::from(of.studies);
+    found.windows(2).find_map(|pair| {
+        let (below, above) = (share(&pair[0]), share(&pair[1]));
+        (below < power && above >= power).then(|| {
+            let part = (power - below) / (above - below);
+            pair[0].gap + part * (pair[1].gap - pair[0].gap)
+        })
+    })
 }
 
 /// Values that every study of a design and an alignment has in common.
@@ -258,6 +300,26 @@ mod tests {
         // Equal weights of many experts are better than one.
         let alone = power(&design(&[200, 200]), 0.5, 0.05, 20, 3).unwrap().accuracy;
         assert!(alone > 0.74, "{alone}");
+    }
+
+    #[test]
+    fn a_gap_is_found_between_alignments_and_a_stricter_level_needs_a_larger_one() {
+        let of = |sizes: &[u32]| {
+            let each = [0.5, 0.6, 0.7, 0.8, 0.9].map(|alignment| {
+                power_at(&design(sizes), alignment, [0.05, 0.004], 60, 1).unwrap()
+            });
+            [0, 1].map(|which| {
+                let of_level: Vec<Power> = each.iter().map(|found| found[which]).collect();
+                detectable(&of_level, 0.8).unwrap()
+            })
+        };
+        let [small, large] = [of(&[60, 60]), of(&[240, 240])];
+        assert!(small[0] < small[1] && large[0] < large[1], "{small:?} {large:?}");
+        // Four times the examples: half the gap.
+        for (small, large) in small.into_iter().zip(large) {
+            assert!((small / large - 2.0).abs() < 0.5, "{small} {large}");
+        }
+        assert_eq!(detectable(&[], 0.8), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::evidence::{certainty, margin};
 use crate::metrics::{MetricError, length};
+use crate::quantile;
 use crate::ridge::Ridge;
 
 /// From this out-of-fold R2 on a quality counts as derived from the evidence: docs/method.md has
@@ -38,15 +39,30 @@ impl EvidenceRows<'_> {
     /// sum over classes of p p'. 0 where a modality is unavailable. Margins and certainties are
     /// columns since a sum of probabilities bends nowhere, and what is computed from evidence
     /// mostly does.
-    fn columns(&self) -> Vec<f64> {
+    ///
+    /// With a single class the evidence is a number that is expected: its robust score (see
+    /// [`Self::scales`]), cut at +-3, and the size of that stand for probabilities, margin and
+    /// certainty, and the score for the probability of a pair.
+    fn columns(&self, scales: &[(f64, f64)]) -> Vec<f64> {
         let mut columns = Vec::new();
         let cells = self.available.chunks_exact(self.modalities.max(1));
         let evidence = self.evidence.chunks_exact((self.modalities * self.classes).max(1));
         for (available, evidence) in cells.zip(evidence) {
-            let of = |modality: usize| &evidence[modality * self.classes..][..self.classes];
+            let scored: Vec<f64> = match self.classes {
+                1 => evidence
+                    .iter()
+                    .zip(scales)
+                    .map(|(number, (centre, scale))| ((number - centre) / scale).clamp(-3.0, 3.0))
+                    .collect(),
+                _ => evidence.to_vec(),
+            };
+            let of = |modality: usize| &scored[modality * self.classes..][..self.classes];
             for (modality, &there) in available.iter().enumerate() {
                 let p = of(modality);
-                let seen = [margin(p), certainty(p)];
+                let seen = match p {
+                    [score] => [*score, score.abs()],
+                    _ => [margin(p), certainty(p)],
+                };
                 let seen = p[..self.classes.saturating_sub(1)].iter().chain(&seen);
                 columns.push(f64::from(u8::from(there)));
                 columns.extend(seen.map(|value| if there { *value } else { 0.0 }));
@@ -59,6 +75,28 @@ impl EvidenceRows<'_> {
             }
         }
         columns
+    }
+
+    /// Median and scaled median absolute deviation of each modality's evidence where it is there, of
+    /// a single class; none of more. Numbers that experts expect have long tails.
+    fn scales(&self) -> Vec<(f64, f64)> {
+        if self.classes != 1 {
+            return Vec::new();
+        }
+        let median = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            quantile::of_sorted(values, 0.5).unwrap_or(0.0)
+        };
+        let scale = |modality: usize| {
+            let cells = (modality..self.available.len()).step_by(self.modalities.max(1));
+            let there = cells.filter(|&cell| self.available[cell]);
+            let mut values: Vec<f64> = there.map(|cell| self.evidence[cell]).collect();
+            let centre = median(&mut values);
+            let mut apart: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
+            let scale = 1.4826 * median(&mut apart);
+            (centre, if scale > 1e-12 * centre.abs().max(1.0) { scale } else { 1.0 })
+        };
+        (0..self.modalities).map(scale).collect()
     }
 
     /// Columns of a regression.
@@ -74,6 +112,8 @@ impl EvidenceRows<'_> {
 pub struct QualityRegression {
     /// None where no row has the modality.
     of_modality: Vec<Option<Ridge>>,
+    /// Scales of evidence that is a number.
+    scales: Vec<(f64, f64)>,
 }
 
 impl QualityRegression {
@@ -83,7 +123,9 @@ impl QualityRegression {
     pub fn fit(rows: &EvidenceRows<'_>, quality: &[f64]) -> Result<Self, MetricError> {
         let every: Vec<usize> = (0..rows.count()?).collect();
         length("quality", rows.available.len(), quality.len())?;
-        Self::fit_some(rows, &rows.columns(), quality, &every)
+        let scales = rows.scales();
+        let fitted = Self::fit_some(rows, &rows.columns(&scales), quality, &every)?;
+        Ok(Self { scales, ..fitted })
     }
 
     fn fit_some(
@@ -104,7 +146,8 @@ impl QualityRegression {
                 false => Ridge::fit(&x, width, &y).map(Some),
             }
         };
-        Ok(Self { of_modality: (0..rows.modalities).map(fit).collect::<Result<_, _>>()? })
+        let of_modality = (0..rows.modalities).map(fit).collect::<Result<_, _>>()?;
+        Ok(Self { of_modality, scales: Vec::new() })
     }
 
     /// The quality that the evidence lets expect: n rows by modalities, 0 where a modality is
@@ -114,7 +157,8 @@ impl QualityRegression {
     pub fn predict(&self, rows: &EvidenceRows<'_>) -> Result<Vec<f64>, MetricError> {
         let count = rows.count()?;
         length("modalities", self.of_modality.len(), rows.modalities)?;
-        self.predict_some(rows, &rows.columns(), &(0..count).collect::<Vec<_>>())
+        let columns = rows.columns(&self.scales);
+        self.predict_some(rows, &columns, &(0..count).collect::<Vec<_>>())
     }
 
     /// The penalty of each modality's regression; none where no row has the modality.
@@ -165,7 +209,7 @@ pub fn out_of_fold_r2(
     let count = rows.count()?;
     length("quality", rows.available.len(), quality.len())?;
     length("fold", count, fold.len())?;
-    let columns = rows.columns();
+    let columns = rows.columns(&rows.scales());
     let mut expected = vec![f64::NAN; quality.len()];
     let mut folds = fold.to_vec();
     folds.sort_unstable();

@@ -1,4 +1,4 @@
-//! Accuracy of an expert at each level of its quality.
+//! Accuracy at each level of what claims to tell it: an expert's quality, a probability.
 
 use crate::metrics::{MetricError, length};
 
@@ -51,9 +51,68 @@ pub fn reliability_curve(
         .collect())
 }
 
+/// One bin of a reliability diagram: sums, so that bins of several samples add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ConfidenceBin {
+    /// Number of rows.
+    pub rows: f64,
+    /// Sum of their confidences.
+    pub confidence: f64,
+    /// Number of rows that are right.
+    pub right: f64,
+}
+
+/// Cuts rows into `bins` bins of equal width by the probability of their decision, between 0 and 1;
+/// one on a border counts to the bin above it. Bins may be empty. `bins` of 0 counts as 1.
+///
+/// Errors when the lengths differ or a confidence is NaN.
+pub fn confidence_bins(
+    confidence: &[f64],
+    right: &[bool],
+    bins: usize,
+) -> Result<Vec<ConfidenceBin>, MetricError> {
+    length("right", confidence.len(), right.len())?;
+    let mut all = vec![ConfidenceBin::default(); bins.max(1)];
+    for (row, (&confidence, &right)) in confidence.iter().zip(right).enumerate() {
+        if confidence.is_nan() {
+            return Err(MetricError::NotANumber { row });
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to bins")]
+        let place = (confidence.clamp(0.0, 1.0) * all.len() as f64) as usize;
+        let last = all.len() - 1;
+        let bin = &mut all[place.min(last)];
+        bin.rows += 1.0;
+        bin.confidence += confidence;
+        bin.right += f64::from(u8::from(right));
+    }
+    Ok(all)
+}
+
+/// Expected calibration error: the mean over rows of the distance between confidence and accuracy
+/// of their bin (Naeini et al. 2015, Guo et al. 2017). NaN without rows.
+#[must_use]
+pub fn expected_calibration_error(bins: &[ConfidenceBin]) -> f64 {
+    let rows: f64 = bins.iter().map(|bin| bin.rows).sum();
+    bins.iter().map(|bin| (bin.confidence - bin.right).abs()).sum::<f64>() / rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_calibration_error_is_the_distance_of_confidence_and_accuracy_by_bin() {
+        let confidence = [0.55, 0.65, 0.95, 0.85, 1.0, 0.5];
+        let right = [true, false, true, true, false, true];
+        let bins = confidence_bins(&confidence, &right, 5).unwrap();
+        let rows: Vec<f64> = bins.iter().map(|bin| bin.rows).collect();
+        assert_eq!(rows, [0.0, 0.0, 2.0, 1.0, 3.0]);
+        // (|1.05 - 2| + |0.65 - 0| + |2.8 - 2|) / 6.
+        let found = expected_calibration_error(&bins);
+        assert!((found - (0.95 + 0.65 + 0.8) / 6.0).abs() < 1e-12, "{found}");
+        assert!(confidence_bins(&[f64::NAN], &[true], 5).is_err());
+        assert!(expected_calibration_error(&[]).is_nan());
+    }
 
     #[test]
     fn bins_are_of_equal_size_and_ordered_by_quality() {

@@ -61,7 +61,7 @@ pub enum Error {
         /// `stage[axis=label]`.
         action: String,
         /// The stage's own words.
-        error: StageError,
+        error: Box<StageError>,
     },
     /// The cache cannot be read or written.
     #[error("{}", .0.with_cause())]

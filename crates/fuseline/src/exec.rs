@@ -103,7 +103,7 @@ pub fn exec_chunk(
         while let Some(job) = next.take() {
             let key = job.key;
             let result = run_job(&executor, &kinds, &surroundings.services, &cache, job);
-            let line = Line::Ended(action_end(key, &result));
+            let line = Line::Ended(action_end(key, &result).into());
             outcomes.write(&line).map_err(unwritten)?;
             observe(&result);
             match result {
@@ -124,7 +124,7 @@ fn action_end(key: ActionKey, result: &Result<Execution, Error>) -> ActionEnd {
     let (status, error) = match result {
         Ok(Execution { seconds: Some(_), .. }) => (ActionStatus::Executed, None),
         Ok(_) => (ActionStatus::Cached, None),
-        Err(Error::Action { error, .. }) => (ActionStatus::Failed, Some(error.into())),
+        Err(Error::Action { error, .. }) => (ActionStatus::Failed, Some(error.as_ref().into())),
         Err(error) => (ActionStatus::Failed, Some((&StageError::failed(error.to_string())).into())),
     };
     let execution = result.as_ref().ok();
@@ -212,7 +212,7 @@ fn run_job(
     job: Job,
 ) -> Result<Execution, Error> {
     let action = job.site.clone();
-    let failure = |error: StageError| Error::Action { action: action.clone(), error };
+    let failure = |error: StageError| Error::Action { action: action.clone(), error: error.into() };
     job.check(kinds, services).map_err(failure)?;
     // Waits while another executes the same action; after that it may be there.
     let lease = cache.lease(&job.key)?;

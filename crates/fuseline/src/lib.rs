@@ -87,6 +87,7 @@
 //! `tests/library/batch.rs` has one of sixty lines, on `xargs`.
 
 mod action_log;
+mod audit;
 pub mod codes;
 mod deliver;
 mod error;
@@ -111,6 +112,7 @@ pub mod settings;
 mod show;
 mod source_files;
 mod study;
+mod study_power;
 mod suggest;
 mod table;
 mod time;
@@ -122,6 +124,7 @@ pub mod worker;
 
 use std::path::Path;
 
+pub use fuseline_artifact::{Audit, Fault};
 pub use fuseline_cache::{ActionKey, Cache};
 pub use fuseline_engine::{
     ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
@@ -135,6 +138,7 @@ pub use fuseline_report::Checklist;
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};
+pub use audit::{AuditStages, StudyAudit};
 pub use deliver::bytes as write_file;
 pub use error::{Error, Mistakes, count_errors};
 pub use exec::{ExecOptions, Execution, exec, exec_batch, exec_chunk};
@@ -159,6 +163,7 @@ pub use runs::{find_run, find_run_id, find_run_of};
 pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
+pub use study_power::{DetectableGaps, EXPERT_ACCURACY, StudyPower, StudySize, study_power};
 pub use suggest::hint as name_hint;
 pub use table::{FirstRows, Form, Shown, Table, TableError};
 pub use time::utc_text;

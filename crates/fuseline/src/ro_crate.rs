@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
-use fuseline_engine::{FileRead, FileRole, Manifest, PythonEnvironment};
+use fuseline_engine::{FileRead, Manifest, PythonEnvironment};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -57,12 +57,8 @@ pub fn metadata(
     let graph_of_run = RunGraph::read(cache, &manifest.run)?.unwrap_or_default();
     let read: Vec<Value> = manifest.files.iter().enumerate().map(file_read).collect();
     let mut files_read: BTreeMap<Digest, Value> = BTreeMap::new();
-    let mut config = Vec::new();
     for (file, entity) in manifest.files.iter().zip(&read) {
         files_read.entry(file.digest).or_insert_with(|| entity.clone());
-        if matches!(file.role, FileRole::Params | FileRole::Lock) {
-            config.push(entity.clone());
-        }
     }
     let mut delivered: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
     for output in &context.outputs {
@@ -180,7 +176,7 @@ pub fn metadata(
             "result": results.collect::<Vec<_>>(),
             "resourceUsage": used.iter().map(reference).collect::<Vec<_>>(),
         }),
-        engine_run(manifest, &runs, &config, author.as_ref(), &ended),
+        engine_run(manifest, &runs, author.as_ref(), &ended),
     ];
     if let Some(author) = &author {
         for id in ["./", "#run"] {

@@ -81,8 +81,8 @@ impl RunGraph {
     }
 
     /// The graph of a run, while it goes on and afterwards. A run that found all as it was has
-    /// written none: it is then that of its provenance, which knows neither axes nor ports. `None`
-    /// when neither is there, or another version wrote it.
+    /// written none: it is then that of its provenance, which knows no params. `None` when neither
+    /// is there, or another version wrote it.
     pub fn read(cache: &Cache, run: &str) -> Result<Option<Self>, Error> {
         let written = cache.read_run_file(run, GRAPH_FILE)?;
         let graph = written.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
@@ -92,15 +92,23 @@ impl RunGraph {
         let Ok(context) = RunContext::read(cache, run) else { return Ok(None) };
         let provenance = &context.provenance;
         let place = |name: &str| provenance.stages.iter().position(|(known, ..)| known == name);
-        let stages = provenance.stages.iter().map(|(name, kind, _)| GraphStage {
-            name: name.clone(),
-            kinds: vec![kind.clone()],
-            axes: Vec::new(),
-            reads: Vec::new(),
-            params: Vec::new(),
-        });
+        let stages =
+            provenance.stages.iter().enumerate().map(|(number, (name, kind, _))| GraphStage {
+                name: name.clone(),
+                kinds: vec![kind.clone()],
+                axes: provenance.stage_axes.get(number).cloned().unwrap_or_default(),
+                reads: Vec::new(),
+                params: Vec::new(),
+            });
         let mut stages: Vec<_> = stages.collect();
-        for (from, to) in &provenance.edges {
+        for (from, output, to, input) in &provenance.ports {
+            if let (Some(stage), Some(to)) = (place(from), place(to)) {
+                let (output, input) = (output.clone(), input.clone());
+                stages[to].reads.push(GraphEdge { stage, output, input });
+            }
+        }
+        // Provenance of before ports were noted has edges between stages alone.
+        for (from, to) in provenance.edges.iter().filter(|_| provenance.ports.is_empty()) {
             if let (Some(stage), Some(to)) = (place(from), place(to)) {
                 let (output, input) = (String::new(), String::new());
                 stages[to].reads.push(GraphEdge { stage, output, input });

@@ -12,11 +12,16 @@
 //! with the penalty on all rows of w for more. Where no modality is available, p is the weighted
 //! share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
+//! Where the label y is a number, P_m is the number that an expert expects, and the fit is ridge
+//! regression on the same standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a - x_i w)^2
+//! / 2. Where no modality is available, the prediction is the mean label of the training rows.
+//!
 //! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality
 //! measures as in Kryszczuk and Drygajlo, "Improving biometric verification with class-independent
 //! quality information", IET Signal Processing 3(4), 2009.
 
 use fuseline_learn::logistic::{Logistic, LogisticError, Options};
+use fuseline_learn::ridge::Ridge;
 use fuseline_learn::standardise::Preprocessor;
 use fuseline_plugin::tiles::{Lane, TILE, Tile, TiledRule, WIDTH, logistic, part, softmax};
 use fuseline_plugin::{
@@ -46,6 +51,7 @@ impl FusionRule for Lr {
             "Logistic regression on evidence, availability, quality, and evidence times quality.",
         )
         .param(Param::number("c", 1.0, "weight of the losses against the penalty").above(0.0))
+        .regression(true)
     }
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
@@ -55,6 +61,13 @@ impl FusionRule for Lr {
         let data = |error: &dyn std::error::Error| RuleError::data(error.to_string());
         let preprocessor = Preprocessor::fit(&rows, width).map_err(|error| data(&error))?;
         preprocessor.apply(&mut rows).map_err(|error| data(&error))?;
+        if batch.is_regression() {
+            let fitted = Ridge::fit(&rows, width, batch.target(), 1.0 / params.f64("c")?)
+                .map_err(|error| data(&error))?;
+            let (coefficients, intercepts) =
+                unstandardised(&preprocessor, fitted.coefficients(), &[fitted.intercept()]);
+            return Ok(Self { coefficients, intercepts, prior: batch.prior() });
+        }
         let labels: Vec<u32> = batch.label().iter().map(|&label| label as u32).collect();
         let options = Options { c: params.f64("c")?, ..Options::default() };
         let fitted = Logistic::fit_while(
@@ -73,14 +86,8 @@ impl FusionRule for Lr {
         if let Some(shortfall) = fitted.not_converged() {
             batch.warn(format_args!("the fit did not converge: {shortfall}"));
         }
-        let mut coefficients = fitted.coefficients().to_vec();
-        let mut intercepts = fitted.intercepts().to_vec();
-        for (block, intercept) in coefficients.chunks_exact_mut(width).zip(&mut intercepts) {
-            for (column, coefficient) in block.iter_mut().enumerate() {
-                *coefficient /= preprocessor.scale()[column];
-                *intercept -= *coefficient * preprocessor.mean()[column];
-            }
-        }
+        let (coefficients, intercepts) =
+            unstandardised(&preprocessor, fitted.coefficients(), fitted.intercepts());
         Ok(Self { coefficients, intercepts, prior: batch.prior() })
     }
 
@@ -103,6 +110,23 @@ impl FusionRule for Lr {
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
     }
+}
+
+/// Coefficients and intercepts of the columns as they are, from those of the standardised ones.
+fn unstandardised(
+    preprocessor: &Preprocessor,
+    coefficients: &[f64],
+    intercepts: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut coefficients, mut intercepts) = (coefficients.to_vec(), intercepts.to_vec());
+    let width = preprocessor.scale().len();
+    for (block, intercept) in coefficients.chunks_exact_mut(width).zip(&mut intercepts) {
+        for (column, coefficient) in block.iter_mut().enumerate() {
+            *coefficient /= preprocessor.scale()[column];
+            *intercept -= *coefficient * preprocessor.mean()[column];
+        }
+    }
+    (coefficients, intercepts)
 }
 
 /// Scores of a tile before quality is known: score = base + sum_m slope_m Q_m.
@@ -179,6 +203,9 @@ impl TiledRule for Lr {
                 }
                 out[lanes..][..WIDTH].copy_from_slice(&score);
             }
+        }
+        if probabilities.len() == 1 {
+            return;
         }
         match <&mut [Lane; 2]>::try_from(&mut *probabilities) {
             Ok(two) => logistic(two),

@@ -8,6 +8,9 @@
 //! to 1. Where no modality is available, all classes are equally likely. Quality is not read, so
 //! the permutation gap of this rule is exactly 0. Nothing is fitted.
 //!
+//! Where the label is a number, the prediction is the mean of the numbers that the available
+//! modalities' experts expect, and the mean label of the training rows where there is none.
+//!
 //! Source: the sum rule of Kittler, Hatef, Duin and Matas, "On combining classifiers", IEEE TPAMI
 //! 20(3), 1998.
 
@@ -16,9 +19,12 @@ use fuseline_plugin::{
     RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
 
-/// The rule; it has nothing to remember.
+/// The rule. Of classes it has nothing to remember.
 #[derive(Debug)]
-pub struct Mean;
+pub struct Mean {
+    /// The mean label of the training rows, where the label is a number.
+    level: Option<f64>,
+}
 
 impl FusionRule for Mean {
     const ID: &'static str = "org.fuseline.mean";
@@ -31,16 +37,19 @@ impl FusionRule for Mean {
             "The unweighted mean of the evidence of the available modalities.",
         )
         .uses_quality(false)
+        .regression(true)
     }
 
-    fn fit(_: &TrainingBatch<'_>, _: &Params<'_>, _: u64) -> Result<Self, RuleError> {
-        Ok(Self)
+    fn fit(batch: &TrainingBatch<'_>, _: &Params<'_>, _: u64) -> Result<Self, RuleError> {
+        Ok(Self { level: batch.is_regression().then(|| batch.prior()[0]) })
     }
 
-    fn write(&self, _: &mut ModelWriter) {}
+    fn write(&self, model: &mut ModelWriter) {
+        self.level.into_iter().for_each(|level| model.f64(level));
+    }
 
-    fn read(_: &mut ModelReader<'_>, _: &Shape) -> Result<Self, RuleError> {
-        Ok(Self)
+    fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
+        Ok(Self { level: (shape.classes.len() == 1).then(|| model.f64()).transpose()? })
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
@@ -53,6 +62,12 @@ impl FusionRule for Mean {
                 for (sum, probability) in out.iter_mut().zip(batch.evidence_of(row, modality)) {
                     *sum += probability;
                 }
+            }
+            if let Some(level) = self.level {
+                let there = |&modality: &usize| batch.is_available(row, modality);
+                let count = (0..batch.modalities()).filter(there).count();
+                out[0] = if count > 0 { out[0] / count as f64 } else { level };
+                continue;
             }
             let total: f64 = out.iter().sum();
             if total > 0.0 {

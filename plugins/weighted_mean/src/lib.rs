@@ -7,7 +7,8 @@
 //!
 //! w_m = exp(z_m) / sum over available m' of exp(z_m'),  p_k = sum_m w_m P_mk
 //!
-//! If no modality is available, p is the weighted share of each class in the training rows.
+//! If no modality is available, p is the weighted share of each class in the training rows. Where
+//! the label is a number, P_m is the number that an expert expects, and p their weighted mean.
 //!
 //! Source: quality-weighted late fusion, e.g. Poh and Kittler, "A unified framework for biometric
 //! expert fusion incorporating quality measures", IEEE TPAMI 34(1), 2012; the softmax makes the
@@ -36,6 +37,7 @@ impl FusionRule for WeightedMean {
             env!("CARGO_PKG_LICENSE"),
             "The mean of the evidence, weighted by a softmax of the standardised quality.",
         )
+        .regression(true)
     }
 
     fn fit(batch: &TrainingBatch<'_>, _: &Params<'_>, _: u64) -> Result<Self, RuleError> {

@@ -1,5 +1,6 @@
 //! Slurm: slurmctld, two slurmd and munged, started by `tests/cluster/slurm.sh`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +10,7 @@ use fuseline_tests::{Lab, Need, real_data, root, skip};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{arguments, logs, notes, script, signal, start, sweep, wait_until};
+use super::{arguments, logs, notes, script, signal, start, sweep, wait_for, wait_until};
 
 /// A cluster of two nodes with 16 processors each; it ends with the last story that uses it.
 struct Slurm {
@@ -69,12 +70,12 @@ impl Slurm {
         new
     }
 
-    /// The processes of this cluster's jobs on a node.
+    /// The processes of this cluster's jobs on a node, and before them those that look after them.
     fn processes_on(&self, node: &str) -> Vec<Pid> {
         let conf = format!("SLURM_CONF={}", self.conf().display());
         let node = format!("SLURMD_NODENAME={node}");
         let processes = std::fs::read_dir("/proc").expect("Linux").flatten();
-        processes
+        let jobs: Vec<i32> = processes
             .filter_map(|process| process.file_name().to_str()?.parse::<i32>().ok())
             .filter(|process| {
                 let environment = std::fs::read(format!("/proc/{process}/environ"));
@@ -84,8 +85,20 @@ impl Slurm {
                 };
                 has(&node) && has(&conf)
             })
-            .filter_map(Pid::from_raw)
-            .collect()
+            .collect();
+        // They would tell the controller how the jobs ended.
+        let parents = jobs.iter().filter_map(|job| {
+            let status = std::fs::read_to_string(format!("/proc/{job}/status")).ok()?;
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+            parent.trim().parse::<i32>().ok()
+        });
+        let is_step_daemon = |process: &i32| {
+            let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+            name.is_ok_and(|name| name.starts_with("slurmstepd"))
+        };
+        let daemons: BTreeSet<i32> = parents.filter(is_step_daemon).collect();
+        assert!(!daemons.is_empty(), "the jobs {jobs:?} have daemons");
+        daemons.into_iter().chain(jobs).filter_map(Pid::from_raw).collect()
     }
 
     fn conf(&self) -> PathBuf {
@@ -295,7 +308,8 @@ fn a_node_that_is_set_down_or_dies_costs_time_and_no_result() {
         // One may have ended with another.
         let _ = kill_process(process, Signal::KILL);
     }
-    wait_until("the lost ones have begun anew", || notes(&second).len() == 6);
+    // The controller asks for half a minute before it takes the node for lost.
+    wait_for("the lost ones have begun anew", 120, || notes(&second).len() == 6);
     assert!(run.wait().expect("it ends").success(), "{:?}", second.read("output"));
     check_once_each(&second, 4);
     assert_eq!(second.read("results/sweep/last.txt"), lab.read("results/sweep/last.txt"));

@@ -40,8 +40,9 @@ PROFILE = "provenance-run-crate-0.5"
 QUESTIONS = {
     "how much was used": "SELECT ?id ?value WHERE { ?action a s:CreateAction ; w:resourceUsage ?use . "
     "?use s:propertyID ?id ; s:unitCode ?unit ; s:value ?value }",
-    "which files configured it": "SELECT ?name WHERE { ?run a s:OrganizeAction ; s:object ?file . ?file s:name ?name "
-    "FILTER NOT EXISTS { ?file a s:ControlAction } }",
+    "which files configured it": "SELECT ?name WHERE { ?action s:instrument ?workflow ; s:object ?file . "
+    "?workflow a b:ComputationalWorkflow . ?file s:name ?name ; s:description ?about "
+    'FILTER CONTAINS(STR(?about), "(params)") }',
     "how long did each component take": "SELECT ?start ?end WHERE { ?action a s:CreateAction ; s:instrument ?tool ; "
     "s:startTime ?start ; s:endTime ?end . ?tool a s:SoftwareApplication }",
     "how long did the workflow take": "SELECT ?start ?end WHERE { ?action a s:CreateAction ; s:instrument ?workflow ; "

@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 
+use arrow::array::Array;
 use proptest::prelude::*;
 
 use super::*;
@@ -32,6 +33,8 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
     comes_back(samples::permutations());
     comes_back(samples::example_effects());
     comes_back(samples::findings());
+    comes_back(samples::metadata());
+    comes_back(samples::audit());
     comes_back(samples::report());
 }
 
@@ -76,6 +79,8 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "permutations 0275e880d977",
             "example_effects e650bae020b7",
             "findings 5344b8caace6",
+            "metadata e0466f04c847",
+            "audit 47b0ed7352a2",
             "report ef21ec989d95",
         ]
     );
@@ -175,6 +180,8 @@ fn read_all(kind: ArtifactKind, bytes: &[u8]) {
         ArtifactKind::Permutations => drop(crate::Permutations::from_artifact(&artifact)),
         ArtifactKind::ExampleEffects => drop(crate::ExampleEffects::from_artifact(&artifact)),
         ArtifactKind::Findings => drop(crate::Findings::from_artifact(&artifact)),
+        ArtifactKind::Metadata => drop(crate::Metadata::from_artifact(&artifact)),
+        ArtifactKind::Audit => drop(crate::Audit::from_artifact(&artifact)),
         ArtifactKind::Report => drop(crate::Report::from_artifact(&artifact)),
     }
 }
@@ -184,7 +191,7 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_file_is_a_panic(
-        kind in 0usize..11,
+        kind in 0usize..13,
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let artifact = &samples::all()[kind];
@@ -216,4 +223,39 @@ proptest! {
             prop_assert_eq!(read.map(f64::to_bits), expected);
         }
     }
+}
+
+#[test]
+fn artifacts_of_a_label_that_is_a_number_come_back_and_are_not_read_as_classes() {
+    fn again<T: Typed>(artifact: &Artifact) -> Artifact {
+        let bytes = artifact.encode().unwrap();
+        let read = Artifact::decode(artifact.kind, None, bytes).unwrap();
+        T::from_artifact(&read).unwrap().into_artifact().unwrap()
+    }
+    let all = samples::regression();
+    let [cohort, evidence, permutations, effects, predictions, findings] = &all[..] else {
+        panic!("six samples are expected");
+    };
+    assert_eq!(&again::<crate::AnyCohort>(cohort), cohort);
+    assert_eq!(&again::<crate::AnyEvidence>(evidence), evidence);
+    assert_eq!(&again::<crate::AnyPermutations>(permutations), permutations);
+    assert_eq!(&again::<crate::RegressionEffects>(effects), effects);
+    assert_eq!(&again::<crate::RegressionPredictions>(predictions), predictions);
+    assert_eq!(&again::<crate::Findings>(findings), findings);
+    let refused = crate::Cohort::from_artifact(cohort).unwrap_err().to_string();
+    assert!(refused.starts_with("the label is a number (regression: true)"), "{refused}");
+    assert!(crate::Evidence::from_artifact(evidence).is_err());
+    assert!(crate::Permutations::from_artifact(permutations).is_err());
+    assert!(crate::ExampleEffects::from_artifact(effects).is_err());
+    assert!(crate::Predictions::from_artifact(predictions).is_err());
+    // The other way round too, and classes through the readers of both.
+    let classes = samples::cohort().into_artifact().unwrap();
+    assert_eq!(again::<crate::AnyCohort>(&classes), classes);
+    let counts = samples::permutations().into_artifact().unwrap();
+    assert_eq!(again::<crate::AnyPermutations>(&counts), counts);
+    assert!(crate::RegressionPermutations::from_artifact(&counts).is_err());
+    // What does not apply is null.
+    let table = findings.table(ArtifactKind::Findings).unwrap();
+    assert_eq!(table.column_by_name("ba_clean").unwrap().null_count(), 1);
+    assert_eq!(table.column_by_name("gap").unwrap().null_count(), 0);
 }

@@ -4,8 +4,8 @@ use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
-use crate::kinds::{CLASSES, EXAMPLE_ID};
-use crate::schema::{Column, ColumnType, KindSchema};
+use crate::kinds::{CLASSES, EXAMPLE_ID, VALUE};
+use crate::schema::{Column, ColumnType, KindSchema, TARGET};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -22,6 +22,20 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     ],
     metadata: &[CLASSES],
     optional_metadata: &[],
+};
+
+pub(crate) static REGRESSION: KindSchema = KindSchema {
+    columns: &[
+        EXAMPLE_ID,
+        Column::full(
+            "group",
+            ColumnType::Utf8,
+            "what belongs together and is never split, such as a person",
+        ),
+        Column::full("label", ColumnType::Float64, "the number to predict"),
+    ],
+    metadata: &[TARGET],
+    ..SCHEMA
 };
 
 /// The examples under study. The order of their rows is the order of everything after.
@@ -47,6 +61,11 @@ impl Cohort {
     pub fn is_empty(&self) -> bool {
         self.example_id.is_empty()
     }
+
+    /// True if the label is a number, which [`AnyCohort::values`] holds.
+    pub fn is_regression(&self) -> bool {
+        self.classes == [VALUE]
+    }
 }
 
 impl Typed for Cohort {
@@ -70,5 +89,46 @@ impl Typed for Cohort {
             label: columns.class_indices("label", &classes)?,
             classes,
         })
+    }
+}
+
+/// The examples under study, whether the label is a class or a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnyCohort {
+    /// The examples; where the label is a number, all of the one class [`VALUE`].
+    pub cohort: Cohort,
+    /// The number to predict of each example; finite. None where the label is a class.
+    pub values: Option<Vec<f64>>,
+}
+
+impl AnyCohort {
+    /// Examples whose label is a number.
+    pub fn of_values(example_id: Texts, group: Texts, values: Vec<f64>) -> Self {
+        let (label, classes) = (vec![0; values.len()], vec![VALUE.to_owned()]);
+        Self { cohort: Cohort { example_id, group, label, classes }, values: Some(values) }
+    }
+}
+
+impl Typed for AnyCohort {
+    const KIND: ArtifactKind = ArtifactKind::Cohort;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        let Self { cohort, values } = self;
+        let Some(values) = values else { return cohort.into_artifact() };
+        Builder::new(Self::KIND, cohort.len())
+            .regression()
+            .example_ids(&cohort.example_id)
+            .texts("group", &cohort.group)
+            .finite("label", &values)
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::read_any(artifact, Self::KIND)?;
+        if !columns.is_regression() {
+            return Ok(Self { cohort: Cohort::from_artifact(artifact)?, values: None });
+        }
+        let values = columns.floats("label")?.values().to_vec();
+        Ok(Self::of_values(columns.example_ids()?, columns.texts("group")?, values))
     }
 }

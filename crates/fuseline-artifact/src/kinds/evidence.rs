@@ -6,8 +6,10 @@ use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
-use crate::kinds::{CLASSES, EXAMPLE_ID};
-use crate::schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::kinds::{CLASSES, EXAMPLE_ID, VALUE};
+use crate::schema::{
+    Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET,
+};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -24,17 +26,9 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
                    the softmax of those of a row are its uncalibrated probabilities",
         },
     ],
-    metadata: &[
-        MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" },
-        CLASSES,
-    ],
+    metadata: &[MODALITY, CLASSES],
     optional_metadata: &[
-        MetadataKey {
-            key: INNER_FOLD,
-            of: MetadataType::CountPerRow,
-            help: "the inner fold of each training row: what made its evidence was fitted on the \
-                   rows of the others; left out where that is not known",
-        },
+        INNER_FOLDS,
         MetadataKey {
             key: HAS_EXPERT,
             of: MetadataType::Boolean,
@@ -44,8 +38,29 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     ],
 };
 
+pub(crate) static REGRESSION: KindSchema = KindSchema {
+    columns: &[
+        EXAMPLE_ID,
+        Column::full("prediction", ColumnType::Float64, "the number that the expert expects"),
+    ],
+    metadata: &[MODALITY, TARGET],
+    optional_metadata: &[INNER_FOLDS],
+    ..SCHEMA
+};
+
+const MODALITY: MetadataKey =
+    MetadataKey { key: "modality", of: MetadataType::Text, help: "the modality of the expert" };
+
+const INNER_FOLDS: MetadataKey = MetadataKey {
+    key: INNER_FOLD,
+    of: MetadataType::CountPerRow,
+    help: "the inner fold of each training row: what made its evidence was fitted on the rows of \
+           the others; left out where that is not known",
+};
+
 /// The metadata of the rows of a modality that has no expert.
 const HAS_EXPERT: &str = "has_expert";
+
 /// The optional column of logits.
 const LOGITS: &str = "logits";
 
@@ -76,6 +91,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// True if it is of a label that is a number: see [`AnyEvidence`].
+    pub fn is_regression(&self) -> bool {
+        self.classes == [VALUE]
+    }
+
     /// Some rows, in the order given.
     #[must_use]
     pub fn take(&self, rows: &[usize]) -> Self {
@@ -195,6 +215,48 @@ impl Typed for Evidence {
                 Err(ArtifactError::NoExpert { modality: rows.modality })
             }
         }
+    }
+}
+
+/// What an expert says, whether the label is a class or a number, or the rows of a modality that has
+/// none. Where it is a number, the evidence is of the one class [`VALUE`] and its `probabilities` are
+/// what the expert expects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnyEvidence(pub OptionalEvidence);
+
+impl Typed for AnyEvidence {
+    const KIND: ArtifactKind = ArtifactKind::Evidence;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        let Self(any) = self;
+        if !any.rows.is_regression() {
+            return any.into_artifact();
+        }
+        let evidence = any.rows;
+        let fold = evidence.inner_fold.map(serde_json::Value::from);
+        Builder::new(Self::KIND, evidence.example_id.len())
+            .regression()
+            .metadata("modality", evidence.modality)
+            .optional_metadata(INNER_FOLD, fold)
+            .example_ids(&evidence.example_id)
+            .finite("prediction", &evidence.probabilities)
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::read_any(artifact, Self::KIND)?;
+        if !columns.is_regression() {
+            return OptionalEvidence::from_artifact(artifact).map(Self);
+        }
+        let rows = Evidence {
+            modality: columns.text("modality")?.to_owned(),
+            classes: vec![VALUE.to_owned()],
+            example_id: columns.example_ids()?,
+            probabilities: columns.floats("prediction")?.values().clone(),
+            inner_fold: columns.counts(INNER_FOLD)?,
+            logits: None,
+        };
+        Ok(Self(rows.into()))
     }
 }
 

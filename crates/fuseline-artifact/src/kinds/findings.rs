@@ -13,8 +13,11 @@ use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
+use crate::kinds::permutations::PermutationSums;
 use crate::kinds::quality::Control;
-use crate::schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
+use crate::schema::{
+    Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET,
+};
 
 /// Calls a macro with the columns of findings that follow the axes, in their order.
 ///
@@ -121,12 +124,51 @@ macro_rules! define_findings {
                     help: $many_help,
                 },)*
             ],
-            metadata: METADATA,
+            metadata: &[AXES, MODALITIES, SETTINGS],
             optional_metadata: &[MetadataKey {
                 key: "group_counts",
                 of: MetadataType::Text,
                 help: "rows and right decisions under Clean-Q by group and class, as JSON",
             }],
+        };
+
+        pub(crate) static REGRESSION: KindSchema = KindSchema {
+            columns: &[
+                Column {
+                    name: ColumnName::Begins(""),
+                    of: ColumnType::Utf8,
+                    nullable: false,
+                    help: "one column an axis: the row's point on it",
+                },
+                Column::full("metric", ColumnType::Utf8, "mae, rmse, pearson or concordance"),
+                Column::full("metric_clean", ColumnType::Float64, "the metric under Clean-Q"),
+                Column::full("metric_broken", ColumnType::Float64, "its mean under Broken-Q"),
+                maybe("metric_without_quality", "that of the same rule refitted without quality"),
+                maybe("metric_best_unimodal", "that of the best expert alone"),
+                maybe("metric_oracle", "that of the expert that is closest, example by example"),
+                maybe("prediction_shift", "mean of |prediction - that of Clean-Q|"),
+                maybe("prediction_shift_low", "lower end of its interval"),
+                maybe("prediction_shift_high", "its upper end"),
+                $(Column {
+                    name: ColumnName::Is(stringify!($name)),
+                    of: <$type as Value>::TYPE,
+                    nullable: <$type as Value>::NULLABLE || <$type as Value>::MAY_BE_UNDEFINED,
+                    help: $help,
+                },)*
+                $(Column {
+                    name: ColumnName::Begins($prefix),
+                    of: ColumnType::Float64,
+                    nullable: true,
+                    help: $many_help,
+                },)*
+            ],
+            metadata: &[TARGET, AXES, MODALITIES, SETTINGS],
+            optional_metadata: &[MetadataKey {
+                key: "group_sums",
+                of: MetadataType::Text,
+                help: "sums of errors under Clean-Q by group, as JSON",
+            }],
+            ..SCHEMA
         };
 
         /// The results at one point.
@@ -136,14 +178,18 @@ macro_rules! define_findings {
             pub point: Vec<String>,
             $(#[doc = concat!($help, ".")] pub $name: $type,)*
             $(#[doc = concat!($many_help, ".")] pub $many: Vec<Option<f64>>,)*
+            /// What was measured where the label is a number. The balanced accuracies, flips and
+            /// shares of probability are then not numbers, and the gap is one of the metric.
+            pub metric: Option<MetricValues>,
         }
 
         /// Adds the columns of all rows after those of the axes.
         fn encode(findings: &Findings, mut builder: Builder) -> Result<Builder, ArtifactError> {
             let rows = &findings.rows;
+            let is_regression = findings.metric().is_some();
             $(builder = builder.column(
                 stringify!($name),
-                Value::into_array(rows.iter().map(|row| &row.$name)),
+                Value::into_column(rows.iter().map(|row| &row.$name), is_regression),
             );)*
             $(
                 for row in rows {
@@ -184,23 +230,25 @@ macro_rules! define_findings {
 
 findings_columns!(define_findings);
 
-const METADATA: &[MetadataKey] = &[
-    MetadataKey {
-        key: "axes",
-        of: MetadataType::Names,
-        help: "the axes, in the order of their columns",
-    },
-    MetadataKey {
-        key: "modalities",
-        of: MetadataType::Names,
-        help: "the modalities, in the order of their columns",
-    },
-    MetadataKey {
-        key: "settings",
-        of: MetadataType::Names,
-        help: "how the findings were tested, each as name=value",
-    },
-];
+const AXES: MetadataKey = MetadataKey {
+    key: "axes",
+    of: MetadataType::Names,
+    help: "the axes, in the order of their columns",
+};
+const MODALITIES: MetadataKey = MetadataKey {
+    key: "modalities",
+    of: MetadataType::Names,
+    help: "the modalities, in the order of their columns",
+};
+const SETTINGS: MetadataKey = MetadataKey {
+    key: "settings",
+    of: MetadataType::Names,
+    help: "how the findings were tested, each as name=value",
+};
+
+const fn maybe(name: &'static str, help: &'static str) -> Column {
+    Column { name: ColumnName::Is(name), of: ColumnType::Float64, nullable: true, help }
+}
 
 /// One row of results a point.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,20 +279,45 @@ pub struct GroupCounts {
     pub correct: Vec<u32>,
 }
 
+/// A metric of numbers at one point, in its own unit: less of an error is better.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricValues {
+    /// Under Clean-Q.
+    pub clean: f64,
+    /// Its mean under Broken-Q.
+    pub broken: f64,
+    /// That of the same rule refitted without quality.
+    pub without_quality: Option<f64>,
+    /// That of the best expert alone, where every example has it.
+    pub best_unimodal: Option<f64>,
+    /// That of the expert that is closest, example by example.
+    pub oracle: Option<f64>,
+    /// Mean of |prediction - that of Clean-Q| over examples and permutations.
+    pub prediction_shift: Option<f64>,
+    /// Lower end of its interval.
+    pub prediction_shift_low: Option<f64>,
+    /// Upper end of its interval.
+    pub prediction_shift_high: Option<f64>,
+    /// Sums by group for paired comparisons of two findings, in a table of one finding.
+    pub groups: Option<GroupSums>,
+}
+
+/// Sums of errors under Clean-Q by group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSums {
+    /// Digest of the examples tested: only findings of the same examples can be paired.
+    pub tested: String,
+    /// Sums of each group.
+    pub groups: Vec<PermutationSums>,
+}
+
 impl Typed for Findings {
     const KIND: ArtifactKind = ArtifactKind::Findings;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
         let Self { axes, modalities, settings, group_counts, rows } = &self;
-        let group_counts =
-            group_counts.as_ref().map(serde_json::to_string).transpose().map_err(|error| {
-                ArtifactError::Metadata {
-                    kind: Self::KIND,
-                    key: "group_counts".to_owned(),
-                    value: error.to_string(),
-                    expected: "counts",
-                }
-            })?;
+        let group_counts = group_counts.as_ref().map(as_json).transpose()?;
         for row in rows {
             self.check_width("point", axes.len(), row.point.len())?;
         }
@@ -256,11 +329,14 @@ impl Typed for Findings {
         for (place, axis) in axes.iter().enumerate() {
             builder = builder.texts(axis, &rows.iter().map(|row| &row.point[place]).collect());
         }
+        if let Some(metric) = self.metric() {
+            builder = self.encode_metric(metric, builder)?;
+        }
         encode(&self, builder)?.build()
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
-        let columns = Columns::read(artifact, Self::KIND)?;
+        let columns = Columns::read_any(artifact, Self::KIND)?;
         let axes = columns.names("axes")?;
         let modalities = columns.names("modalities")?;
         let settings = columns.names("settings")?;
@@ -269,13 +345,79 @@ impl Typed for Findings {
             point: labels.iter().map(|labels| labels[row].to_owned()).collect(),
             ..Finding::default()
         });
-        let rows = decode(&columns, &modalities, points.collect())?;
+        let mut rows = decode(&columns, &modalities, points.collect())?;
+        if columns.is_regression() {
+            decode_metric(&columns, &mut rows)?;
+        }
         let group_counts = columns.parse_json("group_counts", "counts by group and class")?;
         Ok(Self { axes, modalities, settings, group_counts, rows })
     }
 }
 
+fn as_json(value: &impl Serialize) -> Result<String, ArtifactError> {
+    serde_json::to_string(value).map_err(|error| ArtifactError::Metadata {
+        kind: ArtifactKind::Findings,
+        key: "groups".to_owned(),
+        value: error.to_string(),
+        expected: "counts or sums by group",
+    })
+}
+
+/// Reads the columns of the metric into all rows.
+fn decode_metric(columns: &Columns<'_>, rows: &mut [Finding]) -> Result<(), ArtifactError> {
+    let floats = |name: &str| Option::<f64>::from_columns(columns, name);
+    let (clean, broken) = (floats("metric_clean")?, floats("metric_broken")?);
+    let without_quality = floats("metric_without_quality")?;
+    let (best, oracle) = (floats("metric_best_unimodal")?, floats("metric_oracle")?);
+    let shift = floats("prediction_shift")?;
+    let (low, high) = (floats("prediction_shift_low")?, floats("prediction_shift_high")?);
+    let mut groups: Option<GroupSums> = columns.parse_json("group_sums", "sums by group")?;
+    for (row, finding) in rows.iter_mut().enumerate() {
+        finding.metric = Some(MetricValues {
+            clean: clean[row].unwrap_or(f64::NAN),
+            broken: broken[row].unwrap_or(f64::NAN),
+            without_quality: without_quality[row],
+            best_unimodal: best[row],
+            oracle: oracle[row],
+            prediction_shift: shift[row],
+            prediction_shift_low: low[row],
+            prediction_shift_high: high[row],
+            groups: groups.take(),
+        });
+    }
+    Ok(())
+}
+
 impl Findings {
+    /// The metric of a study whose label is a number, as its settings name it.
+    pub fn metric(&self) -> Option<&str> {
+        self.settings.iter().find_map(|setting| setting.strip_prefix("metric="))
+    }
+
+    /// Adds the columns of the metric, after those of the axes.
+    fn encode_metric(&self, metric: &str, builder: Builder) -> Result<Builder, ArtifactError> {
+        let values = || self.rows.iter().map(|row| row.metric.as_ref());
+        let floats = |of: &dyn Fn(&MetricValues) -> Option<f64>| -> Float64Array {
+            values().map(|metric| metric.and_then(of).filter(|value| value.is_finite())).collect()
+        };
+        let groups = match &self.rows[..] {
+            [row] => row.metric.as_ref().and_then(|metric| metric.groups.as_ref()),
+            _ => None,
+        };
+        Ok(builder
+            .regression()
+            .optional_metadata("group_sums", groups.map(as_json).transpose()?)
+            .column("metric", StringArray::from_iter_values(self.rows.iter().map(|_| metric)))
+            .column("metric_clean", floats(&|of| Some(of.clean)))
+            .column("metric_broken", floats(&|of| Some(of.broken)))
+            .column("metric_without_quality", floats(&|of| of.without_quality))
+            .column("metric_best_unimodal", floats(&|of| of.best_unimodal))
+            .column("metric_oracle", floats(&|of| of.oracle))
+            .column("prediction_shift", floats(&|of| of.prediction_shift))
+            .column("prediction_shift_low", floats(&|of| of.prediction_shift_low))
+            .column("prediction_shift_high", floats(&|of| of.prediction_shift_high)))
+    }
+
     fn check_width(
         &self,
         column: &str,
@@ -294,6 +436,16 @@ impl Findings {
 trait Value: Sized {
     const TYPE: ColumnType;
     const NULLABLE: bool = false;
+    /// True if the value may be one that is not defined where the label is a number.
+    const MAY_BE_UNDEFINED: bool = false;
+
+    /// As [`Value::into_array`]; of a study whose label is a number, what is not defined is null.
+    fn into_column<'v>(values: impl Iterator<Item = &'v Self>, _is_regression: bool) -> ArrayRef
+    where
+        Self: 'v,
+    {
+        Self::into_array(values)
+    }
 
     fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef
     where
@@ -320,13 +472,22 @@ impl Value for i64 {
 
 impl Value for f64 {
     const TYPE: ColumnType = ColumnType::Float64;
+    const MAY_BE_UNDEFINED: bool = true;
+
+    fn into_column<'v>(values: impl Iterator<Item = &'v Self>, is_regression: bool) -> ArrayRef {
+        if !is_regression {
+            return Self::into_array(values);
+        }
+        let defined = values.map(|value| value.is_finite().then_some(*value));
+        Arc::new(defined.collect::<Float64Array>())
+    }
 
     fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(values.copied()))
     }
 
     fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
-        Ok(required(columns.floats(name)?))
+        Ok(columns.floats(name)?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID};
-use crate::schema::{Column, ColumnType, KindSchema};
+use crate::schema::{Column, ColumnType, KindSchema, TARGET};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -24,6 +24,15 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     ],
     metadata: &[CLASSES],
     optional_metadata: &[],
+};
+
+pub(crate) static REGRESSION: KindSchema = KindSchema {
+    columns: &[
+        EXAMPLE_ID,
+        Column::full("prediction", ColumnType::Float64, "the number that the fused model expects"),
+    ],
+    metadata: &[TARGET],
+    ..SCHEMA
 };
 
 /// Fused class probabilities and decisions.
@@ -59,6 +68,35 @@ impl Typed for Predictions {
             probabilities: columns.probabilities(&classes)?,
             decision: columns.class_indices("decision", &classes)?,
             classes,
+        })
+    }
+}
+
+/// Fused predictions of a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegressionPredictions {
+    /// The example of each row.
+    pub example_id: Texts,
+    /// The number that the fused model expects; finite.
+    pub prediction: Vec<f64>,
+}
+
+impl Typed for RegressionPredictions {
+    const KIND: ArtifactKind = ArtifactKind::Predictions;
+
+    fn into_artifact(self) -> Result<Artifact, ArtifactError> {
+        Builder::new(Self::KIND, self.example_id.len())
+            .regression()
+            .example_ids(&self.example_id)
+            .finite("prediction", &self.prediction)
+            .build()
+    }
+
+    fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let columns = Columns::read_regression(artifact, Self::KIND)?;
+        Ok(Self {
+            example_id: columns.example_ids()?,
+            prediction: columns.floats("prediction")?.values().to_vec(),
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::faulty::{Fault, FaultyStore};
 const NAMES: [&str; 4] = ["one", "two", LARGE, "three"];
 
 /// More calls than the scenario makes, so that the last rounds have no fault in them.
-const CALLS: usize = 50;
+const CALLS: usize = 60;
 
 /// Runs the scenario on a faulty store. Returns its result and the folder as it left it.
 fn story(fault: Fault) -> (TempDir, Result<(), CacheError>) {

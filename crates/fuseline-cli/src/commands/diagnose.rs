@@ -76,6 +76,10 @@ pub struct Ask {
     /// A gap within plus or minus this counts as none, such as 0.02
     #[arg(long, value_name = "GAP")]
     pub equivalence_margin: Option<f64>,
+    /// Where the label is a number, what the gap is measured in: mae, rmse, pearson, concordance;
+    /// predictions then have a column `prediction`
+    #[arg(long, value_name = "METRIC", value_parser = ["mae", "rmse", "pearson", "concordance"])]
+    pub metric: Option<String>,
     /// Largest difference between two answers to the same question
     #[arg(long, default_value_t = 0.0)]
     pub tolerance: f64,
@@ -115,7 +119,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 fn ask(args: &Ask) -> Result<Exit, Failure> {
     let scheme = serde_json::from_value(args.scheme.clone().into())
         .map_err(|error| Failure::wrong(format!("--scheme: {error}")))?;
+    let metric = args.metric.clone().map(|name| serde_json::from_value(name.into())).transpose();
+    let metric = metric.map_err(|error| Failure::wrong(format!("--metric: {error}")))?;
     let settings = Settings {
+        metric,
         scheme,
         permutations: args.permutations,
         seed: args.seed,
@@ -132,9 +139,10 @@ fn ask(args: &Ask) -> Result<Exit, Failure> {
         evidence: &evidence,
     };
     let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
+    let columns = if args.metric.is_some() { "`prediction`" } else { "a column a class" };
     print::result(format!(
-        "{files} files of questions in {}. Predict every row (question, example_id, a column a \
-         class), then:\n  fuseline diagnose tell {} --predictions FILE -o DIR",
+        "{files} files of questions in {}. Predict every row (question, example_id, {columns}), \
+         then:\n  fuseline diagnose tell {} --predictions FILE -o DIR",
         args.out.display(),
         args.out.display()
     ));
@@ -184,6 +192,9 @@ struct Header {
     group: Option<Vec<String>>,
     label: Vec<u32>,
     classes: Vec<String>,
+    /// Labels that are numbers.
+    #[serde(default)]
+    value: Option<Vec<f64>>,
     modalities: Vec<String>,
     channels: usize,
     evidence: bool,
@@ -241,6 +252,7 @@ fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, Sta
         example_id,
         label: header.label,
         classes: header.classes,
+        value: header.value,
         modalities: header.modalities,
         available: available.into_iter().map(|there| there != 0).collect(),
         quality,

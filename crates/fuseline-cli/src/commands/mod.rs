@@ -1,5 +1,6 @@
 //! One file a command, with its arguments.
 
+mod audit;
 mod cache;
 mod check;
 mod completions;
@@ -41,6 +42,8 @@ pub enum Command {
     Check(check::Args),
     /// Say at length what a diagnostic's code means; without a code, list them and all functions
     Explain(explain::Args),
+    /// Find faults of a study's data: copies across folds, unfair folds, inputs that say the label
+    Audit(audit::Args),
     /// Print a page of the documentation; without a topic, list them
     Docs(docs::Args),
     /// Draw the graph of a workflow
@@ -93,6 +96,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::run(args),
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Audit(command) => audit::run(command, &args.global),
         Command::Docs(args) => docs::run(args),
         Command::Graph(args) => graph::run(args),
         Command::Stages(args) => stages::run(args),

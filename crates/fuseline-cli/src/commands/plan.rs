@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fuseline::{ActionPreview, Plan, cache_if_exists, inspect};
+use fuseline::{
+    ActionPreview, EXPERT_ACCURACY, Plan, StudyPower, cache_if_exists, inspect, study_power,
+};
 use serde_json::{Map, Value, json};
 
 use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
@@ -15,6 +17,7 @@ use crate::{print, remote, render};
 Examples:
   fuseline plan workflow.yaml
   fuseline plan workflow.yaml --set permutations=500   what a change would cost
+  fuseline plan workflow.yaml --power                  what the study could find, by simulation
   fuseline plan workflow.yaml --format json | jq '.actions[] | select(.status == \"run\")'")]
 pub struct Args {
     #[command(flatten)]
@@ -29,6 +32,10 @@ pub struct Args {
     /// Read every source file, also those whose times say that they did not change
     #[arg(long)]
     pub rehash: bool,
+    /// Say also what the study could find: the reachable level, and the gap found in 80 % of
+    /// simulated studies of its size
+    #[arg(long)]
+    pub power: bool,
     /// Output format of the plan
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -49,14 +56,30 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     render::diagnostics(&study.warnings(&plan), study.files());
     let (cache, _stand_in) = cache?;
     let (cache, remote) = remote::attach(cache, settings.as_ref(), &plan.workflow().name)?;
-    let previews = inspect(&plan, cache.as_ref())?.actions;
+    let inspection = inspect(&plan, cache.as_ref())?;
+    let power = match args.power {
+        true => Some(study_power(&plan, &inspection, cache.as_ref())?),
+        false => None,
+    };
+    let previews = inspection.actions;
     remote::finish(remote.as_deref());
     match args.format {
         Format::Json => {
             let actions: Vec<_> = previews.iter().map(|preview| action(&plan, preview)).collect();
-            print::json(&json!({ "actions": actions }));
+            let mut json = json!({ "actions": actions });
+            if let Some(power) = &power {
+                json["power"] = power.iter().map(power_json).collect();
+            }
+            print::json(&json);
         }
-        Format::Human => print::result(table(&plan, &previews)),
+        Format::Human => {
+            print::result(table(&plan, &previews));
+            match power.as_deref() {
+                None => {}
+                Some([]) => print::result("Power: the workflow has no finding, and no test.\n"),
+                Some(power) => power.iter().for_each(|of| print::result(power_words(of))),
+            }
+        }
     }
     Ok(Exit::Done)
 }
@@ -95,5 +118,102 @@ fn table(plan: &Plan<'_>, previews: &[ActionPreview]) -> String {
         }
     }
     text += &format!("{} cached, {} to run.\n", total.0, total.1);
+    text
+}
+
+fn power_json(of: &StudyPower) -> Value {
+    let tests = &of.tests;
+    let size = of.size.as_ref().ok();
+    let classes: Option<Map<String, Value>> = size.map(|size| {
+        size.classes.iter().map(|(class, rows)| (class.clone(), json!(rows))).collect()
+    });
+    json!({
+        "tests": tests.name,
+        "conditions": tests.conditions,
+        "adjust": tests.adjust,
+        "alpha": tests.alpha,
+        "permutations": tests.permutations,
+        "least_p_value": tests.least_p,
+        "least_p_adjusted": of.least_adjusted(),
+        "level_reachable": of.is_reachable(),
+        "modalities": tests.modalities,
+        "examples": size.map(|size| size.classes.iter().map(|(_, rows)| rows).sum::<u32>()),
+        "classes": classes,
+        "groups": size.map(|size| size.groups),
+        "label_icc": size.and_then(|size| size.label_icc),
+        "unknown": of.size.as_ref().err(),
+        "accuracy": EXPERT_ACCURACY,
+        "studies": of.found.map(|found| found.studies),
+        "examples_simulated": of.found.map(|found| found.examples),
+        "gap_at_80_percent_power": of.found.and_then(|found| found.alone),
+        "gap_at_80_percent_power_adjusted": of.found.and_then(|found| found.adjusted),
+    })
+}
+
+/// Labels of a group that correlate from here on make a group count for few examples.
+const ALIKE: f64 = 0.1;
+
+fn power_words(of: &StudyPower) -> String {
+    let tests = &of.tests;
+    let conditions = match tests.conditions {
+        1 => "1 native condition".to_owned(),
+        conditions => format!("{conditions} native conditions"),
+    };
+    let adjusted = match tests.adjust {
+        "none" => String::new(),
+        adjust => format!(", {:.4} after {adjust}", of.least_adjusted()),
+    };
+    let mut text = format!(
+        "\nPower of {}: {conditions}, {} permutations, level {}.\n  The least p-value is {:.4}\
+         {adjusted}: the level is {}.\n",
+        tests.name,
+        tests.permutations,
+        tests.alpha,
+        tests.least_p,
+        if of.is_reachable() { "within reach" } else { "out of reach, whatever the gap" },
+    );
+    let size = match &of.size {
+        Err(reason) => return text + &format!("  The size of the study is not known: {reason}.\n"),
+        Ok(size) => size,
+    };
+    let classes: Vec<String> =
+        size.classes.iter().map(|(class, rows)| format!("{class} {rows}")).collect();
+    text += &format!(
+        "  {} tested examples ({}) of {} groups, {} modalities.\n",
+        size.classes.iter().map(|(_, rows)| rows).sum::<u32>(),
+        classes.join(", "),
+        size.groups,
+        tests.modalities,
+    );
+    let points = |gap: Option<f64>| match gap {
+        Some(gap) => format!("{:.1} pp", 100.0 * gap),
+        None => "no gap that was simulated".to_owned(),
+    };
+    match of.found {
+        None => text += "  Two classes are needed to simulate studies.\n",
+        Some(found) => {
+            let strict = match (tests.adjust, tests.conditions) {
+                ("none", _) | (_, 1) => String::new(),
+                (_, conditions) => format!(
+                    ", {} at the level that the smallest p-value of {conditions} must reach",
+                    points(found.adjusted)
+                ),
+            };
+            text += &format!(
+                "  Found in 80 % of studies: {} by itself{strict}.\n  {} simulated studies at each \
+                 of 8 alignments of quality, experts at {:.0} % balanced accuracy, rule \
+                 weighted_mean; `fuseline power` asks otherwise.\n",
+                points(found.alone),
+                found.studies,
+                100.0 * EXPERT_ACCURACY,
+            );
+        }
+    }
+    if let Some(icc) = size.label_icc.filter(|icc| *icc >= ALIKE) {
+        text += &format!(
+            "  Labels of a group are alike (intraclass correlation {icc:.2}): where quality is, \
+             too, examples of a group count for fewer, and the gap must be larger.\n"
+        );
+    }
     text
 }

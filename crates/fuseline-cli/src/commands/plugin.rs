@@ -342,6 +342,9 @@ fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Fail
         descriptor.limits.modalities,
         descriptor.limits.classes,
     );
+    if capabilities.regression {
+        text += "takes a label that is a number too (regression)\n";
+    }
     let params = descriptor.params["properties"].as_object();
     for (number, (name, param)) in params.into_iter().flatten().enumerate() {
         if number == 0 {

@@ -1,7 +1,7 @@
 //! `fuseline power`: what a study could find, before it is made.
 
 use fuseline_stats::binomial::clopper_pearson;
-use fuseline_stats::power::{Design, Power, power};
+use fuseline_stats::power::{Design, Power, detectable, power};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         .map(|alignment| power(&design, alignment, args.alpha, args.studies, args.seed))
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::wrong(error.to_string()))?;
-    let detectable = detectable(&found);
+    let detectable = detectable(&found, 0.8);
     if args.format == Format::Json {
         let rows: Vec<_> = found
             .iter()
@@ -131,16 +131,4 @@ fn share(of: &Power) -> f64 {
 
 fn interval(of: &Power) -> (f64, f64) {
     clopper_pearson(of.rejected.into(), of.studies.into(), 0.95)
-}
-
-/// The gap that is found in 80 % of studies: between the alignments on both sides of it, on a
-/// straight line.
-fn detectable(found: &[Power]) -> Option<f64> {
-    found.windows(2).find_map(|pair| {
-        let (below, above) = (share(&pair[0]), share(&pair[1]));
-        (below < 0.8 && above >= 0.8).then(|| {
-            let part = (0.8 - below) / (above - below);
-            pair[0].gap + part * (pair[1].gap - pair[0].gap)
-        })
-    })
 }

@@ -273,7 +273,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
     json
 }
 
-fn exit(summary: &RunSummary) -> Exit {
+pub(super) fn exit(summary: &RunSummary) -> Exit {
     match summary.class {
         _ if summary.status == "interrupted" => Exit::Interrupted,
         None => Exit::Done,

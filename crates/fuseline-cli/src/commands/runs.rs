@@ -347,11 +347,12 @@ fn moves(found: &Comparison) -> String {
         (before != after).then(|| format!("{before} -> {after}"))
     };
     let points = |gap: f64| format!("{:+.2}", gap * 100.0);
+    let metric = |gap: f64| format!("{gap:+.4}");
     let p = |p: f64| format!("{p:.4}");
     let mut lines: Vec<[String; 4]> = Vec::new();
     for row in rows {
-        let cells =
-            [shown(row, "gap", points), shown(row, "p_value", p), shown(row, "p_adjusted", p)];
+        let gap = shown(row, "gap", points).or_else(|| shown(row, "metric_gap", metric));
+        let cells = [gap, shown(row, "p_value", p), shown(row, "p_adjusted", p)];
         if cells.iter().any(Option::is_some) {
             let [gap, p, adjusted] = cells.map(Option::unwrap_or_default);
             let labels: Vec<&str> = row.point.iter().map(|(_, label)| label.as_str()).collect();
@@ -362,7 +363,10 @@ fn moves(found: &Comparison) -> String {
     lines.truncate(MOVED);
     let elsewhere = rows.len() - lines.len() - hidden;
     if !lines.is_empty() {
-        lines.insert(0, ["", "gap (pp)", "p", "p adjusted"].map(str::to_owned));
+        // Of a label that is a number, the gap is in the unit of its metric.
+        let is_metric = rows.iter().any(|row| of(row, "metric_gap").is_some());
+        let gap = if is_metric { "gap" } else { "gap (pp)" };
+        lines.insert(0, ["", gap, "p", "p adjusted"].map(str::to_owned));
     }
     let wide =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);

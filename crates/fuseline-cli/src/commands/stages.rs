@@ -47,6 +47,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 /// Everything that a workflow author needs to know of one stage kind.
 fn reference(kind: &KindSpec) -> String {
     let mut text = format!("{}\n\n{}\n", kind.name, kind.summary);
+    let description = kind.options["description"].as_str().unwrap_or_default();
+    if !description.is_empty() {
+        text.push('\n');
+        text.extend(description.lines().map(|line| format!("{}\n", line.trim_end())));
+    }
     if !kind.inputs.is_empty() {
         text += "\ninputs:\n";
         for port in kind.inputs.iter().filter(|port| port.read) {

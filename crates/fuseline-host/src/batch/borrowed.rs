@@ -6,7 +6,7 @@ use std::ptr;
 
 use fuseline_abi as abi;
 
-use super::Batch;
+use super::{Answers, Batch};
 use crate::stop::StopSignal;
 
 /// One column, before its structs are linked.
@@ -142,7 +142,10 @@ fn layout(batch: &Batch) -> Vec<Layout> {
         layout.push(list(&name, c"g", embedding.width, embedding.values.values().as_ptr().cast()));
     }
     if let Some(labels) = &batch.labels {
-        layout.push(plain(c"label", c"i", labels.label.values().as_ptr().cast()));
+        layout.push(match &labels.answers {
+            Answers::Classes(label) => plain(c"label", c"i", label.values().as_ptr().cast()),
+            Answers::Numbers(target) => plain(c"target", c"g", target.values().as_ptr().cast()),
+        });
         layout.push(plain(c"weight", c"g", labels.weight.values().as_ptr().cast()));
     }
     layout

@@ -13,7 +13,7 @@ use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use super::column::Column;
-use super::{Batch, Embedding, Labels, new_identity};
+use super::{Answers, Batch, Embedding, Labels, new_identity};
 
 /// Keys of the schema's metadata: JSON lists of names.
 const MODALITIES: &str = "fuseline.modalities";
@@ -42,7 +42,14 @@ impl Batch {
             columns.push(list(&name, DataType::Float64, embedding.width, self.rows, values)?);
         }
         if let Some(labels) = &self.labels {
-            columns.push(plain("label", DataType::Int32, self.rows, labels.label.buffer())?);
+            columns.push(match &labels.answers {
+                Answers::Classes(label) => {
+                    plain("label", DataType::Int32, self.rows, label.buffer())?
+                }
+                Answers::Numbers(target) => {
+                    plain("target", DataType::Float64, self.rows, target.buffer())?
+                }
+            });
             columns.push(plain("weight", DataType::Float64, self.rows, labels.weight.buffer())?);
         }
         let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
@@ -94,12 +101,16 @@ impl Batch {
         let column =
             |name: &str| record.column_by_name(name).ok_or(format!("there is no column {name}"));
         let short = "a column is shorter than it should be";
-        let labels = match record.column_by_name("label") {
+        let answers = match (record.column_by_name("label"), record.column_by_name("target")) {
+            (Some(label), _) => Some(Answers::Classes(read(label, rows).ok_or(short)?)),
+            (None, Some(target)) => Some(Answers::Numbers(read(target, rows).ok_or(short)?)),
+            (None, None) => None,
+        };
+        let labels = match answers {
             None => None,
-            Some(label) => Some(Labels {
-                label: read(label, rows).ok_or(short)?,
-                weight: read(column("weight")?, rows).ok_or(short)?,
-            }),
+            Some(answers) => {
+                Some(Labels { answers, weight: read(column("weight")?, rows).ok_or(short)? })
+            }
         };
         Ok(Self {
             identity: new_identity(),

@@ -7,9 +7,11 @@ use fuseline_artifact::Digest;
 
 use super::rows::{Numbers, Rows};
 use super::{BareModel, Broken, Subject, Try, broken, ensure, refusal, skipped};
+use crate::batch::{Batch, BatchColumns};
 use crate::check::probe::FIT_THREADS;
 use crate::descriptor::Count;
 use crate::error::HostError;
+use crate::rule::Rule;
 use crate::stop::StopSignal;
 
 pub(super) const CHECKS: &[Try] = &[
@@ -122,7 +124,32 @@ fn shapes(subject: &Subject) -> Result<(), Broken> {
         let model = subject.model(&rule, &rows)?;
         BareModel::open(&rule, &model)?.predict(&rows.batch())?;
     }
-    Ok(())
+    if rule.descriptor().capabilities.regression { numbers(subject, &rule) } else { Ok(()) }
+}
+
+/// A label that is a number, where the rule says that it takes one: the same bytes twice, finite
+/// predictions, and those of a row whatever is beside it.
+fn numbers(subject: &Subject, rule: &Rule) -> Result<(), Broken> {
+    let made = Rows::new(60, 3, 2, accepts_missing(subject)?, 27);
+    let evidence: Vec<f64> =
+        made.evidence.iter().step_by(2).map(|probability| 40.0 * probability - 25.0).collect();
+    let columns = BatchColumns { evidence: &evidence, ..made.columns() };
+    let target: Vec<f64> =
+        made.label.iter().zip(&made.weight).map(|(&y, w)| f64::from(y) * 30.0 - w).collect();
+    let batch = Batch::of_numbers(&made.modalities, columns).map_err(HostError::from)?;
+    let training = batch.clone().with_targets(&target).map_err(HostError::from)?;
+    let params = subject.params(rule)?;
+    let fit = || rule.fit(&training, &params, 1, &StopSignal::new());
+    let model = fit()?.model;
+    ensure(fit()?.model == model, || "of numbers it gives other bytes the second time".to_owned())?;
+    let model = BareModel::open(rule, &model)?;
+    let whole = model.predict(&batch)?;
+    let some: Vec<usize> = (0..60).step_by(7).collect();
+    let part = model.predict(&batch.take(&some))?;
+    let same = part.iter().zip(&some).all(|(value, &row)| value.to_bits() == whole[row].to_bits());
+    ensure(same || !rule.descriptor().capabilities.row_independent, || {
+        "a predicted number depends on the rows beside it".to_owned()
+    })
 }
 
 /// Time that one fit may take at the declared limits. A rule may be slow there, as long as it

@@ -1,7 +1,5 @@
 //! From values to bins.
 
-use crate::input::Labelled;
-
 /// The bins of all columns.
 #[derive(Debug)]
 pub(super) struct Bins {
@@ -15,14 +13,14 @@ pub(super) struct Bins {
 
 impl Bins {
     /// Bins each column of the rows; rows without weight are binned, but shape no threshold.
-    pub fn from_data(data: &Labelled<'_>, max_bins: usize) -> Self {
-        let (count, width) = (data.count(), data.width);
-        let mut codes = Vec::with_capacity(data.rows.len());
+    pub fn new(rows: &[f64], width: usize, weights: &[f64], max_bins: usize) -> Self {
+        let count = weights.len();
+        let mut codes = Vec::with_capacity(rows.len());
         let mut thresholds = Vec::with_capacity(width);
         for column in 0..width {
-            let values = || data.rows.iter().skip(column).step_by(width).copied();
+            let values = || rows.iter().skip(column).step_by(width).copied();
             let weighted =
-                values().zip(data.weights.iter().copied()).filter(|&(_, weight)| weight > 0.0);
+                values().zip(weights.iter().copied()).filter(|&(_, weight)| weight > 0.0);
             let own = cuts(weighted.collect(), max_bins);
             codes.extend(values().map(|value| bin(&own, value)));
             thresholds.push(own);

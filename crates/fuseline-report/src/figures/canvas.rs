@@ -2,6 +2,7 @@
 
 use crate::data::Control;
 use crate::markup::{Element, element, number};
+use crate::numbers::Unit;
 use crate::palette;
 
 /// One figure: shapes with a name, a title and a description.
@@ -358,6 +359,11 @@ impl Frame<'_> {
 pub fn tick_points(value: f64) -> String {
     let text = number(value * 100.0);
     text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+}
+
+/// A tick of gaps or values in the unit of a report.
+pub fn tick_of(unit: Unit, value: f64) -> String {
+    if unit == Unit::Points { tick_points(value) } else { tick_plain(value) }
 }
 
 /// A tick as it is.

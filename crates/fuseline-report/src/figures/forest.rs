@@ -1,11 +1,12 @@
 //! Gap and interval of every finding, against the equivalence margin.
 
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectangle, tick_points};
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectangle, tick_of};
 use crate::answer::Answer;
 use crate::arrange::{Arrangement, Group};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, gap, p_number, point_values, points_interval};
+use crate::format::{finite, p_number, point_values};
 use crate::markup::Element;
+use crate::numbers::Unit;
 use crate::verdict::{decided, is_adjusted, significant};
 
 /// For which width it is drawn.
@@ -91,6 +92,7 @@ fn named_forest(
         .chain([0.0])
         .chain(margin.into_iter().flat_map(|margin| [-margin, margin]));
     let scale = Scale::over(values, layout.left, layout.right);
+    let unit = Unit::of_report(data);
 
     let mut rows = Vec::new();
     let top = 40.0;
@@ -101,12 +103,12 @@ fn named_forest(
         y += height;
     }
     let bottom = y + 4.0;
-    let mut shapes = ground(&scale, margin, top - 12.0, bottom, shape);
+    let mut shapes = ground(&scale, (margin, unit), top - 12.0, bottom, shape);
     if shape == Shape::Wide {
         let heads = [
-            (Anchor::Start, layout.right + 34.0, "gap [interval], pp"),
-            (Anchor::End, RAW_END, "p raw"),
-            (Anchor::End, ADJUSTED_END, "p adjusted"),
+            (Anchor::Start, layout.right + 34.0, unit.gap_head()),
+            (Anchor::End, RAW_END, "p raw".to_owned()),
+            (Anchor::End, ADJUSTED_END, "p adjusted".to_owned()),
         ];
         let head = |(anchor, x, text)| label("small heading", anchor, x, top - 4.0, text);
         shapes.extend(heads.map(head));
@@ -117,7 +119,7 @@ fn named_forest(
         Anchor::Middle,
         f64::midpoint(layout.left, layout.right),
         bottom + 34.0,
-        "permutation gap in percentage points",
+        unit.gap_axis(),
     ));
     Some(Figure {
         name: match shape {
@@ -132,7 +134,13 @@ fn named_forest(
     })
 }
 
-fn ground(scale: &Scale, margin: Option<f64>, top: f64, bottom: f64, shape: Shape) -> Vec<Element> {
+fn ground(
+    scale: &Scale,
+    (margin, unit): (Option<f64>, Unit),
+    top: f64,
+    bottom: f64,
+    shape: Shape,
+) -> Vec<Element> {
     let mut shapes = Vec::new();
     if let Some(margin) = margin {
         let (start, end) = (scale.at(-margin), scale.at(margin));
@@ -144,13 +152,13 @@ fn ground(scale: &Scale, margin: Option<f64>, top: f64, bottom: f64, shape: Shap
             Anchor::Middle,
             scale.at(0.0).max(60.0),
             top - 6.0,
-            format!("margin ±{}", tick_points(margin)),
+            format!("margin ±{}", tick_of(unit, margin)),
         ));
     }
     for tick in scale.ticks(if shape == Shape::Wide { 8 } else { 5 }) {
         let x = scale.at(tick);
         shapes.push(line("grid", x, top, x, bottom));
-        shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, tick_points(tick)));
+        shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, tick_of(unit, tick)));
     }
     shapes.push(line("zero", scale.at(0.0), top, scale.at(0.0), bottom));
     shapes
@@ -183,7 +191,7 @@ fn group_shapes(
         let Some(row) = data.findings.get(*index) else { continue };
         let Some(verdict) = answer.verdicts.get(*index) else { continue };
         let name = crate::arrange::column_label(row, data);
-        let shown = points_interval(row.gap, row.gap_low, row.gap_high);
+        let shown = Unit::of_report(data).interval(row.gap, row.gap_low, row.gap_high);
         let (raw, adjusted) = (p_number(row.p_value), p_number(row.p_adjusted));
         let sign = verdict.reading.sign();
         let numbers = format!("{sign} {}", shown.replace("\u{a0}pp", ""));
@@ -237,12 +245,14 @@ fn interval(
 }
 
 fn description(data: &ReportData) -> String {
+    let unit = Unit::of_report(data);
     let rows: Vec<String> = data
         .findings
         .iter()
         .take(60)
         .map(|row| {
-            format!("{}: gap {}, {}", point_values(&row.point), gap(row), decided(row, data))
+            let gap = unit.interval(row.gap, row.gap_low, row.gap_high);
+            format!("{}: gap {gap}, {}", point_values(&row.point), decided(row, data))
         })
         .collect();
     let rest = data.findings.len().saturating_sub(rows.len());

@@ -25,6 +25,10 @@ const PANELS: usize = 24;
 
 /// True if there is anything to draw.
 pub fn tells_what_for(data: &ReportData) -> bool {
+    // Its figure shows accuracies.
+    if data.settings.metric.is_some() {
+        return false;
+    }
     let schemes = schemes(data);
     schemes.len() >= 2 && schemes[0] == 0
 }

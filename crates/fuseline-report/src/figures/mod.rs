@@ -4,6 +4,7 @@
 //! `assets/figure.css`, so that a page in the dark repaints them.
 
 mod alignment;
+mod calibration;
 mod canvas;
 mod font;
 mod forest;
@@ -16,10 +17,12 @@ mod paint;
 mod pdf;
 mod png;
 mod reliability;
+mod repeats;
 mod response;
 mod scatter;
 mod spread;
 mod style;
+mod subgroups;
 
 pub use canvas::Figure;
 pub use forest::{Shape, forest, largest_gaps};
@@ -44,6 +47,10 @@ pub struct FigureSet {
 /// Every set but the forest and the null distributions, which the page places by itself; empty ones
 /// are left out.
 pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
+    // They show accuracies.
+    if data.settings.metric.is_some() {
+        return Vec::new();
+    }
     let sets = [
         mechanism::slopes(data),
         response::responses(data),
@@ -54,6 +61,11 @@ pub fn more(data: &ReportData, arrangement: &Arrangement) -> Vec<FigureSet> {
         spread::spreads(data),
     ];
     sets.into_iter().filter(|set| !set.figures.is_empty()).collect()
+}
+
+/// Repetitions, subgroups and calibration, where the report was given them.
+pub fn supplements(data: &ReportData) -> [FigureSet; 3] {
+    [repeats::repeats(data), subgroups::subgroups(data), calibration::diagrams(data)]
 }
 
 /// The stages and their edges.
@@ -76,6 +88,7 @@ pub fn all(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Vec
         forest(data, answer, arrangement, Shape::Wide).into_iter().collect();
     figures.extend(nulls(data, arrangement));
     figures.extend(more(data, arrangement).into_iter().flat_map(|set| set.figures));
+    figures.extend(supplements(data).into_iter().flat_map(|set| set.figures));
     figures.extend(graph(data).figures);
     figures
 }

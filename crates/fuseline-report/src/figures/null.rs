@@ -1,10 +1,11 @@
 //! Balanced accuracy under every permutation, with the observed value.
 
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_of};
 use crate::arrange::Arrangement;
 use crate::data::{NullDistribution, Point, ReportData};
-use crate::format::{count, p_value, percent, point_values};
+use crate::format::{count, p_value, point_values};
 use crate::markup::Element;
+use crate::numbers::Unit;
 
 const WIDTH: f64 = 240.0;
 /// Height of the bars.
@@ -46,13 +47,14 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     let scale = Scale::over(values.copied().filter(|value| value.is_finite()), 12.0, WIDTH - 12.0);
     let longest = nulls.iter().map(|(null, _)| point_values(&null.point).chars().count()).max();
     let lines = if longest > Some(LINE) { 2 } else { 1 };
+    let unit = Unit::of_report(data);
     let mut figures: Vec<Figure> = Vec::new();
     for (null, p) in nulls {
         let mut name = format!("null-{}", slug(&point_values(&null.point)));
         if figures.iter().any(|figure| figure.name == name) {
             name = format!("{name}-{}", figures.len() + 1);
         }
-        figures.extend(panel(name, null, p, lines, &scale));
+        figures.extend(panel(name, null, p, lines, (&scale, unit)));
     }
     figures
 }
@@ -87,14 +89,14 @@ fn panel(
     null: &NullDistribution,
     p: Option<f64>,
     lines: usize,
-    scale: &Scale,
+    (scale, unit): (&Scale, Unit),
 ) -> Option<Figure> {
     let broken: Vec<f64> = null.broken.iter().copied().filter(|value| value.is_finite()).collect();
     if broken.is_empty() || !null.clean.is_finite() {
         return None;
     }
     let mean = broken.iter().sum::<f64>() / broken.len() as f64;
-    let at_least = broken.iter().filter(|value| **value >= null.clean - 1e-12).count();
+    let at_least = broken.iter().filter(|value| unit.is_as_good(**value, null.clean)).count();
     // Below the heading a line for the p-value and one for the observed value, which may stand
     // anywhere.
     let top = 39.0 + 15.0 * lines as f64;
@@ -104,7 +106,13 @@ fn panel(
     shapes.push(line("zero", 12.0, base, WIDTH - 12.0, base));
     for tick in scale.ticks(3) {
         shapes.push(line("zero", scale.at(tick), base, scale.at(tick), base + 4.0));
-        shapes.push(label("tick", Anchor::Middle, scale.at(tick), base + 17.0, tick_points(tick)));
+        shapes.push(label(
+            "tick",
+            Anchor::Middle,
+            scale.at(tick),
+            base + 17.0,
+            tick_of(unit, tick),
+        ));
     }
     let x = scale.at(null.clean);
     shapes.push(line("observed", x, top - 4.0, x, base));
@@ -114,7 +122,7 @@ fn panel(
         anchor,
         x + offset,
         top - 9.0,
-        percent(Some(null.clean)),
+        unit.value(Some(null.clean)),
     ));
     let raw = format!("raw {}", p_value(p));
     shapes.push(label("small muted", Anchor::Start, 8.0, top - 24.0, raw));
@@ -123,17 +131,18 @@ fn panel(
         Anchor::Middle,
         WIDTH / 2.0,
         base + 33.0,
-        "balanced accuracy under Broken-Q (%)",
+        unit.broken_axis(),
     ));
     Some(Figure {
         name,
         title: format!("Null distribution: {}", point_values(&null.point)),
         description: format!(
-            "Balanced accuracy under {} permutations has the mean {}; observed under Clean-Q: {}. \
+            "{} under {} permutations has the mean {}; observed under Clean-Q: {}. \
              {} of the permutations do as well or better.",
+            unit.subject(),
             count(broken.len() as u64),
-            percent(Some(mean)),
-            percent(Some(null.clean)),
+            unit.value(Some(mean)),
+            unit.value(Some(null.clean)),
             count(at_least as u64)
         ),
         width: WIDTH,

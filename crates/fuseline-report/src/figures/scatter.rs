@@ -107,7 +107,7 @@ fn scatter(
             points_pp(Some(*y))
         );
         let class = colour(&groups[*place], *place, groups.len());
-        let at = aside((frame.x.at(*x), frame.y.at(*y)), &taken);
+        let at = aside((frame.x.at(*x), frame.y.at(*y)), &taken, (left, right, top, bottom));
         taken.push(at);
         let shape = shape(row, arrangement);
         shapes.push(shaped_mark(shape, class, significant(row, &data.settings), at, tip));
@@ -179,8 +179,13 @@ fn shape(row: &FindingRow, arrangement: &Arrangement) -> usize {
     place.filter(|_| arrangement.columns.len() <= SHAPES).unwrap_or(0)
 }
 
-/// A free place for a mark: where it belongs, or beside those that are there.
-fn aside((x, y): (f64, f64), taken: &[(f64, f64)]) -> (f64, f64) {
+/// A free place for a mark within a frame (left, right, top, bottom): where it belongs, or beside
+/// those that are there.
+fn aside(
+    (x, y): (f64, f64),
+    taken: &[(f64, f64)],
+    (left, right, top, bottom): (f64, f64, f64, f64),
+) -> (f64, f64) {
     const STEPS: [(f64, f64); 8] = [
         (1.0, 0.0),
         (-1.0, 0.0),
@@ -192,7 +197,9 @@ fn aside((x, y): (f64, f64), taken: &[(f64, f64)]) -> (f64, f64) {
         (-1.0, 1.0),
     ];
     let is_free = |(x, y): &(f64, f64)| {
-        taken.iter().all(|of| (of.0 - x).abs() >= NEAR || (of.1 - y).abs() >= NEAR)
+        (left..=right).contains(x)
+            && (top..=bottom).contains(y)
+            && taken.iter().all(|of| (of.0 - x).abs() >= NEAR || (of.1 - y).abs() >= NEAR)
     };
     let rings = (1..4).map(|ring| ASIDE * f64::from(ring));
     let places = rings.flat_map(|ring| STEPS.map(|step| (x + ring * step.0, y + ring * step.1)));
@@ -257,7 +264,7 @@ mod tests {
     fn marks_that_would_cover_each_other_stand_side_by_side() {
         let mut taken = Vec::new();
         for _ in 0..12 {
-            let at = aside((100.0, 50.0), &taken);
+            let at = aside((100.0, 50.0), &taken, (0.0, 400.0, 0.0, 100.0));
             taken.push(at);
         }
         assert_eq!(taken[0], (100.0, 50.0));
@@ -267,7 +274,11 @@ mod tests {
                 assert!(apart >= NEAR, "{one:?} covers {other:?}");
             }
         }
-        assert_eq!(aside((200.0, 50.0), &taken), (200.0, 50.0), "what is free stays in its place");
+        assert_eq!(
+            aside((200.0, 50.0), &taken, (0.0, 400.0, 0.0, 100.0)),
+            (200.0, 50.0),
+            "what is free stays in its place"
+        );
     }
 
     #[test]

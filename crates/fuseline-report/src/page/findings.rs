@@ -7,6 +7,7 @@ use crate::data::{FindingRow, ReportData};
 use crate::format::{count, p_number, percent, plain, point_values, points, points_interval};
 use crate::markup::{Element, element};
 use crate::methods::span;
+use crate::numbers::{self, Unit};
 use crate::verdict::Verdict;
 
 /// Columns that go beside the verdict on paper; the others follow in a table of their own, since
@@ -41,6 +42,33 @@ fn moving(row: &FindingRow, value: Option<f64>) -> Option<f64> {
 }
 
 fn columns(data: &ReportData) -> Vec<Column> {
+    let mut columns = match data.settings.metric {
+        Some(metric) => numbers::columns(metric, Unit::of_report(data))
+            .into_iter()
+            .map(|of| Column { heading: of.heading, meaning: of.meaning, cell: of.cell })
+            .collect(),
+        None => of_accuracy(data),
+    };
+    let counts: [(&str, &'static str, Count); 3] = [
+        ("examples", "test examples", |row| row.n_examples),
+        ("groups", "groups (subjects) among them", |row| row.n_groups),
+        ("permutations", "permutations drawn", |row| row.n_permutations),
+    ];
+    for (heading, meaning, value) in counts {
+        // The caption says what is the same in every row.
+        if data.findings.iter().any(|row| Some(value(row)) != data.findings.first().map(value)) {
+            columns.push(column(heading, meaning, move |row| {
+                (count(value(row)), Some(value(row) as f64))
+            }));
+        }
+    }
+    // A column without a single value says nothing.
+    columns.retain(|column| data.findings.iter().any(|row| (column.cell)(row).1.is_some()));
+    columns
+}
+
+/// Columns of accuracies and their differences.
+fn of_accuracy(data: &ReportData) -> Vec<Column> {
     let mut columns = vec![
         column("gap (pp)", "permutation gap: Clean-Q minus mean Broken-Q", |row| {
             (points_interval(row.gap, row.gap_low, row.gap_high).replace("\u{a0}pp", ""), row.gap)
@@ -166,21 +194,6 @@ fn columns(data: &ReportData) -> Vec<Column> {
             },
         ));
     }
-    let counts: [(&str, &'static str, Count); 3] = [
-        ("examples", "test examples", |row| row.n_examples),
-        ("groups", "groups (subjects) among them", |row| row.n_groups),
-        ("permutations", "permutations drawn", |row| row.n_permutations),
-    ];
-    for (heading, meaning, value) in counts {
-        // The caption says what is the same in every row.
-        if data.findings.iter().any(|row| Some(value(row)) != data.findings.first().map(value)) {
-            columns.push(column(heading, meaning, move |row| {
-                (count(value(row)), Some(value(row) as f64))
-            }));
-        }
-    }
-    // A column without a single value says nothing.
-    columns.retain(|column| data.findings.iter().any(|row| (column.cell)(row).1.is_some()));
     columns
 }
 
@@ -214,11 +227,17 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
         .child(element("tbody").children(rows));
     section("Findings")
         .child(caption(&format!(
-            "One row a point: {} test examples of {} groups, {} permutations. Accuracies are \
-             balanced accuracies in per cent, differences are percentage points (pp).",
+            "One row a point: {} test examples of {} groups, {} permutations. {}.",
             span(data, |row| row.n_examples),
             span(data, |row| row.n_groups),
             span(data, |row| row.n_permutations),
+            match data.settings.metric {
+                None => {
+                    "Accuracies are balanced accuracies in per cent, differences are percentage \
+                     points (pp)"
+                }
+                Some(_) => "Gaps and gains are positive where quality helps",
+            }
         )))
         .child(filters(data, answer))
         .child(scrolling("Table of findings", table))

@@ -5,9 +5,10 @@ use crate::answer::Answer;
 use crate::arrange::{Arrangement, Group, column_label};
 use crate::data::{Control, ReportData};
 use crate::figures;
-use crate::format::{count, gap, point_values, points_pp, value_label};
+use crate::format::{count, point_values, value_label};
 use crate::markup::{Element, element};
 use crate::methods::QUESTION;
+use crate::numbers::Unit;
 use crate::verdict::Reading;
 
 /// A longer grid starts folded: what follows is easier to read.
@@ -202,6 +203,7 @@ fn cell(indices: &[usize], data: &ReportData, answer: &Answer) -> Element {
 /// A finding's verdict in short, which leads to its row, and the class that colours it.
 fn link(index: usize, data: &ReportData, answer: &Answer) -> Option<(Element, &'static str)> {
     let (row, verdict) = (data.findings.get(index)?, answer.verdicts.get(index)?);
+    let unit = Unit::of_report(data);
     let mut link = element("a")
         .attr("href", format!("#finding-{}", index + 1))
         .attr("title", format!("{}: {}", point_values(&row.point), verdict.words))
@@ -209,7 +211,7 @@ fn link(index: usize, data: &ReportData, answer: &Answer) -> Option<(Element, &'
             element("span")
                 .class("cell-gap")
                 .child(sign(verdict.reading))
-                .text(format!(" {}", points_pp(row.gap))),
+                .text(format!(" {}", unit.difference_unit(row.gap))),
         )
         .child(element("span").class("cell-label").text(verdict.reading.label()));
     if verdict.beats_oracle {
@@ -217,6 +219,7 @@ fn link(index: usize, data: &ReportData, answer: &Answer) -> Option<(Element, &'
             if row.control == Control::Positive { "leaks the label" } else { "beats the oracle" };
         link = link.child(element("span").class("cell-label strong").text(words));
     }
-    let more = format!(" ({}, {})", column_label(row, data), gap(row));
+    let gap = unit.interval(row.gap, row.gap_low, row.gap_high);
+    let more = format!(" ({}, {gap})", column_label(row, data));
     Some((link.child(element("span").class("unseen").text(more)), verdict.reading.tone()))
 }

@@ -5,6 +5,7 @@ mod first_screen;
 mod fragment;
 mod provenance;
 mod routing;
+mod supplements;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
@@ -12,6 +13,7 @@ use crate::data::{Caution, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
 use crate::methods::{command, command_place, methods};
+use crate::numbers::Unit;
 use crate::palette;
 
 pub use fragment::fragment;
@@ -46,15 +48,16 @@ pub fn html(data: &ReportData) -> String {
                 .flatten()
         };
         let short = largest(Shape::Wide).zip(largest(Shape::Narrow));
-        sections.push(gaps(&wide, &narrow, short.as_ref(), data.findings.len()));
+        sections.push(gaps(data, &wide, &narrow, short.as_ref()));
     }
     if !data.findings.is_empty() {
         sections.push(findings::findings(data, &answer));
     }
     let unmoved = figures::unmoved(data, &arrangement);
-    sections.extend(nulls(figures::nulls(data, &arrangement), &unmoved));
+    sections.extend(nulls(data, figures::nulls(data, &arrangement), &unmoved));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
     sections.extend(routing::routing(data));
+    sections.extend(supplements::sections(data));
     sections.push(methods_section(data));
     // A model that stays where it is has no workflow to show or to run again.
     if !data.settings.frozen {
@@ -87,7 +90,9 @@ pub fn html(data: &ReportData) -> String {
 
 /// The report's title.
 pub fn title(data: &ReportData) -> &str {
-    if data.title.is_empty() { &data.asked.workflow } else { &data.title }
+    // A page without a heading is hard to find one's way in.
+    let names = [data.title.as_str(), &data.asked.workflow, "Report"];
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 fn head(data: &ReportData) -> Element {
@@ -187,10 +192,10 @@ fn cautions(data: &ReportData) -> Option<Section> {
 
 /// All gaps; of many the largest, and all of them folded.
 fn gaps(
+    data: &ReportData,
     wide: &Figure,
     narrow: &Figure,
     largest: Option<&(Figure, Figure)>,
-    findings: usize,
 ) -> Section {
     let both = |wide: &Figure, narrow: &Figure| {
         element("div")
@@ -209,20 +214,28 @@ fn gaps(
             .child(
                 element("details")
                     .class("long")
-                    .child(element("summary").text(format!("Show all {findings}")))
+                    .child(element("summary").text(format!("Show all {}", data.findings.len())))
                     .child(scrolling("All gaps", all)),
             ),
     };
     section("Permutation gaps")
-        .child(caption(
-            "Each mark is the fall in balanced accuracy when quality is permuted; the line is its \
-             interval. A filled mark is significant. Triangles are positive controls, squares \
-             negative ones. The band is the margin within which a gap counts as none.",
-        ))
+        .child(caption(match data.settings.metric {
+            None => {
+                "Each mark is the fall in balanced accuracy when quality is permuted; the line is \
+                 its interval. A filled mark is significant. Triangles are positive controls, \
+                 squares negative ones. The band is the margin within which a gap counts as none."
+            }
+            Some(_) => {
+                "Each mark is a permutation gap, positive where breaking quality hurts; the line is \
+                 its interval. A filled mark is significant. Triangles are positive controls, \
+                 squares negative ones."
+            }
+        }))
         .child(shown)
 }
 
-fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
+fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
+    let unit = Unit::of_report(data);
     let told = (!unmoved.is_empty()).then(|| {
         let shown: Vec<&str> = unmoved.iter().take(12).map(String::as_str).collect();
         let more = match unmoved.len() - shown.len() {
@@ -230,8 +243,8 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
             more => format!("; {more} more"),
         };
         element("p").class("prose").text(format!(
-            "No permutation changed the balanced accuracy, which is one value and no \
-             distribution: {}{more}.",
+            "No permutation changed the {}, which is one value and no distribution: {}{more}.",
+            unit.subject().to_lowercase(),
             shown.join("; ")
         ))
     });
@@ -250,11 +263,12 @@ fn nulls(panels: Vec<Figure>, unmoved: &[String]) -> Option<Section> {
     };
     Some(
         section("Null distributions")
-            .child(caption(
-                "Balanced accuracy (%) under each permutation, as a histogram; the line is the \
-                 value observed under Clean-Q. All panels have one range. The p-value is the raw \
-                 one, before adjustment.",
-            ))
+            .child(caption(&format!(
+                "{}{} under each permutation, as a histogram; the line is the value observed under \
+                 Clean-Q. All panels have one range. The p-value is the raw one, before adjustment.",
+                unit.subject(),
+                if unit == Unit::Points { " (%)" } else { "" }
+            )))
             .child(body)
             .children(told),
     )

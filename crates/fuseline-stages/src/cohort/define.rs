@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use fuseline_artifact::{ArtifactKind, Cohort, Texts};
+use fuseline_artifact::{AnyCohort, ArtifactKind, Cohort, Texts};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
@@ -13,12 +13,12 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::label::{Label, Labelling};
+use super::label::{Label, Labelling, Values};
 use super::modalities::join_modalities;
 use super::side::Side;
 use crate::join::{JoinOptions, Source, find_mismatch, find_variants};
 use crate::load::csv::TextFormat;
-use crate::load::notation::{Decimal, Missing, Notation};
+use crate::load::notation::{Decimal, Missing, Notation, Sentinel};
 use crate::load::reading::{Id, unmatched};
 use crate::load::table::{ending, read};
 use crate::pattern::{Column, Pattern};
@@ -118,8 +118,10 @@ struct Group {
 impl StageKind for DefineCohort {
     const NAME: &'static str = "cohort.define";
     // 2: text may stand for a missing label; classes that are numbers are in numeric order;
-    // infinite numbers are cut. 3: joins that lose examples caution, or stop.
-    const REVISION: u32 = 3;
+    // infinite numbers are cut. 3: joins that lose examples caution, or stop. 4: numbers that are
+    // hardly classes are refused.
+    const REVISION: u32 = 4;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Joins the modalities' examples and reads each one's group and \
         label from its id or a table.";
 
@@ -156,6 +158,10 @@ impl StageKind for DefineCohort {
         key.field("group", group);
         key.field("label", label);
         key.field("join", join);
+    }
+
+    fn gives_numbers(&self) -> bool {
+        self.label.regression
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -210,10 +216,17 @@ impl StageKind for DefineCohort {
         let columns: Vec<&str> = answers.iter().map(|(_, column)| column.as_str()).collect();
         let features = inputs.columns("features", &columns)?;
         let ids = join_modalities(&features, self.require, &self.join, outputs)?;
-        let cohort = self.define(&ids, side.as_ref(), outputs)?;
+        let cohort = match self.label.regression {
+            true => self.define_numbers(&ids, side.as_ref(), outputs)?,
+            false => {
+                let cohort = self.define(&ids, side.as_ref(), outputs)?;
+                AnyCohort { cohort, values: None }
+            }
+        };
         if let Some(side) = &side {
             for (what, column) in &answers {
-                side.caution_of_feature(what, column, &features, &cohort.example_id, outputs);
+                let ids = &cohort.cohort.example_id;
+                side.caution_of_feature(what, column, &features, ids, outputs);
             }
         }
         outputs.put("cohort", cohort)
@@ -227,37 +240,11 @@ impl DefineCohort {
         side: Option<&Side>,
         outputs: &mut Outputs,
     ) -> Result<Cohort, StageError> {
-        let ids = match side {
-            Some(side) => side.keep(ids, &self.join, outputs)?,
-            None => ids.to_vec(),
-        };
-        let Labelling { classes, label, left_out, missing, sentinel, seen } =
+        let ids = self.labelled(ids, side, outputs)?;
+        let Labelling { classes, label, left_out, missing, sentinel, seen, of_numbers } =
             self.label.assign(&ids, side)?;
-        if let (Some(side), Some(sentinel)) = (side, &sentinel) {
-            let option = side.table.notation.missing.option_with(&sentinel.value.to_string());
-            outputs.caution(format!(
-                "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a \
-                 missing label",
-                side.table.file
-            ));
-        }
-        if let (Some(side), false) = (side, missing.is_empty()) {
-            let each: Vec<_> = missing
-                .iter()
-                .map(|(text, count)| match text.as_str() {
-                    "" => format!("empty ({count})"),
-                    text => format!("{text} ({count})"),
-                })
-                .collect();
-            outputs.caution(format!(
-                "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: \
-                 [...] }} says what stands for a missing label",
-                missing.values().sum::<usize>(),
-                ids.len(),
-                side.table.file,
-                each.join(", ")
-            ));
-        }
+        of_numbers.into_iter().for_each(|text| outputs.caution(text));
+        caution_of_missing(&ids, side, &missing, sentinel.as_ref(), outputs);
         let (ids, label): (Vec<&str>, Vec<u32>) =
             ids.iter().zip(label).filter_map(|(&id, label)| Some((id, label?))).unzip();
         let group = self.groups(&ids, side)?;
@@ -265,14 +252,7 @@ impl DefineCohort {
         let cohort = Cohort { example_id, group, label, classes };
         let ids_with_label = cohort.example_id.len() + left_out.values().sum::<usize>();
         self.outside_classes(&left_out, ids_with_label, outputs)?;
-        // Without groups, each example is its own.
-        let groups: BTreeSet<_> = self.group.iter().flat_map(|_| cohort.group.iter()).collect();
-        if let Some(found) = find_variants("the groups", groups) {
-            outputs.caution(format!(
-                "groups that may be one are kept apart, and a split may part them: {}",
-                found.variants()
-            ));
-        }
+        self.caution_of_groups(&cohort, outputs);
         if let Some(found) = find_variants("the classes", cohort.classes.iter().map(String::as_str))
         {
             outputs
@@ -286,6 +266,58 @@ impl DefineCohort {
             }
         }
         Ok(cohort)
+    }
+
+    /// The examples that the table has too, where there is one.
+    fn labelled<'i>(
+        &self,
+        ids: &[&'i str],
+        side: Option<&Side>,
+        outputs: &mut Outputs,
+    ) -> Result<Vec<&'i str>, StageError> {
+        match side {
+            Some(side) => side.keep(ids, &self.join, outputs),
+            None => Ok(ids.to_vec()),
+        }
+    }
+
+    /// The cohort of a label that is a number.
+    fn define_numbers(
+        &self,
+        ids: &[&str],
+        side: Option<&Side>,
+        outputs: &mut Outputs,
+    ) -> Result<AnyCohort, StageError> {
+        let ids = self.labelled(ids, side, outputs)?;
+        let Values { numbers, missing, sentinel } = self.label.values(&ids, side)?;
+        caution_of_missing(&ids, side, &missing, sentinel.as_ref(), outputs);
+        let (ids, values): (Vec<&str>, Vec<f64>) =
+            ids.iter().zip(numbers).filter_map(|(&id, number)| Some((id, number?))).unzip();
+        if values.iter().all(|value| *value == values[0]) {
+            let message = match values.first() {
+                Some(only) => format!("all {} labels are {only}", values.len()),
+                None => "no example has a label".to_owned(),
+            };
+            return Err(StageError::data(message)
+                .at("label.column")
+                .hint("a number that varies is needed: take another column"));
+        }
+        let group = self.groups(&ids, side)?;
+        let cohort = AnyCohort::of_values(ids.into_iter().collect(), group, values);
+        self.caution_of_groups(&cohort.cohort, outputs);
+        Ok(cohort)
+    }
+
+    /// Says which groups may be one, in another notation.
+    fn caution_of_groups(&self, cohort: &Cohort, outputs: &mut Outputs) {
+        // Without groups, each example is its own.
+        let groups: BTreeSet<_> = self.group.iter().flat_map(|_| cohort.group.iter()).collect();
+        if let Some(found) = find_variants("the groups", groups) {
+            outputs.caution(format!(
+                "groups that may be one are kept apart, and a split may part them: {}",
+                found.variants()
+            ));
+        }
     }
 
     /// The columns of the table that are the label and the group: what each is, and its name.
@@ -376,6 +408,43 @@ impl DefineCohort {
         }
         Ok(texts.into_iter().collect())
     }
+}
+
+/// Says which labels are missing, and which number seems to stand for one.
+fn caution_of_missing(
+    ids: &[&str],
+    side: Option<&Side>,
+    missing: &BTreeMap<String, usize>,
+    sentinel: Option<&Sentinel>,
+    outputs: &mut Outputs,
+) {
+    let Some(side) = side else { return };
+    if let Some(sentinel) = sentinel {
+        let option = side.table.notation.missing.option_with(&sentinel.value.to_string());
+        outputs.caution(format!(
+            "the label in {} {sentinel}: write table: {{ {option} }} where it stands for a \
+             missing label",
+            side.table.file
+        ));
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let each: Vec<_> = missing
+        .iter()
+        .map(|(text, count)| match text.as_str() {
+            "" => format!("empty ({count})"),
+            text => format!("{text} ({count})"),
+        })
+        .collect();
+    outputs.caution(format!(
+        "{} of {} examples have no label in {} and are left out: {}; table: {{ missing: [...] }} \
+         says what stands for a missing label",
+        missing.values().sum::<usize>(),
+        ids.len(),
+        side.table.file,
+        each.join(", ")
+    ));
 }
 
 /// Text matched by the pattern's first group in each text; an error that counts those that it does

@@ -40,6 +40,10 @@ pub(super) struct Label {
     /// before any split into folds.
     #[serde(default)]
     quantile: Option<Cut>,
+    /// True if the number in the column is what is to be predicted, as it is: the cohort then has no
+    /// classes, and the gap is one of an error or a correlation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub regression: bool,
 }
 
 /// Thresholds that cut numbers into classes.
@@ -117,6 +121,64 @@ pub(super) struct Labelling {
     pub sentinel: Option<Sentinel>,
     /// Hint for an empty class: the label texts or numbers that there are.
     pub seen: String,
+    /// Caution for classes that are numbers and may be meant as such.
+    pub of_numbers: Option<String>,
+}
+
+/// The number of each example.
+pub(super) struct Values {
+    pub numbers: Vec<Option<f64>>,
+    /// Notations of missing labels that were met, each with its count.
+    pub missing: BTreeMap<String, usize>,
+    /// A number that seems to mark a missing label.
+    pub sentinel: Option<Sentinel>,
+}
+
+const CUTS: &str = "threshold and quantile cut numbers: for texts write classes: { NAME: [TEXT] }";
+const NUMBERS: &str = "regression predicts numbers: for texts write classes: { NAME: [TEXT] }";
+/// More classes than this that are fractions are no classes.
+const MOST_FRACTIONS: usize = 10;
+/// More classes than this that are whole numbers, with fewer examples each than
+/// [`LEAST_EXAMPLES`], are no classes.
+const MOST_CODES: usize = 20;
+const LEAST_EXAMPLES: usize = 10;
+
+/// The classes as numbers, if all are: their number, and whether one is a fraction.
+fn numbers_among(classes: &[(String, Vec<String>)]) -> Option<(usize, bool)> {
+    let numbers: Option<Vec<f64>> =
+        classes.iter().map(|(name, _)| plain_number(name)?.parse().ok()).collect();
+    let numbers = numbers?;
+    Some((numbers.len(), numbers.iter().any(|number| number.fract() != 0.0)))
+}
+
+/// An error for a column of numbers that would become a class each.
+fn refuse_numbers(classes: &[(String, Vec<String>)], examples: usize) -> Result<(), StageError> {
+    let Some((count, fractions)) = numbers_among(classes) else { return Ok(()) };
+    let few_each = count > MOST_CODES && examples < LEAST_EXAMPLES * count;
+    if !(fractions && count > MOST_FRACTIONS || few_each) {
+        return Ok(());
+    }
+    let [first, second] = [0, 1].map(|at| classes.get(at).map_or("", |(name, _)| name.as_str()));
+    Err(StageError::data(format!(
+        "the label column holds {count} different numbers ({first}, {second}, ...) for {examples} \
+         examples, and each would be a class of its own"
+    ))
+    .at("label.column")
+    .hint(
+        "regression: true predicts the number itself; threshold or quantile cut it into classes; \
+         classes: { NAME: [...] } says which numbers are codes of which class",
+    ))
+}
+
+/// A caution for numbers that are few enough to be classes and may be meant as numbers.
+fn few_numbers(classes: &[(String, Vec<String>)]) -> Option<String> {
+    let (count, fractions) = numbers_among(classes)?;
+    (fractions && count > 2 || count > MOST_CODES).then(|| {
+        format!(
+            "the label is a number with {count} values, each of which is a class of its own: \
+             label: {{ regression: true }} predicts the number itself"
+        )
+    })
 }
 
 impl Label {
@@ -131,6 +193,21 @@ impl Label {
         if ways.iter().filter(|way| **way).count() > 1 {
             let message = "classes, threshold and quantile exclude each other";
             problems.push(Problem::new("label", message));
+        }
+        if self.regression {
+            if ways.contains(&true) {
+                let message = "regression predicts the number itself, and classes, threshold and \
+                               quantile make classes of it";
+                problems.push(Problem::new("label.regression", message).hint("write one of them"));
+            }
+            if self.pattern.is_some() || self.column.is_none() {
+                let message = "only a column without a pattern holds numbers";
+                problems.push(
+                    Problem::new("label.regression", message)
+                        .hint("label: { column: score, regression: true }"),
+                );
+            }
+            return problems;
         }
         if self.column.is_none() && !ways[0] {
             problems
@@ -204,6 +281,37 @@ impl Label {
             .map(String::as_str)
     }
 
+    /// The number of each example, none where it is missing, with what was met. Errors where a text
+    /// is no number, or a number not finite.
+    pub fn values(&self, ids: &[&str], side: Option<&Side>) -> Result<Values, StageError> {
+        let numbers = self.numbers(ids, side, NUMBERS)?;
+        let (mut missing, mut sentinel_of) = (BTreeMap::new(), None);
+        if let (Some(column), Some(side)) = (&self.column, side) {
+            for (id, number) in ids.iter().zip(&numbers) {
+                match number {
+                    Some(number) if !number.is_finite() => {
+                        return Err(StageError::data(format!(
+                            "the label of {id} is {number} in {}, and a finite number is expected",
+                            side.table.file
+                        ))
+                        .at("label.column")
+                        .hint(
+                            "table: { missing: [...] } says what stands for a missing label, of \
+                             examples that are then left out",
+                        ));
+                    }
+                    Some(_) => {}
+                    None => {
+                        let text = side.text(id, column, "label.column")?.unwrap_or_default();
+                        *missing.entry(text.into_owned()).or_default() += 1;
+                    }
+                }
+            }
+            sentinel_of = sentinel(numbers.iter().flatten().copied());
+        }
+        Ok(Values { numbers, missing, sentinel: sentinel_of })
+    }
+
     /// Labels the examples.
     pub fn assign(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         let mut labelling = self.label(ids, side)?;
@@ -229,11 +337,11 @@ impl Label {
     fn label(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         match (&self.threshold, &self.quantile) {
             (Some(cut), _) => {
-                let values = self.numbers(ids, side)?;
+                let values = self.numbers(ids, side, CUTS)?;
                 Ok(labelling(cut, &cut.at, &values))
             }
             (_, Some(cut)) => {
-                let values = self.numbers(ids, side)?;
+                let values = self.numbers(ids, side, CUTS)?;
                 let mut sorted: Vec<f64> = values.iter().flatten().copied().collect();
                 sorted.sort_by(f64::total_cmp);
                 let at: Vec<f64> = cut
@@ -263,9 +371,15 @@ impl Label {
         }
     }
 
-    fn numbers(&self, ids: &[&str], side: Option<&Side>) -> Result<Vec<Option<f64>>, StageError> {
+    /// The number of each example; `hint` is what to do where one has a text.
+    fn numbers(
+        &self,
+        ids: &[&str],
+        side: Option<&Side>,
+        hint: &str,
+    ) -> Result<Vec<Option<f64>>, StageError> {
         let (Some(column), Some(side)) = (&self.column, side) else { return Ok(Vec::new()) };
-        ids.iter().map(|id| side.number(id, column, "label.column")).collect()
+        ids.iter().map(|id| side.number(id, column, "label.column", hint)).collect()
     }
 
     fn by_text(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
@@ -276,6 +390,7 @@ impl Label {
             None => {
                 let labels = texts.iter().flatten().filter(|text| !is_missing(text));
                 let classes = classes_of(labels.clone().map(AsRef::as_ref).collect());
+                refuse_numbers(&classes, labels.clone().count())?;
                 if classes.len() < 2 {
                     let message = match classes.first() {
                         Some((only, _)) => {
@@ -306,8 +421,13 @@ impl Label {
                 class
             })
             .collect();
+        let of_numbers = match &self.classes {
+            None => few_numbers(&classes),
+            Some(_) => None,
+        };
         let classes = classes.into_iter().map(|(name, _)| name).collect();
-        Ok(Labelling { classes, label, left_out, missing: BTreeMap::new(), sentinel: None, seen })
+        let missing = BTreeMap::new();
+        Ok(Labelling { classes, label, left_out, missing, sentinel: None, seen, of_numbers })
     }
 
     /// The label text of each example that has one. What a pattern is to match is there and does
@@ -462,5 +582,6 @@ fn labelling(cut: &Cut, at: &[f64], values: &[Option<f64>]) -> Labelling {
         None => format!("none of the {missing} examples has a number"),
     };
     let (left_out, missing) = Default::default();
-    Labelling { classes: cut.classes.clone(), label, left_out, missing, sentinel: None, seen }
+    let classes = cut.classes.clone();
+    Labelling { classes, label, left_out, missing, sentinel: None, seen, of_numbers: None }
 }

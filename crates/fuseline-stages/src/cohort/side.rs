@@ -136,22 +136,21 @@ impl Side {
         self.row_of.get(id).map_or(Ok(None), |&row| self.table.text(row, column))
     }
 
-    /// The number in a column for an example that the table has.
+    /// The number in a column for an example that the table has. `what_to_do`: ends the hint where
+    /// it is a text.
     pub fn number(
         &self,
         id: &str,
         column: &Column,
         option: &str,
+        what_to_do: &str,
     ) -> Result<Option<f64>, StageError> {
         let column = self.table.column(column, option)?;
         self.row_of.get(id).map_or(Ok(None), |&row| {
             self.table.number(row, column).map_err(|error| {
                 let error = self.table.first_of_column(error, column);
                 let hint = error.hint.clone().unwrap_or_default();
-                error.at(option).hint(format!(
-                    "{hint}; threshold and quantile cut numbers: for texts write classes: {{ \
-                     NAME: [TEXT] }}"
-                ))
+                error.at(option).hint(format!("{hint}; {what_to_do}"))
             })
         })
     }

@@ -134,6 +134,8 @@ fn labels(kind: ArtifactKind, state: &RowState, sees: &Rows) -> Rows {
         | ArtifactKind::Permutations
         | ArtifactKind::ExampleEffects
         | ArtifactKind::Findings
+        | ArtifactKind::Metadata
+        | ArtifactKind::Audit
         | ArtifactKind::Report => sees.clone(),
         // Where labels shaped these, a program may have put them in.
         ArtifactKind::Features | ArtifactKind::Model => state.taught_by.clone(),

@@ -346,6 +346,8 @@ pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
         ArtifactKind::Permutations => check::<fuseline_artifact::Permutations>(artifact),
         ArtifactKind::ExampleEffects => check::<fuseline_artifact::ExampleEffects>(artifact),
         ArtifactKind::Findings => check::<fuseline_artifact::Findings>(artifact),
+        ArtifactKind::Metadata => check::<fuseline_artifact::Metadata>(artifact),
+        ArtifactKind::Audit => check::<fuseline_artifact::Audit>(artifact),
         ArtifactKind::Model | ArtifactKind::Report => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use fuseline_stats::headroom::Experts;
 use fuseline_stats::metrics::MetricError;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
+use crate::batch::each_evidence;
 use crate::quality::each_row;
 use crate::rows::{Finder, cohort_rows, decision};
 
@@ -54,7 +55,7 @@ impl Pooled {
         let mut modalities = Vec::<String>::new();
         let mut columns = Vec::<Column>::new();
         let mut without_expert = Vec::<String>::new();
-        for labelled in inputs.each("evidence") {
+        for labelled in each_evidence(inputs, "evidence") {
             let OptionalEvidence { rows: evidence, has_expert } = labelled?.artifact;
             if !has_expert && !without_expert.contains(&evidence.modality) {
                 without_expert.push(evidence.modality.clone());

@@ -20,6 +20,8 @@ use crate::diagnose::summarize::{Resampling, Summarize, sums_interval};
 use crate::quality;
 use crate::upstream::{self, axis_of, listed, unknown_axis};
 
+mod numbers;
+
 /// Collects findings and adds what needs all of them.
 ///
 /// Rows of a rule that does not read quality, rows that are equal in every number to one before
@@ -88,6 +90,7 @@ impl StageKind for Family {
     // bounds, intervals of gains; findings without a p-value are in no family, those of schemes
     // that read labels in one of their own.
     const REVISION: u32 = 4;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "All findings in one table: adjusted p-values, equivalence, and \
         the same rule without quality.";
 
@@ -126,6 +129,7 @@ impl StageKind for Family {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         self.check_margin(site);
+        self.check_numbers(site);
         for action in site.distinct(&["findings"]) {
             let Some(findings) = upstream::findings(action, "findings") else { return };
             if let Some(diagnostic) = mixed(action, &findings) {
@@ -144,6 +148,9 @@ impl StageKind for Family {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let (mut all, counts) = collect(inputs.many("findings")?)?;
+        if self.equivalence_margin.is_some() && all.metric().is_some() {
+            return Err(StageError::data(NO_EQUIVALENCE).at("equivalence_margin").hint(LEAVE_OUT));
+        }
         self.count_once(&mut all)?;
         self.adjust(&mut all)?;
         if let Some(margin) = self.equivalence_margin {
@@ -153,7 +160,10 @@ impl StageKind for Family {
             }
         }
         if let Some((axis, label)) = self.without_quality.iter().flatten().next() {
-            compare_without_quality(&mut all, &counts, axis, label, inputs.seed())?;
+            match all.metric() {
+                Some(_) => numbers::compare_without_quality(&mut all, axis, label, inputs.seed())?,
+                None => compare_without_quality(&mut all, &counts, axis, label, inputs.seed())?,
+            }
             all.settings.push(format!("without_quality={axis} {label}"));
         }
         all.settings.push(format!("adjust={}", self.adjust.name()));
@@ -166,12 +176,30 @@ impl StageKind for Family {
         if let Some(margin) = self.equivalence_margin {
             all.settings.push(format!("equivalence_margin={margin}"));
         }
+        numbers::forget_groups(&mut all);
         outputs.put("findings", all)
     }
 }
 
+/// Native conditions of a plan whose p-values are adjusted together.
+pub(crate) struct PlannedFamily<'p> {
+    pub findings: Vec<PlannedAction<'p>>,
+    /// The most permutations of one of them.
+    pub permutations: u32,
+    /// The least p-value that these can give.
+    pub least: f64,
+    /// The action that draws them.
+    pub permute: PlannedAction<'p>,
+    /// The level of the tests.
+    pub alpha: f64,
+}
+
 /// Explanation of the unit of a margin.
 const MARGIN: &str = "0.02 is 2 percentage points";
+
+const NO_EQUIVALENCE: &str = "equivalence is not claimed where the label is a number: an error has \
+     no largest value, so that no bound of the gap holds where the sample shows no difference";
+const LEAVE_OUT: &str = "leave equivalence_margin out, and read the interval of the gap";
 
 /// A margin of this size is rarely meant as a fraction.
 const LARGE_MARGIN: f64 = 0.1;
@@ -193,6 +221,18 @@ impl Family {
             Diagnostic::warning(fuseline_workflow::codes::OPTION_VALUE, &place, message)
                 .hint(MARGIN.to_owned()),
         );
+    }
+
+    /// Reports a margin where the label is a number.
+    fn check_numbers(&self, site: &mut PlanSite<'_>) {
+        let action = site.actions().find(|action| site.is_regression(*action));
+        if let (Some(_), Some(action)) = (self.equivalence_margin, action) {
+            let place = action.option_place("equivalence_margin");
+            site.report(
+                Diagnostic::error(codes::REGRESSION, &place, NO_EQUIVALENCE)
+                    .hint(LEAVE_OUT.to_owned()),
+            );
+        }
     }
 
     /// Reports axes and labels of options that the findings do not have.
@@ -241,24 +281,9 @@ impl Family {
         if self.adjust != Adjust::Holm {
             return;
         }
-        let mut families = BTreeMap::<Vec<&str>, Vec<PlannedAction<'_>>>::new();
-        for finding in findings.iter().filter(|finding| !quality::is_control(**finding)) {
-            let labels = self.families.iter().filter_map(|axis| finding.label(axis)).collect();
-            families.entry(labels).or_default().push(*finding);
-        }
-        for family in families.into_values() {
-            let drawn = family.iter().filter_map(|finding| {
-                let permute = finding.inputs("permutations").next()?;
-                let (permutations, least) = permute.options::<PermuteQuality>()?.least_p_value()?;
-                Some((permutations, least, permute))
-            });
-            let Some((permutations, least, permute)) = drawn.min_by(|a, b| a.1.total_cmp(&b.1))
-            else {
-                continue;
-            };
-            let Some(alpha) = family[0].options::<Summarize>().map(|of| of.alpha()) else {
-                continue;
-            };
+        for PlannedFamily { findings: family, permutations, least, permute, alpha } in
+            self.planned_families(findings)
+        {
             let adjusted = (least * family.len() as f64).min(1.0);
             // What one finding cannot reach is said of it.
             if adjusted > alpha + 1e-12 && least <= alpha {
@@ -282,6 +307,34 @@ impl Family {
                 return;
             }
         }
+    }
+
+    /// The families of native conditions that a plan tests.
+    pub(crate) fn planned_families<'p>(
+        &self,
+        findings: &[PlannedAction<'p>],
+    ) -> Vec<PlannedFamily<'p>> {
+        let mut families = BTreeMap::<Vec<&str>, Vec<PlannedAction<'p>>>::new();
+        for finding in findings.iter().filter(|finding| !quality::is_control(**finding)) {
+            let labels = self.families.iter().filter_map(|axis| finding.label(axis)).collect();
+            families.entry(labels).or_default().push(*finding);
+        }
+        let planned = families.into_values().filter_map(|findings| {
+            let drawn = findings.iter().filter_map(|finding| {
+                let permute = finding.inputs("permutations").next()?;
+                let (permutations, least) = permute.options::<PermuteQuality>()?.least_p_value()?;
+                Some((permutations, least, permute))
+            });
+            let (permutations, least, permute) = drawn.min_by(|a, b| a.1.total_cmp(&b.1))?;
+            let alpha = findings[0].options::<Summarize>()?.alpha();
+            Some(PlannedFamily { findings, permutations, least, permute, alpha })
+        });
+        planned.collect()
+    }
+
+    /// Adjustment of p-values.
+    pub(crate) fn adjust_name(&self) -> &'static str {
+        self.adjust.name()
     }
 
     /// Says of each row that is no condition of its own why it is not counted.

@@ -6,6 +6,9 @@
 //! numbers as `diagnose.permute_quality` and `diagnose.summarize`.
 
 pub mod files;
+mod numbers;
+
+pub use numbers::{Metric, MetricDiagnosis};
 
 use std::collections::BTreeMap;
 
@@ -42,8 +45,10 @@ pub struct Examples {
     pub group: Vec<String>,
     /// The class number of each row.
     pub label: Vec<u32>,
-    /// Names of the classes.
+    /// Names of the classes; where the label is a number the one class `value`.
     pub classes: Vec<String>,
+    /// The number of each row, where the label is one; not read for [`Metric::Score`].
+    pub value: Option<Vec<f64>>,
     /// Names of the modalities.
     pub modalities: Vec<String>,
     /// rows x modalities: whether the modality is there.
@@ -81,6 +86,10 @@ pub struct Settings {
     pub tolerance: f64,
     /// When to stop before all permutations are asked.
     pub stop: Stop,
+    /// What answers are measured by that are a number a row; balanced accuracy of classes when left
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
 }
 
 /// When to stop before all permutations are asked.
@@ -108,6 +117,7 @@ impl Default for Settings {
             equivalence_margin: None,
             tolerance: 0.0,
             stop: Stop::Never,
+            metric: None,
         }
     }
 }
@@ -135,7 +145,8 @@ pub enum Question<'a> {
 
 /// Interface to the model.
 pub trait Answerer {
-    /// Probabilities, rows x classes; for [`Question::Broken`] count x rows x classes.
+    /// Probabilities, rows x classes; for [`Question::Broken`] count x rows x classes. With a metric
+    /// one number a row.
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError>;
 
     /// True if there is time for more permutations.
@@ -212,6 +223,10 @@ pub struct Diagnosis {
     pub broken: Vec<f64>,
     /// Why the question cannot be answered from these rows, if it cannot.
     pub not_testable: Option<String>,
+    /// Values of the metric, where the label is a number: balanced accuracies, flips and shifts of
+    /// probabilities are then no numbers, and `gap`, `gain` and `broken` are of the metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricDiagnosis>,
 }
 
 /// Asks a model and reads its answers.
@@ -226,12 +241,65 @@ pub fn diagnose(
     model: &mut dyn Answerer,
 ) -> Result<Diagnosis, StageError> {
     let study = Study::new(examples, settings)?;
+    if let (Some(metric), Some(values)) = (settings.metric, &examples.value) {
+        return numbers::diagnose(&study, model, metric, values);
+    }
     let clean = study.ask(model, &Question::Clean)?;
     let (tally, sequential) = study.count(model, &clean)?;
     let neutral = study.ask(model, &Question::Neutral)?;
     let again = study.ask(model, &Question::Clean)?;
     let largest_drift = study.frozen(&clean, &again)?;
     study.read(tally, sequential, &neutral, largest_drift)
+}
+
+/// An error where a metric and the labels do not belong together.
+fn check_metric(examples: &Examples, settings: &Settings) -> Result<(), StageError> {
+    let Examples { value, example_id, evidence, .. } = examples;
+    let Some(metric) = settings.metric else {
+        return match value {
+            Some(_) => Err(StageError::data("the label is a number, and no metric is named")
+                .hint("name one of mae, rmse, pearson and concordance")),
+            None => Ok(()),
+        };
+    };
+    let Some(value) = value.as_ref().filter(|value| value.len() == example_id.len()) else {
+        return Err(StageError::data("a metric needs a number as the label of each row"));
+    };
+    if let Some(row) = value.iter().position(|value| !value.is_finite()) {
+        return Err(StageError::data(format!(
+            "the label of row {row} is {}, and a finite number is expected",
+            value[row]
+        )));
+    }
+    if metric != Metric::Score && value.iter().all(|other| *other == value[0]) {
+        return Err(StageError::data("all labels are one number: a label that varies is needed"));
+    }
+    if evidence.is_some() {
+        return Err(StageError::data(
+            "evidence is class probabilities here, and the label is a number",
+        )
+        .hint("leave evidence out"));
+    }
+    if settings.equivalence_margin.is_some() {
+        return Err(StageError::data(
+            "equivalence is not claimed where the label is a number: an error has no largest \
+             value, so that no bound of the gap holds where the sample shows no difference",
+        )
+        .hint("leave the equivalence margin out, and read the interval of the gap"));
+    }
+    Ok(())
+}
+
+/// The p-value of a sequential test, where it stops: of values of which more is better, Clean-Q
+/// first.
+fn sequential_p(settings: &Settings, reached: &[f64]) -> Option<f64> {
+    if settings.stop == Stop::Never {
+        return None;
+    }
+    let (clean, broken) = (reached[0], &reached[1..]);
+    let mut at_least = (1_u64..).zip(broken).filter(|(_, value)| **value >= clean - TIE);
+    let (number, _) = at_least.nth(SEQUENTIAL_STOP as usize - 1)?;
+    Some(SEQUENTIAL_STOP as f64 / number as f64)
 }
 
 /// Examples in code-point order of their ids, and how their quality moves.
@@ -283,7 +351,8 @@ impl<'a> Study<'a> {
             ))
             .hint("0.02 is 2 percentage points"));
         }
-        if rows == 0 || classes.len() < 2 {
+        check_metric(examples, settings)?;
+        if rows == 0 || (classes.len() < 2 && settings.metric.is_none()) {
             return Err(StageError::data("at least one row and two classes are needed"));
         }
         if let Some(row) = label.iter().position(|&class| class as usize >= classes.len()) {
@@ -429,6 +498,16 @@ impl<'a> Study<'a> {
                 answer.len()
             )));
         }
+        if self.settings.metric.is_some() {
+            if let Some(at) = answer.iter().position(|value| !value.is_finite()) {
+                return Err(StageError::data(format!(
+                    "row {} has {} under {what}: a finite number is expected",
+                    at % rows,
+                    answer[at]
+                )));
+            }
+            return Ok(self.sorted(&answer, 1));
+        }
         for (number, row) in answer.chunks_exact(classes).enumerate() {
             let sum: f64 = row.iter().sum();
             let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
@@ -440,13 +519,18 @@ impl<'a> Study<'a> {
                 .hint("give the softmax of the model's logits, or its decisions"));
             }
         }
+        Ok(self.sorted(&answer, classes))
+    }
+
+    /// Answers of `width` numbers a row in code-point order.
+    fn sorted(&self, answer: &[f64], width: usize) -> Vec<f64> {
         let mut sorted = Vec::with_capacity(answer.len());
-        for permutation in answer.chunks_exact(rows * classes) {
+        for permutation in answer.chunks_exact(self.order.len() * width) {
             for &row in &self.order {
-                sorted.extend_from_slice(&permutation[row as usize * classes..][..classes]);
+                sorted.extend_from_slice(&permutation[row as usize * width..][..width]);
             }
         }
-        Ok(sorted)
+        sorted
     }
 
     /// Evaluates all permutations, or as many as the settings and the time allow; where a
@@ -456,9 +540,27 @@ impl<'a> Study<'a> {
         model: &mut dyn Answerer,
         clean: &'t [f64],
     ) -> Result<(Tally<'t>, Option<f64>), StageError> {
-        let (rows, columns) = (self.order.len(), self.permuter.columns());
         let mut tally = Tally::new(&self.labels, clean, self.examples.classes.len());
         let size = tally.block_size();
+        let sequential = self.each_block(model, size, |predictions| {
+            tally.count_block(predictions);
+            if self.settings.stop == Stop::Never {
+                return Ok(None);
+            }
+            Ok(sequential_p(self.settings, &self.accuracies(&tally)?))
+        })?;
+        Ok((tally, sequential))
+    }
+
+    /// Asks about all permutations, or as many as the time allows, `size` at once. `take` is given
+    /// the answers in code-point order, and gives a p-value where a sequential test stops.
+    fn each_block(
+        &self,
+        model: &mut dyn Answerer,
+        size: u32,
+        mut take: impl FnMut(&[f64]) -> Result<Option<f64>, StageError>,
+    ) -> Result<Option<f64>, StageError> {
+        let (rows, columns) = (self.order.len(), self.permuter.columns());
         let (mut drawn, mut asked) = (vec![0; columns * rows], Vec::new());
         for first in (0..self.settings.permutations).step_by(size as usize) {
             if first > 0 && !model.has_time() {
@@ -476,18 +578,11 @@ impl<'a> Study<'a> {
                 }
             }
             let question = Question::Broken { first, count, columns, index: &asked };
-            tally.count_block(&self.ask(model, &question)?);
-            if self.settings.stop == Stop::Sequential {
-                let reached = self.accuracies(&tally)?;
-                let (clean, broken) = (reached[0], &reached[1..]);
-                let mut at_least =
-                    (1_u64..).zip(broken).filter(|(_, value)| **value >= clean - TIE);
-                if let Some((number, _)) = at_least.nth(SEQUENTIAL_STOP as usize - 1) {
-                    return Ok((tally, Some(SEQUENTIAL_STOP as f64 / number as f64)));
-                }
+            if let Some(p) = take(&self.ask(model, &question)?)? {
+                return Ok(Some(p));
             }
         }
-        Ok((tally, None))
+        Ok(None)
     }
 
     /// Balanced accuracy under Clean-Q, then under each permutation so far.
@@ -637,6 +732,7 @@ impl<'a> Study<'a> {
             largest_drift,
             broken,
             not_testable,
+            metric: None,
         };
         self.read_evidence(&effects.clean_correct, &mut diagnosis)?;
         Ok(diagnosis)

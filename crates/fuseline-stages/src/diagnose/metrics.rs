@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use fuseline_artifact::{ArtifactKind, Cohort, Features, Model, OptionalEvidence, Quality};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, RowFlow,
-    Rows, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, ReadFile,
+    RowFlow, Rows, StageError, StageKind,
 };
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::metrics::{self, Confusion, MetricError};
@@ -134,47 +134,13 @@ impl StageKind for Metrics {
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let cohort: Cohort = inputs.one("cohort")?;
         let folds = self.folds(inputs, &cohort)?;
-        let labels: Vec<u32> = folds.iter().flat_map(|fold| fold.labels.iter().copied()).collect();
+        let labels = labels(&folds);
         let classes = cohort.classes.len();
-        let count = folds.first().map_or(0, |fold| fold.broken.len());
-        let size = ((1 << 19) / (labels.len() * classes).max(1)).clamp(8, 64) as u32;
-        let first: Vec<FirstPart> = folds
-            .iter()
-            .map(|fold| fold.broken.ask_first(&fold.model, &fold.batch, size.min(count)))
-            .collect::<Result<_, StageError>>()?;
-        for (fold, first) in folds.iter().zip(&first) {
-            fold.model.confirm(&fold.batch, &first.clean)?;
-        }
-        let clean: Vec<f64> = first.iter().flat_map(|first| first.clean.iter().copied()).collect();
-        let clean = measures(&clean, &labels, classes)?;
-        let starts: Vec<u32> = (0..count).step_by(size as usize).collect();
-        let broken: Vec<[f64; MEASURES.len()]> = starts
-            .into_par_iter()
-            .map(|start| {
-                inputs.keep_going()?;
-                let end = count.min(start + size);
-                let each = folds
-                    .iter()
-                    .zip(&first)
-                    .map(|(fold, first)| match start {
-                        0 => Ok(Cow::Borrowed(&first.predictions)),
-                        _ => fold.broken(start..end, classes).map(Cow::Owned),
-                    })
-                    .collect::<Result<Vec<_>, StageError>>()?;
-                (0..(end - start) as usize)
-                    .map(|number| {
-                        let rows = folds.iter().zip(&each).flat_map(|(fold, each)| {
-                            let width = fold.labels.len() * classes;
-                            each[number * width..][..width].iter().copied()
-                        });
-                        measures(&rows.collect::<Vec<f64>>(), &labels, classes)
-                    })
-                    .collect()
-            })
-            .collect::<Result<Vec<Vec<_>>, StageError>>()?
-            .concat();
+        let (clean, broken) = measure_each(inputs, &folds, classes, |probabilities| {
+            measures(probabilities, &labels, classes)
+        })?;
 
-        outputs.discover(folds.iter().flat_map(|fold| fold.model.reads()));
+        outputs.discover(reads(&folds));
         let mut table = Table::new([
             "metric",
             "better",
@@ -208,7 +174,7 @@ impl StageKind for Metrics {
                 number(gap),
                 number(null_sd),
                 number(p),
-                count.to_string(),
+                broken.len().to_string(),
                 Intervention::from(self.scheme).name().to_owned(),
             ])?;
         }
@@ -217,11 +183,69 @@ impl StageKind for Metrics {
 }
 
 /// A fold's frozen model with the rows that it is asked about.
-struct Fold {
+pub(super) struct Fold {
     model: OpenModel,
     batch: Batch,
     labels: Vec<u32>,
     broken: Broken,
+}
+
+/// The files that the rules of all folds have read.
+pub(super) fn reads(folds: &[Fold]) -> impl Iterator<Item = ReadFile> {
+    folds.iter().flat_map(|fold| fold.model.reads())
+}
+
+/// The labels of the rows of all folds, in the order in which [`measure_each`] pools them.
+pub(super) fn labels(folds: &[Fold]) -> Vec<u32> {
+    folds.iter().flat_map(|fold| fold.labels.iter().copied()).collect()
+}
+
+/// What `measure` says of the pooled probabilities, rows x classes, under Clean-Q and under every
+/// permutation.
+pub(super) fn measure_each<T: Send>(
+    inputs: &Inputs<'_>,
+    folds: &[Fold],
+    classes: usize,
+    measure: impl Fn(&[f64]) -> Result<T, StageError> + Sync,
+) -> Result<(T, Vec<T>), StageError> {
+    let count = folds.first().map_or(0, |fold| fold.broken.len());
+    let rows: usize = folds.iter().map(|fold| fold.labels.len()).sum();
+    let size = ((1 << 19) / (rows * classes).max(1)).clamp(8, 64) as u32;
+    let first: Vec<FirstPart> = folds
+        .iter()
+        .map(|fold| fold.broken.ask_first(&fold.model, &fold.batch, size.min(count)))
+        .collect::<Result<_, StageError>>()?;
+    for (fold, first) in folds.iter().zip(&first) {
+        fold.model.confirm(&fold.batch, &first.clean)?;
+    }
+    let clean: Vec<f64> = first.iter().flat_map(|first| first.clean.iter().copied()).collect();
+    let clean = measure(&clean)?;
+    let starts: Vec<u32> = (0..count).step_by(size as usize).collect();
+    let broken: Vec<Vec<T>> = starts
+        .into_par_iter()
+        .map(|start| {
+            inputs.keep_going()?;
+            let end = count.min(start + size);
+            let each = folds
+                .iter()
+                .zip(&first)
+                .map(|(fold, first)| match start {
+                    0 => Ok(Cow::Borrowed(&first.predictions)),
+                    _ => fold.broken(start..end, classes).map(Cow::Owned),
+                })
+                .collect::<Result<Vec<_>, StageError>>()?;
+            (0..(end - start) as usize)
+                .map(|number| {
+                    let rows = folds.iter().zip(&each).flat_map(|(fold, each)| {
+                        let width = fold.labels.len() * classes;
+                        each[number * width..][..width].iter().copied()
+                    });
+                    measure(&rows.collect::<Vec<f64>>())
+                })
+                .collect()
+        })
+        .collect::<Result<_, StageError>>()?;
+    Ok((clean, broken.into_iter().flatten().collect()))
 }
 
 impl Fold {
@@ -234,7 +258,17 @@ impl Fold {
 }
 
 impl Metrics {
-    fn folds(&self, inputs: &Inputs<'_>, cohort: &Cohort) -> Result<Vec<Fold>, StageError> {
+    /// A kind that permutes as this one does.
+    pub(super) fn new(permutations: u32, scheme: Scheme, bins: u32) -> Self {
+        Self { permutations, scheme, bins }
+    }
+
+    /// The frozen models with the rows that each is asked about.
+    pub(super) fn folds(
+        &self,
+        inputs: &Inputs<'_>,
+        cohort: &Cohort,
+    ) -> Result<Vec<Fold>, StageError> {
         let mut evidence: Vec<Labelled<OptionalEvidence>> = inputs.many("evidence")?;
         let mut quality: Vec<Labelled<Quality>> = inputs.many("quality")?;
         let embeddings: Vec<Labelled<Features>> = inputs.many("embeddings")?;

@@ -1,17 +1,22 @@
 //! `diagnose.permute_quality`: Clean-Q against Broken-Q, the model frozen.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Digest, Model, Permutations};
-use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+use fuseline_artifact::{
+    AnyCohort, ArtifactKind, Cohort, Digest, Model, Permutations, RegressionPermutations,
 };
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
+    StageKind, codes,
+};
+use fuseline_host::OpenModel;
 use fuseline_stats::permutation::{self, Intervention};
-use fuseline_workflow::Role;
+use fuseline_workflow::{Diagnostic, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Fusable;
 use crate::diagnose::broken::{self, Broken};
 use crate::diagnose::moved::Moved;
+use crate::diagnose::numbers::NumberTally;
 use crate::diagnose::tally::Tally;
 use crate::diagnose::training;
 use crate::fusion;
@@ -24,7 +29,8 @@ use crate::{guard, upstream};
 /// number, so that every rule and every quality sees the same ones. Clean-Q is asked as one of
 /// them, and the rule cannot tell which. The model is proven frozen: its digest, and what it says
 /// under Clean-Q, are the same before the first permutation and after the last, there in a process
-/// of its own.
+/// of its own. Where the label is a number, sums of errors stand for counts of right decisions; the
+/// schemes that read classes, `conditional`, `within_class` and `within_correct`, are refused.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermuteQuality {
@@ -133,6 +139,7 @@ impl StageKind for PermuteQuality {
     // 5: permutations are other ones. 6: says how many examples' quality moved, and whether the
     // rule reads it. 7: shifts are summed exactly.
     const REVISION: u32 = 7;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";
 
@@ -186,6 +193,7 @@ impl StageKind for PermuteQuality {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
+        self.check_numbers(site);
         if self.scheme.reads_evidence() {
             upstream::check_experts(site, "evidence");
         }
@@ -203,7 +211,7 @@ impl StageKind for PermuteQuality {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
-        let cohort: Cohort = inputs.one("cohort")?;
+        let AnyCohort { cohort, values } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         fusion::bind(&model, &mut fusable)?;
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
@@ -214,6 +222,31 @@ impl StageKind for PermuteQuality {
         let chosen = self.chosen(&fusable)?;
         let broken = self.broken(inputs, &fusable, &cohort, &chosen)?;
         let moved = Moved::count(&broken, &fusable, &chosen)?;
+        if let Some(values) = values {
+            let labels = fusable.values(&values);
+            let origin = values.iter().sum::<f64>() / values.len() as f64;
+            let tally = NumberTally::ask(&labels, origin, &opened, &batch, &broken, || {
+                inputs.keep_going()
+            })?;
+            opened.confirm(&batch, tally.clean())?;
+            outputs.discover(opened.reads());
+            is_frozen(&model, frozen, &opened)?;
+            outputs.put("effects", tally.effects(fusable.example_id.clone()))?;
+            return outputs.put(
+                "permutations",
+                RegressionPermutations {
+                    origin,
+                    model_digest: frozen,
+                    plugin_id: model.plugin_id.clone(),
+                    scheme: Intervention::from(self.scheme).name().to_owned(),
+                    reads_quality: Some(opened.rule().descriptor().capabilities.uses_quality),
+                    quality_moved: Some(moved.moved),
+                    quality_movable: Some(moved.movable),
+                    permutation: (-1..).take(tally.sums.len()).collect(),
+                    sums: tally.permutation_sums(),
+                },
+            );
+        }
         let (labels, example_id) = (fusable.labels(&cohort), fusable.example_id.clone());
         // All that is asked is in the batch now.
         drop((cohort, fusable));
@@ -224,12 +257,7 @@ impl StageKind for PermuteQuality {
         // number has mattered.
         opened.confirm(&batch, tally.clean())?;
         outputs.discover(opened.reads());
-        if model.model_digest() != frozen || opened.digest() != Digest::hash(&model.bytes) {
-            return Err(StageError::failed(format!(
-                "the model of {} changed while it was asked: it is not frozen",
-                model.plugin_id
-            )));
-        }
+        is_frozen(&model, frozen, &opened)?;
         outputs.put("effects", tally.effects(example_id))?;
         let reads_quality = opened.rule().descriptor().capabilities.uses_quality;
         let permutations = self.permutations(&model, frozen, &tally);
@@ -245,7 +273,36 @@ impl StageKind for PermuteQuality {
     }
 }
 
+/// An error when a model is no longer the one that was opened.
+fn is_frozen(model: &Model, frozen: Digest, opened: &OpenModel) -> Result<(), StageError> {
+    if model.model_digest() == frozen && opened.digest() == Digest::hash(&model.bytes) {
+        return Ok(());
+    }
+    Err(StageError::failed(format!(
+        "the model of {} changed while it was asked: it is not frozen",
+        model.plugin_id
+    )))
+}
+
 impl PermuteQuality {
+    /// Reports a scheme that reads classes where the label is a number.
+    fn check_numbers(&self, site: &mut PlanSite<'_>) {
+        let Some(action) = site.actions().find(|action| site.is_regression(*action)) else {
+            return;
+        };
+        if matches!(self.scheme, Scheme::Conditional | Scheme::WithinClass | Scheme::WithinCorrect)
+        {
+            let message = format!(
+                "the scheme {} is one of classes, and the label is a number (regression: true)",
+                Intervention::from(self.scheme).name()
+            );
+            site.report(
+                Diagnostic::error(codes::REGRESSION, &action.option_place("scheme"), message)
+                    .hint("conditional_residual holds the evidence fixed there".to_owned()),
+            );
+        }
+    }
+
     /// Number of permutations drawn, and the least p-value that they can give; none for a scheme
     /// of one outcome, which is not drawn for a p-value, and for one that gives none.
     pub(crate) fn least_p_value(&self) -> Option<(u32, f64)> {

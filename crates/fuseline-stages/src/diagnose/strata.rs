@@ -32,6 +32,16 @@ pub(crate) fn strata(
             .at("scheme")
         })
     };
+    let reads_classes =
+        matches!(scheme, Scheme::Conditional | Scheme::WithinClass | Scheme::WithinCorrect);
+    if known.classes < 2 && reads_classes {
+        return Err(StageError::data(format!(
+            "the scheme {} is one of classes, and the label is a number",
+            scheme.name()
+        ))
+        .at("scheme")
+        .hint("conditional_residual holds the evidence fixed where it is a number"));
+    }
     match scheme {
         Scheme::Conditional => {
             let confidences: Vec<f64> = evidence()?.map(confidence).collect();

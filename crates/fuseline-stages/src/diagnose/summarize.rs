@@ -1,14 +1,15 @@
 //! `diagnose.summarize`: the finding of one point.
 
 use fuseline_artifact::{
-    ArtifactKind, Cohort, Column, ColumnName, Digest, Finding, Findings, GroupCounts, Permutations,
+    AnyCohort, ArtifactKind, Cohort, Column, ColumnName, Digest, Finding, Findings, GroupCounts,
+    Permutations,
 };
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::clustering::{design_effect, intraclass_correlation};
-use fuseline_stats::metrics::{MetricError, spearman};
+use fuseline_stats::metrics::{MetricError, NumberMetric, spearman};
 use fuseline_stats::permutation::{Intervention, Scheme};
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
@@ -22,12 +23,19 @@ use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::{pool, upstream};
 
+pub(crate) mod regression;
+
 /// Pools folds and modalities into one row: balanced accuracies, the permutation gap with its
 /// interval and p-value, headroom and alignment.
 ///
 /// Balanced accuracy is the mean recall of the classes that have examples. Where a modality is
 /// unavailable its expert counts as wrong, alone and for the oracle, so that all balanced
 /// accuracies are of the same examples.
+///
+/// Where the label is a number, the gap is one of `metric`, and positive where breaking quality
+/// hurts: an error under Broken-Q minus that under Clean-Q, or a correlation under Clean-Q minus that
+/// under Broken-Q. The interval resamples groups; what balanced accuracies, decisions and bounds of
+/// them say is null.
 ///
 /// The best expert is the one of the largest balanced accuracy on `evidence_train`, fold by fold,
 /// where that is given; else the one of the largest on the tested examples, which is optimistic: of
@@ -58,6 +66,36 @@ pub struct Summarize {
     #[serde(default = "half")]
     #[schemars(range(min = 0.0, max = 1.0))]
     least_moved_share: f64,
+    /// Only where the label is a number: what the gap is measured in. The mean absolute error when
+    /// left out.
+    #[serde(default)]
+    metric: Option<Metric>,
+}
+
+/// Metric of predicted numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Mean absolute error.
+    #[default]
+    Mae,
+    /// Root of the mean squared error.
+    Rmse,
+    /// Pearson's correlation of prediction and label.
+    Pearson,
+    /// Lin's concordance correlation coefficient.
+    Concordance,
+}
+
+impl From<Metric> for NumberMetric {
+    fn from(metric: Metric) -> Self {
+        match metric {
+            Metric::Mae => Self::Mae,
+            Metric::Rmse => Self::Rmse,
+            Metric::Pearson => Self::Pearson,
+            Metric::Concordance => Self::Concordance,
+        }
+    }
 }
 
 /// Kind of interval computed from resamples.
@@ -96,6 +134,7 @@ impl StageKind for Summarize {
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
     const REVISION: u32 = 5;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
 
@@ -134,19 +173,28 @@ impl StageKind for Summarize {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { bootstrap, confidence, interval, alpha, least_moved_share } = self;
+        let Self { bootstrap, confidence, interval, alpha, least_moved_share, metric } = self;
         key.field("bootstrap", bootstrap);
         key.field("confidence", confidence);
         key.field("interval", interval);
         key.field("alpha", alpha);
         key.field("least_moved_share", least_moved_share);
+        // The key of classes is what it was before there were numbers.
+        if let Some(metric) = metric {
+            key.field("metric", metric);
+        }
         key.seed();
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         let axes: Vec<&str> =
             site.first().into_iter().flat_map(|of| of.point()).map(|(axis, _)| axis).collect();
-        let columns = ArtifactKind::Findings.schema().map_or(&[][..], |schema| schema.columns);
+        let kind = ArtifactKind::Findings;
+        let schema = match site.first().is_some_and(|action| site.is_regression(action)) {
+            true => kind.regression_schema(),
+            false => kind.schema(),
+        };
+        let columns = schema.map_or(&[][..], |schema| schema.columns);
         upstream::check_axis_names(site, &axes, "the findings", |axis| {
             let is_called = |column: &&Column| match column.name {
                 ColumnName::Is(name) | ColumnName::Optional(name) => name == axis,
@@ -155,6 +203,7 @@ impl StageKind for Summarize {
             columns.iter().find(is_called).map(|column| column.help)
         });
         upstream::check_pooled(site, &["permutations", "effects", "evidence", "quality"]);
+        self.check_metric(site);
         self.check_permutations(site);
     }
 
@@ -164,7 +213,10 @@ impl StageKind for Summarize {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        if let Some(values) = values {
+            return regression::run(self, inputs, outputs, &cohort, &values);
+        }
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
         let counts = pool::Pooled::gather(permutations.iter().map(|labelled| &labelled.artifact))?;
         let tested = Tested::gather(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
@@ -209,7 +261,7 @@ impl StageKind for Summarize {
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
         let intervals = self.intervals(&tested, &rows, inputs.seed())?;
         let examples = tested.rows.len() as f64;
-        let alike = Alike::measure(&rows, &experts, &tested, &counts.scheme);
+        let alike = Alike::of_classes(&rows, &experts, &tested, &counts.scheme);
         if let Some(caution) =
             alike.caution(&counts.scheme, groups, is_test && counts.reads_quality != Some(false))
         {
@@ -276,23 +328,18 @@ impl StageKind for Summarize {
             error_icc: alike.errors,
             design_effect: alike.design_effect,
             quality_icc: alike.quality,
+            metric: None,
         };
         outputs.put(
             "findings",
             Findings {
                 axes: inputs.point().iter().map(|(axis, _)| axis.clone()).collect(),
                 modalities: experts.modalities,
-                settings: [
-                    format!("scheme={}", counts.scheme),
-                    format!("bootstrap={}", self.bootstrap),
-                    format!("confidence={}", self.confidence),
-                    format!("interval={}", self.interval.name()),
-                    format!("alpha={}", self.alpha),
-                    format!("least_moved_share={}", self.least_moved_share),
-                ]
-                .into_iter()
-                .chain(chosen.map(|_| "best_expert=on_training".to_owned()))
-                .collect(),
+                settings: self
+                    .settings(&counts.scheme)
+                    .into_iter()
+                    .chain(chosen.map(|_| "best_expert=on_training".to_owned()))
+                    .collect(),
                 group_counts: Some(group_counts(&rows, &cohort, &tested)),
                 rows: vec![finding],
             },
@@ -309,6 +356,54 @@ impl Summarize {
     /// True if findings of these options may stand in one table.
     pub(crate) fn is_tested_as(&self, other: &Self) -> bool {
         self == other
+    }
+
+    /// Settings of the test, each as `name=value`.
+    fn settings(&self, scheme: &str) -> Vec<String> {
+        vec![
+            format!("scheme={scheme}"),
+            format!("bootstrap={}", self.bootstrap),
+            format!("confidence={}", self.confidence),
+            format!("interval={}", self.interval.name()),
+            format!("alpha={}", self.alpha),
+            format!("least_moved_share={}", self.least_moved_share),
+        ]
+    }
+
+    fn resampling(&self, seed: u64) -> Resampling {
+        Resampling {
+            resamples: self.bootstrap,
+            confidence: self.confidence,
+            interval: self.interval,
+            seed,
+        }
+    }
+
+    /// Reports a metric of numbers where the label is a class, and a choice of the best expert that
+    /// is not made where it is a number.
+    fn check_metric(&self, site: &mut PlanSite<'_>) {
+        let of_numbers = site.actions().find(|action| site.is_regression(*action));
+        if let Some(action) = of_numbers
+            && action.inputs("evidence_train").next().is_some()
+        {
+            let message = "where the label is a number, the best expert is the one of the best \
+                           metric on the tested examples";
+            site.report(
+                Diagnostic::error(codes::REGRESSION, action.input_place("evidence_train"), message)
+                    .hint("leave `evidence_train` out".to_owned()),
+            );
+        }
+        let of_classes = site.actions().find(|action| !site.is_regression(*action));
+        if let (Some(_), Some(action)) = (self.metric, of_classes) {
+            let message = "`metric` is one of predicted numbers, and the label is a class";
+            site.report(
+                Diagnostic::error(codes::REGRESSION, &action.option_place("metric"), message).hint(
+                    "leave it out: the gap is one of balanced accuracy, and diagnose.metrics has \
+                     other measures of classes"
+                        .to_owned(),
+                ),
+            );
+        }
     }
 
     /// Warns of permutations that are too few for any p-value to reach the level, even of one
@@ -350,12 +445,7 @@ impl Summarize {
     ) -> Result<Intervals, StageError> {
         let right: Vec<f64> =
             tested.clean.iter().map(|right| f64::from(u8::from(*right))).collect();
-        let of = Resampling {
-            resamples: self.bootstrap,
-            confidence: self.confidence,
-            interval: self.interval,
-            seed,
-        };
+        let of = self.resampling(seed);
         let effects = RowEffects {
             clean: &right,
             broken: &tested.broken,
@@ -383,7 +473,12 @@ struct Alike {
 }
 
 impl Alike {
-    fn measure(rows: &Rows<'_>, experts: &experts::Pooled, tested: &Tested, scheme: &str) -> Self {
+    fn of_classes(
+        rows: &Rows<'_>,
+        experts: &experts::Pooled,
+        tested: &Tested,
+        scheme: &str,
+    ) -> Self {
         let share = |of: &dyn Fn(usize) -> bool| {
             let values: Vec<f64> =
                 (0..rows.group.len()).map(|row| f64::from(u8::from(of(row)))).collect();
@@ -394,6 +489,17 @@ impl Alike {
             .filter_map(|class| share(&|row| rows.labels[row] == class))
             .max_by(f64::total_cmp);
         let errors = share(&|row| tested.clean[row]);
+        Self::measure(rows.group, labels, errors, experts, scheme)
+    }
+
+    /// `labels`, `errors`: their intraclass correlations.
+    fn measure(
+        group: &[u32],
+        labels: Option<f64>,
+        errors: Option<f64>,
+        experts: &experts::Pooled,
+        scheme: &str,
+    ) -> Self {
         let width = experts.modalities.len();
         let quality: Vec<Option<f64>> = (0..width)
             .map(|modality| {
@@ -402,7 +508,7 @@ impl Alike {
                 let values: Vec<f64> = cells
                     .map(|cell| if there(cell) { experts.quality[cell] } else { f64::NAN })
                     .collect();
-                intraclass_correlation(&values, rows.group)
+                intraclass_correlation(&values, group)
             })
             .collect();
         let parts_groups = matches!(
@@ -413,7 +519,7 @@ impl Alike {
             let most = |of: f64, next: f64| of.max(next);
             let outcome = labels.into_iter().chain(errors).fold(0.0, most);
             let quality = quality.iter().flatten().copied().fold(0.0, most);
-            design_effect(quality, outcome, rows.group)
+            design_effect(quality, outcome, group)
         });
         Self { labels, errors, quality, design_effect }
     }
@@ -480,13 +586,7 @@ fn related_qualities(
 /// Rows and right decisions under Clean-Q by group and class.
 fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCounts {
     let mut counts = GroupCounts {
-        tested: Digest::of_pieces(|take| {
-            for &row in &tested.rows {
-                take(cohort.example_id[row].as_bytes());
-                take(&[0]);
-            }
-        })
-        .to_string(),
+        tested: tested_digest(cohort, &tested.rows),
         classes: rows.classes,
         rows: vec![0; rows.groups * rows.classes],
         correct: vec![0; rows.groups * rows.classes],
@@ -497,6 +597,17 @@ fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCount
         counts.correct[cell] += u32::from(right);
     }
     counts
+}
+
+/// Digest of the examples tested.
+fn tested_digest(cohort: &Cohort, tested: &[usize]) -> String {
+    Digest::of_pieces(|take| {
+        for &row in tested {
+            take(cohort.example_id[row].as_bytes());
+            take(&[0]);
+        }
+    })
+    .to_string()
 }
 
 /// True if (b + 1) / (m + 1) is a valid p-value under a scheme of that name; what is not known here

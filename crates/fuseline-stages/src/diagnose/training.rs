@@ -5,7 +5,7 @@ use fuseline_engine::{CheckSite, Inputs, Ports, Problem, RowFlow, StageError};
 use fuseline_stats::quality_regression::{EvidenceRows, QualityRegression};
 use fuseline_workflow::Role;
 
-use crate::batch::Fusable;
+use crate::batch::{Fusable, each_evidence};
 use crate::diagnose::permute_quality::Scheme;
 
 /// The port of training evidence.
@@ -68,7 +68,7 @@ pub(crate) fn fit(
     cohort: &Cohort,
     asked: &Fusable,
 ) -> Result<QualityRegression, StageError> {
-    let training = Fusable::join(inputs.each(EVIDENCE), inputs.each(QUALITY), cohort)?;
+    let training = Fusable::join(each_evidence(inputs, EVIDENCE), inputs.each(QUALITY), cohort)?;
     if training.modalities != asked.modalities {
         return Err(StageError::data(format!(
             "the training evidence has the modalities {} and the test evidence {}",

@@ -120,7 +120,7 @@ fn tells_a_class(values: &[f64], labels: &[u32], classes: usize, tests: f64) -> 
 
 /// The AUROC of a feature for a class, or of its opposite, whichever is larger; none where it is
 /// not defined.
-fn separation(rows: &[(f64, u32)], class: u32) -> Option<f64> {
+pub(crate) fn separation(rows: &[(f64, u32)], class: u32) -> Option<f64> {
     let values: Vec<f64> = rows.iter().map(|(value, _)| *value).collect();
     let positive: Vec<bool> = rows.iter().map(|(_, label)| *label == class).collect();
     auroc(&values, &positive).ok().map(|area| area.max(1.0 - area))
@@ -141,7 +141,7 @@ fn is_beyond_chance(rows: &[(f64, u32)], class: u32, tests: f64) -> bool {
 }
 
 /// True if each group has one value of its own in all its rows. Groups of one row say nothing.
-fn is_group(values: &[f64], group: &[u32], groups: usize) -> bool {
+pub(crate) fn is_group(values: &[f64], group: &[u32], groups: usize) -> bool {
     let mut value_of = vec![f64::NAN; groups];
     for (&value, &group) in values.iter().zip(group) {
         let known = &mut value_of[group as usize];

@@ -1,5 +1,6 @@
 //! `expert.gradient_boosting`: histogram gradient boosting of trees.
 
+use fuseline_artifact::AnyCohort;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
@@ -10,11 +11,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::calibration::{Calibration, Scale};
+use super::numbers::{self, NumberTraining};
 use super::{Answer, Ask, ClassWeight, Setup, Training, failed};
 
-/// Fits histogram gradient boosting on one modality and gives its class probabilities.
+/// Fits histogram gradient boosting on one modality and gives its class probabilities, or the number
+/// that it expects where the label is a number.
 ///
-/// The algorithm is that of scikit-learn's `HistGradientBoostingClassifier` without early stopping.
+/// The algorithm is that of scikit-learn's `HistGradientBoostingClassifier` without early stopping;
+/// of a number that of `HistGradientBoostingRegressor` with squared errors, where rows have no class
+/// weights and evidence no calibration.
 /// Missing and infinite values become the mean of the observed ones of the fitting rows. Training
 /// rows get out-of-fold evidence over the inner folds, test rows get that of an expert fitted on
 /// all training rows. An example that is absent from the features gets none.
@@ -87,6 +92,7 @@ impl StageKind for BoostingExpert {
     // 2: training evidence says its inner folds; cautions of features that give away label or
     // group.
     const REVISION: u32 = 2;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Histogram gradient boosting of trees, out of fold for the training rows.";
 
@@ -134,6 +140,13 @@ impl StageKind for BoostingExpert {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
+        let cohort: AnyCohort = inputs.one("cohort")?;
+        if cohort.values.is_some() {
+            return numbers::run(inputs, outputs, &self.setup(), cohort, |training, ask| {
+                self.predict_numbers(training, ask)
+            });
+        }
+        drop(cohort);
         super::run(inputs, outputs, &self.setup(), |training, ask| self.predict(training, ask))
     }
 }
@@ -156,16 +169,8 @@ impl BoostingExpert {
         let Training { features: mut rows, width, labels, weights, classes, .. } = training;
         let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
         fill.impute(&mut rows).map_err(failed)?;
-        let options = Options {
-            rounds: self.rounds,
-            learning_rate: self.learning_rate,
-            max_leaves: self.max_leaves,
-            min_rows_per_leaf: self.min_rows_per_leaf,
-            l2: self.l2,
-            ..Options::default()
-        };
-        let model =
-            Boosting::fit(&rows, width, labels, weights, classes, &options).map_err(failed)?;
+        let model = Boosting::fit(&rows, width, labels, weights, classes, &self.options())
+            .map_err(failed)?;
         drop(rows);
         let mut asked = ask();
         fill.impute(&mut asked).map_err(failed)?;
@@ -176,5 +181,32 @@ impl BoostingExpert {
         };
         let scores = model.predict_proba(&asked).map_err(failed)?;
         Ok(Answer { logits, ..Answer::exact(scores) })
+    }
+
+    fn predict_numbers(
+        &self,
+        training: NumberTraining<'_>,
+        ask: Ask<'_>,
+    ) -> Result<Vec<f64>, StageError> {
+        let NumberTraining { features: mut rows, width, targets } = training;
+        let fill = Preprocessor::fit(&rows, width).map_err(failed)?;
+        fill.impute(&mut rows).map_err(failed)?;
+        let model =
+            Boosting::fit_squared(&rows, width, &targets, &self.options()).map_err(failed)?;
+        drop(rows);
+        let mut asked = ask();
+        fill.impute(&mut asked).map_err(failed)?;
+        model.scores(&asked).map_err(failed)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            rounds: self.rounds,
+            learning_rate: self.learning_rate,
+            max_leaves: self.max_leaves,
+            min_rows_per_leaf: self.min_rows_per_leaf,
+            l2: self.l2,
+            ..Options::default()
+        }
     }
 }

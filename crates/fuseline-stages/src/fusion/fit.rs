@@ -1,6 +1,6 @@
 //! `fusion.fit`: fits a fusion rule; the model is frozen bytes.
 
-use fuseline_artifact::{ArtifactKind, Cohort, FittedOn, Model};
+use fuseline_artifact::{AnyCohort, ArtifactKind, FittedOn, Model};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, RowState, Rows, StageError,
@@ -20,7 +20,8 @@ use crate::upstream;
 
 /// Fits a fusion rule on evidence, availability, quality and labels.
 ///
-/// Rows are weighted so that the classes count alike: n / (classes * rows of the row's class).
+/// Rows are weighted so that the classes count alike: n / (classes * rows of the row's class). Where
+/// the label is a number all rows count alike, and the rule must be one that takes numbers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fit {
@@ -44,6 +45,7 @@ impl StageKind for Fit {
     const NAME: &'static str = "fusion.fit";
     // 2: the model says which rows it was fitted on. 3: and how its embeddings are standardised.
     const REVISION: u32 = 3;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Fits a fusion rule on evidence, availability, quality and labels.";
 
@@ -96,6 +98,7 @@ impl StageKind for Fit {
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
         embeddings::check(site);
+        rule::check_numbers(site, &self.rule);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -116,7 +119,7 @@ impl StageKind for Fit {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let AnyCohort { cohort, values } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         let given = inputs.many("embeddings")?;
         let scales = embeddings::fit(&given, &self.exclude, self.standardise, &mut fusable)?;
@@ -127,21 +130,27 @@ impl StageKind for Fit {
                      modality out",
                 ));
         }
-        let labels = fusable.labels(&cohort);
-        all_classes(&labels, &cohort.classes).map_err(|class| {
-            StageError::data(format!("no training example is of class {class}"))
-                .hint("use fewer folds")
-        })?;
-        let weights = weights::balanced(&labels, cohort.classes.len())
-            .map_err(|error| StageError::failed(error.to_string()))?;
-        let batch = fusable.training_batch(&labels, &weights)?;
+        let batch = match &values {
+            Some(values) => fusable.training_batch_of_numbers(values)?,
+            None => {
+                let labels = fusable.labels(&cohort);
+                all_classes(&labels, &cohort.classes).map_err(|class| {
+                    StageError::data(format!("no training example is of class {class}"))
+                        .hint("use fewer folds")
+                })?;
+                let weights = weights::balanced(&labels, cohort.classes.len())
+                    .map_err(|error| StageError::failed(error.to_string()))?;
+                fusable.training_batch(&labels, &weights)?
+            }
+        };
         let fitted_on = fusable.example_id.clone();
         // All that the rule needs is in the batch now.
-        drop((cohort, fusable, labels, weights));
+        drop((cohort, fusable, values));
 
         let services = inputs.services();
         let file = services.plugins.find(&self.rule)?;
         let rule = inputs.load_rule(&file)?;
+        rule::takes(&rule, batch.is_regression())?;
         let params = rule::params(&rule, &self.params)?;
         super::caution(&rule, outputs);
         for layer in rule.missing_layers() {

@@ -1,6 +1,6 @@
 //! `fusion.predict`: what a frozen model says.
 
-use fuseline_artifact::{ArtifactKind, Cohort, Model, Predictions};
+use fuseline_artifact::{AnyCohort, ArtifactKind, Model, Predictions, RegressionPredictions};
 use fuseline_engine::{
     Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -13,7 +13,8 @@ use crate::guard;
 use crate::rows::decision;
 use crate::upstream;
 
-/// Applies a frozen model to evidence, availability and quality.
+/// Applies a frozen model to evidence, availability and quality. Where the label is a number, what
+/// comes out is the number that is expected.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predict {}
@@ -22,6 +23,7 @@ impl StageKind for Predict {
     const NAME: &'static str = "fusion.predict";
     // 2: models keep how embeddings are standardised.
     const REVISION: u32 = 2;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Class probabilities and decisions of a frozen fusion rule.";
 
     fn ports() -> Ports {
@@ -54,7 +56,7 @@ impl StageKind for Predict {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
-        let cohort: Cohort = inputs.one("cohort")?;
+        let AnyCohort { cohort, values } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         super::bind(&model, &mut fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
@@ -65,6 +67,10 @@ impl StageKind for Predict {
         super::caution(opened.rule(), outputs);
         let probabilities = opened.predict(&batch)?;
         outputs.discover(opened.reads());
+        if values.is_some() {
+            let prediction = probabilities;
+            return outputs.put("predictions", RegressionPredictions { example_id, prediction });
+        }
         let decision = probabilities
             .chunks_exact(model.classes.len())
             .map(|row| decision(row) as u32)

@@ -1,8 +1,9 @@
 //! The options that name a rule and its parameters, where a model is made.
 
 use fuseline_engine::kind::Problem;
-use fuseline_engine::{CheckSite, StageError};
+use fuseline_engine::{CheckSite, PlanSite, StageError, codes};
 use fuseline_host::{CHOOSE_INTERPRETER, Descriptor, HostError, Params, Rule};
+use fuseline_workflow::Diagnostic;
 use serde_json::{Map, Value};
 
 /// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where
@@ -60,6 +61,47 @@ pub(crate) fn check_embeddings(site: &mut CheckSite<'_>, descriptor: &Descriptor
         ));
     }
 }
+
+/// Reports a rule that takes classes alone behind a cohort whose label is a number.
+pub(crate) fn check_numbers(site: &mut PlanSite<'_>, rule: &str) {
+    let Some(action) = site.actions().find(|action| site.is_regression(*action)) else { return };
+    let services = site.services;
+    // A rule that is not there, or cannot be read, is reported elsewhere.
+    let Ok(file) = services.plugins.find(rule) else { return };
+    let (isolation, conditions) = site.conditions();
+    let Ok(descriptor) = services.plugins.descriptor(&file, isolation, &conditions) else {
+        return;
+    };
+    if !descriptor.capabilities.regression {
+        site.report(
+            Diagnostic::error(
+                codes::REGRESSION,
+                &action.option_place("rule"),
+                only_classes(&descriptor.id),
+            )
+            .hint(NUMBER_RULES.to_owned()),
+        );
+    }
+}
+
+/// An error where the label is a number and the rule takes classes alone.
+pub(crate) fn takes(rule: &Rule, is_regression: bool) -> Result<(), StageError> {
+    let descriptor = rule.descriptor();
+    if !is_regression || descriptor.capabilities.regression {
+        return Ok(());
+    }
+    Err(StageError::data(only_classes(&descriptor.id))
+        .at("rule")
+        .code(&codes::REGRESSION)
+        .hint(NUMBER_RULES))
+}
+
+fn only_classes(rule: &str) -> String {
+    format!("the rule {rule} takes classes, and the label is a number (regression: true)")
+}
+
+const NUMBER_RULES: &str = "of the rules in the box mean, weighted_mean and lr take a number; \
+     `fuseline plugin inspect` says of any rule if it does";
 
 /// Parameters with the rule's defaults.
 pub(crate) fn params(rule: &Rule, given: &Map<String, Value>) -> Result<Params, StageError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, Float64Array};
-use fuseline_artifact::{ArtifactKind, Cohort, Features, Folds};
+use fuseline_artifact::{AnyCohort, ArtifactKind, Cohort, Features, Folds};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, Rows, StageError,
     StageKind,
@@ -65,6 +65,7 @@ pub enum By {
 impl StageKind for Degrade {
     const NAME: &'static str = "intervene.degrade";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The features of test examples get worse: noise, dropout or drift, at a stated severity.";
 
@@ -129,7 +130,7 @@ impl StageKind for Degrade {
         if self.severity == 0.0 || !hit(self.modalities.as_ref(), &modality) {
             return outputs.put("features", features);
         }
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort = inputs.one::<AnyCohort>("cohort")?.cohort;
         let fold = fold_of_rows(&cohort, &inputs.one::<Folds>("folds")?)?;
         let (test, train) = self.sides(&features, &cohort, &fold)?;
         for (name, values) in &mut features.columns {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_artifact::{ArtifactKind, Cohort, Features, OptionalEvidence};
+use fuseline_artifact::{AnyCohort, AnyEvidence, ArtifactKind, Cohort, Features};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
 };
@@ -77,6 +77,7 @@ fn five() -> f64 {
 impl StageKind for Outage {
     const NAME: &'static str = "intervene.outage";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Test examples lose a modality: at random, in bursts, or as in real data.";
 
@@ -149,12 +150,12 @@ impl StageKind for Outage {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let evidence: OptionalEvidence = inputs.one("evidence")?;
+        let AnyEvidence(evidence) = inputs.one("evidence")?;
         let modality = evidence.rows.modality.clone();
         if !hit(self.modalities.as_ref(), &modality) {
-            return outputs.put("evidence", evidence);
+            return outputs.put("evidence", AnyEvidence(evidence));
         }
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort = inputs.one::<AnyCohort>("cohort")?.cohort;
         let out = match self.pattern {
             Pattern::Natural => natural(inputs, &cohort)?,
             _ => self.out(inputs.seed(), &modality, &cohort),
@@ -162,7 +163,7 @@ impl StageKind for Outage {
         let ids = &evidence.rows.example_id;
         let left: Vec<usize> = (0..ids.len()).filter(|&row| !out.contains(&ids[row])).collect();
         tracing::info!(modality, left = left.len(), of = ids.len(), "outage");
-        outputs.put("evidence", evidence.take(&left))
+        outputs.put("evidence", AnyEvidence(evidence.take(&left)))
     }
 }
 

@@ -246,6 +246,45 @@ pub(crate) fn find_variants<'t>(
     find_spellings(&sources)
 }
 
+/// Two texts that are the same but for their writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LookAlike<'t> {
+    pub one: &'t str,
+    pub other: &'t str,
+    /// By what they differ.
+    pub difference: String,
+}
+
+/// Finds distinct texts that are the same but for their writing: each with the first such text, in
+/// code-point order.
+pub(crate) fn find_look_alikes<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<LookAlike<'t>> {
+    let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for text in texts {
+        alike.entry(canonical(text)).or_default().push(text);
+    }
+    let mut found = Vec::new();
+    for mut texts in alike.into_values() {
+        texts.sort_unstable();
+        texts.dedup();
+        let [one, others @ ..] = texts.as_slice() else { continue };
+        found.extend(others.iter().map(|other| LookAlike {
+            one,
+            other,
+            difference: difference(&steps_between(one, other)),
+        }));
+    }
+    found
+}
+
+/// Steps in words.
+fn difference(steps: &[Step]) -> String {
+    match steps {
+        [one] => one.name().to_owned(),
+        [one, other] => format!("{} and {}", one.name(), other.name()),
+        _ => "several things".to_owned(),
+    }
+}
+
 fn find_spellings(sources: &[Source<'_>]) -> Option<Mismatch> {
     let mut groups: BTreeMap<String, Vec<Spelling<'_>>> = BTreeMap::new();
     for (number, source) in sources.iter().enumerate() {
@@ -268,14 +307,9 @@ fn find_spellings(sources: &[Source<'_>]) -> Option<Mismatch> {
         kinds.iter().max_by_key(|(steps, (count, _))| (*count, std::cmp::Reverse(steps.len())));
     most.map(|(steps, (most, example))| {
         let ids = [example[0].1, example[1].1];
-        let names: Vec<_> = steps.iter().map(|step| step.name()).collect();
         Mismatch {
             pairs,
-            difference: match names.as_slice() {
-                [one] => (*one).to_owned(),
-                [one, other] => format!("{one} and {other}"),
-                _ => "several things".to_owned(),
-            },
+            difference: difference(steps),
             most: *most,
             example: example
                 .map(|(number, id)| (sources[number].name.to_owned(), shown(id, steps))),

@@ -1,6 +1,6 @@
 //! `quality.aligned`: quality that depends on the expert's correctness, the positive control.
 
-use fuseline_artifact::Evidence;
+use fuseline_artifact::{AnyCohort, Evidence};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -12,6 +12,9 @@ use crate::rows::decision;
 
 /// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd
 /// 0.25: the positive control.
+///
+/// Where the label is a number, quality is `alpha` times minus the expert's absolute error, in
+/// standard deviations of the labels of the cohort, plus the same noise.
 ///
 /// It reads the labels of the test rows, so nothing that it shapes may be read as a native
 /// condition. It is not marked as evidence-derived: given the evidence it still varies with the
@@ -52,6 +55,7 @@ impl Aligned {
 impl StageKind for Aligned {
     const NAME: &'static str = "quality.aligned";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Whether the expert is right, plus noise: the positive control, which reads labels.";
 
@@ -77,8 +81,18 @@ impl StageKind for Aligned {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        self.control().put::<Evidence>(inputs, outputs, |probabilities, label, _| {
-            f64::from(u8::from(decision(probabilities) == label as usize))
+        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let Some(values) = values else {
+            return self.control().put::<Evidence>(inputs, outputs, |probabilities, label, _| {
+                f64::from(u8::from(decision(probabilities) == label as usize))
+            });
+        };
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let sd = (squares / count).sqrt();
+        self.control().put_numbers(inputs, outputs, &cohort, &values, |expected, label| {
+            -(expected - label).abs() / sd
         })
     }
 }

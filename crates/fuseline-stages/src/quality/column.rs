@@ -37,6 +37,7 @@ impl StageKind for QualityColumn {
     const NAME: &'static str = "quality.column";
     // 2: fill counts for examples that the features lack, with a caution.
     const REVISION: u32 = 2;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "A column of the features that was measured as quality.";
 
     fn ports() -> Ports {

@@ -18,6 +18,7 @@ pub struct Constant {}
 impl StageKind for Constant {
     const NAME: &'static str = "quality.constant";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The same quality everywhere: a rule refitted with it works without quality.";
 

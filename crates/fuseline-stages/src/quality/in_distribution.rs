@@ -36,6 +36,7 @@ pub struct InDistribution {
 impl StageKind for InDistribution {
     const NAME: &'static str = "quality.in_distribution";
     const REVISION: u32 = 2; // 2: training rows out of fold.
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "How close the features are to those of the training rows: minus the mean |z|.";
 

@@ -50,6 +50,7 @@ fn ten() -> usize {
 impl StageKind for Knn {
     const NAME: &'static str = "quality.knn";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Minus the distance to the k-th nearest training row.";
 
     fn ports() -> Ports {

@@ -39,6 +39,7 @@ pub struct Mahalanobis {
 impl StageKind for Mahalanobis {
     const NAME: &'static str = "quality.mahalanobis";
     const REVISION: u32 = 2; // 2: training rows out of fold.
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "How close the features are to those of the training rows, correlations heeded.";
 

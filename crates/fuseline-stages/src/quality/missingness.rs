@@ -21,6 +21,7 @@ pub struct Missingness {
 impl StageKind for Missingness {
     const NAME: &'static str = "quality.missingness";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "The share of the modality's features that are observed.";
 
     fn ports() -> Ports {

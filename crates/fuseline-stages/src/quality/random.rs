@@ -23,6 +23,7 @@ pub struct Random {
 impl StageKind for Random {
     const NAME: &'static str = "quality.random";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Standard normal noise: the negative control.";
 
     fn ports() -> Ports {

@@ -1,18 +1,22 @@
 //! `report.html`: one self-contained file.
 
 use arrow::array::Array;
-use fuseline_artifact::{ArtifactKind, Cohort, Features, Finding, Findings, Permutations, Report};
+use fuseline_artifact::{
+    AnyPermutations, ArtifactKind, Cohort, Digest, Features, Finding, Findings, Permutations,
+    RegressionPermutations, Report,
+};
 use fuseline_engine::{
     Caution, FileRead, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError,
     StageKind,
 };
 use fuseline_report::{self as report, ReportData};
+use fuseline_stats::metrics::NumberMetric;
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::pool::Pooled;
-use crate::report::curves;
+use crate::pool::{Pooled, PooledNumbers};
+use crate::report::{curves, supplements};
 
 /// Writes the report: what was asked, the verdict in words, tables, figures, and where every number
 /// comes from.
@@ -27,6 +31,7 @@ pub struct Html {
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
     const REVISION: u32 = 8; // files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
 
@@ -52,7 +57,7 @@ impl StageKind for Html {
 
 /// The ports that every form of the report has.
 pub(crate) fn ports() -> Ports {
-    Ports::new()
+    let ports = Ports::new()
         .one("findings", ArtifactKind::Findings, Role::Neutral, "The findings of all points.")
         .many(
             "permutations",
@@ -95,7 +100,8 @@ pub(crate) fn ports() -> Ports {
             Role::Neutral,
             "Tables of diagnose.routing, for what choosing between experts could reach.",
         )
-        .optional()
+        .optional();
+    supplements::ports(ports)
         .output("report", ArtifactKind::Report, "The report.")
         .reads_provenance()
 }
@@ -103,7 +109,10 @@ pub(crate) fn ports() -> Ports {
 /// Report data from the inputs of its stage; the same for every form of it.
 pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, StageError> {
     let findings: Findings = inputs.one("findings")?;
-    let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
+    let all: Vec<Labelled<AnyPermutations>> = inputs.many("permutations")?;
+    let models: Vec<(Point, Digest)> = all.iter().map(model_of).collect();
+    let (permutations, numbers) = parted(all);
+    let metric = findings.metric().and_then(report::Metric::named);
     let provenance = inputs
         .provenance()
         .cloned()
@@ -119,9 +128,13 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             .iter()
             .map(|row| report::FindingRow::from_finding(&findings, row))
             .collect(),
-        nulls: nulls(&findings, &permutations)?,
+        nulls: match metric {
+            Some(_) => null_numbers(&findings, &numbers)?,
+            None => nulls(&findings, &permutations)?,
+        },
         settings: report::Settings {
             loaded: has_kind(&provenance, "fusion.load") && !has_kind(&provenance, "fusion.fit"),
+            metric,
             ..settings(&findings, &permutations)
         },
         asked: report::Asked {
@@ -138,12 +151,9 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             workflow_digest: provenance.workflow_digest,
             inputs: provenance.sources,
             plugins,
-            models: permutations
-                .iter()
-                .map(|labelled| report::ModelUsed {
-                    point: labelled.point.clone(),
-                    digest: labelled.artifact.model_digest.to_string(),
-                })
+            models: models
+                .into_iter()
+                .map(|(point, digest)| report::ModelUsed { point, digest: digest.to_string() })
                 .collect(),
             stages: provenance
                 .stages
@@ -170,11 +180,16 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         cautions: cautions
             .map(|Caution { actions, text }| report::Caution { actions, text })
             .collect(),
-        reliability: curves::reliability(inputs, &findings)?,
+        reliability: match metric {
+            // They show how often an expert is right.
+            Some(_) => Vec::new(),
+            None => curves::reliability(inputs, &findings)?,
+        },
         spreads: curves::spreads(&findings, &permutations)?,
         one_class: curves::one_class(&findings, &permutations),
         observed: observed(inputs)?,
         routing: curves::routing(inputs)?,
+        supplements: supplements::read(inputs, &findings)?,
         classes: classes(inputs)?,
     })
 }
@@ -201,6 +216,58 @@ pub fn class_counts(cohort: &Cohort) -> Vec<(String, u64)> {
     let count = |class: usize| cohort.label.iter().filter(|of| **of as usize == class).count();
     let names = cohort.classes.iter().enumerate();
     names.map(|(class, name)| (name.clone(), count(class) as u64)).collect()
+}
+
+/// The point of permutations, and the model that was asked.
+fn model_of(labelled: &Labelled<AnyPermutations>) -> (Point, Digest) {
+    let digest = match &labelled.artifact {
+        AnyPermutations::Classes(counts) => counts.model_digest,
+        AnyPermutations::Regression(sums) => sums.model_digest,
+    };
+    (labelled.point.clone(), digest)
+}
+
+/// Permutations of classes, and those of a label that is a number.
+fn parted(
+    all: Vec<Labelled<AnyPermutations>>,
+) -> (Vec<Labelled<Permutations>>, Vec<Labelled<RegressionPermutations>>) {
+    let (mut classes, mut numbers) = (Vec::new(), Vec::new());
+    for Labelled { point, artifact } in all {
+        match artifact {
+            AnyPermutations::Classes(artifact) => classes.push(Labelled { point, artifact }),
+            AnyPermutations::Regression(artifact) => numbers.push(Labelled { point, artifact }),
+        }
+    }
+    (classes, numbers)
+}
+
+/// Null distributions where the label is a number, as [`nulls`].
+fn null_numbers(
+    findings: &Findings,
+    permutations: &[Labelled<RegressionPermutations>],
+) -> Result<Vec<report::NullDistribution>, StageError> {
+    let Some(metric) = findings.metric().and_then(NumberMetric::named) else {
+        return Ok(Vec::new());
+    };
+    let mut nulls = Vec::new();
+    for row in &findings.rows {
+        let point = point_of(findings, row);
+        let parts = covering(permutations, &point);
+        if !parts.is_empty() {
+            let PooledNumbers { clean, broken, .. } = PooledNumbers::gather(parts, metric)?;
+            nulls.push(report::NullDistribution { point, clean, broken });
+        }
+    }
+    Ok(nulls)
+}
+
+/// What stands at a point, whatever its other axes.
+fn covering<'p, T>(permutations: &'p [Labelled<T>], point: &Point) -> Vec<&'p T> {
+    let own = permutations.iter().filter(|labelled| {
+        let place = |axis| labelled.point.iter().find(|(name, _)| name == axis);
+        point.iter().all(|(axis, label)| place(axis).is_some_and(|(_, at)| at == label))
+    });
+    own.map(|labelled| &labelled.artifact).collect()
 }
 
 /// Number of values that the features lack, one line an artifact.
@@ -239,14 +306,7 @@ fn nulls(
     let mut nulls = Vec::new();
     for row in &findings.rows {
         let point = point_of(findings, row);
-        let parts: Vec<&Permutations> = permutations
-            .iter()
-            .filter(|labelled| {
-                let place = |axis| labelled.point.iter().find(|(name, _)| name == axis);
-                point.iter().all(|(axis, label)| place(axis).is_some_and(|(_, at)| at == label))
-            })
-            .map(|labelled| &labelled.artifact)
-            .collect();
+        let parts = covering(permutations, &point);
         if !parts.is_empty() {
             let Pooled { clean, broken, .. } = Pooled::gather(parts)?;
             nulls.push(report::NullDistribution { point, clean, broken });
@@ -273,6 +333,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
     report::Settings {
         frozen: false,
         loaded: false,
+        metric: None,
         adjust: text("adjust").unwrap_or("none").to_owned(),
         families: text("families")
             .map_or_else(Vec::new, |axes| axes.split(',').map(str::to_owned).collect()),

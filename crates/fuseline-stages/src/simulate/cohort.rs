@@ -1,7 +1,7 @@
 //! `simulate.cohort`: examples in groups, with labels drawn from the seed.
 
 use arrow::array::StringBuilder;
-use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_artifact::{AnyCohort, ArtifactKind, Cohort};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind,
@@ -32,6 +32,9 @@ pub struct SimulateCohort {
     /// drawn independently, and so is all that is drawn for their examples.
     #[serde(default)]
     replicate: u32,
+    /// True if the label is a number, standard normal, and there are no classes.
+    #[serde(default)]
+    regression: bool,
 }
 
 fn rest_and_stress() -> Vec<String> {
@@ -41,6 +44,7 @@ fn rest_and_stress() -> Vec<String> {
 impl StageKind for SimulateCohort {
     const NAME: &'static str = "simulate.cohort";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Makes up examples in groups, with labels drawn from the seed.";
 
     fn ports() -> Ports {
@@ -48,18 +52,29 @@ impl StageKind for SimulateCohort {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { examples, groups, classes, shares, replicate } = self;
+        let Self { examples, groups, classes, shares, replicate, regression } = self;
         key.field("examples", examples);
         key.field("groups", groups);
         key.field("classes", classes);
         key.field("shares", shares);
         key.field("replicate", replicate);
+        // The key of classes is what it was before there were numbers.
+        if *regression {
+            key.field("regression", regression);
+        }
         key.seed();
+    }
+
+    fn gives_numbers(&self) -> bool {
+        self.regression
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
         if self.groups > self.examples {
             site.report(Problem::new("groups", "there are more groups than examples"));
+        }
+        if self.regression && self.shares.is_some() {
+            site.report(Problem::new("shares", "a label that is a number has no classes"));
         }
         if let Some(shares) = &self.shares {
             if shares.len() != self.classes.len() {
@@ -84,7 +99,7 @@ impl StageKind for SimulateCohort {
         let (group_digits, example_digits) = (digits(self.groups), digits(self.examples));
 
         let (mut ids, mut names) = (StringBuilder::new(), StringBuilder::new());
-        let mut label = Vec::new();
+        let (mut label, mut values) = (Vec::new(), Vec::new());
         let mut number = 0_u32;
         for group in 0..self.groups {
             let name = match self.replicate {
@@ -94,15 +109,21 @@ impl StageKind for SimulateCohort {
             let size = self.examples / self.groups + u32::from(group < self.examples % self.groups);
             for _ in 0..size {
                 let example_id = format!("{name}_e{number:0example_digits$}");
-                let draw =
-                    Stream::new(inputs.seed(), Self::NAME).with(example_id.as_bytes()).uniform();
-                label.push(class_at(shares, draw * total));
+                let mut stream = Stream::new(inputs.seed(), Self::NAME).with(example_id.as_bytes());
+                if self.regression {
+                    values.push(stream.normal());
+                } else {
+                    label.push(class_at(shares, stream.uniform() * total));
+                }
                 names.append_value(&name);
                 ids.append_value(example_id);
                 number += 1;
             }
         }
         let (example_id, group) = (ids.finish().into(), names.finish().into());
+        if self.regression {
+            return outputs.put("cohort", AnyCohort::of_values(example_id, group, values));
+        }
         outputs.put("cohort", Cohort { example_id, group, label, classes: self.classes.clone() })
     }
 }

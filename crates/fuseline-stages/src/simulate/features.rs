@@ -2,7 +2,7 @@
 //! example.
 
 use arrow::array::{Float64Array, Float64Builder};
-use fuseline_artifact::{ArtifactKind, Cohort, Features};
+use fuseline_artifact::{AnyCohort, ArtifactKind, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, Rows, StageError, StageKind};
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
@@ -13,7 +13,8 @@ use serde::Deserialize;
 ///
 /// Every example has a latent quality q, standard normal. Its features are the mean of its class
 /// plus the offset of its group plus normal noise of sd exp(-`noise_spread` q), so that low quality
-/// means a low signal-to-noise ratio. The column `quality` is what is observed of q: its
+/// means a low signal-to-noise ratio. Where the label is a number, a random direction of length
+/// `strength` times the label stands for the mean of the class. The column `quality` is what is observed of q: its
 /// correlation with q is `fidelity`. All draws are made per example from the workflow's seed, the
 /// modality and the example_id, whatever the options, so that two settings differ in nothing but
 /// what the options change.
@@ -65,6 +66,7 @@ fn one() -> f64 {
 impl StageKind for SimulateFeatures {
     const NAME: &'static str = "simulate.features";
     const REVISION: u32 = 1;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Makes up Gaussian features of one modality, with a known quality per example.";
 
@@ -108,14 +110,15 @@ impl StageKind for SimulateFeatures {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort: AnyCohort = inputs.one("cohort")?;
         let modality = crate::expert::modality(self.modality.as_deref(), inputs);
         outputs.put("features", self.simulate(&cohort, inputs.seed(), &modality))
     }
 }
 
 impl SimulateFeatures {
-    fn simulate(&self, cohort: &Cohort, seed: u64, modality: &str) -> Features {
+    fn simulate(&self, of: &AnyCohort, seed: u64, modality: &str) -> Features {
+        let AnyCohort { cohort, values } = of;
         let stream = |what: &str, name: &str| {
             Stream::new(seed, Self::NAME)
                 .with(what.as_bytes())
@@ -142,8 +145,10 @@ impl SimulateFeatures {
             observed_quality
                 .push(self.fidelity * latent + (1.0 - self.fidelity * self.fidelity).sqrt() * blur);
             let noise_sd = libm::exp(-self.noise_spread * latent);
+            let factor = values.as_ref().map_or(1.0, |values| values[row]);
             for (column, mean) in columns.iter_mut().zip(&means[*label as usize]) {
-                let value = mean + self.group_spread * offset.normal() + noise_sd * draw.normal();
+                let value =
+                    factor * mean + self.group_spread * offset.normal() + noise_sd * draw.normal();
                 column.append_option((draw.uniform() >= self.missing).then_some(value));
             }
         }
@@ -159,7 +164,8 @@ impl SimulateFeatures {
         }
     }
 
-    /// Random directions, centred, at a root mean square distance of `strength` from their centre.
+    /// Random directions, centred, at a root mean square distance of `strength` from their centre; a
+    /// single one from 0.
     fn class_means(&self, classes: &[String], stream: impl Fn(&str) -> Stream) -> Vec<Vec<f64>> {
         let width = self.features as usize;
         let mut means: Vec<Vec<f64>> = classes
@@ -170,7 +176,8 @@ impl SimulateFeatures {
             })
             .collect();
         let count = classes.len() as f64;
-        for at in 0..width {
+        let centred = if classes.len() > 1 { 0..width } else { 0..0 };
+        for at in centred {
             let centre = means.iter().map(|mean| mean[at]).sum::<f64>() / count;
             means.iter_mut().for_each(|mean| mean[at] -= centre);
         }

@@ -1,6 +1,6 @@
 //! `split.group_kfold`: folds that never split a group.
 
-use fuseline_artifact::Cohort;
+use fuseline_artifact::AnyCohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
@@ -34,6 +34,7 @@ pub struct GroupKFold {
 impl StageKind for GroupKFold {
     const NAME: &'static str = "split.group_kfold";
     const REVISION: u32 = 2; // a fold that tests one class alone is refused, unless that is allowed
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Divides the groups of a cohort into folds; no group is ever split.";
 
@@ -70,7 +71,7 @@ impl StageKind for GroupKFold {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort = inputs.one::<AnyCohort>("cohort")?.cohort;
         let fold = super::fold_by_rank(&cohort.group, self.folds, |ranks| {
             if self.shuffle {
                 stream(inputs.seed(), Self::NAME, self.repeat).shuffle(ranks);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::Cohort;
+use fuseline_artifact::AnyCohort;
 use fuseline_engine::{
     Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -27,6 +27,7 @@ pub struct LeaveOneGroupOut {
 impl StageKind for LeaveOneGroupOut {
     const NAME: &'static str = "split.leave_one_group_out";
     const REVISION: u32 = 2; // a group of one class alone is refused, unless that is allowed
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Tests each group of a cohort in a fold of its own.";
 
     fn ports() -> Ports {
@@ -48,7 +49,7 @@ impl StageKind for LeaveOneGroupOut {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort = inputs.one::<AnyCohort>("cohort")?.cohort;
         let mut fold_of: BTreeMap<&str, i32> =
             cohort.group.iter().map(|group| (group, 0)).collect();
         if fold_of.len() != self.groups as usize {

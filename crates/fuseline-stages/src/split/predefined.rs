@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use fuseline_artifact::Cohort;
+use fuseline_artifact::AnyCohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
@@ -68,6 +68,7 @@ impl StageKind for Predefined {
     // that is never tested, whole numbers may be written as 1.0, and a fold that tests one class
     // alone is refused, unless that is allowed.
     const REVISION: u32 = 3;
+    const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "Takes the folds from a column of a table.";
 
     fn ports() -> Ports {
@@ -138,7 +139,7 @@ impl StageKind for Predefined {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let cohort = inputs.one::<AnyCohort>("cohort")?.cohort;
         let mut table = read(inputs, &self.path, &self.format())?;
         let taken = self.id.column.iter().chain([&self.column]);
         table.take_cautions(taken).into_iter().for_each(|text| outputs.caution(text));

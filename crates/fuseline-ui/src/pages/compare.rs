@@ -34,6 +34,8 @@ struct Gap {
     low: f64,
     high: f64,
     p_adjusted: Option<f64>,
+    /// True if the gap is in the unit of a metric of numbers.
+    is_metric: bool,
 }
 
 /// Runs that were compared.
@@ -252,6 +254,7 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
                 low: row.gap_low,
                 high: row.gap_high,
                 p_adjusted: row.p_adjusted,
+                is_metric: row.metric.is_some(),
             };
             rows.push((name, gap));
         }
@@ -343,8 +346,12 @@ fn findings_section(compared: &Compared) -> Element {
             gaps: gaps.iter().map(|gap| gap.as_ref().map(|of| (of.gap, of.low, of.high))).collect(),
         })
         .collect();
+    // Of a label that is a number, a gap is in the unit of its metric.
+    let mut all = compared.findings.iter().flat_map(|(_, gaps)| gaps.iter().flatten());
+    let is_metric = all.any(|of| of.is_metric);
+    let (unit, factor) = if is_metric { ("", 1.0) } else { (" (pp)", 100.0) };
     let names: Vec<String> = (1..=compared.runs.len())
-        .flat_map(|n| [format!("gap in run {n} (pp)"), format!("adjusted p in run {n}")])
+        .flat_map(|n| [format!("gap in run {n}{unit}"), format!("adjusted p in run {n}")])
         .collect();
     let mut heads = vec![("finding", false)];
     heads.extend(names.iter().map(|name| (name.as_str(), true)));
@@ -355,12 +362,17 @@ fn findings_section(compared: &Compared) -> Element {
                 row.extend([plain("none"), plain("")]);
                 continue;
             };
-            let [low, value, high] = [gap.low, gap.gap, gap.high].map(|of| number(of * 100.0));
+            let [low, value, high] = [gap.low, gap.gap, gap.high].map(|of| number(of * factor));
             row.push(plain(format!("{value} [{low}, {high}]")));
             row.push(plain(gap.p_adjusted.map(number).unwrap_or_default()));
         }
         row
     });
-    part.child(scrolling("Drawing of the gaps", plot::gaps(&rows, compared.runs.len())))
-        .child(table("Gaps", &heads, cells))
+    let part = match is_metric {
+        true => part,
+        false => {
+            part.child(scrolling("Drawing of the gaps", plot::gaps(&rows, compared.runs.len())))
+        }
+    };
+    part.child(table("Gaps", &heads, cells))
 }

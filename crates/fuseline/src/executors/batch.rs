@@ -585,7 +585,7 @@ fn scan_task(
                 array.tasks[number].machine = Some(machine);
                 array.tasks[number].start();
             }
-            Line::Ended(end) => ends.push((end, Instant::now())),
+            Line::Ended(end) => ends.push((*end, Instant::now())),
         }
     }
     if ends.is_empty() {

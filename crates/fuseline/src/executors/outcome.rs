@@ -22,7 +22,7 @@ pub(crate) enum Line {
     /// The task began on a machine.
     Began(String),
     /// An action ended.
-    Ended(ActionEnd),
+    Ended(Box<ActionEnd>),
 }
 
 /// End of an action in a task.
@@ -170,14 +170,14 @@ mod tests {
 
     fn ended(status: ActionStatus, error: Option<Failure>) -> Line {
         let key = "0".repeat(64).parse().expect("a key");
-        Line::Ended(ActionEnd {
+        Line::Ended(Box::new(ActionEnd {
             key,
             status,
             seconds: Some(0.5),
             cpu_seconds: None,
             is_duplicate: false,
             error,
-        })
+        }))
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
             let path = folder.path().join("outcomes").join(name);
             let mut writer = OutcomeWriter::begin(&path, "n1").unwrap();
             let Line::Ended(end) = ended(ActionStatus::Executed, None) else { unreachable!() };
-            writer.write(&Line::Ended(ActionEnd { is_duplicate, ..end })).unwrap();
+            writer.write(&Line::Ended(ActionEnd { is_duplicate, ..*end }.into())).unwrap();
         }
         assert_eq!(count_duplicates(folder.path()), 2);
     }

@@ -415,20 +415,13 @@ fn tool_id(stage: &str) -> String {
 }
 
 /// Execution of the engine, which orchestrated all.
-pub fn engine_run(
-    run: &Manifest,
-    runs: &ToolRuns,
-    config: &[Value],
-    agent: Option<&Value>,
-    ended: &str,
-) -> Value {
-    let objects = runs.controls.iter().cloned().chain(config.iter().map(reference));
+pub fn engine_run(run: &Manifest, runs: &ToolRuns, agent: Option<&Value>, ended: &str) -> Value {
     let mut entity = json!({
         "@id": "#engine-run",
         "@type": "OrganizeAction",
         "name": format!("Run of fuseline {}", run.fuseline_version),
         "instrument": { "@id": FUSELINE },
-        "object": objects.collect::<Vec<_>>(),
+        "object": runs.controls,
         "result": { "@id": "#run" },
         "startTime": instant(run.started_at, 0),
         "endTime": ended,

@@ -122,7 +122,7 @@ fn colours_lines_and_places_arrive() {
     };
     paint(&figure, &mut page);
     let drawn = String::from_utf8(page.content.finish().to_vec()).unwrap();
-    assert_eq!(drawn, "/A50 gs\n0 0.44705883 0.69803923 rg\n4 2 8 10 re\nf");
+    assert_eq!(drawn, "/A50 gs\n0 0.38039216 0.6117647 rg\n4 2 8 10 re\nf");
     let pdf = figure.pdf();
     assert!(pdf.starts_with(b"%PDF-1.4"));
     let text = String::from_utf8_lossy(&pdf);

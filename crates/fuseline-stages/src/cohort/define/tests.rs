@@ -139,6 +139,67 @@ fn from_table(label: Value) -> Result<Cohort, StageError> {
     stage.define(&["a", "b", "c", "d", "e", "f"], Some(&side), &mut Outputs::default())
 }
 
+/// Labels of a table that are numbers, of as many examples, and what is said of them.
+fn numbers(scores: &[&str], label: Value) -> Result<(Option<Vec<f64>>, String), StageError> {
+    let options = json!({
+        "table": { "path": "/data/labels.csv", "id": { "column": "id" } },
+        "label": label,
+    });
+    let stage: DefineCohort = serde_json::from_value(options).unwrap();
+    let ids: Vec<String> = (0..scores.len()).map(|row| format!("e{row:03}")).collect();
+    let rows = ids.iter().zip(scores).map(|(id, score)| format!("{id},{score}\n"));
+    let text = format!("id,score\n{}", rows.collect::<String>());
+    let path = std::path::Path::new("/data/labels.csv");
+    let table = open(path, text.into_bytes(), &TextFormat::default())?;
+    let side = Side::new(&stage.table.as_ref().unwrap().id, table)?;
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut outputs = Outputs::default();
+    let values = match stage.label.regression {
+        true => stage.define_numbers(&ids, Some(&side), &mut outputs)?.values,
+        false => stage.define(&ids, Some(&side), &mut outputs).map(|_| None)?,
+    };
+    Ok((values, outputs.cautions().join("; ")))
+}
+
+#[test]
+fn a_number_to_predict_is_kept_as_it_is_and_must_be_one() {
+    let regression = json!({ "column": "score", "regression": true });
+    let (values, cautions) = numbers(&["0.5", "-1", "", "2e1"], regression.clone()).unwrap();
+    assert_eq!(values, Some(vec![0.5, -1.0, 20.0]));
+    assert!(cautions.starts_with("1 of 4 examples have no label"), "{cautions}");
+    let refused = |scores: &[&str]| numbers(scores, regression.clone()).unwrap_err().message;
+    assert!(refused(&["0.5", "happy", "1"]).contains("happy"));
+    assert_eq!(
+        refused(&["0.5", "inf", "1"]),
+        "the label of e001 is inf in labels.csv, and a finite number is expected"
+    );
+    assert_eq!(refused(&["1", "1.0", "1"]), "all 3 labels are 1");
+    assert_eq!(refused(&["", "NA"]), "no example has a label");
+}
+
+#[test]
+fn numbers_are_no_classes_unless_they_can_be_meant_so() {
+    let texts: Vec<String> =
+        (0..60).map(|row| format!("{}", f64::from(row * 7 % 60) / 8.0)).collect();
+    let many: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let column = || json!({ "column": "score" });
+    let error = numbers(&many, column()).unwrap_err();
+    assert!(
+        error.message.starts_with("the label column holds 60 different numbers (0, 0.125, ...)"),
+        "{}",
+        error.message
+    );
+    assert!(error.hint.unwrap().starts_with("regression: true predicts the number itself"));
+    // Codes of classes are whole numbers, or few; a scale with halves may be either.
+    let codes: Vec<&str> = (0..40).map(|row| ["0", "1", "2", "3"][row % 4]).collect();
+    assert_eq!(numbers(&codes, column()).unwrap().1, "");
+    let halves: Vec<&str> = (0..40).map(|row| ["1", "1.5", "2", "2.5"][row % 4]).collect();
+    assert!(numbers(&halves, column()).unwrap().1.contains("a number with 4 values"));
+    let ids: Vec<String> = (0..90).map(|row| (row / 2).to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    assert!(numbers(&ids, column()).unwrap_err().message.contains("45 different numbers"));
+}
+
 #[test]
 fn a_threshold_cuts_a_column_and_ties_go_where_they_are_told() {
     let cut = |ties| {

@@ -16,7 +16,9 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
-use super::{Answerer, Diagnosis, Examples, Question, Settings, diagnose};
+use fuseline_artifact::VALUE;
+
+use super::{Answerer, Diagnosis, Examples, Metric, Question, Settings, diagnose};
 use crate::load::csv::TextFormat;
 use crate::load::table::{Table, open};
 use crate::pattern::Column;
@@ -59,6 +61,9 @@ struct Plan {
     /// Doubles by their bits: exact whatever reads the file.
     quality: Vec<u64>,
     evidence: Option<Vec<u64>>,
+    /// Labels that are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Vec<u64>>,
 }
 
 /// Writes all questions into a folder that is new or empty; gives how many files they are.
@@ -68,7 +73,7 @@ pub fn ask(
     title: &str,
     folder: &Path,
 ) -> Result<usize, StageError> {
-    let (examples, names) = read_examples(sources)?;
+    let (examples, names) = read_examples(sources, settings.metric)?;
     let unwritable = |error: std::io::Error| {
         StageError::failed(format!("cannot write {}: {error}", folder.display()))
     };
@@ -89,6 +94,7 @@ pub fn ask(
         settings,
         quality: bits(&examples.quality),
         evidence: examples.evidence.as_deref().map(bits),
+        value: examples.value.as_deref().map(bits),
         example_id: examples.example_id,
         group: examples.group,
         label: examples.label,
@@ -130,6 +136,7 @@ pub fn tell(
         channels: plan.channels,
         quality: doubles(plan.quality),
         evidence: plan.evidence.map(doubles),
+        value: plan.value.map(doubles),
     };
     let mut answers = AnswerFiles::read(&examples, &plan.settings, predictions)?;
     let diagnosis = diagnose(&examples, &plan.settings, &mut answers)?;
@@ -193,7 +200,10 @@ fn texts(table: &Table, wanted: &[String]) -> Result<Vec<String>, StageError> {
 }
 
 /// The examples, and the names of the columns of quality.
-fn read_examples(sources: &Sources<'_>) -> Result<(Examples, Vec<String>), StageError> {
+fn read_examples(
+    sources: &Sources<'_>,
+    metric: Option<Metric>,
+) -> Result<(Examples, Vec<String>), StageError> {
     let quality = table(sources.quality)?;
     let id = id_column(&quality);
     let columns: Vec<usize> = (0..quality.names.len()).filter(|&column| column != id).collect();
@@ -235,6 +245,11 @@ fn read_examples(sources: &Sources<'_>) -> Result<(Examples, Vec<String>), Stage
         }
     }
     let label = texts(&table(sources.labels)?, &example_id)?;
+    let value = metric.map(|_| numbers(&label, &example_id, sources.labels)).transpose()?;
+    let label = match value {
+        Some(_) => vec![VALUE.to_owned(); example_id.len()],
+        None => label,
+    };
     let mut classes: Vec<String> = label.clone();
     classes.sort();
     classes.dedup();
@@ -267,8 +282,23 @@ fn read_examples(sources: &Sources<'_>) -> Result<(Examples, Vec<String>), Stage
         channels,
         evidence,
         classes,
+        value,
     };
     Ok((examples, names))
+}
+
+/// Labels as numbers.
+fn numbers(label: &[String], example_id: &[String], path: &Path) -> Result<Vec<f64>, StageError> {
+    let number = |(text, id): (&String, &String)| {
+        text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+            StageError::data(format!(
+                "the label of example {id} in {} is {text:?}, and a number is expected",
+                path.display()
+            ))
+            .hint("leave --metric out where labels are classes")
+        })
+    };
+    label.iter().zip(example_id).map(number).collect()
 }
 
 /// rows x modalities x classes; 0 where a modality is unavailable.
@@ -409,7 +439,11 @@ impl Answerer for QuestionFiles<'_> {
                 self.write(&numbers, &broken)?;
             }
         }
-        Ok(vec![1.0 / classes.len() as f64; count * rows * classes.len()])
+        // What is answered meanwhile does not matter; a correlation must be defined.
+        Ok(match self.examples.value {
+            Some(_) => (0..count * rows).map(|at| (at % rows) as f64).collect(),
+            None => vec![1.0 / classes.len() as f64; count * rows * classes.len()],
+        })
     }
 }
 
@@ -461,9 +495,10 @@ impl<'a> AnswerFiles<'a> {
         let question = table.column(&Column::Name("question".to_owned()), "")?;
         let id = table.column(&Column::Name("example_id".to_owned()), "")?;
         let decision = table.column(&Column::Name("decision".to_owned()), "").ok();
-        let columns = match decision {
-            Some(column) => vec![column],
-            None => class_columns(table, &self.examples.classes)?,
+        let columns = match (decision, &self.examples.value) {
+            (_, Some(_)) => vec![table.column(&Column::Name("prediction".to_owned()), "")?],
+            (Some(column), None) => vec![column],
+            (None, None) => class_columns(table, &self.examples.classes)?,
         };
         for row in 0..table.rows() {
             let wrong = |what: String| {
@@ -485,7 +520,7 @@ impl<'a> AnswerFiles<'a> {
             if out.iter().any(|value| !value.is_nan()) {
                 return Err(wrong("answers a question that was answered before".to_owned()));
             }
-            if decision.is_some() {
+            if decision.is_some() && self.examples.value.is_none() {
                 let class = table.text(row, columns[0])?.unwrap_or_default();
                 let class = self.examples.classes.iter().position(|name| *name == class);
                 out.fill(0.0);

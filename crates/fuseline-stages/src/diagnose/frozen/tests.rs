@@ -62,6 +62,7 @@ fn examples(rows: usize) -> Examples {
     };
     let mut of = Examples {
         classes: vec!["rest".to_owned(), "stress".to_owned()],
+        value: None,
         modalities: vec!["audio".to_owned(), "video".to_owned()],
         available: vec![true; rows * 2],
         channels: 1,
@@ -173,4 +174,121 @@ fn answers_that_are_no_probabilities_are_refused() {
     assert!(error.message.contains("no probabilities"), "{}", error.message);
     let error = diagnose(&examples, &settings(), &mut Logits(9)).unwrap_err();
     assert!(error.message.contains("18 values"), "{}", error.message);
+}
+
+/// A model of numbers: two modalities say the label with noise of a size that quality tells, or
+/// does not, and the answer weights them by quality.
+struct Numbers {
+    said: Vec<f64>,
+    quality: Vec<f64>,
+}
+
+impl Numbers {
+    fn row(&self, row: usize, quality: [f64; 2]) -> f64 {
+        let weights = quality.map(|q| libm::exp(2.0 * q));
+        let sum = weights[0] + weights[1];
+        (0..2).map(|m| weights[m] * self.said[row * 2 + m]).sum::<f64>() / sum
+    }
+}
+
+impl Answerer for Numbers {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+        let rows = self.said.len() / 2;
+        let own = |row: usize| [self.quality[row * 2], self.quality[row * 2 + 1]];
+        Ok(match question {
+            Question::Clean => (0..rows).map(|row| self.row(row, own(row))).collect(),
+            Question::Neutral => (0..rows).map(|row| self.row(row, [0.0; 2])).collect(),
+            Question::Broken { index, .. } => {
+                let rows = index.iter().zip((0..rows).cycle());
+                rows.map(|(from, row)| self.row(row, own(*from as usize))).collect()
+            }
+        })
+    }
+}
+
+/// A study of numbers whose quality tells the size of the noise, or nothing.
+fn numbers(rows: usize, tells: bool, seed: u64) -> (Examples, Numbers) {
+    use fuseline_stats::streams::Stream;
+    let mut draw = Stream::new(seed, "numbers");
+    let (mut value, mut said, mut quality) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rows {
+        let label = draw.normal();
+        value.push(label);
+        for _ in 0..2 {
+            let latent = draw.normal();
+            let other = draw.normal();
+            said.push(label + libm::exp(-latent) * draw.normal());
+            quality.push(if tells { latent } else { other });
+        }
+    }
+    let example_id: Vec<String> = (0..rows).map(|row| format!("e{row:04}")).collect();
+    let examples = Examples {
+        group: example_id.clone(),
+        example_id,
+        label: vec![0; rows],
+        classes: vec!["value".to_owned()],
+        value: Some(value),
+        modalities: vec!["a".to_owned(), "b".to_owned()],
+        available: vec![true; rows * 2],
+        quality: quality.clone(),
+        channels: 1,
+        evidence: None,
+    };
+    (examples, Numbers { said, quality })
+}
+
+#[test]
+fn p_values_of_numbers_are_uniform_under_the_null() {
+    let studies = 300;
+    let mut p: Vec<f64> = (0..studies)
+        .map(|seed| {
+            let (examples, mut model) = numbers(40, false, seed);
+            let settings = Settings {
+                permutations: 99,
+                bootstrap: 2,
+                seed,
+                metric: Some([Metric::Mae, Metric::Concordance][seed as usize % 2]),
+                ..Settings::default()
+            };
+            diagnose(&examples, &settings, &mut model).unwrap().p_value
+        })
+        .collect();
+    p.sort_by(f64::total_cmp);
+    // Kolmogorov and Smirnov, with p on its grid of 0.01: 1.63 is the 1 % point.
+    let distance = p.iter().zip(1..).fold(0.0_f64, |worst, (p, rank)| {
+        let below = f64::from(rank) / studies as f64;
+        worst.max((below - p).abs())
+    });
+    assert!(distance < 1.63 / (studies as f64).sqrt() + 0.01, "{distance}");
+}
+
+#[test]
+fn a_gap_of_numbers_is_positive_where_breaking_quality_hurts_whatever_the_metric() {
+    let (examples, _) = numbers(300, true, 5);
+    for metric in [Metric::Mae, Metric::Rmse, Metric::Pearson, Metric::Concordance] {
+        let (_, mut model) = numbers(300, true, 5);
+        let settings = Settings {
+            permutations: 199,
+            bootstrap: 500,
+            metric: Some(metric),
+            ..Settings::default()
+        };
+        let found = diagnose(&examples, &settings, &mut model).unwrap();
+        let of = found.metric.as_ref().unwrap();
+        assert!(found.gap > 0.0 && found.p_value <= 0.01, "{metric:?} {found:?}");
+        assert!(found.interval[0] > 0.0 && found.interval[0] < found.gap);
+        assert!(found.gap < found.interval[1] && found.gain > 0.0);
+        assert!(found.ba_clean.is_nan() && found.flip_rate.is_nan() && of.shift > 0.0);
+        let more = matches!(metric, Metric::Pearson | Metric::Concordance);
+        assert_eq!(more, of.clean > of.broken);
+    }
+    let (mut evidence, mut model) = numbers(40, true, 1);
+    evidence.evidence = Some(vec![0.0; 80]);
+    let settings = Settings { metric: Some(Metric::Mae), ..Settings::default() };
+    assert!(diagnose(&evidence, &settings, &mut model).is_err());
+    // Numbers without a metric, and a metric without numbers.
+    let (examples, mut model) = numbers(40, true, 1);
+    assert!(diagnose(&examples, &Settings::default(), &mut model).is_err());
+    let none = Examples { value: None, ..examples };
+    assert!(diagnose(&none, &settings, &mut model).is_err());
 }

@@ -1,3 +1,4 @@
+use fuseline_artifact::Cohort;
 use serde_json::{Value, json};
 
 use super::*;
@@ -129,4 +130,29 @@ fn modalities_are_independent_and_named_by_the_axis() {
     assert!(correlation(a, v).abs() < 0.07);
     let (_, named) = simulated(json!({ "modality": "audio" }), 1, "video");
     assert_eq!(audio, named);
+}
+
+#[test]
+fn a_label_that_is_a_number_moves_the_features_along_one_direction() {
+    let options = json!({ "examples": 3000, "groups": 30, "regression": true });
+    let cohort: AnyCohort =
+        run::<SimulateCohort>(options, 1, &[], |inputs| Ok(inputs)).unwrap().get("cohort").unwrap();
+    let values = cohort.values.clone().unwrap();
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
+    assert!(mean.abs() < 0.08 && (variance - 1.0).abs() < 0.12, "{mean} {variance}");
+    let options = json!({ "strength": 2.0, "noise_spread": 0.0, "features": 5 });
+    let features: Features = run::<SimulateFeatures>(options, 1, &[("modality", "a")], |inputs| {
+        inputs.artifact("cohort", vec![], cohort)
+    })
+    .unwrap()
+    .get("features")
+    .unwrap();
+    let slopes = (0..5).map(|at| {
+        let column = column(&features, &format!("x{at}")).values();
+        column.iter().zip(&values).map(|(x, y)| x * y).sum::<f64>() / (n * variance)
+    });
+    let length = slopes.map(|slope| slope * slope).sum::<f64>().sqrt();
+    assert!((length - 2.0).abs() < 0.1, "{length}");
 }
