@@ -36,7 +36,7 @@ pub enum Format {
 
 impl StageKind for Figure {
     const NAME: &'static str = "report.figure";
-    const REVISION: u32 = 2; // both p-values; common ranges
+    const REVISION: u32 = 3; // colours, shapes and legends; axes and ports of stages; both p-values; common ranges
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One figure of the report as PDF, SVG or PNG, for a paper or slides.";

@@ -18,7 +18,7 @@ pub struct Latex {
 
 impl StageKind for Latex {
     const NAME: &'static str = "report.latex";
-    const REVISION: u32 = 4; // strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles
+    const REVISION: u32 = 5; // labels that are numbers; strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The findings as a booktabs table and the methods paragraph, for a paper.";

@@ -19,7 +19,7 @@ pub struct Markdown {
 
 impl StageKind for Markdown {
     const NAME: &'static str = "report.markdown";
-    const REVISION: u32 = 5; // folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods
+    const REVISION: u32 = 6; // files that were read; tables beside the findings; labels that are numbers; folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "The report as Markdown, for a repository, a wiki or a notebook.";
 
