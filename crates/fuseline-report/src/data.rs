@@ -356,10 +356,19 @@ pub struct Provenance {
     pub edges: Vec<(String, String)>,
     /// The same between ports, where they are known.
     pub ports: Vec<PortEdge>,
-    /// Files that were read.
+    /// Files that what is reported was made of.
     pub files: Vec<FileUsed>,
+    /// All files that the run read, where the report is about one.
+    pub files_of_run: Vec<FileUsed>,
     /// The run, where the report is about one.
     pub run: Option<RunUsed>,
+}
+
+impl Provenance {
+    /// All files of the run, else those that what is reported was made of.
+    pub(crate) fn all_files(&self) -> &[FileUsed] {
+        if self.files_of_run.is_empty() { &self.files } else { &self.files_of_run }
+    }
 }
 
 /// An output that a stage reads.

@@ -405,7 +405,7 @@ fn report_data(
     let mut data =
         fuseline_stages::report::data(report.title.as_deref(), &inputs).map_err(Error::failed)?;
     data.provenance.plugins = plugins_used(cache, run)?;
-    data.provenance.files = fuseline_stages::report::html::files(&run.files);
+    data.provenance.files_of_run = fuseline_stages::report::html::files(&run.files);
     data.provenance.run = Some(run_used(run));
     data.provenance.environment = run.environment.lines();
     for shown in &mut data.provenance.stages {

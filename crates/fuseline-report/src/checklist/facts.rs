@@ -53,7 +53,7 @@ impl Facts<'_> {
     }
 
     fn files(&self, roles: &[&str]) -> Vec<&FileUsed> {
-        let files = self.data.provenance.files.iter();
+        let files = self.data.provenance.all_files().iter();
         files.filter(|file| roles.contains(&file.role.as_str())).collect()
     }
 

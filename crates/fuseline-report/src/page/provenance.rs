@@ -41,7 +41,7 @@ pub fn provenance(data: &ReportData) -> Section {
     let inputs: Vec<Vec<String>> =
         origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
     let files: Vec<Vec<String>> = origin
-        .files
+        .all_files()
         .iter()
         .map(|file| {
             let size = file.size.map_or_else(|| "folder".to_owned(), size);

@@ -174,6 +174,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
                 .map(|(from, output, to, input)| report::PortEdge { from, output, to, input })
                 .collect(),
             files: files(&provenance.files),
+            files_of_run: Vec::new(),
             run: None,
             environment: Vec::new(),
         },
