@@ -62,6 +62,38 @@ const MEASURES: [(&str, bool); 5] = [
     ("brier", false),
 ];
 
+/// Reports a scheme that is fitted in each fold, where a kind takes all folds at once.
+pub(crate) fn check_scheme(site: &mut CheckSite<'_>, scheme: Scheme, kind: &str) {
+    if scheme == Scheme::ConditionalResidual {
+        let message = format!(
+            "the scheme conditional_residual fits a regression in each fold, and {kind} takes all \
+             folds at once"
+        );
+        let hint = "use it in diagnose.permute_quality; the other schemes work here";
+        site.report(Problem::new("scheme", message).hint(hint));
+    }
+}
+
+/// Reports evidence and quality that cannot be pooled over folds, or that a scheme cannot use.
+pub(crate) fn check_folds(site: &mut PlanSite<'_>, scheme: Scheme) {
+    upstream::check_pooled(site, &["evidence", "quality"]);
+    if scheme.reads_evidence() {
+        upstream::check_experts(site, "evidence");
+    }
+}
+
+/// The leakage guard of kinds that ask the models of all folds and give one table.
+pub(crate) fn rows_of_all_folds(flow: &mut RowFlow<'_>, scheme: Scheme) {
+    flow.apply_each("model", &["evidence", "quality", "embeddings"]);
+    flow.same_rows("evidence", "quality");
+    flow.no_control("evidence");
+    flow.no_control("embeddings");
+    let all = flow.all_inputs();
+    let table = flow.give("table", all);
+    table.holds = Rows::all();
+    table.control |= scheme.reads_labels();
+}
+
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
     // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value
@@ -105,30 +137,15 @@ impl StageKind for Metrics {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        if self.scheme == Scheme::ConditionalResidual {
-            let message = "the scheme conditional_residual fits a regression in each fold, and \
-                           diagnose.metrics takes all folds at once";
-            let hint = "use it in diagnose.permute_quality; the other schemes work here";
-            site.report(Problem::new("scheme", message).hint(hint));
-        }
+        check_scheme(site, self.scheme, Self::NAME);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
-        upstream::check_pooled(site, &["evidence", "quality"]);
-        if self.scheme.reads_evidence() {
-            upstream::check_experts(site, "evidence");
-        }
+        check_folds(site, self.scheme);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        flow.apply_each("model", &["evidence", "quality", "embeddings"]);
-        flow.same_rows("evidence", "quality");
-        flow.no_control("evidence");
-        flow.no_control("embeddings");
-        let all = flow.all_inputs();
-        let table = flow.give("table", all);
-        table.holds = Rows::all();
-        table.control |= self.scheme.reads_labels();
+        rows_of_all_folds(flow, self.scheme);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -3,8 +3,7 @@
 
 use fuseline_artifact::{ArtifactKind, Cohort};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, Rows, StageError,
-    StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_stats::metrics::decisions;
 use fuseline_stats::permutation::Intervention;
@@ -15,10 +14,10 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::diagnose::metrics::{Metrics, labels, measure_each, reads};
+use crate::diagnose::metrics::{self, Metrics, labels, measure_each, reads};
 use crate::diagnose::permute_quality::Scheme;
+use crate::fusion;
 use crate::table::{Table, number};
-use crate::{fusion, upstream};
 
 /// Calibration of the fused probabilities under Clean-Q and Broken-Q: the expected calibration
 /// error and the bins of the reliability diagram, of the pooled predictions of all folds.
@@ -116,30 +115,15 @@ impl StageKind for Reliability {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        if self.scheme == Scheme::ConditionalResidual {
-            let message = "the scheme conditional_residual fits a regression in each fold, and \
-                           diagnose.reliability takes all folds at once";
-            let hint = "use it in diagnose.permute_quality; the other schemes work here";
-            site.report(Problem::new("scheme", message).hint(hint));
-        }
+        metrics::check_scheme(site, self.scheme, Self::NAME);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
-        upstream::check_pooled(site, &["evidence", "quality"]);
-        if self.scheme.reads_evidence() {
-            upstream::check_experts(site, "evidence");
-        }
+        metrics::check_folds(site, self.scheme);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        flow.apply_each("model", &["evidence", "quality", "embeddings"]);
-        flow.same_rows("evidence", "quality");
-        flow.no_control("evidence");
-        flow.no_control("embeddings");
-        let all = flow.all_inputs();
-        let table = flow.give("table", all);
-        table.holds = Rows::all();
-        table.control |= self.scheme.reads_labels();
+        metrics::rows_of_all_folds(flow, self.scheme);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
