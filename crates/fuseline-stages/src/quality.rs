@@ -232,35 +232,8 @@ impl Source {
 /// those that it is asked about.
 ///
 /// `fit` is given evidence of the rows to fit on, and gives what estimates the quality of others.
-pub(crate) fn put_fitted<Q>(
-    inputs: &Inputs<'_>,
-    outputs: &mut Outputs,
-    source: &Source,
-    inner_folds: Option<u32>,
-    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
-) -> Result<(), StageError>
-where
-    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
-{
-    put_fitted_of::<Evidence, Q>(inputs, outputs, source, inner_folds, fit)
-}
-
-/// As [`put_fitted`], of estimators that need the rows and no evidence, whether the label is a class
-/// or a number.
-pub(crate) fn put_fitted_rows<Q>(
-    inputs: &Inputs<'_>,
-    outputs: &mut Outputs,
-    source: &Source,
-    inner_folds: Option<u32>,
-    fit: impl Fn(&Evidence) -> Result<Q, StageError> + Sync,
-) -> Result<(), StageError>
-where
-    Q: Fn(&Evidence) -> Result<Vec<f64>, StageError>,
-{
-    put_fitted_of::<AnyEvidence, Q>(inputs, outputs, source, inner_folds, fit)
-}
-
-fn put_fitted_of<E: EvidenceInput, Q>(
+/// `E`: the evidence that is needed.
+pub(crate) fn put_fitted<E: EvidenceInput, Q>(
     inputs: &Inputs<'_>,
     outputs: &mut Outputs,
     source: &Source,

@@ -65,7 +65,7 @@ impl StageKind for ConformalSetSize {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: "conformal_set_size", control: Control::Native, evidence_derived: true };
-        put_fitted(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted::<Evidence, _>(inputs, outputs, &source, self.inner_folds, |training| {
             let rows = cohort_rows(training, &cohort)?.into_iter().zip(each_row(training));
             let scores: Vec<f64> = rows
                 .map(|(row, probabilities)| 1.0 - probabilities[cohort.label[row] as usize])

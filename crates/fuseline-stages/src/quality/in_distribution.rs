@@ -1,6 +1,6 @@
 //! `quality.in_distribution`: how ordinary the features are, seen from the training rows.
 
-use fuseline_artifact::{Control, Evidence, Features};
+use fuseline_artifact::{AnyEvidence, Control, Evidence, Features};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
@@ -9,7 +9,7 @@ use fuseline_stats::evidence::in_distribution;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_fitted_rows, raw_rows};
+use crate::quality::{Source, put_fitted, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is minus the mean over the observed features of |z|, with mean and sd of the rows that
@@ -64,7 +64,7 @@ impl StageKind for InDistribution {
         let (features, matrix) = (&features, &matrix);
         let source =
             Source { name: "in_distribution", control: Control::Native, evidence_derived: false };
-        put_fitted_rows(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted::<AnyEvidence, _>(inputs, outputs, &source, self.inner_folds, |training| {
             let fitted = matrix.gather(raw_rows(training, features)?.into_iter());
             let scale = Preprocessor::fit(&fitted, matrix.width())
                 .map_err(|error| StageError::failed(error.to_string()))?;

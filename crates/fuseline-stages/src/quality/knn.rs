@@ -1,6 +1,6 @@
 //! `quality.knn`: how near the nearest training rows are.
 
-use fuseline_artifact::{Control, Evidence, Features};
+use fuseline_artifact::{AnyEvidence, Control, Evidence, Features};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_fitted_rows, raw_rows};
+use crate::quality::{Source, put_fitted, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is minus the Euclidean distance to the k-th nearest training row among standardised
@@ -81,7 +81,7 @@ impl StageKind for Knn {
             return Err(StageError::data("no feature is left to compare").at("exclude"));
         }
         let source = Source { name: "knn", control: Control::Native, evidence_derived: false };
-        put_fitted_rows(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted::<AnyEvidence, _>(inputs, outputs, &source, self.inner_folds, |training| {
             let mut known = matrix.gather(raw_rows(training, features)?.into_iter());
             if training.example_id.len() < self.k {
                 return Err(StageError::data(format!(

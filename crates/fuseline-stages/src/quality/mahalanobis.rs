@@ -1,6 +1,6 @@
 //! `quality.mahalanobis`: how near the features are to the training rows, correlations heeded.
 
-use fuseline_artifact::{Control, Evidence, Features};
+use fuseline_artifact::{AnyEvidence, Control, Evidence, Features};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
@@ -9,7 +9,7 @@ use fuseline_stats::mahalanobis;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::quality::{Source, put_fitted_rows, raw_rows};
+use crate::quality::{Source, put_fitted, raw_rows};
 use crate::rows::Matrix;
 
 /// Quality is minus the Mahalanobis distance from the mean of the rows that fitted the expert,
@@ -68,7 +68,7 @@ impl StageKind for Mahalanobis {
         let width = matrix.width();
         let source =
             Source { name: "mahalanobis", control: Control::Native, evidence_derived: false };
-        put_fitted_rows(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted::<AnyEvidence, _>(inputs, outputs, &source, self.inner_folds, |training| {
             let mut rows = matrix.gather(raw_rows(training, features)?.into_iter());
             let scale = Preprocessor::fit(&rows, width).map_err(|error| failed(&error))?;
             scale.apply(&mut rows).map_err(|error| failed(&error))?;

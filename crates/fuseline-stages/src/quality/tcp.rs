@@ -71,7 +71,7 @@ impl StageKind for Tcp {
         let matrix = Matrix::from_features(&features, &self.exclude)?;
         let (features, matrix) = (&features, &matrix);
         let source = Source { name: "tcp", control: Control::Native, evidence_derived: false };
-        put_fitted(inputs, outputs, &source, self.inner_folds, |training| {
+        put_fitted::<Evidence, _>(inputs, outputs, &source, self.inner_folds, |training| {
             let mut rows = predictors(matrix, training, features)?;
             let width = matrix.width() + training.classes.len();
             let scale = Preprocessor::fit(&rows, width).map_err(|error| failed(&error))?;
