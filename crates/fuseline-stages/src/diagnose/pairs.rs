@@ -54,7 +54,7 @@ impl Shifts {
         classes: usize,
     ) -> Option<Self> {
         let (rows, width) = (permuter.rows(), permuter.shifts());
-        let pays = width <= permutations as usize && rows * width <= LIMIT;
+        let pays = 2 * width <= permutations as usize && rows * width <= LIMIT;
         // A rule that looks at the rows beside a row has no answer for a pair.
         let alone = model.rule().descriptor().capabilities.row_independent;
         if permuter.columns() > 1 || !pays || !alone {
