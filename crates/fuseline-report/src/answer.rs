@@ -28,6 +28,30 @@ pub struct Answer {
     pub verdicts: Vec<Verdict>,
 }
 
+/// Native conditions that are counted, with their readings.
+pub(crate) fn native_readings<'d>(
+    data: &'d ReportData,
+    verdicts: &[Verdict],
+) -> Vec<(&'d FindingRow, Reading)> {
+    data.findings
+        .iter()
+        .zip(verdicts)
+        .filter(|(row, _)| row.control == Control::Native && row.is_counted())
+        // What reads labels of test rows says what a gap is made of, and is no condition.
+        .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
+        .map(|(row, verdict)| (row, verdict.reading))
+        .collect()
+}
+
+/// Number of conditions of each reading that occurs.
+pub(crate) fn count_readings(native: &[(&FindingRow, Reading)]) -> Vec<(Reading, usize)> {
+    Reading::NATIVE
+        .into_iter()
+        .map(|reading| (reading, native.iter().filter(|(_, found)| *found == reading).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
 /// Reads all findings.
 pub fn answer(data: &ReportData) -> Answer {
     if let Some(metric) = data.settings.metric {
@@ -35,20 +59,8 @@ pub fn answer(data: &ReportData) -> Answer {
     }
     let verdicts: Vec<Verdict> = data.findings.iter().map(|row| verdict(row, data)).collect();
     let checks = checks(data, &verdicts);
-    let native: Vec<(&FindingRow, Reading)> = data
-        .findings
-        .iter()
-        .zip(&verdicts)
-        .filter(|(row, _)| row.control == Control::Native && row.is_counted())
-        // What reads labels of test rows says what a gap is made of, and is no condition.
-        .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
-        .map(|(row, verdict)| (row, verdict.reading))
-        .collect();
-    let counts: Vec<(Reading, usize)> = Reading::NATIVE
-        .into_iter()
-        .map(|reading| (reading, native.iter().filter(|(_, found)| *found == reading).count()))
-        .filter(|(_, count)| *count > 0)
-        .collect();
+    let native = native_readings(data, &verdicts);
+    let counts = count_readings(&native);
     let (headline, tone) = headline(data, &counts, native.len());
     let uses = uses(data, &verdicts);
     // What has a sentence of its own needs none among others.

@@ -6,16 +6,16 @@
 use fuseline_artifact::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, cautions, gains, named, not_counted};
+use crate::answer::{Answer, cautions, count_readings, gains, named, native_readings, not_counted};
 use crate::controls::checks;
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{
     NONE, counted, finite, p_value, percent, plain, points, points_interval, points_pp,
 };
-use crate::made_of::{reads_labels, stays_given_evidence};
+use crate::made_of::stays_given_evidence;
 use crate::uses::{Use, elsewhere, is_joint, joint_is_there, object, subject};
 use crate::verdict::{
-    Reading, Verdict, could_turn, decided, gain_sign, is_adjusted, read, scheme, told_by_evidence,
+    Reading, Verdict, could_turn, decided, gain_sign, is_adjusted, read, told_by_evidence,
 };
 
 /// More conditions than this are not named one by one.
@@ -300,19 +300,8 @@ pub fn answer(data: &ReportData, metric: Metric) -> Answer {
     let verdicts: Vec<Verdict> =
         data.findings.iter().map(|row| verdict(row, data, metric, unit)).collect();
     let checks = checks(data, &verdicts);
-    let native: Vec<(&FindingRow, Reading)> = data
-        .findings
-        .iter()
-        .zip(&verdicts)
-        .filter(|(row, _)| row.control == Control::Native && row.is_counted())
-        .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
-        .map(|(row, verdict)| (row, verdict.reading))
-        .collect();
-    let counts: Vec<(Reading, usize)> = Reading::NATIVE
-        .into_iter()
-        .map(|reading| (reading, native.iter().filter(|(_, found)| *found == reading).count()))
-        .filter(|(_, count)| *count > 0)
-        .collect();
+    let native = native_readings(data, &verdicts);
+    let counts = count_readings(&native);
     let (headline, tone) = headline(data, metric, &counts, native.len());
     let uses = uses(data, &verdicts, metric, unit);
     let told: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();

@@ -62,6 +62,27 @@ const MEASURES: [(&str, bool); 5] = [
     ("brier", false),
 ];
 
+/// Inputs of kinds that ask the models of all folds.
+pub(crate) fn ports_of_all_folds() -> Ports {
+    Ports::new()
+        .many("model", ArtifactKind::Model, Role::Apply, "The frozen rules, one a fold.")
+        .many(
+            "evidence",
+            ArtifactKind::Evidence,
+            Role::Apply,
+            "Test evidence, one a fold and modality.",
+        )
+        .many(
+            "quality",
+            ArtifactKind::Quality,
+            Role::Apply,
+            "Test quality, one a fold and modality.",
+        )
+        .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
+        .optional()
+        .one("cohort", ArtifactKind::Cohort, Role::Neutral, "The examples with group and label.")
+}
+
 /// Reports a scheme that is fitted in each fold, where a kind takes all folds at once.
 pub(crate) fn check_scheme(site: &mut CheckSite<'_>, scheme: Scheme, kind: &str) {
     if scheme == Scheme::ConditionalResidual {
@@ -103,29 +124,7 @@ impl StageKind for Metrics {
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 
     fn ports() -> Ports {
-        Ports::new()
-            .many("model", ArtifactKind::Model, Role::Apply, "The frozen rules, one a fold.")
-            .many(
-                "evidence",
-                ArtifactKind::Evidence,
-                Role::Apply,
-                "Test evidence, one a fold and modality.",
-            )
-            .many(
-                "quality",
-                ArtifactKind::Quality,
-                Role::Apply,
-                "Test quality, one a fold and modality.",
-            )
-            .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
-            .optional()
-            .one(
-                "cohort",
-                ArtifactKind::Cohort,
-                Role::Neutral,
-                "The examples with group and label.",
-            )
-            .output("table", ArtifactKind::Report, "CSV: one row a measure.")
+        ports_of_all_folds().output("table", ArtifactKind::Report, "CSV: one row a measure.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {

@@ -10,13 +10,11 @@ use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::permutation_test;
 use fuseline_stats::reliability::{ConfidenceBin, confidence_bins, expected_calibration_error};
 use fuseline_stats::repeats::standard_deviation;
-use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnose::metrics::{self, Metrics, labels, measure_each, reads};
 use crate::diagnose::permute_quality::Scheme;
-use crate::fusion;
 use crate::table::{Table, number};
 
 /// Calibration of the fused probabilities under Clean-Q and Broken-Q: the expected calibration
@@ -80,29 +78,11 @@ impl StageKind for Reliability {
         "Calibration error and reliability of fused probabilities under Clean-Q and Broken-Q.";
 
     fn ports() -> Ports {
-        Ports::new()
-            .many("model", ArtifactKind::Model, Role::Apply, "The frozen rules, one a fold.")
-            .many(
-                "evidence",
-                ArtifactKind::Evidence,
-                Role::Apply,
-                "Test evidence, one a fold and modality.",
-            )
-            .many(
-                "quality",
-                ArtifactKind::Quality,
-                Role::Apply,
-                "Test quality, one a fold and modality.",
-            )
-            .many("embeddings", ArtifactKind::Features, Role::Apply, fusion::embeddings::PORT)
-            .optional()
-            .one(
-                "cohort",
-                ArtifactKind::Cohort,
-                Role::Neutral,
-                "The examples with group and label.",
-            )
-            .output("table", ArtifactKind::Report, "CSV: one row a condition and bin.")
+        metrics::ports_of_all_folds().output(
+            "table",
+            ArtifactKind::Report,
+            "CSV: one row a condition and bin.",
+        )
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
