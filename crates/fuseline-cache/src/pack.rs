@@ -576,9 +576,10 @@ impl Packs {
         read_tombstone(&packed.read().ok()?)
     }
 
-    /// Makes the next look list the folder, whatever its time says.
+    /// Makes the next lookup list the folder before it answers, whatever its time says.
     pub fn forget_listing(&self) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).listed = None;
+        self.expire();
     }
 
     fn is_local(&self) -> bool {

@@ -323,6 +323,8 @@ fn a_reader_goes_on_while_packs_are_written_anew_and_removed() {
         let after = segments(&collector, Shelf::Objects);
         assert_eq!(after.len(), 1);
         assert_ne!(before, after);
+        let modified = fs::metadata(&after[0]).unwrap().modified().unwrap();
+        assert!(modified.elapsed().unwrap() > MONTH / 2, "it is as old as what it is made of");
         for cache in [&reader, &collector, &Cache::open(folder.path()).unwrap()] {
             let bytes = cache.get_object(&digest("kept")).unwrap();
             assert_eq!(bytes.unwrap(), output_of("kept"));
@@ -332,7 +334,7 @@ fn a_reader_goes_on_while_packs_are_written_anew_and_removed() {
         assert!(!is_cached(&later, "dropped"));
         assert_eq!(later.get_object(&digest("dropped")).unwrap(), None);
         assert!(later.verify().unwrap().is_sound());
-        // What was written anew is as old as it was.
+        age(folder.path(), MONTH);
         let gone = later.gc(&GcOptions { keep_runs: 0, ..Default::default() }).unwrap();
         assert_eq!((gone.objects, gone.records), (1, 1));
         assert!(segments(&later, Shelf::Objects).is_empty());
