@@ -12,7 +12,7 @@ use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::pack::{EntryKind, Packs, SMALL_BYTES};
 use crate::runs::check_name;
-use crate::store::{LocalStore, Store};
+use crate::store::Store;
 
 /// Number of jobs that a process writes as files.
 const FIRST_FILES: usize = 16;
@@ -30,11 +30,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// The jobs in the folder of a run, which need not be there.
-    pub fn open(run: &Path) -> Self {
-        Self::open_on(Arc::new(LocalStore::in_folder(run)), run)
-    }
-
-    fn open_on(store: Arc<dyn Store>, run: &Path) -> Self {
+    fn new(store: Arc<dyn Store>, run: &Path) -> Self {
         let folder = run.join(JOBS);
         let packs = Packs::new(&folder, store.clone());
         Self { folder, store, packs, files: AtomicUsize::new(0) }
@@ -106,7 +102,7 @@ impl Cache {
     pub fn jobs(&self, run: &str) -> Result<Arc<Jobs>, CacheError> {
         check_name(run)?;
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Arc::new(Jobs::open_on(self.store.clone(), &self.layout.runs.join(run)));
+        let open = || Arc::new(Jobs::new(self.store.clone(), &self.layout.runs.join(run)));
         Ok(jobs.entry(run.to_owned()).or_insert_with(open).clone())
     }
 }

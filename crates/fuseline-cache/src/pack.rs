@@ -168,10 +168,17 @@ impl Packs {
 
     /// An entry, if it is among those that are known. Others may have written it since.
     pub fn find_known(&self, digest: &Digest, kind: EntryKind) -> io::Result<Option<Packed>> {
-        if self.is_expired.swap(false, Ordering::AcqRel) {
+        self.refresh_if_expired()?;
+        Ok(self.read_state().find(digest, kind, false))
+    }
+
+    /// True if the folder was looked at.
+    fn refresh_if_expired(&self) -> io::Result<bool> {
+        let is_expired = self.is_expired.swap(false, Ordering::AcqRel);
+        if is_expired {
             self.refresh(false)?;
         }
-        Ok(self.read_state().find(digest, kind, false))
+        Ok(is_expired)
     }
 
     /// True if an entry of this length is among those that are known.
@@ -182,10 +189,12 @@ impl Packs {
 
     /// An entry. When it is not known, the folder is looked at.
     pub fn find(&self, digest: &Digest, kind: EntryKind) -> io::Result<Option<Packed>> {
-        match self.find_known(digest, kind)? {
-            None if self.refresh(false)? => Ok(self.read_state().find(digest, kind, false)),
-            found => Ok(found),
+        let is_fresh = self.refresh_if_expired()?;
+        let known = self.read_state().find(digest, kind, false);
+        if known.is_some() || is_fresh || !self.refresh(false)? {
+            return Ok(known);
         }
+        Ok(self.read_state().find(digest, kind, false))
     }
 
     /// An entry to read, even when a collection is about to remove its segment.

@@ -1,5 +1,5 @@
-//! Where small objects and records go: the first ones that a process writes have files of their own,
-//! all others go into packs.
+//! Placement of small objects and records: the first ones that a process writes have files of their
+//! own, all others go into packs.
 //!
 //! A study of some hundred actions is files alone. A process that writes more takes those that it
 //! wrote before into its packs, too, so that what is left is a few files.
@@ -31,7 +31,7 @@ pub(crate) enum Shelf {
     Actions,
 }
 
-/// Where an object or a record was found.
+/// Place of an object or a record.
 #[derive(Debug, Clone)]
 pub(crate) enum Stored {
     File(PathBuf),
@@ -178,7 +178,7 @@ impl Cache {
         }
     }
 
-    /// Takes a damaged object or record out of the way. Where its bytes are then.
+    /// Takes a damaged object or record out of the way; the path that its bytes have then.
     pub(crate) fn set_stored_aside(&self, shelf: Shelf, stored: &Stored) -> PathBuf {
         match stored {
             Stored::File(path) | Stored::Stat(path, _) => self.set_aside(path),

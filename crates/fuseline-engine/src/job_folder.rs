@@ -5,6 +5,7 @@
 //! `cache/runs/ID/batches/N` lists the keys of jobs that are executed together, a line each, all of
 //! one length, so that the i-th is found without reading those before it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -92,8 +93,9 @@ pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheErro
     Ok(None)
 }
 
-/// The i-th job of a batch, counted from 0; none when there is no such job, or it is damaged.
-pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
+/// The i-th job of a batch of a run of this cache, counted from 0; none when there is no such job,
+/// or it is damaged.
+pub fn read_batch(cache: &Cache, batch: &Path, index: u64) -> io::Result<Option<Job>> {
     let mut file = File::open(batch)?;
     let Some(start) = index.checked_mul(BATCH_LINE_BYTES) else { return Ok(None) };
     file.seek(SeekFrom::Start(start))?;
@@ -103,8 +105,9 @@ pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
         read => read?,
     }
     let key = str::from_utf8(&line).ok().and_then(|line| line.trim_end().parse().ok());
-    let run = batch.parent().and_then(Path::parent);
-    Ok(run.zip(key).and_then(|(run, key)| read(&Jobs::open(run), &key)))
+    let run = batch.ancestors().nth(2).and_then(Path::file_name).and_then(OsStr::to_str);
+    let Some((run, key)) = run.zip(key) else { return Ok(None) };
+    Ok(read(&*cache.jobs(run).map_err(io::Error::other)?, &key))
 }
 
 /// The files with damaged jobs of a run. One that was cut off, and one that another version

@@ -1,10 +1,11 @@
 //! Leases that are locks of the kernel: they end with their process, however that ends.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::CacheError;
@@ -20,6 +21,8 @@ const LOOK_AT_NAME: Duration = Duration::from_millis(5);
 pub(crate) struct FileLock {
     file: File,
     path: PathBuf,
+    /// Further names of the file, each of which is a lease.
+    links: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl FileLock {
@@ -76,7 +79,7 @@ impl FileLock {
                 true => replace_locked(path).map_err(CacheError::write(path))?.unwrap_or(file),
                 false => file,
             };
-            let lock = Self { file, path: path.to_owned() };
+            let lock = Self { file, path: path.to_owned(), links: Mutex::default() };
             lock.write_holder().map_err(CacheError::write(path))?;
             return Ok(Some(lock));
         }
@@ -106,7 +109,6 @@ impl FileLock {
 pub(super) struct LinkedLock {
     path: PathBuf,
     /// The lock lasts at least as long as the name.
-    #[expect(dead_code, reason = "held, and never read")]
     lock: Arc<FileLock>,
 }
 
@@ -117,10 +119,24 @@ impl LinkedLock {
     /// The kernel makes the name for one of all that try at once, and the file that it leads to is
     /// locked already: whoever opens it finds it held.
     pub fn acquire(path: &Path, lock: &Arc<FileLock>) -> Option<Self> {
-        fs::hard_link(&lock.path, path).ok()?;
-        let linked = Self { path: path.to_owned(), lock: lock.clone() };
-        // Somebody may have removed the file of the lock and another made its own under that name.
-        is_at(&lock.file, path).then_some(linked)
+        if !lock.links().insert(path.to_owned()) {
+            return None;
+        }
+        let linked = fs::hard_link(&lock.path, path);
+        // A name that this process has made and knows nothing of: the answer of a file server was
+        // lost. And what was linked may be another's, where somebody removed the file of the lock.
+        let exists = match &linked {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::AlreadyExists,
+        };
+        if exists && is_at(&lock.file, path) {
+            return Some(Self { path: path.to_owned(), lock: lock.clone() });
+        }
+        if linked.is_ok() {
+            let _ = fs::remove_file(path);
+        }
+        lock.links().remove(path);
+        None
     }
 }
 
@@ -128,6 +144,13 @@ impl Drop for LinkedLock {
     fn drop(&mut self) {
         // Left behind, the name is that of a lease of this process for as long as it lives.
         let _ = fs::remove_file(&self.path);
+        self.lock.links().remove(&self.path);
+    }
+}
+
+impl FileLock {
+    fn links(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

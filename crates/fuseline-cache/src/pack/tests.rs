@@ -8,7 +8,7 @@ use crate::placement::Shelf;
 use crate::store::LocalStore;
 use crate::tests::forms::{self, packed_entry, segments, write_in_place};
 use crate::tests::{age, execute, is_cached, key, output_of};
-use crate::{Cache, CacheError, GcOptions, Jobs};
+use crate::{Cache, CacheError, GcOptions};
 
 const SHELVES: [Shelf; 2] = [Shelf::Objects, Shelf::Actions];
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -432,7 +432,7 @@ fn jobs_beyond_the_first_are_in_packs_and_found_alike() {
         jobs.put(&key_of(number), b"written once").unwrap();
     }
     assert!(count_files(&run) < 30, "{} files", count_files(&run));
-    let other = Jobs::open(&run);
+    let other = Cache::open(folder.path()).unwrap().jobs("1").unwrap();
     for number in 0..500 {
         assert_eq!(other.get(&key_of(number)).unwrap().unwrap(), text(number).as_bytes());
     }
