@@ -10,7 +10,7 @@ use std::time::Duration;
 use fuseline_tests::Lab;
 use serde_json::Value;
 
-use crate::concurrency::{end, start};
+use crate::concurrency::{end, start, until_some_run_says};
 use crate::faults::SmallDisk;
 
 /// Actions that do next to nothing, each with another result.
@@ -155,8 +155,9 @@ fn runs_of_many_actions_that_are_killed_go_on_from_what_they_packed() {
     let lab = lab(1_500);
     let mut executed = Vec::new();
     // Moments spread over a run, from before its first pack on.
-    for moment in [150, 300, 450, 600, 750, 900] {
+    for moment in [50, 150, 300, 450, 600, 750] {
         let mut run = start(&lab, &[]);
+        until_some_run_says(&lab, "\"started\"");
         std::thread::sleep(Duration::from_millis(moment));
         run.kill().expect("a child can be killed");
         run.wait().expect("a child can be waited for");
@@ -174,7 +175,8 @@ fn runs_of_many_actions_that_are_killed_go_on_from_what_they_packed() {
 #[test]
 fn collections_beside_runs_of_many_actions_take_nothing_that_they_have_seen() {
     let lab = lab(1_000);
-    for round in 0..4 {
+    lab.run(["run", "workflow.yaml", "--quiet"]).success();
+    for round in 1..5 {
         let set = format!("strength={}.0", 1 + round % 2);
         let mut run = start(&lab, &["--set", &set, "--format", "json"]);
         while run.try_wait().expect("a child can be asked").is_none() {
