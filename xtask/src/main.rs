@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
 mod book;
+mod outputs;
 mod soak;
 mod words;
 
@@ -19,6 +20,8 @@ tasks:
   soak    build everything, kill runs at random moments and compare every byte: [KILLS, default \
   200] [SEED]
   book    the documentation as a site under target/book/html, by mdBook
+  outputs digests of all that the shipped workflows make, to be compared before and after a \
+  change: [DATA, the folder with stressid and mosei] [PERMUTATIONS]
   words   how plainly the source is written: openings of comments, long lines, names
   ci      formatting, clippy, documentation, then test: what a change must pass
 ";
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         "wheel" => wheel(),
         "soak" => soak(),
         "book" => root().and_then(|root| book::make(&root, &target()?)),
+        "outputs" => outputs(),
         "words" => root().and_then(|root| words::measure(&root)),
         "ci" => ci(),
         _ => Err(USAGE.into()),
@@ -120,6 +124,11 @@ fn soak() -> Result<(), Box<dyn Error>> {
     let seed = numbers.next().map_or(Ok(20_260_624), |number| number.parse())?;
     run(cargo(&root()?).args(["build", "--workspace"]))?;
     soak::run(kills, seed)
+}
+
+fn outputs() -> Result<(), Box<dyn Error>> {
+    let [data, permutations] = [2, 3].map(|place| std::env::args().nth(place));
+    outputs::list(&root()?, data.as_deref(), permutations.as_deref())
 }
 
 fn ci() -> Result<(), Box<dyn Error>> {
