@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
 mod book;
+mod deny;
 mod outputs;
 mod soak;
 mod words;
@@ -22,8 +23,10 @@ tasks:
   book    the documentation as a site under target/book/html, by mdBook
   outputs digests of all that the shipped workflows make, to be compared before and after a \
   change: [DATA, the folder with stressid and mosei] [PERMUTATIONS]
+  deny    licences, sources, bans and duplicate versions of all dependencies, as deny.toml says, \
+  offline
   words   how plainly the source is written: openings of comments, long lines, names
-  ci      formatting, clippy, documentation, then test: what a change must pass
+  ci      dependencies, formatting, clippy, documentation, then test: what a change must pass
 ";
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         "soak" => soak(),
         "book" => root().and_then(|root| book::make(&root, &target()?)),
         "outputs" => outputs(),
+        "deny" => root().and_then(|root| deny::check(&root, cargo(&root))),
         "words" => root().and_then(|root| words::measure(&root)),
         "ci" => ci(),
         _ => Err(USAGE.into()),
@@ -133,8 +137,10 @@ fn outputs() -> Result<(), Box<dyn Error>> {
 
 fn ci() -> Result<(), Box<dyn Error>> {
     let root = root()?;
+    deny::check(&root, cargo(&root))?;
     run(cargo(&root).args(["fmt", "--all", "--check"]))?;
     run(cargo(&root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&root).args(["check", "--workspace", "--no-default-features"]))?;
     run(cargo(&root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
     test()
 }
