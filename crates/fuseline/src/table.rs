@@ -14,7 +14,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use fuseline_artifact::{Artifact, INNER_FOLD, Payload, in_one};
+use fuseline_artifact::{Artifact, ArtifactKind, INNER_FOLD, Payload, in_one};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use serde_json::{Map, Number, Value};
@@ -29,6 +29,9 @@ pub use human::Shown;
 pub struct Table {
     /// Lists and categories are spelt out, but for [`Table::typed`].
     batch: RecordBatch,
+    /// True if CSV has no exponents and whole numbers have no point: tables of results are read as
+    /// they were written before they had columns.
+    is_decimal: bool,
 }
 
 /// The beginning of a table in a file, and the file's metadata on all of it.
@@ -100,7 +103,7 @@ impl Table {
     pub fn from_artifact(artifact: &Artifact) -> Result<Option<Self>, TableError> {
         let Payload::Table(table) = &artifact.payload else { return Ok(None) };
         let classes = artifact.metadata.get("classes");
-        Self::new(table, classes.map(String::as_str)).map(Some)
+        Self::new(table, Some(artifact.kind.name()), classes.map(String::as_str)).map(Some)
     }
 
     /// The table of an artifact with the types and the metadata of its columns, for Parquet; `None`
@@ -109,7 +112,8 @@ impl Table {
         let Payload::Table(table) = &artifact.payload else { return None };
         let schema = table.schema().as_ref().clone();
         let schema = schema.with_metadata(artifact.metadata.clone());
-        table.clone().with_schema(Arc::new(schema)).ok().map(|batch| Self { batch })
+        let batch = table.clone().with_schema(Arc::new(schema)).ok()?;
+        Some(Self { batch, is_decimal: false })
     }
 
     /// A table of named columns of one length.
@@ -118,7 +122,8 @@ impl Table {
             columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true));
         let schema = Schema::new(fields.collect::<Vec<_>>());
         let columns = columns.into_iter().map(|(_, column)| column).collect();
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
+        let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+        Ok(Self { batch, is_decimal: false })
     }
 
     /// The table in the bytes of a Parquet file; `None` when they are something else.
@@ -129,8 +134,8 @@ impl Table {
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let schema = reader.schema().clone();
         let batch = in_one(reader.build()?)?;
-        let classes = schema.metadata().get("classes");
-        Self::new(&batch, classes.map(String::as_str)).map(Some)
+        let entry = |key: &str| schema.metadata().get(key).map(String::as_str);
+        Self::new(&batch, entry("kind"), entry("classes")).map(Some)
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;
@@ -152,9 +157,9 @@ impl Table {
         let total_columns = schema.fields().len();
         let mask = ProjectionMask::roots(builder.parquet_schema(), 0..columns.min(total_columns));
         let batch = in_one(builder.with_projection(mask).with_limit(rows).build()?)?;
-        let classes = schema.metadata().get("classes");
+        let entry = |key: &str| schema.metadata().get(key).map(String::as_str);
         Ok(Some(FirstRows {
-            table: Self::new(&batch, classes.map(String::as_str))?,
+            table: Self::new(&batch, entry("kind"), entry("classes"))?,
             types: schema.fields().iter().map(|field| field.data_type().to_string()).collect(),
             names: schema.fields().iter().map(|field| field.name().clone()).collect(),
             metadata: schema.metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -178,14 +183,19 @@ impl Table {
         }
     }
 
-    fn new(table: &RecordBatch, classes: Option<&str>) -> Result<Self, TableError> {
+    fn new(
+        table: &RecordBatch,
+        kind: Option<&str>,
+        classes: Option<&str>,
+    ) -> Result<Self, TableError> {
         let classes: Vec<String> =
             classes.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in table.schema().fields().iter().zip(table.columns()) {
             spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
         }
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        Ok(Self { batch, is_decimal: kind == Some(ArtifactKind::Table.name()) })
     }
 
     /// Puts the coordinates of a point before the columns, where no column says them already. Where
@@ -208,7 +218,7 @@ impl Table {
         fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
         columns.extend(self.batch.columns().iter().cloned());
         let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)?, ..self })
     }
 
     /// Tables one under the other, with the metadata that all share; `None` when they do not have
@@ -228,7 +238,7 @@ impl Table {
             .retain(|key, value| schemas().all(|other| other.metadata().get(key) == Some(value)));
         let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
         let batch = concat_batches(&schema, tables.iter().map(|table| &table.batch))?;
-        Ok(Some(Self { batch }))
+        Ok(Some(Self { batch, is_decimal: first.is_decimal }))
     }
 
     /// Number of rows.
@@ -267,6 +277,7 @@ impl Table {
                 Cell::Missing => String::new(),
                 Cell::Text(text) => inert(text),
                 Cell::Integer(number) => number.to_string(),
+                Cell::Float(number) if self.is_decimal => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
                 Cell::Truth(truth) => truth.to_string(),
             });

@@ -308,8 +308,8 @@ impl StageKind for Summarize {
                 .moved
                 .and_then(|of| not_testable(&counts.scheme, of, self.least_moved_share)),
             not_counted: None,
-            // What a scheme leaves in place it does not test: as if the others depended as those
-            // that moved.
+            // A scheme does not test the rows that it leaves in place: as if the others depended as
+            // those that moved.
             bound_low: intervals.bound.low / scale,
             bound_high: intervals.bound.high / scale,
             p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
