@@ -108,6 +108,21 @@ impl WorkflowArgs {
     }
 }
 
+/// Number of actions at once.
+#[derive(Arguments)]
+pub struct JobsArgs {
+    /// Number of actions that run at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+impl JobsArgs {
+    /// The number, if one is given.
+    pub fn count(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+}
+
 /// Location of the cache.
 #[derive(Arguments)]
 pub struct CacheArgs {

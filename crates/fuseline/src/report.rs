@@ -123,7 +123,7 @@ pub struct Verdict {
     pub stage: String,
     /// The answer in a few words.
     pub headline: String,
-    /// Which rule uses which quality, then what stands behind that.
+    /// The rules that use quality and the quality, then the evidence for that.
     pub sentences: Vec<String>,
 }
 
@@ -432,7 +432,7 @@ fn with_paths(mut data: ReportData, run: &Manifest) -> ReportData {
     data
 }
 
-/// What a run took, and where.
+/// Time that a run took, and its machine.
 fn run_used(run: &Manifest) -> RunUsed {
     let cpu_seconds = run.actions.iter().filter_map(|action| action.cpu_seconds);
     let cpu_seconds: Vec<f64> = cpu_seconds.collect();
