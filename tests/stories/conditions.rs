@@ -280,7 +280,7 @@ fn a_module_that_is_missing_names_the_interpreter_and_how_to_choose_another() {
     assert!(rules["python"][0]["version"].is_string(), "{rules}");
 }
 
-/// What ordinary Python does: temporary files, caches of compiled code, processes and memory that
+/// Acts of ordinary Python: temporary files, caches of compiled code, processes and memory that
 /// they share.
 const ORDINARY: &str = "import multiprocessing, multiprocessing.shared_memory, tempfile
 with tempfile.NamedTemporaryFile() as file:
@@ -417,7 +417,7 @@ fn a_kernel_without_a_required_layer_is_refused_and_without_another_it_is_said()
     let checked = lab.run(["plugin", "check", "rules/case.so", "--sandbox", "strict"]);
     assert!(checked.stdout().contains("ran with sandbox strict."), "{}", checked.stdout());
 
-    // Where the layers are, the run goes on; what gives them up is refused.
+    // With the layers the run goes on; a rule that gives them up is refused.
     lab.run(["run", "workflow.yaml", "--plugin-path", "rules"]).success();
     let arguments = ["run", "workflow.yaml", "--plugin-path", "rules", "--isolation", "in-process"];
     let refused = lab.run(arguments);
@@ -592,7 +592,7 @@ fn programs_and_their_folders_end_with_a_run_however_it_ends() {
         started.run.wait().expect("it ends");
         started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());
     }
-    // What a program that ends well leaves behind ends with it.
+    // Processes that a program leaves behind end with it, though it ends well.
     let mut started = Started::new("setsid sleep MARK & echo x > outputs/main");
     assert!(started.run.wait().expect("it ends").success());
     started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());

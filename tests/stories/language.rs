@@ -441,7 +441,7 @@ fn what_a_failed_program_left_is_kept_where_the_message_says() {
     let words = failed.stderr().split_whitespace().collect::<String>();
     let name = kept.file_name().expect("a name").to_str().expect("UTF-8");
     assert!(words.contains(name), "{}", failed.stderr());
-    // What succeeds leaves nothing.
+    // A program that succeeds leaves nothing.
     lab.write("script.sh", "echo fine > outputs/main\n");
     lab.run(["run", "workflow.yaml", "--keep-failed"]).success();
     let left = std::fs::read_dir(lab.path("cache/runs")).expect("runs").filter(|run| {

@@ -1,4 +1,4 @@
-//! What a run records of itself: files that were read, checklists, and the line that runs it again.
+//! Records of a run: files that were read, checklists, and the line that runs it again.
 
 use std::process::Command;
 
@@ -291,7 +291,7 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
     let stages = manifest["stages"].as_array().expect("a list").len();
     assert_eq!((of_type("ControlAction").count(), of_type("HowToStep").count()), (stages, stages));
     assert_eq!(of_type("OrganizeAction").count(), 1);
-    // What one execution made and another read is one entity, named by its content.
+    // An artifact that one execution made and another read is one entity, named by its content.
     let expert = of_type("CreateAction").find(|of| of["name"] == "expert[modality=voice,fold=0]");
     let made = expert.expect("an execution")["result"].as_array().expect("results").clone();
     let fusion = of_type("CreateAction").find(|of| of["name"] == "fusion[fold=0]");
@@ -305,7 +305,7 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
         assert!(said.contains("provenance-run-crate-0.5 passed 0 issues"), "{said}");
     }
 
-    // What was reused was not executed, and has no times.
+    // An action that was reused was not executed, and has no times.
     run(&lab);
     let reused = deposit("reused");
     let graph = reused["@graph"].as_array().expect("a graph");

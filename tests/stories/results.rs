@@ -91,7 +91,7 @@ fn an_artifact_is_shown_exported_and_never_computed() {
     assert!(show(&lab, &["report"]).success().stdout().starts_with("<!DOCTYPE html>"));
     show(&lab, &["findings", "--export", "out/f.xlsx"]).exits(2);
 
-    // What another parameter would give was never made, and is not made now.
+    // Artifacts of another parameter were never made, and are not made now.
     let other = lab.run(["show", "workflow.yaml", "findings", "--set", "permutations=20"]);
     let said = other.exits(2).stderr();
     assert!(said.contains("findings is not in the cache"), "{said}");

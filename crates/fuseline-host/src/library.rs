@@ -498,7 +498,7 @@ impl PluginLibrary {
         self.loadable(file, isolation)?;
         #[cfg(unix)]
         conditions.ensure_layers(file, isolation)?;
-        // What is said of other rules, and of what is not a process of a rule, makes no difference.
+        // Lines about other rules, and about programs that run no rule, make no difference.
         let sandbox = match conditions.sandboxes.is_empty() {
             true => conditions.sandbox,
             false => Some(conditions.sandbox_of(&file.id)),

@@ -14,7 +14,7 @@ pub struct Answer {
     pub headline: String,
     /// The class that colours it, as of a [`Reading`].
     pub tone: &'static str,
-    /// Which rules use which quality, the largest gap first.
+    /// The rules that use a quality, the largest gap first.
     pub uses: Vec<Use>,
     /// The tests, and the meaning of the words.
     pub terms: String,
@@ -37,7 +37,7 @@ pub(crate) fn native_readings<'d>(
         .iter()
         .zip(verdicts)
         .filter(|(row, _)| row.control == Control::Native && row.is_counted())
-        // What reads labels of test rows says what a gap is made of, and is no condition.
+        // A control that reads labels of test rows says what a gap is made of, and is no condition.
         .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
         .map(|(row, verdict)| (row, verdict.reading))
         .collect()
@@ -63,7 +63,7 @@ pub fn answer(data: &ReportData) -> Answer {
     let counts = count_readings(&native);
     let (headline, tone) = headline(data, &counts, native.len());
     let uses = uses(data, &verdicts);
-    // What has a sentence of its own needs none among others.
+    // A rule with a sentence of its own needs none among others.
     let each: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
     let is_told = |row: &FindingRow| each.iter().any(|&place| data.findings[place] == *row);
     let all_told = |reading: Reading| {

@@ -399,7 +399,7 @@ pub struct FileUsed {
     pub stages: Vec<String>,
 }
 
-/// What a run took, and where.
+/// Time that a run took, and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunUsed {
     /// Its id.

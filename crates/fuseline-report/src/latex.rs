@@ -174,7 +174,7 @@ pub fn escape(text: &str) -> String {
             '`' => out.push_str("\\textasciigrave{}"),
             '|' => out.push_str("\\textbar{}"),
             control if control.is_control() => out.push(' '),
-            // What the encoding T1 has.
+            // Characters that the encoding T1 has.
             latin
                 if latin < '\u{80}'
                     || ('¡'..='ž').contains(&latin) && !"ĦħĸĿŀŉŦŧſ".contains(latin) =>

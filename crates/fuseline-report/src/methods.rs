@@ -460,7 +460,7 @@ fn has_workflow(data: &ReportData) -> bool {
     !data.provenance.stages.is_empty()
 }
 
-/// Where the command runs, and what must be put in for it to do so.
+/// Folder in which the command runs, and what must be put in for it to do so.
 pub fn command_place(data: &ReportData) -> String {
     let mut place = "In the workflow's folder:".to_owned();
     if !data.asked.shortened.is_empty() {

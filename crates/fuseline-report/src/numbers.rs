@@ -115,7 +115,7 @@ pub struct MetricRow {
     pub broken: Option<f64>,
     /// That of the same rule refitted without quality.
     pub without_quality: Option<f64>,
-    /// What that gains, positive where quality helps.
+    /// Gain of that, positive where quality helps.
     pub gain: Option<f64>,
     /// That of the best expert alone.
     pub best_unimodal: Option<f64>,

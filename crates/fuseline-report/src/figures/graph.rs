@@ -84,7 +84,7 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
     })
 }
 
-/// What the parts of the drawing stand for.
+/// Legend of the drawing.
 fn entries() -> Vec<(Element, String)> {
     let part = |shapes: Vec<Element>, text: &str| (element("g").children(shapes), text.to_owned());
     let head = [(6.0, 0.0), (0.0, -3.5), (0.0, 3.5)];

@@ -206,7 +206,7 @@ fn aside(
     std::iter::once((x, y)).chain(places).find(is_free).unwrap_or((x, y))
 }
 
-/// What colours and shapes stand for, of what is drawn.
+/// Legend of the colours and shapes that are drawn.
 fn legends(
     data: &ReportData,
     arrangement: &Arrangement,

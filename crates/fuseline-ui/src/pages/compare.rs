@@ -233,7 +233,7 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
     for action in index.numbers(Some(number), None) {
         let Some(action) = index.action(action) else { continue };
         let Some(digest) = action?.outputs.get(port).copied() else { continue };
-        // What a collection has removed cannot be compared any more.
+        // Artifacts that a collection has removed cannot be compared any more.
         let Some(mut file) = cache.open_object_file(&digest).map_err(|error| error.with_cause())?
         else {
             continue;
