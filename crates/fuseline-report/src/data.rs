@@ -297,11 +297,23 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reference of the gain, in few words.
+    #[must_use]
+    pub const fn short_reference(&self) -> &'static str {
+        if self.frozen {
+            "quality held neutral"
+        } else if self.loaded {
+            "quality that says nothing"
+        } else {
+            "the rule without quality"
+        }
+    }
+
     /// Reference of the gain.
     #[must_use]
     pub const fn reference(&self) -> &'static str {
         if self.frozen {
-            "the same model with quality held at its mean"
+            "the same model with quality held neutral"
         } else if self.loaded {
             "the same model given quality that says nothing"
         } else {
