@@ -25,7 +25,8 @@ fn study() -> Lab {
     Lab::with_workflow(&text.replace("[mean, lr]", "[org.plugins.case]"))
 }
 
-fn compile(lab: &Lab, hooks: &str, library: &str) {
+/// Compiles a rule that `hooks` change.
+pub(crate) fn compile(lab: &Lab, hooks: &str, library: &str) {
     lab.write("case.c", format!("{hooks}\n#include \"rule.h\"\n"));
     let path = lab.path(library);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
@@ -70,7 +71,7 @@ fn joined(text: &str) -> String {
 
 /// Expects words on standard error, wherever its lines are broken.
 #[track_caller]
-fn says(ran: &Ran, words: &str) {
+pub(crate) fn says(ran: &Ran, words: &str) {
     assert!(joined(&ran.stderr()).contains(&joined(words)), "{words}: {}", ran.stderr());
 }
 
