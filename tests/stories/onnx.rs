@@ -113,6 +113,9 @@ fn without_the_library_the_check_says_how_to_add_it() {
         .output()
         .expect("it starts"));
     ran.exits(2);
-    says(&ran, "models in ONNX are run by the library libfuseline_rule_onnx.so, which is not there");
+    says(
+        &ran,
+        "models in ONNX are run by the library libfuseline_rule_onnx.so, which is not there",
+    );
     says(&ran, "`cargo build --workspace` puts it beside the command");
 }

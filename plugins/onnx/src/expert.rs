@@ -27,7 +27,9 @@ impl AnswerQuery for Onnx {
             Err(error) => return refused(error),
         };
         let (mut outputs, mut each) = (Vec::new(), 0);
-        for (row, values) in asked.values.chunks_exact(widths.iter().sum::<usize>().max(1)).enumerate() {
+        for (row, values) in
+            asked.values.chunks_exact(widths.iter().sum::<usize>().max(1)).enumerate()
+        {
             if row.is_multiple_of(ROWS_BETWEEN_STOPS) {
                 question.go_on()?;
             }

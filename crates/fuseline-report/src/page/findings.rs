@@ -94,8 +94,12 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
             (percent(row.ba_broken), row.ba_broken)
         }),
         column(
-            if data.settings.frozen { "neutral quality" } else { "without quality" },
-            if data.settings.frozen {
+            if data.settings.frozen || data.settings.held {
+                "neutral quality"
+            } else {
+                "without quality"
+            },
+            if data.settings.frozen || data.settings.held {
                 "balanced accuracy of the same model with quality held at its mean"
             } else if data.settings.loaded {
                 "balanced accuracy of the same model given quality that says nothing"

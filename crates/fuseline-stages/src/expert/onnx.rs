@@ -212,8 +212,7 @@ impl StageKind for OnnxExpert {
             .collect();
         let matrix = select(&features, columns.iter().map(|(name, _)| *name))?;
         let mut finder = Finder::new(&features.example_id);
-        let rows: Vec<Option<usize>> =
-            cohort.example_id.iter().map(|id| finder.find(id)).collect();
+        let rows: Vec<Option<usize>> = cohort.example_id.iter().map(|id| finder.find(id)).collect();
         let mut values = Vec::new();
         for (id, row) in cohort.example_id.iter().zip(&rows) {
             let Some(row) = row else { continue };
@@ -267,9 +266,8 @@ impl OnnxExpert {
     /// Reports that nothing is there to run models with, or that it would run without layers of the
     /// sandbox that are required.
     fn check_library(&self, site: &mut CheckSite<'_>) {
-        let found = library::find(site.services).and_then(|library| {
-            Ok(site.conditions.ensure_layers(&library, site.isolation)?)
-        });
+        let found = library::find(site.services)
+            .and_then(|library| Ok(site.conditions.ensure_layers(&library, site.isolation)?));
         if let Err(error) = found {
             let mut problem = Problem::new("path", error.message);
             problem.hint = error.hint;

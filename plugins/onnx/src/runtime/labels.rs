@@ -4,8 +4,8 @@
 use serde_json::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, StringStringEntryProto};
 
-use fuseline_onnx::are_places;
 use super::graph::{attribute, constant, integers, origin, producer, texts};
+use fuseline_onnx::are_places;
 
 /// The distinct lists of class names that a model gives for an output, those nearest to the output
 /// first. A list of another length than `count` may be that of another output, and is left out

@@ -4,8 +4,8 @@
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use fuseline_onnx::OnnxError;
 use super::graph::{all_graphs, attribute, constant, integers, node_name, text};
+use fuseline_onnx::OnnxError;
 
 /// Advice for a model that cannot be run.
 pub(super) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \

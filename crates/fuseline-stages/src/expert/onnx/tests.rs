@@ -101,8 +101,7 @@ fn nets_give_what_onnxruntime_says() {
 fn outputs_are_bound_to_the_classes_that_the_file_names() {
     let said = said();
     let (found, cautions) =
-        asked("scaled_logistic_zipmap", &["talk", "rest", "stress"], &json!({}), |_| ())
-            .unwrap();
+        asked("scaled_logistic_zipmap", &["talk", "rest", "stress"], &json!({}), |_| ()).unwrap();
     let turned =
         |rows: &[Vec<f64>]| rows.iter().map(|p| vec![p[2], p[0], p[1]]).collect::<Vec<_>>();
     assert_close(&found, &turned(&said.models["scaled_logistic_zipmap"]));
@@ -261,9 +260,8 @@ fn logits_of_pytorch_become_probabilities() {
          softmax: true makes probabilities of logits; output names another output"
     ));
     // One logit stands for two classes.
-    let logistic = |row: &Vec<f64>| {
-        vec![1.0 / (1.0 + libm::exp(row[0])), 1.0 / (1.0 + libm::exp(-row[0]))]
-    };
+    let logistic =
+        |row: &Vec<f64>| vec![1.0 / (1.0 + libm::exp(row[0])), 1.0 / (1.0 + libm::exp(-row[0]))];
     let expected: Vec<_> = said.models["torch_one_logit"].iter().map(logistic).collect();
     let one = json!({ "softmax": true });
     assert_close(&expert("torch_one_logit", &THREE[..2], &one, |_| ()).unwrap(), &expected);
