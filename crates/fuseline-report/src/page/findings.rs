@@ -104,10 +104,16 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
             (percent(row.ba_broken), row.ba_broken)
         }),
         column(
-            if data.settings.frozen { "neutral quality" } else { "without quality" },
+            if data.settings.frozen || data.settings.held {
+                "neutral quality"
+            } else {
+                "without quality"
+            },
             if data.settings.frozen {
                 "balanced accuracy of the same model with quality held at its mean, or at the neutral \
                  value that was given"
+            } else if data.settings.held {
+                "balanced accuracy of the same model with quality held at its mean"
             } else if data.settings.loaded {
                 "balanced accuracy of the same model given quality that says nothing"
             } else {
