@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fuseline_tests::{Lab, Need, fuseline, root, skip};
+use fuseline_tests::{Lab, Need, files_below, fuseline, root, skip};
 use serde_json::Value;
 
 /// A study of the tutorial's data, which lie beside its folder, in a folder that shells and LaTeX
@@ -300,6 +300,17 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
 
     let script = root().join("tests/stories/data/ro_crate.py");
     let folder = lab.path("deposit");
+    // Where files lie on this machine is in none of its texts but the authors' own.
+    let machine = lab.path(".").canonicalize().expect("a folder").display().to_string();
+    for path in files_below(&folder) {
+        let inside = path.strip_prefix(&folder).expect("below");
+        let bytes = std::fs::read(&path).expect("readable");
+        let is_named = bytes.windows(machine.len()).any(|part| part == machine.as_bytes());
+        assert!(inside.starts_with("workflow") || !is_named, "{}", inside.display());
+    }
+    let deposited: Value =
+        serde_json::from_slice(&lab.read("deposit/manifest.json")).expect("JSON");
+    assert!(deposited["files"].as_array().is_some_and(|files| !files.is_empty()));
     let needs = "rocrate_validator, rocrate, rdflib";
     if let Some(said) = fuseline_tests::python(needs, [script.as_os_str(), folder.as_os_str()]) {
         assert!(said.contains("provenance-run-crate-0.5 passed 0 issues"), "{said}");

@@ -61,8 +61,8 @@ fn main() -> ExitCode {
 fn demo() -> Result<(), Box<dyn Error>> {
     let root = root()?;
     // The build of the tests, in which numerics are optimised: it takes a quarter of the time of a
-    // release.
-    run(cargo(&root).args(["build", "--workspace"]))?;
+    // release. Without the runtime of ONNX, which is a quarter of that.
+    run(cargo(&root).args(["build", "--workspace", "--exclude", "fuseline-rule-onnx"]))?;
     let fuseline = target()?.join("debug").join("fuseline");
     run(Command::new(&fuseline).current_dir(&root).args(["run", "workflows/quickstart.yaml"]))?;
     #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
@@ -79,7 +79,40 @@ fn test() -> Result<(), Box<dyn Error>> {
     // not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
     run(cargo(&root).args(["test", "--workspace"]))?;
-    python(&root)
+    python(&root)?;
+    vscode(&root)
+}
+
+/// The tests of the extension for VS Code against the command that was built, and its package;
+/// skipped, with a notice, where there is no npm.
+fn vscode(root: &Path) -> Result<(), Box<dyn Error>> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        return skip("editor", "the extension for VS Code", "npm");
+    }
+    let command = target()?.join("debug/fuseline");
+    let npm = |arguments: &[&str]| {
+        run(Command::new("npm")
+            .current_dir(root.join("editors/vscode"))
+            .env("FUSELINE", &command)
+            .args(arguments))
+    };
+    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    npm(&["run", "--silent", "check"])?;
+    npm(&["test", "--silent"])?;
+    npm(&["run", "--silent", "package"])
+}
+
+/// Says that tests are left out, unless `FUSELINE_REQUIRE` names them.
+fn skip(name: &str, tests: &str, missing: &str) -> Result<(), Box<dyn Error>> {
+    let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
+    if required.split(',').any(|required| required == name) {
+        return Err(format!("FUSELINE_REQUIRE names {name}, and there is no {missing}").into());
+    }
+    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+    {
+        eprintln!("skipped: {tests}, since there is no {missing}");
+    }
+    Ok(())
 }
 
 /// The tests of the Python package, with the command that was built; skipped, with a notice, where
@@ -87,19 +120,7 @@ fn test() -> Result<(), Box<dyn Error>> {
 fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
     if !there.is_ok_and(|ran| ran.status.success()) {
-        let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
-        if required.split(',').any(|name| name == "python") {
-            return Err(
-                "FUSELINE_REQUIRE names python, and there is none with numpy and pytest".into()
-            );
-        }
-        #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-        {
-            eprintln!(
-                "skipped: the Python package, since there is no python3 with numpy and pytest"
-            );
-        }
-        return Ok(());
+        return skip("python", "the Python package", "python3 with numpy and pytest");
     }
     run(Command::new("python3")
         .current_dir(root.join("python"))

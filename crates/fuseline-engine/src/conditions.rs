@@ -33,7 +33,7 @@ pub(crate) fn conditions(workflow: &Workflow, execution: &Execution) -> Conditio
     }
 }
 
-fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
+pub(crate) fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
     Sourced { value: of.value.clone(), origin: of.origin.clone() }
 }
 

@@ -64,7 +64,8 @@ pub fn answer(data: &ReportData) -> Answer {
     let (headline, tone) = headline(data, &counts, native.len());
     let uses = uses(data, &verdicts);
     // A rule with a sentence of its own needs none among others.
-    let each: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
+    let each = uses.iter().filter(|of| !of.is_group);
+    let each: Vec<usize> = each.filter_map(|of| of.finding).collect();
     let is_told = |row: &FindingRow| each.iter().any(|&place| data.findings[place] == *row);
     let all_told = |reading: Reading| {
         let mut rows = native.iter().filter(|(_, found)| *found == reading);
@@ -144,7 +145,9 @@ fn headline(
         )
     } else if flagged > 0 {
         (
-            "Not shown: the gaps found are of qualities computed from the evidence.".to_owned(),
+            "Not shown: the gaps found are of qualities that follow from the evidence, at least in \
+             part."
+                .to_owned(),
             "caution",
         )
     } else if of(Reading::NotTestable) == total {
@@ -230,9 +233,9 @@ fn sentence(
             }
         ),
         Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A \
-             plain permutation makes pairs of evidence and quality that cannot occur, so this is \
-             not yet reliance on reliability.",
+            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least \
+             in part. A plain permutation makes pairs of evidence and quality that cannot occur, \
+             so this is not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
         Reading::Harm => format!(

@@ -72,6 +72,7 @@ mod ensemble;
 pub mod ensemble_variance;
 pub mod entropy;
 pub mod evidential;
+pub mod held;
 pub mod in_distribution;
 pub mod knn;
 mod logits;

@@ -16,7 +16,7 @@ use crate::ro_crate::{DepositOptions, README};
 use crate::run_context::{ReportInputs, RunContext};
 use crate::runs::find_run;
 use crate::table::{Form, Table};
-use crate::{deliver, ro_crate, suggest};
+use crate::{deliver, portable, ro_crate, suggest};
 
 /// The parts of a report that are written.
 #[derive(Debug, Clone, Default)]
@@ -188,6 +188,7 @@ pub fn deposit(
     let context = RunContext::read(cache, &run.run)?;
     // An unknown stage is an error before anything is written.
     select(options, run, &context)?;
+    let run = &portable::manifest(run);
     let mut files = Files { folder, written: Vec::new() };
     write_results(cache, run, &context, &mut files)?;
     write_reports(cache, run, &context, options, true, &mut files)?;
@@ -367,7 +368,10 @@ fn write_findings(
     for input in report.inputs.iter().filter(|input| input.port == "findings") {
         let bytes = deliver::read(cache, &input.digest)?;
         if !csv_alone {
-            files.write(below.join("findings.parquet"), &bytes)?;
+            let table = Table::points(bytes.clone())?;
+            let typed = table.map(|table| table.write(Form::Parquet)).transpose()?;
+            let typed = typed.as_deref().unwrap_or(&bytes);
+            files.write(below.join("findings.parquet"), typed)?;
         }
         if let Some(table) = Table::parquet(bytes.clone())? {
             files.write(below.join("findings.csv"), &table.write(Form::Csv)?)?;

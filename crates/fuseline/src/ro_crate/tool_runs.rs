@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{FUSELINE, escaped, instant, reference, status};
+use crate::portable;
 use crate::run_graph::{GraphStage, RunGraph};
 
 /// Executions that are described one by one.
@@ -381,7 +382,7 @@ impl Builder<'_> {
                 "@id": format!("#option-{number}"),
                 "@type": "PropertyValue",
                 "name": option,
-                "value": value.chars().take(MAX_VALUE).collect::<String>(),
+                "value": portable::text(value).chars().take(MAX_VALUE).collect::<String>(),
                 "exampleOfWork": { "@id": parameter },
             })
         });

@@ -58,12 +58,12 @@ fn a_table_of_results_has_decimal_numbers_in_csv() {
         metadata: BTreeMap::new(),
     };
     let table = Table::from_artifact(&artifact).unwrap().unwrap();
-    let point = [("rule".to_owned(), "lr".to_owned())];
+    let point = [("alpha".to_owned(), "1.0".to_owned())];
     let table = Table::stack(vec![table.at(&point).unwrap()]).unwrap().unwrap();
     insta::assert_snapshot!(text(&table, Form::Csv), @r"
-    rule,measure,n,value,p_value
-    lr,a,10,1,0.0000001
-    lr,'-b,2,,0.25
+    alpha,measure,n,value,p_value
+    1.0,a,10,1,0.0000001
+    1.0,'-b,2,,0.25
     ");
 }
 
@@ -124,4 +124,52 @@ fn a_point_is_told_apart_from_a_column_of_its_name_that_says_something_else() {
     assert_eq!(table.names()[..2], ["axis_shift", "example_id"]);
     let said = Table { batch: evidence().batch.slice(0, 1), ..evidence() };
     assert_eq!(said.at(&point("label", "stress")).unwrap().names()[0], "axis_label");
+}
+
+/// Findings of one label of each axis a row, as an artifact has them.
+fn points(axes: &[(&str, [&str; 2])]) -> Artifact {
+    let columns = axes.iter().map(|(axis, labels)| {
+        (*axis, Arc::new(StringArray::from(labels.to_vec())) as ArrayRef, false)
+    });
+    let names: Vec<&str> = axes.iter().map(|(axis, _)| *axis).collect();
+    Artifact {
+        kind: ArtifactKind::Findings,
+        payload: Payload::Table(RecordBatch::try_from_iter_with_nullable(columns).unwrap()),
+        metadata: BTreeMap::from([("axes".to_owned(), serde_json::to_string(&names).unwrap())]),
+    }
+}
+
+#[test]
+fn axes_whose_labels_are_numbers_are_numbers_in_every_form_and_names_stay_names() {
+    let axes = [
+        ("rate", ["0.0", "0.25"]),
+        ("fold", ["0", "10"]),
+        ("mixed", ["1", "0.5"]),
+        ("subject", ["007", "012"]),
+        ("rule", ["lr", "1"]),
+    ];
+    let artifact = points(&axes);
+    let table = Table::from_artifact(&artifact).unwrap().unwrap();
+    assert_eq!(
+        text(&table, Form::Csv),
+        "rate,fold,mixed,subject,rule\n0.0,0,1.0,007,lr\n0.25,10,0.5,012,1\n"
+    );
+    assert_eq!(
+        text(&table, Form::Json),
+        "[\n{\"rate\":0.0,\"fold\":0,\"mixed\":1.0,\"subject\":\"007\",\"rule\":\"lr\"},\n\
+         {\"rate\":0.25,\"fold\":10,\"mixed\":0.5,\"subject\":\"012\",\"rule\":\"1\"}\n]\n"
+    );
+    let parquet = Table::typed(&artifact).unwrap().write(Form::Parquet).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(parquet)).unwrap();
+    let types: Vec<DataType> =
+        reader.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+    use DataType::{Float64, Int64, Utf8};
+    assert_eq!(types, [Float64, Int64, Float64, Utf8, Utf8]);
+    assert!(reader.schema().metadata().contains_key("axes"));
+    // Columns of a file that are no axes stay as they are.
+    let plain = Table::from_columns(vec![(
+        "fold".to_owned(),
+        Arc::new(StringArray::from(vec!["0"])) as ArrayRef,
+    )]);
+    assert_eq!(text(&plain.unwrap(), Form::Json), "[\n{\"fold\":\"0\"}\n]\n");
 }

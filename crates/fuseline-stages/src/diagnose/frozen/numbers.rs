@@ -159,6 +159,7 @@ pub(super) fn diagnose(
         largest_drift,
         broken,
         not_testable: study.not_testable(),
+        cautions: Vec::new(),
         metric: Some(MetricDiagnosis {
             name,
             clean: own,
