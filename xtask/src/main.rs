@@ -129,19 +129,29 @@ fn python(root: &Path) -> Result<(), Box<dyn Error>> {
         .args(["-m", "pytest", "--quiet", "tests"]))
 }
 
-/// The command and its rules as a wheel.
+/// The command and its rules as a wheel, and the size of each of its parts.
 fn wheel() -> Result<(), Box<dyn Error>> {
     let root = root()?;
-    run(Command::new("python3").current_dir(&root).args([
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--wheel-dir",
-        "target/wheels",
-        ".",
-    ]))
+    let python = || {
+        let mut python = Command::new("python3");
+        python.current_dir(&root);
+        python
+    };
+    run(python().args("-m pip wheel --no-deps --wheel-dir target/wheels .".split(' ')))?;
+    run(python().args(["-c", SIZES]))
 }
+
+/// Prints the parts of the newest wheel, in MB as they are and as they are packed; fails where it
+/// is larger than a wheel of fuseline may be.
+const SIZES: &str = r#"
+import pathlib, sys, zipfile
+wheel = max(pathlib.Path("target/wheels").glob("fuseline-*.whl"), key=lambda path: path.stat().st_mtime)
+for part in sorted(zipfile.ZipFile(wheel).infolist(), key=lambda part: -part.compress_size):
+    print(f"{part.file_size / 1e6:8.2f} {part.compress_size / 1e6:8.2f}  {part.filename}")
+size = wheel.stat().st_size / 1e6
+print(f"{size:17.2f}  {wheel}")
+sys.exit("the wheel is larger than 25 MB" if size > 25 else 0)
+"#;
 
 fn soak() -> Result<(), Box<dyn Error>> {
     let mut numbers = std::env::args().skip(2);
