@@ -17,7 +17,7 @@ mod slurm;
 mod task;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicBool;
 
 use fuseline_cache::Cache;
@@ -58,6 +58,7 @@ pub(crate) fn executor(
         settings_file: loaded.nearest.clone(),
         settings: settings.clone(),
         cancel,
+        adopted: Mutex::default(),
     })
 }
 

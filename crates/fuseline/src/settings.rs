@@ -320,7 +320,7 @@ impl LoadedSettings {
             origin: origin("python").unwrap_or_default(),
         });
         let devices = devices.iter().flat_map(|pattern| matching(pattern.as_ref())).collect();
-        WorkerSettings { program, limits, devices, python }
+        WorkerSettings { limits, devices, python, ..WorkerSettings::new(program) }
     }
 }
 
