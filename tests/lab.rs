@@ -12,6 +12,7 @@
 
 pub mod axe;
 pub mod bucket;
+pub mod damage;
 pub mod devtools;
 pub mod kills;
 

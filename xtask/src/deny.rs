@@ -112,7 +112,9 @@ impl Rules {
         for (name, versions) in versions {
             let is_skipped = |version: &&&str| self.skipped.contains(&format!("{name}@{version}"));
             let skipped = versions.iter().filter(is_skipped).count();
-            versions.iter().for_each(|version| drop(unused.remove(&format!("{name}@{version}"))));
+            for version in &versions {
+                unused.remove(&format!("{name}@{version}"));
+            }
             if versions.len() - skipped > 1 {
                 problems.push(format!("{name} is there in versions {}", versions.join(", ")));
             } else if skipped > 0 && versions.len() == skipped {

@@ -18,8 +18,8 @@ tasks:
   report is
   test    build everything and run all the tests
   wheel   build everything for distribution and put it into a Python wheel under target/wheels
-  soak    build everything, kill runs at random moments and compare every byte: [KILLS, default \
-  200] [SEED]
+  soak    build everything, kill runs at random moments, beside collections, executions and other \
+  runs, damage the cache in between, and compare every byte: [KILLS, default 200] [SEED]
   book    the documentation as a site under target/book/html, by mdBook
   outputs digests of all that the shipped workflows make, to be compared before and after a \
   change: [DATA, the folder with stressid and mosei] [PERMUTATIONS]

@@ -61,6 +61,7 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
         ("sandbox", document.sandbox.as_ref()),
         ("limits", document.limits.as_ref()),
         ("python", document.python.as_ref().map(|(node, _)| node)),
+        ("env", document.env.as_ref()),
     ];
     for (name, node) in later.into_iter().filter_map(|(name, node)| Some((name, node?))) {
         form.text(name);

@@ -182,7 +182,7 @@ impl Signals {
         let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
         let (at_once_too, stop) = (at_once.clone(), stop.clone());
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             for _ in signals.forever() {
                 let cancelled = cancel.as_ref().filter(|cancel| !cancel.load(Ordering::SeqCst));
                 match (at_once_too.load(Ordering::SeqCst), stop.load(Ordering::SeqCst), cancelled) {
@@ -191,7 +191,7 @@ impl Signals {
                     _ => signal_hook::low_level::exit(130),
                 }
             }
-        });
+        })?;
         Ok(Self { at_once })
     }
 
