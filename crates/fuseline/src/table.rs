@@ -9,7 +9,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    StringArray,
+};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
@@ -213,7 +216,10 @@ impl Table {
         for (field, column) in table.schema().fields().iter().zip(table.columns()) {
             spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
         }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        // Without any column nothing else says how many rows there are.
+        let rows = RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &rows)?;
         let is_decimal = kind == Some(ArtifactKind::Table.name());
         Ok(Self { batch, axes: names_in(axes), is_decimal })
     }

@@ -82,7 +82,7 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "findings 5344b8caace6",
             "metadata e0466f04c847",
             "audit 47b0ed7352a2",
-            "table ",
+            "table 1e69148a26cb",
             "report ef21ec989d95",
         ]
     );
