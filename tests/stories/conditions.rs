@@ -339,7 +339,7 @@ fn a_module_that_is_missing_names_the_interpreter_and_how_to_choose_another() {
     assert!(rules["python"][0]["version"].is_string(), "{rules}");
 }
 
-/// What ordinary Python does: temporary files, caches of compiled code, processes and memory that
+/// Acts of ordinary Python: temporary files, caches of compiled code, processes and memory that
 /// they share.
 const ORDINARY: &str = "import multiprocessing, multiprocessing.shared_memory, tempfile
 with tempfile.NamedTemporaryFile() as file:
@@ -476,7 +476,7 @@ fn a_kernel_without_a_required_layer_is_refused_and_without_another_it_is_said()
     let checked = lab.run(["plugin", "check", "rules/case.so", "--sandbox", "strict"]);
     assert!(checked.stdout().contains("ran with sandbox strict."), "{}", checked.stdout());
 
-    // Where the layers are, the run goes on; what gives them up is refused.
+    // With the layers the run goes on; a rule that gives them up is refused.
     lab.run(["run", "workflow.yaml", "--plugin-path", "rules"]).success();
     let arguments = ["run", "workflow.yaml", "--plugin-path", "rules", "--isolation", "in-process"];
     let refused = lab.run(arguments);
@@ -567,6 +567,86 @@ for child in range(3):
     says(&ran, words);
 }
 
+/// A workflow of one program, whose output is a text.
+fn program(script: &str) -> String {
+    format!(
+        "fuseline: 1\nname: slow\nstages:\n  c:\n    uses: command\n    with:\n      run: [sh, -c, \
+         \"{script}\"]\n      outputs: {{ main: {{ artifact: report, media_type: text/plain }} \
+         }}\noutputs: {{ a.txt: c }}\n"
+    )
+}
+
+#[test]
+fn a_program_is_bounded_in_memory_as_a_rule_is() {
+    // `tail` holds a line without end.
+    let holds = "(head -c 100000000 /dev/zero; sleep 3) | tail -n 1 >/dev/null";
+    let one = holds.replace("100000000", "300000000").replace("sleep 3", "true");
+    let three = format!("for i in 1 2 3; do {holds} & done; wait");
+    let words = "it may use 190 MiB of memory: `limits.memory`, workflow.yaml:3";
+    for (script, says_too) in [(one, "ended with exit code"), (three, "sh was ended: it uses 2")] {
+        let lab = Lab::with_workflow(&program(&format!("{script} && touch outputs/main.txt")));
+        add_line(&lab, "name: slow", "limits: { memory: 200 MB }");
+        let ran = lab.run(["run", "workflow.yaml"]);
+        ran.exits(1);
+        says(&ran, words);
+        says(&ran, says_too);
+    }
+    let lab = Lab::with_workflow(&program("echo fits >outputs/main"));
+    add_line(&lab, "name: slow", "limits: { memory: 200 MB }");
+    lab.run(["run", "workflow.yaml"]).success();
+}
+
+#[test]
+fn a_variable_of_the_environment_is_seen_where_it_is_listed_and_counts_by_value() {
+    let lab = Lab::with_workflow(&program("printf 'case:%s' \\\"$CASE\\\" >outputs/main"));
+    let run = |value: Option<&str>, command: &str| {
+        let mut with = lab.command([command, "workflow.yaml", "--format", "json"]);
+        match value {
+            Some(value) => with.env("CASE", value),
+            None => with.env_remove("CASE"),
+        };
+        Ran(with.output().expect("it starts"))
+    };
+    let expect = |value: Option<&str>, executed: u32, output: &str| {
+        let ran = run(value, "run");
+        assert_eq!(ran.success().json()["executed"], executed, "{value:?}");
+        assert_eq!(lab.read("results/slow/a.txt"), output.as_bytes(), "{value:?}");
+    };
+    expect(Some("1"), 1, "case:");
+    expect(Some("2"), 0, "case:");
+    add_line(&lab, "name: slow", "env: [CASE]");
+    expect(Some("1"), 1, "case:1");
+    expect(Some("1"), 0, "case:1");
+    let plan = run(Some("2"), "plan").stdout();
+    assert!(plan.contains("env.CASE"), "{plan}");
+    expect(Some("2"), 1, "case:2");
+    expect(None, 1, "case:");
+    expect(Some("1"), 0, "case:1");
+    lab.edit("workflow.yaml", "env: [CASE]", "");
+    add_line(&lab, "    uses: command", "    env: [CASE]");
+    expect(Some("2"), 0, "case:2");
+    lab.edit("workflow.yaml", "env: [CASE]", "env: [2CASE]");
+    says(&lab.run(["check", "workflow.yaml"]), "`2CASE` must be the name of a variable");
+}
+
+#[test]
+fn a_rule_sees_of_the_environment_what_the_workflow_passes() {
+    let script = python_lab("raise fr.RuleError('CASE is ' + str(os.environ.get('CASE')))");
+    let library = c_lab(
+        "#define BEFORE_FIT { char said[99]; snprintf(said, 99, \"CASE is %s\", getenv(\"CASE\") ? \
+         getenv(\"CASE\") : \"None\"); return fsl_fail(err, FSL_ERR_DATA, -1, \"\", said); }",
+    );
+    for lab in [Some(library), script].into_iter().flatten() {
+        let said = || {
+            let arguments = ["run", "workflow.yaml", "--plugin-path", "rules", "--only", "fusion"];
+            Ran(lab.command(arguments).env("CASE", "seen").output().expect("it starts"))
+        };
+        says(&said(), "CASE is None");
+        add_line(&lab, "name: small", "env: [CASE]");
+        says(&said(), "CASE is seen");
+    }
+}
+
 /// A run of one program, which leaves another behind in a session of its own.
 struct Started {
     lab: Lab,
@@ -578,13 +658,7 @@ struct Started {
 impl Started {
     fn new(program: &str) -> Self {
         let mark = format!("{}.{}", 3000 + std::process::id() % 1000, unique());
-        let workflow = format!(
-            "fuseline: 1\nname: slow\nstages:\n  c:\n    uses: command\n    with:\n      run: [sh, -c, \
-             \"{}\"]\n      outputs: {{ main: {{ artifact: report, media_type: text/plain }} \
-             }}\noutputs: {{ a.txt: c }}\n",
-            program.replace("MARK", &mark)
-        );
-        let lab = Lab::with_workflow(&workflow);
+        let lab = Lab::with_workflow(&self::program(&program.replace("MARK", &mark)));
         std::fs::create_dir(lab.path("tmp")).expect("it can be made");
         let mut command = lab.command(["run", "workflow.yaml"]);
         command.env("TMPDIR", lab.path("tmp"));
@@ -651,7 +725,7 @@ fn programs_and_their_folders_end_with_a_run_however_it_ends() {
         started.run.wait().expect("it ends");
         started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());
     }
-    // What a program that ends well leaves behind ends with it.
+    // Processes that a program leaves behind end with it, though it ends well.
     let mut started = Started::new("setsid sleep MARK & echo x > outputs/main");
     assert!(started.run.wait().expect("it ends").success());
     started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());

@@ -161,7 +161,9 @@ fn prepare(
     prepared.check(&mut site);
     let is_check = depth == Depth::Check;
     let seed = variant.seed.unwrap_or(workflow.seed);
-    let mut writer = KeyWriter::new(kind, services, seed, &workflow.path_params, is_check);
+    let passed = site.conditions.passed.clone();
+    let path_params = &workflow.path_params;
+    let mut writer = KeyWriter::new(kind, services, seed, path_params, &passed, is_check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;

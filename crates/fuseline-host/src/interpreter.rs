@@ -15,7 +15,7 @@ use crate::conditions::Sourced;
 pub struct Interpreter {
     /// The program.
     pub program: PathBuf,
-    /// What names it, in words: `python` of a file, a variable, or PATH.
+    /// Source of the setting, in words: `python` of a file, a variable, or PATH.
     pub named_by: String,
 }
 
@@ -42,7 +42,7 @@ pub enum InterpreterError {
     Missing {
         /// The program that is named.
         program: PathBuf,
-        /// What names it.
+        /// Source of the setting.
         named_by: String,
     },
     /// It does not start, or does not say its version.
@@ -50,7 +50,7 @@ pub enum InterpreterError {
     Silent {
         /// The program.
         program: PathBuf,
-        /// What names it.
+        /// Source of the setting.
         named_by: String,
         /// Reason.
         reason: String,

@@ -148,7 +148,7 @@ impl<'a> Batch<'a> {
         available.iter().enumerate().filter(|(_, there)| **there != 0).map(|(modality, _)| modality)
     }
 
-    /// What `transform` makes of the class probabilities of each available cell, in the places of
+    /// Results of `transform` for the class probabilities of each available cell, in the places of
     /// [`Batch::evidence`]; 0 where a modality is unavailable. It is given them, and the numbers to
     /// fill, one a class.
     pub fn transform_evidence(&self, mut transform: impl FnMut(&[f64], &mut [f64])) -> Vec<f64> {

@@ -300,10 +300,24 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reference of the gain, in few words.
+    #[must_use]
+    pub const fn short_reference(&self) -> &'static str {
+        if self.frozen {
+            "quality held neutral"
+        } else if self.loaded {
+            "quality that says nothing"
+        } else {
+            "the rule without quality"
+        }
+    }
+
     /// Reference of the gain.
     #[must_use]
     pub const fn reference(&self) -> &'static str {
-        if self.frozen || self.held {
+        if self.frozen {
+            "the same model with quality held neutral"
+        } else if self.held {
             "the same model with quality held at its mean"
         } else if self.loaded {
             "the same model given quality that says nothing"
@@ -403,7 +417,7 @@ pub struct FileUsed {
     pub stages: Vec<String>,
 }
 
-/// What a run took, and where.
+/// Time that a run took, and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunUsed {
     /// Its id.

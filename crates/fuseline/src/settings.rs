@@ -316,7 +316,7 @@ impl LoadedSettings {
             ..WorkerLimits::default()
         };
         let devices = devices.iter().flat_map(|pattern| matching(pattern.as_ref())).collect();
-        WorkerSettings { program, limits, devices, python: self.python() }
+        WorkerSettings { limits, devices, python: self.python(), ..WorkerSettings::new(program) }
     }
 
     /// The interpreter of Python rules and programs, where it is stated.

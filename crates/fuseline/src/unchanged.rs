@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
-use fuseline_host::{Interpreter, PluginLibrary};
+use fuseline_host::{Interpreter, PassedVariables, PluginLibrary};
 use fuseline_remote::RemoteReport;
 use fuseline_workflow::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ struct Note {
     /// The folders that were searched for rules, if any were needed, and the files that may be
     /// some.
     rules: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
+    /// The variables of the environment that rules and programs see.
+    #[serde(default)]
+    passed: PassedVariables,
     workflow: String,
     /// The stages, with their numbers of actions.
     stages: Vec<(String, usize)>,
@@ -178,6 +181,7 @@ pub(crate) fn note(
         request: (*request)?,
         files,
         rules,
+        passed: plan.passed_variables(),
         workflow: plan.workflow().name.clone(),
         stages,
         outputs: outputs.map(|(file, digest)| (file.to_owned(), digest)).collect(),
@@ -224,7 +228,7 @@ impl Note {
         outputs.all(|file| file.is_some_and(stays_inside)) && stays_inside(&self.workflow)
     }
 
-    /// True if the request is the same, and every file is as it was.
+    /// True if the request is the same, and every file and variable is as it was.
     fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
             let mut rules = self.rules.iter();
@@ -232,6 +236,7 @@ impl Note {
         };
         request == Some(self.request)
             && rules()
+            && self.passed.iter().all(|(name, value)| std::env::var(name).ok() == *value)
             && self.files.iter().all(|(path, digest)| files.is_unchanged(path, digest))
     }
 }
@@ -246,6 +251,7 @@ mod tests {
             request: Digest::hash("request"),
             files: Vec::new(),
             rules: None,
+            passed: PassedVariables::new(),
             workflow: workflow.to_owned(),
             stages: Vec::new(),
             outputs: vec![(PathBuf::from(file), Digest::hash("report"))],
@@ -267,6 +273,7 @@ mod tests {
             request: Digest::hash("request"),
             files: vec![(PathBuf::from("data.csv"), Digest::hash("data"))],
             rules: Some((vec![PathBuf::from("plugins")], Vec::new())),
+            passed: PassedVariables::new(),
             workflow: "small".to_owned(),
             stages: vec![("fusion".to_owned(), 2)],
             outputs: vec![(PathBuf::from("report.html"), Digest::hash("report"))],

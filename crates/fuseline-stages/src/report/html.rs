@@ -96,7 +96,7 @@ pub(crate) fn ports() -> Ports {
         .optional()
         .many(
             "routing",
-            ArtifactKind::Report,
+            ArtifactKind::Table,
             Role::Neutral,
             "Tables of diagnose.routing, for what choosing between experts could reach.",
         )
@@ -265,7 +265,7 @@ fn null_numbers(
     Ok(nulls)
 }
 
-/// What stands at a point, whatever its other axes.
+/// Artifacts at a point, whatever its other axes.
 fn covering<'p, T>(permutations: &'p [Labelled<T>], point: &Point) -> Vec<&'p T> {
     let own = permutations.iter().filter(|labelled| {
         let place = |axis| labelled.point.iter().find(|(name, _)| name == axis);

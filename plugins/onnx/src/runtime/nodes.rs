@@ -1,4 +1,4 @@
-//! Which nodes of an ONNX graph are not run: those that draw random numbers, those of a model in
+//! Nodes of an ONNX graph that are not run: those that draw random numbers, those of a model in
 //! training, and those that the runtime would compute otherwise than ONNX specifies.
 
 use tract_onnx::Onnx;
