@@ -308,7 +308,8 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
         let is_named = bytes.windows(machine.len()).any(|part| part == machine.as_bytes());
         assert!(inside.starts_with("workflow") || !is_named, "{}", inside.display());
     }
-    let deposited: Value = serde_json::from_slice(&lab.read("deposit/manifest.json")).expect("JSON");
+    let deposited: Value =
+        serde_json::from_slice(&lab.read("deposit/manifest.json")).expect("JSON");
     assert!(deposited["files"].as_array().is_some_and(|files| !files.is_empty()));
     let needs = "rocrate_validator, rocrate, rdflib";
     if let Some(said) = fuseline_tests::python(needs, [script.as_os_str(), folder.as_os_str()]) {

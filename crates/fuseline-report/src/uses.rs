@@ -3,8 +3,8 @@
 
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, points, size_pp, value_label};
-use crate::methods::span;
 use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
+use crate::methods::span;
 use crate::verdict::{Reading, Verdict, decided, scheme, told_by_evidence};
 
 /// More conditions than this are grouped.

@@ -32,6 +32,8 @@ mod upstream;
 
 use fuseline_engine::{Kind, Kinds};
 
+pub use table::inert;
+
 /// Every built-in stage kind, in the order of the reference.
 pub fn kinds() -> Kinds {
     Kinds::new(vec![

@@ -9,14 +9,13 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use fuseline_artifact::{Artifact, INNER_FOLD, Payload, in_one};
+use fuseline_stages::inert;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use serde::de::DeserializeOwned;
@@ -141,7 +140,7 @@ impl Table {
     }
 
     /// The table in the bytes of a Parquet file with the types and the metadata of its columns, where
-    /// its rows are points of axes; `None` when they are something else.
+    /// its rows are points and the labels of an axis are numbers; `None` when they are something else.
     pub fn points(bytes: Bytes) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {
             return Ok(None);
@@ -150,8 +149,9 @@ impl Table {
         let schema = reader.schema().clone();
         let Some(axes) = schema.metadata().get("axes") else { return Ok(None) };
         let axes = names_in(Some(axes));
-        let batch = in_one(reader.build()?)?.with_schema(schema)?;
-        Ok(Some(Self { batch, axes }))
+        let table = Self { batch: in_one(reader.build()?)?.with_schema(schema)?, axes };
+        let is_numeric = table.with_numeric_axes()?.schema() != table.batch.schema();
+        Ok(is_numeric.then_some(table))
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;
@@ -306,11 +306,11 @@ impl Table {
     /// text that a spreadsheet would run as a formula has a `'` before it.
     fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.names().into_iter().map(inert))?;
+        writer.write_record(self.names().iter().map(|name| inert(name).into_owned()))?;
         for row in 0..self.rows() {
             let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
                 Cell::Missing => String::new(),
-                Cell::Text(text) => inert(text),
+                Cell::Text(text) => inert(&text).into_owned(),
                 Cell::Integer(number) => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
                 Cell::Truth(truth) => truth.to_string(),
@@ -363,13 +363,6 @@ fn numbers(labels: &StringArray) -> Option<ArrayRef> {
     }
     let floats: Option<Vec<f64>> = labels.iter().map(|label| float(label)).collect();
     floats.map(|floats| Arc::new(Float64Array::from(floats)) as ArrayRef)
-}
-
-/// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'`
-/// before it.
-fn inert(text: String) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
-    if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }
 }
 
 /// A column as plain ones: a list becomes a column for each of its places, a category its name.

@@ -54,7 +54,12 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
         "architecture and training of other models",
     );
     items.authors("5b", "Reasons for the types of models");
-    items.add("5c", "Evaluation method: train-test splits or cross-validation folds", of.split(), "");
+    items.add(
+        "5c",
+        "Evaluation method: train-test splits or cross-validation folds",
+        of.split(),
+        "",
+    );
     let left = "how the reported models were selected, if they were";
     items.add("5d", "Selection of the reported models", of.conditions(), left);
     let left = "how values other than defaults were chosen";

@@ -45,12 +45,22 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
     let left = "transformations before the workflow read the data";
     items.add("12b", "Analytical methods: handling of predictors", of.preparation(), left);
     let models = of.models().into_iter().chain(of.hyperparameters()).chain(of.leakage());
-    items.add("12c", "Analytical methods: model, building steps, internal validation", models, "rationale");
+    items.add(
+        "12c",
+        "Analytical methods: model, building steps, internal validation",
+        models,
+        "rationale",
+    );
     let clusters = of.spreads().into_iter().chain(of.intervals());
     let left = "differences between centres or countries";
     items.add("12d", "Analytical methods: heterogeneity across clusters", clusters, left);
     let measures = of.metrics().into_iter().chain(of.tests());
-    items.add("12e", "Analytical methods: measures and plots of performance", measures, "rationale");
+    items.add(
+        "12e",
+        "Analytical methods: measures and plots of performance",
+        measures,
+        "rationale",
+    );
     items.authors("12f", "Analytical methods: model updating");
     let left = "how predictions are computed for new people";
     items.add("12g", "Analytical methods: calculation of predictions", of.models(), left);

@@ -213,7 +213,13 @@ fn group_shapes(
     let mut y = top;
     let title = title(group);
     if !group.label.is_empty() {
-        shapes.push(cut_label("heading halo", Anchor::Start, (8.0, y + 16.0), &title, layout.heading()));
+        shapes.push(cut_label(
+            "heading halo",
+            Anchor::Start,
+            (8.0, y + 16.0),
+            &title,
+            layout.heading(),
+        ));
         y += 24.0;
     }
     for index in &group.rows {

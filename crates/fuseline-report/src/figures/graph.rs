@@ -216,12 +216,7 @@ fn lane_x(place: usize, left: f64) -> f64 {
     left - 14.0 - LANE * place as f64
 }
 
-fn row_shapes(
-    top: f64,
-    stage: &StageRun,
-    lines: &[(String, String)],
-    left: f64,
-) -> Vec<Element> {
+fn row_shapes(top: f64, stage: &StageRun, lines: &[(String, String)], left: f64) -> Vec<Element> {
     let actions = match stage.executed {
         None if stage.actions == 1 => "1 action".to_owned(),
         None => format!("{} actions", count(stage.actions)),

@@ -1,8 +1,6 @@
 //! Balanced accuracy under every permutation, with the observed value.
 
-use super::canvas::{
-    Anchor, Figure, Scale, cut_label, label, line, lines_of, rectangle, tick_of,
-};
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, lines_of, rectangle, tick_of};
 use crate::arrange::Arrangement;
 use crate::data::{NullDistribution, Point, ReportData};
 use crate::format::{count, p_value, point_values};

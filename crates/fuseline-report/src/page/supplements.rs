@@ -70,8 +70,15 @@ mod tests {
         let page = html(&data);
         let (_, table) = page.split_once("Table: Headroom").unwrap();
         let (table, _) = table.split_once("</table>").unwrap();
-        let values =
-            ["70.0\u{a0}%", "65.0\u{a0}%", "70.0\u{a0}%", "72.0\u{a0}%", "+2.0", "95.0\u{a0}%", "–"];
+        let values = [
+            "70.0\u{a0}%",
+            "65.0\u{a0}%",
+            "70.0\u{a0}%",
+            "72.0\u{a0}%",
+            "+2.0",
+            "95.0\u{a0}%",
+            "–",
+        ];
         let cells: String =
             values.map(|text| format!(r#"<td class="number">{text}</td>"#)).concat();
         assert!(table.contains(&format!(r#"<th scope="row">&lt;b&gt;</th>{cells}"#)), "{table}");
@@ -92,7 +99,7 @@ mod tests {
         let (markdown, latex) = (crate::markdown(&data), crate::latex(&data));
         for heading in ["What quality is used for", "Reliability curves", "Gaps by subgroup"] {
             assert!(markdown.contains(&format!("\n## {heading}\n")), "{heading}");
-            assert!(latex.contains(&format!("\\caption{{{heading}}}")), "{heading}");
+            assert!(latex.contains(&format!("\\paragraph{{{heading}}}")), "{heading}");
         }
         assert!(latex.contains("graphicx"));
     }

@@ -9,6 +9,8 @@ use fuseline_report::supplements::{
 };
 use fuseline_workflow::Role;
 
+use crate::table::cell_text;
+
 /// Adds the ports of the tables.
 pub(crate) fn ports(ports: Ports) -> Ports {
     let tables = [
@@ -78,7 +80,7 @@ fn rows(inputs: &Inputs<'_>, port: &str, first: &str) -> Result<Vec<Row>, StageE
         let axes = axes.ok_or_else(|| failed(format!("it has no column {first}")))?;
         for record in reader.records() {
             let record = record.map_err(|error| failed(error.to_string()))?;
-            let mut cells = head.iter().zip(record.iter());
+            let mut cells = head.iter().map(cell_text).zip(record.iter().map(cell_text));
             let own = cells.by_ref().take(axes);
             let own = own.map(|(axis, label)| (axis.to_owned(), label.to_owned()));
             let point = point.iter().cloned().chain(own).collect();

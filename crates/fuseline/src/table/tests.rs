@@ -87,7 +87,8 @@ fn people_see_aligned_columns_the_ends_of_long_tables_and_what_is_left_out() {
 fn points_become_columns_unless_the_table_says_them_already() {
     let point =
         [("fold", "1"), ("label", "rest")].map(|(axis, at)| (axis.to_owned(), at.to_owned()));
-    let one = Table { batch: evidence().batch.slice(0, 1), axes: BTreeSet::new() }.at(&point).unwrap();
+    let one =
+        Table { batch: evidence().batch.slice(0, 1), axes: BTreeSet::new() }.at(&point).unwrap();
     assert_eq!(one.names()[..3], ["fold", "example_id", "label"]);
     let both = Table::stack(vec![one.clone(), one.clone()]).unwrap().unwrap();
     assert_eq!(both.rows(), 2);
