@@ -4,6 +4,7 @@ use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
 use crate::made_of::{made_of, reads_labels};
+use crate::numbers::Unit;
 use crate::uses::{Use, terms, uses};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
@@ -369,6 +370,16 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
 
 /// Sentence on the gains: if they have intervals, and on which side of 0.
 pub(crate) fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    if let [(row, _)] = native {
+        let (unit, reference) = (Unit::of_report(data), data.settings.reference());
+        let side = match gain_sign(row)? {
+            std::cmp::Ordering::Greater => "which is above 0",
+            std::cmp::Ordering::Less => "which is below 0",
+            std::cmp::Ordering::Equal => "which is not told from 0",
+        };
+        let gain = unit.interval(row.gain(), row.gain_low, row.gain_high);
+        return Some(format!("Gain over {reference}: {gain}, {side}."));
+    }
     let signs: Vec<std::cmp::Ordering> =
         native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
     let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();

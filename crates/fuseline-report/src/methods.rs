@@ -1,5 +1,7 @@
 //! The methods paragraph, from what was run, and the command that runs it again.
 
+use fuseline_artifact::is_unseen;
+
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{count, counted, finite, listed, percent, size_pp};
 use crate::verdict::{asks, scheme};
@@ -484,6 +486,15 @@ pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.chars().any(is_unseen) {
+        // What would do something to a terminal, in the notation of POSIX 2024.
+        let letter = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if is_unseen(c) && c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+            c if is_unseen(c) => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        format!("$'{}'", text.chars().map(letter).collect::<String>())
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }

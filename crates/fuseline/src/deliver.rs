@@ -52,7 +52,7 @@ pub fn object(
 /// True if an object is a table whose rows are points of axes, by its metadata alone.
 fn has_axes(cache: &Cache, digest: &Digest) -> Result<bool, Error> {
     let Some(file) = cache.open_object_file(digest)? else { return Ok(false) };
-    let first = Table::first_rows(file, 0, 0)?;
+    let first = Table::first_rows(file, 1, 1)?;
     Ok(first.is_some_and(|first| first.metadata.contains_key("axes")))
 }
 

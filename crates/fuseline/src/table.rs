@@ -3,6 +3,7 @@
 //! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches.
 //! **Invariant:** no form but the one for people rounds a number.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
@@ -146,7 +147,7 @@ impl Table {
     }
 
     /// The table in the bytes of a Parquet file with the types and the metadata of its columns, where
-    /// its rows are points of axes; `None` when they are something else.
+    /// its rows are points and the labels of an axis are numbers; `None` when they are something else.
     pub fn points(bytes: Bytes) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {
             return Ok(None);
@@ -156,7 +157,9 @@ impl Table {
         let Some(axes) = schema.metadata().get("axes") else { return Ok(None) };
         let axes = names_in(Some(axes));
         let batch = in_one(reader.build()?)?.with_schema(schema)?;
-        Ok(Some(Self { batch, axes, is_decimal: false }))
+        let table = Self { batch, axes, is_decimal: false };
+        let is_numeric = table.with_numeric_axes()?.schema() != table.batch.schema();
+        Ok(is_numeric.then_some(table))
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;
@@ -319,11 +322,11 @@ impl Table {
     /// text that a spreadsheet would run as a formula has a `'` before it.
     fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.names().into_iter().map(inert))?;
+        writer.write_record(self.names().iter().map(|name| inert(name).into_owned()))?;
         for row in 0..self.rows() {
             let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
                 Cell::Missing => String::new(),
-                Cell::Text(text) => inert(text),
+                Cell::Text(text) => inert(&text).into_owned(),
                 Cell::Integer(number) => number.to_string(),
                 Cell::Float(number) if self.is_decimal => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
@@ -381,9 +384,9 @@ fn numbers(labels: &StringArray) -> Option<ArrayRef> {
 
 /// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'`
 /// before it.
-fn inert(text: String) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
-    if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }
+fn inert(text: &str) -> Cow<'_, str> {
+    let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
+    if begins && text.parse::<f64>().is_err() { format!("'{text}").into() } else { text.into() }
 }
 
 /// A column as plain ones: a list becomes a column for each of its places, a category its name.

@@ -32,7 +32,8 @@ pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangemen
         groups.filter(|group| (group.control == Control::Native) == native).collect()
     };
     let (native, controls) = (of(true), of(false));
-    if !native.is_empty() {
+    // Of one condition the answer says all.
+    if native.iter().map(|group| group.rows.len()).sum::<usize>() > 1 {
         let name = "Native conditions: verdict and permutation gap";
         header = header.child(grid(data, answer, arrangement, &native, name));
     }

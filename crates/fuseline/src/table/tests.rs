@@ -184,3 +184,10 @@ fn metadata_of_a_file_are_read_without_any_column() {
     assert_eq!((first.rows, first.names.len()), (3, evidence().names().len()));
     assert_eq!((first.table.rows(), first.table.names()), (0, Vec::new()));
 }
+
+#[test]
+fn a_formula_is_a_text_in_a_spreadsheet() {
+    let texts = ["=cmd()|calc", "+1+1", "-x", "@sum", "-0.5", "+2", "=", "a=b", "'=x", ""];
+    let expected = ["'=cmd()|calc", "'+1+1", "'-x", "'@sum", "-0.5", "+2", "=", "a=b", "'=x", ""];
+    assert_eq!(texts.map(|text| inert(text).into_owned()), expected);
+}
