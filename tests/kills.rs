@@ -37,12 +37,7 @@ pub struct Kills {
 
 /// Kills this number of runs. `seed` decides the moments. `disturbed`: others work on the cache at
 /// the same time, and objects and records are damaged in between.
-pub fn kill_runs(
-    kills: usize,
-    seed: u64,
-    disturbed: bool,
-    mut say: impl FnMut(&Kills),
-) -> Kills {
+pub fn kill_runs(kills: usize, seed: u64, disturbed: bool, mut say: impl FnMut(&Kills)) -> Kills {
     let whole = Lab::with_workflow(SMALL);
     let started = Instant::now();
     whole.run(["run", "workflow.yaml", "-j", "2"]).success();
@@ -119,7 +114,9 @@ pub fn kill_runs(
 /// Starts something that uses the cache beside a run; none now and then.
 fn start_beside(lab: &Lab, random: &mut Numbers) -> Option<(&'static str, Child)> {
     let (what, arguments) = match random.below(4) {
-        0 => ("gc", ["cache", "gc", "--grace", "0", "--keep-runs", "1"].map(str::to_owned).to_vec()),
+        0 => {
+            ("gc", ["cache", "gc", "--grace", "0", "--keep-runs", "1"].map(str::to_owned).to_vec())
+        }
         1 => {
             let runs = files(&lab.path("cache/runs"));
             let jobs: Vec<_> = runs.iter().flat_map(|run| files(&run.join("jobs"))).collect();
@@ -151,12 +148,7 @@ fn damage(lab: &Lab, random: &mut Numbers) -> bool {
 }
 
 /// Lets a cache become complete, and compares all that is in it.
-fn finish(
-    lab: &Lab,
-    expected: &BTreeMap<String, Vec<u8>>,
-    was_collected: bool,
-    found: &mut Kills,
-) {
+fn finish(lab: &Lab, expected: &BTreeMap<String, Vec<u8>>, was_collected: bool, found: &mut Kills) {
     found.runs += 1;
     let last = lab.run(["run", "workflow.yaml"]);
     if last.code() != 0 {
@@ -169,7 +161,8 @@ fn finish(
     let bytes = bytes_of(lab);
     for name in bytes.keys().chain(expected.keys()) {
         // What nothing needs any more may be collected.
-        let is_collected = was_collected && !bytes.contains_key(name) && !name.starts_with("results");
+        let is_collected =
+            was_collected && !bytes.contains_key(name) && !name.starts_with("results");
         if !is_collected && bytes.get(name) != expected.get(name) {
             found.differences.push(format!("{name} differs"));
         }

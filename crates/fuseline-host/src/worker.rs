@@ -30,7 +30,7 @@ use crate::environment::PassedVariables;
 
 pub(crate) use client::WorkerBackend;
 pub(crate) use ending::how_it_ended;
-pub use guard::{GuardedProgram, guard_command, ensure_within};
+pub use guard::{GuardedProgram, ensure_within, guard_command};
 pub(crate) use limits::LimitName;
 pub use limits::{LimitOrigins, MemoryLimit, WorkerLimits, is_out_of_memory};
 pub use process::WorkerFailure;

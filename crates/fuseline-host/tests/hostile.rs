@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Rows, defaults};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
 use fuseline_tests::damage::Numbers;
+
 use fuseline_host::{HostError, Isolation, PluginLibrary, StopSignal};
 
 fn worker() -> WorkerProgram {
@@ -88,9 +89,15 @@ fn a_damaged_frame_of_a_worker_is_an_answer_or_an_error_soon() {
     let mut frames = vec![
         frame(r#"{"status":"ok","bytes":640}"#),
         frame(r#"{"status":"ok","bytes":18446744073709551615}"#),
-        frame(r#"{"status":"ok","bytes":0,"messages":[{"level":"warning","text":"so"}],"reads":[{"path":"/x","size":3,"modified_ns":1}]}"#),
-        frame(r#"{"status":"error","code":-2147483648,"message":"no","param":"p","row":-9223372036854775808}"#),
-        frame(r#"{"status":"error","code":3,"message":"no","row":9223372036854775807,"messages":[]}"#),
+        frame(
+            r#"{"status":"ok","bytes":0,"messages":[{"level":"warning","text":"so"}],"reads":[{"path":"/x","size":3,"modified_ns":1}]}"#,
+        ),
+        frame(
+            r#"{"status":"error","code":-2147483648,"message":"no","param":"p","row":-9223372036854775808}"#,
+        ),
+        frame(
+            r#"{"status":"error","code":3,"message":"no","row":9223372036854775807,"messages":[]}"#,
+        ),
         frame(r#"{"status":"ready","protocol":1,"descriptor":"{}","fast_path":true}"#),
         frame(r#"{"status":"refused","message":"\u0000\ud83d\u001b[2J"}"#),
         frame(&format!(r#"{{"status":"ok","bytes":0,"messages":{nested}}}"#)),

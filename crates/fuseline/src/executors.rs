@@ -17,8 +17,8 @@ mod slurm;
 mod task;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use fuseline_cache::Cache;
 use fuseline_engine::JobFolder;

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::worker::setup::end_alike;
 use crate::worker::processes::Process;
+use crate::worker::setup::end_alike;
 use crate::worker::{MemoryLimit, WorkerProgram, processes, sandbox, usage};
 
 /// The first argument of the program that runs as a guard.

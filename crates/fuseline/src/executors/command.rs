@@ -5,9 +5,7 @@
 
 use std::process;
 
-use super::engine::{
-    ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output,
-};
+use super::engine::{ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output};
 use super::{shell_path, shell_word};
 use crate::settings::CommandSettings;
 
