@@ -46,7 +46,7 @@ pub(crate) fn all_passed(workflow: &Workflow) -> PassedVariables {
     workflow.stages.iter().flat_map(|stage| passed(workflow, &stage.execution)).collect()
 }
 
-fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
+pub(crate) fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
     Sourced { value: of.value.clone(), origin: of.origin.clone() }
 }
 

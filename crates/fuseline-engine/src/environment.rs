@@ -45,7 +45,7 @@ pub struct PythonEnvironment {
     pub program: String,
     /// Its version, where it tells it.
     pub version: Option<String>,
-    /// What names it: a file and its line, `VIRTUAL_ENV`, or `PATH`.
+    /// Source of the setting: a file and its line, `VIRTUAL_ENV`, or `PATH`.
     pub named_by: String,
 }
 

@@ -36,7 +36,7 @@ pub use conditions::{Conditions, LimitOverrides, Sandbox, Sourced};
 pub use descriptor::{Accepts, Capabilities, Count, Descriptor, Limits};
 pub use environment::{PassedVariables, ProcessForm, set_environment};
 pub use error::{HostError, RuleCode, RuleError};
-pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError};
+pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError, PythonInstallation};
 pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
 pub use lock::{Lock, LockedPlugin};

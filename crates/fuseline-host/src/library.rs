@@ -486,7 +486,7 @@ impl PluginLibrary {
     ) -> Result<Rule, HostError> {
         self.loadable(file, isolation)?;
         conditions.ensure_layers(file, isolation)?;
-        // What is said of other rules, and of what is not a process of a rule, makes no difference.
+        // Lines about other rules, and about programs that run no rule, make no difference.
         let sandbox = match conditions.sandboxes.is_empty() {
             true => conditions.sandbox,
             false => Some(conditions.sandbox_of(&file.id)),

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{Rows, defaults};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
-use fuseline_tests::damage::Numbers;
-
 use fuseline_host::{HostError, Isolation, PluginLibrary, StopSignal};
+use fuseline_tests::damage::Numbers;
 
 fn worker() -> WorkerProgram {
     WorkerProgram {

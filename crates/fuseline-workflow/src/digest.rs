@@ -56,7 +56,7 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
     for (plugin, _) in &document.plugins {
         form.node(plugin, 0);
     }
-    // What a file of an earlier version could not say is no part of the form where it is not said.
+    // Keys that an earlier version did not have are no part of the form where they are left out.
     let later = [
         ("sandbox", document.sandbox.as_ref()),
         ("limits", document.limits.as_ref()),

@@ -19,15 +19,22 @@ const PART: u64 = 1 << 20;
 /// Writes an object to a path: whole or not at all. A file that holds the same bytes already is
 /// left alone; with `files` one that is remembered to hold them is not read for that.
 ///
-/// A table becomes CSV or JSON where the file's name ends so; everything else goes out as it is.
+/// A table becomes CSV or JSON where the file's name ends so, and one of points gets axes of numbers;
+/// everything else goes out as it is.
 pub fn object(
     cache: &Cache,
     digest: &Digest,
     path: &Path,
     files: Option<&FileDigests>,
 ) -> Result<(), Error> {
-    let form = Form::from_path(path).filter(|form| *form != Form::Parquet);
-    if let Some(form) = form
+    let form = Form::from_path(path);
+    if form == Some(Form::Parquet)
+        && has_axes(cache, digest)?
+        && let Some(table) = Table::points(read(cache, digest)?)?
+    {
+        return table_to(&table, Form::Parquet, path);
+    }
+    if let Some(form) = form.filter(|form| *form != Form::Parquet)
         && let Some(table) = Table::parquet(read(cache, digest)?)?
     {
         return table_to(&table, form, path);
@@ -40,6 +47,13 @@ pub fn object(
         return Ok(());
     }
     copy(cache, digest, path)
+}
+
+/// True if an object is a table whose rows are points of axes, by its metadata alone.
+fn has_axes(cache: &Cache, digest: &Digest) -> Result<bool, Error> {
+    let Some(file) = cache.open_object_file(digest)? else { return Ok(false) };
+    let first = Table::first_rows(file, 0, 0)?;
+    Ok(first.is_some_and(|first| first.metadata.contains_key("axes")))
 }
 
 /// Digest of what lies at a path; a pipe that has the name of an output is not waited for.

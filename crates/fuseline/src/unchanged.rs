@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
-use fuseline_host::{PassedVariables, PluginLibrary};
+use fuseline_host::{Interpreter, PassedVariables, PluginLibrary};
 use fuseline_remote::RemoteReport;
 use fuseline_workflow::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -147,11 +147,19 @@ pub(crate) fn note(
     let EndedRun { request, open, plan } = run;
     let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
-    let digest = open.services.files.digest(&program).ok()?;
+    let digests = &open.services.files;
+    let digest = digests.digest(&program).ok()?;
     let mut files = open.texts_read.clone();
     files.push((program, digest));
-    let discovered = outcome.discovered.values().flatten();
-    files.extend(discovered.map(|of| (of.path.clone(), of.digest)));
+    for of in outcome.discovered.values().flatten() {
+        let path = of.path_here(plan.installation())?;
+        let digest = match of.installed {
+            // Its version counts, and its content may be another than where the action was executed.
+            Some(_) => digests.digest(&path).ok()?,
+            None => of.digest,
+        };
+        files.push((path, digest));
+    }
     files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
     let plugins = &open.services.plugins;
     let rules = match plugins.searched() {
@@ -196,9 +204,12 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     }
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
-    let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
+    let settings = study.settings().ok()?;
+    let search = plugin_path(folders, &[], &settings.settings).ok()?;
+    // What a workflow states is in its texts.
+    let python = Interpreter::find(settings.python().as_ref()).ok().map(|of| of.program);
     let request = (path, set, seed, params, isolation, max_actions, &options.only);
-    Some(Digest::hash(format!("{:?}", (working_dir, lock, search, request))))
+    Some(Digest::hash(format!("{:?}", (working_dir, lock, search, python, request))))
 }
 
 impl Note {

@@ -113,10 +113,10 @@ impl Worker {
         Ok(length)
     }
 
-    /// Puts a model where the worker reads it, which is where the batch lay.
-    pub(super) fn give_model(&mut self, model: &[u8]) -> Result<(), Fault> {
-        self.input.write(model, 0).map_err(|error| self.broke(&error))?;
-        self.input_end = model.len() as u64;
+    /// Puts a model or a question where the worker reads it, which is where the batch lay.
+    pub(super) fn give_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.input.write(bytes, 0).map_err(|error| self.broke(&error))?;
+        self.input_end = bytes.len() as u64;
         self.batch = None;
         Ok(())
     }

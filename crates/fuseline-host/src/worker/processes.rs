@@ -23,7 +23,7 @@ pub fn adopt_orphans() -> io::Result<()> {
 pub fn end_descendants() {
     for _ in 0..LOOKS {
         let descendants = descendants(std::process::id());
-        // What has ended and was adopted is to be waited for.
+        // Adopted processes that have ended are to be waited for.
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         if descendants.is_empty() {
             return;

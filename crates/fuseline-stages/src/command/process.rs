@@ -82,7 +82,7 @@ pub(super) fn run(
         )
     })?;
     let ended = wait(&mut running, name, limit.as_ref(), inputs);
-    // What the program left behind must not outlive the action.
+    // Processes that the program left behind must not outlive the action.
     running.end();
     let ended = ended?;
     let text = tail(&mut said).map_err(io)?;
