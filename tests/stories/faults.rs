@@ -438,7 +438,10 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
 
 #[test]
 fn a_limit_on_the_size_of_files_is_an_error_that_loses_nothing() {
-    let lab = Lab::with_workflow(SMALL);
+    let lab = Lab::with_workflow(
+        "fuseline: 1\nname: large\nstages:\n  cohort: { uses: simulate.cohort, with: { examples: 20000, \
+         groups: 50 } }\noutputs: { cohort.parquet: cohort }\n",
+    );
     let program = fuseline();
     let limited = format!("ulimit -f 16 && exec '{}' run workflow.yaml", program.display());
     let mut shell = Command::new("sh");

@@ -158,7 +158,6 @@ mod tests {
     }
 
     /// A program that tells a version and a folder as an interpreter does, and a distribution there.
-    #[cfg(unix)]
     fn python(folder: &Path, version: &str, numpy: &str) -> (Installation, [PathBuf; 2]) {
         use std::os::unix::fs::PermissionsExt;
         let metadata = folder.join(format!("site/numpy-{numpy}.dist-info/METADATA"));
@@ -173,7 +172,6 @@ mod tests {
         (Installation::new(&PluginLibrary::new(Vec::new()), &conditions), [program, metadata])
     }
 
-    #[cfg(unix)]
     #[test]
     fn of_an_interpreter_and_its_distributions_the_versions_count_wherever_they_lie() {
         let folder = tempfile::tempdir().unwrap();

@@ -155,7 +155,7 @@ impl FileDigests {
             return self.folder_digest(path);
         }
         let file = open_regular(path)?;
-        let before = Looks::from_metadata(&file.metadata()?).filter(|looks| {
+        let before = Some(Looks::from_metadata(&file.metadata()?)).filter(|looks| {
             // Whole seconds are what makers of images set times to, be it on a filesystem that
             // keeps them.
             looks.changed.1 != 0 && (self.is_trusted)(&file)
@@ -168,7 +168,7 @@ impl FileDigests {
             return Ok(entry.digest);
         }
         let digest = Digest::of_reader(&file)?;
-        let after = Looks::from_metadata(&file.metadata()?);
+        let after = Some(Looks::from_metadata(&file.metadata()?));
         if let (Some(name), Some(looks)) = (name, before)
             && before == after
             && looks.has_settled(now)
@@ -216,22 +216,15 @@ fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<P
 }
 
 impl Looks {
-    #[cfg(unix)]
-    fn from_metadata(metadata: &Metadata) -> Option<Self> {
+    fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Some(Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// On systems that do not tell when metadata changed, nothing is remembered.
-    #[cfg(not(unix))]
-    fn from_metadata(_: &Metadata) -> Option<Self> {
-        None
+        }
     }
 
     /// True if the file has been unchanged for long enough. A time in the future is not.

@@ -333,20 +333,15 @@ impl LocalExecutor<'_> {
             let is_same = replaced.is_some_and(|replaced| replaced.outputs == record.outputs);
             tracing::warn!(is_same, "another process executed this action at the same time");
         }
-        let cpu_seconds = cpu.zip(thread_seconds()).map(|(from, to)| to - from);
+        let cpu_seconds = Some(thread_seconds() - cpu);
         Ok(Executed { record, cpu_seconds, is_duplicate, memory: None })
     }
 }
 
 /// The processor time that this thread has used so far.
-fn thread_seconds() -> Option<f64> {
-    #[cfg(unix)]
-    {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
-    }
-    #[cfg(not(unix))]
-    None
+fn thread_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {

@@ -285,6 +285,12 @@ impl<'a> KeyWriter<'a> {
         }
     }
 
+    /// The variables of the environment that are passed, for a kind that asks a rule which it does
+    /// not name here.
+    pub fn environment(&mut self) {
+        self.starts_processes = true;
+    }
+
     /// The seed of the stage or of the workflow, for a kind that draws random numbers.
     pub fn seed(&mut self) {
         self.put("seed", &self.seed.to_string());

@@ -102,7 +102,6 @@ impl Conditions {
 
     /// Errors when layers are required that cannot hold for a rule: because it runs in this process
     /// or without a sandbox, or because the system lacks them.
-    #[cfg(unix)]
     pub fn ensure_layers(&self, file: &PluginFile, isolation: Isolation) -> Result<(), HostError> {
         if self.required_layers.is_empty() {
             return Ok(());

@@ -6,7 +6,6 @@
 //! finite, at least 0, each row summing to 1.
 
 mod batch;
-#[cfg(unix)]
 pub mod check;
 mod conditions;
 mod descriptor;
@@ -30,7 +29,6 @@ mod shuffle;
 mod stop;
 mod tag_file;
 mod witness;
-#[cfg(unix)]
 pub mod worker;
 
 pub use batch::{Batch, BatchColumns, BatchError};

@@ -98,17 +98,10 @@ fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
-#[cfg(unix)]
 unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
     use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
     // SAFETY: as the caller's.
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
-}
-
-#[cfg(not(unix))]
-unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    // SAFETY: as the caller's.
-    unsafe { libloading::Library::new(path) }
 }
 
 fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {

@@ -16,7 +16,6 @@ use crate::model::OpenModel;
 use crate::params::{ParamProblem, Params};
 use crate::reads::ReadFile;
 use crate::stop::StopSignal;
-#[cfg(unix)]
 use crate::worker::WorkerFailure;
 
 /// Process in which a rule's code runs: this one or another.
@@ -117,7 +116,6 @@ pub(crate) enum Fault {
     /// The rule said so.
     Rule(RuleError),
     /// The process that runs the rule failed.
-    #[cfg(unix)]
     Worker(WorkerFailure),
 }
 
@@ -127,7 +125,6 @@ impl Fault {
         let lines: String = messages.map(|message| format!("\n  log: {}", message.text)).collect();
         match &mut self {
             Self::Rule(error) => error.message += &lines,
-            #[cfg(unix)]
             Self::Worker(failure) => failure.reason += &lines,
         }
         self
@@ -136,7 +133,6 @@ impl Fault {
     pub(crate) fn into_error(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
-            #[cfg(unix)]
             Self::Worker(failure) => HostError::Worker { id: id.to_owned(), operation, failure },
         }
     }
@@ -366,7 +362,6 @@ impl Permuted<'_> {
     }
 
     /// One of the permutations.
-    #[cfg(unix)]
     pub(crate) fn only(&self, batch: &Batch, permutation: usize) -> Self {
         let each = self.columns * batch.rows();
         Self { index: &self.index[permutation * each..][..each], permutations: 1, ..*self }

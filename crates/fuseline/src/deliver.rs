@@ -138,7 +138,6 @@ fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Re
     // A random, unused name: no link can be planted there to be followed.
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".").suffix(".tmp");
-    #[cfg(unix)]
     temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = temporary.tempfile_in(folder)?;
     write(temporary.as_file_mut())?;

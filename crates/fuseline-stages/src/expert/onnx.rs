@@ -142,6 +142,7 @@ impl StageKind for OnnxExpert {
             class_weight,
             modality,
         } = self;
+        key.environment();
         key.file("path", path);
         key.field("test_fold", test_fold);
         key.field("input", input);

@@ -643,6 +643,13 @@ fn judge_task(
     task.settle_by_records(&executor.cache);
     let Some(first) = task.first_open() else { return Vec::new() };
     let resources = task.actions.iter().flatten().next().map(|action| action.resources);
+    let log_path = part_path(&array.run, "logs", &array.batch, number as u32, "log");
+    let end = match end {
+        TaskEnd::Exited(_) if engine.log_tells_out_of_memory(&last_lines(&log_path)) => {
+            TaskEnd::OutOfMemory
+        }
+        end => end,
+    };
     let tells = end == TaskEnd::OutOfMemory;
     if !is_stopping && engine.may_lack_memory(&end) && (tells || task.machine.is_some()) {
         let silent_engine = (!tells).then(|| engine.name());
@@ -692,8 +699,7 @@ fn judge_task(
         }
         TaskEnd::Exited(_) if task.machine.is_none() => {
             let error = || {
-                let log =
-                    last_lines(&part_path(&array.run, "logs", &array.batch, number as u32, "log"));
+                let log = last_lines(&log_path);
                 StageError::failed(format!(
                     "its task ended before fuseline began there{log}; {place}"
                 ))
@@ -705,8 +711,7 @@ fn judge_task(
             return Vec::new();
         }
         TaskEnd::Exited(reason) => {
-            let log =
-                last_lines(&part_path(&array.run, "logs", &array.batch, number as u32, "log"));
+            let log = last_lines(&log_path);
             StageError::failed(format!("its task ended ({reason}) in the middle of it{log}"))
         }
     };

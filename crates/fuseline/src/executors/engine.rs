@@ -52,6 +52,12 @@ pub(super) trait Engine: Send + Sync {
         *end == TaskEnd::OutOfMemory
     }
 
+    /// True if the end of a task's log says that it ran out of memory, where the state of the task
+    /// does not.
+    fn log_tells_out_of_memory(&self, _log: &str) -> bool {
+        false
+    }
+
     /// Setting that requests a task's resource, to name it in a hint.
     fn resource_setting(&self, resource: &str) -> String {
         format!("`resources: {{{resource}}}` of the stage, or [executor.resources.KIND] {resource}")
