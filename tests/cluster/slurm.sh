@@ -47,7 +47,10 @@ SlurmdLogFile=$dir/log/slurmd-%n
 # No control groups: there may be none to write to.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+# What uses more memory than it asked for is ended, as control groups do it elsewhere.
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU

@@ -36,10 +36,13 @@ const CASES: &[(&str, Outcome)] = &[
     ("row_id_feature.c", Fails("does not predict row")),
     ("swallows_sigsegv.c", Fails("does not predict row")),
     ("detects_check.c", Fails("does not predict row")),
+    ("first_call_differs.c", Fails("does not predict row")),
     // Their remembered state and files are absent.
     ("labels_through_static.c", Right(Truth::Mean)),
     ("permutation_detector_shm.c", Right(Truth::Weighted)),
     ("reads_own_folder.c", Right(Truth::Mean)),
+    ("locks_files.c", Right(Truth::Mean)),
+    ("sees_page_cache.c", Right(Truth::Mean)),
     // Errors that are hidden, or hard to find.
     ("ignores_sink_error.c", Fails("a part of its model was refused")),
     ("undefined_symbol.c", Fails("undefined symbol: not_there")),
@@ -64,6 +67,7 @@ const SCRIPTS: &[(&str, Outcome)] = &[
     ("p_script_loop_bug.py", Fails("does not predict row")),
     ("p_row_negative.py", Fails("row minus one, as in the header")),
     ("p_error_900k.py", Fails("characters ... EEE")),
+    ("p_locks_files.py", Right(Truth::Mean)),
     ("p_fork_child.py", Right(Truth::Mean)),
     ("p_fork_many.py", Fails("failed to fit")),
     ("p_orphan.py", Fails("failed to fit")),

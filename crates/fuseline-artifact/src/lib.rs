@@ -19,6 +19,7 @@ mod samples;
 mod schema;
 mod sequence;
 mod texts;
+mod unseen;
 
 pub use artifact::{Artifact, Payload, Typed};
 pub use digest::{BadDigest, Digest, Hex};
@@ -41,7 +42,12 @@ pub use kinds::permutations::{
 pub use kinds::predictions::{Predictions, RegressionPredictions};
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
+pub use kinds::table::{
+    AnyTable, CalibrationRow, CompareRow, MetricRow, ReliabilityRow, RepeatRow, RoutingRow,
+    SubgroupRow, Table,
+};
 pub use reference::reference;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;
 pub use texts::Texts;
+pub use unseen::is_unseen;

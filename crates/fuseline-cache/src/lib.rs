@@ -4,6 +4,9 @@
 //! Start at [`Cache`]. **Invariant:** a reader gets a whole, verified object, or none; no lease
 //! outlives its process by more than some beats. The layout, the guarantees and the reasons are in `docs/design/cache.md`.
 
+#[cfg(not(unix))]
+compile_error!("fuseline is made for Linux; on Windows use WSL 2, which is Linux");
+
 mod cache;
 mod error;
 mod gc;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Opens a file to read it; an error unless it is a regular file, which gives the same bytes when
@@ -11,13 +12,8 @@ use std::path::Path;
 pub fn open_regular(path: &Path) -> io::Result<File> {
     // Before it is opened: that alone would let the writer of a pipe go on.
     check(&std::fs::metadata(path)?)?;
-    let mut options = File::options();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    }
-    let file = options.read(true).open(path)?;
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
     check(&file.metadata()?)?;
     Ok(file)
 }

@@ -109,9 +109,15 @@ impl FileDigests {
         let mut text = String::new();
         for path in data_files(folder)? {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+            text += &format!("{} {}\n", self.part(&path, &name)?, name.escape_debug());
         }
         Ok(Digest::hash(text))
+    }
+
+    /// The digest of a file in a folder; an error names it.
+    fn part(&self, path: &Path, name: &str) -> io::Result<Digest> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+        self.digest(path).map_err(named)
     }
 
     /// The digest of a folder with everything in it: of the names and digests of all files.
@@ -119,7 +125,7 @@ impl FileDigests {
         let mut text = "tree\n".to_owned();
         for path in files_in(folder, |_| true)? {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+            text += &format!("{} {}\n", self.part(&path, &name)?, name.escape_debug());
         }
         Ok(Digest::hash(text))
     }
@@ -149,7 +155,7 @@ impl FileDigests {
             return self.folder_digest(path);
         }
         let file = open_regular(path)?;
-        let before = Looks::from_metadata(&file.metadata()?).filter(|looks| {
+        let before = Some(Looks::from_metadata(&file.metadata()?)).filter(|looks| {
             // Whole seconds are what makers of images set times to, be it on a filesystem that
             // keeps them.
             looks.changed.1 != 0 && (self.is_trusted)(&file)
@@ -162,7 +168,7 @@ impl FileDigests {
             return Ok(entry.digest);
         }
         let digest = Digest::of_reader(&file)?;
-        let after = Looks::from_metadata(&file.metadata()?);
+        let after = Some(Looks::from_metadata(&file.metadata()?));
         if let (Some(name), Some(looks)) = (name, before)
             && before == after
             && looks.has_settled(now)
@@ -210,22 +216,15 @@ fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<P
 }
 
 impl Looks {
-    #[cfg(unix)]
-    fn from_metadata(metadata: &Metadata) -> Option<Self> {
+    fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Some(Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// On systems that do not tell when metadata changed, nothing is remembered.
-    #[cfg(not(unix))]
-    fn from_metadata(_: &Metadata) -> Option<Self> {
-        None
+        }
     }
 
     /// True if the file has been unchanged for long enough. A time in the future is not.

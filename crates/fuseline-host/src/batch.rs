@@ -44,7 +44,7 @@ struct Labels {
     weight: Column<f64>,
 }
 
-/// What a row is to be predicted as.
+/// Target of a row.
 #[derive(Clone, Debug)]
 enum Answers {
     /// Numbers of classes.
@@ -416,7 +416,6 @@ impl Batch {
 
     /// The same batch with each of its buffers made anew from its bytes, of the same length and
     /// aligned to 64 bytes.
-    #[cfg(unix)]
     pub(crate) fn with_buffers(
         &self,
         mut make: impl FnMut(&[u8]) -> arrow::buffer::Buffer,

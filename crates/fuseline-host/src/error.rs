@@ -10,7 +10,6 @@ use thiserror::Error;
 use crate::batch::BatchError;
 use crate::interpreter::InterpreterError;
 use crate::params::ParamProblem;
-#[cfg(unix)]
 use crate::worker::WorkerFailure;
 
 /// Error of finding, loading or using a rule.
@@ -154,7 +153,6 @@ pub enum HostError {
         error: RuleError,
     },
     /// The process that runs the rule failed; it is not used again.
-    #[cfg(unix)]
     #[error("{id} failed to {operation}: {failure}")]
     Worker {
         /// The rule.

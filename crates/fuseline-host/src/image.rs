@@ -1,6 +1,7 @@
 //! The bytes of a rule: read once, hashed, and run as they were read, whatever becomes of the file.
 
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -57,26 +58,16 @@ impl Source {
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    /// Length, time of change, and on Unix time of change of the metadata, device and number; none
-    /// when it is gone.
+    /// Length, time of change, time of change of the metadata, device and number; none when it is
+    /// gone.
     state: Option<(u64, Option<SystemTime>, [i64; 4])>,
 }
 
 impl Stamp {
     fn new(path: PathBuf) -> Self {
         let state = std::fs::metadata(&path).ok().map(|file| {
-            #[cfg(unix)]
-            let more = {
-                use std::os::unix::fs::MetadataExt;
-                [
-                    file.ctime(),
-                    file.ctime_nsec(),
-                    file.dev().cast_signed(),
-                    file.ino().cast_signed(),
-                ]
-            };
-            #[cfg(not(unix))]
-            let more = [0; 4];
+            let (device, number) = (file.dev().cast_signed(), file.ino().cast_signed());
+            let more = [file.ctime(), file.ctime_nsec(), device, number];
             (file.len(), file.modified().ok(), more)
         });
         Self { path, state }
@@ -233,11 +224,7 @@ fn stage(
         }
         std::fs::write(path, bytes)?;
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
-    }
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
     let program = interpreter.as_ref().map_or(&shebang.program, |interpreter| &interpreter.program);
     let mut readable = script::libraries(program);
     readable.push(inside);

@@ -6,10 +6,10 @@
 //! finite, at least 0, each row summing to 1.
 
 mod batch;
-#[cfg(unix)]
 pub mod check;
 mod conditions;
 mod descriptor;
+mod environment;
 mod error;
 mod image;
 mod interpreter;
@@ -29,14 +29,14 @@ mod shuffle;
 mod stop;
 mod tag_file;
 mod witness;
-#[cfg(unix)]
 pub mod worker;
 
 pub use batch::{Batch, BatchColumns, BatchError};
 pub use conditions::{Conditions, LimitOverrides, Sandbox, Sourced};
 pub use descriptor::{Accepts, Capabilities, Count, Descriptor, Limits};
+pub use environment::{PassedVariables, ProcessForm, set_environment};
 pub use error::{HostError, RuleCode, RuleError};
-pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError};
+pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError, PythonInstallation};
 pub use isolation::Isolation;
 pub use library::{PluginFile, PluginForm, PluginLibrary};
 pub use lock::{Lock, LockedPlugin};

@@ -21,8 +21,7 @@ use crate::rule::Rule;
 use crate::schema::closest;
 use crate::script::{self, Head};
 use crate::tag_file::{self, Found};
-#[cfg(unix)]
-use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
+use crate::worker::{MemoryLimit, WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
 
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +111,6 @@ struct Shared {
     search: Vec<PathBuf>,
     /// Files by the ids that they must have: no other file of such an id counts.
     named: Vec<(String, PathBuf)>,
-    #[cfg(unix)]
     workers: OnceLock<WorkerSettings>,
     lock: OnceLock<Lock>,
     found: OnceLock<Vec<Looked>>,
@@ -165,7 +163,6 @@ impl PluginLibrary {
         let shared = Shared {
             search,
             named,
-            #[cfg(unix)]
             workers: OnceLock::new(),
             lock: OnceLock::new(),
             found: OnceLock::new(),
@@ -180,33 +177,36 @@ impl PluginLibrary {
     /// With workers that are started so, and may use so much. By default this program itself is
     /// started, which must call [`crate::worker::run_if_asked`]. Nothing changes once a worker has
     /// been started.
-    #[cfg(unix)]
     pub fn with_workers(self, program: WorkerProgram, limits: WorkerLimits) -> Self {
         self.with_worker_settings(WorkerSettings { limits, ..WorkerSettings::new(program) })
     }
 
     /// With these settings of workers; see [`PluginLibrary::with_workers`].
-    #[cfg(unix)]
     pub fn with_worker_settings(self, settings: WorkerSettings) -> Self {
         let _ = self.shared.workers.set(settings);
         self
     }
 
     /// The program that starts as a worker; none where nobody has said it.
-    #[cfg(unix)]
     pub fn worker_program(&self) -> Option<&WorkerProgram> {
         self.shared.workers.get().map(|settings| &settings.program)
     }
 
+    /// The bound on the memory of a program of a stage, where the stage, its workflow or the
+    /// settings state one.
+    pub fn stated_memory_limit(&self, conditions: &Conditions) -> Option<MemoryLimit> {
+        let settings = self.shared.workers.get();
+        let limits = settings.map_or_else(WorkerLimits::default, |of| of.limits.clone());
+        limits.with(&conditions.limits).stated_memory_limit()
+    }
+
     /// The interpreter that is stated for Python: by the workflow, else by the settings.
-    #[cfg(unix)]
     pub fn stated_python<'c>(&'c self, conditions: &'c Conditions) -> Option<&'c Sourced<PathBuf>> {
         let of_settings = || self.shared.workers.get().and_then(|of| of.python.as_ref());
         conditions.python.as_ref().or_else(of_settings)
     }
 
     /// The interpreter that would run a rule, of a script in Python.
-    #[cfg(unix)]
     pub fn interpreter(
         &self,
         file: &PluginFile,
@@ -409,7 +409,6 @@ impl PluginLibrary {
         })
     }
 
-    #[cfg(unix)]
     fn load_in_worker(
         &self,
         file: &PluginFile,
@@ -425,6 +424,7 @@ impl PluginLibrary {
             }
         };
         settings.limits = settings.limits.with(&conditions.limits);
+        settings.passed.clone_from(&conditions.passed);
         if let Some(sandbox) = conditions.sandbox {
             settings.limits.sandbox = sandbox;
         }
@@ -432,17 +432,6 @@ impl PluginLibrary {
             HostError::Worker { id: file.id.clone(), operation: "load", failure }
         })?;
         Rule::new(file.clone(), image, Arc::new(backend))
-    }
-
-    #[cfg(not(unix))]
-    fn load_in_worker(
-        &self,
-        file: &PluginFile,
-        _image: Arc<Image>,
-        _conditions: &Conditions,
-    ) -> Result<Rule, HostError> {
-        let reason = "worker processes are not supported on this system".to_owned();
-        Err(HostError::Load { path: file.path.clone(), reason })
     }
 
     /// Takes descriptors of files by their digests, from when they were loaded:
@@ -496,9 +485,8 @@ impl PluginLibrary {
         conditions: &Conditions,
     ) -> Result<Rule, HostError> {
         self.loadable(file, isolation)?;
-        #[cfg(unix)]
         conditions.ensure_layers(file, isolation)?;
-        // What is said of other rules, and of what is not a process of a rule, makes no difference.
+        // Lines about other rules, and about programs that run no rule, make no difference.
         let sandbox = match conditions.sandboxes.is_empty() {
             true => conditions.sandbox,
             false => Some(conditions.sandbox_of(&file.id)),
@@ -507,6 +495,7 @@ impl PluginLibrary {
             sandbox,
             limits: conditions.limits.clone(),
             python: conditions.python.clone(),
+            passed: conditions.passed.clone(),
             ..Conditions::default()
         };
         let key = (file.path.clone(), file.digest, isolation, conditions.clone());

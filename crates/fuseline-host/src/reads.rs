@@ -40,7 +40,6 @@ mod tests {
         ReadFile { path: path.to_owned(), size: None, modified_ns: None }
     }
 
-    #[cfg(unix)]
     #[test]
     fn copies_in_the_own_folder_are_not_reported_and_relative_paths_are_refused() {
         let folder = tempfile::tempdir().unwrap();

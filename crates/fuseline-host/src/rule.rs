@@ -16,7 +16,6 @@ use crate::model::OpenModel;
 use crate::params::{ParamProblem, Params};
 use crate::reads::ReadFile;
 use crate::stop::StopSignal;
-#[cfg(unix)]
 use crate::worker::WorkerFailure;
 
 /// Process in which a rule's code runs: this one or another.
@@ -37,6 +36,8 @@ pub(crate) trait Backend: Send + Sync {
         params: &Params,
         stop: &StopSignal,
     ) -> Result<MadeModel, Fault>;
+    /// Answers a question in a format of the rule's own.
+    fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, Fault>;
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
     /// Opens a model where nothing is that any result has come from.
     fn open_for_witness(
@@ -115,7 +116,6 @@ pub(crate) enum Fault {
     /// The rule said so.
     Rule(RuleError),
     /// The process that runs the rule failed.
-    #[cfg(unix)]
     Worker(WorkerFailure),
 }
 
@@ -125,7 +125,6 @@ impl Fault {
         let lines: String = messages.map(|message| format!("\n  log: {}", message.text)).collect();
         match &mut self {
             Self::Rule(error) => error.message += &lines,
-            #[cfg(unix)]
             Self::Worker(failure) => failure.reason += &lines,
         }
         self
@@ -134,7 +133,6 @@ impl Fault {
     pub(crate) fn into_error(self, id: &str, operation: &'static str) -> HostError {
         match self {
             Self::Rule(error) => HostError::Rule { id: id.to_owned(), operation, error },
-            #[cfg(unix)]
             Self::Worker(failure) => HostError::Worker { id: id.to_owned(), operation, failure },
         }
     }
@@ -231,6 +229,14 @@ impl Rule {
         self.shared.descriptor.accepts_modalities(source.modalities.len())?;
         self.shared.descriptor.accepts_classes(source.classes.len())?;
         self.make_model("load a model", || self.shared.backend.load(source, params, stop))
+    }
+
+    /// Answers a question in a format that the rule and who asks agree on: the extension
+    /// `fuseline.query/1`. The answer is a function of the question alone.
+    pub fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, HostError> {
+        self.shared.image.ensure_unchanged()?;
+        let answer = self.shared.backend.query(question, stop);
+        answer.map_err(|fault| fault.into_error(&self.shared.file.id, "answer"))
     }
 
     fn make_model(
@@ -356,7 +362,6 @@ impl Permuted<'_> {
     }
 
     /// One of the permutations.
-    #[cfg(unix)]
     pub(crate) fn only(&self, batch: &Batch, permutation: usize) -> Self {
         let each = self.columns * batch.rows();
         Self { index: &self.index[permutation * each..][..each], permutations: 1, ..*self }

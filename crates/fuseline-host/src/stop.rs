@@ -19,7 +19,6 @@ impl StopSignal {
     }
 
     /// Takes the signal back, for the next call.
-    #[cfg(unix)]
     pub(crate) fn reset(&self) {
         self.0.store(false, Ordering::Relaxed);
     }

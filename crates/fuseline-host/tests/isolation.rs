@@ -1,6 +1,5 @@
 //! Rules in a process of their own.
 #![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
-#![cfg(unix)]
 
 mod common;
 

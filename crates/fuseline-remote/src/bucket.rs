@@ -293,7 +293,6 @@ impl Bucket {
     /// Makes the folder of an object with the rights of the remote's folder, so that others may
     /// write there too.
     fn make_shared_folder(&self, location: &Location) {
-        #[cfg(unix)]
         if let Some(root) = &self.folder {
             use std::os::unix::fs::PermissionsExt;
             let Ok(mode) = std::fs::metadata(root).map(|root| root.permissions()) else { return };

@@ -4,6 +4,7 @@ use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
 use crate::made_of::{made_of, reads_labels};
+use crate::numbers::Unit;
 use crate::uses::{Use, terms, uses};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
@@ -14,7 +15,7 @@ pub struct Answer {
     pub headline: String,
     /// The class that colours it, as of a [`Reading`].
     pub tone: &'static str,
-    /// Which rules use which quality, the largest gap first.
+    /// The rules that use a quality, the largest gap first.
     pub uses: Vec<Use>,
     /// The tests, and the meaning of the words.
     pub terms: String,
@@ -37,7 +38,7 @@ pub(crate) fn native_readings<'d>(
         .iter()
         .zip(verdicts)
         .filter(|(row, _)| row.control == Control::Native && row.is_counted())
-        // What reads labels of test rows says what a gap is made of, and is no condition.
+        // A control that reads labels of test rows says what a gap is made of, and is no condition.
         .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
         .map(|(row, verdict)| (row, verdict.reading))
         .collect()
@@ -63,8 +64,9 @@ pub fn answer(data: &ReportData) -> Answer {
     let counts = count_readings(&native);
     let (headline, tone) = headline(data, &counts, native.len());
     let uses = uses(data, &verdicts);
-    // What has a sentence of its own needs none among others.
-    let each: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
+    // A rule with a sentence of its own needs none among others.
+    let each = uses.iter().filter(|of| !of.is_group);
+    let each: Vec<usize> = each.filter_map(|of| of.finding).collect();
     let is_told = |row: &FindingRow| each.iter().any(|&place| data.findings[place] == *row);
     let all_told = |reading: Reading| {
         let mut rows = native.iter().filter(|(_, found)| *found == reading);
@@ -144,7 +146,9 @@ fn headline(
         )
     } else if flagged > 0 {
         (
-            "Not shown: the gaps found are of qualities computed from the evidence.".to_owned(),
+            "Not shown: the gaps found are of qualities that follow from the evidence, at least in \
+             part."
+                .to_owned(),
             "caution",
         )
     } else if of(Reading::NotTestable) == total {
@@ -230,9 +234,9 @@ fn sentence(
             }
         ),
         Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A \
-             plain permutation makes pairs of evidence and quality that cannot occur, so this is \
-             not yet reliance on reliability.",
+            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least \
+             in part. A plain permutation makes pairs of evidence and quality that cannot occur, \
+             so this is not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
         Reading::Harm => format!(
@@ -366,6 +370,16 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
 
 /// Sentence on the gains: if they have intervals, and on which side of 0.
 pub(crate) fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    if let [(row, _)] = native {
+        let (unit, reference) = (Unit::of_report(data), data.settings.reference());
+        let side = match gain_sign(row)? {
+            std::cmp::Ordering::Greater => "which is above 0",
+            std::cmp::Ordering::Less => "which is below 0",
+            std::cmp::Ordering::Equal => "which is not told from 0",
+        };
+        let gain = unit.interval(row.gain(), row.gain_low, row.gain_high);
+        return Some(format!("Gain over {reference}: {gain}, {side}."));
+    }
     let signs: Vec<std::cmp::Ordering> =
         native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
     let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();

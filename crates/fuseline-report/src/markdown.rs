@@ -1,12 +1,14 @@
 //! The report as Markdown: the answer, the table, the methods, and where it comes from.
 
+use fuseline_artifact::is_unseen;
+
 use crate::answer::answer;
 use crate::data::ReportData;
 use crate::format::{p_number, points, size};
 use crate::methods::{QUESTION, command, command_place, methods};
 use crate::numbers::Unit;
 use crate::page::title;
-use crate::supplement_tables::{SupplementTable, tables};
+use crate::supplement_tables::{SupplementTable, tables_for_text};
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
 #[must_use]
@@ -84,7 +86,7 @@ pub fn markdown(data: &ReportData) -> String {
             out.push_str(&table_row(&cells));
         }
     }
-    for table in tables(data) {
+    for table in tables_for_text(data) {
         out.push_str(&supplement(&table));
     }
     out.push_str(&format!("\n## Methods\n\n{}\n", escape(&methods(data).join(" "))));
@@ -125,8 +127,10 @@ fn provenance(data: &ReportData) -> String {
 
 fn supplement(table: &SupplementTable) -> String {
     let mut out = format!("\n## {}\n\n", table.heading);
-    if !table.words.is_empty() {
-        out.push_str(&format!("{}\n\n", escape(&table.words)));
+    for words in [table.about, &table.words] {
+        if !words.is_empty() {
+            out.push_str(&format!("{}\n\n", escape(words)));
+        }
     }
     if !table.rows.is_empty() {
         let heads = table.texts.iter().chain(&table.numbers).map(|text| escape(text));
@@ -157,17 +161,16 @@ pub fn escape(text: &str) -> String {
                 out.push('\\');
                 out.push(character);
             }
-            control if control.is_control() => out.push(' '),
+            unseen if is_unseen(unseen) => out.push(' '),
             other => out.push(other),
         }
     }
     out
 }
 
-/// Text as a code span, whatever backticks it holds.
-fn code(text: &str) -> String {
-    let text: String =
-        text.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+/// Text as a code span, whatever backticks it holds; not within a table.
+pub fn code(text: &str) -> String {
+    let text: String = text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
     let mut fence = "`".to_owned();
     while text.contains(&fence) {
         fence.push('`');

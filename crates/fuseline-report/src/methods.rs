@@ -1,5 +1,7 @@
 //! The methods paragraph, from what was run, and the command that runs it again.
 
+use fuseline_artifact::is_unseen;
+
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{count, counted, finite, listed, percent, size_pp};
 use crate::verdict::{asks, scheme};
@@ -142,16 +144,22 @@ fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
             .to_owned(),
     });
     sentences.topic = Topic::Gain;
-    if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
+    if settings.loaded
+        && !settings.held
+        && data.findings.iter().any(|row| row.ba_without_quality.is_some())
+    {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model given \
              quality that says nothing, with an interval from resamples that both share."
                 .to_owned(),
         );
-    } else if settings.frozen {
+    } else if settings.frozen
+        || settings.held && data.findings.iter().any(|row| row.ba_without_quality.is_some())
+    {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model with \
-             quality held at its mean, with an interval from resamples that both share."
+             quality held neutral (at its mean over the tested examples, unless a value was given), \
+             with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
@@ -460,7 +468,7 @@ fn has_workflow(data: &ReportData) -> bool {
     !data.provenance.stages.is_empty()
 }
 
-/// Where the command runs, and what must be put in for it to do so.
+/// Folder in which the command runs, and what must be put in for it to do so.
 pub fn command_place(data: &ReportData) -> String {
     let mut place = "In the workflow's folder:".to_owned();
     if !data.asked.shortened.is_empty() {
@@ -478,6 +486,15 @@ pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.chars().any(is_unseen) {
+        // What would do something to a terminal, in the notation of POSIX 2024.
+        let letter = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if is_unseen(c) && c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+            c if is_unseen(c) => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        format!("$'{}'", text.chars().map(letter).collect::<String>())
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }

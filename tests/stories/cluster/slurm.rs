@@ -135,6 +135,25 @@ impl Drop for Slurm {
 }
 
 #[test]
+fn what_uses_more_memory_than_it_asked_for_is_ended_by_slurm_and_tried_again_with_more() {
+    let Some(slurm) = Slurm::get() else { return };
+    let lab = sweep();
+    lab.edit("workflow.yaml", "points: 12", "points: 2");
+    let resources = "{ cpu: 1, memory: { request: 350 MB, retry: 3x } }";
+    lab.edit("workflow.yaml", "{ cpu: 8 }", resources);
+    // `tail` holds a line of 500 MB.
+    let holds = "(head -c 500000000 /dev/zero; sleep 8) | tail -n 1 >/dev/null";
+    lab.edit("workflow.yaml", "sleep $SECONDS_TO_WAIT", holds);
+    let arguments = arguments(&lab, &["--set", "seconds=0"]);
+    let ran = fuseline_tests::Ran(slurm.command(&lab, &arguments).output().expect("it runs"));
+    ran.success();
+    let said = "needed more memory than the 334 MiB that it asked for; it is submitted again with \
+                1002 MiB";
+    assert_eq!(ran.stderr().matches(said).count(), 2, "{}", ran.stderr());
+    assert_eq!(notes(&lab), [0, 0, 1, 1]);
+}
+
+#[test]
 fn a_study_on_slurm_gives_the_bytes_of_a_local_run_and_executes_each_action_once() {
     let (Some(slurm), Some(data)) = (Slurm::get(), real_data("stressid")) else { return };
     let lab = Lab::new();

@@ -49,7 +49,6 @@ impl<T: ArrowNativeType> Column<T> {
     }
 
     /// Puts another buffer with the same bytes in place.
-    #[cfg(unix)]
     pub fn remake(&mut self, make: &mut impl FnMut(&[u8]) -> Buffer) {
         self.buffer = make(self.buffer.as_slice());
     }

@@ -37,10 +37,10 @@ pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
     let descriptor = native.descriptor().unwrap_or_default();
     let fast_path = native.has_fast_path();
     flush_standard_output();
+    let stop = StopSignal::new();
+    let requests = listen(stream.try_clone()?, stop.clone())?;
     frame::write(&stream, &Reply::Ready { protocol, descriptor, fast_path })?;
 
-    let stop = StopSignal::new();
-    let requests = listen(stream.try_clone()?, stop.clone());
     let mut server = Server {
         native,
         input: Region::map(input),
@@ -71,9 +71,9 @@ pub fn serve(library: &Path, stream: UnixStream) -> io::Result<()> {
 
 /// Reads requests on a thread of its own, so that a stop reaches a running call. The end of the
 /// socket is the end of the worker.
-fn listen(stream: UnixStream, stop: StopSignal) -> Receiver<Request> {
+fn listen(stream: UnixStream, stop: StopSignal) -> io::Result<Receiver<Request>> {
     let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+    let started = std::thread::Builder::new().spawn(move || {
         while let Ok(Some(request)) = frame::read::<Request>(&stream) {
             if matches!(request, Request::Stop) {
                 stop.stop();
@@ -84,7 +84,10 @@ fn listen(stream: UnixStream, stop: StopSignal) -> Receiver<Request> {
         // Whatever the plugin is doing, nobody waits for it any more.
         sandbox::exit_now();
     });
-    receiver
+    let failed = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot allocate memory for a thread: {error}"))
+    };
+    started.map(|_| receiver).map_err(failed)
 }
 
 /// Writes out what a plugin printed through the C library, so that the host sees it with the call
@@ -161,6 +164,12 @@ impl Server {
                 let bytes = self.input.read_bytes(model_bytes as usize)?;
                 self.models.insert(model, self.native.open(&bytes, &self.stop)?);
                 Ok(0)
+            }
+            Request::Query { bytes } => {
+                let question = self.input.read_bytes(bytes as usize)?;
+                let answer = self.native.query(&question, &self.stop)?;
+                self.output.write(&answer, 0)?;
+                Ok(answer.len() as u64)
             }
             Request::Close { model } => {
                 self.models.remove(&model);

@@ -169,7 +169,6 @@ fn a_run_that_is_told_to_stop_leaves_the_rest_for_a_push() {
     assert!(report.warning.unwrap().contains("fuseline cache push"));
 }
 
-#[cfg(unix)]
 #[test]
 fn folders_that_are_made_in_a_shared_folder_have_its_rights() {
     use std::os::unix::fs::PermissionsExt;

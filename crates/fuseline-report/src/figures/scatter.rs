@@ -1,4 +1,4 @@
-//! Headroom against gap, and against the gain over the rule without quality.
+//! Headroom, gap and the gain over quality that is left out, against each other.
 //!
 //! Colour tells the quality (or whatever else findings vary along), shape the rule; a mark is
 //! filled where the gap is significant. Marks that would cover each other stand side by side.
@@ -24,18 +24,28 @@ const ASIDE: f64 = 9.0;
 pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     let headroom = Measure { name: "headroom (pp)", value: &|row| row.headroom };
     let gap = Measure { name: "permutation gap (pp)", value: &|row| row.gap };
-    let gain =
-        Measure { name: "gain over the rule without quality (pp)", value: &FindingRow::gain };
+    let gain = format!("gain over {} (pp)", data.settings.short_reference());
+    let gain = Measure { name: &gain, value: &FindingRow::gain };
     let figures = [
         scatter(data, arrangement, "headroom-gap", &headroom, &gap),
         scatter(data, arrangement, "headroom-gain", &headroom, &gain),
         scatter(data, arrangement, "gap-gain", &gap, &gain),
     ];
     let figures: Vec<Figure> = figures.into_iter().flatten().collect();
-    let both = if figures.len() == 3 {
-        " In the last, a point to the right of 0 and at or below it is dependence without benefit."
-    } else {
-        ""
+    let has = |name: &str| figures.iter().any(|figure| figure.name.starts_with(name));
+    let headroom = match has("headroom") {
+        true => {
+            "Headroom is what an oracle that picks the right modality for each example would add \
+             to the fused decision. Little headroom leaves quality little to do. "
+        }
+        false => "",
+    };
+    let both = match has("gap-gain") {
+        true => {
+            " In gain against gap, a point to the right of 0 and at or below it is dependence \
+             without benefit."
+        }
+        false => "",
     };
     let left_out = if shown(arrangement).len() < arrangement.groups.len() {
         " Positive controls are left out: their gaps would squeeze the rest together."
@@ -45,9 +55,8 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     FigureSet {
         heading: "Headroom, gap and gain",
         caption: format!(
-            "Headroom is what an oracle that picks the right modality for each example would add \
-             to the fused decision. Little headroom leaves quality little to do. Marks that would \
-             cover each other stand side by side; what each says is its true value.{both}{left_out}"
+            "{headroom}Marks that would cover each other stand side by side; what each says is its \
+             true value.{both}{left_out}"
         ),
         figures,
     }
@@ -55,13 +64,13 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
 
 /// Measure on an axis.
 struct Measure<'a> {
-    name: &'static str,
+    name: &'a str,
     value: &'a dyn Fn(&FindingRow) -> Option<f64>,
 }
 
 impl Measure<'_> {
     /// Its name without its unit.
-    fn plain(&self) -> &'static str {
+    fn plain(&self) -> &str {
         self.name.trim_end_matches(" (pp)")
     }
 }
@@ -76,14 +85,16 @@ fn scatter(
     let groups = &shown(arrangement);
     let mut points: Vec<(usize, &FindingRow, f64, f64)> = Vec::new();
     for (place, group) in groups.iter().enumerate() {
-        for row in group.rows.iter().filter_map(|index| data.findings.get(*index)) {
+        let rows = group.rows.iter().filter_map(|index| data.findings.get(*index));
+        for row in rows.filter(|row| row.is_counted()) {
             let (x, y) = ((across.value)(row), (up.value)(row));
             if let (Some(x), Some(y)) = (finite(x), finite(y)) {
                 points.push((place, row, x, y));
             }
         }
     }
-    if points.is_empty() {
+    // One point is against nothing.
+    if points.len() < 2 {
         return None;
     }
     let (left, right, top, bottom) = (52.0, WIDTH - 12.0, 30.0, 270.0);
@@ -206,7 +217,7 @@ fn aside(
     std::iter::once((x, y)).chain(places).find(is_free).unwrap_or((x, y))
 }
 
-/// What colours and shapes stand for, of what is drawn.
+/// Legend of the colours and shapes that are drawn.
 fn legends(
     data: &ReportData,
     arrangement: &Arrangement,

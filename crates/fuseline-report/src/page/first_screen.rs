@@ -32,7 +32,8 @@ pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangemen
         groups.filter(|group| (group.control == Control::Native) == native).collect()
     };
     let (native, controls) = (of(true), of(false));
-    if !native.is_empty() {
+    // Of one condition the answer says all.
+    if native.iter().map(|group| group.rows.len()).sum::<usize>() > 1 {
         let name = "Native conditions: verdict and permutation gap";
         header = header.child(grid(data, answer, arrangement, &native, name));
     }
@@ -162,6 +163,7 @@ fn grid(
     });
     let table = element("table")
         .class("grid")
+        .attr("style", format!("--columns:{}", columns.len()))
         .child(element("caption").text(name.to_owned()))
         .child(
             element("thead")

@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::intervals::{Intervals, RowEffects};
 use crate::diagnose::permute_quality::Scheme;
 use crate::diagnose::strata::{Known, refused, strata};
-use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_interval};
+use crate::diagnose::summarize::{
+    IntervalKind, Resampling, Rows, below_chance, difference_interval,
+};
 use crate::diagnose::tally::Tally;
 use crate::rows::{decision, rows_digest};
 
@@ -223,6 +225,8 @@ pub struct Diagnosis {
     pub broken: Vec<f64>,
     /// Why the question cannot be answered from these rows, if it cannot.
     pub not_testable: Option<String>,
+    /// Facts that a reader of the numbers must know.
+    pub cautions: Vec<String>,
     /// Values of the metric, where the label is a number: balanced accuracies, flips and shifts of
     /// probabilities are then no numbers, and `gap`, `gain` and `broken` are of the metric.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -732,6 +736,9 @@ impl<'a> Study<'a> {
             largest_drift,
             broken,
             not_testable,
+            cautions: below_chance(&effects.clean_correct, &self.labels, classes.len())
+                .into_iter()
+                .collect(),
             metric: None,
         };
         self.read_evidence(&effects.clean_correct, &mut diagnosis)?;

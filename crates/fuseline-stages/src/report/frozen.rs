@@ -7,10 +7,12 @@ use crate::diagnose::frozen::{Diagnosis, Settings};
 
 /// Report data of one diagnosis.
 pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::ReportData {
-    let cautions = diagnosis.not_testable.iter().map(|reason| report::Caution {
-        actions: vec!["not testable".to_owned()],
-        text: reason.clone(),
-    });
+    let of = |what: &str, text: &String| report::Caution {
+        actions: vec![what.to_owned()],
+        text: text.clone(),
+    };
+    let untestable = diagnosis.not_testable.iter().map(|text| of("not testable", text));
+    let cautions = untestable.chain(diagnosis.cautions.iter().map(|text| of("answers", text)));
     report::ReportData {
         title: title.to_owned(),
         asked: report::Asked {

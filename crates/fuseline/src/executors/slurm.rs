@@ -10,6 +10,10 @@ use crate::settings::SlurmSettings;
 /// Number of arrays that are queried in one call.
 const ARRAYS_A_CALL: usize = 100;
 
+/// Words of slurmstepd in the log of a task. Without control groups (`OverMemoryKill`) a job that was
+/// ended for its memory has merely failed.
+const OUT_OF_MEMORY: [&str; 2] = ["error: Exceeded job memory limit", "oom_kill event in StepId"];
+
 pub(super) struct Slurm {
     settings: SlurmSettings,
 }
@@ -131,6 +135,10 @@ impl Engine for Slurm {
         Ok(ours)
     }
 
+    fn log_tells_out_of_memory(&self, log: &str) -> bool {
+        OUT_OF_MEMORY.iter().any(|words| log.contains(words))
+    }
+
     fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError> {
         scancel(arrays, &[])
     }
@@ -178,6 +186,17 @@ fn task_state(state: &str) -> TaskState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_about_memory_are_those_of_slurm() {
+        let slurm = Slurm::new(SlurmSettings::default());
+        let log = "n1 began\nslurmstepd-n1: error: Exceeded job memory limit\n";
+        assert!(slurm.log_tells_out_of_memory(log));
+        let log =
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some of the step";
+        assert!(slurm.log_tells_out_of_memory(log));
+        assert!(!slurm.log_tells_out_of_memory("slurmstepd: error: *** JOB 7 CANCELLED ***"));
+    }
 
     #[test]
     fn states_are_told_apart_and_unknown_ones_are_waited_for() {

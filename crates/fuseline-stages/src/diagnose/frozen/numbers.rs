@@ -12,7 +12,7 @@ use crate::diagnose::numbers::NumberTally;
 use crate::diagnose::summarize::regression::{RowMeans, group_sums, interval, mean_interval};
 use crate::diagnose::summarize::{IntervalKind, Resampling};
 
-/// What a model of numbers is measured by.
+/// Measure of a model of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -159,6 +159,7 @@ pub(super) fn diagnose(
         largest_drift,
         broken,
         not_testable: study.not_testable(),
+        cautions: Vec::new(),
         metric: Some(MetricDiagnosis {
             name,
             clean: own,

@@ -1,11 +1,7 @@
 //! Rules, permutations, pooled measures, intervals and comparisons beside
 //! `tests/fixtures/diagnose.py`.
 
-use std::collections::BTreeMap;
-
-use fuseline_artifact::{
-    Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Report,
-};
+use fuseline_artifact::{Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality};
 use fuseline_engine::{InputsBuilder, StageError};
 use serde_json::{Value, json};
 
@@ -15,7 +11,7 @@ use crate::diagnose::permute_quality::PermuteQuality;
 use crate::diagnose::routing::Routing;
 use crate::diagnose::summarize::Summarize;
 use crate::fusion::fit::Fit;
-use crate::testing::{quality, run};
+use crate::testing::{cells, quality, run};
 
 const MODALITIES: [&str; 2] = ["audio", "video"];
 const CLASSES: usize = 3;
@@ -180,14 +176,6 @@ impl Study {
     }
 }
 
-/// The rows of a CSV without quoted cells, by column.
-fn csv(report: &Report) -> Vec<BTreeMap<String, String>> {
-    let text = String::from_utf8(report.bytes.clone()).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
-    let columns: Vec<String> = lines.next().unwrap().collect();
-    lines.map(|line| columns.iter().cloned().zip(line).collect()).collect()
-}
-
 #[test]
 fn five_measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
     let study = study();
@@ -199,7 +187,7 @@ fn five_measures_of_three_classes_agree_with_scikit_learn_under_the_same_permuta
         }
         Ok(inputs)
     });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let table = cells(&outputs.unwrap());
     let expected = study.fixture["metrics"].as_array().unwrap();
     assert_eq!(table.len(), expected.len());
     for (found, expected) in table.iter().zip(expected) {
@@ -263,7 +251,7 @@ fn routing_agrees_with_numpy_on_discordant_examples() {
         }
         Ok(inputs)
     });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let table = cells(&outputs.unwrap());
     for name in ["ba_highest_quality", "selection_accuracy", "routing_regret", "beyond_oracle"] {
         let row = table.iter().find(|row| row["measure"] == name).unwrap();
         study.expects("routing", name, row["value"].parse().unwrap());
@@ -278,7 +266,7 @@ fn two_rules_compared_agree_with_numpy_under_the_same_permutations_and_resamples
         let inputs = inputs.artifact("cohort", vec![], study.cohort.clone())?;
         study.give_permuted(study.give_permuted(inputs, 0)?, 1)
     });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let table = cells(&outputs.unwrap());
     assert_eq!(table.len(), 1);
     let row = &table[0];
     assert_eq!([&row["first"], &row["second"]], RULES);
