@@ -27,6 +27,7 @@ mod lsp;
 mod midfusion;
 mod numbers;
 mod onnx;
+mod packs;
 mod plans;
 mod plugins;
 mod provenance;

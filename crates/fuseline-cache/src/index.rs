@@ -250,8 +250,7 @@ impl Cache {
         for Entry { key, .. } in &before.entries {
             while still.next_if(|entry| entry.key < *key).is_some() {}
             if still.peek().is_none_or(|entry| entry.key != *key) {
-                // A record that is gone has nothing to lose.
-                let _ = self.store.touch(&self.layout.action(key.digest()));
+                self.renew_action(key);
             }
         }
         let actions = index.encode();

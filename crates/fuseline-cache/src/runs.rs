@@ -63,6 +63,7 @@ impl Cache {
         if let Entry::Vacant(place) = live.entry(name) {
             let lease = self.leases()?.acquire_soon(place.key())?;
             place.insert(lease.ok_or_else(|| taken(&folder))?);
+            self.expire_packs();
         }
         Ok(())
     }

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +19,7 @@ use bytes::Bytes;
 use fuseline_artifact::{Artifact, ArtifactKind, INNER_FOLD, Payload, in_one};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::file::reader::ChunkReader;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
@@ -165,12 +164,11 @@ impl Table {
     /// The first rows and columns of the table in a Parquet file, without reading the others;
     /// `None` when it is something else.
     pub fn first_rows(
-        mut file: File,
+        file: impl ChunkReader + 'static,
         rows: usize,
         columns: usize,
     ) -> Result<Option<FirstRows>, TableError> {
-        let mut magic = [0; 4];
-        let is_parquet = file.read_exact(&mut magic).is_ok() && magic == *b"PAR1";
+        let is_parquet = file.len() >= 4 && file.get_bytes(0, 4)?[..] == *b"PAR1";
         if !is_parquet {
             return Ok(None);
         }

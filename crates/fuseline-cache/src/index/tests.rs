@@ -6,7 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::layout::with_end;
-use crate::tests::{age, execute, is_cached, key, object_path, record_path};
+use crate::placement::Shelf;
+use crate::tests::forms::{Harm, harm};
+use crate::tests::{age, execute, is_cached, key, object_path, output_of, record_path};
 use crate::{ActionRecord, GcOptions};
 
 const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -58,7 +60,7 @@ fn many_objects_are_asked_for_on_several_threads_and_each_gets_its_own_answer() 
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (_folder, cache) = indexed(&names);
     for name in names.iter().step_by(7) {
-        fs::remove_file(object_path(&cache, name)).unwrap();
+        harm(&cache, Shelf::Objects, &Digest::hash(output_of(name)), Harm::Remove);
     }
     let index = cache.index(Path::new("w"));
     for (number, name) in names.iter().enumerate() {
