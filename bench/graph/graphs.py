@@ -44,6 +44,20 @@ def edges(shape, n):
             yield hub, [f"l{layer}_{i}" for i in range(WIDTH)]
 
 
+def changing(shape, n):
+    """The names of the actions of which a run may be asked to change one, none of which leads far."""
+    if shape == "fanout":
+        return [f"leaf{i}" for i in range(n - 2)]
+    if shape == "chain":
+        return [f"link{n - 4}"]
+    return [f"l{layers(n) - 1}_{i}" for i in range(WIDTH)]
+
+
+def reached(shape):
+    """How many actions a change of such an action executes: it, and what gathers its layer."""
+    return 2 if shape == "layered" else 1
+
+
 def source(folder):
     """The first file. One that is there keeps its times, which ninja goes by."""
     if not (folder / "source.csv").exists():
@@ -56,7 +70,8 @@ def source(folder):
 def fuseline(folder, shape, n):
     """Stages that do next to nothing: made-up features of four examples, their noise, and the cohorts of them."""
     source(folder)
-    head = ["fuseline: 1", f"name: {shape}", "seed: 1"]
+    # No action has this number: a run that sets the param changes one.
+    head = ["fuseline: 1", f"name: {shape}", "seed: 1", "params: { changed: -1 }"]
     stages = [
         "stages:",
         "  source: { uses: load.csv, with: { path: source.csv, id: { column: example_id } } }",
@@ -66,7 +81,7 @@ def fuseline(folder, shape, n):
         # Two axes: one axis may have no more than a tenth of the points that a plan may have actions.
         side = max(1, int((n - 2) ** 0.5))
         number = f"a * {side} + b"
-        head += ["params: { changed: -1 }", "axes:"]
+        head.append("axes:")
         head += [f"  a: ${{{{ range({-(-(n - 2) // side)}) }}}}", f"  b: ${{{{ range({side}) }}}}"]
         stages += [
             "  leaf:",
@@ -83,18 +98,22 @@ def fuseline(folder, shape, n):
         stages.append("  folds: { uses: split.group_kfold, inputs: { cohort: root }, with: { folds: 2 } }")
         last = "source"
         for i in range(n - 3):
+            severity = '"${{ 0.01 if params.changed < 0 else 0.02 + params.changed / 1000 }}"' if i == n - 4 else "0.01"
             stages.append(
                 f"  link{i}: {{ uses: intervene.degrade, inputs: {{ features: {last}, cohort: root, folds: folds }},"
-                f" with: {{ test_fold: 0, severity: 0.01, modality: m{i} }} }}"
+                f" with: {{ test_fold: 0, severity: {severity}, modality: m{i} }} }}"
             )
             last = f"link{i}"
     else:
         head += ["axes:", f"  modality: ${{{{ range({WIDTH}) }}}}"]
         hub = "root"
         for layer in range(layers(n)):
+            strength = 1 + layer / 1000
+            if layer == layers(n) - 1:
+                strength = f'"${{{{ 3.0 if modality == params.changed else {strength} }}}}"'
             stages.append(
                 f"  l{layer}: {{ uses: simulate.features, over: [modality], inputs: {{ cohort: {hub} }},"
-                f" with: {{ features: 1, strength: {1 + layer / 1000} }} }}"
+                f" with: {{ features: 1, strength: {strength} }} }}"
             )
             hub = f"hub{layer}"
             stages.append(
@@ -108,14 +127,15 @@ def fuseline(folder, shape, n):
 # ---- peers ----------------------------------------------------------------------------------------------------------
 
 
-def ninja(folder, shape, n, changed=()):
-    """`touch` is the action. Some actions can be given another command, as one leaf is given another option."""
+def ninja(folder, shape, n, changed={}):
+    """`touch` is the action. Some actions can be given another command, as one leaf is given another option:
+    `changed` has their names, each with the number of its command."""
     lines = ["rule touch", "  command = touch $out $flag", ""]
     for name, needs in edges(shape, n):
         needs = " ".join(f"out/{need}" for need in needs) or "source.csv"
         lines.append(f"build out/{name}: touch {needs}")
         if name in changed:
-            lines.append("  flag = out/changed")
+            lines.append(f"  flag = out/changed{changed[name]}")
     source(folder)
     (folder / "out").mkdir(exist_ok=True)
     (folder / "build.ninja").write_text("\n".join(lines) + "\n")
