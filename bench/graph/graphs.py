@@ -71,7 +71,7 @@ def fuseline(folder, shape, n):
     """Stages that do next to nothing: made-up features of four examples, their noise, and the cohorts of them."""
     source(folder)
     # No action has this number: a run that sets the param changes one.
-    head = ["fuseline: 1", f"name: {shape}", "seed: 1", "params: { changed: -1 }"]
+    head = ["fuseline: 1", f"name: {shape}", "params: { changed: -1 }"]
     stages = [
         "stages:",
         "  source: { uses: load.csv, with: { path: source.csv, id: { column: example_id } } }",
