@@ -19,9 +19,14 @@ def layers(n):
     return max(1, (n - 2) // (WIDTH + 1))
 
 
+def links(n):
+    """How many links a chain of about n actions has. A link is 20 values of a workflow, which may have 200,000."""
+    return min(n - 3, 9_990)
+
+
 def size(shape, n):
     """How many actions the graph really has."""
-    return {"fanout": n, "chain": n, "layered": 2 + layers(n) * (WIDTH + 1)}[shape]
+    return {"fanout": n, "chain": 3 + links(n), "layered": 2 + layers(n) * (WIDTH + 1)}[shape]
 
 
 def edges(shape, n):
@@ -33,7 +38,7 @@ def edges(shape, n):
             yield f"leaf{i}", ["root"]
     elif shape == "chain":
         yield "folds", ["root"]
-        for i in range(n - 3):
+        for i in range(links(n)):
             yield f"link{i}", [f"link{i - 1}" if i else "source", "root", "folds"]
     else:
         hub = "root"
@@ -49,7 +54,7 @@ def changing(shape, n):
     if shape == "fanout":
         return [f"leaf{i}" for i in range(n - 2)]
     if shape == "chain":
-        return [f"link{n - 4}"]
+        return [f"link{links(n) - 1}"]
     return [f"l{layers(n) - 1}_{i}" for i in range(WIDTH)]
 
 
@@ -97,8 +102,10 @@ def fuseline(folder, shape, n):
     elif shape == "chain":
         stages.append("  folds: { uses: split.group_kfold, inputs: { cohort: root }, with: { folds: 2 } }")
         last = "source"
-        for i in range(n - 3):
-            severity = '"${{ 0.01 if params.changed < 0 else 0.02 + params.changed / 1000 }}"' if i == n - 4 else "0.01"
+        for i in range(links(n)):
+            severity = "0.01"
+            if i == links(n) - 1:
+                severity = '"${{ 0.01 if params.changed < 0 else 0.02 + params.changed / 1000 }}"'
             stages.append(
                 f"  link{i}: {{ uses: intervene.degrade, inputs: {{ features: {last}, cohort: root, folds: folds }},"
                 f" with: {{ test_fold: 0, severity: {severity}, modality: m{i} }} }}"
@@ -156,7 +163,7 @@ def snakemake(folder, shape, n):
         before = 'lambda w: f"out/link{int(w.i) - 1}" if int(w.i) else "out/source"'
         rules.append(rule("folds", '"out/root"', '"out/folds"'))
         rules.append(rule("link", f'{before}, "out/root", "out/folds"', '"out/link{i}"', digits))
-        wanted = f'"out/link{n - 4}"'
+        wanted = f'"out/link{links(n) - 1}"'
     else:
         before = 'lambda w: f"out/hub{int(w.k) - 1}" if int(w.k) else "out/root"'
         members = f'lambda w: expand("out/l{{k}}_{{i}}", k=w.k, i=range({WIDTH}))'
