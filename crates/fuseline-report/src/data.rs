@@ -294,6 +294,9 @@ pub struct Settings {
     /// Metric of the findings, where the label is a number; balanced accuracy else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
+    /// The labels of a multi-label study, over which every value is a mean.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl Settings {
@@ -328,6 +331,7 @@ impl Default for Settings {
             frozen: false,
             loaded: false,
             metric: None,
+            labels: Vec::new(),
         }
     }
 }

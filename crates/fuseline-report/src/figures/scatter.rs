@@ -24,8 +24,11 @@ const ASIDE: f64 = 9.0;
 pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     let headroom = Measure { name: "headroom (pp)", value: &|row| row.headroom };
     let gap = Measure { name: "permutation gap (pp)", value: &|row| row.gap };
-    let gain =
-        Measure { name: "gain over the rule without quality (pp)", value: &FindingRow::gain };
+    let name = match data.settings.frozen {
+        true => "gain over quality held neutral (pp)",
+        false => "gain over the rule without quality (pp)",
+    };
+    let gain = Measure { name, value: &FindingRow::gain };
     let figures = [
         scatter(data, arrangement, "headroom-gap", &headroom, &gap),
         scatter(data, arrangement, "headroom-gain", &headroom, &gain),

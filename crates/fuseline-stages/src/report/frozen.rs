@@ -7,9 +7,9 @@ use crate::diagnose::frozen::{Diagnosis, Settings};
 
 /// Report data of one diagnosis.
 pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::ReportData {
-    let cautions = diagnosis.not_testable.iter().map(|reason| report::Caution {
-        actions: vec!["not testable".to_owned()],
-        text: reason.clone(),
+    let of = [("not testable", &diagnosis.not_testable), ("p-value", &diagnosis.p_doubt)];
+    let cautions = of.into_iter().filter_map(|(what, reason)| {
+        Some(report::Caution { actions: vec![what.to_owned()], text: reason.clone()? })
     });
     report::ReportData {
         title: title.to_owned(),
@@ -73,6 +73,7 @@ fn row(of: &Diagnosis) -> report::FindingRow {
         detectable_gap: of.detectable_gap,
         equivalent: of.equivalent,
         not_testable: of.not_testable.clone(),
+        p_doubt: of.p_doubt.clone(),
         bound_low: finite(of.bound[0]),
         bound_high: finite(of.bound[1]),
         p_error: Some(of.p_error),

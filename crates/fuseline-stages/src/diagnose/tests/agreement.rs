@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fuseline_artifact::{
-    Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Report,
+    AnyCohort, Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Report,
 };
 use fuseline_engine::{InputsBuilder, StageError};
 use serde_json::{Value, json};
@@ -189,18 +189,25 @@ fn csv(report: &Report) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
-fn five_measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
+fn measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
     let study = study();
-    let options = json!({ "permutations": study.fixture["permutations"] });
-    let outputs = run::<Metrics>(options, study.seed(), &[], |inputs| {
-        let mut inputs = study.give_folds(inputs)?;
-        for fold in ["0", "1"] {
-            inputs = inputs.artifact("model", own(&[("fold", fold)]), study.models[0].clone())?;
-        }
-        Ok(inputs)
-    });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let measured = |is_ordinal: bool| {
+        let options = json!({ "permutations": study.fixture["permutations"] });
+        let outputs = run::<Metrics>(options, study.seed(), &[], |mut inputs| {
+            for (fold, name) in ["0", "1"].into_iter().enumerate() {
+                inputs = give(inputs, study.again(fold), &[("fold", name)])?;
+                let model = study.models[0].clone();
+                inputs = inputs.artifact("model", own(&[("fold", name)]), model)?;
+            }
+            let cohort = AnyCohort { cohort: study.cohort.clone(), values: None, is_ordinal };
+            inputs.artifact("cohort", vec![], cohort)
+        });
+        csv(&outputs.unwrap().get("table").unwrap())
+    };
     let expected = study.fixture["metrics"].as_array().unwrap();
+    // Two of them know of an order, and are measured where the classes have one.
+    assert_eq!((measured(false).len(), expected.len()), (5, 7));
+    let table = measured(true);
     assert_eq!(table.len(), expected.len());
     for (found, expected) in table.iter().zip(expected) {
         assert_eq!(found["metric"], expected["metric"].as_str().unwrap());
