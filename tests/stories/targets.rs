@@ -68,7 +68,7 @@ fn the_mean_over_labels_has_a_test_of_its_own() {
     let text = String::from_utf8(study.read("out/report.md")).expect("UTF-8");
     assert!(text.contains("the mean over 3 labels (happy, angry and tired)"), "{text}");
     let without = workflow.replace("scheme: joint", "scheme: within_class");
-    let said = lab(&without).run(["run", "workflow.yaml"]).exits(1).stderr();
+    let said = lab(&without).run(["run", "workflow.yaml"]).exits(2).stderr();
     assert!(said.contains("there is no permutation of them all"), "{said}");
 }
 
@@ -85,7 +85,7 @@ fn what_cannot_be_averaged_is_refused_in_words() {
         })
         .collect();
     study.write("labels.csv", holes);
-    let said = study.run(["run", "workflow.yaml"]).exits(1).stderr();
+    let said = study.run(["run", "workflow.yaml"]).exits(2).stderr();
     let words = "are not tested on the same examples in the same folds";
     assert!(said.contains(words), "{said}");
     let other = workflow.replace(
