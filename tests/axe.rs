@@ -29,7 +29,7 @@ pub fn axe() -> Option<String> {
                 .output()
                 .is_ok_and(|ran| ran.status.success());
         if installed && std::fs::rename(&own, &folder).is_err() && !script(&folder).is_file() {
-            // What was there is no installation.
+            // The folder that was there is no installation.
             let _ = std::fs::remove_dir_all(&folder);
             let _ = std::fs::rename(&own, &folder);
         }

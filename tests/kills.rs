@@ -1,13 +1,15 @@
-//! Kills real runs at random moments, lets them go on, and compares every byte with an undisturbed
+//! Kills real runs at random moments, where asked for beside others and with damage in between, lets
+//! them go on, and compares every byte with an undisturbed
 //! run.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Lab;
+use crate::damage::Numbers;
 
 /// The workflow that is run: every stage of the diagnostic, in a fraction of a second.
 pub const SMALL: &str = include_str!("cases/small.yaml");
@@ -21,6 +23,10 @@ pub struct Kills {
     pub runs: usize,
     /// Caches that were killed in until they were complete, and then compared.
     pub caches: usize,
+    /// Collections, executions of single actions and other runs beside those that were killed.
+    pub beside: usize,
+    /// Objects and records that were changed, cut short or removed.
+    pub damaged: usize,
     /// Outputs and objects that were compared byte by byte.
     pub compared: usize,
     /// Differences from an undisturbed run.
@@ -29,15 +35,16 @@ pub struct Kills {
     pub undisturbed: Duration,
 }
 
-/// Kills this number of runs. `seed` decides the moments.
-pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills {
+/// Kills this number of runs. `seed` decides the moments. `disturbed`: others work on the cache at
+/// the same time, and objects and records are damaged in between.
+pub fn kill_runs(kills: usize, seed: u64, disturbed: bool, mut say: impl FnMut(&Kills)) -> Kills {
     let whole = Lab::with_workflow(SMALL);
     let started = Instant::now();
     whole.run(["run", "workflow.yaml", "-j", "2"]).success();
     let undisturbed = started.elapsed();
     let expected = bytes_of(&whole);
     let mut found = Kills { runs: 1, undisturbed, ..Kills::default() };
-    let (mut random, mut window) = (Random(seed | 1), undisturbed);
+    let (mut random, mut window) = (Numbers(seed), undisturbed);
     while found.kills < kills {
         let lab = Lab::with_workflow(SMALL);
         for fresh in std::iter::once(true).chain(std::iter::repeat(false)) {
@@ -50,7 +57,9 @@ pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills 
                 .expect("fuseline can be started");
             // Any moment of a run that is as fast as the fastest so far: a machine has other work,
             // too.
-            let (began, moment) = (Instant::now(), window.mul_f64(random.next()));
+            let beside = if disturbed { start_beside(&lab, &mut random) } else { None };
+            found.beside += usize::from(beside.is_some());
+            let (began, moment) = (Instant::now(), window.mul_f64(random.fraction()));
             while began.elapsed() < moment {
                 std::thread::sleep(Duration::from_millis(1));
                 if run.try_wait().expect("a child can be asked").is_some() {
@@ -63,6 +72,13 @@ pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills 
                 run.kill().expect("a child can be killed");
             }
             let status = run.wait().expect("a child can be waited for");
+            if let Some((what, mut beside)) = beside {
+                let ended = beside.wait().expect("a child can be waited for").code();
+                // A job that was collected meanwhile is not executed.
+                if ended != Some(0) && (what != "exec" || !matches!(ended, Some(1 | 2))) {
+                    found.differences.push(format!("{what} beside a run ended with {ended:?}"));
+                }
+            }
             if status.code().is_some_and(|code| code != 0) {
                 found.differences.push(format!("a run that goes on ended with {status}"));
             }
@@ -76,18 +92,63 @@ pub fn kill_runs(kills: usize, seed: u64, mut say: impl FnMut(&Kills)) -> Kills 
                     found.differences.push(format!("{name} is torn after a kill"));
                 }
             }
+            if disturbed && random.below(2) == 0 {
+                found.damaged += usize::from(damage(&lab, &mut random));
+            }
             if found.kills >= kills {
                 break;
             }
         }
-        finish(&lab, &expected, &mut found);
+        if disturbed {
+            // Names what is damaged, and what the next run makes again.
+            found.runs += 1;
+            lab.run(["run", "workflow.yaml"]);
+            lab.run(["cache", "verify"]);
+        }
+        finish(&lab, &expected, disturbed, &mut found);
         say(&found);
     }
     found
 }
 
+/// Starts something that uses the cache beside a run; none now and then.
+fn start_beside(lab: &Lab, random: &mut Numbers) -> Option<(&'static str, Child)> {
+    let (what, arguments) = match random.below(4) {
+        0 => {
+            ("gc", ["cache", "gc", "--grace", "0", "--keep-runs", "1"].map(str::to_owned).to_vec())
+        }
+        1 => {
+            let runs = files(&lab.path("cache/runs"));
+            let jobs: Vec<_> = runs.iter().flat_map(|run| files(&run.join("jobs"))).collect();
+            let job = jobs.get(random.below(jobs.len()))?.file_name()?.to_str()?.to_owned();
+            ("exec", vec!["exec".to_owned(), job])
+        }
+        2 => ("run", ["run", "workflow.yaml"].map(str::to_owned).to_vec()),
+        _ => return None,
+    };
+    let mut command = lab.command(arguments);
+    let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Some((what, started.expect("fuseline can be started")))
+}
+
+/// Changes, cuts short or removes an object, a record or an index; false where there is none.
+fn damage(lab: &Lab, random: &mut Numbers) -> bool {
+    let kind = ["cache/objects", "cache/actions", "cache/workflows"][random.below(3)];
+    let mut found: Vec<_> = files(&lab.path(kind));
+    found.extend(found.clone().iter().flat_map(|folder| files(folder)));
+    found.retain(|path| path.is_file());
+    let Some(path) = found.get(random.below(found.len())) else { return false };
+    let Ok(mut bytes) = fs::read(path) else { return false };
+    match random.below(3) {
+        0 => return fs::remove_file(path).is_ok(),
+        _ => random.damage(&mut bytes),
+    }
+    // Objects are read-only, and so is what a disk does not ask about.
+    fs::remove_file(path).and_then(|()| fs::write(path, bytes)).is_ok()
+}
+
 /// Lets a cache become complete, and compares all that is in it.
-fn finish(lab: &Lab, expected: &BTreeMap<String, Vec<u8>>, found: &mut Kills) {
+fn finish(lab: &Lab, expected: &BTreeMap<String, Vec<u8>>, was_collected: bool, found: &mut Kills) {
     found.runs += 1;
     let last = lab.run(["run", "workflow.yaml"]);
     if last.code() != 0 {
@@ -99,7 +160,10 @@ fn finish(lab: &Lab, expected: &BTreeMap<String, Vec<u8>>, found: &mut Kills) {
     }
     let bytes = bytes_of(lab);
     for name in bytes.keys().chain(expected.keys()) {
-        if bytes.get(name) != expected.get(name) {
+        // What nothing needs any more may be collected.
+        let is_collected =
+            was_collected && !bytes.contains_key(name) && !name.starts_with("results");
+        if !is_collected && bytes.get(name) != expected.get(name) {
             found.differences.push(format!("{name} differs"));
         }
     }
@@ -137,17 +201,4 @@ fn delivered(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries.map(|entry| entry.expect("a folder can be listed").path()).collect()
-}
-
-/// Marsaglia's xorshift: moments that a seed repeats.
-struct Random(u64);
-
-impl Random {
-    /// From 0 to 1.
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
 }

@@ -12,6 +12,7 @@
 
 pub mod axe;
 pub mod bucket;
+pub mod damage;
 pub mod devtools;
 pub mod kills;
 
@@ -246,6 +247,21 @@ pub fn bench(script: &str) -> Option<String> {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{wrong}");
     Some(said.into_owned())
+}
+
+/// All files in a folder and below it, sorted.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder can be listed") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The project's root folder.

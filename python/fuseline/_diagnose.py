@@ -95,8 +95,9 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """The answer in words."""
-        return " ".join([self.values["headline"], *self.values["sentences"]])
+        """The answer in words, and what a reader of it must know."""
+        cautions = [f"Caution: {text}" for text in self.values["cautions"]]
+        return " ".join([self.values["headline"], *self.values["sentences"], *cautions])
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -175,7 +176,7 @@ class Diagnosis:
                 f"quality has shape {self._quality.shape}; (rows, modalities) or (rows, modalities, channels) is expected"
             )
         rows, width = self._quality.shape[:2]
-        labels = np.asarray(y)
+        labels = self._known("y", y)
         self._score = score if callable(score) else None
         self._y = labels
         metric = "score" if callable(score) else score
@@ -274,8 +275,20 @@ class Diagnosis:
             raise FuselineError(f"{what} has shape {found} where {expected} is expected")
 
     @staticmethod
-    def _names(what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
-        names = [str(value) for value in np.asarray(values).tolist()]
+    def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
+        """Values as an array of which none is missing."""
+        array = np.asarray(values)
+        if array.dtype.kind == "O":
+            names = ("None", "nan", "NaT", "<NA>")
+            missing = np.array([not isinstance(value, str) and str(value) in names for value in array.ravel()])
+        else:
+            missing = array.ravel() != array.ravel()
+        if np.any(missing):
+            raise FuselineError(f"{what} has no value in row {int(np.argmax(missing))}: leave such rows out of all arrays")
+        return array
+
+    def _names(self, what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
+        names = [str(value) for value in self._known(what, values).tolist()]
         if len(names) != rows:
             raise FuselineError(f"{what} has {len(names)} values where {rows} are expected")
         return names
@@ -428,7 +441,9 @@ class Diagnosis:
         values, inverse = np.unique(decisions, return_inverse=True)
         unknown = [str(value) for value in values.tolist() if _key(value) not in place]
         if unknown:
-            raise FuselineError(f"the model decides for {', '.join(unknown[:5])}, and y has no such class")
+            fractions = decisions.dtype.kind == "f" and bool(np.any(decisions % 1))
+            hint = ": one number a row is a decision, and probabilities are (rows, classes)" if fractions else ""
+            raise FuselineError(f"the model decides for {', '.join(unknown[:5])}, and y has no such class{hint}")
         numbers = np.array([place[_key(value)] for value in values.tolist()])
         return numbers[inverse].reshape(decisions.shape)
 

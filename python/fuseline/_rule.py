@@ -335,8 +335,7 @@ class _Server:
         return self.batch
 
     def give(self, data: bytes | Array) -> dict[str, Any]:
-        data = data.tobytes() if isinstance(data, np.ndarray) else data
-        view, at = memoryview(data), 0
+        view, at = memoryview(data).cast("B") if len(data) else memoryview(b""), 0
         while at < len(view):
             at += os.pwrite(self.target, view[at:], at)
         return {"status": "ok", "bytes": len(view)}
@@ -402,11 +401,15 @@ class _Server:
         index = index.reshape(permutations, columns, batch.rows)
         # Quality of an unavailable modality is 0 for whoever it goes to.
         measured = batch.where_available()[1]
+        moved = [m for m in range(len(batch.modalities)) if mask >> m & 1]
+        together = columns == 1 and len(moved) == len(batch.modalities)
         out = np.empty((permutations, batch.rows, len(batch.classes)))
         for permutation in range(permutations):
-            quality = measured.copy()
-            for m in range(len(batch.modalities)):
-                if mask >> m & 1:
+            if together:
+                quality = measured.take(index[permutation, 0], axis=0)
+            else:
+                quality = measured.copy()
+                for m in moved:
                     quality[:, m] = measured[index[permutation, 0 if columns == 1 else m], m]
             out[permutation] = self.predict(model, batch.with_quality(quality))
         return self.give(out)

@@ -129,11 +129,14 @@ def test_what_cannot_be_answered_is_said():
         (dict(available=np.ones((2, 2))), "available has shape"),
         (dict(evidence=np.ones((200, 2, 3))), "evidence has shape"),
         (dict(scheme="constant"), "permutations across examples"),
-        (dict(scheme="jiont"), "unknown variant"),
+        (dict(scheme="jiont"), "^scheme: unknown variant `jiont`, expected one of `joint`.*`constant`$"),
+        (dict(permutations=10.5), "^permutations: .*`10.5`, expected u32$"),
         (dict(scheme="conditional"), "needs evidence"),
         (dict(groups=["a"]), "groups has 1 values"),
         (dict(ids=["a"] * 200), "stands in rows"),
         (dict(y=np.linspace(0, 1, 200)), "no classes"),
+        (dict(y=[None, *[0, 1] * 99, 1]), "y has no value in row 0"),
+        (dict(groups=np.where(np.arange(200) == 3, np.nan, 1)), "groups has no value in row 3"),
     ],
 )
 def test_wrong_arguments_are_refused_in_words(change, words):
@@ -141,6 +144,21 @@ def test_wrong_arguments_are_refused_in_words(change, words):
     options = {"quality": quality, "y": y, "permutations": 10, **change}
     with pytest.raises(fuseline.FuselineError, match=words):
         fuseline.diagnose(gate(evidence), **options)
+
+
+def test_classes_in_another_order_are_cautioned_of():
+    y, evidence, quality, _ = study()
+    names = np.array(["rest", "alarm"])[y]
+    told = fuseline.diagnose(gate(evidence), quality=quality, y=names, permutations=20)
+    assert "are the classes of the model in the order" in told.verdict and "in the order" in told.report()
+    named = fuseline.diagnose(gate(evidence), quality=quality, y=names, classes=["rest", "alarm"], permutations=20)
+    assert named.cautions == [] and named.gap == pytest.approx(-told.gap)
+
+
+def test_a_probability_for_each_row_is_no_decision():
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match=r"probabilities are \(rows, classes\)"):
+        fuseline.diagnose(lambda q: gate(evidence)(q)[:, 1], quality=quality, y=y, permutations=20)
 
 
 def test_missing_modalities_keep_their_places():

@@ -83,6 +83,7 @@ def test_a_trained_network_is_asked_and_loaded_by_a_workflow_alike(tmp_path):
         permutations=300,
     )
     assert result.gap == gap and result.p_value == run.findings["p_value"][0]
+    assert result.gain == result.ba_clean - run.findings["ba_without_quality"][0]
 
 
 PROBE = """

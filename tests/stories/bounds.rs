@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fuseline_tests::damage::Numbers;
 use fuseline_tests::{Lab, Ran, fuseline, root};
 
 /// Nothing of these takes longer, on a machine that does much else.
@@ -89,45 +90,6 @@ fn a_thousand_mistakes_are_counted_and_not_all_shown() {
         let said = ran.exits(2).stdout() + &ran.stderr();
         assert!(said.contains("more of such"), "{format}");
         assert!(said.len() < 4 << 20, "{} bytes of {format}", said.len());
-    }
-}
-
-/// A generator of numbers that are the same everywhere (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) as usize % end.max(1)
-    }
-
-    /// Damages bytes as disks, copies and people with bad intent do.
-    fn damage(&mut self, bytes: &mut Vec<u8>) {
-        for _ in 0..=self.below(3) {
-            let at = self.below(bytes.len());
-            let end = (at + 1 + self.below(16)).min(bytes.len());
-            match self.below(6) {
-                0 => bytes[at] ^= 1 << self.below(8),
-                1 => bytes[at..end].fill([0, 0xff, 0x7f, 0x80][self.below(4)]),
-                2 => bytes.truncate(at),
-                3 => _ = bytes.drain(at..end),
-                4 => {
-                    let part = bytes[at..end].to_vec();
-                    bytes.splice(at..at, part);
-                }
-                _ => {
-                    let number = [u64::MAX, 1 << 62, 1 << 40, 1 << 31, u64::from(u32::MAX), 0];
-                    let number = number[self.below(6)].to_le_bytes();
-                    let length = number.len().min(bytes.len() - at);
-                    bytes[at..at + length].copy_from_slice(&number[..length]);
-                }
-            }
-            if bytes.is_empty() {
-                return;
-            }
-        }
     }
 }
 

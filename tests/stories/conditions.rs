@@ -25,7 +25,8 @@ fn study() -> Lab {
     Lab::with_workflow(&text.replace("[mean, lr]", "[org.plugins.case]"))
 }
 
-fn compile(lab: &Lab, hooks: &str, library: &str) {
+/// Compiles a rule that `hooks` change.
+pub(crate) fn compile(lab: &Lab, hooks: &str, library: &str) {
     lab.write("case.c", format!("{hooks}\n#include \"rule.h\"\n"));
     let path = lab.path(library);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
@@ -70,7 +71,7 @@ fn joined(text: &str) -> String {
 
 /// Expects words on standard error, wherever its lines are broken.
 #[track_caller]
-fn says(ran: &Ran, words: &str) {
+pub(crate) fn says(ran: &Ran, words: &str) {
     assert!(joined(&ran.stderr()).contains(&joined(words)), "{words}: {}", ran.stderr());
 }
 
@@ -249,6 +250,64 @@ fn the_interpreter_is_that_of_the_workflow_over_the_settings_over_the_environmen
     assert!(!lab.path("cache5").exists());
 }
 
+/// A program that uses the distribution `gatekit` and says so, as the kit in Python does.
+const USES: &str = r#"fuseline: 1
+name: uses
+stages:
+  uses:
+    uses: command
+    with:
+      run: [python3, -c, "import gatekit, json, os, sys\nread = [sys.executable, gatekit.metadata, sys.prefix + '/pyvenv.cfg']\njson.dump([{'path': os.path.realpath(path)} for path in read], open('reads.json', 'w'))\nopen('outputs/main', 'w').write('done')"]
+      outputs: { main: { artifact: report, media_type: text/plain } }
+outputs: { uses.txt: uses }
+"#;
+
+/// An environment with a version of the distribution `gatekit`.
+fn with_gatekit(lab: &Lab, name: &str, version: &str) {
+    environment(lab, name);
+    let lib = lab.path(name).join("lib");
+    let folder = std::fs::read_dir(lib).expect("it has a lib").flatten().next();
+    let folder = folder.expect("of one version").path().join("site-packages");
+    let info = folder.join(format!("gatekit-{version}.dist-info"));
+    std::fs::create_dir(&info).expect("it can be made");
+    let metadata = info.join("METADATA");
+    std::fs::write(&metadata, format!("Name: gatekit\nVersion: {version}\n")).expect("written");
+    let text = format!("metadata = {:?}\n", metadata.display().to_string());
+    std::fs::write(folder.join("gatekit.py"), text).expect("written");
+}
+
+#[test]
+fn an_interpreter_chosen_anew_runs_again_what_used_another_version_and_nothing_else() {
+    if !has_python("venv") {
+        return;
+    }
+    let lab = Lab::with_workflow(USES);
+    with_gatekit(&lab, "one", "1.0");
+    with_gatekit(&lab, "same", "1.0");
+    with_gatekit(&lab, "newer", "1.1");
+    let run = |lab: &Lab, environment: &str, what: &str| {
+        let mut command = lab.command([what, "workflow.yaml", "--format", "json"]);
+        let output = command.env("VIRTUAL_ENV", lab.path(environment)).output();
+        Ran(output.expect("it can be started"))
+    };
+    let executed = |lab: &Lab, name: &str| run(lab, name, "run").json()["executed"].clone();
+    assert_eq!(executed(&lab, "one"), 1);
+    assert_eq!(executed(&lab, "one"), 0);
+    assert_eq!(executed(&lab, "same"), 0);
+    let plan = run(&lab, "newer", "plan").json();
+    assert_eq!(plan["actions"][0]["reason"], "gatekit is 1.1 and was 1.0", "{plan}");
+    assert_eq!(executed(&lab, "newer"), 1);
+    assert_eq!(executed(&lab, "newer"), 0);
+
+    // Another machine: the same versions, and none of the paths.
+    let other = Lab::with_workflow(USES);
+    with_gatekit(&other, "elsewhere", "1.1");
+    std::fs::rename(lab.path("cache"), other.path("cache")).expect("it can be moved");
+    drop(lab);
+    assert_eq!(executed(&other, "elsewhere"), 0);
+    assert_eq!(executed(&other, "elsewhere"), 0);
+}
+
 #[test]
 fn a_module_that_is_missing_names_the_interpreter_and_how_to_choose_another() {
     let Some(lab) = python_lab("pass") else { return };
@@ -280,7 +339,7 @@ fn a_module_that_is_missing_names_the_interpreter_and_how_to_choose_another() {
     assert!(rules["python"][0]["version"].is_string(), "{rules}");
 }
 
-/// What ordinary Python does: temporary files, caches of compiled code, processes and memory that
+/// Acts of ordinary Python: temporary files, caches of compiled code, processes and memory that
 /// they share.
 const ORDINARY: &str = "import multiprocessing, multiprocessing.shared_memory, tempfile
 with tempfile.NamedTemporaryFile() as file:
@@ -417,7 +476,7 @@ fn a_kernel_without_a_required_layer_is_refused_and_without_another_it_is_said()
     let checked = lab.run(["plugin", "check", "rules/case.so", "--sandbox", "strict"]);
     assert!(checked.stdout().contains("ran with sandbox strict."), "{}", checked.stdout());
 
-    // Where the layers are, the run goes on; what gives them up is refused.
+    // With the layers the run goes on; a rule that gives them up is refused.
     lab.run(["run", "workflow.yaml", "--plugin-path", "rules"]).success();
     let arguments = ["run", "workflow.yaml", "--plugin-path", "rules", "--isolation", "in-process"];
     let refused = lab.run(arguments);
@@ -508,6 +567,86 @@ for child in range(3):
     says(&ran, words);
 }
 
+/// A workflow of one program, whose output is a text.
+fn program(script: &str) -> String {
+    format!(
+        "fuseline: 1\nname: slow\nstages:\n  c:\n    uses: command\n    with:\n      run: [sh, -c, \
+         \"{script}\"]\n      outputs: {{ main: {{ artifact: report, media_type: text/plain }} \
+         }}\noutputs: {{ a.txt: c }}\n"
+    )
+}
+
+#[test]
+fn a_program_is_bounded_in_memory_as_a_rule_is() {
+    // `tail` holds a line without end.
+    let holds = "(head -c 100000000 /dev/zero; sleep 3) | tail -n 1 >/dev/null";
+    let one = holds.replace("100000000", "300000000").replace("sleep 3", "true");
+    let three = format!("for i in 1 2 3; do {holds} & done; wait");
+    let words = "it may use 190 MiB of memory: `limits.memory`, workflow.yaml:3";
+    for (script, says_too) in [(one, "ended with exit code"), (three, "sh was ended: it uses 2")] {
+        let lab = Lab::with_workflow(&program(&format!("{script} && touch outputs/main.txt")));
+        add_line(&lab, "name: slow", "limits: { memory: 200 MB }");
+        let ran = lab.run(["run", "workflow.yaml"]);
+        ran.exits(1);
+        says(&ran, words);
+        says(&ran, says_too);
+    }
+    let lab = Lab::with_workflow(&program("echo fits >outputs/main"));
+    add_line(&lab, "name: slow", "limits: { memory: 200 MB }");
+    lab.run(["run", "workflow.yaml"]).success();
+}
+
+#[test]
+fn a_variable_of_the_environment_is_seen_where_it_is_listed_and_counts_by_value() {
+    let lab = Lab::with_workflow(&program("printf 'case:%s' \\\"$CASE\\\" >outputs/main"));
+    let run = |value: Option<&str>, command: &str| {
+        let mut with = lab.command([command, "workflow.yaml", "--format", "json"]);
+        match value {
+            Some(value) => with.env("CASE", value),
+            None => with.env_remove("CASE"),
+        };
+        Ran(with.output().expect("it starts"))
+    };
+    let expect = |value: Option<&str>, executed: u32, output: &str| {
+        let ran = run(value, "run");
+        assert_eq!(ran.success().json()["executed"], executed, "{value:?}");
+        assert_eq!(lab.read("results/slow/a.txt"), output.as_bytes(), "{value:?}");
+    };
+    expect(Some("1"), 1, "case:");
+    expect(Some("2"), 0, "case:");
+    add_line(&lab, "name: slow", "env: [CASE]");
+    expect(Some("1"), 1, "case:1");
+    expect(Some("1"), 0, "case:1");
+    let plan = run(Some("2"), "plan").stdout();
+    assert!(plan.contains("env.CASE"), "{plan}");
+    expect(Some("2"), 1, "case:2");
+    expect(None, 1, "case:");
+    expect(Some("1"), 0, "case:1");
+    lab.edit("workflow.yaml", "env: [CASE]", "");
+    add_line(&lab, "    uses: command", "    env: [CASE]");
+    expect(Some("2"), 0, "case:2");
+    lab.edit("workflow.yaml", "env: [CASE]", "env: [2CASE]");
+    says(&lab.run(["check", "workflow.yaml"]), "`2CASE` must be the name of a variable");
+}
+
+#[test]
+fn a_rule_sees_of_the_environment_what_the_workflow_passes() {
+    let script = python_lab("raise fr.RuleError('CASE is ' + str(os.environ.get('CASE')))");
+    let library = c_lab(
+        "#define BEFORE_FIT { char said[99]; snprintf(said, 99, \"CASE is %s\", getenv(\"CASE\") ? \
+         getenv(\"CASE\") : \"None\"); return fsl_fail(err, FSL_ERR_DATA, -1, \"\", said); }",
+    );
+    for lab in [Some(library), script].into_iter().flatten() {
+        let said = || {
+            let arguments = ["run", "workflow.yaml", "--plugin-path", "rules", "--only", "fusion"];
+            Ran(lab.command(arguments).env("CASE", "seen").output().expect("it starts"))
+        };
+        says(&said(), "CASE is None");
+        add_line(&lab, "name: small", "env: [CASE]");
+        says(&said(), "CASE is seen");
+    }
+}
+
 /// A run of one program, which leaves another behind in a session of its own.
 struct Started {
     lab: Lab,
@@ -519,13 +658,7 @@ struct Started {
 impl Started {
     fn new(program: &str) -> Self {
         let mark = format!("{}.{}", 3000 + std::process::id() % 1000, unique());
-        let workflow = format!(
-            "fuseline: 1\nname: slow\nstages:\n  c:\n    uses: command\n    with:\n      run: [sh, -c, \
-             \"{}\"]\n      outputs: {{ main: {{ artifact: report, media_type: text/plain }} \
-             }}\noutputs: {{ a.txt: c }}\n",
-            program.replace("MARK", &mark)
-        );
-        let lab = Lab::with_workflow(&workflow);
+        let lab = Lab::with_workflow(&self::program(&program.replace("MARK", &mark)));
         std::fs::create_dir(lab.path("tmp")).expect("it can be made");
         let mut command = lab.command(["run", "workflow.yaml"]);
         command.env("TMPDIR", lab.path("tmp"));
@@ -592,7 +725,7 @@ fn programs_and_their_folders_end_with_a_run_however_it_ends() {
         started.run.wait().expect("it ends");
         started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());
     }
-    // What a program that ends well leaves behind ends with it.
+    // Processes that a program leaves behind end with it, though it ends well.
     let mut started = Started::new("setsid sleep MARK & echo x > outputs/main");
     assert!(started.run.wait().expect("it ends").success());
     started.wait_until("nothing is left", |of| of.processes() == 0 && of.folders().is_empty());

@@ -165,7 +165,7 @@ fn what_quality_is_used_for_is_told_by_the_scheme_that_takes_the_gap_away() {
         findings.number(column, findings.at(&point))
     };
     let gap = |quality: &str, scheme: &str| of("gap", quality, scheme);
-    // Which expert is right.
+    // The expert that is right.
     let joint = gap("aligned", "joint");
     assert!(joint > 0.08 && gap("aligned", "within_class") > 0.7 * joint, "{joint}");
     assert!(gap("aligned", "within_correct") < 0.2 * joint);
@@ -244,7 +244,7 @@ fn outage_and_degradation_in_steps_make_a_map_whose_corner_is_worst() {
     for (rate, severity) in [("0.6", "0.0"), ("0.0", "4.0"), ("0.6", "4.0")] {
         assert!(of(rate, severity, "ba_clean") < intact - 0.03, "{rate}, {severity}");
     }
-    // Where one modality is left there is nothing to weigh: quality is worth less.
+    // With one modality left there is nothing to weigh: quality is worth less.
     assert!(of("0.6", "4.0", "gap") < of("0.0", "0.0", "gap") - 0.02);
     let report = String::from_utf8(lab.read("out/report.html")).expect("UTF-8");
     assert!(report.contains("Two interventions at once"), "the report has the map");

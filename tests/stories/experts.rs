@@ -121,7 +121,7 @@ fn decision_values_without_a_calibration_are_refused_before_anything_runs() {
     assert!(ran.stderr().contains("decision values are no probabilities"), "{}", ran.stderr());
 }
 
-const FROZEN: &str = r#"fuseline: 1
+pub(crate) const FROZEN: &str = r#"fuseline: 1
 name: experts
 seed: 1
 axes:
@@ -149,9 +149,8 @@ outputs:
   frozen.parquet: frozen.test[fold=0]
 "#;
 
-/// The model, its rows and onnxruntime's predictions are those of the stage kind's own tests.
-#[test]
-fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
+/// A frozen model, its rows and onnxruntime's predictions, those of the stage kind's own tests.
+pub(crate) fn frozen() -> (Lab, Value) {
     let folder = root().join("crates/fuseline-stages/tests/fixtures/onnx");
     let said = std::fs::read(folder.join("models.json")).expect("the fixture is there");
     let said: Value = serde_json::from_slice(&said).expect("the fixture is JSON");
@@ -165,6 +164,12 @@ fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
     let lab = Lab::with_workflow(FROZEN);
     lab.write("features.csv", features);
     lab.write("model.onnx", std::fs::read(folder.join("logistic.onnx")).expect("the model"));
+    (lab, said)
+}
+
+#[test]
+fn a_frozen_model_gives_the_evidence_that_onnxruntime_gives() {
+    let (lab, said) = frozen();
     lab.run(["run", "workflow.yaml"]).success();
     let found = probabilities(&lab, "frozen");
     assert_eq!(found.len(), 2);

@@ -35,7 +35,7 @@ fn key_of(lab: &Lab, action: &str) -> String {
 
 #[test]
 fn runs_killed_at_random_moments_go_on_and_give_every_byte_of_an_undisturbed_one() {
-    let found = kill_runs(8, 7, |_| {});
+    let found = kill_runs(8, 7, false, |_| {});
     assert_eq!(found.differences, Vec::<String>::new());
     assert_eq!(found.kills, 8);
     assert!(found.compared >= 40, "{found:?}");
@@ -434,6 +434,54 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
     whole.run(["run", "workflow.yaml"]).success();
     let file = "results/small/report.html";
     assert!(lab.read(file) == whole.read(file));
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_that_loses_nothing() {
+    let lab = Lab::with_workflow(SMALL);
+    let program = fuseline();
+    let limited = format!("ulimit -f 16 && exec '{}' run workflow.yaml", program.display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &limited]).current_dir(lab.path(""));
+    let ran = Ran(shell.output().expect("a shell can be started"));
+    assert!(ran.exits(1).stderr().contains("File too large"), "{}", ran.stderr());
+    lab.run(["cache", "verify"]).success();
+    lab.run(["run", "workflow.yaml"]).success();
+}
+
+#[test]
+fn a_pipe_in_place_of_an_output_is_replaced_and_not_waited_for() {
+    let lab = Lab::with_workflow(SMALL);
+    lab.run(["run", "workflow.yaml"]).success();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    for name in ["report.html", "findings.csv"] {
+        let output = lab.path("results/small").join(name);
+        let before = fs::read(&output).unwrap_or_default();
+        let _ = fs::remove_file(&output);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &output, mode).expect("a pipe can be made");
+        lab.run(["run", "workflow.yaml", "--rehash"]).success();
+        // A name that is no output stays what it is.
+        if !before.is_empty() {
+            assert!(fs::read(&output).expect("it is a file again") == before, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_working_directory_that_is_gone_is_named() {
+    let lab = Lab::with_workflow(SMALL);
+    let workflow = lab.path("workflow.yaml");
+    fs::create_dir(lab.path("gone")).expect("it can be made");
+    let script = format!(
+        "cd gone && rmdir ../gone && exec '{}' run '{}'",
+        fuseline().display(),
+        workflow.display()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(lab.path(""));
+    let ran = Ran(shell.output().expect("a shell can be started"));
+    assert!(ran.stderr().contains("there is no working directory"), "{}", ran.stderr());
+    assert!(!ran.0.status.success());
 }
 
 #[test]

@@ -441,7 +441,7 @@ fn what_a_failed_program_left_is_kept_where_the_message_says() {
     let words = failed.stderr().split_whitespace().collect::<String>();
     let name = kept.file_name().expect("a name").to_str().expect("UTF-8");
     assert!(words.contains(name), "{}", failed.stderr());
-    // What succeeds leaves nothing.
+    // A program that succeeds leaves nothing.
     lab.write("script.sh", "echo fine > outputs/main\n");
     lab.run(["run", "workflow.yaml", "--keep-failed"]).success();
     let left = std::fs::read_dir(lab.path("cache/runs")).expect("runs").filter(|run| {
@@ -452,7 +452,7 @@ fn what_a_failed_program_left_is_kept_where_the_message_says() {
 }
 
 #[test]
-fn show_takes_the_params_of_the_last_run_and_says_so() {
+fn show_and_plan_take_the_params_of_the_last_run_and_say_so() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: shown\nparams: { examples: { type: int }, groups: 5 }\nstages:\n  cohort: { uses: \
          simulate.cohort, with: { examples: \"${{ params.examples }}\", groups: \"${{ params.groups }}\" } }\n",
@@ -467,6 +467,13 @@ fn show_takes_the_params_of_the_last_run_and_says_so() {
     let same = lab.run(exact);
     assert_eq!(shown.stdout(), same.success().stdout());
     assert!(!same.stderr().contains("as in the last run"), "{}", same.stderr());
+    let planned = lab.run(["plan", "workflow.yaml"]);
+    assert!(planned.success().stdout().contains("1 cached, 0 to run."), "{}", planned.stdout());
+    assert!(planned.stderr().contains("--set examples=20 --seed 3"), "{}", planned.stderr());
+    let json = lab.run(["plan", "workflow.yaml", "--format", "json"]).json();
+    assert_eq!(json["actions"][0]["status"], "cached");
+    let other = lab.run(["plan", "workflow.yaml", "--set", "examples=21"]);
+    assert!(other.success().stdout().contains("0 cached, 1 to run."), "{}", other.stdout());
     // An argument wins, and the rest is as before.
     lab.run(["run", "workflow.yaml", "--set", "examples=30"]).success();
     let other = lab.run(["show", "workflow.yaml", "cohort", "--set", "examples=20", "--seed", "3"]);

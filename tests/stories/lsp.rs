@@ -184,7 +184,7 @@ fn every_faulty_file_and_every_leak_gives_the_diagnostics_of_check() {
                     let found = client.diagnostics(path, Some(1));
                     let found: Vec<_> = found.iter().map(|one| told(one, path)).collect();
                     let expected = checked(&lab, path, &text);
-                    // What is wrong with an included file is shown there.
+                    // Mistakes of an included file are shown there.
                     let own = path.display().to_string();
                     let expected: Vec<_> =
                         expected.into_iter().filter(|one| one["file"] == own.as_str()).collect();

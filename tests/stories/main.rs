@@ -26,6 +26,7 @@ mod loaded;
 mod lsp;
 mod midfusion;
 mod numbers;
+mod onnx;
 mod plans;
 mod plugins;
 mod provenance;

@@ -301,7 +301,7 @@ fn a_run_in_which_nothing_changed_starts_no_worker() {
     assert_eq!(second.json()["executed"], 0);
     assert!(!second.stderr().contains("a worker starts"), "{}", second.stderr());
 
-    // What is remembered of another file says nothing about this one.
+    // A memo of another file says nothing about this one.
     lab.edit("my_rule/my_rule.c", "\\\"version\\\":\\\"1.0.0\\\"", "\\\"version\\\":\\\"1.0.1\\\"");
     compile(&lab);
     let third = run(&lab, &log);

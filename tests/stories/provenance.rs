@@ -1,8 +1,8 @@
-//! What a run records of itself: files that were read, checklists, and the line that runs it again.
+//! Records of a run: files that were read, checklists, and the line that runs it again.
 
 use std::process::Command;
 
-use fuseline_tests::{Lab, Need, fuseline, root, skip};
+use fuseline_tests::{Lab, Need, files_below, fuseline, root, skip};
 use serde_json::Value;
 
 /// A study of the tutorial's data, which lie beside its folder, in a folder that shells and LaTeX
@@ -291,7 +291,7 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
     let stages = manifest["stages"].as_array().expect("a list").len();
     assert_eq!((of_type("ControlAction").count(), of_type("HowToStep").count()), (stages, stages));
     assert_eq!(of_type("OrganizeAction").count(), 1);
-    // What one execution made and another read is one entity, named by its content.
+    // An artifact that one execution made and another read is one entity, named by its content.
     let expert = of_type("CreateAction").find(|of| of["name"] == "expert[modality=voice,fold=0]");
     let made = expert.expect("an execution")["result"].as_array().expect("results").clone();
     let fusion = of_type("CreateAction").find(|of| of["name"] == "fusion[fold=0]");
@@ -300,12 +300,23 @@ fn a_deposit_follows_its_profiles_and_answers_their_questions() {
 
     let script = root().join("tests/stories/data/ro_crate.py");
     let folder = lab.path("deposit");
+    // Where files lie on this machine is in none of its texts but the authors' own.
+    let machine = lab.path(".").canonicalize().expect("a folder").display().to_string();
+    for path in files_below(&folder) {
+        let inside = path.strip_prefix(&folder).expect("below");
+        let bytes = std::fs::read(&path).expect("readable");
+        let is_named = bytes.windows(machine.len()).any(|part| part == machine.as_bytes());
+        assert!(inside.starts_with("workflow") || !is_named, "{}", inside.display());
+    }
+    let deposited: Value =
+        serde_json::from_slice(&lab.read("deposit/manifest.json")).expect("JSON");
+    assert!(deposited["files"].as_array().is_some_and(|files| !files.is_empty()));
     let needs = "rocrate_validator, rocrate, rdflib";
     if let Some(said) = fuseline_tests::python(needs, [script.as_os_str(), folder.as_os_str()]) {
         assert!(said.contains("provenance-run-crate-0.5 passed 0 issues"), "{said}");
     }
 
-    // What was reused was not executed, and has no times.
+    // An action that was reused was not executed, and has no times.
     run(&lab);
     let reused = deposit("reused");
     let graph = reused["@graph"].as_array().expect("a graph");

@@ -154,7 +154,7 @@ fn what_a_run_lacks_is_fetched_where_it_is_needed() {
     assert!(second.outputs() == alone.outputs());
     let received = run["remote"]["objects_received"].as_u64();
     assert!(received < sent["remote"]["objects_sent"].as_u64() && received > Some(2));
-    // What a table shows and a report needs comes as well.
+    // Artifacts that a table shows and a report needs come as well.
     let third = Machine::new(&remote, Server::None);
     third.run(&[]);
     let shown = third.ran(&["show", "workflow.yaml", "cohort", "--format", "json"]).json();

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use fuseline_tests::{Lab, Need, Ran, python, root, skip};
+use fuseline_tests::{Lab, Need, Ran, files_below, python, root, skip};
 use serde_json::Value;
 
 /// A small simulated study with every form of output.
@@ -91,7 +91,7 @@ fn an_artifact_is_shown_exported_and_never_computed() {
     assert!(show(&lab, &["report"]).success().stdout().starts_with("<!DOCTYPE html>"));
     show(&lab, &["findings", "--export", "out/f.xlsx"]).exits(2);
 
-    // What another parameter would give was never made, and is not made now.
+    // Artifacts of another parameter were never made, and are not made now.
     let other = lab.run(["show", "workflow.yaml", "findings", "--set", "permutations=20"]);
     let said = other.exits(2).stderr();
     assert!(said.contains("findings is not in the cache"), "{said}");
@@ -292,19 +292,12 @@ fn a_deposit_describes_every_file_that_it_holds_and_no_other() {
         serde_json::from_slice(&lab.read("deposit/ro-crate-metadata.json")).expect("JSON");
     let graph = metadata["@graph"].as_array().expect("a graph");
     let entity = |id: &str| graph.iter().find(|entity| entity["@id"] == id);
-    let mut held = Vec::new();
-    let mut folders = vec![lab.path("deposit")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("readable").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let relative = path.strip_prefix(lab.path("deposit")).expect("below");
-                held.push(relative.to_str().expect("UTF-8").to_owned());
-            }
-        }
-    }
+    let folder = lab.path("deposit");
+    let held = files_below(&folder).into_iter().map(|path| {
+        let relative = path.strip_prefix(&folder).expect("below");
+        relative.to_str().expect("UTF-8").to_owned()
+    });
+    let mut held: Vec<String> = held.collect();
     held.retain(|path| path != "ro-crate-metadata.json");
     held.sort();
     let root = entity("./").expect("the root");

@@ -1,6 +1,8 @@
 //! The project's own tasks: `cargo xtask demo` and `cargo xtask test`.
 
 mod book;
+mod deny;
+mod outputs;
 mod soak;
 mod words;
 
@@ -16,11 +18,15 @@ tasks:
   report is
   test    build everything and run all the tests
   wheel   build everything for distribution and put it into a Python wheel under target/wheels
-  soak    build everything, kill runs at random moments and compare every byte: [KILLS, default \
-  200] [SEED]
+  soak    build everything, kill runs at random moments, beside collections, executions and other \
+  runs, damage the cache in between, and compare every byte: [KILLS, default 200] [SEED]
   book    the documentation as a site under target/book/html, by mdBook
+  outputs digests of all that the shipped workflows make, to be compared before and after a \
+  change: [DATA, the folder with stressid and mosei] [PERMUTATIONS]
+  deny    licences, sources, bans and duplicate versions of all dependencies, as deny.toml says, \
+  offline
   words   how plainly the source is written: openings of comments, long lines, names
-  ci      formatting, clippy, documentation, then test: what a change must pass
+  ci      dependencies, formatting, clippy, documentation, then test: what a change must pass
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
         "wheel" => wheel(),
         "soak" => soak(),
         "book" => root().and_then(|root| book::make(&root, &target()?)),
+        "outputs" => outputs(),
+        "deny" => root().and_then(|root| deny::check(&root, cargo(&root))),
         "words" => root().and_then(|root| words::measure(&root)),
         "ci" => ci(),
         _ => Err(USAGE.into()),
@@ -53,8 +61,8 @@ fn main() -> ExitCode {
 fn demo() -> Result<(), Box<dyn Error>> {
     let root = root()?;
     // The build of the tests, in which numerics are optimised: it takes a quarter of the time of a
-    // release.
-    run(cargo(&root).args(["build", "--workspace"]))?;
+    // release. Without the runtime of ONNX, which is a quarter of that.
+    run(cargo(&root).args(["build", "--workspace", "--exclude", "fuseline-rule-onnx"]))?;
     let fuseline = target()?.join("debug").join("fuseline");
     run(Command::new(&fuseline).current_dir(&root).args(["run", "workflows/quickstart.yaml"]))?;
     #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
@@ -71,7 +79,40 @@ fn test() -> Result<(), Box<dyn Error>> {
     // not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
     run(cargo(&root).args(["test", "--workspace"]))?;
-    python(&root)
+    python(&root)?;
+    vscode(&root)
+}
+
+/// The tests of the extension for VS Code against the command that was built, and its package;
+/// skipped, with a notice, where there is no npm.
+fn vscode(root: &Path) -> Result<(), Box<dyn Error>> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        return skip("editor", "the extension for VS Code", "npm");
+    }
+    let command = target()?.join("debug/fuseline");
+    let npm = |arguments: &[&str]| {
+        run(Command::new("npm")
+            .current_dir(root.join("editors/vscode"))
+            .env("FUSELINE", &command)
+            .args(arguments))
+    };
+    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    npm(&["run", "--silent", "check"])?;
+    npm(&["test", "--silent"])?;
+    npm(&["run", "--silent", "package"])
+}
+
+/// Says that tests are left out, unless `FUSELINE_REQUIRE` names them.
+fn skip(name: &str, tests: &str, missing: &str) -> Result<(), Box<dyn Error>> {
+    let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
+    if required.split(',').any(|required| required == name) {
+        return Err(format!("FUSELINE_REQUIRE names {name}, and there is no {missing}").into());
+    }
+    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+    {
+        eprintln!("skipped: {tests}, since there is no {missing}");
+    }
+    Ok(())
 }
 
 /// The tests of the Python package, with the command that was built; skipped, with a notice, where
@@ -79,19 +120,7 @@ fn test() -> Result<(), Box<dyn Error>> {
 fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
     if !there.is_ok_and(|ran| ran.status.success()) {
-        let required = std::env::var("FUSELINE_REQUIRE").unwrap_or_default();
-        if required.split(',').any(|name| name == "python") {
-            return Err(
-                "FUSELINE_REQUIRE names python, and there is none with numpy and pytest".into()
-            );
-        }
-        #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-        {
-            eprintln!(
-                "skipped: the Python package, since there is no python3 with numpy and pytest"
-            );
-        }
-        return Ok(());
+        return skip("python", "the Python package", "python3 with numpy and pytest");
     }
     run(Command::new("python3")
         .current_dir(root.join("python"))
@@ -100,19 +129,29 @@ fn python(root: &Path) -> Result<(), Box<dyn Error>> {
         .args(["-m", "pytest", "--quiet", "tests"]))
 }
 
-/// The command and its rules as a wheel.
+/// The command and its rules as a wheel, and the size of each of its parts.
 fn wheel() -> Result<(), Box<dyn Error>> {
     let root = root()?;
-    run(Command::new("python3").current_dir(&root).args([
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--wheel-dir",
-        "target/wheels",
-        ".",
-    ]))
+    let python = || {
+        let mut python = Command::new("python3");
+        python.current_dir(&root);
+        python
+    };
+    run(python().args("-m pip wheel --no-deps --wheel-dir target/wheels .".split(' ')))?;
+    run(python().args(["-c", SIZES]))
 }
+
+/// Prints the parts of the newest wheel, in MB as they are and as they are packed; fails where it
+/// is larger than a wheel of fuseline may be.
+const SIZES: &str = r#"
+import pathlib, sys, zipfile
+wheel = max(pathlib.Path("target/wheels").glob("fuseline-*.whl"), key=lambda path: path.stat().st_mtime)
+for part in sorted(zipfile.ZipFile(wheel).infolist(), key=lambda part: -part.compress_size):
+    print(f"{part.file_size / 1e6:8.2f} {part.compress_size / 1e6:8.2f}  {part.filename}")
+size = wheel.stat().st_size / 1e6
+print(f"{size:17.2f}  {wheel}")
+sys.exit("the wheel is larger than 25 MB" if size > 25 else 0)
+"#;
 
 fn soak() -> Result<(), Box<dyn Error>> {
     let mut numbers = std::env::args().skip(2);
@@ -122,10 +161,17 @@ fn soak() -> Result<(), Box<dyn Error>> {
     soak::run(kills, seed)
 }
 
+fn outputs() -> Result<(), Box<dyn Error>> {
+    let [data, permutations] = [2, 3].map(|place| std::env::args().nth(place));
+    outputs::list(&root()?, data.as_deref(), permutations.as_deref())
+}
+
 fn ci() -> Result<(), Box<dyn Error>> {
     let root = root()?;
+    deny::check(&root, cargo(&root))?;
     run(cargo(&root).args(["fmt", "--all", "--check"]))?;
     run(cargo(&root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&root).args(["check", "--workspace", "--no-default-features"]))?;
     run(cargo(&root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
     test()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// First words of a comment that opens with a question in place of a noun.
-const RIDDLES: [&str; 4] = ["What", "How", "Where", "Whether"];
+const RIDDLES: [&str; 6] = ["What", "How", "Where", "Whether", "Who", "Which"];
 /// Columns that a line may have.
 const COLUMNS: usize = 100;
 
@@ -36,10 +36,8 @@ impl Counts {
                     .iter()
                     .any(|name| line.starts_with(name) || line.contains(&format!(" {name}"))),
             );
-            let Some(comment) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
-            else {
-                continue;
-            };
+            let Some(comment) = line.strip_prefix("//") else { continue };
+            let comment = comment.strip_prefix(['/', '!']).unwrap_or(comment);
             counts.comments += 1;
             let first = comment.split_whitespace().next().unwrap_or_default();
             counts.riddles += usize::from(RIDDLES.contains(&first));
@@ -71,7 +69,7 @@ pub fn measure(root: &Path) -> Result<(), Box<dyn Error>> {
     let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     let (riddles, long) = (share(all.riddles, all.comments), share(all.long, all.lines));
     let mut text = format!(
-        "documentation lines that begin with {}: {} of {} ({:.1} %, at most {:.0} %)\n\
+        "lines of comments that begin with {}: {} of {} ({:.1} %, at most {:.0} %)\n\
          lines over {COLUMNS} columns: {} of {} ({:.2} %, at most {:.1} %)\n\
          functions called `of`: {} (none)\n",
         RIDDLES.join(", "),

@@ -299,6 +299,19 @@ typedef struct fsl_load {
   int32_t (*load)(const fsl_load_source *source, const fsl_params *params, const fsl_sink *sink, fsl_error *err);
 } fsl_load;
 
+/* ---- Extension: answer a question ---------------------------------------------------------------------------------------- */
+
+#define FSL_QUERY "fuseline.query/1"
+
+/* Bytes in, bytes out, in a format that the plugin and who asks agree on: a stage kind whose work belongs into a process of its
+ * own, as `expert.onnx` asks the rule `onnx`. The answer is a function of the question alone. `call` is what fsl_should_stop()
+ * asks about, as fsl_batch.call. */
+typedef struct fsl_query {
+  uint32_t struct_size;
+  uint32_t flags;
+  int32_t (*query)(const uint8_t *question, uint64_t len, const void *call, const fsl_sink *sink, fsl_error *err);
+} fsl_query;
+
 /* ---- What a plugin exports ---------------------------------------------------------------------------------------------- */
 
 /* Fills *out. `host_abi` is major << 16 | minor of the host. Another major is refused with FSL_ERR_ABI; a host with a smaller
@@ -326,6 +339,7 @@ FSL_STATIC_ASSERT(sizeof(fsl_permuted_predict) == 16, size_of_permuted_predict);
 FSL_STATIC_ASSERT(sizeof(fsl_file) == 48, size_of_file);
 FSL_STATIC_ASSERT(sizeof(fsl_load_source) == 56, size_of_load_source);
 FSL_STATIC_ASSERT(sizeof(fsl_load) == 16, size_of_load);
+FSL_STATIC_ASSERT(sizeof(fsl_query) == 16, size_of_query);
 
 /* ---- Conveniences: no more than C over the above -------------------------------------------------------------------------- */
 

@@ -30,6 +30,8 @@ pub const TAG_SYMBOL: &str = "fuseline_fusion_tag";
 pub const PERMUTED_PREDICT: &str = "fuseline.permuted_predict/1";
 /// Id of the extension whose struct is [`LoadModel`].
 pub const LOAD: &str = "fuseline.load/1";
+/// Id of the extension whose struct is [`AnswerQuery`].
+pub const QUERY: &str = "fuseline.query/1";
 
 /// Done.
 pub const OK: i32 = 0;
@@ -297,6 +299,26 @@ pub struct LoadModel {
     pub load: Option<Load>,
 }
 
+/// Answers a question in a format of the plugin's own.
+pub type Query = unsafe extern "C" fn(
+    question: *const u8,
+    len: u64,
+    call: *const c_void,
+    sink: *const Sink,
+    err: *mut Error,
+) -> i32;
+
+/// `fsl_query`: the extension [`QUERY`].
+#[repr(C)]
+pub struct AnswerQuery {
+    /// Set by the plugin.
+    pub struct_size: u32,
+    /// Reserved.
+    pub flags: u32,
+    /// Required.
+    pub query: Option<Query>,
+}
+
 /// The exported function [`INIT_SYMBOL`].
 pub type Init = unsafe extern "C" fn(
     host_abi: u32,
@@ -366,4 +388,5 @@ const _: () = {
     assert!(size_of::<File>() == 48);
     assert!(size_of::<LoadSource>() == 56);
     assert!(size_of::<LoadModel>() == 16);
+    assert!(size_of::<AnswerQuery>() == 16);
 };

@@ -85,6 +85,7 @@ fn layout_in_rust() -> String {
         call
     );
     lay!(abi::LoadModel, "fsl_load", struct_size, flags, load);
+    lay!(abi::AnswerQuery, "fsl_query", struct_size, flags, query);
     lay!(
         abi::ArrowSchema,
         "struct ArrowSchema",

@@ -55,7 +55,7 @@ impl Artifact {
         match (&self.payload, self.kind.schema()) {
             (Payload::Table(table), Some(schema)) => {
                 let table = schema.check(table, &self.metadata)?;
-                encoding::encode(&table, &self.metadata, schema.for_target(&self.metadata), sink)
+                encoding::encode(&table, &self.metadata, schema.for_metadata(&self.metadata), sink)
             }
             (Payload::Bytes { bytes, .. }, None) => Ok(sink.write_all(bytes)?),
             (Payload::Table(_), None) => Err(self.is_not("a table")),

@@ -278,6 +278,23 @@ impl<'a> Columns<'a> {
         Ok(strings.clone().into())
     }
 
+    /// Name and values of each column behind `example_id`, for kinds whose columns have any names.
+    pub fn named_columns<T>(
+        &self,
+        read: impl Fn(&str) -> Result<T, ArtifactError>,
+    ) -> Result<Vec<(String, T)>, ArtifactError> {
+        let names = self.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
+        names.map(|name| Ok((name.clone(), read(name)?))).collect()
+    }
+
+    /// The labels of the point of each row, from the columns of the axes.
+    pub fn points(&self, axes: &[String]) -> Result<Vec<Vec<String>>, ArtifactError> {
+        let labels = axes.iter().map(|axis| self.texts(axis)).collect::<Result<Vec<_>, _>>()?;
+        let point =
+            |row: usize| labels.iter().map(|labels: &Texts| labels[row].to_owned()).collect();
+        Ok((0..self.rows()).map(point).collect())
+    }
+
     /// The column `example_id`, each only once.
     pub fn example_ids(&self) -> Result<Texts, ArtifactError> {
         let ids = self.texts("example_id")?;

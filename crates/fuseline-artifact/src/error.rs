@@ -177,6 +177,14 @@ pub enum ArtifactError {
     /// Columns that do not make a table.
     #[error("the columns do not make a table")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A table of results of another form.
+    #[error("a table {expected} is expected and a table {found} was given")]
+    TableForm {
+        /// The expected form.
+        expected: &'static str,
+        /// The form found.
+        found: String,
+    },
     /// Metadata that should be a digest.
     #[error("the metadata holds a bad digest")]
     Digest(#[from] BadDigest),

@@ -17,7 +17,7 @@ pub enum ArtifactKind {
     Features,
     /// The examples under study, with group and label.
     Cohort,
-    /// Which fold tests each example.
+    /// The fold that tests each example.
     Folds,
     /// An expert's class probabilities.
     Evidence,
@@ -37,6 +37,8 @@ pub enum ArtifactKind {
     Metadata,
     /// Faults of the data.
     Audit,
+    /// A table of results of a declared form.
+    Table,
     /// A document for people.
     Report,
 }
@@ -48,7 +50,7 @@ pub struct UnknownKind(String);
 
 impl ArtifactKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Features,
         Self::Cohort,
         Self::Folds,
@@ -61,6 +63,7 @@ impl ArtifactKind {
         Self::Findings,
         Self::Metadata,
         Self::Audit,
+        Self::Table,
         Self::Report,
     ];
 
@@ -79,6 +82,7 @@ impl ArtifactKind {
             Self::Findings => "findings",
             Self::Metadata => "metadata",
             Self::Audit => "audit",
+            Self::Table => "table",
             Self::Report => "report",
         }
     }
@@ -110,6 +114,10 @@ impl ArtifactKind {
                 "Metadata of the examples, such as sex or site, for subgroups and audits."
             }
             Self::Audit => "Faults of the data that an audit found, one row each.",
+            Self::Table => {
+                "Results beside the findings: comparisons, measures, repetitions. The form says \
+                 the columns behind those of the axes."
+            }
             Self::Report => "A document for people: bytes with a media type, and no table.",
         }
     }
@@ -129,6 +137,7 @@ impl ArtifactKind {
             Self::Findings => Some(&kinds::findings::SCHEMA),
             Self::Metadata => Some(&kinds::metadata::SCHEMA),
             Self::Audit => Some(&kinds::audit::SCHEMA),
+            Self::Table => Some(&kinds::table::SCHEMA),
             Self::Report => None,
         }
     }
@@ -148,6 +157,7 @@ impl ArtifactKind {
             | Self::Model
             | Self::Metadata
             | Self::Audit
+            | Self::Table
             | Self::Report => None,
         }
     }

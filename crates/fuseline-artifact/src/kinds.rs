@@ -13,6 +13,7 @@ pub mod permutations;
 pub mod predictions;
 pub mod quality;
 pub mod report;
+pub mod table;
 
 use crate::schema::{Column, ColumnType, MetadataKey, MetadataType};
 

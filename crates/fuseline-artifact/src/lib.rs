@@ -41,6 +41,10 @@ pub use kinds::permutations::{
 pub use kinds::predictions::{Predictions, RegressionPredictions};
 pub use kinds::quality::{Control, Quality, UnknownControl};
 pub use kinds::report::Report;
+pub use kinds::table::{
+    AnyTable, CalibrationRow, CompareRow, MetricRow, ReliabilityRow, RepeatRow, RoutingRow,
+    SubgroupRow, Table,
+};
 pub use reference::reference;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;

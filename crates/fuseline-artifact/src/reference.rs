@@ -6,29 +6,16 @@ use crate::schema::{Column, ColumnName, KindSchema, MetadataKey, MetadataType};
 /// A section for each artifact kind: meaning, version, columns and metadata, as Markdown.
 pub fn reference() -> String {
     let sections = ArtifactKind::ALL.map(|kind| match kind.schema() {
-        Some(schema) => table(schema),
+        Some(schema) => section(schema),
         None => format!("## {kind}\n\n{}\n", kind.summary()),
     });
     sections.join("\n")
 }
 
-fn table(schema: &KindSchema) -> String {
-    let KindSchema { kind, version, columns, .. } = schema;
-    let mut text = format!(
-        "## {kind}\n\n{} Version {version}.\n\n| column | type | meaning |\n|---|---|---|\n",
-        kind.summary()
-    );
-    for Column { name, of, nullable, help } in *columns {
-        let optional =
-            if matches!(name, ColumnName::Optional(_)) { ", may be left out" } else { "" };
-        let name = match name {
-            ColumnName::Is(name) | ColumnName::Optional(name) => format!("`{name}`"),
-            ColumnName::Begins("") => "any names".to_owned(),
-            ColumnName::Begins(prefix) => format!("`{prefix}…`"),
-        };
-        let missing = if *nullable { ", may be missing" } else { "" };
-        text += &format!("| {name} | `{}`{missing}{optional} | {} |\n", of.name(), cell(help));
-    }
+fn section(schema: &KindSchema) -> String {
+    let KindSchema { kind, version, .. } = schema;
+    let summary = kind.summary();
+    let mut text = format!("## {kind}\n\n{summary} Version {version}.\n\n{}", columns(schema));
     if schema.metadata_entries().next().is_some() {
         text += "\n| metadata | value | meaning |\n|---|---|---|\n";
     }
@@ -41,6 +28,27 @@ fn table(schema: &KindSchema) -> String {
         };
         let optional = if required { "" } else { "; may be left out" };
         text += &format!("| `{key}` | {value}{optional} | {} |\n", cell(help));
+    }
+    let forms = schema.variants().filter(|_| *kind == ArtifactKind::Table);
+    for (name, form) in forms {
+        text += &format!("\nThe form `{name}`:\n\n{}", columns(form));
+    }
+    text
+}
+
+/// The columns of a schema as a table.
+fn columns(schema: &KindSchema) -> String {
+    let mut text = "| column | type | meaning |\n|---|---|---|\n".to_owned();
+    for Column { name, of, nullable, help } in schema.columns {
+        let optional =
+            if matches!(name, ColumnName::Optional(_)) { ", may be left out" } else { "" };
+        let name = match name {
+            ColumnName::Is(name) | ColumnName::Optional(name) => format!("`{name}`"),
+            ColumnName::Begins("") => "any names".to_owned(),
+            ColumnName::Begins(prefix) => format!("`{prefix}…`"),
+        };
+        let missing = if *nullable { ", may be missing" } else { "" };
+        text += &format!("| {name} | `{}`{missing}{optional} | {} |\n", of.name(), cell(help));
     }
     text
 }

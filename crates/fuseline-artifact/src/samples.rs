@@ -258,6 +258,16 @@ pub fn regression() -> Vec<Artifact> {
     all.into_iter().collect::<Result<_, _>>().unwrap()
 }
 
+pub fn table() -> Table<RepeatRow> {
+    let row = RepeatRow {
+        repetitions: 10,
+        gap_mean: Some(0.25),
+        p_value: Some(0.0078125),
+        ..RepeatRow::default()
+    };
+    Table { axes: strings(&["rule"]), rows: vec![(strings(&["lr"]), row)] }
+}
+
 pub fn report() -> Report {
     Report { media_type: "text/html".to_owned(), bytes: b"<!doctype html>".to_vec() }
 }
@@ -277,6 +287,7 @@ pub fn all() -> Vec<Artifact> {
         findings().into_artifact(),
         metadata().into_artifact(),
         audit().into_artifact(),
+        table().into_artifact(),
         report().into_artifact(),
     ];
     all.into_iter().collect::<Result<_, _>>().unwrap()

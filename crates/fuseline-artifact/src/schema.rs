@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::digest::Digest;
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
+use crate::kinds::table;
 
 /// The schema of an artifact kind. Its text is in `schemas/arrow/`.
 #[derive(Debug)]
@@ -202,15 +203,25 @@ impl KindSchema {
         table: &RecordBatch,
         metadata: &BTreeMap<String, String>,
     ) -> Result<RecordBatch, ArtifactError> {
-        self.for_target(metadata).check_columns(table, metadata)
+        self.for_metadata(metadata).check_columns(table, metadata)
     }
 
-    /// The schema of a table with this metadata: another one where the label is a number.
-    pub(crate) fn for_target(&self, metadata: &BTreeMap<String, String>) -> &Self {
-        match self.kind.regression_schema() {
-            Some(schema) if is_regression(metadata) => schema,
-            _ => self,
-        }
+    /// The schema of a table with this metadata: another one where the label is a number, or for
+    /// the form of a table of results.
+    pub fn for_metadata(&self, metadata: &BTreeMap<String, String>) -> &Self {
+        let named = match self.kind {
+            ArtifactKind::Table => metadata.get(table::FORM_KEY).map(String::as_str),
+            _ => is_regression(metadata).then_some(REGRESSION),
+        };
+        let mut variants = self.variants();
+        named.and_then(|named| variants.find(|(name, _)| *name == named)).map_or(self, |of| of.1)
+    }
+
+    /// The schemas that take the place of this one under some metadata, by name.
+    pub(crate) fn variants(&self) -> impl Iterator<Item = (&'static str, &'static Self)> {
+        let forms = if self.kind == ArtifactKind::Table { &table::FORMS[..] } else { &[] };
+        let regression = self.kind.regression_schema().map(|schema| (REGRESSION, schema));
+        forms.iter().map(|(name, schema)| (*name, schema)).chain(regression)
     }
 
     fn check_columns(
@@ -333,13 +344,19 @@ impl KindSchema {
     }
 
     /// The schema as JSON, as it stands in `schemas/arrow/`; under `regression` that of a cohort
-    /// whose label is a number, where it is another one.
+    /// whose label is a number, where it is another one, and under `forms` those of a table.
     pub fn to_json(&self) -> Value {
         let mut json = self.own_json();
-        if let Some(other) = self.kind.regression_schema() {
+        for (name, other) in self.variants() {
             let mut other = other.own_json();
-            json["regression"] =
-                json!({ "columns": other["columns"].take(), "metadata": other["metadata"].take() });
+            if self.kind == ArtifactKind::Table {
+                json["forms"][name] = other["columns"].take();
+            } else {
+                json[name] = json!({
+                    "columns": other["columns"].take(),
+                    "metadata": other["metadata"].take(),
+                });
+            }
         }
         json
     }

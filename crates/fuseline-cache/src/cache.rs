@@ -278,7 +278,7 @@ impl Cache {
     }
 
     fn flush_if_due(&self) -> Result<(), CacheError> {
-        // Who finds it locked leaves it to the one that flushes.
+        // Whoever finds it locked leaves it to the one that flushes.
         match self.flushed.try_lock() {
             Ok(mut flushed) if flushed.elapsed() >= FLUSH_AFTER => self.flush_now(&mut flushed),
             _ => Ok(()),

@@ -69,7 +69,7 @@ impl Cache {
         }
     }
 
-    /// Who holds the lease of an action, for people: a process and its machine. None when nobody
+    /// Holder of the lease of an action, for people: a process and its machine. None when nobody
     /// does.
     pub fn lease_holder(&self, key: &ActionKey) -> Option<String> {
         self.leases().ok()?.holder(&key.to_string())
@@ -131,7 +131,7 @@ impl Cache {
         let names: Vec<String> = names.filter(|name| name != "gc").collect();
         leases.wait_until_known(&names);
         for name in names {
-            // Who takes a lease and gives it back removes the file. What this user may not remove
+            // A lease that is given back takes its file along. What this user may not remove
             // stays.
             let removed = match leases.judge(&name) {
                 Remains::Lease => leases.acquire(&name, false).map(drop),
@@ -147,11 +147,11 @@ impl Cache {
     }
 }
 
-/// What a name in the folder of leases is to a collection.
+/// Meaning of a name in the folder of leases for a collection.
 enum Remains {
     /// A lease, which goes when its holder is dead.
     Lease,
-    /// What a dead process has left of a takeover, or its record.
+    /// Left by a dead process: part of a takeover, or its record.
     Debris,
     /// Something else.
     Nothing,
@@ -227,14 +227,14 @@ impl Leases {
     pub fn is_held(&self, name: &str) -> bool {
         match self {
             Self::Flock { folder } => flock::is_held(&folder.join(name)),
-            // What cannot be read counts as held.
+            // A file that cannot be read counts as held.
             Self::Heartbeat { heart, .. } => {
                 heart.leases().holder(name).map_or(true, |owner| owner.is_some())
             }
         }
     }
 
-    /// Who holds a lease, for people.
+    /// Holder of a lease, for people.
     fn holder(&self, name: &str) -> Option<String> {
         match self {
             Self::Flock { folder } => flock::holder(&folder.join(name)),
@@ -265,7 +265,7 @@ impl Leases {
         let Self::Heartbeat { heart, .. } = self else { return };
         let mut names: Vec<&String> = names.iter().collect();
         loop {
-            // What cannot be read counts as held.
+            // A file that cannot be read counts as held.
             names.retain(|name| !heart.leases().is_known(name).unwrap_or(true));
             if names.is_empty() {
                 return;

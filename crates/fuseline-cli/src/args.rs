@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, Parser, ValueEnum};
-use fuseline::{RemoteSettings, Study, cache_folder, remote_settings};
+use fuseline::{
+    Cache, OpenStudy, RecalledStudy, RemoteSettings, Study, cache_folder, remote_settings,
+};
 
 use crate::commands::Command;
 use crate::exit::Failure;
+use crate::print;
 
 /// Declarative workflows for multimodal fusion studies.
 #[derive(Parser)]
@@ -85,6 +88,22 @@ impl WorkflowArgs {
         self.study_of(&self.workflow)
     }
 
+    /// Opens the study as its workflow was last run, where the arguments do not say otherwise, and
+    /// says so.
+    pub fn open_as_last_run(&self, cache: Option<&Cache>) -> Result<OpenStudy, Failure> {
+        let study = self.study();
+        let open = study.open()?;
+        let recalled = cache.map(|cache| study.recall(cache)).transpose()?.flatten();
+        let Some(RecalledStudy { study, run, arguments }) = recalled else { return Ok(open) };
+        let again = study.open()?;
+        // The workflow may have lost a param since.
+        if again.workflow().is_none() && open.workflow().is_some() {
+            return Ok(open);
+        }
+        print::note(format!("as in the last run, {run}: {}", arguments.join(" ")));
+        Ok(again)
+    }
+
     /// The study of another file, as the arguments describe it.
     pub fn study_of(&self, workflow: &Path) -> Study {
         let Self { workflow: _, set, seed, params, plugin_path, isolation, max_actions } = self;
@@ -105,6 +124,21 @@ impl WorkflowArgs {
             Some(isolation) => study.isolation((*isolation).into()),
             None => study,
         }
+    }
+}
+
+/// Number of actions at once.
+#[derive(Arguments)]
+pub struct JobsArgs {
+    /// Number of actions that run at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+impl JobsArgs {
+    /// The number, if one is given.
+    pub fn count(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
     }
 }
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     if let Some(code) = fuseline::worker::run_if_asked() {
         return code;
     }
+    report_large_files();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -41,4 +42,12 @@ fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Has a write beyond the size that files may have (`ulimit -f`) end with an error in words, not
+/// with this process.
+fn report_large_files() {
+    let is_raised = std::sync::Arc::default();
+    // Without it the process ends, as any other does.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, is_raised);
 }

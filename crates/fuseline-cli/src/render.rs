@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use fuseline_workflow::{Diagnostic, Files, Place, Related, Severity};
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode,
-    SpanContents,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SpanContents,
 };
 use serde_json::{Value, json};
 
@@ -128,7 +128,12 @@ fn is_drawn_beside(diagnostic: &Diagnostic, related: &Related, files: &Files) ->
 #[derive(Debug)]
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
-    source: NamedSource<String>,
+    /// The name of its file.
+    name: String,
+    /// The lines around its labels, whose places count from there.
+    excerpt: String,
+    /// Number of lines of the file before the excerpt.
+    lines_before: usize,
     labels: Vec<LabeledSpan>,
     /// True if the place is drawn within its lines; the message names it otherwise.
     is_drawn: bool,
@@ -137,25 +142,45 @@ struct Shown<'a> {
 /// A line of more bytes is not drawn: it would be unreadable, and columns beyond 65,535 cannot be.
 const MAX_DRAWN_LINE_BYTES: usize = 2000;
 
+/// Lines before and after its labels that an excerpt has at least.
+const LINES_AROUND: usize = 2;
+
 impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic, files: &Files) -> Self {
         let file = diagnostic.place.file;
         let name = fuseline::visible(&files.path(file).display().to_string()).into_owned();
-        let mut labels = vec![LabeledSpan::new_primary_with_span(
-            diagnostic.label.clone(),
-            diagnostic.place.span.clone(),
-        )];
         let here = diagnostic.related.iter().filter(|of| is_drawn_beside(diagnostic, of, files));
-        labels.extend(here.map(|related| {
-            LabeledSpan::new_with_span(Some(related.message.clone()), related.place.span.clone())
-        }));
+        let related = here.map(|related| (&related.place, Some(related.message.clone())));
+        let own = (&diagnostic.place, diagnostic.label.clone());
+        let places: Vec<(&Place, Option<String>)> = [own].into_iter().chain(related).collect();
         let text = files.text(file);
-        let is_drawn = labels.iter().all(|label| is_drawable(text, label.offset(), label.len()));
+        let spans = || places.iter().map(|(place, _)| place.span.clone());
+        let is_drawn = spans().all(|span| is_drawable(text, span.start, span.len()));
+        // A thousand diagnostics of a long text must not read all of it a thousand times.
+        let first = places.iter().map(|(place, _)| *place).min_by_key(|place| place.span.start);
+        let start = spans().map(|span| span.start).min().unwrap_or(0);
+        let end = spans().map(|span| span.end).max().unwrap_or(0);
+        let before = text.get(..start).unwrap_or_default();
+        let begin = before.rmatch_indices('\n').nth(LINES_AROUND).map_or(0, |(at, _)| at + 1);
+        let after = text.get(end..).unwrap_or_default();
+        let finish = after.match_indices('\n').nth(LINES_AROUND);
+        let finish = finish.map_or(text.len(), |(at, _)| end + at);
+        let first_line = first.map_or(1, |place| files.line_column(place).line);
+        let skipped = before.get(begin..).unwrap_or_default().matches('\n').count();
+        let label = |(number, (place, message)): (usize, (&Place, Option<String>))| {
+            let span = place.span.start - begin..place.span.end - begin;
+            match number {
+                0 => LabeledSpan::new_primary_with_span(message, span),
+                _ => LabeledSpan::new_with_span(message, span),
+            }
+        };
         Self {
             diagnostic,
-            source: NamedSource::new(name, fuseline::masked(text)),
-            labels,
+            name,
+            excerpt: fuseline::masked(text.get(begin..finish).unwrap_or_default()),
+            lines_before: first_line.saturating_sub(1 + skipped),
             is_drawn,
+            labels: places.into_iter().enumerate().map(label).collect(),
         }
     }
 }
@@ -185,7 +210,15 @@ impl SourceCode for Shown<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'s> + 's>, MietteError> {
-        self.source.read_span(span, before, after)
+        let lines = self.excerpt.read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            lines.data(),
+            *lines.span(),
+            lines.line() + self.lines_before,
+            lines.column(),
+            lines.line_count(),
+        )))
     }
 }
 

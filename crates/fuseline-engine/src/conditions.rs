@@ -1,7 +1,7 @@
 //! Conditions under which the rules and programs of a stage run: the stage over the workflow. What
 //! neither states, the settings of the machine that executes it say.
 
-use fuseline_host::{Conditions, LimitOverrides, Sandbox, Sourced};
+use fuseline_host::{Conditions, LimitOverrides, PassedVariables, Sandbox, Sourced};
 use fuseline_workflow::{self as workflow, Execution, Workflow};
 
 /// The conditions of a stage.
@@ -29,11 +29,24 @@ pub(crate) fn conditions(workflow: &Workflow, execution: &Execution) -> Conditio
             origin: format!("`limits.memory`, {}", of.origin),
         }),
         python: workflow.python.as_ref().map(sourced),
+        passed: passed(workflow, execution),
         required_layers,
     }
 }
 
-fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
+/// The variables that the workflow and the stage pass, as they are now. A value that is no text
+/// could not be keyed, and is not passed.
+fn passed(workflow: &Workflow, execution: &Execution) -> PassedVariables {
+    let names = workflow.passed_variables.iter().chain(&execution.passed_variables);
+    names.map(|name| (name.clone(), std::env::var(name).ok())).collect()
+}
+
+/// The variables that any stage of a workflow passes, as they are now.
+pub(crate) fn all_passed(workflow: &Workflow) -> PassedVariables {
+    workflow.stages.iter().flat_map(|stage| passed(workflow, &stage.execution)).collect()
+}
+
+pub(crate) fn sourced<T: Clone>(of: &workflow::Sourced<T>) -> Sourced<T> {
     Sourced { value: of.value.clone(), origin: of.origin.clone() }
 }
 

@@ -243,7 +243,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             return Ok(());
         }
         self.not_reused.push(node);
-        match look_up(self.cache, &key, self.previous.files)? {
+        match look_up(self.cache, &key, self.previous.files, &self.plan.installation)? {
             Lookup::Cached(record) if reuse => self.reuse_record(node, &record)?,
             lookup => {
                 if !matches!(lookup, Lookup::Unknown) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fuseline_host::worker::Layers;
-use fuseline_host::{Interpreter, Isolation, Sandbox};
+use fuseline_host::{Interpreter, Isolation, PassedVariables, Sandbox};
 use serde::{Deserialize, Serialize};
 
 use crate::conditions;
@@ -45,7 +45,7 @@ pub struct PythonEnvironment {
     pub program: String,
     /// Its version, where it tells it.
     pub version: Option<String>,
-    /// What names it: a file and its line, `VIRTUAL_ENV`, or `PATH`.
+    /// Source of the setting: a file and its line, `VIRTUAL_ENV`, or `PATH`.
     pub named_by: String,
 }
 
@@ -117,6 +117,11 @@ impl Environment {
 }
 
 impl Plan<'_> {
+    /// The variables of the environment that its rules and programs see, as they are now.
+    pub fn passed_variables(&self) -> PassedVariables {
+        conditions::all_passed(self.workflow)
+    }
+
     /// The conditions of the actions that it wants, with the versions of interpreters, which are
     /// asked for them.
     pub fn environment(&self) -> Environment {

@@ -32,6 +32,12 @@ pub trait Executor {
     fn fetches_inputs(&self) -> bool {
         false
     }
+
+    /// Number of executions so far of actions that another process executed at the same time, of
+    /// those too that ended when nobody waited for them; none where completions tell all of them.
+    fn count_duplicates(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The run's side of [`Executor::serve`].

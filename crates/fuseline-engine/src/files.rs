@@ -109,9 +109,15 @@ impl FileDigests {
         let mut text = String::new();
         for path in data_files(folder)? {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+            text += &format!("{} {}\n", self.part(&path, &name)?, name.escape_debug());
         }
         Ok(Digest::hash(text))
+    }
+
+    /// The digest of a file in a folder; an error names it.
+    fn part(&self, path: &Path, name: &str) -> io::Result<Digest> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+        self.digest(path).map_err(named)
     }
 
     /// The digest of a folder with everything in it: of the names and digests of all files.
@@ -119,7 +125,7 @@ impl FileDigests {
         let mut text = "tree\n".to_owned();
         for path in files_in(folder, |_| true)? {
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-            text += &format!("{} {}\n", self.digest(&path)?, name.escape_debug());
+            text += &format!("{} {}\n", self.part(&path, &name)?, name.escape_debug());
         }
         Ok(Digest::hash(text))
     }

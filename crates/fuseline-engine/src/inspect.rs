@@ -2,8 +2,6 @@
 //!
 //! Takes no lease and writes nothing, so that the cache of another user can be inspected too.
 
-use std::path::PathBuf;
-
 use fuseline_artifact::Digest;
 use fuseline_cache::{
     ActionKey, ActionRecord, Cache, CacheError, Index, OutputRecord, PreviousKeys,
@@ -12,6 +10,7 @@ use fuseline_cache::{
 use crate::discovered;
 use crate::explain::{last_record, reason};
 use crate::files::FileDigests;
+use crate::installed::Installation;
 use crate::key::Field;
 use crate::plan::{ActionId, Plan};
 use crate::resolve::{Resolver, outputs_of};
@@ -79,7 +78,10 @@ pub fn inspect<'p, 'a>(
             actions.push(ActionPreview { action, miss: None });
             continue;
         }
-        let lookup = cache.map_or(Ok(Lookup::Unknown), |cache| peek_with(cache, &key, &files))?;
+        let lookup = cache.map_or(Ok(Lookup::Unknown), |cache| {
+            let record = cache.peek_action(&key)?;
+            Lookup::from_record(cache, &key, record, &files, Some(&plan.installation))
+        })?;
         let miss = match lookup {
             Lookup::Cached(record) if reuse => {
                 if let Some(cache) = cache {
@@ -122,8 +124,8 @@ pub enum Lookup {
     Cached(ActionRecord),
     /// Executed, but the object of this port is missing or has another size.
     ObjectMissing(String, Digest),
-    /// Executed, and a file that it was found to have read has changed since.
-    ReadFileChanged(PathBuf),
+    /// Executed, and what it was found to have read has changed since: how, in words.
+    ReadFileChanged(String),
     /// Never executed, as far as the cache knows.
     Unknown,
 }
@@ -134,6 +136,7 @@ impl Lookup {
         key: &ActionKey,
         record: Option<ActionRecord>,
         files: &FileDigests,
+        installation: Option<&Installation>,
     ) -> Result<Self, CacheError> {
         let Some(record) = record else { return Ok(Self::Unknown) };
         let record = match missing_output(cache, &record) {
@@ -147,8 +150,8 @@ impl Lookup {
                 }
             }
         };
-        Ok(match discovered::changed(cache, &record, files)? {
-            Some(path) => Self::ReadFileChanged(path),
+        Ok(match discovered::changed(cache, &record, files, installation)? {
+            Some(words) => Self::ReadFileChanged(words),
             None => Self::Cached(record),
         })
     }
@@ -163,12 +166,7 @@ impl Lookup {
             Self::ObjectMissing(port, digest) => {
                 format!("object {digest} of output {port} is missing or damaged")
             }
-            Self::ReadFileChanged(path) if !path.exists() => {
-                format!("{}, which it had read, is gone", path.display())
-            }
-            Self::ReadFileChanged(path) => {
-                format!("{}, which it had read, changed", path.display())
-            }
+            Self::ReadFileChanged(words) => words.clone(),
             Self::Cached(_) => "its stage says cache: false".to_owned(),
             Self::Unknown => {
                 let (fields, last) = history();
@@ -188,16 +186,12 @@ pub(crate) fn look_up(
     cache: &Cache,
     key: &ActionKey,
     files: &FileDigests,
+    installation: &Installation,
 ) -> Result<Lookup, CacheError> {
-    Lookup::from_record(cache, key, cache.get_action(key)?, files)
+    Lookup::from_record(cache, key, cache.get_action(key)?, files, Some(installation))
 }
 
-/// Looks a key up and writes nothing.
+/// Looks a key up and writes nothing. Software counts as it is where the action was executed.
 pub fn peek(cache: &Cache, key: &ActionKey) -> Result<Lookup, CacheError> {
-    peek_with(cache, key, &FileDigests::default())
-}
-
-/// As [`peek`], of many keys: a file that several actions have read is hashed once.
-fn peek_with(cache: &Cache, key: &ActionKey, files: &FileDigests) -> Result<Lookup, CacheError> {
-    Lookup::from_record(cache, key, cache.peek_action(key)?, files)
+    Lookup::from_record(cache, key, cache.peek_action(key)?, &FileDigests::default(), None)
 }

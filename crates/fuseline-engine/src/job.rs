@@ -21,6 +21,7 @@ use crate::execute::ExecuteError;
 use crate::executor::{Completion, Drive, Executed, Executor, JobQueue, Submission};
 use crate::inputs::{InputsBuilder, Outputs, Point, Provenance};
 use crate::inspect::{Lookup, look_up};
+use crate::installed::Installation;
 use crate::job_folder::JobFolder;
 use crate::key::Field;
 use crate::kind::Kinds;
@@ -238,7 +239,8 @@ impl LocalExecutor<'_> {
         stop: &Arc<AtomicBool>,
         started: impl FnOnce(),
     ) -> Completion {
-        let before = match look_up(self.cache, &job.key, &self.services.files) {
+        let here = Installation::new(&self.services.plugins, &job.conditions);
+        let before = match look_up(self.cache, &job.key, &self.services.files, &here) {
             Ok(Lookup::Cached(record)) if job.reuse => return Completion::Cached(record),
             Ok(Lookup::Unknown) => Ok(None),
             Ok(_) => self.cache.peek_local_action(&job.key),
@@ -305,7 +307,8 @@ impl LocalExecutor<'_> {
         let ports = stage.declared_outputs().unwrap_or_else(|| kind.output_ports());
         let mut record = ActionRecord { key_text: job.fields.clone(), ..ActionRecord::default() };
         let cautions = cautions::store(self.cache, outputs.cautions())?;
-        let discovered = discovered::store(self.cache, outputs.discovered())?;
+        let here = Installation::new(&self.services.plugins, &job.conditions);
+        let discovered = discovered::store(self.cache, outputs.discovered(), &here)?;
         for ((port, kind), artifact) in ports.iter().zip(outputs.in_order(&ports)?) {
             let (digest, size) = self.cache.put_object_of(|object| artifact.write(object))??;
             let media_type = artifact.media_type().map(str::to_owned);

@@ -165,7 +165,9 @@ impl Job {
             .ok_or_else(|| StageError::data(format!("there is no stage kind {}", self.kind)))?;
         let stage = (kind.prepare)(&self.options)
             .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
-        let mut writer = KeyWriter::new(kind, services, self.seed, &self.path_params, false);
+        let Self { seed, path_params, conditions, .. } = self;
+        let mut writer =
+            KeyWriter::new(kind, services, *seed, path_params, &conditions.passed, false);
         stage.key(&mut writer);
         let part = writer.finish();
         if let Some(problem) = part.problems.into_iter().next() {

@@ -7,9 +7,9 @@ mod paths;
 
 use std::path::{Path, PathBuf};
 
-use fuseline_artifact::Digest;
+use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::ActionKey;
-use fuseline_host::HostError;
+use fuseline_host::{HostError, PassedVariables};
 use serde::Serialize;
 
 use crate::codes;
@@ -71,6 +71,10 @@ pub struct KeyWriter<'a> {
     seed: u64,
     /// The values of the workflow's path params.
     path_params: &'a [PathBuf],
+    /// The variables that its rules and programs are passed.
+    passed: &'a PassedVariables,
+    /// True if it starts a rule or a program.
+    starts_processes: bool,
     /// Look at files but do not read them through: enough to check a workflow, not to key an
     /// action.
     existence_only: bool,
@@ -85,12 +89,18 @@ impl<'a> KeyWriter<'a> {
         services: &'a Services,
         seed: u64,
         path_params: &'a [PathBuf],
+        passed: &'a PassedVariables,
         existence_only: bool,
     ) -> Self {
+        // A model is asked by the rule that made it.
+        let starts_processes =
+            kind.spec.inputs.iter().any(|port| port.artifact == ArtifactKind::Model.name());
         let mut writer = Self {
             services,
             seed,
             path_params,
+            passed,
+            starts_processes,
             existence_only,
             bytes: Vec::with_capacity(USUAL),
             files: Vec::new(),
@@ -120,6 +130,7 @@ impl<'a> KeyWriter<'a> {
     /// absolute path, and a folder that a path param names, count by their content. Where they lie
     /// does not count.
     pub fn texts<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.starts_processes = true;
         let mut value = match serde_json::to_value(value) {
             Ok(value) => value,
             Err(error) => return self.problems.push(Problem::new(name, error.to_string())),
@@ -238,6 +249,7 @@ impl<'a> KeyWriter<'a> {
 
     /// A fusion rule, by name: the digest of its plugin counts.
     pub fn rule(&mut self, name: &str, rule: &str) {
+        self.starts_processes = true;
         match self.services.plugins.find(rule) {
             Ok(file) => {
                 self.with(name, &[&file.id]);
@@ -278,7 +290,14 @@ impl<'a> KeyWriter<'a> {
         self.put("seed", &self.seed.to_string());
     }
 
-    pub(crate) fn finish(self) -> KeyPart {
+    pub(crate) fn finish(mut self) -> KeyPart {
+        if self.starts_processes {
+            for (name, value) in self.passed {
+                let text = value.as_ref().map_or("not set", |value| value);
+                encode_text(&mut self.bytes, &["env.", name]);
+                encode_text(&mut self.bytes, &[if value.is_some() { "is " } else { "" }, text]);
+            }
+        }
         KeyPart { bytes: self.bytes, files: self.files, problems: self.problems }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     mistakes.chain(leaks).collect()
 }
 
-/// What arrives at an input of an action.
+/// Artifacts at an input of an action.
 struct Arriving<'p> {
     port: &'p str,
     /// The rows of all that arrives together.

@@ -15,6 +15,7 @@ use fuseline_workflow::{Diagnostic, InputPort, InputSource, Stage, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::inputs::Point;
+use crate::installed::Installation;
 use crate::kind::{Kinds, PreparedStage};
 
 /// Number of variants or actions from which work is done on several threads.
@@ -34,6 +35,8 @@ pub struct Plan<'a> {
     pub(crate) outputs: usize,
     /// Isolation of rules that the invocation states.
     pub(crate) isolation: Option<Isolation>,
+    /// Software here that discovered inputs stand for.
+    pub(crate) installation: Installation,
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
@@ -87,6 +90,11 @@ impl<'a> Plan<'a> {
     /// The workflow.
     pub fn workflow(&self) -> &'a Workflow {
         self.workflow
+    }
+
+    /// Software on this machine that discovered inputs stand for.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
     }
 
     /// Warnings: likely mistakes, though the plan can run.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use fuseline_host::Conditions;
 use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
 
+use crate::installed::Installation;
 use crate::key::KeyWriter;
 use crate::kind::{CheckSite, Kind, Kinds, Problem};
 use crate::plan::{A_POOLS_WORTH, ActionId, Plan, PlannedInput, PlannedStage, PlannedVariant};
@@ -73,8 +75,22 @@ impl<'a> Plan<'a> {
             let graph = join(workflow, &stages, actions);
             let warnings = Vec::new();
             let isolation = services.isolation;
-            let mut plan =
-                Self { workflow, kinds, stages, graph, actions, outputs, isolation, warnings };
+            let conditions = Conditions {
+                python: workflow.python.as_ref().map(conditions::sourced),
+                ..Conditions::default()
+            };
+            let installation = Installation::new(&services.plugins, &conditions);
+            let mut plan = Self {
+                workflow,
+                kinds,
+                stages,
+                graph,
+                actions,
+                outputs,
+                isolation,
+                installation,
+                warnings,
+            };
             // Wrong options do not keep other mistakes from being reported, but for leaks that may
             // follow.
             let is_sound = diagnostics.is_empty();
@@ -145,7 +161,9 @@ fn prepare(
     prepared.check(&mut site);
     let is_check = depth == Depth::Check;
     let seed = variant.seed.unwrap_or(workflow.seed);
-    let mut writer = KeyWriter::new(kind, services, seed, &workflow.path_params, is_check);
+    let passed = site.conditions.passed.clone();
+    let path_params = &workflow.path_params;
+    let mut writer = KeyWriter::new(kind, services, seed, path_params, &passed, is_check);
     prepared.key(&mut writer);
     let part = writer.finish();
     let mut problems = site.problems;

@@ -163,7 +163,7 @@ impl<'p> PlanSite<'p> {
         indices.map(move |index| PlannedAction { plan, stage, index })
     }
 
-    /// How the rules of the stage run: isolation, and conditions that the workflow states.
+    /// Conditions of the rules of the stage: isolation, and conditions that the workflow states.
     pub fn conditions(&self) -> (Isolation, Conditions) {
         let Self { services, plan, stage, .. } = self;
         let execution = &plan.workflow.stages[*stage].execution;

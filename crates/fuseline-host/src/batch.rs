@@ -44,7 +44,7 @@ struct Labels {
     weight: Column<f64>,
 }
 
-/// What a row is to be predicted as.
+/// Target of a row.
 #[derive(Clone, Debug)]
 enum Answers {
     /// Numbers of classes.

@@ -219,7 +219,7 @@ struct Subject {
 }
 
 impl Subject {
-    /// What the rule says of itself. That every process says the same is a check of its own.
+    /// Description of the rule by itself. That every process says the same is a check of its own.
     fn descriptor(&self) -> Result<&Descriptor, Broken> {
         match self.descriptor.get() {
             Some(descriptor) => Ok(descriptor),

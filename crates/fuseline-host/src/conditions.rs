@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::PassedVariables;
 use crate::error::HostError;
 use crate::isolation::Isolation;
 use crate::library::PluginFile;
@@ -82,6 +83,10 @@ pub struct Conditions {
     /// The interpreter of Python rules and programs: a path, or a name that is looked for on PATH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<Sourced<PathBuf>>,
+    /// Variables of the environment that rules and programs see, as they were when the action was
+    /// planned.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed: PassedVariables,
     /// Layers of the sandbox without which no rule may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_layers: Vec<String>,

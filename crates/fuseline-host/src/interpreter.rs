@@ -15,9 +15,24 @@ use crate::conditions::Sourced;
 pub struct Interpreter {
     /// The program.
     pub program: PathBuf,
-    /// What names it, in words: `python` of a file, a variable, or PATH.
+    /// Source of the setting, in words: `python` of a file, a variable, or PATH.
     pub named_by: String,
 }
+
+/// Version of an interpreter, and folders of what is installed for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonInstallation {
+    /// As `3.11.2`.
+    pub version: String,
+    /// The folders of distributions, the first in which one is found counting.
+    pub folders: Vec<PathBuf>,
+}
+
+/// A program that prints an interpreter's version and the folders of its distributions, a line each.
+const TELL: &str = "import site, sys, sysconfig
+paths = sysconfig.get_paths()
+folders = [paths['purelib'], paths['platlib'], *site.getsitepackages(), site.getusersitepackages()]
+print('%d.%d.%d' % sys.version_info[:3], *dict.fromkeys(folders), sep='\\n')";
 
 /// An interpreter that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -27,7 +42,7 @@ pub enum InterpreterError {
     Missing {
         /// The program that is named.
         program: PathBuf,
-        /// What names it.
+        /// Source of the setting.
         named_by: String,
     },
     /// It does not start, or does not say its version.
@@ -35,7 +50,7 @@ pub enum InterpreterError {
     Silent {
         /// The program.
         program: PathBuf,
-        /// What names it.
+        /// Source of the setting.
         named_by: String,
         /// Reason.
         reason: String,
@@ -90,12 +105,17 @@ impl Interpreter {
         folder.parent()?.join("pyvenv.cfg").is_file().then_some(folder)
     }
 
-    /// Its version, such as `3.11.2`; asked of each program once.
+    /// Its version, such as `3.11.2`.
     pub fn version(&self) -> Result<String, InterpreterError> {
-        static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+        Ok(self.installation()?.version)
+    }
+
+    /// Its version and the folders of what is installed for it; asked of each program once.
+    pub fn installation(&self) -> Result<PythonInstallation, InterpreterError> {
+        static KNOWN: Mutex<BTreeMap<PathBuf, PythonInstallation>> = Mutex::new(BTreeMap::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(version) = known.get(&self.program) {
-            return Ok(version.clone());
+        if let Some(installation) = known.get(&self.program) {
+            return Ok(installation.clone());
         }
         let silent = |reason: String| InterpreterError::Silent {
             program: self.program.clone(),
@@ -103,17 +123,21 @@ impl Interpreter {
             reason,
         };
         let output = Command::new(&self.program)
-            .args(["-I", "-S", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
+            .args(["-I", "-c", TELL])
             .stdin(Stdio::null())
             .output()
             .map_err(|error| silent(error.to_string()))?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let mut lines = told.lines().map(str::trim);
+        let version = lines.next().unwrap_or_default().to_owned();
         if !output.status.success() || version.is_empty() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(silent(if said.is_empty() { output.status.to_string() } else { said }));
         }
-        known.insert(self.program.clone(), version.clone());
-        Ok(version)
+        let installation =
+            PythonInstallation { version, folders: lines.map(PathBuf::from).collect() };
+        known.insert(self.program.clone(), installation.clone());
+        Ok(installation)
     }
 
     /// Words on the interpreter where a program says that it lacks a module; none elsewhere.

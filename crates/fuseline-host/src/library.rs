@@ -22,7 +22,7 @@ use crate::schema::closest;
 use crate::script::{self, Head};
 use crate::tag_file::{self, Found};
 #[cfg(unix)]
-use crate::worker::{WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
+use crate::worker::{MemoryLimit, WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
 
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +196,15 @@ impl PluginLibrary {
     #[cfg(unix)]
     pub fn worker_program(&self) -> Option<&WorkerProgram> {
         self.shared.workers.get().map(|settings| &settings.program)
+    }
+
+    /// The bound on the memory of a program of a stage, where the stage, its workflow or the
+    /// settings state one.
+    #[cfg(unix)]
+    pub fn stated_memory_limit(&self, conditions: &Conditions) -> Option<MemoryLimit> {
+        let settings = self.shared.workers.get();
+        let limits = settings.map_or_else(WorkerLimits::default, |of| of.limits.clone());
+        limits.with(&conditions.limits).stated_memory_limit()
     }
 
     /// The interpreter that is stated for Python: by the workflow, else by the settings.
@@ -425,6 +434,7 @@ impl PluginLibrary {
             }
         };
         settings.limits = settings.limits.with(&conditions.limits);
+        settings.passed.clone_from(&conditions.passed);
         if let Some(sandbox) = conditions.sandbox {
             settings.limits.sandbox = sandbox;
         }
@@ -498,7 +508,7 @@ impl PluginLibrary {
         self.loadable(file, isolation)?;
         #[cfg(unix)]
         conditions.ensure_layers(file, isolation)?;
-        // What is said of other rules, and of what is not a process of a rule, makes no difference.
+        // Lines about other rules, and about programs that run no rule, make no difference.
         let sandbox = match conditions.sandboxes.is_empty() {
             true => conditions.sandbox,
             false => Some(conditions.sandbox_of(&file.id)),
@@ -507,6 +517,7 @@ impl PluginLibrary {
             sandbox,
             limits: conditions.limits.clone(),
             python: conditions.python.clone(),
+            passed: conditions.passed.clone(),
             ..Conditions::default()
         };
         let key = (file.path.clone(), file.digest, isolation, conditions.clone());

@@ -18,7 +18,7 @@ use crate::reads::ReadFile;
 use crate::rule::{Backend, Fault, LoadSource, MadeModel, OpenedModel, Permuted};
 use crate::stop::StopSignal;
 
-/// A model that grows beyond this is refused: 1 GiB.
+/// A model or an answer that grows beyond this is refused: 1 GiB.
 const MODEL_LIMIT: usize = 1 << 30;
 
 /// The functions of a loaded plugin. They stay valid: a plugin is never unloaded.
@@ -31,6 +31,7 @@ struct Functions {
     predict: abi::Predict,
     predict_permuted: Option<abi::PredictPermuted>,
     load: Option<abi::Load>,
+    query: Option<abi::Query>,
 }
 
 /// A plugin in this process.
@@ -118,6 +119,8 @@ fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {
     let permuted = unsafe { extension::<abi::PermutedPredict>(table, abi::PERMUTED_PREDICT) };
     // SAFETY: as above.
     let load = unsafe { extension::<abi::LoadModel>(table, abi::LOAD) };
+    // SAFETY: as above.
+    let query = unsafe { extension::<abi::AnswerQuery>(table, abi::QUERY) };
     Ok(Functions {
         descriptor,
         fit: table.fit.ok_or_else(|| missing("fit"))?,
@@ -130,6 +133,9 @@ fn functions(table: &abi::FusionPlugin) -> Result<Functions, String> {
         load: load
             .filter(|table| table.struct_size as usize >= size_of::<abi::LoadModel>())
             .and_then(|table| table.load),
+        query: query
+            .filter(|table| table.struct_size as usize >= size_of::<abi::AnswerQuery>())
+            .and_then(|table| table.query),
     })
 }
 
@@ -180,18 +186,11 @@ fn call(function: impl FnOnce(&mut abi::Error) -> i32) -> Result<(), Fault> {
     }
 }
 
-/// Runs a call that writes a model through a sink; gives the bytes.
+/// Runs a call that writes a model through a sink.
 fn collect_model(
     params: &Params,
     function: impl FnOnce(*const abi::Params, *const abi::Sink, &mut abi::Error) -> i32,
 ) -> Result<MadeModel, Fault> {
-    let model = Mutex::new(Written::default());
-    let sink = abi::Sink {
-        struct_size: size_of::<abi::Sink>() as u32,
-        flags: 0,
-        context: ptr::from_ref(&model).cast_mut().cast(),
-        write: Some(sink_write),
-    };
     let params = abi::Params {
         struct_size: size_of::<abi::Params>() as u32,
         flags: 0,
@@ -202,14 +201,30 @@ fn collect_model(
         get_str: Some(get_str),
         get_bool: Some(get_bool),
     };
-    call(|error| function(&params, &sink, error))?;
-    let written = model.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let bytes = collect_bytes("model", |sink, error| function(&params, sink, error))?;
+    // A library reads nothing: it has no file system.
+    Ok(MadeModel { bytes, reads: Vec::new() })
+}
+
+/// Runs a call that writes through a sink; gives the bytes. `what` they are, in messages.
+fn collect_bytes(
+    what: &str,
+    function: impl FnOnce(*const abi::Sink, &mut abi::Error) -> i32,
+) -> Result<Vec<u8>, Fault> {
+    let written = Mutex::new(Written::default());
+    let sink = abi::Sink {
+        struct_size: size_of::<abi::Sink>() as u32,
+        flags: 0,
+        context: ptr::from_ref(&written).cast_mut().cast(),
+        write: Some(sink_write),
+    };
+    call(|error| function(&sink, error))?;
+    let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
     match written.refused {
-        // A library reads nothing: it has no file system.
-        None => Ok(MadeModel { bytes: written.bytes, reads: Vec::new() }),
+        None => Ok(written.bytes),
         Some(reason) => Err(Fault::Rule(RuleError {
             code: RuleCode::Internal,
-            message: format!("it says that all is well, and a part of its model was {reason}"),
+            message: format!("it says that all is well, and a part of its {what} was {reason}"),
             param: None,
             row: None,
         })),
@@ -281,6 +296,15 @@ impl Backend for Native {
         // SAFETY: the source and all that it points to live through the call, as params and sink
         // do.
         collect_model(params, |params, sink, error| unsafe { load(&source, params, sink, error) })
+    }
+
+    fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, Fault> {
+        let query = self.functions.query.ok_or_else(|| no_extension(abi::QUERY))?;
+        let (len, call) = (question.len() as u64, ptr::from_ref(stop).cast());
+        // SAFETY: the question and the signal live through the call, as the sink does.
+        collect_bytes("answer", |sink, error| unsafe {
+            query(question.as_ptr(), len, call, sink, error)
+        })
     }
 
     fn open_for_witness(
@@ -438,7 +462,7 @@ unsafe extern "C" fn log(_host: *const abi::Host, level: i32, line: abi::FslStri
 unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u64) -> i32 {
     // SAFETY: the plugin passes the sink of its running fit on.
     let Some(sink) = (unsafe { sink.as_ref() }) else { return abi::ERR_INTERNAL };
-    // SAFETY: the context is the Mutex that `fit` made, which outlives the call.
+    // SAFETY: the context is the Mutex that the call came with, which outlives the call.
     let Some(model) = (unsafe { sink.context.cast::<Mutex<Written>>().as_ref() }) else {
         return abi::ERR_INTERNAL;
     };
@@ -459,7 +483,7 @@ unsafe extern "C" fn sink_write(sink: *const abi::Sink, bytes: *const u8, len: u
     abi::OK
 }
 
-/// A model as far as it is written.
+/// A model or an answer as far as it is written.
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,

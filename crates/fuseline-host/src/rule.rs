@@ -37,6 +37,8 @@ pub(crate) trait Backend: Send + Sync {
         params: &Params,
         stop: &StopSignal,
     ) -> Result<MadeModel, Fault>;
+    /// Answers a question in a format of the rule's own.
+    fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, Fault>;
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault>;
     /// Opens a model where nothing is that any result has come from.
     fn open_for_witness(
@@ -231,6 +233,14 @@ impl Rule {
         self.shared.descriptor.accepts_modalities(source.modalities.len())?;
         self.shared.descriptor.accepts_classes(source.classes.len())?;
         self.make_model("load a model", || self.shared.backend.load(source, params, stop))
+    }
+
+    /// Answers a question in a format that the rule and who asks agree on: the extension
+    /// `fuseline.query/1`. The answer is a function of the question alone.
+    pub fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, HostError> {
+        self.shared.image.ensure_unchanged()?;
+        let answer = self.shared.backend.query(question, stop);
+        answer.map_err(|fault| fault.into_error(&self.shared.file.id, "answer"))
     }
 
     fn make_model(

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::conditions::Sourced;
+use crate::environment::LIBRARY_VARIABLES;
 use crate::interpreter::{Interpreter, InterpreterError};
 
 /// Bytes at the start of the file in which the comment is looked for.
@@ -105,18 +106,6 @@ impl Shebang {
     }
 }
 
-/// Variables that name folders of libraries of interpreters.
-const LIBRARY_VARIABLES: [&str; 9] = [
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "R_HOME",
-    "R_LIBS",
-    "R_LIBS_USER",
-    "R_LIBS_SITE",
-    "JULIA_DEPOT_PATH",
-    "JULIA_LOAD_PATH",
-    "GEM_PATH",
-];
 /// Parts of an interpreter, relative to the folder that it is installed in.
 const PARTS: [&str; 8] =
     ["bin", "lib", "lib64", "libexec", "include", "share", "etc", "pyvenv.cfg"];

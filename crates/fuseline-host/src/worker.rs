@@ -26,12 +26,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::conditions::Sourced;
+use crate::environment::PassedVariables;
 
 pub(crate) use client::WorkerBackend;
 pub(crate) use ending::how_it_ended;
-pub use guard::{GuardedProgram, guard_command};
+pub use guard::{GuardedProgram, ensure_within, guard_command};
 pub(crate) use limits::LimitName;
-pub use limits::{LimitOrigins, WorkerLimits};
+pub use limits::{LimitOrigins, MemoryLimit, WorkerLimits, is_out_of_memory};
 pub use process::WorkerFailure;
 pub(crate) use process::{ProbeEnd, Worker};
 pub use sandbox::Layers;
@@ -67,12 +68,20 @@ pub struct WorkerSettings {
     pub devices: Vec<PathBuf>,
     /// The interpreter of Python rules, where no workflow names one.
     pub python: Option<Sourced<PathBuf>>,
+    /// Variables of the environment that a workflow passes.
+    pub passed: PassedVariables,
 }
 
 impl WorkerSettings {
     /// Settings with the defaults of everything else.
     pub fn new(program: WorkerProgram) -> Self {
-        Self { program, limits: WorkerLimits::default(), devices: Vec::new(), python: None }
+        Self {
+            program,
+            limits: WorkerLimits::default(),
+            devices: Vec::new(),
+            python: None,
+            passed: PassedVariables::new(),
+        }
     }
 }
 

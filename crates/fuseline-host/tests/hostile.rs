@@ -8,11 +8,12 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Rows, defaults};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerLimits, WorkerProgram};
 use fuseline_host::{HostError, Isolation, PluginLibrary, StopSignal};
+use fuseline_tests::damage::Numbers;
 
 fn worker() -> WorkerProgram {
     WorkerProgram {
@@ -65,6 +66,64 @@ fn study(folder: &Path) -> Result<(), HostError> {
     let index: Vec<u32> = (0..40).rev().collect();
     let mut out = vec![0.0; 80];
     model.predict_permuted(&rows.batch(), &index, 1, 1, u64::MAX, &mut out)
+}
+
+/// Number of damaged frames of each kind.
+const MUTANTS: u64 = 24;
+
+/// A frame: its length, and this text.
+fn frame(text: &str) -> Vec<u8> {
+    [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[test]
+fn a_damaged_frame_of_a_worker_is_an_answer_or_an_error_soon() {
+    let source = "tests/hostile/frames/sends_a_frame.c";
+    let folder = compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
+    let library = PluginLibrary::new(vec![folder]).with_workers(worker(), limits());
+    let file = library.list().remove(0).unwrap();
+    let rule = library.load(&file, Isolation::Worker).unwrap();
+    let batch = Rows::new(40, 3, 2, true, 5).batch();
+    let nested = "[".repeat(100_000);
+    let mut frames = vec![
+        frame(r#"{"status":"ok","bytes":640}"#),
+        frame(r#"{"status":"ok","bytes":18446744073709551615}"#),
+        frame(
+            r#"{"status":"ok","bytes":0,"messages":[{"level":"warning","text":"so"}],"reads":[{"path":"/x","size":3,"modified_ns":1}]}"#,
+        ),
+        frame(
+            r#"{"status":"error","code":-2147483648,"message":"no","param":"p","row":-9223372036854775808}"#,
+        ),
+        frame(
+            r#"{"status":"error","code":3,"message":"no","row":9223372036854775807,"messages":[]}"#,
+        ),
+        frame(r#"{"status":"ready","protocol":1,"descriptor":"{}","fast_path":true}"#),
+        frame(r#"{"status":"refused","message":"\u0000\ud83d\u001b[2J"}"#),
+        frame(&format!(r#"{{"status":"ok","bytes":0,"messages":{nested}}}"#)),
+    ];
+    // A length without a frame, and none at all.
+    frames.extend([vec![0xff; 4], (8_u32 << 20).to_le_bytes().to_vec(), Vec::new()]);
+    let mut numbers = Numbers(21);
+    for frame in frames {
+        for mutant in 0..MUTANTS {
+            let mut bytes = frame.clone();
+            if mutant > 1 {
+                numbers.damage(&mut bytes);
+            }
+            // The first byte says which call is answered so.
+            bytes.insert(0, (mutant % 2) as u8);
+            let begun = Instant::now();
+            if let Ok(model) = rule.open(&bytes) {
+                // Of the damage that leaves an answer, none is a prediction.
+                assert!(model.predict(&batch).is_err(), "{bytes:?}");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{bytes:?}: {:?}", begun.elapsed());
+        }
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(peak < 1 << 20, "{peak} KiB were used");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub enum InputError {
     /// A slice has the wrong length.
     #[error("{what}: {found} values where {expected} were expected")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The length that the other arguments ask for.
         expected: usize,

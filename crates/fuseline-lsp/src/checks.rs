@@ -23,7 +23,7 @@ const MAX_DELAY: Duration = Duration::from_millis(40);
 /// A workflow to check.
 pub(crate) struct Job {
     pub root: PathBuf,
-    /// Which state of the texts it is; a higher one is newer.
+    /// Number of the state of the texts; a higher one is newer.
     pub revision: u64,
     pub study: Study,
     pub encoding: Encoding,

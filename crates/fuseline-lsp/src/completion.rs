@@ -515,7 +515,7 @@ impl<'a> Completer<'a> {
         let best = port.and_then(|port| best_fit(port, &fitting));
         for (reference, output) in &outputs {
             let fits = artifact.as_ref().is_none_or(|artifact| output.artifact == *artifact);
-            // What does not fit is left out where something does.
+            // Names that do not fit are left out where others do.
             if !fits && !fitting.is_empty() {
                 continue;
             }

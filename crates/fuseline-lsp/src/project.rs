@@ -239,7 +239,7 @@ impl Project {
                 return found;
             }
         }
-        // What the axis gives is not known: every member of the family may be meant.
+        // The axis gives a value that is not known: every member of the family may be meant.
         let prefix = &uses[..first.start - 3];
         let kinds = catalogue.names().filter(|name| !prefix.is_empty() && name.starts_with(prefix));
         kinds.filter_map(|name| catalogue.get(name)).collect()

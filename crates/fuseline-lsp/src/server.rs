@@ -282,7 +282,7 @@ impl<'c> Server<'c> {
                     }
                 }
             }
-            // What has come in the meantime may take back some of it.
+            // Messages that came in the meantime may take back some of it.
             pending.extend(self.connection.receiver.try_iter());
             for message in &pending {
                 if let Message::Notification(found) = message

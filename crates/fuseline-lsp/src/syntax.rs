@@ -182,7 +182,7 @@ pub(crate) fn locate(root: &Node, offset: usize) -> Location<'_> {
 pub(crate) fn parse(text: &str) -> Node {
     let mut parser = Parser { text, lines: lines(text), at: 0, depth: 0 };
     let mut root = parser.block(0);
-    // What is left stands further left than the first line.
+    // The rest stands further left than the first line.
     while parser.skip_blank().is_some() {
         let more = parser.block(0);
         if let (Data::Mapping(root), Data::Mapping(more)) = (&mut root.data, more.data) {

@@ -1,37 +1,25 @@
-//! ONNX files as functions of one row.
+//! What is asked of ONNX files, and what their answers must be.
 //!
-//! Reads a model as PyTorch, scikit-learn and others export it, refuses what the runtime (tract)
-//! would compute otherwise than ONNX says, and predicts one row at a time, so that the answer
-//! for a row depends on nothing else. Knows nothing of stages, rules or features. Start at
-//! [`load`].
-//! **Invariant:** whatever the bytes are, the answer is a model or an error of the file: no panic,
-//! nothing printed.
+//! Knows the questions of `expert.onnx` as bytes, errors of a model's file, and when outputs are
+//! probabilities. The runtime that answers is a library in a process of its own, that of the rule
+//! `onnx`. Knows nothing of the runtime, stages, rules or features. Start at [`Question`].
+//! **Invariant:** whatever the bytes are, reading them gives a question, an answer, or none.
 
-#[cfg(feature = "runtime")]
-mod branches;
-#[cfg(feature = "runtime")]
-mod graph;
-#[cfg(feature = "runtime")]
-mod input;
-#[cfg(feature = "runtime")]
-mod labels;
-#[cfg(feature = "runtime")]
-mod model;
-#[cfg(feature = "runtime")]
-mod nodes;
-#[cfg(feature = "runtime")]
-mod rewrite;
+mod question;
 
+pub use question::{Answer, Question, QuestionBytes};
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A mistake in a model's file, or in a call of the model.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct OnnxError {
     /// A lower-case fragment that names the file.
     pub message: String,
     /// The setting that is to be changed: `path`, `input`, `output` or `softmax`.
-    pub setting: &'static str,
+    pub setting: String,
     /// Advice.
     pub hint: Option<String>,
 }
@@ -39,13 +27,13 @@ pub struct OnnxError {
 impl OnnxError {
     /// An error of the file.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), setting: "path", hint: None }
+        Self { message: message.into(), setting: "path".to_owned(), hint: None }
     }
 
     /// With the setting that is to be changed.
     #[must_use]
-    pub fn at(self, setting: &'static str) -> Self {
-        Self { setting, ..self }
+    pub fn at(self, setting: &str) -> Self {
+        Self { setting: setting.to_owned(), ..self }
     }
 
     /// With advice.
@@ -55,14 +43,9 @@ impl OnnxError {
     }
 }
 
-/// A model that is ready to predict one row: the values of its inputs, concatenated.
-pub type Ask = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, OnnxError> + Send + Sync>;
-
-/// Makes a model ready, given the number of values of a row that each of its inputs takes.
-pub type Prepare = Box<dyn FnOnce(&[usize]) -> Result<Ask, OnnxError>>;
-
 /// A model as its file describes it.
-pub struct OnnxModel {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
     /// The inputs that the output depends on.
     pub inputs: Vec<Input>,
     /// The names of the others.
@@ -74,12 +57,10 @@ pub struct OnnxModel {
     /// Tolerance of the sum of its probabilities about 1, for what the precision of its output
     /// does to the last places.
     pub tolerance: f64,
-    /// Makes it ready.
-    pub prepare: Prepare,
 }
 
 /// An input of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Name.
     pub name: String,
@@ -88,35 +69,6 @@ pub struct Input {
     /// True if it takes whole numbers only.
     pub is_whole: bool,
 }
-
-/// Reads a model for `classes` classes; `file` is its name in messages, `input` and `output` those
-/// that are wanted.
-#[cfg(feature = "runtime")]
-pub fn load(
-    file: &str,
-    bytes: Vec<u8>,
-    classes: usize,
-    input: Option<&str>,
-    output: Option<&str>,
-) -> Result<OnnxModel, OnnxError> {
-    model::load(file, bytes, classes, input, output)
-}
-
-/// Refuses a model: this was built without the runtime.
-#[cfg(not(feature = "runtime"))]
-pub fn load(
-    _: &str,
-    _: Vec<u8>,
-    _: usize,
-    _: Option<&str>,
-    _: Option<&str>,
-) -> Result<OnnxModel, OnnxError> {
-    Err(OnnxError::new("this fuseline was built without ONNX").hint(BUILD))
-}
-
-/// The way to a fuseline that reads ONNX.
-pub const BUILD: &str = "build it without --no-default-features: cargo build --release -p \
-    fuseline-cli (Rust 1.91 or newer)";
 
 /// Probabilities of the classes, made of a model's outputs for a row: one value for two classes is
 /// that of the second. `row` names the row in messages, as in "for example e1".
@@ -174,8 +126,3 @@ pub fn softmax_twice(file: &str, why: &str) -> OnnxError {
 pub fn are_places(names: &[String]) -> bool {
     names.iter().enumerate().all(|(place, name)| *name == place.to_string())
 }
-
-/// Advice about an invalid file.
-#[cfg(feature = "runtime")]
-pub(crate) const DAMAGED: &str =
-    "the file is cut short, damaged or of another format: copy it again, or write it anew";

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use fuseline_abi as abi;
 
 use crate::error::RuleError;
-use crate::export::host;
+use crate::export::{host, should_stop};
 
 /// Rows to predict: evidence, availability and quality of all modalities side by side.
 ///
@@ -148,7 +148,7 @@ impl<'a> Batch<'a> {
         available.iter().enumerate().filter(|(_, there)| **there != 0).map(|(modality, _)| modality)
     }
 
-    /// What `transform` makes of the class probabilities of each available cell, in the places of
+    /// Results of `transform` for the class probabilities of each available cell, in the places of
     /// [`Batch::evidence`]; 0 where a modality is unavailable. It is given them, and the numbers to
     /// fill, one a class.
     pub fn transform_evidence(&self, mut transform: impl FnMut(&[f64], &mut [f64])) -> Vec<f64> {
@@ -191,12 +191,8 @@ impl<'a> Batch<'a> {
 
     /// True if the host asks the call to end; to be called at least every 100 ms of work.
     pub fn should_stop(&self) -> bool {
-        // SAFETY: the host's struct lives as long as the plugin; the call is this batch's own.
-        unsafe {
-            host().is_some_and(|host| {
-                host.should_stop.is_some_and(|should_stop| should_stop(host, self.raw.call) != 0)
-            })
-        }
+        // SAFETY: the call is this batch's own.
+        unsafe { should_stop(self.raw.call) }
     }
 
     /// Sends the host a caution for readers of the results, in lower case and without a full

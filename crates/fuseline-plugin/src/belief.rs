@@ -1,5 +1,11 @@
 //! Masses of belief in single classes, and their combination.
 
+use crate::batch::Batch;
+
+/// No expert is trusted more than this: two that exclude each other's classes leave nothing to
+/// combine.
+pub const MOST_TRUST: f64 = 1.0 - 1e-9;
+
 /// Dempster's rule for masses of single classes and of "any class": adds one more expert, whose mass
 /// of class k is `scale` times its value, and whose mass of "any class" is `doubt`.
 ///
@@ -15,6 +21,20 @@ pub fn combine(masses: &mut [f64], ignorance: &mut f64, values: &[f64], scale: f
     }
     masses.iter_mut().for_each(|mass| *mass /= total);
     *ignorance = *ignorance * doubt / total;
+}
+
+/// The pignistic probabilities of the available experts of a row, each discounted by its trust, of
+/// which the rest goes to "any class", and combined by Dempster's rule one after the other.
+///
+/// `trusts`: one a modality, 0 to [`MOST_TRUST`]. `masses`: one a class, written.
+pub fn combine_discounted(batch: &Batch<'_>, row: usize, trusts: &[f64], masses: &mut [f64]) {
+    masses.fill(0.0);
+    let mut ignorance = 1.0;
+    for modality in batch.available_in(row) {
+        let (evidence, trust) = (batch.evidence_of(row, modality), trusts[modality]);
+        combine(masses, &mut ignorance, evidence, trust, 1.0 - trust);
+    }
+    share_ignorance(masses, ignorance);
 }
 
 /// The pignistic probabilities of masses: that of "any class" is shared among all, in place (Smets

@@ -13,16 +13,17 @@ use fuseline_abi as abi;
 
 use crate::batch::{Batch, TrainingBatch};
 use crate::error::RuleError;
-use crate::load::LoadSource;
+use crate::load::{LoadSource, list};
 use crate::model::{ModelReader, ModelWriter, Shape};
 use crate::params::Params;
 use crate::permuted::Quality;
-use crate::rule::{FusionRule, LoadModel, PermutedPredict};
+use crate::question::Question;
+use crate::rule::{AnswerQuery, FusionRule, LoadModel, PermutedPredict};
 
 /// Exports a rule as a plugin: the tag and the entry point. Once in a crate of type `cdylib`.
 ///
 /// `export_fusion_rule!(MyRule);` or, with the extensions that the rule implements,
-/// `export_fusion_rule!(MyRule, permuted_predict, load);`
+/// `export_fusion_rule!(MyRule, permuted_predict, load, query);`
 #[macro_export]
 macro_rules! export_fusion_rule {
     ($rule:ty $(, $extension:ident)*) => {
@@ -68,6 +69,17 @@ static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(ptr::null_mut());
 pub(crate) fn host() -> Option<&'static abi::Host> {
     // SAFETY: the ABI says that the host's struct lives as long as the plugin.
     unsafe { HOST.load(Ordering::Acquire).as_ref() }
+}
+
+/// True if the host asks a call to end.
+///
+/// # Safety
+/// The call is one that is running.
+pub(crate) unsafe fn should_stop(call: *const c_void) -> bool {
+    host().is_some_and(|host| {
+        // SAFETY: the host's struct lives as long as the plugin; the rest is the caller's.
+        host.should_stop.is_some_and(|should_stop| unsafe { should_stop(host, call) != 0 })
+    })
 }
 
 /// Body of `fuseline_fusion_init`.
@@ -263,6 +275,22 @@ unsafe extern "C" fn load_of<R: LoadModel>(
     }
 }
 
+unsafe extern "C" fn query_of<R: AnswerQuery>(
+    question: *const u8,
+    len: u64,
+    call: *const c_void,
+    sink: *const abi::Sink,
+    err: *mut abi::Error,
+) -> i32 {
+    // SAFETY: the question can be read through the call; the sink is the host's.
+    unsafe {
+        guard(err, || {
+            let question = Question::new(list(question, len as usize), call);
+            write_bytes(&R::answer(&question)?, sink)
+        })
+    }
+}
+
 /// Writes a model through the host's sink.
 ///
 /// # Safety
@@ -274,14 +302,22 @@ unsafe fn write_model<R: FusionRule>(
 ) -> Result<(), RuleError> {
     let mut model = ModelWriter::begin(R::ID, R::MODEL_REVISION, shape);
     rule.write(&mut model);
-    let bytes = model.seal();
+    // SAFETY: as the caller promises.
+    unsafe { write_bytes(&model.seal(), sink) }
+}
+
+/// Writes bytes through the host's sink.
+///
+/// # Safety
+/// The sink is null or the host's, and lives through the call.
+unsafe fn write_bytes(bytes: &[u8], sink: *const abi::Sink) -> Result<(), RuleError> {
     // SAFETY: as the caller promises.
     let write = unsafe { sink.as_ref() }.and_then(|sink| sink.write);
     let write = write.ok_or_else(|| RuleError::internal("the sink has no write"))?;
     // SAFETY: the bytes live through the call.
     match unsafe { write(sink, bytes.as_ptr(), bytes.len() as u64) } {
         abi::OK => Ok(()),
-        code => Err(RuleError::of_code(code, "the host did not take the model")),
+        code => Err(RuleError::of_code(code, "the host did not take what was written")),
     }
 }
 
@@ -294,11 +330,7 @@ unsafe extern "C" fn open<R: FusionRule>(
     // SAFETY: the bytes are readable and the place writable during the call.
     unsafe {
         guard(err, || {
-            let bytes = if len == 0 || bytes.is_null() {
-                &[]
-            } else {
-                std::slice::from_raw_parts(bytes, len as usize)
-            };
+            let bytes = list(bytes, len as usize);
             let (mut reader, shape) = ModelReader::begin(bytes, R::ID, R::MODEL_REVISION)?;
             let rule = R::read(&mut reader, &shape)?;
             reader.end()?;
@@ -427,4 +459,17 @@ pub fn load<R: LoadModel>() -> Extension {
         };
     }
     Extension { id: abi::LOAD, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+}
+
+/// The extension of a rule that answers questions.
+pub fn query<R: AnswerQuery>() -> Extension {
+    struct Table<R>(std::marker::PhantomData<R>);
+    impl<R: AnswerQuery> Table<R> {
+        const TABLE: &'static abi::AnswerQuery = &abi::AnswerQuery {
+            struct_size: size_of::<abi::AnswerQuery>() as u32,
+            flags: 0,
+            query: Some(query_of::<R>),
+        };
+    }
+    Extension { id: abi::QUERY, table: ptr::from_ref(Table::<R>::TABLE).cast() }
 }

@@ -54,6 +54,7 @@ mod load;
 mod model;
 mod params;
 mod permuted;
+mod question;
 mod rule;
 mod standard_quality;
 pub mod tiles;
@@ -67,12 +68,13 @@ pub use load::{File, LoadSource};
 pub use model::{ModelReader, ModelWriter, Shape};
 pub use params::Params;
 pub use permuted::Quality;
-pub use rule::{FusionRule, LoadModel, PermutedPredict};
+pub use question::Question;
+pub use rule::{AnswerQuery, FusionRule, LoadModel, PermutedPredict};
 pub use standard_quality::StandardQuality;
 
 /// Items that the macro's expansion uses; not for authors.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::export::{Extension, find_extension, init, load, permuted_predict};
+    pub use crate::export::{Extension, find_extension, init, load, permuted_predict, query};
     pub use fuseline_abi as abi;
 }

@@ -84,7 +84,7 @@ impl<'a> LoadSource<'a> {
 
 /// # Safety
 /// `len` values can be read for `'a`.
-unsafe fn list<'a, T>(first: *const T, len: usize) -> &'a [T] {
+pub(crate) unsafe fn list<'a, T>(first: *const T, len: usize) -> &'a [T] {
     if len == 0 || first.is_null() {
         return &[];
     }

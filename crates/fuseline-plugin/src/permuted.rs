@@ -1,10 +1,10 @@
-//! Which quality each row gets.
+//! The quality that each row gets.
 
 use crate::batch::Batch;
 use crate::error::RuleError;
 use crate::rule::FusionRule;
 
-/// Which quality each row gets, in each of some permutations.
+/// The quality that each row gets, in each of some permutations.
 #[derive(Clone, Copy, Debug)]
 pub struct Quality<'a> {
     index: &'a [u32],

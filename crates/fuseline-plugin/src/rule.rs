@@ -7,6 +7,7 @@ use crate::load::LoadSource;
 use crate::model::{ModelReader, ModelWriter, Shape};
 use crate::params::Params;
 use crate::permuted::Quality;
+use crate::question::Question;
 
 /// A fusion rule; the implementing type is its fitted model.
 ///
@@ -57,4 +58,11 @@ pub trait LoadModel: FusionRule {
     /// Reads the files. The same files and parameters give the same model; [`FusionRule::write`]
     /// must keep all of it.
     fn load(source: &LoadSource<'_>, params: &Params<'_>) -> Result<Self, RuleError>;
+}
+
+/// Answers for a stage kind whose work belongs into a process of its own.
+pub trait AnswerQuery: FusionRule {
+    /// The answer, a function of the question's bytes alone, in a format that this rule and who
+    /// asks agree on.
+    fn answer(question: &Question<'_>) -> Result<Vec<u8>, RuleError>;
 }

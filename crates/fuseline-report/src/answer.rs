@@ -14,7 +14,7 @@ pub struct Answer {
     pub headline: String,
     /// The class that colours it, as of a [`Reading`].
     pub tone: &'static str,
-    /// Which rules use which quality, the largest gap first.
+    /// The rules that use a quality, the largest gap first.
     pub uses: Vec<Use>,
     /// The tests, and the meaning of the words.
     pub terms: String,
@@ -37,7 +37,7 @@ pub(crate) fn native_readings<'d>(
         .iter()
         .zip(verdicts)
         .filter(|(row, _)| row.control == Control::Native && row.is_counted())
-        // What reads labels of test rows says what a gap is made of, and is no condition.
+        // A control that reads labels of test rows says what a gap is made of, and is no condition.
         .filter(|(row, _)| !reads_labels(scheme(row, &data.settings)))
         .map(|(row, verdict)| (row, verdict.reading))
         .collect()
@@ -63,8 +63,9 @@ pub fn answer(data: &ReportData) -> Answer {
     let counts = count_readings(&native);
     let (headline, tone) = headline(data, &counts, native.len());
     let uses = uses(data, &verdicts);
-    // What has a sentence of its own needs none among others.
-    let each: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
+    // A rule with a sentence of its own needs none among others.
+    let each = uses.iter().filter(|of| !of.is_group);
+    let each: Vec<usize> = each.filter_map(|of| of.finding).collect();
     let is_told = |row: &FindingRow| each.iter().any(|&place| data.findings[place] == *row);
     let all_told = |reading: Reading| {
         let mut rows = native.iter().filter(|(_, found)| *found == reading);
@@ -149,7 +150,9 @@ fn headline(
         )
     } else if flagged > 0 {
         (
-            "Not shown: the gaps found are of qualities computed from the evidence.".to_owned(),
+            "Not shown: the gaps found are of qualities that follow from the evidence, at least in \
+             part."
+                .to_owned(),
             "caution",
         )
     } else if doubted > 0 {
@@ -237,9 +240,9 @@ fn sentence(
             }
         ),
         Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality computed from the evidence itself. A \
-             plain permutation makes pairs of evidence and quality that cannot occur, so this is \
-             not yet reliance on reliability.",
+            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least \
+             in part. A plain permutation makes pairs of evidence and quality that cannot occur, \
+             so this is not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
         Reading::InDoubt => format!(

@@ -26,14 +26,17 @@ pub struct Group {
 }
 
 impl Arrangement {
-    /// The same with so many findings alone, those of the largest gaps; rows that are counted
-    /// nowhere are left out.
+    /// The same with so many findings alone, those of the largest gaps: native conditions, or
+    /// controls where there are none. Rows that are counted nowhere are left out.
     pub fn with_largest_gaps(&self, data: &ReportData, most: usize) -> Self {
         let size =
             |place: usize| data.findings.get(place).and_then(|row| finite(row.gap)).map(f64::abs);
         let is_counted =
             |place: &usize| data.findings.get(*place).is_some_and(FindingRow::is_counted);
-        let all = self.groups.iter().flat_map(|group| group.rows.iter().copied());
+        let has_native = self.groups.iter().any(|group| group.control == Control::Native);
+        let groups = self.groups.iter();
+        let groups = groups.filter(|group| !has_native || group.control == Control::Native);
+        let all = groups.flat_map(|group| group.rows.iter().copied());
         let mut largest: Vec<(usize, f64)> =
             all.filter(is_counted).filter_map(|place| Some((place, size(place)?))).collect();
         largest.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));

@@ -38,18 +38,18 @@ struct Item {
     section: &'static str,
     /// Facts that the run recorded.
     facts: Vec<Fact>,
-    /// What is left to the authors; empty: nothing that a run could not tell.
+    /// Part that is left to the authors; empty: nothing that a run could not tell.
     left: &'static str,
 }
 
 impl Item {
-    /// How far the run answers the item, in words; none where it does not.
+    /// Answer of the run to the item, in words; none where it has none.
     fn status(&self) -> Option<&'static str> {
         let words = if self.left.is_empty() { "recorded" } else { "recorded in part" };
         (!self.facts.is_empty()).then_some(words)
     }
 
-    /// What the authors are to fill in, where there is anything; empty: all of the item.
+    /// Part that the authors are to fill in, if any; empty: all of the item.
     fn left(&self) -> Option<&'static str> {
         (self.facts.is_empty() || !self.left.is_empty()).then_some(self.left)
     }
@@ -96,7 +96,7 @@ impl Checklist {
         }
     }
 
-    /// Where the full text of its items stands.
+    /// Address of the full text of its items.
     const fn source(self) -> &'static str {
         match self {
             Self::Reforms => "https://reforms.cs.princeton.edu",

@@ -5,6 +5,7 @@ use fuseline_stats::binomial::at_least;
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, listed, percent, point_values};
+use crate::uses::{is_joint, joint_is_there};
 use crate::verdict::{Reading, Verdict, asks};
 
 /// Outcome of a check.
@@ -50,10 +51,10 @@ pub fn checks(data: &ReportData, verdicts: &[Verdict]) -> [Check; 2] {
         rows.filter(|(row, _)| asks(row) == control).collect()
     };
     let what = if data.settings.metric.is_some() { "prediction" } else { "decision" };
-    [
-        positive(&of(Control::Positive), what),
-        negative(&of(Control::Negative), data.settings.alpha, what),
-    ]
+    // Schemes that leave part of quality in place say what a control works through.
+    let mut seen = of(Control::Positive);
+    seen.retain(|(row, _)| is_joint(row, data) || !joint_is_there(row, data));
+    [positive(&seen, what), negative(&of(Control::Negative), data.settings.alpha, what)]
 }
 
 type Rows<'a> = [(&'a FindingRow, &'a Verdict)];
@@ -244,12 +245,28 @@ impl Draws {
 
     fn words(&self) -> String {
         let Self { count, alarms, tail } = self;
+        let draws = match count {
+            1 => "The controls are one draw of noise".to_owned(),
+            count => format!("The controls are {count} distinct draws of noise"),
+        };
+        let adjusted = match (count, alarms) {
+            (1, 0) => ", which raises no alarm".to_owned(),
+            (1, _) => ", which raises an alarm".to_owned(),
+            (_, 0) => ", of which none raises an alarm".to_owned(),
+            (_, 1) => ", of which 1 raises an alarm".to_owned(),
+            (_, alarms) => format!(", of which {alarms} raise an alarm"),
+        };
+        let expected = match alarms {
+            0 => String::new(),
+            _ => format!(
+                ": a calibrated test gives as many or more in {} of studies",
+                percent(Some(*tail))
+            ),
+        };
         format!(
-            " These are {}, of which {alarms} {} once p-values are adjusted within a draw: a \
-             calibrated test gives as many or more in {} of studies.",
-            counted(*count, "distinct draw"),
-            if *alarms == 1 { "alarms" } else { "alarm" },
-            percent(Some(*tail)),
+            " {draws}{adjusted} once p-values are adjusted for the conditions that share \
+             {}{expected}.",
+            if *count == 1 { "it" } else { "a draw" }
         ) + match self.status() {
             Status::Failed => " Read every gap below with caution, and vary the seed.",
             Status::Caution => " That is unusual: vary the seed.",

@@ -291,6 +291,9 @@ pub struct Settings {
     /// True if the workflow loads models that were trained elsewhere, and fits none: nothing was
     /// refitted without quality.
     pub loaded: bool,
+    /// True if the quality that stands for "without quality" is held at its mean.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Metric of the findings, where the label is a number; balanced accuracy else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
@@ -300,10 +303,24 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reference of the gain, in few words.
+    #[must_use]
+    pub const fn short_reference(&self) -> &'static str {
+        if self.frozen {
+            "quality held neutral"
+        } else if self.loaded {
+            "quality that says nothing"
+        } else {
+            "the rule without quality"
+        }
+    }
+
     /// Reference of the gain.
     #[must_use]
     pub const fn reference(&self) -> &'static str {
         if self.frozen {
+            "the same model with quality held neutral"
+        } else if self.held {
             "the same model with quality held at its mean"
         } else if self.loaded {
             "the same model given quality that says nothing"
@@ -330,6 +347,7 @@ impl Default for Settings {
             interval: "percentile".to_owned(),
             frozen: false,
             loaded: false,
+            held: false,
             metric: None,
             labels: Vec::new(),
         }
@@ -403,7 +421,7 @@ pub struct FileUsed {
     pub stages: Vec<String>,
 }
 
-/// What a run took, and where.
+/// Time that a run took, and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunUsed {
     /// Its id.

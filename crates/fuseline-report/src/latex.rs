@@ -1,4 +1,5 @@
-//! The findings as a booktabs table, and the methods paragraph, for a paper.
+//! The findings and what is shown beside them as booktabs tables, and the methods paragraph, for a
+//! paper.
 
 use crate::answer::{Answer, answer};
 use crate::arrange::{arrange, column_label};
@@ -7,10 +8,13 @@ use crate::format::{p_number, percent};
 use crate::methods::methods;
 use crate::numbers::Unit;
 use crate::page::title;
+use crate::supplement_tables::{SupplementTable, tables_for_text};
 use crate::verdict::is_adjusted;
 
 /// More rows than this do not fit one page.
 const ROWS_ON_A_PAGE: usize = 45;
+/// Bytes from which on a cell of text is broken into lines.
+const LONG_CELL: usize = 40;
 
 /// A letter that few fonts of LaTeX have: XeLaTeX and LuaLaTeX are given it, pdfLaTeX its number.
 pub const LETTER: &str =
@@ -21,12 +25,14 @@ pub const LETTER: &str =
 #[must_use]
 pub fn latex(data: &ReportData) -> String {
     let long = data.findings.len() > ROWS_ON_A_PAGE;
+    let supplements = tables_for_text(data);
     let mut out = format!(
-        "% {}\n% In the preamble: \\usepackage[T1]{{fontenc}}\\usepackage{{booktabs{}}}\n\
+        "% {}\n% In the preamble: \\usepackage[T1]{{fontenc}}\\usepackage{{booktabs{}{}}}\n\
          % The figures that `fuseline report` writes: \
          \\includegraphics[width=\\linewidth]{{figures/gaps.pdf}} (graphicx)\n\n",
         comment(title(data)),
-        if long { ",longtable" } else { "" }
+        if long { ",longtable" } else { "" },
+        if supplements.is_empty() { "" } else { ",graphicx" }
     );
     let head = out.len();
     if !data.cautions.is_empty() {
@@ -40,9 +46,48 @@ pub fn latex(data: &ReportData) -> String {
     if !data.findings.is_empty() {
         out.push_str(&table(data, &answer(data), long));
     }
+    supplements.iter().for_each(|table| out.push_str(&supplement(table)));
     out.push_str(&format!("\n{}\n", escape(&methods(data).join(" "))));
     if out.contains("\\fuselineletter") {
         out.insert_str(head, LETTER);
+    }
+    out
+}
+
+/// One table beside the findings, a page at a time: as wide as it is, or as the line.
+fn supplement(table: &SupplementTable) -> String {
+    let mut out = format!("\n\\paragraph{{{}}}\n", escape(table.heading));
+    for words in [table.about, &table.words] {
+        if !words.is_empty() {
+            out.push_str(&format!("{}\n", escape(words)));
+        }
+    }
+    let is_long = |column: usize| {
+        table.rows.iter().any(|cells| cells.get(column).is_some_and(|cell| cell.len() > LONG_CELL))
+    };
+    let texts = (0..table.texts.len()).map(|column| if is_long(column) { "p{5cm}" } else { "l" });
+    let numbers = table.numbers.iter().map(|_| "r");
+    let columns: String = texts.chain(numbers).collect();
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+        format!("{} \\\\\n", cells.join(" & "))
+    };
+    let heads: Vec<String> = table.texts.iter().chain(&table.numbers).cloned().collect();
+    for rows in table.rows.chunks(ROWS_ON_A_PAGE) {
+        let body: String = rows.iter().map(|cells| line(cells)).collect();
+        out.push_str(&format!(
+            "\\begin{{table}}[tp]\n\\centering\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{}}}\n\
+             \\setbox0=\\hbox{{\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{}\\midrule\n{body}\
+             \\bottomrule\n\\end{{tabular}}}}%\n\
+             \\ifdim\\wd0>\\linewidth\\resizebox{{\\linewidth}}{{!}}{{\\box0}}\\else\\box0\\fi\n\\end{{table}}\n",
+            escape(table.heading),
+            line(&heads),
+        ));
+    }
+    if !table.notes.is_empty() {
+        out.push_str("\\begin{itemize}\n");
+        table.notes.iter().for_each(|note| out.push_str(&format!("\\item {}\n", escape(note))));
+        out.push_str("\\end{itemize}\n");
     }
     out
 }
@@ -174,7 +219,7 @@ pub fn escape(text: &str) -> String {
             '`' => out.push_str("\\textasciigrave{}"),
             '|' => out.push_str("\\textbar{}"),
             control if control.is_control() => out.push(' '),
-            // What the encoding T1 has.
+            // Characters that the encoding T1 has.
             latin
                 if latin < '\u{80}'
                     || ('¡'..='ž').contains(&latin) && !"ĦħĸĿŀŉŦŧſ".contains(latin) =>

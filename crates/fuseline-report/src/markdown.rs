@@ -6,7 +6,7 @@ use crate::format::{p_number, points, size};
 use crate::methods::{command, command_place, methods, question};
 use crate::numbers::Unit;
 use crate::page::title;
-use crate::supplement_tables::{SupplementTable, tables};
+use crate::supplement_tables::{SupplementTable, tables_for_text};
 
 /// Writes the report as GitHub-flavoured Markdown, without figures.
 #[must_use]
@@ -84,7 +84,7 @@ pub fn markdown(data: &ReportData) -> String {
             out.push_str(&table_row(&cells));
         }
     }
-    for table in tables(data) {
+    for table in tables_for_text(data) {
         out.push_str(&supplement(&table));
     }
     out.push_str(&format!("\n## Methods\n\n{}\n", escape(&methods(data).join(" "))));
@@ -125,8 +125,10 @@ fn provenance(data: &ReportData) -> String {
 
 fn supplement(table: &SupplementTable) -> String {
     let mut out = format!("\n## {}\n\n", table.heading);
-    if !table.words.is_empty() {
-        out.push_str(&format!("{}\n\n", escape(&table.words)));
+    for words in [table.about, &table.words] {
+        if !words.is_empty() {
+            out.push_str(&format!("{}\n\n", escape(words)));
+        }
     }
     if !table.rows.is_empty() {
         let heads = table.texts.iter().chain(&table.numbers).map(|text| escape(text));

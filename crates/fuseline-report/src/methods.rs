@@ -155,16 +155,22 @@ fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
             .to_owned(),
     });
     sentences.topic = Topic::Gain;
-    if settings.loaded && data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
+    if settings.loaded
+        && !settings.held
+        && data.findings.iter().any(|row| row.ba_without_quality.is_some())
+    {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model given \
              quality that says nothing, with an interval from resamples that both share."
                 .to_owned(),
         );
-    } else if settings.frozen {
+    } else if settings.frozen
+        || settings.held && data.findings.iter().any(|row| row.ba_without_quality.is_some())
+    {
         sentences.push(
             "The gain is the balanced accuracy under Clean-Q minus that of the same model with \
-             quality held at its mean, with an interval from resamples that both share."
+             quality held neutral (at its mean over the tested examples, unless a value was given), \
+             with an interval from resamples that both share."
                 .to_owned(),
         );
     } else if data.findings.iter().any(|row| row.ba_without_quality.is_some()) {
@@ -473,7 +479,7 @@ fn has_workflow(data: &ReportData) -> bool {
     !data.provenance.stages.is_empty()
 }
 
-/// Where the command runs, and what must be put in for it to do so.
+/// Folder in which the command runs, and what must be put in for it to do so.
 pub fn command_place(data: &ReportData) -> String {
     let mut place = "In the workflow's folder:".to_owned();
     if !data.asked.shortened.is_empty() {

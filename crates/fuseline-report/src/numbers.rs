@@ -15,7 +15,10 @@ use crate::format::{
     NONE, counted, finite, p_value, percent, plain, points, points_interval, points_pp,
 };
 use crate::made_of::stays_given_evidence;
-use crate::uses::{Use, elsewhere, is_joint, joint_is_there, object, subject};
+use crate::uses::{
+    Use, axes, elsewhere, is_joint, joint_is_there, mechanism_not_examined, neutral, object,
+    size_of_test, subject,
+};
 use crate::verdict::{
     Reading, Verdict, could_turn, decided, doubt, gain_sign, is_adjusted, read, told_by_evidence,
 };
@@ -117,7 +120,7 @@ pub struct MetricRow {
     pub broken: Option<f64>,
     /// That of the same rule refitted without quality.
     pub without_quality: Option<f64>,
-    /// What that gains, positive where quality helps.
+    /// Gain of that, positive where quality helps.
     pub gain: Option<f64>,
     /// That of the best expert alone.
     pub best_unimodal: Option<f64>,
@@ -454,6 +457,7 @@ fn words(
                 power_words(row, settings, unit)
             )
         }
+        Reading::HeldBack => format!("No gap is detected under this scheme ({tested})."),
         Reading::Unmoved => {
             let why = row
                 .not_testable
@@ -586,7 +590,7 @@ fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> 
         }
         words.push('.');
         let who = format!("{} {verb} {}{rest}", subject(row, data), object(row));
-        Use { who, words, finding: Some(place) }
+        Use { who, words, finding: Some(place), is_group: false }
     };
     let mut uses: Vec<Use> = found.iter().take(EACH).map(each).collect();
     if more > 0 {
@@ -594,6 +598,7 @@ fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> 
             who: format!("{} more", counted(more, "condition")),
             words: ": the table has each.".to_owned(),
             finding: None,
+            is_group: true,
         });
     }
     uses
@@ -634,9 +639,9 @@ fn sentence(
             )
         }
         Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality that follows from the evidence. A plain \
-             permutation makes pairs of evidence and quality that cannot occur, so this is not yet \
-             reliance on reliability.",
+            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least in \
+             part. A plain permutation makes pairs of evidence and quality that cannot occur, so \
+             this is not yet reliance on reliability.",
             range(&|row| row.gap)
         ),
         Reading::InDoubt => format!(
@@ -684,7 +689,7 @@ fn terms(data: &ReportData, metric: Metric, native: usize) -> String {
         _ if data.settings.frozen => "The model is asked as it is.".to_owned(),
         0 => "No native condition was tested.".to_owned(),
         1 => "One native condition was tested.".to_owned(),
-        many => format!("{many} distinct native conditions were tested."),
+        many => format!("{many} distinct native conditions were tested{}.", axes(data)),
     };
     let native = match data.settings.frozen {
         true => "",
@@ -693,14 +698,17 @@ fn terms(data: &ReportData, metric: Metric, native: usize) -> String {
         }
     };
     format!(
-        "{conditions}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
+        "{conditions}{}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
          across test examples; the gap is one of the {} ({}, {}): {}, positive where breaking \
-         quality hurts, with its {} interval in brackets.",
+         quality hurts, with its {} interval in brackets.{}{}",
+        size_of_test(data),
         metric.noun(),
         metric.short(),
         metric.unit(),
         metric.gap(),
-        percent(Some(data.settings.confidence)).replace(".0", "")
+        percent(Some(data.settings.confidence)).replace(".0", ""),
+        neutral(data),
+        mechanism_not_examined(data)
     )
 }
 

@@ -1,8 +1,10 @@
 //! The tables of what a report shows beside the findings, as texts: each form of the report writes
 //! them its own way.
 
-use crate::data::{Point, ReportData};
+use crate::data::{Point, ReliabilityCurve, ReportData, Routing};
+use crate::figures;
 use crate::format::{count, p_number, percent, points, points_interval, size_pp};
+use crate::numbers::Unit;
 use crate::supplements::{Calibration, DataAudit, Repeated, Subgroup};
 
 /// Heading of the repetitions.
@@ -13,11 +15,29 @@ pub const SUBGROUPS: &str = "Gaps by subgroup";
 pub const CALIBRATION: &str = "Calibration of the fused probabilities";
 /// Heading of the audit.
 pub const AUDIT: &str = "Audit of the data";
+/// Heading of the routers.
+const ROUTING: &str = "Headroom and what a learned router reaches";
+
+const ABOUT_AUDIT: &str = "Faults that make results wrong however they are computed. An error is one \
+    by which test examples, or their labels, may be known while training; a warning is to be read \
+    with the results.";
+const ABOUT_ROUTING: &str = "Balanced accuracies in per cent. The oracle is right where any expert \
+    is, and out of reach: nobody knows which one. A router learns whom to believe from labels of \
+    test rows of other groups, so it is a bound and no condition; what it gains over the one that \
+    does not see quality is what this quality is worth to a choice between these experts. A fusion \
+    rule may beat a router, since it can mix experts. Regret: the share of examples where an expert \
+    is right and the fused decision is not.";
+const ABOUT_MECHANISMS: &str = "The gap with its interval, and raw p, under the joint scheme and under \
+    those that leave part of quality in place.";
+const ABOUT_RELIABILITY: &str = "The share of examples whose expert is right, in bins of equal count \
+    from the lowest to the highest quality.";
 
 /// One table with what is said of it.
 pub struct SupplementTable {
     /// Heading of its section.
     pub heading: &'static str,
+    /// Explanation of its columns, where no figure has one; may be empty.
+    pub about: &'static str,
     /// A sentence above it; may be empty.
     pub words: String,
     /// Headings of the columns of texts.
@@ -30,10 +50,19 @@ pub struct SupplementTable {
     pub notes: Vec<String>,
 }
 
+/// The tables for forms of the report that show no figures: those of what the report was given, and
+/// those of what figures show else.
+pub fn tables_for_text(data: &ReportData) -> Vec<SupplementTable> {
+    let reliability = (!data.reliability.is_empty()).then(|| reliability(&data.reliability));
+    let drawn = mechanisms(data).into_iter().chain(reliability);
+    drawn.chain(tables(data)).collect()
+}
+
 /// The tables of what the report was given.
 pub fn tables(data: &ReportData) -> Vec<SupplementTable> {
     let given = &data.supplements;
     let tables = [
+        (!data.routing.is_empty()).then(|| routing(&data.routing)),
         (!given.repeats.is_empty()).then(|| repeats(&given.repeats)),
         (!given.subgroups.is_empty()).then(|| subgroups(&given.subgroups)),
         (!given.calibration.is_empty()).then(|| calibration(&given.calibration)),
@@ -65,12 +94,80 @@ fn of_points<'p>(
     });
     SupplementTable {
         heading,
+        about: "",
         words: String::new(),
         rows: cells.collect(),
         texts: heads.chain(texts.iter().copied()).map(str::to_owned).collect(),
         numbers: numbers.iter().map(|text| (*text).to_owned()).collect(),
         notes: Vec::new(),
     }
+}
+
+fn routing(routing: &[Routing]) -> SupplementTable {
+    let numbers = [
+        "fused",
+        "best expert",
+        "router without quality",
+        "router",
+        "quality to the router (pp)",
+        "oracle",
+        "regret",
+    ];
+    let rows = routing.iter().map(|of| {
+        let worth = of.router.zip(of.router_without_quality).map(|(with, without)| with - without);
+        let cells = vec![
+            percent(of.fused),
+            percent(of.best_expert),
+            percent(of.router_without_quality),
+            percent(of.router),
+            points(worth),
+            percent(of.oracle),
+            percent(of.regret),
+        ];
+        (&of.point, cells)
+    });
+    SupplementTable { about: ABOUT_ROUTING, ..of_points(ROUTING, &[], &numbers, rows) }
+}
+
+/// The gap of each condition under each scheme that was run.
+fn mechanisms(data: &ReportData) -> Option<SupplementTable> {
+    let unit = Unit::of_report(data);
+    let schemes = figures::scheme_names(data);
+    if schemes.is_empty() {
+        return None;
+    }
+    let elsewhere = |point: &Point| -> Point {
+        point.iter().filter(|(axis, _)| axis != "scheme").cloned().collect()
+    };
+    let mut conditions: Vec<(Point, Vec<String>)> = Vec::new();
+    for row in &data.findings {
+        let scheme = row.value_of("scheme");
+        let Some(place) = schemes.iter().position(|of| scheme == Some(*of)) else { continue };
+        let point = elsewhere(&row.point);
+        let known = conditions.iter().position(|(known, _)| *known == point);
+        let known = known.unwrap_or_else(|| {
+            conditions.push((point, vec!["–".to_owned(); schemes.len()]));
+            conditions.len() - 1
+        });
+        let gap = without_unit(unit.interval(row.gap, row.gap_low, row.gap_high));
+        conditions[known].1[place] = format!("{gap}, p {}", p_number(row.p_value));
+    }
+    let rows = conditions.iter().map(|(point, cells)| (point, cells.clone()));
+    let table = of_points(figures::WHAT_FOR, &[], &schemes, rows);
+    Some(SupplementTable { about: ABOUT_MECHANISMS, ..table })
+}
+
+fn reliability(curves: &[ReliabilityCurve]) -> SupplementTable {
+    let bins = curves.iter().map(|curve| curve.bins.len()).max().unwrap_or(0);
+    let heads: Vec<String> = (1..=bins).map(|bin| format!("bin {bin}")).collect();
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    let rows = curves.iter().map(|curve| {
+        let accuracy = |bin: usize| percent(curve.bins.get(bin).map(|of| of.accuracy));
+        let cells = std::iter::once(curve.modality.clone()).chain((0..bins).map(accuracy));
+        (&curve.point, cells.collect())
+    });
+    let table = of_points("Reliability curves", &["modality"], &heads, rows);
+    SupplementTable { about: ABOUT_RELIABILITY, ..table }
 }
 
 fn without_unit(text: String) -> String {
@@ -186,6 +283,7 @@ fn audit(audits: &[DataAudit]) -> SupplementTable {
                 count(found)
             ),
         },
+        about: ABOUT_AUDIT,
         notes: more.chain(open).collect(),
         ..of_points(AUDIT, &heads, &[], rows)
     }

@@ -1,4 +1,4 @@
-//! What a report shows beside the findings where its stage is given more: repetitions, subgroups,
+//! Parts of a report beside the findings, for what its stage is given: repetitions, subgroups,
 //! calibration, the audit of the data.
 
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ pub struct DataAudit {
     pub found: u64,
     /// Number of examinations.
     pub examined: u64,
-    /// What could not be examined, with the reason.
+    /// Inputs that could not be examined, with the reason.
     pub not_examined: Vec<String>,
     /// Faults beyond the rows.
     pub not_listed: Vec<String>,

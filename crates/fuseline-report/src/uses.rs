@@ -4,6 +4,7 @@
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, points, size_pp, value_label};
 use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
+use crate::methods::span;
 use crate::verdict::{Reading, Verdict, decided, doubt, scheme, told_by_evidence};
 
 /// More conditions than this are grouped.
@@ -18,8 +19,10 @@ pub struct Use {
     pub who: String,
     /// The rest of the sentence, from its colon on.
     pub words: String,
-    /// The finding that it is about, by its place; none of a group.
+    /// The finding that it is about, by its place; of a group the one with the largest gap.
     pub finding: Option<usize>,
+    /// True if it is about several findings.
+    pub is_group: bool,
 }
 
 impl Use {
@@ -65,6 +68,7 @@ pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
             who: format!("{more} more rules"),
             words: " use quality in at least one condition: the table has each.".to_owned(),
             finding: None,
+            is_group: true,
         });
     }
     uses
@@ -133,7 +137,7 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
     }
     words.push('.');
     let who = format!("{} {verb} {}{rest}", subject(row, data), object(row));
-    Use { who, words, finding: Some(place) }
+    Use { who, words, finding: Some(place), is_group: false }
 }
 
 fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
@@ -158,11 +162,37 @@ fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
         let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
         format!(", most with {}{rest}", object(row))
     });
+    let is_open = |row: &&FindingRow| {
+        crate::verdict::read(row, &data.settings) == Reading::EvidenceDerived
+            && !stays_given_evidence(row, data)
+    };
+    let open = rows.iter().copied().filter(is_open).count();
+    let verb = if open == rows.len() { "changes with" } else { "uses" };
+    let not_yet = match open {
+        0 => String::new(),
+        open if open == rows.len() => {
+            "; these qualities follow from the evidence, at least in part, so this is not yet \
+             reliance on reliability"
+                .to_owned()
+        }
+        open => format!("; {open} of them of qualities that follow from the evidence"),
+    };
+    // The least certain of them.
+    let least = rows.iter().max_by(|one, other| {
+        one.deciding_p().unwrap_or(1.0).total_cmp(&other.deciding_p().unwrap_or(1.0))
+    });
+    let decided = least.map_or_else(String::new, |row| format!(", each {}", at_most(row, data)));
     Use {
-        who: format!("{rule} uses quality in {} of {all} conditions", rows.len()),
-        words: format!(": accuracy falls by {range} when it is permuted{most}."),
-        finding: None,
+        who: format!("{rule} {verb} quality in {} of {all} conditions", rows.len()),
+        words: format!(": accuracy falls by {range} when it is permuted{most}{decided}{not_yet}."),
+        finding: rows.first().and_then(|most| data.findings.iter().position(|row| row == *most)),
+        is_group: true,
     }
+}
+
+/// The p-value that decides of the least certain of several rows.
+fn at_most(row: &FindingRow, data: &ReportData) -> String {
+    decided(row, data).replace("p\u{a0}=\u{a0}", "p\u{a0}≤\u{a0}")
 }
 
 /// The rule, or the model.
@@ -201,15 +231,61 @@ pub fn terms(data: &ReportData, native: usize) -> String {
         }
     };
     format!(
-        "{conditions}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
+        "{conditions}{}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
          across test examples; the gap is balanced accuracy under Clean-Q minus its mean under \
-         Broken-Q, in percentage points (pp), with its {} interval in brackets.",
-        crate::format::percent(Some(data.settings.confidence)).replace(".0", "")
+         Broken-Q, in percentage points (pp), with its {} interval in brackets.{}{}",
+        size_of_test(data),
+        crate::format::percent(Some(data.settings.confidence)).replace(".0", ""),
+        neutral(data),
+        mechanism_not_examined(data)
     )
 }
 
+/// Test examples, groups and permutations.
+pub(crate) fn size_of_test(data: &ReportData) -> String {
+    if data.findings.iter().all(|row| row.n_examples == 0) {
+        return String::new();
+    }
+    format!(
+        " Tested on {} examples of {} groups by {} permutations.",
+        span(data, |row| row.n_examples),
+        span(data, |row| row.n_groups),
+        span(data, |row| row.n_permutations)
+    )
+}
+
+/// Definition of neutral quality, where a gain over it is shown.
+pub(crate) fn neutral(data: &ReportData) -> &'static str {
+    let is_shown = data.settings.frozen && data.findings.iter().any(|row| row.gain().is_some());
+    match is_shown {
+        true => " Neutral quality is its mean over these examples, unless a value was given.",
+        false => "",
+    }
+}
+
+/// The schemes that would tell what a gap works through, where none of them was run.
+pub(crate) fn mechanism_not_examined(data: &ReportData) -> &'static str {
+    const TELL: [&str; 4] =
+        ["within_correct", "within_class", "conditional_residual", "conditional"];
+    let settings = &data.settings;
+    let tells = |row: &FindingRow| TELL.contains(&scheme(row, settings));
+    if data.findings.is_empty() || data.findings.iter().any(tells) {
+        ""
+    } else if settings.metric.is_some() && settings.frozen {
+        " What quality is used for was not examined."
+    } else if settings.metric.is_some() {
+        " What quality is used for was not examined: the scheme conditional_residual would tell."
+    } else if settings.frozen {
+        " What quality is used for was not examined: the schemes within_correct and within_class \
+         would tell."
+    } else {
+        " What quality is used for was not examined: the schemes within_correct, within_class and \
+         conditional_residual would tell."
+    }
+}
+
 /// The axes of the native conditions with their values.
-fn axes(data: &ReportData) -> String {
+pub(crate) fn axes(data: &ReportData) -> String {
     let native = |row: &&FindingRow| {
         row.control == crate::data::Control::Native
             && row.is_counted()

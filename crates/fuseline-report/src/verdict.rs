@@ -42,6 +42,8 @@ pub enum Reading {
     Detected,
     /// A positive control that the test did not see.
     Missed,
+    /// A positive control whose gap vanishes under a scheme that leaves part of quality in place.
+    HeldBack,
     /// A control under which no decision changed: the rule does not react to quality.
     Unmoved,
     /// A negative control that raised no alarm.
@@ -83,6 +85,7 @@ impl Reading {
             Self::Untested => "not tested",
             Self::Detected => "detected",
             Self::Missed => "not detected",
+            Self::HeldBack => "gap vanishes",
             Self::Unmoved => "nothing changed",
             Self::Quiet => "quiet",
             Self::Alarm => "alarm",
@@ -104,7 +107,7 @@ impl Reading {
             Self::NotCounted => "·",
             Self::Detected | Self::Quiet => "✓",
             Self::Missed => "✗",
-            Self::Unmoved => "○",
+            Self::HeldBack | Self::Unmoved => "○",
             Self::Alarm => "!",
         }
     }
@@ -119,6 +122,7 @@ impl Reading {
             | Self::NotTestable
             | Self::NotCounted
             | Self::Untested
+            | Self::HeldBack
             | Self::Unmoved => "open",
             Self::WithinMargin | Self::NoDependence => "no",
             Self::Detected | Self::Quiet => "good",
@@ -230,6 +234,7 @@ pub(crate) fn read(row: &FindingRow, settings: &Settings) -> Reading {
     match asks(row) {
         Control::Positive if unmoved(row) => Reading::Unmoved,
         Control::Positive if significant(row, settings) => Reading::Detected,
+        Control::Positive if reads_labels(scheme(row, settings)) => Reading::HeldBack,
         Control::Positive => Reading::Missed,
         Control::Negative if unmoved(row) => Reading::Unmoved,
         // Unadjusted: an adjustment would make it easier for this check to pass.
@@ -350,6 +355,14 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             decision_words(row)
         ),
         Reading::Detected => format!("The test detects this control ({tested})."),
+        Reading::HeldBack => format!(
+            "No gap is detected ({tested}) where {} keep their quality among themselves: the \
+             control works through that, or is weak.",
+            match scheme(row, settings) {
+                "within_class" => "examples of one label",
+                _ => "examples whose experts are right alike",
+            }
+        ),
         Reading::Missed => {
             format!(
                 "The test does not detect this control ({tested}).{}",

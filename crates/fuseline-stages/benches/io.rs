@@ -78,7 +78,7 @@ fn main() {
             let times = seconds.entry(what).or_insert_with(|| json!([])).as_array_mut().unwrap();
             times.push(started.elapsed().as_secs_f64().into());
         };
-        // What there is to do.
+        // The work to be timed.
         time("encode", &mut || artifact.write(io::sink()).unwrap());
         let mut digest = Digest::hash(b"");
         time("hash", &mut || digest = Digest::hash(&bytes));

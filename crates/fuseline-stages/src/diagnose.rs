@@ -1,6 +1,7 @@
 //! `diagnose.*`: does the fused decision use quality?
 
 mod broken;
+mod by_point;
 pub mod calibration;
 mod chance;
 pub mod compare;

@@ -75,6 +75,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<quality::relative::Relative>(),
         Kind::new::<quality::column::QualityColumn>(),
         Kind::new::<quality::constant::Constant>(),
+        Kind::new::<quality::held::Held>(),
         Kind::new::<quality::aligned::Aligned>(),
         Kind::new::<quality::class_cue::ClassCue>(),
         Kind::new::<quality::random::Random>(),

@@ -20,6 +20,47 @@ use crate::expert::{divide_by_group, inner_folds};
 use crate::rows::{cohort_rows, rows_among};
 use crate::upstream::check_modality_names;
 
+/// Makes the stage kind of a quality that is a formula of a row's probabilities: its options are none
+/// and its documentation is what `fuseline stages` prints.
+macro_rules! quality_of_probabilities {
+    ($(#[$doc:meta])+ $kind:ident, $name:literal, $summary:literal, $formula:path) => {
+        $(#[$doc])+
+        #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $kind {}
+
+        impl fuseline_engine::StageKind for $kind {
+            const NAME: &'static str = concat!("quality.", $name);
+            const REVISION: u32 = 1;
+            const SUMMARY: &'static str = $summary;
+
+            fn ports() -> fuseline_engine::Ports {
+                super::ports(&["evidence_train", "evidence_test"])
+            }
+
+            fn key(&self, _: &mut fuseline_engine::KeyWriter<'_>) {
+                let Self {} = self;
+            }
+
+            fn check_plan(&self, site: &mut fuseline_engine::PlanSite<'_>) {
+                crate::upstream::check_experts(site, "evidence_test");
+            }
+
+            fn rows(&self, flow: &mut fuseline_engine::RowFlow<'_>) {
+                super::rows(flow);
+            }
+
+            fn run(
+                &self,
+                inputs: &fuseline_engine::Inputs<'_>,
+                outputs: &mut fuseline_engine::Outputs,
+            ) -> Result<(), fuseline_engine::StageError> {
+                super::put_formula(inputs, outputs, $name, $formula)
+            }
+        }
+    };
+}
+
 pub mod aligned;
 pub mod class_cue;
 pub mod column;
@@ -31,6 +72,7 @@ mod ensemble;
 pub mod ensemble_variance;
 pub mod entropy;
 pub mod evidential;
+pub mod held;
 pub mod in_distribution;
 pub mod knn;
 mod logits;
@@ -344,6 +386,17 @@ pub(crate) fn noise<'e>(
             Stream::new(seed, purpose).with(evidence.modality.as_bytes()).with(id.as_bytes());
         if draw == 0 { stream } else { stream.with_u64(draw.into()) }.normal()
     })
+}
+
+/// Gives a quality that is a formula of each row's probabilities.
+fn put_formula(
+    inputs: &Inputs<'_>,
+    outputs: &mut Outputs,
+    name: &'static str,
+    formula: fn(&[f64]) -> f64,
+) -> Result<(), StageError> {
+    let source = Source { name, control: Control::Native, evidence_derived: true };
+    put(inputs, outputs, &source, |evidence| Ok(each_row(evidence).map(formula).collect()))
 }
 
 /// A positive control: the known value of each row, times `alpha`, plus normal noise of sd 0.25.

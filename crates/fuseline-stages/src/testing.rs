@@ -1,6 +1,9 @@
 //! Shared by the tests of stage kinds: small artifacts, and running a kind on artifacts in memory.
 
-use fuseline_artifact::{Cohort, Evidence, Quality};
+use std::collections::BTreeMap;
+
+use arrow::util::display::array_value_to_string;
+use fuseline_artifact::{AnyTable, Cohort, Evidence, Quality};
 use fuseline_engine::services::FileDigests;
 use fuseline_engine::{Inputs, InputsBuilder, Kind, Outputs, Services, StageError, StageKind};
 use fuseline_host::{Isolation, PluginLibrary};
@@ -34,6 +37,18 @@ pub(crate) fn run<K: StageKind>(
     let mut outputs = Outputs::default();
     stage.run(&inputs, &mut outputs)?;
     Ok(outputs)
+}
+
+/// The rows of the output `table`, as texts by column; a missing value is empty.
+pub(crate) fn cells(outputs: &Outputs) -> Vec<BTreeMap<String, String>> {
+    let table: AnyTable = outputs.get("table").unwrap();
+    let batch = table.batch();
+    let cell = |row, column: usize| array_value_to_string(batch.column(column), row).unwrap();
+    let names = table.columns();
+    let row = |row| {
+        names.iter().enumerate().map(|(place, name)| (name.clone(), cell(row, place))).collect()
+    };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 /// A cohort of rows (example_id, group, label) with the classes `rest` and `stress`.

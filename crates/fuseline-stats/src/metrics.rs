@@ -23,7 +23,7 @@ pub enum MetricError {
     /// Two slices do not fit together.
     #[error("{what}: {found} values where {expected} were expected")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The length that the other arguments ask for.
         expected: usize,

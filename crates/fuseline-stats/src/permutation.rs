@@ -1,4 +1,4 @@
-//! Which row's quality each row gets under Broken-Q.
+//! Permutations of quality under Broken-Q: the row whose quality each row gets.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub enum PermutationError {
     /// A slice has the wrong length.
     #[error("{what}: {found} values where {expected} were expected")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The length that the other arguments ask for.
         expected: usize,

@@ -15,7 +15,7 @@ pub const ROWS: usize = 100;
 /// Letters of a reason or message in a list.
 const SHORT: usize = 160;
 
-/// Which part of a list is wanted.
+/// Part of a list that is wanted.
 #[derive(Debug, Default, Deserialize)]
 pub struct Part {
     /// The page, from 1 on.

@@ -280,7 +280,7 @@ impl Summary {
         let mut head = Vec::new();
         file.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| error.to_string())?;
         let mut summary = Self::default();
-        // What comes after is not read, so that the text seems to end too early: the values count.
+        // The rest is not read, so that the text seems to end too early: the values count.
         let _ =
             SummarySeed(&mut summary).deserialize(&mut serde_json::Deserializer::from_slice(&head));
         match summary.workflow.is_empty() {

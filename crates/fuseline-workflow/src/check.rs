@@ -228,6 +228,10 @@ impl Checker<'_> {
             .limits
             .as_ref()
             .map_or_else(Default::default, |node| execution::limits(node, files, found));
+        let passed_variables = document
+            .env
+            .as_ref()
+            .map_or_else(Default::default, |node| execution::passed_variables(node, found));
 
         // A definition that could not be read is not reported as missing at its uses, and neither
         // is a stage that stands inside of another.
@@ -303,6 +307,7 @@ impl Checker<'_> {
             sandboxes,
             limits: process_limits,
             python,
+            passed_variables,
             digest,
             path: path.clone(),
         })

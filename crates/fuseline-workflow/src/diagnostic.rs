@@ -145,7 +145,7 @@ impl Fix {
 /// Something wrong with a workflow, at its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Which sort of mistake.
+    /// Sort of mistake.
     pub code: Code,
     /// Severity: an error keeps the workflow from running.
     pub severity: Severity,

@@ -56,11 +56,12 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
     for (plugin, _) in &document.plugins {
         form.node(plugin, 0);
     }
-    // What a file of an earlier version could not say is no part of the form where it is not said.
+    // Keys that an earlier version did not have are no part of the form where they are left out.
     let later = [
         ("sandbox", document.sandbox.as_ref()),
         ("limits", document.limits.as_ref()),
         ("python", document.python.as_ref().map(|(node, _)| node)),
+        ("env", document.env.as_ref()),
     ];
     for (name, node) in later.into_iter().filter_map(|(name, node)| Some((name, node?))) {
         form.text(name);

@@ -45,6 +45,7 @@ pub(crate) struct Document {
     pub limits: Option<Node>,
     /// The interpreter of Python programs, with the folder of its file.
     pub python: Option<(Node, PathBuf)>,
+    pub env: Option<Node>,
     /// The sections, of those that define names, that are no mappings, in any file.
     pub misshapen: Vec<&'static str>,
 }
@@ -55,7 +56,7 @@ pub(crate) type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// The version of the language.
 pub const LANGUAGE_VERSION: u64 = 1;
 
-pub(crate) const ROOT_KEYS: [&str; 14] = [
+pub(crate) const ROOT_KEYS: [&str; 15] = [
     "fuseline",
     "name",
     "description",
@@ -70,6 +71,7 @@ pub(crate) const ROOT_KEYS: [&str; 14] = [
     "sandbox",
     "limits",
     "python",
+    "env",
 ];
 /// The sections whose entries are defined by name, in any file.
 const SECTIONS: [&str; 3] = ["params", "axes", "stages"];
@@ -185,6 +187,7 @@ impl<'a> Reader<'a> {
         self.document.isolation = value("isolation");
         self.document.sandbox = value("sandbox");
         self.document.limits = value("limits");
+        self.document.env = value("env");
         self.document.python = value("python").map(|node| (node, folder.clone()));
         if let Some(outputs) = get("outputs").filter(|entry| !entry.value.is_null()) {
             let entries = outputs.value.mapping("`outputs`", self.found);

@@ -61,7 +61,7 @@ fn file(entry: &Entry, found: &mut Vec<Diagnostic>) -> Option<PathBuf> {
     if crate::expression::has_expression(&entry.key) {
         return refuse("the name of a file cannot be an expression".to_owned(), "write it out");
     }
-    // What one system reads as a separator or a drive must not mean something else on another.
+    // A separator or drive of one system must not mean something else on another.
     if entry.key.contains(['\\', ':']) || entry.key.chars().any(char::is_control) {
         let hint = "use letters, digits, `_`, `-`, `.` and `/` for folders";
         return refuse(format!("the file name \"{shown}\" does not work everywhere"), hint);

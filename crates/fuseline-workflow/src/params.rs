@@ -338,7 +338,7 @@ impl Param {
         self.value = None;
         let Some(kind) = self.kind else { return };
         let value = match kind {
-            // What a shell does not expand behind `=`.
+            // A shell does not expand `~` behind `=`.
             ParamType::Path => Value::String(match (text.strip_prefix("~/"), &overrides.home) {
                 (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
                 _ => text.to_owned(),

@@ -105,7 +105,10 @@ pub fn workflow_schema(catalogue: &Catalogue) -> Value {
                 "description": "Confinement of the processes of rules: a word for all, or one for \
                     each rule; \"*\" is every other.",
             },
-            "limits": limits("Limits of the processes of rules, unless a stage says otherwise."),
+            "limits": limits("Limits of the processes of rules and programs, unless a stage says \
+                otherwise."),
+            "env": variables("Variables of the environment that the rules and programs of all \
+                stages see; their values are part of the keys."),
             "python": {
                 "type": "string",
                 "minLength": 1,
@@ -155,13 +158,21 @@ fn sandbox(description: &str) -> Value {
     json!({ "enum": names, "description": description })
 }
 
+fn variables(description: &str) -> Value {
+    json!({
+        "type": ["array", "null"],
+        "items": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+        "description": description,
+    })
+}
+
 fn limits(description: &str) -> Value {
     let [amount, load, call] = LIMITS;
     json!({
         "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
-            amount: memory("Memory that a rule may use, its processes together."),
+            amount: memory("Memory that a rule or a program may use, its processes together."),
             load: time("The time that loading a rule may take."),
             call: time("The time that one call of a rule may take."),
         },
@@ -366,7 +377,9 @@ fn stage(catalogue: &Catalogue) -> Value {
             },
             "isolation": isolation("How plugins run in this stage."),
             "sandbox": sandbox("Confinement of the processes of rules in this stage."),
-            "limits": limits("Limits of the processes of rules in this stage."),
+            "limits": limits("Limits of the processes of rules and programs in this stage."),
+            "env": variables("Variables of the environment that rules and programs of this stage \
+                see, besides those of the workflow; their values are part of the keys."),
         },
         "allOf": catalogue.kinds().iter().map(rules).collect::<Vec<_>>(),
     })

@@ -23,7 +23,7 @@ use crate::reference::{self, Reference};
 use crate::workflow::Execution;
 use crate::yaml::{Data, Entry, Node};
 
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 15] = [
     "uses",
     "description",
     "over",
@@ -38,6 +38,7 @@ pub(crate) const KEYS: [&str; 14] = [
     "isolation",
     "sandbox",
     "limits",
+    "env",
 ];
 
 /// A stage as written, its parts understood one by one.
@@ -182,6 +183,9 @@ pub(crate) fn read(
             }
             "sandbox" => stage.execution.sandbox = execution::sandbox(&value, found),
             "limits" => stage.execution.limits = execution::limits(&value, files, found),
+            "env" => {
+                stage.execution.passed_variables = execution::passed_variables(&value, found);
+            }
             _ => {}
         }
     }

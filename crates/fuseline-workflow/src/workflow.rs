@@ -48,6 +48,8 @@ pub struct Workflow {
     /// The interpreter of Python rules and programs: absolute, or a name that is looked for on
     /// PATH.
     pub python: Option<Sourced<PathBuf>>,
+    /// Variables of the environment that rules and programs of all stages see.
+    pub passed_variables: Vec<String>,
     /// blake3 of the content of the files, without comments, layout, quoting, and the order of keys
     /// where it means nothing. It does not depend on `--set`, `--params` or the folder, nor on
     /// which parts are included from other files.
@@ -389,8 +391,10 @@ pub struct Execution {
     pub required_layers: Vec<(&'static str, Place)>,
     /// Sandbox of the rules of this stage.
     pub sandbox: Option<Sandbox>,
-    /// Limits of the processes of rules of this stage.
+    /// Limits of the processes of rules and programs of this stage.
     pub limits: ProcessLimits,
+    /// Variables of the environment that its rules and programs see.
+    pub passed_variables: Vec<String>,
 }
 
 impl Default for Execution {
@@ -408,6 +412,7 @@ impl Default for Execution {
             required_layers: Vec::new(),
             sandbox: None,
             limits: ProcessLimits::default(),
+            passed_variables: Vec::new(),
         }
     }
 }

@@ -23,7 +23,7 @@ type Port = (&'static str, ArtifactKind, fn(&str) -> bool);
 
 const DATA: [Port; 3] = [
     ("folds", ArtifactKind::Folds, |_| true),
-    // What an intervention makes of features is another condition of the same data.
+    // Features after an intervention are another condition of the same data.
     ("features", ArtifactKind::Features, |kind| !kind.starts_with("intervene.")),
     ("metadata", ArtifactKind::Metadata, |_| true),
 ];
@@ -177,7 +177,7 @@ fn give(
     found
 }
 
-/// What belongs to one cohort.
+/// Stages that belong to one cohort.
 struct Gathered<'p, 'w> {
     plan: &'p Plan<'w>,
     inspection: &'p Inspection<'p, 'w>,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
-use fuseline_cache::{Cache, ObjectReader};
+use fuseline_cache::{Cache, ObjectReader, open_regular};
 use fuseline_engine::FileDigests;
 
 use crate::error::Error;
@@ -19,27 +19,46 @@ const PART: u64 = 1 << 20;
 /// Writes an object to a path: whole or not at all. A file that holds the same bytes already is
 /// left alone; with `files` one that is remembered to hold them is not read for that.
 ///
-/// A table becomes CSV or JSON where the file's name ends so; everything else goes out as it is.
+/// A table becomes CSV or JSON where the file's name ends so, and one of points gets axes of numbers;
+/// everything else goes out as it is.
 pub fn object(
     cache: &Cache,
     digest: &Digest,
     path: &Path,
     files: Option<&FileDigests>,
 ) -> Result<(), Error> {
-    let form = Form::from_path(path).filter(|form| *form != Form::Parquet);
-    if let Some(form) = form
+    let form = Form::from_path(path);
+    if form == Some(Form::Parquet)
+        && has_axes(cache, digest)?
+        && let Some(table) = Table::points(read(cache, digest)?)?
+    {
+        return table_to(&table, Form::Parquet, path);
+    }
+    if let Some(form) = form.filter(|form| *form != Form::Parquet)
         && let Some(table) = Table::parquet(read(cache, digest)?)?
     {
         return table_to(&table, form, path);
     }
     let there = match files {
         Some(files) => files.digest(path),
-        None => File::open(path).and_then(Digest::of_reader),
+        None => digest_of(path),
     };
     if there.is_ok_and(|there| there == *digest) {
         return Ok(());
     }
     copy(cache, digest, path)
+}
+
+/// True if an object is a table whose rows are points of axes, by its metadata alone.
+fn has_axes(cache: &Cache, digest: &Digest) -> Result<bool, Error> {
+    let Some(file) = cache.open_object_file(digest)? else { return Ok(false) };
+    let first = Table::first_rows(file, 0, 0)?;
+    Ok(first.is_some_and(|first| first.metadata.contains_key("axes")))
+}
+
+/// Digest of what lies at a path; a pipe that has the name of an output is not waited for.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    open_regular(path).and_then(Digest::of_reader)
 }
 
 /// Copies an object as it is. It gets its name only when all of it was copied and is sound.
@@ -74,8 +93,7 @@ fn copy_all(object: &mut ObjectReader, file: &mut File) -> io::Result<()> {
 /// Writes a table to a path, like [`object`].
 pub fn table_to(table: &Table, form: Form, path: &Path) -> Result<(), Error> {
     let bytes = table.write(form)?;
-    let there = File::open(path).and_then(Digest::of_reader);
-    if there.is_ok_and(|there| there == Digest::hash(&bytes)) {
+    if digest_of(path).is_ok_and(|there| there == Digest::hash(&bytes)) {
         Ok(())
     } else {
         self::bytes(path, &bytes)
@@ -131,6 +149,17 @@ fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Re
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_is_replaced_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("table.csv");
+        let (here, mode) = (rustix::fs::CWD, rustix::fs::Mode::RWXU);
+        rustix::fs::mkfifoat(here, &output, mode).unwrap();
+        assert!(digest_of(&output).is_err());
+        file(&output, b"id\n").unwrap();
+        assert_eq!(fs::read(&output).unwrap(), b"id\n");
+    }
 
     #[test]
     fn a_link_is_replaced_and_never_written_through() {

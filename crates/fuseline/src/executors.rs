@@ -17,8 +17,8 @@ mod slurm;
 mod task;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use fuseline_cache::Cache;
 use fuseline_engine::JobFolder;
@@ -58,6 +58,7 @@ pub(crate) fn executor(
         settings_file: loaded.nearest.clone(),
         settings: settings.clone(),
         cancel,
+        adopted: Mutex::default(),
     })
 }
 

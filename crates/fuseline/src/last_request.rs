@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::study::Study;
 
-/// What a run was given besides its workflow. The values are in the run's manifest.
+/// Arguments of a run besides its workflow. The values are in the run's manifest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct LastRequest {
     run: String,

@@ -97,6 +97,7 @@ mod last_request;
 mod noted_warnings;
 mod open_context;
 mod plugin_path;
+mod portable;
 mod remote;
 mod report;
 mod reproduce;

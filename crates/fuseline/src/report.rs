@@ -16,7 +16,7 @@ use crate::ro_crate::{DepositOptions, README};
 use crate::run_context::{ReportInputs, RunContext};
 use crate::runs::find_run;
 use crate::table::{Form, Table};
-use crate::{deliver, ro_crate, suggest};
+use crate::{deliver, portable, ro_crate, suggest};
 
 /// The parts of a report that are written.
 #[derive(Debug, Clone, Default)]
@@ -123,7 +123,7 @@ pub struct Verdict {
     pub stage: String,
     /// The answer in a few words.
     pub headline: String,
-    /// Which rule uses which quality, then what stands behind that.
+    /// The rules that use quality and the quality, then the evidence for that.
     pub sentences: Vec<String>,
 }
 
@@ -188,6 +188,7 @@ pub fn deposit(
     let context = RunContext::read(cache, &run.run)?;
     // An unknown stage is an error before anything is written.
     select(options, run, &context)?;
+    let run = &portable::manifest(run);
     let mut files = Files { folder, written: Vec::new() };
     write_results(cache, run, &context, &mut files)?;
     write_reports(cache, run, &context, options, true, &mut files)?;
@@ -367,7 +368,10 @@ fn write_findings(
     for input in report.inputs.iter().filter(|input| input.port == "findings") {
         let bytes = deliver::read(cache, &input.digest)?;
         if !csv_alone {
-            files.write(below.join("findings.parquet"), &bytes)?;
+            let table = Table::points(bytes.clone())?;
+            let typed = table.map(|table| table.write(Form::Parquet)).transpose()?;
+            let typed = typed.as_deref().unwrap_or(&bytes);
+            files.write(below.join("findings.parquet"), typed)?;
         }
         if let Some(table) = Table::parquet(bytes.clone())? {
             files.write(below.join("findings.csv"), &table.write(Form::Csv)?)?;
@@ -432,7 +436,7 @@ fn with_paths(mut data: ReportData, run: &Manifest) -> ReportData {
     data
 }
 
-/// What a run took, and where.
+/// Time that a run took, and its machine.
 fn run_used(run: &Manifest) -> RunUsed {
     let cpu_seconds = run.actions.iter().filter_map(|action| action.cpu_seconds);
     let cpu_seconds: Vec<f64> = cpu_seconds.collect();

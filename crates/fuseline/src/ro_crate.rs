@@ -44,7 +44,8 @@ pub struct DepositOptions {
     pub author: Option<String>,
 }
 
-/// The text of `ro-crate-metadata.json`. `files`: what the crate holds, with sizes in bytes.
+/// The text of `ro-crate-metadata.json`. `manifest`: without the folders of the machine. `files`:
+/// what the crate holds, with sizes in bytes.
 pub fn metadata(
     cache: &Cache,
     manifest: &Manifest,
@@ -228,13 +229,11 @@ fn reference(entity: &Value) -> Value {
 
 fn parameter(name: &str, value: &Value) -> Value {
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    // The path of a folder on the machine of the run is private.
-    let last = Path::new(&value).is_absolute().then(|| Path::new(&value).file_name()).flatten();
     json!({
         "@id": format!("#value-{}", escaped(name)),
         "@type": "PropertyValue",
         "name": name,
-        "value": last.map_or(value.clone(), |last| last.to_string_lossy().into_owned()),
+        "value": value,
         "exampleOfWork": { "@id": format!("#param-{}", escaped(name)) },
     })
 }
@@ -262,12 +261,10 @@ fn plugin((id, digest): &(String, Digest)) -> Value {
 
 /// An interpreter of Python rules and programs.
 fn interpreter((number, python): (usize, &PythonEnvironment)) -> Value {
-    let program = Path::new(&python.program);
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
     let mut entity = json!({
         "@id": format!("#python-{number}"),
         "@type": "SoftwareApplication",
-        "name": name.unwrap_or_else(|| python.program.clone()),
+        "name": python.program,
         "description": "An interpreter of Python rules and programs",
     });
     if let Some(version) = &python.version {

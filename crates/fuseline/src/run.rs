@@ -25,7 +25,7 @@ use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::{ExecutorName, LoadedSettings};
 use crate::source_files::source_files;
-use crate::study::Study;
+use crate::study::{Study, working_dir};
 use crate::unchanged::{self, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
 
@@ -48,7 +48,7 @@ impl RunHandle {
         }
         let (cache, remote) = attach_remote(cache, options.remote.as_ref())?;
         let run = RunId::announce(&cache)?;
-        let working_dir = std::env::current_dir().map_err(Error::failed)?;
+        let working_dir = working_dir()?;
         let file = fuseline_workflow::absolute(&working_dir, &study.path);
         let index = cache.index_as_written(&file);
         Ok(Self { cache: Arc::new(cache), run, file, remote, index })
@@ -276,10 +276,7 @@ impl Planner<'_> {
             delivered = deliver(&outcome);
             outcome.read_cautions(cache).map_err(Error::failed)?;
         }
-        if executor_name != ExecutorName::Local {
-            let run = cache.runs_folder().join(record.id());
-            outcome.duplicates = executors::outcome::count_duplicates(&run);
-        }
+        outcome.duplicates = executor.count_duplicates().unwrap_or(outcome.duplicates);
         outcome.undelivered = delivered.as_ref().err().map(ToString::to_string);
         let remote = handle.finish_remote(&mut record, options, observer);
         let end = std::thread::scope(|scope| {

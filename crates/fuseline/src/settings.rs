@@ -302,7 +302,7 @@ impl Default for LimitSettings {
 impl LoadedSettings {
     /// Settings of worker processes, which a program starts as.
     pub fn worker_settings(&self, program: WorkerProgram) -> WorkerSettings {
-        let Settings { limits, python, devices, .. } = &self.settings;
+        let Settings { limits, devices, .. } = &self.settings;
         let origin = |name: &str| self.origin(name);
         let limits = WorkerLimits {
             memory: limits.memory.bytes,
@@ -315,12 +315,14 @@ impl LoadedSettings {
             },
             ..WorkerLimits::default()
         };
-        let python = python.as_ref().map(|python| Sourced {
-            value: python.into(),
-            origin: origin("python").unwrap_or_default(),
-        });
         let devices = devices.iter().flat_map(|pattern| matching(pattern.as_ref())).collect();
-        WorkerSettings { program, limits, devices, python }
+        WorkerSettings { limits, devices, python: self.python(), ..WorkerSettings::new(program) }
+    }
+
+    /// The interpreter of Python rules and programs, where it is stated.
+    pub(crate) fn python(&self) -> Option<Sourced<PathBuf>> {
+        let origin = self.origin("python").unwrap_or_default();
+        self.settings.python.as_ref().map(|python| Sourced { value: python.into(), origin })
     }
 }
 

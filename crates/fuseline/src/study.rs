@@ -120,8 +120,7 @@ impl Study {
     /// As [`Study::open`], for programs that open studies again and again.
     pub fn open_in(&self, context: &OpenContext) -> Result<OpenStudy, Error> {
         let kinds = context.kinds();
-        let working_dir = std::env::current_dir()
-            .map_err(|error| Error::request(format!("there is no working directory: {error}")))?;
+        let working_dir = working_dir()?;
         let limits = Limits { max_actions: self.max_actions, ..Limits::default() };
         let texts_read = RefCell::new(Vec::new());
         let note = |path: &Path, text: &str| {
@@ -347,4 +346,10 @@ fn read_text(path: &Path) -> Result<Text<String>, Error> {
         let mistake = Diagnostic::error(codes::YAML_SYNTAX, &place, message);
         Box::new(Checked::unreadable(mistake.hint("save it as UTF-8".to_owned()), files))
     }))
+}
+
+/// The working directory, to which relative paths of a request are relative.
+pub(crate) fn working_dir() -> Result<PathBuf, Error> {
+    std::env::current_dir()
+        .map_err(|error| Error::request(format!("there is no working directory: {error}")))
 }

@@ -1,4 +1,4 @@
-//! What the tests of a plan can find: size of the study, reachable level, detectable gap.
+//! Power of the tests of a plan: size of the study, reachable level, detectable gap.
 
 use fuseline_artifact::{Artifact, ArtifactKind, Cohort, Folds, Typed};
 use fuseline_cache::Cache;
@@ -27,7 +27,7 @@ const SEED: u64 = 1;
 /// Fusions of one modality and class that all studies may cost together.
 const WORK: f64 = 6e8;
 
-/// What the tests of one family can find on one cohort.
+/// Power of the tests of one family on one cohort.
 #[derive(Debug, Clone)]
 pub struct StudyPower {
     /// The tests.
@@ -73,7 +73,7 @@ impl StudyPower {
         self.least_adjusted() <= self.tests.alpha + 1e-12
     }
 
-    /// What the smallest p-value of the family is multiplied by.
+    /// Factor by which the smallest p-value of the family is multiplied.
     fn divisor(&self) -> f64 {
         match self.tests.adjust {
             "none" => 1.0,
@@ -82,7 +82,7 @@ impl StudyPower {
     }
 }
 
-/// What the tests of a plan can find, by simulated studies of the same size. A cohort that is not
+/// Power of the tests of a plan, by simulated studies of the same size. A cohort that is not
 /// in the cache is said to be so. Takes seconds, and the longer the more modalities and classes.
 pub fn study_power(
     plan: &Plan<'_>,

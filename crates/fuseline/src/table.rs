@@ -3,20 +3,21 @@
 //! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches.
 //! **Invariant:** no form but the one for people rounds a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use fuseline_artifact::{Artifact, INNER_FOLD, Payload, in_one};
+use fuseline_artifact::{Artifact, ArtifactKind, INNER_FOLD, Payload, in_one};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
@@ -29,6 +30,11 @@ pub use human::Shown;
 pub struct Table {
     /// Lists and categories are spelt out, but for [`Table::typed`].
     batch: RecordBatch,
+    /// True if CSV has labels as they are, no exponents, and no point in whole numbers: tables of
+    /// results are read as they were written before they had columns.
+    is_decimal: bool,
+    /// Columns that hold labels of axes.
+    axes: BTreeSet<String>,
 }
 
 /// The beginning of a table in a file, and the file's metadata on all of it.
@@ -99,8 +105,8 @@ impl Table {
     /// The table of an artifact; `None` for a document.
     pub fn from_artifact(artifact: &Artifact) -> Result<Option<Self>, TableError> {
         let Payload::Table(table) = &artifact.payload else { return Ok(None) };
-        let classes = artifact.metadata.get("classes");
-        Self::new(table, classes.map(String::as_str)).map(Some)
+        let text = |key: &str| artifact.metadata.get(key).map(String::as_str);
+        Self::new(table, Some(artifact.kind.name()), text("classes"), text("axes")).map(Some)
     }
 
     /// The table of an artifact with the types and the metadata of its columns, for Parquet; `None`
@@ -109,7 +115,9 @@ impl Table {
         let Payload::Table(table) = &artifact.payload else { return None };
         let schema = table.schema().as_ref().clone();
         let schema = schema.with_metadata(artifact.metadata.clone());
-        table.clone().with_schema(Arc::new(schema)).ok().map(|batch| Self { batch })
+        let axes = names_in(artifact.metadata.get("axes").map(String::as_str));
+        let batch = table.clone().with_schema(Arc::new(schema)).ok()?;
+        Some(Self { batch, axes, is_decimal: false })
     }
 
     /// A table of named columns of one length.
@@ -118,7 +126,8 @@ impl Table {
             columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true));
         let schema = Schema::new(fields.collect::<Vec<_>>());
         let columns = columns.into_iter().map(|(_, column)| column).collect();
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
+        let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+        Ok(Self { batch, axes: BTreeSet::new(), is_decimal: false })
     }
 
     /// The table in the bytes of a Parquet file; `None` when they are something else.
@@ -129,8 +138,22 @@ impl Table {
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let schema = reader.schema().clone();
         let batch = in_one(reader.build()?)?;
-        let classes = schema.metadata().get("classes");
-        Self::new(&batch, classes.map(String::as_str)).map(Some)
+        let text = |key: &str| schema.metadata().get(key).map(String::as_str);
+        Self::new(&batch, text("kind"), text("classes"), text("axes")).map(Some)
+    }
+
+    /// The table in the bytes of a Parquet file with the types and the metadata of its columns, where
+    /// its rows are points of axes; `None` when they are something else.
+    pub fn points(bytes: Bytes) -> Result<Option<Self>, TableError> {
+        if !bytes.starts_with(b"PAR1") {
+            return Ok(None);
+        }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let schema = reader.schema().clone();
+        let Some(axes) = schema.metadata().get("axes") else { return Ok(None) };
+        let axes = names_in(Some(axes));
+        let batch = in_one(reader.build()?)?.with_schema(schema)?;
+        Ok(Some(Self { batch, axes, is_decimal: false }))
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;
@@ -152,9 +175,9 @@ impl Table {
         let total_columns = schema.fields().len();
         let mask = ProjectionMask::roots(builder.parquet_schema(), 0..columns.min(total_columns));
         let batch = in_one(builder.with_projection(mask).with_limit(rows).build()?)?;
-        let classes = schema.metadata().get("classes");
+        let text = |key: &str| schema.metadata().get(key).map(String::as_str);
         Ok(Some(FirstRows {
-            table: Self::new(&batch, classes.map(String::as_str))?,
+            table: Self::new(&batch, text("kind"), text("classes"), text("axes"))?,
             types: schema.fields().iter().map(|field| field.data_type().to_string()).collect(),
             names: schema.fields().iter().map(|field| field.name().clone()).collect(),
             metadata: schema.metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -178,14 +201,37 @@ impl Table {
         }
     }
 
-    fn new(table: &RecordBatch, classes: Option<&str>) -> Result<Self, TableError> {
-        let classes: Vec<String> =
-            classes.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    /// `classes`, `axes`: lists of names, as the metadata has them.
+    fn new(
+        table: &RecordBatch,
+        kind: Option<&str>,
+        classes: Option<&str>,
+        axes: Option<&str>,
+    ) -> Result<Self, TableError> {
+        let classes: Vec<String> = names_in(classes);
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in table.schema().fields().iter().zip(table.columns()) {
             spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
         }
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)? })
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        let is_decimal = kind == Some(ArtifactKind::Table.name());
+        Ok(Self { batch, axes: names_in(axes), is_decimal })
+    }
+
+    /// The table as other programs read it: an axis whose labels are numbers is one of numbers.
+    fn with_numeric_axes(&self) -> Result<RecordBatch, TableError> {
+        let schema = self.batch.schema();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, column) in schema.fields().iter().zip(self.batch.columns()) {
+            let labels = column.as_string_opt::<i32>();
+            let labels = labels.filter(|_| self.axes.contains(field.name()));
+            let column = labels.and_then(numbers).unwrap_or_else(|| column.clone());
+            let field = field.as_ref().clone();
+            fields.push(field.with_data_type(column.data_type().clone()));
+            columns.push(column);
+        }
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
     }
 
     /// Puts the coordinates of a point before the columns, where no column says them already. Where
@@ -195,6 +241,7 @@ impl Table {
         let rows = self.batch.num_rows();
         let schema = self.batch.schema();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        let mut axes = self.axes;
         for (axis, label) in point {
             let coordinates = StringArray::from(vec![label.as_str(); rows]);
             let name = match self.batch.column_by_name(axis) {
@@ -202,13 +249,14 @@ impl Table {
                 Some(said) if said.as_string_opt::<i32>() == Some(&coordinates) => continue,
                 Some(_) => format!("axis_{axis}"),
             };
+            axes.insert(name.clone());
             fields.push(Field::new(name, DataType::Utf8, false));
             columns.push(Arc::new(coordinates) as ArrayRef);
         }
         fields.extend(schema.fields().iter().map(|field| field.as_ref().clone()));
         columns.extend(self.batch.columns().iter().cloned());
         let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)? })
+        Ok(Self { batch: RecordBatch::try_new(Arc::new(schema), columns)?, axes, ..self })
     }
 
     /// Tables one under the other, with the metadata that all share; `None` when they do not have
@@ -228,7 +276,7 @@ impl Table {
             .retain(|key, value| schemas().all(|other| other.metadata().get(key) == Some(value)));
         let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
         let batch = concat_batches(&schema, tables.iter().map(|table| &table.batch))?;
-        Ok(Some(Self { batch }))
+        Ok(Some(Self { batch, axes: first.axes.clone(), is_decimal: first.is_decimal }))
     }
 
     /// Number of rows.
@@ -243,14 +291,18 @@ impl Table {
 
     /// The bytes of the table in a form.
     pub fn write(&self, form: Form) -> Result<Vec<u8>, TableError> {
+        let batch = self.with_numeric_axes()?;
+        let table = Self { batch, axes: BTreeSet::new(), is_decimal: self.is_decimal };
         match form {
-            Form::Csv => self.csv(),
-            Form::Json => self.json(),
+            // Labels as they are.
+            Form::Csv if self.is_decimal => self.csv(),
+            Form::Csv => table.csv(),
+            Form::Json => table.json(),
             Form::Parquet => {
                 let mut bytes = Vec::new();
-                let schema = self.batch.schema();
+                let schema = table.batch.schema();
                 let mut writer = ArrowWriter::try_new(&mut bytes, schema, None)?;
-                writer.write(&self.batch)?;
+                writer.write(&table.batch)?;
                 writer.close()?;
                 Ok(bytes)
             }
@@ -267,6 +319,7 @@ impl Table {
                 Cell::Missing => String::new(),
                 Cell::Text(text) => inert(text),
                 Cell::Integer(number) => number.to_string(),
+                Cell::Float(number) if self.is_decimal => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
                 Cell::Truth(truth) => truth.to_string(),
             });
@@ -294,6 +347,30 @@ impl Table {
         bytes.extend(b"\n]\n");
         Ok(bytes)
     }
+}
+
+/// A list of names, as the metadata of a table has it.
+fn names_in<T: DeserializeOwned + Default>(text: Option<&str>) -> T {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// Labels as integers, or as floats, where each is written as such a number is: `007` is a name.
+fn numbers(labels: &StringArray) -> Option<ArrayRef> {
+    let integer = |label: &str| label.parse::<i64>().ok().filter(|of| of.to_string() == label);
+    let float = |label: &str| {
+        let number = label.parse::<f64>().ok().filter(|of| of.is_finite())?;
+        (number.to_string() == label || format!("{number:?}") == label).then_some(number)
+    };
+    let labels: Vec<&str> = labels.iter().collect::<Option<_>>()?;
+    if labels.is_empty() {
+        return None;
+    }
+    let integers: Option<Vec<i64>> = labels.iter().map(|label| integer(label)).collect();
+    if let Some(integers) = integers {
+        return Some(Arc::new(Int64Array::from(integers)));
+    }
+    let floats: Option<Vec<f64>> = labels.iter().map(|label| float(label)).collect();
+    floats.map(|floats| Arc::new(Float64Array::from(floats)) as ArrayRef)
 }
 
 /// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'`

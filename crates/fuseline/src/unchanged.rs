@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_engine::{Caution, FileDigests, Outcome, Plan, RunRecord, Unchanged};
-use fuseline_host::PluginLibrary;
+use fuseline_host::{Interpreter, PassedVariables, PluginLibrary};
 use fuseline_remote::RemoteReport;
 use fuseline_workflow::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ struct Note {
     /// The folders that were searched for rules, if any were needed, and the files that may be
     /// some.
     rules: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
+    /// The variables of the environment that rules and programs see.
+    #[serde(default)]
+    passed: PassedVariables,
     workflow: String,
     /// The stages, with their numbers of actions.
     stages: Vec<(String, usize)>,
@@ -144,11 +147,19 @@ pub(crate) fn note(
     let EndedRun { request, open, plan } = run;
     let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
-    let digest = open.services.files.digest(&program).ok()?;
+    let digests = &open.services.files;
+    let digest = digests.digest(&program).ok()?;
     let mut files = open.texts_read.clone();
     files.push((program, digest));
-    let discovered = outcome.discovered.values().flatten();
-    files.extend(discovered.map(|of| (of.path.clone(), of.digest)));
+    for of in outcome.discovered.values().flatten() {
+        let path = of.path_here(plan.installation())?;
+        let digest = match of.installed {
+            // Its version counts, and its content may be another than where the action was executed.
+            Some(_) => digests.digest(&path).ok()?,
+            None => of.digest,
+        };
+        files.push((path, digest));
+    }
     files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
     let plugins = &open.services.plugins;
     let rules = match plugins.searched() {
@@ -170,6 +181,7 @@ pub(crate) fn note(
         request: (*request)?,
         files,
         rules,
+        passed: plan.passed_variables(),
         workflow: plan.workflow().name.clone(),
         stages,
         outputs: outputs.map(|(file, digest)| (file.to_owned(), digest)).collect(),
@@ -192,9 +204,12 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     }
     let working_dir = std::env::current_dir().ok()?;
     let lock = nearest_lock(path.parent()?);
-    let search = plugin_path(folders, &[], &study.settings().ok()?.settings).ok()?;
+    let settings = study.settings().ok()?;
+    let search = plugin_path(folders, &[], &settings.settings).ok()?;
+    // What a workflow states is in its texts.
+    let python = Interpreter::find(settings.python().as_ref()).ok().map(|of| of.program);
     let request = (path, set, seed, params, isolation, max_actions, &options.only);
-    Some(Digest::hash(format!("{:?}", (working_dir, lock, search, request))))
+    Some(Digest::hash(format!("{:?}", (working_dir, lock, search, python, request))))
 }
 
 impl Note {
@@ -213,7 +228,7 @@ impl Note {
         outputs.all(|file| file.is_some_and(stays_inside)) && stays_inside(&self.workflow)
     }
 
-    /// True if the request is the same, and every file is as it was.
+    /// True if the request is the same, and every file and variable is as it was.
     fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
             let mut rules = self.rules.iter();
@@ -221,6 +236,7 @@ impl Note {
         };
         request == Some(self.request)
             && rules()
+            && self.passed.iter().all(|(name, value)| std::env::var(name).ok() == *value)
             && self.files.iter().all(|(path, digest)| files.is_unchanged(path, digest))
     }
 }
@@ -235,6 +251,7 @@ mod tests {
             request: Digest::hash("request"),
             files: Vec::new(),
             rules: None,
+            passed: PassedVariables::new(),
             workflow: workflow.to_owned(),
             stages: Vec::new(),
             outputs: vec![(PathBuf::from(file), Digest::hash("report"))],
@@ -256,6 +273,7 @@ mod tests {
             request: Digest::hash("request"),
             files: vec![(PathBuf::from("data.csv"), Digest::hash("data"))],
             rules: Some((vec![PathBuf::from("plugins")], Vec::new())),
+            passed: PassedVariables::new(),
             workflow: "small".to_owned(),
             stages: vec![("fusion".to_owned(), 2)],
             outputs: vec![(PathBuf::from("report.html"), Digest::hash("report"))],

@@ -16,8 +16,10 @@ export interface Graph {
   edges: { from: string; to: string; port: string }[];
 }
 
-const WIDTH = 190;
-const HEIGHT = 52;
+const WIDTH = 200;
+const HEIGHT = 66;
+/** Letters of a line of a box that fit, large and small. */
+const LINE = { large: 24, small: 31 };
 const GAP_X = 60;
 const GAP_Y = 18;
 
@@ -50,6 +52,12 @@ export function columns(graph: Graph): Map<string, number> {
 
 function escape(text: string): string {
   return text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+}
+
+/** A text cut to a number of letters; the whole is in the tooltip. */
+function cut(text: string, letters: number): string {
+  const all = Array.from(text);
+  return all.length <= letters ? text : `${all.slice(0, letters - 1).join("").trimEnd()}…`;
 }
 
 /** Whether all, some or none of a stage's actions are cached; unknown where nobody has looked. */
@@ -87,13 +95,18 @@ export function svg(graph: Graph, current: string | undefined): string {
   const nodes = graph.nodes.map((node) => {
     const { x, y } = place.get(node.name) ?? { x: 0, y: 0 };
     const marked = node.name === current ? " marked" : "";
-    const detail = [node.actions, node.over.join(" × ")].filter(Boolean).join("; ");
+    const known = node.cached !== null && node.count !== null ? `, ${node.cached} cached` : "";
+    const actions = `${node.actions ?? ""}${known}`;
+    const axes = node.over.join(" × ");
+    const small = (text: string, y: number) =>
+      `<text class="small" x="10" y="${y}">${escape(cut(text, LINE.small))}</text>`;
     return `<g class="node ${state(node)}${marked}" data-stage="${escape(node.name)}" transform="translate(${x},${y})">
 <rect width="${WIDTH}" height="${HEIGHT}" rx="6"/>
-<text x="10" y="19">${escape(node.name)}</text>
-<text class="small" x="10" y="33">${escape(node.uses ?? "")}</text>
-<text class="small" x="10" y="46">${escape(detail)}</text>
-<title>${escape(`${node.name}: ${node.uses ?? ""}\n${detail}`)}</title></g>`;
+<text x="10" y="19">${escape(cut(node.name, LINE.large))}</text>
+${small(node.uses ?? "", 33)}
+${small(actions, 46)}
+${small(axes, 59)}
+<title>${escape(`${node.name}: ${node.uses ?? ""}\n${actions}\n${axes}`)}</title></g>`;
   });
   return `<svg width="${width}" height="${height}" xmlns="http://www.w3.org/2000/svg">${edges.join("")}${nodes.join("")}</svg>`;
 }
@@ -109,7 +122,8 @@ rect { fill: var(--vscode-editorWidget-background, #f3f3f3); stroke: var(--vscod
 .partly rect { stroke: var(--vscode-charts-yellow, #c90); }
 .to-run rect { stroke: var(--vscode-charts-blue, #36c); }
 .node { cursor: pointer; }
-.node.marked rect { stroke-width: 3; }
+.node.marked rect { stroke-width: 3.5; }
+.node.marked text { font-weight: 600; }
 text { fill: currentColor; font-size: 12px; } .small { font-size: 10px; opacity: 0.75; }
 .edge { fill: none; stroke: var(--vscode-widget-border, #aaa); } .edge.marked { stroke: var(--vscode-focusBorder, #36c); stroke-width: 2; }
 </style></head><body>${svg(graph, current)}

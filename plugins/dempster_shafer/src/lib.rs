@@ -24,27 +24,18 @@
 //! "Assessing sensor reliability for multisensor data fusion within the transferable belief model",
 //! IEEE SMC-B 34(1), 2004.
 
-use fuseline_learn::link;
-use fuseline_learn::logistic::{LogisticError, Options};
-use fuseline_learn::odds::RightOdds;
-use fuseline_plugin::belief::{combine, share_ignorance};
+use fuseline_plugin::belief::{MOST_TRUST, combine_discounted};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
     Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
 };
-
-/// No expert is trusted more than this: two that exclude each other's classes leave nothing to
-/// combine.
-const MOST: f64 = 1.0 - 1e-9;
+use fuseline_rules::QualityOdds;
 
 /// Trust in each modality at a quality.
 #[derive(Debug)]
 pub struct DempsterShafer {
     quality: StandardQuality,
-    /// One a modality.
-    intercepts: Vec<f64>,
-    /// One a modality.
-    slopes: Vec<f64>,
+    odds: QualityOdds,
 }
 
 impl FusionRule for DempsterShafer {
@@ -65,61 +56,23 @@ impl FusionRule for DempsterShafer {
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
         let quality = StandardQuality::fit(batch);
-        let scores = quality.standardise(batch);
-        let options = Options { c: params.f64("c")?, ..Options::default() };
-        let (mut intercepts, mut slopes) = (Vec::new(), Vec::new());
-        for modality in 0..batch.modalities() {
-            let own = scores.iter().skip(modality).step_by(batch.modalities());
-            let own: Vec<f64> = own.copied().collect();
-            let odds = reliability(batch, modality, &own, &options)?;
-            intercepts.push(odds.intercept);
-            slopes.push(odds.slope);
-        }
-        Ok(Self { quality, intercepts, slopes })
+        let odds = QualityOdds::fit(batch, &quality.standardise(batch), params.f64("c")?)?;
+        Ok(Self { quality, odds })
     }
 
     fn write(&self, model: &mut ModelWriter) {
         self.quality.write(model);
-        model.f64s(&self.intercepts);
-        model.f64s(&self.slopes);
+        self.odds.write(model);
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
-        let modalities = shape.modalities.len();
-        Ok(Self {
-            quality: StandardQuality::read(model, modalities)?,
-            intercepts: model.f64s(modalities)?,
-            slopes: model.f64s(modalities)?,
-        })
+        let quality = StandardQuality::read(model, shape.modalities.len())?;
+        Ok(Self { quality, odds: QualityOdds::read(model, shape)? })
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
     }
-}
-
-/// The log odds that an expert is right, by its standardised quality.
-fn reliability(
-    batch: &TrainingBatch<'_>,
-    modality: usize,
-    scores: &[f64],
-    options: &Options,
-) -> Result<RightOdds, RuleError> {
-    let rows = || (0..batch.rows()).filter(|&row| batch.is_available(row, modality));
-    let scores: Vec<f64> = rows().map(|row| scores[row]).collect();
-    let right: Vec<bool> = rows().map(|row| batch.is_right(row, modality)).collect();
-    let weights: Vec<f64> = rows().map(|row| batch.weight()[row]).collect();
-    let go_on = &mut || !batch.should_stop();
-    let fitted = RightOdds::fit(&scores, &right, &weights, options, go_on);
-    let fitted = fitted.map_err(|error| match error {
-        LogisticError::Input(error) => RuleError::data(error.to_string()),
-        LogisticError::Stopped => RuleError::cancelled(),
-    })?;
-    if let Some(shortfall) = fitted.not_converged {
-        let name = batch.modality_name(modality);
-        batch.warn(format_args!("the fit of modality {name} did not converge: {shortfall}"));
-    }
-    Ok(fitted)
 }
 
 impl DempsterShafer {
@@ -128,10 +81,8 @@ impl DempsterShafer {
         let (modalities, classes) = (batch.modalities(), batch.classes() as f64);
         let mut reliabilities = self.quality.standardise(batch);
         for (cell, value) in reliabilities.iter_mut().enumerate() {
-            let modality = cell % modalities;
-            let [_, right] =
-                link::binary(self.intercepts[modality] + self.slopes[modality] * *value);
-            *value = ((classes * right - 1.0) / (classes - 1.0)).clamp(0.0, MOST);
+            let right = self.odds.probability(cell % modalities, *value);
+            *value = ((classes * right - 1.0) / (classes - 1.0)).clamp(0.0, MOST_TRUST);
         }
         reliabilities
     }
@@ -146,13 +97,7 @@ impl PermutedPredict for DempsterShafer {
     ) -> Result<(), RuleError> {
         let reliabilities = self.reliabilities(batch);
         quality.predict_rows(batch, &reliabilities, probabilities, |row, reliabilities, masses| {
-            masses.fill(0.0);
-            let mut ignorance = 1.0;
-            for modality in batch.available_in(row) {
-                let (evidence, trust) = (batch.evidence_of(row, modality), reliabilities[modality]);
-                combine(masses, &mut ignorance, evidence, trust, 1.0 - trust);
-            }
-            share_ignorance(masses, ignorance);
+            combine_discounted(batch, row, reliabilities, masses);
         })
     }
 }

@@ -8,16 +8,24 @@
 //! time, so that the answer for a row depends on nothing else. Its output holds a value for each
 //! class, or one, of the second of two classes; `softmax` makes probabilities of logits.
 //!
+//! It also answers `expert.onnx`, which asks for the outputs of a model for rows of features: the
+//! runtime is built, shipped and confined once.
+//!
 //! Source: Open Neural Network Exchange, <https://onnx.ai>; carried out by tract.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use fuseline_onnx::{Ask, OnnxError, OnnxModel, are_places, probabilities, softmax_twice};
+use fuseline_onnx::{Description, OnnxError, are_places, probabilities, softmax_twice};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, LoadModel, LoadSource, ModelReader, ModelWriter, Param, Params,
     RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
+
+mod expert;
+mod runtime;
+
+use runtime::{Ask, OnnxModel};
 
 /// Rows between two questions whether the call shall end.
 const ROWS_BETWEEN_STOPS: usize = 64;
@@ -68,11 +76,11 @@ impl OnnxFile {
     fn open(&self, shape: &Shape) -> Result<OnnxModel, OnnxError> {
         let output = Some(self.output.as_str()).filter(|output| !output.is_empty());
         let classes = shape.classes.len();
-        fuseline_onnx::load(&self.name, self.bytes.clone(), classes, None, output)
+        runtime::load(&self.name, self.bytes.clone(), classes, None, output)
     }
 
     /// Refuses a model whose inputs are not those that are named, or that quality does not reach.
-    fn check(&self, model: &OnnxModel, shape: &Shape) -> Result<(), RuleError> {
+    fn check(&self, model: &Description, shape: &Shape) -> Result<(), RuleError> {
         let name = &self.name;
         let names: Vec<&str> = model.inputs.iter().map(|input| input.name.as_str()).collect();
         let listed = names.join(", ");
@@ -120,9 +128,10 @@ impl OnnxFile {
     }
 
     fn prepare(&self, shape: &Shape, batch: &Batch<'_>) -> Result<Ready, OnnxError> {
-        let model = self.open(shape)?;
+        let OnnxModel { description, prepare } = self.open(shape)?;
+        let Description { inputs, tolerance, .. } = description;
         let sources: Vec<Source> =
-            model.inputs.iter().filter_map(|input| self.inputs.get(&input.name).cloned()).collect();
+            inputs.iter().filter_map(|input| self.inputs.get(&input.name).cloned()).collect();
         let (modalities, classes) = (shape.modalities.len(), shape.classes.len());
         let width = |source: &Source| match source {
             Source::Evidence => Ok(modalities * classes),
@@ -141,8 +150,8 @@ impl OnnxFile {
             }
         };
         let widths = sources.iter().map(width).collect::<Result<Vec<usize>, _>>()?;
-        let ask = (model.prepare)(&widths)?;
-        Ok(Ready { sources, widths, ask, tolerance: model.tolerance })
+        let ask = prepare(&widths)?;
+        Ok(Ready { sources, widths, ask, tolerance })
     }
 }
 
@@ -271,7 +280,7 @@ impl LoadModel for Onnx {
             softmax: params.bool("softmax")?,
             inputs: named_inputs(params.json(), &shape)?,
         };
-        file.check(&file.open(&shape).map_err(rule_error)?, &shape)?;
+        file.check(&file.open(&shape).map_err(rule_error)?.description, &shape)?;
         Ok(Self { file, shape, ready: OnceLock::new() })
     }
 }
@@ -324,4 +333,4 @@ impl Source {
     }
 }
 
-export_fusion_rule!(Onnx, load);
+export_fusion_rule!(Onnx, load, query);

@@ -27,15 +27,11 @@
 //! +-1e100.
 
 use fuseline_learn::link;
-use fuseline_learn::logistic::{LogisticError, Options};
-use fuseline_learn::odds::RightOdds;
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
-    Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
+    Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
-
-/// Evidence below this counts as this.
-const LEAST: f64 = 1e-12;
+use fuseline_rules::{QualityOdds, ScaledQuality, centred_logits};
 
 /// Distance of a confidence from 0 and 1 at least.
 const EDGE: f64 = 1e-6;
@@ -46,12 +42,9 @@ const GUARD: f64 = 1e-8;
 /// Confidence in each modality at a quality.
 #[derive(Debug)]
 pub struct Pdf {
-    quality: StandardQuality,
-    is_probability: bool,
-    /// One a modality; 0 where the quality is a probability.
-    intercepts: Vec<f64>,
-    /// One a modality.
-    slopes: Vec<f64>,
+    quality: ScaledQuality,
+    /// Even where the quality is a probability.
+    odds: QualityOdds,
 }
 
 impl FusionRule for Pdf {
@@ -76,51 +69,24 @@ impl FusionRule for Pdf {
     }
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
-        let quality = StandardQuality::fit(batch);
-        let modalities = batch.modalities();
         let is_probability = params.str("confidence")? == "tcp";
-        let (mut intercepts, mut slopes) = (vec![0.0; modalities], vec![0.0; modalities]);
-        if is_probability {
-            check_probabilities(batch)?;
-            return Ok(Self { quality, is_probability, intercepts, slopes });
-        }
-        let options = Options { c: params.f64("c")?, ..Options::default() };
-        let scores = quality.standardise(batch);
-        for modality in 0..modalities {
-            let rows = || (0..batch.rows()).filter(|&row| batch.is_available(row, modality));
-            let own: Vec<f64> = rows().map(|row| scores[row * modalities + modality]).collect();
-            let right: Vec<bool> = rows().map(|row| batch.is_right(row, modality)).collect();
-            let weights: Vec<f64> = rows().map(|row| batch.weight()[row]).collect();
-            let go_on = &mut || !batch.should_stop();
-            let odds = RightOdds::fit(&own, &right, &weights, &options, go_on);
-            let odds = odds.map_err(|error| match error {
-                LogisticError::Input(error) => RuleError::data(error.to_string()),
-                LogisticError::Stopped => RuleError::cancelled(),
-            })?;
-            if let Some(shortfall) = odds.not_converged {
-                let name = batch.modality_name(modality);
-                batch
-                    .warn(format_args!("the fit of modality {name} did not converge: {shortfall}"));
-            }
-            (intercepts[modality], slopes[modality]) = (odds.intercept, odds.slope);
-        }
-        Ok(Self { quality, is_probability, intercepts, slopes })
+        let quality = ScaledQuality::fit_probability(batch, is_probability, "confidence: tcp")?;
+        let odds = match is_probability {
+            true => QualityOdds::even(batch.modalities()),
+            false => QualityOdds::fit(batch, &quality.values(batch), params.f64("c")?)?,
+        };
+        Ok(Self { quality, odds })
     }
 
     fn write(&self, model: &mut ModelWriter) {
         self.quality.write(model);
-        model.u32(u32::from(self.is_probability));
-        model.f64s(&self.intercepts);
-        model.f64s(&self.slopes);
+        self.odds.write(model);
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
-        let modalities = shape.modalities.len();
         Ok(Self {
-            quality: StandardQuality::read(model, modalities)?,
-            is_probability: model.u32()? != 0,
-            intercepts: model.f64s(modalities)?,
-            slopes: model.f64s(modalities)?,
+            quality: ScaledQuality::read(model, shape)?,
+            odds: QualityOdds::read(model, shape)?,
         })
     }
 
@@ -129,37 +95,13 @@ impl FusionRule for Pdf {
     }
 }
 
-/// Errors when the quality of a training row is no probability.
-fn check_probabilities(batch: &TrainingBatch<'_>) -> Result<(), RuleError> {
-    for row in 0..batch.rows() {
-        for modality in batch.available_in(row) {
-            let quality = batch.quality()[row * batch.modalities() + modality];
-            if !(0.0..=1.0).contains(&quality) {
-                let name = batch.modality_name(modality);
-                return Err(RuleError::data(format!(
-                    "confidence: tcp takes quality as a probability, and that of modality {name} \
-                     is {quality}"
-                ))
-                .at_row(row));
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Pdf {
     /// The mono-confidence of each cell at its own quality.
     fn confidences(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let mut values = if self.is_probability {
-            Quality::finite(batch)
-        } else {
-            self.quality.standardise(batch)
-        };
+        let mut values = self.quality.values(batch);
         for (cell, value) in values.iter_mut().enumerate() {
-            let modality = cell % batch.modalities();
-            if !self.is_probability {
-                let score = self.intercepts[modality] + self.slopes[modality] * *value;
-                [_, *value] = link::binary(score);
+            if !self.quality.is_raw() {
+                *value = self.odds.probability(cell % batch.modalities(), *value);
             }
             *value = value.clamp(EDGE, 1.0 - EDGE);
         }
@@ -181,9 +123,7 @@ impl PermutedPredict for Pdf {
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
         let (modalities, classes) = (batch.modalities(), batch.classes());
-        let logits = batch.transform_evidence(|evidence, logits| {
-            link::centred_logs(evidence, LEAST, logits);
-        });
+        let logits = centred_logits(batch);
         let calibrations = relative_calibrations(batch);
         let confidences = self.confidences(batch);
         let mut weights = Vec::with_capacity(modalities);

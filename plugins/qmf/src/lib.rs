@@ -21,20 +21,17 @@
 use fuseline_learn::link;
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
-    Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
+    Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
-
-/// Evidence below this counts as this.
-const LEAST: f64 = 1e-12;
+use fuseline_rules::{ScaledQuality, centred_logits};
 
 /// Energy that counts as a weight of 1.
 const ENERGY_SCALE: f64 = 10.0;
 
-/// Standardisation of quality, and its reading.
+/// Quality: minus energy, or of any scale.
 #[derive(Debug)]
 pub struct Qmf {
-    quality: StandardQuality,
-    is_energy: bool,
+    quality: ScaledQuality,
 }
 
 impl FusionRule for Qmf {
@@ -56,19 +53,15 @@ impl FusionRule for Qmf {
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
         let is_energy = params.str("confidence")? == "energy";
-        Ok(Self { quality: StandardQuality::fit(batch), is_energy })
+        Ok(Self { quality: ScaledQuality::fit(batch, is_energy) })
     }
 
     fn write(&self, model: &mut ModelWriter) {
         self.quality.write(model);
-        model.u32(u32::from(self.is_energy));
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
-        Ok(Self {
-            quality: StandardQuality::read(model, shape.modalities.len())?,
-            is_energy: model.u32()? != 0,
-        })
+        Ok(Self { quality: ScaledQuality::read(model, shape)? })
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
@@ -79,12 +72,11 @@ impl FusionRule for Qmf {
 impl Qmf {
     /// The confidence of each cell at its own quality.
     fn weights(&self, batch: &Batch<'_>) -> Vec<f64> {
-        if self.is_energy {
-            let energies = Quality::finite(batch).into_iter();
-            return energies.map(|energy| energy / ENERGY_SCALE).collect();
+        let values = self.quality.values(batch).into_iter();
+        match self.quality.is_raw() {
+            true => values.map(|energy| energy / ENERGY_SCALE).collect(),
+            false => values.map(|score| (1.0 + score).max(0.0)).collect(),
         }
-        let scores = self.quality.standardise(batch).into_iter();
-        scores.map(|score| (1.0 + score).max(0.0)).collect()
     }
 }
 
@@ -96,9 +88,7 @@ impl PermutedPredict for Qmf {
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
         let (modalities, classes) = (batch.modalities(), batch.classes());
-        let logits = batch.transform_evidence(|evidence, logits| {
-            link::centred_logs(evidence, LEAST, logits);
-        });
+        let logits = centred_logits(batch);
         let weights = self.weights(batch);
         quality.predict_rows(batch, &weights, probabilities, |row, weights, out| {
             out.fill(0.0);

@@ -9,7 +9,7 @@
 //!
 //! Source: dynamic classifier selection by estimated competence, Woods, Kegelmeyer and Bowyer,
 //! "Combination of multiple classifiers using local accuracy estimates", IEEE TPAMI 19(4), 1997.
-//! What is adapted: competence is the quality that the workflow gives, not an accuracy that the rule
+//! Adapted: competence is the quality that the workflow gives, not an accuracy that the rule
 //! estimates around the example.
 
 use fuseline_plugin::{

@@ -10,7 +10,7 @@
 //! 4. The mean of the Dirichlet distribution behind the opinion: p_k = b_k + u / K.
 //!
 //! Source: Han, Zhang, Fu and Zhou, "Trusted multi-view classification", ICLR 2021.
-//! What is adapted: the paper trains each network to give evidence, ln(1 + exp(.)) of its last layer,
+//! Adapted: the paper trains each network to give evidence, ln(1 + exp(.)) of its last layer,
 //! by a loss of its own. A rule here is given probabilities of experts that are frozen: the last
 //! layer is taken to be l_mk = ln P_mk less its mean over the classes, with P below 1e-12 as 1e-12,
 //! which are the logits of an expert whose logits sum to 0. The paper has no quality but the opinion's
@@ -20,23 +20,17 @@
 //! If no modality is available, all classes are equally likely. A z_m beyond +-30 counts as +-30.
 //! Nothing but the scale of quality is fitted.
 
-use fuseline_learn::link;
 use fuseline_plugin::belief::{combine, share_ignorance};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
-    RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
+    RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
+use fuseline_rules::Opinions;
 
-/// Evidence below this counts as this.
-const LEAST: f64 = 1e-12;
-
-/// Standardised quality beyond this, either way, counts as this: its exponential stays finite.
-const FARTHEST: f64 = 30.0;
-
-/// Standardisation of quality.
+/// The opinions of the experts.
 #[derive(Debug)]
 pub struct Tmc {
-    quality: StandardQuality,
+    opinions: Opinions,
 }
 
 impl FusionRule for Tmc {
@@ -52,15 +46,15 @@ impl FusionRule for Tmc {
     }
 
     fn fit(batch: &TrainingBatch<'_>, _: &Params<'_>, _: u64) -> Result<Self, RuleError> {
-        Ok(Self { quality: StandardQuality::fit(batch) })
+        Ok(Self { opinions: Opinions::fit(batch) })
     }
 
     fn write(&self, model: &mut ModelWriter) {
-        self.quality.write(model);
+        self.opinions.write(model);
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
-        Ok(Self { quality: StandardQuality::read(model, shape.modalities.len())? })
+        Ok(Self { opinions: Opinions::read(model, shape)? })
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
@@ -76,13 +70,8 @@ impl PermutedPredict for Tmc {
         probabilities: &mut [f64],
     ) -> Result<(), RuleError> {
         let (modalities, classes) = (batch.modalities(), batch.classes());
-        let evidence = batch.transform_evidence(|probabilities, evidence| {
-            link::centred_logs(probabilities, LEAST, evidence);
-            evidence.iter_mut().for_each(|logit| *logit = link::log1p_exp(*logit));
-        });
-        let scores = self.quality.standardise(batch).into_iter();
-        let factors: Vec<f64> =
-            scores.map(|score| libm::exp(score.clamp(-FARTHEST, FARTHEST))).collect();
+        let evidence = Opinions::evidence(batch);
+        let factors = self.opinions.factors(batch);
         let count = classes as f64;
         quality.predict_rows(batch, &factors, probabilities, |row, factors, masses| {
             masses.fill(0.0);

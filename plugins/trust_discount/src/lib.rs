@@ -20,21 +20,17 @@
 //! is adapted: the source's trust in an agent is the quality that the workflow gives.
 
 use fuseline_learn::link;
-use fuseline_plugin::belief::{combine, share_ignorance};
+use fuseline_plugin::belief::{MOST_TRUST, combine_discounted};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Param, Params, PermutedPredict,
-    Quality, RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
+    Quality, RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
+use fuseline_rules::ScaledQuality;
 
-/// No expert is trusted more than this: two that exclude each other's classes leave nothing to
-/// combine.
-const MOST: f64 = 1.0 - 1e-9;
-
-/// Standardisation of quality, and its reading.
+/// Quality: a probability, or of any scale.
 #[derive(Debug)]
 pub struct TrustDiscount {
-    quality: StandardQuality,
-    is_probability: bool,
+    quality: ScaledQuality,
 }
 
 impl FusionRule for TrustDiscount {
@@ -56,32 +52,16 @@ impl FusionRule for TrustDiscount {
 
     fn fit(batch: &TrainingBatch<'_>, params: &Params<'_>, _: u64) -> Result<Self, RuleError> {
         let is_probability = params.str("trust")? == "probability";
-        for row in 0..if is_probability { batch.rows() } else { 0 } {
-            for modality in batch.available_in(row) {
-                let quality = batch.quality()[row * batch.modalities() + modality];
-                if !(0.0..=1.0).contains(&quality) {
-                    let name = batch.modality_name(modality);
-                    return Err(RuleError::data(format!(
-                        "trust: probability takes quality in 0 to 1, and that of modality {name} \
-                         is {quality}"
-                    ))
-                    .at_row(row));
-                }
-            }
-        }
-        Ok(Self { quality: StandardQuality::fit(batch), is_probability })
+        let quality = ScaledQuality::fit_probability(batch, is_probability, "trust: probability")?;
+        Ok(Self { quality })
     }
 
     fn write(&self, model: &mut ModelWriter) {
         self.quality.write(model);
-        model.u32(u32::from(self.is_probability));
     }
 
     fn read(model: &mut ModelReader<'_>, shape: &Shape) -> Result<Self, RuleError> {
-        Ok(Self {
-            quality: StandardQuality::read(model, shape.modalities.len())?,
-            is_probability: model.u32()? != 0,
-        })
+        Ok(Self { quality: ScaledQuality::read(model, shape)? })
     }
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
@@ -92,12 +72,10 @@ impl FusionRule for TrustDiscount {
 impl TrustDiscount {
     /// Trust in each cell at its own quality.
     fn trusts(&self, batch: &Batch<'_>) -> Vec<f64> {
-        let trust = |value: f64| if self.is_probability { value } else { link::binary(value)[1] };
-        let values = match self.is_probability {
-            true => Quality::finite(batch),
-            false => self.quality.standardise(batch),
-        };
-        values.into_iter().map(|value| trust(value).clamp(0.0, MOST)).collect()
+        let is_probability = self.quality.is_raw();
+        let trust = |value: f64| if is_probability { value } else { link::binary(value)[1] };
+        let values = self.quality.values(batch).into_iter();
+        values.map(|value| trust(value).clamp(0.0, MOST_TRUST)).collect()
     }
 }
 
@@ -110,13 +88,7 @@ impl PermutedPredict for TrustDiscount {
     ) -> Result<(), RuleError> {
         let trusts = self.trusts(batch);
         quality.predict_rows(batch, &trusts, probabilities, |row, trusts, masses| {
-            masses.fill(0.0);
-            let mut ignorance = 1.0;
-            for modality in batch.available_in(row) {
-                let (evidence, trust) = (batch.evidence_of(row, modality), trusts[modality]);
-                combine(masses, &mut ignorance, evidence, trust, 1.0 - trust);
-            }
-            share_ignorance(masses, ignorance);
+            combine_discounted(batch, row, trusts, masses);
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Engines by their commands: a scheduler of a few lines, and HyperQueue.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -62,6 +64,65 @@ fn arrays_of_an_engine_by_its_commands_outlive_the_run_and_can_be_cancelled() {
     let folders = std::fs::read_dir(lab.path("queue")).expect("it is there").flatten();
     assert!(folders.count() > 0);
     assert!(!lab.path("queue").join("pid").exists());
+}
+
+#[test]
+fn where_an_engine_does_not_tell_why_a_task_ended_an_action_is_tried_again_with_more_memory() {
+    let lab = queue();
+    lab.edit("workflow.yaml", "points: 12", "points: 2");
+    let resources = "{ cpu: 8, memory: { request: 300 MB, retry: 2x } }";
+    lab.edit("workflow.yaml", "{ cpu: 8 }", resources);
+    // The first try ends the process that executes it, as the kernel does where memory runs out.
+    let ends = r#"[ $(grep -c \"^$POINT$\" \"$FOLDER/notes\") -gt 1 ] || { read -r _ _ _ above _ </proc/$PPID/stat; kill -9 $above; sleep 9; }; sleep $SECONDS_TO_WAIT"#;
+    lab.edit("workflow.yaml", "sleep $SECONDS_TO_WAIT", ends);
+    let asked = lab.path("asked");
+    let note = format!("submit = \"echo {{memory_mb}} >>{}; ", asked.display());
+    lab.edit("fuseline.toml", "submit = \"", &note);
+    let ran = lab.run(arguments(&lab, &["--set", "seconds=0"]));
+    ran.success();
+    assert_eq!(lab.read("asked"), b"287\n573\n0\n", "{}", ran.stderr());
+    assert_eq!(notes(&lab), [0, 0, 1, 1]);
+    let said = "does not tell why; it is submitted again with 573 MiB of memory in place of 287";
+    assert_eq!(ran.stderr().matches(said).count(), 2, "{}", ran.stderr());
+    // A stage that does not say so asks for what it asked for.
+    let without = queue();
+    without.edit("workflow.yaml", "points: 12", "points: 1");
+    without.edit("workflow.yaml", "{ cpu: 8 }", "{ cpu: 8, memory: 300 MB }");
+    without.edit("workflow.yaml", "sleep $SECONDS_TO_WAIT", ends);
+    let ran = without.run(arguments(&without, &["--set", "seconds=0"]));
+    ran.success();
+    assert!(ran.stderr().contains("1 actions of lost tasks are submitted again"));
+}
+
+#[test]
+fn what_a_task_of_an_earlier_run_executed_twice_is_counted_by_the_run_that_took_it_over() {
+    let lab = queue();
+    let arguments = arguments(&lab, &["--set", "seconds=6", "--format", "json"]);
+    let mut first = start(&lab, lab.command(&arguments), "output");
+    wait_until("all have begun", || notes(&lab).len() == 12);
+    signal(&first, "KILL");
+    first.wait().expect("it was killed");
+    let run = std::fs::read_dir(lab.path("cache/runs")).expect("it is there").flatten();
+    let run = run.map(|run| run.path()).next().expect("a run");
+    let mut second = lab.command(&arguments);
+    let second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait_until("the second begins", || {
+        std::fs::read_dir(lab.path("cache/runs")).expect("it is there").count() == 2
+    });
+    // Something that stood still for long ends now.
+    let end = serde_json::json!({ "ended": {
+        "key": "0".repeat(64), "status": "executed", "seconds": 1.0, "is_duplicate": true,
+    } });
+    wait_until("a task that was taken over has ended", || {
+        let text = std::fs::read_to_string(run.join("outcomes/0-0.jsonl")).unwrap_or_default();
+        text.contains("ended")
+    });
+    let mut outcomes =
+        File::options().append(true).open(run.join("outcomes/0-0.jsonl")).expect("it is there");
+    writeln!(outcomes, "{end}").expect("it can be written");
+    let ran = Ran(second.wait_with_output().expect("it ends"));
+    assert_eq!(ran.success().json()["duplicates"], 1, "{}", ran.stderr());
+    assert_eq!(notes(&lab).len(), 12, "each was executed once");
 }
 
 #[test]

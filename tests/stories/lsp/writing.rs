@@ -39,7 +39,7 @@ type Case<'c> = (String, &'c [&'c str], &'c [&'c str], &'c [&'c str]);
 fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
     let lab = Lab::new();
     let (mut client, path) = opened(&lab, SMALL);
-    // What the checker knows of the rules and axes is known from here on.
+    // The rules and axes of the checker are known from here on.
     client.diagnostics(&path, Some(1));
     let expert = |rest: &str| small(EXPERT, rest);
     let quality_inputs = "    inputs: { evidence_train: expert.train, evidence_test: expert.test, \

@@ -35,6 +35,7 @@ fn every_kind_comes_back_from_its_bytes_as_it_was() {
     comes_back(samples::findings());
     comes_back(samples::metadata());
     comes_back(samples::audit());
+    comes_back(samples::table());
     comes_back(samples::report());
 }
 
@@ -81,6 +82,7 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "findings a5f6159f2245",
             "metadata e0466f04c847",
             "audit 47b0ed7352a2",
+            "table ",
             "report ef21ec989d95",
         ]
     );
@@ -182,6 +184,10 @@ fn read_all(kind: ArtifactKind, bytes: &[u8]) {
         ArtifactKind::Findings => drop(crate::Findings::from_artifact(&artifact)),
         ArtifactKind::Metadata => drop(crate::Metadata::from_artifact(&artifact)),
         ArtifactKind::Audit => drop(crate::Audit::from_artifact(&artifact)),
+        ArtifactKind::Table => {
+            drop(crate::Table::<crate::RepeatRow>::from_artifact(&artifact));
+            drop(crate::AnyTable::from_artifact(&artifact));
+        }
         ArtifactKind::Report => drop(crate::Report::from_artifact(&artifact)),
     }
 }
@@ -191,7 +197,7 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_file_is_a_panic(
-        kind in 0usize..13,
+        kind in 0usize..14,
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let artifact = &samples::all()[kind];
@@ -254,7 +260,7 @@ fn artifacts_of_a_label_that_is_a_number_come_back_and_are_not_read_as_classes()
     let counts = samples::permutations().into_artifact().unwrap();
     assert_eq!(again::<crate::AnyPermutations>(&counts), counts);
     assert!(crate::RegressionPermutations::from_artifact(&counts).is_err());
-    // What does not apply is null.
+    // Values that do not apply are null.
     let table = findings.table(ArtifactKind::Findings).unwrap();
     assert_eq!(table.column_by_name("ba_clean").unwrap().null_count(), 1);
     assert_eq!(table.column_by_name("gap").unwrap().null_count(), 0);

@@ -50,10 +50,7 @@ impl Typed for Features {
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
         let columns = Columns::read(artifact, Self::KIND)?;
         let example_id = columns.example_ids()?;
-        let names = columns.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
-        let columns = names
-            .map(|name| Ok((name.clone(), columns.floats(name)?.clone())))
-            .collect::<Result<_, ArtifactError>>()?;
+        let columns = columns.named_columns(|name| Ok(columns.floats(name)?.clone()))?;
         Ok(Self { example_id, columns })
     }
 }

@@ -180,7 +180,7 @@ macro_rules! define_findings {
             pub point: Vec<String>,
             $(#[doc = concat!($help, ".")] pub $name: $type,)*
             $(#[doc = concat!($many_help, ".")] pub $many: Vec<Option<f64>>,)*
-            /// What was measured where the label is a number. The balanced accuracies, flips and
+            /// Measured metric where the label is a number. The balanced accuracies, flips and
             /// shares of probability are then not numbers, and the gap is one of the metric.
             pub metric: Option<MetricValues>,
         }
@@ -232,7 +232,7 @@ macro_rules! define_findings {
 
 findings_columns!(define_findings);
 
-const AXES: MetadataKey = MetadataKey {
+pub(crate) const AXES: MetadataKey = MetadataKey {
     key: "axes",
     of: MetadataType::Names,
     help: "the axes, in the order of their columns",
@@ -342,12 +342,9 @@ impl Typed for Findings {
         let axes = columns.names("axes")?;
         let modalities = columns.names("modalities")?;
         let settings = columns.names("settings")?;
-        let labels = axes.iter().map(|axis| columns.texts(axis)).collect::<Result<Vec<_>, _>>()?;
-        let points = (0..columns.rows()).map(|row| Finding {
-            point: labels.iter().map(|labels| labels[row].to_owned()).collect(),
-            ..Finding::default()
-        });
-        let mut rows = decode(&columns, &modalities, points.collect())?;
+        let points = columns.points(&axes)?.into_iter();
+        let rows = points.map(|point| Finding { point, ..Finding::default() });
+        let mut rows = decode(&columns, &modalities, rows.collect())?;
         if columns.is_regression() {
             decode_metric(&columns, &mut rows)?;
         }
@@ -435,7 +432,7 @@ impl Findings {
 }
 
 /// A value of a column.
-trait Value: Sized {
+pub(crate) trait Value: Sized {
     const TYPE: ColumnType;
     const NULLABLE: bool = false;
     /// True if the value may be one that is not defined where the label is a number.
@@ -528,6 +525,18 @@ impl Value for Option<bool> {
 
     fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
         Ok(columns.booleans(name)?.iter().collect())
+    }
+}
+
+impl Value for String {
+    const TYPE: ColumnType = ColumnType::Utf8;
+
+    fn into_array<'v>(values: impl Iterator<Item = &'v Self>) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(values))
+    }
+
+    fn from_columns(columns: &Columns<'_>, name: &str) -> Result<Vec<Self>, ArtifactError> {
+        Ok(columns.texts(name)?.iter().map(str::to_owned).collect())
     }
 }
 

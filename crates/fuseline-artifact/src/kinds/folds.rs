@@ -1,4 +1,4 @@
-//! Which fold tests each example.
+//! The fold that tests each example.
 
 use crate::artifact::{Artifact, Typed};
 use crate::columns::{Builder, Columns};
@@ -19,7 +19,7 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
     optional_metadata: &[],
 };
 
-/// Which fold tests each example.
+/// The fold that tests each example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folds {
     /// The example of each row.

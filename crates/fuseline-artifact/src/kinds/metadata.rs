@@ -1,4 +1,4 @@
-//! What is known of the examples beside features, group and label.
+//! Metadata of the examples beside features, group and label.
 
 use arrow::array::StringArray;
 
@@ -50,10 +50,7 @@ impl Typed for Metadata {
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
         let columns = Columns::read(artifact, Self::KIND)?;
         let example_id = columns.example_ids()?;
-        let names = columns.table.schema_ref().fields().iter().skip(1).map(|field| field.name());
-        let columns = names
-            .map(|name| Ok((name.clone(), columns.texts(name)?.array().clone())))
-            .collect::<Result<_, ArtifactError>>()?;
+        let columns = columns.named_columns(|name| Ok(columns.texts(name)?.array().clone()))?;
         Ok(Self { example_id, columns })
     }
 }

@@ -251,7 +251,7 @@ impl Typed for RegressionPermutations {
     }
 }
 
-/// What permutations of quality did, whether the label is a class or a number.
+/// Effect of permutations of quality, for labels that are classes or numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyPermutations {
     /// Counts of right decisions.

@@ -109,7 +109,7 @@ enum Own {
     Released,
 }
 
-/// What an observer has seen of a record.
+/// Last state of a record that an observer has seen.
 #[derive(Debug)]
 struct Seen {
     owner: Owner,
@@ -261,8 +261,8 @@ impl<F: LeaseFolder> Heartbeats<F> {
         Ok(lost)
     }
 
-    /// Who holds a lease, as far as is known: whoever has looked at it once only takes its holder for
-    /// alive.
+    /// Holder of a lease, as far as is known: whoever has looked at it once only takes its holder
+    /// for alive.
     pub fn holder(&self, name: &str) -> io::Result<Option<Owner>> {
         let owner = self.folder.read(name)?;
         Ok(owner.filter(|owner| !self.looks_dead(name, owner)))

@@ -20,7 +20,7 @@ fn open_on(machine: &str, beat: Duration) -> (TempDir, Cache) {
     (folder, cache)
 }
 
-/// What lies among the leases but the records of processes.
+/// Files among the leases but the records of processes.
 fn leases_left(cache: &Cache) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(&cache.layout.leases)
         .unwrap()

@@ -1,17 +1,13 @@
 //! `fuseline audit`: faults of a study's data, without a stage in its workflow.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use fuseline::{
-    Audit, Cache, Fault, Form, RunOptions, RunProgress, StudyAudit, Table, open_cache, write_file,
-};
+use fuseline::{Audit, Cache, Fault, Form, RunOptions, StudyAudit, Table, open_cache, write_file};
 use serde_json::{Map, Value, json};
 
-use super::run::Signals;
-use crate::args::{CacheArgs, Format, Global, WorkflowArgs};
+use super::run::{exit, with_progress};
+use crate::args::{CacheArgs, Format, Global, JobsArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
-use crate::progress::Progress;
 use crate::{print, render};
 
 /// Arguments of `audit`.
@@ -52,9 +48,8 @@ pub struct Args {
     /// Write the faults to a file: .csv, .json or .parquet
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
-    /// Number of actions that run at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -127,25 +122,12 @@ fn run_stages(args: &Args, global: &Global, stages: &[String]) -> Result<Option<
         cache: args.cache.folder_for(study.folder())?,
         out: Some(out.path().to_owned()),
         only: stages.to_vec(),
-        jobs: args.jobs.map(usize::from),
-        stop: Arc::default(),
+        jobs: args.jobs.count(),
         ..RunOptions::default()
     };
-    let signals = Signals::listen(&options.stop, None)
-        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
-    let mut progress = None;
-    let summary = study.run(&options, &mut |step| match step {
-        RunProgress::Warnings(..) if global.quiet => {}
-        RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
-        RunProgress::Planned(stages) => {
-            signals.finish_what_is_in_flight();
-            progress = Some(Progress::new(global, stages.to_vec()));
-        }
-        RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
-        RunProgress::Sending(_) => {}
-    })?;
+    let summary = with_progress(&options, None, global, |observer| study.run(&options, observer))?;
     render::diagnostics(&summary.failures, &summary.files);
-    let exit = super::run::exit(&summary);
+    let exit = exit(&summary);
     Ok((exit != Exit::Done).then_some(exit))
 }
 

@@ -228,8 +228,7 @@ fn serve() -> Result<Exit, Failure> {
 }
 
 fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, StageError> {
-    let header: Header = serde_json::from_slice(&read_line(input)?)
-        .map_err(|error| StageError::data(format!("the header is not understood: {error}")))?;
+    let header = read_header(&read_line(input)?)?;
     if header.protocol != PROTOCOL {
         return Err(StageError::data(format!(
             "the header speaks protocol {} and this program {PROTOCOL}",
@@ -274,6 +273,22 @@ fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, Sta
     result["report"] = fuseline_report::html(&report).into();
     result["fragment"] = fuseline_report::fragment(&report).into();
     Ok(result)
+}
+
+/// Its mistakes are named by their field, which is the argument of whoever calls from Python: places
+/// in a line that a program wrote help nobody.
+fn read_header(line: &[u8]) -> Result<Header, StageError> {
+    let mut text = serde_json::Deserializer::from_slice(line);
+    serde_path_to_error::deserialize(&mut text).map_err(|error| {
+        let path = error.path().to_string();
+        let field = path.strip_prefix("settings.").unwrap_or(&path);
+        let message = error.inner().to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        match field {
+            "." => StageError::data(format!("the header is not understood: {message}")),
+            field => StageError::data(format!("{field}: {message}")),
+        }
+    })
 }
 
 impl<R: Read, W: Write> Answerer for Peer<R, W> {

@@ -14,6 +14,8 @@ use crate::{print, remote, render};
 /// Arguments of `plan`.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Parameters that are not given are those of the last run of the workflow.
+
 Examples:
   fuseline plan workflow.yaml
   fuseline plan workflow.yaml --set permutations=500   what a change would cost
@@ -42,9 +44,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let mut study = args.workflow.study().open()?;
     // An error of the cache comes after those of the workflow.
     let cache = cache_if_exists(args.cache.folder_for(args.workflow.folder())?);
+    let mut study = args.workflow.open_as_last_run(cache.as_ref().ok().and_then(Option::as_ref))?;
     let settings = args.remote.settings_for(args.workflow.folder())?;
     let cache = cache
         .map_err(Failure::from)

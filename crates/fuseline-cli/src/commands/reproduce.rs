@@ -1,17 +1,14 @@
 //! `fuseline reproduce`: a past run again from nothing, and whether every byte is the same.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use fuseline::{Reproduction, RunOptions, RunProgress, find_run, open_cache, reproduce};
+use fuseline::{Reproduction, RunOptions, find_run, open_cache, reproduce};
 use serde_json::json;
 
-use super::run::Signals;
-use crate::args::{CacheArgs, Format, Global};
+use super::run::with_progress;
+use crate::args::{CacheArgs, Format, Global, JobsArgs};
 use crate::exit::{Exit, Failure};
-use crate::progress::Progress;
-use crate::{print, render};
+use crate::print;
 
 /// Names of each sort that are printed.
 const NAMED: usize = 20;
@@ -35,9 +32,8 @@ pub struct Args {
     /// The workflow file [default: the one of its name in this folder]
     #[arg(long, value_name = "FILE")]
     pub workflow: Option<PathBuf>,
-    /// Number of actions that run at once [default: the number of cores]
-    #[arg(long, short, value_name = "N")]
-    pub jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
     /// Output format of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -46,24 +42,11 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let cache = open_cache(args.cache.folder()?)?;
     let past = find_run(&cache, &args.run)?;
-    let jobs = args.jobs.map(usize::from);
-    let options = RunOptions { jobs, stop: Arc::default(), ..RunOptions::default() };
-    let signals = Signals::listen(&options.stop, None)
-        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
-    let mut progress = None;
-    let mut observe = |step: RunProgress<'_>| match step {
-        RunProgress::Warnings(..) if global.quiet => {}
-        // Nothing is sent from a cache that is removed.
-        RunProgress::Sending(_) => {}
-        RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
-        RunProgress::Planned(stages) => {
-            signals.finish_what_is_in_flight();
-            progress = Some(Progress::new(global, stages.to_vec()));
-        }
-        RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
-    };
+    let options = RunOptions { jobs: args.jobs.count(), ..RunOptions::default() };
     let workflow = args.workflow.as_deref();
-    let found = reproduce(&cache, &past, workflow, &options, &mut observe)?;
+    let found = with_progress(&options, None, global, |observer| {
+        reproduce(&cache, &past, workflow, &options, observer)
+    })?;
     match args.format {
         Format::Json => print::json(&json!({
             "run": found.run,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::settings::ExecutorName;
-use fuseline::{Class, RunOptions, RunProgress, RunSummary, Verdict, open_cache, verdicts};
+use fuseline::{
+    Class, Observer, RunOptions, RunProgress, RunSummary, Verdict, open_cache, verdicts,
+};
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
 
-use crate::args::{CacheArgs, Format, Global, RemoteArgs, WorkflowArgs};
+use crate::args::{CacheArgs, Format, Global, JobsArgs, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::{print, remote, render};
@@ -43,9 +45,8 @@ pub struct Args {
     /// Read every source file, also those whose times say that they did not change
     #[arg(long)]
     pub rehash: bool,
-    /// Number of actions that run at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
     /// Memory that the running actions may ask for together, by their `resources` [default: all
     /// that there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -77,7 +78,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         remote: args.remote.settings_for(study.folder())?,
         out: args.out.clone(),
         only: args.only.clone(),
-        jobs: args.jobs.map(usize::from),
+        jobs: args.jobs.count(),
         memory: args.memory,
         keep_going: args.keep_going,
         keep_failed: args.keep_failed,
@@ -88,24 +89,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let executor = options.executor.unwrap_or(settings.executor.default);
     let cancel = (executor != ExecutorName::Local).then(|| options.cancel.clone());
-    let signals = Signals::listen(&options.stop, cancel)
-        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
-    let mut progress = None;
-    let summary = study.run(&options, &mut |step| match step {
-        RunProgress::Warnings(..) if global.quiet => {}
-        RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
-        RunProgress::Planned(stages) => {
-            signals.finish_what_is_in_flight();
-            progress = Some(Progress::new(global, stages.to_vec()));
-        }
-        RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
-        RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
-    })?;
+    let summary =
+        with_progress(&options, cancel, global, |observer| study.run(&options, observer))?;
+    render::diagnostics(&summary.failures, &summary.files);
     if let Err(error) = open_cache(&options.cache).and_then(|of| study.remember(&of, &summary.run))
     {
         tracing::warn!(%error, "what the run was given could not be noted for `fuseline show`");
     }
-    render::diagnostics(&summary.failures, &summary.files);
     if !global.quiet {
         show_warnings(&summary.action_warnings);
         remote::warn(summary.remote.as_ref());
@@ -124,6 +114,30 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         Some(error) => Err(error.into()),
         None => Ok(exit),
     }
+}
+
+/// Runs a study with its progress on the screen. The first Ctrl-C raises `stop` of the options, the
+/// second `cancel`.
+pub(super) fn with_progress<T>(
+    options: &RunOptions,
+    cancel: Option<Arc<AtomicBool>>,
+    global: &Global,
+    run: impl FnOnce(&mut Observer<'_>) -> Result<T, fuseline::Error>,
+) -> Result<T, Failure> {
+    let signals = Signals::listen(&options.stop, cancel)
+        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    let mut progress = None;
+    let result = run(&mut |step| match step {
+        RunProgress::Warnings(..) if global.quiet => {}
+        RunProgress::Warnings(warnings, files) => render::diagnostics(warnings, files),
+        RunProgress::Planned(stages) => {
+            signals.finish_what_is_in_flight();
+            progress = Some(Progress::new(global, stages.to_vec()));
+        }
+        RunProgress::Event(event) => progress.iter_mut().for_each(|bars| bars.show(event)),
+        RunProgress::Sending(actions) => progress.iter_mut().for_each(|bars| bars.sending(actions)),
+    })?;
+    Ok(result)
 }
 
 /// Executors of actions.
@@ -154,7 +168,7 @@ impl From<Executor> for ExecutorName {
 /// the first lets the run finish what is in flight and write its manifest, and the second ends the
 /// process. Where an engine executes, the second cancels what it has in flight, and the third ends
 /// the process.
-pub(super) struct Signals {
+struct Signals {
     /// True if the next one ends the process.
     at_once: Arc<AtomicBool>,
 }
@@ -162,16 +176,13 @@ pub(super) struct Signals {
 impl Signals {
     /// Begins to listen. `stop` is raised by the first signal that does not end the process,
     /// `cancel` by the second.
-    pub(super) fn listen(
-        stop: &Arc<AtomicBool>,
-        cancel: Option<Arc<AtomicBool>>,
-    ) -> std::io::Result<Self> {
+    fn listen(stop: &Arc<AtomicBool>, cancel: Option<Arc<AtomicBool>>) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let listened = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
         let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
         let (at_once_too, stop) = (at_once.clone(), stop.clone());
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             for _ in signals.forever() {
                 let cancelled = cancel.as_ref().filter(|cancel| !cancel.load(Ordering::SeqCst));
                 match (at_once_too.load(Ordering::SeqCst), stop.load(Ordering::SeqCst), cancelled) {
@@ -180,12 +191,12 @@ impl Signals {
                     _ => signal_hook::low_level::exit(130),
                 }
             }
-        });
+        })?;
         Ok(Self { at_once })
     }
 
     /// From now on the first signal does not end the process.
-    pub(super) fn finish_what_is_in_flight(&self) {
+    fn finish_what_is_in_flight(&self) {
         self.at_once.store(false, Ordering::SeqCst);
     }
 }

@@ -3,9 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use fuseline::{
-    Artifacts, Cache, Error, Form, OpenStudy, RecalledStudy, attach_remote, open_cache,
-};
+use fuseline::{Artifacts, Error, Form, attach_remote, open_cache};
 use fuseline_report::shell_word;
 
 use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
@@ -53,7 +51,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     // A cache that is not there is an error after those of the selection and of the workflow.
     let settings = args.remote.settings_for(args.workflow.folder())?;
     let cache = open_cache(args.cache.folder_for(args.workflow.folder())?);
-    let mut study = open_as_last_run(args, cache.as_ref().ok())?;
+    let mut study = args.workflow.open_as_last_run(cache.as_ref().ok())?;
     if let Ok(cache) = &cache {
         study.use_memos(cache);
     }
@@ -80,22 +78,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     remote::finish(remote.as_deref());
     Ok(Exit::Done)
-}
-
-/// Opens the study as its workflow was last run, where the arguments do not say otherwise, and says
-/// so.
-fn open_as_last_run(args: &Args, cache: Option<&Cache>) -> Result<OpenStudy, Failure> {
-    let study = args.workflow.study();
-    let open = study.open()?;
-    let recalled = cache.map(|cache| study.recall(cache)).transpose()?.flatten();
-    let Some(RecalledStudy { study, run, arguments }) = recalled else { return Ok(open) };
-    let again = study.open()?;
-    // The workflow may have lost a param since.
-    if again.workflow().is_none() && open.workflow().is_some() {
-        return Ok(open);
-    }
-    print::note(format!("as in the last run, {run}: {}", arguments.join(" ")));
-    Ok(again)
 }
 
 /// Prints a document as it is.

@@ -128,7 +128,7 @@ impl Coordinator<'_, '_, '_> {
         if waiters.len() == 1 {
             self.states[producer as usize] = ActionState::Queued;
             if let Some(Ok(lookup)) = self.keys[producer as usize]
-                .map(|key| look_up(self.cache, &key, self.previous.files))
+                .map(|key| look_up(self.cache, &key, self.previous.files, &self.plan.installation))
             {
                 self.misses.insert(producer, lookup);
             }

@@ -18,8 +18,8 @@ use crate::worker::WorkerSettings;
 use crate::worker::frame::{FileFrame, Request};
 use crate::worker::process::{Greeting, Worker, WorkerFailure};
 
-/// A model that grows beyond this is refused: 1 GiB.
-const MODEL_LIMIT: u64 = 1 << 30;
+/// A model or an answer that grows beyond this is refused: 1 GiB.
+const BYTES_LIMIT: u64 = 1 << 30;
 /// Models that one worker opens at most, and their bytes: nothing is closed, a worker that has
 /// enough is ended.
 const MODELS_OF_A_WORKER: usize = 16;
@@ -33,6 +33,8 @@ pub(crate) struct WorkerBackend {
     greeting: Greeting,
     /// Pool of workers that repeat the requests of others, to compare the answers.
     witnesses: Arc<Pool>,
+    /// Pool of workers that have answered questions.
+    answering: Pool,
 }
 
 /// Workers that wait for a question.
@@ -57,7 +59,7 @@ impl WorkerBackend {
         let unused = Mutex::new(Some(worker));
         let next_model = AtomicU64::new(1);
         let launcher = Arc::new(Launcher { image, settings, unused, next_model });
-        Ok(Self { launcher, greeting, witnesses: Arc::default() })
+        Ok(Self { launcher, greeting, witnesses: Arc::default(), answering: Pool::default() })
     }
 
     fn open_in(
@@ -85,6 +87,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Asks for what gives bytes in the output, and reads them.
+fn ask_for_bytes(
+    worker: &mut Worker,
+    request: &Request,
+    stop: &StopSignal,
+) -> Result<Vec<u8>, Fault> {
+    let bytes = worker.ask(request, stop)?;
+    if bytes > BYTES_LIMIT {
+        return Err(worker.fail(format!("it made a model or an answer of {bytes} bytes")));
+    }
+    let read = worker.output.read_bytes(bytes as usize);
+    read.map_err(|error| worker.broke(&error))
+}
+
 impl Launcher {
     /// A worker that has been asked nothing.
     fn start(&self) -> Result<Worker, Fault> {
@@ -102,12 +118,7 @@ impl Launcher {
         request: &Request,
         stop: &StopSignal,
     ) -> Result<MadeModel, Fault> {
-        let bytes = worker.ask(request, stop)?;
-        if bytes > MODEL_LIMIT {
-            return Err(worker.fail(format!("it made a model of {bytes} bytes")));
-        }
-        let model = worker.output.read_bytes(bytes as usize);
-        let bytes = model.map_err(|error| worker.broke(&error))?;
+        let bytes = ask_for_bytes(worker, request, stop)?;
         Ok(MadeModel { bytes, reads: self.take_reads(worker)? })
     }
 
@@ -174,6 +185,20 @@ impl Backend for WorkerBackend {
         self.launcher.ask_for_model(&mut worker, &request, stop)
     }
 
+    fn query(&self, question: &[u8], stop: &StopSignal) -> Result<Vec<u8>, Fault> {
+        let waiting = lock(&self.answering).pop();
+        let mut worker = waiting.map_or_else(|| self.launcher.start(), Ok)?;
+        worker.give_bytes(question)?;
+        let request = Request::Query { bytes: question.len() as u64 };
+        let answer = ask_for_bytes(&mut worker, &request, stop);
+        // One that holds much is ended, and its memory with it.
+        let is_small = question.len() as u64 <= BYTES_OF_A_WORKER;
+        if is_small && !matches!(answer, Err(Fault::Worker(_))) && !worker.is_spent {
+            lock(&self.answering).push(worker);
+        }
+        answer
+    }
+
     fn open(&self, model: &[u8], stop: &StopSignal) -> Result<Arc<dyn OpenedModel>, Fault> {
         self.open_in(Arc::default(), model, stop)
     }
@@ -226,7 +251,7 @@ impl WorkerModel {
             return Ok(worker);
         }
         let length = self.bytes.len() as u64;
-        worker.give_model(&self.bytes)?;
+        worker.give_bytes(&self.bytes)?;
         let request = Request::Open { model: self.number, model_bytes: length };
         worker.ask(&request, stop)?;
         worker.opened.insert(self.number);

@@ -13,7 +13,7 @@ pub(crate) fn how_it_ended(status: ExitStatus, limits: &WorkerLimits) -> String 
         (Some(code), _) => format!("its process exited with code {code} before it answered"),
         (None, Some(signal)) => match SIGNALS.iter().find(|(number, ..)| *number == signal) {
             Some((libc::SIGABRT | libc::SIGKILL, name, words)) => {
-                let memory = limits.memory_words();
+                let memory = limits.memory_limit();
                 format!("its process was killed by {name} ({words}; {memory})")
             }
             Some((_, name, words)) => format!("its process was killed by {name} ({words})"),

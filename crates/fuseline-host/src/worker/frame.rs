@@ -42,6 +42,9 @@ pub enum Request {
     },
     /// Open the model at the input's beginning, and remember it by this number.
     Open { model: u64, model_bytes: u64 },
+    /// Answer the question of so many bytes at the input's beginning; the answer goes to the
+    /// output.
+    Query { bytes: u64 },
     /// Forget a model.
     Close { model: u64 },
     /// Predict; probabilities go to the output.

@@ -17,23 +17,42 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::worker::processes::Process;
 use crate::worker::setup::end_alike;
-use crate::worker::{WorkerProgram, processes, sandbox};
+use crate::worker::{MemoryLimit, WorkerProgram, processes, sandbox, usage};
 
 /// The first argument of the program that runs as a guard.
 pub const GUARD_ARGUMENT: &str = "program-guard";
 
 /// Message of the guard when the program has started; else it says why not.
 const STARTED: &str = "started";
+/// Argument in place of a number of bytes.
+const NO_LIMIT: &str = "-";
 /// Interval at which the end of the program is looked for.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The command of a guard for a program, to which environment, working directory and output are
-/// added as for the program itself. `folder` is removed when the host goes away.
-pub fn guard_command(guard: &WorkerProgram, folder: &Path, argv: &[String]) -> Command {
+/// added as for the program itself. `folder` is removed when the host goes away. `memory`: the bytes
+/// that each process of it may use.
+pub fn guard_command(
+    guard: &WorkerProgram,
+    folder: &Path,
+    memory: Option<u64>,
+    argv: &[String],
+) -> Command {
     let mut command = Command::new(&guard.program);
-    command.arg(GUARD_ARGUMENT).arg(folder).args(argv).process_group(0);
+    let memory = memory.map_or(NO_LIMIT.to_owned(), |bytes| bytes.to_string());
+    command.arg(GUARD_ARGUMENT).arg(memory).arg(folder).args(argv).process_group(0);
     command
+}
+
+/// An error in words when the processes below one, and itself where it is a part of the program,
+/// use more memory than they may together.
+pub fn ensure_within(limit: &MemoryLimit, root: u32, counts_root: bool) -> Result<(), String> {
+    let mut processes = processes::descendants(root);
+    processes.extend(counts_root.then(|| Process::read(root)).flatten());
+    let usage = usage::of_processes(&processes, limit.bytes);
+    limit.excess(usage.memory).map_or(Ok(()), Err)
 }
 
 /// A program with a guard beside it.
@@ -67,6 +86,11 @@ impl GuardedProgram {
         }
     }
 
+    /// The number of the guard, which is the parent of all that the program starts.
+    pub fn id(&self) -> u32 {
+        self.guard.id()
+    }
+
     /// The end of the program, once it has come: by then all that it has started has ended.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.guard.try_wait()
@@ -85,17 +109,20 @@ impl Drop for GuardedProgram {
     }
 }
 
-/// Runs as a guard: arguments are the folder, the program, and its arguments.
+/// Runs as a guard: arguments are the limit of memory, the folder, the program, and its arguments.
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let (Some(folder), Some(program)) = (arguments.next(), arguments.next()) else {
+    let mut next = || arguments.next();
+    let (Some(memory), Some(folder), Some(program)) = (next(), next(), next()) else {
         return ExitCode::FAILURE;
     };
-    let ended = guard(PathBuf::from(folder), &program, arguments);
+    let memory = memory.to_str().and_then(|bytes| bytes.parse().ok());
+    let ended = guard(PathBuf::from(folder), memory, &program, arguments);
     ended.map_or(ExitCode::FAILURE, end_alike)
 }
 
 fn guard(
     folder: PathBuf,
+    memory: Option<u64>,
     program: &OsStr,
     arguments: impl Iterator<Item = OsString>,
 ) -> io::Result<ExitStatus> {
@@ -103,9 +130,13 @@ fn guard(
     processes::adopt_orphans()?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
-    // SAFETY: one system call, which concerns the new process alone.
+    let begin = move || {
+        memory.map_or(Ok(()), sandbox::limit_memory)?;
+        sandbox::end_with_host()
+    };
+    // SAFETY: system calls that concern the new process alone.
     unsafe {
-        command.pre_exec(sandbox::end_with_host);
+        command.pre_exec(begin);
     }
     let mut child = match command.spawn() {
         Ok(child) => child,

@@ -81,19 +81,61 @@ impl WorkerLimits {
         format!("`limits.{key}`, {}", origin.as_deref().unwrap_or("by default"))
     }
 
-    /// The memory that a worker may use, in words, with the setting.
-    pub(crate) fn memory_words(&self) -> String {
-        format!(
-            "it may use {} of memory: {}",
-            BytesText(self.memory),
-            self.setting(LimitName::Memory)
-        )
+    /// The limit of memory with its setting.
+    pub(crate) fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit { bytes: self.memory, setting: self.setting(LimitName::Memory) }
+    }
+
+    /// The limit of memory where somebody states one.
+    pub fn stated_memory_limit(&self) -> Option<MemoryLimit> {
+        self.origins.memory.is_some().then(|| self.memory_limit())
     }
 
     /// The time that a limit gives.
     pub(crate) fn time(&self, name: LimitName) -> Duration {
         if name == LimitName::Load { self.load } else { self.call }
     }
+}
+
+/// A bound on the memory of processes, in words: "it may use 7 MiB of memory: `limits.memory`,
+/// workflow.yaml:9".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// Bytes of memory of all processes together.
+    pub bytes: u64,
+    /// The setting and its origin, in words.
+    setting: String,
+}
+
+impl fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, setting } = self;
+        write!(f, "it may use {} of memory: {setting}", BytesText(*bytes))
+    }
+}
+
+impl MemoryLimit {
+    /// Words on a use of memory that is over the limit; none within it.
+    pub(crate) fn excess(&self, used: u64) -> Option<String> {
+        let words = || format!("it uses {} of memory, and {self}", BytesText(used));
+        (used > self.bytes).then(words)
+    }
+}
+
+/// Words of Python, C++, R, the dynamic linker and the tools of the system, where memory has run out.
+const OUT_OF_MEMORY: [&str; 7] = [
+    "MemoryError",
+    "Unable to allocate",
+    "failed to map segment",
+    "annot allocate memory",
+    "annot allocate vector",
+    "std::bad_alloc",
+    "memory exhausted",
+];
+
+/// True if a text says that memory has run out.
+pub fn is_out_of_memory(text: &str) -> bool {
+    OUT_OF_MEMORY.iter().any(|words| text.contains(words))
 }
 
 fn replace<T: Copy>(value: &mut T, origin: &mut Option<String>, by: &Option<Sourced<T>>) {
@@ -145,7 +187,7 @@ mod tests {
         let memory = Some(Sourced { value: 7 << 20, origin: "workflow.yaml:9".to_owned() });
         let limits = settings.with(&LimitOverrides { memory, ..LimitOverrides::default() });
         assert_eq!(
-            limits.memory_words(),
+            limits.memory_limit().to_string(),
             "it may use 7 MiB of memory: `limits.memory`, workflow.yaml:9"
         );
         assert_eq!(limits.setting(LimitName::Call), "`limits.call`, fuseline.toml:3");

@@ -22,10 +22,10 @@ use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::ending::how_it_ended;
 use crate::worker::frame::{self, FRAME_LIMIT, Reply, Request};
-use crate::worker::limits::{BytesText, TimeText};
+use crate::worker::limits::{TimeText, is_out_of_memory};
 use crate::worker::region::Region;
 use crate::worker::words::Words;
-use crate::worker::{LimitName, WorkerLimits, usage};
+use crate::worker::{LimitName, WorkerLimits, processes, usage};
 
 mod start;
 
@@ -40,9 +40,6 @@ const HEARD_AT_ONCE: usize = 1 << 16;
 const MAX_WORDS: u64 = 16 << 20;
 /// Maximum multiple of its grace that a worker has on a machine that is busy.
 const MAX_BUSY: u32 = 8;
-/// Words of Python, and of the dynamic linker, where memory has run out.
-const OUT_OF_MEMORY: [&str; 4] =
-    ["MemoryError", "Unable to allocate", "failed to map segment", "annot allocate memory"];
 /// Interval at which a waiting host looks at the worker's use of resources.
 const LOOK_AT_USAGE: Duration = Duration::from_millis(200);
 /// Interval at which a waiting host looks whether the worker is alive and the call still wanted.
@@ -116,10 +113,10 @@ impl Worker {
         Ok(length)
     }
 
-    /// Puts a model where the worker reads it, which is where the batch lay.
-    pub(super) fn give_model(&mut self, model: &[u8]) -> Result<(), Fault> {
-        self.input.write(model, 0).map_err(|error| self.broke(&error))?;
-        self.input_end = model.len() as u64;
+    /// Puts a model or a question where the worker reads it, which is where the batch lay.
+    pub(super) fn give_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.input.write(bytes, 0).map_err(|error| self.broke(&error))?;
+        self.input_end = bytes.len() as u64;
         self.batch = None;
         Ok(())
     }
@@ -149,7 +146,7 @@ impl Worker {
                 let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
                 if code == RuleCode::OutOfMemory || is_out_of_memory(&message) {
-                    message += &format!("; {}", self.limits.memory_words());
+                    message += &format!("; {}", self.limits.memory_limit());
                 }
                 let mut words = Vec::new();
                 if code == RuleCode::Internal {
@@ -283,9 +280,12 @@ impl Worker {
     /// An error when the worker has started more than it may.
     fn ensure_within_limits(&mut self) -> Result<(), Fault> {
         let process = self.child.id();
-        let (tasks, memory) = (self.limits.tasks, self.limits.memory);
+        let WorkerLimits { tasks, memory, .. } = self.limits;
         let (usage, what) = match self.is_script {
-            true => (usage::of_group(process, memory), "processes"),
+            // Those beside the one that waits for them.
+            true => {
+                (Some(usage::of_processes(&processes::descendants(process), memory)), "processes")
+            }
             false => (usage::of_process(process), "threads"),
         };
         let Some(usage) = usage else { return Ok(()) };
@@ -293,10 +293,8 @@ impl Worker {
             let found = usage.tasks;
             return Err(self.fail(format!("it runs {found} {what}, and may run {tasks}")));
         }
-        if usage.memory > memory {
-            let found = BytesText(usage.memory);
-            let words = self.limits.memory_words();
-            return Err(self.fail(format!("it uses {found} of memory, and {words}")));
+        if let Some(words) = self.limits.memory_limit().excess(usage.memory) {
+            return Err(self.fail(words));
         }
         Ok(())
     }
@@ -325,7 +323,7 @@ impl Worker {
         self.kill();
         let stderr = self.last_words();
         if stderr.iter().any(|line| is_out_of_memory(line)) {
-            reason += &format!("; {}", self.limits.memory_words());
+            reason += &format!("; {}", self.limits.memory_limit());
         }
         if let Some(remedy) = self.words_on_missing_module(&reason, &stderr) {
             reason += &format!("; {remedy}");
@@ -368,11 +366,6 @@ impl Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// True if a text says that memory has run out.
-pub(super) fn is_out_of_memory(text: &str) -> bool {
-    OUT_OF_MEMORY.iter().any(|words| text.contains(words))
 }
 
 impl Drop for Worker {

@@ -23,13 +23,13 @@ pub fn adopt_orphans() -> io::Result<()> {
 pub fn end_descendants() {
     for _ in 0..LOOKS {
         let descendants = descendants(std::process::id());
-        // What has ended and was adopted is to be waited for.
+        // Adopted processes that have ended are to be waited for.
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         if descendants.is_empty() {
             return;
         }
         for process in descendants {
-            if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+            if let Some(process) = i32::try_from(process.id).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(process, Signal::KILL);
             }
         }
@@ -37,33 +37,50 @@ pub fn end_descendants() {
     }
 }
 
-/// The processes below one; those that have ended and are not waited for are left out.
-fn descendants(root: u32) -> Vec<u32> {
-    let mut children = BTreeMap::<u32, Vec<u32>>::new();
-    let mut ended = Vec::new();
+/// A process of this system.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pub id: u32,
+    parent: u32,
+    /// It has ended, and nobody has waited for it yet.
+    has_ended: bool,
+    /// Pages that it has in memory.
+    pub resident_pages: u64,
+}
+
+/// The processes below one that have not ended, whatever group or session they are in; none where
+/// the system does not tell.
+pub fn descendants(root: u32) -> Vec<Process> {
+    let mut children = BTreeMap::<u32, Vec<Process>>::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
-        // The name of the program stands in brackets and may hold anything.
-        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
-        let mut fields = fields.split(' ');
-        if matches!(fields.next(), Some("Z" | "X")) {
-            ended.push(process);
-        }
-        if let Some(parent) = fields.next().and_then(|parent| parent.parse().ok()) {
-            children.entry(parent).or_default().push(process);
+        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(process) = id.and_then(Process::read) {
+            children.entry(process.parent).or_default().push(process);
         }
     }
     let (mut found, mut open) = (Vec::new(), vec![root]);
     while let Some(process) = open.pop() {
         let below = children.remove(&process).unwrap_or_default();
-        open.extend(&below);
-        found.extend(below.into_iter().filter(|process| !ended.contains(process)));
+        open.extend(below.iter().map(|process| process.id));
+        found.extend(below.into_iter().filter(|process| !process.has_ended));
     }
     found
+}
+
+impl Process {
+    /// The process of a number; none when there is none.
+    pub fn read(id: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name of the program stands in brackets and may hold anything.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        Some(Self {
+            id,
+            parent: fields.get(1)?.parse().ok()?,
+            has_ended: matches!(*fields.first()?, "Z" | "X"),
+            resident_pages: fields.get(21).and_then(|pages| pages.parse().ok()).unwrap_or(0),
+        })
+    }
 }
 
 /// Removes folders with all that is in them; one that is gone is no error.

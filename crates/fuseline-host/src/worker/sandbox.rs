@@ -78,11 +78,20 @@ pub fn limit(memory: u64, own: u64) -> io::Result<()> {
         (Resource::Core, 0),
         (Resource::Nofile, 256),
     ] {
-        let now = rustix::process::getrlimit(resource).maximum;
-        let most = now.map_or(most, |now| now.min(most));
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        lower(resource, most)?;
     }
     Ok(())
+}
+
+/// Sets the limit of memory of this process, as far as the kernel counts it by process.
+pub fn limit_memory(memory: u64) -> io::Result<()> {
+    lower(Resource::Data, memory)
+}
+
+fn lower(resource: Resource, most: u64) -> io::Result<()> {
+    let now = rustix::process::getrlimit(resource).maximum;
+    let most = now.map_or(most, |now| now.min(most));
+    Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
 /// Bytes of private memory that this process has asked for, as the limit counts them; 0 where the

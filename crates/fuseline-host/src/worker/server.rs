@@ -162,6 +162,12 @@ impl Server {
                 self.models.insert(model, self.native.open(&bytes, &self.stop)?);
                 Ok(0)
             }
+            Request::Query { bytes } => {
+                let question = self.input.read_bytes(bytes as usize)?;
+                let answer = self.native.query(&question, &self.stop)?;
+                self.output.write(&answer, 0)?;
+                Ok(answer.len() as u64)
+            }
             Request::Close { model } => {
                 self.models.remove(&model);
                 Ok(0)

@@ -90,7 +90,7 @@ fn start() -> io::Result<ExitCode> {
         }
         return become_script(command, &setup, &stream);
     }
-    // What this program has reserved for itself is no use of the rule.
+    // Memory that this program has reserved for itself is no use of the rule.
     sandbox::limit(setup.memory, sandbox::data_in_use())?;
     sandbox::end_with_host()?;
     let library = files.pop().ok_or_else(|| io::Error::other("no library came with the setup"))?;
@@ -120,7 +120,8 @@ fn library_path(library: &OwnedFd) -> PathBuf {
 /// Starts the script, which speaks the protocol itself on the same standard input, and stays beside
 /// it: when the host goes away, so does all that the script has started.
 fn become_script(mut command: Command, setup: &Setup, stream: &UnixStream) -> io::Result<ExitCode> {
-    // What leaves the script's group, where no sandbox forbids that, stays below this process.
+    // A process that leaves the script's group, where no sandbox forbids that, stays below this
+    // one.
     processes::adopt_orphans()?;
     let (allowed, memory) = (setup.sandbox.clone(), setup.memory);
     let ready = move || {

@@ -199,7 +199,7 @@ impl Facts<'_> {
         self.methods(Topic::Missing)
     }
 
-    /// What stages said of the data and of their numbers.
+    /// Cautions of stages about the data and their numbers.
     pub fn cautions(&self) -> Vec<Fact> {
         let cautions = &self.data.cautions;
         let place = "manifest.json, cautions";
@@ -350,7 +350,7 @@ impl Facts<'_> {
         (!findings.is_empty()).then(|| Self::fact(text, "findings.csv, control"))?
     }
 
-    /// What is measured.
+    /// The measure.
     pub fn metrics(&self) -> Vec<Fact> {
         [Topic::Gap, Topic::Gain].into_iter().filter_map(|topic| self.methods(topic)).collect()
     }
@@ -376,7 +376,7 @@ impl Facts<'_> {
         self.methods(Topic::Conditions).into_iter().chain(all).collect()
     }
 
-    /// What decisions are compared with.
+    /// Reference that decisions are compared with.
     pub fn baselines(&self) -> Vec<Fact> {
         let findings = &self.data.findings;
         let mut parts = Vec::new();

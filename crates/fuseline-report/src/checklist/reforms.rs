@@ -13,23 +13,23 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
 
     items.section("2. Computational reproducibility");
     let link = "a link or DOI that identifies the data";
-    items.add("2a", "Data set, with a link", of.input_files(), link);
+    items.add("2a", "Dataset, with a link or DOI", of.input_files(), link);
     let link = "a link or DOI that identifies this version of the code and of the workflow";
-    items.add("2b", "Code, with a link to its version", of.code(), link);
+    items.add("2b", "Code, with a link or DOI of its version", of.code(), link);
     items.add("2c", "Computing infrastructure", of.compute(), "machines of steps before this run");
     let readme = of.reproduction().into_iter().take(1);
     let left = "the README itself; that of `fuseline report --ro-crate DIR` is a beginning";
     items.add("2d", "README with instructions", readme, left);
-    items.add("2e", "Script that reproduces all results", of.reproduction(), "");
+    items.add("2e", "Reproduction script for all results", of.reproduction(), "");
 
     items.section("3. Data quality");
     let left = "sources of training and evaluation data, when they were collected, and how labels \
                 came about";
-    items.add("3a", "Sources of the data and of the labels", None, left);
+    items.add("3a", "Sources of the data and of ground truth", None, left);
     items.authors("3b", "Sampling frame");
-    items.authors("3c", "Use of the data for the task");
+    items.authors("3c", "Usefulness of the dataset for the modelling task");
     let left = "the definition of the outcome";
-    items.add("3d", "Outcome, with descriptive statistics", of.classes(), left);
+    items.add("3d", "Outcome variable, with descriptive statistics", of.classes(), left);
     let sizes = of.sample().into_iter().chain(of.classes());
     items.add("3e", "Sample size and frequencies of the outcome", sizes, "");
     let left = "the share of missing values in each class";
@@ -54,7 +54,12 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
         "architecture and training of other models",
     );
     items.authors("5b", "Reasons for the types of models");
-    items.add("5c", "Evaluation: splits or folds", of.split(), "");
+    items.add(
+        "5c",
+        "Evaluation method: train-test splits or cross-validation folds",
+        of.split(),
+        "",
+    );
     let left = "how the reported models were selected, if they were";
     items.add("5d", "Selection of the reported models", of.conditions(), left);
     let left = "how values other than defaults were chosen";
@@ -68,7 +73,7 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
     items.add("6a", "Preprocessing and modelling use training data alone", guard, left);
     let groups = of.sample().into_iter().chain(of.split().into_iter().take(1));
     let left = "duplicates, and dependence other than by group";
-    items.add("6b", "Dependence between training and test data", groups, left);
+    items.add("6b", "Dependences and duplicates between training and test data", groups, left);
     let left = "why each feature is legitimate for the task";
     items.add("6c", "Legitimacy of the features", of.label_readers(), left);
 

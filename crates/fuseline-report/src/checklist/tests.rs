@@ -48,7 +48,7 @@ fn every_item_is_there_once_and_in_order() {
 fn what_was_recorded_is_said_with_its_place_and_the_rest_is_left_open() {
     let text = checklist_markdown(&data(), Checklist::Reforms);
     for said in [
-        "**2a** Data set, with a link (recorded in part)",
+        "**2a** Dataset, with a link or DOI (recorded in part)",
         "- 1 file was read: labels\\_50%.csv (12.3\u{a0}kB, 0123456789ab).",
         "- Classes of the outcome in the cohort: rest: 53 (14.3 %), stress: 317 (85.7 %).",
         "linux on x86\\_64, 2 processors, 16.0 GB of memory",

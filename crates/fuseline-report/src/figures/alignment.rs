@@ -2,13 +2,17 @@
 
 use super::FigureSet;
 use super::canvas::{
-    Anchor, Figure, Scale, cut_label, label, legend, line, mark, rectangle, tick_plain,
+    Anchor, Figure, Scale, cut_label, label, legend, letters_in, line, mark, rectangle, tick_plain,
+    width_of_longest,
 };
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{finite, plain, value_label};
 use crate::palette;
 
-const WIDTH: f64 = 640.0;
+/// Width of what is drawn, beside the names.
+const PLOT: f64 = 440.0;
+/// Names take no more than this.
+const NAMES: f64 = 420.0;
 
 /// AUROC by quality and modality; the rule plays no part in it, so axes along which nothing changes
 /// are dropped.
@@ -45,12 +49,14 @@ fn figure(data: &ReportData) -> Option<Figure> {
     }
     let values =
         rows.iter().flat_map(|(_, row)| row.alignment.iter().filter_map(|(_, value)| *value));
-    let scale = Scale::over(values.chain([0.5, 1.0]), 180.0, WIDTH - 20.0);
+    let left = (16.0 + width_of_longest(rows.iter().map(|(name, _)| name.as_str()))).min(NAMES);
+    let width = left + PLOT;
+    let scale = Scale::over(values.chain([0.5, 1.0]), left, width - 20.0);
     let top = 16.0;
     let bottom = top + 28.0 * rows.len() as f64;
     let mut shapes = Vec::new();
     for (place, _) in rows.iter().enumerate().filter(|(place, _)| place % 2 == 0) {
-        shapes.push(rectangle("stripe", 0.0, top + 28.0 * place as f64, WIDTH, 28.0));
+        shapes.push(rectangle("stripe", 0.0, top + 28.0 * place as f64, width, 28.0));
     }
     for tick in scale.ticks(6) {
         shapes.push(line("grid", scale.at(tick), top, scale.at(tick), bottom));
@@ -60,7 +66,7 @@ fn figure(data: &ReportData) -> Option<Figure> {
     let mut said = Vec::new();
     for (place, (name, row)) in rows.iter().enumerate() {
         let y = top + 28.0 * place as f64 + 14.0;
-        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, 24));
+        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, letters_in(left - 16.0)));
         for (index, modality) in modalities.iter().enumerate() {
             let Some(value) = row
                 .alignment
@@ -86,14 +92,17 @@ fn figure(data: &ReportData) -> Option<Figure> {
             (mark(shape(index), &class, true, (0.0, 0.0), modality.clone()), modality.clone())
         })
         .collect();
-    let (keys, height) = legend(&entries, (180.0, bottom + 30.0), WIDTH - 200.0);
+    let middle = f64::midpoint(left, width - 20.0);
+    let title = "AUROC of quality for its expert being right";
+    shapes.push(label("axis-title", Anchor::Middle, middle, bottom + 34.0, title));
+    let (keys, height) = legend(&entries, (left, bottom + 48.0), PLOT - 20.0);
     shapes.extend(keys);
     Some(Figure {
         name: "alignment".to_owned(),
         title: "Alignment of quality with its expert being right".to_owned(),
         description: said.join("; "),
-        width: WIDTH,
-        height: bottom + 36.0 + height,
+        width,
+        height: bottom + 54.0 + height,
         shapes,
     })
 }

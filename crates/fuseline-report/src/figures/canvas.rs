@@ -183,6 +183,38 @@ pub fn label(class: &str, anchor: Anchor, x: f64, y: f64, text: impl Into<String
     element("text").class(class).attr("text-anchor", anchor).num("x", x).num("y", y).text(text)
 }
 
+/// Width in pixels that a letter takes at most times: digits and capitals of the widest system font.
+pub const LETTER: f64 = 6.9;
+
+/// Number of letters of which most texts fit a width.
+pub fn letters_in(width: f64) -> usize {
+    (width / LETTER).max(1.0) as usize
+}
+
+/// Width that the longest of some texts takes.
+pub fn width_of_longest<'t>(texts: impl IntoIterator<Item = &'t str>) -> f64 {
+    let longest = texts.into_iter().map(|text| text.chars().count()).max().unwrap_or(0);
+    LETTER * longest as f64
+}
+
+/// Parts that stand between `separator`, joined into lines of so many letters where they can be.
+pub fn lines_of(text: &str, separator: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in text.split(separator).filter(|part| !part.is_empty()) {
+        let room = |line: &String| {
+            line.chars().count() + separator.chars().count() + part.chars().count() <= letters
+        };
+        match lines.last_mut().filter(|line| room(line)) {
+            Some(line) => {
+                line.push_str(separator);
+                line.push_str(part);
+            }
+            None => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Text cut to a number of characters; the whole is kept as its tooltip.
 pub fn cut_label(
     class: &str,
@@ -289,7 +321,8 @@ pub fn legend(
     let (mut x, mut y) = (left, top);
     let mut shapes = Vec::new();
     for (swatch, text) in entries {
-        let wide = 24.0 + 6.6 * text.chars().count().min(40) as f64;
+        let most = letters_in(width - 24.0);
+        let wide = 24.0 + LETTER * text.chars().count().min(most) as f64;
         if x > left && x + wide > left + width {
             x = left;
             y += 20.0;
@@ -298,7 +331,7 @@ pub fn legend(
             element("g")
                 .attr("transform", format!("translate({} {})", number(x + 6.0), number(y + 8.0)))
                 .child(swatch.clone())
-                .child(cut_label("", Anchor::Start, (10.0, 4.0), text, 40)),
+                .child(cut_label("", Anchor::Start, (10.0, 4.0), text, most)),
         );
         x += wide + 8.0;
     }

@@ -1,8 +1,11 @@
 //! Gap and interval of every finding, against the equivalence margin.
 
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, mark, rectangle, tick_of};
+use super::canvas::{
+    Anchor, Figure, LETTER, Scale, cut_label, label, letters_in, line, mark, rectangle, tick_of,
+    width_of_longest,
+};
 use crate::answer::Answer;
-use crate::arrange::{Arrangement, Group};
+use crate::arrange::{Arrangement, Group, column_label};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{finite, p_number, point_values};
 use crate::markup::Element;
@@ -18,12 +21,10 @@ pub enum Shape {
     Narrow,
 }
 
-/// Letters of a group's heading at most.
-const HEADING: usize = 46;
-
-/// Right edge of the columns of p-values, in the wide shape.
-const RAW_END: f64 = 884.0;
-const ADJUSTED_END: f64 = 968.0;
+/// Names beside what is drawn take this at least and at most.
+const NAMES: [f64; 2] = [196.0, 330.0];
+/// Width of the columns of p-values.
+const P_VALUES: f64 = 84.0;
 
 struct Layout {
     shape: Shape,
@@ -31,19 +32,32 @@ struct Layout {
     left: f64,
     right: f64,
     row: f64,
+    /// Right edges of the columns of p-values, raw and adjusted, in the wide shape.
+    p_ends: [f64; 2],
 }
 
 impl Layout {
-    /// `longest`: letters of the longest heading.
-    fn arrange(shape: Shape, longest: usize) -> Self {
+    /// `names`: width of the longest name beside what is drawn; `numbers`: that of the longest gap
+    /// with its interval.
+    fn arrange(shape: Shape, names: f64, numbers: f64) -> Self {
         match shape {
-            // Headings of groups stay left of what is drawn.
             Shape::Wide => {
-                let left = (16.0 + 7.0 * longest.min(HEADING) as f64).max(196.0);
-                Self { shape, width: 980.0, left, right: 640.0, row: 24.0 }
+                let left = (16.0 + names).clamp(NAMES[0], NAMES[1]);
+                let right = 640.0;
+                let raw = right + 18.0 + numbers.max(150.0) + 56.0;
+                let p_ends = [raw, raw + P_VALUES];
+                Self { shape, width: p_ends[1] + 12.0, left, right, row: 24.0, p_ends }
             }
-            Shape::Narrow => Self { shape, width: 350.0, left: 12.0, right: 338.0, row: 46.0 },
+            Shape::Narrow => {
+                let (left, right) = (12.0, 338.0);
+                Self { shape, width: 350.0, left, right, row: 46.0, p_ends: [right; 2] }
+            }
         }
+    }
+
+    /// Letters of a group's heading at most: nothing is drawn beside it.
+    fn heading(&self) -> usize {
+        letters_in(self.right - 16.0)
     }
 }
 
@@ -77,8 +91,19 @@ fn named_forest(
     name: &str,
     title_of_all: &str,
 ) -> Option<Figure> {
-    let headings = arrangement.groups.iter().map(|group| title(group).chars().count());
-    let layout = Layout::arrange(shape, headings.max().unwrap_or(0));
+    let unit = Unit::of_report(data);
+    let rows = arrangement.groups.iter().flat_map(|group| &group.rows);
+    let rows: Vec<&FindingRow> = rows.filter_map(|index| data.findings.get(*index)).collect();
+    let names = rows.iter().map(|row| column_label(row, data));
+    let headings = arrangement.groups.iter().map(title);
+    let names: Vec<String> = names.chain(headings).collect();
+    let numbers: Vec<String> = rows.iter().map(|row| numbers_of(row, unit)).collect();
+    let layout = Layout::arrange(
+        shape,
+        width_of_longest(names.iter().map(String::as_str)),
+        // The sign of the verdict stands before them.
+        LETTER * 3.0 + width_of_longest(numbers.iter().map(String::as_str)),
+    );
     let margin = finite(data.settings.equivalence_margin);
     let rows_with_gap =
         data.findings.iter().filter(|row| finite(row.gap).is_some()).collect::<Vec<_>>();
@@ -92,7 +117,6 @@ fn named_forest(
         .chain([0.0])
         .chain(margin.into_iter().flat_map(|margin| [-margin, margin]));
     let scale = Scale::over(values, layout.left, layout.right);
-    let unit = Unit::of_report(data);
 
     let mut rows = Vec::new();
     let top = 40.0;
@@ -107,8 +131,8 @@ fn named_forest(
     if shape == Shape::Wide {
         let heads = [
             (Anchor::Start, layout.right + 34.0, unit.gap_head()),
-            (Anchor::End, RAW_END, "p raw".to_owned()),
-            (Anchor::End, ADJUSTED_END, "p adjusted".to_owned()),
+            (Anchor::End, layout.p_ends[0], "p raw".to_owned()),
+            (Anchor::End, layout.p_ends[1], "p adjusted".to_owned()),
         ];
         let head = |(anchor, x, text)| label("small heading", anchor, x, top - 4.0, text);
         shapes.extend(heads.map(head));
@@ -164,6 +188,11 @@ fn ground(
     shapes
 }
 
+/// The gap of a row with its interval, without a unit.
+fn numbers_of(row: &FindingRow, unit: Unit) -> String {
+    unit.interval(row.gap, row.gap_low, row.gap_high).replace("\u{a0}pp", "")
+}
+
 fn title(group: &Group) -> String {
     match group.control {
         Control::Native => group.label.clone(),
@@ -184,24 +213,30 @@ fn group_shapes(
     let mut y = top;
     let title = title(group);
     if !group.label.is_empty() {
-        shapes.push(cut_label("heading halo", Anchor::Start, (8.0, y + 16.0), &title, HEADING));
+        shapes.push(cut_label(
+            "heading halo",
+            Anchor::Start,
+            (8.0, y + 16.0),
+            &title,
+            layout.heading(),
+        ));
         y += 24.0;
     }
     for index in &group.rows {
         let Some(row) = data.findings.get(*index) else { continue };
         let Some(verdict) = answer.verdicts.get(*index) else { continue };
-        let name = crate::arrange::column_label(row, data);
-        let shown = Unit::of_report(data).interval(row.gap, row.gap_low, row.gap_high);
+        let name = column_label(row, data);
         let (raw, adjusted) = (p_number(row.p_value), p_number(row.p_adjusted));
         let sign = verdict.reading.sign();
-        let numbers = format!("{sign} {}", shown.replace("\u{a0}pp", ""));
+        let numbers = format!("{sign} {}", numbers_of(row, Unit::of_report(data)));
         let middle = match layout.shape {
             Shape::Wide => {
                 let middle = y + layout.row / 2.0;
-                shapes.push(cut_label("", Anchor::Start, (20.0, middle + 4.0), &name, 18));
+                let most = letters_in(layout.left - 28.0);
+                shapes.push(cut_label("", Anchor::Start, (20.0, middle + 4.0), &name, most));
                 shapes.push(label("", Anchor::Start, layout.right + 18.0, middle + 4.0, numbers));
-                shapes.push(label("", Anchor::End, RAW_END, middle + 4.0, raw));
-                shapes.push(label("", Anchor::End, ADJUSTED_END, middle + 4.0, adjusted));
+                shapes.push(label("", Anchor::End, layout.p_ends[0], middle + 4.0, raw));
+                shapes.push(label("", Anchor::End, layout.p_ends[1], middle + 4.0, adjusted));
                 middle
             }
             Shape::Narrow => {

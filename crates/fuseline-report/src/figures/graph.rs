@@ -4,17 +4,20 @@
 //! row down to its last reader; a dot on a lane is a reading. This stays readable where boxes and
 //! arrows would cross, and on a phone. A box names kind, axes and what arrives at which port.
 
-use super::canvas::{Anchor, Figure, cut_label, label, legend, line, path_points, rectangle};
+use super::canvas::{
+    Anchor, Figure, cut_label, label, legend, line, lines_of, path_points, rectangle,
+};
 use crate::data::{ReportData, StageRun};
 use crate::format::{count, listed};
 use crate::markup::{Element, element};
 use crate::palette;
 
-const ROW: f64 = 62.0;
+/// Height of a line of small letters in a box.
+const TEXT_LINE: f64 = 15.0;
 const LANE: f64 = 16.0;
 const BOX: f64 = 352.0;
 /// Letters of a line of a box that fit.
-const LINE: usize = 56;
+const LINE: usize = 54;
 
 /// A stage's output on its way: from its row to its last reader's.
 struct Lane {
@@ -44,14 +47,19 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
     let left = 14.0 + LANE * lanes.iter().map(|lane| lane.place + 1).max().unwrap_or(0) as f64;
 
     let mut shapes = Vec::new();
-    for (row, stage) in stages.iter().enumerate() {
-        shapes.extend(row_shapes(row, stage, &inputs(data, &stage.name), left));
+    // Upper edge of each box, and of what stands below the last.
+    let mut tops = vec![4.0];
+    for stage in &stages {
+        let top = tops[tops.len() - 1];
+        let lines = text_lines(stage, &inputs(data, &stage.name));
+        shapes.extend(row_shapes(top, stage, &lines, left));
+        tops.push(top + box_height(lines.len()) + 6.0);
     }
     for row in 0..stages.len() {
-        shapes.extend(reading(row, &lanes, left));
+        shapes.extend(reading(row, &tops, &lanes, left));
     }
     for (index, lane) in lanes.iter().enumerate() {
-        shapes.extend(lane_shapes(index, lane, stages[lane.stage], left));
+        shapes.extend(lane_shapes(index, lane, stages[lane.stage], &tops, left));
     }
     let said: Vec<String> = stages
         .iter()
@@ -71,7 +79,7 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
             format!("{} ({}){over}{reads}", stage.name, stage.kind)
         })
         .collect();
-    let foot = ROW * stages.len() as f64 + 12.0;
+    let foot = tops[stages.len()] + 8.0;
     let (keys, height) = legend(&entries(), (8.0, foot), left + BOX - 8.0);
     shapes.extend(keys);
     Some(Figure {
@@ -84,7 +92,7 @@ pub fn graph(data: &ReportData) -> Option<Figure> {
     })
 }
 
-/// What the parts of the drawing stand for.
+/// Legend of the drawing.
 fn entries() -> Vec<(Element, String)> {
     let part = |shapes: Vec<Element>, text: &str| (element("g").children(shapes), text.to_owned());
     let head = [(6.0, 0.0), (0.0, -3.5), (0.0, 3.5)];
@@ -177,18 +185,38 @@ fn lanes(rows: usize, edges: &[(usize, usize)]) -> Vec<Lane> {
     lanes
 }
 
-/// Heights at which lines enter a row and leave it.
-fn heights(row: usize) -> (f64, f64) {
-    let middle = 4.0 + ROW * row as f64 + (ROW - 6.0) / 2.0;
-    (middle - 8.0, middle + 9.0)
+/// Heights at which lines enter a box and leave it.
+fn heights(top: f64) -> (f64, f64) {
+    (top + 20.0, top + 37.0)
+}
+
+/// Height of a box of a name and so many lines.
+fn box_height(lines: usize) -> f64 {
+    26.0 + TEXT_LINE * lines.max(2) as f64
+}
+
+/// The lines below a stage's name: its kind and axes, side by side where both fit, and its inputs.
+fn text_lines(stage: &StageRun, inputs: &str) -> Vec<(String, String)> {
+    let alone = |text: String| (text, String::new());
+    let axes = match stage.axes.is_empty() {
+        true => String::new(),
+        false => format!("× {}", stage.axes.join(", ")),
+    };
+    let mut lines = if stage.kind.chars().count() + axes.chars().count() + 3 <= LINE {
+        vec![(stage.kind.clone(), axes)]
+    } else {
+        let axes = lines_of(&axes, ", ", LINE).into_iter();
+        std::iter::once(stage.kind.clone()).chain(axes).map(alone).collect()
+    };
+    lines.extend(lines_of(inputs, " · ", LINE).into_iter().map(alone));
+    lines
 }
 
 fn lane_x(place: usize, left: f64) -> f64 {
     left - 14.0 - LANE * place as f64
 }
 
-fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Element> {
-    let top = 4.0 + ROW * row as f64;
+fn row_shapes(top: f64, stage: &StageRun, lines: &[(String, String)], left: f64) -> Vec<Element> {
     let actions = match stage.executed {
         None if stage.actions == 1 => "1 action".to_owned(),
         None => format!("{} actions", count(stage.actions)),
@@ -198,33 +226,33 @@ fn row_shapes(row: usize, stage: &StageRun, inputs: &str, left: f64) -> Vec<Elem
             count(stage.actions.saturating_sub(executed))
         ),
     };
-    let axes = match stage.axes.is_empty() {
-        true => String::new(),
-        false => format!("× {}", stage.axes.join(", ")),
-    };
-    // Both stand on one line.
-    let axes_room = (LINE - 4).saturating_sub(stage.kind.chars().count().min(28)).max(8);
-    vec![
+    let (start, end) = (left + 10.0, left + BOX - 10.0);
+    let mut shapes = vec![
         element("rect")
             .class("box")
             .num("x", left)
             .num("y", top)
             .num("width", BOX)
-            .num("height", ROW - 6.0)
+            .num("height", box_height(lines.len()))
             .attr("rx", "6"),
-        cut_label("heading", Anchor::Start, (left + 10.0, top + 17.0), &stage.name, 24),
-        cut_label("small muted", Anchor::Start, (left + 10.0, top + 32.0), &stage.kind, 28),
-        label("small", Anchor::End, left + BOX - 10.0, top + 17.0, actions),
-        cut_label("small muted", Anchor::End, (left + BOX - 10.0, top + 32.0), &axes, axes_room),
-        cut_label("small muted", Anchor::Start, (left + 10.0, top + 47.0), inputs, LINE),
-    ]
+        cut_label("heading", Anchor::Start, (start, top + 17.0), &stage.name, 24),
+        label("small", Anchor::End, end, top + 17.0, actions),
+    ];
+    for (place, (text, aside)) in lines.iter().enumerate() {
+        let y = top + 32.0 + TEXT_LINE * place as f64;
+        shapes.push(cut_label("small muted", Anchor::Start, (start, y), text, LINE));
+        if !aside.is_empty() {
+            shapes.push(label("small muted", Anchor::End, end, y, aside.as_str()));
+        }
+    }
+    shapes
 }
 
 /// The line on which a row reads: from the farthest lane that it reads to its box.
-fn reading(row: usize, lanes: &[Lane], left: f64) -> Vec<Element> {
+fn reading(row: usize, tops: &[f64], lanes: &[Lane], left: f64) -> Vec<Element> {
     let read = lanes.iter().filter(|lane| lane.readers.contains(&row));
     let Some(farthest) = read.map(|lane| lane.place).max() else { return Vec::new() };
-    let (y, _) = heights(row);
+    let (y, _) = heights(tops[row]);
     let head = [(left, y), (left - 7.0, y - 3.5), (left - 7.0, y + 3.5)];
     vec![
         line("arrow", lane_x(farthest, left), y, left - 6.0, y),
@@ -232,10 +260,16 @@ fn reading(row: usize, lanes: &[Lane], left: f64) -> Vec<Element> {
     ]
 }
 
-fn lane_shapes(index: usize, lane: &Lane, stage: &StageRun, left: f64) -> Vec<Element> {
+fn lane_shapes(
+    index: usize,
+    lane: &Lane,
+    stage: &StageRun,
+    tops: &[f64],
+    left: f64,
+) -> Vec<Element> {
     let x = lane_x(lane.place, left);
-    let (_, start) = heights(lane.stage);
-    let end = lane.readers.iter().map(|row| heights(*row).0).fold(start, f64::max);
+    let (_, start) = heights(tops[lane.stage]);
+    let end = lane.readers.iter().map(|row| heights(tops[*row]).0).fold(start, f64::max);
     let class = palette::series(index % 7, 7);
     let path = [(left, start), (x, start), (x, end)];
     let mut shapes = vec![
@@ -248,7 +282,7 @@ fn lane_shapes(index: usize, lane: &Lane, stage: &StageRun, left: f64) -> Vec<El
         element("circle")
             .class(format!("mark {class}"))
             .num("cx", x)
-            .num("cy", heights(*row).0)
+            .num("cy", heights(tops[*row]).0)
             .num("r", 3.5)
             .child(element("title").text(stage.name.clone()))
     }));

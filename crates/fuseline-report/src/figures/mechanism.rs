@@ -12,6 +12,8 @@ use crate::markup::element;
 use crate::palette;
 use crate::verdict::{scheme, significant};
 
+/// Heading of the section.
+pub const WHAT_FOR: &str = "What quality is used for";
 const WIDTH: f64 = 400.0;
 /// The schemes, each with its name below the axis on two lines.
 const SCHEMES: [(&str, [&str; 2]); 4] = [
@@ -29,8 +31,7 @@ pub fn tells_what_for(data: &ReportData) -> bool {
     if data.settings.metric.is_some() {
         return false;
     }
-    let schemes = schemes(data);
-    schemes.len() >= 2 && schemes[0] == 0
+    !scheme_names(data).is_empty()
 }
 
 /// The schemes that were run, by their places.
@@ -39,6 +40,14 @@ fn schemes(data: &ReportData) -> Vec<usize> {
         data.findings.iter().any(|row| row.value_of("scheme") == Some(name) && is_shown(row))
     };
     (0..SCHEMES.len()).filter(|&place| of_scheme(SCHEMES[place].0)).collect()
+}
+
+/// The schemes that were run of those that tell what quality is used for, the joint one first; none
+/// where there is nothing to compare.
+pub fn scheme_names(data: &ReportData) -> Vec<&'static str> {
+    let schemes = schemes(data);
+    let is_compared = schemes.len() >= 2 && schemes[0] == 0;
+    schemes.into_iter().filter(|_| is_compared).map(|place| SCHEMES[place].0).collect()
 }
 
 /// One panel a rule, one line a condition, all over one range; nothing unless the joint scheme and
@@ -64,7 +73,7 @@ pub fn slopes(data: &ReportData) -> FigureSet {
             .collect();
     }
     FigureSet {
-        heading: "What quality is used for",
+        heading: WHAT_FOR,
         caption: "The gap of each condition under the joint scheme, and under those that hold \
             something of quality back. A gap that vanishes with what the evidence tells left in \
             place was in the evidence already; among examples whose experts are right alike, it \
@@ -156,7 +165,7 @@ fn panel(
     shapes.extend(keys);
     Figure {
         name: format!("used-for-{place}"),
-        title: format!("What quality is used for{}{rule}", if rule.is_empty() { "" } else { ": " }),
+        title: format!("{WHAT_FOR}{}{rule}", if rule.is_empty() { "" } else { ": " }),
         description: rows
             .iter()
             .take(60)

@@ -26,7 +26,7 @@ mod subgroups;
 
 pub use canvas::Figure;
 pub use forest::{Shape, forest, largest_gaps};
-pub use mechanism::tells_what_for;
+pub use mechanism::{WHAT_FOR, scheme_names, tells_what_for};
 pub use null::{nulls, unmoved};
 pub use numbers::{FigureColumn, FigureTable, FigureValues, tables};
 

@@ -1,6 +1,6 @@
 //! Balanced accuracy under every permutation, with the observed value.
 
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_of};
+use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, lines_of, rectangle, tick_of};
 use crate::arrange::Arrangement;
 use crate::data::{NullDistribution, Point, ReportData};
 use crate::format::{count, p_value, point_values};
@@ -10,7 +10,7 @@ use crate::numbers::Unit;
 const WIDTH: f64 = 240.0;
 /// Height of the bars.
 const TALL: f64 = 66.0;
-/// More characters than this take a second line.
+/// More characters than this take another line.
 const LINE: usize = 32;
 /// Odd, so that a single value is in the middle.
 const BINS: usize = 27;
@@ -19,6 +19,7 @@ const BINS: usize = 27;
 pub fn unmoved(data: &ReportData, arrangement: &Arrangement) -> Vec<String> {
     let rows = arrangement.groups.iter().flat_map(|group| &group.rows);
     let rows = rows.filter_map(|index| data.findings.get(*index));
+    let rows = rows.filter(|row| row.is_counted());
     rows.filter(|row| data.nulls.iter().any(|null| null.point == row.point && is_one_value(null)))
         .map(|row| point_values(&row.point))
         .collect()
@@ -37,6 +38,8 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
         .iter()
         .flat_map(|group| &group.rows)
         .filter_map(|index| data.findings.get(*index))
+        // What is equal to another has its distribution.
+        .filter(|row| row.is_counted())
         .filter_map(|row| {
             Some((data.nulls.iter().find(|null| null.point == row.point)?, row.p_value))
         })
@@ -45,8 +48,7 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     // One range for all, so that panels can be compared.
     let values = nulls.iter().flat_map(|(null, _)| null.broken.iter().chain([&null.clean]));
     let scale = Scale::over(values.copied().filter(|value| value.is_finite()), 12.0, WIDTH - 12.0);
-    let longest = nulls.iter().map(|(null, _)| point_values(&null.point).chars().count()).max();
-    let lines = if longest > Some(LINE) { 2 } else { 1 };
+    let lines = nulls.iter().map(|(null, _)| heading_lines(&null.point).len()).max().unwrap_or(1);
     let unit = Unit::of_report(data);
     let mut figures: Vec<Figure> = Vec::new();
     for (null, p) in nulls {
@@ -70,18 +72,19 @@ fn slug(text: &str) -> String {
     text.chars().map(plain).collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
 }
 
-/// A heading on one line or two, broken between values.
-fn heading(point: &Point, lines: usize) -> Vec<Element> {
-    let text = point_values(point);
-    let fits = |end: &usize| text[..*end].chars().count() <= LINE;
-    let ends = text.match_indices(" · ").map(|(start, _)| start).filter(fits);
-    match ends.max().filter(|_| lines > 1 && text.chars().count() > LINE) {
-        Some(end) => vec![
-            cut_label("heading", Anchor::Start, (8.0, 15.0), &text[..end], LINE),
-            cut_label("heading", Anchor::Start, (8.0, 30.0), &text[end + " · ".len()..], LINE),
-        ],
-        None => vec![cut_label("heading", Anchor::Start, (8.0, 15.0), &text, LINE)],
-    }
+/// The lines of a heading, broken between values.
+fn heading_lines(point: &Point) -> Vec<String> {
+    lines_of(&point_values(point), " · ", LINE)
+}
+
+fn heading(point: &Point) -> Vec<Element> {
+    let lines = heading_lines(point).into_iter().enumerate();
+    lines
+        .map(|(place, text)| {
+            let y = 15.0 + 15.0 * place as f64;
+            cut_label("heading", Anchor::Start, (8.0, y), &text, LINE)
+        })
+        .collect()
 }
 
 fn panel(
@@ -101,7 +104,7 @@ fn panel(
     // anywhere.
     let top = 39.0 + 15.0 * lines as f64;
     let base = top + TALL;
-    let mut shapes = heading(&null.point, lines);
+    let mut shapes = heading(&null.point);
     shapes.extend(bars(&broken, scale, base));
     shapes.push(line("zero", 12.0, base, WIDTH - 12.0, base));
     for tick in scale.ticks(3) {

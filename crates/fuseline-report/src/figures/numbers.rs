@@ -59,7 +59,7 @@ fn nulls(data: &ReportData) -> Option<FigureTable> {
     )
 }
 
-/// How often experts are right at each level of quality.
+/// Accuracy of experts at each level of quality.
 fn reliability(data: &ReportData) -> Option<FigureTable> {
     let rows = data.reliability.iter().flat_map(|of| of.bins.iter().map(move |bin| (of, bin)));
     let rows: Vec<_> = rows.collect();

@@ -56,7 +56,7 @@ impl Sheet {
         let Some(colour) = style.stroke() else { return };
         let mut dashes = style.dashes.clone();
         if dashes.len() % 2 == 1 {
-            // What is odd is said twice.
+            // An odd choice is said twice.
             dashes.extend_from_within(..);
         }
         let stroke = Stroke {

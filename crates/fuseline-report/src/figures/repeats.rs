@@ -1,15 +1,20 @@
 //! Figure of the gap over repetitions of a study.
 
 use super::FigureSet;
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};
+use super::canvas::{
+    Anchor, Figure, Scale, cut_label, label, letters_in, line, rectangle, tick_points,
+    width_of_longest,
+};
 use crate::data::ReportData;
 use crate::format::{point_values, points, points_interval};
 use crate::markup::element;
 use crate::supplement_tables::REPEATS;
 use crate::supplements::Repeated;
 
-const WIDTH: f64 = 680.0;
-const LEFT: f64 = 230.0;
+/// Width of what is drawn, beside the names.
+const PLOT: f64 = 450.0;
+/// Names take no more than this.
+const NAMES: f64 = 420.0;
 const ROW: f64 = 28.0;
 
 /// One row a condition.
@@ -34,12 +39,15 @@ fn figure(repeats: &[Repeated]) -> Option<Figure> {
         let gaps: Vec<f64> = of.gaps.iter().map(|(_, gap)| *gap).collect();
         [of.least, of.most, of.low, of.high].into_iter().flatten().chain(gaps)
     };
-    let scale = Scale::over(rows.iter().flat_map(ends).chain([0.0]), LEFT, WIDTH - 16.0);
+    let names: Vec<String> = rows.iter().map(|of| point_values(&of.point)).collect();
+    let left = (16.0 + width_of_longest(names.iter().map(String::as_str))).clamp(60.0, NAMES);
+    let width = left + PLOT;
+    let scale = Scale::over(rows.iter().flat_map(ends).chain([0.0]), left, width - 16.0);
     let top = 14.0;
     let bottom = top + ROW * rows.len() as f64;
     let mut shapes = Vec::new();
     for index in (0..rows.len()).step_by(2) {
-        shapes.push(rectangle("stripe", 0.0, top + ROW * index as f64, WIDTH, ROW));
+        shapes.push(rectangle("stripe", 0.0, top + ROW * index as f64, width, ROW));
     }
     for tick in scale.ticks(6) {
         let x = scale.at(tick);
@@ -49,8 +57,8 @@ fn figure(repeats: &[Repeated]) -> Option<Figure> {
     shapes.push(line("zero", scale.at(0.0), top, scale.at(0.0), bottom));
     for (index, of) in rows.iter().enumerate() {
         let y = top + ROW * index as f64 + ROW / 2.0;
-        let name = point_values(&of.point);
-        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), &name, 32));
+        let name = &names[index];
+        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, letters_in(left - 16.0)));
         if let (Some(low), Some(high)) = (of.low, of.high) {
             shapes.push(line("interval c1", scale.at(low), y + 7.0, scale.at(high), y + 7.0));
         }
@@ -77,7 +85,7 @@ fn figure(repeats: &[Repeated]) -> Option<Figure> {
     shapes.push(label(
         "axis-title",
         Anchor::Middle,
-        f64::midpoint(LEFT, WIDTH - 16.0),
+        f64::midpoint(left, width - 16.0),
         bottom + 34.0,
         "permutation gap in percentage points",
     ));
@@ -89,7 +97,7 @@ fn figure(repeats: &[Repeated]) -> Option<Figure> {
         name: "repeats".to_owned(),
         title: "Permutation gap over repetitions".to_owned(),
         description: said.collect::<Vec<_>>().join("; "),
-        width: WIDTH,
+        width,
         height: bottom + 44.0,
         shapes,
     })

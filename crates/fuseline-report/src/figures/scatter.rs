@@ -1,4 +1,4 @@
-//! Headroom against gap, and against the gain over the rule without quality.
+//! Headroom, gap and the gain over quality that is left out, against each other.
 //!
 //! Colour tells the quality (or whatever else findings vary along), shape the rule; a mark is
 //! filled where the gap is significant. Marks that would cover each other stand side by side.
@@ -24,11 +24,8 @@ const ASIDE: f64 = 9.0;
 pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     let headroom = Measure { name: "headroom (pp)", value: &|row| row.headroom };
     let gap = Measure { name: "permutation gap (pp)", value: &|row| row.gap };
-    let name = match data.settings.frozen {
-        true => "gain over quality held neutral (pp)",
-        false => "gain over the rule without quality (pp)",
-    };
-    let gain = Measure { name, value: &FindingRow::gain };
+    let gain = format!("gain over {} (pp)", data.settings.short_reference());
+    let gain = Measure { name: &gain, value: &FindingRow::gain };
     let figures = [
         scatter(data, arrangement, "headroom-gap", &headroom, &gap),
         scatter(data, arrangement, "headroom-gain", &headroom, &gain),
@@ -58,13 +55,13 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
 
 /// Measure on an axis.
 struct Measure<'a> {
-    name: &'static str,
+    name: &'a str,
     value: &'a dyn Fn(&FindingRow) -> Option<f64>,
 }
 
 impl Measure<'_> {
     /// Its name without its unit.
-    fn plain(&self) -> &'static str {
+    fn plain(&self) -> &str {
         self.name.trim_end_matches(" (pp)")
     }
 }
@@ -79,7 +76,8 @@ fn scatter(
     let groups = &shown(arrangement);
     let mut points: Vec<(usize, &FindingRow, f64, f64)> = Vec::new();
     for (place, group) in groups.iter().enumerate() {
-        for row in group.rows.iter().filter_map(|index| data.findings.get(*index)) {
+        let rows = group.rows.iter().filter_map(|index| data.findings.get(*index));
+        for row in rows.filter(|row| row.is_counted()) {
             let (x, y) = ((across.value)(row), (up.value)(row));
             if let (Some(x), Some(y)) = (finite(x), finite(y)) {
                 points.push((place, row, x, y));
@@ -209,7 +207,7 @@ fn aside(
     std::iter::once((x, y)).chain(places).find(is_free).unwrap_or((x, y))
 }
 
-/// What colours and shapes stand for, of what is drawn.
+/// Legend of the colours and shapes that are drawn.
 fn legends(
     data: &ReportData,
     arrangement: &Arrangement,

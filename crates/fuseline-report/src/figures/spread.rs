@@ -1,12 +1,18 @@
 //! Figure of the gap by fold or group.
 
 use super::FigureSet;
-use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, rectangle, tick_points};
+use super::canvas::{
+    Anchor, Figure, Scale, cut_label, label, letters_in, line, rectangle, tick_points,
+    width_of_longest,
+};
 use crate::data::{ReportData, Spread};
 use crate::format::{point_values, points};
 use crate::markup::element;
 
-const WIDTH: f64 = 680.0;
+/// Width of what is drawn, beside the names.
+const PLOT: f64 = 450.0;
+/// Names take no more than this.
+const NAMES: f64 = 420.0;
 const ROW: f64 = 26.0;
 
 /// One figure for each sort of unit.
@@ -20,7 +26,7 @@ pub fn spreads(data: &ReportData) -> FigureSet {
     FigureSet {
         heading: "Spread",
         caption: "The gap in each unit alone, one dot a unit and a bar at their mean: is it the \
-            work of a few?"
+            work of a few? Conditions whose gap is 0 in each unit are left out."
             .to_owned(),
         figures: units
             .iter()
@@ -41,19 +47,21 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     let rows: Vec<(String, Vec<(String, f64)>)> = spreads
         .iter()
         .map(|spread| (point_values(&spread.point), finite(spread)))
-        .filter(|(_, gaps)| !gaps.is_empty())
+        .filter(|(_, gaps)| gaps.iter().any(|(_, gap)| *gap != 0.0))
         .collect();
     if rows.is_empty() {
         return None;
     }
     let values = rows.iter().flat_map(|(_, gaps)| gaps.iter().map(|(_, gap)| *gap)).chain([0.0]);
-    let scale = Scale::over(values, 230.0, WIDTH - 16.0);
+    let left = (16.0 + width_of_longest(rows.iter().map(|(name, _)| name.as_str()))).min(NAMES);
+    let width = left + PLOT;
+    let scale = Scale::over(values, left, width - 16.0);
     let top = 30.0;
     let bottom = top + ROW * rows.len() as f64;
     let mut shapes =
         vec![cut_label("heading", Anchor::Start, (8.0, 16.0), &format!("by {unit}"), 40)];
     for index in (0..rows.len()).step_by(2) {
-        shapes.push(rectangle("stripe", 0.0, top + ROW * index as f64, WIDTH, ROW));
+        shapes.push(rectangle("stripe", 0.0, top + ROW * index as f64, width, ROW));
     }
     for tick in scale.ticks(6) {
         shapes.push(line("grid", scale.at(tick), top, scale.at(tick), bottom));
@@ -69,7 +77,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     let mut said = Vec::new();
     for (index, (name, gaps)) in rows.iter().enumerate() {
         let y = top + ROW * index as f64 + ROW / 2.0;
-        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, 32));
+        shapes.push(cut_label("", Anchor::Start, (8.0, y + 4.0), name, letters_in(left - 16.0)));
         let mean = gaps.iter().map(|(_, gap)| gap).sum::<f64>() / gaps.len() as f64;
         for (order, (unit_name, gap)) in gaps.iter().enumerate() {
             // A fixed pattern of heights, so that equal gaps stay visible.
@@ -95,7 +103,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     shapes.push(label(
         "axis-title",
         Anchor::Middle,
-        f64::midpoint(230.0, WIDTH - 16.0),
+        f64::midpoint(left, width - 16.0),
         bottom + 34.0,
         "permutation gap in percentage points",
     ));
@@ -103,7 +111,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
         name: format!("spread-{place}"),
         title: format!("Permutation gap by {unit}"),
         description: said.join("; "),
-        width: WIDTH,
+        width,
         height: bottom + 44.0,
         shapes,
     })

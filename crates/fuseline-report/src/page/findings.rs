@@ -3,7 +3,7 @@
 
 use super::{Section, caption, scrolling, section};
 use crate::answer::Answer;
-use crate::data::{FindingRow, ReportData};
+use crate::data::{FindingRow, ReportData, Settings};
 use crate::format::{count, p_number, percent, plain, point_values, points, points_interval};
 use crate::markup::{Element, element};
 use crate::methods::span;
@@ -67,6 +67,16 @@ fn columns(data: &ReportData) -> Vec<Column> {
     columns
 }
 
+const fn gain_meaning(settings: &Settings) -> &'static str {
+    if settings.frozen {
+        "Clean-Q minus neutral quality"
+    } else if settings.loaded {
+        "Clean-Q minus quality that says nothing"
+    } else {
+        "Clean-Q minus the rule without quality"
+    }
+}
+
 /// Columns of accuracies and their differences.
 fn of_accuracy(data: &ReportData) -> Vec<Column> {
     let mut columns = vec![
@@ -94,8 +104,15 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
             (percent(row.ba_broken), row.ba_broken)
         }),
         column(
-            if data.settings.frozen { "neutral quality" } else { "without quality" },
+            if data.settings.frozen || data.settings.held {
+                "neutral quality"
+            } else {
+                "without quality"
+            },
             if data.settings.frozen {
+                "balanced accuracy of the same model with quality held at its mean, or at the neutral \
+                 value that was given"
+            } else if data.settings.held {
                 "balanced accuracy of the same model with quality held at its mean"
             } else if data.settings.loaded {
                 "balanced accuracy of the same model given quality that says nothing"
@@ -104,7 +121,7 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
             },
             |row| (percent(row.ba_without_quality), row.ba_without_quality),
         ),
-        column("gain (pp)", "Clean-Q minus the rule without quality", |row| {
+        column("gain (pp)", gain_meaning(&data.settings), |row| {
             let text = points_interval(row.gain(), row.gain_low, row.gain_high);
             (text.replace("\u{a0}pp", ""), row.gain())
         }),

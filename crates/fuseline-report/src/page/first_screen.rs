@@ -162,6 +162,7 @@ fn grid(
     });
     let table = element("table")
         .class("grid")
+        .attr("style", format!("--columns:{}", columns.len()))
         .child(element("caption").text(name.to_owned()))
         .child(
             element("thead")

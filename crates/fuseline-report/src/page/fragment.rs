@@ -19,7 +19,7 @@ const CLASS: &str = "fuseline-report";
 const FIGURES: usize = 6;
 
 static SCOPED: LazyLock<String> = LazyLock::new(|| {
-    // What is for paper is about pages, of which a fragment is none.
+    // Styles for paper are about pages, of which a fragment is none.
     let screen = STYLE.split("@media print{").next().unwrap_or_default();
     let style = format!("{}{}{screen}", palette::page_colours(), palette::FIGURE_STYLE);
     let style = style.replace(":root", ":scope").replace("\nhtml{", "\n:scope{");

@@ -4,7 +4,6 @@ mod findings;
 mod first_screen;
 mod fragment;
 mod provenance;
-mod routing;
 mod supplements;
 
 use crate::answer::answer;
@@ -27,6 +26,8 @@ pub const SCRIPT_DIGEST: &str = "vMuEmpBM6eshDoNyOe9n8CaTZC30Ffch0/O9WCAdcE8=";
 const PANELS_IN_SIGHT: usize = 40;
 /// Of more gaps than this the largest are in sight, and all of them folded.
 const GAPS_IN_SIGHT: usize = 120;
+/// A figure that is taller, in pixels, starts folded.
+const TALLEST_IN_SIGHT: f64 = 1300.0;
 /// Gaps in sight where there are more.
 const LARGEST_GAPS: usize = 40;
 
@@ -56,7 +57,6 @@ pub fn html(data: &ReportData) -> String {
     let unmoved = figures::unmoved(data, &arrangement);
     sections.extend(nulls(data, figures::nulls(data, &arrangement), &unmoved));
     sections.extend(figures::more(data, &arrangement).iter().map(figure_section));
-    sections.extend(routing::routing(data));
     sections.extend(supplements::sections(data));
     sections.push(methods_section(data));
     // A model that stays where it is has no workflow to show or to run again.
@@ -207,8 +207,8 @@ fn gaps(
         None => all,
         Some((wide, narrow)) => element("div")
             .child(element("p").class("prose").text(format!(
-                "The {LARGEST_GAPS} largest gaps of conditions that are counted; all of them are \
-                 on the same scale below."
+                "The {LARGEST_GAPS} largest gaps of native conditions that are counted; all rows, \
+                 controls too, are on the same scale below."
             )))
             .child(both(wide, narrow))
             .child(
@@ -275,11 +275,16 @@ fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<S
 }
 
 fn figure_section(set: &FigureSet) -> Section {
-    section(set.heading).child(caption(&set.caption)).child(
-        element("div")
-            .class("panels")
-            .children(set.figures.iter().map(|figure| scrolling(&figure.title, figure.inline()))),
-    )
+    let shown = set.figures.iter().map(|figure| {
+        let drawn = scrolling(&figure.title, figure.inline());
+        if figure.height <= TALLEST_IN_SIGHT {
+            return drawn;
+        }
+        let summary = element("summary").text(format!("Show: {}", figure.title));
+        element("details").child(summary).child(drawn)
+    });
+    let panels = element("div").class("panels").children(shown);
+    section(set.heading).child(caption(&set.caption)).child(panels)
 }
 
 fn caption(text: &str) -> Element {

@@ -1,4 +1,4 @@
-//! Sections beside the findings: repetitions, subgroups, calibration, the audit of the data.
+//! Sections beside the findings: routers, repetitions, subgroups, calibration, the audit of the data.
 
 use super::{Section, caption, figure_section, scrolling, section};
 use crate::data::ReportData;
@@ -13,11 +13,7 @@ pub fn sections(data: &ReportData) -> Vec<Section> {
         let section = match sets.iter().find(|set| set.heading == of.heading) {
             Some(set) if !set.figures.is_empty() => figure_section(set),
             Some(set) => section(of.heading).child(caption(&set.caption)),
-            None => section(of.heading).child(caption(
-                "Faults that make results wrong however they are computed. An error is one by \
-                 which test examples, or their labels, may be known while training; a warning is \
-                 to be read with the results.",
-            )),
+            None => section(of.heading).child(caption(of.about)),
         };
         let words = (!of.words.is_empty()).then(|| element("p").class("prose").text(&of.words));
         let notes = of.notes.iter().map(|note| element("li").text(note));
@@ -51,10 +47,61 @@ fn table(of: &SupplementTable) -> Element {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Routing;
     use crate::{fixture, html};
 
     fn given() -> ReportData {
         ReportData { supplements: fixture::supplements("<lr>"), ..ReportData::default() }
+    }
+
+    #[test]
+    fn routers_have_a_table_that_leaves_out_what_was_not_measured() {
+        let mut data = ReportData::default();
+        assert!(!html(&data).contains("learned router"));
+        data.routing = vec![Routing {
+            point: vec![("quality".to_owned(), "<b>".to_owned())],
+            fused: Some(0.7),
+            best_expert: Some(0.65),
+            router: Some(0.72),
+            router_without_quality: Some(0.70),
+            oracle: Some(0.95),
+            regret: None,
+        }];
+        let page = html(&data);
+        let (_, table) = page.split_once("Table: Headroom").unwrap();
+        let (table, _) = table.split_once("</table>").unwrap();
+        let values = [
+            "70.0\u{a0}%",
+            "65.0\u{a0}%",
+            "70.0\u{a0}%",
+            "72.0\u{a0}%",
+            "+2.0",
+            "95.0\u{a0}%",
+            "–",
+        ];
+        let cells: String =
+            values.map(|text| format!(r#"<td class="number">{text}</td>"#)).concat();
+        assert!(table.contains(&format!(r#"<th scope="row">&lt;b&gt;</th>{cells}"#)), "{table}");
+    }
+
+    #[test]
+    fn forms_without_figures_have_the_tables_of_what_figures_show() {
+        let mut data = fixture::stressid();
+        let joint = data.findings[0].clone();
+        data.axes.push("scheme".to_owned());
+        data.findings = ["joint", "within_class"]
+            .map(|scheme| {
+                let mut row = joint.clone();
+                row.point.push(("scheme".to_owned(), scheme.to_owned()));
+                row
+            })
+            .to_vec();
+        let (markdown, latex) = (crate::markdown(&data), crate::latex(&data));
+        for heading in ["What quality is used for", "Reliability curves", "Gaps by subgroup"] {
+            assert!(markdown.contains(&format!("\n## {heading}\n")), "{heading}");
+            assert!(latex.contains(&format!("\\caption{{{heading}}}")), "{heading}");
+        }
+        assert!(latex.contains("graphicx"));
     }
 
     #[test]

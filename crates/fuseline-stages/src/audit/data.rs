@@ -27,7 +27,7 @@ const MAX_TOLD: usize = 3;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataAudit {
-    /// What a fault does: `warn` is a caution with the number of faults, `error` stops the run.
+    /// Consequence of faults: `warn` is a caution with their number, `error` stops the run.
     #[serde(default)]
     on: On,
     /// The checks to make; all when left out.

@@ -211,7 +211,7 @@ impl StageKind for DefineCohort {
             }
             None => None,
         };
-        // What the table says of an example must not be among its features.
+        // The table's own columns of an example must not be among its features.
         let answers = self.answers(side.as_ref())?;
         let columns: Vec<&str> = answers.iter().map(|(_, column)| column.as_str()).collect();
         let features = inputs.columns("features", &columns)?;

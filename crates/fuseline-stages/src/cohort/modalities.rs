@@ -1,4 +1,4 @@
-//! Which examples the modalities share.
+//! Examples that the modalities share.
 
 use fuseline_artifact::Features;
 use fuseline_engine::{Labelled, Outputs, StageError};

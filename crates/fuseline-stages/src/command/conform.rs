@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use bytes::Bytes;
-use fuseline_artifact::{Artifact, ArtifactKind, ColumnName, ColumnType, Payload};
+use fuseline_artifact::{Artifact, ArtifactKind, ColumnName, ColumnType, KindSchema, Payload};
 use fuseline_engine::{Labelled, Point, StageError, codes};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -50,6 +50,7 @@ impl Known {
             (ArtifactKind::Quality, "source") => Some("command".to_owned()),
             (ArtifactKind::Quality, "control") => Some("native".to_owned()),
             (ArtifactKind::Quality, "evidence_derived") => Some(self.only_evidence.to_string()),
+            (ArtifactKind::Table, "axes") => Some("[]".to_owned()),
             _ => None,
         }
     }
@@ -103,7 +104,7 @@ pub(super) fn read(
         .get("classes")
         .and_then(|classes| serde_json::from_str(classes).ok())
         .unwrap_or_default();
-    let table = columns(kind, &table, &classes)?;
+    let table = columns(schema.for_metadata(&metadata), &table, &classes)?;
     let table = in_order(kind, &table)?;
     let artifact = Artifact { kind, payload: Payload::Table(table), metadata };
     artifact.encode().map_err(|error| StageError::data(error.to_string()))?;
@@ -113,15 +114,15 @@ pub(super) fn read(
 
 /// The columns of the kind's schema, by name and cast to its types.
 fn columns(
-    kind: ArtifactKind,
+    schema: &KindSchema,
     table: &RecordBatch,
     classes: &[String],
 ) -> Result<RecordBatch, StageError> {
+    let (kind, schema) = (schema.kind, schema.columns);
     let found = table.schema();
     let mut used = Vec::new();
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
-    let schema = kind.schema().map_or(&[][..], |schema| schema.columns);
     for column in schema {
         let names: Vec<String> = match column.name {
             ColumnName::Is(name) => vec![name.to_owned()],

@@ -1,22 +1,23 @@
 //! Starting a program, waiting for it, and ending it with all that it started.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuseline_engine::{Inputs, StageError};
-use fuseline_host::worker::{GuardedProgram, guard_command};
-use fuseline_host::{HostError, Interpreter};
+use fuseline_host::worker::{
+    GuardedProgram, MemoryLimit, ensure_within, guard_command, is_out_of_memory,
+};
+use fuseline_host::{HostError, Interpreter, ProcessForm, set_environment};
 
 /// Interval at which a running program is polled.
 const LOOK: Duration = Duration::from_millis(10);
-/// One thread, one order of additions, as rules in Python have it; `env` may say otherwise.
-const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
+/// Interval at which the memory of a running program is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(200);
 /// Bytes of the end of its stderr that an error shows.
 const SHOWN: u64 = 4096;
 
@@ -50,8 +51,9 @@ pub(super) fn run(
         *program = interpreter.program.display().to_string();
     }
     let guard = plugins.worker_program();
+    let limit = plugins.stated_memory_limit(inputs.conditions());
     let mut command = match guard {
-        Some(guard) => guard_command(guard, folder, &argv),
+        Some(guard) => guard_command(guard, folder, limit.as_ref().map(|of| of.bytes), &argv),
         // A program that does not begin as one that can start itself anew has no guard.
         None => {
             let mut command = Command::new(argv.first().map(String::as_str).unwrap_or_default());
@@ -59,13 +61,10 @@ pub(super) fn run(
             command
         }
     };
+    let form = ProcessForm::Program(interpreter.as_ref());
+    set_environment(&mut command, form, true, &inputs.conditions().passed);
     command
         .current_dir(folder)
-        .env_clear()
-        .envs(search_path(interpreter.as_ref()).map(|path| ("PATH", path)))
-        .envs([("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
-        .envs([("PYTHONHASHSEED", "0"), ("PYTHONDONTWRITEBYTECODE", "1")])
-        .envs(ONE_THREAD.map(|name| (name, "1")))
         .env("HOME", folder)
         .env("TMPDIR", folder)
         .env("FUSELINE_TASK", folder.join("task.json"))
@@ -82,8 +81,8 @@ pub(super) fn run(
              started as [python3, script.py] or [./script]",
         )
     })?;
-    let ended = wait(&mut running, inputs);
-    // What the program left behind must not outlive the action.
+    let ended = wait(&mut running, name, limit.as_ref(), inputs);
+    // Processes that the program left behind must not outlive the action.
     running.end();
     let ended = ended?;
     let text = tail(&mut said).map_err(io)?;
@@ -101,6 +100,9 @@ pub(super) fn run(
         true => "it said nothing".to_owned(),
         false => format!("it said:\n{text}"),
     };
+    // A program ends by itself, or by the kernel, where memory runs out.
+    let words = limit.filter(|_| ended.code().is_none() || is_out_of_memory(&text));
+    let how = words.map_or(how.clone(), |limit| format!("{how}; {limit}"));
     let error = StageError::failed(format!("{how}; {said}")).at("run");
     let remedy = interpreter.and_then(|interpreter| interpreter.words_on_missing_module(&text));
     Err(match (remedy, inputs.keep_failed()) {
@@ -108,14 +110,6 @@ pub(super) fn run(
         (None, Some(_)) => error,
         (None, None) => error.hint("`fuseline run --keep-failed` keeps the folder that it ran in"),
     })
-}
-
-/// PATH, with the programs of the interpreter's environment before all others.
-fn search_path(interpreter: Option<&Interpreter>) -> Option<OsString> {
-    let path = std::env::var_os("PATH");
-    let Some(first) = interpreter.and_then(Interpreter::environment_programs) else { return path };
-    let others = path.as_deref().map(std::env::split_paths).into_iter().flatten();
-    std::env::join_paths(std::iter::once(first.to_owned()).chain(others)).ok().or(path)
 }
 
 /// A program that has been started.
@@ -131,6 +125,14 @@ impl Running {
         match self {
             Self::Guarded(program) => program.try_wait(),
             Self::Alone(child) => child.try_wait(),
+        }
+    }
+
+    /// An error in words when it uses more memory than it may.
+    fn ensure_within(&self, limit: &MemoryLimit) -> Result<(), String> {
+        match self {
+            Self::Guarded(program) => ensure_within(limit, program.id(), false),
+            Self::Alone(child) => ensure_within(limit, child.id(), true),
         }
     }
 
@@ -150,7 +152,13 @@ impl Running {
     }
 }
 
-fn wait(running: &mut Running, inputs: &Inputs<'_>) -> Result<ExitStatus, StageError> {
+fn wait(
+    running: &mut Running,
+    name: &str,
+    limit: Option<&MemoryLimit>,
+    inputs: &Inputs<'_>,
+) -> Result<ExitStatus, StageError> {
+    let mut looked = Instant::now();
     loop {
         match running.try_wait() {
             Ok(Some(status)) => return Ok(status),
@@ -158,6 +166,12 @@ fn wait(running: &mut Running, inputs: &Inputs<'_>) -> Result<ExitStatus, StageE
             Err(error) => {
                 return Err(StageError::failed(format!("cannot wait for the program: {error}")));
             }
+        }
+        if let Some(limit) = limit.filter(|_| looked.elapsed() > LOOK_AT_MEMORY) {
+            looked = Instant::now();
+            running
+                .ensure_within(limit)
+                .map_err(|words| StageError::failed(format!("{name} was ended: {words}")))?;
         }
         std::thread::sleep(LOOK);
     }

@@ -136,8 +136,9 @@ fn labels(kind: ArtifactKind, state: &RowState, sees: &Rows) -> Rows {
         | ArtifactKind::Findings
         | ArtifactKind::Metadata
         | ArtifactKind::Audit
+        | ArtifactKind::Table
         | ArtifactKind::Report => sees.clone(),
-        // Where labels shaped these, a program may have put them in.
+        // A program may have put in the labels that shaped these.
         ArtifactKind::Features | ArtifactKind::Model => state.taught_by.clone(),
         // In-fold ones and controls are known as such.
         ArtifactKind::Evidence | ArtifactKind::Quality | ArtifactKind::Predictions => Rows::none(),

@@ -86,7 +86,7 @@ fn run_in(
     let task = task(stage, inputs, &given, folder)?;
     std::fs::write(folder.join("task.json"), format!("{task:#}\n")).map_err(io)?;
     process::run(&stage.run, folder, &stage.env, inputs)?;
-    // What it read where it lies was what the key says.
+    // Files that it read where they lie were as the key says.
     inputs.check_files(&stage.files)?;
     outputs.discover(reads(folder)?);
 
@@ -348,6 +348,7 @@ pub(super) fn check_values(artifact: &Artifact) -> Result<(), StageError> {
         ArtifactKind::Findings => check::<fuseline_artifact::Findings>(artifact),
         ArtifactKind::Metadata => check::<fuseline_artifact::Metadata>(artifact),
         ArtifactKind::Audit => check::<fuseline_artifact::Audit>(artifact),
+        ArtifactKind::Table => check::<fuseline_artifact::AnyTable>(artifact),
         ArtifactKind::Model | ArtifactKind::Report => Ok(()),
     }
 }

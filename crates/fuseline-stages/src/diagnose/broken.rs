@@ -157,7 +157,7 @@ impl Broken {
                 Ok(Self::Permuted { permutations, mask, permuter: Box::new(permuter) })
             }
             Intervention::ModalitySwap | Intervention::Constant => {
-                // What is not chosen is left alone, as if it were not there.
+                // Modalities that are not chosen are left alone, as if they were not there.
                 let open: Vec<bool> = available
                     .iter()
                     .zip(plan.chosen.iter().cycle())

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{ArtifactKind, Finding, Findings, Permutations};
+use fuseline_artifact::{ArtifactKind, CalibrationRow, Finding, Findings, Permutations, Table};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
     StageKind,
@@ -14,8 +14,9 @@ use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::diagnose::by_point::ByPoint;
 use crate::pool::Pooled;
-use crate::table::{Table, number};
+use crate::table::finite;
 use crate::upstream;
 
 /// Counts over replicates of a simulated study how often the unadjusted p-value is at most each
@@ -49,23 +50,10 @@ fn levels() -> Vec<f64> {
     vec![0.05, 0.1]
 }
 
-/// The columns of the table, behind the axes.
-const COLUMNS: [&str; 9] = [
-    "level",
-    "replicates",
-    "rejected",
-    "share",
-    "share_low",
-    "share_high",
-    "mean_gap",
-    "interval_holds_mean",
-    "share_randomised",
-];
-
 impl StageKind for Calibration {
     const NAME: &'static str = "diagnose.calibration";
-    // 2: the share with ties ordered at random.
-    const REVISION: u32 = 2;
+    // 2: the share with ties ordered at random. 3: its table is an artifact of kind table.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str =
         "Type-I error, power and coverage over replicates of a simulated study.";
 
@@ -84,7 +72,7 @@ impl StageKind for Calibration {
                 "The permutation counts behind the findings, to tell ties from a wrong level.",
             )
             .optional()
-            .output("table", ArtifactKind::Report, "CSV: one row a point and level.")
+            .output("table", ArtifactKind::Table, "One row a point and level.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -111,7 +99,7 @@ impl StageKind for Calibration {
         }
         axes.retain(|axis| *axis != self.replicates);
         upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
-            COLUMNS.contains(&axis).then_some("a column of each point")
+            CalibrationRow::COLUMNS.contains(&axis).then_some("a column of each point")
         });
     }
 
@@ -122,44 +110,27 @@ impl StageKind for Calibration {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let tables: Vec<Labelled<Findings>> = inputs.many("findings")?;
-        let tables = tables.into_iter().map(|labelled| labelled.artifact);
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
-        let mut axes: Option<Vec<String>> = None;
-        let mut places: Vec<Vec<String>> = Vec::new();
-        let mut at = BTreeMap::<Vec<String>, Vec<Replicate>>::new();
-        let mut counts = Counts::default();
-        for table in tables {
-            let replicate = upstream::axis_of(&table.axes, &self.replicates)
-                .map_err(|error| error.at("replicates"))?;
-            if counts.axes.is_empty() {
-                counts = Counts::group(&table.axes, &permutations);
-            }
-            let mut others = table.axes;
-            others.remove(replicate);
-            if *axes.get_or_insert_with(|| others.clone()) != others {
-                return Err(StageError::data("the findings do not have the same axes"));
-            }
-            for row in table.rows {
-                if row.p_value.is_nan() {
-                    return Err(StageError::data(format!(
-                        "the finding of {} has no p-value, so that nothing can be counted",
-                        row.point.join(", ")
-                    ))
-                    .hint("a derangement is no valid test: permute by another scheme"));
-                }
-                let pooled = counts.pooled(&row.point)?;
-                let mut place = row.point.clone();
-                place.remove(replicate);
-                if !at.contains_key(&place) {
-                    places.push(place.clone());
-                }
-                at.entry(place).or_default().push(Replicate { found: row, pooled });
-            }
-        }
-        let axes = axes.unwrap_or_default();
-        let mut table = Table::new(axes.iter().map(String::as_str).chain(COLUMNS))?;
-        for place in places {
-            let Some(rows) = at.get(&place) else { continue };
+        let all_axes = tables.first().map(|table| table.artifact.axes.clone()).unwrap_or_default();
+        let counts = Counts::group(&all_axes, &permutations);
+        let without = std::slice::from_ref(&self.replicates);
+        let ByPoint { axes, points } = ByPoint::group(tables, without, "replicates")?;
+        let mut table = Table { axes, rows: Vec::new() };
+        for (place, rows) in points {
+            let rows: Vec<Replicate> = rows
+                .into_iter()
+                .map(|found| {
+                    if found.p_value.is_nan() {
+                        return Err(StageError::data(format!(
+                            "the finding of {} has no p-value, so that nothing can be counted",
+                            found.point.join(", ")
+                        ))
+                        .hint("a derangement is no valid test: permute by another scheme"));
+                    }
+                    let pooled = counts.pooled(&found.point)?;
+                    Ok(Replicate { found, pooled })
+                })
+                .collect::<Result<_, StageError>>()?;
             let count = rows.len() as f64;
             let mean = rows.iter().map(|row| row.found.gap).sum::<f64>() / count;
             let holds = rows
@@ -178,21 +149,21 @@ impl StageKind for Calibration {
                     .sum::<Result<f64, _>>()
                     .map_err(|error| StageError::data(error.to_string()))?;
                 let (low, high) = clopper_pearson(rejected as u64, rows.len() as u64, 0.95);
-                let numbers = [
+                let row = CalibrationRow {
                     level,
-                    count,
-                    rejected as f64,
-                    rejected as f64 / count,
-                    low,
-                    high,
-                    mean,
-                    holds as f64 / count,
-                    randomised / count,
-                ];
-                table.row(place.iter().cloned().chain(numbers.map(number)))?;
+                    replicates: rows.len() as i64,
+                    rejected: rejected as i64,
+                    share: finite(rejected as f64 / count),
+                    share_low: finite(low),
+                    share_high: finite(high),
+                    mean_gap: finite(mean),
+                    interval_holds_mean: finite(holds as f64 / count),
+                    share_randomised: finite(randomised / count),
+                };
+                table.rows.push((place.clone(), row));
             }
         }
-        outputs.put("table", table.finish()?)
+        outputs.put("table", table)
     }
 }
 
@@ -203,9 +174,7 @@ struct Replicate {
 }
 
 /// Permutation counts by the point of their finding: without the axes that findings do not have.
-#[derive(Default)]
 struct Counts<'p> {
-    axes: Vec<String>,
     of: BTreeMap<Vec<&'p str>, Vec<&'p Permutations>>,
 }
 
@@ -217,7 +186,7 @@ impl<'p> Counts<'p> {
             let place = axes.iter().filter_map(label).map(|(_, label)| label.as_str()).collect();
             of.entry(place).or_default().push(artifact);
         }
-        Self { axes: axes.to_vec(), of }
+        Self { of }
     }
 
     fn pooled(&self, point: &[String]) -> Result<Option<Pooled>, StageError> {
@@ -237,13 +206,14 @@ impl<'p> Counts<'p> {
 
 #[cfg(test)]
 mod tests {
-    use fuseline_artifact::Report;
     use serde_json::json;
 
     use super::*;
     use crate::testing::{message, run};
 
-    fn table(options: serde_json::Value) -> Result<String, StageError> {
+    type Counted = Table<CalibrationRow>;
+
+    fn table(options: serde_json::Value) -> Result<Counted, StageError> {
         let finding = |replicate: usize, effect: &str, p_value: f64| Findings {
             axes: vec!["replicate".to_owned(), "effect".to_owned()],
             modalities: Vec::new(),
@@ -266,20 +236,25 @@ mod tests {
             }
             Ok(inputs)
         })?;
-        Ok(String::from_utf8(outputs.get::<Report>("table")?.bytes).unwrap())
+        outputs.get("table")
     }
 
     #[test]
     fn shares_are_counted_by_point_and_level_and_a_p_value_at_the_level_rejects() {
         let table = table(json!({ "levels": [0.05] })).unwrap();
-        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
-        assert_eq!(rows[0][..5], ["effect", "level", "replicates", "rejected", "share"]);
-        assert_eq!(rows[1][..5], ["none", "0.05", "4", "1", "0.25"]);
-        assert_eq!(rows[2][..5], ["large", "0.05", "4", "4", "1"]);
+        assert_eq!(table.axes, ["effect"]);
+        let [(none, of_none), (large, of_large)] = table.rows.as_slice() else {
+            panic!("{:?}", table.rows)
+        };
+        assert_eq!((none[0].as_str(), large[0].as_str()), ("none", "large"));
+        assert_eq!((of_none.level, of_none.replicates, of_none.rejected), (0.05, 4, 1));
+        assert_eq!((of_large.level, of_large.replicates, of_large.rejected), (0.05, 4, 4));
+        assert_eq!((of_none.share, of_large.share), (Some(0.25), Some(1.0)));
         // The mean gap of the first, 0.3775, lies within all intervals; that of the second, 0.01,
         // in none.
-        assert_eq!([rows[1][8], rows[2][8]], ["1", "0"]);
-        assert_eq!([rows[1][9], rows[2][9]], ["", ""]);
+        let held = (of_none.interval_holds_mean, of_large.interval_holds_mean);
+        assert_eq!(held, (Some(1.0), Some(0.0)));
+        assert_eq!((of_none.share_randomised, of_large.share_randomised), (None, None));
     }
 
     #[test]
@@ -315,12 +290,9 @@ mod tests {
                 .artifact("permutations", point("0"), counts("0", [1, 1, 1, 0, 1]))?
                 .artifact("permutations", point("1"), counts("1", [1, 1, 1, 1, 0]))
         });
-        let table =
-            String::from_utf8(outputs.unwrap().get::<Report>("table").unwrap().bytes).unwrap();
-        let shares: Vec<&str> =
-            table.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
-        let shares: Vec<f64> = shares.iter().map(|share| share.parse().unwrap()).collect();
-        assert_eq!(shares, [1.0 / 3.0, 2.0 / 3.0]);
+        let table: Counted = outputs.unwrap().get("table").unwrap();
+        let shares: Vec<_> = table.rows.iter().map(|(_, row)| row.share_randomised).collect();
+        assert_eq!(shares, [Some(1.0 / 3.0), Some(2.0 / 3.0)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Permutations};
+use fuseline_artifact::{ArtifactKind, Cohort, CompareRow, ExampleEffects, Permutations, Table};
 use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow, StageError, StageKind,
 };
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::diagnose::experts::Tested;
 use crate::diagnose::summarize::has_p_value;
-use crate::table::{Table, number};
+use crate::table::finite;
 use crate::{pool, upstream};
 
 /// Compares the permutation gaps, and the Clean-Q balanced accuracies, of every two labels of an
@@ -56,27 +56,9 @@ fn ninety_five() -> f64 {
     0.95
 }
 
-/// The columns of the table, behind the axes.
-const COLUMNS: [&str; 14] = [
-    "first",
-    "second",
-    "gap_first",
-    "gap_second",
-    "difference",
-    "low",
-    "high",
-    "p_value",
-    "p_adjusted",
-    "ba_first",
-    "ba_second",
-    "ba_difference",
-    "ba_low",
-    "ba_high",
-];
-
 impl StageKind for Compare {
     const NAME: &'static str = "diagnose.compare";
-    const REVISION: u32 = 2; // no p-value of derangements
+    const REVISION: u32 = 3; // no p-value of derangements; its table is an artifact of kind table
     const SUMMARY: &'static str =
         "Pairs of rules, or of qualities, compared under the same permutations and resamples.";
 
@@ -100,7 +82,7 @@ impl StageKind for Compare {
                 Role::Neutral,
                 "The examples with group and label.",
             )
-            .output("table", ArtifactKind::Report, "CSV: one row a pair.")
+            .output("table", ArtifactKind::Table, "One row a pair.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -137,7 +119,7 @@ impl StageKind for Compare {
         }
         axes.retain(|name| name != axis && !self.pool.iter().any(|pooled| pooled == name));
         upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
-            COLUMNS.contains(&axis).then_some("a column of each pair")
+            CompareRow::COLUMNS.contains(&axis).then_some("a column of each pair")
         });
     }
 
@@ -176,31 +158,28 @@ impl StageKind for Compare {
         });
         let adjusted: Vec<f64> = adjusted.collect();
         let others = conditions[0].others(&self.axis);
-        let mut table = Table::new(others.iter().map(|(axis, _)| axis.as_str()).chain(COLUMNS))?;
-        for ((first, second, pair), adjusted) in rows.iter().zip(adjusted) {
-            let mut cells: Vec<String> =
-                first.others(&self.axis).into_iter().map(|(_, label)| label.clone()).collect();
-            cells.extend([first.label(&self.axis), second.label(&self.axis)]);
-            cells.extend(
-                [
-                    first.gap,
-                    second.gap,
-                    first.gap - second.gap,
-                    pair.gap.low,
-                    pair.gap.high,
-                    pair.p_value,
-                    adjusted,
-                    first.counts.clean,
-                    second.counts.clean,
-                    first.counts.clean - second.counts.clean,
-                    pair.clean.low,
-                    pair.clean.high,
-                ]
-                .map(number),
-            );
-            table.row(cells)?;
-        }
-        outputs.put("table", table.finish()?)
+        let axes = others.iter().map(|(axis, _)| axis.clone()).collect();
+        let rows = rows.iter().zip(adjusted).map(|((first, second, pair), adjusted)| {
+            let others = first.others(&self.axis).into_iter();
+            let row = CompareRow {
+                first: first.label(&self.axis),
+                second: second.label(&self.axis),
+                gap_first: finite(first.gap),
+                gap_second: finite(second.gap),
+                difference: finite(first.gap - second.gap),
+                low: finite(pair.gap.low),
+                high: finite(pair.gap.high),
+                p_value: finite(pair.p_value),
+                p_adjusted: finite(adjusted),
+                ba_first: finite(first.counts.clean),
+                ba_second: finite(second.counts.clean),
+                ba_difference: finite(first.counts.clean - second.counts.clean),
+                ba_low: finite(pair.clean.low),
+                ba_high: finite(pair.clean.high),
+            };
+            (others.map(|(_, label)| label.clone()).collect(), row)
+        });
+        outputs.put("table", Table { axes, rows: rows.collect() })
     }
 }
 

@@ -285,7 +285,7 @@ impl Family {
             self.planned_families(findings)
         {
             let adjusted = (least * family.len() as f64).min(1.0);
-            // What one finding cannot reach is said of it.
+            // A level that one finding cannot reach is said of it.
             if adjusted > alpha + 1e-12 && least <= alpha {
                 let message = format!(
                     "{permutations} permutations give no p-value below {least:.4}, and Holm's \

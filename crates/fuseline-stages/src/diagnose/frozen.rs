@@ -27,7 +27,9 @@ use crate::diagnose::moved::{Moved, bits, movable};
 use crate::diagnose::p_doubt::{Alike, Qualities};
 use crate::diagnose::permute_quality::Scheme;
 use crate::diagnose::strata::{Known, refused, strata};
-use crate::diagnose::summarize::{IntervalKind, Resampling, Rows, difference_interval};
+use crate::diagnose::summarize::{
+    IntervalKind, Resampling, Rows, below_chance, difference_interval,
+};
 use crate::diagnose::tally::Tally;
 use crate::rows::{decision, rows_digest};
 
@@ -229,6 +231,8 @@ pub struct Diagnosis {
     pub not_testable: Option<String>,
     /// Why the p-value may be too small, if it may: groups alike, or qualities related.
     pub p_doubt: Option<String>,
+    /// Facts that a reader of the numbers must know.
+    pub cautions: Vec<String>,
     /// Values of the metric, where the label is a number: balanced accuracies, flips and shifts of
     /// probabilities are then no numbers, and `gap`, `gain` and `broken` are of the metric.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -793,6 +797,9 @@ impl<'a> Study<'a> {
             broken,
             not_testable,
             p_doubt,
+            cautions: below_chance(&effects.clean_correct, &self.labels, classes.len())
+                .into_iter()
+                .collect(),
             metric: None,
         };
         self.read_evidence(&effects.clean_correct, &mut diagnosis)?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fuseline_artifact::{
-    AnyCohort, ArtifactKind, Cohort, Features, Model, OptionalEvidence, Quality,
+    AnyCohort, ArtifactKind, Cohort, Features, MetricRow, Model, OptionalEvidence, Quality, Table,
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, ReadFile,
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use crate::batch::Fusable;
 use crate::diagnose::broken::{Broken, FirstPart, Plan};
 use crate::diagnose::permute_quality::Scheme;
-use crate::table::{Table, number};
+use crate::table::finite;
 use crate::{fusion, guard, upstream};
 
 /// Macro-F1, log loss, Brier score and AUROC beside balanced accuracy, each under Clean-Q and
@@ -128,13 +128,13 @@ pub(crate) fn rows_of_all_folds(flow: &mut RowFlow<'_>, scheme: Scheme) {
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
     // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value
-    // of derangements.
-    const REVISION: u32 = 4;
+    // of derangements. 5: its table is an artifact of kind table.
+    const REVISION: u32 = 5;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 
     fn ports() -> Ports {
-        ports_of_all_folds().output("table", ArtifactKind::Report, "CSV: one row a measure.")
+        ports_of_all_folds().output("table", ArtifactKind::Table, "One row a measure.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -168,17 +168,7 @@ impl StageKind for Metrics {
         let of_order = ORDINAL_MEASURES.iter().filter(|_| is_ordinal);
 
         outputs.discover(reads(&folds));
-        let mut table = Table::new([
-            "metric",
-            "better",
-            "clean",
-            "broken",
-            "gap",
-            "null_sd",
-            "p_value",
-            "permutations",
-            "scheme",
-        ])?;
+        let mut rows = Vec::new();
         for (at, &(name, more)) in MEASURES.iter().chain(of_order).enumerate() {
             let side = if more { 1.0 } else { -1.0 };
             let null: Vec<f64> = broken.iter().map(|measures| side * measures[at]).collect();
@@ -193,19 +183,20 @@ impl StageKind for Metrics {
                 Err(_) => [f64::NAN; 3],
             };
             let mean = test.map_or(f64::NAN, |test| side * test.broken);
-            table.row([
-                name.to_owned(),
-                if more { "higher" } else { "lower" }.to_owned(),
-                number(clean[at]),
-                number(mean),
-                number(gap),
-                number(null_sd),
-                number(p),
-                broken.len().to_string(),
-                Intervention::from(self.scheme).name().to_owned(),
-            ])?;
+            let row = MetricRow {
+                metric: name.to_owned(),
+                better: if more { "higher" } else { "lower" }.to_owned(),
+                clean: finite(clean[at]),
+                broken: finite(mean),
+                gap: finite(gap),
+                null_sd: finite(null_sd),
+                p_value: finite(p),
+                permutations: broken.len() as i64,
+                scheme: Intervention::from(self.scheme).name().to_owned(),
+            };
+            rows.push((Vec::new(), row));
         }
-        outputs.put("table", table.finish()?)
+        outputs.put("table", Table { axes: Vec::new(), rows })
     }
 }
 
@@ -227,7 +218,7 @@ pub(super) fn labels(folds: &[Fold]) -> Vec<u32> {
     folds.iter().flat_map(|fold| fold.labels.iter().copied()).collect()
 }
 
-/// What `measure` says of the pooled probabilities, rows x classes, under Clean-Q and under every
+/// Results of `measure` for the pooled probabilities, rows x classes, under Clean-Q and under every
 /// permutation.
 pub(super) fn measure_each<T: Send>(
     inputs: &Inputs<'_>,

@@ -1,7 +1,7 @@
 //! `diagnose.reliability`: are the fused probabilities as right as they say, with quality as
 //! measured and permuted?
 
-use fuseline_artifact::{ArtifactKind, Cohort};
+use fuseline_artifact::{ArtifactKind, Cohort, ReliabilityRow, Table};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
 };
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::diagnose::metrics::{self, Metrics, labels, measure_each, reads};
 use crate::diagnose::permute_quality::Scheme;
-use crate::table::{Table, number};
+use crate::table::finite;
 
 /// Calibration of the fused probabilities under Clean-Q and Broken-Q: the expected calibration
 /// error and the bins of the reliability diagram, of the pooled predictions of all folds.
@@ -58,30 +58,17 @@ fn ten() -> u32 {
     10
 }
 
-/// The columns of the table.
-const COLUMNS: [&str; 9] = [
-    "condition",
-    "bin_low",
-    "bin_high",
-    "examples",
-    "confidence",
-    "accuracy",
-    "ece",
-    "ece_sd",
-    "p_value",
-];
-
 impl StageKind for Reliability {
     const NAME: &'static str = "diagnose.reliability";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // its table is an artifact of kind table
     const SUMMARY: &'static str =
         "Calibration error and reliability of fused probabilities under Clean-Q and Broken-Q.";
 
     fn ports() -> Ports {
         metrics::ports_of_all_folds().output(
             "table",
-            ArtifactKind::Report,
-            "CSV: one row a condition and bin.",
+            ArtifactKind::Table,
+            "One row a condition and bin.",
         )
     }
 
@@ -125,21 +112,23 @@ impl StageKind for Reliability {
         let is_test = Intervention::from(self.scheme).has_p_value();
         let p_value = if is_test { test.p_value } else { f64::NAN };
         let spread = standard_deviation(&errors).unwrap_or(f64::NAN);
-        let mut table = Table::new(COLUMNS)?;
+        let mut rows = Vec::new();
         let pooled = mean(&broken);
         for (condition, bins, numbers) in [
             ("clean", &clean, [error, f64::NAN, p_value]),
             ("broken", &pooled, [-test.broken, spread, f64::NAN]),
         ] {
             let all = bins.iter().copied().fold(ConfidenceBin::default(), add);
-            table.row(row(condition, [f64::NAN; 2], &all, numbers))?;
+            let [ece, ece_sd, p_value] = numbers.map(finite);
+            rows.push(ReliabilityRow { ece, ece_sd, p_value, ..row(condition, &all) });
             let width = 1.0 / bins.len() as f64;
             for (place, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0.0) {
-                let ends = [place, place + 1].map(|end| end as f64 * width);
-                table.row(row(condition, ends, bin, [f64::NAN; 3]))?;
+                let [bin_low, bin_high] = [place, place + 1].map(|end| finite(end as f64 * width));
+                rows.push(ReliabilityRow { bin_low, bin_high, ..row(condition, bin) });
             }
         }
-        outputs.put("table", table.finish()?)
+        let rows = rows.into_iter().map(|row| (Vec::new(), row)).collect();
+        outputs.put("table", Table { axes: Vec::new(), rows })
     }
 }
 
@@ -186,13 +175,13 @@ fn mean(broken: &[Vec<ConfidenceBin>]) -> Vec<ConfidenceBin> {
         .collect()
 }
 
-fn row(
-    condition: &str,
-    ends: [f64; 2],
-    bin: &ConfidenceBin,
-    numbers: [f64; 3],
-) -> impl Iterator<Item = String> {
-    let share = [bin.rows, bin.confidence / bin.rows, bin.right / bin.rows];
-    std::iter::once(condition.to_owned())
-        .chain(ends.into_iter().chain(share).chain(numbers).map(number))
+/// A row of some examples.
+fn row(condition: &str, bin: &ConfidenceBin) -> ReliabilityRow {
+    ReliabilityRow {
+        condition: condition.to_owned(),
+        examples: finite(bin.rows),
+        confidence: finite(bin.confidence / bin.rows),
+        accuracy: finite(bin.right / bin.rows),
+        ..ReliabilityRow::default()
+    }
 }

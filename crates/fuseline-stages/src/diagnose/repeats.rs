@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{ArtifactKind, Finding, Findings, Folds};
+use fuseline_artifact::{ArtifactKind, Finding, Findings, Folds, RepeatRow, Table};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
     StageKind,
 };
 use fuseline_stats::normal;
-use fuseline_stats::repeats::{corrected_resampled_t, standard_deviation};
+use fuseline_stats::repeats::{Repeated, corrected_resampled_t, standard_deviation};
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::table::{Table, number};
+use crate::diagnose::by_point::ByPoint;
+use crate::table::finite;
 use crate::upstream;
 
 /// Summarises findings over axes that repeat a study, such as other splits: one split can say 1.5
@@ -53,28 +54,9 @@ fn ninety_five() -> f64 {
     0.95
 }
 
-/// The columns of the table, behind the axes.
-const COLUMNS: [&str; 15] = [
-    "repetitions",
-    "gap_mean",
-    "gap_sd",
-    "gap_min",
-    "gap_max",
-    "sampling_sd",
-    "total_sd",
-    "test_to_train",
-    "gap_low",
-    "gap_high",
-    "p_value",
-    "share_p_at_level",
-    "share_equivalent",
-    "ba_clean_mean",
-    "ba_clean_sd",
-];
-
 impl StageKind for Repeats {
     const NAME: &'static str = "diagnose.repeats";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // its table is an artifact of kind table
     const SUMMARY: &'static str =
         "Findings over splits or seeds: mean, spread, and the corrected resampled t-test.";
 
@@ -93,7 +75,7 @@ impl StageKind for Repeats {
                 "The splits, for how many examples are tested for each that is trained on.",
             )
             .optional()
-            .output("table", ArtifactKind::Report, "CSV: one row a condition.")
+            .output("table", ArtifactKind::Table, "One row a condition.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -126,7 +108,7 @@ impl StageKind for Repeats {
         }
         axes.retain(|axis| !self.axes.iter().any(|repeated| repeated == axis));
         upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
-            COLUMNS.contains(&axis).then_some("a column of each condition")
+            RepeatRow::COLUMNS.contains(&axis).then_some("a column of each condition")
         });
     }
 
@@ -139,15 +121,15 @@ impl StageKind for Repeats {
         let tables: Vec<Labelled<Findings>> = inputs.many("findings")?;
         let folds: Vec<Labelled<Folds>> = inputs.many("folds")?;
         let ratio = test_to_train(folds.iter().map(|labelled| &labelled.artifact));
-        let (axes, conditions) = self.conditions(tables)?;
-        let mut table = Table::new(axes.iter().map(String::as_str).chain(COLUMNS))?;
+        let ByPoint { axes, points } = ByPoint::group(tables, &self.axes, "axes")?;
+        let mut table = Table { axes, rows: Vec::new() };
         let mut unchanged = Vec::new();
-        for (point, rows) in &conditions {
-            let numbers = self.numbers(rows, ratio);
+        for (point, rows) in points {
+            let row = self.row(&rows, ratio);
             if rows.len() > 1 && rows.iter().all(|row| equal(row, &rows[0])) {
                 unchanged.push(point.join(", "));
             }
-            table.row(point.iter().cloned().chain(numbers.map(number)))?;
+            table.rows.push((point, row));
         }
         if let Some((first, others)) = unchanged.split_first() {
             let others = match others.len() {
@@ -160,49 +142,12 @@ impl StageKind for Repeats {
                 upstream::listed(&self.axes)
             ));
         }
-        outputs.put("table", table.finish()?)
+        outputs.put("table", table)
     }
 }
 
-/// Conditions in the order in which they arrived, with the findings of their repetitions.
-type Conditions = Vec<(Vec<String>, Vec<Finding>)>;
-
 impl Repeats {
-    /// The axes that are left, and the findings at each of their points.
-    fn conditions(
-        &self,
-        tables: Vec<Labelled<Findings>>,
-    ) -> Result<(Vec<String>, Conditions), StageError> {
-        let mut axes: Option<Vec<String>> = None;
-        let mut at = BTreeMap::<Vec<String>, usize>::new();
-        let mut conditions = Conditions::new();
-        for Labelled { artifact: table, .. } in tables {
-            let known = axes.get_or_insert_with(|| table.axes.clone());
-            if *known != table.axes {
-                return Err(StageError::data("the findings do not have the same axes"));
-            }
-            for repeated in &self.axes {
-                upstream::axis_of(&table.axes, repeated).map_err(|error| error.at("axes"))?;
-            }
-            for row in table.rows {
-                let labels = row.point.iter().zip(&table.axes);
-                let point: Vec<String> = labels
-                    .filter(|(_, axis)| !self.axes.contains(axis))
-                    .map(|(label, _)| label.clone())
-                    .collect();
-                let place = *at.entry(point.clone()).or_insert_with(|| {
-                    conditions.push((point, Vec::new()));
-                    conditions.len() - 1
-                });
-                conditions[place].1.push(row);
-            }
-        }
-        let mut axes = axes.unwrap_or_default();
-        axes.retain(|axis| !self.axes.contains(axis));
-        Ok((axes, conditions))
-    }
-
-    fn numbers(&self, rows: &[Finding], test_to_train: Option<f64>) -> [f64; COLUMNS.len()] {
+    fn row(&self, rows: &[Finding], test_to_train: Option<f64>) -> RepeatRow {
         let count = rows.len() as f64;
         let column = |of: fn(&Finding) -> f64| rows.iter().map(of).collect::<Vec<f64>>();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / count;
@@ -214,27 +159,26 @@ impl Repeats {
             rows.iter().map(|row| ((row.gap_high - row.gap_low) / width).powi(2)).collect();
         let sampling = mean(&variances);
         let test = test_to_train.and_then(|of| corrected_resampled_t(&gaps, of, self.confidence));
-        let of_test =
-            |of: fn(&fuseline_stats::repeats::Repeated) -> f64| test.as_ref().map_or(f64::NAN, of);
+        let of_test = |of: fn(&Repeated) -> f64| test.as_ref().map(of).and_then(finite);
         let p_values = rows.iter().map(|row| row.p_value).filter(|p| !p.is_nan());
         let at_level = share(p_values.map(|p| p <= self.level));
-        [
-            count,
-            mean(&gaps),
-            spread(&gaps),
-            gaps.iter().copied().fold(f64::INFINITY, f64::min),
-            gaps.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            sampling.sqrt(),
-            (sampling + spread(&gaps).powi(2)).sqrt(),
-            test_to_train.unwrap_or(f64::NAN),
-            of_test(|of| of.low),
-            of_test(|of| of.high),
-            of_test(|of| of.p_value),
-            at_level,
-            share(rows.iter().filter_map(|row| row.equivalent)),
-            mean(&clean),
-            spread(&clean),
-        ]
+        RepeatRow {
+            repetitions: rows.len() as i64,
+            gap_mean: finite(mean(&gaps)),
+            gap_sd: finite(spread(&gaps)),
+            gap_min: finite(gaps.iter().copied().fold(f64::INFINITY, f64::min)),
+            gap_max: finite(gaps.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+            sampling_sd: finite(sampling.sqrt()),
+            total_sd: finite((sampling + spread(&gaps).powi(2)).sqrt()),
+            test_to_train: test_to_train.and_then(finite),
+            gap_low: of_test(|of| of.low),
+            gap_high: of_test(|of| of.high),
+            p_value: of_test(|of| of.p_value),
+            share_p_at_level: finite(at_level),
+            share_equivalent: finite(share(rows.iter().filter_map(|row| row.equivalent))),
+            ba_clean_mean: finite(mean(&clean)),
+            ba_clean_sd: finite(spread(&clean)),
+        }
     }
 }
 
@@ -273,16 +217,15 @@ fn test_to_train<'f>(splits: impl Iterator<Item = &'f Folds>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use fuseline_artifact::Report;
     use serde_json::json;
 
     use super::*;
     use crate::testing::run;
 
-    /// The header, the row, and what is cautioned.
+    /// The row of the only condition, and what is cautioned.
     struct Summary {
-        head: Vec<String>,
-        row: Vec<String>,
+        point: Vec<(String, String)>,
+        row: RepeatRow,
         cautions: Vec<String>,
     }
 
@@ -317,47 +260,39 @@ mod tests {
             }
             Ok(inputs)
         })?;
-        let text = String::from_utf8(outputs.get::<Report>("table")?.bytes).unwrap();
-        let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 2, "{text}");
-        Ok(Summary {
-            head: cells(lines[0]),
-            row: cells(lines[1]),
-            cautions: outputs.cautions().to_vec(),
-        })
+        let table: Table<RepeatRow> = outputs.get("table")?;
+        assert_eq!(table.rows.len(), 1, "{table:?}");
+        let (point, row) = table.into_points().next().unwrap();
+        Ok(Summary { point, row, cautions: outputs.cautions().to_vec() })
     }
 
     #[test]
     fn both_sources_of_variation_stand_side_by_side_and_the_mean_is_tested_as_one_data_set() {
         let gaps = [0.02, 0.05, -0.01, 0.04, 0.03];
-        let Summary { head, row, cautions } = summarised(json!({}), &gaps, true).unwrap();
-        let value = |name: &str| -> f64 {
-            row[head.iter().position(|column| column == name).unwrap()].parse().unwrap()
+        let Summary { point, row, cautions } = summarised(json!({}), &gaps, true).unwrap();
+        let close = |found: Option<f64>, expected: f64| {
+            assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?} {expected}");
         };
-        let close = |name: &str, expected: f64| {
-            assert!((value(name) - expected).abs() < 1e-9, "{name}: {} {expected}", value(name));
-        };
-        assert_eq!((head[0].as_str(), row[0].as_str(), value("repetitions")), ("rule", "lr", 5.0));
-        close("gap_mean", 0.026);
-        close("gap_sd", 0.023_021_728_866);
-        close("sampling_sd", 0.0196 / 1.959_963_984_540_054);
+        assert_eq!(point, [("rule".to_owned(), "lr".to_owned())]);
+        assert_eq!(row.repetitions, 5);
+        close(row.gap_mean, 0.026);
+        close(row.gap_sd, 0.023_021_728_866);
+        close(row.sampling_sd, 0.0196 / 1.959_963_984_540_054);
         close(
-            "total_sd",
+            row.total_sd,
             (0.023_021_728_866_442_68_f64.powi(2) + (0.0196 / 1.959_963_984_540_054_f64).powi(2))
                 .sqrt(),
         );
-        close("test_to_train", 0.25);
-        close("p_value", 0.083_776_610_739);
-        close("share_p_at_level", 0.4);
+        close(row.test_to_train, 0.25);
+        close(row.p_value, 0.083_776_610_739);
+        close(row.share_p_at_level, 0.4);
         assert_eq!(cautions, [] as [String; 0]);
     }
 
     #[test]
     fn without_splits_nothing_is_tested_and_an_axis_that_changes_nothing_is_told() {
-        let Summary { head, row, cautions } = summarised(json!({}), &[0.02; 3], false).unwrap();
-        let at = head.iter().position(|column| column == "p_value").unwrap();
-        assert_eq!(row[at], "");
+        let Summary { row, cautions, .. } = summarised(json!({}), &[0.02; 3], false).unwrap();
+        assert_eq!(row.p_value, None);
         assert!(cautions[0].contains("change nothing: all repetitions of lr are equal"));
         let error = summarised(json!({ "axes": ["seed"] }), &[0.02], false).err().unwrap();
         assert_eq!(error.message, "the findings have no axis seed");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Metadata};
+use fuseline_artifact::{ArtifactKind, Cohort, ExampleEffects, Metadata, SubgroupRow, Table};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, RowFlow,
     StageError, StageKind,
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::diagnose::experts::Tested;
 use crate::pattern::closest;
 use crate::rows::Finder;
-use crate::table::{Table, number};
+use crate::table::finite;
 use crate::upstream;
 
 /// Effects of the folds at one point.
@@ -89,35 +89,12 @@ fn ninety_five() -> f64 {
     0.95
 }
 
-/// The columns of the table, behind the axes.
-pub(crate) const COLUMNS: [&str; 19] = [
-    "by",
-    "value",
-    "examples",
-    "groups",
-    "gap",
-    "gap_low",
-    "gap_high",
-    "gap_low_adjusted",
-    "gap_high_adjusted",
-    "p_value",
-    "p_adjusted",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "difference_low_adjusted",
-    "difference_high_adjusted",
-    "difference_p_value",
-    "difference_p_adjusted",
-    "not_testable",
-];
-
 /// Distinct values from which a column is no division into subgroups.
 const MOST_VALUES: usize = 50;
 
 impl StageKind for Subgroups {
     const NAME: &'static str = "diagnose.subgroups";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2; // its table is an artifact of kind table
     const SUMMARY: &'static str = "The permutation gap by class and by metadata, such as sex.";
 
     fn ports() -> Ports {
@@ -136,7 +113,7 @@ impl StageKind for Subgroups {
             )
             .many("metadata", ArtifactKind::Metadata, Role::Neutral, "Columns such as sex or site.")
             .optional()
-            .output("table", ArtifactKind::Report, "CSV: one row a condition and subgroup.")
+            .output("table", ArtifactKind::Table, "One row a condition and subgroup.")
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
@@ -169,7 +146,7 @@ impl StageKind for Subgroups {
         let mut axes = site.gathered("effects");
         axes.retain(|name| !self.pool.iter().any(|pooled| pooled == name));
         upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {
-            COLUMNS.contains(&axis).then_some("a column of each subgroup")
+            SubgroupRow::COLUMNS.contains(&axis).then_some("a column of each subgroup")
         });
     }
 
@@ -198,7 +175,7 @@ impl StageKind for Subgroups {
                 }
             }
         }
-        outputs.put("table", self.table(&cells)?.finish()?)
+        outputs.put("table", self.table(cells))
     }
 }
 
@@ -425,40 +402,63 @@ impl Subgroups {
             .then(|| format!("{groups} groups, and {} are needed", self.least_groups))
     }
 
-    fn table(&self, cells: &[Cell]) -> Result<Table, StageError> {
-        let axes = cells.first().map_or(&[][..], |cell| &cell.point);
-        let mut table = Table::new(axes.iter().map(|(axis, _)| axis.as_str()).chain(COLUMNS))?;
+    fn table(&self, cells: Vec<Cell>) -> Table<SubgroupRow> {
+        let point = cells.first().map_or(&[][..], |cell| &cell.point);
+        let axes = point.iter().map(|(axis, _)| axis.clone()).collect();
         let estimates: Vec<[Estimate; 2]> =
             cells.iter().filter_map(|cell| cell.measured.tested.clone().ok()).collect();
         let adjusted = [0, 1].map(|which| adjust(&estimates, which));
         let mut number_of_tested = 0;
-        for Cell { point, by, value, measured } in cells {
-            let mut texts: Vec<String> = point.iter().map(|(_, label)| label.clone()).collect();
-            texts.extend([by.clone(), value.clone()]);
-            texts.extend([measured.examples.to_string(), measured.groups.to_string()]);
-            match &measured.tested {
+        let rows = cells.into_iter().map(|Cell { point, by, value, measured }| {
+            let mut row = SubgroupRow {
+                by,
+                value,
+                examples: measured.examples as i64,
+                groups: measured.groups as i64,
+                ..SubgroupRow::default()
+            };
+            match measured.tested {
                 Err(reason) => {
-                    texts.push(number(measured.gap.unwrap_or(f64::NAN)));
-                    texts.extend(std::iter::repeat_n(String::new(), COLUMNS.len() - 6));
-                    texts.push(reason.clone());
+                    row.gap = measured.gap.and_then(finite);
+                    row.not_testable = Some(reason);
                 }
-                Ok(estimates) => {
-                    for (estimate, adjusted) in estimates.iter().zip(&adjusted) {
-                        // One of as many intervals that hold together.
-                        let tests = adjusted.iter().filter(|p| !p.is_nan()).count().max(1) as f64;
-                        let [low, high] = estimate.interval(1.0 - (1.0 - self.confidence) / tests);
-                        let p_values = [estimate.p_value(), adjusted[number_of_tested]];
-                        let Interval { low: own_low, high: own_high, .. } = estimate.interval;
-                        let numbers = [estimate.value, own_low, own_high, low, high];
-                        texts.extend(numbers.into_iter().chain(p_values).map(number));
-                    }
-                    texts.push(String::new());
+                Ok([gap, difference]) => {
+                    let [of_gap, of_difference] = &adjusted;
+                    [
+                        row.gap,
+                        row.gap_low,
+                        row.gap_high,
+                        row.gap_low_adjusted,
+                        row.gap_high_adjusted,
+                        row.p_value,
+                        row.p_adjusted,
+                    ] = self.numbers(&gap, of_gap, number_of_tested);
+                    [
+                        row.difference,
+                        row.difference_low,
+                        row.difference_high,
+                        row.difference_low_adjusted,
+                        row.difference_high_adjusted,
+                        row.difference_p_value,
+                        row.difference_p_adjusted,
+                    ] = self.numbers(&difference, of_difference, number_of_tested);
                     number_of_tested += 1;
                 }
             }
-            table.row(texts)?;
-        }
-        Ok(table)
+            (point.into_iter().map(|(_, label)| label).collect(), row)
+        });
+        Table { axes, rows: rows.collect() }
+    }
+
+    /// Value, interval, interval that holds with all others, p-value and adjusted p-value of the
+    /// estimate that is the `place`th of those whose p-values are adjusted together.
+    fn numbers(&self, estimate: &Estimate, adjusted: &[f64], place: usize) -> [Option<f64>; 7] {
+        // One of as many intervals that hold together.
+        let tests = adjusted.iter().filter(|p| !p.is_nan()).count().max(1) as f64;
+        let [low, high] = estimate.interval(1.0 - (1.0 - self.confidence) / tests);
+        let Interval { low: own_low, high: own_high, .. } = estimate.interval;
+        let p_value = estimate.p_value();
+        [estimate.value, own_low, own_high, low, high, p_value, adjusted[place]].map(finite)
     }
 }
 

@@ -272,6 +272,9 @@ impl StageKind for Summarize {
             true => alike.p_doubt(&qualities, &counts.scheme, groups)?,
             false => None,
         };
+        if let Some(caution) = below_chance(&tested.clean, &experts.labels, experts.classes) {
+            outputs.caution(caution);
+        }
         p_doubt.iter().for_each(|doubt| outputs.caution(doubt.clone()));
         let scale = counts.moved.map_or(1.0, Moved::share);
         let from_evidence = experts.quality_from_evidence(&group)?;
@@ -308,8 +311,8 @@ impl StageKind for Summarize {
                 .moved
                 .and_then(|of| not_testable(&counts.scheme, of, self.least_moved_share)),
             not_counted: None,
-            // What a scheme leaves in place it does not test: as if the others depended as those
-            // that moved.
+            // A scheme does not test the rows that it leaves in place: as if the others depended as
+            // those that moved.
             bound_low: intervals.bound.low / scale,
             bound_high: intervals.bound.high / scale,
             p_error: (p_value * (1.0 - p_value) / (test.permutations as f64 + 1.0)).sqrt(),
@@ -599,6 +602,32 @@ fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
             cohort.len(),
             first.join(", "),
             if count > first.len() { ", ..." } else { "" }
+        )
+    })
+}
+
+/// Caution for decisions that are right less often than guesses, by more than chance explains.
+///
+/// Chance: four standard errors of a balanced accuracy whose decisions are independent. It is where
+/// the classes of a model stand in another order than those of the labels.
+pub(super) fn below_chance(correct: &[bool], labels: &[u32], classes: usize) -> Option<String> {
+    const STANDARD_ERRORS: f64 = 4.0;
+    let (mut rows, mut right) = (vec![0.0; classes], vec![0.0; classes]);
+    for (&label, &correct) in labels.iter().zip(correct) {
+        rows[label as usize] += 1.0;
+        right[label as usize] += f64::from(u8::from(correct));
+    }
+    let present = rows.iter().filter(|&&rows| rows > 0.0).count() as f64;
+    let guessed = 1.0 / classes as f64;
+    let (mut accuracy, mut variance) = (0.0, 0.0);
+    for (rows, right) in rows.iter().zip(&right).filter(|(rows, _)| **rows > 0.0) {
+        accuracy += right / rows / present;
+        variance += guessed * (1.0 - guessed) / rows / (present * present);
+    }
+    (accuracy < guessed - STANDARD_ERRORS * variance.sqrt()).then(|| {
+        format!(
+            "balanced accuracy is {accuracy:.2} where guesses have {guessed:.2}: are the classes \
+             of the model in the order of those of the labels?"
         )
     })
 }

@@ -9,12 +9,15 @@ use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
 };
 use fuseline_learn::link;
-use fuseline_onnx::{BUILD, OnnxError, OnnxModel, are_probabilities, probabilities, softmax_twice};
+use fuseline_onnx::{
+    Description, OnnxError, Question, are_probabilities, probabilities, softmax_twice,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::class_order::class_order;
 use self::features::select;
+use self::library::Model;
 use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
@@ -24,6 +27,7 @@ use crate::rows::Finder;
 
 mod class_order;
 mod features;
+mod library;
 
 /// Asks a frozen model for its class probabilities: an ONNX file, as PyTorch, scikit-learn and
 /// others export it.
@@ -34,8 +38,8 @@ mod features;
 /// order counts. It is asked about one example at a time, so that the evidence of an example
 /// depends on nothing else. The file's content is part of the key. Only what leads to the output is
 /// run; `ZipMap` is passed over, `Scaler` is carried out, and nodes that draw random numbers are
-/// refused. An example that is absent from the features gets no evidence. A fuseline that was built
-/// without the feature `onnx`, on by default, has this kind and refuses to run it.
+/// refused. An example that is absent from the features gets no evidence. The model runs in a process
+/// of its own, by the library of the fusion rule `onnx`, in that rule's sandbox and limits.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxExpert {
@@ -158,9 +162,7 @@ impl StageKind for OnnxExpert {
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
-        if !cfg!(feature = "onnx") {
-            site.report(Problem::new("path", "this fuseline was built without ONNX").hint(BUILD));
-        }
+        self.check_library(site);
         if self.columns.is_some() && !self.exclude.is_empty() {
             let message =
                 "columns says which features the model takes, so that nothing is left to exclude";
@@ -186,12 +188,16 @@ impl StageKind for OnnxExpert {
         let features: Features = inputs.one("features")?;
         let cohort: Cohort = inputs.one("cohort")?;
         let file = file_name(&self.path);
-        let (bytes, classes) = (inputs.read_file(&self.path)?, cohort.classes.len());
-        let (input, output) = (self.input.as_deref(), self.output.as_deref());
-        let model =
-            fuseline_onnx::load(&file, bytes, classes, input, output).map_err(stage_error)?;
-        let OnnxModel { inputs: parts, unused_inputs, class_names, ends_in, tolerance, prepare } =
-            model;
+        let question = Question {
+            file: file.clone(),
+            classes: cohort.classes.len(),
+            input: self.input.clone(),
+            output: self.output.clone(),
+            widths: None,
+        };
+        let model = Model::new(inputs, outputs, question, inputs.read_file(&self.path)?)?;
+        let Description { inputs: parts, unused_inputs, class_names, ends_in, tolerance } =
+            model.describe()?;
         let (order, caution) =
             class_order(self.classes.as_deref(), &cohort.classes, &class_names, &file)?;
         if let (Some(link), true) = (ends_in, self.softmax) {
@@ -205,19 +211,23 @@ impl StageKind for OnnxExpert {
             .flat_map(|(input, names)| names.iter().map(|name| (*name, input.is_whole)))
             .collect();
         let matrix = select(&features, columns.iter().map(|(name, _)| *name))?;
-        let ask = prepare(&widths).map_err(stage_error)?;
-        let mut place = Finder::new(&features.example_id);
+        let mut finder = Finder::new(&features.example_id);
+        let rows: Vec<Option<usize>> = cohort.example_id.iter().map(|id| finder.find(id)).collect();
+        let mut values = Vec::new();
+        for (id, row) in cohort.example_id.iter().zip(&rows) {
+            let Some(row) = row else { continue };
+            values.extend(self.values(&matrix.row(*row), &columns, id)?);
+        }
+        let mut answers = model.predict(&widths, &values)?.into_iter();
         let mut found = Vec::with_capacity(cohort.len());
         let mut logits = Vec::with_capacity(if self.softmax { cohort.len() } else { 0 });
         let mut are_logits = false;
-        for id in cohort.example_id.iter() {
-            let Some(row) = place.find(id) else {
+        for (id, row) in cohort.example_id.iter().zip(&rows) {
+            let Some(answer) = row.and_then(|_| answers.next()) else {
                 found.push(None);
                 logits.push(None);
                 continue;
             };
-            inputs.keep_going()?;
-            let answer = ask(&self.values(&matrix.row(row), &columns, id)?).map_err(stage_error)?;
             are_logits |= answer.len() < 2 || !are_probabilities(&answer, tolerance);
             let row = format!("for example {id}");
             let own = self.softmax.then(|| link::logits(&answer, answer.len()));
@@ -253,6 +263,18 @@ fn stage_error(error: OnnxError) -> StageError {
 }
 
 impl OnnxExpert {
+    /// Reports that nothing is there to run models with, or that it would run without layers of the
+    /// sandbox that are required.
+    fn check_library(&self, site: &mut CheckSite<'_>) {
+        let found = library::find(site.services)
+            .and_then(|library| Ok(site.conditions.ensure_layers(&library, site.isolation)?));
+        if let Err(error) = found {
+            let mut problem = Problem::new("path", error.message);
+            problem.hint = error.hint;
+            site.report(problem);
+        }
+    }
+
     fn external(&self) -> External<'_> {
         External {
             test_fold: self.test_fold,

@@ -193,7 +193,7 @@ impl<'m> Cells<'m> {
         modality: &'m str,
         fusable: &Fusable,
     ) -> Result<Self, StageError> {
-        // What is not there needs no exclusion.
+        // Columns that are not there need no exclusion.
         let names = features.columns.iter().map(|(name, _)| name);
         let excluded: Vec<_> = names.filter(|name| excluded.contains(name)).cloned().collect();
         let matrix = Matrix::from_features(features, &excluded)?;

@@ -176,6 +176,16 @@ struct Archive<'f> {
     zip: ZipArchive<Cursor<Vec<u8>>>,
 }
 
+/// The number of entries that the end of an archive declares; none where it is too large to stand
+/// there.
+fn declared_entries(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"PK\x05\x06";
+    let at = bytes.windows(END.len()).rposition(|found| found == END)?;
+    let number = bytes.get(at + 10..at + 12)?;
+    let number = u16::from_le_bytes(number.try_into().ok()?);
+    (number != u16::MAX).then_some(number.into())
+}
+
 impl<'f> Archive<'f> {
     fn open(file: &'f str, bytes: Vec<u8>) -> Result<Self, StageError> {
         if bytes.starts_with(npy::MAGIC) {
@@ -186,9 +196,15 @@ impl<'f> Archive<'f> {
             .hint("write ids and features into one file: numpy.savez(\"f.npz\", ids=ids, x=x)"));
         }
         let file_bytes = bytes.len() as u64;
+        let entries = declared_entries(&bytes);
         let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
             StageError::data(format!("{file} is no npz file: {error}")).at("path").hint(DAMAGED)
         })?;
+        // Of two entries of one name an archive shows the last.
+        if entries.is_some_and(|entries| entries != zip.len()) {
+            let message = format!("two arrays of {file} have one name");
+            return Err(StageError::data(message).at("path").hint(DAMAGED));
+        }
         Ok(Self { file, file_bytes, zip })
     }
 

@@ -485,7 +485,7 @@ impl Table {
         StageError::data(format!("{} has no column {wanted}", self.file)).hint(hint)
     }
 
-    /// Which columns there are, or why there is only one.
+    /// The columns that there are, or why there is only one.
     pub fn columns_are(&self) -> String {
         let name = self.names.first().map_or("", String::as_str);
         if let (Cells::Text(columns), 1) = (&self.cells, self.names.len()) {

@@ -11,6 +11,7 @@ use arrow::array::{ArrayRef, Float64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 use fuseline_artifact::{Digest, Features};
 use fuseline_engine::{StageError, StageKind};
+use fuseline_tests::damage::Numbers;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zip::ZipWriter;
@@ -30,22 +31,6 @@ fn load<K: StageKind>(bytes: &[u8], mut options: Value) -> Result<Features, Stag
     options["path"] = path.to_str().unwrap().into();
     let files = vec![(path, Digest::hash(bytes))];
     crate::testing::run::<K>(options, 1, &[], |inputs| Ok(inputs.files(files)))?.get("features")
-}
-
-/// Random bits, the same each time.
-struct Bits(u64);
-
-impl Bits {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
 }
 
 fn ids(count: usize) -> Vec<String> {
@@ -98,8 +83,8 @@ fn parquet(values: &[f64], compression: Compression) -> Vec<u8> {
 
 #[test]
 fn numbers_are_the_same_to_their_last_bit_in_every_format() {
-    let mut bits = Bits(1);
-    let random = std::iter::repeat_with(|| f64::from_bits(bits.next()));
+    let mut bits = Numbers(1);
+    let random = std::iter::repeat_with(|| f64::from_bits(bits.bits()));
     let special = [0.0, -0.0, 5e-324, f64::MAX, f64::MIN_POSITIVE, 0.1, 1e23, f64::INFINITY];
     let logspace = (0..200).map(|step| libm::pow(10.0, f64::from(step) / 17.0 - 6.0));
     let values: Vec<f64> = special
@@ -132,31 +117,6 @@ fn numbers_are_the_same_to_their_last_bit_in_every_format() {
     }
 }
 
-/// Changes bytes in one of the ways in which files are damaged.
-fn damage(bytes: &mut Vec<u8>, bits: &mut Bits) {
-    for _ in 0..=bits.below(3) {
-        let at = bits.below(bytes.len());
-        let length = bits.below(9).min(bytes.len() - at);
-        match bits.below(8) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(at..at + length)),
-            2 => {
-                let copy = bytes[at..at + length].to_vec();
-                let to = bits.below(bytes.len());
-                bytes.splice(to..to, copy);
-            }
-            3 => bytes[at..at + length].fill([0, 0x7f, 0xff][bits.below(3)]),
-            4 => bytes[at..at + length].reverse(),
-            5 => bytes[at..at + length].iter_mut().for_each(|byte| *byte = bits.next() as u8),
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << bits.below(8);
-                }
-            }
-        }
-    }
-}
-
 /// Number of damaged files of a kind that are read; `FUSELINE_MUTATIONS` asks for more.
 fn mutations() -> u64 {
     std::env::var("FUSELINE_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
@@ -167,7 +127,7 @@ fn check_damaged<K: StageKind>(sound: &[u8], options: &Value) {
     assert!(load::<K>(sound, options.clone()).is_ok(), "the file is sound before it is damaged");
     for seed in 0..mutations() {
         let mut bytes = sound.to_vec();
-        damage(&mut bytes, &mut Bits(seed));
+        Numbers(seed).damage(&mut bytes);
         if let Err(error) = load::<K>(&bytes, options.clone()) {
             let (class, message) = (error.class, error.message);
             let is_of_file = class == fuseline_engine::error::Class::Data;

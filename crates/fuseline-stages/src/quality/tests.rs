@@ -322,6 +322,29 @@ fn a_modality_is_compared_with_others_that_arrive_and_with_no_control() {
 }
 
 #[test]
+fn held_is_the_mean_over_training_rows_and_over_test_rows_where_there_are_none() {
+    let held = |train: &[(&str, f64)]| {
+        let outputs = run::<held::Held>(json!({}), 1, &[], |inputs| {
+            inputs
+                .artifact("evidence_train", vec![], evidence("audio", train))?
+                .artifact("evidence_test", vec![], evidence("audio", &TEST))?
+                .artifact("qualities_train", vec![], crate::testing::quality("audio", train))?
+                .artifact("qualities_test", vec![], crate::testing::quality("audio", &TEST))?
+                .artifact("qualities_test", vec![], crate::testing::quality("video", &TRAIN))
+        })
+        .unwrap();
+        let [train, test]: [Quality; 2] =
+            [outputs.get("train").unwrap(), outputs.get("test").unwrap()];
+        assert_eq!(test.control, Control::Negative);
+        [train.quality.to_vec(), test.quality.to_vec()]
+    };
+    let [train, test] = held(&TRAIN);
+    close(&train, &[1.6 / 3.0; 3]);
+    close(&test, &[1.6 / 3.0; 2]);
+    assert_eq!(held(&[]), [vec![], vec![0.625; 2]]);
+}
+
+#[test]
 fn passes_are_named_by_a_pattern_and_hold_probabilities_of_every_class() {
     let with = |columns: &[(&str, f64)]| {
         let column =

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use fuseline_artifact::{
-    Cohort, Digest, Evidence, Finding, Findings, Permutations, Quality, Report,
+    Cohort, Digest, Evidence, Finding, Findings, Permutations, Quality, RoutingRow,
 };
 use fuseline_engine::{Inputs, Labelled, Point, Provenance, StageError};
 use fuseline_report as report;
 use fuseline_stats::reliability::reliability_curve;
 
 use crate::pool::Pooled;
+use crate::report::supplements::rows;
 use crate::rows::{Finder, cohort_rows, decision};
 
 /// Bins of a reliability curve.
@@ -67,37 +68,28 @@ pub(crate) fn reliability(
     curves.into_iter().map(curve).collect()
 }
 
-/// Result of each table of `diagnose.routing`.
+/// Result of each point of the tables of `diagnose.routing`.
 pub(crate) fn routing(inputs: &Inputs<'_>) -> Result<Vec<report::Routing>, StageError> {
-    let tables: Vec<Labelled<Report>> = inputs.many("routing")?;
-    let read = |Labelled { point, artifact }: Labelled<Report>| {
-        let failed = |what: String| {
-            StageError::data(format!(
-                "a table on port routing is not one of diagnose.routing: {what}"
-            ))
-        };
-        let mut of = report::Routing { point, ..report::Routing::default() };
-        let mut reader = csv::Reader::from_reader(artifact.bytes.as_slice());
-        for row in reader.deserialize::<(String, String, Option<f64>)>() {
-            let (measure, _, value) = row.map_err(|error| failed(error.to_string()))?;
-            match measure.as_str() {
-                "ba_fused" => of.fused = value,
-                "ba_unimodal" => {
-                    of.best_expert = of.best_expert.into_iter().chain(value).reduce(f64::max);
-                }
-                "ba_router" => of.router = value,
-                "ba_router_without_quality" => of.router_without_quality = value,
-                "ba_oracle" => of.oracle = value,
-                "routing_regret" => of.regret = value,
-                _ => {}
+    let mut points: Vec<report::Routing> = Vec::new();
+    for (point, RoutingRow { measure, value, .. }) in rows(inputs, "routing")? {
+        let place = points.iter().position(|of| of.point == point).unwrap_or_else(|| {
+            points.push(report::Routing { point, ..report::Routing::default() });
+            points.len() - 1
+        });
+        let of = &mut points[place];
+        match measure.as_str() {
+            "ba_fused" => of.fused = value,
+            "ba_unimodal" => {
+                of.best_expert = of.best_expert.into_iter().chain(value).reduce(f64::max);
             }
+            "ba_router" => of.router = value,
+            "ba_router_without_quality" => of.router_without_quality = value,
+            "ba_oracle" => of.oracle = value,
+            "routing_regret" => of.regret = value,
+            _ => {}
         }
-        if of.fused.is_none() {
-            return Err(failed("it has no row ba_fused".to_owned()));
-        }
-        Ok(of)
-    };
-    tables.into_iter().map(read).collect()
+    }
+    Ok(points)
 }
 
 /// True if two points agree in every axis that both have.

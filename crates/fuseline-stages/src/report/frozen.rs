@@ -7,10 +7,14 @@ use crate::diagnose::frozen::{Diagnosis, Settings};
 
 /// Report data of one diagnosis.
 pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::ReportData {
-    let of = [("not testable", &diagnosis.not_testable), ("p-value", &diagnosis.p_doubt)];
-    let cautions = of.into_iter().filter_map(|(what, reason)| {
-        Some(report::Caution { actions: vec![what.to_owned()], text: reason.clone()? })
-    });
+    let of = |what: &str, text: &String| report::Caution {
+        actions: vec![what.to_owned()],
+        text: text.clone(),
+    };
+    let untestable = diagnosis.not_testable.iter().map(|text| of("not testable", text));
+    let doubt = diagnosis.p_doubt.iter().map(|text| of("p-value", text));
+    let cautions =
+        untestable.chain(doubt).chain(diagnosis.cautions.iter().map(|text| of("answers", text)));
     report::ReportData {
         title: title.to_owned(),
         asked: report::Asked {

@@ -96,7 +96,7 @@ pub(crate) fn ports() -> Ports {
         .optional()
         .many(
             "routing",
-            ArtifactKind::Report,
+            ArtifactKind::Table,
             Role::Neutral,
             "Tables of diagnose.routing, for what choosing between experts could reach.",
         )
@@ -118,6 +118,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
         .cloned()
         .ok_or_else(|| StageError::failed("the stage was not told where its inputs come from"))?;
     let plugins = curves::plugins(inputs, &provenance)?;
+    let has = |kind: &str| provenance.stages.iter().any(|(_, known, _)| known == kind);
+    let loaded = has("fusion.load") && !has("fusion.fit");
     let cautions = Caution::group(&provenance.cautions).into_iter();
     Ok(ReportData {
         title: title.unwrap_or_default().to_owned(),
@@ -133,7 +135,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             None => nulls(&findings, &permutations)?,
         },
         settings: report::Settings {
-            loaded: has_kind(&provenance, "fusion.load") && !has_kind(&provenance, "fusion.fit"),
+            loaded,
+            held: loaded && has("quality.held") && !has("quality.constant"),
             metric,
             ..settings(&findings, &permutations)
         },
@@ -262,7 +265,7 @@ fn null_numbers(
     Ok(nulls)
 }
 
-/// What stands at a point, whatever its other axes.
+/// Artifacts at a point, whatever its other axes.
 fn covering<'p, T>(permutations: &'p [Labelled<T>], point: &Point) -> Vec<&'p T> {
     let own = permutations.iter().filter(|labelled| {
         let place = |axis| labelled.point.iter().find(|(name, _)| name == axis);
@@ -316,11 +319,6 @@ fn nulls(
     Ok(nulls)
 }
 
-/// True if a stage upstream is of a kind.
-fn has_kind(provenance: &fuseline_engine::Provenance, kind: &str) -> bool {
-    provenance.stages.iter().any(|(_, known, _)| known == kind)
-}
-
 /// Settings of the tests, as stated in the findings.
 fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> report::Settings {
     let text = |name: &str| {
@@ -337,6 +335,7 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
     report::Settings {
         frozen: false,
         loaded: false,
+        held: false,
         metric: None,
         labels: list("labels"),
         adjust: text("adjust").unwrap_or("none").to_owned(),

@@ -8,7 +8,7 @@ pub enum ClassSumsError {
     /// A slice has the wrong length.
     #[error("{what}: {found} values where {expected} were expected")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The number of rows.
         expected: usize,

@@ -287,7 +287,7 @@ pub async fn raw(
         Err(error) => return unreadable(&error.with_cause()),
     };
     let media_type = output.media_type(&app).unwrap_or_default();
-    // What a browser would take for something else than it says goes out as bytes to keep.
+    // A document that a browser would take for something else goes out as bytes to keep.
     let shown = match media_type.split(';').next().unwrap_or_default().trim() {
         "text/html" => "text/html; charset=utf-8",
         text if text.starts_with("text/") => "text/plain; charset=utf-8",

@@ -34,6 +34,7 @@ struct Gap {
     low: f64,
     high: f64,
     p_adjusted: Option<f64>,
+    is_native: bool,
     /// True if the gap is in the unit of a metric of numbers.
     is_metric: bool,
 }
@@ -49,6 +50,8 @@ pub struct Compared {
     /// Findings that are the same in all runs, and those that were left out.
     same: usize,
     left_out: usize,
+    /// Findings that not every run has.
+    unmatched: usize,
 }
 
 struct RunHead {
@@ -136,19 +139,32 @@ impl Compared {
         let mut findings: Vec<_> =
             rows.into_iter().filter(|(_, gaps)| spread(gaps) > 0.0).collect();
         let same = all - findings.len();
-        findings.sort_by(|a, b| spread(&b.1).total_cmp(&spread(&a.1)).then(a.0.cmp(&b.0)));
+        let unmatched = findings.iter().filter(|(_, gaps)| !is_matched(gaps)).count();
+        // Those of all runs first, and native conditions before controls.
+        let order = |gaps: &[Option<Gap>]| {
+            (!is_matched(gaps), gaps.iter().flatten().all(|gap| !gap.is_native))
+        };
+        findings.sort_by(|a, b| {
+            let differ = spread(&b.1).total_cmp(&spread(&a.1));
+            order(&a.1).cmp(&order(&b.1)).then(differ).then(a.0.cmp(&b.0))
+        });
         let left_out = findings.len().saturating_sub(MOST_ROWS);
         findings.truncate(MOST_ROWS);
-        Ok(Self { runs: heads, settings, pairs, findings, same, left_out })
+        Ok(Self { runs: heads, settings, pairs, findings, same, left_out, unmatched })
     }
+}
+
+/// True if every run has a finding.
+fn is_matched(gaps: &[Option<Gap>]) -> bool {
+    gaps.iter().all(Option::is_some)
 }
 
 /// Range of the gaps of a finding; infinite where a run lacks it.
 fn spread(gaps: &[Option<Gap>]) -> f64 {
     let there = || gaps.iter().flatten().map(|of| of.gap);
-    match gaps.iter().any(Option::is_none) {
-        true => f64::INFINITY,
-        false => there().fold(f64::NEG_INFINITY, f64::max) - there().fold(f64::INFINITY, f64::min),
+    match is_matched(gaps) {
+        false => f64::INFINITY,
+        true => there().fold(f64::NEG_INFINITY, f64::max) - there().fold(f64::INFINITY, f64::min),
     }
 }
 
@@ -233,7 +249,7 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
     for action in index.numbers(Some(number), None) {
         let Some(action) = index.action(action) else { continue };
         let Some(digest) = action?.outputs.get(port).copied() else { continue };
-        // What a collection has removed cannot be compared any more.
+        // Artifacts that a collection has removed cannot be compared any more.
         let Some(mut file) = cache.open_object_file(&digest).map_err(|error| error.with_cause())?
         else {
             continue;
@@ -254,6 +270,7 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
                 low: row.gap_low,
                 high: row.gap_high,
                 p_adjusted: row.p_adjusted,
+                is_native: row.control == Control::Native,
                 is_metric: row.metric.is_some(),
             };
             rows.push((name, gap));
@@ -323,12 +340,21 @@ fn pairs_section(compared: &Compared) -> Vec<Element> {
     compared.pairs.iter().enumerate().map(one).collect()
 }
 
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
 fn findings_section(compared: &Compared) -> Element {
     let part = section("Gap by gap");
     let told = format!(
-        "{} {} the same gap in all runs{}.",
+        "{} {} the same gap in all runs{}{}.",
         counted(compared.same, "finding"),
         if compared.same == 1 { "has" } else { "have" },
+        match compared.unmatched {
+            0 => String::new(),
+            1 => ", 1 is not in all of them and comes last".to_owned(),
+            n => format!(", {} are not in all of them and come last", count(n)),
+        },
         match compared.left_out {
             0 => String::new(),
             n => format!("; those that differ most are shown, and {} more are not", count(n)),
@@ -349,7 +375,7 @@ fn findings_section(compared: &Compared) -> Element {
     // Of a label that is a number, a gap is in the unit of its metric.
     let mut all = compared.findings.iter().flat_map(|(_, gaps)| gaps.iter().flatten());
     let is_metric = all.any(|of| of.is_metric);
-    let (unit, factor) = if is_metric { ("", 1.0) } else { (" (pp)", 100.0) };
+    let unit = if is_metric { "" } else { " (pp)" };
     let names: Vec<String> = (1..=compared.runs.len())
         .flat_map(|n| [format!("gap in run {n}{unit}"), format!("adjusted p in run {n}")])
         .collect();
@@ -362,9 +388,13 @@ fn findings_section(compared: &Compared) -> Element {
                 row.extend([plain("none"), plain("")]);
                 continue;
             };
-            let [low, value, high] = [gap.low, gap.gap, gap.high].map(|of| number(of * factor));
+            let [low, value, high] = [gap.low, gap.gap, gap.high].map(|of| match is_metric {
+                true => number(of),
+                // As a report shows them.
+                false => format!("{:.1}", of * 100.0),
+            });
             row.push(plain(format!("{value} [{low}, {high}]")));
-            row.push(plain(gap.p_adjusted.map(number).unwrap_or_default()));
+            row.push(plain(gap.p_adjusted.map(p_value).unwrap_or_default()));
         }
         row
     });

@@ -207,10 +207,11 @@ fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
     }
 }
 
-/// Reports and findings: what a reader comes for, the reports of all that was found before those of
-/// parts of it.
+/// Reports, findings and tables: what a reader comes for, the reports of all that was found before
+/// those of parts of it.
 fn results(index: &ManifestIndex, graph: Option<&RunGraph>) -> Option<Element> {
-    let kinds = [ArtifactKind::Report.name(), ArtifactKind::Findings.name()];
+    let kinds = [ArtifactKind::Report, ArtifactKind::Findings, ArtifactKind::Table];
+    let kinds = kinds.map(ArtifactKind::name);
     let mut stages: Vec<_> = index.head.stages.iter().enumerate().rev().collect();
     let is_page = |name: &str| {
         let of = graph.and_then(|graph| graph.stages.iter().find(|of| of.name == name));

@@ -48,10 +48,10 @@ fn answer(app: &App, part: &Part) -> Response {
     }
     let shown: Vec<String> = runs.into_iter().skip((number - 1) * ROWS).take(ROWS).collect();
     let heads = [
-        ("run", false),
-        ("compare", false),
         ("workflow", false),
+        ("compare", false),
         ("status", false),
+        ("run", false),
         ("began", false),
         ("took", true),
         ("executed", true),
@@ -73,37 +73,40 @@ fn row(app: &App, run: &str) -> Vec<Element> {
         .attr("name", "run")
         .attr("value", run)
         .attr("aria-label", format!("Compare run {run}"));
-    let mut cells = vec![link(format!("/runs/{run}"), run), tick];
+    // What tells runs apart comes first: a phone shows few columns at once.
+    let cells = |workflow: &str, status: &str, more: Vec<Element>| {
+        let address = || format!("/runs/{run}");
+        let name = if workflow.is_empty() { plain("") } else { link(address(), cut(workflow, 80)) };
+        let mut cells = vec![name, tick, state(status), link(address(), run)];
+        cells.extend(more);
+        cells.resize_with(9, || plain(""));
+        cells
+    };
     match Summary::read(&app.cache, run) {
         Ok(Some(summary)) if summary.format != u64::from(MANIFEST_FORMAT) => {
-            cells.extend([plain(""), state("of another version")]);
+            cells("", "of another version", Vec::new())
         }
         Ok(Some(summary)) => {
             let counts = |pick: fn(&fuseline_engine::ActionCounts) -> usize| {
                 plain(summary.counts.as_ref().map(pick).map(count).unwrap_or_default())
             };
-            cells.extend([
-                plain(cut(&summary.workflow, 80)),
-                state(&summary.status),
+            let more = vec![
                 plain(utc_text(summary.started_at)),
                 plain(duration(summary.seconds)),
                 counts(|counts| counts.done + counts.failed),
                 counts(|counts| counts.cached),
                 counts(|counts| counts.failed),
-            ]);
+            ];
+            cells(&summary.workflow, &summary.status, more)
         }
         Ok(None) => {
             let alive = app.cache.is_run_alive(run).unwrap_or(false);
-            cells.extend([
-                plain(cut(&workflow(app, run), 80)),
-                state(if alive { "running" } else { "killed" }),
-                plain(began(run).map(utc_text).unwrap_or_default()),
-            ]);
+            let status = if alive { "running" } else { "killed" };
+            let began = plain(began(run).map(utc_text).unwrap_or_default());
+            cells(&workflow(app, run), status, vec![began])
         }
-        Err(problem) => cells.extend([plain(cut(&problem, 80)), state("damaged")]),
+        Err(problem) => cells("", "damaged", vec![plain(cut(&problem, 80))]),
     }
-    cells.resize_with(9, || plain(""));
-    cells
 }
 
 /// When a run without a manifest began, in seconds since 1970: its id begins with them.

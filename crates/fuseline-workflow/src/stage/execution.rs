@@ -1,4 +1,5 @@
-//! Execution settings of a stage: retries, timeout, resources, cache, isolation, sandbox, limits.
+//! Execution settings of a stage: retries, timeout, resources, cache, isolation, sandbox, limits,
+//! env.
 
 use std::time::Duration;
 
@@ -201,6 +202,37 @@ pub(crate) fn limits(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) ->
         }
     }
     limits
+}
+
+/// Reads `env:`: names of variables of the environment.
+pub(crate) fn passed_variables(node: &Node, found: &mut Vec<Diagnostic>) -> Vec<String> {
+    if node.is_null() {
+        return Vec::new();
+    }
+    if let Data::Mapping(_) = &node.data {
+        found.push(node.not_a("`env`", "a list of names").hint(
+            "`env: [HF_HOME]` passes variables as they are; a program of `command` is given values \
+             by `env` under `with`"
+                .to_owned(),
+        ));
+        return Vec::new();
+    }
+    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_name = |text: &str| {
+        text.starts_with(is_start) && text.chars().all(|c| is_start(c) || c.is_ascii_digit())
+    };
+    let mut variables = Vec::new();
+    for item in node.sequence("`env`", found).unwrap_or_default() {
+        let Some(text) = item.text("a variable", found) else { continue };
+        match is_name(text) {
+            true => variables.push(text.to_owned()),
+            false => {
+                let wanted = "the name of a variable: letters, digits and _";
+                found.push(item.not_a(&format!("`{}`", names::short(text)), wanted));
+            }
+        }
+    }
+    variables
 }
 
 /// Reads `isolation:`: how plugins run, and the layers without which they may not.

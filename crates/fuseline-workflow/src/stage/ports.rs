@@ -1,4 +1,4 @@
-//! Which ports a stage has, and whether it is given the inputs that it needs.
+//! Ports of a stage, and the check that it is given the inputs that it needs.
 
 use std::collections::BTreeMap;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fuseline_cache::{ActionKey, Cache};
@@ -17,7 +17,7 @@ use fuseline_engine::{
 use super::array::{ArrayRecord, ours};
 use super::durations::Durations;
 use super::engine::{ArrayRequest, Engine, EngineError, Resources, TaskEnd, TaskState, TaskStates};
-use super::outcome::Line;
+use super::outcome::{Line, OutcomeReader, count_duplicates};
 use super::task::{Task, WaitingAction};
 use super::{part_path, shell_path};
 use crate::settings::{ExecutorName, ExecutorSettings};
@@ -54,6 +54,8 @@ pub(crate) struct BatchExecutor {
     pub(super) settings: ExecutorSettings,
     /// Raised to cancel the tasks in flight.
     pub(super) cancel: Arc<AtomicBool>,
+    /// The files of outcomes of tasks of earlier runs that this one has taken over.
+    pub(super) adopted: Mutex<Vec<(PathBuf, OutcomeReader)>>,
 }
 
 impl Executor for BatchExecutor {
@@ -64,6 +66,12 @@ impl Executor for BatchExecutor {
             scope.spawn(move || Batches::new(self).run(&requests));
             drive(&Queue(sender))
         })
+    }
+
+    fn count_duplicates(&self) -> Option<usize> {
+        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of_adopted = adopted.iter_mut().map(|(path, reader)| reader.count_duplicates(path));
+        Some(count_duplicates(&self.run) + of_adopted.sum::<usize>())
     }
 }
 
@@ -210,9 +218,17 @@ impl<'e> Batches<'e> {
             let reuse = submission.job.reuse;
             let action = WaitingAction::new(submission, &self.executor.settings);
             match self.adoptable.remove(&action.key).filter(|_| reuse) {
-                Some(TaskPlace { array, task, action: number }) => {
+                Some(TaskPlace { array, task: number, action: place }) => {
                     adopted += 1;
-                    self.arrays[array].tasks[task].actions[number] = Some(action);
+                    let Array { run, batch, tasks, .. } = &mut self.arrays[array];
+                    let task = &mut tasks[number];
+                    if !task.is_open() {
+                        let path = part_path(run, "outcomes", batch, number as u32, "jsonl");
+                        let adopted = &self.executor.adopted;
+                        let mut adopted = adopted.lock().unwrap_or_else(PoisonError::into_inner);
+                        adopted.push((path, task.outcomes.clone()));
+                    }
+                    task.actions[place] = Some(action);
                 }
                 None => self.wait(action),
             }
@@ -627,6 +643,16 @@ fn judge_task(
     task.settle_by_records(&executor.cache);
     let Some(first) = task.first_open() else { return Vec::new() };
     let resources = task.actions.iter().flatten().next().map(|action| action.resources);
+    let tells = end == TaskEnd::OutOfMemory;
+    if !is_stopping && engine.may_lack_memory(&end) && (tells || task.machine.is_some()) {
+        let silent_engine = (!tells).then(|| engine.name());
+        let message = task.first_open_mut().and_then(|action| action.raise_memory(silent_engine));
+        if let Some(message) = message {
+            let again = task.take_open();
+            again.iter().take(1).for_each(|action| action.reply.note(message.clone()));
+            return again;
+        }
+    }
     let error = match &end {
         TaskEnd::Lost(reason) => return resubmit(executor, task, reason, &place),
         TaskEnd::Cancelled if is_stopping => {
@@ -644,12 +670,6 @@ fn judge_task(
             return Vec::new();
         }
         TaskEnd::OutOfMemory => {
-            let message = task.first_open_mut().and_then(WaitingAction::raise_memory);
-            if let Some(message) = message {
-                let again = task.take_open();
-                again.iter().take(1).for_each(|action| action.reply.note(message.clone()));
-                return again;
-            }
             let tries = task.first_open_mut().map_or(0, |action| action.memory_tries());
             let asked = resources.and_then(|resources| resources.memory_mib());
             let asked = asked.map_or("what it gets without asking".to_owned(), |mib| {

@@ -5,7 +5,7 @@
 
 use std::process;
 
-use super::engine::{ArrayRequest, Engine, EngineError, TaskState, TaskStates, output};
+use super::engine::{ArrayRequest, Engine, EngineError, TaskEnd, TaskState, TaskStates, output};
 use super::{shell_path, shell_word};
 use crate::settings::CommandSettings;
 
@@ -101,6 +101,10 @@ impl Engine for Command {
             }
         }
         Ok(states)
+    }
+
+    fn may_lack_memory(&self, end: &TaskEnd) -> bool {
+        matches!(end, TaskEnd::OutOfMemory | TaskEnd::Lost(_))
     }
 
     fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError> {

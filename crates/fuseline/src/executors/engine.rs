@@ -46,6 +46,12 @@ pub(super) trait Engine: Send + Sync {
         Ok(arrays.iter().map(|(id, _)| (*id).to_owned()).collect())
     }
 
+    /// True if a task that ended so in the middle of an action may have run out of memory: an engine
+    /// that does not tell has the same words for other ends.
+    fn may_lack_memory(&self, end: &TaskEnd) -> bool {
+        *end == TaskEnd::OutOfMemory
+    }
+
     /// Setting that requests a task's resource, to name it in a hint.
     fn resource_setting(&self, resource: &str) -> String {
         format!("`resources: {{{resource}}}` of the stage, or [executor.resources.KIND] {resource}")

@@ -92,6 +92,10 @@ impl Engine for HyperQueue {
         Ok(jobs.as_array().into_iter().flatten().filter_map(is_ours).collect())
     }
 
+    fn may_lack_memory(&self, end: &TaskEnd) -> bool {
+        matches!(end, TaskEnd::OutOfMemory | TaskEnd::Exited(_))
+    }
+
     fn cancel(&self, arrays: &[&str]) -> Result<(), EngineError> {
         if arrays.is_empty() {
             return Ok(());

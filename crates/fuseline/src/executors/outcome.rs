@@ -127,8 +127,8 @@ impl OutcomeWriter {
 }
 
 /// The file of a task, for the run.
-#[derive(Debug, Default)]
-pub(super) struct OutcomeReader {
+#[derive(Debug, Default, Clone)]
+pub(crate) struct OutcomeReader {
     offset: u64,
 }
 
@@ -153,15 +153,20 @@ impl OutcomeReader {
         let lines = bytes[..whole].split(|byte| *byte == b'\n');
         Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
+
+    /// Counts, of the lines that are new since the last call, executions of actions that another
+    /// process executed at the same time.
+    pub fn count_duplicates(&mut self, path: &Path) -> usize {
+        let lines = self.new_lines(path).unwrap_or_default().into_iter();
+        lines.filter(|line| matches!(line, Line::Ended(end) if end.is_duplicate)).count()
+    }
 }
 
 /// Counts the executions in a run's folder of actions that another process executed at the same
 /// time: a task that its engine takes for lost may go on beside the one that was submitted again.
 pub(crate) fn count_duplicates(run: &Path) -> usize {
     let files = fs::read_dir(run.join("outcomes")).into_iter().flatten().flatten();
-    let lines =
-        files.flat_map(|file| OutcomeReader::default().new_lines(&file.path()).unwrap_or_default());
-    lines.filter(|line| matches!(line, Line::Ended(end) if end.is_duplicate)).count()
+    files.map(|file| OutcomeReader::default().count_duplicates(&file.path())).sum()
 }
 
 #[cfg(test)]

@@ -46,16 +46,23 @@ impl WaitingAction {
 
     /// Asks for more memory from now on: a message about it. None when its stage does not say so,
     /// or it has been tried often enough.
-    pub fn raise_memory(&mut self) -> Option<String> {
+    ///
+    /// `silent_engine`: the engine that does not tell whether memory ran out.
+    pub fn raise_memory(&mut self, silent_engine: Option<&str>) -> Option<String> {
         let (before, asked) = (self.resources.memory?, self.resources.memory_mib()?);
         self.resources.memory = Some(self.memory_retry?.next(before, self.memory_tries)?);
         self.memory_tries += 1;
-        Some(format!(
-            "{} needed more memory than the {asked} MiB that it asked for; it is submitted again \
-             with {} MiB",
-            self.label,
-            self.resources.memory_mib()?
-        ))
+        let (label, raised) = (&self.label, self.resources.memory_mib()?);
+        Some(match silent_engine {
+            None => format!(
+                "{label} needed more memory than the {asked} MiB that it asked for; it is submitted \
+                 again with {raised} MiB"
+            ),
+            Some(engine) => format!(
+                "{label}: its task ended in the middle of it, and {engine} does not tell why; it is \
+                 submitted again with {raised} MiB of memory in place of {asked}"
+            ),
+        })
     }
 
     /// Number of further tries with more memory.

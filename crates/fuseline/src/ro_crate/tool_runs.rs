@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{FUSELINE, escaped, instant, reference, status};
+use crate::portable;
 use crate::run_graph::{GraphStage, RunGraph};
 
 /// Executions that are described one by one.
@@ -39,7 +40,7 @@ pub struct ToolRuns {
     pub actions: Vec<Value>,
 }
 
-/// What executions need from the rest of the crate.
+/// Parts of the crate that executions refer to.
 pub struct Context<'a> {
     pub cache: &'a Cache,
     pub run: &'a Manifest,
@@ -141,7 +142,7 @@ impl Builder<'_> {
         let counts = [("done", "executed"), ("cached", "reused"), ("failed", "failed")]
             .map(|(state, word)| (of_stage().filter(|(_, of)| of.state == state).count(), word));
         let total: usize = counts.iter().map(|(count, _)| count).sum();
-        // What was not executed is no execution.
+        // An action that was not executed is no execution.
         if total == 0 {
             return;
         }
@@ -208,7 +209,7 @@ impl Builder<'_> {
         self.out.entities.extend(connections);
     }
 
-    /// What flows into a stage: outputs of others, and parameters of the workflow.
+    /// Inputs of a stage: outputs of others, and parameters of the workflow.
     fn connections(&mut self, name: &str, graph: &GraphStage) -> Vec<Value> {
         let tool = tool_id(name);
         let mut connections = Vec::new();
@@ -381,7 +382,7 @@ impl Builder<'_> {
                 "@id": format!("#option-{number}"),
                 "@type": "PropertyValue",
                 "name": option,
-                "value": value.chars().take(MAX_VALUE).collect::<String>(),
+                "value": portable::text(value).chars().take(MAX_VALUE).collect::<String>(),
                 "exampleOfWork": { "@id": parameter },
             })
         });

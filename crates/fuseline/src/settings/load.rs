@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Settings, read, settings_schema};
 use crate::error::Error;
+use crate::study::working_dir;
 
 /// The name of a file of settings.
 pub const SETTINGS_FILE: &str = "fuseline.toml";
@@ -178,7 +179,7 @@ fn join(name: &str, field: &str) -> String {
 
 /// The file that [`SETTINGS_VARIABLE`] names, or else the nearest one in a folder and upwards.
 fn nearest_file(folder: &Path) -> Result<Option<PathBuf>, Error> {
-    let working_dir = std::env::current_dir().map_err(Error::failed)?;
+    let working_dir = working_dir()?;
     if let Some(file) = std::env::var_os(SETTINGS_VARIABLE).filter(|file| !file.is_empty()) {
         return Ok(Some(working_dir.join(file)));
     }

@@ -15,7 +15,7 @@ const ACTIONS: [&str; 2] = ["a", "b"];
 #[derive(Debug, Clone, Copy)]
 struct Misfortunes {
     deaths: u32,
-    /// How long a process may be stopped.
+    /// Longest time that a process may be stopped.
     longest_stop: u64,
     /// A name is made in two steps, between which others come: no filesystem that can be used.
     torn_links: bool,

@@ -168,7 +168,7 @@ fn id_column(wanted: &Wanted<'_>, sheets: &[Sheet]) -> Result<Option<String>, Fa
     Ok(found.cloned())
 }
 
-/// What the files hold, as far as the workflow depends on it.
+/// Content of the files, as far as the workflow depends on it.
 struct Study<'a> {
     wanted: &'a Wanted<'a>,
     sheets: Vec<Sheet>,

@@ -9,13 +9,15 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Worker, WorkerFailure, is_out_of_memory};
+use super::{Worker, WorkerFailure};
 use crate::conditions::Sandbox;
+use crate::environment::{ProcessForm, set_environment};
 use crate::image::{Form, Image};
 use crate::message::plain_text;
 use crate::rule::Fault;
 use crate::stop::StopSignal;
 use crate::worker::frame::{self, PROTOCOL, Reply, Request};
+use crate::worker::limits::is_out_of_memory;
 use crate::worker::region::Region;
 use crate::worker::sandbox::Layers;
 use crate::worker::setup::{Allowed, Confined, Setup, Task};
@@ -89,7 +91,7 @@ impl Worker {
             Ok(Reply::Refused { message }) => {
                 let mut reason = name_file(&plain_text(&message), image.path());
                 if is_out_of_memory(&reason) {
-                    reason += &format!("; {}", settings.limits.memory_words());
+                    reason += &format!("; {}", settings.limits.memory_limit());
                 }
                 Err(WorkerFailure { reason, stderr: worker.last_words() })
             }
@@ -132,7 +134,7 @@ impl Worker {
         probe: Option<(&Path, &[(&str, &Path)])>,
     ) -> io::Result<Self> {
         tracing::debug!(file = %image.path().display(), "a worker starts");
-        let WorkerSettings { program, limits, devices, .. } = settings;
+        let WorkerSettings { program, limits, devices, passed, .. } = settings;
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&program.program);
         command
@@ -147,22 +149,18 @@ impl Worker {
         if limits.sandbox != Sandbox::Strict {
             allowed.devices.clone_from(devices);
         }
+        let has_devices = limits.sandbox == Sandbox::Off || !allowed.devices.is_empty();
         let (mut own_folder, mut interpreter, mut temporary) = (None, None, Vec::new());
         match image.form() {
             Form::Library(_) => {
-                // A rule reads no environment.
-                let libraries = std::env::var_os("LD_LIBRARY_PATH");
-                command.env_clear().envs(libraries.map(|folders| ("LD_LIBRARY_PATH", folders)));
+                set_environment(&mut command, ProcessForm::Library, has_devices, passed);
                 command.current_dir("/");
             }
             Form::Script(staged) => {
                 allowed.readable.clone_from(&staged.readable);
                 interpreter.clone_from(&staged.interpreter);
-                // One thread, one order of additions, one order of hashes.
-                for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
-                    command.env(name, "1");
-                }
-                command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1");
+                let form = ProcessForm::Script(interpreter.as_ref());
+                set_environment(&mut command, form, has_devices, passed);
                 // The kit notes from its first line on what is read.
                 command.env("FUSELINE_WORKER", "1");
                 if limits.sandbox == Sandbox::Default {

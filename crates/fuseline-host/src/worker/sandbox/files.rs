@@ -9,6 +9,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
+use crate::environment::LIBRARY_PATH;
 use crate::worker::setup::Allowed;
 
 /// The newest version of Landlock whose rights are used where the kernel has them.
@@ -50,7 +51,7 @@ pub fn confine(allowed: &Allowed, own_memory: bool) -> io::Result<Confinement> {
 
 fn restrict(allowed: &Allowed, own_memory: bool) -> Result<RulesetStatus, RulesetError> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
-    let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let libraries = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
     let libraries: Vec<PathBuf> =
         std::env::split_paths(&libraries).filter(|path| path.is_absolute()).collect();
     let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;

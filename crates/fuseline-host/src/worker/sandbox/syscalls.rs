@@ -43,8 +43,6 @@ const ANY: &[c_long] = &[
     libc::SYS_getcwd,
     libc::SYS_chdir,
     libc::SYS_umask,
-    libc::SYS_fadvise64,
-    libc::SYS_readahead,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_ftruncate,
@@ -71,7 +69,6 @@ const ANY: &[c_long] = &[
     libc::SYS_mprotect,
     libc::SYS_madvise,
     libc::SYS_brk,
-    libc::SYS_mincore,
     libc::SYS_membarrier,
     // Threads.
     libc::SYS_futex,
@@ -157,6 +154,8 @@ const SCRIPT: &[c_long] = &[
     libc::SYS_wait4,
     libc::SYS_waitid,
     libc::SYS_sendfile,
+    libc::SYS_fadvise64,
+    libc::SYS_readahead,
     libc::SYS_copy_file_range,
     libc::SYS_getxattr,
     libc::SYS_lgetxattr,
@@ -190,9 +189,8 @@ const SCRIPT_HERE: &[c_long] = &[
 const SCRIPT_HERE: &[c_long] = &[];
 
 /// Further calls of a script whose processes share memory: named semaphores and mapped files in
-/// folders of its own, and locks on them.
-const SHARING: &[c_long] =
-    &[libc::SYS_linkat, libc::SYS_flock, libc::SYS_fallocate, libc::SYS_msync];
+/// folders of its own. No locks: on a file of the system they would be seen by any other rule.
+const SHARING: &[c_long] = &[libc::SYS_linkat, libc::SYS_fallocate, libc::SYS_msync];
 #[cfg(target_arch = "x86_64")]
 const SHARING_HERE: &[c_long] = &[libc::SYS_link];
 #[cfg(not(target_arch = "x86_64"))]
@@ -239,7 +237,7 @@ fn filter(uses: Uses) -> Result<BpfProgram, BackendError> {
         (uses.shares_memory, SHARING),
         (uses.shares_memory, SHARING_HERE),
         // Whatever their arguments are, in place of some uses.
-        (uses.shares_memory, &[libc::SYS_mmap, libc::SYS_fcntl]),
+        (uses.shares_memory, &[libc::SYS_mmap]),
         (uses.signals, &[libc::SYS_kill, libc::SYS_tgkill]),
         (uses.devices, &[libc::SYS_ioctl]),
     ];
@@ -288,6 +286,9 @@ fn by_argument(is_script: bool) -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendE
                     libc::F_SETFD.into(),
                     libc::F_GETFL.into(),
                     libc::F_SETFL.into(),
+                    // Of files in memory, which are its own.
+                    libc::F_ADD_SEALS.into(),
+                    libc::F_GET_SEALS.into(),
                 ],
             )?,
         ),

@@ -15,7 +15,7 @@ fn asked(program: &str, arguments: &[&str], pdf: &[u8], name: &str) -> Option<St
         eprintln!("skipped: {program} is not installed");
         return None;
     };
-    // What is wrong with a file is said there; the exit code is 0 all the same.
+    // Faults of a file are said there; the exit code is 0 all the same.
     assert!(
         ran.status.success() && ran.stderr.is_empty(),
         "{name}: {}",
@@ -35,8 +35,8 @@ fn every_text_of_every_figure_is_found_in_its_pdf() {
             while let Some(shape) = waiting.pop() {
                 waiting.extend(shape.elements());
                 let own = shape.own_text();
-                // What is outside of the font is a matter of the next test but one; bidirectional
-                // text is put in order.
+                // Characters outside of the font are a matter of the next test but one;
+                // bidirectional text is put in order.
                 if shape.name() == "text"
                     && own.chars().all(|letter| {
                         !letter.is_control() && letter < '\u{400}' || "−·–…".contains(letter)

@@ -439,7 +439,7 @@ impl Answerer for QuestionFiles<'_> {
                 self.write(&numbers, &broken)?;
             }
         }
-        // What is answered meanwhile does not matter; a correlation must be defined.
+        // Any answers will do meanwhile; a correlation must be defined.
         Ok(match self.examples.value {
             Some(_) => (0..count * rows).map(|at| (at % rows) as f64).collect(),
             None => vec![1.0 / classes.len() as f64; count * rows * classes.len()],

@@ -14,7 +14,7 @@ use crate::diagnose::p_doubt::Alike;
 use crate::diagnose::summarize::regression::{RowMeans, group_sums, interval, mean_interval};
 use crate::diagnose::summarize::{IntervalKind, Resampling};
 
-/// What a model of numbers is measured by.
+/// Measure of a model of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -175,6 +175,7 @@ pub(super) fn diagnose(
         broken,
         not_testable: study.not_testable(),
         p_doubt,
+        cautions: Vec::new(),
         metric: Some(MetricDiagnosis {
             name,
             clean: own,

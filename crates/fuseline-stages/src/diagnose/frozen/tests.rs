@@ -203,6 +203,20 @@ fn a_p_value_of_groups_that_are_alike_is_in_doubt() {
 }
 
 #[test]
+fn accuracy_below_that_of_guesses_is_cautioned_of() {
+    let examples = examples(200);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert_eq!(found.cautions, [""; 0]);
+    let mut turned = examples.clone();
+    turned.label.iter_mut().for_each(|label| *label = 1 - *label);
+    let found = diagnose(&turned, &settings(), &mut Gate::new(&turned)).unwrap();
+    assert!(found.cautions[0].contains("where guesses have 0.50"), "{:?}", found.cautions);
+    // Of few examples, chance explains much.
+    assert_eq!(below_chance(&[false; 4], &[0, 0, 1, 1], 2), None);
+    assert_eq!(below_chance(&[false; 9], &[0, 0, 0, 1, 1, 1, 2, 2, 2], 3), None);
+}
+
+#[test]
 fn a_sequential_test_stops_early_only_where_there_is_nothing() {
     let examples = examples(200);
     let many = Settings { permutations: 5000, stop: Stop::Sequential, ..settings() };

@@ -1,9 +1,9 @@
 use arrow::array::StringArray;
-use fuseline_artifact::{Report, Texts};
+use fuseline_artifact::Texts;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{cohort, message, run};
+use crate::testing::{cells, cohort, message, run};
 
 const PERMUTATIONS: u32 = 100;
 
@@ -70,13 +70,7 @@ fn table(options: Value, conditions: &[(&str, ExampleEffects)]) -> Result<Rows, 
         }
         inputs.artifact("cohort", vec![], cohort)?.artifact("metadata", vec![], metadata)
     })?;
-    let bytes = outputs.get::<Report>("table")?.bytes;
-    let mut reader = csv::Reader::from_reader(bytes.as_slice());
-    let head: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    Ok(reader
-        .records()
-        .map(|row| head.iter().cloned().zip(row.unwrap().iter().map(str::to_owned)).collect())
-        .collect())
+    Ok(cells(&outputs))
 }
 
 fn value(row: &BTreeMap<String, String>, column: &str) -> f64 {
@@ -120,7 +114,7 @@ fn what_is_too_small_or_does_not_move_is_not_testable_and_says_why() {
     still.flips.fill(0);
     let rows = table(json!({}), &[("mean", still), ("lr", effects(30, 2, |_, _| 0.2))]).unwrap();
     assert_eq!(rows[0]["not_testable"], "no permutation changes a decision of it");
-    // What is not tested is not adjusted for.
+    // Subgroups that are not tested are not adjusted for.
     assert!((value(&rows[2], "p_adjusted") / value(&rows[2], "p_value")) <= 2.0 + 1e-9);
     let error = table(json!({ "by": ["sexs"] }), &[("lr", effects(9, 1, |_, _| 0.1))]).unwrap_err();
     assert_eq!(message(&error), "the metadata have no column sexs; did you mean sex?");

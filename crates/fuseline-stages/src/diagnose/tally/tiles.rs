@@ -17,7 +17,7 @@ pub(super) struct Tile {
     before: Lane<u64>,
     /// Probabilities under Clean-Q, one lane a class.
     clean: Vec<Lane<f64>>,
-    /// Which rows are of a class, a word a class.
+    /// Bits of the rows that are of a class, a word a class.
     of_class: Vec<u64>,
 }
 

@@ -1,10 +1,8 @@
 //! Rules, permutations, pooled measures, intervals and comparisons beside
 //! `tests/fixtures/diagnose.py`.
 
-use std::collections::BTreeMap;
-
 use fuseline_artifact::{
-    AnyCohort, Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Report,
+    AnyCohort, Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality,
 };
 use fuseline_engine::{InputsBuilder, StageError};
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ use crate::diagnose::permute_quality::PermuteQuality;
 use crate::diagnose::routing::Routing;
 use crate::diagnose::summarize::Summarize;
 use crate::fusion::fit::Fit;
-use crate::testing::{quality, run};
+use crate::testing::{cells, quality, run};
 
 const MODALITIES: [&str; 2] = ["audio", "video"];
 const CLASSES: usize = 3;
@@ -180,14 +178,6 @@ impl Study {
     }
 }
 
-/// The rows of a CSV without quoted cells, by column.
-fn csv(report: &Report) -> Vec<BTreeMap<String, String>> {
-    let text = String::from_utf8(report.bytes.clone()).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
-    let columns: Vec<String> = lines.next().unwrap().collect();
-    lines.map(|line| columns.iter().cloned().zip(line).collect()).collect()
-}
-
 #[test]
 fn measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
     let study = study();
@@ -202,7 +192,7 @@ fn measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations
             let cohort = AnyCohort { cohort: study.cohort.clone(), values: None, is_ordinal };
             inputs.artifact("cohort", vec![], cohort)
         });
-        csv(&outputs.unwrap().get("table").unwrap())
+        cells(&outputs.unwrap())
     };
     let expected = study.fixture["metrics"].as_array().unwrap();
     // Two of them know of an order, and are measured where the classes have one.
@@ -270,7 +260,7 @@ fn routing_agrees_with_numpy_on_discordant_examples() {
         }
         Ok(inputs)
     });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let table = cells(&outputs.unwrap());
     for name in ["ba_highest_quality", "selection_accuracy", "routing_regret", "beyond_oracle"] {
         let row = table.iter().find(|row| row["measure"] == name).unwrap();
         study.expects("routing", name, row["value"].parse().unwrap());
@@ -285,7 +275,7 @@ fn two_rules_compared_agree_with_numpy_under_the_same_permutations_and_resamples
         let inputs = inputs.artifact("cohort", vec![], study.cohort.clone())?;
         study.give_permuted(study.give_permuted(inputs, 0)?, 1)
     });
-    let table = csv(&outputs.unwrap().get("table").unwrap());
+    let table = cells(&outputs.unwrap());
     assert_eq!(table.len(), 1);
     let row = &table[0];
     assert_eq!([&row["first"], &row["second"]], RULES);

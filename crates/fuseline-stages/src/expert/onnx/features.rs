@@ -1,4 +1,4 @@
-//! Which features the inputs of a model are given, and how a row is.
+//! Features that the inputs of a model are given, and the form of a row.
 
 use fuseline_artifact::Features;
 use fuseline_engine::StageError;

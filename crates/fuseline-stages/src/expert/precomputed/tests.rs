@@ -234,12 +234,12 @@ fn probabilities_that_were_rounded_are_normalised_when_it_is_asked_for() {
     assert_eq!(test.probabilities[..], [0.3333 / 1.0001, 0.6668 / 1.0001]);
     let sum: f64 = train.probabilities.iter().sum();
     assert!((sum - 1.0).abs() < 1e-15, "{sum}");
-    // What is off by more than rounding is refused, whatever is asked for.
+    // Probabilities that are off by more than rounding are refused, whatever is asked for.
     for row in ["0.5,0.45", "2,3", "1.2,-0.2"] {
         let text = format!("id,rest,stress\ne0,{row}\ne2,0.5,0.5\n");
         assert!(expert(json!({ "normalise": true }), &text).is_err(), "{row}");
     }
-    // What arithmetic does to the last digits needs no word.
+    // Errors of arithmetic in the last digits need no word.
     let text = "id,rest,stress\ne0,1.0000000000000007,-1e-17\ne2,0.1,0.9\n";
     let [_, test] = expert(json!({}), text).unwrap();
     assert_eq!(test.probabilities[..], [1.0, 0.0]);

@@ -45,6 +45,23 @@ fn values(features: &Features) -> Vec<Option<f64>> {
 }
 
 #[test]
+fn two_arrays_of_one_name_are_refused() {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for name in ["ids.npy", "x.npy", "y.npy"] {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    let mut bytes = archive.finish().unwrap().into_inner();
+    assert!(Archive::open("f.npz", bytes.clone()).is_ok());
+    for at in 0..bytes.len() - 5 {
+        if &bytes[at..at + 5] == b"y.npy" {
+            bytes[at] = b'x';
+        }
+    }
+    let error = Archive::open("f.npz", bytes).err().unwrap();
+    assert_eq!(error.message, "two arrays of f.npz have one name");
+}
+
+#[test]
 fn arrays_of_every_layout_are_what_numpy_says() {
     for (array, tolerance) in [("x", 0.0), ("rows", 0.0), ("big", 1e-7), ("half", 1e-3)] {
         let features = read(array, json!({})).unwrap();

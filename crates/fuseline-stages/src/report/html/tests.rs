@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fuseline_artifact::{Digest, Texts};
+use fuseline_artifact::{Digest, RepeatRow, RoutingRow, Table, Texts};
 use fuseline_engine::{InputsBuilder, Outputs, Provenance};
 
 use super::*;
@@ -177,27 +177,33 @@ fn values_that_the_features_lack_are_counted_as_they_are() {
 #[test]
 fn tables_of_routing_are_read_by_measure_and_others_are_refused() {
     let services = services();
-    let read = |text: &str| {
-        let table = Report { media_type: "text/csv".to_owned(), bytes: text.into() };
-        let point = vec![("rule".to_owned(), "lr".to_owned())];
-        let inputs = InputsBuilder::new(&services, 1).artifact("routing", point, table).unwrap();
-        curves::routing(&inputs.build())
-    };
-    let found = read(
-        "measure,modality,value\nba_fused,,0.7\nba_oracle,,0.9\nba_router,,\nheadroom,,0.2\n\
-         routing_regret,,0.25\nba_unimodal,audio,0.5\nba_unimodal,video,0.6\n",
-    );
+    let rows = [
+        ("ba_fused", None, Some(0.7)),
+        ("ba_oracle", None, Some(0.9)),
+        ("ba_router", None, None),
+        ("headroom", None, Some(0.2)),
+        ("routing_regret", None, Some(0.25)),
+        ("ba_unimodal", Some("audio"), Some(0.5)),
+        ("ba_unimodal", Some("video"), Some(0.6)),
+    ];
+    let rows = rows.map(|(measure, modality, value)| {
+        let modality = modality.map(str::to_owned);
+        (Vec::new(), RoutingRow { measure: measure.to_owned(), modality, value })
+    });
+    let table = Table { axes: Vec::new(), rows: rows.to_vec() };
+    let point = || vec![("rule".to_owned(), "lr".to_owned())];
+    let inputs = InputsBuilder::new(&services, 1).artifact("routing", point(), table).unwrap();
     let expected = report::Routing {
-        point: vec![("rule".to_owned(), "lr".to_owned())],
+        point: point(),
         fused: Some(0.7),
         best_expert: Some(0.6),
         oracle: Some(0.9),
         regret: Some(0.25),
         ..report::Routing::default()
     };
-    assert_eq!(found.unwrap(), [expected]);
-    for other in ["measure,modality,value\nmacro_f1,,0.7\n", "a,b\n1,2\n", ""] {
-        let error = read(other).unwrap_err().to_string();
-        assert!(error.contains("not one of diagnose.routing"), "{error}");
-    }
+    assert_eq!(curves::routing(&inputs.build()).unwrap(), [expected]);
+    let other = Table::<RepeatRow> { axes: Vec::new(), rows: Vec::new() };
+    let inputs = InputsBuilder::new(&services, 1).artifact("routing", point(), other).unwrap();
+    let error = curves::routing(&inputs.build()).unwrap_err().to_string();
+    assert!(error.contains("a table routing is expected"), "{error}");
 }

@@ -5,10 +5,10 @@ use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::DatumType;
 
-use crate::OnnxError;
+use fuseline_onnx::OnnxError;
 
 /// An input as the file declares it.
-pub(crate) struct Declared {
+pub(super) struct Declared {
     pub name: String,
     /// In the terms of ONNX, and of the runtime.
     pub elem_type: i32,
@@ -101,7 +101,7 @@ impl Declared {
 }
 
 /// A tensor's type with a fixed shape.
-pub(crate) fn type_of(elem_type: i32, shape: &[usize]) -> TypeProto {
+pub(super) fn type_of(elem_type: i32, shape: &[usize]) -> TypeProto {
     let dim = |size: &usize| Dimension {
         value: Some(dimension::Value::DimValue(i64::try_from(*size).unwrap_or(i64::MAX))),
         ..Dimension::default()

@@ -4,13 +4,13 @@ use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::{Framework, InferenceModelExt, TractResult};
 
-use crate::graph::{attribute, constant, integers, prune};
-use crate::model::{infer, scalar};
+use super::graph::{attribute, constant, integers, prune};
+use super::model::{infer, scalar};
 
 /// Puts the branch that is taken in the place of each `If` whose condition hangs on shapes and
 /// constants alone: the branches of exporters often have different ranks, and the one that is not
 /// taken need not be one that can be run.
-pub(crate) fn inline_decided(onnx: &Onnx, proto: &mut ModelProto) -> TractResult<()> {
+pub(super) fn inline_decided(onnx: &Onnx, proto: &mut ModelProto) -> TractResult<()> {
     // A branch that is put in the place of its node may hold such nodes itself.
     let mut undecided = 0;
     loop {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+use fuseline_onnx::{Description, Input, OnnxError};
 use tracing::subscriber::{NoSubscriber, with_default};
 use tract_onnx::Onnx;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -15,10 +16,10 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::infer::Factoid;
 
-use crate::branches::inline_decided;
-use crate::graph::{all_graphs, origin, producer, prune, tensors, text};
-use crate::input::{Declared, type_of};
-use crate::{Ask, Input, OnnxError, OnnxModel, graph, labels, nodes, rewrite};
+use super::branches::inline_decided;
+use super::graph::{all_graphs, origin, producer, prune, tensors, text};
+use super::input::{Declared, type_of};
+use super::{Ask, OnnxModel, graph, labels, nodes, rewrite};
 
 /// Reads a model for `classes` classes; `input` and `output` name those that are wanted.
 pub(crate) fn load(
@@ -79,14 +80,9 @@ pub(crate) fn load(
     let file = file.to_owned();
     proto.graph = Some(main);
     let prepare = move |widths: &[usize]| prepare(&file, &onnx, proto, &declared, widths);
-    Ok(OnnxModel {
-        inputs,
-        unused_inputs,
-        class_names,
-        ends_in,
-        tolerance: if is_half { 1e-2 } else { 1e-4 },
-        prepare: Box::new(prepare),
-    })
+    let tolerance = if is_half { 1e-2 } else { 1e-4 };
+    let description = Description { inputs, unused_inputs, class_names, ends_in, tolerance };
+    Ok(OnnxModel { description, prepare: Box::new(prepare) })
 }
 
 /// An error of the file.
@@ -147,7 +143,7 @@ fn tensors_of(parts: &[(DatumType, Vec<usize>)], row: &[f64]) -> TractResult<TVe
 
 /// Infers the shapes of all values. No node is carried out, not even one of constants, of which the
 /// result would be huge.
-pub(crate) fn infer(model: &mut InferenceModel) -> TractResult<()> {
+pub(super) fn infer(model: &mut InferenceModel) -> TractResult<()> {
     for id in model.eval_order()? {
         let (inputs, outputs) = model.node_facts(id)?;
         let inputs: Vec<InferenceFact> = inputs.into_iter().cloned().collect();
@@ -207,7 +203,7 @@ fn check_range(node: &str, op: &str, inputs: &[InferenceFact]) -> TractResult<()
 }
 
 /// The value of a tensor of one number.
-pub(crate) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
+pub(super) fn scalar<T: Datum + Copy>(tensor: &Tensor) -> Option<T> {
     // The runtime reads beyond one of none.
     (tensor.len() == 1).then(|| tensor.cast_to_scalar::<T>().ok()).flatten()
 }

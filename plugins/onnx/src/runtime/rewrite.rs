@@ -4,13 +4,13 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-use crate::graph::{attribute, constant};
+use super::graph::{attribute, constant};
 
 /// Writes operators as several plain ones: `Scaler` is (x - offset) * scale; `Imputer` puts values
 /// in the place of one that stands for what is missing; `Binarizer` is 1 above a threshold and else
 /// 0; `ArrayFeatureExtractor` picks columns. A `GRU` of one feature, which the runtime cannot run,
 /// is given a second one without weight.
-pub(crate) fn expand(graph: &mut GraphProto) {
+pub(super) fn expand(graph: &mut GraphProto) {
     for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
         let floats = |name: &str| attribute(&node, name).map(|of| of.floats.clone());
         let float = |name: &str| attribute(&node, name).map(|of| of.f).unwrap_or_default();
@@ -178,7 +178,7 @@ impl Steps {
 
 /// Writes the default fill value of `ConstantOfShape` explicitly: 0 in single precision, in
 /// all graphs.
-pub(crate) fn state_fillers(graph: &mut GraphProto) {
+pub(super) fn state_fillers(graph: &mut GraphProto) {
     for node in &mut graph.node {
         if node.op_type == "ConstantOfShape" && attribute(node, "value").is_none() {
             let zero = TensorProto {
@@ -201,7 +201,7 @@ pub(crate) fn state_fillers(graph: &mut GraphProto) {
 }
 
 /// Numbers the classes of classifiers, whose names are read elsewhere.
-pub(crate) fn number_labels(graph: &mut GraphProto) {
+pub(super) fn number_labels(graph: &mut GraphProto) {
     for node in &mut graph.node {
         let ints = match node.op_type.as_str() {
             "TreeEnsembleClassifier" => "classlabels_int64s",

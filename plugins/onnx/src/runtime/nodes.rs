@@ -1,21 +1,21 @@
-//! Which nodes of an ONNX graph are not run: those that draw random numbers, those of a model in
+//! Nodes of an ONNX graph that are not run: those that draw random numbers, those of a model in
 //! training, and those that the runtime would compute otherwise than ONNX specifies.
 
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use crate::OnnxError;
-use crate::graph::{all_graphs, attribute, constant, integers, node_name, text};
+use super::graph::{all_graphs, attribute, constant, integers, node_name, text};
+use fuseline_onnx::OnnxError;
 
 /// Advice for a model that cannot be run.
-pub(crate) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \
+pub(super) const BARE: &str = "export the bare estimator without what surrounds it, or bring its \
     probabilities in by expert.precomputed";
 
 /// The versions of ONNX's operator set whose operators were compared with onnxruntime.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=28;
 
 /// Refuses a model of an operator set that was not compared with onnxruntime.
-pub(crate) fn check_opset(file: &str, model: &ModelProto) -> Result<(), OnnxError> {
+pub(super) fn check_opset(file: &str, model: &ModelProto) -> Result<(), OnnxError> {
     let is_default = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let import = model.opset_import.iter().find(|import| is_default(&import.domain));
@@ -39,7 +39,7 @@ pub(crate) fn check_opset(file: &str, model: &ModelProto) -> Result<(), OnnxErro
 }
 
 /// Refuses a graph with a node that cannot be run as ONNX means it.
-pub(crate) fn check_nodes(
+pub(super) fn check_nodes(
     file: &str,
     model: &ModelProto,
     graph: &GraphProto,
@@ -121,7 +121,7 @@ fn unfaithful<'v>(
         )),
         (_, "LSTM" | "GRU" | "RNN") => recurrent(node).map(|why| (why, BARE)),
         (_, "Transpose") if !is_permutation(node) => {
-            Some(("has a perm that is no permutation", crate::DAMAGED))
+            Some(("has a perm that is no permutation", super::DAMAGED))
         }
         (_, "SpaceToDepth") if text(node, "mode") == "CRD" => {
             Some(("has the mode CRD, which cannot be run here", BARE))

@@ -4,13 +4,13 @@
 use serde_json::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, StringStringEntryProto};
 
-use crate::are_places;
-use crate::graph::{attribute, constant, integers, origin, producer, texts};
+use super::graph::{attribute, constant, integers, origin, producer, texts};
+use fuseline_onnx::are_places;
 
 /// The distinct lists of class names that a model gives for an output, those nearest to the output
 /// first. A list of another length than `count` may be that of another output, and is left out
 /// unless it is that of the output itself.
-pub(crate) fn class_names(model: &ModelProto, output: &str, count: usize) -> Vec<Vec<String>> {
+pub(super) fn class_names(model: &ModelProto, output: &str, count: usize) -> Vec<Vec<String>> {
     let Some(graph) = &model.graph else { return Vec::new() };
     let mut lists: Vec<Vec<String>> = Vec::new();
     if let Some((node, _)) = producer(graph, output)
@@ -98,7 +98,7 @@ fn labels_of_entry(entry: &StringStringEntryProto) -> Option<Vec<String>> {
 
 /// Names that a text lists: as JSON, as Python writes it, or between commas, semicolons or line
 /// breaks.
-pub(crate) fn names_in_text(text: &str) -> Option<Vec<String>> {
+pub(super) fn names_in_text(text: &str) -> Option<Vec<String>> {
     let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&from_python(text)));
     if let Ok(value) = value {
         return names_in_value(&value);

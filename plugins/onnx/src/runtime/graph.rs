@@ -6,17 +6,17 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// The attribute of a node.
-pub(crate) fn attribute<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
+pub(super) fn attribute<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
 /// The text of an attribute; empty where there is none.
-pub(crate) fn text<'n>(node: &'n NodeProto, name: &str) -> &'n str {
+pub(super) fn text<'n>(node: &'n NodeProto, name: &str) -> &'n str {
     attribute(node, name).and_then(|of| std::str::from_utf8(&of.s).ok()).unwrap_or_default()
 }
 
 /// The name of a node, or of its first result where it has none.
-pub(crate) fn node_name(node: &NodeProto) -> &str {
+pub(super) fn node_name(node: &NodeProto) -> &str {
     match node.output.first() {
         Some(first) if node.name.is_empty() => first,
         _ => &node.name,
@@ -24,26 +24,26 @@ pub(crate) fn node_name(node: &NodeProto) -> &str {
 }
 
 /// The graphs inside a node: branches and bodies.
-pub(crate) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+pub(super) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
 }
 
 /// A graph and the graphs inside it.
-pub(crate) fn all_graphs(graph: &GraphProto) -> Vec<&GraphProto> {
+pub(super) fn all_graphs(graph: &GraphProto) -> Vec<&GraphProto> {
     let mut graphs = vec![graph];
     graphs.extend(graph.node.iter().flat_map(subgraphs).flat_map(all_graphs));
     graphs
 }
 
 /// The tensors that are written in a graph, but for those of the graphs inside it.
-pub(crate) fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
+pub(super) fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
     let attributes = graph.node.iter().flat_map(|node| &node.attribute);
     let inside = attributes.flat_map(|attribute| attribute.t.iter().chain(&attribute.tensors));
     graph.initializer.iter().chain(inside)
 }
 
 /// The node that makes a value, and which of its results the value is.
-pub(crate) fn producer<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g NodeProto, usize)> {
+pub(super) fn producer<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g NodeProto, usize)> {
     graph.node.iter().find_map(|node| {
         let result = node.output.iter().position(|output| output == value)?;
         Some((node, result))
@@ -51,7 +51,7 @@ pub(crate) fn producer<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g No
 }
 
 /// The producer of a value, past nodes that leave its numbers unchanged.
-pub(crate) fn origin<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g NodeProto, usize)> {
+pub(super) fn origin<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g NodeProto, usize)> {
     const TRANSPARENT: [&str; 8] =
         ["Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout", "ZipMap"];
     let mut found = producer(graph, value)?;
@@ -70,7 +70,7 @@ pub(crate) fn origin<'g>(graph: &'g GraphProto, value: &str) -> Option<(&'g Node
 }
 
 /// A tensor that does not depend on the input: an initializer, or the value of a node `Constant`.
-pub(crate) fn constant<'g>(graph: &'g GraphProto, value: &str) -> Option<&'g TensorProto> {
+pub(super) fn constant<'g>(graph: &'g GraphProto, value: &str) -> Option<&'g TensorProto> {
     graph.initializer.iter().find(|tensor| tensor.name == value).or_else(|| {
         let (node, _) = producer(graph, value)?;
         if node.op_type != "Constant" {
@@ -81,7 +81,7 @@ pub(crate) fn constant<'g>(graph: &'g GraphProto, value: &str) -> Option<&'g Ten
 }
 
 /// The whole numbers or truth values of a tensor; none where it holds something else.
-pub(crate) fn integers(tensor: &TensorProto) -> Vec<i64> {
+pub(super) fn integers(tensor: &TensorProto) -> Vec<i64> {
     let wide: Vec<i64> = match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int64) => tensor.int64_data.clone(),
         Ok(DataType::Int32 | DataType::Bool) => {
@@ -103,12 +103,12 @@ pub(crate) fn integers(tensor: &TensorProto) -> Vec<i64> {
 }
 
 /// Texts of bytes.
-pub(crate) fn texts(bytes: &[Vec<u8>]) -> Vec<String> {
+pub(super) fn texts(bytes: &[Vec<u8>]) -> Vec<String> {
     bytes.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
 
 /// Inputs of a node: its own, and those that the graphs inside it take from outside.
-pub(crate) fn needs(node: &NodeProto) -> BTreeSet<String> {
+pub(super) fn needs(node: &NodeProto) -> BTreeSet<String> {
     let mut needed: BTreeSet<String> =
         node.input.iter().filter(|name| !name.is_empty()).cloned().collect();
     needed.extend(subgraphs(node).flat_map(taken_from_outside));
@@ -128,7 +128,7 @@ fn taken_from_outside(graph: &GraphProto) -> BTreeSet<String> {
 }
 
 /// Leaves the nodes and constants that some values need.
-pub(crate) fn prune(graph: &mut GraphProto, values: impl IntoIterator<Item = String>) {
+pub(super) fn prune(graph: &mut GraphProto, values: impl IntoIterator<Item = String>) {
     let mut needed: BTreeSet<String> = values.into_iter().collect();
     // Nodes come after those whose results they take.
     let mut nodes = std::mem::take(&mut graph.node);
@@ -148,7 +148,7 @@ pub(crate) fn prune(graph: &mut GraphProto, values: impl IntoIterator<Item = Str
 
 /// Copies the constants that graphs inside nodes take from outside into them, where the shape of a
 /// result may hang on them.
-pub(crate) fn copy_constants_inside(graph: &mut GraphProto) {
+pub(super) fn copy_constants_inside(graph: &mut GraphProto) {
     copy_constants(graph, &BTreeMap::new());
 }
 
