@@ -127,6 +127,11 @@ impl<'p> PlannedAction<'p> {
 }
 
 impl<'a> Plan<'a> {
+    /// True if the label of a cohort that a stage gives is a number (`regression: true`).
+    pub fn gives_numbers(&self, stage: usize) -> bool {
+        self.stages[stage].variants.iter().any(|variant| variant.stage.gives_numbers())
+    }
+
     /// One of its actions, with what arrives at it.
     pub fn action<'p>(&'p self, action: ActionId) -> PlannedAction<'p>
     where
@@ -329,7 +334,7 @@ fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
 /// where none has.
 fn numbers(plan: &Plan<'_>) -> Vec<bool> {
     let gives = |of: &crate::plan::PlannedVariant| of.stage.gives_numbers();
-    if !plan.stages.iter().flat_map(|stage| &stage.variants).any(gives) {
+    if !(0..plan.stages.len()).any(|stage| plan.gives_numbers(stage)) {
         return Vec::new();
     }
     let mut marked = vec![false; plan.graph.node_count()];
