@@ -46,9 +46,8 @@ impl Findings {
         let is_label = |text: String, label: &str| {
             text == label || number(&text).is_some_and(|value| Some(value) == number(label))
         };
-        let is_at = |row: &usize, (axis, label): &(&str, &str)| {
-            is_label(self.text(axis, *row), label)
-        };
+        let is_at =
+            |row: &usize, (axis, label): &(&str, &str)| is_label(self.text(axis, *row), label);
         let here = |row: &usize| point.iter().all(|place| is_at(row, place));
         let mut rows = (0..self.0.num_rows()).filter(here);
         let row = rows.next().unwrap_or_else(|| panic!("no finding at {point:?}"));

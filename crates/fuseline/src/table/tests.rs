@@ -51,7 +51,7 @@ fn json_is_a_list_of_objects() {
     assert_eq!(rows[1]["probabilities_rest"], 1e-7);
     assert_eq!((&rows[1]["shift"], &rows[2]["shift"]), (&Value::Null, &Value::Null));
     assert_eq!((&rows[0]["right"], &rows[2]["right"]), (&Value::Bool(true), &Value::Null));
-    let empty = Table { batch: evidence().batch.slice(0, 0) };
+    let empty = Table { batch: evidence().batch.slice(0, 0), axes: BTreeSet::new() };
     assert_eq!(
         serde_json::from_str::<Value>(&text(&empty, Form::Json)).unwrap(),
         Value::Array(vec![])
