@@ -163,7 +163,6 @@ fn grid(
     });
     let table = element("table")
         .class("grid")
-        .attr("style", format!("--columns:{}", columns.len()))
         .child(element("caption").text(name.to_owned()))
         .child(
             element("thead")
