@@ -19,6 +19,17 @@ outputs: { table.csv: table, table.parquet: table }
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}";
 
 #[test]
+fn a_damaged_memo_is_named_once_and_then_gone() {
+    let lab = Lab::with_workflow(SMALL);
+    lab.run(["run", "workflow.yaml"]).success();
+    lab.write("cache/workflows/plugins.memo", "not a memo");
+    let verified = lab.run(["cache", "verify"]);
+    assert!(verified.exits(1).stdout().contains("plugins.memo: it was no memo"));
+    lab.run(["cache", "verify"]).success();
+    lab.run(["run", "workflow.yaml"]).success();
+}
+
+#[test]
 fn control_characters_are_shown_and_not_done_wherever_a_person_reads() {
     let lab = Lab::with_workflow(TABLE);
     lab.write("data.csv", format!("id,x\na{HOSTILE},1\nb,2\n"));
